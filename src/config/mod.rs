@@ -1,0 +1,376 @@
+//! The pipeline file: YAML text in, a [`Pipeline`] and complaints out.
+//!
+//! [`schema`] holds the file as it is written, this module the file as it is meant; [`check`](check::check) turns the
+//! one into the other and collects everything that is wrong with its place. Nothing here reads a file or the
+//! environment: text and variables are arguments.
+
+pub mod expression;
+pub mod schema;
+pub mod check;
+
+use crate::config::expression::Expression;
+
+/// One of the two systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    Erp,
+    Crm,
+}
+
+impl Side {
+    /// Both sides, in the order in which they are always told.
+    pub const BOTH: [Side; 2] = [Side::Erp, Side::Crm];
+
+    /// Returns the system that is not this one.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Erp => Side::Crm,
+            Side::Crm => Side::Erp,
+        }
+    }
+
+    /// Returns `erp` or `crm`, as the file and the JSON output write it.
+    pub fn key(self) -> &'static str {
+        match self {
+            Side::Erp => "erp",
+            Side::Crm => "crm",
+        }
+    }
+
+    /// Returns `ERP` or `CRM`, as sentences write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Erp => "ERP",
+            Side::Crm => "CRM",
+        }
+    }
+}
+
+/// A value for each side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PerSide<T> {
+    pub erp: T,
+    pub crm: T,
+}
+
+impl<T> PerSide<T> {
+    /// Makes one value a side.
+    pub fn from_fn(mut make: impl FnMut(Side) -> T) -> PerSide<T> {
+        PerSide { erp: make(Side::Erp), crm: make(Side::Crm) }
+    }
+
+    /// Returns the value of `side`.
+    pub fn of(&self, side: Side) -> &T {
+        match side {
+            Side::Erp => &self.erp,
+            Side::Crm => &self.crm,
+        }
+    }
+
+    /// Returns the value of `side` for a change.
+    pub fn of_mut(&mut self, side: Side) -> &mut T {
+        match side {
+            Side::Erp => &mut self.erp,
+            Side::Crm => &mut self.crm,
+        }
+    }
+}
+
+/// Which way values travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    ToCrm,
+    ToErp,
+    Both,
+}
+
+impl Direction {
+    /// Tells whether values travel to `side`.
+    pub fn writes(self, side: Side) -> bool {
+        matches!((self, side), (Direction::Both, _) | (Direction::ToCrm, Side::Crm) | (Direction::ToErp, Side::Erp))
+    }
+
+    /// Returns `to_crm`, `to_erp` or `both`.
+    pub fn key(self) -> &'static str {
+        match self {
+            Direction::ToCrm => "to_crm",
+            Direction::ToErp => "to_erp",
+            Direction::Both => "both",
+        }
+    }
+}
+
+/// Where records that have no partner are created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Create {
+    None,
+    ToCrm,
+    ToErp,
+    Both,
+}
+
+impl Create {
+    /// Tells whether records may be created on `side`.
+    pub fn on(self, side: Side) -> bool {
+        matches!((self, side), (Create::Both, _) | (Create::ToCrm, Side::Crm) | (Create::ToErp, Side::Erp))
+    }
+}
+
+/// Who wins where both sides hold a value and neither is known to be newer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    Hold,
+    Erp,
+    Crm,
+}
+
+/// What happens to a field whose reference has no coupling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnUnresolved {
+    /// The record fails, and is tried again by every run.
+    Fail,
+    /// The field is blank until the reference resolves.
+    Clear,
+    /// The field stays as it is.
+    Keep,
+}
+
+/// When a field is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Always,
+    /// Only into new records; never compared again.
+    Create,
+    /// Only into records that exist.
+    Update,
+}
+
+/// Whether a blank travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blank {
+    Write,
+    Keep,
+}
+
+/// A text that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    /// Returns the secret, for the one place that sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// The file as it is meant, complete and free of contradictions.
+#[derive(Debug, Clone)]
+pub struct Pipeline {
+    pub name: String,
+    pub connections: PerSide<Connection>,
+    /// `sqlite:PATH`, the path relative to the file's folder unless absolute.
+    pub state: String,
+    /// Whether the base values are kept for people to see beside the fingerprints.
+    pub keep_values: bool,
+    /// Table maps in the order of the file.
+    pub tables: Vec<TableMap>,
+}
+
+/// Which protocol a connection speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    BusinessCentral,
+    Dataverse,
+}
+
+/// How to reach one side.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    pub adapter: Adapter,
+    /// The service root, without trailing slash.
+    pub url: String,
+    /// The ERP company, by name; the CRM has none.
+    pub company: Option<String>,
+    pub auth: ClientCredentials,
+    pub limits: Limits,
+}
+
+/// OAuth 2.0 client credentials.
+#[derive(Debug, Clone)]
+pub struct ClientCredentials {
+    pub token_url: String,
+    pub client_id: String,
+    pub client_secret: Secret,
+    pub scope: String,
+}
+
+/// What may be asked of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests under way at once.
+    pub concurrency: usize,
+    /// Requests in each window of `per_seconds`.
+    pub requests: usize,
+    pub per_seconds: usize,
+    /// Operations in one batch.
+    pub batch: usize,
+    /// Records in one page.
+    pub page: usize,
+}
+
+/// One ERP table paired with one CRM table.
+#[derive(Debug, Clone)]
+pub struct TableMap {
+    pub name: String,
+    pub sides: PerSide<TableSide>,
+    pub direction: Direction,
+    pub create: Create,
+    pub match_rules: Vec<MatchRule>,
+    pub first_sync: Option<Policy>,
+    pub on_conflict: Policy,
+    pub on_create: Vec<Template>,
+    pub fields: Vec<FieldMap>,
+    /// Names of table maps that run first, as written; `ref` adds to them.
+    pub after: Vec<String>,
+}
+
+/// One side of a table map.
+#[derive(Debug, Clone)]
+pub struct TableSide {
+    /// The entity set, or `publisher/group/version/set` for a custom API page.
+    pub table: String,
+    /// The column by which people name a record.
+    pub label: Option<String>,
+    pub filter: Option<Expression>,
+}
+
+/// Columns that must agree for two records to be the same one.
+#[derive(Debug, Clone)]
+pub struct MatchRule {
+    /// Pairs of ERP column and CRM column, all of which must agree. Where a field map pairs the two columns, its
+    /// translation (expression, `values`, `ref`) is applied before they are compared.
+    pub by: Vec<(String, String)>,
+    pub case_sensitive: bool,
+}
+
+/// Values for new records that no field map gives.
+#[derive(Debug, Clone)]
+pub struct Template {
+    /// The side on which records are created.
+    pub side: Side,
+    /// Holds on the source row, or the template does not apply. Without it, it always does.
+    pub condition: Option<Expression>,
+    /// Target column and what goes into it.
+    pub set: Vec<(String, TemplateValue)>,
+}
+
+/// What a template puts into a column.
+#[derive(Debug, Clone)]
+pub enum TemplateValue {
+    Constant(Constant),
+    /// Computed from the source row.
+    Expression(Expression),
+    /// The prefix and a running number of so many digits, past what the side already holds.
+    NextNumber {
+        prefix: String,
+        digits: usize,
+    },
+}
+
+/// A scalar of the file.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Constant {
+    Text(String),
+    /// A number as it was written.
+    Number(String),
+    Boolean(bool),
+}
+
+impl Constant {
+    /// Returns the scalar as text: numbers as written, `true` or `false`.
+    pub fn text(&self) -> String {
+        match self {
+            Constant::Text(text) | Constant::Number(text) => text.clone(),
+            Constant::Boolean(value) => value.to_string(),
+        }
+    }
+}
+
+/// One ERP column paired with one CRM column, or a constant for one of them.
+#[derive(Debug, Clone)]
+pub struct FieldMap {
+    pub erp: Option<String>,
+    pub crm: Option<String>,
+    /// Already narrowed by the table map's direction and by one-sided expressions; `None` where nothing can travel
+    /// (a field for the other direction of a one-way table).
+    pub direction: Option<Direction>,
+    pub to_crm: Option<Expression>,
+    pub to_erp: Option<Expression>,
+    /// Pairs of ERP text and CRM text.
+    pub values: Vec<(String, String)>,
+    pub reference: Option<Reference>,
+    pub on_unresolved: OnUnresolved,
+    /// The field's own `first_sync`, before the table's.
+    pub first_sync: Option<Policy>,
+    /// The field's `on_conflict`, else the table's.
+    pub on_conflict: Policy,
+    pub when: When,
+    pub blank: Blank,
+    /// A constant for the one side that the field map names.
+    pub value: Option<Constant>,
+}
+
+impl FieldMap {
+    /// Returns the column of `side`.
+    pub fn column(&self, side: Side) -> Option<&str> {
+        match side {
+            Side::Erp => self.erp.as_deref(),
+            Side::Crm => self.crm.as_deref(),
+        }
+    }
+
+    /// Returns the expression for values that travel to `side`.
+    pub fn expression_to(&self, side: Side) -> Option<&Expression> {
+        match side {
+            Side::Erp => self.to_erp.as_ref(),
+            Side::Crm => self.to_crm.as_ref(),
+        }
+    }
+
+    /// Tells whether values travel to `side`.
+    pub fn writes(&self, side: Side) -> bool {
+        self.direction.is_some_and(|direction| direction.writes(side))
+    }
+
+    /// Returns the name under which the state keeps this field: both columns, whatever the order in the file.
+    pub fn key(&self) -> String {
+        format!("{}={}", self.erp.as_deref().unwrap_or(""), self.crm.as_deref().unwrap_or(""))
+    }
+
+    /// Returns the name that people use: the ERP column, else the CRM column.
+    pub fn name(&self) -> &str {
+        self.erp.as_deref().or(self.crm.as_deref()).unwrap_or("")
+    }
+}
+
+/// A key that is translated through the couplings of another table map.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// The other table map.
+    pub table: String,
+    /// The ERP column there that this field's ERP value names.
+    pub erp: String,
+    /// The CRM column there that holds the same key, for records that have no coupling (the local currency).
+    pub crm: Option<String>,
+}

@@ -1,0 +1,165 @@
+//! The port to one side: what the core may ask of an ERP or a CRM, as plain data.
+//!
+//! An [`Endpoint`] describes tables, reads records into a [`Frame`] and writes batches. It knows nothing of table maps,
+//! couplings or the other side; retries, throttling, paging and the wire's spelling of values are its own business.
+
+use uuid::Uuid;
+
+use crate::config::Side;
+use crate::config::expression::Predicate;
+use crate::frame::{Column, Frame, Value};
+
+/// A table as its side describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableInfo {
+    /// As the file names it.
+    pub table: String,
+    /// Every readable or writable column, in the order of the metadata.
+    pub columns: Vec<ColumnInfo>,
+}
+
+impl TableInfo {
+    /// Returns the column of that name.
+    pub fn column(&self, name: &str) -> Option<&ColumnInfo> {
+        self.columns.iter().find(|column| column.column.name == name)
+    }
+}
+
+/// A column as its side describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ColumnInfo {
+    pub column: Column,
+    pub readable: bool,
+    /// Whether an insert may carry it.
+    pub insertable: bool,
+    /// Whether an update may carry it.
+    pub updatable: bool,
+    /// Characters a text may have.
+    pub length_max: Option<usize>,
+    /// Numbers and labels of a choice, member names of an enum (label only, in order).
+    pub options: Vec<(i64, String)>,
+    /// Tables (entity sets) that a lookup may point to; empty for anything else.
+    pub targets: Vec<String>,
+}
+
+/// A request for records of one table.
+#[derive(Debug, Clone)]
+pub struct Query<'a> {
+    pub info: &'a TableInfo,
+    /// Columns by name; the frame also holds [`Frame::ID`] and [`Frame::ETAG`].
+    pub columns: Vec<String>,
+    /// A filter of which the side may evaluate as much as it can, as long as no record that holds is left out; the
+    /// caller filters again.
+    pub filter: Option<Predicate>,
+    /// Only these records; ids that do not exist are missing from the answer.
+    pub ids: Option<Vec<Uuid>>,
+}
+
+/// What is done to one record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WriteKind {
+    /// Makes a record with the id that the caller chose.
+    Insert,
+    /// Changes the named columns of a record that exists.
+    Update,
+}
+
+/// One write of a batch.
+#[derive(Debug, Clone)]
+pub struct Write {
+    pub kind: WriteKind,
+    pub id: Uuid,
+    /// The version that the caller saw; an update of another version is [`Outcome::Stale`].
+    pub etag: Option<String>,
+    /// Columns by name and their new values; [`Value::Null`] clears.
+    pub fields: Vec<(String, Value)>,
+}
+
+/// What became of one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The side confirmed it; the record's state right after is in [`Report::rows`].
+    Written,
+    /// Somebody changed the record since it was read; nothing was written.
+    Stale,
+    /// The record does not exist any more; nothing was written.
+    Gone,
+    /// An insert met a record with the very id that was chosen.
+    Exists,
+    /// The side refused it for good; the message is the side's own, without correlation numbers.
+    Refused { message: String },
+    /// It was surely not carried out (throttled, not reached), even after retries.
+    NotSent { message: String },
+    /// The answer was lost; only reading tells whether it was carried out.
+    Unknown { message: String },
+}
+
+/// The answer to a batch.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// One for each write, in the order of the batch.
+    pub outcomes: Vec<Outcome>,
+    /// The records of the batch as the side holds them right after the write, in any order, with the columns asked
+    /// for; a record that is missing has to be read.
+    pub rows: Frame,
+}
+
+/// Why a side could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// No connection, or none that lasted, after all retries.
+    #[error("{side} cannot be reached: {message}", side = .side.name())]
+    Unreachable { side: Side, message: String },
+    /// The credentials were refused.
+    #[error("{side} refused the login: {message}", side = .side.name())]
+    Login { side: Side, message: String },
+    /// The company does not exist.
+    #[error("{side} has no company `{company}`; it has: {known}", side = .side.name())]
+    NoCompany { side: Side, company: String, known: String },
+    /// The table does not exist.
+    #[error("{side} has no table `{table}`", side = .side.name())]
+    NoTable { side: Side, table: String },
+    /// The side answered with an error that no retry mends.
+    #[error("{side} refused the request: {message}", side = .side.name())]
+    Refused { side: Side, message: String },
+    /// The answer breaks the protocol (a page chain that loops, a record without key, …), so the read proves nothing.
+    #[error("{side} gave an answer that cannot be trusted: {message}", side = .side.name())]
+    Untrusted { side: Side, message: String },
+}
+
+/// What went over the wire so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Traffic {
+    pub sent: u64,
+    pub retried: u64,
+    pub waited_seconds: f64,
+}
+
+/// One side, open for requests. Calls may come from several threads at once.
+pub trait Endpoint: Sync {
+    /// Returns which side this is.
+    fn side(&self) -> Side;
+
+    /// Proves that the side can be reached, that the login holds and that the company exists.
+    fn open(&self) -> Result<(), EndpointError>;
+
+    /// Describes a table; the metadata is asked for once and remembered.
+    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError>;
+
+    /// Reads records, completely or not at all; `progress` hears the number of rows so far after each page.
+    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError>;
+
+    /// Writes a batch of at most [`batch_max`](Self::batch_max) records of one table and returns them with `columns`.
+    ///
+    /// Never fails as a whole: what could not be sent is an outcome of each write.
+    fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report;
+
+    /// Returns how many writes fit into one call.
+    fn batch_max(&self) -> usize;
+
+    /// Returns how many calls may be under way at once.
+    fn concurrency(&self) -> usize;
+
+    /// Returns what went over the wire so far.
+    fn traffic(&self) -> Traffic;
+}

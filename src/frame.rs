@@ -1,0 +1,642 @@
+//! Records as typed columns, and single values.
+//!
+//! A [`Frame`] is a table of one side with stated column types: never inferred, decimals never floats. A [`Builder`]
+//! takes cells as a wire gives them; a [`Frame`] gives columns to expressions and single [`Value`]s to whoever writes
+//! or prints. What is equal on both sides is decided in [`crate::delta`], not here.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use polars::prelude::{
+    AnyValue, BooleanChunked, DataFrame, IdxCa, IdxSize, Int32Chunked, Int64Chunked, Int128Chunked,
+    IntoSeries, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Series, StringChunkedBuilder, TimeUnit,
+    UInt128Chunked,
+};
+use rust_decimal::Decimal;
+use uuid::Uuid;
+
+use crate::config::expression::Expression;
+
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Text,
+    /// A text that its side upper-cases and trims.
+    Code,
+    /// A text out of a fixed list.
+    Enum,
+    Integer,
+    /// An exact number with so many digits after the point.
+    Decimal {
+        scale: u32,
+    },
+    Boolean,
+    Date,
+    /// A moment in UTC, to the millisecond.
+    DateTime,
+    Guid,
+    /// A number out of a fixed list.
+    Choice,
+}
+
+/// A column's name and kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    pub name: String,
+    pub kind: Kind,
+}
+
+/// One value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Value {
+    Null,
+    Text(String),
+    Integer(i64),
+    Decimal(Decimal),
+    Boolean(bool),
+    Date(NaiveDate),
+    /// To the millisecond.
+    DateTime(DateTime<Utc>),
+    Guid(Uuid),
+    /// A reference to a record of a table (an entity set) of the same side.
+    Link {
+        table: String,
+        id: Uuid,
+    },
+}
+
+impl Value {
+    /// Tells whether the value is what people call blank: null or an empty text.
+    pub fn is_blank(&self) -> bool {
+        match self {
+            Value::Null => true,
+            Value::Text(text) => text.is_empty(),
+            _ => false,
+        }
+    }
+}
+
+/// The value as people read it; blank is the empty text.
+impl std::fmt::Display for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Value::Null => Ok(()),
+            Value::Text(text) => f.write_str(text),
+            Value::Integer(number) => write!(f, "{number}"),
+            Value::Decimal(number) => write!(f, "{}", number.normalize()),
+            Value::Boolean(value) => write!(f, "{value}"),
+            Value::Date(date) => write!(f, "{date}"),
+            Value::DateTime(time) => f.write_str(&time.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true)),
+            Value::Guid(id) | Value::Link { id, .. } => write!(f, "{id}"),
+        }
+    }
+}
+
+/// A cell as a wire gives it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    Null,
+    Text(&'a str),
+    /// A number in its own digits, so that a decimal stays exact.
+    Number(&'a str),
+    Boolean(bool),
+}
+
+/// A cell that does not fit its column.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{cell}` in column `{column}` is no {kind}")]
+pub struct CellError {
+    pub column: String,
+    pub cell: String,
+    pub kind: &'static str,
+}
+
+impl Kind {
+    /// Returns the word by which a message names the kind.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Code => "code",
+            Kind::Enum => "enum",
+            Kind::Integer => "whole number",
+            Kind::Decimal { .. } => "decimal",
+            Kind::Boolean => "boolean",
+            Kind::Date => "date",
+            Kind::DateTime => "date and time",
+            Kind::Guid => "GUID",
+            Kind::Choice => "choice",
+        }
+    }
+
+    /// Reads a value of this kind from its text; blank text is [`Value::Null`].
+    ///
+    /// `None` where the text is no such value.
+    pub fn parse(self, text: &str) -> Option<Value> {
+        if text.is_empty() {
+            return Some(Value::Null);
+        }
+        match self {
+            Kind::Text | Kind::Code | Kind::Enum => Some(Value::Text(text.to_owned())),
+            Kind::Integer | Kind::Choice => text.trim().parse().ok().map(Value::Integer),
+            Kind::Decimal { scale } => {
+                parse_decimal(text.trim(), scale).and_then(|mantissa| decimal(mantissa, scale)).map(Value::Decimal)
+            }
+            Kind::Boolean => match text.trim() {
+                "true" | "True" | "TRUE" | "1" => Some(Value::Boolean(true)),
+                "false" | "False" | "FALSE" | "0" => Some(Value::Boolean(false)),
+                _ => None,
+            },
+            Kind::Date => text.trim().parse().ok().map(Value::Date),
+            Kind::DateTime => parse_time(text.trim()).and_then(time).map(Value::DateTime),
+            Kind::Guid => Uuid::parse_str(text.trim()).ok().map(Value::Guid),
+        }
+    }
+}
+
+/// Reads a decimal into a whole number of units of the last of `scale` digits; digits beyond are rounded half away
+/// from zero. `None` where the text is no number or too large.
+pub fn parse_decimal(text: &str, scale: u32) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let (digits, exponent) = match digits.find(['e', 'E']) {
+        Some(at) => (&digits[..at], digits[at + 1..].parse::<i32>().ok()?),
+        None => (digits, 0),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    if (whole.is_empty() && fraction.is_empty()) || !whole.bytes().chain(fraction.bytes()).all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    // Digits that are kept: those before the point, moved by the exponent, and `scale` after it.
+    let keep = i64::try_from(whole.len()).ok()? + i64::from(exponent) + i64::from(scale);
+    let mut mantissa: i128 = 0;
+    let mut position: i64 = 0;
+    let mut round_up = false;
+    for byte in whole.bytes().chain(fraction.bytes()) {
+        let digit = i128::from(byte - b'0');
+        if position < keep {
+            mantissa = mantissa.checked_mul(10)?.checked_add(digit)?;
+        } else if position == keep {
+            round_up = digit >= 5;
+        }
+        position += 1;
+    }
+    while position < keep {
+        if mantissa == 0 {
+            break;
+        }
+        mantissa = mantissa.checked_mul(10)?;
+        position += 1;
+    }
+    if round_up {
+        mantissa = mantissa.checked_add(1)?;
+    }
+    Some(if negative { -mantissa } else { mantissa })
+}
+
+fn decimal(mantissa: i128, scale: u32) -> Option<Decimal> {
+    Decimal::try_from_i128_with_scale(mantissa, scale).ok()
+}
+
+fn time(milliseconds: i64) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(milliseconds)
+}
+
+/// Reads a date and time into milliseconds since 1970, UTC.
+fn parse_time(text: &str) -> Option<i64> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_millis());
+    }
+    NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
+        .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"))
+        .ok()
+        .map(|time| time.and_utc().timestamp_millis())
+}
+
+fn days(date: NaiveDate) -> i32 {
+    i32::try_from(date.signed_duration_since(NaiveDate::default()).num_days()).unwrap_or(i32::MAX)
+}
+
+enum Cells {
+    Text(StringChunkedBuilder, usize),
+    Integer(Vec<Option<i64>>),
+    Decimal(Vec<Option<i128>>, u32),
+    Boolean(Vec<Option<bool>>),
+    Date(Vec<Option<i32>>),
+    DateTime(Vec<Option<i64>>),
+    Guid(Vec<Option<u128>>),
+}
+
+impl Cells {
+    fn new(kind: Kind) -> Cells {
+        match kind {
+            Kind::Text | Kind::Code | Kind::Enum => Cells::Text(StringChunkedBuilder::new(PlSmallStr::EMPTY, 0), 0),
+            Kind::Integer | Kind::Choice => Cells::Integer(Vec::new()),
+            Kind::Decimal { scale } => Cells::Decimal(Vec::new(), scale),
+            Kind::Boolean => Cells::Boolean(Vec::new()),
+            Kind::Date => Cells::Date(Vec::new()),
+            Kind::DateTime => Cells::DateTime(Vec::new()),
+            Kind::Guid => Cells::Guid(Vec::new()),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Cells::Text(_, length) => *length,
+            Cells::Integer(cells) => cells.len(),
+            Cells::Decimal(cells, _) => cells.len(),
+            Cells::Boolean(cells) => cells.len(),
+            Cells::Date(cells) => cells.len(),
+            Cells::DateTime(cells) => cells.len(),
+            Cells::Guid(cells) => cells.len(),
+        }
+    }
+
+    /// Appends a cell; `false` where it does not fit.
+    fn push(&mut self, cell: Cell<'_>) -> bool {
+        fn keep<T>(cells: &mut Vec<Option<T>>, cell: Option<T>) -> bool {
+            let fits = cell.is_some();
+            if fits {
+                cells.push(cell);
+            }
+            fits
+        }
+        match (self, cell) {
+            (Cells::Text(cells, length), Cell::Null) => {
+                cells.append_null();
+                *length += 1;
+                true
+            }
+            (Cells::Text(cells, length), Cell::Text(text) | Cell::Number(text)) => {
+                cells.append_value(text);
+                *length += 1;
+                true
+            }
+            (Cells::Text(cells, length), Cell::Boolean(value)) => {
+                cells.append_value(if value { "true" } else { "false" });
+                *length += 1;
+                true
+            }
+            (Cells::Integer(cells), Cell::Null) => {
+                cells.push(None);
+                true
+            }
+            (Cells::Integer(cells), Cell::Number(text)) => keep(cells, text.parse().ok()),
+            (Cells::Decimal(cells, _), Cell::Null) => {
+                cells.push(None);
+                true
+            }
+            (Cells::Decimal(cells, scale), Cell::Number(text)) => keep(cells, parse_decimal(text, *scale)),
+            (Cells::Boolean(cells), Cell::Null) => {
+                cells.push(None);
+                true
+            }
+            (Cells::Boolean(cells), Cell::Boolean(value)) => keep(cells, Some(value)),
+            (Cells::Date(cells), Cell::Null) => {
+                cells.push(None);
+                true
+            }
+            (Cells::Date(cells), Cell::Text(text)) => {
+                // A date-only column may print a midnight behind it.
+                let date = text.get(..10).unwrap_or(text);
+                keep(cells, date.parse::<NaiveDate>().ok().map(days))
+            }
+            (Cells::DateTime(cells), Cell::Null) => {
+                cells.push(None);
+                true
+            }
+            (Cells::DateTime(cells), Cell::Text(text)) => keep(cells, parse_time(text)),
+            (Cells::Guid(cells), Cell::Null) => {
+                cells.push(None);
+                true
+            }
+            (Cells::Guid(cells), Cell::Text(text)) => keep(cells, Uuid::try_parse(text).ok().map(|id| id.as_u128())),
+            _ => false,
+        }
+    }
+
+    fn finish(self, name: &str) -> PolarsResult<Series> {
+        let name = PlSmallStr::from_str(name);
+        Ok(match self {
+            Cells::Text(cells, _) => cells.finish().with_name(name).into_series(),
+            Cells::Integer(cells) => Int64Chunked::from_iter_options(name, cells.into_iter()).into_series(),
+            Cells::Decimal(cells, scale) => Int128Chunked::from_iter_options(name, cells.into_iter())
+                .into_decimal(38, scale as usize)?
+                .into_series(),
+            Cells::Boolean(cells) => BooleanChunked::from_iter_options(name, cells.into_iter()).into_series(),
+            Cells::Date(cells) => Int32Chunked::from_iter_options(name, cells.into_iter()).into_date().into_series(),
+            Cells::DateTime(cells) => Int64Chunked::from_iter_options(name, cells.into_iter())
+                .into_datetime(TimeUnit::Milliseconds, None)
+                .into_series(),
+            Cells::Guid(cells) => UInt128Chunked::from_iter_options(name, cells.into_iter()).into_series(),
+        })
+    }
+}
+
+/// Takes records cell by cell and makes a [`Frame`].
+pub struct Builder {
+    columns: Vec<Column>,
+    cells: Vec<Cells>,
+    ids: Vec<Option<u128>>,
+    etags: StringChunkedBuilder,
+}
+
+impl Builder {
+    /// Starts a frame with these columns besides id and etag.
+    pub fn new(columns: Vec<Column>) -> Builder {
+        let cells = columns.iter().map(|column| Cells::new(column.kind)).collect();
+        let etags = StringChunkedBuilder::new(PlSmallStr::from_static(Frame::ETAG), 0);
+        Builder { columns, cells, ids: Vec::new(), etags }
+    }
+
+    /// Returns the columns.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Gives the present record a cell; the second one for a column within a record replaces nothing and is refused.
+    pub fn push(&mut self, column: usize, cell: Cell<'_>) -> Result<(), CellError> {
+        let rows = self.ids.len();
+        let cells = &mut self.cells[column];
+        if cells.len() == rows && cells.push(cell) {
+            return Ok(());
+        }
+        let text: Cow<'_, str> = match cell {
+            Cell::Null => "null".into(),
+            Cell::Text(text) | Cell::Number(text) => text.into(),
+            Cell::Boolean(value) => value.to_string().into(),
+        };
+        let kind = self.columns[column].kind.word();
+        Err(CellError { column: self.columns[column].name.clone(), cell: text.into_owned(), kind })
+    }
+
+    /// Ends the present record; a column that got no cell is null in it.
+    pub fn end(&mut self, id: Uuid, etag: &str) {
+        let rows = self.ids.len();
+        for cells in &mut self.cells {
+            if cells.len() == rows {
+                cells.push(Cell::Null);
+            }
+        }
+        self.ids.push(Some(id.as_u128()));
+        self.etags.append_value(etag);
+    }
+
+    /// Returns the number of records that are complete.
+    pub fn rows(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Makes the frame.
+    pub fn finish(self) -> Frame {
+        let height = self.ids.len();
+        let ids = UInt128Chunked::from_iter_options(PlSmallStr::from_static(Frame::ID), self.ids.into_iter());
+        let mut series = vec![ids.into_series(), self.etags.finish().into_series()];
+        for (column, cells) in self.columns.iter().zip(self.cells) {
+            series.push(cells.finish(&column.name).expect("38 digits hold any scale that a column has"));
+        }
+        let data = DataFrame::new(height, series.into_iter().map(Into::into).collect())
+            .expect("each column has one cell for each record, and names are distinct");
+        Frame { columns: self.columns, data }
+    }
+}
+
+/// Records of one table of one side.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    columns: Vec<Column>,
+    data: DataFrame,
+}
+
+impl Frame {
+    /// The column that holds each record's id.
+    pub const ID: &'static str = "#id";
+    /// The column that holds each record's version.
+    pub const ETAG: &'static str = "#etag";
+
+    /// Makes a frame without records.
+    pub fn empty(columns: Vec<Column>) -> Frame {
+        Builder::new(columns).finish()
+    }
+
+    /// Returns the number of records.
+    pub fn rows(&self) -> usize {
+        self.data.height()
+    }
+
+    /// Returns the columns besides id and etag.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// Returns the column of that name.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Returns a column's cells.
+    pub fn series(&self, name: &str) -> Option<&Series> {
+        self.data.column(name).ok().map(|column| column.as_materialized_series())
+    }
+
+    /// Returns the records' ids in the order of the rows.
+    pub fn ids(&self) -> Vec<Uuid> {
+        let series = self.series(Frame::ID).expect("every frame has an id column");
+        let ids = series.u128().expect("ids are 128 bits wide");
+        ids.iter().map(|id| Uuid::from_u128(id.unwrap_or_default())).collect()
+    }
+
+    /// Returns the version of the record in `row`, `None` where the side gave none.
+    pub fn etag(&self, row: usize) -> Option<String> {
+        let series = self.series(Frame::ETAG)?;
+        series.str().ok()?.get(row).filter(|etag| !etag.is_empty()).map(str::to_owned)
+    }
+
+    /// Returns one value; [`Value::Null`] for a column that the frame does not have.
+    pub fn value(&self, name: &str, row: usize) -> Value {
+        match (self.column(name), self.series(name)) {
+            (Some(column), Some(series)) => value_at(series, column.kind, row),
+            _ => Value::Null,
+        }
+    }
+
+    /// Evaluates an expression over all rows.
+    pub fn evaluate(&self, expression: &Expression) -> PolarsResult<Series> {
+        expression.evaluate(&self.data)
+    }
+
+    /// Returns the rows for which `filter` is true, in order.
+    pub fn rows_where(&self, filter: &Expression) -> PolarsResult<Vec<usize>> {
+        let series = self.evaluate(filter)?;
+        let mask = series.bool().map_err(|_| {
+            PolarsError::ComputeError(format!("the filter `{}` is neither true nor false", filter.text()).into())
+        })?;
+        Ok(mask.iter().enumerate().filter(|(_, holds)| *holds == Some(true)).map(|(row, _)| row).collect())
+    }
+
+    /// Returns the rows named, in that order.
+    pub fn take(&self, rows: &[usize]) -> Frame {
+        let indices: Vec<IdxSize> = rows.iter().map(|row| IdxSize::try_from(*row).expect("a row number")).collect();
+        let indices = IdxCa::from_vec(PlSmallStr::EMPTY, indices);
+        let data = self.data.take(&indices).expect("the rows are rows of this frame");
+        Frame { columns: self.columns.clone(), data }
+    }
+
+    /// Appends the rows of a frame with the same columns.
+    pub fn append(&mut self, other: &Frame) {
+        self.data.vstack_mut(&other.data).expect("frames of one query have the same columns");
+    }
+
+    /// Joins all chunks into one, after the last [`append`](Self::append).
+    pub fn settle(&mut self) {
+        self.data.rechunk_mut();
+    }
+
+    /// Replaces the rows whose ids `newer` holds and appends those that are new.
+    pub fn upsert(&mut self, newer: &Frame) {
+        if newer.rows() == 0 {
+            return;
+        }
+        let replaced: HashMap<Uuid, ()> = newer.ids().into_iter().map(|id| (id, ())).collect();
+        let kept: Vec<usize> =
+            self.ids().iter().enumerate().filter(|(_, id)| !replaced.contains_key(id)).map(|(row, _)| row).collect();
+        if kept.len() < self.rows() {
+            *self = self.take(&kept);
+        }
+        self.append(newer);
+        self.settle();
+    }
+}
+
+/// Returns the value of a column of `kind` in `row`.
+pub fn value_at(series: &Series, kind: Kind, row: usize) -> Value {
+    let Ok(cell) = series.get(row) else { return Value::Null };
+    match (kind, cell) {
+        (_, AnyValue::Null) => Value::Null,
+        (Kind::Guid, AnyValue::UInt128(id)) => Value::Guid(Uuid::from_u128(id)),
+        (_, cell) => any_value(cell),
+    }
+}
+
+/// Returns a cell of an evaluated expression as a value, by the type that it has.
+pub fn any_value(cell: AnyValue<'_>) -> Value {
+    match cell {
+        AnyValue::Null => Value::Null,
+        AnyValue::String(text) => Value::Text(text.to_owned()),
+        AnyValue::StringOwned(text) => Value::Text(text.to_string()),
+        AnyValue::Boolean(value) => Value::Boolean(value),
+        AnyValue::Date(day) => NaiveDate::default()
+            .checked_add_signed(chrono::TimeDelta::days(i64::from(day)))
+            .map_or(Value::Null, Value::Date),
+        AnyValue::Datetime(at, unit, _) => {
+            let milliseconds = match unit {
+                TimeUnit::Milliseconds => at,
+                TimeUnit::Microseconds => at.div_euclid(1_000),
+                TimeUnit::Nanoseconds => at.div_euclid(1_000_000),
+            };
+            time(milliseconds).map_or(Value::Null, Value::DateTime)
+        }
+        AnyValue::Decimal(mantissa, _, scale) => {
+            decimal(mantissa, u32::try_from(scale).unwrap_or(0)).map_or(Value::Null, Value::Decimal)
+        }
+        AnyValue::UInt128(id) => Value::Guid(Uuid::from_u128(id)),
+        AnyValue::Float32(number) => float(f64::from(number)),
+        AnyValue::Float64(number) => float(number),
+        other => other.extract::<i64>().map_or_else(|| Value::Text(other.to_string()), Value::Integer),
+    }
+}
+
+/// An expression may compute with floating point; its result becomes a decimal at once, by its shortest digits.
+fn float(number: f64) -> Value {
+    number.to_string().parse().map_or(Value::Null, Value::Decimal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_read_exactly() {
+        for (text, scale, expected) in [
+            ("0", 4, Some(0)),
+            ("20000.0000", 4, Some(200_000_000)),
+            ("-1.005", 2, Some(-101)),
+            ("1.005", 2, Some(101)),
+            ("1.0049", 2, Some(100)),
+            (".5", 0, Some(1)),
+            ("1e3", 2, Some(100_000)),
+            ("12.5E-1", 2, Some(125)),
+            ("123456789012345678.1234", 4, Some(1_234_567_890_123_456_781_234)),
+            ("", 4, None),
+            (".", 4, None),
+            ("1,5", 4, None),
+            ("abc", 4, None),
+        ] {
+            assert_eq!(parse_decimal(text, scale), expected, "{text} with {scale} digits");
+        }
+    }
+
+    #[test]
+    fn cells_come_back_as_they_went_in() {
+        let kinds = [
+            ("text", Kind::Text, Cell::Text("a"), Value::Text("a".into())),
+            ("number", Kind::Integer, Cell::Number("-7"), Value::Integer(-7)),
+            ("decimal", Kind::Decimal { scale: 4 }, Cell::Number("1.5"), Value::Decimal(Decimal::new(15, 1))),
+            ("flag", Kind::Boolean, Cell::Boolean(true), Value::Boolean(true)),
+            ("day", Kind::Date, Cell::Text("2026-01-31"), Value::Date(NaiveDate::from_ymd_opt(2026, 1, 31).unwrap())),
+            (
+                "moment",
+                Kind::DateTime,
+                Cell::Text("2026-01-31T22:10:05.123Z"),
+                Value::DateTime(DateTime::from_timestamp_millis(1_769_897_405_123).unwrap()),
+            ),
+            (
+                "guid",
+                Kind::Guid,
+                Cell::Text("A0000000-0000-4000-8000-000000000001"),
+                Value::Guid(Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0001)),
+            ),
+        ];
+        let columns = kinds.iter().map(|(name, kind, ..)| Column { name: (*name).to_owned(), kind: *kind }).collect();
+        let mut builder = Builder::new(columns);
+        for (index, (_, _, cell, _)) in kinds.iter().enumerate() {
+            builder.push(index, *cell).unwrap();
+        }
+        builder.end(Uuid::from_u128(1), "W/\"1\"");
+        builder.end(Uuid::from_u128(2), "");
+        let frame = builder.finish();
+        for (name, _, _, value) in &kinds {
+            assert_eq!(&frame.value(name, 0), value, "{name}");
+            assert_eq!(frame.value(name, 1), Value::Null, "{name}");
+        }
+        assert_eq!(frame.ids(), [Uuid::from_u128(1), Uuid::from_u128(2)]);
+        assert_eq!((frame.etag(0).as_deref(), frame.etag(1)), (Some("W/\"1\""), None));
+    }
+
+    #[test]
+    fn a_cell_that_does_not_fit_is_named() {
+        let mut builder = Builder::new(vec![Column { name: "credit".into(), kind: Kind::Decimal { scale: 2 } }]);
+        let error = builder.push(0, Cell::Text("12")).unwrap_err();
+        assert_eq!(error.to_string(), "`12` in column `credit` is no decimal");
+    }
+
+    #[test]
+    fn newer_rows_replace_older_ones() {
+        let columns = vec![Column { name: "n".into(), kind: Kind::Integer }];
+        let frame = |rows: &[(u128, &str)]| {
+            let mut builder = Builder::new(columns.clone());
+            for (id, cell) in rows {
+                builder.push(0, Cell::Number(cell)).unwrap();
+                builder.end(Uuid::from_u128(*id), "");
+            }
+            builder.finish()
+        };
+        let mut old = frame(&[(1, "10"), (2, "20")]);
+        old.upsert(&frame(&[(3, "30"), (1, "11")]));
+        let values: Vec<Value> = (0..old.rows()).map(|row| old.value("n", row)).collect();
+        assert_eq!(old.ids(), [2, 3, 1].map(Uuid::from_u128));
+        assert_eq!(values, [20, 30, 11].map(Value::Integer));
+    }
+}

@@ -1,0 +1,203 @@
+//! The port to the state: couplings, bases, the journal of writes and the inbox, as plain data.
+//!
+//! A [`Store`] belongs to one pipeline and one writer at a time. Each method is one transaction: it happened as a whole
+//! or not at all.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side};
+
+/// The couplings of one table map, as parallel columns in the order in which they were made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Couplings {
+    pub erp: Vec<Uuid>,
+    pub crm: Vec<Uuid>,
+    /// For each field asked for, for each coupling: the fingerprints of what the ERP and the CRM held when the pair was
+    /// last settled; `None` where the field was never settled.
+    pub bases: Vec<Vec<Option<PerSide<u64>>>>,
+}
+
+/// How a coupling came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// The match rule of that number (from 1).
+    Matched(usize),
+    /// The record was created on that side.
+    Created(Side),
+}
+
+/// One change of the couplings.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CouplingChange {
+    /// Links two records that have no link in this table map.
+    Couple { erp: Uuid, crm: Uuid, origin: Origin },
+    /// Removes the link; the records stay.
+    Uncouple { erp: Uuid, crm: Uuid },
+}
+
+/// What both sides of a pair held when it was settled: the whole base of one coupling.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settlement {
+    pub erp: Uuid,
+    pub crm: Uuid,
+    /// One for each field of the `fields` given along; `None` leaves the field without base.
+    pub base: Vec<Option<PerSide<u64>>>,
+    /// The values as people read them, for the fields whose base changes; kept only where the pipeline keeps values.
+    pub values: Vec<(usize, PerSide<String>)>,
+}
+
+/// A write that is about to leave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intent {
+    pub table: String,
+    /// The side that is written.
+    pub side: Side,
+    /// `insert` or `update`.
+    pub action: String,
+    /// The record that is written.
+    pub id: Uuid,
+    /// Its partner on the other side.
+    pub partner: Uuid,
+    /// The record as people name it.
+    pub record: String,
+    /// Column, old value, new value, as people read them.
+    pub fields: Vec<(String, String, String)>,
+}
+
+/// A write of which it is not known whether it was carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenIntent {
+    pub journal_id: i64,
+    pub intent: Intent,
+}
+
+/// What became of an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub journal_id: i64,
+    /// `written`, `stale`, `gone`, `exists`, `refused`, `not sent`, or `found`/`not found` for what a later read told.
+    pub outcome: String,
+    pub message: String,
+}
+
+/// What kind of answer a person has to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InboxKind {
+    Contested,
+    Failed,
+    Deleted,
+    Ambiguous,
+}
+
+impl InboxKind {
+    /// Returns the word of the JSON output.
+    pub fn key(self) -> &'static str {
+        match self {
+            InboxKind::Contested => "contested",
+            InboxKind::Failed => "failed",
+            InboxKind::Deleted => "deleted",
+            InboxKind::Ambiguous => "ambiguous",
+        }
+    }
+
+    /// Returns the kind of that word.
+    pub fn from_key(key: &str) -> Option<InboxKind> {
+        [InboxKind::Contested, InboxKind::Failed, InboxKind::Deleted, InboxKind::Ambiguous]
+            .into_iter()
+            .find(|kind| kind.key() == key)
+    }
+}
+
+/// Something that waits for a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InboxItem {
+    pub table: String,
+    /// The record as people name it.
+    pub record: String,
+    pub kind: InboxKind,
+    pub erp_id: Option<Uuid>,
+    pub crm_id: Option<Uuid>,
+    /// The contested field by its ERP column, else its CRM column.
+    pub field: Option<String>,
+    pub base: Option<String>,
+    pub erp: Option<String>,
+    pub crm: Option<String>,
+    pub message: String,
+    /// When it was first raised, RFC 3339; filled by the store.
+    pub since: String,
+    /// In how many runs it was raised; filled by the store.
+    pub attempts: u32,
+}
+
+/// What one run did to one table map, kept for `status`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunRow {
+    pub run: String,
+    pub started: String,
+    pub finished: Option<String>,
+    /// `converged`, `incomplete`, `guarded`, `failed`, or blank while it runs or where it was cut off.
+    pub outcome: String,
+    /// The report of the run as JSON.
+    pub report: String,
+}
+
+/// Why the state could not be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Another run holds the lease.
+    #[error("the state is in use by {holder} since {since}")]
+    Locked { holder: String, since: String },
+    /// The file is no state of ours, or broken.
+    #[error("the state cannot be read: {message}")]
+    Damaged { message: String },
+    /// The disk, or rights on it.
+    #[error("the state cannot be written: {message}")]
+    Failed { message: String },
+}
+
+/// The state of one pipeline, held by one writer.
+pub trait Store {
+    /// Returns the couplings of a table map, with bases aligned to `fields` ([`crate::config::FieldMap::key`]).
+    fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError>;
+
+    /// Returns the values behind the base of one coupling, by field key.
+    fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError>;
+
+    /// Applies coupling changes and settlements together; bases of fields not in `fields` stay.
+    fn commit(
+        &mut self,
+        table: &str,
+        fields: &[String],
+        changes: &[CouplingChange],
+        settled: &[Settlement],
+    ) -> Result<(), StoreError>;
+
+    /// Writes intents to disk, durably, before anything is sent; returns their numbers in the journal.
+    fn intend(&mut self, run: &str, intents: &[Intent]) -> Result<Vec<i64>, StoreError>;
+
+    /// Writes what became of intents, together with the couplings that follow from it.
+    fn answer(&mut self, answers: &[Answer], table: &str, changes: &[CouplingChange]) -> Result<(), StoreError>;
+
+    /// Returns the intents of a table map that have no answer yet.
+    fn open_intents(&self, table: &str) -> Result<Vec<OpenIntent>, StoreError>;
+
+    /// Replaces what waits for a person in a table map; what was there before keeps its `since` and counts on.
+    fn replace_inbox(&mut self, table: &str, items: &[InboxItem]) -> Result<(), StoreError>;
+
+    /// Returns what waits, of all table maps or of one.
+    fn inbox(&self, table: Option<&str>) -> Result<Vec<InboxItem>, StoreError>;
+
+    /// Returns how many couplings each table map has.
+    fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError>;
+
+    /// Notes that a run began.
+    fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError>;
+
+    /// Notes how a run ended.
+    fn finish_run(&mut self, row: &RunRow) -> Result<(), StoreError>;
+
+    /// Returns the newest runs first.
+    fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError>;
+}
