@@ -1,1 +1,120 @@
-//! To be written.
+//! What a plan is: the actions that would make both sides agree, each with its reason and what must still hold, and
+//! what waits for a person instead.
+//!
+//! A plan is data. Whether it is printed, hashed, approved or carried out is decided elsewhere.
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side};
+use crate::frame::Value;
+use crate::store::{InboxItem, Origin};
+
+/// What is done to one record.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ActionKind {
+    /// Makes the partner on the action's side, under the id that the action names, and couples the two.
+    Insert,
+    /// Changes fields of a coupled record.
+    Update,
+    /// Links two records that exist.
+    Couple { origin: Origin },
+    /// Removes the link of two records that are both gone.
+    Uncouple,
+}
+
+impl ActionKind {
+    /// Returns the word of the JSON output.
+    pub fn key(&self) -> &'static str {
+        match self {
+            ActionKind::Insert => "insert",
+            ActionKind::Update => "update",
+            ActionKind::Couple { .. } => "couple",
+            ActionKind::Uncouple => "uncouple",
+        }
+    }
+}
+
+/// One column that changes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldChange {
+    /// The column of the side that is written.
+    pub column: String,
+    /// Number of the field map; `None` for a template's column.
+    pub field: Option<usize>,
+    pub old: Value,
+    pub new: Value,
+    /// Why this value goes there.
+    pub why: String,
+}
+
+/// One decision that a run carries out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Action {
+    pub table: String,
+    /// The record as people name it.
+    pub record: String,
+    /// The side that is written; for couplings the ERP.
+    pub side: Side,
+    pub kind: ActionKind,
+    pub why: String,
+    /// Ids on both sides; for an insert the one on `side` is the id chosen for the new record.
+    pub ids: PerSide<Uuid>,
+    /// The version of the record to be written that the decision was made on.
+    pub etag: Option<String>,
+    pub fields: Vec<FieldChange>,
+}
+
+/// The plan of one table map.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TablePlan {
+    pub table: String,
+    pub actions: Vec<Action>,
+    /// What waits for a person, or for another record, instead.
+    pub held: Vec<InboxItem>,
+}
+
+/// The plan of a whole pipeline.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Plan {
+    pub pipeline: String,
+    pub tables: Vec<TablePlan>,
+}
+
+impl Plan {
+    /// Returns the actions of all tables in the order in which they are carried out.
+    pub fn actions(&self) -> impl Iterator<Item = &Action> {
+        self.tables.iter().flat_map(|table| &table.actions)
+    }
+
+    /// Returns what waits, table by table.
+    pub fn held(&self) -> impl Iterator<Item = &InboxItem> {
+        self.tables.iter().flat_map(|table| &table.held)
+    }
+
+    /// Returns the SHA-256 of everything that the plan would do and of what must hold before, as lower-case hex.
+    ///
+    /// The same decisions on the same records give the same hash, on any machine and with any number of threads.
+    pub fn hash(&self) -> String {
+        let mut hasher = Sha256::new();
+        let mut feed = |text: &str| {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        feed(&self.pipeline);
+        for action in self.actions() {
+            feed(&action.table);
+            feed(action.side.key());
+            feed(action.kind.key());
+            feed(&action.ids.erp.to_string());
+            feed(&action.ids.crm.to_string());
+            feed(action.etag.as_deref().unwrap_or(""));
+            for field in &action.fields {
+                feed(&field.column);
+                feed(&format!("{:?}", field.old));
+                feed(&format!("{:?}", field.new));
+            }
+        }
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
