@@ -1,0 +1,5 @@
+//! The one integration binary: linking polars once is enough.
+
+mod fixture;
+mod memory;
+mod rules;

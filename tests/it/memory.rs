@@ -1,0 +1,220 @@
+//! A side in memory, behind the same port as the adapters: what the core does with it needs no network.
+//!
+//! It keeps versions, refuses what a real side refuses (stale versions, ids that exist, columns it does not know) and
+//! can be told to lose answers.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use pipeline::config::Side;
+use pipeline::endpoint::{
+    ColumnInfo, Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+};
+use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
+use uuid::Uuid;
+
+/// A record: its version and its values by column.
+type Record = (u64, BTreeMap<String, Value>);
+
+/// One table in memory.
+pub struct Table {
+    pub info: TableInfo,
+    pub records: BTreeMap<Uuid, Record>,
+}
+
+/// One side in memory.
+pub struct Memory {
+    side: Side,
+    pub tables: Mutex<BTreeMap<String, Table>>,
+    /// Every write that was carried out: table, kind, id, columns.
+    pub written: Mutex<Vec<(String, WriteKind, Uuid, Vec<String>)>>,
+    /// What happens to the next writes, one each; none left means nothing special.
+    pub accidents: Mutex<Vec<Accident>>,
+}
+
+/// What may befall a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accident {
+    /// It is carried out, and its answer is lost.
+    AnswerLost,
+    /// It is lost on its way, and so is the answer.
+    RequestLost,
+    /// Somebody touched the record first.
+    Stale,
+}
+
+impl Memory {
+    /// Makes a side with empty tables: name and columns with their kinds.
+    pub fn new(side: Side, tables: &[(&str, &[(&str, Kind)])]) -> Memory {
+        let table = |columns: &[(&str, Kind)], name: &str| Table {
+            info: TableInfo {
+                table: name.to_owned(),
+                columns: columns
+                    .iter()
+                    .map(|(name, kind)| ColumnInfo {
+                        column: Column { name: (*name).to_owned(), kind: *kind },
+                        readable: true,
+                        insertable: true,
+                        updatable: true,
+                        length_max: None,
+                        options: Vec::new(),
+                        targets: Vec::new(),
+                    })
+                    .collect(),
+            },
+            records: BTreeMap::new(),
+        };
+        let tables = tables.iter().map(|(name, columns)| ((*name).to_owned(), table(columns, name))).collect();
+        Memory { side, tables: Mutex::new(tables), written: Mutex::default(), accidents: Mutex::default() }
+    }
+
+    /// Puts a record there, or changes it, as a person would.
+    pub fn put(&self, table: &str, id: u128, values: &[(&str, &str)]) {
+        let mut tables = self.tables.lock().unwrap();
+        let table = tables.get_mut(table).unwrap();
+        let infos = table.info.clone();
+        let record = table.records.entry(Uuid::from_u128(id)).or_default();
+        record.0 += 1;
+        for (column, text) in values {
+            let kind = infos.column(column).unwrap().column.kind;
+            record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
+        }
+    }
+
+    /// Takes a record away, as a person would.
+    pub fn delete(&self, table: &str, id: u128) {
+        self.tables.lock().unwrap().get_mut(table).unwrap().records.remove(&Uuid::from_u128(id));
+    }
+
+    /// Returns a column of all records as text, in the order of their ids.
+    pub fn column(&self, table: &str, column: &str) -> Vec<String> {
+        let tables = self.tables.lock().unwrap();
+        tables[table].records.values().map(|(_, values)| values.get(column).map(ToString::to_string).unwrap_or_default()).collect()
+    }
+
+    /// Returns one value as text.
+    pub fn get(&self, table: &str, id: u128, column: &str) -> String {
+        let tables = self.tables.lock().unwrap();
+        let record = &tables[table].records[&Uuid::from_u128(id)];
+        record.1.get(column).map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Returns how many writes were carried out so far.
+    pub fn writes(&self) -> usize {
+        self.written.lock().unwrap().len()
+    }
+
+    fn frame(&self, table: &Table, columns: &[String], ids: impl Iterator<Item = Uuid>) -> Frame {
+        let described: Vec<Column> =
+            columns.iter().map(|name| table.info.column(name).unwrap().column.clone()).collect();
+        let mut builder = Builder::new(described.clone());
+        for id in ids {
+            let Some((version, values)) = table.records.get(&id) else { continue };
+            for (index, column) in described.iter().enumerate() {
+                let text_kind = matches!(column.kind, Kind::Text | Kind::Code | Kind::Enum);
+                let value = if column.name == "id" { Value::Guid(id) } else { values.get(&column.name).cloned().unwrap_or(Value::Null) };
+                let text = value.to_string();
+                let cell = match value {
+                    Value::Null if text_kind && self.side == Side::Erp => Cell::Text(""),
+                    Value::Null => Cell::Null,
+                    Value::Integer(_) | Value::Decimal(_) => Cell::Number(&text),
+                    Value::Boolean(value) => Cell::Boolean(value),
+                    _ => Cell::Text(&text),
+                };
+                builder.push(index, cell).unwrap();
+            }
+            builder.end(id, &version.to_string());
+        }
+        builder.finish()
+    }
+}
+
+impl Endpoint for Memory {
+    fn side(&self) -> Side {
+        self.side
+    }
+
+    fn open(&self) -> Result<(), EndpointError> {
+        Ok(())
+    }
+
+    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
+        let tables = self.tables.lock().unwrap();
+        let known = tables.get(table).map(|table| table.info.clone());
+        known.ok_or_else(|| EndpointError::NoTable { side: self.side, table: table.to_owned() })
+    }
+
+    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        let tables = self.tables.lock().unwrap();
+        let table = &tables[&query.info.table];
+        let ids: Vec<Uuid> = match &query.ids {
+            Some(ids) => ids.clone(),
+            None => table.records.keys().copied().collect(),
+        };
+        let frame = self.frame(table, &query.columns, ids.into_iter());
+        progress(frame.rows());
+        Ok(frame)
+    }
+
+    fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        let mut tables = self.tables.lock().unwrap();
+        let table = tables.get_mut(&info.table).unwrap();
+        let mut outcomes = Vec::new();
+        let mut confirmed = Vec::new();
+        for write in writes {
+            let accident = self.accidents.lock().unwrap().pop();
+            if accident == Some(Accident::RequestLost) {
+                outcomes.push(Outcome::Unknown { message: "the connection broke".into() });
+                continue;
+            }
+            if accident == Some(Accident::Stale) {
+                if let Some(record) = table.records.get_mut(&write.id) {
+                    record.0 += 1;
+                }
+            }
+            let there = table.records.get(&write.id);
+            let outcome = match (write.kind, there) {
+                (WriteKind::Insert, Some(_)) => Some(Outcome::Exists),
+                (WriteKind::Update, None) => Some(Outcome::Gone),
+                (WriteKind::Update, Some((version, _)))
+                    if write.etag.as_ref().is_some_and(|etag| *etag != version.to_string()) =>
+                {
+                    Some(Outcome::Stale)
+                }
+                _ => None,
+            };
+            if let Some(outcome) = outcome {
+                outcomes.push(outcome);
+                continue;
+            }
+            let record = table.records.entry(write.id).or_default();
+            record.0 += 1;
+            for (column, value) in &write.fields {
+                assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
+                record.1.insert(column.clone(), value.clone());
+            }
+            let names = write.fields.iter().map(|(column, _)| column.clone()).collect();
+            self.written.lock().unwrap().push((info.table.clone(), write.kind, write.id, names));
+            if accident == Some(Accident::AnswerLost) {
+                outcomes.push(Outcome::Unknown { message: "the connection broke".into() });
+            } else {
+                outcomes.push(Outcome::Written);
+                confirmed.push(write.id);
+            }
+        }
+        let rows = self.frame(&tables[&info.table], columns, confirmed.into_iter());
+        Report { outcomes, rows }
+    }
+
+    fn batch_max(&self) -> usize {
+        3
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+}

@@ -1,0 +1,366 @@
+//! The rules of a run over two sides in memory: what goes where, what is held, what happens when answers are lost.
+
+use std::sync::atomic::AtomicBool;
+
+use pipeline::adapters::sqlite::SqliteStore;
+use pipeline::config::{PerSide, Pipeline, Side};
+use pipeline::frame::Kind;
+use pipeline::run::{Options, RunOutcome, RunReport, run};
+use pipeline::store::{InboxKind, Store};
+
+use crate::fixture::pipeline;
+use crate::memory::{Accident, Memory};
+
+/// A pipeline over two sides in memory, with a state.
+struct World {
+    pipeline: Pipeline,
+    erp: Memory,
+    crm: Memory,
+    store: SqliteStore,
+    runs: u32,
+}
+
+const PEOPLE: &str = "
+  people:
+    erp: { table: people, label: code }
+    crm: { table: users, label: mail }
+    direction: to_erp
+    create: to_erp
+    match: [ { by: { email: mail } } ]
+    on_create: [ { side: erp, set: { code: \"next_number('SP', 3)\" } } ]
+    fields:
+      - { erp: email, crm: mail }
+      - { erp: name, crm: name }
+";
+
+const CUSTOMERS: &str = "
+  customers:
+    erp: { table: customers, label: number, filter: \"blocked = ''\" }
+    crm: { table: accounts, label: number, filter: kind = 3 }
+    direction: both
+    create: both
+    match: [ { by: { number: number } }, { by: { name: name, city: city } } ]
+    first_sync: erp
+    fields:
+      - { erp: number, crm: number, direction: to_crm }
+      - { erp: name, crm: name }
+      - { erp: city, crm: city }
+      - { erp: phone, crm: phone }
+      - { erp: limit, crm: limit, direction: to_crm }
+      - { erp: person, crm: owner, ref: { table: people, erp: code }, direction: to_crm, blank: keep }
+      - { erp: parent, crm: parent, ref: { table: customers, erp: number } }
+      - { crm: kind, value: 3 }
+";
+
+impl World {
+    fn new() -> World {
+        let decimal = Kind::Decimal { scale: 4 };
+        let erp = Memory::new(
+            Side::Erp,
+            &[
+                ("people", &[("code", Kind::Code), ("email", Kind::Text), ("name", Kind::Text)]),
+                (
+                    "customers",
+                    &[
+                        ("number", Kind::Code),
+                        ("name", Kind::Text),
+                        ("city", Kind::Text),
+                        ("phone", Kind::Text),
+                        ("limit", decimal),
+                        ("person", Kind::Code),
+                        ("parent", Kind::Code),
+                        ("blocked", Kind::Text),
+                    ],
+                ),
+            ],
+        );
+        let crm = Memory::new(
+            Side::Crm,
+            &[
+                ("users", &[("mail", Kind::Text), ("name", Kind::Text)]),
+                (
+                    "accounts",
+                    &[
+                        ("number", Kind::Text),
+                        ("name", Kind::Text),
+                        ("city", Kind::Text),
+                        ("phone", Kind::Text),
+                        ("limit", decimal),
+                        ("owner", Kind::Guid),
+                        ("parent", Kind::Guid),
+                        ("kind", Kind::Choice),
+                    ],
+                ),
+            ],
+        );
+        World {
+            pipeline: pipeline(&format!("{PEOPLE}{CUSTOMERS}")),
+            erp,
+            crm,
+            store: SqliteStore::in_memory().unwrap(),
+            runs: 0,
+        }
+    }
+
+    /// A world in which customer 1 is coupled with account 101 and both agree.
+    fn settled() -> World {
+        let mut world = World::new();
+        world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("city", "Oslo"), ("phone", "1")]);
+        world.crm.put(
+            "accounts",
+            101,
+            &[("number", "C1"), ("name", "Ahlgren"), ("city", "Oslo"), ("phone", "1"), ("kind", "3")],
+        );
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+        assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0));
+        world
+    }
+
+    fn run_as(&mut self, dry_run: bool) -> RunReport {
+        self.runs += 1;
+        let options = Options {
+            only: Vec::new(),
+            dry_run,
+            run: format!("run {}", self.runs),
+            started: "2026-01-31T02:00:00Z".into(),
+            elapsed: &|| 0.0,
+            stop: &AtomicBool::new(false),
+        };
+        let endpoints: PerSide<&dyn pipeline::endpoint::Endpoint> = PerSide { erp: &self.erp, crm: &self.crm };
+        run(&self.pipeline, endpoints, &mut self.store, &options, &|_| {}).unwrap()
+    }
+
+    fn run(&mut self) -> RunReport {
+        self.run_as(false)
+    }
+
+    /// Runs once more and demands that nothing is written (I3).
+    fn quiet(&mut self) {
+        let before = (self.erp.writes(), self.crm.writes());
+        self.run();
+        assert_eq!((self.erp.writes(), self.crm.writes()), before, "a run without edits writes nothing");
+    }
+}
+
+#[test]
+fn records_on_one_side_are_created_on_the_other() {
+    let mut world = World::new();
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("limit", "12.5")]);
+    world.crm.put("accounts", 102, &[("name", "Dahl"), ("city", "Bergen"), ("kind", "3")]);
+    world.crm.put("accounts", 103, &[("name", "A supplier"), ("kind", "10")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    let mut names = world.erp.column("customers", "name");
+    names.sort();
+    assert_eq!(names, ["Ahlgren", "Dahl"]);
+    let mut names = world.crm.column("accounts", "name");
+    names.sort();
+    assert_eq!(names, ["A supplier", "Ahlgren", "Dahl"]);
+    world.quiet();
+}
+
+#[test]
+fn edits_of_different_fields_both_survive() {
+    let mut world = World::settled();
+    world.erp.put("customers", 1, &[("name", "Ahlgren Marine")]);
+    world.crm.put("accounts", 101, &[("phone", "2")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged);
+    assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren Marine");
+    assert_eq!(world.erp.get("customers", 1, "phone"), "2");
+    let columns: Vec<_> = world.erp.written.lock().unwrap().iter().map(|write| write.3.clone()).collect();
+    assert_eq!(columns, [["phone"]], "only what changed is written (I5)");
+    world.quiet();
+}
+
+#[test]
+fn a_contested_field_is_held_and_the_others_flow() {
+    let mut world = World::settled();
+    world.erp.put("customers", 1, &[("name", "Ahlgren AB"), ("city", "Moss")]);
+    world.crm.put("accounts", 101, &[("name", "Ahlgren AS"), ("phone", "2")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    assert_eq!(world.erp.get("customers", 1, "name"), "Ahlgren AB");
+    assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren AS");
+    assert_eq!(world.crm.get("accounts", 101, "city"), "Moss");
+    assert_eq!(world.erp.get("customers", 1, "phone"), "2");
+    let inbox = world.store.inbox(None).unwrap();
+    assert_eq!(inbox.len(), 1);
+    let item = &inbox[0];
+    assert_eq!((item.kind, item.field.as_deref()), (InboxKind::Contested, Some("name")));
+    let values = (item.base.as_deref(), item.erp.as_deref(), item.crm.as_deref());
+    assert_eq!(values, (Some("Ahlgren"), Some("Ahlgren AB"), Some("Ahlgren AS")));
+    world.quiet();
+    assert_eq!(world.store.inbox(None).unwrap()[0].attempts, 2);
+    // A person settles it by typing the same on both sides.
+    world.erp.put("customers", 1, &[("name", "Ahlgren AS")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+}
+
+#[test]
+fn a_reference_without_coupling_fails_its_record_alone() {
+    let mut world = World::settled();
+    world.erp.put("people", 11, &[("code", "XX"), ("email", "xx@a.example"), ("name", "X")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("person", "XX")]);
+    world.erp.put("customers", 3, &[("number", "C3"), ("name", "Eide")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    assert_eq!(report.inbox.len(), 1);
+    assert_eq!(
+        report.inbox[0].message,
+        "customers:C2 cannot go to the CRM: person: people:XX is not coupled"
+    );
+    let mut names = world.crm.column("accounts", "name");
+    names.sort();
+    assert_eq!(names, ["Ahlgren", "Eide"]);
+    // The user appears, and the customer follows without further ado.
+    world.crm.put("users", 111, &[("mail", "XX@a.example"), ("name", "X")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert_eq!(world.crm.column("accounts", "name").len(), 3);
+    world.quiet();
+}
+
+#[test]
+fn new_people_get_the_next_number() {
+    let mut world = World::new();
+    world.erp.put("people", 11, &[("code", "SP007"), ("email", "old@a.example"), ("name", "Old")]);
+    world.crm.put("users", 111, &[("mail", "new@a.example"), ("name", "New")]);
+    world.crm.put("users", 112, &[("mail", "newer@a.example"), ("name", "Newer")]);
+    world.run();
+    let mut codes = world.erp.column("people", "code");
+    codes.sort();
+    assert_eq!(codes, ["SP007", "SP008", "SP009"]);
+    world.quiet();
+}
+
+#[test]
+fn a_table_may_refer_to_itself() {
+    let mut world = World::new();
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Daughter"), ("parent", "C2")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Mother")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    let parents: Vec<String> = world.crm.column("accounts", "parent").into_iter().filter(|id| !id.is_empty()).collect();
+    assert_eq!(parents.len(), 1);
+    world.quiet();
+}
+
+#[test]
+fn a_lost_answer_doubles_nothing() {
+    for accident in [Accident::AnswerLost, Accident::RequestLost] {
+        let mut world = World::settled();
+        world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+        world.crm.put("accounts", 101, &[("phone", "2")]);
+        world.crm.accidents.lock().unwrap().push(accident);
+        world.erp.accidents.lock().unwrap().push(accident);
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{accident:?}: {:#?}", report.inbox);
+        assert_eq!(world.crm.column("accounts", "number"), ["C1", "C2"].map(String::from).to_vec(), "{accident:?}");
+        assert_eq!(world.erp.get("customers", 1, "phone"), "2", "{accident:?}");
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_record_touched_meanwhile_is_decided_again() {
+    let mut world = World::settled();
+    world.erp.put("customers", 1, &[("name", "Ahlgren Marine")]);
+    world.crm.accidents.lock().unwrap().push(Accident::Stale);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren Marine");
+    world.quiet();
+}
+
+#[test]
+fn a_partner_outside_the_filter_is_left_alone() {
+    let mut world = World::settled();
+    world.erp.put("customers", 1, &[("blocked", "All"), ("name", "Renamed while blocked")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged);
+    assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren");
+    world.erp.put("customers", 1, &[("blocked", "")]);
+    world.run();
+    assert_eq!(world.crm.get("accounts", 101, "name"), "Renamed while blocked");
+}
+
+#[test]
+fn a_record_that_exists_outside_the_filter_is_not_made_twice() {
+    let mut world = World::new();
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("blocked", "All")]);
+    world.crm.put("accounts", 101, &[("number", "C1"), ("name", "Ahlgren"), ("kind", "3")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert_eq!(world.erp.column("customers", "number").len(), 1);
+    assert_eq!(report.tables[1].to.erp.skipped, 1);
+}
+
+#[test]
+fn a_deleted_partner_waits_for_a_person() {
+    let mut world = World::settled();
+    world.erp.delete("customers", 1);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    assert_eq!(world.crm.column("accounts", "name"), ["Ahlgren"]);
+    assert_eq!(world.erp.column("customers", "name").len(), 0, "it is not made anew");
+    assert_eq!(report.inbox[0].kind, InboxKind::Deleted);
+    // Both gone: the coupling goes, quietly.
+    world.crm.delete("accounts", 101);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert_eq!(report.tables[1].uncoupled, 1);
+}
+
+#[test]
+fn several_candidates_are_named_and_left_alone() {
+    let mut world = World::new();
+    world.erp.put("customers", 1, &[("name", "Twin"), ("city", "Oslo")]);
+    for id in [101, 102] {
+        world.crm.put("accounts", id, &[("name", "twin"), ("city", "OSLO"), ("kind", "3")]);
+    }
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0));
+    assert_eq!(report.inbox.iter().filter(|item| item.kind == InboxKind::Ambiguous).count(), 3);
+    assert!(report.inbox[0].message.contains("matches several records by rule 2"), "{}", report.inbox[0].message);
+    world.quiet();
+}
+
+#[test]
+fn a_dry_run_says_what_a_run_does() {
+    let mut world = World::settled();
+    world.erp.put("people", 11, &[("code", "AA"), ("email", "aa@a.example"), ("name", "A")]);
+    world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "A")]);
+    world.crm.put("users", 112, &[("mail", "bb@a.example"), ("name", "B")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("person", "AA")]);
+    world.erp.put("customers", 1, &[("phone", "9")]);
+    let couplings = world.store.coupling_counts().unwrap();
+    let planned = world.run_as(true);
+    assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0));
+    assert_eq!(world.store.coupling_counts().unwrap(), couplings);
+    let done = world.run();
+    assert_eq!(planned.plan, done.plan, "the plan is the run (I8)");
+    assert_eq!(planned.plan.hash(), done.plan.hash());
+    let counts = |report: &RunReport| report.tables.iter().map(|table| table.to).collect::<Vec<_>>();
+    assert_eq!(counts(&planned), counts(&done));
+}
+
+#[test]
+fn any_number_of_threads_makes_the_same_plan() {
+    let plan = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let mut world = World::new();
+            for number in 0..200_u128 {
+                let key = format!("C{number}");
+                let phone = format!("{}", number % 7);
+                world.erp.put("customers", number, &[("number", &key), ("name", &key), ("phone", &phone)]);
+                if number % 3 != 0 {
+                    world.crm.put("accounts", 1000 - number, &[("number", &key), ("name", "x"), ("kind", "3")]);
+                }
+            }
+            world.run_as(true).plan.hash()
+        })
+    };
+    assert_eq!(plan(1), plan(8), "same input, same bytes (I11)");
+}
