@@ -9,9 +9,8 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use polars::prelude::{
-    AnyValue, BooleanChunked, DataFrame, IdxCa, IdxSize, Int32Chunked, Int64Chunked, Int128Chunked,
-    IntoSeries, NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Series, StringChunkedBuilder, TimeUnit,
-    UInt128Chunked,
+    AnyValue, BooleanChunked, DataFrame, IdxCa, IdxSize, Int32Chunked, Int64Chunked, Int128Chunked, IntoSeries,
+    NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Series, StringChunkedBuilder, TimeUnit, UInt128Chunked,
 };
 use rust_decimal::Decimal;
 use uuid::Uuid;
