@@ -1,1 +1,191 @@
-//! To be written.
+//! Is the file valid, and what does it mean? Text in, a [`Pipeline`] and every complaint at once out.
+//!
+//! First the text becomes a tree, then the file as it is written, then, here, the file as it is meant. What an earlier step
+//! complained about is no reason for a later one to complain again. Whether tables and columns exist is not known here:
+//! the metadata of both sides is asked at the start of a run.
+
+mod circles;
+mod connection;
+mod field;
+mod reference;
+mod sql;
+mod table;
+
+use crate::config::complaint::{Complaint, Complaints, Path, Severity, suggestion};
+use crate::config::schema::File;
+use crate::config::tree::{Node, Plain, Variables};
+use crate::config::{Adapter, Constant, Pipeline, Side, read, tree, variables};
+
+/// What the file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// To be judged: a missing variable is a warning.
+    Check,
+    /// To be used: a missing variable is an error.
+    Run,
+}
+
+/// The outcome of a check.
+#[derive(Debug)]
+pub struct Checked {
+    /// There if nothing is wrong; where a variable is missing, texts may hold [`variables::PLACEHOLDER`].
+    pub pipeline: Option<Pipeline>,
+    /// In the order of the file.
+    pub complaints: Vec<Complaint>,
+}
+
+/// Checks the text of a pipeline file that goes by the name `file`.
+pub fn check(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>, purpose: Purpose) -> Checked {
+    let mut complaints = Complaints::new(file);
+    let pipeline = tree::parse(text, &mut complaints).and_then(|mut tree| {
+        let severity = match purpose {
+            Purpose::Check => Severity::Warning,
+            Purpose::Run => Severity::Error,
+        };
+        variables::fill(&mut tree, env, severity, &mut complaints);
+        let file = read::read(&mut tree, &mut complaints)?;
+        pipeline(&mut Desk { tree: &tree, complaints: &mut complaints }, file)
+    });
+    let pipeline = pipeline.filter(|_| !complaints.has_errors());
+    Checked { pipeline, complaints: complaints.sorted() }
+}
+
+fn pipeline(desk: &mut Desk<'_>, file: File) -> Option<Pipeline> {
+    let root = Path::root();
+    if let Some(version) = desk.required(&root, "version", "write `version: 1`", file.version)
+        && version.0 != 1
+    {
+        desk.refuse(&root.key("version"), "this program reads version 1 only", "write `version: 1`".to_owned());
+    }
+    let name = desk.required(&root, "name", "give the pipeline a name: `name: full`", file.name);
+    if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+        desk.refuse(&root.key("name"), "is blank", "give the pipeline a name: `name: full`".to_owned());
+    }
+    let connections = desk.required(&root, "connections", "say how to reach `erp` and `crm`", file.connections);
+    let connections = connections.and_then(|written| {
+        let path = root.key("connections");
+        let erp = desk.required(&path, "erp", "say how to reach the ERP", written.erp);
+        let erp = erp.map(|erp| connection::check(desk, &path.key("erp"), Side::Erp, Adapter::BusinessCentral, erp));
+        let crm = desk.required(&path, "crm", "say how to reach the CRM", written.crm);
+        let crm = crm.map(|crm| connection::check(desk, &path.key("crm"), Side::Crm, Adapter::Dataverse, crm));
+        Some(crate::config::PerSide { erp: erp??, crm: crm?? })
+    });
+    let state = desk.required(&root, "state", "say where to remember: `state: sqlite:state/full.db`", file.state);
+    if let Some(state) = &state {
+        check_state(desk, &root.key("state"), state);
+    }
+    let hint = "pair at least one ERP table with a CRM table";
+    let tables = desk.required(&root, "tables", hint, file.tables);
+    if tables.as_ref().is_some_and(|tables| tables.0.is_empty()) && !desk.has_damage_below(&root.key("tables")) {
+        desk.refuse(&root.key("tables"), "holds no table map", hint.to_owned());
+    }
+    let tables = tables.map(|tables| table::check_all(desk, &tables.0, &file.defaults.unwrap_or_default()));
+    Some(Pipeline {
+        name: name?,
+        connections: connections?,
+        state: state?,
+        keep_values: file.keep_values.is_none_or(|keep| keep.0),
+        tables: tables??,
+    })
+}
+
+fn check_state(desk: &mut Desk<'_>, path: &Path, state: &str) {
+    if desk.tree.is_damaged(path) {
+        return;
+    }
+    let written = desk.written(path);
+    let hint = "write `sqlite:PATH`; a relative path starts at this file's folder".to_owned();
+    if state.starts_with("postgres:") || state.starts_with("postgresql:") {
+        desk.refuse(path, "state in PostgreSQL is not built yet", hint);
+    } else if state.strip_prefix("sqlite:").is_none_or(|rest| rest.trim().is_empty() || rest.starts_with("//")) {
+        desk.refuse(path, format!("`{written}` is no place for the state"), hint);
+    }
+}
+
+/// Where the checks find the tree and leave their complaints.
+struct Desk<'a> {
+    tree: &'a Node,
+    complaints: &'a mut Complaints,
+}
+
+impl Desk<'_> {
+    /// Adds an error about the value at `path`, unless something is known to be wrong there.
+    fn refuse(&mut self, path: &Path, message: impl Into<String>, hint: impl Into<Option<String>>) {
+        self.add(Severity::Error, path, message.into(), hint.into());
+    }
+
+    /// Adds a warning about the value at `path`, unless something is known to be wrong there.
+    fn warn(&mut self, path: &Path, message: impl Into<String>, hint: impl Into<Option<String>>) {
+        self.add(Severity::Warning, path, message.into(), hint.into());
+    }
+
+    fn add(&mut self, severity: Severity, path: &Path, message: String, hint: Option<String>) {
+        if !self.tree.is_damaged(path) {
+            self.complaints.add(severity, self.tree.place_of(path), path, message, hint);
+        }
+    }
+
+    /// Refuses what is described in the documentation but not built.
+    fn not_built(&mut self, path: &Path, instead: &str) {
+        let (key, written) = (path.last_key().to_owned(), self.written(path));
+        self.refuse(path, format!("`{key}: {written}` is not built yet"), instead.to_owned());
+    }
+
+    /// Complains if a key below `path` is missing.
+    fn required<T>(&mut self, path: &Path, key: &str, hint: &str, value: Option<T>) -> Option<T> {
+        if value.is_none() && !self.tree.is_damaged(&path.key(key)) {
+            self.refuse(path, format!("`{key}` is missing"), hint.to_owned());
+        }
+        value
+    }
+
+    /// Returns the elements of a list with their paths; those that are nothing are complained about.
+    fn elements<'t, T>(&mut self, path: &Path, list: &'t [Option<T>]) -> Vec<(Path, &'t T)> {
+        let mut elements = Vec::new();
+        for (index, element) in list.iter().enumerate() {
+            let path = path.index(index);
+            match element {
+                Some(element) => elements.push((path, element)),
+                None => self.refuse(&path, "is empty", "fill it in, or remove the line".to_owned()),
+            }
+        }
+        elements
+    }
+
+    /// Returns a scalar as it stands in the file: fit for a message, since no variable is filled in.
+    fn written(&self, path: &Path) -> String {
+        self.tree.at(path).map(Node::written).unwrap_or_default().to_owned()
+    }
+
+    /// Returns a scalar of the file with its spelling.
+    fn constant(&self, path: &Path) -> Option<Constant> {
+        let tree::Content::Scalar(scalar) = &self.tree.at(path)?.content else { return None };
+        let text = scalar.text.clone();
+        Some(match scalar.plain_value() {
+            Plain::Boolean(value) => Constant::Boolean(value),
+            Plain::Number => Constant::Number(text.trim_start_matches('+').to_owned()),
+            Plain::Text => Constant::Text(text),
+            // A variable may well be empty by its default.
+            Plain::Nothing if scalar.variables != Variables::None => Constant::Text(text),
+            Plain::Nothing => return None,
+        })
+    }
+
+    /// Tells whether a list or map lost something that was wrong.
+    fn has_damage_below(&self, path: &Path) -> bool {
+        match self.tree.at(path).map(|node| &node.content) {
+            Some(tree::Content::List(nodes)) => nodes.iter().any(|node| node.pruned),
+            Some(tree::Content::Map(entries)) => entries.iter().any(|entry| entry.node.pruned),
+            _ => self.tree.is_damaged(path),
+        }
+    }
+
+    /// Checks that a word names a table map.
+    fn names_table(&mut self, path: &Path, name: &str) {
+        let tables = self.tree.get("tables").map(Node::keys).unwrap_or_default();
+        if !tables.contains(&name) {
+            let hint = suggestion(&self.written(path), tables);
+            self.refuse(path, format!("no table map `{}`", self.written(path)), hint);
+        }
+    }
+}

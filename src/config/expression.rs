@@ -1,9 +1,22 @@
 //! SQL in filters and field maps: text in, an [`Expression`] that can be evaluated over a frame out.
 //!
-//! The dialect is the one of polars SQL. An expression also offers the part of itself that a side might evaluate, as a
-//! [`Predicate`]: always true where the whole is true, so that pushing it down never loses a record.
+//! The dialect is the one of polars SQL, less everything that looks at more than one row. An expression also offers the
+//! part of itself that a side might evaluate, as a [`Predicate`]: always true where the whole is true, so that pushing
+//! it down never loses a record. Whether a column exists is not known here; the metadata of a side tells.
+
+mod predicate;
+mod reading;
 
 use polars::prelude::*;
+
+/// Why a text is no expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ExpressionError {
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
 
 /// A parsed SQL expression over one row.
 #[derive(Debug, Clone)]
@@ -15,6 +28,9 @@ pub struct Expression {
 }
 
 /// A filter in the terms that both protocols share.
+///
+/// It speaks of values as [`Expression::evaluate`] compares them: text by its exact characters. A side that compares
+/// otherwise (without regard to case, say) may evaluate only what cannot lose a record there.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Predicate {
     All(Vec<Predicate>),
@@ -25,7 +41,7 @@ pub enum Predicate {
     IsNotNull { column: String },
 }
 
-/// How a column is compared to a literal.
+/// How a column is compared to a literal; the column always stands first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     Equal,
@@ -39,13 +55,44 @@ pub enum Comparison {
 /// A constant of a filter.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Literal {
+    /// A text, or a date as `2026-01-31`.
     Text(String),
     /// A number as it was written.
     Number(String),
     Boolean(bool),
 }
 
+/// Reads `next_number('PREFIX', DIGITS)`, which may stand alone as a value of a template: prefix and digits.
+///
+/// `None` where the text is something else, to be read by [`Expression::parse`].
+pub fn next_number(text: &str) -> Result<Option<(String, usize)>, ExpressionError> {
+    reading::next_number(&reading::parse(text)?)
+}
+
+/// Tells whether a text can be the name of a column: letters, digits and `_`, with `/` behind a navigation.
+pub fn is_column_name(name: &str) -> bool {
+    let is_part = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || c == '_');
+    name.split('/').all(is_part)
+}
+
 impl Expression {
+    /// Parses SQL over the columns of one row.
+    pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
+        let tree = reading::parse(text)?;
+        let columns = reading::columns(&tree)?;
+        let expr = polars::sql::sql_expr(text).map_err(|error| ExpressionError {
+            message: match error.to_string() {
+                // A dump of the syntax tree helps nobody.
+                dump if dump.contains("Span(") || dump.contains("Ident {") => {
+                    "holds something that this dialect of SQL does not compute".to_owned()
+                }
+                message => format!("is refused: {}", message.trim()),
+            },
+            hint: None,
+        })?;
+        Ok(Expression { text: text.to_owned(), columns, expr, predicate: predicate::of(&tree) })
+    }
+
     /// Returns the SQL as it was written.
     pub fn text(&self) -> &str {
         &self.text
@@ -72,5 +119,158 @@ impl Expression {
             .select([when(col("#one")).then(self.expr.clone()).otherwise(lit(NULL)).alias(name)])
             .collect()?;
         Ok(result.column(name)?.as_materialized_series().clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(text: &str) -> String {
+        let error = Expression::parse(text).expect_err(text);
+        match error.hint {
+            Some(hint) => format!("{} ({hint})", error.message),
+            None => error.message,
+        }
+    }
+
+    #[test]
+    fn columns_are_those_that_are_named() {
+        let check = |text: &str, expected: &[&str]| {
+            assert_eq!(Expression::parse(text).expect(text).columns(), expected, "{text}");
+        };
+        check("blocked = ''", &["blocked"]);
+        check("a = 1 AND b = 2 OR a IN (1, -2) OR c", &["a", "b", "c"]);
+        check("\"paymentTerm/code\" = 'X'", &["paymentTerm/code"]);
+        check("LOWER(TRIM(email))", &["email"]);
+        check("CASE WHEN a THEN b ELSE c || 'x' END", &["a", "b", "c"]);
+        check("SUBSTRING(a FROM 2 FOR b)", &["a", "b"]);
+        check("EXTRACT(year FROM day)", &["day"]);
+        check("'NAV ' || code", &["code"]);
+        check("1 + 2", &[]);
+    }
+
+    #[test]
+    fn what_is_no_expression_over_one_row_is_refused() {
+        let texts = [
+            "",
+            "a = ",
+            "a IN (1, b)",
+            "a AT TIME ZONE 'UTC'",
+            "a = 1 b",
+            "a = 'x",
+            "a AS b",
+            "LOWR(a)",
+            "nothing_like_it(a) + other_one(b)",
+            "SUM(a) > 3",
+            "MAX(a, b)",
+            "ROW_NUMBER() OVER (ORDER BY a)",
+            "LOWER(a) OVER ()",
+            "a IN (SELECT b FROM c)",
+            "(SELECT 1)",
+            "EXISTS (SELECT 1)",
+            "a > ANY(b)",
+            "*",
+            "a.b = 1",
+            "blocked = \"\"",
+            "city = \"New York\"",
+            "a = ?",
+            "SUBSTR(a, b)",
+            "SUBSTRING(a FROM b)",
+            "LEFT(a)",
+            "GREATEST()",
+            "RIGHT(a, 99999999999999999999999)",
+            "next_number('A', 5) || 'x'",
+        ];
+        let told: Vec<String> = texts.iter().map(|text| format!("{text}\n  {}", error(text))).collect();
+        insta::assert_snapshot!(told.join("\n"));
+    }
+
+    #[test]
+    fn a_running_number_stands_alone() {
+        let check = |text: &str, expected: Result<Option<(&str, usize)>, &str>| {
+            let found = next_number(text).map_err(|error| error.message);
+            let expected = expected.map(|call| call.map(|(prefix, digits)| (prefix.to_owned(), digits)));
+            assert_eq!(found, expected.map_err(str::to_owned), "{text}");
+        };
+        check("next_number('SP NO. ', 5)", Ok(Some(("SP NO. ", 5))));
+        check(" NEXT_NUMBER('', 18) ", Ok(Some(("", 18))));
+        check("'next_number'", Ok(None));
+        check("LOWER(a)", Ok(None));
+        let wrong = "`next_number` takes a text and a number of digits from 1 to 18";
+        check("next_number('A', 19)", Err(wrong));
+        check("next_number('A', 0)", Err(wrong));
+        check("next_number(a, 5)", Err(wrong));
+        check("next_number('A')", Err(wrong));
+        check("next_number()", Err(wrong));
+    }
+
+    fn evaluate(text: &str, data: &DataFrame) -> Vec<String> {
+        let series = Expression::parse(text).expect(text).evaluate(data).expect(text);
+        series.iter().map(|value| value.to_string()).collect()
+    }
+
+    #[test]
+    fn constants_and_empty_frames_evaluate() {
+        let three = df!("a" => [Some("x"), None, Some("")]).unwrap();
+        assert_eq!(evaluate("7", &three), ["7", "7", "7"]);
+        assert_eq!(evaluate("NULL", &three), ["null", "null", "null"]);
+        assert_eq!(evaluate("TRUE", &three), ["true", "true", "true"]);
+        assert_eq!(evaluate("'k' || a", &three), ["\"kx\"", "null", "\"k\""]);
+        assert_eq!(evaluate("a = 'x'", &three), ["true", "null", "false"]);
+        let none = three.head(Some(0));
+        assert_eq!(evaluate("7", &none), Vec::<String>::new());
+        assert_eq!(evaluate("LOWER(a) || 'x'", &none), Vec::<String>::new());
+        let bare = DataFrame::new(2, Vec::new()).unwrap();
+        assert_eq!(evaluate("'x'", &bare), ["\"x\"", "\"x\""]);
+    }
+
+    #[test]
+    fn a_display_name_splits_into_first_and_last_name() {
+        let names = ["Ida Sørli", "Anna Maria Berg", "Cher", ""];
+        let data = df!("displayName" => names).unwrap();
+        let first = "TRIM(LEFT(displayName, LENGTH(displayName) - LENGTH(SPLIT_PART(displayName, ' ', -1))))";
+        let last = "SPLIT_PART(displayName, ' ', -1)";
+        assert_eq!(evaluate(first, &data), ["\"Ida\"", "\"Anna Maria\"", "\"\"", "\"\""]);
+        assert_eq!(evaluate(last, &data), ["\"Sørli\"", "\"Berg\"", "\"Cher\"", "\"\""]);
+    }
+
+    #[test]
+    fn the_functions_that_a_file_needs_compute() {
+        let data = df!("t" => ["  Ab-c "], "n" => [-7_i64], "d" => ["2026-01-31"]).unwrap();
+        let data = data.lazy().with_column(col("d").str().to_date(StrptimeOptions::default())).collect().unwrap();
+        let check = |text: &str, expected: &str| assert_eq!(evaluate(text, &data), [expected], "{text}");
+        check("UPPER(TRIM(t))", "\"AB-C\"");
+        check("REPLACE(t, '-', '')", "\"  Abc \"");
+        check("LEFT(TRIM(t), 2) || RIGHT(TRIM(t), 1)", "\"Abc\"");
+        check("SUBSTR(TRIM(t), 2, 2)", "\"b-\"");
+        check("STRPOS(t, 'b')", "4");
+        check("LENGTH(LTRIM(RTRIM(t)))", "4");
+        check("LPAD('7', 3, '0') || RPAD('7', 3, '0')", "\"007700\"");
+        check("REVERSE('ab')", "\"ba\"");
+        check("CONCAT_WS(', ', 'a', 'b')", "\"a, b\"");
+        check("COALESCE(NULLIF(TRIM(t), ''), 'x')", "\"Ab-c\"");
+        check("CASE WHEN n < 0 THEN 0 ELSE n END", "0");
+        check("GREATEST(n, 0) + LEAST(n, 0) + ABS(n)", "0");
+        check("ROUND(n / 2, 1)", "-3.5");
+        check("TRUNC(n / 2) + SIGN(n) + MOD(9, 4)", "-3.0");
+        check("CAST(n AS VARCHAR)", "\"-7\"");
+        check("IF(n = -7, 'y', 'n')", "\"y\"");
+        check("REGEXP_LIKE(t, 'b-')", "true");
+        check("STARTS_WITH(TRIM(t), 'Ab') AND ENDS_WITH(TRIM(t), 'c')", "true");
+        check("t LIKE '%b-%' AND t NOT ILIKE '%X%'", "true");
+        check("EXTRACT(year FROM d) * 100 + DATE_PART('month', d)", "202601");
+        check("STRFTIME(d, '%d.%m.%Y')", "\"31.01.2026\"");
+        check("d >= DATE('2026-01-31')", "true");
+        check("NORMALIZE(TRIM(t))", "\"Ab-c\"");
+    }
+
+    #[test]
+    fn every_listed_function_is_known() {
+        for name in reading::OF_ONE_ROW {
+            if let Err(error) = polars::sql::sql_expr(format!("{name}(a)")) {
+                assert!(!error.to_string().contains("unsupported function"), "{name}: {error}");
+            }
+        }
     }
 }

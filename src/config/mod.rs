@@ -4,14 +4,20 @@
 //! one into the other and collects everything that is wrong with its place. Nothing here reads a file or the
 //! environment: text and variables are arguments.
 
+pub mod complaint;
+pub mod tree;
+pub mod variables;
 pub mod expression;
+pub mod columns;
 pub mod schema;
+pub mod read;
 pub mod check;
 
 use crate::config::expression::Expression;
 
 /// One of the two systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Side {
     Erp,
     Crm,
@@ -77,7 +83,8 @@ impl<T> PerSide<T> {
 }
 
 /// Which way values travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Direction {
     ToCrm,
     ToErp,
@@ -101,7 +108,8 @@ impl Direction {
 }
 
 /// Where records that have no partner are created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Create {
     None,
     ToCrm,
@@ -125,7 +133,8 @@ pub enum Policy {
 }
 
 /// What happens to a field whose reference has no coupling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OnUnresolved {
     /// The record fails, and is tried again by every run.
     Fail,
@@ -146,7 +155,8 @@ pub enum When {
 }
 
 /// Whether a blank travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Blank {
     Write,
     Keep,

@@ -1,1 +1,324 @@
-//! To be written.
+//! The pipeline file as it is written: one struct for each kind of map, every key optional.
+//!
+//! In goes a YAML value, out come texts and words that nobody has judged yet; [`check`](crate::config::check) does that,
+//! with the places from the [`tree`](crate::config::tree). A key that is absent is `None`, so that what is missing is found
+//! there too, all at once. A list element that was complained about is `None`, so that the others keep their numbers.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+use crate::config::{Blank, Create, Direction, OnUnresolved, Side};
+
+/// The whole file.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub version: Option<Whole>,
+    pub name: Option<String>,
+    pub connections: Option<Connections>,
+    pub state: Option<String>,
+    pub keep_values: Option<Flag>,
+    pub defaults: Option<Defaults>,
+    pub tables: Option<Pairs<Table>>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connections {
+    pub erp: Option<Connection>,
+    pub crm: Option<Connection>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connection {
+    pub adapter: Option<Adapter>,
+    pub url: Option<String>,
+    pub company: Option<String>,
+    pub auth: Option<Auth>,
+    pub limits: Option<Limits>,
+    pub insecure: Option<Flag>,
+}
+
+/// Adapters, also those to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Adapter {
+    BusinessCentral,
+    Dataverse,
+    Nav,
+    Odata,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    #[serde(rename = "type")]
+    pub kind: Option<AuthKind>,
+    pub token_url: Option<String>,
+    pub client_id: Option<String>,
+    pub client_secret: Option<String>,
+    pub scope: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthKind {
+    Oauth2,
+}
+
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    pub concurrency: Option<Whole>,
+    pub requests: Option<Whole>,
+    pub per_seconds: Option<Whole>,
+    pub batch: Option<Whole>,
+    pub page: Option<Whole>,
+}
+
+/// Keys of a table map that may be given for all of them at once.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Defaults {
+    pub direction: Option<Direction>,
+    pub create: Option<Create>,
+    #[serde(rename = "match")]
+    pub match_rules: Option<Vec<Option<MatchRule>>>,
+    pub first_sync: Option<Policy>,
+    pub on_conflict: Option<Policy>,
+    pub on_delete: Option<OnDelete>,
+    pub on_create: Option<Vec<Option<Template>>>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    pub erp: Option<TableSide>,
+    pub crm: Option<TableSide>,
+    pub direction: Option<Direction>,
+    pub create: Option<Create>,
+    #[serde(rename = "match")]
+    pub match_rules: Option<Vec<Option<MatchRule>>>,
+    pub first_sync: Option<Policy>,
+    pub on_conflict: Option<Policy>,
+    pub on_delete: Option<OnDelete>,
+    pub on_create: Option<Vec<Option<Template>>>,
+    pub after: Option<Vec<Option<String>>>,
+    pub fields: Option<Vec<Option<Field>>>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableSide {
+    pub table: Option<String>,
+    pub label: Option<String>,
+    pub filter: Option<String>,
+}
+
+/// Policies, also those to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    Hold,
+    Erp,
+    Crm,
+    Newest,
+}
+
+/// Answers to a deletion, also those to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDelete {
+    Hold,
+    Restore,
+    Uncouple,
+    Delete,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MatchRule {
+    pub by: Option<Pairs<String>>,
+    pub case_sensitive: Option<Flag>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Template {
+    pub side: Option<Side>,
+    #[serde(rename = "if")]
+    pub condition: Option<String>,
+    pub set: Option<Pairs<Scalar>>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Field {
+    pub erp: Option<String>,
+    pub crm: Option<String>,
+    pub direction: Option<Direction>,
+    pub to_crm: Option<String>,
+    pub to_erp: Option<String>,
+    pub values: Option<Pairs<Scalar>>,
+    #[serde(rename = "ref")]
+    pub reference: Option<Reference>,
+    pub on_unresolved: Option<OnUnresolved>,
+    pub first_sync: Option<Policy>,
+    pub on_conflict: Option<Policy>,
+    pub when: Option<When>,
+    pub blank: Option<Blank>,
+    pub fit: Option<Fit>,
+    pub drift: Option<Drift>,
+    pub value: Option<Scalar>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reference {
+    pub table: Option<String>,
+    pub erp: Option<String>,
+    pub crm: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    Create,
+    Update,
+}
+
+/// What happens to text that is too long, also what is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    Reject,
+    Truncate,
+}
+
+/// What happens where a one-way field was changed on its other side, also what is to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    Restore,
+    Leave,
+    Report,
+}
+
+/// A whole number, or a text that is one, as a variable gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Whole(pub u64);
+
+impl<'de> Deserialize<'de> for Whole {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Whole, D::Error> {
+        struct Visit;
+        impl Visitor<'_> for Visit {
+            type Value = Whole;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
+                Ok(Whole(number))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Whole, E> {
+                text.parse().map(Whole).map_err(|_| E::invalid_type(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Visit)
+    }
+}
+
+/// `true` or `false`, also as a text, as a variable gives it.
+#[derive(Debug, Clone, Copy)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Flag, D::Error> {
+        struct Visit;
+        impl Visitor<'_> for Visit {
+            type Value = Flag;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("`true` or `false`")
+            }
+
+            fn visit_bool<E: Error>(self, value: bool) -> Result<Flag, E> {
+                Ok(Flag(value))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
+                text.parse().map(Flag).map_err(|_| E::invalid_type(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Visit)
+    }
+}
+
+/// A text, number or boolean; the tree knows how it was written.
+#[derive(Debug, Clone, Copy)]
+pub struct Scalar;
+
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {
+        struct Visit;
+        impl Visitor<'_> for Visit {
+            type Value = Scalar;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a number, `true` or `false`")
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Scalar, E> {
+                Ok(Scalar)
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Scalar, E> {
+                Ok(Scalar)
+            }
+
+            fn visit_u64<E: Error>(self, _: u64) -> Result<Scalar, E> {
+                Ok(Scalar)
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar, E> {
+                Ok(Scalar)
+            }
+
+            fn visit_str<E: Error>(self, _: &str) -> Result<Scalar, E> {
+                Ok(Scalar)
+            }
+        }
+        deserializer.deserialize_any(Visit)
+    }
+}
+
+/// A map with keys of the user's own, in the order of the file.
+#[derive(Debug)]
+pub struct Pairs<T>(pub Vec<(String, T)>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs<T>, D::Error> {
+        struct Visit<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
+            type Value = Pairs<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<T>, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(Visit(PhantomData))
+    }
+}

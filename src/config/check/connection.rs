@@ -1,0 +1,191 @@
+//! Connections: how to reach one side, as written in, as meant out.
+//!
+//! Addresses are judged by their text alone. Nothing that a variable gave is repeated in a complaint.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use crate::config::check::Desk;
+use crate::config::complaint::Path;
+use crate::config::schema;
+use crate::config::{Adapter, ClientCredentials, Connection, Limits, Secret, Side};
+
+/// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
+const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
+/// The same for the CRM (`crm-api.md`).
+const CRM_LIMITS: Limits = Limits { concurrency: 52, requests: 6000, per_seconds: 300, batch: 1000, page: 5000 };
+
+/// Checks the connection of `side`, which has to speak `adapter`.
+pub(super) fn check(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    side: Side,
+    adapter: Adapter,
+    written: schema::Connection,
+) -> Option<Connection> {
+    check_adapter(desk, path, side, written.adapter);
+    let insecure = written.insecure.is_some_and(|insecure| insecure.0);
+    let hint = "write the service root: `url: https://…`";
+    let url = desk.required(path, "url", hint, written.url);
+    let url = url.map(|url| url.trim_end_matches('/').to_owned());
+    if let Some(url) = &url {
+        check_url(desk, &path.key("url"), url, insecure);
+        let api = if side == Side::Erp { "/api/v2.0" } else { "/api/data/v9.2" };
+        if url.contains("/api/") {
+            let message = "is more than the service root";
+            desk.refuse(&path.key("url"), message, format!("leave out `{api}`"));
+        }
+    }
+    let company = match side {
+        Side::Erp => desk.required(path, "company", "name the company as the ERP does", written.company),
+        Side::Crm => {
+            if written.company.is_some() {
+                desk.refuse(&path.key("company"), "the CRM has no companies", "remove it".to_owned());
+            }
+            None
+        }
+    };
+    let hint = "give `auth: { type: oauth2, token_url, client_id, client_secret, scope }`";
+    let auth = desk.required(path, "auth", hint, written.auth);
+    let auth = auth.and_then(|auth| credentials(desk, &path.key("auth"), auth, insecure));
+    let limits = limits(desk, &path.key("limits"), side, written.limits.unwrap_or_default());
+    Some(Connection { adapter, url: url?, company, auth: auth?, limits })
+}
+
+fn check_adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema::Adapter>) {
+    let (wanted, word) = match side {
+        Side::Erp => (schema::Adapter::BusinessCentral, "business-central"),
+        Side::Crm => (schema::Adapter::Dataverse, "dataverse"),
+    };
+    let hint = format!("write `adapter: {word}`");
+    let Some(adapter) = desk.required(path, "adapter", &hint, written) else { return };
+    let path = path.key("adapter");
+    if matches!(adapter, schema::Adapter::Nav | schema::Adapter::Odata) {
+        desk.not_built(&path, &hint);
+    } else if adapter != wanted {
+        let message = format!("`{}` is not for the {}", desk.written(&path), side.name());
+        desk.refuse(&path, message, hint);
+    }
+}
+
+fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure: bool) -> Option<ClientCredentials> {
+    desk.required(path, "type", "write `type: oauth2`", written.kind);
+    let token_url = desk.required(path, "token_url", "name the address that gives tokens", written.token_url);
+    if let Some(url) = &token_url {
+        check_url(desk, &path.key("token_url"), url, insecure);
+    }
+    let client_id = desk.required(path, "client_id", "name the registered application", written.client_id);
+    let hint = "name a variable: `client_secret: ${…}`";
+    let client_secret = desk.required(path, "client_secret", hint, written.client_secret);
+    let scope = desk.required(path, "scope", "name what the token is for", written.scope);
+    Some(ClientCredentials {
+        token_url: token_url?,
+        client_id: client_id?,
+        client_secret: Secret::new(client_secret?),
+        scope: scope?,
+    })
+}
+
+fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Limits) -> Limits {
+    let base = match side {
+        Side::Erp => ERP_LIMITS,
+        Side::Crm => CRM_LIMITS,
+    };
+    let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<usize>| {
+        let Some(schema::Whole(number)) = written else { return default };
+        let path = path.key(key);
+        let number = usize::try_from(number).unwrap_or(usize::MAX);
+        if number == 0 {
+            desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
+        } else if let Some(max) = max.filter(|max| number > *max) {
+            let message = format!("the {} takes {max} at most", side.name());
+            desk.refuse(&path, message, "lower it, or remove it".to_owned());
+        }
+        number
+    };
+    Limits {
+        concurrency: limit("concurrency", written.concurrency, base.concurrency, None),
+        requests: limit("requests", written.requests, base.requests, None),
+        per_seconds: limit("per_seconds", written.per_seconds, base.per_seconds, None),
+        batch: limit("batch", written.batch, base.batch, Some(base.batch)),
+        page: limit("page", written.page, base.page, Some(base.page)),
+    }
+}
+
+fn check_url(desk: &mut Desk<'_>, path: &Path, url: &str, insecure: bool) {
+    if let Some((message, hint)) = fault(url, insecure) {
+        desk.refuse(path, message, hint.to_owned());
+    }
+}
+
+/// Returns what is wrong with an address and what to do, without repeating it.
+fn fault(url: &str, insecure: bool) -> Option<(&'static str, &'static str)> {
+    let no_address = Some(("is no address", "write `https://HOST/…`"));
+    let (secure, rest) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return no_address,
+    };
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return no_address;
+    }
+    if url.contains(['?', '#']) {
+        return Some(("holds a query or a fragment", "write the address without `?` and `#`"));
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return Some(("holds a user or a password", "write the address alone; who logs in belongs into `auth`"));
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => (host, port),
+            _ => return no_address,
+        },
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    let is_port = |text: &str| text.parse::<u16>().is_ok_and(|port| port > 0);
+    if host.is_empty() || !(port.is_empty() || port.strip_prefix(':').is_some_and(is_port)) {
+        return no_address;
+    }
+    if !secure && !insecure && !is_loopback(host) {
+        return Some(("sends secrets unencrypted", "write `https://`, or add `insecure: true` to the connection"));
+    }
+    None
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+        || host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_judged() {
+        let check = |url: &str, insecure: bool, expected: Option<&str>| {
+            assert_eq!(fault(url, insecure).map(|(message, _)| message), expected, "{url}");
+        };
+        check("https://api.businesscentral.dynamics.com/v2.0/t/production", false, None);
+        check("https://erp.example:8443", false, None);
+        check("http://127.0.0.1:8080/t/production", false, None);
+        check("http://127.1.2.3", false, None);
+        check("http://localhost:1", false, None);
+        check("http://[::1]:8080", false, None);
+        check("http://erp.example", true, None);
+        check("http://erp.example", false, Some("sends secrets unencrypted"));
+        check("http://127.0.0.1.example", false, Some("sends secrets unencrypted"));
+        check("http://localhost.example", false, Some("sends secrets unencrypted"));
+        check("https://me:word@erp.example", false, Some("holds a user or a password"));
+        check("https://erp.example?a=b", false, Some("holds a query or a fragment"));
+        check("ftp://erp.example", false, Some("is no address"));
+        check("erp.example", false, Some("is no address"));
+        check("https://", false, Some("is no address"));
+        check("https://:80", false, Some("is no address"));
+        check("https://erp.example:port", false, Some("is no address"));
+        check("https://erp.example:0", false, Some("is no address"));
+        check("https://erp example", false, Some("is no address"));
+        check("https://[::1", false, Some("is no address"));
+    }
+}

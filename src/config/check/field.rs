@@ -1,0 +1,265 @@
+//! Field maps: each as written in, as meant out.
+//!
+//! A field map joins two columns, or gives one column a constant or an expression. Which way it travels follows from its
+//! own `direction`, else the table map's, less what cannot be written; what can never travel is a complaint.
+
+use crate::config::check::sql::{self, Known};
+use crate::config::check::table::{check_winner, column, policy};
+use crate::config::check::{Desk, reference};
+use crate::config::complaint::Path;
+use crate::config::schema;
+use crate::config::{Blank, Constant, Create, Direction, FieldMap, OnUnresolved, PerSide, Policy, Side, When};
+
+/// What a field map has to know of its table map.
+pub(super) struct Facts<'a> {
+    /// `None` where that was complained about.
+    pub direction: Option<Direction>,
+    pub create: Create,
+    pub on_conflict: Policy,
+    pub known: &'a Known,
+}
+
+/// Checks the field maps of one table map.
+pub(super) fn check_all(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &[Option<schema::Field>],
+    facts: &Facts<'_>,
+) -> Option<Vec<FieldMap>> {
+    let mut fields: Vec<(Path, FieldMap)> = Vec::new();
+    let elements = desk.elements(path, written);
+    let count = elements.len();
+    for (path, written) in elements {
+        if let Some(field) = check(desk, &path, written, facts) {
+            check_against(desk, &path, &field, &fields);
+            fields.push((path, field));
+        }
+    }
+    (fields.len() == count).then(|| fields.into_iter().map(|(_, field)| field).collect())
+}
+
+fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Facts<'_>) -> Option<FieldMap> {
+    check_shape(desk, path, written)?;
+    let direction = direction(desk, path, written, facts)?;
+
+    let expression = |desk: &mut Desk<'_>, side: Side, text: &Option<String>| {
+        let text = text.as_ref()?;
+        sql::expression(desk, &path.key(&format!("to_{}", side.key())), text, side.other(), facts.known)
+    };
+    let to_crm = expression(desk, Side::Crm, &written.to_crm);
+    let to_erp = expression(desk, Side::Erp, &written.to_erp);
+    let values = values(desk, path, written, direction);
+    let reference = reference::check(desk, path, written, direction);
+    if let (Some(_), None) = (written.on_unresolved, &written.reference) {
+        desk.refuse(&path.key("on_unresolved"), "needs a `ref`", "remove it".to_owned());
+    }
+
+    if written.blank.is_some() && written.value.is_some() {
+        desk.refuse(&path.key("blank"), "has no meaning for a constant", "remove it".to_owned());
+    }
+    let is_created = Side::BOTH.into_iter().any(|side| direction.writes(side) && facts.create.on(side));
+    if written.when == Some(schema::When::Create) && !is_created {
+        let message = "is never written: this table map creates nothing on that side";
+        desk.refuse(&path.key("when"), message, "let the table map `create`, or remove `when`".to_owned());
+    }
+    let first_sync = written.first_sync.and_then(|written| policy(desk, &path.key("first_sync"), written));
+    if let Some(policy) = first_sync {
+        check_winner(desk, &path.key("first_sync"), policy, direction);
+    }
+    let on_conflict = written.on_conflict.and_then(|written| policy(desk, &path.key("on_conflict"), written));
+    if on_conflict.is_some() && direction != Direction::Both {
+        let message = format!("has no effect: this field travels {} only and is never contested", direction.key());
+        desk.warn(&path.key("on_conflict"), message, "remove it".to_owned());
+    }
+    if written.fit == Some(schema::Fit::Truncate) {
+        desk.not_built(&path.key("fit"), "shorten the text with an expression: `LEFT(column, 50)`");
+    }
+    if matches!(written.drift, Some(schema::Drift::Leave | schema::Drift::Report)) {
+        desk.not_built(&path.key("drift"), "write `drift: restore`, or remove it");
+    }
+
+    Some(FieldMap {
+        erp: written.erp.clone(),
+        crm: written.crm.clone(),
+        direction: Some(direction),
+        to_crm,
+        to_erp,
+        values,
+        reference,
+        on_unresolved: written.on_unresolved.unwrap_or(OnUnresolved::Fail),
+        first_sync,
+        on_conflict: on_conflict.unwrap_or(facts.on_conflict),
+        when: match written.when {
+            None => When::Always,
+            Some(schema::When::Create) => When::Create,
+            Some(schema::When::Update) => When::Update,
+        },
+        blank: written.blank.unwrap_or(Blank::Write),
+        value: written.value.and_then(|_| desk.constant(&path.key("value"))),
+    })
+}
+
+/// Complains unless a field map joins two columns or fills one; `None` where nothing more can be said about it.
+fn check_shape(desk: &mut Desk<'_>, path: &Path, written: &schema::Field) -> Option<()> {
+    let is_gone = |key: &str| desk.tree.is_damaged(&path.key(key));
+    if ["erp", "crm", "value", "to_crm", "to_erp", "direction"].into_iter().any(is_gone) {
+        return None;
+    }
+    for (key, name) in [("erp", &written.erp), ("crm", &written.crm)] {
+        if name.as_ref().is_some_and(|name| !column(desk, &path.key(key), name)) {
+            return None;
+        }
+    }
+    let side = match (&written.erp, &written.crm) {
+        (Some(_), Some(_)) => {
+            if written.value.is_some() {
+                let message = "a constant has no place beside two columns";
+                desk.refuse(&path.key("value"), message, "name only the column that is to hold it".to_owned());
+                return None;
+            }
+            return Some(());
+        }
+        (Some(_), None) => Side::Erp,
+        (None, Some(_)) => Side::Crm,
+        (None, None) => {
+            let hint = "name `erp` and `crm`, or one of them with a `value`".to_owned();
+            desk.refuse(path, "names no column", hint);
+            return None;
+        }
+    };
+    let (own, other) = match side {
+        Side::Erp => (&written.to_erp, &written.to_crm),
+        Side::Crm => (&written.to_crm, &written.to_erp),
+    };
+    let (here, there) = (side.key(), side.other().key());
+    if other.is_some() {
+        let message = format!("`to_{there}` has no `{there}` column to write");
+        desk.refuse(&path.key(&format!("to_{there}")), message, format!("name the `{there}` column"));
+        return None;
+    }
+    if written.value.is_some() && own.is_some() {
+        let message = format!("a constant and `to_{here}` both fill the column");
+        desk.refuse(&path.key("value"), message, "remove one of the two".to_owned());
+        return None;
+    }
+    if written.value.is_none() && own.is_none() {
+        let hint = format!("name the `{there}` column, or give a `value` or an expression in `to_{here}`");
+        desk.refuse(path, "has nothing to put into its one column", hint);
+        return None;
+    }
+    Some(())
+}
+
+/// Returns which way the field travels, less what cannot be written; what was asked for and cannot be is complained about.
+fn direction(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Facts<'_>) -> Option<Direction> {
+    let table = facts.direction?;
+    let wanted = written.direction.unwrap_or(table);
+    let mut writes = PerSide::from_fn(|side| wanted.writes(side));
+    for side in Side::BOTH {
+        let obstacle = obstacle(written, side);
+        if let Some(obstacle) = &obstacle {
+            *writes.of_mut(side) = false;
+            if written.direction.is_some_and(|direction| direction.writes(side)) {
+                let message = format!("cannot travel to the {}: {obstacle}", side.name());
+                desk.refuse(&path.key("direction"), message, format!("write `direction: to_{}`", side.other().key()));
+                return None;
+            }
+        }
+        if wanted.writes(side) && !table.writes(side) {
+            let message = format!("cannot travel to the {}: the table map goes {} only", side.name(), table.key());
+            desk.refuse(&path.key("direction"), message, "change it here, or at the table map".to_owned());
+            return None;
+        }
+    }
+    let direction = match (writes.erp, writes.crm) {
+        (true, true) => Direction::Both,
+        (true, false) => Direction::ToErp,
+        (false, true) => Direction::ToCrm,
+        (false, false) => {
+            let side = if wanted.writes(Side::Erp) { Side::Erp } else { Side::Crm };
+            let obstacle = obstacle(written, side).unwrap_or_default();
+            let message = format!("never travels: it goes {} only, and {obstacle}", wanted.key());
+            desk.refuse(path, message, "remove it, or change the direction".to_owned());
+            return None;
+        }
+    };
+    for (side, expression) in [(Side::Crm, &written.to_crm), (Side::Erp, &written.to_erp)] {
+        if expression.is_some() && !direction.writes(side) {
+            let key = format!("to_{}", side.key());
+            let message = format!("is never used: this field travels {} only", direction.key());
+            desk.refuse(&path.key(&key), message, "remove it, or change the direction".to_owned());
+        }
+    }
+    Some(direction)
+}
+
+/// Says why a field map can never write a side.
+fn obstacle(written: &schema::Field, side: Side) -> Option<String> {
+    let (column, own, other) = match side {
+        Side::Erp => (&written.erp, &written.to_erp, &written.to_crm),
+        Side::Crm => (&written.crm, &written.to_crm, &written.to_erp),
+    };
+    match column {
+        None => Some(format!("it names no {} column", side.name())),
+        Some(column) if column.contains('/') => Some(format!("`{column}` is read through a navigation")),
+        Some(_) if own.is_none() && other.is_some() => Some(format!("only `to_{}` is given", side.other().key())),
+        Some(_) => None,
+    }
+}
+
+/// Returns the pairs of ERP and CRM text; what does not lead back is complained about.
+fn values(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, direction: Direction) -> Vec<(String, String)> {
+    let Some(values) = &written.values else { return Vec::new() };
+    let path = path.key("values");
+    if written.value.is_some() || written.erp.is_none() || written.crm.is_none() {
+        desk.refuse(&path, "needs two columns", "name both columns, or remove it".to_owned());
+    }
+    if written.to_crm.is_some() || written.to_erp.is_some() {
+        let hint = "take one of the two; an expression can say `CASE WHEN … THEN … END`".to_owned();
+        desk.refuse(&path, "has no place beside an expression", hint);
+    }
+    if written.reference.is_some() {
+        desk.refuse(&path, "has no place beside a `ref`", "take one of the two".to_owned());
+    }
+    if values.0.is_empty() && !desk.has_damage_below(&path) {
+        desk.refuse(&path, "holds no pair", "write `{ ERP value: CRM value }`, or remove it".to_owned());
+    }
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (erp, _) in &values.0 {
+        let path = path.key(erp);
+        let Some(crm) = desk.constant(&path).as_ref().map(Constant::text) else { continue };
+        if direction.writes(Side::Erp)
+            && let Some((first, _)) = pairs.iter().find(|(_, known)| *known == crm)
+        {
+            let message = format!("`{}` stands for `{first}` and `{erp}`: it has no way back", desk.written(&path));
+            let hint = "give each a value of its own, or write `direction: to_crm`".to_owned();
+            desk.refuse(&path, message, hint);
+        }
+        pairs.push((erp.clone(), crm));
+    }
+    pairs
+}
+
+/// Complains if an earlier field map joins or writes the same.
+fn check_against(desk: &mut Desk<'_>, path: &Path, field: &FieldMap, earlier: &[(Path, FieldMap)]) {
+    for (first, other) in earlier {
+        if other.key() == field.key() {
+            let hint = "join them: `direction`, `to_crm` and `to_erp` stand in one field map".to_owned();
+            desk.refuse(path, format!("maps the same columns as {first}"), hint);
+            return;
+        }
+        let apart = matches!((field.when, other.when), (When::Create, When::Update) | (When::Update, When::Create));
+        for side in Side::BOTH {
+            if !apart
+                && field.writes(side)
+                && other.writes(side)
+                && let Some(column) = field.column(side)
+                && other.column(side) == Some(column)
+            {
+                let message = format!("`{column}` of the {} is already written by {first}", side.name());
+                let hint = "let one of the two travel the other way, or remove it".to_owned();
+                desk.refuse(&path.key(side.key()), message, hint);
+            }
+        }
+    }
+}

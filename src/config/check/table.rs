@@ -1,0 +1,312 @@
+//! Table maps: each as written, and the defaults, in; as meant out.
+//!
+//! What concerns one field map is judged in [`field`](super::field); here is what concerns the table map as a whole:
+//! both sides, directions, match rules, templates, and the order of the table maps.
+
+use crate::config::check::circles::{self, Wish};
+use crate::config::check::sql::{self, Known};
+use crate::config::check::{Desk, field};
+use crate::config::complaint::Path;
+use crate::config::expression::is_column_name;
+use crate::config::schema;
+use crate::config::{
+    Create, Direction, MatchRule, PerSide, Policy, Side, TableMap, TableSide, Template, TemplateValue,
+};
+
+/// Checks all table maps.
+pub(super) fn check_all(
+    desk: &mut Desk<'_>,
+    written: &[(String, schema::Table)],
+    defaults: &schema::Defaults,
+) -> Option<Vec<TableMap>> {
+    let path = Path::root().key("tables");
+    let tables: Vec<Option<TableMap>> =
+        written.iter().map(|(name, table)| check(desk, &path.key(name), name, table, defaults)).collect();
+    check_order(desk, &path, written);
+    tables.into_iter().collect()
+}
+
+fn check(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    name: &str,
+    written: &schema::Table,
+    defaults: &schema::Defaults,
+) -> Option<TableMap> {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(is_word) {
+        let hint = "take letters, digits, `_` and `-`, beginning with a letter".to_owned();
+        desk.refuse(path, format!("`{name}` is no name for a table map"), hint);
+    }
+    let known = known(written, defaults);
+    let erp = desk.required(path, "erp", "name the ERP table: `erp: { table: … }`", written.erp.as_ref());
+    let erp = erp.and_then(|erp| side(desk, &path.key("erp"), Side::Erp, erp, &known));
+    let crm = desk.required(path, "crm", "name the CRM table: `crm: { table: … }`", written.crm.as_ref());
+    let crm = crm.and_then(|crm| side(desk, &path.key("crm"), Side::Crm, crm, &known));
+
+    let direction = given(desk, path, "direction", written.direction, defaults.direction);
+    if direction.is_none() && !desk.tree.is_damaged(&path.key("direction")) {
+        let hint = "write `direction: to_crm`, `to_erp` or `both`, here or in `defaults`";
+        desk.required::<()>(path, "direction", hint, None);
+    }
+    let direction = direction.map(|(_, direction)| direction);
+    let create = given(desk, path, "create", written.create, defaults.create);
+    let create = create.map_or(Create::None, |(create_path, create)| {
+        narrow(desk, &create_path, create, direction, written.create.is_some())
+    });
+    let first_sync = given(desk, path, "first_sync", written.first_sync, defaults.first_sync);
+    let first_sync = first_sync.and_then(|(path, written)| policy(desk, &path, written));
+    if let (Some(own), Some(direction)) = (first_sync.filter(|_| written.first_sync.is_some()), direction) {
+        check_winner(desk, &path.key("first_sync"), own, direction);
+    }
+    let on_conflict = given(desk, path, "on_conflict", written.on_conflict, defaults.on_conflict);
+    let on_conflict = on_conflict.and_then(|(path, written)| policy(desk, &path, written)).unwrap_or(Policy::Hold);
+    if written.on_conflict.is_some_and(|policy| policy != schema::Policy::Hold)
+        && direction.is_some_and(|direction| direction != Direction::Both)
+    {
+        let message = "has no effect: only fields that travel both ways can be contested";
+        desk.warn(&path.key("on_conflict"), message, "remove it".to_owned());
+    }
+    if let Some((path, on_delete)) = given(desk, path, "on_delete", written.on_delete, defaults.on_delete)
+        && on_delete != schema::OnDelete::Hold
+    {
+        desk.not_built(&path, "write `on_delete: hold`, or remove it");
+    }
+
+    let (own, default) = (written.match_rules.as_ref(), defaults.match_rules.as_ref());
+    let rules = given(desk, path, "match", own, default).map(|(path, rules)| match_rules(desk, &path, rules));
+    let (own, default) = (written.on_create.as_ref(), defaults.on_create.as_ref());
+    let templates = given(desk, path, "on_create", own, default).map(|(path, templates)| {
+        let is_own = written.on_create.is_some();
+        templates_of(desk, &path, templates, create, is_own, &known)
+    });
+
+    let hint = "pair at least one ERP column with a CRM column";
+    let fields = desk.required(path, "fields", hint, written.fields.as_ref());
+    if fields.is_some_and(|fields| fields.is_empty()) {
+        desk.refuse(&path.key("fields"), "holds no field map", hint.to_owned());
+    }
+    let facts = field::Facts { direction, create, on_conflict, known: &known };
+    let fields = fields.map(|fields| field::check_all(desk, &path.key("fields"), fields, &facts));
+    let after = written.after.as_deref().unwrap_or_default();
+    let after = desk.elements(&path.key("after"), after);
+    for (path, table) in &after {
+        desk.names_table(path, table);
+    }
+    Some(TableMap {
+        name: name.to_owned(),
+        sides: PerSide { erp: erp?, crm: crm? },
+        direction: direction?,
+        create,
+        match_rules: rules.unwrap_or(Some(Vec::new()))?,
+        first_sync,
+        on_conflict,
+        on_create: templates.unwrap_or(Some(Vec::new()))?,
+        fields: fields??,
+        after: after.into_iter().map(|(_, table)| table.clone()).collect(),
+    })
+}
+
+/// Returns a key's own value, else the default's, with the path where it stands.
+fn given<T>(desk: &Desk<'_>, path: &Path, key: &str, own: Option<T>, default: Option<T>) -> Option<(Path, T)> {
+    let path = path.key(key);
+    if desk.tree.is_damaged(&path) {
+        return None;
+    }
+    match own {
+        Some(own) => Some((path, own)),
+        None => default.map(|default| (Path::root().key("defaults").key(key), default)),
+    }
+}
+
+/// Returns the policy as meant; what is not built is complained about.
+pub(super) fn policy(desk: &mut Desk<'_>, path: &Path, written: schema::Policy) -> Option<Policy> {
+    match written {
+        schema::Policy::Hold => Some(Policy::Hold),
+        schema::Policy::Erp => Some(Policy::Erp),
+        schema::Policy::Crm => Some(Policy::Crm),
+        schema::Policy::Newest => {
+            desk.not_built(path, "write `hold`, `erp` or `crm`");
+            None
+        }
+    }
+}
+
+/// Complains if the side that is to win never sends anything.
+pub(super) fn check_winner(desk: &mut Desk<'_>, path: &Path, policy: Policy, direction: Direction) {
+    let winner = match policy {
+        Policy::Hold => return,
+        Policy::Erp => Side::Erp,
+        Policy::Crm => Side::Crm,
+    };
+    if !direction.writes(winner.other()) {
+        let message = format!("the {} cannot win: values travel {} only", winner.name(), direction.key());
+        desk.refuse(path, message, format!("write `{}` or `hold`, or remove it", winner.other().key()));
+    }
+}
+
+/// Takes away the sides that the direction does not write; written at the table map itself, that is a complaint.
+fn narrow(desk: &mut Desk<'_>, path: &Path, create: Create, direction: Option<Direction>, is_own: bool) -> Create {
+    let Some(direction) = direction else { return create };
+    let on = PerSide::from_fn(|side| create.on(side) && direction.writes(side));
+    if is_own && Side::BOTH.into_iter().any(|side| create.on(side) && !direction.writes(side)) {
+        let message = format!("`create: {}` goes against `direction: {}`", desk.written(path), direction.key());
+        desk.refuse(path, message, format!("write `create: none` or `create: {}`", direction.key()));
+    }
+    match (on.erp, on.crm) {
+        (true, true) => Create::Both,
+        (true, false) => Create::ToErp,
+        (false, true) => Create::ToCrm,
+        (false, false) => Create::None,
+    }
+}
+
+/// Gathers the columns that a table map names outside of SQL.
+fn known(written: &schema::Table, defaults: &schema::Defaults) -> Known {
+    let mut known = Known::default();
+    for field in written.fields.iter().flatten().flatten() {
+        known.add(field.erp.as_deref(), field.crm.as_deref());
+    }
+    for rule in written.match_rules.as_ref().or(defaults.match_rules.as_ref()).into_iter().flatten().flatten() {
+        for (erp, crm) in rule.by.iter().flat_map(|by| &by.0) {
+            known.add(Some(erp), Some(crm));
+        }
+    }
+    known.add(written.erp.as_ref().and_then(|erp| erp.label.as_deref()), None);
+    known.add(None, written.crm.as_ref().and_then(|crm| crm.label.as_deref()));
+    known
+}
+
+fn side(desk: &mut Desk<'_>, path: &Path, side: Side, written: &schema::TableSide, known: &Known) -> Option<TableSide> {
+    let table = desk.required(path, "table", "name the entity set", written.table.clone());
+    if let Some(table) = &table {
+        let parts: Vec<&str> = table.split('/').collect();
+        let is_word = |part: &&str| !part.is_empty() && part.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c));
+        let count = if side == Side::Erp { [1, 4].contains(&parts.len()) } else { parts.len() == 1 };
+        if !count || !parts.iter().all(is_word) {
+            let path = path.key("table");
+            let hint = match side {
+                Side::Erp => {
+                    "write an entity set (`customers`), or `publisher/group/version/set` for a custom API page"
+                }
+                Side::Crm => "write an entity set (`accounts`)",
+            };
+            desk.refuse(
+                &path,
+                format!("`{}` is no table of the {}", desk.written(&path), side.name()),
+                hint.to_owned(),
+            );
+        }
+    }
+    let label = written.label.as_ref().filter(|label| column(desk, &path.key("label"), label));
+    let filter = written.filter.as_ref();
+    let filter = filter.map(|text| sql::expression(desk, &path.key("filter"), text, side, known));
+    Some(TableSide { table: table?, label: label.cloned(), filter: filter.flatten() })
+}
+
+/// Tells whether a text can be a column; if not, that is complained about.
+pub(super) fn column(desk: &mut Desk<'_>, path: &Path, name: &str) -> bool {
+    let is_name = is_column_name(name);
+    if !is_name {
+        let hint = "take letters, digits and `_`, and `/` behind a navigation".to_owned();
+        desk.refuse(path, format!("`{}` is no name of a column", desk.written(path)), hint);
+    }
+    is_name && !desk.tree.is_damaged(path)
+}
+
+fn match_rules(desk: &mut Desk<'_>, path: &Path, written: &[Option<schema::MatchRule>]) -> Option<Vec<MatchRule>> {
+    let mut rules = Some(Vec::new());
+    for (path, rule) in desk.elements(path, written) {
+        let hint = "name the columns that have to agree: `by: { ERP column: CRM column }`";
+        let by = desk.required(&path, "by", hint, rule.by.as_ref());
+        let by_path = path.key("by");
+        if by.is_some_and(|by| by.0.is_empty()) && !desk.has_damage_below(&by_path) {
+            desk.refuse(&by_path, "names no columns", hint.to_owned());
+        }
+        for (erp, crm) in by.iter().flat_map(|by| &by.0) {
+            let path = by_path.key(erp);
+            column(desk, &path, crm);
+            if !is_column_name(erp) {
+                let hint = "take letters, digits and `_`, and `/` behind a navigation".to_owned();
+                desk.refuse(&path, format!("`{erp}` is no name of a column"), hint);
+            }
+        }
+        let case_sensitive = rule.case_sensitive.is_some_and(|flag| flag.0);
+        match (by, &mut rules) {
+            (Some(by), Some(rules)) => rules.push(MatchRule { by: by.0.clone(), case_sensitive }),
+            _ => rules = None,
+        }
+    }
+    rules
+}
+
+fn templates_of(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &[Option<schema::Template>],
+    create: Create,
+    is_own: bool,
+    known: &Known,
+) -> Option<Vec<Template>> {
+    let mut templates = Some(Vec::new());
+    for (path, written) in desk.elements(path, written) {
+        let side =
+            desk.required(&path, "side", "say where the record is new: `side: erp` or `side: crm`", written.side);
+        let hint = "give values: `set: { column: value }`";
+        let set = desk.required(&path, "set", hint, written.set.as_ref());
+        let Some(side) = side else {
+            templates = None;
+            continue;
+        };
+        if !create.on(side) {
+            if is_own && !desk.tree.is_damaged(&path.parent().parent().key("create")) {
+                let message = format!("is never used: nothing is created in the {}", side.name());
+                desk.refuse(&path, message, format!("remove it, or let `create` include `to_{}`", side.key()));
+            }
+            continue;
+        }
+        let source = side.other();
+        let condition = written.condition.as_ref();
+        let condition = condition.and_then(|text| sql::expression(desk, &path.key("if"), text, source, known));
+        let mut values = Vec::new();
+        for (name, _) in set.iter().flat_map(|set| &set.0) {
+            let path = path.key("set").key(name);
+            if name.contains('/') || !is_column_name(name) {
+                let hint = "take a column of the record itself".to_owned();
+                desk.refuse(&path, format!("`{name}` is no column that can be written"), hint);
+            }
+            let value = match desk.constant(&path) {
+                Some(crate::config::Constant::Text(text)) => sql::template_value(desk, &path, &text, source, known),
+                constant => constant.map(TemplateValue::Constant),
+            };
+            values.extend(value.map(|value| (name.clone(), value)));
+        }
+        if let Some(templates) = &mut templates {
+            templates.push(Template { side, condition, set: values });
+        }
+    }
+    templates
+}
+
+/// Complains about circles that no order of the table maps can satisfy.
+fn check_order(desk: &mut Desk<'_>, path: &Path, written: &[(String, schema::Table)]) {
+    let number = |name: &str| written.iter().position(|(known, _)| known == name);
+    let mut wishes = Vec::new();
+    for (table, (_, map)) in written.iter().enumerate() {
+        for (position, name) in map.after.iter().flatten().enumerate() {
+            let first = name.as_deref().and_then(number);
+            wishes.extend(first.map(|first| Wish { table, first, after: Some(position) }));
+        }
+        for reference in map.fields.iter().flatten().flatten().filter_map(|field| field.reference.as_ref()) {
+            let first = reference.table.as_deref().and_then(number);
+            wishes.extend(first.map(|first| Wish { table, first, after: None }));
+        }
+    }
+    for circle in circles::find(written.len(), &wishes) {
+        let names: Vec<&str> = circle.tables.iter().map(|table| written[*table].0.as_str()).collect();
+        let path = path.key(names[0]).key("after").index(circle.wish.after.unwrap_or_default());
+        let message = format!("runs in a circle: {}", names.join(" after "));
+        let hint = "remove one `after`; a `ref` alone may go in a circle".to_owned();
+        desk.refuse(&path, message, hint);
+    }
+}
