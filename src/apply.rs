@@ -1,1 +1,136 @@
-//! To be written.
+//! Actions in, outcomes out: bounded batches to one side, an intent on disk before each and an outcome after.
+//!
+//! A batch is sent once. What the side did with each record comes back as an outcome; what it did not say is left open
+//! in the journal, for whoever reads the record next. Couplings of new records are written together with the outcome
+//! that proves them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::config::Side;
+use crate::endpoint::{Endpoint, Outcome, Report, TableInfo, Write, WriteKind};
+use crate::frame::Frame;
+use crate::plan::{Action, ActionKind};
+use crate::store::{Answer, CouplingChange, Intent, Origin, Store, StoreError};
+
+/// Where actions go.
+pub struct Target<'a> {
+    pub endpoint: &'a dyn Endpoint,
+    pub info: &'a TableInfo,
+    /// Columns that the side returns of each written record.
+    pub columns: &'a [String],
+    /// The id of the run, for the journal.
+    pub run: &'a str,
+    /// Set when the run has to end; what is under way is finished.
+    pub stop: &'a AtomicBool,
+}
+
+/// What became of actions.
+#[derive(Debug)]
+pub struct Applied {
+    /// One for each action that was sent, in order; shorter than the actions where the run was stopped.
+    pub outcomes: Vec<Outcome>,
+    /// The number in the journal of each action that was sent.
+    pub journal: Vec<i64>,
+    /// The written records as their side returned them.
+    pub rows: Frame,
+}
+
+/// Carries out inserts and updates on `side`, all of one table map.
+///
+/// `done` hears how many of them have an outcome.
+pub fn apply(
+    actions: &[Action],
+    side: Side,
+    target: &Target<'_>,
+    store: &mut dyn Store,
+    mut rows: Frame,
+    done: &dyn Fn(usize),
+) -> Result<Applied, StoreError> {
+    let mut applied = Applied { outcomes: Vec::new(), journal: Vec::new(), rows: Frame::empty(Vec::new()) };
+    let batch_max = target.endpoint.batch_max().max(1);
+    let wave_max = batch_max * target.endpoint.concurrency().max(1);
+    for wave in actions.chunks(wave_max) {
+        if target.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let intents: Vec<Intent> = wave.iter().map(|action| intent(action, side)).collect();
+        let journal = store.intend(target.run, &intents)?;
+        let batches: Vec<&[Action]> = wave.chunks(batch_max).collect();
+        let reports: Vec<Report> = std::thread::scope(|threads| {
+            let sent: Vec<_> = batches.iter().map(|batch| threads.spawn(|| send(batch, side, target))).collect();
+            let join = |thread: std::thread::ScopedJoinHandle<'_, Report>| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            };
+            sent.into_iter().map(join).collect()
+        });
+        let mut outcomes = Vec::with_capacity(wave.len());
+        for report in reports {
+            rows.append(&report.rows);
+            outcomes.extend(report.outcomes);
+        }
+        let answers =
+            outcomes.iter().zip(&journal).filter_map(|(outcome, id)| answer(outcome, *id)).collect::<Vec<_>>();
+        let changes = wave.iter().zip(&outcomes).filter_map(|(action, outcome)| coupling(action, outcome));
+        store.answer(&answers, &wave[0].table, &changes.collect::<Vec<_>>())?;
+        applied.outcomes.extend(outcomes);
+        applied.journal.extend(journal);
+        done(applied.outcomes.len());
+    }
+    rows.settle();
+    applied.rows = rows;
+    Ok(applied)
+}
+
+fn send(batch: &[Action], side: Side, target: &Target<'_>) -> Report {
+    let writes: Vec<Write> = batch
+        .iter()
+        .map(|action| Write {
+            kind: if action.kind == ActionKind::Insert { WriteKind::Insert } else { WriteKind::Update },
+            id: *action.ids.of(side),
+            etag: action.etag.clone(),
+            fields: action.fields.iter().map(|field| (field.column.clone(), field.new.clone())).collect(),
+        })
+        .collect();
+    target.endpoint.write(target.info, target.columns, &writes)
+}
+
+fn intent(action: &Action, side: Side) -> Intent {
+    Intent {
+        table: action.table.clone(),
+        side,
+        action: action.kind.key().to_owned(),
+        id: *action.ids.of(side),
+        partner: *action.ids.of(side.other()),
+        record: action.record.clone(),
+        fields: action
+            .fields
+            .iter()
+            .map(|field| (field.column.clone(), field.old.to_string(), field.new.to_string()))
+            .collect(),
+    }
+}
+
+/// Returns what the journal learns; nothing where only reading can tell.
+fn answer(outcome: &Outcome, journal_id: i64) -> Option<Answer> {
+    let (word, message) = match outcome {
+        Outcome::Unknown { .. } => return None,
+        Outcome::Written => ("written", ""),
+        Outcome::Stale => ("stale", ""),
+        Outcome::Gone => ("gone", ""),
+        Outcome::Exists => ("exists", ""),
+        Outcome::Refused { message } => ("refused", message.as_str()),
+        Outcome::NotSent { message } => ("not sent", message.as_str()),
+    };
+    Some(Answer { journal_id, outcome: word.to_owned(), message: message.to_owned() })
+}
+
+/// A new record is coupled as soon as its side has confirmed it. One that is there already under the id that only this
+/// pipeline gives was made by an earlier run.
+fn coupling(action: &Action, outcome: &Outcome) -> Option<CouplingChange> {
+    let confirmed = matches!(outcome, Outcome::Written | Outcome::Exists);
+    (action.kind == ActionKind::Insert && confirmed).then(|| CouplingChange::Couple {
+        erp: action.ids.erp,
+        crm: action.ids.crm,
+        origin: Origin::Created(action.side),
+    })
+}

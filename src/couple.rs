@@ -1,1 +1,363 @@
-//! To be written.
+//! Two frames and the stored couplings in, pairs out; and what has no partner yet is matched by the match rules.
+//!
+//! A match rule counts only where it finds exactly one record on each side, both uncoupled and inside their filters.
+//! A record with several candidates, or with no value in any match column while there are candidates, is named and
+//! left alone: never a guess, and never a second record.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::config::{FieldMap, MatchRule, PerSide, Side, TableMap};
+use crate::endpoint::TableInfo;
+use crate::frame::{Frame, Kind};
+use crate::store::{Couplings, Origin};
+use crate::translate::{BLANK, Links, Translator, fingerprint, own};
+
+/// Couplings whose two records are both in the frames, as parallel columns.
+#[derive(Debug, Clone, Default)]
+pub struct Pairs {
+    pub ids: Vec<PerSide<Uuid>>,
+    /// Row of each record in its frame.
+    pub rows: Vec<PerSide<usize>>,
+    /// How a pair of this run came about; `None` for one that the state holds.
+    pub origins: Vec<Option<Origin>>,
+    /// For each field, for each pair: what both sides held when it was last settled.
+    pub bases: Vec<Vec<Option<PerSide<u64>>>>,
+}
+
+impl Pairs {
+    /// Starts without pairs, for so many fields.
+    pub fn new(fields: usize) -> Pairs {
+        Pairs { bases: vec![Vec::new(); fields], ..Pairs::default() }
+    }
+
+    /// Returns the number of pairs.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Tells whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Adds a pair that has no base yet.
+    pub fn push(&mut self, ids: PerSide<Uuid>, rows: PerSide<usize>, origin: Option<Origin>) {
+        self.ids.push(ids);
+        self.rows.push(rows);
+        self.origins.push(origin);
+        for field in &mut self.bases {
+            field.push(None);
+        }
+    }
+
+    /// Finds the rows anew after the frames have changed; a pair whose record is gone from a frame is dropped.
+    pub fn locate(&mut self, frames: &PerSide<Frame>) {
+        let rows = PerSide::from_fn(|side| rows_by_id(frames.of(side)));
+        let mut kept = Pairs::new(self.bases.len());
+        for pair in 0..self.len() {
+            let ids = self.ids[pair];
+            let found = (rows.erp.get(&ids.erp), rows.crm.get(&ids.crm));
+            let (Some(&erp), Some(&crm)) = found else { continue };
+            kept.push(ids, PerSide { erp, crm }, self.origins[pair].clone());
+            let last = kept.len() - 1;
+            for (to, from) in kept.bases.iter_mut().zip(&self.bases) {
+                to[last] = from[pair];
+            }
+        }
+        *self = kept;
+    }
+
+    /// Returns the pairs named, in that order.
+    pub fn subset(&self, pairs: &[usize]) -> Pairs {
+        Pairs {
+            ids: pairs.iter().map(|&pair| self.ids[pair]).collect(),
+            rows: pairs.iter().map(|&pair| self.rows[pair]).collect(),
+            origins: pairs.iter().map(|&pair| self.origins[pair].clone()).collect(),
+            bases: self.bases.iter().map(|field| pairs.iter().map(|&pair| field[pair]).collect()).collect(),
+        }
+    }
+}
+
+/// Returns the row of each record.
+pub fn rows_by_id(frame: &Frame) -> HashMap<Uuid, usize> {
+    frame.ids().into_iter().enumerate().map(|(row, id)| (id, row)).collect()
+}
+
+/// What the frames and the couplings say together.
+#[derive(Debug, Clone, Default)]
+pub struct Joined {
+    pub pairs: Pairs,
+    /// Couplings of which at least one record was not read; whether it left the filter or is gone has to be asked.
+    pub absent: Vec<Absent>,
+    /// Rows without a coupling.
+    pub uncoupled: PerSide<Vec<usize>>,
+}
+
+/// A coupling that the frames do not hold both records of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Absent {
+    pub ids: PerSide<Uuid>,
+    /// The row on each side where the record was read.
+    pub rows: PerSide<Option<usize>>,
+}
+
+/// Joins both frames to the couplings.
+pub fn join(frames: &PerSide<Frame>, couplings: &Couplings) -> Joined {
+    let mut free = PerSide::from_fn(|side| rows_by_id(frames.of(side)));
+    let mut joined = Joined { pairs: Pairs::new(couplings.bases.len()), ..Joined::default() };
+    for (coupling, (&erp, &crm)) in couplings.erp.iter().zip(&couplings.crm).enumerate() {
+        let ids = PerSide { erp, crm };
+        let rows = PerSide { erp: free.erp.remove(&erp), crm: free.crm.remove(&crm) };
+        match rows {
+            PerSide { erp: Some(erp), crm: Some(crm) } => {
+                joined.pairs.push(ids, PerSide { erp, crm }, None);
+                let last = joined.pairs.len() - 1;
+                for (to, from) in joined.pairs.bases.iter_mut().zip(&couplings.bases) {
+                    to[last] = from[coupling];
+                }
+            }
+            rows => joined.absent.push(Absent { ids, rows }),
+        }
+    }
+    joined.uncoupled = PerSide::from_fn(|side| {
+        let mut rows: Vec<usize> = free.of(side).values().copied().collect();
+        rows.sort_unstable();
+        rows
+    });
+    joined
+}
+
+/// Two rows that a match rule found to be the same record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    pub rows: PerSide<usize>,
+    /// Number of the rule, from 1.
+    pub rule: usize,
+}
+
+/// A row that cannot be matched without a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    pub side: Side,
+    pub row: usize,
+    /// Number of the rule, from 1; 0 where every match column is blank.
+    pub rule: usize,
+    /// Rows of the other side that could be the partner.
+    pub candidates: Vec<usize>,
+    /// Rows of the same side that the same candidates could belong to.
+    pub rivals: Vec<usize>,
+}
+
+/// What the match rules found.
+#[derive(Debug, Clone, Default)]
+pub struct Matched {
+    pub matches: Vec<Match>,
+    pub doubts: Vec<Doubt>,
+    /// Rows for which no rule found anything.
+    pub alone: PerSide<Vec<usize>>,
+}
+
+/// Matches uncoupled rows by the rules of a table map, in their order.
+pub fn match_rows(
+    map: &TableMap,
+    infos: &PerSide<TableInfo>,
+    frames: &PerSide<Frame>,
+    links: &Links,
+    uncoupled: &PerSide<Vec<usize>>,
+) -> Matched {
+    let mut left = uncoupled.clone();
+    let mut matched = Matched::default();
+    let mut doubts: HashMap<(Side, usize), Doubt> = HashMap::new();
+    let mut comparable: PerSide<HashMap<usize, ()>> = PerSide::default();
+
+    for (number, rule) in map.match_rules.iter().enumerate() {
+        if left.erp.is_empty() && left.crm.is_empty() {
+            break;
+        }
+        let keys = keys(map, rule, infos, frames, links);
+        let mut groups: HashMap<u128, PerSide<Vec<usize>>> = HashMap::new();
+        let mut order: Vec<u128> = Vec::new();
+        for side in Side::BOTH {
+            for &row in left.of(side) {
+                let Some(key) = keys.of(side)[row] else { continue };
+                comparable.of_mut(side).insert(row, ());
+                let group = groups.entry(key).or_insert_with(|| {
+                    order.push(key);
+                    PerSide::default()
+                });
+                group.of_mut(side).push(row);
+            }
+        }
+        let mut taken: PerSide<HashMap<usize, ()>> = PerSide::default();
+        for key in order {
+            let group = &groups[&key];
+            match (group.erp.as_slice(), group.crm.as_slice()) {
+                ([], _) | (_, []) => {}
+                (&[erp], &[crm]) => {
+                    matched.matches.push(Match { rows: PerSide { erp, crm }, rule: number + 1 });
+                    taken.erp.insert(erp, ());
+                    taken.crm.insert(crm, ());
+                }
+                _ => {
+                    for side in Side::BOTH {
+                        for &row in group.of(side) {
+                            doubts.entry((side, row)).or_insert_with(|| Doubt {
+                                side,
+                                row,
+                                rule: number + 1,
+                                candidates: group.of(side.other()).clone(),
+                                rivals: group.of(side).iter().copied().filter(|rival| *rival != row).collect(),
+                            });
+                        }
+                    }
+                }
+            }
+        }
+        for side in Side::BOTH {
+            left.of_mut(side).retain(|row| !taken.of(side).contains_key(row));
+        }
+    }
+
+    // A candidate that found its partner by a later rule is none any more; the next run would not see it either.
+    let free = PerSide::from_fn(|side| left.of(side).iter().map(|&row| (row, ())).collect::<HashMap<_, _>>());
+    for side in Side::BOTH {
+        for &row in left.of(side) {
+            let doubt = doubts.remove(&(side, row)).map(|mut doubt| {
+                doubt.candidates.retain(|row| free.of(side.other()).contains_key(row));
+                doubt.rivals.retain(|row| free.of(side).contains_key(row));
+                doubt
+            });
+            match doubt {
+                Some(doubt) if !doubt.candidates.is_empty() => matched.doubts.push(doubt),
+                None if !map.match_rules.is_empty() && !comparable.of(side).contains_key(&row) => {
+                    matched.doubts.push(Doubt { side, row, rule: 0, candidates: Vec::new(), rivals: Vec::new() });
+                }
+                _ => matched.alone.of_mut(side).push(row),
+            }
+        }
+    }
+    matched
+}
+
+/// Returns, of the rows of `side` named, those that some rule finds among all rows of `beyond`, a frame of the other
+/// side that holds records outside the filter.
+pub fn found_beyond(
+    map: &TableMap,
+    infos: &PerSide<TableInfo>,
+    side: Side,
+    frame: &Frame,
+    rows: &[usize],
+    beyond: &Frame,
+    links: &Links,
+) -> Vec<usize> {
+    let frames = match side {
+        Side::Erp => PerSide { erp: frame.clone(), crm: beyond.clone() },
+        Side::Crm => PerSide { erp: beyond.clone(), crm: frame.clone() },
+    };
+    let mut found: HashMap<usize, ()> = HashMap::new();
+    for rule in &map.match_rules {
+        let keys = keys(map, rule, infos, &frames, links);
+        let known: HashMap<u128, ()> = keys.of(side.other()).iter().flatten().map(|key| (*key, ())).collect();
+        for &row in rows {
+            if keys.of(side)[row].is_some_and(|key| known.contains_key(&key)) {
+                found.insert(row, ());
+            }
+        }
+    }
+    rows.iter().copied().filter(|row| found.contains_key(row)).collect()
+}
+
+/// Makes one key for each row of both frames, such that equal keys mean that the rule holds; `None` where a column is
+/// blank.
+fn keys(
+    map: &TableMap,
+    rule: &MatchRule,
+    infos: &PerSide<TableInfo>,
+    frames: &PerSide<Frame>,
+    links: &Links,
+) -> PerSide<Vec<Option<u128>>> {
+    let mut keys = PerSide::from_fn(|side| vec![Some(0_u128); frames.of(side).rows()]);
+    for (erp, crm) in &rule.by {
+        let field =
+            map.fields.iter().find(|field| field.erp.as_deref() == Some(erp) && field.crm.as_deref() == Some(crm));
+        let columns = PerSide { erp: erp.as_str(), crm: crm.as_str() };
+        let parts = translated_parts(field, rule, infos, frames, links)
+            .unwrap_or_else(|| PerSide::from_fn(|side| plain_part(frames.of(side), side, columns.of(side), rule)));
+        for side in Side::BOTH {
+            for (key, part) in keys.of_mut(side).iter_mut().zip(parts.of(side)) {
+                *key = match (*key, *part) {
+                    (Some(key), part) if part != BLANK => {
+                        // Two independent 64-bit halves keep a chance collision out of reach of any table.
+                        Some(key.wrapping_mul(0x0100_0000_01b3_0000_0000_0000_013b) ^ mix(part))
+                    }
+                    _ => None,
+                };
+            }
+        }
+    }
+    keys
+}
+
+fn mix(part: u64) -> u128 {
+    let high = part.rotate_left(31).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (u128::from(high) << 64) | u128::from(part)
+}
+
+/// Where a field map translates the two columns, both are compared in the terms of the target side.
+fn translated_parts(
+    field: Option<&FieldMap>,
+    rule: &MatchRule,
+    infos: &PerSide<TableInfo>,
+    frames: &PerSide<Frame>,
+    links: &Links,
+) -> Option<PerSide<Vec<u64>>> {
+    let field = field?;
+    let translates = |to: Side| field.expression_to(to).is_some();
+    if field.reference.is_none() && field.values.is_empty() && !translates(Side::Crm) && !translates(Side::Erp) {
+        return None;
+    }
+    let to = if translates(Side::Erp) && !translates(Side::Crm) { Side::Erp } else { Side::Crm };
+    let info = infos.of(to).column(field.column(to)?)?;
+    let source = frames.of(to.other());
+    let translator = Translator::new(field, to, info, links, source).ok()??;
+    let fold = !rule.case_sensitive && matches!(info.column.kind, Kind::Text | Kind::Code);
+    let translated: Vec<u64> = (0..source.rows())
+        .map(|row| match translator.value(row) {
+            Ok(value) if fold => fold_part(&value.to_string()),
+            Ok(value) => fingerprint(&value, to, info.column.kind),
+            Err(_) => BLANK,
+        })
+        .collect();
+    let column = field.column(to)?;
+    let target = if fold { plain_part(frames.of(to), to, column, rule) } else { own(frames.of(to), to, column) };
+    Some(match to {
+        Side::Crm => PerSide { erp: translated, crm: target },
+        Side::Erp => PerSide { erp: target, crm: translated },
+    })
+}
+
+/// Fingerprints a column's values as a match rule compares them: as text without blanks around, and without regard to
+/// case unless the rule says so.
+fn plain_part(frame: &Frame, side: Side, column: &str, rule: &MatchRule) -> Vec<u64> {
+    if rule.case_sensitive && frame.column(column).is_some_and(|column| column.kind != Kind::Code) {
+        return own(frame, side, column);
+    }
+    let text = frame.series(column).and_then(|series| series.str().ok());
+    match text {
+        Some(cells) if rule.case_sensitive => {
+            cells.iter().map(|cell| cell.map_or(BLANK, |text| case_part(text.trim()))).collect()
+        }
+        Some(cells) => cells.iter().map(|cell| cell.map_or(BLANK, fold_part)).collect(),
+        None => (0..frame.rows()).map(|row| fold_part(&frame.value(column, row).to_string())).collect(),
+    }
+}
+
+fn fold_part(text: &str) -> u64 {
+    case_part(&text.trim().to_lowercase())
+}
+
+fn case_part(text: &str) -> u64 {
+    fingerprint(&crate::frame::Value::Text(text.to_owned()), Side::Crm, Kind::Text)
+}

@@ -447,6 +447,13 @@ impl Frame {
         ids.iter().map(|id| Uuid::from_u128(id.unwrap_or_default())).collect()
     }
 
+    /// Returns the id of the record in `row`.
+    pub fn id(&self, row: usize) -> Uuid {
+        let series = self.series(Frame::ID).expect("every frame has an id column");
+        let id = series.u128().expect("ids are 128 bits wide").get(row);
+        Uuid::from_u128(id.unwrap_or_default())
+    }
+
     /// Returns the version of the record in `row`, `None` where the side gave none.
     pub fn etag(&self, row: usize) -> Option<String> {
         let series = self.series(Frame::ETAG)?;

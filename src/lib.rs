@@ -7,7 +7,7 @@
 //! 2. `config` turns YAML text into a `Pipeline` and a list of complaints.
 //! 3. `order` lays the table maps out as passes, each with the columns and the filter to ask each side for.
 //! 4. `extract` asks both endpoints for a pass's records and builds two frames with stated column types.
-//! 5. `couple` joins the frames on their couplings, then on match fields.
+//! 5. `translate` says a value in the other side's terms; `couple` joins the frames on their couplings, then on match fields.
 //! 6. `delta` compares ERP, CRM and base field by field, in parallel, and decides the actions.
 //! 7. `apply` sends the actions to both sides in bounded batches: intent to the `store` first, outcome after.
 //! 8. Only an outcome moves couplings and bases; `adapters` write them to disk.
@@ -21,6 +21,7 @@ pub mod store;
 pub mod plan;
 pub mod order;
 pub mod extract;
+pub mod translate;
 pub mod couple;
 pub mod delta;
 pub mod apply;

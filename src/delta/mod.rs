@@ -1,1 +1,532 @@
-//! To be written.
+//! Pairs in, decisions out: the actions that would make both sides agree, and what has to wait.
+//!
+//! Fields are compared column by column and pairs are merged side by side, both in parallel; results are collected in
+//! the order of fields and pairs, so one thread and eight give the same decisions. Nothing is written here.
+
+pub mod merge;
+
+use std::collections::HashMap;
+
+use polars::prelude::PolarsResult;
+use rayon::prelude::*;
+use uuid::Uuid;
+
+use crate::config::{OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
+use crate::couple::{Doubt, Pairs};
+use crate::delta::merge::{Arriving, Facts, Rule, Verdict, merge};
+use crate::endpoint::TableInfo;
+use crate::frame::{Frame, Kind, Value, any_value};
+use crate::plan::{Action, ActionKind, FieldChange};
+use crate::store::InboxKind;
+use crate::translate::{Links, Problem, Translated, Translator, convert, own};
+
+/// Everything that a decision depends on.
+#[derive(Debug, Clone, Copy)]
+pub struct Work<'a> {
+    pub pipeline: &'a str,
+    pub map: &'a TableMap,
+    pub infos: &'a PerSide<TableInfo>,
+    pub frames: &'a PerSide<Frame>,
+    pub pairs: &'a Pairs,
+    pub links: &'a Links,
+    /// Fields that are left out of this step.
+    pub left_out: &'a [bool],
+    /// CRM table of each table map, for references.
+    pub crm_tables: &'a HashMap<String, String>,
+}
+
+/// Something that is not decided, for a person or for another record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    pub kind: InboxKind,
+    pub record: String,
+    pub ids: PerSide<Option<Uuid>>,
+    /// Number of the field map.
+    pub field: Option<usize>,
+    /// What both sides hold in that field, as people read it.
+    pub values: PerSide<Option<String>>,
+    /// The side that would have been written.
+    pub to: Option<Side>,
+    pub message: String,
+}
+
+/// What was decided about pairs.
+#[derive(Debug, Clone, Default)]
+pub struct Decisions {
+    pub actions: Vec<Action>,
+    pub held: Vec<Held>,
+    /// Pair, field and its new base, where it is another than before.
+    pub settled: Vec<(usize, usize, Option<PerSide<u64>>)>,
+    /// Pairs that lack agreement in some field without an action.
+    pub open: Vec<usize>,
+}
+
+/// A field's columns, fingerprinted.
+struct View<'a> {
+    own: PerSide<Vec<u64>>,
+    translators: PerSide<Option<Translator<'a>>>,
+    arriving: PerSide<Option<Translated>>,
+}
+
+impl View<'_> {
+    fn facts(&self, base: Option<PerSide<u64>>, rows: PerSide<usize>) -> Facts {
+        let arriving = PerSide::from_fn(|to| {
+            let translated = self.arriving.of(to).as_ref()?;
+            let row = *rows.of(to.other());
+            Some(match translated.problems.get(&row) {
+                None => Arriving::Value(translated.fingerprints[row]),
+                Some(Problem::Unresolved { .. }) => Arriving::Unresolved,
+                Some(_) => Arriving::Broken,
+            })
+        });
+        Facts { base, own: PerSide { erp: self.own.erp[rows.erp], crm: self.own.crm[rows.crm] }, arriving }
+    }
+}
+
+/// Fingerprints all fields of both frames.
+fn views<'a>(work: &Work<'a>) -> PolarsResult<Vec<View<'a>>> {
+    work.map
+        .fields
+        .par_iter()
+        .enumerate()
+        .map(|(number, field)| {
+            let column = |side: Side| match field.column(side) {
+                Some(column) => own(work.frames.of(side), side, column),
+                None => vec![crate::translate::BLANK; work.frames.of(side).rows()],
+            };
+            let translator = |to: Side| -> PolarsResult<Option<Translator<'a>>> {
+                let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
+                match info {
+                    Some(info) if field.writes(to) && !work.left_out[number] => {
+                        Translator::new(field, to, info, work.links, work.frames.of(to.other()))
+                    }
+                    _ => Ok(None),
+                }
+            };
+            let translators = PerSide { erp: translator(Side::Erp)?, crm: translator(Side::Crm)? };
+            let arriving = PerSide::from_fn(|to| translators.of(to).as_ref().map(Translator::all));
+            Ok(View { own: PerSide::from_fn(column), translators, arriving })
+        })
+        .collect()
+}
+
+/// Decides what happens to pairs.
+pub fn decide_pairs(work: &Work<'_>) -> PolarsResult<Decisions> {
+    let views = views(work)?;
+    let rules: Vec<Rule> = work.map.fields.iter().map(|field| Rule::of(work.map, field)).collect();
+    // Only what differs from the quiet case comes out, so a night without edits keeps nothing.
+    let verdicts: Vec<Vec<(usize, Verdict, PerSide<u64>)>> = (0..work.pairs.len())
+        .into_par_iter()
+        .map(|pair| {
+            let mut told = Vec::new();
+            for (field, view) in views.iter().enumerate() {
+                if work.left_out[field] {
+                    continue;
+                }
+                let base = work.pairs.bases[field][pair];
+                let facts = view.facts(base, work.pairs.rows[pair]);
+                let verdict = merge(&facts, &rules[field]);
+                let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
+                if !settles || base != Some(facts.own) {
+                    told.push((field, verdict, facts.own));
+                }
+            }
+            told
+        })
+        .collect();
+
+    let mut decisions = Decisions::default();
+    for (pair, told) in verdicts.into_iter().enumerate() {
+        if !told.is_empty() {
+            decide_pair(work, &views, pair, &told, &mut decisions);
+        }
+    }
+    Ok(decisions)
+}
+
+/// Turns the verdicts on one pair's fields into at most one update a side.
+fn decide_pair(
+    work: &Work<'_>,
+    views: &[View<'_>],
+    pair: usize,
+    told: &[(usize, Verdict, PerSide<u64>)],
+    decisions: &mut Decisions,
+) {
+    let rows = work.pairs.rows[pair];
+    let ids = work.pairs.ids[pair];
+    let record = name_pair(work.map, work.frames, rows);
+    let mut changes: PerSide<Vec<FieldChange>> = PerSide::default();
+    let mut failed: PerSide<bool> = PerSide::default();
+    let mut open = false;
+
+    for &(number, verdict, own) in told {
+        let field = &work.map.fields[number];
+        let values = || {
+            PerSide::from_fn(|side| {
+                field.column(side).map(|column| work.frames.of(side).value(column, *rows.of(side)).to_string())
+            })
+        };
+        let mut hold = |kind: InboxKind, to: Option<Side>, message: String| {
+            decisions.held.push(Held {
+                kind,
+                record: record.clone(),
+                ids: PerSide { erp: Some(ids.erp), crm: Some(ids.crm) },
+                field: Some(number),
+                values: values(),
+                to,
+                message,
+            });
+        };
+        match verdict {
+            Verdict::Equal | Verdict::Known => decisions.settled.push((pair, number, Some(own))),
+            Verdict::Wait => {
+                open = true;
+                if work.pairs.bases[number][pair].is_some() {
+                    decisions.settled.push((pair, number, None));
+                }
+            }
+            Verdict::Contested => {
+                open = true;
+                hold(InboxKind::Contested, None, "edited on both sides to different values".into());
+            }
+            Verdict::Unfilled => {
+                open = true;
+                let message = "newly coupled with different values, and `first_sync` does not say who fills it";
+                hold(InboxKind::Contested, None, message.into());
+            }
+            Verdict::Fail(to) => {
+                open = true;
+                *failed.of_mut(to) = true;
+                let problem =
+                    views[number].arriving.of(to).as_ref().and_then(|all| all.problems.get(rows.of(to.other())));
+                let problem = problem.map_or_else(|| "no value".to_owned(), Problem::to_string);
+                hold(InboxKind::Failed, Some(to), failure(&record, to, field.name(), &problem));
+            }
+            Verdict::Write(to, why) => {
+                let column = field.column(to).expect("a field that writes to a side has a column there");
+                let info = work.infos.of(to).column(column);
+                if info.is_some_and(|info| !info.updatable) {
+                    open = true;
+                    *failed.of_mut(to) = true;
+                    let problem = format!("`{column}` cannot be changed once the record exists");
+                    hold(InboxKind::Failed, Some(to), failure(&record, to, field.name(), &problem));
+                    continue;
+                }
+                let translator = views[number].translators.of(to).as_ref();
+                let new = translator.map_or(Ok(Value::Null), |translator| translator.value(*rows.of(to.other())));
+                // What is unresolved and may be written at all is to be cleared.
+                let new = link(work, number, to, new.unwrap_or(Value::Null));
+                let old = work.frames.of(to).value(column, *rows.of(to));
+                let change =
+                    FieldChange { column: column.to_owned(), field: Some(number), old, new, why: why.to_string() };
+                changes.of_mut(to).push(change);
+            }
+        }
+    }
+    for to in Side::BOTH {
+        let fields = std::mem::take(changes.of_mut(to));
+        if fields.is_empty() || *failed.of(to) {
+            continue;
+        }
+        decisions.actions.push(Action {
+            table: work.map.name.clone(),
+            record: record.clone(),
+            side: to,
+            kind: ActionKind::Update,
+            why: summary(&fields),
+            ids,
+            etag: work.frames.of(to).etag(*rows.of(to)),
+            fields,
+        });
+    }
+    if open {
+        decisions.open.push(pair);
+    }
+}
+
+fn failure(record: &str, to: Side, field: &str, problem: &str) -> String {
+    format!("{record} cannot go to the {}: {field}: {problem}", to.name())
+}
+
+/// Joins the reasons of the fields, each once.
+fn summary(fields: &[FieldChange]) -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    for field in fields {
+        if !reasons.contains(&field.why.as_str()) {
+            reasons.push(&field.why);
+        }
+    }
+    reasons.join("; ")
+}
+
+/// A CRM id that a reference resolved to becomes a link that says to which table it points.
+fn link(work: &Work<'_>, field: usize, to: Side, value: Value) -> Value {
+    match (value, &work.map.fields[field].reference, to) {
+        (Value::Guid(id), Some(reference), Side::Crm) => match work.crm_tables.get(&reference.table) {
+            Some(table) => Value::Link { table: table.clone(), id },
+            None => Value::Guid(id),
+        },
+        (value, _, _) => value,
+    }
+}
+
+/// What was decided about records that have no partner.
+#[derive(Debug, Clone, Default)]
+pub struct Inserts {
+    pub actions: Vec<Action>,
+    pub held: Vec<Held>,
+}
+
+/// Decides what new records on `to` would hold, one for each of the `rows` of the other side's frame.
+///
+/// `taken` holds further records of `to` that count for running numbers.
+pub fn decide_inserts(work: &Work<'_>, to: Side, rows: &[usize], taken: Option<&Frame>) -> PolarsResult<Inserts> {
+    let source = work.frames.of(to.other());
+    let mut inserts = Inserts::default();
+    if rows.is_empty() {
+        return Ok(inserts);
+    }
+    let mut translators = Vec::new();
+    for (number, field) in work.map.fields.iter().enumerate() {
+        let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
+        let Some(info) = info.filter(|info| info.insertable) else { continue };
+        if !field.writes(to) || work.left_out[number] || field.when == When::Update {
+            continue;
+        }
+        if let Some(translator) = Translator::new(field, to, info, work.links, source)? {
+            translators.push((number, translator));
+        }
+    }
+    let mut templates = Templates::new(work, to, taken)?;
+    for &row in rows {
+        let record = name_row(work.map, source, to.other(), row);
+        let own_id = source.id(row);
+        let mut fields = Vec::new();
+        let mut problems = Vec::new();
+        for (number, translator) in &translators {
+            let field = &work.map.fields[*number];
+            let column = field.column(to).unwrap_or_default();
+            match translator.value(row) {
+                Ok(value) if value.is_blank() => {}
+                Ok(value) => fields.push(FieldChange {
+                    column: column.to_owned(),
+                    field: Some(*number),
+                    old: Value::Null,
+                    new: link(work, *number, to, value),
+                    why: "new".into(),
+                }),
+                Err(Problem::Unresolved { .. }) if field.on_unresolved != OnUnresolved::Fail => {}
+                Err(problem) => problems.push((*number, problem)),
+            }
+        }
+        let ids = match to {
+            Side::Crm => PerSide { erp: Some(own_id), crm: None },
+            Side::Erp => PerSide { erp: None, crm: Some(own_id) },
+        };
+        let mut hold = |field: Option<usize>, name: &str, problem: &Problem| {
+            inserts.held.push(Held {
+                kind: InboxKind::Failed,
+                record: record.clone(),
+                ids,
+                field,
+                values: PerSide::default(),
+                to: Some(to),
+                message: failure(&record, to, name, &problem.to_string()),
+            });
+        };
+        if !problems.is_empty() {
+            for (number, problem) in &problems {
+                hold(Some(*number), work.map.fields[*number].name(), problem);
+            }
+            continue;
+        }
+        if let Err((column, problem)) = templates.fill(row, &mut fields) {
+            hold(None, &column, &problem);
+            continue;
+        }
+        let new_id = new_id(work.pipeline, &work.map.name, to, own_id);
+        inserts.actions.push(Action {
+            table: work.map.name.clone(),
+            record,
+            side: to,
+            kind: ActionKind::Insert,
+            why: format!("only the {} has it", to.other().name()),
+            ids: match to {
+                Side::Crm => PerSide { erp: own_id, crm: new_id },
+                Side::Erp => PerSide { erp: new_id, crm: own_id },
+            },
+            etag: None,
+            fields,
+        });
+    }
+    Ok(inserts)
+}
+
+/// Returns the id of the record that a run of this pipeline makes on `to` for a record of the other side.
+///
+/// It is a function of the source record, so a repeated insert is recognised as such.
+pub fn new_id(pipeline: &str, table: &str, to: Side, source: Uuid) -> Uuid {
+    const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_2c5e_8a3b_5b0f_9d57_3f1c_7a20_44e1);
+    Uuid::new_v5(&NAMESPACE, format!("{pipeline}/{table}/{}/{source}", to.key()).as_bytes())
+}
+
+/// The templates for new records on one side, evaluated over all source rows.
+struct Templates<'a> {
+    work: Work<'a>,
+    to: Side,
+    templates: Vec<Prepared<'a>>,
+    /// By column and prefix: the highest number in use.
+    numbers: HashMap<(String, String), u64>,
+}
+
+struct Prepared<'a> {
+    template: &'a Template,
+    /// For each source row whether the template applies; `None` where it always does.
+    applies: Option<Vec<bool>>,
+    /// For each column that an expression fills: its values.
+    computed: HashMap<&'a str, polars::prelude::Series>,
+}
+
+impl<'a> Templates<'a> {
+    fn new(work: &Work<'a>, to: Side, taken: Option<&Frame>) -> PolarsResult<Templates<'a>> {
+        let source = work.frames.of(to.other());
+        let mut templates = Vec::new();
+        let mut numbers = HashMap::new();
+        for template in work.map.on_create.iter().filter(|template| template.side == to) {
+            let applies = match &template.condition {
+                None => None,
+                Some(condition) => {
+                    let mut rows = vec![false; source.rows()];
+                    for row in source.rows_where(condition)? {
+                        rows[row] = true;
+                    }
+                    Some(rows)
+                }
+            };
+            let mut computed = HashMap::new();
+            for (column, value) in &template.set {
+                match value {
+                    TemplateValue::Expression(expression) => {
+                        computed.insert(column.as_str(), source.evaluate(expression)?);
+                    }
+                    TemplateValue::NextNumber { prefix, .. } => {
+                        let highest = [Some(work.frames.of(to)), taken]
+                            .into_iter()
+                            .flatten()
+                            .map(|frame| highest_number(frame, column, prefix))
+                            .max();
+                        numbers.insert((column.clone(), prefix.clone()), highest.unwrap_or(0));
+                    }
+                    TemplateValue::Constant(_) => {}
+                }
+            }
+            templates.push(Prepared { template, applies, computed });
+        }
+        Ok(Templates { work: *work, to, templates, numbers })
+    }
+
+    /// Adds what the first template that applies to a row gives, where no field map gave a value.
+    fn fill(&mut self, row: usize, fields: &mut Vec<FieldChange>) -> Result<(), (String, Problem)> {
+        let prepared = self
+            .templates
+            .iter()
+            .find(|prepared| prepared.applies.as_ref().is_none_or(|rows| rows.get(row) == Some(&true)));
+        let Some(prepared) = prepared else { return Ok(()) };
+        for (column, value) in &prepared.template.set {
+            if fields.iter().any(|field| field.column == *column) {
+                continue;
+            }
+            let raw = match value {
+                TemplateValue::Constant(constant) => Value::Text(constant.text()),
+                TemplateValue::Expression(_) => {
+                    prepared.computed[column.as_str()].get(row).map_or(Value::Null, any_value)
+                }
+                TemplateValue::NextNumber { prefix, digits } => {
+                    let number = self.numbers.entry((column.clone(), prefix.clone())).or_insert(0);
+                    *number += 1;
+                    Value::Text(format!("{prefix}{number:0digits$}"))
+                }
+            };
+            let Some(info) = self.work.infos.of(self.to).column(column) else { continue };
+            let new = convert(raw, self.to, info).map_err(|problem| (column.clone(), problem))?;
+            if !new.is_blank() {
+                let why = "template".to_owned();
+                fields.push(FieldChange { column: column.clone(), field: None, old: Value::Null, new, why });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the highest number behind `prefix` in a column, 0 where there is none.
+fn highest_number(frame: &Frame, column: &str, prefix: &str) -> u64 {
+    (0..frame.rows())
+        .filter_map(|row| frame.value(column, row).to_string().strip_prefix(prefix)?.parse::<u64>().ok())
+        .max()
+        .unwrap_or(0)
+}
+
+/// Names a row by its label, else by its id.
+pub fn name_row(map: &TableMap, frame: &Frame, side: Side, row: usize) -> String {
+    let label = map.sides.of(side).label.as_ref().map(|label| frame.value(label, row).to_string());
+    let prefix = if side == Side::Crm { "crm:" } else { "" };
+    match label.filter(|label| !label.trim().is_empty()) {
+        Some(label) => format!("{}:{prefix}{}", map.name, label.trim()),
+        None => format!("{}:{prefix}{}", map.name, frame.id(row)),
+    }
+}
+
+/// Names a pair by its ERP label, else its CRM label, else its ERP id.
+pub fn name_pair(map: &TableMap, frames: &PerSide<Frame>, rows: PerSide<usize>) -> String {
+    for side in Side::BOTH {
+        let label = map.sides.of(side).label.as_ref();
+        let label = label.map(|label| frames.of(side).value(label, *rows.of(side)).to_string());
+        if let Some(label) = label.filter(|label| !label.trim().is_empty()) {
+            let prefix = if side == Side::Crm { "crm:" } else { "" };
+            return format!("{}:{prefix}{}", map.name, label.trim());
+        }
+    }
+    format!("{}:{}", map.name, frames.erp.id(rows.erp))
+}
+
+/// Turns a doubt of the match rules into something a person can answer.
+pub fn hold_doubt(map: &TableMap, frames: &PerSide<Frame>, doubt: &Doubt) -> Held {
+    let frame = frames.of(doubt.side);
+    let record = name_row(map, frame, doubt.side, doubt.row);
+    let id = frame.id(doubt.row);
+    let names = |side: Side, rows: &[usize]| {
+        let mut names: Vec<String> =
+            rows.iter().take(5).map(|&row| name_row(map, frames.of(side), side, row)).collect();
+        if rows.len() > 5 {
+            names.push(format!("{} more", rows.len() - 5));
+        }
+        names.join(", ")
+    };
+    let message = match (doubt.rule, doubt.rivals.is_empty()) {
+        (0, _) => format!("{record} has no value in any match column, so no partner can be told"),
+        (rule, true) => {
+            format!("{record} matches several records by rule {rule}: {}", names(doubt.side.other(), &doubt.candidates))
+        }
+        (rule, false) => format!(
+            "{record} and {} match the same records by rule {rule}: {}",
+            names(doubt.side, &doubt.rivals),
+            names(doubt.side.other(), &doubt.candidates)
+        ),
+    };
+    let ids = match doubt.side {
+        Side::Erp => PerSide { erp: Some(id), crm: None },
+        Side::Crm => PerSide { erp: None, crm: Some(id) },
+    };
+    Held { kind: InboxKind::Ambiguous, record, ids, field: None, values: PerSide::default(), to: None, message }
+}
+
+/// Returns the fingerprint that both sides of a pair hold in a field, for a base after a write.
+pub fn held_now(work: &Work<'_>, field: usize, rows: PerSide<usize>) -> PerSide<u64> {
+    PerSide::from_fn(|side| {
+        let column = work.map.fields[field].column(side);
+        let kind =
+            column.and_then(|column| work.frames.of(side).column(column)).map_or(Kind::Text, |column| column.kind);
+        let value = column.map_or(Value::Null, |column| work.frames.of(side).value(column, *rows.of(side)));
+        crate::translate::fingerprint(&value, side, kind)
+    })
+}

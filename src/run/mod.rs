@@ -1,0 +1,330 @@
+//! The loop over the passes, and what it tells while it goes.
+
+mod pass;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::config::{PerSide, Pipeline, Side, TableMap};
+use crate::endpoint::{Endpoint, EndpointError, Traffic};
+use crate::extract::{self, Misfit, Scope};
+use crate::order::{Pass, passes};
+use crate::plan::Plan;
+use crate::store::{InboxItem, Store, StoreError};
+use crate::translate::Links;
+
+/// The eight counts of one direction, less couplings, which have none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub inserted: u64,
+    pub modified: u64,
+    pub deleted: u64,
+    pub unchanged: u64,
+    /// Seen, and left alone on purpose: the partner is outside the filter, or nothing is created in this direction.
+    pub skipped: u64,
+    pub failed: u64,
+}
+
+/// Where the time of a pass went, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Seconds {
+    pub extract: f64,
+    pub merge: f64,
+    pub apply: f64,
+    pub verify: f64,
+}
+
+/// What a run did to one table map.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TableReport {
+    pub table: String,
+    /// Rows read, inside the filters.
+    pub rows: PerSide<u64>,
+    /// Couplings at the end.
+    pub coupled: u64,
+    /// Records written to each side, by the side that is written.
+    pub to: PerSide<Counts>,
+    pub new_couplings: u64,
+    pub uncoupled: u64,
+    /// Records with at least one contested field.
+    pub contested: u64,
+    /// New couplings by match rule (from 1) and how many each gave.
+    pub matched: Vec<(usize, u64)>,
+    pub seconds: Seconds,
+    /// What is worth a line: why records were left alone, what the server changed on its own.
+    pub notes: Vec<String>,
+    /// Why the table could not be finished.
+    pub error: Option<String>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunOutcome {
+    /// Everything asked for is done and both sides agree.
+    Converged,
+    /// Finished, but something failed, is contested or waits.
+    Incomplete,
+    /// Nothing could be done.
+    Failed,
+    /// Stopped by a signal; what was done is kept.
+    Interrupted,
+}
+
+/// What a run did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunReport {
+    pub pipeline: String,
+    pub run: String,
+    pub outcome: RunOutcome,
+    /// RFC 3339.
+    pub started: String,
+    pub seconds: f64,
+    pub tables: Vec<TableReport>,
+    pub requests: PerSide<Traffic>,
+    /// What waits for a person in the tables of the run.
+    pub inbox: Vec<InboxItem>,
+    /// What was decided; in a dry run what would have been done.
+    pub plan: Plan,
+    pub dry_run: bool,
+}
+
+/// What a run tells while it goes; for progress and talk only.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<'a> {
+    /// A pass begins; `position` counts from 1.
+    TableStarted { table: &'a str, position: usize, total: usize },
+    /// So many rows were read of one side.
+    Reading { table: &'a str, side: Side, rows: usize },
+    /// Both sides are read; the comparison begins.
+    Merging { table: &'a str },
+    /// So many of the pass's writes to one side have an answer.
+    Writing { table: &'a str, side: Side, done: usize, total: usize },
+    /// Something is worth a line with `-v`.
+    Note { table: &'a str, message: &'a str },
+    /// A pass is over.
+    TableFinished { report: &'a TableReport },
+}
+
+/// Why a run could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file does not fit the metadata of a side; nothing was touched.
+    #[error("{} of the mapped columns do not fit", .0.len())]
+    Mapping(Vec<Misfit>),
+}
+
+/// What a run is asked for.
+pub struct Options<'a> {
+    /// Table maps by name; empty means all.
+    pub only: Vec<String>,
+    /// Decides and writes nothing, not even to the state.
+    pub dry_run: bool,
+    /// The id of this run.
+    pub run: String,
+    /// When it began, RFC 3339.
+    pub started: String,
+    /// Seconds since it began, by a clock that never goes back.
+    pub elapsed: &'a (dyn Fn() -> f64 + Sync),
+    /// Set when the run has to end at the next safe point.
+    pub stop: &'a AtomicBool,
+}
+
+/// What all passes of a run share.
+struct Context<'a> {
+    pipeline: &'a Pipeline,
+    endpoints: PerSide<&'a dyn Endpoint>,
+    options: &'a Options<'a>,
+    tell: &'a (dyn Fn(Event<'_>) + Sync),
+    /// CRM table of each table map, for references.
+    crm_tables: HashMap<String, String>,
+}
+
+/// Runs the passes asked for, in order; with `dry_run` it decides all and writes nothing.
+///
+/// A table map that cannot be read fails alone, with those that refer to it; only where all of them fail, or a side
+/// cannot be opened at all, is it an error.
+pub fn run(
+    pipeline: &Pipeline,
+    endpoints: PerSide<&dyn Endpoint>,
+    store: &mut dyn Store,
+    options: &Options<'_>,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+) -> Result<RunReport, RunError> {
+    for side in Side::BOTH {
+        endpoints.of(side).open()?;
+    }
+    let selected = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    let passes: Vec<Pass> =
+        passes(pipeline).into_iter().filter(|pass| selected(&pipeline.tables[pass.table].name)).collect();
+    let scopes = describe(pipeline, &passes, endpoints)?;
+    let crm_tables = pipeline.tables.iter().map(|map| (map.name.clone(), map.sides.crm.table.clone())).collect();
+    let context = Context { pipeline, endpoints, options, tell, crm_tables };
+
+    let mut links = Links::default();
+    link_unselected(&context, &passes, store, &mut links)?;
+    let mut report = RunReport {
+        pipeline: pipeline.name.clone(),
+        run: options.run.clone(),
+        outcome: RunOutcome::Converged,
+        started: options.started.clone(),
+        seconds: 0.0,
+        tables: Vec::new(),
+        requests: PerSide::default(),
+        inbox: Vec::new(),
+        plan: Plan { pipeline: pipeline.name.clone(), tables: Vec::new() },
+        dry_run: options.dry_run,
+    };
+    if !options.dry_run {
+        store.begin_run(&options.run, &options.started)?;
+    }
+    let mut finished: Vec<Option<pass::PassState>> = Vec::new();
+    let mut first_error = None;
+    for (position, (turn, scope)) in passes.iter().zip(&scopes).enumerate() {
+        let map = &pipeline.tables[turn.table];
+        if options.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        tell(Event::TableStarted { table: &map.name, position: position + 1, total: passes.len() });
+        let waits_for = failed_need(map, &report.tables);
+        let state = match waits_for {
+            Some(need) => Err(pass::PassError::Waits(format!("waits for {need}, which failed"))),
+            None => pass::first_step(&context, store, scope, turn, &mut links),
+        };
+        let state = match state {
+            Ok(state) => Some(state),
+            Err(pass::PassError::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                let message = error.to_string();
+                if let (None, pass::PassError::Endpoint(error)) = (&first_error, error) {
+                    first_error = Some(error);
+                }
+                let failed = TableReport { table: map.name.clone(), error: Some(message), ..TableReport::default() };
+                report.tables.push(failed);
+                None
+            }
+        };
+        if let Some(state) = &state {
+            report.tables.push(state.report());
+        }
+        tell(Event::TableFinished { report: &report.tables[report.tables.len() - 1] });
+        finished.push(state);
+    }
+
+    // References in a circle, now that every record that they could name is coupled.
+    for (index, turn) in passes.iter().enumerate().take(finished.len()) {
+        if !turn.deferred.contains(&true) || options.stop.load(Ordering::Relaxed) {
+            continue;
+        }
+        if let Some(state) = &mut finished[index] {
+            match pass::second_step(&context, store, &scopes[index], turn, &links, state) {
+                Ok(()) => report.tables[index] = state.report(),
+                Err(pass::PassError::Store(error)) => return Err(error.into()),
+                Err(error) => report.tables[index].error = Some(error.to_string()),
+            }
+        }
+    }
+
+    for state in finished.into_iter().flatten() {
+        report.inbox.extend(state.inbox());
+        report.plan.tables.push(state.into_plan());
+    }
+    let failed_tables = report.tables.iter().filter(|table| table.error.is_some()).count();
+    if failed_tables > 0
+        && failed_tables == report.tables.len()
+        && let Some(error) = first_error
+    {
+        return Err(error.into());
+    }
+    let failed = |counts: &Counts| counts.failed > 0;
+    report.outcome = if options.stop.load(Ordering::Relaxed) {
+        RunOutcome::Interrupted
+    } else if failed_tables > 0
+        || !report.inbox.is_empty()
+        || report.tables.iter().any(|table| Side::BOTH.iter().any(|side| failed(table.to.of(*side))))
+    {
+        RunOutcome::Incomplete
+    } else {
+        RunOutcome::Converged
+    };
+    report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
+    report.seconds = (options.elapsed)();
+    Ok(report)
+}
+
+/// Asks for the metadata of all passes and holds the file against it; nothing is read before everything fits.
+fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoint>) -> Result<Vec<Scope>, RunError> {
+    let mut scopes = Vec::new();
+    let mut misfits = Vec::new();
+    for pass in passes {
+        let map = &pipeline.tables[pass.table];
+        match Scope::describe(pipeline, pass.table, endpoints) {
+            Ok(scope) => {
+                misfits.extend(extract::misfits(map, &scope));
+                scopes.push(scope);
+            }
+            Err(EndpointError::NoTable { side, table }) => misfits.push(Misfit {
+                table: map.name.clone(),
+                path: format!("{}.table", side.key()),
+                message: format!("the {} has no table `{table}`", side.name()),
+                hint: "see the entity sets of its service document".into(),
+            }),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if misfits.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(misfits)) }
+}
+
+/// Returns the name of a table map that `map` needs and that failed.
+fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
+    let needs = map.fields.iter().filter_map(|field| field.reference.as_ref().map(|reference| &reference.table));
+    let failed = |name: &&String| done.iter().any(|table| table.table == **name && table.error.is_some());
+    needs.chain(&map.after).find(failed).cloned()
+}
+
+/// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.
+fn link_unselected(
+    context: &Context<'_>,
+    passes: &[Pass],
+    store: &dyn Store,
+    links: &mut Links,
+) -> Result<(), RunError> {
+    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
+    for (table, map) in context.pipeline.tables.iter().enumerate() {
+        let references = || {
+            let maps = passes.iter().map(|pass| &context.pipeline.tables[pass.table]);
+            maps.flat_map(|map| &map.fields).filter_map(|field| field.reference.as_ref())
+        };
+        if visited(table) || !references().any(|reference| reference.table == map.name) {
+            continue;
+        }
+        let mut scope = Scope::describe(context.pipeline, table, context.endpoints)?;
+        for side in Side::BOTH {
+            let mut columns: Vec<String> = Vec::new();
+            for reference in references().filter(|reference| reference.table == map.name) {
+                let column = match side {
+                    Side::Erp => Some(&reference.erp),
+                    Side::Crm => reference.crm.as_ref(),
+                };
+                columns.extend(column.filter(|column| !columns.contains(column)).cloned());
+            }
+            let table_links = links.table(&map.name);
+            if columns.is_empty() {
+                continue;
+            }
+            *scope.columns.of_mut(side) = columns.clone();
+            let frame = extract::read_all(&scope, side, *context.endpoints.of(side))?;
+            for column in &columns {
+                table_links.name_all(side, column, &frame);
+            }
+        }
+        let couplings = store.couplings(&map.name, &[])?;
+        for (erp, crm) in couplings.erp.iter().zip(&couplings.crm) {
+            links.table(&map.name).couple(*erp, *crm);
+        }
+    }
+    Ok(())
+}
