@@ -17,7 +17,7 @@ use crate::cli::world::{self, Loaded};
 use crate::config::PerSide;
 use crate::config::check::Purpose;
 use crate::report;
-use crate::run::{Options, RunError, RunReport};
+use crate::run::{Options, RunError, RunOutcome, RunReport};
 use crate::store::{RunRow, Store, StoreError};
 
 /// Carries out `run`.
@@ -39,55 +39,64 @@ pub fn perform(
     let loaded = world::load(path, Purpose::Run)?;
     world::warn(&loaded);
     world::known_tables(&loaded, only)?;
-    if dry_run {
-        let mut store = SqliteStore::read_only(&loaded.state)?;
-        return go(&loaded, &mut store, only, dry_run, verbose, signals);
-    }
-    let holder = world::holder();
-    let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
-    let mut store = opened.map_err(|error| named(error, &loaded.state))?;
-    let report = go(&loaded, &mut store, only, dry_run, verbose, signals)?;
-    store.finish_run(&RunRow {
-        run: report.run.clone(),
-        started: report.started.clone(),
-        finished: Some(world::now()),
-        outcome: report::run::outcome_key(report.outcome).to_owned(),
-        report: report::run::json(&report),
-    })?;
-    Ok(report)
-}
-
-fn go(
-    loaded: &Loaded,
-    store: &mut dyn Store,
-    only: &[String],
-    dry_run: bool,
-    verbose: u8,
-    signals: &Signals,
-) -> Result<RunReport, Failure> {
-    let endpoints = world::endpoints(&loaded.pipeline)?;
     let began = Instant::now();
-    let elapsed = || began.elapsed().as_secs_f64();
     let options = Options {
         only: only.to_vec(),
         dry_run,
         run: Uuid::new_v4().to_string(),
         started: world::now(),
-        elapsed: &elapsed,
+        elapsed: &|| began.elapsed().as_secs_f64(),
         stop: signals.stop(),
     };
     let progress = Progress::new(verbose);
+    if dry_run {
+        let mut store = SqliteStore::read_only(&loaded.state)?;
+        return decide(&loaded, &mut store, &options, &progress);
+    }
+    let holder = world::holder();
+    let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
+    let mut store = opened.map_err(|error| named(error, &loaded.state))?;
+    let result = decide(&loaded, &mut store, &options, &progress);
+    let (outcome, report) = match &result {
+        Ok(report) => (report.outcome, report::run::json(report)),
+        Err(_) => (RunOutcome::Failed, String::new()),
+    };
+    // A run that failed before it began leaves no trace in the state.
+    if result.is_ok() || begun(&store, &options.run)? {
+        store.finish_run(&RunRow {
+            run: options.run.clone(),
+            started: options.started.clone(),
+            finished: Some(world::now()),
+            outcome: report::run::outcome_key(outcome).to_owned(),
+            report,
+        })?;
+    }
+    result
+}
+
+/// Opens both sides and runs.
+fn decide(
+    loaded: &Loaded,
+    store: &mut dyn Store,
+    options: &Options<'_>,
+    progress: &Progress,
+) -> Result<RunReport, Failure> {
+    let endpoints = world::endpoints(&loaded.pipeline)?;
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let result = crate::run::run(&loaded.pipeline, sides, store, &options, &|event| progress.tell(event));
+    let result = crate::run::run(&loaded.pipeline, sides, store, options, &|event| progress.tell(event));
     progress.clear();
     result.map_err(|error| match error {
         RunError::Endpoint(error) => error.into(),
         RunError::Store(error) => error.into(),
-        RunError::Mapping(errors) => {
-            let complaints = world::mapping_complaints(&loaded.file, &loaded.text, &errors);
+        RunError::Mapping(misfits) => {
+            let complaints = world::misfit_complaints(&loaded.file, &loaded.text, &misfits);
             Failure::Configuration { file: loaded.file.clone(), complaints }
         }
     })
+}
+
+fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {
+    Ok(store.runs(1)?.iter().any(|row| row.run == run))
 }
 
 /// Adds the path to the one message of the state that does not have it.

@@ -14,7 +14,7 @@ use crate::config::check::{Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Severity, suggestion};
 use crate::config::{PerSide, Pipeline, Side, tree};
 use crate::endpoint::Endpoint;
-use crate::run::MappingError;
+use crate::extract::Misfit;
 
 /// A pipeline file that can be used.
 #[derive(Debug)]
@@ -103,13 +103,13 @@ pub fn holder() -> String {
 }
 
 /// Turns columns that a side does not have into complaints with their places in the file.
-pub fn mapping_complaints(file: &str, text: &str, errors: &[MappingError]) -> Vec<Complaint> {
+pub fn misfit_complaints(file: &str, text: &str, misfits: &[Misfit]) -> Vec<Complaint> {
     // The file was read without error before; should it not be now, the places are the file's beginning.
     let tree = tree::parse(text, &mut Complaints::new(file));
-    errors
+    misfits
         .iter()
-        .map(|error| {
-            let path = mapping_path(&error.table, &error.path);
+        .map(|misfit| {
+            let path = misfit_path(&misfit.table, &misfit.path);
             let place = tree.as_ref().map_or(complaint::Place::START, |tree| tree.place_of(&path));
             Complaint {
                 severity: Severity::Error,
@@ -117,15 +117,15 @@ pub fn mapping_complaints(file: &str, text: &str, errors: &[MappingError]) -> Ve
                 line: place.line,
                 column: place.column,
                 path: path.to_string(),
-                message: error.message.clone(),
-                hint: Some(error.hint.clone()).filter(|hint| !hint.is_empty()),
+                message: misfit.message.clone(),
+                hint: Some(misfit.hint.clone()).filter(|hint| !hint.is_empty()),
             }
         })
         .collect()
 }
 
 /// Returns the path of `fields[3].crm` in the table map `table`.
-fn mapping_path(table: &str, path: &str) -> complaint::Path {
+fn misfit_path(table: &str, path: &str) -> complaint::Path {
     let table = complaint::Path::root().key("tables").key(table);
     path.split(['.', '[']).filter(|step| !step.is_empty()).fold(table, |path, step| match step.strip_suffix(']') {
         Some(index) => index.parse().map_or_else(|_| path.key(step), |index| path.index(index)),
@@ -150,20 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn a_mapping_error_gets_its_place_in_the_file() {
+    fn a_misfit_gets_its_place_in_the_file() {
         let text = "version: 1\ntables:\n  customers:\n    fields:\n      - { erp: number, crm: acountnumber }\n";
-        let error = |path: &str| MappingError {
+        let misfit = |path: &str| Misfit {
             table: "customers".into(),
             path: path.into(),
             message: "no column `acountnumber` on accounts".into(),
             hint: "did you mean `accountnumber`?".into(),
         };
-        let complaints = mapping_complaints("full.yaml", text, &[error("fields[0].crm"), error("filter")]);
+        let complaints = misfit_complaints("full.yaml", text, &[misfit("fields[0].crm"), misfit("filter")]);
         let lines: Vec<String> = complaints.iter().map(|complaint| complaint.to_string()).collect();
         assert_eq!(
             lines,
             [
-                "full.yaml:5:30: tables.customers.fields[0].crm: no column `acountnumber` on accounts\n  hint: did you \
+                "full.yaml:5:29: tables.customers.fields[0].crm: no column `acountnumber` on accounts\n  hint: did you \
                  mean `accountnumber`?",
                 "full.yaml:3:3: tables.customers.filter: no column `acountnumber` on accounts\n  hint: did you mean \
                  `accountnumber`?",
