@@ -27,5 +27,7 @@ pub mod delta;
 pub mod apply;
 pub mod run;
 pub mod report;
+#[expect(clippy::disallowed_methods, reason = "the edge of the program: files, clocks, waiting")]
 pub mod adapters;
+#[expect(clippy::disallowed_methods, reason = "the edge of the program: here the environment and the clock enter")]
 pub mod cli;

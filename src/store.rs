@@ -152,8 +152,8 @@ pub enum StoreError {
     /// The file is no state of ours, or broken.
     #[error("the state cannot be read: {message}")]
     Damaged { message: String },
-    /// The disk, or rights on it.
-    #[error("the state cannot be written: {message}")]
+    /// The disk, or rights on it, or a change that the state does not allow.
+    #[error("the state cannot be used: {message}")]
     Failed { message: String },
 }
 

@@ -1,0 +1,277 @@
+//! The state of one pipeline in a SQLite file: the [`Store`] behind `sqlite:PATH`.
+//!
+//! A run opens the file for writing, holds it alone, and each call is one transaction that is on disk when the call
+//! returns. `plan` and `status` open it for reading: they work beside a run, change nothing and leave no file behind.
+//! When a run is killed, all that its last transaction wrote is there, and the next run starts at once.
+//!
+//! Write-ahead logging lets readers go on beside the writer. It needs `synchronous = FULL`: with `NORMAL` a commit
+//! reaches the disk with the next checkpoint, so that a power cut could forget an intent whose write is out. One sync
+//! for each transaction is cheap next to the request that follows it.
+
+mod base;
+mod couplings;
+mod inbox;
+mod journal;
+mod lease;
+mod schema;
+mod trouble;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use uuid::Uuid;
+
+use crate::adapters::sqlite::schema::Form;
+use crate::adapters::sqlite::trouble::Trouble;
+use crate::config::PerSide;
+use crate::store::{
+    Answer, CouplingChange, Couplings, InboxItem, Intent, OpenIntent, RunRow, Settlement, Store, StoreError,
+};
+
+/// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
+const BUSY_SECONDS: u64 = 10;
+
+/// Without `SQLITE_OPEN_URI`: a path is a path. Nothing is made where it is not asked for.
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
+/// The state of one pipeline in a SQLite file.
+pub struct SqliteStore<'a> {
+    // The connection closes before the writer's lock is freed: fields drop in this order.
+    connection: Connection,
+    path: PathBuf,
+    /// `None` where the file is open for reading.
+    writer: Option<Writer<'a>>,
+}
+
+/// What only the one writer has.
+struct Writer<'a> {
+    holder: String,
+    since: String,
+    now: &'a dyn Fn() -> String,
+    keep_values: bool,
+    /// The run that began here.
+    run: Option<String>,
+    /// Held for the life of the store; `None` where the file system has no locks.
+    lock: Option<File>,
+}
+
+impl<'a> SqliteStore<'a> {
+    /// Opens a state for writing, and makes folders and file where there are none.
+    ///
+    /// `holder` is what another run is told (`HOST pid 123`); `now` gives the time in RFC 3339.
+    pub fn open(
+        path: &Path,
+        holder: &str,
+        now: &'a dyn Fn() -> String,
+        keep_values: bool,
+    ) -> Result<SqliteStore<'a>, StoreError> {
+        let path = &real_path(path)?;
+        let since = now();
+        let lock = lease::lock(path, holder, &since)?;
+        let told = |trouble: Trouble| trouble.of(path);
+        let flags = FLAGS | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(|error| told(error.into()))?;
+        prepare_for_writing(&mut connection, path, holder, &since, lock.is_some(), keep_values).map_err(told)?;
+        let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
+        Ok(SqliteStore { connection, path: path.clone(), writer: Some(writer) })
+    }
+
+    /// Opens a state for reading, beside a run if need be; a state that does not exist yet is empty.
+    pub fn read_only(path: &Path) -> Result<SqliteStore<'a>, StoreError> {
+        let told = |trouble: Trouble| trouble.of(path);
+        let exists = path
+            .try_exists()
+            .map_err(|error| StoreError::Failed { message: format!("{}: {error}", path.display()) })?;
+        let file = if exists { open_for_reading(path).map_err(told)? } else { None };
+        let connection = file.map_or_else(empty_in_memory, Ok).map_err(told)?;
+        Ok(SqliteStore { connection, path: path.to_owned(), writer: None })
+    }
+
+    /// Runs a question on one consistent view of the file.
+    fn read<T>(&self, question: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, StoreError> {
+        let answer = || {
+            let transaction = self.connection.unchecked_transaction()?;
+            question(&transaction)
+        };
+        answer().map_err(|trouble: Trouble| trouble.of(&self.path))
+    }
+
+    /// Runs a change as one transaction, which is on disk when this returns.
+    fn write<T>(
+        &mut self,
+        change: impl FnOnce(&Connection, &Writer<'_>, &str) -> Result<T, Trouble>,
+    ) -> Result<T, StoreError> {
+        let (connection, writer) = (&mut self.connection, self.writer.as_ref());
+        let carry_out = || {
+            let writer = writer.ok_or_else(|| Trouble::Refused("the state is open for reading only".to_owned()))?;
+            let now = (writer.now)();
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            lease::renew(&transaction, &writer.holder, &writer.since, &now)?;
+            let result = change(&transaction, writer, &now)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        carry_out().map_err(|trouble: Trouble| trouble.of(&self.path))
+    }
+}
+
+impl Drop for SqliteStore<'_> {
+    fn drop(&mut self) {
+        if let Some(writer) = &self.writer {
+            // Neither matters for the next run; both spare it a wrong name in a message, or a longer check.
+            let _ = lease::release(&self.connection, &writer.holder, &writer.since);
+            let _ = writer.lock.as_ref().map(|lock| lock.set_len(0));
+        }
+    }
+}
+
+/// Makes the folder, and follows links, so that a file has one lock whatever name it is opened by.
+fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(|error| StoreError::Failed {
+        message: format!("the folder {} cannot be made: {error}", folder.display()),
+    })?;
+    Ok(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+}
+
+fn prepare_for_writing(
+    connection: &mut Connection,
+    path: &Path,
+    holder: &str,
+    now: &str,
+    locked: bool,
+    keep_values: bool,
+) -> Result<(), Trouble> {
+    tune(connection)?;
+    let form = schema::inspect(connection, path)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // On one system a plain sync leaves data in the drive's cache; elsewhere these two do nothing.
+    connection.pragma_update(None, "fullfsync", true)?;
+    connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if form != Form::Present {
+        schema::bring_up_to_date(&transaction)?;
+    }
+    let left_behind = lease::take(&transaction, holder, now, locked)?;
+    if left_behind {
+        quick_check(&transaction)?;
+    }
+    if !keep_values {
+        transaction.execute("DELETE FROM base_value", ())?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Opens a file that exists; `None` where nothing was ever written into it.
+fn open_for_reading(path: &Path) -> Result<Option<Connection>, Trouble> {
+    // Not `SQLITE_OPEN_READ_ONLY`: such a connection may not remove the log and the index that it has to make where no
+    // run is going on. `query_only` refuses every change all the same.
+    let connection = Connection::open_with_flags(path, FLAGS)?;
+    connection.pragma_update(None, "query_only", true)?;
+    tune(&connection)?;
+    match schema::inspect(&connection, path)? {
+        Form::Empty => Ok(None),
+        Form::Present => Ok(Some(connection)),
+        Form::Older => Err(Trouble::Refused(format!(
+            "{}: the file has an older format; the next run brings it up to date",
+            path.display()
+        ))),
+    }
+}
+
+fn empty_in_memory() -> Result<Connection, Trouble> {
+    let connection = Connection::open_in_memory()?;
+    schema::bring_up_to_date(&connection)?;
+    Ok(connection)
+}
+
+fn tune(connection: &Connection) -> Result<(), Trouble> {
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS))?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // In KiB: the two indexes of a million couplings are written at random places.
+    connection.pragma_update(None, "cache_size", -(128 << 10))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+/// Looks through the whole file; only worth its seconds after a run that was cut off.
+fn quick_check(connection: &Connection) -> Result<(), Trouble> {
+    let result: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
+    if result == "ok" { Ok(()) } else { Err(Trouble::Broken(format!("the file is broken ({result})"))) }
+}
+
+impl Store for SqliteStore<'_> {
+    fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError> {
+        self.read(|connection| couplings::load(connection, table, fields))
+    }
+
+    fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError> {
+        self.read(|connection| couplings::values(connection, table, erp, crm))
+    }
+
+    fn commit(
+        &mut self,
+        table: &str,
+        fields: &[String],
+        changes: &[CouplingChange],
+        settled: &[Settlement],
+    ) -> Result<(), StoreError> {
+        self.write(|connection, writer, now| {
+            let now = lease::seconds(now)?;
+            couplings::change(connection, table, changes, now)?;
+            couplings::settle(connection, table, fields, settled, now, writer.keep_values)
+        })
+    }
+
+    fn intend(&mut self, run: &str, intents: &[Intent]) -> Result<Vec<i64>, StoreError> {
+        self.write(|connection, _, now| journal::intend(connection, run, intents, now))
+    }
+
+    fn answer(&mut self, answers: &[Answer], table: &str, changes: &[CouplingChange]) -> Result<(), StoreError> {
+        self.write(|connection, _, now| {
+            journal::answer(connection, answers, now)?;
+            couplings::change(connection, table, changes, lease::seconds(now)?)
+        })
+    }
+
+    fn open_intents(&self, table: &str) -> Result<Vec<OpenIntent>, StoreError> {
+        self.read(|connection| journal::open_intents(connection, table))
+    }
+
+    fn replace_inbox(&mut self, table: &str, items: &[InboxItem]) -> Result<(), StoreError> {
+        self.write(|connection, writer, now| inbox::replace(connection, table, items, writer.run.as_deref(), now))
+    }
+
+    fn inbox(&self, table: Option<&str>) -> Result<Vec<InboxItem>, StoreError> {
+        self.read(|connection| inbox::load(connection, table))
+    }
+
+    fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        self.read(couplings::counts)
+    }
+
+    fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError> {
+        self.write(|connection, _, _| journal::begin_run(connection, run, started))?;
+        if let Some(writer) = &mut self.writer {
+            writer.run = Some(run.to_owned());
+        }
+        Ok(())
+    }
+
+    fn finish_run(&mut self, row: &RunRow) -> Result<(), StoreError> {
+        self.write(|connection, _, _| journal::finish_run(connection, row))
+    }
+
+    fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError> {
+        self.read(|connection| journal::runs(connection, rows_max))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+//! Couplings and their bases: the rows of `coupling`, `base_value`, `table_map` and `field`.
+//!
+//! Every function works within the caller's transaction and touches only the rows it is given. A table map and a field
+//! get their numbers when they are first written. What a fingerprint means is not known here.
+
+use std::collections::{BTreeMap, HashMap};
+
+use rusqlite::types::ValueRef;
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Row};
+use uuid::Uuid;
+
+use crate::adapters::sqlite::base;
+use crate::adapters::sqlite::trouble::Trouble;
+use crate::config::PerSide;
+use crate::store::{CouplingChange, Couplings, Origin, Settlement};
+
+/// Returns the number of a table map; `None` where nothing was ever written for it.
+pub(super) fn table_map(connection: &Connection, table: &str) -> Result<Option<i64>, Trouble> {
+    let mut statement = connection.prepare_cached("SELECT id FROM table_map WHERE name = ?1")?;
+    Ok(statement.query_row((table,), |row| row.get(0)).optional()?)
+}
+
+/// Returns the number of a table map, a new one if need be.
+pub(super) fn table_map_for_writing(connection: &Connection, table: &str) -> Result<i64, Trouble> {
+    if let Some(id) = table_map(connection, table)? {
+        return Ok(id);
+    }
+    connection.execute("INSERT INTO table_map (name) VALUES (?1)", (table,))?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// Returns the ids that couplings of a table map may have.
+fn ids(table_map: i64) -> (i64, i64) {
+    (table_map << 40, ((table_map + 1) << 40) - 1)
+}
+
+/// Reads an id out of its sixteen bytes.
+pub(super) fn id(row: &Row<'_>, column: usize) -> Result<Uuid, Trouble> {
+    match row.get_ref(column)? {
+        ValueRef::Blob(bytes) => Uuid::from_slice(bytes).ok(),
+        _ => None,
+    }
+    .ok_or_else(|| Trouble::Broken("an id does not have 16 bytes".to_owned()))
+}
+
+/// Reads an id that may be missing.
+pub(super) fn optional_id(row: &Row<'_>, column: usize) -> Result<Option<Uuid>, Trouble> {
+    match row.get_ref(column)? {
+        ValueRef::Null => Ok(None),
+        _ => id(row, column).map(Some),
+    }
+}
+
+fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Trouble> {
+    row.get_ref(column)?.as_blob().map_err(|_| Trouble::Broken("a base is no sequence of bytes".to_owned()))
+}
+
+/// Returns the fields of a table map that have a number.
+fn numbers(connection: &Connection, table_map: i64) -> Result<HashMap<String, u32>, Trouble> {
+    let mut statement = connection.prepare_cached("SELECT key, number FROM field WHERE table_map = ?1")?;
+    let rows = statement.query_map((table_map,), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns the numbers of `fields`, new ones if need be.
+fn numbers_for_writing(connection: &Connection, table_map: i64, fields: &[String]) -> Result<Vec<u32>, Trouble> {
+    let mut known = numbers(connection, table_map)?;
+    let mut next = known.values().max().map_or(0, |number| number + 1);
+    let mut insert = connection.prepare_cached("INSERT INTO field (table_map, number, key) VALUES (?1, ?2, ?3)")?;
+    let mut numbers = Vec::with_capacity(fields.len());
+    for field in fields {
+        let number = match known.get(field) {
+            Some(number) => *number,
+            None => {
+                insert.execute((table_map, next, field))?;
+                known.insert(field.clone(), next);
+                next += 1;
+                next - 1
+            }
+        };
+        numbers.push(number);
+    }
+    Ok(numbers)
+}
+
+/// Reads all couplings of a table map, in the order in which they were made.
+pub(super) fn load(connection: &Connection, table: &str, fields: &[String]) -> Result<Couplings, Trouble> {
+    let mut couplings = Couplings { bases: vec![Vec::new(); fields.len()], ..Couplings::default() };
+    let Some(table_map) = table_map(connection, table)? else { return Ok(couplings) };
+    let numbers = numbers(connection, table_map)?;
+    // For each field number the columns that ask for it: none for a field that the file does not have any more.
+    let mut columns: Vec<Vec<usize>> = vec![Vec::new(); numbers.values().max().map_or(0, |max| *max as usize + 1)];
+    for (column, field) in fields.iter().enumerate() {
+        if let Some(number) = numbers.get(field) {
+            columns[*number as usize].push(column);
+        }
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT erp, crm, base FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
+    let mut rows = statement.query(ids(table_map))?;
+    while let Some(row) = rows.next()? {
+        let at = couplings.erp.len();
+        couplings.erp.push(id(row, 0)?);
+        couplings.crm.push(id(row, 1)?);
+        for base in &mut couplings.bases {
+            base.push(None);
+        }
+        for entry in base::entries(blob(row, 2)?) {
+            let (number, prints) = entry?;
+            for column in columns.get(number as usize).into_iter().flatten() {
+                couplings.bases[*column][at] = Some(prints);
+            }
+        }
+    }
+    Ok(couplings)
+}
+
+/// Returns how many couplings each table map has.
+pub(super) fn counts(connection: &Connection) -> Result<BTreeMap<String, u64>, Trouble> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name, count(*) FROM coupling JOIN table_map ON table_map.id = coupling.table_map GROUP BY table_map",
+    )?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns the values behind the base of one coupling, by field key.
+pub(super) fn values(
+    connection: &Connection,
+    table: &str,
+    erp: Uuid,
+    crm: Uuid,
+) -> Result<BTreeMap<String, PerSide<String>>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(BTreeMap::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT data FROM coupling JOIN base_value ON base_value.coupling = coupling.id \
+         WHERE table_map = ?1 AND erp = ?2 AND crm = ?3",
+    )?;
+    let text: Option<String> =
+        statement.query_row((table_map, erp.as_bytes(), crm.as_bytes()), |row| row.get(0)).optional()?;
+    let mut values = base::decode_values(text.as_deref().unwrap_or("{}"))?;
+    let numbers = numbers(connection, table_map)?;
+    Ok(numbers.into_iter().filter_map(|(field, number)| Some((field, values.remove(&number)?))).collect())
+}
+
+/// Applies coupling changes, in their order.
+pub(super) fn change(
+    connection: &Connection,
+    table: &str,
+    changes: &[CouplingChange],
+    now: i64,
+) -> Result<(), Trouble> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let table_map = table_map_for_writing(connection, table)?;
+    let (first, last) = ids(table_map);
+    let newest: Option<i64> = connection
+        .prepare_cached("SELECT id FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 1")?
+        .query_row((first, last), |row| row.get(0))
+        .optional()?;
+    let mut next = newest.map_or(first, |id| id + 1);
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO coupling (id, table_map, erp, crm, origin, coupled_at, base) VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'')",
+    )?;
+    // What was settled goes with it, by the foreign key.
+    let mut delete =
+        connection.prepare_cached("DELETE FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3")?;
+    for change in changes {
+        match change {
+            CouplingChange::Couple { erp, crm, origin } => {
+                let row = (next, table_map, erp.as_bytes(), crm.as_bytes(), origin_text(origin), now);
+                match insert.execute(row) {
+                    Ok(_) => next += 1,
+                    Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                        refuse_unless_same(connection, table_map, table, *erp, *crm)?;
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            CouplingChange::Uncouple { erp, crm } => {
+                delete.execute((table_map, erp.as_bytes(), crm.as_bytes()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn origin_text(origin: &Origin) -> String {
+    match origin {
+        Origin::Matched(rule) => format!("rule {rule}"),
+        Origin::Created(side) => format!("created in {}", side.key()),
+    }
+}
+
+/// Names the couplings that stand in the way of a new one; the very same one does not.
+fn refuse_unless_same(
+    connection: &Connection,
+    table_map: i64,
+    table: &str,
+    erp: Uuid,
+    crm: Uuid,
+) -> Result<(), Trouble> {
+    let mut statement =
+        connection.prepare("SELECT erp, crm FROM coupling WHERE table_map = ?1 AND (erp = ?2 OR crm = ?3)")?;
+    let mut rows = statement.query((table_map, erp.as_bytes(), crm.as_bytes()))?;
+    let mut present = Vec::new();
+    while let Some(row) = rows.next()? {
+        let pair = (id(row, 0)?, id(row, 1)?);
+        if pair == (erp, crm) {
+            return Ok(());
+        }
+        present.push(format!("ERP {} with CRM {}", pair.0, pair.1));
+    }
+    Err(Trouble::Refused(format!(
+        "{table}: ERP {erp} cannot be coupled with CRM {crm}, as there is already {}; uncouple first",
+        present.join(" and ")
+    )))
+}
+
+/// Writes what pairs held when they were settled.
+pub(super) fn settle(
+    connection: &Connection,
+    table: &str,
+    fields: &[String],
+    settled: &[Settlement],
+    now: i64,
+    keep_values: bool,
+) -> Result<(), Trouble> {
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let table_map = table_map_for_writing(connection, table)?;
+    let numbers = numbers_for_writing(connection, table_map, fields)?;
+    let mut find =
+        connection.prepare_cached("SELECT id, base FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3")?;
+    let mut update = connection.prepare_cached("UPDATE coupling SET base = ?2, settled_at = ?3 WHERE id = ?1")?;
+    let mut values = ValueStatements {
+        find: connection.prepare_cached("SELECT data FROM base_value WHERE coupling = ?1")?,
+        write: connection.prepare_cached("INSERT OR REPLACE INTO base_value (coupling, data) VALUES (?1, ?2)")?,
+        delete: connection.prepare_cached("DELETE FROM base_value WHERE coupling = ?1")?,
+    };
+    for settlement in settled {
+        let (coupling, old) = {
+            let mut rows = find.query((table_map, settlement.erp.as_bytes(), settlement.crm.as_bytes()))?;
+            let Some(row) = rows.next()? else {
+                return Err(Trouble::Refused(format!(
+                    "{table}: ERP {} and CRM {} are not coupled, so they cannot be settled",
+                    settlement.erp, settlement.crm
+                )));
+            };
+            let entries: Result<BTreeMap<u32, PerSide<u64>>, Trouble> = base::entries(blob(row, 1)?).collect();
+            (row.get::<_, i64>(0)?, entries?)
+        };
+        let mut new = old.clone();
+        for (number, prints) in numbers.iter().zip(&settlement.base) {
+            match prints {
+                Some(prints) => new.insert(*number, *prints),
+                None => new.remove(number),
+            };
+        }
+        let entries: Vec<(u32, PerSide<u64>)> = new.iter().map(|(number, prints)| (*number, *prints)).collect();
+        update.execute((coupling, base::encode(&entries), now))?;
+        if keep_values {
+            // A value whose base moved without it would tell a person what was never agreed.
+            let outdated = old.iter().filter(|(number, prints)| new.get(number) != Some(prints)).map(|(n, _)| *n);
+            let given = settlement.values.iter().map(|(field, value)| (numbers[*field], value));
+            values.merge(coupling, !old.is_empty(), outdated.collect(), given.collect())?;
+        }
+    }
+    Ok(())
+}
+
+struct ValueStatements<'a> {
+    find: CachedStatement<'a>,
+    write: CachedStatement<'a>,
+    delete: CachedStatement<'a>,
+}
+
+impl ValueStatements<'_> {
+    /// Replaces some of the values of one coupling; `present` tells that it may have some.
+    fn merge(
+        &mut self,
+        coupling: i64,
+        present: bool,
+        outdated: Vec<u32>,
+        given: Vec<(u32, &PerSide<String>)>,
+    ) -> Result<(), Trouble> {
+        if outdated.is_empty() && given.is_empty() {
+            return Ok(());
+        }
+        let mut values = BTreeMap::new();
+        if present && let Some(text) = self.find.query_row((coupling,), |row| row.get::<_, String>(0)).optional()? {
+            values = base::decode_values(&text)?;
+        }
+        for number in outdated {
+            values.remove(&number);
+        }
+        values.extend(given.into_iter().map(|(number, value)| (number, value.clone())));
+        if values.is_empty() {
+            self.delete.execute((coupling,))?;
+        } else {
+            self.write.execute((coupling, base::encode_values(&values)))?;
+        }
+        Ok(())
+    }
+}

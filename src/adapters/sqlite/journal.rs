@@ -1,0 +1,123 @@
+//! Runs, and the journal of what they wrote: the rows of `run` and `journal`.
+//!
+//! Every function works within the caller's transaction. What the last [`RUNS_KEPT`] runs wrote is kept, older answers
+//! go when a run ends; an intent without answer stays until it has one.
+
+use rusqlite::Connection;
+
+use crate::adapters::sqlite::couplings::{id, table_map, table_map_for_writing};
+use crate::adapters::sqlite::trouble::Trouble;
+use crate::config::Side;
+use crate::store::{Answer, Intent, OpenIntent, RunRow};
+
+/// How many runs, and the writes of how many runs, are kept.
+pub(super) const RUNS_KEPT: i64 = 100;
+
+/// Writes intents; returns their numbers.
+pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now: &str) -> Result<Vec<i64>, Trouble> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO journal (run, table_map, side, action, record_id, partner_id, record, fields, intended_at) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    let mut numbers = Vec::with_capacity(intents.len());
+    for intent in intents {
+        let table_map = table_map_for_writing(connection, &intent.table)?;
+        let fields = serde_json::to_string(&intent.fields).expect("texts are always JSON");
+        numbers.push(insert.insert((
+            run,
+            table_map,
+            intent.side.key(),
+            &intent.action,
+            intent.id.as_bytes(),
+            intent.partner.as_bytes(),
+            &intent.record,
+            fields,
+            now,
+        ))?);
+    }
+    Ok(numbers)
+}
+
+/// Writes what became of intents.
+pub(super) fn answer(connection: &Connection, answers: &[Answer], now: &str) -> Result<(), Trouble> {
+    let mut update =
+        connection.prepare_cached("UPDATE journal SET outcome = ?2, message = ?3, answered_at = ?4 WHERE id = ?1")?;
+    for answer in answers {
+        if update.execute((answer.journal_id, &answer.outcome, &answer.message, now))? == 0 {
+            return Err(Trouble::Refused(format!("the journal has no intent {} to answer", answer.journal_id)));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the intents of a table map that have no answer yet, oldest first.
+pub(super) fn open_intents(connection: &Connection, table: &str) -> Result<Vec<OpenIntent>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT id, side, action, record_id, partner_id, record, fields FROM journal \
+         WHERE table_map = ?1 AND outcome IS NULL ORDER BY id",
+    )?;
+    let mut rows = statement.query((table_map,))?;
+    let mut intents = Vec::new();
+    while let Some(row) = rows.next()? {
+        let journal_id = row.get(0)?;
+        let broken = |what: &str| Trouble::Broken(format!("{what} of intent {journal_id} cannot be read"));
+        let side: String = row.get(1)?;
+        let fields: String = row.get(6)?;
+        let intent = Intent {
+            table: table.to_owned(),
+            side: Side::BOTH.into_iter().find(|known| known.key() == side).ok_or_else(|| broken("the side"))?,
+            action: row.get(2)?,
+            id: id(row, 3)?,
+            partner: id(row, 4)?,
+            record: row.get(5)?,
+            fields: serde_json::from_str(&fields).map_err(|_| broken("the fields"))?,
+        };
+        intents.push(OpenIntent { journal_id, intent });
+    }
+    Ok(intents)
+}
+
+/// Notes that a run began.
+pub(super) fn begin_run(connection: &Connection, run: &str, started: &str) -> Result<(), Trouble> {
+    connection.execute(
+        "INSERT INTO run (run, started, outcome, report, journal_before) \
+         VALUES (?1, ?2, '', '', (SELECT coalesce(max(id), 0) FROM journal)) ON CONFLICT (run) DO NOTHING",
+        (run, started),
+    )?;
+    Ok(())
+}
+
+/// Notes how a run ended, and forgets what is too old.
+pub(super) fn finish_run(connection: &Connection, row: &RunRow) -> Result<(), Trouble> {
+    begin_run(connection, &row.run, &row.started)?;
+    connection.execute(
+        "UPDATE run SET finished = ?2, outcome = ?3, report = ?4 WHERE run = ?1",
+        (&row.run, &row.finished, &row.outcome, &row.report),
+    )?;
+    let newest = "SELECT id FROM run ORDER BY id DESC LIMIT ?1";
+    connection.execute(&format!("DELETE FROM run WHERE id NOT IN ({newest})"), (RUNS_KEPT,))?;
+    connection.execute(
+        "DELETE FROM journal WHERE outcome IS NOT NULL \
+         AND id <= (SELECT journal_before FROM run ORDER BY id LIMIT 1)",
+        (),
+    )?;
+    Ok(())
+}
+
+/// Returns the newest runs first.
+pub(super) fn runs(connection: &Connection, rows_max: usize) -> Result<Vec<RunRow>, Trouble> {
+    let mut statement = connection
+        .prepare_cached("SELECT run, started, finished, outcome, report FROM run ORDER BY id DESC LIMIT ?1")?;
+    let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    let rows = statement.query_map((rows_max,), |row| {
+        Ok(RunRow {
+            run: row.get(0)?,
+            started: row.get(1)?,
+            finished: row.get(2)?,
+            outcome: row.get(3)?,
+            report: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

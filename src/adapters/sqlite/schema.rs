@@ -1,0 +1,175 @@
+//! The form of the state file: what marks it as ours, its tables, and the steps from older forms to the present one.
+//!
+//! The format number is SQLite's `user_version`, and the number of migrations that were applied; a file is only ever
+//! brought forward. Whether the content makes sense is not judged here, except for what a quick look at header and
+//! schema tells.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+
+use crate::adapters::sqlite::trouble::Trouble;
+use crate::store::StoreError;
+
+/// Marks a SQLite file as a state of this program: `PIPE` in ASCII.
+const APPLICATION_ID: i32 = 0x5049_5045;
+
+/// The steps from an empty file to the present form; a step that was released never changes.
+const MIGRATIONS: &[&str] = &["
+    CREATE TABLE lease (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        holder TEXT NOT NULL,
+        since TEXT NOT NULL,
+        expires INTEGER NOT NULL            -- Seconds since 1970.
+    ) STRICT;
+
+    CREATE TABLE table_map (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE
+    ) STRICT;
+
+    -- The numbers by which a base names fields.
+    CREATE TABLE field (
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        number INTEGER NOT NULL,
+        key TEXT NOT NULL,
+        PRIMARY KEY (table_map, number),
+        UNIQUE (table_map, key)
+    ) STRICT, WITHOUT ROWID;
+
+    -- The id is table_map << 40 plus a running number, so that the couplings of one table map lie side by side, in the
+    -- order in which they were made, and are read in one sweep.
+    CREATE TABLE coupling (
+        id INTEGER PRIMARY KEY,
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        erp BLOB NOT NULL CHECK (length(erp) = 16),
+        crm BLOB NOT NULL CHECK (length(crm) = 16),
+        origin TEXT NOT NULL,               -- `rule 2`, `created in erp`, `created in crm`
+        coupled_at INTEGER NOT NULL,        -- Seconds since 1970, like settled_at.
+        settled_at INTEGER,
+        base BLOB NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX coupling_erp ON coupling (table_map, erp);
+    CREATE UNIQUE INDEX coupling_crm ON coupling (table_map, crm);
+
+    -- The values behind the bases, for people only; a run never reads them all.
+    CREATE TABLE base_value (
+        coupling INTEGER PRIMARY KEY REFERENCES coupling ON DELETE CASCADE,
+        data TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE run (
+        id INTEGER PRIMARY KEY,
+        run TEXT NOT NULL UNIQUE,
+        started TEXT NOT NULL,
+        finished TEXT,
+        outcome TEXT NOT NULL,
+        report TEXT NOT NULL,
+        journal_before INTEGER NOT NULL     -- The last journal number before the run.
+    ) STRICT;
+
+    CREATE TABLE journal (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        run TEXT NOT NULL,
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        side TEXT NOT NULL,
+        action TEXT NOT NULL,
+        record_id BLOB NOT NULL,
+        partner_id BLOB NOT NULL,
+        record TEXT NOT NULL,
+        fields TEXT NOT NULL,               -- JSON: [[column, old, new], …]
+        intended_at TEXT NOT NULL,
+        outcome TEXT,
+        message TEXT,
+        answered_at TEXT
+    ) STRICT;
+    CREATE INDEX journal_open ON journal (table_map) WHERE outcome IS NULL;
+
+    CREATE TABLE inbox (
+        id INTEGER PRIMARY KEY,
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        record TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        erp_id BLOB,
+        crm_id BLOB,
+        field TEXT,
+        base TEXT,
+        erp TEXT,
+        crm TEXT,
+        message TEXT NOT NULL,
+        since TEXT NOT NULL,
+        attempts INTEGER NOT NULL,
+        run TEXT                            -- The run that counted last.
+    ) STRICT;
+    CREATE INDEX inbox_table_map ON inbox (table_map);
+"];
+
+/// What a look at header and schema tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Nothing is in it yet.
+    Empty,
+    /// Ours, and of the present format.
+    Present,
+    /// Ours, and of an older format.
+    Older,
+}
+
+/// Looks at header and schema; fails for a file that is not ours, newer than this program, or has lost tables.
+pub(super) fn inspect(connection: &Connection, path: &Path) -> Result<Form, Trouble> {
+    let damaged = |message: String| StoreError::Damaged { message: format!("{}: {message}", path.display()) };
+    let number = |pragma: &str| connection.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    let tables = tables(connection)?;
+    if application == 0 && version == 0 && tables.is_empty() {
+        return Ok(Form::Empty);
+    }
+    if application != APPLICATION_ID {
+        let message = "this is a database of another application; name another `state`".to_owned();
+        return Err(damaged(message).into());
+    }
+    let known = i32::try_from(MIGRATIONS.len()).expect("there are a few migrations");
+    if version > known {
+        let message = format!(
+            "the file has format {version} and this program knows formats up to {known}; use the newer program that \
+             wrote it"
+        );
+        return Err(damaged(message).into());
+    }
+    let expected = {
+        let fresh = Connection::open_in_memory()?;
+        migrate(&fresh, 0, version)?;
+        self::tables(&fresh)?
+    };
+    // More is no harm: a person may have added a view or an index to look at the state.
+    if let Some((name, _)) = expected.iter().find(|table| !tables.contains(table)) {
+        return Err(Trouble::Broken(format!("`{name}` is missing or altered")));
+    }
+    Ok(if version == known { Form::Present } else { Form::Older })
+}
+
+/// Brings an empty or older file to the present form, within the caller's transaction.
+pub(super) fn bring_up_to_date(connection: &Connection) -> Result<(), Trouble> {
+    let version: i32 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let known = i32::try_from(MIGRATIONS.len()).expect("there are a few migrations");
+    migrate(connection, version, known)
+}
+
+fn migrate(connection: &Connection, from: i32, to: i32) -> Result<(), Trouble> {
+    for (step, version) in MIGRATIONS.iter().zip(1..=to) {
+        if version > from {
+            connection.execute_batch(step)?;
+        }
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", to)?;
+    Ok(())
+}
+
+/// Returns name and definition of each table and index that somebody made.
+fn tables(connection: &Connection) -> Result<Vec<(String, String)>, Trouble> {
+    let mut statement =
+        connection.prepare("SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite~_%' ESCAPE '~'")?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

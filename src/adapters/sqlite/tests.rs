@@ -1,0 +1,490 @@
+//! The store through its port, on real files.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::config::Side;
+use crate::store::{InboxKind, Origin};
+
+const NOW: &str = "2026-03-01T02:00:00Z";
+
+fn clock() -> String {
+    NOW.to_owned()
+}
+
+/// A place for a state, in a folder that does not exist yet.
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state/full.db");
+    (folder, path)
+}
+
+fn open(path: &Path) -> SqliteStore<'static> {
+    SqliteStore::open(path, "host pid 1", &clock, true).unwrap()
+}
+
+/// Opens a state that must not open, and returns what is said, with the folder cut out.
+fn refused(path: &Path) -> StoreError {
+    let error = SqliteStore::open(path, "host pid 2", &clock, true).err().expect("the state is refused");
+    let folder = format!("{}/", fs::canonicalize(path.parent().unwrap()).unwrap().display());
+    match error {
+        StoreError::Damaged { message } => StoreError::Damaged { message: message.replace(&folder, "") },
+        StoreError::Failed { message } => StoreError::Failed { message: message.replace(&folder, "") },
+        locked => locked,
+    }
+}
+
+/// Returns the files as a process that is killed this moment leaves them.
+fn killed(path: &Path) -> (TempDir, PathBuf) {
+    let (folder, copy) = place();
+    fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    for end in ["", "-wal"] {
+        let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
+        fs::copy(name(path), name(&copy)).unwrap();
+    }
+    (folder, copy)
+}
+
+fn e(number: u128) -> Uuid {
+    Uuid::from_u128(0xe << 64 | number)
+}
+
+fn c(number: u128) -> Uuid {
+    Uuid::from_u128(0xc << 64 | number)
+}
+
+fn couple(erp: u128, crm: u128) -> CouplingChange {
+    CouplingChange::Couple { erp: e(erp), crm: c(crm), origin: Origin::Matched(1) }
+}
+
+fn fields(keys: &[&str]) -> Vec<String> {
+    keys.iter().map(|key| (*key).to_owned()).collect()
+}
+
+fn both<T: Clone>(value: T) -> Option<PerSide<T>> {
+    Some(PerSide { erp: value.clone(), crm: value })
+}
+
+fn text(value: &str) -> PerSide<String> {
+    PerSide { erp: value.to_owned(), crm: value.to_owned() }
+}
+
+fn settlement(number: u128, base: &[Option<PerSide<u64>>], values: &[(usize, &str)]) -> Settlement {
+    let values = values.iter().map(|(field, value)| (*field, text(value))).collect();
+    Settlement { erp: e(number), crm: c(number), base: base.to_vec(), values }
+}
+
+fn intent(number: u128) -> Intent {
+    Intent {
+        table: "customers".to_owned(),
+        side: Side::Crm,
+        action: "update".to_owned(),
+        id: c(number),
+        partner: e(number),
+        record: format!("{number}"),
+        fields: vec![("name".to_owned(), "old \"é\"".to_owned(), String::new())],
+    }
+}
+
+fn answer(journal_id: i64) -> Answer {
+    Answer { journal_id, outcome: "written".to_owned(), message: String::new() }
+}
+
+fn item(kind: InboxKind, number: u128, field: Option<&str>) -> InboxItem {
+    InboxItem {
+        table: "customers".to_owned(),
+        record: format!("{number}"),
+        kind,
+        erp_id: Some(e(number)),
+        crm_id: None,
+        field: field.map(str::to_owned),
+        base: Some("was".to_owned()),
+        erp: Some("is here".to_owned()),
+        crm: Some("is there".to_owned()),
+        message: "both sides changed it".to_owned(),
+        since: String::new(),
+        attempts: 0,
+    }
+}
+
+#[test]
+fn couplings_come_back_in_the_order_in_which_they_were_made() {
+    let (_folder, path) = place();
+    let ab = fields(&["a=a", "b=b"]);
+    {
+        let mut store = open(&path);
+        store.commit("items", &ab, &[couple(9, 9)], &[]).unwrap();
+        store.commit("customers", &ab, &[couple(3, 3), couple(1, 1)], &[]).unwrap();
+        store.commit("items", &ab, &[couple(8, 8)], &[settlement(9, &[both(7), None], &[])]).unwrap();
+        let created = CouplingChange::Couple { erp: e(2), crm: c(2), origin: Origin::Created(Side::Erp) };
+        let split = Some(PerSide { erp: 5, crm: 6 });
+        store.commit("customers", &ab, &[created], &[settlement(2, &[None, split], &[])]).unwrap();
+    }
+    let store = SqliteStore::read_only(&path).unwrap();
+    let customers = store.couplings("customers", &fields(&["b=b", "new=new", "a=a"])).unwrap();
+    assert_eq!(customers.erp, [e(3), e(1), e(2)]);
+    assert_eq!(customers.crm, [c(3), c(1), c(2)]);
+    let split = Some(PerSide { erp: 5, crm: 6 });
+    assert_eq!(customers.bases, [vec![None, None, split], vec![None; 3], vec![None; 3]]);
+    let items = store.couplings("items", &ab).unwrap();
+    assert_eq!((items.erp, items.bases), (vec![e(9), e(8)], vec![vec![both(7), None], vec![None; 2]]));
+    assert_eq!(store.couplings("contacts", &ab).unwrap().bases, [vec![], vec![]]);
+    let counts = BTreeMap::from([("customers".to_owned(), 3), ("items".to_owned(), 2)]);
+    assert_eq!(store.coupling_counts().unwrap(), counts);
+}
+
+#[test]
+fn settling_some_fields_leaves_the_others() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let all = fields(&["a=a", "b=b", "c=c"]);
+    let first = settlement(1, &[both(1), both(2), both(3)], &[(0, "A"), (1, "B"), (2, "C")]);
+    store.commit("customers", &all, &[couple(1, 1)], &[first]).unwrap();
+    let values = |store: &SqliteStore<'_>| {
+        let values = store.base_values("customers", e(1), c(1)).unwrap();
+        values.into_iter().map(|(key, value)| format!("{key} {}", value.erp)).collect::<Vec<_>>()
+    };
+    assert_eq!(values(&store), ["a=a A", "b=b B", "c=c C"]);
+
+    // A new field, a base that goes, and one that moves without its value; `b` is not mentioned.
+    let some = fields(&["d=d", "c=c", "a=a"]);
+    let second = settlement(1, &[both(4), None, both(9)], &[(0, "D")]);
+    store.commit("customers", &some, &[], &[second]).unwrap();
+    let bases = store.couplings("customers", &fields(&["a=a", "b=b", "c=c", "d=d"])).unwrap().bases;
+    assert_eq!(bases, [vec![both(9)], vec![both(2)], vec![None], vec![both(4)]]);
+    assert_eq!(values(&store), ["b=b B", "d=d D"]);
+}
+
+#[test]
+fn values_are_left_out_where_they_are_not_kept() {
+    let (_folder, path) = place();
+    let a = fields(&["a=a"]);
+    open(&path).commit("customers", &a, &[couple(1, 1)], &[settlement(1, &[both(1)], &[(0, "A")])]).unwrap();
+    let mut store = SqliteStore::open(&path, "host pid 1", &clock, false).unwrap();
+    assert_eq!(store.base_values("customers", e(1), c(1)).unwrap(), BTreeMap::new(), "kept from an earlier run");
+    store.commit("customers", &a, &[couple(2, 2)], &[settlement(2, &[both(1)], &[(0, "A")])]).unwrap();
+    assert_eq!(store.base_values("customers", e(2), c(2)).unwrap(), BTreeMap::new());
+}
+
+#[test]
+fn a_record_has_one_coupling_in_a_table_map() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
+    store.commit("items", &[], &[couple(1, 2)], &[]).unwrap();
+    let message = |error: StoreError| {
+        error.to_string().replace(&e(0).to_string()[..35], "e").replace(&c(0).to_string()[..35], "c")
+    };
+    for (changes, expected) in [
+        (
+            vec![couple(3, 3), couple(1, 4)],
+            "customers: ERP e1 cannot be coupled with CRM c4, as there is already ERP e1 with CRM c1; uncouple first",
+        ),
+        (
+            vec![couple(4, 1)],
+            "customers: ERP e4 cannot be coupled with CRM c1, as there is already ERP e1 with CRM c1; uncouple first",
+        ),
+        (
+            vec![couple(1, 2)],
+            "customers: ERP e1 cannot be coupled with CRM c2, as there is already ERP e1 with CRM c1 and ERP e2 with \
+             CRM c2; uncouple first",
+        ),
+    ] {
+        let error = message(store.commit("customers", &[], &changes, &[]).unwrap_err());
+        assert_eq!(error, format!("the state cannot be used: {expected}"));
+    }
+    assert_eq!(store.coupling_counts().unwrap()["customers"], 2, "a change that fails leaves nothing");
+    store.commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    let uncouple = CouplingChange::Uncouple { erp: e(1), crm: c(1) };
+    store.commit("customers", &[], &[uncouple, couple(1, 5)], &[]).unwrap();
+    assert_eq!(store.couplings("customers", &[]).unwrap().crm, [c(2), c(5)]);
+    let error = store.commit("customers", &[], &[], &[settlement(1, &[], &[])]).unwrap_err();
+    assert!(message(error).ends_with("customers: ERP e1 and CRM c1 are not coupled, so they cannot be settled"));
+}
+
+#[test]
+fn uncoupling_takes_base_and_values_along() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let a = fields(&["a=a"]);
+    store.commit("customers", &a, &[couple(1, 1)], &[settlement(1, &[both(1)], &[(0, "A")])]).unwrap();
+    store.commit("customers", &a, &[CouplingChange::Uncouple { erp: e(1), crm: c(1) }], &[]).unwrap();
+    store.commit("customers", &a, &[couple(1, 1)], &[]).unwrap();
+    assert_eq!(store.couplings("customers", &a).unwrap().bases, [[None]]);
+    assert_eq!(store.base_values("customers", e(1), c(1)).unwrap(), BTreeMap::new());
+}
+
+#[test]
+fn what_was_written_survives_a_kill() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let a = fields(&["a=a"]);
+    store.begin_run("run 1", NOW).unwrap();
+    store.commit("customers", &a, &[couple(1, 1)], &[settlement(1, &[both(1)], &[(0, "A")])]).unwrap();
+    let numbers = store.intend("run 1", &[intent(1), intent(2), intent(3)]).unwrap();
+    store.answer(&[answer(numbers[1])], "customers", &[couple(2, 2)]).unwrap();
+    let (_copy_folder, copy) = killed(&path);
+
+    let mut store = SqliteStore::open(&copy, "host pid 2", &clock, true).expect("the dead run's lease is no obstacle");
+    let open: Vec<OpenIntent> = store.open_intents("customers").unwrap();
+    let expected = [(numbers[0], intent(1)), (numbers[2], intent(3))];
+    assert_eq!(open, expected.map(|(journal_id, intent)| OpenIntent { journal_id, intent }));
+    assert_eq!(store.open_intents("items").unwrap(), []);
+    let couplings = store.couplings("customers", &a).unwrap();
+    assert_eq!((couplings.erp, couplings.bases), (vec![e(1), e(2)], vec![vec![both(1), None]]));
+    let cut_off = RunRow { run: "run 1".to_owned(), started: NOW.to_owned(), ..RunRow::default() };
+    assert_eq!(store.runs(5).unwrap(), [cut_off]);
+    store.answer(&[answer(numbers[0]), answer(numbers[2])], "customers", &[]).unwrap();
+    assert_eq!(store.open_intents("customers").unwrap(), []);
+    let error = store.answer(&[answer(77)], "customers", &[]).unwrap_err();
+    assert_eq!(error.to_string(), "the state cannot be used: the journal has no intent 77 to answer");
+}
+
+#[test]
+fn a_second_writer_is_told_who_holds_the_state() {
+    let (_folder, path) = place();
+    let store = open(&path);
+    let locked = StoreError::Locked { holder: "host pid 1".to_owned(), since: NOW.to_owned() };
+    assert_eq!(refused(&path), locked);
+    assert_eq!(locked.to_string(), "the state is in use by host pid 1 since 2026-03-01T02:00:00Z");
+    #[cfg(unix)]
+    {
+        let link = path.with_file_name("link.db");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(refused(&link), locked, "by another name");
+    }
+    drop(store);
+    open(&path);
+}
+
+#[test]
+fn a_lease_decides_where_the_system_has_no_locks() {
+    let (_folder, path) = place();
+    drop(open(&path));
+    let connection = Connection::open(&path).unwrap();
+    assert!(!lease::take(&connection, "a", NOW, false).unwrap(), "nobody held it");
+    lease::renew(&connection, "a", NOW, "2026-03-01T03:30:00Z").unwrap();
+    let taken = |now: &str, locked: bool| match lease::take(&connection, "b", now, locked) {
+        Ok(left_behind) => left_behind,
+        Err(trouble) => {
+            let expected = StoreError::Locked { holder: "a".to_owned(), since: NOW.to_owned() };
+            assert_eq!(trouble.of(&path), expected);
+            false
+        }
+    };
+    assert!(!taken("2026-03-01T04:29:59Z", false), "renewed an hour and a half later, it counts another hour");
+    assert!(taken("2026-03-01T04:30:00Z", false), "it expires");
+    let error = lease::renew(&connection, "a", NOW, "2026-03-01T04:30:01Z").unwrap_err();
+    let expected = StoreError::Locked { holder: "b".to_owned(), since: "2026-03-01T04:30:00Z".to_owned() };
+    assert_eq!(error.of(&path), expected, "the first one notices");
+    assert!(lease::take(&connection, "c", "2026-03-01T04:30:02Z", true).unwrap(), "with a lock, no lease counts");
+}
+
+#[test]
+fn a_writer_that_lost_its_lease_writes_nothing() {
+    let (_folder, path) = place();
+    let mut first = open(&path);
+    fs::remove_file(path.with_added_extension("lock")).unwrap();
+    let later = || "2026-03-01T02:00:01Z".to_owned();
+    let mut second = SqliteStore::open(&path, "host pid 2", &later, true).unwrap();
+    let error = first.intend("run", &[intent(1)]).unwrap_err();
+    assert_eq!(error, StoreError::Locked { holder: "host pid 2".to_owned(), since: later() });
+    drop(first);
+    second.intend("run", &[intent(1)]).expect("the first one gives back nothing that is not its own");
+}
+
+#[test]
+fn reading_works_beside_a_run_and_leaves_nothing_behind() {
+    let (folder, path) = place();
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(path.parent().unwrap())
+            .map(|entries| entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect())
+            .unwrap_or_default();
+        names.sort();
+        names
+    };
+    let count = |store: &SqliteStore<'_>| store.coupling_counts().unwrap().get("customers").copied();
+    let nothing = SqliteStore::read_only(&path).unwrap();
+    assert_eq!((count(&nothing), nothing.runs(9).unwrap()), (None, vec![]));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "reading makes no folder");
+
+    let mut writer = open(&path);
+    writer.commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    let reader = SqliteStore::read_only(&path).unwrap();
+    writer.commit("customers", &[], &[couple(2, 2)], &[]).unwrap();
+    assert_eq!(count(&reader), Some(2));
+    drop((reader, writer));
+
+    assert_eq!(names(), ["full.db", "full.db.lock"]);
+    let before = fs::read(&path).unwrap();
+    let mut reader = SqliteStore::read_only(&path).unwrap();
+    assert_eq!(count(&reader), Some(2));
+    let error = reader.commit("customers", &[], &[couple(3, 3)], &[]).unwrap_err();
+    assert_eq!(error.to_string(), "the state cannot be used: the state is open for reading only");
+    drop(reader);
+    assert_eq!(names(), ["full.db", "full.db.lock"]);
+    assert!(fs::read(&path).unwrap() == before, "reading changes nothing");
+}
+
+#[test]
+fn a_file_that_is_no_sound_state_is_told() {
+    type Harm = fn(&Path);
+    fn sql(path: &Path, text: &str) {
+        Connection::open(path).unwrap().execute_batch(text).unwrap();
+    }
+    let cases: [(&str, Harm); 6] = [
+        ("garbage", |path| fs::write(path, "records, records, records".repeat(100)).unwrap()),
+        ("cut", |path| {
+            let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        }),
+        ("newer", |path| sql(path, "PRAGMA user_version = 99")),
+        ("other application", |path| sql(path, "PRAGMA application_id = 0")),
+        ("table lost", |path| sql(path, "DROP TABLE base_value")),
+        ("folder", |path| {
+            fs::remove_file(path).unwrap();
+            fs::create_dir(path).unwrap();
+        }),
+    ];
+    let mut told = String::new();
+    for (name, harm) in cases {
+        let (_folder, path) = place();
+        open(&path).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+        harm(&path);
+        told += &format!("{name}\n  run: {}\n", refused(&path));
+        let reading = SqliteStore::read_only(&path).err().expect("reading is refused, too");
+        told += &format!("  status: {}\n", reading.to_string().replace(path.to_str().unwrap(), "full.db"));
+    }
+    insta::assert_snapshot!(told, @r"
+    garbage
+      run: the state cannot be read: full.db: this is no state file; name another `state`, or move the file away
+      status: the state cannot be read: full.db: this is no state file; name another `state`, or move the file away
+    cut
+      run: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
+      status: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
+    newer
+      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 1; use the newer program that wrote it
+      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 1; use the newer program that wrote it
+    other application
+      run: the state cannot be read: full.db: this is a database of another application; name another `state`
+      status: the state cannot be read: full.db: this is a database of another application; name another `state`
+    table lost
+      run: the state cannot be read: full.db: `base_value` is missing or altered; restore the file from a backup
+      status: the state cannot be read: full.db: `base_value` is missing or altered; restore the file from a backup
+    folder
+      run: the state cannot be used: full.db: no file can be opened here; see that it is no folder, and that this user may write there
+      status: the state cannot be used: full.db: no file can be opened here; see that it is no folder, and that this user may write there
+    ");
+}
+
+#[test]
+fn rot_is_found_after_a_run_that_was_cut_off() {
+    let (_folder, path) = place();
+    open(&path).commit("customers", &[], &(0..2000).map(|n| couple(n, n)).collect::<Vec<_>>(), &[]).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    lease::take(&connection, "host pid 0", NOW, true).unwrap();
+    connection.pragma_update(None, "wal_checkpoint", "TRUNCATE").unwrap();
+    let page: u32 = connection
+        .query_row("SELECT rootpage FROM sqlite_schema WHERE name = 'coupling_crm'", (), |row| row.get(0))
+        .unwrap();
+    drop(connection);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[(page as usize - 1) * 4096..][..64].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(refused(&path), StoreError::Damaged { .. }));
+}
+
+#[test]
+fn what_waits_keeps_its_since_and_counts_runs() {
+    let (_folder, path) = place();
+    let time = std::cell::Cell::new(1);
+    let now = || format!("2026-03-0{}T02:00:00Z", time.get());
+    let mut store = SqliteStore::open(&path, "host pid 1", &now, true).unwrap();
+    let mut nameless = item(InboxKind::Ambiguous, 7, None);
+    nameless.erp_id = None;
+    let phone = item(InboxKind::Contested, 1, Some("phone"));
+    let failed = item(InboxKind::Failed, 1, None);
+    let rounds: [(&str, Vec<InboxItem>); 4] = [
+        ("run 1", vec![phone.clone(), failed.clone(), nameless.clone()]),
+        ("run 1", vec![phone.clone(), failed.clone(), nameless.clone()]),
+        ("run 2", vec![phone.clone(), nameless.clone(), item(InboxKind::Contested, 1, Some("name"))]),
+        ("run 3", vec![failed.clone(), InboxItem { message: "another".to_owned(), ..phone.clone() }, nameless.clone()]),
+    ];
+    let mut seen = String::new();
+    for (round, (run, items)) in rounds.into_iter().enumerate() {
+        time.set(round + 1);
+        store.begin_run(run, NOW).unwrap();
+        store.replace_inbox("customers", &items).unwrap();
+        seen += &format!("{run}\n");
+        for item in store.inbox(Some("customers")).unwrap() {
+            let field = item.field.as_deref().unwrap_or("-");
+            seen += &format!("  {} {field}: {} since {}\n", item.kind.key(), item.attempts, &item.since[..10]);
+        }
+    }
+    insta::assert_snapshot!(seen, @r"
+    run 1
+      contested phone: 1 since 2026-03-01
+      failed -: 1 since 2026-03-01
+      ambiguous -: 1 since 2026-03-01
+    run 1
+      contested phone: 1 since 2026-03-01
+      failed -: 1 since 2026-03-01
+      ambiguous -: 1 since 2026-03-01
+    run 2
+      contested phone: 2 since 2026-03-01
+      ambiguous -: 2 since 2026-03-01
+      contested name: 1 since 2026-03-03
+    run 3
+      failed -: 1 since 2026-03-04
+      contested phone: 3 since 2026-03-01
+      ambiguous -: 3 since 2026-03-01
+    ");
+
+    store.replace_inbox("items", &[InboxItem { table: "items".to_owned(), ..phone.clone() }]).unwrap();
+    let all = store.inbox(None).unwrap();
+    let tables: Vec<&str> = all.iter().map(|item| item.table.as_str()).collect();
+    assert_eq!(tables, ["customers", "customers", "customers", "items"]);
+    assert_eq!(all[3], InboxItem { table: "items".to_owned(), since: now(), attempts: 1, ..phone });
+    store.replace_inbox("customers", &[]).unwrap();
+    assert_eq!(store.inbox(Some("customers")).unwrap(), []);
+    assert_eq!(store.inbox(Some("contacts")).unwrap(), []);
+    assert_eq!(store.inbox(None).unwrap().len(), 1, "another table map's stays");
+}
+
+#[test]
+fn the_journal_forgets_old_answers_but_no_open_intent() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let runs_kept = usize::try_from(journal::RUNS_KEPT).unwrap();
+    let journal = |store: &SqliteStore<'_>| -> Vec<i64> {
+        let mut statement = store.connection.prepare("SELECT id FROM journal ORDER BY id").unwrap();
+        statement.query_map((), |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    // Each run writes twice; the first one leaves its second write open.
+    for run in 1..=runs_kept + 3 {
+        let name = format!("run {run}");
+        store.begin_run(&name, NOW).unwrap();
+        let numbers = store.intend(&name, &[intent(1), intent(2)]).unwrap();
+        store.answer(&[answer(numbers[0])], "customers", &[]).unwrap();
+        if run > 1 {
+            store.answer(&[answer(numbers[1])], "customers", &[]).unwrap();
+        }
+        let row = RunRow {
+            run: name,
+            started: NOW.to_owned(),
+            finished: Some(NOW.to_owned()),
+            outcome: "converged".to_owned(),
+            report: "{}".to_owned(),
+        };
+        store.finish_run(&row).unwrap();
+    }
+    let last = i64::try_from(2 * (runs_kept + 3)).unwrap();
+    assert_eq!(journal(&store), std::iter::once(2).chain(7..=last).collect::<Vec<i64>>());
+    assert_eq!(store.open_intents("customers").unwrap().len(), 1);
+    let runs = store.runs(usize::MAX).unwrap();
+    assert_eq!((runs.len(), runs[0].run.as_str()), (runs_kept, "run 103"));
+    assert_eq!(runs[0].outcome, "converged");
+    assert_eq!(store.runs(2).unwrap().len(), 2);
+}

@@ -1,0 +1,68 @@
+//! What goes wrong inside this adapter, and what the port is told of it.
+//!
+//! SQLite's errors come in, [`StoreError`]s go out: a file that is not ours or broken is damaged, everything else that
+//! the disk or its rights cause has failed. Each message names the file and what a person does next.
+
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+
+use crate::store::StoreError;
+
+/// An error of SQLite, or one that already speaks the language of the port.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Trouble {
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Known(#[from] StoreError),
+    /// Something in the file is not what we wrote there.
+    #[error("{0}")]
+    Broken(String),
+    /// The caller asked for what the state does not allow.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl Trouble {
+    /// Returns what the port says about a state file.
+    pub(super) fn of(self, path: &Path) -> StoreError {
+        let place = path.display();
+        match self {
+            Trouble::Known(error) => error,
+            Trouble::Broken(message) => {
+                StoreError::Damaged { message: format!("{place}: {message}; restore the file from a backup") }
+            }
+            Trouble::Refused(message) => StoreError::Failed { message },
+            Trouble::Sql(error) => sql(&place.to_string(), &error),
+        }
+    }
+}
+
+fn sql(place: &str, error: &rusqlite::Error) -> StoreError {
+    let failed = |message: &str| StoreError::Failed { message: format!("{place}: {message}") };
+    let damaged = |message: &str| StoreError::Damaged { message: format!("{place}: {message}") };
+    match error {
+        rusqlite::Error::SqliteFailure(..) | rusqlite::Error::SqlInputError { .. } => match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => {
+                damaged("this is no state file; name another `state`, or move the file away")
+            }
+            Some(ErrorCode::DatabaseCorrupt) => {
+                damaged(&format!("the file is broken ({error}); restore it from a backup"))
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                failed("another program keeps the file locked; close it and run again")
+            }
+            Some(ErrorCode::DiskFull) => failed("the disk is full; make room and run again"),
+            Some(ErrorCode::CannotOpen) => {
+                failed("no file can be opened here; see that it is no folder, and that this user may write there")
+            }
+            Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                failed("this user may not write the file; give it the right to, and to its folder")
+            }
+            _ => failed(&error.to_string()),
+        },
+        // A column of another type than the one we wrote.
+        _ => damaged(&format!("the file is broken ({error}); restore it from a backup")),
+    }
+}

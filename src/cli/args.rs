@@ -1,0 +1,242 @@
+//! The command line: text in, a verb with its options out.
+//!
+//! Verbs and options of the contract that are not built yet are known by name and refused, so that nobody believes
+//! they had an effect. Nothing here looks at a file.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0         everything asked for is done and both sides agree
+  1         finished, but records failed, are contested or wait for a person, or a table failed
+  2         arguments or configuration; nothing was touched
+  3         could not run: network, login, company, state locked or damaged
+  4         a guard stopped a table (kept for guards, which are not built yet)
+  10        with `plan --exit-code`: there is something to write
+  130, 143  interrupted by SIGINT or SIGTERM; what was done is kept
+
+Example: pipeline run pipelines/full.yaml";
+
+/// Keeps the records of an ERP and a CRM the same, field by field.
+#[derive(Debug, Parser)]
+#[command(name = "pipeline", version, after_help = EXIT_CODES)]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Makes both sides agree: the nightly job.
+    #[command(after_help = "Example: pipeline run pipelines/full.yaml --only customers --only contacts")]
+    Run(RunArguments),
+    /// Shows what a run would do, record by record, and stores nothing.
+    #[command(after_help = "Example: pipeline plan pipelines/full.yaml --exit-code")]
+    Plan(PlanArguments),
+    /// Looks for everything that is wrong with a pipeline file.
+    #[command(after_help = "Example: pipeline check pipelines/full.yaml --format json")]
+    Check(FileArguments),
+    /// Shows couplings, what waits for a person, and the last runs.
+    #[command(after_help = "Example: pipeline status pipelines/full.yaml")]
+    Status(FileArguments),
+}
+
+impl Verb {
+    /// Returns how the result is printed.
+    pub fn format(&self) -> Format {
+        match self {
+            Verb::Run(arguments) => arguments.file.format,
+            Verb::Plan(arguments) => arguments.file.format,
+            Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
+        }
+    }
+}
+
+/// The file, and how the result is printed.
+#[derive(Debug, Args)]
+pub struct FileArguments {
+    /// The pipeline file.
+    #[arg(value_name = "FILE")]
+    pub path: PathBuf,
+    /// How the result is printed on stdout.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub struct RunArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// Only this table map; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub only: Vec<String>,
+    /// Decides everything and writes nothing, not even to the state.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// More talk on stderr; twice for still more.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// Only this table map; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub only: Vec<String>,
+    /// Exits with 10 where there is something to write.
+    #[arg(long)]
+    pub exit_code: bool,
+    /// More talk on stderr; twice for still more.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+const VERBS_NOT_BUILT: [&str; 10] =
+    ["apply", "review", "couple", "uncouple", "inbox", "why", "history", "serve", "schema", "completions"];
+
+/// Options of the contract that are not built, by verb; a blank verb stands for all.
+const OPTIONS_NOT_BUILT: [(&str, &str); 8] = [
+    ("run", "--changed"),
+    ("run", "--full"),
+    ("run", "--direction"),
+    ("run", "--force"),
+    ("plan", "-o"),
+    ("plan", "--changed"),
+    ("check", "--online"),
+    ("", "--yes"),
+];
+
+/// Returns the verb or option that belongs to the contract but is not built yet, if the arguments (without the
+/// program's name) hold one.
+pub fn not_built(arguments: &[OsString]) -> Option<String> {
+    let mut words = arguments.iter().filter_map(|argument| argument.to_str()).take_while(|word| *word != "--");
+    let mut verb = words.by_ref().find(|word| !word.starts_with('-'))?;
+    if verb == "help" {
+        verb = words.by_ref().find(|word| !word.starts_with('-'))?;
+    }
+    if VERBS_NOT_BUILT.contains(&verb) {
+        return Some(verb.to_owned());
+    }
+    let mut only = false;
+    for word in words {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let option = OPTIONS_NOT_BUILT.iter().find(|(of, option)| {
+            let short = option.len() == 2 && word.starts_with(option);
+            (of.is_empty() || *of == verb) && (*option == name || short)
+        });
+        if let Some((_, option)) = option {
+            return Some(format!("{verb} {option}"));
+        }
+        if (only && word.contains(':')) || (name == "--only" && value.contains(':')) {
+            return Some(format!("{verb} --only TABLE:KEY"));
+        }
+        only = name == "--only";
+    }
+    None
+}
+
+/// Tells whether the arguments ask for JSON, as far as that can be told before they are understood.
+pub fn wants_json(arguments: &[OsString]) -> bool {
+    let words: Vec<&str> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
+    words.contains(&"--format=json") || words.windows(2).any(|pair| pair == ["--format", "json"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use insta::assert_snapshot;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn what_is_not_built_is_named() {
+        for (line, expected) in [
+            ("apply plan.json", Some("apply")),
+            ("help apply", Some("apply")),
+            ("inbox full.yaml retry customers:1", Some("inbox")),
+            ("run full.yaml --changed", Some("run --changed")),
+            ("run full.yaml --direction to_crm", Some("run --direction")),
+            ("run full.yaml --force=to_crm", Some("run --force")),
+            ("run full.yaml --only customers:10000", Some("run --only TABLE:KEY")),
+            ("run full.yaml --only=customers:crm:A-1", Some("run --only TABLE:KEY")),
+            ("plan full.yaml -o plan.json", Some("plan -o")),
+            ("plan full.yaml -oplan.json", Some("plan -o")),
+            ("check full.yaml --online", Some("check --online")),
+            ("run full.yaml --yes", Some("run --yes")),
+            ("run full.yaml --only customers --dry-run -vv", None),
+            ("run C:full.yaml", None),
+            ("check full.yaml --format json", None),
+            ("run -- --changed", None),
+            ("--version", None),
+            ("", None),
+        ] {
+            assert_eq!(not_built(&words(line)).as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn no_verb_is_both_built_and_not() {
+        Arguments::command().debug_assert();
+        for verb in Arguments::command().get_subcommands() {
+            assert!(!VERBS_NOT_BUILT.contains(&verb.get_name()), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn arguments_are_understood() {
+        let line = words("pipeline run full.yaml --only customers --only items --dry-run --format json -vv");
+        let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
+        assert_eq!(run.file.path, PathBuf::from("full.yaml"));
+        assert_eq!((run.only, run.dry_run, run.verbose), (vec!["customers".into(), "items".into()], true, 2));
+        assert_eq!(run.file.format, Format::Json);
+        for line in ["pipeline", "pipeline rum full.yaml", "pipeline run", "pipeline run a.yaml --format xml"] {
+            assert_eq!(Arguments::try_parse_from(words(line)).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+
+    #[test]
+    fn json_is_seen_before_the_arguments_are_understood() {
+        for (line, expected) in [
+            ("run full.yaml --format json", true),
+            ("run --format=json --nonsense", true),
+            ("run full.yaml", false),
+            ("run json --format text", false),
+        ] {
+            assert_eq!(wants_json(&words(line)), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_help_shows_verbs_and_exit_codes() {
+        assert_snapshot!("help", Arguments::command().render_long_help());
+    }
+
+    #[test]
+    fn the_help_of_each_verb_has_an_example() {
+        for verb in Arguments::command().get_subcommands_mut() {
+            let help = verb.render_long_help().to_string();
+            assert!(help.contains("Example: pipeline "), "{help}");
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! How a command ends: the exit codes, and every failure that the world can cause, with its kind, message and hint.
+//!
+//! The only place that knows which failure has which code. Records that fail are no failures here but part of a report.
+
+use std::process::ExitCode;
+
+use crate::config::complaint::Complaint;
+use crate::endpoint::EndpointError;
+use crate::report::check::counts;
+use crate::run::{RunOutcome, RunReport};
+use crate::store::StoreError;
+
+/// What the caller is told by the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything asked for is done and both sides agree.
+    Done,
+    /// Finished, but something failed, is contested or waits.
+    Unfinished,
+    /// Arguments or configuration; nothing was touched.
+    Refused,
+    /// Network, login, company or state.
+    CouldNotRun,
+    /// `plan --exit-code` found something to write.
+    SomethingToWrite,
+    /// A signal of that number ended it; the state is saved.
+    Interrupted(u8),
+}
+
+impl Exit {
+    /// Returns the number that the shell sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Exit::Done => 0,
+            Exit::Unfinished => 1,
+            Exit::Refused => 2,
+            Exit::CouldNotRun => 3,
+            Exit::SomethingToWrite => 10,
+            Exit::Interrupted(signal) => 128 + signal,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}
+
+/// Returns how a run ended; `signal` is the one that interrupted it, if any.
+pub fn of_run(report: &RunReport, signal: Option<u8>) -> Exit {
+    match report.outcome {
+        RunOutcome::Converged => Exit::Done,
+        RunOutcome::Incomplete => Exit::Unfinished,
+        RunOutcome::Failed => Exit::CouldNotRun,
+        RunOutcome::Interrupted => Exit::Interrupted(signal.unwrap_or(SIGINT)),
+    }
+}
+
+const SIGINT: u8 = 2;
+
+/// Why nothing came of a command.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The arguments make no sense for this file.
+    #[error("{message}")]
+    Arguments { message: String, hint: String },
+    /// A verb or option of the contract that does not exist yet.
+    #[error("`{0}` is not built yet")]
+    NotBuilt(String),
+    /// The pipeline file is not there or is no text.
+    #[error("{file} cannot be read: {message}")]
+    File { file: String, message: String },
+    /// The pipeline file is wrong, or does not fit the metadata of a side.
+    #[error("{file}: {}; nothing was touched", counts(.complaints))]
+    Configuration { file: String, complaints: Vec<Complaint> },
+    /// The state cannot be used; the message names the file.
+    #[error(transparent)]
+    State(#[from] StoreError),
+    /// A side cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The result cannot be printed.
+    #[error("the result cannot be printed: {0}")]
+    Output(std::io::Error),
+    /// The program itself is at fault; the panic's own message stands above.
+    #[error("the program failed where it must not")]
+    Fault,
+}
+
+impl Failure {
+    /// Returns the word by which programs tell failures apart.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Failure::Arguments { .. } => "arguments",
+            Failure::NotBuilt(_) => "not_built",
+            Failure::File { .. } => "file",
+            Failure::Configuration { .. } => "configuration",
+            Failure::State(error) => match error {
+                StoreError::Locked { .. } => "locked",
+                StoreError::Damaged { .. } => "damaged",
+                StoreError::Failed { .. } => "state",
+            },
+            Failure::Endpoint(error) => match error {
+                EndpointError::Unreachable { .. } => "unreachable",
+                EndpointError::Login { .. } => "login",
+                EndpointError::NoCompany { .. } => "company",
+                EndpointError::NoTable { .. } => "table",
+                EndpointError::Refused { .. } => "refused",
+                EndpointError::Untrusted { .. } => "untrusted",
+            },
+            Failure::Output(_) => "output",
+            Failure::Fault => "fault",
+        }
+    }
+
+    /// Returns what to do about it; blank where the message says it all.
+    pub fn hint(&self) -> String {
+        match self {
+            Failure::Arguments { hint, .. } => hint.clone(),
+            Failure::NotBuilt(_) => "`pipeline --help` lists what is there".into(),
+            Failure::File { .. } => "give the path of a pipeline file, as in `pipeline run pipelines/full.yaml`".into(),
+            Failure::Configuration { file, .. } => {
+                format!("correct the file or set the variables, then look again with `pipeline check {file}`")
+            }
+            Failure::State(error) => match error {
+                StoreError::Locked { .. } => "wait until that run has ended; one run at a time writes to a state",
+                StoreError::Damaged { .. } => {
+                    "put a backup in its place, or move the file aside: the next run then couples by the match rules"
+                }
+                StoreError::Failed { .. } => "look at the rights and the free space of its folder",
+            }
+            .into(),
+            Failure::Endpoint(error) => {
+                let connection = |side: &crate::config::Side| format!("connections.{}", side.key());
+                match error {
+                    EndpointError::Unreachable { side, .. } => {
+                        format!("look at `{}.url` and at the network; run again when it answers", connection(side))
+                    }
+                    EndpointError::Login { side, .. } => {
+                        format!("look at client id, secret, token_url and scope in `{}.auth`", connection(side))
+                    }
+                    EndpointError::NoCompany { side, .. } => {
+                        format!("write one that exists into `{}.company`", connection(side))
+                    }
+                    EndpointError::NoTable { side, .. } => {
+                        format!("look at the names of the {} tables in the pipeline file", side.name())
+                    }
+                    EndpointError::Refused { side, .. } => {
+                        format!("the message is the {}'s own; look at the rights of the client there", side.name())
+                    }
+                    EndpointError::Untrusted { .. } => {
+                        "nothing was concluded from it; run again, and tell whoever runs that service if it stays"
+                            .into()
+                    }
+                }
+            }
+            Failure::Output(_) => "look at where stdout leads; a run is kept in the state all the same".into(),
+            Failure::Fault => "what was confirmed is in the state; run again, and report the message above".into(),
+        }
+    }
+
+    /// Returns what is wrong with the file, where that is the reason.
+    pub fn complaints(&self) -> &[Complaint] {
+        match self {
+            Failure::Configuration { complaints, .. } => complaints,
+            _ => &[],
+        }
+    }
+
+    /// Returns the exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Failure::Arguments { .. }
+            | Failure::NotBuilt(_)
+            | Failure::File { .. }
+            | Failure::Configuration { .. }
+            | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
+            Failure::State(_) | Failure::Endpoint(_) | Failure::Output(_) | Failure::Fault => Exit::CouldNotRun,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Side;
+    use crate::config::complaint::Severity;
+    use insta::assert_snapshot;
+
+    fn failures() -> Vec<Failure> {
+        let complaint = Complaint {
+            severity: Severity::Error,
+            file: "full.yaml".into(),
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message: "`version` is missing".into(),
+            hint: None,
+        };
+        let state = Failure::State;
+        let message = || "what it said".to_owned();
+        vec![
+            Failure::Arguments {
+                message: "no table map `custmers` in full.yaml".into(),
+                hint: "did you mean `customers`?".into(),
+            },
+            Failure::NotBuilt("apply".into()),
+            Failure::File { file: "full.yaml".into(), message: "no such file".into() },
+            Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint] },
+            state(StoreError::Locked { holder: "night pid 4711".into(), since: "2026-01-31T02:00:00Z".into() }),
+            state(StoreError::Damaged { message: message() }),
+            state(StoreError::Failed { message: message() }),
+            EndpointError::Unreachable { side: Side::Erp, message: message() }.into(),
+            EndpointError::Login { side: Side::Crm, message: message() }.into(),
+            EndpointError::NoCompany { side: Side::Erp, company: "CRONUS".into(), known: "A, B".into() }.into(),
+            EndpointError::NoTable { side: Side::Crm, table: "acounts".into() }.into(),
+            EndpointError::Refused { side: Side::Crm, message: message() }.into(),
+            EndpointError::Untrusted { side: Side::Erp, message: message() }.into(),
+            Failure::Output(std::io::Error::other("no space left on device")),
+            Failure::Fault,
+        ]
+    }
+
+    #[test]
+    fn each_failure_has_its_code_kind_message_and_hint() {
+        let lines: Vec<String> = failures()
+            .iter()
+            .map(|failure| {
+                let (code, kind, hint) = (failure.exit().code(), failure.kind(), failure.hint());
+                format!("{code} {kind}: {failure}\n    {hint}")
+            })
+            .collect();
+        assert_snapshot!("failures", lines.join("\n"));
+    }
+
+    #[test]
+    fn a_run_ends_with_the_code_of_its_outcome() {
+        for (outcome, signal, code) in [
+            (RunOutcome::Converged, None, 0),
+            (RunOutcome::Converged, Some(15), 0),
+            (RunOutcome::Incomplete, None, 1),
+            (RunOutcome::Failed, None, 3),
+            (RunOutcome::Interrupted, Some(2), 130),
+            (RunOutcome::Interrupted, Some(15), 143),
+        ] {
+            let report = RunReport { outcome, ..crate::report::samples::run() };
+            assert_eq!(of_run(&report, signal).code(), code, "{outcome:?} {signal:?}");
+        }
+        assert_eq!(Exit::SomethingToWrite.code(), 10);
+    }
+}

@@ -1,0 +1,110 @@
+//! `pipeline run`: the nightly job; and what `plan` shares with it.
+//!
+//! Arguments, file, variables, state and network are looked at in this order, and nothing is written before all hold.
+
+use std::path::Path;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use crate::adapters::sqlite::SqliteStore;
+use crate::cli::args::RunArguments;
+use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::print_as;
+use crate::cli::progress::Progress;
+use crate::cli::signals::Signals;
+use crate::cli::world::{self, Loaded};
+use crate::config::PerSide;
+use crate::config::check::Purpose;
+use crate::report;
+use crate::run::{Options, RunError, RunOutcome, RunReport};
+use crate::store::{RunRow, Store, StoreError};
+
+/// Carries out `run`.
+pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
+    let signals = Signals::listen();
+    let report = perform(&arguments.file.path, &arguments.only, arguments.dry_run, arguments.verbose, &signals)?;
+    print_as(arguments.file.format, || report::run::text(&report), || report::run::json(&report))?;
+    Ok(of_run(&report, signals.number()))
+}
+
+/// Opens everything and runs; a dry run opens the state for reading and leaves it as it is.
+pub fn perform(
+    path: &Path,
+    only: &[String],
+    dry_run: bool,
+    verbose: u8,
+    signals: &Signals,
+) -> Result<RunReport, Failure> {
+    let loaded = world::load(path, Purpose::Run)?;
+    world::warn(&loaded);
+    world::known_tables(&loaded, only)?;
+    let began = Instant::now();
+    let options = Options {
+        only: only.to_vec(),
+        dry_run,
+        run: Uuid::new_v4().to_string(),
+        started: world::now(),
+        elapsed: &|| began.elapsed().as_secs_f64(),
+        stop: signals.stop(),
+    };
+    let progress = Progress::new(verbose);
+    if dry_run {
+        let mut store = SqliteStore::read_only(&loaded.state)?;
+        return decide(&loaded, &mut store, &options, &progress);
+    }
+    let holder = world::holder();
+    let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
+    let mut store = opened.map_err(|error| named(error, &loaded.state))?;
+    let result = decide(&loaded, &mut store, &options, &progress);
+    let (outcome, report) = match &result {
+        Ok(report) => (report.outcome, report::run::json(report)),
+        Err(_) => (RunOutcome::Failed, String::new()),
+    };
+    // A run that failed before it began leaves no trace in the state.
+    if result.is_ok() || begun(&store, &options.run)? {
+        store.finish_run(&RunRow {
+            run: options.run.clone(),
+            started: options.started.clone(),
+            finished: Some(world::now()),
+            outcome: report::run::outcome_key(outcome).to_owned(),
+            report,
+        })?;
+    }
+    result
+}
+
+/// Opens both sides and runs.
+fn decide(
+    loaded: &Loaded,
+    store: &mut dyn Store,
+    options: &Options<'_>,
+    progress: &Progress,
+) -> Result<RunReport, Failure> {
+    let endpoints = world::endpoints(&loaded.pipeline)?;
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let result = crate::run::run(&loaded.pipeline, sides, store, options, &|event| progress.tell(event));
+    progress.clear();
+    result.map_err(|error| match error {
+        RunError::Endpoint(error) => error.into(),
+        RunError::Store(error) => error.into(),
+        RunError::Mapping(misfits) => {
+            let complaints = world::misfit_complaints(&loaded.file, &loaded.text, &misfits);
+            Failure::Configuration { file: loaded.file.clone(), complaints }
+        }
+    })
+}
+
+fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {
+    Ok(store.runs(1)?.iter().any(|row| row.run == run))
+}
+
+/// Adds the path to the one message of the state that does not have it.
+fn named(error: StoreError, path: &Path) -> StoreError {
+    match error {
+        StoreError::Locked { holder, since } => {
+            StoreError::Locked { holder: format!("{holder} ({})", path.display()), since }
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,42 @@
+//! Ctrl-C and termination: the first signal asks for an end at the next safe point, the second ends at once.
+//!
+//! What is safe is known by [`crate::run`], which looks at the flag.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// What signals have set so far.
+#[derive(Debug, Clone, Default)]
+pub struct Signals {
+    stop: Arc<AtomicBool>,
+    number: Arc<AtomicUsize>,
+}
+
+impl Signals {
+    /// Begins to listen. Where the system refuses, signals keep their usual effect, which loses nothing either: what
+    /// was confirmed is in the state.
+    pub fn listen() -> Signals {
+        let signals = Signals::default();
+        for signal in [SIGINT, SIGTERM] {
+            let number = usize::try_from(signal).expect("signal numbers are small and positive");
+            // In this order: the shutdown looks at the flag before the same signal sets it.
+            let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop));
+            let _ = flag::register_usize(signal, Arc::clone(&signals.number), number);
+            let _ = flag::register(signal, Arc::clone(&signals.stop));
+        }
+        signals
+    }
+
+    /// Returns the flag that is set when the run has to end.
+    pub fn stop(&self) -> &AtomicBool {
+        &self.stop
+    }
+
+    /// Returns the number of the signal that came, if one did.
+    pub fn number(&self) -> Option<u8> {
+        u8::try_from(self.number.load(Ordering::SeqCst)).ok().filter(|number| *number > 0)
+    }
+}

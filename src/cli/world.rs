@@ -1,0 +1,181 @@
+//! What a verb takes from the world: the pipeline file, variables, the state, both sides, time and names.
+//!
+//! Every function opens one thing and turns what can go wrong into a [`Failure`]. The order in which a verb calls them
+//! is the order of the checks: file, variables, state, network.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{SecondsFormat, Utc};
+
+use crate::adapters;
+use crate::cli::exit::Failure;
+use crate::cli::progress;
+use crate::config::check::{Purpose, check};
+use crate::config::complaint::{self, Complaint, Complaints, Severity, suggestion};
+use crate::config::{PerSide, Pipeline, Side, tree};
+use crate::endpoint::Endpoint;
+use crate::extract::Misfit;
+
+/// A pipeline file that can be used.
+#[derive(Debug)]
+pub struct Loaded {
+    pub pipeline: Pipeline,
+    /// As it was given.
+    pub file: String,
+    pub text: String,
+    /// Where the state is, seen from the working directory.
+    pub state: PathBuf,
+    /// What is odd about the file, and variables that are missing where that is allowed.
+    pub warnings: Vec<Complaint>,
+}
+
+/// Returns the text of a file.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|error| Failure::File { file: path.display().to_string(), message: error.to_string() })
+}
+
+/// Returns a variable of the environment; one that is no text counts as missing.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Reads and checks a pipeline file.
+pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
+    let text = read(path)?;
+    let file = path.display().to_string();
+    let checked = check(&text, &file, &variable, purpose);
+    match checked.pipeline {
+        Some(pipeline) => {
+            let state = state_path(path, &pipeline.state);
+            Ok(Loaded { pipeline, file, text, state, warnings: checked.complaints })
+        }
+        None => Err(Failure::Configuration { file, complaints: checked.complaints }),
+    }
+}
+
+/// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.
+fn state_path(file: &Path, state: &str) -> PathBuf {
+    let path = state.strip_prefix("sqlite:").unwrap_or(state);
+    file.parent().unwrap_or(Path::new("")).join(path)
+}
+
+/// Prints what is odd about a file on stderr.
+pub fn warn(loaded: &Loaded) {
+    for complaint in &loaded.warnings {
+        progress::say(&complaint.to_string());
+    }
+}
+
+/// Refuses names of table maps that the file does not have.
+pub fn known_tables(loaded: &Loaded, only: &[String]) -> Result<(), Failure> {
+    let names: Vec<&str> = loaded.pipeline.tables.iter().map(|table| table.name.as_str()).collect();
+    match only.iter().find(|name| !names.contains(&name.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(Failure::Arguments {
+            message: format!("{} has no table map `{name}`", loaded.file),
+            hint: suggestion(name, names.iter().copied()).unwrap_or_else(|| format!("it has: {}", names.join(", "))),
+        }),
+    }
+}
+
+/// Makes the adapters of both sides; nothing is asked of them yet.
+pub fn endpoints(pipeline: &Pipeline) -> Result<PerSide<Box<dyn Endpoint>>, Failure> {
+    let open = |side: Side| adapters::open(pipeline.connections.of(side), side);
+    Ok(PerSide { erp: open(Side::Erp)?, crm: open(Side::Crm)? })
+}
+
+/// Returns the time in RFC 3339, to the second, in UTC.
+pub fn now() -> String {
+    Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// Returns the name under which this process holds the state: `HOST pid 123`.
+pub fn holder() -> String {
+    let named = |name: String| Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .and_then(named)
+        .or_else(|| variable("HOSTNAME").and_then(named))
+        .or_else(|| variable("COMPUTERNAME").and_then(named))
+        .unwrap_or_else(|| "this machine".to_owned());
+    format!("{host} pid {}", std::process::id())
+}
+
+/// Turns columns that a side does not have into complaints with their places in the file.
+pub fn misfit_complaints(file: &str, text: &str, misfits: &[Misfit]) -> Vec<Complaint> {
+    // The file was read without error before; should it not be now, the places are the file's beginning.
+    let tree = tree::parse(text, &mut Complaints::new(file));
+    misfits
+        .iter()
+        .map(|misfit| {
+            let path = misfit_path(&misfit.table, &misfit.path);
+            let place = tree.as_ref().map_or(complaint::Place::START, |tree| tree.place_of(&path));
+            Complaint {
+                severity: Severity::Error,
+                file: file.to_owned(),
+                line: place.line,
+                column: place.column,
+                path: path.to_string(),
+                message: misfit.message.clone(),
+                hint: Some(misfit.hint.clone()).filter(|hint| !hint.is_empty()),
+            }
+        })
+        .collect()
+}
+
+/// Returns the path of `fields[3].crm` in the table map `table`.
+fn misfit_path(table: &str, path: &str) -> complaint::Path {
+    let table = complaint::Path::root().key("tables").key(table);
+    path.split(['.', '[']).filter(|step| !step.is_empty()).fold(table, |path, step| match step.strip_suffix(']') {
+        Some(index) => index.parse().map_or_else(|_| path.key(step), |index| path.index(index)),
+        None => path.key(step),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_state_starts_at_the_folder_of_the_file() {
+        for (file, state, expected) in [
+            ("pipelines/full.yaml", "sqlite:state/full.db", "pipelines/state/full.db"),
+            ("full.yaml", "sqlite:state/full.db", "state/full.db"),
+            ("/etc/full.yaml", "sqlite:../var/full.db", "/etc/../var/full.db"),
+            ("pipelines/full.yaml", "sqlite:/var/full.db", "/var/full.db"),
+        ] {
+            assert_eq!(state_path(Path::new(file), state), PathBuf::from(expected), "{file} {state}");
+        }
+    }
+
+    #[test]
+    fn a_misfit_gets_its_place_in_the_file() {
+        let text = "version: 1\ntables:\n  customers:\n    fields:\n      - { erp: number, crm: acountnumber }\n";
+        let misfit = |path: &str| Misfit {
+            table: "customers".into(),
+            path: path.into(),
+            message: "no column `acountnumber` on accounts".into(),
+            hint: "did you mean `accountnumber`?".into(),
+        };
+        let complaints = misfit_complaints("full.yaml", text, &[misfit("fields[0].crm"), misfit("filter")]);
+        let lines: Vec<String> = complaints.iter().map(|complaint| complaint.to_string()).collect();
+        assert_eq!(
+            lines,
+            [
+                "full.yaml:5:29: tables.customers.fields[0].crm: no column `acountnumber` on accounts\n  hint: did you \
+                 mean `accountnumber`?",
+                "full.yaml:3:3: tables.customers.filter: no column `acountnumber` on accounts\n  hint: did you mean \
+                 `accountnumber`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_holder_is_a_host_and_a_process() {
+        let holder = holder();
+        let (host, process) = holder.rsplit_once(" pid ").unwrap();
+        assert!(!host.trim().is_empty());
+        assert_eq!(process, std::process::id().to_string());
+    }
+}

@@ -1,0 +1,127 @@
+//! What waits for a person, as lines under table and kind and as the JSON of design §5.
+//!
+//! Runs, plans and the state all show the inbox; they differ in how much of it and under which heading.
+
+use serde::Serialize;
+
+use crate::report::layout::quoted;
+use crate::store::{InboxItem, InboxKind};
+
+/// Every kind, in the order in which they are told.
+pub const KINDS: [InboxKind; 4] = [InboxKind::Contested, InboxKind::Failed, InboxKind::Deleted, InboxKind::Ambiguous];
+
+/// One item of the inbox in JSON.
+#[derive(Serialize)]
+pub struct ItemDocument<'a> {
+    table: &'a str,
+    record: &'a str,
+    kind: &'static str,
+    field: Option<&'a str>,
+    base: Option<&'a str>,
+    erp: Option<&'a str>,
+    crm: Option<&'a str>,
+    message: &'a str,
+    /// Null for what was only planned: no run has raised it yet.
+    since: Option<&'a str>,
+    attempts: u32,
+}
+
+/// Returns an item as JSON shows it.
+pub fn item_document(item: &InboxItem) -> ItemDocument<'_> {
+    ItemDocument {
+        table: &item.table,
+        record: &item.record,
+        kind: item.kind.key(),
+        field: item.field.as_deref(),
+        base: item.base.as_deref(),
+        erp: item.erp.as_deref(),
+        crm: item.crm.as_deref(),
+        message: &item.message,
+        since: Some(item.since.as_str()).filter(|since| !since.is_empty()),
+        attempts: item.attempts,
+    }
+}
+
+/// Returns the lines for the first `items_max` items, grouped by table, in the order in which tables first appear, and
+/// by kind.
+pub fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
+    let mut tables: Vec<&str> = Vec::new();
+    for item in items {
+        if !tables.contains(&item.table.as_str()) {
+            tables.push(&item.table);
+        }
+    }
+    let groups = tables.iter().flat_map(|table| KINDS.map(|kind| (*table, kind)));
+    let mut lines = Vec::new();
+    let mut left = items_max;
+    for (table, kind) in groups {
+        let group: Vec<_> = items.iter().filter(|item| item.table == table && item.kind == kind).take(left).collect();
+        if !group.is_empty() {
+            lines.push(format!("  {table}, {}", kind.key()));
+        }
+        lines.extend(group.iter().map(|item| format!("    {}", line(item))));
+        left -= group.len();
+    }
+    lines
+}
+
+/// Returns what a person can do about each kind that occurs.
+pub fn advice(items: &[InboxItem]) -> Vec<String> {
+    KINDS
+        .into_iter()
+        .filter(|kind| items.iter().any(|item| item.kind == *kind))
+        .map(|kind| {
+            let advice = match kind {
+                InboxKind::Contested => "make both sides hold the same value, or give the field an `on_conflict`",
+                InboxKind::Failed => "correct the record as its message says; every run tries again",
+                InboxKind::Deleted => "bring the record back, or delete its partner too",
+                InboxKind::Ambiguous => "make the columns of `match` differ, or agree with one record only",
+            };
+            format!("  {}: {advice}", kind.key())
+        })
+        .collect()
+}
+
+/// Returns one item on one line: record, field, the values that are known, message.
+fn line(item: &InboxItem) -> String {
+    let mut text = item.record.clone();
+    if let Some(field) = &item.field {
+        text.push(' ');
+        text.push_str(field);
+    }
+    let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
+        .into_iter()
+        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {}", quoted(value))))
+        .collect();
+    if !values.is_empty() {
+        text.push_str(": ");
+        text.push_str(&values.join(", "));
+    }
+    if !item.message.is_empty() {
+        text.push_str(if values.is_empty() { ": " } else { "; " });
+        // The message may quote a server; a line end in it must not break the list.
+        text.push_str(&item.message.replace(['\n', '\r'], " "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+
+    #[test]
+    fn no_more_items_than_asked_for() {
+        let mut items = samples::inbox();
+        items.extend(samples::inbox());
+        let shown = |max| lines(&items, max).iter().filter(|line| line.starts_with("    ")).count();
+        assert_eq!((shown(0), shown(1), shown(3), shown(100)), (0, 1, 3, items.len()));
+    }
+
+    #[test]
+    fn a_message_stays_on_its_line() {
+        let mut item = samples::inbox().remove(0);
+        item.message = "no\r\nno".into();
+        assert!(line(&item).ends_with(": no  no"), "{}", line(&item));
+    }
+}

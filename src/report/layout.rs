@@ -1,0 +1,119 @@
+//! Plain text for a terminal or a log: aligned columns, numbers with separators, quoted values, plurals.
+//!
+//! No colour and no width of a terminal: the same bytes everywhere.
+
+use crate::frame::Value;
+
+/// Lays rows out in columns two blanks apart; the first `left` columns are flush left, all others flush right.
+///
+/// Returns one line for each row, without blanks at its end.
+pub fn columns(rows: &[Vec<String>], left: usize) -> Vec<String> {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let gap = " ".repeat(widths[column] - cell.chars().count());
+                if column > 0 {
+                    line.push_str("  ");
+                }
+                if column < left {
+                    line.push_str(cell);
+                    line.push_str(&gap);
+                } else {
+                    line.push_str(&gap);
+                    line.push_str(cell);
+                }
+            }
+            line.truncate(line.trim_end().len());
+            line
+        })
+        .collect()
+}
+
+/// Returns a number with a comma before each three digits.
+pub fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns `1 record`, `2 records`, `1,000 records`.
+pub fn plural(number: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { many })
+}
+
+/// Joins phrases as a sentence does: `a`, `a and b`, `a, b and c`.
+pub fn list(phrases: &[String]) -> String {
+    match phrases {
+        [] => String::new(),
+        [one] => one.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// Returns a value as a report shows it: text in quotes, `blank` for what is empty, anything else as it is.
+pub fn shown(value: &Value) -> String {
+    match value {
+        value if value.is_blank() => "blank".to_owned(),
+        Value::Text(text) => quoted(text),
+        other => other.to_string(),
+    }
+}
+
+/// Returns a text in quotes, on one line whatever it holds; `blank` for an empty one.
+pub fn quoted(text: &str) -> String {
+    if text.is_empty() { "blank".to_owned() } else { format!("{text:?}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        for (number, expected) in
+            [(0, "0"), (999, "999"), (1000, "1,000"), (123_456, "123,456"), (1_000_000, "1,000,000")]
+        {
+            assert_eq!(count(number), expected);
+        }
+    }
+
+    #[test]
+    fn columns_align_and_lines_end_with_their_text() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+        let rows = [row(&["table", "read", "note"]), row(&["kürzel", "12", ""]), row(&["a"])];
+        assert_eq!(columns(&rows, 1), ["table   read  note", "kürzel    12", "a"]);
+    }
+
+    #[test]
+    fn phrases_are_joined_as_in_a_sentence() {
+        for (phrases, expected) in [(vec![], ""), (vec!["a"], "a"), (vec!["a", "b", "c"], "a, b and c")] {
+            let phrases: Vec<String> = phrases.into_iter().map(str::to_owned).collect();
+            assert_eq!(list(&phrases), expected);
+        }
+    }
+
+    #[test]
+    fn values_are_shown_on_one_line() {
+        for (value, expected) in [
+            (Value::Null, "blank"),
+            (Value::Text(String::new()), "blank"),
+            (Value::Text("Ida\nSørli \"x\"".into()), r#""Ida\nSørli \"x\"""#),
+            (Value::Integer(3), "3"),
+            (Value::Boolean(false), "false"),
+        ] {
+            assert_eq!(shown(&value), expected);
+        }
+    }
+}

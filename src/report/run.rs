@@ -1,0 +1,436 @@
+//! What a run did: a table of counts, what waits for a person, and a closing sentence; or the JSON of design §5.
+//!
+//! A dry run is told in the same words with "would" before them.
+
+use serde::Serialize;
+
+use crate::config::{PerSide, Side};
+use crate::endpoint::Traffic;
+use crate::report::layout::{columns, count, list, plural};
+use crate::report::{document, inbox, rounded};
+use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
+use crate::store::{InboxItem, InboxKind};
+
+/// Items of the inbox that the text shows.
+const INBOX_LINES_MAX: usize = 20;
+
+/// Notes of one table map that the text shows.
+const NOTES_MAX: usize = 10;
+
+/// Returns the report for people; it ends with a line end.
+pub fn text(report: &RunReport) -> String {
+    let mut lines = vec![heading(report), String::new()];
+    lines.extend(columns(&counts(report), 2));
+    let sections = [failures(report), matches(report), notes(report), waiting(&report.inbox), requests(report)];
+    for section in sections.into_iter().filter(|section| !section.is_empty()) {
+        lines.push(String::new());
+        lines.extend(section);
+    }
+    lines.push(String::new());
+    lines.push(closing(report));
+    lines.join("\n") + "\n"
+}
+
+fn heading(report: &RunReport) -> String {
+    let dry = if report.dry_run { ", a dry run" } else { "" };
+    format!("{}: run {} of {}{dry}", report.pipeline, report.run, report.started)
+}
+
+/// Returns two rows for each table map, one for each direction, under headings and above the totals.
+fn counts(report: &RunReport) -> Vec<Vec<String>> {
+    let deleted = report.tables.iter().any(|table| table.to.erp.deleted + table.to.crm.deleted > 0);
+    let mut heading = vec!["table".to_owned(), String::new(), "read".to_owned()];
+    let names: &[&str] = match (report.dry_run, deleted) {
+        (false, false) => &["inserted", "modified", "unchanged", "skipped", "failed"],
+        (false, true) => &["inserted", "modified", "deleted", "unchanged", "skipped", "failed"],
+        (true, false) => &["would insert", "would modify", "unchanged", "skipped", "would fail"],
+        (true, true) => &["would insert", "would modify", "would delete", "unchanged", "skipped", "would fail"],
+    };
+    heading.extend(names.iter().map(|name| (*name).to_owned()));
+    heading.extend(["coupled", "contested", "seconds"].map(str::to_owned));
+    let mut rows = vec![heading];
+    for table in &report.tables {
+        let Seconds { extract, merge, apply, verify } = table.seconds;
+        rows.extend(table_rows(table, deleted, extract + merge + apply + verify));
+    }
+    if report.tables.len() > 1 {
+        rows.extend(table_rows(&total(report), deleted, report.seconds));
+    }
+    rows
+}
+
+fn table_rows(table: &TableReport, deleted: bool, seconds: f64) -> [Vec<String>; 2] {
+    let row = |name: &str, target: Side| {
+        let to = table.to.of(target);
+        let mut row = vec![name.to_owned(), format!("{} → {}", target.other().name(), target.name())];
+        row.push(dash(*table.rows.of(target.other())));
+        row.extend([dash(to.inserted), dash(to.modified)]);
+        if deleted {
+            row.push(dash(to.deleted));
+        }
+        row.extend([dash(to.unchanged), dash(to.skipped), dash(to.failed)]);
+        row
+    };
+    let mut first = row(&table.table, Side::Crm);
+    first.extend([coupled(table), dash(table.contested), format!("{seconds:.1}")]);
+    [first, row("", Side::Erp)]
+}
+
+/// Zeros as dashes, so that what happened stands out.
+fn dash(number: u64) -> String {
+    if number == 0 { "-".to_owned() } else { count(number) }
+}
+
+fn coupled(table: &TableReport) -> String {
+    let mut changes = Vec::new();
+    if table.new_couplings > 0 {
+        changes.push(format!("+{}", count(table.new_couplings)));
+    }
+    if table.uncoupled > 0 {
+        changes.push(format!("-{}", count(table.uncoupled)));
+    }
+    match (table.coupled, changes.is_empty()) {
+        (coupled, true) => dash(coupled),
+        (coupled, false) => format!("{} ({})", count(coupled), changes.join(" ")),
+    }
+}
+
+fn total(report: &RunReport) -> TableReport {
+    let mut total = TableReport { table: "total".into(), ..TableReport::default() };
+    for table in &report.tables {
+        for side in Side::BOTH {
+            *total.rows.of_mut(side) += table.rows.of(side);
+            let (sum, to) = (total.to.of_mut(side), table.to.of(side));
+            sum.inserted += to.inserted;
+            sum.modified += to.modified;
+            sum.deleted += to.deleted;
+            sum.unchanged += to.unchanged;
+            sum.skipped += to.skipped;
+            sum.failed += to.failed;
+        }
+        total.coupled += table.coupled;
+        total.new_couplings += table.new_couplings;
+        total.uncoupled += table.uncoupled;
+        total.contested += table.contested;
+    }
+    total
+}
+
+fn failures(report: &RunReport) -> Vec<String> {
+    let failed: Vec<_> = report
+        .tables
+        .iter()
+        .filter_map(|table| table.error.as_ref().map(|error| format!("  {}: {error}", table.table)))
+        .collect();
+    under("tables that could not be finished:", failed)
+}
+
+fn matches(report: &RunReport) -> Vec<String> {
+    let matched = report.tables.iter().filter(|table| !table.matched.is_empty()).map(|table| {
+        let rules: Vec<String> = table
+            .matched
+            .iter()
+            .map(|(rule, pairs)| format!("{} by match rule {rule}", plural(*pairs, "pair", "pairs")))
+            .collect();
+        format!("  {}: {}", table.table, list(&rules))
+    });
+    under(if report.dry_run { "would couple:" } else { "newly coupled:" }, matched.collect())
+}
+
+fn notes(report: &RunReport) -> Vec<String> {
+    let mut lines = Vec::new();
+    for table in &report.tables {
+        lines.extend(table.notes.iter().take(NOTES_MAX).map(|note| format!("  {}: {note}", table.table)));
+        if table.notes.len() > NOTES_MAX {
+            lines.push(format!("  {}: and {} more", table.table, count((table.notes.len() - NOTES_MAX) as u64)));
+        }
+    }
+    under("notes:", lines)
+}
+
+fn waiting(items: &[InboxItem]) -> Vec<String> {
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let more = if items.len() > INBOX_LINES_MAX {
+        format!(" ({INBOX_LINES_MAX} of them here, all of them in `pipeline plan`)")
+    } else {
+        String::new()
+    };
+    let mut lines = vec![format!("waiting for a person: {}{more}", count(items.len() as u64))];
+    lines.extend(inbox::lines(items, INBOX_LINES_MAX));
+    lines.push("what to do:".to_owned());
+    lines.extend(inbox::advice(items));
+    lines
+}
+
+fn requests(report: &RunReport) -> Vec<String> {
+    let side = |side: Side| {
+        let traffic = report.requests.of(side);
+        let mut text = format!("{} {}", count(traffic.sent), side.name());
+        if traffic.retried > 0 || traffic.waited_seconds >= 0.05 {
+            text.push_str(&format!(" ({} sent again, {:.1} s waited)", count(traffic.retried), traffic.waited_seconds));
+        }
+        text
+    };
+    vec![format!("requests: {}, {}; {:.1} seconds", side(Side::Erp), side(Side::Crm), report.seconds)]
+}
+
+fn under(heading: &str, lines: Vec<String>) -> Vec<String> {
+    if lines.is_empty() { lines } else { [vec![heading.to_owned()], lines].concat() }
+}
+
+/// Returns what happened and what to do next, in one sentence.
+fn closing(report: &RunReport) -> String {
+    let total = total(report);
+    let written = |side: Side| {
+        let to = total.to.of(side);
+        to.inserted + to.modified + to.deleted
+    };
+    let mut done: Vec<String> = [Side::Crm, Side::Erp]
+        .into_iter()
+        .filter(|side| written(*side) > 0)
+        .map(|side| format!("{} to the {}", plural(written(side), "record", "records"), side.name()))
+        .collect();
+    if let Some(first) = done.first_mut() {
+        first.insert_str(0, if report.dry_run { "write " } else { "wrote " });
+    }
+    if total.new_couplings > 0 {
+        let verb = if report.dry_run { "couple" } else { "coupled" };
+        done.push(format!("{verb} {}", plural(total.new_couplings, "pair", "pairs")));
+    }
+    let open = open(report);
+    match report.outcome {
+        RunOutcome::Interrupted => "interrupted: what was done is kept; run again to go on".to_owned(),
+        RunOutcome::Failed => "failed: no table could be finished; the reasons stand above".to_owned(),
+        _ if report.dry_run => {
+            let would = if done.is_empty() { "write nothing".to_owned() } else { list(&done) };
+            let open = if open.is_empty() { open } else { format!("; {open}") };
+            format!("dry run, nothing was written: a run would {would}{open}")
+        }
+        RunOutcome::Converged if done.is_empty() => "both sides agree: there was nothing to write".to_owned(),
+        RunOutcome::Converged => format!("both sides agree: {}", list(&done)),
+        RunOutcome::Incomplete => {
+            let done = if done.is_empty() { "wrote nothing".to_owned() } else { list(&done) };
+            format!("finished, but not everything agrees: {done}; {open}")
+        }
+    }
+}
+
+/// Returns what is left: what waits, and tables that failed.
+fn open(report: &RunReport) -> String {
+    let mut open = Vec::new();
+    for kind in inbox::KINDS {
+        let number = report.inbox.iter().filter(|item| item.kind == kind).count() as u64;
+        let (one, many) = match kind {
+            InboxKind::Contested => ("contested field", "contested fields"),
+            InboxKind::Failed => ("failed record", "failed records"),
+            InboxKind::Deleted => ("deleted partner", "deleted partners"),
+            InboxKind::Ambiguous => ("ambiguous match", "ambiguous matches"),
+        };
+        if number > 0 {
+            open.push(plural(number, one, many));
+        }
+    }
+    let one = report.inbox.len() == 1;
+    let mut text = if open.is_empty() {
+        open.concat()
+    } else {
+        format!("{} {} left for a person", list(&open), if one { "is" } else { "are" })
+    };
+    let failed = report.tables.iter().filter(|table| table.error.is_some()).count() as u64;
+    if failed > 0 {
+        let tables = format!("{} could not be finished", plural(failed, "table", "tables"));
+        text = if text.is_empty() { tables } else { format!("{text}; {tables}") };
+    }
+    text
+}
+
+/// Returns the word of the JSON output and of the state.
+///
+/// An interrupted run is `incomplete` there: what it left undone, the next run does.
+pub fn outcome_key(outcome: RunOutcome) -> &'static str {
+    match outcome {
+        RunOutcome::Converged => "converged",
+        RunOutcome::Incomplete | RunOutcome::Interrupted => "incomplete",
+        RunOutcome::Failed => "failed",
+    }
+}
+
+#[derive(Serialize)]
+struct RunDocument<'a> {
+    pipeline: &'a str,
+    run: &'a str,
+    outcome: &'static str,
+    started: &'a str,
+    seconds: f64,
+    tables: Vec<TableDocument<'a>>,
+    requests: SidesDocument<TrafficDocument>,
+}
+
+#[derive(Serialize)]
+struct SidesDocument<T> {
+    erp: T,
+    crm: T,
+}
+
+#[derive(Serialize)]
+struct TableDocument<'a> {
+    table: &'a str,
+    mode: &'static str,
+    rows: SidesDocument<u64>,
+    coupled: u64,
+    to_crm: CountsDocument,
+    to_erp: CountsDocument,
+    new_couplings: u64,
+    uncoupled: u64,
+    contested: u64,
+    seconds: SecondsDocument,
+    /// Why the table could not be finished; absent where it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct CountsDocument {
+    inserted: u64,
+    modified: u64,
+    deleted: u64,
+    unchanged: u64,
+    skipped: u64,
+    failed: u64,
+}
+
+#[derive(Serialize)]
+struct SecondsDocument {
+    extract: f64,
+    merge: f64,
+    apply: f64,
+    verify: f64,
+}
+
+#[derive(Serialize)]
+struct TrafficDocument {
+    sent: u64,
+    retried: u64,
+    waited_seconds: f64,
+}
+
+/// Returns the report for programs.
+pub fn json(report: &RunReport) -> String {
+    document(&RunDocument {
+        pipeline: &report.pipeline,
+        run: &report.run,
+        outcome: outcome_key(report.outcome),
+        started: &report.started,
+        seconds: rounded(report.seconds),
+        tables: report.tables.iter().map(table_document).collect(),
+        requests: sides(&report.requests, traffic_document),
+    })
+}
+
+fn sides<T, D>(values: &PerSide<T>, make: impl Fn(&T) -> D) -> SidesDocument<D> {
+    SidesDocument { erp: make(&values.erp), crm: make(&values.crm) }
+}
+
+fn table_document(table: &TableReport) -> TableDocument<'_> {
+    TableDocument {
+        table: &table.table,
+        mode: "full",
+        rows: sides(&table.rows, |rows| *rows),
+        coupled: table.coupled,
+        to_crm: counts_document(&table.to.crm),
+        to_erp: counts_document(&table.to.erp),
+        new_couplings: table.new_couplings,
+        uncoupled: table.uncoupled,
+        contested: table.contested,
+        seconds: SecondsDocument {
+            extract: rounded(table.seconds.extract),
+            merge: rounded(table.seconds.merge),
+            apply: rounded(table.seconds.apply),
+            verify: rounded(table.seconds.verify),
+        },
+        error: table.error.as_deref(),
+    }
+}
+
+fn counts_document(counts: &Counts) -> CountsDocument {
+    CountsDocument {
+        inserted: counts.inserted,
+        modified: counts.modified,
+        deleted: counts.deleted,
+        unchanged: counts.unchanged,
+        skipped: counts.skipped,
+        failed: counts.failed,
+    }
+}
+
+fn traffic_document(traffic: &Traffic) -> TrafficDocument {
+    TrafficDocument { sent: traffic.sent, retried: traffic.retried, waited_seconds: rounded(traffic.waited_seconds) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::samples;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn a_first_run_reads_well() {
+        assert_snapshot!("run_first", text(&samples::run()));
+    }
+
+    #[test]
+    fn a_dry_run_says_would() {
+        assert_snapshot!("run_dry", text(&RunReport { dry_run: true, ..samples::run() }));
+    }
+
+    #[test]
+    fn a_run_with_trouble_says_what_to_do() {
+        assert_snapshot!("run_trouble", text(&samples::run_with_trouble()));
+    }
+
+    #[test]
+    fn a_long_inbox_is_cut_and_says_so() {
+        let mut report = samples::run_with_trouble();
+        report.inbox = (0..7).flat_map(|_| samples::inbox()).collect();
+        let text = text(&report);
+        assert!(text.contains("waiting for a person: 28 (20 of them here, all of them in `pipeline plan`)"), "{text}");
+    }
+
+    #[test]
+    fn the_closing_sentence_fits_the_outcome() {
+        let quiet = samples::quiet_run();
+        let check = |report: &RunReport, expected: &str| assert_eq!(closing(report), expected);
+        check(&quiet, "both sides agree: there was nothing to write");
+        check(&RunReport { dry_run: true, ..quiet.clone() }, "dry run, nothing was written: a run would write nothing");
+        check(
+            &RunReport { outcome: RunOutcome::Interrupted, ..quiet.clone() },
+            "interrupted: what was done is kept; run again to go on",
+        );
+        check(
+            &RunReport { outcome: RunOutcome::Failed, ..quiet.clone() },
+            "failed: no table could be finished; the reasons stand above",
+        );
+        check(
+            &samples::run(),
+            "both sides agree: wrote 2 records to the CRM, 1,205 records to the ERP and coupled 1,207 pairs",
+        );
+        check(
+            &samples::run_with_trouble(),
+            "finished, but not everything agrees: wrote 2 records to the CRM, 1,205 records to the ERP and coupled \
+             1,207 pairs; 2 contested fields, 1 failed record and 1 ambiguous match are left for a person; 1 table could not be finished",
+        );
+    }
+
+    #[test]
+    fn the_document_has_the_keys_of_the_contract() {
+        assert_snapshot!("run_json", json(&samples::run()));
+    }
+
+    #[test]
+    fn a_table_that_failed_says_why_in_the_document() {
+        let text = json(&samples::run_with_trouble());
+        assert!(text.contains(r#""outcome": "incomplete""#) && text.contains(r#""error": "CRM cannot be"#), "{text}");
+    }
+}

@@ -1,0 +1,243 @@
+//! Made-up runs, plans and states for the tests of this room.
+//!
+//! Small, but with every kind of row: both directions, new couplings, trouble, long and awkward values.
+
+use uuid::Uuid;
+
+use crate::config::complaint::{Complaint, Severity};
+use crate::config::{PerSide, Side};
+use crate::endpoint::Traffic;
+use crate::frame::Value;
+use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
+use crate::report::status::Status;
+use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
+use crate::store::{InboxItem, InboxKind, Origin, RunRow};
+
+const RUN: &str = "6f1c2b9e-8f0d-4c43-9c55-0c6a1c2d3e4f";
+const STARTED: &str = "2026-01-31T02:00:00Z";
+
+/// A first run that went well.
+pub fn run() -> RunReport {
+    let salespeople = TableReport {
+        table: "salespeople".into(),
+        rows: PerSide { erp: 11, crm: 14 },
+        coupled: 12,
+        to: PerSide {
+            erp: Counts { inserted: 1, modified: 2, unchanged: 9, skipped: 2, ..Counts::default() },
+            crm: Counts::default(),
+        },
+        new_couplings: 12,
+        matched: vec![(1, 11)],
+        seconds: Seconds { extract: 0.2, merge: 0.01, apply: 0.125, verify: 0.05 },
+        notes: vec!["2 records of the CRM have no e-mail address and were left alone".into()],
+        ..TableReport::default()
+    };
+    let customers = TableReport {
+        table: "customers".into(),
+        rows: PerSide { erp: 12_605, crm: 11_405 },
+        coupled: 12_607,
+        to: PerSide {
+            erp: Counts { inserted: 2, modified: 1200, unchanged: 11_405, ..Counts::default() },
+            crm: Counts { inserted: 2, unchanged: 12_605, ..Counts::default() },
+        },
+        new_couplings: 1195,
+        uncoupled: 3,
+        matched: vec![(1, 1190), (2, 1)],
+        seconds: Seconds { extract: 1.5, merge: 0.0304, apply: 2.0, verify: 0.25 },
+        ..TableReport::default()
+    };
+    RunReport {
+        pipeline: "full".into(),
+        run: RUN.into(),
+        outcome: RunOutcome::Converged,
+        started: STARTED.into(),
+        seconds: 5.062_49,
+        tables: vec![salespeople, customers],
+        requests: PerSide {
+            erp: Traffic { sent: 1042, retried: 3, waited_seconds: 2.25 },
+            crm: Traffic { sent: 17, ..Traffic::default() },
+        },
+        inbox: Vec::new(),
+        plan: plan(),
+        dry_run: false,
+    }
+}
+
+/// A run that found both sides equal.
+pub fn quiet_run() -> RunReport {
+    let mut report = run();
+    for table in &mut report.tables {
+        table.to = PerSide::default();
+        table.new_couplings = 0;
+        table.uncoupled = 0;
+        table.matched.clear();
+    }
+    report
+}
+
+/// A run after which people have something to do.
+pub fn run_with_trouble() -> RunReport {
+    let mut report = run();
+    report.outcome = RunOutcome::Incomplete;
+    report.tables[1].to.crm.failed = 1;
+    report.tables[1].contested = 1;
+    report.tables.push(TableReport {
+        table: "items".into(),
+        error: Some("CRM cannot be reached: timed out after 5 attempts".into()),
+        ..TableReport::default()
+    });
+    report.inbox = inbox();
+    report
+}
+
+/// One item of each kind and two fields of one record.
+pub fn inbox() -> Vec<InboxItem> {
+    let item = |record: &str, kind, field: Option<&str>, message: &str| InboxItem {
+        table: "customers".into(),
+        record: record.into(),
+        kind,
+        erp_id: Some(Uuid::from_u128(1)),
+        crm_id: Some(Uuid::from_u128(2)),
+        field: field.map(str::to_owned),
+        base: None,
+        erp: None,
+        crm: None,
+        message: message.into(),
+        since: STARTED.into(),
+        attempts: 2,
+    };
+    let values = |item: InboxItem, base: &str, erp: &str, crm: &str| InboxItem {
+        base: Some(base.into()),
+        erp: Some(erp.into()),
+        crm: Some(crm.into()),
+        ..item
+    };
+    vec![
+        item("20000", InboxKind::Failed, Some("salespersonCode"), "salesperson `JR` has no user in the CRM"),
+        values(
+            item("10000", InboxKind::Contested, Some("phoneNumber"), "both sides changed it"),
+            "0301 100",
+            "0301 200",
+            "",
+        ),
+        values(
+            item("10000", InboxKind::Contested, Some("creditLimit"), "both sides changed it"),
+            "1000",
+            "1500",
+            "900",
+        ),
+        item("A-1001", InboxKind::Ambiguous, None, "2 records of the ERP have this number: 10000 and 30000"),
+    ]
+}
+
+/// A plan with every kind of action.
+pub fn plan() -> Plan {
+    let action = |record: &str, side, kind, why: &str, fields| Action {
+        table: "customers".into(),
+        record: record.into(),
+        side,
+        kind,
+        why: why.into(),
+        ids: PerSide { erp: Uuid::from_u128(1), crm: Uuid::from_u128(2) },
+        etag: None,
+        fields,
+    };
+    let change = |column: &str, old, new, why: &str| FieldChange {
+        column: column.into(),
+        field: Some(0),
+        old,
+        new,
+        why: why.into(),
+    };
+    let text = |text: &str| Value::Text(text.into());
+    let customers = TablePlan {
+        table: "customers".into(),
+        actions: vec![
+            action("10000", Side::Erp, ActionKind::Couple { origin: Origin::Matched(1) }, "match rule 1", vec![]),
+            action(
+                "40000",
+                Side::Crm,
+                ActionKind::Insert,
+                "only in the ERP",
+                vec![
+                    change("name", Value::Null, text("Deerfield \"Graphics\""), ""),
+                    change("customertypecode", Value::Null, Value::Integer(3), "constant"),
+                ],
+            ),
+            action(
+                "50000",
+                Side::Erp,
+                ActionKind::Update,
+                "",
+                vec![
+                    change("phoneNumber", text("0301 100"), Value::Null, "only the CRM changed"),
+                    change(
+                        "creditLimit",
+                        Value::Decimal("1000.0000".parse().unwrap()),
+                        Value::Decimal("20000.05".parse().unwrap()),
+                        "the CRM owns it",
+                    ),
+                ],
+            ),
+            action("60000", Side::Erp, ActionKind::Uncouple, "gone on both sides", vec![]),
+        ],
+        held: inbox().into_iter().map(|item| InboxItem { since: String::new(), attempts: 0, ..item }).collect(),
+    };
+    Plan {
+        pipeline: "full".into(),
+        tables: vec![TablePlan { table: "currencies".into(), ..TablePlan::default() }, customers],
+    }
+}
+
+/// Complaints of both severities, with and without hint and path.
+pub fn complaints() -> Vec<Complaint> {
+    let complaint = |severity, line, path: &str, message: &str, hint: Option<&str>| Complaint {
+        severity,
+        file: "full.yaml".into(),
+        line,
+        column: 9,
+        path: path.into(),
+        message: message.into(),
+        hint: hint.map(str::to_owned),
+    };
+    vec![
+        complaint(
+            Severity::Error,
+            14,
+            "tables.customers.fields[3].crm",
+            "no field `adress1_city` on accounts",
+            Some("did you mean `address1_city`?"),
+        ),
+        complaint(
+            Severity::Warning,
+            6,
+            "connections.erp.url",
+            "the variable `ERP_URL` is not set",
+            Some("set it before a run"),
+        ),
+        complaint(Severity::Error, 1, "", "`version` is missing", None),
+    ]
+}
+
+/// A state after three runs, one of them cut off.
+pub fn status() -> Status {
+    let row = |run: &str, started: &str, outcome: &str, report: String| RunRow {
+        run: run.into(),
+        started: started.into(),
+        finished: Some(started.into()).filter(|_| !outcome.is_empty()),
+        outcome: outcome.into(),
+        report,
+    };
+    Status {
+        pipeline: "full".into(),
+        state: "state/full.db".into(),
+        held_by: Some("night pid 4711 since 2026-02-02T02:00:00Z".into()),
+        tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],
+        inbox: inbox(),
+        runs: vec![
+            row("0c6a", "2026-02-02T02:00:00Z", "", String::new()),
+            row("1d7b", "2026-02-01T02:00:00Z", "incomplete", crate::report::run::json(&run_with_trouble())),
+            row("2e8c", STARTED, "converged", crate::report::run::json(&run())),
+        ],
+    }
+}
