@@ -223,6 +223,8 @@ impl Firm {
         if let Some(method) = self.shipment {
             record = record.id("shipmentMethodId", id(Side::Erp, "shipmentMethods", SHIPMENT_METHODS[method].0));
         }
+        // How the ERP fake is told which contact is the customer's own; no property of the page.
+        record = record.text("_companyContactNumber", &self.contact_number);
         record.text("lastModifiedDateTime", &erp_time(1000 + self.place)).row()
     }
 
