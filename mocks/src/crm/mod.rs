@@ -24,37 +24,36 @@ mod write;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use state::{CLIENT_ID, CLIENT_SECRET, State, TENANT};
+pub use error::Error;
+pub use state::State;
 
 use crate::fault::Faults;
-use crate::log;
+use crate::log::{self, Log};
 use crate::net::Server;
 
-/// How to serve a CRM.
-#[derive(Debug, Default)]
+/// How a fake is started.
+#[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The port of 127.0.0.1, or a free one.
+    /// The port of 127.0.0.1, or any free one.
     pub port: Option<u16>,
     pub faults: Faults,
 }
 
-/// A CRM on a loopback port; it stops when dropped.
+/// The CRM on a loopback port; it stops when dropped.
 pub struct Crm {
     state: Arc<Mutex<State>>,
     faults: Arc<Mutex<Faults>>,
-    log: log::Shared,
     server: Server,
 }
 
 impl Crm {
-    /// Serves a CRM. The token endpoint is on the same port, under its usual path.
-    pub fn start(state: State, options: Options) -> io::Result<Crm> {
-        let log = state.log.clone();
-        let state = Arc::new(Mutex::new(state));
-        let faults = Arc::new(Mutex::new(options.faults));
-        // Nobody knows the address before `start` returns, so no request can meet the wrong root.
+    /// Starts to serve a state; the token endpoint is on the same port.
+    pub fn start(mut state: State, options: Options) -> io::Result<Crm> {
+        state.settle();
+        let (state, faults) = (Arc::new(Mutex::new(state)), Arc::new(Mutex::new(options.faults)));
+        // Nobody knows the address before this returns, so no request can meet the wrong root.
         let server = Server::start(state.clone(), options.port, faults.clone())?;
-        let crm = Crm { state, faults, log, server };
+        let crm = Crm { state, faults, server };
         let url = crm.url();
         crm.with(|state| {
             state.tokens.scope = format!("{url}/.default");
@@ -63,43 +62,54 @@ impl Crm {
         Ok(crm)
     }
 
-    /// Returns the root of the service, without `/api/data/v9.2`.
+    /// Returns the service's root, to which `/api/data/v9.2` is added.
     pub fn url(&self) -> String {
         self.server.url()
     }
 
-    /// Returns the URL of the token endpoint.
+    /// Returns the address of the token endpoint.
     pub fn token_url(&self) -> String {
-        self.url() + &self.with(|state| state.tokens.path.clone())
+        format!("{}{}", self.server.url(), self.lock().tokens.path)
     }
 
     /// Returns the client id that gets tokens.
     pub fn client_id(&self) -> String {
-        self.with(|state| state.tokens.client_id.clone())
+        self.lock().tokens.client_id.clone()
     }
 
     /// Returns the client secret that gets tokens.
     pub fn client_secret(&self) -> String {
-        self.with(|state| state.tokens.client_secret.clone())
+        self.lock().tokens.client_secret.clone()
     }
 
-    /// Looks at what has arrived so far.
-    pub fn log(&self) -> MutexGuard<'_, log::Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives the log of what arrived.
+    pub fn log(&self) -> log::Shared {
+        self.lock().log()
     }
 
-    /// Looks at the CRM, or changes it as a person would; no request is answered meanwhile.
+    /// Returns the sums of what arrived.
+    pub fn counts(&self) -> log::Counts {
+        let log = self.log();
+        let counts = Log::counts(&log.lock().unwrap_or_else(PoisonError::into_inner));
+        counts
+    }
+
+    /// Looks at the state or changes it, between two requests.
     pub fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.lock())
     }
 
-    /// Replaces the plan of faults, whatever is left of the old one.
+    /// Replaces the fault plan.
     pub fn set_faults(&self, faults: Faults) {
         *self.faults.lock().unwrap_or_else(PoisonError::into_inner) = faults;
     }
 
-    /// Looks at the plan of faults, to see which have happened.
-    pub fn faults<T>(&self, look: impl FnOnce(&Faults) -> T) -> T {
-        look(&self.faults.lock().unwrap_or_else(PoisonError::into_inner))
+    /// Returns the fault plan with what of it has happened.
+    pub fn faults(&self) -> Faults {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

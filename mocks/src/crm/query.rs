@@ -81,7 +81,7 @@ pub fn page(state: &mut State, table: usize, request: &Request, target: &str, pr
     body.extend_from_slice(b"{\"@odata.context\":");
     json(&mut body, &context(state, declared, &query, false));
     if query.count {
-        let count = state.count(table, query.condition.as_ref());
+        let count = state.matching(table, query.condition.as_ref());
         let _ = write!(body, ",\"@odata.count\":{}", count.min(COUNT_MAX));
         if prefer.wants("Microsoft.Dynamics.CRM.totalrecordcount") {
             let _ = write!(body, ",\"@Microsoft.Dynamics.CRM.totalrecordcount\":{}", count.min(COUNT_MAX));
@@ -159,7 +159,7 @@ pub fn check_options(table: usize, options: &[(String, String)]) -> Result<(), E
 pub fn count(state: &State, table: usize, target: &str) -> Result<Response, Error> {
     let (_, options) = filter::query(target);
     let query = read(table, &options)?;
-    let count = state.count(table, query.condition.as_ref()).min(COUNT_MAX);
+    let count = state.matching(table, query.condition.as_ref()).min(COUNT_MAX);
     let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned()), reply::version()];
     Ok(Response { status: 200, headers, body: format!("\u{feff}{count}").into_bytes() })
 }
@@ -220,7 +220,7 @@ impl State {
         (found.into_iter().map(|(_, id, row)| (id, row)).collect(), more)
     }
 
-    fn count(&self, table: usize, condition: Option<&Condition>) -> usize {
+    fn matching(&self, table: usize, condition: Option<&Condition>) -> usize {
         let rows = self.store.rows(table);
         match condition {
             None => rows.len(),

@@ -69,7 +69,7 @@ pub fn defaults(state: &State, table: usize, row: &mut Row, caller: Uuid) {
 }
 
 /// Fills what a row of seed data lacks, beyond [`defaults`]: what a real organization would always have.
-pub fn seed_defaults(state: &mut State, table: usize, row: &mut Row) {
+pub fn seed_defaults(state: &mut State, table: usize, id: Uuid, row: &mut Row) {
     let declared = &TABLES[table];
     let units = schema::table("uom");
     match declared.name {
@@ -108,9 +108,14 @@ pub fn seed_defaults(state: &mut State, table: usize, row: &mut Row) {
             if row.get(declared.column("currencyprecision")).is_none() {
                 row.set(declared.column("currencyprecision"), Some(Cell::Whole(2)));
             }
-            if row.get(declared.column("exchangerate")).is_none() {
+            // The rate is the amount of the currency for one unit of the base currency.
+            if row.get(declared.column("exchangerate")).is_none() || id == state.base_currency {
                 row.set(declared.column("exchangerate"), Some(Cell::Decimal(value::rounded(Decimal::ONE, 12, 12))));
             }
+        }
+        "productpricelevel" => {
+            // What is wrong with a line shows when somebody next saves it.
+            let _ = check_price_line(state, row);
         }
         "systemuser" | "team" if row.get(declared.column("businessunitid")).is_none() => {
             let unit = Cell::Link(schema::table("businessunit"), state.business_unit);
@@ -227,6 +232,27 @@ pub fn after_create(state: &mut State, table: usize, id: Uuid, caller: Uuid) -> 
     unit.set(TABLES[units].column("isschedulebaseuom"), Some(Cell::Flag(true)));
     unit.set(TABLES[units].column("uomscheduleid"), Some(Cell::Link(table, id)));
     super::write::insert(state, units, Uuid::new_v4(), unit, caller)
+}
+
+/// What the service does after a row was updated, in the same transaction.
+pub fn after_update(state: &mut State, table: usize, id: Uuid, before: &Row) {
+    if TABLES[table].name != "product" {
+        return;
+    }
+    let number = TABLES[table].column("productnumber");
+    let now = state.store.get(table, id).and_then(|row| row.get(number)).cloned();
+    if now.as_ref() == before.get(number) {
+        return;
+    }
+    // The number in a price line is the product's.
+    let lines = schema::table("productpricelevel");
+    for (from, line, _) in state.store.pointing_at(table, id) {
+        if from == lines {
+            let mut row = state.store.get(lines, line).cloned().unwrap_or_default();
+            row.set(TABLES[lines].column("productnumber"), now.clone());
+            state.store.put(lines, line, row);
+        }
+    }
 }
 
 /// Refuses deletions that the service refuses whatever points at the row.

@@ -36,7 +36,7 @@ pub struct Outcome {
 
 impl Service for State {
     fn answer(&mut self, request: &Request) -> Response {
-        let log = self.log.clone();
+        let log = self.log();
         let mut log_now = log.lock().expect("no holder of the log panics");
         log_now.request();
         if let Some(response) = self.tokens.answer(request) {
@@ -71,7 +71,7 @@ impl Faulty for State {
     }
 
     fn throttled(&mut self, retry_after: Option<u64>) -> Response {
-        self.log.lock().expect("no holder of the log panics").request();
+        self.log().lock().expect("no holder of the log panics").request();
         let message = "Number of requests exceeded the limit of 6000 over time window of 300 seconds.";
         let mut response = reply::error(&Error::new(429, "0x80072322", message), false);
         response.headers.extend(retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string())));
@@ -136,7 +136,8 @@ impl State {
 
 /// Notes an operation in the log.
 pub fn note(state: &State, request: &Request, outcome: &Outcome, status: u16) {
-    let mut log = state.log.lock().expect("no holder of the log panics");
+    let log = state.log();
+    let mut log = log.lock().expect("no holder of the log panics");
     log.operation(&request.method, &outcome.set, outcome.id, status);
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Seed data comes in through [`State::load`], which is lenient about business rules and strict about types. A person's
 //! work is [`State::insert`], [`State::edit`] and [`State::delete`]: they go around the Web API, and stamp the row with
-//! a person as the one who changed it. The state can be written as one JSON value and read again.
+//! a person as the one who changed it. The whole state can be saved and restored.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -16,17 +17,17 @@ use uuid::Uuid;
 use super::error::Error;
 use super::query::Cursor;
 use super::schema::{self, Kind, TABLES};
-use super::store::{Cell, Row, Rule, Store};
+use super::store::{Cell, Row, Rule, Store, Unique};
 use super::{rules, value, write};
 use crate::log::{Log, Shared};
 use crate::token::Tokens;
 
 /// The identifier of the tenant in the paths of the identity platform.
-pub const TENANT: &str = "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f";
+pub(super) const TENANT: &str = "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f";
 /// The client id of the one registered application.
-pub const CLIENT_ID: &str = "0c8f2f3a-1111-4b2b-9c3c-7d7d7d7d7d7d";
+const CLIENT_ID: &str = "0c8f2f3a-1111-4b2b-9c3c-7d7d7d7d7d7d";
 /// The client secret; it needs form encoding.
-pub const CLIENT_SECRET: &str = "s3cr+t/val=crm";
+const CLIENT_SECRET: &str = "s3cr+t/val=crm";
 
 const BUSINESS_UNIT: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000001);
 const APPLICATION_USER: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000002);
@@ -35,6 +36,8 @@ const SYSTEM_USER: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000004
 const TEAM: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000005);
 const BASE_CURRENCY: Uuid = Uuid::from_u128(0xcc000000_0000_4000_8000_000000000001);
 
+/// The number of the saved form; another form is refused.
+const FORMAT: u64 = 1;
 /// How many links to next pages are good at a time.
 const LINKS_MAX: usize = 4096;
 
@@ -43,7 +46,7 @@ pub struct State {
     /// The root of the service, without `/api/data/v9.2` and without a slash at the end.
     pub root: String,
     pub tokens: Tokens,
-    pub log: Shared,
+    log: Shared,
     /// Whether a new product is active at once; a setting of the organization.
     pub products_start_active: bool,
     pub(super) store: Store,
@@ -55,6 +58,8 @@ pub struct State {
     pub(super) links: Links,
     /// When the requests of the last minutes came.
     pub(super) recent: VecDeque<Instant>,
+    /// What was adjusted while loading, and how often.
+    adjusted: BTreeMap<String, u64>,
     version: i64,
     clock_ahead: TimeDelta,
 }
@@ -85,15 +90,9 @@ impl Links {
 }
 
 impl Default for State {
-    fn default() -> State {
-        State::new()
-    }
-}
-
-impl State {
     /// Makes an organization with nothing but its business unit, its default team, its base currency (GBP) and two
     /// users: the application user and the disabled `SYSTEM` user.
-    pub fn new() -> State {
+    fn default() -> State {
         let root = "https://northbrook.crm4.dynamics.com";
         let mut state = State {
             root: root.to_owned(),
@@ -107,6 +106,7 @@ impl State {
             base_currency: BASE_CURRENCY,
             links: Links::default(),
             recent: VecDeque::new(),
+            adjusted: BTreeMap::new(),
             version: 7_100_000,
             clock_ahead: TimeDelta::zero(),
         };
@@ -134,10 +134,21 @@ impl State {
                     "currencysymbol": "£", "currencyprecision": 2, "exchangerate": 1}),
             ),
         ] {
-            let Value::Object(row) = row else { unreachable!("the built-in rows are objects") };
-            state.load(set, vec![row]).expect("the built-in rows fit the schema");
+            state.load(set, row.as_object().cloned().into_iter().collect());
         }
         state
+    }
+}
+
+impl State {
+    /// Returns the log of what arrived.
+    pub fn log(&self) -> Shared {
+        self.log.clone()
+    }
+
+    /// Returns what was adjusted while loading, with counts; what loads as it is leaves nothing here.
+    pub fn adjusted(&self) -> &BTreeMap<String, u64> {
+        &self.adjusted
     }
 
     /// Returns the id of the application user.
@@ -192,129 +203,170 @@ impl State {
         Some(record(table, id, self.store.get(table, id)?))
     }
 
-    /// Finds the rows whose property has that value, text without regard to case.
-    pub fn find(&self, set: &str, property: &str, text: &str) -> Vec<Uuid> {
-        let Some(table) = schema::by_set(set) else { return Vec::new() };
-        if property == TABLES[table].primary_key {
-            return value::guid(text).filter(|id| self.store.get(table, *id).is_some()).into_iter().collect();
-        }
-        let Some(index) = TABLES[table].by_property(property) else { return Vec::new() };
-        let Ok((Some(wanted), _)) = value::loose(&TABLES[table].columns[index], &Value::String(text.to_owned())) else {
-            return Vec::new();
-        };
-        let rows = self.store.rows(table).iter();
-        rows.filter(|(_, row)| row.get(index).and_then(|cell| cell.order(&wanted)).is_some_and(|order| order.is_eq()))
-            .map(|(id, _)| *id)
-            .collect()
+    /// Returns the number of rows of an entity set.
+    pub fn count(&self, set: &str) -> usize {
+        schema::by_set(set).map_or(0, |table| self.store.rows(table).len())
     }
 
-    /// Takes in seed data: rows of an entity set with wire-named properties, text or typed.
+    /// Finds the first row whose property has that value, text without regard to case.
+    pub fn find(&self, set: &str, property: &str, text: &str) -> Option<Uuid> {
+        let table = schema::by_set(set)?;
+        let index = TABLES[table].by_property(property)?;
+        let wanted = value::loose(&TABLES[table].columns[index], &Value::from(text)).ok()?.0?;
+        if let (Kind::Key, Cell::Id(id)) = (&TABLES[table].columns[index].kind, &wanted) {
+            return self.store.get(table, *id).map(|_| *id);
+        }
+        let same = |row: &Row| row.get(index).and_then(|cell| cell.order(&wanted)).is_some_and(|order| order.is_eq());
+        self.store.rows(table).iter().find(|(_, row)| same(row)).map(|(id, _)| *id)
+    }
+
+    /// Takes in seed data, leniently: rows of an entity set with wire-named properties, text or typed.
     ///
-    /// Missing ids are made, missing owners, states and stamps get their defaults. Gives back a line for each value
-    /// that had to be cut, or the first value that is not of its column's type.
-    pub fn load(&mut self, set: &str, rows: Vec<Map<String, Value>>) -> Result<Vec<String>, String> {
-        let table = schema::by_set(set).ok_or_else(|| format!("there is no entity set {set}"))?;
-        let mut notes = Vec::new();
-        for (number, properties) in rows.into_iter().enumerate() {
-            let place = |message: String| format!("{set}, row {}: {message}", number + 1);
-            let (id, mut row) = self.read_loosely(table, &properties, Row::default(), &mut |note| notes.push(place(note))).map_err(place)?;
+    /// Missing ids are made, missing owners, states and stamps get their defaults, text is converted to the column's type.
+    /// What cannot be kept as it is, is made to fit and counted in [`State::adjusted`]. Sets may come in any order that
+    /// loads units after their groups and price lines after products; [`State::settle`] ends it.
+    pub fn load(&mut self, set: &str, rows: Vec<Map<String, Value>>) {
+        let Some(table) = schema::by_set(set) else {
+            return self.adjust(format!("{set}: no such entity set, rows left out"), rows.len() as u64);
+        };
+        for properties in rows {
+            let mut notes = Vec::new();
+            let (id, mut row) = self.read_loosely(table, &properties, Row::default(), &mut |note| notes.push(note));
+            notes.into_iter().for_each(|note| self.adjust(format!("{set}.{note}"), 1));
             let id = id.unwrap_or_else(Uuid::new_v4);
             self.make_room(table, id, &row);
-            rules::seed_defaults(self, table, &mut row);
+            rules::seed_defaults(self, table, id, &mut row);
             self.stamp_missing(table, &mut row);
             rules::compute(self, table, &mut row);
             self.store.put(table, id, row);
-            self.adopt(table, id);
         }
-        Ok(notes)
     }
 
-    /// Clears lookups that lead nowhere, after all sets are loaded; gives back a line for each.
-    pub fn settle(&mut self) -> Vec<String> {
+    /// Clears lookups that lead nowhere, after all sets are loaded, and counts them as adjusted.
+    pub fn settle(&mut self) {
         let mut loose_ends = Vec::new();
-        for (table, declared) in TABLES.iter().enumerate() {
+        for table in 0..TABLES.len() {
             for (id, row) in self.store.rows(table) {
-                for (column, cell) in row.cells() {
-                    if let Cell::Link(target, to) = cell
-                        && self.store.get(*target, *to).is_none()
-                    {
-                        let note = format!("{} {id}: {} led to no row {to}", declared.set, declared.columns[column].property);
-                        loose_ends.push((table, *id, column, note));
-                    }
-                }
+                let leads_nowhere = |cell: &Cell| matches!(cell, Cell::Link(target, to) if self.store.get(*target, *to).is_none());
+                loose_ends.extend(row.cells().filter(|(_, cell)| leads_nowhere(cell)).map(|(column, _)| (table, *id, column)));
             }
         }
-        for (table, id, column, _) in &loose_ends {
-            let mut row = self.store.get(*table, *id).cloned().unwrap_or_default();
-            row.set(*column, None);
-            self.store.put(*table, *id, row);
+        for (table, id, column) in loose_ends {
+            let (declared, mut row) = (&TABLES[table], self.store.get(table, id).cloned().unwrap_or_default());
+            row.set(column, None);
+            if declared.by_name("ownerid") == Some(column) {
+                let caller = self.caller;
+                rules::defaults(self, table, &mut row, caller);
+                rules::compute(self, table, &mut row);
+            }
+            self.store.put(table, id, row);
+            self.adjust(format!("{}.{}: leads to no row, cleared", declared.set, declared.columns[column].property), 1);
         }
-        loose_ends.into_iter().map(|(_, _, _, note)| note).collect()
     }
 
-    /// Adds a row as a person would, in the CRM's own forms.
-    pub fn insert(&mut self, set: &str, properties: Map<String, Value>) -> Result<Uuid, String> {
-        let table = schema::by_set(set).ok_or_else(|| format!("there is no entity set {set}"))?;
-        let (id, row) = self.read_loosely(table, &properties, Row::default(), &mut |_| {})?;
+    /// Adds a row as a person would, in the CRM's own forms; text is converted to the column's type.
+    pub fn insert(&mut self, set: &str, properties: &Map<String, Value>) -> Result<Uuid, Error> {
+        let table = schema::by_set(set).ok_or_else(|| Error::segment(set))?;
+        let (id, row) = self.read_edit(table, properties, Row::default())?;
         let id = id.unwrap_or_else(Uuid::new_v4);
+        if self.store.get(table, id).is_some() {
+            return Err(Error::new(412, "0x80040237", "Cannot insert duplicate key."));
+        }
         let person = self.person();
-        write::insert(self, table, id, row, person).map_err(|error| error.message)?;
+        self.whole(|state| write::insert(state, table, id, row, person))?;
         Ok(id)
     }
 
-    /// Changes a row as a person would: what is said is set, and who and when is stamped.
-    pub fn edit(&mut self, set: &str, id: Uuid, properties: Map<String, Value>) -> Result<(), String> {
-        let table = schema::by_set(set).ok_or_else(|| format!("there is no entity set {set}"))?;
-        let before = self.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(TABLES[table].name, id).message)?;
-        let (_, row) = self.read_loosely(table, &properties, before, &mut |_| {})?;
+    /// Changes a row as a person would: the business rules hold, and who and when is stamped.
+    pub fn edit(&mut self, set: &str, id: Uuid, properties: &Map<String, Value>) -> Result<(), Error> {
+        let table = schema::by_set(set).ok_or_else(|| Error::segment(set))?;
+        let before = self.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(TABLES[table].name, id))?;
+        let (_, row) = self.read_edit(table, properties, before)?;
         let person = self.person();
-        write::replace(self, table, id, row, person).map_err(|error| error.message)
+        self.whole(|state| write::replace(state, table, id, row, person))
     }
 
     /// Deletes a row as a person would, with what hangs on it.
-    pub fn delete(&mut self, set: &str, id: Uuid) -> Result<(), String> {
-        let table = schema::by_set(set).ok_or_else(|| format!("there is no entity set {set}"))?;
+    pub fn delete(&mut self, set: &str, id: Uuid) -> Result<(), Error> {
+        let table = schema::by_set(set).ok_or_else(|| Error::segment(set))?;
         let person = self.person();
-        write::remove(self, table, id, person).map_err(|error| error.message)
+        self.whole(|state| write::remove(state, table, id, person))
     }
 
-    /// Writes the whole state as one JSON value.
-    pub fn save(&self) -> Value {
-        let sets: Map<String, Value> = TABLES
-            .iter()
-            .map(|table| (table.set.to_owned(), self.records(table.set).into_iter().map(Value::Object).collect()))
-            .collect();
-        json!({
-            "format": 1,
+    /// Writes everything but the log and the tokens as JSON, a row at a time.
+    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let keys: Vec<Value> = (0..TABLES.len()).flat_map(|table| self.store.keys(table)).map(key_json).collect();
+        let head = json!({
+            "format": FORMAT,
             "version": self.version,
             "caller": self.caller.to_string(),
-            "basecurrency": self.base_currency.to_string(),
-            "productsstartactive": self.products_start_active,
-            "sets": sets,
-        })
+            "baseCurrency": self.base_currency.to_string(),
+            "productsStartActive": self.products_start_active,
+            "clockAhead": self.clock_ahead.num_seconds(),
+            "keys": keys,
+        });
+        write!(out, "{},\n\"sets\":{{", head.to_string().trim_end_matches('}'))?;
+        for (table, declared) in TABLES.iter().enumerate() {
+            write!(out, "{}\"{}\":[", if table == 0 { "\n" } else { ",\n" }, declared.set)?;
+            for (number, (id, row)) in self.store.rows(table).iter().enumerate() {
+                out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
+                serde_json::to_writer(&mut *out, &record(table, *id, row))?;
+            }
+            out.write_all(b"]")?;
+        }
+        out.write_all(b"}}\n")
     }
 
-    /// Reads what [`State::save`] wrote; stamps and versions are kept as they were.
-    pub fn restore(saved: &Value) -> Result<State, String> {
-        if saved["format"] != json!(1) {
-            return Err("the saved CRM is not of format 1".into());
+    /// Reads back what [`State::save`] wrote; stamps and versions are as they were.
+    pub fn restore(input: &mut dyn io::Read) -> io::Result<State> {
+        let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("saved CRM records: {what}"));
+        let mut saved: Value = serde_json::from_reader(io::BufReader::new(input))?;
+        if saved["format"].as_u64() != Some(FORMAT) {
+            return Err(broken("not in a format of this version".into()));
         }
-        let id = |name: &str| saved[name].as_str().and_then(value::guid).ok_or_else(|| format!("the saved CRM has no {name}"));
-        let mut state = State::new();
-        state.store = Store::default();
-        state.caller = id("caller")?;
-        state.base_currency = id("basecurrency")?;
-        state.products_start_active = saved["productsstartactive"].as_bool().unwrap_or(true);
-        for declared in TABLES.iter() {
-            for row in saved["sets"][declared.set].as_array().map(Vec::as_slice).unwrap_or_default() {
-                let properties = row.as_object().ok_or_else(|| format!("a row of {} is no object", declared.set))?;
-                let table = schema::table(declared.name);
-                let (id, row) = state.read_loosely(table, properties, Row::default(), &mut |_| {})?;
-                state.store.put(table, id.ok_or_else(|| format!("a row of {} has no id", declared.set))?, row);
+        let id = |name: &str| saved[name].as_str().and_then(value::guid).ok_or_else(|| broken(format!("no {name}")));
+        let number = |name: &str| saved[name].as_i64().ok_or_else(|| broken(format!("no {name}")));
+        let mut state = State { store: Store::default(), ..State::default() };
+        (state.caller, state.base_currency) = (id("caller")?, id("baseCurrency")?);
+        state.products_start_active = saved["productsStartActive"].as_bool().unwrap_or(true);
+        state.clock_ahead = TimeDelta::seconds(number("clockAhead")?);
+        let version = number("version")?;
+        for key in saved["keys"].as_array().into_iter().flatten() {
+            let columns: Vec<&str> = key["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let (Some(table), Some(name)) = (key["table"].as_str(), key["name"].as_str()) else {
+                return Err(broken("a key without a table or a name".into()));
+            };
+            state.add_key(table, name, &columns);
+        }
+        for (table, declared) in TABLES.iter().enumerate() {
+            let Value::Array(rows) = saved["sets"][declared.set].take() else { continue };
+            for saved_row in rows {
+                let mut notes = Vec::new();
+                let properties = saved_row.as_object().ok_or_else(|| broken(format!("{}: a row is no object", declared.set)))?;
+                let (id, row) = state.read_loosely(table, properties, Row::default(), &mut |note| notes.push(note));
+                match (id, notes.pop()) {
+                    (Some(id), None) => state.store.put(table, id, row),
+                    (_, note) => return Err(broken(format!("{}.{}", declared.set, note.unwrap_or("a row has no id".into())))),
+                }
             }
         }
-        state.version = saved["version"].as_i64().ok_or("the saved CRM has no version")?;
+        state.version = version;
         Ok(state)
+    }
+
+    /// Does something wholly or not at all.
+    fn whole<T>(&mut self, change: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
+        self.store.begin();
+        let result = change(self);
+        match result {
+            Ok(_) => self.store.commit(),
+            Err(_) => self.store.rollback(),
+        }
+        result
+    }
+
+    fn adjust(&mut self, what: String, count: u64) {
+        *self.adjusted.entry(what).or_default() += count;
     }
 
     /// Stamps a row as changed now by a user.
@@ -344,48 +396,67 @@ impl State {
         person.map_or(SYSTEM_USER, |(id, _)| *id)
     }
 
+    /// Reads a person's edit: loosely, but nothing is left out or cut.
+    fn read_edit(&self, table: usize, properties: &Map<String, Value>, row: Row) -> Result<(Option<Uuid>, Row), Error> {
+        let mut notes = Vec::new();
+        let read = self.read_loosely(table, properties, row, &mut |note| notes.push(note));
+        match notes.pop() {
+            None => Ok(read),
+            Some(note) => Err(Error::argument(format!("{}.{note}", TABLES[table].set))),
+        }
+    }
+
     fn read_loosely(
         &self,
         table: usize,
         properties: &Map<String, Value>,
         mut row: Row,
         note: &mut dyn FnMut(String),
-    ) -> Result<(Option<Uuid>, Row), String> {
+    ) -> (Option<Uuid>, Row) {
         let declared = &TABLES[table];
         let mut id = None;
         for (property, given) in properties {
             if property.contains('@') {
                 continue;
             }
-            let index = declared.by_property(property).ok_or_else(|| format!("there is no property {property}"))?;
+            let Some(index) = declared.by_property(property) else {
+                note(format!("{property}: no such property, left out"));
+                continue;
+            };
             let column = &declared.columns[index];
-            let (cell, cut) = value::loose(column, given)?;
-            if let Some(cut) = cut {
-                note(cut);
-            }
+            let cell = match value::loose(column, given) {
+                Ok((cell, cut)) => {
+                    if cut {
+                        note(format!("{property}: too long, cut"));
+                    }
+                    cell
+                }
+                Err(problem) => {
+                    note(format!("{property}: {problem}, left out"));
+                    None
+                }
+            };
             match (&column.kind, cell) {
                 (Kind::Key, cell) => id = cell.and_then(|cell| cell.id()),
                 (_, Some(Cell::Id(to))) if column.is_lookup() => {
-                    row.set(index, Some(Cell::Link(self.target_of(table, index, to, properties)?, to)));
+                    row.set(index, Some(Cell::Link(self.target_of(table, index, to, properties), to)));
                 }
                 (_, cell) => row.set(index, cell),
             }
         }
-        Ok((id, row))
+        (id, row)
     }
 
     /// Finds the table that a lookup of seed data leads to: the annotation says it, or the row is there, or it is the
     /// first of the tables it may lead to.
-    fn target_of(&self, table: usize, column: usize, to: Uuid, properties: &Map<String, Value>) -> Result<usize, String> {
+    fn target_of(&self, table: usize, column: usize, to: Uuid, properties: &Map<String, Value>) -> usize {
         let column = &TABLES[table].columns[column];
         let targets: Vec<usize> = column.targets().iter().map(|target| schema::table(target.table)).collect();
         let annotation = format!("{}@Microsoft.Dynamics.CRM.lookuplogicalname", column.property);
-        if let Some(name) = properties.get(&annotation).and_then(Value::as_str) {
-            let said = schema::by_name(name).filter(|said| targets.contains(said));
-            return said.ok_or_else(|| format!("{}: {name} is no table it leads to", column.property));
-        }
-        let there = targets.iter().find(|target| self.store.get(**target, to).is_some());
-        Ok(*there.unwrap_or(&targets[0]))
+        let said = properties.get(&annotation).and_then(Value::as_str).and_then(schema::by_name);
+        let said = said.filter(|said| targets.contains(said));
+        let there = || targets.iter().copied().find(|target| self.store.get(*target, to).is_some());
+        said.or_else(there).unwrap_or(targets[0])
     }
 
     /// Removes a built-in row that a loaded one takes the place of.
@@ -411,13 +482,6 @@ impl State {
         }
     }
 
-    /// Notes a loaded row that the organization itself refers to.
-    fn adopt(&mut self, table: usize, id: Uuid) {
-        if TABLES[table].name == "businessunit" && self.store.get(table, self.business_unit).is_none() {
-            self.business_unit = id;
-        }
-    }
-
     fn base_code(&self) -> String {
         let table = schema::table("transactioncurrency");
         let row = self.store.get(table, self.base_currency);
@@ -440,6 +504,13 @@ impl State {
         }
         row.set(by[1], given_by.or(system));
     }
+}
+
+/// An alternate key as it is saved.
+fn key_json(key: &Unique) -> Value {
+    let Rule::Key(name) = &key.rule else { return Value::Null };
+    let columns: Vec<&str> = key.columns.iter().map(|column| TABLES[key.table].columns[*column].name.as_str()).collect();
+    json!({"table": TABLES[key.table].name, "name": name, "columns": columns})
 }
 
 /// Returns a row with every property that is not null, and what a polymorphic lookup leads to.

@@ -67,20 +67,21 @@ pub fn strict(table: &Table, column: &Column, value: &Value) -> Result<Option<Ce
     Ok(Some(cell))
 }
 
-/// Reads a cell of seed data or of a person's edit; the second part says what had to be cut.
+/// Reads a cell of seed data or of a person's edit; the flag says that a text was cut to fit.
 ///
-/// A lookup gives an [`Cell::Id`]; which table it leads to is for the caller to find.
-pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, Option<String>), String> {
+/// A lookup gives a [`Cell::Id`]; which table it leads to is for the caller to find.
+pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, bool), &'static str> {
+    const WRONG: &str = "not of its type";
+    const OUTSIDE: &str = "out of range";
     let text = match value {
-        Value::Null => return Ok((None, None)),
+        Value::Null => return Ok((None, false)),
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
     let trimmed = text.trim();
-    if trimmed.is_empty() && !matches!(column.kind, Kind::Text { .. } | Kind::Memo { .. }) || text.is_empty() {
-        return Ok((None, None));
+    if text.is_empty() || trimmed.is_empty() && !matches!(column.kind, Kind::Text { .. } | Kind::Memo { .. }) {
+        return Ok((None, false));
     }
-    let wrong = || format!("{}: '{text}' is not a {}", column.property, edm(column));
     let cell = match &column.kind {
         Kind::Text { max } | Kind::Memo { max } => {
             let mut kept = text.as_str();
@@ -88,36 +89,34 @@ pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, Option<Str
                 let end = kept.char_indices().next_back().map_or(0, |(at, _)| at);
                 kept = &kept[..end];
             }
-            let cut = (kept.len() < text.len()).then(|| format!("{}: text cut to {max} characters", column.property));
-            return Ok((Some(Cell::Text(kept.into())), cut));
+            return Ok((Some(Cell::Text(kept.into())), kept.len() < text.len()));
         }
         Kind::Integer { .. } | Kind::BigInt => {
-            let number = filter::decimal(trimmed).filter(|number| number.fract().is_zero()).ok_or_else(wrong)?;
-            Cell::Whole(i64::try_from(number.trunc()).map_err(|_| wrong())?)
+            let number = filter::decimal(trimmed).filter(|number| number.fract().is_zero()).ok_or(WRONG)?;
+            Cell::Whole(i64::try_from(number.trunc()).map_err(|_| OUTSIDE)?)
         }
         Kind::Picklist(choices) | Kind::State(choices) | Kind::Status(choices) => {
-            let number: i64 = trimmed.parse().map_err(|_| wrong())?;
+            let number: i64 = trimmed.parse().map_err(|_| WRONG)?;
             if !choices.iter().any(|choice| choice.value == number) {
-                return Err(format!("{}: {number} is none of the choices", column.property));
+                return Err(OUTSIDE);
             }
             Cell::Whole(number)
         }
         Kind::Decimal { .. } | Kind::Money { .. } | Kind::Double { .. } | Kind::Base { .. } => {
-            let number = filter::decimal(trimmed).ok_or_else(wrong)?;
-            Cell::Decimal(bounded(column, number).ok_or_else(|| format!("{}: {number} is out of range", column.property))?)
+            Cell::Decimal(bounded(column, filter::decimal(trimmed).ok_or(WRONG)?).ok_or(OUTSIDE)?)
         }
         Kind::Boolean => match trimmed.to_ascii_lowercase().as_str() {
             "true" | "1" => Cell::Flag(true),
             "false" | "0" => Cell::Flag(false),
-            _ => return Err(wrong()),
+            _ => return Err(WRONG),
         },
-        Kind::DateTime => Cell::Time(moment(trimmed).ok_or_else(wrong)?),
-        Kind::Date => Cell::Day(day(trimmed).or_else(|| moment(trimmed).map(|time| time.date_naive())).ok_or_else(wrong)?),
+        Kind::DateTime => Cell::Time(moment(trimmed).ok_or(WRONG)?),
+        Kind::Date => Cell::Day(day(trimmed).or_else(|| moment(trimmed).map(|time| time.date_naive())).ok_or(WRONG)?),
         Kind::Key | Kind::Guid | Kind::Lookup { .. } | Kind::Owner(_) | Kind::Customer(_) => {
-            Cell::Id(Uuid::parse_str(trimmed).map_err(|_| wrong())?)
+            Cell::Id(Uuid::parse_str(trimmed).map_err(|_| WRONG)?)
         }
     };
-    Ok((Some(cell), None))
+    Ok((Some(cell), false))
 }
 
 /// Rounds a number to what the column keeps and checks its bounds.

@@ -83,6 +83,7 @@ pub fn replace(state: &mut State, table: usize, id: Uuid, mut row: Row, user: Uu
     rules::compute(state, table, &mut row);
     state.stamp(table, &mut row, user);
     state.store.put(table, id, row);
+    rules::after_update(state, table, id, &before);
     Ok(())
 }
 
