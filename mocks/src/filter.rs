@@ -20,14 +20,27 @@ pub enum Filter {
     Or(Box<Filter>, Box<Filter>),
     Not(Box<Filter>),
     /// `left op right`.
-    Compare { left: Operand, op: Op, right: Operand },
+    Compare {
+        left: Operand,
+        op: Op,
+        right: Operand,
+    },
     /// A function that is a condition by itself: `contains`, `startswith`, `endswith`.
-    Call { name: String, args: Vec<Operand> },
+    Call {
+        name: String,
+        args: Vec<Operand>,
+    },
     /// `item in (a, b)`.
-    In { item: Operand, list: Vec<Literal> },
+    In {
+        item: Operand,
+        list: Vec<Literal>,
+    },
     /// A namespaced function with named arguments, as `Microsoft.Dynamics.CRM.In(PropertyName=@p1,PropertyValues=@p2)`;
     /// its aliases are already replaced.
-    Function { name: String, args: Vec<(String, Argument)> },
+    Function {
+        name: String,
+        args: Vec<(String, Argument)>,
+    },
 }
 
 /// One side of a comparison.
@@ -37,7 +50,10 @@ pub enum Operand {
     Path(String),
     Literal(Literal),
     /// A function of a value, as `tolower(name)`.
-    Call { name: String, args: Vec<Operand> },
+    Call {
+        name: String,
+        args: Vec<Operand>,
+    },
 }
 
 /// An argument of a namespaced function.
@@ -600,10 +616,7 @@ mod tests {
             ],
         };
         assert_eq!(parsed, Ok(expected.clone()));
-        check(
-            "Microsoft.Dynamics.CRM.In(PropertyName='accountid',PropertyValues=['a','b\"c'])",
-            expected,
-        );
+        check("Microsoft.Dynamics.CRM.In(PropertyName='accountid',PropertyValues=['a','b\"c'])", expected);
     }
 
     #[test]

@@ -434,7 +434,8 @@ mod tests {
             let (first, body) = ask(&mut stream, &mut reader, &request).unwrap();
             assert_eq!((first.as_str(), body), ("HTTP/1.1 200 OK", format!("POST {target} body")));
         }
-        let chunked = "PATCH /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let chunked =
+            "PATCH /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
         assert_eq!(ask(&mut stream, &mut reader, chunked).unwrap().1, "PATCH /c abcde");
     }
 

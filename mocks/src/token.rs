@@ -57,12 +57,15 @@ impl Tokens {
             return None;
         }
         Some(match self.grant(request) {
-            Ok(token) => reply(200, &json!({
-                "token_type": "Bearer",
-                "expires_in": self.lifetime.as_secs(),
-                "ext_expires_in": self.lifetime.as_secs(),
-                "access_token": token,
-            })),
+            Ok(token) => reply(
+                200,
+                &json!({
+                    "token_type": "Bearer",
+                    "expires_in": self.lifetime.as_secs(),
+                    "ext_expires_in": self.lifetime.as_secs(),
+                    "access_token": token,
+                }),
+            ),
             Err((status, error, number, message)) => refusal(status, error, number, message),
         })
     }
@@ -133,16 +136,19 @@ impl Tokens {
 fn refusal(status: u16, error: &str, number: u32, message: &str) -> Response {
     let (trace, correlation) = (uuid::Uuid::new_v4(), uuid::Uuid::new_v4());
     let at = chrono::Utc::now().format("%Y-%m-%d %H:%M:%SZ").to_string();
-    reply(status, &json!({
-        "error": error,
-        "error_description": format!(
-            "AADSTS{number}: {message} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {at}"
-        ),
-        "error_codes": [number],
-        "timestamp": at,
-        "trace_id": trace.to_string(),
-        "correlation_id": correlation.to_string(),
-    }))
+    reply(
+        status,
+        &json!({
+            "error": error,
+            "error_description": format!(
+                "AADSTS{number}: {message} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {at}"
+            ),
+            "error_codes": [number],
+            "timestamp": at,
+            "trace_id": trace.to_string(),
+            "correlation_id": correlation.to_string(),
+        }),
+    )
 }
 
 fn reply(status: u16, body: &serde_json::Value) -> Response {

@@ -27,16 +27,25 @@ fn rows(value: Value) -> Vec<Map<String, Value>> {
 fn seeded() -> State {
     let mut state = State::default();
     state.set_local_currency("EUR");
-    state.load("currencies", rows(json!([{"id": "e9000000-0000-4000-8000-000000000001", "code": "NOK"},
-                                         {"code": "SEK", "displayName": "Krona"}])));
+    state.load(
+        "currencies",
+        rows(json!([{"id": "e9000000-0000-4000-8000-000000000001", "code": "NOK"},
+                                         {"code": "SEK", "displayName": "Krona"}])),
+    );
     state.load("unitsOfMeasure", rows(json!([{"code": "PCS", "displayName": "Piece"}, {"code": "BOX"}])));
     state.load("salespeoplePurchasers", rows(json!([{"code": "OF", "displayName": "Otis Falk"}])));
-    state.load("paymentTerms", rows(json!([{"id": "e8000000-0000-4000-8000-000000000001", "code": "30D",
-                                            "displayName": "Net 30 days"}])));
-    state.load("contacts", rows(json!([
-        {"number": "CT000001", "type": "Company", "displayName": "Ahlgren Marine AB"},
-        {"number": "CT000002", "type": "Person", "displayName": "Ida Sørli", "companyNumber": "CT000001"},
-    ])));
+    state.load(
+        "paymentTerms",
+        rows(json!([{"id": "e8000000-0000-4000-8000-000000000001", "code": "30D",
+                                            "displayName": "Net 30 days"}])),
+    );
+    state.load(
+        "contacts",
+        rows(json!([
+            {"number": "CT000001", "type": "Company", "displayName": "Ahlgren Marine AB"},
+            {"number": "CT000002", "type": "Person", "displayName": "Ida Sørli", "companyNumber": "CT000001"},
+        ])),
+    );
     state.load("customers", rows(json!([
         {"id": AHLGREN, "number": "1001", "displayName": "Ahlgren Marine AB", "city": "Gävle", "creditLimit": "25000.50",
          "paymentTermsId": "e8000000-0000-4000-8000-000000000001", "_companyContactNumber": "CT000001"},
@@ -194,7 +203,9 @@ fn pages_follow_the_opaque_link() {
     assert_eq!(second.json().get("@odata.nextLink"), None);
 
     let decoded = mocks::filter::decode(&link, false);
-    for broken in [decoded, link.replace("$skiptoken", "%24skiptoken"), format!("{link}0"), link.replace("id,number", "number")] {
+    for broken in
+        [decoded, link.replace("$skiptoken", "%24skiptoken"), format!("{link}0"), link.replace("id,number", "number")]
+    {
         assert_ne!(broken, link);
         assert_eq!(caller.send("GET", &broken, &prefer, None).refusal().0, 400, "{broken}");
     }
@@ -203,10 +214,14 @@ fn pages_follow_the_opaque_link() {
 #[test]
 fn pages_neither_lose_nor_double_rows_that_stay() {
     let mut caller = Caller::new();
-    let more: Vec<Value> = (0..20).map(|n| json!({"number": format!("2{n:03}"), "displayName": format!("Name {}", n % 3)})).collect();
+    let more: Vec<Value> =
+        (0..20).map(|n| json!({"number": format!("2{n:03}"), "displayName": format!("Name {}", n % 3)})).collect();
     caller.state.load("customers", rows(Value::Array(more)));
-    for options in ["$orderby=displayName desc,number", "$top=17", "$filter=startswith(displayName,'Name')&$orderby=displayName"] {
-        let mut target = format!("{ROOT}/{COMPANY}/customers?$select=number,displayName&{}", options.replace(' ', "%20"));
+    for options in
+        ["$orderby=displayName desc,number", "$top=17", "$filter=startswith(displayName,'Name')&$orderby=displayName"]
+    {
+        let mut target =
+            format!("{ROOT}/{COMPANY}/customers?$select=number,displayName&{}", options.replace(' ', "%20"));
         let whole = caller.send("GET", &target, &[], None).column("number");
         let mut seen = Vec::new();
         loop {
@@ -230,7 +245,8 @@ fn pages_neither_lose_nor_double_rows_that_stay() {
 fn a_page_is_never_longer_than_the_service_allows() {
     let mut caller = Caller::new();
     caller.state.page_max = 2;
-    let answer = caller.send("GET", &format!("{ROOT}/{COMPANY}/customers"), &[("Prefer", "odata.maxpagesize=50")], None);
+    let answer =
+        caller.send("GET", &format!("{ROOT}/{COMPANY}/customers"), &[("Prefer", "odata.maxpagesize=50")], None);
     assert_eq!(answer.column("number"), ["1001", "1002"]);
     assert!(answer.json()["@odata.nextLink"].is_string());
 }
@@ -289,7 +305,12 @@ fn what_reads_wrongly_is_refused() {
         ("customers?$filter=contains(tolower(displayName),'x')", 400, "BadRequest", "Nested functions"),
         ("customers?$search=x", 400, "BadRequest", "$search"),
         ("customers?$top=x", 400, "BadRequest", "$top"),
-        ("customers?$filter=number eq '123456789012345678901'", 400, "Application_FilterErrorException", "length of the string is 21"),
+        (
+            "customers?$filter=number eq '123456789012345678901'",
+            400,
+            "Application_FilterErrorException",
+            "length of the string is 21",
+        ),
         ("Customers", 404, "BadRequest_ResourceNotFound", "Resource not found for the segment 'Customers'."),
         ("resources", 404, "BadRequest_ResourceNotFound", "Resource not found for the segment 'resources'."),
         ("customers('1001')", 404, "BadRequest_NotFound", "Bad Request - Error in query syntax."),
@@ -311,7 +332,10 @@ fn related_records_come_with_expand() {
     let tail = "customers?$select=number&$expand=paymentTerm($select=code,displayName),currency($select=code)";
     let body = caller.get(tail).json();
     let term = &body["value"][0]["paymentTerm"];
-    assert_eq!((term["code"].as_str(), term["displayName"].as_str(), term.get("id")), (Some("30D"), Some("Net 30 days"), None));
+    assert_eq!(
+        (term["code"].as_str(), term["displayName"].as_str(), term.get("id")),
+        (Some("30D"), Some("Net 30 days"), None)
+    );
     assert_eq!(body["value"][0]["currency"], Value::Null);
     assert_eq!(body["value"][1]["currency"]["code"], "NOK");
 }
@@ -391,28 +415,96 @@ fn what_cannot_be_stored_is_refused_and_leaves_nothing() {
     let salesperson = "The field Salesperson Code of table Customer contains a value (XX) that cannot be found in the \
                        related table (Salesperson/Purchaser).";
     let cases = [
-        ("customers", json!({"number": "10000000000000000000003", "displayName": "x"}), 400, "Application_StringExceededLength",
-         "The length of the string is 23, but it must be less than or equal to 20 characters. Value: 10000000000000000000003"),
-        ("customers", json!({"displayName": long}), 400, "Application_StringExceededLength", "The length of the string is 101"),
-        ("customers", json!({"displayName": "x", "salespersonCode": "xx"}), 400, "Internal_InvalidTableRelation", salesperson),
-        ("customers", json!({"displayName": "x", "currencyCode": "XXX"}), 400, "Internal_InvalidTableRelation", "(Currency)"),
-        ("customers", json!({"displayName": "x", "paymentTermsId": NOBODY}), 400, "Internal_InvalidTableRelation", "(Payment Terms)"),
+        (
+            "customers",
+            json!({"number": "10000000000000000000003", "displayName": "x"}),
+            400,
+            "Application_StringExceededLength",
+            "The length of the string is 23, but it must be less than or equal to 20 characters. Value: 10000000000000000000003",
+        ),
+        (
+            "customers",
+            json!({"displayName": long}),
+            400,
+            "Application_StringExceededLength",
+            "The length of the string is 101",
+        ),
+        (
+            "customers",
+            json!({"displayName": "x", "salespersonCode": "xx"}),
+            400,
+            "Internal_InvalidTableRelation",
+            salesperson,
+        ),
+        (
+            "customers",
+            json!({"displayName": "x", "currencyCode": "XXX"}),
+            400,
+            "Internal_InvalidTableRelation",
+            "(Currency)",
+        ),
+        (
+            "customers",
+            json!({"displayName": "x", "paymentTermsId": NOBODY}),
+            400,
+            "Internal_InvalidTableRelation",
+            "(Payment Terms)",
+        ),
         ("customers", json!({"displayName": "x", "balanceDue": 1}), 400, "BadRequest_InvalidOperation", "is read-only"),
-        ("customers", json!({"displayName": "x", "lastModifiedDateTime": "2026-01-01T00:00:00Z"}), 400,
-         "BadRequest_InvalidOperation", "Control 'Last Date Modified' is read-only"),
-        ("customers", json!({"name": "x"}), 400, "BadRequest",
-         "The property 'name' does not exist on type 'Microsoft.NAV.customer'. Make sure to only use property names that \
-          are defined by the type."),
+        (
+            "customers",
+            json!({"displayName": "x", "lastModifiedDateTime": "2026-01-01T00:00:00Z"}),
+            400,
+            "BadRequest_InvalidOperation",
+            "Control 'Last Date Modified' is read-only",
+        ),
+        (
+            "customers",
+            json!({"name": "x"}),
+            400,
+            "BadRequest",
+            "The property 'name' does not exist on type 'Microsoft.NAV.customer'. Make sure to only use property names that \
+          are defined by the type.",
+        ),
         ("customers", json!({"displayName": 5}), 400, "BadRequest", "Edm.String"),
         ("customers", json!({"displayName": "x", "creditLimit": "5"}), 400, "BadRequest", "Edm.Decimal"),
         ("customers", json!({"displayName": "x", "taxLiable": "true"}), 400, "BadRequest", "Edm.Boolean"),
-        ("customers", json!({"displayName": "x", "blocked": " "}), 400, "RequestDataInvalid", "Request data is invalid."),
+        (
+            "customers",
+            json!({"displayName": "x", "blocked": " "}),
+            400,
+            "RequestDataInvalid",
+            "Request data is invalid.",
+        ),
         ("customers", json!({"city": "Oslo"}), 400, "Application_DialogException", "displayName"),
-        ("contacts", json!({"displayName": "x", "companyNumber": "CT000002"}), 400, "Internal_InvalidTableRelation", "(CT000002)"),
-        ("items", json!({"displayName": "x", "baseUnitOfMeasureCode": "KG"}), 400, "Internal_InvalidTableRelation", "(Unit of Measure)"),
-        ("items", json!({"displayName": "x", "type": "Non-Inventory"}), 400, "RequestDataInvalid", "Request data is invalid."),
-        ("currencies", json!({"code": "", "displayName": "x"}), 400, "BadRequest_RequiredParamNotProvided",
-         "Field 'Code' must not be blank or empty."),
+        (
+            "contacts",
+            json!({"displayName": "x", "companyNumber": "CT000002"}),
+            400,
+            "Internal_InvalidTableRelation",
+            "(CT000002)",
+        ),
+        (
+            "items",
+            json!({"displayName": "x", "baseUnitOfMeasureCode": "KG"}),
+            400,
+            "Internal_InvalidTableRelation",
+            "(Unit of Measure)",
+        ),
+        (
+            "items",
+            json!({"displayName": "x", "type": "Non-Inventory"}),
+            400,
+            "RequestDataInvalid",
+            "Request data is invalid.",
+        ),
+        (
+            "currencies",
+            json!({"code": "", "displayName": "x"}),
+            400,
+            "BadRequest_RequiredParamNotProvided",
+            "Field 'Code' must not be blank or empty.",
+        ),
     ];
     for (set, body, status, code, message) in cases {
         let refusal = caller.post(set, body.clone()).refusal();
@@ -442,7 +534,9 @@ fn codes_and_ids_of_a_relation_stay_together() {
         let row = caller.patch(&format!("customers({AHLGREN})"), "*", body.clone()).json();
         assert_eq!((row["currencyCode"].as_str(), row["currencyId"].as_str()), (Some(code), Some(id)), "{body}");
     }
-    let item = caller.post("items", json!({"displayName": "Kabel", "baseUnitOfMeasureCode": "pcs", "unitPrice": 129.50})).json();
+    let item = caller
+        .post("items", json!({"displayName": "Kabel", "baseUnitOfMeasureCode": "pcs", "unitPrice": 129.50}))
+        .json();
     let unit = caller.state.find("unitsOfMeasure", "code", "PCS").unwrap();
     assert_eq!(item["baseUnitOfMeasureId"], unit.to_string());
     assert_eq!(item["unitPrice"].to_string(), "129.5");
@@ -478,13 +572,18 @@ fn a_customer_keeps_its_company_contact() {
     ] {
         assert_eq!(contact[name], value, "{name}");
     }
-    let person = caller.post("contacts", json!({"type": "Person", "displayName": "Ola Dahl", "companyNumber": "CT000003"})).json();
+    let person = caller
+        .post("contacts", json!({"type": "Person", "displayName": "Ola Dahl", "companyNumber": "CT000003"}))
+        .json();
     assert_eq!((person["companyName"].as_str(), person["number"].as_str()), (Some("Dahl Elektro"), Some("CT000004")));
 
     let record = format!("customers({})", customer["id"].as_str().unwrap());
     caller.patch(&record, "*", json!({"displayName": "Dahl Gruppen", "phoneNumber": "+47 555 01 010"}));
     let renamed = caller.get(&format!("contacts({})", contact["id"].as_str().unwrap())).json();
-    assert_eq!((renamed["displayName"].as_str(), renamed["phoneNumber"].as_str()), (Some("Dahl Gruppen"), Some("+47 555 01 010")));
+    assert_eq!(
+        (renamed["displayName"].as_str(), renamed["phoneNumber"].as_str()),
+        (Some("Dahl Gruppen"), Some("+47 555 01 010"))
+    );
     assert!(renamed["lastModifiedDateTime"].as_str() > contact["lastModifiedDateTime"].as_str());
     let person = caller.get(&format!("contacts({})", person["id"].as_str().unwrap())).json();
     assert_eq!(person["companyName"], "Dahl Gruppen");
@@ -585,8 +684,13 @@ fn three() -> Value {
     json!([
         operation("1", "PATCH", &format!("customers({AHLGREN})"), json!({"phoneNumber": "+46 8 111"})),
         operation("2", "PATCH", &format!("customers({NOBODY})"), json!({"phoneNumber": "+46 8 222"})),
-        operation("3", "POST", "items", json!({"number": "KAB-10", "displayName": "Kabel 10 m", "unitPrice": 129.5,
-                                               "baseUnitOfMeasureCode": "PCS"})),
+        operation(
+            "3",
+            "POST",
+            "items",
+            json!({"number": "KAB-10", "displayName": "Kabel 10 m", "unitPrice": 129.5,
+                                               "baseUnitOfMeasureCode": "PCS"})
+        ),
     ])
 }
 
@@ -604,7 +708,10 @@ fn a_batch_goes_on_or_stops() {
     let found = statuses(&answer);
     assert_eq!(found, [("3".to_string(), 201), ("1".to_string(), 200), ("2".to_string(), 404)]);
     let first = &answer.json()["responses"][1];
-    assert_eq!((first["body"]["phoneNumber"].as_str(), first["headers"]["odata-version"].as_str()), (Some("+46 8 111"), Some("4.0")));
+    assert_eq!(
+        (first["body"]["phoneNumber"].as_str(), first["headers"]["odata-version"].as_str()),
+        (Some("+46 8 111"), Some("4.0"))
+    );
     assert_eq!(answer.json()["responses"][2]["body"]["error"]["code"], "BadRequest_NotFound");
 
     let mut caller = Caller::new();
@@ -624,7 +731,12 @@ fn a_snapshot_is_undone_as_a_whole_and_says_otherwise() {
     let mut caller = Caller::new();
     let before = ["customers", "contacts", "items"].map(|set| caller.state.records(set));
     let requests = json!([
-        operation("a", "PATCH", &format!("customers({AHLGREN})"), json!({"number": "9001", "displayName": "Ahlgren Ny"})),
+        operation(
+            "a",
+            "PATCH",
+            &format!("customers({AHLGREN})"),
+            json!({"number": "9001", "displayName": "Ahlgren Ny"})
+        ),
         operation("b", "POST", "customers", json!({"displayName": "Dahl"})),
         operation("c", "DELETE", &format!("customers({BOE})"), json!(null)),
         operation("d", "POST", "items", json!({"displayName": "x", "baseUnitOfMeasureCode": "KG"})),
@@ -654,7 +766,9 @@ fn a_batch_that_is_wrong_in_itself_is_refused() {
     let answer = caller.batch(&[], json!([slash])).json();
     let response = &answer["responses"][0];
     assert_eq!(response["status"], 404);
-    assert!(response["body"]["error"]["message"].as_str().unwrap().starts_with("No HTTP resource was found that matches"));
+    assert!(
+        response["body"]["error"]["message"].as_str().unwrap().starts_with("No HTTP resource was found that matches")
+    );
 
     let mut bare = operation("1", "PATCH", &format!("customers({AHLGREN})"), json!({"city": "Oslo"}));
     bare["headers"] = json!({"If-Match": "*"});
@@ -673,7 +787,8 @@ fn the_custom_api_has_its_own_batch() {
     let mut caller = Caller::new();
     let requests = json!({"requests": [operation("1", "POST", "resources", json!({"name": "Fitter"})),
                                        operation("2", "GET", "customers", Value::Null)]});
-    let answer = caller.send("POST", &format!("{CUSTOM}/$batch"), &[("Prefer", "odata.continue-on-error")], Some(requests));
+    let answer =
+        caller.send("POST", &format!("{CUSTOM}/$batch"), &[("Prefer", "odata.continue-on-error")], Some(requests));
     assert_eq!(statuses(&answer), [("1".to_string(), 201), ("2".to_string(), 404)]);
 }
 
@@ -692,21 +807,29 @@ fn loading_makes_things_fit_and_says_so() {
     assert_eq!((first["number"].as_str(), first["currencyCode"].as_str()), (Some("C00010"), Some("GBP")));
     assert_eq!((first["creditLimit"].to_string(), &first["taxLiable"]), ("12.5".into(), &json!(true)));
     let adjusted: Vec<_> = state.adjusted().iter().map(|(what, count)| format!("{what}: {count}")).collect();
-    assert_eq!(adjusted, [
-        "currencies: without a code, left out: 1",
-        "customers.colour: no such property, left out: 1",
-        "customers.creditLimit: not of its type, blanked: 1",
-        "customers.displayName: too long, cut: 1",
-        "customers.salespersonCode: leads nowhere, blanked: 1",
-        "customers: number or code is there already, row left out: 1",
-    ]);
+    assert_eq!(
+        adjusted,
+        [
+            "currencies: without a code, left out: 1",
+            "customers.colour: no such property, left out: 1",
+            "customers.creditLimit: not of its type, blanked: 1",
+            "customers.displayName: too long, cut: 1",
+            "customers.salespersonCode: leads nowhere, blanked: 1",
+            "customers: number or code is there already, row left out: 1",
+        ]
+    );
 }
 
 #[test]
 fn a_saved_state_comes_back_the_same() {
     let mut caller = Caller::new();
     caller.post("customers", json!({"displayName": "Dahl \"Elektro\"", "creditLimit": 0.10}));
-    caller.send("POST", &format!("{CUSTOM}/{COMPANY}/resources"), &[], Some(json!({"name": "Fitter", "baseUnitOfMeasure": "PCS"})));
+    caller.send(
+        "POST",
+        &format!("{CUSTOM}/{COMPANY}/resources"),
+        &[],
+        Some(json!({"name": "Fitter", "baseUnitOfMeasure": "PCS"})),
+    );
     let mut saved = Vec::new();
     caller.state.save(&mut saved).unwrap();
     let mut other = Caller::of(State::restore(&mut saved.as_slice()).unwrap());
@@ -767,7 +890,8 @@ impl Client {
         }
         let head = head.to_lowercase();
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+        let length =
+            head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).ok()?;
         Some((status, head, String::from_utf8(body).unwrap()))
@@ -865,8 +989,9 @@ fn a_person_is_quicker_and_a_page_is_cut() {
 fn half_a_batch_is_applied_and_no_answer_comes() {
     let erp = served(Faults::once(Fault::HalfBatch, 1));
     let mut client = Client::new(&erp);
-    let requests: Vec<Value> =
-        (0..4).map(|n| operation(&n.to_string(), "POST", "items", json!({"displayName": format!("Item {n}")}))).collect();
+    let requests: Vec<Value> = (0..4)
+        .map(|n| operation(&n.to_string(), "POST", "items", json!({"displayName": format!("Item {n}")})))
+        .collect();
     let target = format!("{}/api/v2.0/$batch", client.root);
     let body = json!({"requests": requests}).to_string();
     assert_eq!(client.exchange("POST", &target, "Content-Type: application/json\r\n", &body), None);

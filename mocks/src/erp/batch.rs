@@ -110,7 +110,8 @@ impl State {
             Some(rest) => Ok(format!("{root}{rest}")),
             // A slash in front leads to the host's root, where nothing is.
             None if url.starts_with('/') || url.contains("://") => {
-                let message = format!("No HTTP resource was found that matches the request URI '{}{url}'.", base(outer));
+                let message =
+                    format!("No HTTP resource was found that matches the request URI '{}{url}'.", base(outer));
                 Err(Refusal::new(404, "BadRequest_NotFound", message))
             }
             None if url.starts_with("$batch") => Err(Refusal::bad("A batch may not contain a batch.")),
@@ -128,9 +129,7 @@ impl State {
     /// Finds the first existing record that a write, or a batch of them, is about to change.
     pub(super) fn first_changed(&self, request: &Request) -> Option<(usize, Uuid)> {
         match self.place(request).ok()? {
-            (_, Place::Record(set, id)) if request.method != "GET" => {
-                self.tables[set].get(&id).map(|_| (set, id))
-            }
+            (_, Place::Record(set, id)) if request.method != "GET" => self.tables[set].get(&id).map(|_| (set, id)),
             (api, Place::Batch) => {
                 let operations = self.operations(api, request).ok()?;
                 operations.iter().filter_map(|operation| operation.request.as_ref().ok()).find_map(|inner| {

@@ -19,10 +19,23 @@ pub enum Condition {
     And(Box<Condition>, Box<Condition>),
     Or(Box<Condition>, Box<Condition>),
     Not(Box<Condition>),
-    Compare { place: usize, op: Op, value: Cell, fold: bool },
+    Compare {
+        place: usize,
+        op: Op,
+        value: Cell,
+        fold: bool,
+    },
     /// Equality with any of several values.
-    Among { place: usize, values: Vec<Cell> },
-    Part { place: usize, part: Part, needle: String, fold: bool },
+    Among {
+        place: usize,
+        values: Vec<Cell>,
+    },
+    Part {
+        place: usize,
+        part: Part,
+        needle: String,
+        fold: bool,
+    },
 }
 
 /// Where a piece of text is looked for.
@@ -103,7 +116,9 @@ impl Condition {
             Condition::And(left, right) => left.holds(shows) && right.holds(shows),
             Condition::Or(left, right) => left.holds(shows) || right.holds(shows),
             Condition::Not(inside) => !inside.holds(shows),
-            Condition::Compare { place, op, value, fold } => test(*place, &|cell| op.holds(ordering(cell, value, *fold))),
+            Condition::Compare { place, op, value, fold } => {
+                test(*place, &|cell| op.holds(ordering(cell, value, *fold)))
+            }
             Condition::Among { place, values } => test(*place, &|cell| values.contains(cell)),
             Condition::Part { place, part, needle, fold } => test(*place, &|cell| {
                 let lower;

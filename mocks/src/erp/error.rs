@@ -61,9 +61,8 @@ impl Refusal {
     }
 
     pub fn duplicate(table: &str, field: &str, value: &str) -> Self {
-        let message = format!(
-            "The record in table {table} already exists. Identification fields and values: {field}='{value}'"
-        );
+        let message =
+            format!("The record in table {table} already exists. Identification fields and values: {field}='{value}'");
         Self::new(400, "Internal_EntityWithSameKeyExists", message)
     }
 

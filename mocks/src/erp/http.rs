@@ -108,7 +108,8 @@ impl State {
             (rest.is_empty() || rest.starts_with('/')).then_some((api, rest.trim_matches('/')))
         });
         let (api, rest) = found.ok_or_else(Refusal::not_found)?;
-        let mut segments = rest.split('/').filter(|segment| !segment.is_empty()).map(|text| filter::decode(text, false));
+        let mut segments =
+            rest.split('/').filter(|segment| !segment.is_empty()).map(|text| filter::decode(text, false));
         let Some(first) = segments.next() else { return Ok((api, Place::Service)) };
         let (name, key) = segment(&first)?;
         let place = match (name, key) {
@@ -156,7 +157,8 @@ impl State {
         id: &mut Option<Uuid>,
     ) -> Result<Response, Refusal> {
         let method = request.method.as_str();
-        let read_only = request.header("data-access-intent").is_some_and(|value| value.eq_ignore_ascii_case("ReadOnly"));
+        let read_only =
+            request.header("data-access-intent").is_some_and(|value| value.eq_ignore_ascii_case("ReadOnly"));
         if method != "GET" && read_only {
             let message = format!("The header Data-Access-Intent: ReadOnly is not allowed with '{method}' requests.");
             return Err(Refusal::bad(message));
@@ -209,7 +211,11 @@ impl State {
             ("DELETE", Place::Record(set, id)) => {
                 self.condition(*set, id, request.header("if-match"), false)?;
                 self.erase(*set, *id)?;
-                Ok(Response { status: 204, headers: vec![("OData-Version".into(), "4.0".into())], ..Response::default() })
+                Ok(Response {
+                    status: 204,
+                    headers: vec![("OData-Version".into(), "4.0".into())],
+                    ..Response::default()
+                })
             }
             (_, Place::Records(set)) => Err(Refusal::method(method, SETS[*set].name, "Collection")),
             (_, Place::Record(set, _)) => Err(Refusal::method(method, SETS[*set].name, "Entity")),

@@ -236,7 +236,9 @@ impl State {
                     }
                 }
                 record.insert(VERSION.into(), row.version.into());
-                if place == CUSTOMERS && let Some(number) = self.tables[CONTACTS].key(&row.partner) {
+                if place == CUSTOMERS
+                    && let Some(number) = self.tables[CONTACTS].key(&row.partner)
+                {
                     record.insert(LINK.into(), number.into());
                 }
                 serde_json::to_writer(&mut *out, &record)?;
@@ -382,7 +384,8 @@ impl State {
             } else {
                 self.table(target).get(&cells[place].guid()).map(|row| (row.cells[key_at].clone(), row))
             };
-            let found = found.filter(|(_, row)| target != "contacts" || row.cells[write::CONTACT_TYPE] == write::COMPANY);
+            let found =
+                found.filter(|(_, row)| target != "contacts" || row.cells[write::CONTACT_TYPE] == write::COMPANY);
             let twin = twin.and_then(|twin| schema.column(twin));
             match (found, twin) {
                 // A code that is found decides over the id beside it.

@@ -42,16 +42,17 @@ impl Query {
         for (name, value) in options {
             let number = || {
                 value.parse::<u64>().map_err(|_| {
-                    Refusal::bad(format!("Invalid value '{value}' for {name} query option found. It must be a \
-                                          non-negative integer."))
+                    Refusal::bad(format!(
+                        "Invalid value '{value}' for {name} query option found. It must be a \
+                                          non-negative integer."
+                    ))
                 })
             };
             match name.as_str() {
                 "$select" => query.select = columns(set, value)?,
                 "$filter" => {
-                    let parsed = filter::parse(value, options).map_err(|error| {
-                        Refusal::bad(format!("{error} in '{value}'."))
-                    })?;
+                    let parsed = filter::parse(value, options)
+                        .map_err(|error| Refusal::bad(format!("{error} in '{value}'.")))?;
                     query.condition = Some(Condition::of(&parsed, set, extended)?);
                 }
                 "$orderby" => {
@@ -72,7 +73,9 @@ impl Query {
                     query.count = match value.as_str() {
                         "true" => true,
                         "false" => false,
-                        _ => return Err(Refusal::bad(format!("Invalid value '{value}' for $count query option found."))),
+                        _ => {
+                            return Err(Refusal::bad(format!("Invalid value '{value}' for $count query option found.")));
+                        }
                     }
                 }
                 "$expand" => query.expand = expansions(set, value)?,

@@ -127,8 +127,7 @@ const fn code(max: usize) -> Kind {
 }
 
 const CONTACT_TYPE: Members = Members { name: "contactType", names: &["Company", "Person"] };
-const CUSTOMER_BLOCKED: Members =
-    Members { name: "customerBlocked", names: &["_x0020_", "Ship", "Invoice", "All"] };
+const CUSTOMER_BLOCKED: Members = Members { name: "customerBlocked", names: &["_x0020_", "Ship", "Invoice", "All"] };
 const ITEM_TYPE: Members = Members { name: "itemType", names: &["Inventory", "Service", "Non_x002D_Inventory"] };
 const RESOURCE_TYPE: Members = Members { name: "resourceType", names: &["Person", "Machine"] };
 /// The member for a contact that is nobody's, and for one that belongs to a customer.
