@@ -5,6 +5,8 @@
 //! the same arguments give the same bytes.
 
 pub mod company;
+pub mod files;
+pub mod kept;
 mod lists;
 mod party;
 mod random;
@@ -13,6 +15,7 @@ pub mod scaled;
 mod tests;
 mod words;
 
+use crate::{crm, erp};
 use serde_json::{Map, Number, Value};
 use std::fmt;
 use std::str::FromStr;
@@ -70,6 +73,25 @@ impl Chunk {
 
     fn crm(set: &'static str, rows: Vec<Row>) -> Self {
         Chunk { side: Side::Crm, set, rows }
+    }
+}
+
+/// Loads chunks into the two fakes, in the order in which they come; they must go in as they are.
+pub fn fill(
+    chunks: impl Iterator<Item = Chunk>,
+    erp: &mut erp::State,
+    crm: &mut crm::State,
+) -> Result<(), String> {
+    for Chunk { side, set, rows } in chunks {
+        match side {
+            Side::Erp => erp.load(set, rows),
+            Side::Crm => crm.load(set, rows),
+        }
+    }
+    crm.settle();
+    match erp.adjusted().iter().chain(crm.adjusted()).next() {
+        Some((misfit, count)) => Err(format!("the data set does not fit: {misfit} ({count} times)")),
+        None => Ok(()),
     }
 }
 

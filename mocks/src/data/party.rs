@@ -242,6 +242,7 @@ impl Firm {
             .text("phoneNumber", &self.phone)
             .text("email", &self.mail)
             .text("website", &self.website())
+            .text("taxRegistrationNumber", &self.tax_number)
             .text("lastModifiedDateTime", &erp_time(1000 + self.place))
             .row()
     }

@@ -2,7 +2,8 @@
 
 use super::company::{SEED, UNUSER, company};
 use super::scaled::scaled;
-use super::{Chunk, LOCAL_CURRENCY, Row, Side};
+use super::{COMPANY, Chunk, LOCAL_CURRENCY, Row, Side, fill};
+use crate::{crm, erp};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -206,6 +207,50 @@ fn differences(pair: &(&Row, &Row)) -> usize {
 #[test]
 fn the_company_is_consistent() {
     check_consistent(&Data::of(company(SEED)));
+}
+
+#[test]
+fn the_fakes_hold_the_company_as_it_was_made() {
+    let (mut erp, mut crm) = (erp::State::default(), crm::State::default());
+    fill(company(SEED), &mut erp, &mut crm).unwrap();
+    let data = Data::of(company(SEED));
+    for ((side, set), rows) in &data.0 {
+        let (key, records) = match side {
+            Side::Erp => ("id".to_owned(), erp.records(set)),
+            Side::Crm => (rows[0].keys().next().unwrap().clone(), crm.records(set)),
+        };
+        let records: HashMap<&str, &Row> = records.iter().map(|record| (text(record, &key), record)).collect();
+        for row in rows {
+            let record = records[text(row, &key)];
+            for (name, value) in row.iter().filter(|(name, _)| *name != "_companyContactNumber") {
+                let same = match value {
+                    Value::Number(number) => {
+                        let decimal = |number: &str| number.parse::<rust_decimal::Decimal>().unwrap();
+                        decimal(number.as_str()) == decimal(&record[name].to_string())
+                    }
+                    other => record.get(name) == Some(other),
+                };
+                assert!(same, "{side} {set}.{name}: {value} became {:?}", record.get(name));
+            }
+        }
+    }
+    // What the service has of its own is there still: its own users, and no second base currency.
+    assert_eq!(crm.records("systemusers").len(), 17);
+    assert_eq!(crm.records("transactioncurrencies").len(), 24);
+    let base = crm.record("transactioncurrencies", crm.base_currency()).unwrap();
+    assert_eq!(text(&base, "isocurrencycode"), LOCAL_CURRENCY);
+    assert_eq!(erp.company(), COMPANY);
+}
+
+#[test]
+fn a_customers_change_reaches_its_company_contact() {
+    let (mut erp, mut crm) = (erp::State::default(), crm::State::default());
+    fill(scaled(8, 1), &mut erp, &mut crm).unwrap();
+    let (customer, contact) = (erp.find("customers", "number", "100003"), erp.find("contacts", "number", "CT000007"));
+    let mut change = Row::new();
+    change.insert("displayName".to_owned(), Value::from("Renamed Ltd."));
+    erp.edit("customers", customer.unwrap(), &change).unwrap();
+    assert_eq!(text(&erp.record("contacts", contact.unwrap()).unwrap(), "displayName"), "Renamed Ltd.");
 }
 
 #[test]
