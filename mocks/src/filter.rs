@@ -25,7 +25,8 @@ pub enum Filter {
         op: Op,
         right: Operand,
     },
-    /// A function that is a condition by itself: `contains`, `startswith`, `endswith`.
+    /// A function that is a condition by itself: `contains`, `startswith`, `endswith`; also a lambda, as `any` or `all`
+    /// with the path of its collection, whose inside is not read.
     Call {
         name: String,
         args: Vec<Operand>,
@@ -405,6 +406,9 @@ impl Parser<'_> {
         if let Some(function) = self.function()? {
             return Ok(function);
         }
+        if let Some(lambda) = self.lambda()? {
+            return Ok(lambda);
+        }
         let left = self.operand()?;
         let op = match self.next() {
             Some(Token::Word(word)) => word,
@@ -460,6 +464,25 @@ impl Parser<'_> {
         }
         self.expect(Token::Close)?;
         Ok(Some(Filter::Function { name, args }))
+    }
+
+    /// Steps over `collection/any(x:…)`; anything else is left untouched.
+    fn lambda(&mut self) -> Result<Option<Filter>, SyntaxError> {
+        let Some(Token::Word(word)) = self.peek() else { return Ok(None) };
+        let Some((path, name @ ("any" | "all"))) = word.rsplit_once('/') else { return Ok(None) };
+        let lambda = Filter::Call { name: name.into(), args: vec![Operand::Path(path.into())] };
+        self.at += 1;
+        self.expect(Token::Open)?;
+        let mut depth = 1;
+        while depth > 0 {
+            match self.next() {
+                Some(Token::Open) => depth += 1,
+                Some(Token::Close) => depth -= 1,
+                Some(_) => {}
+                None => return Err(self.error("')' was expected here")),
+            }
+        }
+        Ok(Some(lambda))
     }
 
     fn argument(&mut self) -> Result<Argument, SyntaxError> {
@@ -598,6 +621,7 @@ mod tests {
                 ],
             },
         );
+        check("lines/any(l:l/amount gt 5)", Filter::Call { name: "any".into(), args: vec![path("lines")] });
         check("number in ('A', 'B')", Filter::In { item: path("number"), list: vec![text("A"), text("B")] });
     }
 

@@ -454,6 +454,18 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_page_comes_whole_and_not_before_its_delay() {
+        let mut faults = Faults::once(Fault::SlowPage, 1);
+        faults.delay = Duration::from_millis(60);
+        let server = server(faults);
+        let (mut stream, mut reader) = connect(&server);
+        let start = std::time::Instant::now();
+        let page = "GET /api/items HTTP/1.1\r\nHost: h\r\n\r\n";
+        assert_eq!(ask(&mut stream, &mut reader, page).unwrap().1, "GET /api/items ");
+        assert!(start.elapsed() >= Duration::from_millis(60));
+    }
+
+    #[test]
     fn wiremock_keeps_a_bounded_number_of_requests() {
         let server = server(Faults::none());
         let request = format!("POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 2000\r\n\r\n{}", "x".repeat(2000));

@@ -170,6 +170,9 @@ fn without_a_good_token_nothing_is_told() {
     assert_eq!(caller.get("customers").refusal(), expected);
     caller.token = "made.up".into();
     assert_eq!(caller.get("nowhere").refusal(), expected);
+    let mut caller = Caller::new();
+    caller.state.permitted = false;
+    assert_eq!(caller.get("customers").refusal().0, 403);
 }
 
 // Section 13: reading.
@@ -262,6 +265,7 @@ fn filters_find_what_they_say() {
         (&ids, both),
         // The operator is ignored, not refused.
         (&in_ids, all),
+        ("lines/any(l:l/amount gt 5)", all),
         ("displayName eq 'Ćirić Metal'", &[]),
         ("tolower(displayName) eq 'ĆIRIĆ metal'", &["1003"]),
         ("number ge '1002' and blocked ne 'All'", &["1003"]),

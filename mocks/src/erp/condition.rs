@@ -4,6 +4,7 @@
 //! codes upper-cased, enum members by their encoded names, text compared with regard to case unless `tolower` or
 //! `toupper` is applied. Evaluation is two-valued: the ERP has no null.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::cell::Cell;
@@ -75,6 +76,8 @@ impl Condition {
                 let values: Result<_, _> = list.iter().map(|literal| constant(set, place, literal)).collect();
                 Condition::Among { place, values: values? }
             }
+            // Lambdas are ignored like an unknown `in`, not refused.
+            Filter::Call { name, .. } if matches!(name.as_str(), "any" | "all") => Condition::Always,
             Filter::Call { name, args } => {
                 let part = match name.as_str() {
                     "startswith" => Part::Start,
@@ -104,23 +107,17 @@ impl Condition {
         })
     }
 
-    /// Tells whether a row meets the condition; `shows` gives its cells by their place.
-    pub fn holds(&self, shows: &dyn Fn(usize, &mut dyn FnMut(&Cell))) -> bool {
-        let test = |place: usize, test: &dyn Fn(&Cell) -> bool| {
-            let mut result = false;
-            shows(place, &mut |cell| result = test(cell));
-            result
-        };
+    /// Tells whether a row meets the condition; `shown` gives its cells by their place.
+    pub fn holds<'a>(&self, shown: &dyn Fn(usize) -> Cow<'a, Cell>) -> bool {
         match self {
             Condition::Always => true,
-            Condition::And(left, right) => left.holds(shows) && right.holds(shows),
-            Condition::Or(left, right) => left.holds(shows) || right.holds(shows),
-            Condition::Not(inside) => !inside.holds(shows),
-            Condition::Compare { place, op, value, fold } => {
-                test(*place, &|cell| op.holds(ordering(cell, value, *fold)))
-            }
-            Condition::Among { place, values } => test(*place, &|cell| values.contains(cell)),
-            Condition::Part { place, part, needle, fold } => test(*place, &|cell| {
+            Condition::And(left, right) => left.holds(shown) && right.holds(shown),
+            Condition::Or(left, right) => left.holds(shown) || right.holds(shown),
+            Condition::Not(inside) => !inside.holds(shown),
+            Condition::Compare { place, op, value, fold } => op.holds(ordering(&shown(*place), value, *fold)),
+            Condition::Among { place, values } => values.contains(&shown(*place)),
+            Condition::Part { place, part, needle, fold } => {
+                let cell = shown(*place);
                 let lower;
                 let text = if *fold {
                     lower = cell.text().to_lowercase();
@@ -133,7 +130,7 @@ impl Condition {
                     Part::End => text.ends_with(needle),
                     Part::Anywhere => text.contains(needle),
                 }
-            }),
+            }
         }
     }
 

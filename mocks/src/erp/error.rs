@@ -82,8 +82,14 @@ impl Refusal {
         Self::new(400, "Application_StringExceededLength", message)
     }
 
+    /// The application is known but may do nothing; of the code only the family is documented.
+    pub fn denied() -> Self {
+        let message = "The application does not have the permission sets that the request needs.";
+        Self::new(403, "Authorization_RequestDenied", message)
+    }
+
     pub fn read_only(caption: &str) -> Self {
-        Self::new(400, "BadRequest_InvalidOperation", format!("Control '{caption}' is read-only."))
+        Self::new(400, "BadRequest_InvalidOperation", format!("Control '{caption}' is read-only"))
     }
 
     /// Makes the JSON body; the message ends in a correlation id, as online builds send it.

@@ -28,6 +28,9 @@ impl Service for State {
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return refused(&Refusal::credentials());
         }
+        if !self.permitted {
+            return refused(&Refusal::denied());
+        }
         self.dispatch(request)
     }
 }

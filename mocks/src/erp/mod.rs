@@ -25,7 +25,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::fault::Faults;
-use crate::log::{self, Log};
+use crate::log;
 use crate::net::Server;
 use crate::table::{Table, Taken};
 use crate::token::Tokens;
@@ -63,6 +63,8 @@ pub struct State {
     pub prefix: String,
     /// The rows of a page at most, whatever a client prefers.
     pub page_max: usize,
+    /// Whether the application has permission sets; without them every call is refused with 403.
+    pub permitted: bool,
     /// The application that may call, and its tokens.
     pub tokens: Tokens,
     company: Box<[Cell]>,
@@ -94,6 +96,7 @@ impl Default for State {
         let mut state = Self {
             prefix: "/v2.0/northbrook.example/Production".into(),
             page_max: 20_000,
+            permitted: true,
             tokens: Tokens::new(
                 "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f",
                 "0c8f2f3a-1111-4b2b-9c3c-7d7d7d7d7d7d",
@@ -488,9 +491,7 @@ impl Erp {
 
     /// Returns the sums of what arrived.
     pub fn counts(&self) -> log::Counts {
-        let log = self.log();
-        let counts = Log::counts(&log.lock().unwrap_or_else(PoisonError::into_inner));
-        counts
+        self.lock().log.lock().unwrap_or_else(PoisonError::into_inner).counts()
     }
 
     /// Looks at the state or changes it, between two requests.

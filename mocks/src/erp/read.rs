@@ -19,6 +19,9 @@ use crate::filter;
 const TOKEN: &str = "$skiptoken=";
 const TOKEN_START: &str = "01P8A-";
 
+/// A navigation to expand, with the columns to show.
+type Expansion = (usize, Option<Vec<usize>>);
+
 /// What a read asks for.
 #[derive(Debug, Default)]
 pub struct Query {
@@ -30,8 +33,7 @@ pub struct Query {
     top: Option<u64>,
     skip: u64,
     count: bool,
-    /// Navigations to expand, each with the columns to show.
-    expand: Vec<(usize, Option<Vec<usize>>)>,
+    expand: Vec<Expansion>,
 }
 
 impl Query {
@@ -74,12 +76,14 @@ impl Query {
                         "true" => true,
                         "false" => false,
                         _ => {
-                            return Err(Refusal::bad(format!("Invalid value '{value}' for $count query option found.")));
+                            return Err(Refusal::bad(format!(
+                                "Invalid value '{value}' for $count query option found."
+                            )));
                         }
                     }
                 }
                 "$expand" => query.expand = expansions(set, value)?,
-                "$skiptoken" | "$schemaversion" => {}
+                "$skiptoken" | "$schemaversion" | "$format" => {}
                 // Custom options, as `company` and `tenant`, are for others.
                 other if !other.starts_with('$') => {}
                 other => return Err(Refusal::bad(format!("The query parameter '{other}' is not supported."))),
@@ -104,7 +108,7 @@ fn columns(set: &Set, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
 }
 
 /// Reads `currency,paymentTerm($select=code,displayName)`.
-fn expansions(set: &Set, text: &str) -> Result<Vec<(usize, Option<Vec<usize>>)>, Refusal> {
+fn expansions(set: &Set, text: &str) -> Result<Vec<Expansion>, Refusal> {
     let mut out = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
@@ -308,7 +312,7 @@ impl State {
 
     fn meets(&self, set: usize, query: &Query, row: &Row) -> bool {
         let Some(condition) = &query.condition else { return true };
-        condition.holds(&|place, test| test(&self.shown(set, row, place)))
+        condition.holds(&|place| self.shown(set, row, place))
     }
 
     fn write_entity(&self, set: usize, row: &Row, query: &Query, context: Option<&str>, out: &mut Vec<u8>) {

@@ -240,8 +240,8 @@ impl State {
 
     /// Carries a new key to every row that points at the old one.
     fn cascade(&mut self, target: usize, old: &str, new: &str) {
-        for set in 0..SETS.len() {
-            for (place, column) in SETS[set].columns.iter().enumerate() {
+        for (set, schema) in SETS.iter().enumerate() {
+            for (place, column) in schema.columns.iter().enumerate() {
                 if !matches!(column.role, Role::Code(name, _) if name == SETS[target].name) {
                     continue;
                 }
