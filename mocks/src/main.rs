@@ -11,6 +11,7 @@ use mocks::data::kept::Folder;
 use mocks::data::{self, COMPANY, Row, Side, company, files, scaled};
 use mocks::erp::{self, Erp};
 use mocks::fault::{Fault, Faults};
+use rust_decimal::Decimal;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
@@ -133,7 +134,13 @@ impl Assignment {
         match record.get(&self.property) {
             Some(Value::String(text)) => *text == self.value,
             Some(Value::Null) | None => self.value.is_empty(),
-            Some(other) => other.to_string() == self.value,
+            Some(Value::Bool(flag)) => flag.to_string() == self.value,
+            // By value: money has four decimals on the one side and few on the other.
+            Some(Value::Number(number)) => {
+                let wanted = Decimal::from_str(&self.value);
+                wanted.is_ok_and(|wanted| Decimal::from_str(number.as_str()) == Ok(wanted))
+            }
+            Some(Value::Array(_) | Value::Object(_)) => false,
         }
     }
 }

@@ -77,11 +77,7 @@ impl Chunk {
 }
 
 /// Loads chunks into the two fakes, in the order in which they come; they must go in as they are.
-pub fn fill(
-    chunks: impl Iterator<Item = Chunk>,
-    erp: &mut erp::State,
-    crm: &mut crm::State,
-) -> Result<(), String> {
+pub fn fill(chunks: impl Iterator<Item = Chunk>, erp: &mut erp::State, crm: &mut crm::State) -> Result<(), String> {
     for Chunk { side, set, rows } in chunks {
         match side {
             Side::Erp => erp.load(set, rows),
