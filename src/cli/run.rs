@@ -81,7 +81,7 @@ fn decide(
     options: &Options<'_>,
     progress: &Progress,
 ) -> Result<RunReport, Failure> {
-    let endpoints = world::endpoints(&loaded.pipeline)?;
+    let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
     let result = crate::run::run(&loaded.pipeline, sides, store, options, &|event| progress.tell(event));
     progress.clear();

@@ -4,15 +4,17 @@
 //! is the order of the checks: file, variables, state, network.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use chrono::{SecondsFormat, Utc};
 
 use crate::adapters;
+use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Severity, suggestion};
-use crate::config::{PerSide, Pipeline, Side, tree};
+use crate::config::{PerSide, Pipeline, tree};
 use crate::endpoint::Endpoint;
 use crate::extract::Misfit;
 
@@ -80,9 +82,11 @@ pub fn known_tables(loaded: &Loaded, only: &[String]) -> Result<(), Failure> {
 }
 
 /// Makes the adapters of both sides; nothing is asked of them yet.
-pub fn endpoints(pipeline: &Pipeline) -> Result<PerSide<Box<dyn Endpoint>>, Failure> {
-    let open = |side: Side| adapters::open(pipeline.connections.of(side), side);
-    Ok(PerSide { erp: open(Side::Erp)?, crm: open(Side::Crm)? })
+pub fn endpoints(pipeline: &Pipeline) -> PerSide<Box<dyn Endpoint>> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    PerSide::from_fn(|side| {
+        adapters::open(side, pipeline.connections.of(side), Patience::default(), Arc::clone(&clock))
+    })
 }
 
 /// Returns the time in RFC 3339, to the second, in UTC.
