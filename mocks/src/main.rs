@@ -1,1 +1,365 @@
-fn main() {}
+//! The program `mocks`: both fakes for the time of a command, or until it is told to stop.
+//!
+//! `mocks -- COMMAND` starts the fakes on free loopback ports, tells the command where they are by its environment, and
+//! ends with the command's exit code. `serve` does the same for whoever reads the lines it prints. With `--data` the
+//! records outlive the call, and `edit` and `show` work on what is kept. Own failures end with 125, as those of `env`
+//! and `timeout` do; a command that cannot be run with 126 or 127; one that a signal ended with 128 and its number.
+
+use clap::{Args, Parser, Subcommand};
+use mocks::crm::{self, Crm};
+use mocks::data::kept::Folder;
+use mocks::data::{self, COMPANY, Row, Side, company, files, scaled};
+use mocks::erp::{self, Erp};
+use mocks::fault::{Fault, Faults};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::str::FromStr;
+use uuid::Uuid;
+
+/// Exit code of the program's own failures.
+const FAILED: u8 = 125;
+
+/// Fakes of an ERP (Business Central API v2.0) and a CRM (Dataverse Web API) on loopback ports.
+///
+/// Runs COMMAND with ERP_URL, ERP_TOKEN_URL, ERP_CLIENT_ID, ERP_CLIENT_SECRET and the same for CRM in its environment,
+/// ERP_COMPANY where the company is not the usual one, and PIPELINE_STATE where --data names a folder.
+///
+/// Exit codes: those of COMMAND; 128 and the signal's number where a signal ended it; 126 or 127 where it could not be
+/// run or found; 125 where the fakes themselves failed.
+#[derive(Parser)]
+#[command(name = "mocks", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    source: Source,
+    /// What to run, and its arguments.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the fakes until SIGINT or SIGTERM; print the environment of a client to stdout.
+    Serve {
+        #[command(flatten)]
+        source: Source,
+        /// Port of the ERP; a free one without it.
+        #[arg(long, value_name = "N")]
+        erp_port: Option<u16>,
+        /// Port of the CRM; a free one without it.
+        #[arg(long, value_name = "N")]
+        crm_port: Option<u16>,
+    },
+    /// Change a kept record as a person would.
+    Edit {
+        #[command(flatten)]
+        kept: Kept,
+        /// Which record: a property that identifies it, as number=10000.
+        #[arg(value_name = "KEYPROP=VALUE")]
+        key: Assignment,
+        /// What to set; nothing after the sign clears the property.
+        #[arg(required = true, value_name = "PROP=VALUE")]
+        changes: Vec<Assignment>,
+    },
+    /// Print kept records, one JSON object a line.
+    Show {
+        #[command(flatten)]
+        kept: Kept,
+        /// Only the records with that value.
+        #[arg(value_name = "KEYPROP=VALUE")]
+        key: Option<Assignment>,
+    },
+}
+
+/// Where the records come from, and what goes wrong with them.
+#[derive(Args)]
+struct Source {
+    /// Keep the records in this folder; what is kept there already is used instead of other data.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Start from DIR/erp/SET.csv and DIR/crm/SET.csv.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["records", "seed"])]
+    from: Option<PathBuf>,
+    /// Start from this many customers, made by formula.
+    #[arg(long, value_name = "N")]
+    records: Option<usize>,
+    /// The seed of the data that is made.
+    #[arg(long, value_name = "S", default_value_t = company::SEED)]
+    seed: u64,
+    /// Let a fault happen, at the Nth request of each side that it can happen to (the first without N).
+    #[arg(long = "fault", value_name = "NAME[:N]", value_parser = fault)]
+    faults: Vec<(Fault, u64)>,
+}
+
+/// Records that are kept in a folder.
+#[derive(Args)]
+struct Kept {
+    /// The folder.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// erp or crm.
+    side: Side,
+    /// The entity set.
+    set: String,
+}
+
+impl Kept {
+    fn records(&self, erp: &erp::State, crm: &crm::State) -> Vec<Row> {
+        match self.side {
+            Side::Erp => erp.records(&self.set),
+            Side::Crm => crm.records(&self.set),
+        }
+    }
+}
+
+/// A property and a value, in text.
+#[derive(Clone)]
+struct Assignment {
+    property: String,
+    value: String,
+}
+
+impl Assignment {
+    /// Whether a record has that value; a blank one may be absent.
+    fn holds(&self, record: &Row) -> bool {
+        match record.get(&self.property) {
+            Some(Value::String(text)) => *text == self.value,
+            Some(Value::Null) | None => self.value.is_empty(),
+            Some(other) => other.to_string() == self.value,
+        }
+    }
+}
+
+impl FromStr for Assignment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (property, value) = text.split_once('=').ok_or("a property, an equals sign and a value are expected")?;
+        Ok(Assignment { property: property.to_owned(), value: value.to_owned() })
+    }
+}
+
+fn fault(text: &str) -> Result<(Fault, u64), String> {
+    let (name, nth) = text.split_once(':').unwrap_or((text, "1"));
+    let fault = name.parse::<Fault>().map_err(|error| error.to_string())?;
+    match nth.parse() {
+        Ok(nth) if nth > 0 => Ok((fault, nth)),
+        _ => Err(format!("`{nth}` is no count of requests")),
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { FAILED } else { 0 };
+            // Nothing is left to be told where even this cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match cli.verb {
+        None => run(&cli.source, &cli.command),
+        Some(Verb::Serve { source, erp_port, crm_port }) => serve(&source, erp_port, crm_port),
+        Some(Verb::Edit { kept, key, changes }) => edit(&kept, &key, &changes),
+        Some(Verb::Show { kept, key }) => show(&kept, key.as_ref()),
+    };
+    result.unwrap_or_else(|message| {
+        talk(&message);
+        ExitCode::from(FAILED)
+    })
+}
+
+/// Runs a command against the fakes.
+fn run(source: &Source, command: &[OsString]) -> Result<ExitCode, String> {
+    // From here on a signal waits in a queue, so none can end this program before the command and before the records
+    // are kept.
+    let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let fakes = Fakes::start(source, None, None)?;
+    let (program, arguments) = command.split_first().ok_or("no command")?;
+    let mut child = Command::new(program);
+    child.args(arguments).env_remove("ERP_COMPANY").envs(fakes.environment());
+    let code = match child.spawn() {
+        Ok(mut child) => exit_code(wait(&mut child, &mut signals)?),
+        Err(error) => {
+            talk(&format!("{}: {error}", program.display()));
+            if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+        }
+    };
+    fakes.stop()?;
+    Ok(ExitCode::from(code))
+}
+
+/// Runs the fakes until a signal comes.
+fn serve(source: &Source, erp_port: Option<u16>, crm_port: Option<u16>) -> Result<ExitCode, String> {
+    let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
+    let fakes = Fakes::start(source, erp_port, crm_port)?;
+    let lines: String = fakes.environment().iter().map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
+    print(&lines)?;
+    signals.forever().next();
+    fakes.stop()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn edit(kept: &Kept, key: &Assignment, changes: &[Assignment]) -> Result<ExitCode, String> {
+    let (folder, mut erp, mut crm) = Folder::open_kept(&kept.data)?;
+    let changes: Row =
+        changes.iter().map(|change| (change.property.clone(), Value::String(change.value.clone()))).collect();
+    let found: Vec<Row> = kept.records(&erp, &crm).into_iter().filter(|record| key.holds(record)).collect();
+    let [record] = &found[..] else {
+        return Err(format!("{} of {} have {}={}", found.len(), kept.set, key.property, key.value));
+    };
+    // On both sides a record begins with its id.
+    let id = record.values().next().and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+    let id = id.ok_or("the record has no id")?;
+    match kept.side {
+        Side::Erp => erp.edit(&kept.set, id, &changes).map_err(|refusal| refusal.message)?,
+        Side::Crm => crm.edit(&kept.set, id, &changes).map_err(|error| error.message)?,
+    }
+    folder.save(&erp, &crm)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(kept: &Kept, key: Option<&Assignment>) -> Result<ExitCode, String> {
+    let (_folder, erp, crm) = Folder::open_kept(&kept.data)?;
+    let records = kept.records(&erp, &crm).into_iter().filter(|record| key.is_none_or(|key| key.holds(record)));
+    let lines: String = records.map(|record| Value::Object(record).to_string() + "\n").collect();
+    print(&lines)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Both fakes, running.
+struct Fakes {
+    erp: Erp,
+    crm: Crm,
+    folder: Option<Folder>,
+}
+
+impl Fakes {
+    fn start(source: &Source, erp_port: Option<u16>, crm_port: Option<u16>) -> Result<Self, String> {
+        let folder = source.data.as_deref().map(Folder::open).transpose()?;
+        let kept = folder.as_ref().map(Folder::load).transpose()?.flatten();
+        let (erp, crm) = match kept {
+            Some(kept) => kept,
+            None => fresh(source)?,
+        };
+        let faults = || source.faults.iter().fold(Faults::none(), |plan, (fault, nth)| plan.and(*fault, *nth));
+        let wrong = |side, error| format!("{side}: cannot start: {error}");
+        let erp = Erp::start(erp, erp::Options { port: erp_port, faults: faults() });
+        let crm = Crm::start(crm, crm::Options { port: crm_port, faults: faults() });
+        Ok(Fakes {
+            erp: erp.map_err(|error| wrong(Side::Erp, error))?,
+            crm: crm.map_err(|error| wrong(Side::Crm, error))?,
+            folder,
+        })
+    }
+
+    /// What a client has to know, as names and values of its environment.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut environment = vec![
+            ("ERP_URL", self.erp.url()),
+            ("ERP_TOKEN_URL", self.erp.token_url()),
+            ("ERP_CLIENT_ID", self.erp.client_id()),
+            ("ERP_CLIENT_SECRET", self.erp.client_secret()),
+            ("CRM_URL", self.crm.url()),
+            ("CRM_TOKEN_URL", self.crm.token_url()),
+            ("CRM_CLIENT_ID", self.crm.client_id()),
+            ("CRM_CLIENT_SECRET", self.crm.client_secret()),
+        ];
+        let company = self.erp.company();
+        if company != COMPANY {
+            environment.push(("ERP_COMPANY", company));
+        }
+        if let Some(folder) = &self.folder {
+            environment.push(("PIPELINE_STATE", format!("sqlite:{}", folder.path().join("full.db").display())));
+        }
+        environment
+    }
+
+    /// Keeps the records, and says what was asked of each side.
+    fn stop(self) -> Result<(), String> {
+        if let Some(folder) = &self.folder {
+            self.erp.with(|erp| self.crm.with(|crm| folder.save(erp, crm)))?;
+        }
+        for (side, counts) in [(Side::Erp, self.erp.counts()), (Side::Crm, self.crm.counts())] {
+            talk(&format!("{side}: {} reads, {} writes, {} tokens", counts.reads, counts.writes, counts.tokens));
+        }
+        Ok(())
+    }
+}
+
+/// Makes the records of a first start.
+fn fresh(source: &Source) -> Result<(erp::State, crm::State), String> {
+    let (mut erp, mut crm) = (erp::State::default(), crm::State::default());
+    match (&source.from, source.records) {
+        (Some(folder), _) => {
+            files::load(folder, &mut erp, &mut crm)?;
+            for (side, adjusted) in [(Side::Erp, erp.adjusted()), (Side::Crm, crm.adjusted())] {
+                for (what, count) in adjusted {
+                    talk(&format!("{side}: {what}: {count} times"));
+                }
+            }
+        }
+        (None, Some(records)) => data::fill(scaled::scaled(records, source.seed), &mut erp, &mut crm)?,
+        (None, None) => data::fill(company::company(source.seed), &mut erp, &mut crm)?,
+    }
+    Ok((erp, crm))
+}
+
+/// Waits for the command, and hands on the signals that it did not get itself.
+fn wait(child: &mut Child, signals: &mut Signals) -> Result<ExitStatus, String> {
+    let pid = Pid::from_child(child);
+    // What is typed at a terminal reaches the command too, being of the same process group; twice would be too often.
+    let typed = io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+    let mut arrived = signals.forever();
+    loop {
+        if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
+            return Ok(status);
+        }
+        let signal = match arrived.next() {
+            Some(SIGTERM) => Signal::TERM,
+            Some(SIGHUP) if !typed => Signal::HUP,
+            Some(SIGINT) if !typed => Signal::INT,
+            _ => continue,
+        };
+        // It may just have ended; then the next turn finds out.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn exit_code(status: ExitStatus) -> u8 {
+    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
+}
+
+/// Quotes a value for a shell, where it needs to be.
+fn quoted(value: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./:@%+=,".contains(letter);
+    if !value.is_empty() && value.chars().all(plain) {
+        value.to_owned()
+    } else {
+        format!("'{}'", value.replace('\'', "'\\''"))
+    }
+}
+
+fn print(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads no further has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| format!("stdout: {error}")),
+    }
+}
+
+fn talk(message: &str) {
+    // A closed stderr is no reason to lose records.
+    let _ = writeln!(io::stderr(), "mocks: {message}");
+}

@@ -1,3 +1,39 @@
-//! To be written.
+//! The outside: the two sides over HTTP and the state on disk, behind the ports of [`crate::endpoint`] and
+//! [`crate::store`].
+//!
+//! [`open`] makes the adapter that a connection names; nothing is sent before its first call. Files, network and clock
+//! are touched here and in [`crate::cli`] only.
 
+pub mod odata;
+pub mod clock;
+pub mod limiter;
+pub mod token;
+pub mod http;
+pub mod pages;
+pub mod batch;
+pub mod csdl;
+pub mod business_central;
+pub mod definitions;
+pub mod dataverse;
 pub mod sqlite;
+
+use std::sync::Arc;
+
+use crate::adapters::business_central::BusinessCentral;
+use crate::adapters::clock::{Clock, Patience};
+use crate::adapters::dataverse::Dataverse;
+use crate::adapters::http::Client;
+use crate::config::{Adapter, Connection, Side};
+use crate::endpoint::Endpoint;
+
+/// Makes the adapter of one side; nothing is sent yet.
+pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<dyn Clock>) -> Box<dyn Endpoint> {
+    let client = Client::new(side, connection, patience, clock);
+    match connection.adapter {
+        Adapter::BusinessCentral => {
+            let company = connection.company.clone().unwrap_or_default();
+            Box::new(BusinessCentral::new(client, company, connection.limits))
+        }
+        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits)),
+    }
+}

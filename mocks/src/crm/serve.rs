@@ -1,0 +1,391 @@
+//! From a request to the part of the service that answers it: tokens, batches, metadata, rows.
+//!
+//! Here are the conditions of writes (`If-Match`, `If-None-Match`), the upsert that an unconditional PATCH is, and what
+//! the fault plan needs of a service.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::address::{self, Address};
+use super::error::Error;
+use super::prefer::Prefer;
+use super::schema::{Kind, TABLES};
+use super::state::{State, TENANT};
+use super::store::{Cell, Row};
+use super::{batch, metadata, query, reply, write};
+use crate::fault::Faulty;
+use crate::filter;
+use crate::service::{Request, Response, Service};
+use crate::token::Access;
+
+/// The longest URL of a GET.
+const URL_CHARS_MAX: usize = 32_768;
+/// The requests that one user may send in a window, and the window.
+const REQUESTS_MAX: usize = 6000;
+const WINDOW: Duration = Duration::from_secs(300);
+
+/// An answer, with what the log notes of the operation.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub response: Response,
+    pub set: String,
+    pub id: Option<Uuid>,
+}
+
+impl Service for State {
+    fn answer(&mut self, request: &Request) -> Response {
+        let log = self.log();
+        let mut log_now = log.lock().expect("no holder of the log panics");
+        log_now.request();
+        if let Some(response) = self.tokens.answer(request) {
+            log_now.token();
+            return response;
+        }
+        drop(log_now);
+        if self.tokens.check(request.header("authorization")) != Access::Granted {
+            return self.unauthorized();
+        }
+        let mut response = if filter::query(&request.target).0.ends_with("/$batch") && request.method == "POST" {
+            log.lock().expect("no holder of the log panics").batch();
+            batch::answer(self, request)
+        } else {
+            let outcome = execute(self, request, URL_CHARS_MAX);
+            note(self, request, &outcome, outcome.response.status);
+            outcome.response
+        };
+        if !response.headers.iter().any(|(name, _)| name == "REQ_ID") {
+            response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
+        }
+        response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
+        let left = REQUESTS_MAX.saturating_sub(self.requests_in_window());
+        response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
+        response
+    }
+}
+
+impl Faulty for State {
+    fn is_token(&self, request: &Request) -> bool {
+        filter::query(&request.target).0 == self.tokens.path
+    }
+
+    fn throttled(&mut self, retry_after: Option<u64>) -> Response {
+        self.log().lock().expect("no holder of the log panics").request();
+        let message = "Number of requests exceeded the limit of 6000 over time window of 300 seconds.";
+        let mut response = reply::error(&Error::new(429, "0x80072322", message), false);
+        response.headers.extend(retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string())));
+        response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), "0".to_owned()));
+        response
+    }
+
+    fn expire_tokens(&mut self) {
+        self.tokens.expire();
+    }
+
+    fn touch(&mut self, request: &Request) {
+        let requests = match filter::query(&request.target).0.ends_with("/$batch") {
+            true => batch::requests(self, request),
+            false => vec![request.clone()],
+        };
+        let changed = requests.iter().filter(|request| matches!(request.method.as_str(), "PATCH" | "PUT" | "DELETE"));
+        let found = changed.into_iter().find_map(|request| self.addressed(&request.target));
+        if let Some((table, id)) = found {
+            let (mut row, person) = (self.store.get(table, id).cloned().unwrap_or_default(), self.person());
+            if let Some(description) = TABLES[table].by_name("description") {
+                let text = format!("Edited on {}", self.now().format("%Y-%m-%d %H:%M:%S"));
+                row.set(description, Some(Cell::Text(text.into())));
+            }
+            self.stamp(table, &mut row, person);
+            self.store.put(table, id, row);
+        }
+    }
+
+    fn half(&self, request: &Request) -> Request {
+        batch::half(request)
+    }
+}
+
+impl State {
+    /// Finds the existing row that a URL addresses.
+    fn addressed(&self, target: &str) -> Option<(usize, Uuid)> {
+        let path = address::relative(filter::query(target).0)?;
+        let first = filter::decode(path.split('/').next()?, false);
+        let (table, address) = address::segment(self, &first).ok()?;
+        let id = address?.id()?;
+        self.store.get(table, id).map(|_| (table, id))
+    }
+
+    fn unauthorized(&self) -> Response {
+        let challenge = format!(
+            "Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}/oauth2/authorize, resource_id={}/",
+            self.root
+        );
+        Response { status: 401, headers: vec![("WWW-Authenticate".to_owned(), challenge)], body: Vec::new() }
+    }
+
+    fn requests_in_window(&mut self) -> usize {
+        let now = Instant::now();
+        self.recent.push_back(now);
+        while self.recent.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
+            self.recent.pop_front();
+        }
+        self.recent.len()
+    }
+}
+
+/// Notes an operation in the log.
+pub fn note(state: &State, request: &Request, outcome: &Outcome, status: u16) {
+    let log = state.log();
+    let mut log = log.lock().expect("no holder of the log panics");
+    log.operation(&request.method, &outcome.set, outcome.id, status);
+}
+
+/// Answers one operation, inside of a batch or not.
+pub fn execute(state: &mut State, request: &Request, url_chars_max: usize) -> Outcome {
+    if request.method == "GET" && state.root.len() + request.target.len() > url_chars_max {
+        return Outcome { response: reply::front_end(414, "Request-URI Too Long"), ..Outcome::default() };
+    }
+    let prefer = Prefer::read(request);
+    let mut outcome = Outcome::default();
+    // A refused operation leaves nothing behind; inside of a change set, the set itself remembers.
+    let own = !state.store.is_remembering();
+    if own {
+        state.store.begin();
+    }
+    let result = route(state, request, &prefer, &mut outcome);
+    match (&result, own) {
+        (Ok(_), true) => state.store.commit(),
+        (Err(_), true) => state.store.rollback(),
+        (_, false) => {}
+    }
+    outcome.response = result.unwrap_or_else(|error| reply::error(&error, prefer.wants_all()));
+    outcome
+}
+
+fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Outcome) -> Result<Response, Error> {
+    let (path, options) = filter::query(&request.target);
+    let path = address::relative(path).ok_or_else(|| Error::segment(path.trim_start_matches('/')))?;
+    let segments: Vec<String> = path.split('/').map(|segment| filter::decode(segment, false)).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let method = request.method.as_str();
+    outcome.set = segments[0].split('(').next().unwrap_or_default().to_owned();
+    match (method, segments.as_slice()) {
+        ("GET", [""]) => return Ok(metadata::service_document(state)),
+        ("GET", ["$metadata"]) => return Ok(metadata::document()),
+        ("GET", ["WhoAmI" | "WhoAmI()"]) => return Ok(who_am_i(state)),
+        ("GET", ["sdkmessagefilters"]) => return Ok(no_bulk_messages(state)),
+        (_, [first, ..]) if first.starts_with("EntityDefinitions") => {
+            let read = method == "GET";
+            return if read { metadata::answer(state, &segments, &options) } else { Err(wrong_verb(method)) };
+        }
+        _ => {}
+    }
+    let (table, address) = address::segment(state, segments[0])?;
+    outcome.id = address.as_ref().and_then(Address::id);
+    match (method, address, &segments[1..]) {
+        ("GET", None, []) => query::page(state, table, request, &request.target, prefer),
+        ("GET", None, ["$count"]) => query::count(state, table, &request.target),
+        ("GET", Some(address), []) => query::single(state, table, &address, request, &request.target, prefer),
+        ("GET", Some(address), [property]) => query::property(state, table, &address, property),
+        ("POST", None, []) => post(state, table, request, &options, prefer, outcome),
+        ("POST", Some(address), ["Microsoft.Dynamics.CRM.PublishProductHierarchy"]) if TABLES[table].name == "product" => {
+            publish(state, table, &address)
+        }
+        ("PATCH", Some(address), []) => patch(state, table, &address, request, &options, prefer, outcome),
+        ("DELETE", Some(address), []) => delete(state, table, &address, request),
+        ("PUT", Some(address), [name, "$ref"]) => put_reference(state, table, &address, name, request),
+        ("DELETE", Some(address), [name, "$ref"]) => clear_reference(state, table, &address, name),
+        ("PUT", Some(address), [name]) => put_property(state, table, &address, name, request),
+        ("DELETE", Some(address), [name]) => clear_property(state, table, &address, name),
+        (_, _, []) => Err(wrong_verb(method)),
+        (_, _, rest) => Err(Error::segment(rest[0])),
+    }
+}
+
+fn post(
+    state: &mut State,
+    table: usize,
+    request: &Request,
+    options: &[(String, String)],
+    prefer: &Prefer,
+    outcome: &mut Outcome,
+) -> Result<Response, Error> {
+    query::check_options(table, options)?;
+    let body = body(table, request)?;
+    let id = write::create(state, table, &body, None, &Row::default())?;
+    outcome.id = Some(id);
+    written(state, table, id, &id.to_string(), true, options, prefer)
+}
+
+/// PATCH: an update under a condition, and without one an upsert.
+fn patch(
+    state: &mut State,
+    table: usize,
+    address: &Address,
+    request: &Request,
+    options: &[(String, String)],
+    prefer: &Prefer,
+    outcome: &mut Outcome,
+) -> Result<Response, Error> {
+    query::check_options(table, options)?;
+    let existing = address.id().filter(|id| state.store.get(table, *id).is_some());
+    check_match(state, table, address, existing, request)?;
+    if existing.is_some() && request.header("if-none-match").is_some_and(is_any) {
+        return Err(Error::new(412, "", "A record with matching key values already exists."));
+    }
+    let body = body(table, request)?;
+    let id = match existing {
+        Some(id) => {
+            write::update(state, table, id, &body, &address.values())?;
+            id
+        }
+        None => write::create(state, table, &body, address.id(), &address.values())?,
+    };
+    outcome.id = Some(id);
+    written(state, table, id, &address.text(), existing.is_none(), options, prefer)
+}
+
+fn delete(state: &mut State, table: usize, address: &Address, request: &Request) -> Result<Response, Error> {
+    let existing = address.id().filter(|id| state.store.get(table, *id).is_some());
+    check_match(state, table, address, existing, request)?;
+    let (id, caller) = (existing.ok_or_else(|| address.missing(table))?, state.caller);
+    write::remove(state, table, id, caller)?;
+    Ok(reply::no_content(None))
+}
+
+/// Publishes a draft, the only way from draft to active.
+fn publish(state: &mut State, table: usize, address: &Address) -> Result<Response, Error> {
+    let declared = &TABLES[table];
+    let (state_code, status) = (declared.column("statecode"), declared.column("statuscode"));
+    let (id, mut row) = existing(state, table, address)?;
+    if !matches!(row.get(state_code), Some(Cell::Whole(2 | 3))) {
+        return Err(Error::new(400, "0x80048408", "Only a product that is a draft or under revision can be published."));
+    }
+    row.set(state_code, Some(Cell::Whole(0)));
+    row.set(status, Some(Cell::Whole(1)));
+    let caller = state.caller;
+    state.stamp(table, &mut row, caller);
+    state.store.put(table, id, row);
+    Ok(reply::no_content(None))
+}
+
+fn put_property(state: &mut State, table: usize, address: &Address, name: &str, request: &Request) -> Result<Response, Error> {
+    let mut body = body(table, request)?;
+    let value = body.remove("value").ok_or_else(|| Error::payload(TABLES[table].set, "The body must have a 'value'."))?;
+    set_property(state, table, address, name, value)
+}
+
+fn clear_property(state: &mut State, table: usize, address: &Address, name: &str) -> Result<Response, Error> {
+    set_property(state, table, address, name, Value::Null)
+}
+
+fn set_property(state: &mut State, table: usize, address: &Address, name: &str, value: Value) -> Result<Response, Error> {
+    let declared = &TABLES[table];
+    let column = declared.by_property(name).ok_or_else(|| Error::segment(name))?;
+    if declared.columns[column].is_lookup() || matches!(declared.columns[column].kind, Kind::Key) {
+        return Err(super::value::reference_error());
+    }
+    let (id, _) = existing(state, table, address)?;
+    write::update(state, table, id, &Map::from_iter([(name.to_owned(), value)]), &Row::default())?;
+    Ok(reply::no_content(None))
+}
+
+fn put_reference(state: &mut State, table: usize, address: &Address, name: &str, request: &Request) -> Result<Response, Error> {
+    let mut body = body(table, request)?;
+    let url = body.remove("@odata.id").ok_or_else(|| Error::payload(TABLES[table].set, "The body must have an '@odata.id'."))?;
+    let (id, _) = existing(state, table, address)?;
+    write::update(state, table, id, &Map::from_iter([(format!("{name}@odata.bind"), url)]), &Row::default())?;
+    Ok(reply::no_content(None))
+}
+
+fn clear_reference(state: &mut State, table: usize, address: &Address, name: &str) -> Result<Response, Error> {
+    TABLES[table].by_navigation(name).ok_or_else(|| Error::segment(name))?;
+    let (id, _) = existing(state, table, address)?;
+    write::update(state, table, id, &Map::from_iter([(name.to_owned(), Value::Null)]), &Row::default())?;
+    Ok(reply::no_content(None))
+}
+
+fn existing(state: &State, table: usize, address: &Address) -> Result<(Uuid, Row), Error> {
+    let id = address.id().ok_or_else(|| address.missing(table))?;
+    let row = state.store.get(table, id).cloned().ok_or_else(|| address.missing(table))?;
+    Ok((id, row))
+}
+
+/// Checks `If-Match`: any row at all, or the version that the client knows.
+fn check_match(state: &State, table: usize, address: &Address, existing: Option<Uuid>, request: &Request) -> Result<(), Error> {
+    let Some(wanted) = request.header("if-match") else { return Ok(()) };
+    let row = existing.and_then(|id| state.store.get(table, id)).ok_or_else(|| address.missing(table))?;
+    let tag = reply::etag(table, row);
+    if is_any(wanted) || wanted.split(',').any(|wanted| wanted.trim() == tag) {
+        return Ok(());
+    }
+    let message = "The version of the existing record doesn't match the RowVersion property provided.";
+    Err(Error::new(412, "0x80060882", message))
+}
+
+fn is_any(condition: &str) -> bool {
+    matches!(condition.trim(), "*" | "\"*\"")
+}
+
+fn written(
+    state: &State,
+    table: usize,
+    id: Uuid,
+    key: &str,
+    created: bool,
+    options: &[(String, String)],
+    prefer: &Prefer,
+) -> Result<Response, Error> {
+    if !prefer.representation {
+        let url = format!("{}/api/data/v9.2/{}({key})", state.root, TABLES[table].set);
+        return Ok(reply::no_content(Some(url)));
+    }
+    let body = query::representation(state, table, id, options, prefer)?;
+    let mut headers = prefer.applied(false);
+    if let Some(row) = state.store.get(table, id) {
+        headers.push(("ETag".to_owned(), reply::etag(table, row)));
+    }
+    Ok(reply::json(if created { 201 } else { 200 }, body, headers))
+}
+
+/// Reads the JSON object of a write.
+fn body(table: usize, request: &Request) -> Result<Map<String, Value>, Error> {
+    let set = TABLES[table].set;
+    let content_type = request.header("content-type").unwrap_or_default();
+    let media = content_type.split(';').next().unwrap_or_default().trim();
+    if media.is_empty() {
+        let inner = "Microsoft.OData.ODataContentTypeException: A missing or empty content type header was found when trying to read a \
+                     message. The content type header is required.";
+        return Err(Error::payload(set, inner));
+    }
+    if !media.eq_ignore_ascii_case("application/json") {
+        let message = format!("The content type '{content_type}' is not supported: application/json is expected.");
+        return Err(Error::new(415, "0x80060888", message));
+    }
+    match serde_json::from_slice(&request.body) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(Error::payload(set, "Microsoft.OData.ODataException: A JSON object was expected.")),
+        Err(error) => Err(Error::payload(set, format!("Microsoft.OData.ODataException: Invalid JSON: {error}."))),
+    }
+}
+
+fn who_am_i(state: &State) -> Response {
+    let body = json!({
+        "@odata.context": format!("{}/api/data/v9.2/$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse", state.root),
+        "BusinessUnitId": state.business_unit.to_string(),
+        "UserId": state.caller.to_string(),
+        "OrganizationId": state.organization.to_string(),
+    });
+    reply::json(200, body.to_string().into_bytes(), vec![("x-ms-dop-hint".to_owned(), "8".to_owned())])
+}
+
+/// The probe for `CreateMultiple` and its kin: this organization supports none of them for any table.
+fn no_bulk_messages(state: &State) -> Response {
+    let context = format!("{}/api/data/v9.2/$metadata#sdkmessagefilters(sdkmessagefilterid)", state.root);
+    reply::json(200, json!({"@odata.context": context, "value": []}).to_string().into_bytes(), Vec::new())
+}
+
+fn wrong_verb(method: &str) -> Error {
+    Error::new(405, "0x0", format!("The requested resource does not support http method '{method}'."))
+}

@@ -1,0 +1,371 @@
+//! The wire of single requests: who may call, what a path means, which verb is allowed, how an answer is dressed.
+//!
+//! In: a request. Out: a response, an entry in the log, and changed tables. Batches come back in here for each of their
+//! operations.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::cell::Cell;
+use super::error::Refusal;
+use super::schema::{self, Api, Role, SETS, Set};
+use super::{State, guid, metadata};
+use crate::fault::Faulty;
+use crate::filter;
+use crate::service::{Request, Response, Service};
+use crate::token::Access;
+
+/// The type of every JSON answer that holds data.
+const JSON: &str = "application/json; odata.metadata=minimal; odata.streaming=true";
+
+impl Service for State {
+    fn answer(&mut self, request: &Request) -> Response {
+        self.note(|log| log.request());
+        if let Some(response) = self.tokens.answer(request) {
+            self.note(|log| log.token());
+            return response;
+        }
+        if self.tokens.check(request.header("authorization")) != Access::Granted {
+            return refused(&Refusal::credentials());
+        }
+        if !self.permitted {
+            return refused(&Refusal::denied());
+        }
+        self.dispatch(request)
+    }
+}
+
+impl Faulty for State {
+    fn is_token(&self, request: &Request) -> bool {
+        filter::query(&request.target).0 == self.tokens.path
+    }
+
+    fn throttled(&mut self, retry_after: Option<u64>) -> Response {
+        self.note(|log| log.request());
+        let body = r#"{"error":{"code":"Application_TooManyRequests","message":"Too many requests reached. Actual (101). Maximum (100)."}}"#;
+        let mut headers = vec![("Content-Type".into(), "application/json; charset=utf-8".into())];
+        headers.extend(retry_after.map(|seconds| ("Retry-After".into(), seconds.to_string())));
+        Response { status: 429, headers, body: body.into() }
+    }
+
+    fn expire_tokens(&mut self) {
+        self.tokens.expire();
+    }
+
+    fn touch(&mut self, request: &Request) {
+        if let Some((set, id)) = self.first_changed(request) {
+            self.touch_row(set, id);
+        }
+    }
+
+    fn half(&self, request: &Request) -> Request {
+        super::batch::half(request)
+    }
+}
+
+/// What a path names.
+pub(super) enum Place {
+    Service,
+    Metadata,
+    Batch,
+    Companies(Option<Uuid>),
+    Records(usize),
+    Record(usize, Uuid),
+}
+
+impl State {
+    /// Answers a request that may call, alone or inside a batch.
+    pub(super) fn dispatch(&mut self, request: &Request) -> Response {
+        let (api, place) = match self.place(request) {
+            Ok(found) => found,
+            Err(refusal) => {
+                self.note(|log| log.operation(&request.method, "", None, refusal.status));
+                return refused(&refusal);
+            }
+        };
+        if let Place::Batch = place {
+            return self.batch(api, request);
+        }
+        let (name, mut id) = match place {
+            Place::Records(set) => (SETS[set].name, None),
+            Place::Record(set, id) => (SETS[set].name, Some(id)),
+            Place::Companies(id) => ("companies", id),
+            Place::Metadata => ("$metadata", None),
+            Place::Service | Place::Batch => ("", None),
+        };
+        let response = match self.operate(api, &place, request, &mut id) {
+            Ok(response) => response,
+            Err(refusal) => refused(&refusal),
+        };
+        self.note(|log| log.operation(&request.method, name, id, response.status));
+        response
+    }
+
+    /// Finds what a request's path names.
+    pub(super) fn place(&self, request: &Request) -> Result<(Api, Place), Refusal> {
+        let (path, options) = filter::query(&request.target);
+        let rest = path.strip_prefix(&self.prefix).ok_or_else(Refusal::not_found)?;
+        let apis = [Api::Standard, Api::Custom];
+        let found = apis.into_iter().find_map(|api| {
+            let rest = rest.strip_prefix(api.path())?;
+            (rest.is_empty() || rest.starts_with('/')).then_some((api, rest.trim_matches('/')))
+        });
+        let (api, rest) = found.ok_or_else(Refusal::not_found)?;
+        let mut segments =
+            rest.split('/').filter(|segment| !segment.is_empty()).map(|text| filter::decode(text, false));
+        let Some(first) = segments.next() else { return Ok((api, Place::Service)) };
+        let (name, key) = segment(&first)?;
+        let place = match (name, key) {
+            ("$metadata", None) => Place::Metadata,
+            ("$batch", None) => Place::Batch,
+            ("companies", None) => Place::Companies(None),
+            ("companies", Some(id)) => {
+                self.is_company(id)?;
+                match segments.next() {
+                    None => Place::Companies(Some(id)),
+                    Some(second) => self.record_place(api, &second)?,
+                }
+            }
+            // Without a company in the path it comes from an option, a header, or is the only one.
+            _ => {
+                let option = filter::option(&options, "company").map(|text| guid(text).unwrap_or_default());
+                option.map_or(Ok(()), |id| self.is_company(id))?;
+                if request.header("company").is_some_and(|name| name != self.company()) {
+                    return Err(no_company());
+                }
+                self.record_place(api, &first)?
+            }
+        };
+        match segments.next() {
+            None => Ok((api, place)),
+            Some(more) => Err(Refusal::no_segment(segment(&more).map_or("", |(name, _)| name))),
+        }
+    }
+
+    fn record_place(&self, api: Api, text: &str) -> Result<Place, Refusal> {
+        let (name, key) = segment(text)?;
+        let set = schema::set(name).filter(|set| SETS[*set].api == api).ok_or_else(|| Refusal::no_segment(name))?;
+        Ok(key.map_or(Place::Records(set), |id| Place::Record(set, id)))
+    }
+
+    fn is_company(&self, id: Uuid) -> Result<(), Refusal> {
+        if id == self.company_id() { Ok(()) } else { Err(no_company()) }
+    }
+
+    fn operate(
+        &mut self,
+        api: Api,
+        place: &Place,
+        request: &Request,
+        id: &mut Option<Uuid>,
+    ) -> Result<Response, Refusal> {
+        let method = request.method.as_str();
+        let read_only =
+            request.header("data-access-intent").is_some_and(|value| value.eq_ignore_ascii_case("ReadOnly"));
+        if method != "GET" && read_only {
+            let message = format!("The header Data-Access-Intent: ReadOnly is not allowed with '{method}' requests.");
+            return Err(Refusal::bad(message));
+        }
+        let (_, options) = filter::query(&request.target);
+        let base = base(request);
+        match (method, place) {
+            ("GET", Place::Service) => Ok(self.service_document(api, &base)),
+            ("GET", Place::Metadata) => Ok(Response {
+                status: 200,
+                headers: vec![
+                    ("Content-Type".into(), "application/xml".into()),
+                    ("OData-Version".into(), "4.0".into()),
+                ],
+                body: metadata::document(api).into_bytes(),
+            }),
+            ("GET", Place::Companies(id)) => self.companies(api, &base, *id),
+            ("GET", Place::Records(set)) => {
+                let preferred = preference(request, "odata.maxpagesize").or(preference(request, "maxpagesize"));
+                let size = preferred.as_deref().and_then(|text| text.parse().ok()).filter(|size| *size > 0);
+                let mut response = found(200, self.page(*set, &base, &request.target, size)?);
+                if let Some(size) = size {
+                    response.headers.push(("Preference-Applied".into(), format!("odata.maxpagesize={size}")));
+                }
+                Ok(response)
+            }
+            ("GET", Place::Record(set, id)) => Ok(found(200, self.entity(*set, id, &base, &options)?)),
+            ("POST", Place::Records(set)) => {
+                let body = body(request)?;
+                let made = self.create(*set, &values(&SETS[*set], &body, None)?)?;
+                *id = Some(made);
+                let schema = &SETS[*set];
+                let company = self.company_id();
+                let location =
+                    format!("{base}{}{}/companies({company})/{}({made})", self.prefix, api.path(), schema.name);
+                let mut response = if preference(request, "return-no-content").is_some() {
+                    Response { status: 204, ..Response::default() }
+                } else {
+                    found(201, self.entity(*set, &made, &base, &options)?)
+                };
+                response.headers.push(("Location".into(), location));
+                Ok(response)
+            }
+            ("PATCH", Place::Record(set, id)) => {
+                self.condition(*set, id, request.header("if-match"), true)?;
+                let body = body(request)?;
+                self.change(*set, *id, &values(&SETS[*set], &body, Some(*id))?)?;
+                Ok(found(200, self.entity(*set, id, &base, &options)?))
+            }
+            ("DELETE", Place::Record(set, id)) => {
+                self.condition(*set, id, request.header("if-match"), false)?;
+                self.erase(*set, *id)?;
+                Ok(Response {
+                    status: 204,
+                    headers: vec![("OData-Version".into(), "4.0".into())],
+                    ..Response::default()
+                })
+            }
+            (_, Place::Records(set)) => Err(Refusal::method(method, SETS[*set].name, "Collection")),
+            (_, Place::Record(set, _)) => Err(Refusal::method(method, SETS[*set].name, "Entity")),
+            (_, Place::Companies(None)) => Err(Refusal::method(method, "companies", "Collection")),
+            (_, Place::Companies(Some(_))) => Err(Refusal::method(method, "companies", "Entity")),
+            _ => Err(Refusal::method(method, "$metadata", "Metadata")),
+        }
+    }
+
+    /// Holds an `If-Match` against the record; a change must have one, a deletion may.
+    fn condition(&self, set: usize, id: &Uuid, condition: Option<&str>, required: bool) -> Result<(), Refusal> {
+        let well_formed = |text: &str| text == "*" || text.starts_with("W/\"") && text.ends_with('"') && text.len() > 4;
+        match condition {
+            None if required => return Err(Refusal::token_missing()),
+            Some(text) if !well_formed(text) => return Err(Refusal::token_missing()),
+            _ => {}
+        }
+        let row = self.tables[set].get(id).ok_or_else(Refusal::not_found)?;
+        match condition {
+            Some(text) if text != "*" && text != row.etag() => Err(Refusal::changed()),
+            _ => Ok(()),
+        }
+    }
+
+    fn companies(&self, api: Api, base: &str, id: Option<Uuid>) -> Result<Response, Refusal> {
+        let context = format!("{base}{}{}/$metadata#companies", self.prefix, api.path());
+        let record = self.company_record();
+        let body = match id {
+            None => serde_json::json!({"@odata.context": context, "value": [record]}),
+            Some(_) => {
+                let mut body = Map::new();
+                body.insert("@odata.context".into(), format!("{context}/$entity").into());
+                body.extend(record);
+                Value::Object(body)
+            }
+        };
+        Ok(found(200, body.to_string().into_bytes()))
+    }
+
+    fn service_document(&self, api: Api, base: &str) -> Response {
+        let names = SETS.iter().filter(|set| set.api == api).map(|set| set.name);
+        let sets = std::iter::once("companies").chain(names);
+        let sets: Vec<_> =
+            sets.map(|name| serde_json::json!({"name": name, "kind": "EntitySet", "url": name})).collect();
+        let context = format!("{base}{}{}/$metadata", self.prefix, api.path());
+        found(200, serde_json::json!({"@odata.context": context, "value": sets}).to_string().into_bytes())
+    }
+
+    /// Notes something in the log.
+    pub(super) fn note(&self, note: impl FnOnce(&mut crate::log::Log)) {
+        note(&mut self.log.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+}
+
+/// Makes the response of a refusal.
+pub(super) fn refused(refusal: &Refusal) -> Response {
+    let kind = if refusal.status == 401 {
+        "application/json; charset=utf-8"
+    } else {
+        "application/json; odata.metadata=minimal"
+    };
+    Response {
+        status: refusal.status,
+        headers: vec![("Content-Type".into(), kind.into()), ("OData-Version".into(), "4.0".into())],
+        body: refusal.body(),
+    }
+}
+
+fn found(status: u16, body: Vec<u8>) -> Response {
+    Response {
+        status,
+        headers: vec![
+            ("Content-Type".into(), JSON.into()),
+            ("OData-Version".into(), "4.0".into()),
+            ("request-id".into(), Uuid::new_v4().to_string()),
+        ],
+        body,
+    }
+}
+
+fn no_company() -> Refusal {
+    Refusal::new(404, "Internal_CompanyNotFound", "Cannot find company.")
+}
+
+/// Splits `customers(id)`; keys are bare GUIDs.
+fn segment(text: &str) -> Result<(&str, Option<Uuid>), Refusal> {
+    match text.split_once('(') {
+        None => Ok((text, None)),
+        Some((name, key)) => {
+            let id = key.strip_suffix(')').and_then(guid).ok_or_else(Refusal::not_found)?;
+            Ok((name, Some(id)))
+        }
+    }
+}
+
+/// Returns what the caller knows this service as.
+pub(super) fn base(request: &Request) -> String {
+    format!("http://{}", request.header("host").unwrap_or("localhost"))
+}
+
+/// Returns the value of a preference, empty when it has none.
+pub(super) fn preference(request: &Request, name: &str) -> Option<String> {
+    let headers = request.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case("prefer"));
+    headers.flat_map(|(_, value)| value.split([',', ';'])).find_map(|part| {
+        let (key, value) = part.split_once('=').unwrap_or((part, ""));
+        key.trim().eq_ignore_ascii_case(name).then(|| value.trim().to_string())
+    })
+}
+
+fn body(request: &Request) -> Result<Map<String, Value>, Refusal> {
+    is_json(request)?;
+    serde_json::from_slice(&request.body)
+        .map_err(|error| Refusal::bad(format!("The request body could not be read as JSON: {error}.")))
+}
+
+/// Refuses a body that does not say it is JSON.
+pub(super) fn is_json(request: &Request) -> Result<(), Refusal> {
+    let kind = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if kind.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refusal::new(415, "BadRequest", format!("The content type '{kind}' of the request body is not supported.")))
+}
+
+/// Reads a body's values in their order; `current` is the id of the record that is changed.
+fn values(set: &Set, body: &Map<String, Value>, current: Option<Uuid>) -> Result<Vec<(usize, Cell)>, Refusal> {
+    let mut out = Vec::with_capacity(body.len());
+    for (name, value) in body {
+        if name.starts_with("@odata.") {
+            continue;
+        }
+        let place = set.column(name).ok_or_else(|| {
+            Refusal::bad(format!(
+                "The property '{name}' does not exist on type 'Microsoft.NAV.{}'. Make sure to only use property names \
+                 that are defined by the type.",
+                set.entity
+            ))
+        })?;
+        let column = &set.columns[place];
+        let cell = Cell::read(column, value)?;
+        match column.role {
+            Role::ReadOnly | Role::Stamp => return Err(Refusal::read_only(column.caption)),
+            Role::Id if current.is_some_and(|id| id != cell.guid()) => {
+                return Err(Refusal::read_only(column.caption));
+            }
+            _ => out.push((place, cell)),
+        }
+    }
+    Ok(out)
+}

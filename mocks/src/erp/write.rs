@@ -1,0 +1,373 @@
+//! Inserting, changing and deleting records, with the business logic behind the pages.
+//!
+//! In: a set, an id, and typed values in the order in which they were sent. Out: the changed tables, or a refusal and
+//! nothing changed. Values are validated in their order, as page-based services do, so that of `currencyId` and
+//! `currencyCode` the later one wins. A customer keeps a company contact of the same name and address; the link between
+//! the two is the product's own and on no page.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::cell::Cell;
+use super::error::Refusal;
+use super::schema::{self, Kind, Role, SETS};
+use super::{CONTACTS, CUSTOMERS, Row, State};
+
+/// What a row was before a change; `None` when there was no such row.
+#[derive(Debug)]
+pub struct Undo {
+    set: usize,
+    id: Uuid,
+    before: Option<(String, Row)>,
+}
+
+/// What a customer and its company contact have in common.
+const SHARED: [&str; 12] = [
+    "displayName",
+    "type",
+    "addressLine1",
+    "addressLine2",
+    "city",
+    "state",
+    "country",
+    "postalCode",
+    "phoneNumber",
+    "email",
+    "website",
+    "taxRegistrationNumber",
+];
+
+/// The member `Company` of the contact types.
+pub const COMPANY: Cell = Cell::Member(0);
+
+impl State {
+    /// Inserts a record and returns its id.
+    pub(super) fn create(&mut self, set: usize, values: &[(usize, Cell)]) -> Result<Uuid, Refusal> {
+        let schema = &SETS[set];
+        let mut cells: Box<[Cell]> = schema.columns.iter().map(|column| Cell::blank(column.kind)).collect();
+        self.assign(set, &mut cells, values)?;
+        let (id_at, key_at) = (schema.role(Role::Id), schema.role(Role::Key));
+        let id = Some(cells[id_at].guid()).filter(|id| !id.is_nil()).unwrap_or_else(Uuid::new_v4);
+        if self.tables[set].get(&id).is_some() {
+            return Err(Refusal::duplicate(schema.table, "SystemId", &id.to_string()));
+        }
+        if set == CUSTOMERS && cells[CUSTOMER_NAME].text().is_empty() {
+            let message = "A \"displayName\" must be provided.";
+            return Err(Refusal::new(400, "Application_DialogException", message));
+        }
+        let mut key = cells[key_at].text().to_string();
+        if key.is_empty() {
+            let caption = schema.columns[key_at].caption;
+            key = self.number(set).ok_or_else(|| {
+                let message = format!("Field '{caption}' must not be blank or empty.");
+                Refusal::new(400, "BadRequest_RequiredParamNotProvided", message)
+            })?;
+        }
+        if self.tables[set].find(&key).is_some() {
+            return Err(Refusal::duplicate(schema.table, schema.columns[key_at].caption, &key));
+        }
+        cells[id_at] = Cell::Guid(id);
+        cells[key_at] = Cell::Text(key.as_str().into());
+        self.put(set, key, id, cells);
+        if set == CUSTOMERS {
+            self.add_company_contact(id);
+        }
+        Ok(id)
+    }
+
+    /// Changes a record.
+    pub(super) fn change(&mut self, set: usize, id: Uuid, values: &[(usize, Cell)]) -> Result<(), Refusal> {
+        let schema = &SETS[set];
+        let key_at = schema.role(Role::Key);
+        let row = self.tables[set].get(&id).ok_or_else(Refusal::not_found)?;
+        let (old, mut cells, partner) = (row.cells[key_at].text().to_string(), row.cells.clone(), row.partner);
+        self.assign(set, &mut cells, values)?;
+        if set == CUSTOMERS && cells[CUSTOMER_NAME].text().is_empty() {
+            let message = "The blank \"displayName\" is not allowed.";
+            return Err(Refusal::new(400, "Application_DialogException", message));
+        }
+        let new = cells[key_at].text().to_string();
+        if new != old {
+            let caption = schema.columns[key_at].caption;
+            if new.is_empty() {
+                let message = format!("Field '{caption}' must not be blank or empty.");
+                return Err(Refusal::new(400, "BadRequest_RequiredParamNotProvided", message));
+            }
+            if self.tables[set].find(&new).is_some() {
+                return Err(Refusal::duplicate(schema.table, caption, &new));
+            }
+        }
+        self.remember(set, id);
+        if new != old {
+            self.tables[set].rename(&id, new.clone()).expect("the new key was looked up above");
+            self.cascade(set, &old, &new);
+        }
+        self.replace(set, id, cells);
+        if !partner.is_nil() && values.iter().any(|(place, _)| SHARED.contains(&schema.columns[*place].name)) {
+            self.share(set, id, if set == CUSTOMERS { CONTACTS } else { CUSTOMERS }, partner);
+        }
+        Ok(())
+    }
+
+    /// Deletes a record, and what points at it as far as the product does.
+    pub(super) fn erase(&mut self, set: usize, id: Uuid) -> Result<(), Refusal> {
+        let row = self.tables[set].get(&id).ok_or_else(Refusal::not_found)?;
+        let (partner, key) = (row.partner, row.cells[SETS[set].role(Role::Key)].text().to_string());
+        self.remember(set, id);
+        self.tables[set].remove(&id);
+        if !partner.is_nil() {
+            let other = if set == CUSTOMERS { CONTACTS } else { CUSTOMERS };
+            self.remember(other, partner);
+            if let Some(row) = self.tables[other].get_mut(&partner) {
+                row.partner = Uuid::nil();
+            }
+        }
+        if set == CONTACTS {
+            // The persons of a deleted company become persons of none.
+            self.cascade(CONTACTS, &key, "");
+        }
+        Ok(())
+    }
+
+    /// Makes a record look changed, as an edit outside the page's fields does.
+    pub(super) fn touch_row(&mut self, set: usize, id: Uuid) {
+        self.remember(set, id);
+        if let Some(cells) = self.tables[set].get(&id).map(|row| row.cells.clone()) {
+            self.replace(set, id, cells);
+        }
+    }
+
+    /// Starts to remember how to undo changes.
+    pub(super) fn begin(&mut self) {
+        self.journal = Some(Vec::new());
+    }
+
+    /// Ends what [`State::begin`] started, and undoes the changes since when asked.
+    pub(super) fn end(&mut self, undo: bool) {
+        for Undo { set, id, before } in self.journal.take().unwrap_or_default().into_iter().rev() {
+            if undo {
+                self.tables[set].remove(&id);
+                if let Some((key, row)) = before {
+                    self.tables[set].insert(key, id, row).expect("the row was there under this key");
+                }
+            }
+        }
+    }
+
+    /// Puts values into cells in their order, checks relations, and keeps codes and ids of one relation together.
+    fn assign(&self, set: usize, cells: &mut [Cell], values: &[(usize, Cell)]) -> Result<(), Refusal> {
+        let schema = &SETS[set];
+        for (place, cell) in values {
+            let column = &schema.columns[*place];
+            let mut cell = cell.clone();
+            let (target, twin, found) = match column.role {
+                Role::Code(target, twin) => {
+                    // The local currency is the blank one in the table and has no row.
+                    if column.name == "currencyCode" && cell.text() == self.local_currency {
+                        cell = Cell::blank(column.kind);
+                    }
+                    (target, twin, self.table(target).find(cell.text()).map(|(id, row)| (Cell::Guid(id), row)))
+                }
+                Role::Link(target, twin) => {
+                    let row = self.table(target).get(&cell.guid());
+                    let key_at = SETS[schema::set(target).unwrap_or_default()].role(Role::Key);
+                    (target, twin, row.map(|row| (row.cells[key_at].clone(), row)))
+                }
+                _ => {
+                    cells[*place] = cell;
+                    continue;
+                }
+            };
+            let blank = cell.is_blank(column.kind);
+            let is_company = |row: &Row| row.cells[CONTACT_TYPE] == COMPANY;
+            let other = match found {
+                Some((other, row)) if target != "contacts" || is_company(row) => Some(other),
+                _ if blank => None,
+                _ => {
+                    let value = match &cell {
+                        Cell::Guid(id) => id.to_string(),
+                        cell => cell.text().to_string(),
+                    };
+                    let related = SETS[schema::set(target).unwrap_or_default()].table;
+                    return Err(Refusal::relation(column.caption, schema.table, &value, related));
+                }
+            };
+            if let Some(twin) = twin.and_then(|twin| schema.column(twin)) {
+                cells[twin] = other.unwrap_or_else(|| Cell::blank(schema.columns[twin].kind));
+            }
+            cells[*place] = cell;
+        }
+        Ok(())
+    }
+
+    /// Takes the next free number of a set's series.
+    pub(super) fn number(&mut self, set: usize) -> Option<String> {
+        let series = SETS[set].series.as_ref()?;
+        loop {
+            let next = self.series[set];
+            self.series[set] += series.step;
+            let number = format!("{}{next:0digits$}", series.prefix, digits = series.digits);
+            if self.tables[set].find(&number).is_none() {
+                return Some(number);
+            }
+        }
+    }
+
+    fn put(&mut self, set: usize, key: String, id: Uuid, mut cells: Box<[Cell]>) {
+        self.remember(set, id);
+        cells[SETS[set].role(Role::Stamp)] = Cell::DateTime(self.tick());
+        let row = Row { version: self.next_version(), partner: Uuid::nil(), cells };
+        self.tables[set].insert(key, id, row).expect("key and id were looked up before");
+    }
+
+    fn replace(&mut self, set: usize, id: Uuid, mut cells: Box<[Cell]>) {
+        cells[SETS[set].role(Role::Stamp)] = Cell::DateTime(self.tick());
+        let version = self.next_version();
+        if let Some(row) = self.tables[set].get_mut(&id) {
+            row.cells = cells;
+            row.version = version;
+        }
+    }
+
+    fn remember(&mut self, set: usize, id: Uuid) {
+        let Some(journal) = &mut self.journal else { return };
+        let table = &self.tables[set];
+        let before = table.key(&id).zip(table.get(&id)).map(|(key, row)| (key.to_string(), row.clone()));
+        journal.push(Undo { set, id, before });
+    }
+
+    /// Carries a new key to every row that points at the old one.
+    fn cascade(&mut self, target: usize, old: &str, new: &str) {
+        for (set, schema) in SETS.iter().enumerate() {
+            for (place, column) in schema.columns.iter().enumerate() {
+                if !matches!(column.role, Role::Code(name, _) if name == SETS[target].name) {
+                    continue;
+                }
+                let rows = self.tables[set].iter().filter(|(_, _, row)| row.cells[place].text() == old);
+                let ids: Vec<Uuid> = rows.map(|(_, id, _)| id).collect();
+                for id in ids {
+                    self.remember(set, id);
+                    let Some(row) = self.tables[set].get(&id) else { continue };
+                    let mut cells = row.cells.clone();
+                    cells[place] = Cell::Text(new.into());
+                    self.replace(set, id, cells);
+                }
+            }
+        }
+    }
+
+    fn add_company_contact(&mut self, customer: Uuid) {
+        let Some(number) = self.number(CONTACTS) else { return };
+        let id = Uuid::new_v4();
+        let mut cells: Box<[Cell]> = SETS[CONTACTS].columns.iter().map(|column| Cell::blank(column.kind)).collect();
+        cells[SETS[CONTACTS].role(Role::Id)] = Cell::Guid(id);
+        cells[SETS[CONTACTS].role(Role::Key)] = Cell::Text(number.as_str().into());
+        self.put(CONTACTS, number, id, cells);
+        self.link(customer, id);
+        self.share(CUSTOMERS, customer, CONTACTS, id);
+    }
+
+    /// Ties a customer and its company contact together.
+    pub(super) fn link(&mut self, customer: Uuid, contact: Uuid) {
+        if let Some(row) = self.tables[CUSTOMERS].get_mut(&customer) {
+            row.partner = contact;
+        }
+        if let Some(row) = self.tables[CONTACTS].get_mut(&contact) {
+            row.partner = customer;
+        }
+    }
+
+    /// Copies what a customer and its company contact have in common from one to the other.
+    fn share(&mut self, from: usize, source: Uuid, to: usize, destination: Uuid) {
+        self.remember(to, destination);
+        let (Some(given), Some(taken)) = (self.tables[from].get(&source), self.tables[to].get(&destination)) else {
+            return;
+        };
+        let mut cells = taken.cells.clone();
+        for name in SHARED {
+            if let (Some(give), Some(take)) = (SETS[from].column(name), SETS[to].column(name)) {
+                cells[take] = given.cells[give].clone();
+            }
+        }
+        self.replace(to, destination, cells);
+    }
+
+    fn next_version(&mut self) -> u64 {
+        self.version += 1;
+        self.version
+    }
+
+    /// Reads the clock, which never shows the same time twice.
+    pub(super) fn tick(&mut self) -> DateTime<Utc> {
+        let now = Utc::now().trunc_subsecs(3);
+        self.now = now.max(self.now + TimeDelta::milliseconds(1));
+        self.now
+    }
+
+    /// Returns the value of a column as the page shows it.
+    pub(super) fn shown<'a>(&'a self, set: usize, row: &'a Row, place: usize) -> Cow<'a, Cell> {
+        let cell = &row.cells[place];
+        match (set, place) {
+            (CUSTOMERS, CUSTOMER_CURRENCY) if cell.text().is_empty() => {
+                Cow::Owned(Cell::Text(self.local_currency.as_str().into()))
+            }
+            (CONTACTS, CONTACT_COMPANY) if row.cells[CONTACT_TYPE] == COMPANY => {
+                Cow::Borrowed(&row.cells[CONTACT_NUMBER])
+            }
+            (CONTACTS, CONTACT_COMPANY_NAME) => match self.company_of(row) {
+                Some(company) => Cow::Borrowed(&company.cells[CONTACT_NAME]),
+                None => Cow::Owned(Cell::blank(Kind::Text(100))),
+            },
+            (CONTACTS, CONTACT_RELATION) => {
+                let related = self.company_of(row).is_some_and(|company| !company.partner.is_nil());
+                Cow::Owned(Cell::Member(if related { schema::CUSTOMER_RELATION } else { schema::NO_RELATION }))
+            }
+            _ => Cow::Borrowed(cell),
+        }
+    }
+
+    /// Returns a contact's company, which is itself when it is one.
+    fn company_of<'a>(&'a self, contact: &'a Row) -> Option<&'a Row> {
+        if contact.cells[CONTACT_TYPE] == COMPANY {
+            return Some(contact);
+        }
+        self.tables[CONTACTS].find(contact.cells[CONTACT_COMPANY].text()).map(|(_, row)| row)
+    }
+}
+
+/// Places of the columns that the business logic knows by name; a test holds them against the schema.
+const CUSTOMER_NAME: usize = 2;
+const CUSTOMER_CURRENCY: usize = 21;
+const CONTACT_NUMBER: usize = 1;
+pub(super) const CONTACT_TYPE: usize = 2;
+const CONTACT_NAME: usize = 3;
+const CONTACT_COMPANY: usize = 5;
+const CONTACT_COMPANY_NAME: usize = 6;
+const CONTACT_RELATION: usize = 7;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_known_by_place_are_where_they_are_said_to_be() {
+        let cases = [
+            (CUSTOMERS, CUSTOMER_NAME, "displayName"),
+            (CUSTOMERS, CUSTOMER_CURRENCY, "currencyCode"),
+            (CONTACTS, CONTACT_NUMBER, "number"),
+            (CONTACTS, CONTACT_TYPE, "type"),
+            (CONTACTS, CONTACT_NAME, "displayName"),
+            (CONTACTS, CONTACT_COMPANY, "companyNumber"),
+            (CONTACTS, CONTACT_COMPANY_NAME, "companyName"),
+            (CONTACTS, CONTACT_RELATION, "contactBusinessRelation"),
+        ];
+        for (set, place, name) in cases {
+            assert_eq!(SETS[set].columns[place].name, name);
+        }
+        for name in SHARED {
+            assert!(SETS[CUSTOMERS].column(name).is_some() && SETS[CONTACTS].column(name).is_some(), "{name}");
+        }
+    }
+}

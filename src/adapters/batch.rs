@@ -1,0 +1,113 @@
+//! From replies to a report: what both adapters conclude from the answers to a batch.
+//!
+//! In go a [`Verdict`] for each write and the rows that the answers held; out comes the [`Report`]. An insert that met a
+//! duplicate is settled here by reading: only a record with the very id that was chosen is ours from an earlier attempt.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::adapters::http::{Answer, PostError};
+use crate::adapters::odata::decode::Layout;
+use crate::adapters::odata::fault::Fault;
+use crate::endpoint::{Endpoint, Outcome, Query, Report, TableInfo, Write};
+use crate::frame::{Column, Frame};
+
+/// What an answer says about one write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Settled(Outcome),
+    /// An insert was refused because the key, or some other unique value, is taken.
+    Duplicate(String),
+}
+
+impl Verdict {
+    /// The side refused the write.
+    pub fn refused(reason: impl std::fmt::Display) -> Verdict {
+        Verdict::Settled(Outcome::Refused { message: reason.to_string() })
+    }
+
+    /// The write was surely not carried out.
+    pub fn not_sent(reason: impl std::fmt::Display) -> Verdict {
+        Verdict::Settled(Outcome::NotSent { message: reason.to_string() })
+    }
+
+    /// Nobody knows whether the write was carried out.
+    pub fn unknown(reason: impl std::fmt::Display) -> Verdict {
+        Verdict::Settled(Outcome::Unknown { message: reason.to_string() })
+    }
+
+    /// What a status means that both services use alike; `None` where it takes the service's own code.
+    pub fn by_status(fault: &Fault) -> Option<Verdict> {
+        match fault.status {
+            200..300 => Some(Verdict::Settled(Outcome::Written)),
+            429 | 503 => Some(Verdict::not_sent(fault)),
+            408 | 500.. => Some(Verdict::unknown(fault)),
+            _ => None,
+        }
+    }
+
+    /// What became of each write of a batch that has no answer.
+    pub fn unanswered(error: &PostError) -> Verdict {
+        match error {
+            PostError::NotSent(message) => Verdict::not_sent(message),
+            PostError::Unknown(message) => Verdict::unknown(message),
+        }
+    }
+
+    /// What became of each write of a batch that was turned away as a whole.
+    pub fn turned_away(answer: &Answer) -> Verdict {
+        let fault = Fault::read(answer.status, &answer.body);
+        match Verdict::by_status(&fault) {
+            // A success that is not readable as an answer: it was carried out, but nobody knows how.
+            Some(Verdict::Settled(Outcome::Written)) => Verdict::unknown("the answer to the batch cannot be read"),
+            Some(verdict) => verdict,
+            None => Verdict::refused(fault),
+        }
+    }
+}
+
+/// Returns the columns of those names.
+pub fn columns(info: &TableInfo, names: &[String]) -> Vec<Column> {
+    names.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect()
+}
+
+/// Decodes the records that the answers to writes hold. What is not whole, or does not fit, is left out: the caller
+/// reads it, and hears there what is wrong with it.
+pub fn rows(layout: &Layout, bodies: &[String]) -> Frame {
+    let mut rows = layout.rows();
+    // A row that does not fit leaves half a row behind, which spoils them all.
+    match bodies.iter().try_for_each(|body| layout.row(body, &mut rows).map(drop)) {
+        Ok(()) => rows.finish(),
+        Err(_) => layout.rows().finish(),
+    }
+}
+
+/// Makes the report, reading what duplicates leave open.
+pub fn report(
+    endpoint: &dyn Endpoint,
+    info: &TableInfo,
+    columns: &[String],
+    writes: &[Write],
+    verdicts: Vec<Verdict>,
+    mut rows: Frame,
+) -> Report {
+    let is_duplicate = |verdict: &Verdict| matches!(verdict, Verdict::Duplicate(_));
+    let doubtful: Vec<Uuid> =
+        writes.iter().zip(&verdicts).filter(|(_, verdict)| is_duplicate(verdict)).map(|(write, _)| write.id).collect();
+    let mut found = Ok(HashSet::new());
+    if !doubtful.is_empty() {
+        let query = Query { info, columns: columns.to_vec(), filter: None, ids: Some(doubtful) };
+        found = endpoint.read(&query, &|_| {}).map(|frame| {
+            rows.upsert(&frame);
+            frame.ids().into_iter().collect()
+        });
+    }
+    let outcomes = writes.iter().zip(verdicts).map(|(write, verdict)| match (verdict, &found) {
+        (Verdict::Settled(outcome), _) => outcome,
+        (Verdict::Duplicate(_), Ok(found)) if found.contains(&write.id) => Outcome::Exists,
+        (Verdict::Duplicate(message), Ok(_)) => Outcome::Refused { message },
+        (Verdict::Duplicate(message), Err(error)) => Outcome::Unknown { message: format!("{message}; then {error}") },
+    });
+    Report { outcomes: outcomes.collect(), rows }
+}

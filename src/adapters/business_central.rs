@@ -1,0 +1,451 @@
+//! The ERP: Business Central by its API v2.0 and custom API pages (erp-api.md).
+//!
+//! Knows the addresses, the company, the JSON batch and what the ERP's error codes mean. Waiting, tokens and retries are
+//! [`crate::adapters::http`]'s, text and JSON are [`crate::adapters::odata`]'s.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::adapters::batch::{self, Verdict};
+use crate::adapters::csdl::{self, ErpTable};
+use crate::adapters::http::Client;
+use crate::adapters::odata::batch_json::{self, Operation, Reply};
+use crate::adapters::odata::decode::Layout;
+use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::{Dialect, filter, percent, value};
+use crate::adapters::pages::{self, Reading};
+use crate::config::expression::Predicate;
+use crate::config::{Limits, Side};
+use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind};
+use crate::frame::{Column, Frame, Kind, Value};
+
+const STANDARD_API: &str = "/api/v2.0";
+const COMPANIES: &str = "companies";
+/// Operations that one batch takes (erp-api.md §5).
+const BATCH_MAX: usize = 100;
+/// Ids in one request; more make the address too long (erp-api.md §3).
+const IDS_MAX: usize = 100;
+
+/// The ERP, open for requests.
+pub struct BusinessCentral {
+    client: Client,
+    company: String,
+    limits: Limits,
+    company_id: Mutex<Option<Uuid>>,
+    apis: Mutex<HashMap<String, Arc<HashMap<String, ErpTable>>>>,
+}
+
+/// Where a table is served.
+struct Place {
+    /// The path of the API.
+    api: String,
+    set: String,
+    key: String,
+    /// All tables of that API.
+    tables: Arc<HashMap<String, ErpTable>>,
+}
+
+impl BusinessCentral {
+    /// Makes the adapter of a company; nothing is sent yet.
+    pub fn new(client: Client, company: String, limits: Limits) -> BusinessCentral {
+        BusinessCentral { client, company, limits, company_id: Mutex::new(None), apis: Mutex::new(HashMap::new()) }
+    }
+
+    /// Returns the company's id, resolved once.
+    fn company(&self) -> Result<Uuid, EndpointError> {
+        let mut id = self.company_id.lock().unwrap_or_else(PoisonError::into_inner);
+        match *id {
+            Some(id) => Ok(id),
+            None => Ok(*id.insert(self.find_company()?)),
+        }
+    }
+
+    fn find_company(&self) -> Result<Uuid, EndpointError> {
+        let text = |name: &str| (Column { name: name.to_owned(), kind: Kind::Text }, name.to_owned());
+        let layout = Layout::new(Dialect::BusinessCentral, "id", vec![text("name"), text("displayName")]);
+        let url = format!("{}{STANDARD_API}/{COMPANIES}?$select=id,name,displayName", self.client.base());
+        let reading = self.reading(&url, None, &layout, None);
+        let companies = reading.run(&|_| {})?;
+        choose_company(&companies, &self.company).ok_or_else(|| EndpointError::NoCompany {
+            side: Side::Erp,
+            company: self.company.clone(),
+            known: texts(&companies, "name").join(", "),
+        })
+    }
+
+    /// Finds a table and the API that serves it.
+    fn place(&self, table: &str) -> Result<Place, EndpointError> {
+        let missing = || EndpointError::NoTable { side: Side::Erp, table: table.to_owned() };
+        let (api, set) = address(table).ok_or_else(missing)?;
+        let mut apis = self.apis.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = match apis.get(&api) {
+            Some(tables) => Arc::clone(tables),
+            None => {
+                let tables = Arc::new(self.metadata(&api)?.ok_or_else(missing)?);
+                apis.insert(api.clone(), Arc::clone(&tables));
+                tables
+            }
+        };
+        let key = tables.get(set).ok_or_else(missing)?.key.clone();
+        Ok(Place { api, set: set.to_owned(), key, tables })
+    }
+
+    /// Reads the metadata of an API; `None` where there is no such API.
+    fn metadata(&self, api: &str) -> Result<Option<HashMap<String, ErpTable>>, EndpointError> {
+        let url = format!("{}{api}/$metadata", self.client.base());
+        let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
+        let (answer, tables) = self.client.get(&url, &headers, |answer| {
+            csdl::read(std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?)
+        })?;
+        match (tables, answer.status) {
+            (Some(tables), _) => Ok(Some(tables)),
+            (None, 404) => Ok(None),
+            (None, status) => {
+                let message = Fault::read(status, &answer.body).to_string();
+                Err(EndpointError::Refused { side: Side::Erp, message })
+            }
+        }
+    }
+
+    /// Returns the path of a set below an API's root, without leading slash.
+    fn path(&self, set: &str) -> Result<String, EndpointError> {
+        if set == COMPANIES { Ok(set.to_owned()) } else { Ok(format!("{COMPANIES}({})/{set}", self.company()?)) }
+    }
+
+    fn reading<'a>(
+        &'a self,
+        url: &str,
+        filter: Option<&str>,
+        layout: &'a Layout,
+        asked: Option<&'a [Uuid]>,
+    ) -> Reading<'a> {
+        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
+        Reading { client: &self.client, url: format!("{url}{filter}"), headers: self.read_headers(), layout, asked }
+    }
+
+    fn read_headers(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("Accept", "application/json".to_owned()),
+            // Else messages and captions come in the language of whoever's account we use.
+            ("Accept-Language", "en-US".to_owned()),
+            ("Prefer", format!("odata.maxpagesize={}", self.limits.page)),
+        ]
+    }
+
+    fn operation(&self, path: &str, info: &TableInfo, write: &Write) -> Result<Operation, String> {
+        let mut properties = Vec::with_capacity(write.fields.len() + 1);
+        if write.kind == WriteKind::Insert {
+            properties.push(("id", value::string(&write.id.to_string())));
+        }
+        // The ERP validates properties in the order in which they come, so the caller's order is kept.
+        for (name, new) in &write.fields {
+            let column = info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
+            properties.push((name, value::json(Dialect::BusinessCentral, column, new)?));
+        }
+        let body = value::object(properties.iter().map(|(name, json)| (*name, json.as_str())));
+        let etag = || Some(write.etag.clone().unwrap_or_else(|| "*".to_owned()));
+        Ok(match write.kind {
+            WriteKind::Insert => Operation { method: "POST", url: path.to_owned(), if_match: None, body },
+            WriteKind::Update => {
+                Operation { method: "PATCH", url: format!("{path}({})", write.id), if_match: etag(), body }
+            }
+        })
+    }
+
+    /// Sends the operations; returns a reply or a verdict for each.
+    fn send(&self, api: &str, operations: &[Operation]) -> Vec<Result<Reply, Verdict>> {
+        let all = |verdict: Verdict| vec![Err(verdict); operations.len()];
+        let headers = [
+            ("Accept", "application/json".to_owned()),
+            ("Accept-Language", "en-US".to_owned()),
+            ("Content-Type", "application/json".to_owned()),
+            // Else the first failure ends the batch.
+            ("Prefer", "odata.continue-on-error".to_owned()),
+        ];
+        let url = format!("{}{api}/$batch", self.client.base());
+        match self.client.post(&url, &headers, batch_json::build(operations).as_bytes()) {
+            Err(error) => all(Verdict::unanswered(&error)),
+            Ok(answer) if !answer.is_success() => all(Verdict::turned_away(&answer)),
+            Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
+                Err(message) => all(Verdict::unknown(message)),
+                Ok(replies) => {
+                    let missing = || Verdict::unknown("the answer to the batch does not mention it");
+                    replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect()
+                }
+            },
+        }
+    }
+}
+
+impl Endpoint for BusinessCentral {
+    fn side(&self) -> Side {
+        Side::Erp
+    }
+
+    fn open(&self) -> Result<(), EndpointError> {
+        self.company().map(drop)
+    }
+
+    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
+        let place = self.place(table)?;
+        Ok(TableInfo { table: table.to_owned(), columns: place.tables[&place.set].info.columns.clone() })
+    }
+
+    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        let Place { api, set, key, .. } = self.place(&query.info.table)?;
+        let layout = layout(query.info, &query.columns, &key)?;
+        let options = select(&query.columns, &key);
+        let url = format!("{}{api}/{}?{options}", self.client.base(), self.path(&set)?);
+        let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, query.info));
+        match &query.ids {
+            None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
+            Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
+                let list = id_list(&key, ids, filter.as_deref());
+                self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
+            }),
+        }
+    }
+
+    fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        let all = |error: &EndpointError| Report {
+            outcomes: vec![Outcome::NotSent { message: error.to_string() }; writes.len()],
+            rows: Frame::empty(batch::columns(info, columns)),
+        };
+        let prepared = self
+            .place(&info.table)
+            .and_then(|place| Ok((self.path(&place.set)?, layout(info, columns, &place.key)?, place.api)));
+        let (path, layout, api) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return all(&error),
+        };
+        let operations: Vec<Result<Operation, String>> =
+            writes.iter().map(|write| self.operation(&path, info, write)).collect();
+        let sendable: Vec<Operation> = operations.iter().flatten().cloned().collect();
+        let replies = if sendable.is_empty() { Vec::new() } else { self.send(&api, &sendable) };
+        let mut replies = replies.into_iter();
+        let mut written = Vec::new();
+        let verdicts = writes.iter().zip(operations).map(|(write, operation)| {
+            let reply = match operation.map(|_| replies.next()) {
+                Err(message) => return Verdict::refused(message),
+                Ok(None) => return Verdict::unknown("the answer to the batch does not mention it"),
+                Ok(Some(Err(verdict))) => return verdict,
+                Ok(Some(Ok(reply))) => reply,
+            };
+            let verdict = verdict(write, &reply);
+            if verdict == Verdict::Settled(Outcome::Written) {
+                written.push(reply.body);
+            }
+            verdict
+        });
+        let verdicts: Vec<Verdict> = verdicts.collect();
+        batch::report(self, info, columns, writes, verdicts, batch::rows(&layout, &written))
+    }
+
+    fn batch_max(&self) -> usize {
+        self.limits.batch.clamp(1, BATCH_MAX)
+    }
+
+    fn concurrency(&self) -> usize {
+        self.client.concurrency()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.client.traffic()
+    }
+}
+
+/// Returns the path of the API and the entity set that a table's name means; `publisher/group/version/set` is a custom
+/// API page.
+fn address(table: &str) -> Option<(String, &str)> {
+    let parts: Vec<&str> = table.split('/').collect();
+    if parts.iter().any(|part| part.is_empty()) {
+        return None;
+    }
+    match parts[..] {
+        [set] => Some((STANDARD_API.to_owned(), set)),
+        [publisher, group, version, set] => Some((format!("/api/{publisher}/{group}/{version}"), set)),
+        _ => None,
+    }
+}
+
+/// Finds a company by its name, else by a display name that only one company has.
+fn choose_company(companies: &Frame, wanted: &str) -> Option<Uuid> {
+    let ids = companies.ids();
+    if let Some(row) = texts(companies, "name").iter().position(|name| name == wanted) {
+        return Some(ids[row]);
+    }
+    let shown = texts(companies, "displayName");
+    let mut rows = (0..ids.len()).filter(|row| shown[*row] == wanted);
+    match (rows.next(), rows.next()) {
+        (Some(row), None) => Some(ids[row]),
+        _ => None,
+    }
+}
+
+fn texts(frame: &Frame, column: &str) -> Vec<String> {
+    let text = |row| match frame.value(column, row) {
+        Value::Text(text) => text,
+        other => other.to_string(),
+    };
+    (0..frame.rows()).map(text).collect()
+}
+
+fn layout(info: &TableInfo, columns: &[String], key: &str) -> Result<Layout, EndpointError> {
+    let column = |name: &String| match info.column(name) {
+        Some(info) => Ok((info.column.clone(), name.clone())),
+        None => Err(EndpointError::Refused {
+            side: Side::Erp,
+            message: format!("table `{}` has no column `{name}`", info.table),
+        }),
+    };
+    let columns = columns.iter().map(column).collect::<Result<_, _>>()?;
+    Ok(Layout::new(Dialect::BusinessCentral, key, columns))
+}
+
+/// Returns `$select`, and `$expand` for the columns of navigations.
+fn select(columns: &[String], key: &str) -> String {
+    let mut own = vec![key];
+    let mut expanded: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for column in columns {
+        match column.split_once('/') {
+            Some((navigation, property)) => expanded.entry(navigation).or_default().push(property),
+            None if column == key => {}
+            None => own.push(column),
+        }
+    }
+    let mut options = format!("$select={}", own.join(","));
+    if !expanded.is_empty() {
+        let expands: Vec<String> = expanded
+            .iter()
+            .map(|(navigation, properties)| format!("{navigation}($select={})", properties.join(",")))
+            .collect();
+        options.push_str(&format!("&$expand={}", expands.join(",")));
+    }
+    options
+}
+
+/// Returns the part of a filter that the ERP evaluates; columns of navigations are left to us.
+fn filter_text(predicate: &Predicate, info: &TableInfo) -> Option<String> {
+    let property = |column: &str| (!column.contains('/')).then(|| column.to_owned());
+    filter::text(Dialect::BusinessCentral, predicate, info, &property)
+}
+
+/// Returns a filter for a list of ids: `or` on one column is allowed, and `in` is silently ignored (erp-api.md §3).
+fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
+    let list: Vec<String> = ids.iter().map(|id| format!("{key} eq {id}")).collect();
+    match filter {
+        None => list.join(" or "),
+        Some(filter) => format!("({}) and ({filter})", list.join(" or ")),
+    }
+}
+
+/// Returns what a reply says about a write (erp-api.md §4, §6).
+fn verdict(write: &Write, reply: &Reply) -> Verdict {
+    let fault = Fault::read(reply.status, reply.body.as_bytes());
+    if let Some(verdict) = Verdict::by_status(&fault) {
+        return verdict;
+    }
+    match (write.kind, fault.status, fault.code.as_str()) {
+        (WriteKind::Update, 409 | 412, "Request_EntityChanged") | (WriteKind::Update, 412, _) => {
+            Verdict::Settled(Outcome::Stale)
+        }
+        (WriteKind::Update, 404, code) if code != "BadRequest_ResourceNotFound" => Verdict::Settled(Outcome::Gone),
+        (WriteKind::Insert, _, "Internal_EntityWithSameKeyExists") => Verdict::Duplicate(fault.to_string()),
+        _ => Verdict::refused(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_a_set_or_a_custom_page() {
+        for (table, expected) in [
+            ("customers", Some(("/api/v2.0", "customers"))),
+            ("contoso/crm/v1.0/resources", Some(("/api/contoso/crm/v1.0", "resources"))),
+            ("a/b", None),
+            ("a//b/c", None),
+            ("", None),
+        ] {
+            let found = address(table);
+            assert_eq!(found.as_ref().map(|(api, set)| (api.as_str(), *set)), expected, "{table}");
+        }
+    }
+
+    #[test]
+    fn a_company_goes_by_name_or_by_a_display_name_of_its_own() {
+        let column = |name: &str| (Column { name: name.into(), kind: Kind::Text }, name.to_owned());
+        let layout = Layout::new(Dialect::BusinessCentral, "id", vec![column("name"), column("displayName")]);
+        let row = |id: u8, name: &str, shown: &str| {
+            format!(r#"{{"id":"00000000-0000-4000-8000-00000000000{id}","name":"{name}","displayName":"{shown}"}}"#)
+        };
+        let rows = [
+            row(1, "CRONUS", "Cronus Ltd."),
+            row(2, "Cronus Ltd.", "x"),
+            row(3, "C", "Twin"),
+            row(4, "D", "Twin"),
+            row(5, "E", "Only"),
+        ];
+        let mut frame = layout.rows();
+        layout.page(&format!(r#"{{"value":[{}]}}"#, rows.join(",")), &mut frame).unwrap();
+        let frame = frame.finish();
+        for (wanted, expected) in
+            [("CRONUS", Some(1)), ("Cronus Ltd.", Some(2)), ("Twin", None), ("Only", Some(5)), ("cronus", None)]
+        {
+            let found = choose_company(&frame, wanted).map(|id| id.as_u128() & 0xf);
+            assert_eq!(found, expected, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn columns_of_navigations_are_expanded() {
+        let columns = ["number", "paymentTerm/code", "id", "currency/code", "paymentTerm/displayName"];
+        let columns: Vec<String> = columns.map(str::to_owned).to_vec();
+        assert_eq!(
+            select(&columns, "id"),
+            "$select=id,number&$expand=currency($select=code),paymentTerm($select=code,displayName)"
+        );
+    }
+
+    #[test]
+    fn replies_are_told_apart_by_code_and_not_by_status_alone() {
+        use WriteKind::{Insert, Update};
+        let refused = |message: &str| Verdict::refused(message);
+        for (kind, status, code, expected) in [
+            (Update, 200, "", Verdict::Settled(Outcome::Written)),
+            (Update, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
+            (Update, 412, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
+            (Update, 409, "Internal_EntityWithSameKeyExists", refused("m (Internal_EntityWithSameKeyExists)")),
+            (Update, 404, "Internal_RecordNotFound", Verdict::Settled(Outcome::Gone)),
+            (Update, 404, "BadRequest_ResourceNotFound", refused("m (BadRequest_ResourceNotFound)")),
+            (Insert, 404, "BadRequest_NotFound", refused("m (BadRequest_NotFound)")),
+            (
+                Insert,
+                400,
+                "Internal_EntityWithSameKeyExists",
+                Verdict::Duplicate("m (Internal_EntityWithSameKeyExists)".into()),
+            ),
+            (Insert, 400, "Application_DialogException", refused("m (Application_DialogException)")),
+            (Insert, 429, "", Verdict::not_sent("m")),
+            (Insert, 503, "", Verdict::not_sent("m")),
+            (Insert, 504, "", Verdict::unknown("m")),
+            (Update, 500, "Internal_ServerError", Verdict::unknown("m (Internal_ServerError)")),
+        ] {
+            let write = Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
+            let body = format!(r#"{{"error":{{"code":"{code}","message":"m  CorrelationId:  1."}}}}"#);
+            let found = verdict(&write, &Reply { status, body });
+            assert_eq!(found, expected, "{kind:?} {status} {code}");
+        }
+    }
+
+    #[test]
+    fn ids_are_a_list_on_one_column() {
+        let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let list = "id eq 00000000-0000-0000-0000-000000000001 or id eq 00000000-0000-0000-0000-000000000002";
+        assert_eq!(id_list("id", &ids, None), list);
+        assert_eq!(id_list("id", &ids, Some("a eq 1 or a eq 2")), format!("({list}) and (a eq 1 or a eq 2)"));
+    }
+}

@@ -1,0 +1,261 @@
+//! The metadata of Business Central: the CSDL document of one API in, its tables out.
+//!
+//! The document tells types and lengths. It does not tell which texts are codes and which columns cannot be written, so
+//! both are decided by the names of the standard API (erp-api.md §8–9); custom pages follow the same names. To-one
+//! navigations become columns `navigation/property` that can be read only.
+
+use std::collections::HashMap;
+
+use roxmltree::{Document, Node};
+
+use crate::adapters::odata::name;
+use crate::endpoint::{ColumnInfo, TableInfo};
+use crate::frame::{Column, Kind};
+
+/// Digits after the point of a decimal for which the metadata names none; more than the ERP shows.
+const SCALE: u32 = 10;
+
+/// A table and the property that is its key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ErpTable {
+    pub info: TableInfo,
+    pub key: String,
+}
+
+/// Reads the tables of a metadata document, by entity set.
+pub fn read(xml: &str) -> Result<HashMap<String, ErpTable>, String> {
+    let document = Document::parse(xml).map_err(|error| format!("the metadata is no XML: {error}"))?;
+    let types = Types::collect(&document);
+    let mut tables = HashMap::new();
+    for node in elements(document.root_element(), "EntitySet") {
+        let (Some(set), Some(entity)) = (node.attribute("Name"), node.attribute("EntityType")) else { continue };
+        let Some(entity) = types.entities.get(short(entity)) else { continue };
+        let key = elements(*entity, "PropertyRef").next().and_then(|key| key.attribute("Name")).unwrap_or("id");
+        let info = TableInfo { table: set.to_owned(), columns: types.columns(set, *entity) };
+        tables.insert(set.to_owned(), ErpTable { info, key: key.to_owned() });
+    }
+    if tables.is_empty() {
+        return Err("the metadata names no table".to_owned());
+    }
+    Ok(tables)
+}
+
+struct Types<'a> {
+    entities: HashMap<&'a str, Node<'a, 'a>>,
+    enums: HashMap<&'a str, Vec<(i64, String)>>,
+}
+
+impl<'a> Types<'a> {
+    fn collect(document: &'a Document<'a>) -> Types<'a> {
+        let named = |tag: &'static str| {
+            elements(document.root_element(), tag).filter_map(|node| Some((node.attribute("Name")?, node)))
+        };
+        let members = |node: Node<'a, 'a>| {
+            let members = elements(node, "Member").zip(0_i64..).filter_map(|(member, position)| {
+                let value = member.attribute("Value").and_then(|value| value.parse().ok()).unwrap_or(position);
+                Some((value, name::decode(member.attribute("Name")?).into_owned()))
+            });
+            members.collect()
+        };
+        Types {
+            entities: named("EntityType").collect(),
+            enums: named("EnumType").map(|(name, node)| (name, members(node))).collect(),
+        }
+    }
+
+    fn columns(&self, set: &str, entity: Node<'a, 'a>) -> Vec<ColumnInfo> {
+        let mut columns: Vec<ColumnInfo> =
+            elements(entity, "Property").filter_map(|property| self.column(set, property)).collect();
+        for navigation in elements(entity, "NavigationProperty") {
+            let (Some(name), Some(target)) = (navigation.attribute("Name"), navigation.attribute("Type")) else {
+                continue;
+            };
+            let Some(target) = self.entities.get(short(target)).filter(|_| !target.starts_with("Collection(")) else {
+                continue;
+            };
+            for property in elements(*target, "Property") {
+                let Some(mut column) = self.column("", property) else { continue };
+                column.column.name = format!("{name}/{}", column.column.name);
+                (column.insertable, column.updatable) = (false, false);
+                columns.push(column);
+            }
+        }
+        columns
+    }
+
+    /// Describes a property; `None` for types that no field map can carry (streams, complex values).
+    fn column(&self, set: &str, property: Node<'a, 'a>) -> Option<ColumnInfo> {
+        let name = property.attribute("Name")?;
+        let edm = property.attribute("Type")?;
+        let options = self.enums.get(short(edm)).cloned().unwrap_or_default();
+        let kind = match edm {
+            "Edm.String" if is_code(name) => Kind::Code,
+            "Edm.String" => Kind::Text,
+            "Edm.Guid" => Kind::Guid,
+            "Edm.Boolean" => Kind::Boolean,
+            "Edm.Byte" | "Edm.Int16" | "Edm.Int32" | "Edm.Int64" => Kind::Integer,
+            "Edm.Decimal" | "Edm.Double" => {
+                let scale = property.attribute("Scale").and_then(|scale| scale.parse().ok());
+                Kind::Decimal { scale: scale.unwrap_or(SCALE) }
+            }
+            "Edm.Date" => Kind::Date,
+            "Edm.DateTimeOffset" => Kind::DateTime,
+            _ if self.enums.contains_key(short(edm)) => Kind::Enum,
+            _ => return None,
+        };
+        let (writable, once) = (!is_read_only(set, name) && !is_computed(property), is_immutable(property));
+        Some(ColumnInfo {
+            column: Column { name: name.to_owned(), kind },
+            readable: true,
+            insertable: writable,
+            updatable: writable && !once,
+            length_max: property.attribute("MaxLength").and_then(|length| length.parse().ok()),
+            options,
+            targets: Vec::new(),
+        })
+    }
+}
+
+fn elements<'a>(node: Node<'a, 'a>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'a>> {
+    node.descendants().filter(move |node| node.is_element() && node.tag_name().name() == tag)
+}
+
+/// Returns a type's name without its namespace.
+fn short(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Tells whether a text column is of type `Code` in the standard tables: upper-cased and trimmed by the ERP.
+fn is_code(name: &str) -> bool {
+    const CODES: [&str; 5] = ["number", "code", "country", "gtin", "baseUnitOfMeasure"];
+    // Numbers of people and offices, not of records: plain texts.
+    const TEXTS: [&str; 5] =
+        ["phoneNumber", "mobilePhoneNumber", "faxNumber", "taxRegistrationNumber", "vendorItemNumber"];
+    CODES.contains(&name) || ((name.ends_with("Code") || name.ends_with("Number")) && !TEXTS.contains(&name))
+}
+
+/// Tells whether the ERP computes a column (`id` is given on insert by itself, not as a column).
+fn is_read_only(set: &str, name: &str) -> bool {
+    const EVERYWHERE: [&str; 13] = [
+        "id",
+        "systemId",
+        "lastModifiedDateTime",
+        "systemCreatedAt",
+        "systemCreatedBy",
+        "systemModifiedAt",
+        "systemModifiedBy",
+        "inventory",
+        "balance",
+        "balanceDue",
+        "taxAreaDisplayName",
+        "contactBusinessRelation",
+        "lastInteractionDate",
+    ];
+    EVERYWHERE.contains(&name) || (set == "contacts" && name == "companyName")
+}
+
+fn annotation<'a>(property: Node<'a, 'a>, term: &'static str) -> Option<Node<'a, 'a>> {
+    elements(property, "Annotation").find(|node| node.attribute("Term").map(short) == Some(term))
+}
+
+fn is_computed(property: Node<'_, '_>) -> bool {
+    let flag = |term| annotation(property, term).is_some_and(|node| node.attribute("Bool") != Some("false"));
+    let permissions = annotation(property, "Permissions");
+    flag("Computed")
+        || permissions.and_then(|node| node.attribute("EnumMember")).is_some_and(|member| member.ends_with("/Read"))
+}
+
+fn is_immutable(property: Node<'_, '_>) -> bool {
+    annotation(property, "Immutable").is_some_and(|node| node.attribute("Bool") != Some("false"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const XML: &str = r#"<?xml version="1.0" encoding="utf-8"?>
+<edmx:Edmx Version="4.0" xmlns:edmx="http://docs.oasis-open.org/odata/ns/edmx"><edmx:DataServices>
+<Schema Namespace="Microsoft.NAV" xmlns="http://docs.oasis-open.org/odata/ns/edm">
+<EntityType Name="customer"><Key><PropertyRef Name="id" /></Key>
+  <Property Name="id" Type="Edm.Guid" Nullable="false" />
+  <Property Name="number" Type="Edm.String" MaxLength="20" />
+  <Property Name="phoneNumber" Type="Edm.String" MaxLength="30" />
+  <Property Name="creditLimit" Type="Edm.Decimal" Scale="Variable" />
+  <Property Name="rate" Type="Edm.Decimal" Scale="5" />
+  <Property Name="balanceDue" Type="Edm.Decimal" />
+  <Property Name="blocked" Type="Microsoft.NAV.customerBlocked" />
+  <Property Name="taxLiable" Type="Edm.Boolean" />
+  <Property Name="lines" Type="Edm.Int32"><Annotation Term="Org.OData.Core.V1.Computed" Bool="true" /></Property>
+  <Property Name="origin" Type="Edm.String"><Annotation Term="Org.OData.Core.V1.Immutable" Bool="true" /></Property>
+  <Property Name="lastModifiedDateTime" Type="Edm.DateTimeOffset" />
+  <Property Name="picture" Type="Edm.Stream" />
+  <NavigationProperty Name="paymentTerm" Type="Microsoft.NAV.paymentTerm" />
+  <NavigationProperty Name="defaultDimensions" Type="Collection(Microsoft.NAV.customer)" />
+</EntityType>
+<EntityType Name="paymentTerm"><Key><PropertyRef Name="id" /></Key><Property Name="code" Type="Edm.String" MaxLength="10" /></EntityType>
+<EnumType Name="customerBlocked"><Member Name="_x0020_" Value="0" /><Member Name="Non_x002D_Paying" Value="2" /></EnumType>
+<EntityContainer Name="NAV"><EntitySet Name="customers" EntityType="Microsoft.NAV.customer" /></EntityContainer>
+</Schema></edmx:DataServices></edmx:Edmx>"#;
+
+    #[test]
+    fn a_table_is_described() {
+        let tables = read(XML).unwrap();
+        let table = &tables["customers"];
+        let lines: Vec<String> = table
+            .info
+            .columns
+            .iter()
+            .map(|column| {
+                let ColumnInfo { column: Column { name, kind }, insertable, updatable, length_max, options, .. } =
+                    column;
+                let length = length_max.map(|length| format!(" up to {length}")).unwrap_or_default();
+                let options = if options.is_empty() { String::new() } else { format!(" {options:?}") };
+                let writes = match (insertable, updatable) {
+                    (true, true) => "write",
+                    (true, false) => "insert",
+                    _ => "read",
+                };
+                format!("{name}: {kind:?}{length}{options}, {writes}")
+            })
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        id: Guid, read
+        number: Code up to 20, write
+        phoneNumber: Text up to 30, write
+        creditLimit: Decimal { scale: 10 }, write
+        rate: Decimal { scale: 5 }, write
+        balanceDue: Decimal { scale: 10 }, read
+        blocked: Enum [(0, ""), (2, "Non-Paying")], write
+        taxLiable: Boolean, write
+        lines: Integer, read
+        origin: Text, insert
+        lastModifiedDateTime: DateTime, read
+        paymentTerm/code: Code up to 10, read
+        "#);
+        assert_eq!(table.key, "id");
+    }
+
+    #[test]
+    fn codes_are_told_from_texts_by_their_names() {
+        for (name, expected) in [
+            ("number", true),
+            ("companyNumber", true),
+            ("salespersonCode", true),
+            ("postalCode", true),
+            ("country", true),
+            ("phoneNumber", false),
+            ("taxRegistrationNumber", false),
+            ("displayName", false),
+            ("city", false),
+        ] {
+            assert_eq!(is_code(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_metadata_is_refused() {
+        for xml in ["", "<html>", "<html></html>"] {
+            assert!(read(xml).is_err(), "{xml}");
+        }
+    }
+}

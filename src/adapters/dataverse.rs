@@ -1,0 +1,534 @@
+//! The CRM: Dataverse by its Web API v9.2 (crm-api.md).
+//!
+//! Knows the addresses, lookups and their navigation properties, the multipart batch and what the CRM's error codes mean.
+//! Waiting, tokens and retries are [`crate::adapters::http`]'s, text and JSON are [`crate::adapters::odata`]'s.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+use crate::adapters::batch::{self, Verdict};
+use crate::adapters::definitions::{self, CrmTable, Directory, List};
+use crate::adapters::http::Client;
+use crate::adapters::odata::batch_multipart::{self, Operation, Reply, Section};
+use crate::adapters::odata::decode::Layout;
+use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::{Dialect, filter, percent, value};
+use crate::adapters::pages::{self, Reading};
+use crate::config::{Limits, Side};
+use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind};
+use crate::frame::{Frame, Value};
+
+const API: &str = "/api/data/v9.2";
+/// Operations that one batch takes (crm-api.md §11).
+const BATCH_MAX: usize = 1_000;
+/// Ids in one request; more make the address too long (crm-api.md §7).
+const IDS_MAX: usize = 250;
+
+/// The CRM, open for requests.
+pub struct Dataverse {
+    client: Client,
+    limits: Limits,
+    directory: Mutex<Option<Arc<Directory>>>,
+    tables: Mutex<HashMap<String, Arc<CrmTable>>>,
+}
+
+impl Dataverse {
+    /// Makes the adapter; nothing is sent yet.
+    pub fn new(client: Client, limits: Limits) -> Dataverse {
+        Dataverse { client, limits, directory: Mutex::new(None), tables: Mutex::new(HashMap::new()) }
+    }
+
+    fn table(&self, table: &str) -> Result<Arc<CrmTable>, EndpointError> {
+        // Held while asking, so that two threads do not ask for the same.
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = tables.get(table) {
+            return Ok(Arc::clone(found));
+        }
+        let found = Arc::new(self.definition(table)?);
+        tables.insert(table.to_owned(), Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// Asks for everything about a table.
+    fn definition(&self, set: &str) -> Result<CrmTable, EndpointError> {
+        let missing = || EndpointError::NoTable { side: Side::Crm, table: set.to_owned() };
+        let directory = self.directory()?;
+        let entity = directory.by_set(set).ok_or_else(missing)?;
+        let key = entity.primary_id_attribute.as_deref().ok_or_else(missing)?;
+        let of = format!("EntityDefinitions(LogicalName='{}')", entity.logical_name);
+        let attributes = self.definitions::<definitions::Attribute>(&format!(
+            "{of}/Attributes?$select=LogicalName,AttributeType,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead"
+        ))?;
+        let mut details = Vec::new();
+        for (cast, options) in definitions::casts(&attributes) {
+            let path = format!("{of}/Attributes/Microsoft.Dynamics.CRM.{cast}?{options}");
+            details.extend(self.definitions::<definitions::Detail>(&path)?);
+        }
+        let relationships = self.definitions(&format!(
+            "{of}/ManyToOneRelationships?$select=ReferencingAttribute,ReferencingEntityNavigationPropertyName,ReferencedEntity"
+        ))?;
+        Ok(definitions::table(set, key, attributes, details, relationships, &directory))
+    }
+
+    fn directory(&self) -> Result<Arc<Directory>, EndpointError> {
+        let mut directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(directory) = &*directory {
+            return Ok(Arc::clone(directory));
+        }
+        let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute";
+        let found = Arc::new(Directory::new(self.definitions(path)?));
+        *directory = Some(Arc::clone(&found));
+        Ok(found)
+    }
+
+    /// Reads a list of definitions; these are not paged (crm-api.md §12).
+    fn definitions<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, EndpointError> {
+        let url = format!("{}{API}/{path}", self.client.base());
+        let (answer, list) = self.client.get(&url, &headers(), |answer| {
+            serde_json::from_slice::<List<T>>(&answer.body)
+                .map_err(|error| format!("the metadata is not whole: {error}"))
+        })?;
+        let refused = || refused(&Fault::read(answer.status, &answer.body));
+        Ok(list.ok_or_else(refused)?.value)
+    }
+
+    fn layout(&self, table: &CrmTable, columns: &[String]) -> Result<Layout, EndpointError> {
+        let column = |name: &String| match table.info.column(name) {
+            Some(info) => Ok((info.column.clone(), table.property(name))),
+            None => Err(EndpointError::Refused {
+                side: Side::Crm,
+                message: format!("table `{}` has no column `{name}`", table.info.table),
+            }),
+        };
+        let columns = columns.iter().map(column).collect::<Result<_, _>>()?;
+        Ok(Layout::new(Dialect::Dataverse, &table.key, columns))
+    }
+
+    fn reading<'a>(
+        &'a self,
+        url: &str,
+        filter: Option<&str>,
+        layout: &'a Layout,
+        asked: Option<&'a [Uuid]>,
+    ) -> Reading<'a> {
+        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
+        let mut headers = headers();
+        headers.push(("Prefer", format!("odata.maxpagesize={}", self.limits.page)));
+        Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
+    }
+
+    /// Sends the operations; returns a reply or a verdict for each, by position.
+    fn send(&self, operations: &[Operation]) -> Vec<Result<Reply, Verdict>> {
+        let all = |verdict: Verdict| vec![Err(verdict); operations.len()];
+        let mut headers = headers();
+        headers.push(("Content-Type", batch_multipart::content_type()));
+        // Else the first failure ends the batch.
+        headers.push(("Prefer", "odata.continue-on-error".to_owned()));
+        let url = format!("{}{API}/$batch", self.client.base());
+        let answer = match self.client.post(&url, &headers, batch_multipart::build(operations).as_bytes()) {
+            Ok(answer) => answer,
+            Err(error) => return all(Verdict::unanswered(&error)),
+        };
+        // The batch itself may be turned away with plain JSON; look before splitting.
+        match batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body) {
+            Ok(sections) => by_position(sections, operations.len(), answer.is_success()),
+            Err(message) if answer.is_success() => all(Verdict::unknown(message)),
+            Err(_) => all(Verdict::turned_away(&answer)),
+        }
+    }
+}
+
+impl Endpoint for Dataverse {
+    fn side(&self) -> Side {
+        Side::Crm
+    }
+
+    fn open(&self) -> Result<(), EndpointError> {
+        let url = format!("{}{API}/WhoAmI", self.client.base());
+        let (answer, identity) = self.client.get(&url, &headers(), |answer| {
+            let identity: HashMap<String, serde::de::IgnoredAny> = serde_json::from_slice(&answer.body)
+                .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
+            identity.contains_key("UserId").then_some(()).ok_or("the answer to WhoAmI names no user".to_owned())
+        })?;
+        let fault = Fault::read(answer.status, &answer.body);
+        match (identity, answer.status) {
+            (Some(()), _) => {
+                // The service recommends how many requests to send at once (crm-api.md §15).
+                let hint = answer.header("x-ms-dop-hint").and_then(|hint| hint.trim().parse().ok());
+                hint.into_iter().for_each(|hint| self.client.narrow(hint));
+                Ok(())
+            }
+            (None, 403) => Err(EndpointError::Login { side: Side::Crm, message: fault.to_string() }),
+            (None, 404) => {
+                let message = format!("there is no Web API at {}; check `url`", self.client.base());
+                Err(EndpointError::Refused { side: Side::Crm, message })
+            }
+            (None, _) => Err(refused(&fault)),
+        }
+    }
+
+    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
+        Ok(self.table(table)?.info.clone())
+    }
+
+    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        let table = self.table(&query.info.table)?;
+        let layout = self.layout(&table, &query.columns)?;
+        let select = select(&table, &query.columns);
+        let url = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
+        let property = |column: &str| Some(table.property(column));
+        let filter = query
+            .filter
+            .as_ref()
+            .and_then(|predicate| filter::text(Dialect::Dataverse, predicate, &table.info, &property));
+        match &query.ids {
+            None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
+            Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
+                let list = id_list(&table.key, ids, filter.as_deref());
+                self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
+            }),
+        }
+    }
+
+    fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        let prepared = self.table(&info.table).and_then(|table| Ok((self.layout(&table, columns)?, table)));
+        let (layout, table) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                let outcome = Outcome::NotSent { message: error.to_string() };
+                let rows = Frame::empty(batch::columns(info, columns));
+                return Report { outcomes: vec![outcome; writes.len()], rows };
+            }
+        };
+        let root = format!("{}{API}", path_of(self.client.base()));
+        let select = select(&table, columns);
+        let operations: Vec<Result<Operation, String>> =
+            writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
+        let sendable: Vec<Operation> = operations.iter().flatten().cloned().collect();
+        let mut replies = if sendable.is_empty() { Vec::new() } else { self.send(&sendable) }.into_iter();
+        let mut written = Vec::new();
+        let verdicts = writes.iter().zip(operations).map(|(write, operation)| {
+            let reply = match operation.map(|_| replies.next()) {
+                Err(message) => return Verdict::refused(message),
+                Ok(None) => return Verdict::unknown("the answer to the batch does not mention it"),
+                Ok(Some(Err(verdict))) => return verdict,
+                Ok(Some(Ok(reply))) => reply,
+            };
+            let verdict = verdict(write, &reply);
+            if verdict == Verdict::Settled(Outcome::Written) {
+                written.push(reply.body);
+            }
+            verdict
+        });
+        let verdicts: Vec<Verdict> = verdicts.collect();
+        batch::report(self, info, columns, writes, verdicts, batch::rows(&layout, &written))
+    }
+
+    fn batch_max(&self) -> usize {
+        self.limits.batch.clamp(1, BATCH_MAX)
+    }
+
+    fn concurrency(&self) -> usize {
+        self.client.concurrency()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.client.traffic()
+    }
+}
+
+/// Headers of every request (crm-api.md §3).
+fn headers() -> Vec<(&'static str, String)> {
+    [("Accept", "application/json"), ("OData-Version", "4.0"), ("OData-MaxVersion", "4.0"), ("If-None-Match", "null")]
+        .map(|(name, value)| (name, value.to_owned()))
+        .to_vec()
+}
+
+fn refused(fault: &Fault) -> EndpointError {
+    EndpointError::Refused { side: Side::Crm, message: fault.to_string() }
+}
+
+/// Returns the path of an address, without its end slash; request lines of a batch begin with it.
+fn path_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    url[after_scheme..].find('/').map_or("", |at| &url[after_scheme + at..])
+}
+
+fn select(table: &CrmTable, columns: &[String]) -> String {
+    let mut properties = vec![table.key.clone()];
+    properties.extend(columns.iter().filter(|column| **column != table.key).map(|column| table.property(column)));
+    properties.join(",")
+}
+
+/// Returns a filter for a list of ids; there is no `in` here (crm-api.md §7).
+fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
+    let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
+    let list = format!("Microsoft.Dynamics.CRM.In(PropertyName='{key}',PropertyValues=[{}])", ids.join(","));
+    match filter {
+        None => list,
+        Some(filter) => format!("{list} and ({filter})"),
+    }
+}
+
+/// Makes one request of a batch.
+fn operation(root: &str, table: &CrmTable, select: &str, write: &Write) -> Result<Operation, String> {
+    let is_insert = write.kind == WriteKind::Insert;
+    let mut properties: Vec<(String, String)> = Vec::with_capacity(write.fields.len() + 1);
+    if is_insert {
+        properties.push((table.key.clone(), value::string(&write.id.to_string())));
+    }
+    for (name, new) in &write.fields {
+        let column = table.info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
+        match table.lookups.get(name) {
+            // A new record's lookups are blank, or the service's default, which null would be refused for.
+            Some(_) if is_insert && new.is_blank() => {}
+            Some(targets) => properties.push(lookup(name, targets, new)?),
+            None => properties.push((name.clone(), value::json(Dialect::Dataverse, column, new)?)),
+        }
+    }
+    let body = value::object(properties.iter().map(|(name, json)| (name.as_str(), json.as_str())));
+    let set = &table.info.table;
+    // The record as it is afterwards, with its new version: saves reading it back.
+    let mut headers = vec![("Prefer", "return=representation".to_owned())];
+    let (method, row) = match write.kind {
+        WriteKind::Insert => ("POST", String::new()),
+        WriteKind::Update => {
+            // Without a condition a PATCH to a missing record would create it (crm-api.md §9).
+            headers.push(("If-Match", write.etag.clone().unwrap_or_else(|| "*".to_owned())));
+            ("PATCH", format!("({})", write.id))
+        }
+    };
+    Ok(Operation { method, path: format!("{root}/{set}{row}?$select={select}"), headers, body })
+}
+
+/// Writes a lookup: by the navigation property that leads to the value's table, or null by any of its own. A bind to
+/// null is ignored or refused by the service, so it is never sent (crm-api.md §9).
+fn lookup(name: &str, targets: &[(String, String)], value: &Value) -> Result<(String, String), String> {
+    let navigation = |set: Option<&str>| {
+        let found = targets.iter().find(|(target, _)| set.is_none_or(|set| set == target));
+        found.ok_or_else(|| match set {
+            Some(set) => format!("lookup `{name}` cannot point to `{set}`"),
+            None => format!("lookup `{name}` cannot be written: its navigation property is unknown"),
+        })
+    };
+    let (set, id) = match value {
+        value if value.is_blank() => return Ok((navigation(None)?.1.clone(), "null".to_owned())),
+        Value::Link { table, id } => (Some(table.as_str()), *id),
+        Value::Guid(id) if targets.len() == 1 => (None, *id),
+        Value::Guid(_) => return Err(format!("lookup `{name}` points to several tables; say which by `ref`")),
+        other => return Err(format!("`{other}` is no record for lookup `{name}`")),
+    };
+    let (set, navigation) = navigation(set)?;
+    Ok((format!("{navigation}@odata.bind"), value::string(&format!("/{set}({id})"))))
+}
+
+/// Matches sections to operations by position. What has none was not carried out where an error ended the batch, and is
+/// unknown otherwise (crm-api.md §11).
+fn by_position(sections: Vec<Section>, count: usize, success: bool) -> Vec<Result<Reply, Verdict>> {
+    if sections.len() > count {
+        return vec![Err(Verdict::unknown("the answer to the batch has too many parts")); count];
+    }
+    let mut replies: Vec<Result<Reply, Verdict>> = sections
+        .into_iter()
+        .map(|section| match section {
+            Section::Single(reply) => Ok(reply),
+            Section::ChangeSet(_) => Err(Verdict::unknown("the answer to the batch has a change set; none was sent")),
+        })
+        .collect();
+    let stopped = !success && matches!(replies.last(), Some(Ok(reply)) if reply.status >= 400);
+    replies.resize_with(count, || {
+        Err(match stopped {
+            true => Verdict::not_sent("an earlier failure ended the batch"),
+            false => Verdict::unknown("the answer to the batch does not mention it"),
+        })
+    });
+    replies
+}
+
+/// Returns what a reply says about a write (crm-api.md §4, §9).
+fn verdict(write: &Write, reply: &Reply) -> Verdict {
+    let fault = Fault::read(reply.status, reply.body.as_bytes());
+    let is_duplicate = matches!(fault.code.as_str(), "0x80040237" | "0x80060892");
+    match (write.kind, fault.status, fault.code.as_str()) {
+        (WriteKind::Insert, 400.., _) if is_duplicate => return Verdict::Duplicate(fault.to_string()),
+        // The vendor's own sample has no code here.
+        (WriteKind::Insert, 412, "" | "0x0") => return Verdict::Duplicate(fault.to_string()),
+        _ => {}
+    }
+    if let Some(verdict) = Verdict::by_status(&fault) {
+        return verdict;
+    }
+    match (write.kind, fault.status, fault.code.as_str()) {
+        (WriteKind::Update, 412, "0x80060882" | "" | "0x0") => Verdict::Settled(Outcome::Stale),
+        (WriteKind::Update, 404, _) if names_record(&fault.message, write) => Verdict::Settled(Outcome::Gone),
+        _ => Verdict::refused(fault),
+    }
+}
+
+/// Tells whether a "does not exist" speaks of the record itself and not of one that a lookup was to point to.
+fn names_record(message: &str, write: &Write) -> bool {
+    let links = write.fields.iter().any(|(_, value)| matches!(value, Value::Link { .. } | Value::Guid(_)));
+    !links || message.to_ascii_lowercase().contains(&write.id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::ColumnInfo;
+    use crate::frame::{Column, Kind};
+
+    fn contacts() -> CrmTable {
+        let column = |name: &str, kind: Kind| ColumnInfo {
+            column: Column { name: name.into(), kind },
+            readable: true,
+            insertable: true,
+            updatable: true,
+            length_max: None,
+            options: Vec::new(),
+            targets: Vec::new(),
+        };
+        let targets = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(set, navigation)| ((*set).to_owned(), (*navigation).to_owned())).collect::<Vec<_>>()
+        };
+        let customer = [("accounts", "parentcustomerid_account"), ("contacts", "parentcustomerid_contact")];
+        CrmTable {
+            info: TableInfo {
+                table: "contacts".into(),
+                columns: vec![
+                    column("contactid", Kind::Guid),
+                    column("lastname", Kind::Text),
+                    column("parentcustomerid", Kind::Guid),
+                    column("transactioncurrencyid", Kind::Guid),
+                ],
+            },
+            key: "contactid".into(),
+            lookups: HashMap::from([
+                ("parentcustomerid".to_owned(), targets(&customer)),
+                ("transactioncurrencyid".to_owned(), targets(&[("transactioncurrencies", "transactioncurrencyid")])),
+            ]),
+        }
+    }
+
+    fn write(kind: WriteKind, fields: &[(&str, Value)]) -> Write {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Write { kind, id: Uuid::from_u128(7), etag: None, fields }
+    }
+
+    fn link(table: &str) -> Value {
+        Value::Link { table: table.into(), id: Uuid::from_u128(1) }
+    }
+
+    #[test]
+    fn writes_become_requests() {
+        use WriteKind::{Insert, Update};
+        let mut stale = write(Update, &[("lastname", Value::Null)]);
+        stale.etag = Some("W/\"1\"".into());
+        let blanks = [("parentcustomerid", Value::Null), ("transactioncurrencyid", Value::Null)];
+        let insert = write(
+            Insert,
+            &[("lastname", Value::Text("Falk".into())), ("parentcustomerid", link("accounts")), blanks[1].clone()],
+        );
+        let requests: Vec<String> = [insert, write(Update, &blanks), stale]
+            .iter()
+            .map(|write| operation("/org/api/data/v9.2", &contacts(), "contactid,lastname", write).unwrap())
+            .map(|operation| {
+                format!("{} {}\n{:?}\n{}", operation.method, operation.path, operation.headers, operation.body)
+            })
+            .collect();
+        insta::assert_snapshot!(requests.join("\n\n"), @r#"
+        POST /org/api/data/v9.2/contacts?$select=contactid,lastname
+        [("Prefer", "return=representation")]
+        {"contactid":"00000000-0000-0000-0000-000000000007","lastname":"Falk","parentcustomerid_account@odata.bind":"/accounts(00000000-0000-0000-0000-000000000001)"}
+
+        PATCH /org/api/data/v9.2/contacts(00000000-0000-0000-0000-000000000007)?$select=contactid,lastname
+        [("Prefer", "return=representation"), ("If-Match", "*")]
+        {"parentcustomerid_account":null,"transactioncurrencyid":null}
+
+        PATCH /org/api/data/v9.2/contacts(00000000-0000-0000-0000-000000000007)?$select=contactid,lastname
+        [("Prefer", "return=representation"), ("If-Match", "W/\"1\"")]
+        {"lastname":null}
+        "#);
+    }
+
+    #[test]
+    fn a_lookup_that_cannot_be_written_is_named() {
+        let customer = contacts().lookups["parentcustomerid"].clone();
+        for (targets, value, expected) in [
+            (&customer[..], link("teams"), "lookup `x` cannot point to `teams`"),
+            (&customer[..], Value::Guid(Uuid::nil()), "lookup `x` points to several tables; say which by `ref`"),
+            (&customer[..], Value::Text("10".into()), "`10` is no record for lookup `x`"),
+            (&[], Value::Null, "lookup `x` cannot be written: its navigation property is unknown"),
+        ] {
+            assert_eq!(lookup("x", targets, &value), Err(expected.to_owned()));
+        }
+        let bound = lookup("x", &customer[1..], &Value::Guid(Uuid::nil())).unwrap();
+        assert_eq!(bound.0, "parentcustomerid_contact@odata.bind");
+    }
+
+    #[test]
+    fn replies_are_told_apart_by_code_and_not_by_status_alone() {
+        use WriteKind::{Insert, Update};
+        let own = "contact With Id = 00000000-0000-0000-0000-000000000007 Does Not Exist";
+        let other = "account With Id = 00000000-0000-0000-0000-000000000001 Does Not Exist";
+        let linked = [("parentcustomerid", link("accounts"))];
+        for (kind, fields, status, code, message, expected) in [
+            (Update, &[][..], 204, "", "", Verdict::Settled(Outcome::Written)),
+            (Update, &[], 412, "0x80060882", "m", Verdict::Settled(Outcome::Stale)),
+            (Update, &[], 412, "0x80060892", "m", Verdict::refused("m (0x80060892)")),
+            (Update, &[], 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
+            (Update, &linked, 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
+            (Update, &linked, 404, "0x80040217", other, Verdict::refused(format!("{other} (0x80040217)"))),
+            (Insert, &linked, 404, "0x80040217", other, Verdict::refused(format!("{other} (0x80040217)"))),
+            (Insert, &[], 412, "0x80040237", "m", Verdict::Duplicate("m (0x80040237)".into())),
+            (Insert, &[], 500, "0x80040237", "m", Verdict::Duplicate("m (0x80040237)".into())),
+            (Insert, &[], 412, "0x80060892", "m", Verdict::Duplicate("m (0x80060892)".into())),
+            (Insert, &[], 412, "", "m", Verdict::Duplicate("m".into())),
+            (Insert, &[], 400, "0x80044331", "m", Verdict::refused("m (0x80044331)")),
+            (Update, &[], 429, "0x80072322", "m", Verdict::not_sent("m (0x80072322)")),
+            (Update, &[], 500, "0x80044151", "m", Verdict::unknown("m (0x80044151)")),
+        ] {
+            let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
+            let reply = Reply { status, headers: Vec::new(), body };
+            assert_eq!(verdict(&write(kind, fields), &reply), expected, "{kind:?} {status} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn parts_are_matched_by_position_and_missing_ones_are_not_guessed() {
+        let single = |status| Section::Single(Reply { status, headers: Vec::new(), body: String::new() });
+        let short = |sections: Vec<Section>, success| -> Vec<String> {
+            by_position(sections, 3, success)
+                .into_iter()
+                .map(|reply| match reply {
+                    Ok(reply) => reply.status.to_string(),
+                    Err(Verdict::Settled(Outcome::NotSent { .. })) => "not sent".to_owned(),
+                    Err(_) => "unknown".to_owned(),
+                })
+                .collect()
+        };
+        assert_eq!(short(vec![single(204), single(404), single(204)], true), ["204", "404", "204"]);
+        assert_eq!(short(vec![single(204), single(404)], false), ["204", "404", "not sent"]);
+        assert_eq!(short(vec![single(204), single(404)], true), ["204", "404", "unknown"]);
+        assert_eq!(short(vec![single(204)], false), ["204", "unknown", "unknown"]);
+        assert_eq!(short(vec![single(204), Section::ChangeSet(Vec::new())], true), ["204", "unknown", "unknown"]);
+        assert_eq!(short((0..4).map(|_| single(204)).collect(), true), ["unknown"; 3]);
+    }
+
+    #[test]
+    fn addresses_are_put_together() {
+        let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
+        let list = r#"Microsoft.Dynamics.CRM.In(PropertyName='contactid',PropertyValues=["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"])"#;
+        assert_eq!(id_list("contactid", &ids, None), list);
+        assert_eq!(id_list("contactid", &ids, Some("a eq 1 or b eq 2")), format!("{list} and (a eq 1 or b eq 2)"));
+        for (url, path) in
+            [("https://crm.example", ""), ("https://crm.example/org", "/org"), ("http://[::1]:80/a/b", "/a/b")]
+        {
+            assert_eq!(path_of(url), path);
+        }
+        let columns = ["lastname", "contactid", "parentcustomerid"].map(str::to_owned);
+        assert_eq!(select(&contacts(), &columns), "contactid,lastname,_parentcustomerid_value");
+    }
+}

@@ -1,0 +1,350 @@
+//! The metadata of Dataverse: what `EntityDefinitions` answers in, a table out.
+//!
+//! In go the lists that the adapter asked for (attributes, their typed casts, relationships, the directory of tables); out
+//! comes a [`CrmTable`] in our words: lookups by their logical name, targets by entity set, navigation properties for
+//! writing (crm-api.md §6, §9, §12). Nothing here asks for anything.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use crate::endpoint::{ColumnInfo, TableInfo};
+use crate::frame::{Column, Kind};
+
+/// Digits that the service keeps of money whose precision is the currency's or the organisation's (crm-api.md §6).
+const MONEY_SCALE: u32 = 4;
+
+/// A list of definitions.
+#[derive(Debug, Deserialize)]
+pub struct List<T> {
+    pub value: Vec<T>,
+}
+
+/// A table in the directory.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Entity {
+    pub logical_name: String,
+    /// Null for tables that the Web API does not serve.
+    pub entity_set_name: Option<String>,
+    pub primary_id_attribute: Option<String>,
+}
+
+/// An attribute as every type has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Attribute {
+    pub logical_name: String,
+    pub attribute_type: String,
+    /// Set for names and the like that only accompany another attribute; the Web API does not serve them.
+    pub attribute_of: Option<String>,
+    pub is_valid_for_create: bool,
+    pub is_valid_for_update: bool,
+    pub is_valid_for_read: bool,
+}
+
+/// What only some types of attributes have.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Detail {
+    pub logical_name: String,
+    pub max_length: Option<usize>,
+    pub precision: Option<u32>,
+    /// 0: the attribute's own precision counts; else that of the organisation or the currency.
+    pub precision_source: Option<i64>,
+    pub format: Option<String>,
+    pub date_time_behavior: Option<Managed>,
+    pub option_set: Option<OptionSet>,
+    pub global_option_set: Option<OptionSet>,
+}
+
+/// A wrapped value.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Managed {
+    pub value: Option<String>,
+}
+
+/// The values of a choice.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct OptionSet {
+    pub options: Vec<Choice>,
+}
+
+/// One value of a choice.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Choice {
+    pub value: i64,
+    pub label: Option<Label>,
+}
+
+/// A label in the caller's language.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Label {
+    pub user_localized_label: Option<LocalizedLabel>,
+}
+
+/// The text of a label.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LocalizedLabel {
+    pub label: Option<String>,
+}
+
+/// A lookup's way to one table.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Relationship {
+    pub referencing_attribute: String,
+    pub referencing_entity_navigation_property_name: String,
+    pub referenced_entity: String,
+}
+
+/// All tables of the service, by logical name.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    entities: HashMap<String, Entity>,
+}
+
+/// A table with what writing it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CrmTable {
+    pub info: TableInfo,
+    pub key: String,
+    /// For each lookup the tables (entity sets) it may point to, with the navigation property for each.
+    pub lookups: HashMap<String, Vec<(String, String)>>,
+}
+
+impl Directory {
+    /// Makes the directory.
+    pub fn new(entities: Vec<Entity>) -> Directory {
+        Directory { entities: entities.into_iter().map(|entity| (entity.logical_name.clone(), entity)).collect() }
+    }
+
+    /// Finds a table by its entity set; names are case-sensitive.
+    pub fn by_set(&self, set: &str) -> Option<&Entity> {
+        self.entities.values().find(|entity| entity.entity_set_name.as_deref() == Some(set))
+    }
+
+    fn set(&self, logical_name: &str) -> Option<&str> {
+        self.entities.get(logical_name)?.entity_set_name.as_deref()
+    }
+}
+
+impl CrmTable {
+    /// Returns the property by which a column is read and filtered.
+    pub fn property(&self, column: &str) -> String {
+        if self.lookups.contains_key(column) { format!("_{column}_value") } else { column.to_owned() }
+    }
+}
+
+/// Names the typed casts that tell more about these attributes, each with what to ask it for.
+pub fn casts(attributes: &[Attribute]) -> Vec<(&'static str, &'static str)> {
+    const CASTS: [(&str, &str, &str); 9] = [
+        ("String", "StringAttributeMetadata", "$select=LogicalName,MaxLength"),
+        ("Memo", "MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
+        ("Decimal", "DecimalAttributeMetadata", "$select=LogicalName,Precision"),
+        ("Double", "DoubleAttributeMetadata", "$select=LogicalName,Precision"),
+        ("Money", "MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
+        ("DateTime", "DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
+        ("Picklist", "PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("State", "StateAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("Status", "StatusAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+    ];
+    let used = |kind: &str| attributes.iter().any(|attribute| attribute.attribute_type == kind);
+    CASTS.iter().filter(|(kind, ..)| used(kind)).map(|(_, cast, options)| (*cast, *options)).collect()
+}
+
+/// Puts a table together.
+pub fn table(
+    set: &str,
+    key: &str,
+    attributes: Vec<Attribute>,
+    details: Vec<Detail>,
+    relationships: Vec<Relationship>,
+    directory: &Directory,
+) -> CrmTable {
+    let details: HashMap<String, Detail> =
+        details.into_iter().map(|detail| (detail.logical_name.clone(), detail)).collect();
+    let mut lookups: HashMap<String, Vec<(String, String)>> = HashMap::new();
+    for relationship in relationships {
+        let targets = lookups.entry(relationship.referencing_attribute).or_default();
+        // An owner is a user or a team; the relationship names the table that both are in.
+        let referenced: &[&str] = match relationship.referenced_entity.as_str() {
+            "owner" => &["systemuser", "team"],
+            other => &[other],
+        };
+        for set in referenced.iter().filter_map(|name| directory.set(name)) {
+            targets.push((set.to_owned(), relationship.referencing_entity_navigation_property_name.clone()));
+        }
+    }
+    let is_lookup = |kind: &str| matches!(kind, "Lookup" | "Customer" | "Owner");
+    let no_detail = Detail::default();
+    let mut columns = Vec::new();
+    for attribute in attributes.iter().filter(|attribute| attribute.attribute_of.is_none()) {
+        let detail = details.get(&attribute.logical_name).unwrap_or(&no_detail);
+        let Some(kind) = kind(&attribute.attribute_type, detail) else { continue };
+        let targets = match lookups.get(&attribute.logical_name) {
+            Some(targets) if is_lookup(&attribute.attribute_type) => {
+                targets.iter().map(|(set, _)| set.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
+        let is_key = attribute.logical_name == key;
+        columns.push(ColumnInfo {
+            column: Column { name: attribute.logical_name.clone(), kind },
+            readable: attribute.is_valid_for_read,
+            // The key of a new record is given by itself, not as a column.
+            insertable: attribute.is_valid_for_create && !is_key,
+            updatable: attribute.is_valid_for_update && !is_key,
+            length_max: detail.max_length,
+            options: options(detail),
+            targets,
+        });
+    }
+    // A lookup without any relationship is still read by its own name.
+    for attribute in attributes.iter().filter(|attribute| is_lookup(&attribute.attribute_type)) {
+        lookups.entry(attribute.logical_name.clone()).or_default();
+    }
+    lookups.retain(|name, _| {
+        attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
+    });
+    CrmTable { info: TableInfo { table: set.to_owned(), columns }, key: key.to_owned(), lookups }
+}
+
+/// Returns our kind for a type; `None` for what no field map can carry.
+fn kind(attribute_type: &str, detail: &Detail) -> Option<Kind> {
+    Some(match attribute_type {
+        "String" | "Memo" => Kind::Text,
+        "Integer" | "BigInt" => Kind::Integer,
+        "Money" if detail.precision_source.is_some_and(|source| source != 0) => Kind::Decimal { scale: MONEY_SCALE },
+        "Money" | "Decimal" | "Double" => Kind::Decimal { scale: detail.precision.unwrap_or(MONEY_SCALE) },
+        "Boolean" => Kind::Boolean,
+        "Picklist" | "State" | "Status" => Kind::Choice,
+        "DateTime" => {
+            let behavior = detail.date_time_behavior.as_ref().and_then(|behavior| behavior.value.as_deref());
+            if behavior == Some("DateOnly") { Kind::Date } else { Kind::DateTime }
+        }
+        "Lookup" | "Customer" | "Owner" | "Uniqueidentifier" => Kind::Guid,
+        _ => return None,
+    })
+}
+
+fn options(detail: &Detail) -> Vec<(i64, String)> {
+    let set = detail.option_set.as_ref().or(detail.global_option_set.as_ref());
+    let label = |choice: &Choice| {
+        let label = choice.label.as_ref().and_then(|label| label.user_localized_label.as_ref());
+        label.and_then(|label| label.label.clone()).unwrap_or_default()
+    };
+    set.map(|set| set.options.iter().map(|choice| (choice.value, label(choice))).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list<T: serde::de::DeserializeOwned>(json: &str) -> Vec<T> {
+        serde_json::from_str::<List<T>>(&format!(r#"{{"@odata.context":"x","value":[{json}]}}"#)).unwrap().value
+    }
+
+    fn attribute(name: &str, kind: &str, writes: bool) -> String {
+        format!(
+            r#"{{"MetadataId":"x","LogicalName":"{name}","AttributeType":"{kind}","AttributeOf":null,
+                "IsValidForCreate":{writes},"IsValidForUpdate":{writes},"IsValidForRead":true}}"#
+        )
+    }
+
+    fn contacts() -> CrmTable {
+        let directory = Directory::new(list(
+            r#"{"LogicalName":"contact","EntitySetName":"contacts","PrimaryIdAttribute":"contactid"},
+               {"LogicalName":"account","EntitySetName":"accounts","PrimaryIdAttribute":"accountid"},
+               {"LogicalName":"systemuser","EntitySetName":"systemusers","PrimaryIdAttribute":"systemuserid"},
+               {"LogicalName":"team","EntitySetName":"teams","PrimaryIdAttribute":"teamid"},
+               {"LogicalName":"owner","EntitySetName":"owners","PrimaryIdAttribute":"ownerid"},
+               {"LogicalName":"inner","EntitySetName":null,"PrimaryIdAttribute":null}"#,
+        ));
+        let kinds = [
+            ("contactid", "Uniqueidentifier", true),
+            ("lastname", "String", true),
+            ("fullname", "String", false),
+            ("creditlimit", "Money", true),
+            ("annualincome", "Money", true),
+            ("birthdate", "DateTime", true),
+            ("modifiedon", "DateTime", false),
+            ("statecode", "State", true),
+            ("parentcustomerid", "Customer", true),
+            ("ownerid", "Owner", true),
+            ("owneridtype", "EntityName", true),
+            ("entityimage", "Virtual", true),
+        ];
+        let mut attributes: Vec<Attribute> =
+            list(&kinds.map(|(name, kind, writes)| attribute(name, kind, writes)).join(","));
+        attributes.extend(list::<Attribute>(
+            &attribute("owneridname", "String", true).replace(r#""AttributeOf":null"#, r#""AttributeOf":"ownerid""#),
+        ));
+        let details = list(
+            r#"{"LogicalName":"lastname","MaxLength":50},
+               {"LogicalName":"creditlimit","Precision":2,"PrecisionSource":2},
+               {"LogicalName":"annualincome","Precision":2,"PrecisionSource":0},
+               {"LogicalName":"birthdate","Format":"DateOnly","DateTimeBehavior":{"Value":"DateOnly"}},
+               {"LogicalName":"modifiedon","Format":"DateAndTime","DateTimeBehavior":{"Value":"UserLocal"}},
+               {"LogicalName":"statecode","OptionSet":null,"GlobalOptionSet":{"Options":[
+                 {"Value":0,"Label":{"UserLocalizedLabel":{"Label":"Active"}}},{"Value":1,"Label":null}]}}"#,
+        );
+        let relationships = list(
+            r#"{"ReferencingAttribute":"parentcustomerid","ReferencingEntityNavigationPropertyName":"parentcustomerid_account","ReferencedEntity":"account"},
+               {"ReferencingAttribute":"parentcustomerid","ReferencingEntityNavigationPropertyName":"parentcustomerid_contact","ReferencedEntity":"contact"},
+               {"ReferencingAttribute":"ownerid","ReferencingEntityNavigationPropertyName":"ownerid","ReferencedEntity":"owner"},
+               {"ReferencingAttribute":"x","ReferencingEntityNavigationPropertyName":"x","ReferencedEntity":"inner"}"#,
+        );
+        table("contacts", "contactid", attributes, details, relationships, &directory)
+    }
+
+    #[test]
+    fn a_table_is_described() {
+        let table = contacts();
+        let line = |column: &ColumnInfo| {
+            let writes = if column.insertable && column.updatable { "write" } else { "read" };
+            let extra = (column.length_max, &column.options, &column.targets);
+            format!("{}: {:?} {writes} {extra:?}", column.column.name, column.column.kind)
+        };
+        let lines: Vec<String> = table.info.columns.iter().map(line).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        contactid: Guid read (None, [], [])
+        lastname: Text write (Some(50), [], [])
+        fullname: Text read (None, [], [])
+        creditlimit: Decimal { scale: 4 } write (None, [], [])
+        annualincome: Decimal { scale: 2 } write (None, [], [])
+        birthdate: Date write (None, [], [])
+        modifiedon: DateTime read (None, [], [])
+        statecode: Choice write (None, [(0, "Active"), (1, "")], [])
+        parentcustomerid: Guid write (None, [], ["accounts", "contacts"])
+        ownerid: Guid write (None, [], ["systemusers", "teams"])
+        "#);
+    }
+
+    #[test]
+    fn lookups_are_read_by_one_name_and_written_by_another() {
+        let table = contacts();
+        assert_eq!(table.property("parentcustomerid"), "_parentcustomerid_value");
+        assert_eq!(table.property("lastname"), "lastname");
+        assert_eq!(table.property("contactid"), "contactid");
+        let of = |set: &str, navigation: &str| (set.to_owned(), navigation.to_owned());
+        assert_eq!(
+            table.lookups["parentcustomerid"],
+            [of("accounts", "parentcustomerid_account"), of("contacts", "parentcustomerid_contact")]
+        );
+        assert_eq!(table.lookups["ownerid"], [of("systemusers", "ownerid"), of("teams", "ownerid")]);
+    }
+
+    #[test]
+    fn only_casts_that_occur_are_asked_for() {
+        let attributes: Vec<Attribute> =
+            list(&[attribute("a", "String", true), attribute("b", "State", true)].join(","));
+        let names: Vec<&str> = casts(&attributes).iter().map(|(cast, _)| *cast).collect();
+        assert_eq!(names, ["StringAttributeMetadata", "StateAttributeMetadata"]);
+    }
+}

@@ -1,0 +1,139 @@
+//! Single values into JSON, as each service wants them written.
+//!
+//! In goes a column and a [`Value`]; out comes JSON text, or why the value cannot be written there. Decimals are written
+//! in their own digits. A blank is `null` for Dataverse and the blank of its type for Business Central, which has no null
+//! (erp-api.md §8). Lookups are not values of a column on the wire; the Dataverse adapter writes them itself.
+
+use rust_decimal::Decimal;
+
+use crate::adapters::odata::{Dialect, name};
+use crate::endpoint::ColumnInfo;
+use crate::frame::{Kind, Value};
+
+/// Returns the JSON text of a value for a column.
+pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<String, String> {
+    if value.is_blank() {
+        return Ok(match dialect {
+            Dialect::Dataverse => "null".to_owned(),
+            Dialect::BusinessCentral => erp_blank(column.column.kind).to_owned(),
+        });
+    }
+    let unfit = || format!("`{value}` is no {} for column `{}`", column.column.kind.word(), column.column.name);
+    let kind = column.column.kind;
+    // A text that an expression or a constant made is read as what the column holds.
+    let read;
+    let value = match (kind, value) {
+        (Kind::Text | Kind::Code | Kind::Enum, _) => value,
+        (_, Value::Text(text)) => {
+            read = kind.parse(text).ok_or_else(unfit)?;
+            &read
+        }
+        _ => value,
+    };
+    match (kind, value) {
+        (Kind::Enum, value) => Ok(string(&name::encode(&value.to_string()))),
+        (Kind::Text | Kind::Code, value) => Ok(string(&value.to_string())),
+        (Kind::Integer | Kind::Choice | Kind::Decimal { .. }, Value::Integer(number)) => Ok(number.to_string()),
+        (Kind::Integer | Kind::Choice, Value::Decimal(number)) if number.fract() == Decimal::ZERO => {
+            Ok(number.trunc().to_string())
+        }
+        (Kind::Decimal { .. }, Value::Decimal(number)) => Ok(number.to_string()),
+        (Kind::Boolean, Value::Boolean(value)) => Ok(value.to_string()),
+        (Kind::Boolean, Value::Integer(number @ (0 | 1))) => Ok((*number == 1).to_string()),
+        (Kind::Date, Value::Date(date)) => Ok(string(&date.to_string())),
+        (Kind::DateTime, value @ Value::DateTime(_)) => Ok(string(&value.to_string())),
+        (Kind::DateTime, Value::Date(date)) => Ok(string(&format!("{date}T00:00:00Z"))),
+        (Kind::Guid, Value::Guid(id) | Value::Link { id, .. }) => Ok(string(&id.to_string())),
+        _ => Err(unfit()),
+    }
+}
+
+/// Returns a JSON object of properties in the order given; the values are JSON already.
+pub fn object<'a>(properties: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let pairs: Vec<String> = properties.into_iter().map(|(name, json)| format!("{}:{json}", string(name))).collect();
+    format!("{{{}}}", pairs.join(","))
+}
+
+/// Returns a JSON string.
+pub fn string(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+fn erp_blank(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Code => r#""""#,
+        Kind::Enum => r#""_x0020_""#,
+        Kind::Integer | Kind::Decimal { .. } | Kind::Choice => "0",
+        Kind::Boolean => "false",
+        Kind::Date => r#""0001-01-01""#,
+        Kind::DateTime => r#""0001-01-01T00:00:00Z""#,
+        Kind::Guid => r#""00000000-0000-0000-0000-000000000000""#,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Column;
+    use chrono::{DateTime, NaiveDate};
+    use uuid::Uuid;
+
+    fn column(kind: Kind) -> ColumnInfo {
+        ColumnInfo {
+            column: Column { name: "c".into(), kind },
+            readable: true,
+            insertable: true,
+            updatable: true,
+            length_max: None,
+            options: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn values_are_written_as_their_side_wants_them() {
+        use Dialect::{BusinessCentral, Dataverse};
+        let moment = Value::DateTime(DateTime::from_timestamp_millis(1_769_897_405_123).unwrap());
+        let scale = Kind::Decimal { scale: 4 };
+        for (dialect, kind, value, expected) in [
+            (BusinessCentral, Kind::Text, Value::Text("a \"b\"\n".into()), r#""a \"b\"\n""#),
+            (BusinessCentral, Kind::Text, Value::Null, r#""""#),
+            (BusinessCentral, Kind::Enum, Value::Text("Non-Inventory".into()), r#""Non_x002D_Inventory""#),
+            (BusinessCentral, Kind::Enum, Value::Text(String::new()), r#""_x0020_""#),
+            (BusinessCentral, scale, Value::Null, "0"),
+            (BusinessCentral, scale, Value::Decimal("1234567890123456.7800".parse().unwrap()), "1234567890123456.7800"),
+            (BusinessCentral, Kind::Boolean, Value::Null, "false"),
+            (BusinessCentral, Kind::Date, Value::Null, r#""0001-01-01""#),
+            (BusinessCentral, Kind::DateTime, moment, r#""2026-01-31T22:10:05.123Z""#),
+            (BusinessCentral, Kind::Guid, Value::Null, r#""00000000-0000-0000-0000-000000000000""#),
+            (Dataverse, Kind::Text, Value::Text(String::new()), "null"),
+            (Dataverse, Kind::Text, Value::Integer(7), r#""7""#),
+            (Dataverse, scale, Value::Integer(3), "3"),
+            (Dataverse, scale, Value::Text("3.50".into()), "3.5000"),
+            (Dataverse, Kind::Choice, Value::Text("3".into()), "3"),
+            (Dataverse, Kind::Choice, Value::Decimal(Decimal::new(30, 1)), "3"),
+            (Dataverse, Kind::Date, Value::Date(NaiveDate::from_ymd_opt(2026, 1, 31).unwrap()), r#""2026-01-31""#),
+            (Dataverse, Kind::Boolean, Value::Text("false".into()), "false"),
+            (Dataverse, Kind::Guid, Value::Guid(Uuid::nil()), r#""00000000-0000-0000-0000-000000000000""#),
+        ] {
+            assert_eq!(json(dialect, &column(kind), &value).as_deref(), Ok(expected), "{value:?} as {kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named() {
+        for (kind, value, expected) in [
+            (Kind::Integer, Value::Decimal(Decimal::new(15, 1)), "`1.5` is no whole number for column `c`"),
+            (Kind::Choice, Value::Text("Net 30".into()), "`Net 30` is no choice for column `c`"),
+            (Kind::Boolean, Value::Integer(2), "`2` is no boolean for column `c`"),
+            (Kind::Guid, Value::Text("x".into()), "`x` is no GUID for column `c`"),
+        ] {
+            assert_eq!(json(Dialect::Dataverse, &column(kind), &value), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn objects_keep_their_order() {
+        assert_eq!(object([("z", "1"), ("a\"", "null")]), r#"{"z":1,"a\"":null}"#);
+    }
+}

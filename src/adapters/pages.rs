@@ -1,0 +1,155 @@
+//! Reads as both services page them: a chain of links into one frame, or many lists of ids into one frame.
+//!
+//! The next page is asked for while the present one is decoded, so waiting and computing overlap. A read is complete or
+//! fails: a chain that loops, leads away or goes nowhere, and a record that was not asked for, are errors. What the
+//! addresses look like is the adapters' business.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, channel, sync_channel};
+use std::thread;
+
+use uuid::Uuid;
+
+use crate::adapters::http::Client;
+use crate::adapters::odata::decode::{Layout, next_link};
+use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::link::Chain;
+use crate::endpoint::EndpointError;
+use crate::frame::Frame;
+
+/// Pages in a row that bring no new record, before a chain counts as endless. A page may be empty and yet have a
+/// successor (crm-api.md §5), but not forever.
+const IDLE_PAGES_MAX: usize = 50;
+/// Lists of ids asked for at once; more gain nothing on a side that serves few requests at a time.
+const ID_WORKERS_MAX: usize = 8;
+
+/// One read: where it begins, with which headers, and how rows are laid out.
+pub struct Reading<'a> {
+    pub client: &'a Client,
+    pub url: String,
+    pub headers: Vec<(&'static str, String)>,
+    pub layout: &'a Layout,
+    /// The only records that may come.
+    pub asked: Option<&'a [Uuid]>,
+}
+
+impl Reading<'_> {
+    /// Reads all pages.
+    pub fn run(&self, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        let asked: Option<HashSet<Uuid>> = self.asked.map(|ids| ids.iter().copied().collect());
+        thread::scope(|scope| {
+            let (sender, pages) = sync_channel(1);
+            scope.spawn(|| self.fetch(sender));
+            let mut rows = self.layout.rows();
+            let mut idle = 0;
+            for page in pages {
+                let before = rows.count();
+                self.layout.page(&page?, &mut rows).map_err(|message| self.untrusted(message))?;
+                idle = if rows.count() == before { idle + 1 } else { 0 };
+                if idle > IDLE_PAGES_MAX {
+                    return Err(self.untrusted("the chain of pages brings nothing new".to_owned()));
+                }
+                if let Some(stranger) = asked.as_ref().and_then(|asked| rows.stranger(asked)) {
+                    // An ERP that ignores a filter answers with the whole table (erp-api.md §3).
+                    return Err(self.untrusted(format!("record {stranger} was not asked for")));
+                }
+                progress(rows.count());
+            }
+            Ok(rows.finish())
+        })
+    }
+
+    /// Sends the pages' bodies one after the other; ends when the chain does, or when nobody listens any more.
+    fn fetch(&self, sender: SyncSender<Result<String, EndpointError>>) {
+        let mut chain = Chain::new(self.client.base(), &self.url);
+        let mut url = self.url.clone();
+        loop {
+            let (body, next) = match self.page(&url) {
+                Ok(page) => page,
+                Err(error) => {
+                    // Nobody listens after the first error of the decoding side; then this one does not matter.
+                    let _ = sender.send(Err(error));
+                    return;
+                }
+            };
+            if sender.send(Ok(body)).is_err() {
+                return;
+            }
+            match next.map(|link| chain.follow(&link)) {
+                None => return,
+                Some(Ok(next)) => url = next,
+                Some(Err(message)) => {
+                    let _ = sender.send(Err(self.untrusted(message)));
+                    return;
+                }
+            }
+        }
+    }
+
+    fn page(&self, url: &str) -> Result<(String, Option<String>), EndpointError> {
+        let (answer, next) = self.client.get(url, &self.headers, |answer| {
+            next_link(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
+        })?;
+        match next {
+            Some(next) => {
+                let body = String::from_utf8(answer.body).expect("the body was read as UTF-8 a moment ago");
+                Ok((body, next))
+            }
+            None => {
+                let message = Fault::read(answer.status, &answer.body).to_string();
+                Err(EndpointError::Refused { side: self.client.side(), message })
+            }
+        }
+    }
+
+    fn untrusted(&self, message: String) -> EndpointError {
+        EndpointError::Untrusted { side: self.client.side(), message }
+    }
+}
+
+/// Reads records by lists of at most `chunk` ids, several at once; the rows come in the order of the ids' lists.
+pub fn by_ids(
+    client: &Client,
+    ids: &[Uuid],
+    chunk: usize,
+    layout: &Layout,
+    progress: &dyn Fn(usize),
+    read: &(dyn Fn(&[Uuid]) -> Result<Frame, EndpointError> + Sync),
+) -> Result<Frame, EndpointError> {
+    let mut known = HashSet::new();
+    let ids: Vec<Uuid> = ids.iter().copied().filter(|id| known.insert(*id)).collect();
+    let chunks: Vec<&[Uuid]> = ids.chunks(chunk).collect();
+    let workers = client.concurrency().min(chunks.len()).min(ID_WORKERS_MAX);
+    let next = AtomicUsize::new(0);
+    let mut frames: Vec<Option<Frame>> = vec![None; chunks.len()];
+    thread::scope(|scope| {
+        let (sender, results) = channel();
+        for _ in 0..workers {
+            let sender = sender.clone();
+            let (chunks, next) = (&chunks, &next);
+            scope.spawn(move || {
+                loop {
+                    let position = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(chunk) = chunks.get(position) else { return };
+                    if sender.send((position, read(chunk))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(sender);
+        let mut count = 0;
+        for (position, result) in results {
+            let frame = result?;
+            count += frame.rows();
+            progress(count);
+            frames[position] = Some(frame);
+        }
+        Ok(())
+    })?;
+    let mut all = layout.rows().finish();
+    frames.iter().flatten().for_each(|frame| all.append(frame));
+    all.settle();
+    Ok(all)
+}

@@ -1,0 +1,212 @@
+//! Bearer tokens of the client-credentials grant: fetched when first needed, shared by all threads, renewed in time.
+//!
+//! In go credentials and the answers of the token endpoint; out come tokens. How a form is posted is the caller's
+//! business, so that this module knows no network; the secret leaves it in the form only, never in an error.
+
+use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::adapters::odata::percent;
+use crate::config::ClientCredentials;
+
+/// How long before its end a token is renewed.
+const EARLY: Duration = Duration::from_secs(300);
+
+/// A token and its number; a newer token has a higher one.
+#[derive(Clone)]
+pub struct Token {
+    pub bearer: String,
+    pub number: u64,
+    fresh_until: Duration,
+}
+
+/// Why there is no token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TokenError {
+    /// The credentials are wrong; asking again is in vain.
+    Refused(String),
+    /// The endpoint could not answer.
+    Unreachable(String),
+}
+
+/// What the token endpoint said, if it said anything for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenAnswer {
+    pub status: u16,
+    pub body: Vec<u8>,
+}
+
+/// The tokens of one connection.
+pub struct TokenSource {
+    credentials: ClientCredentials,
+    cache: Mutex<Option<Token>>,
+}
+
+#[derive(Deserialize)]
+struct Grant<'a> {
+    #[serde(borrow)]
+    access_token: Cow<'a, str>,
+    expires_in: Option<&'a serde_json::value::RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Refusal<'a> {
+    #[serde(borrow, default)]
+    error: Cow<'a, str>,
+    #[serde(default)]
+    error_codes: Vec<u64>,
+}
+
+impl TokenSource {
+    /// Makes a source that has no token yet.
+    pub fn new(credentials: ClientCredentials) -> TokenSource {
+        TokenSource { credentials, cache: Mutex::new(None) }
+    }
+
+    /// Returns the endpoint's address.
+    pub fn url(&self) -> &str {
+        &self.credentials.token_url
+    }
+
+    /// Returns a token that is fresh at `now`, and newer than the one of number `stale`.
+    ///
+    /// `fetch` posts a form; other threads wait for it meanwhile, so that one token is fetched and not many.
+    pub fn token(
+        &self,
+        now: Duration,
+        stale: Option<u64>,
+        fetch: impl FnOnce(&str) -> Result<TokenAnswer, TokenError>,
+    ) -> Result<Token, TokenError> {
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = match &*cache {
+            Some(token) if now < token.fresh_until && stale.is_none_or(|stale| token.number > stale) => {
+                return Ok(token.clone());
+            }
+            Some(token) => token.number + 1,
+            None => 1,
+        };
+        let (bearer, lifetime) = read(&fetch(&self.form())?)?;
+        let token = Token { bearer, number, fresh_until: now + fresh_for(lifetime) };
+        *cache = Some(token.clone());
+        Ok(token)
+    }
+
+    fn form(&self) -> String {
+        let ClientCredentials { client_id, client_secret, scope, .. } = &self.credentials;
+        format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
+            percent::strict(client_id),
+            percent::strict(client_secret.reveal()),
+            percent::strict(scope)
+        )
+    }
+}
+
+/// Returns how long a token is used: until five minutes before its end, but half its life at least.
+fn fresh_for(lifetime: Duration) -> Duration {
+    lifetime.saturating_sub(EARLY).max(lifetime / 2)
+}
+
+/// Reads a token and its lifetime, or why there is none.
+///
+/// The description of an error may repeat what was sent, so only the error's name and number are passed on.
+fn read(answer: &TokenAnswer) -> Result<(String, Duration), TokenError> {
+    if answer.status == 200 {
+        let grant: Grant<'_> = serde_json::from_slice(&answer.body).map_err(|_| {
+            TokenError::Unreachable("the token endpoint gave no token; is `token_url` right?".to_owned())
+        })?;
+        // A number on the v2.0 endpoint, a string on the old one (crm-api.md §2); an hour is the usual lifetime.
+        let seconds = grant.expires_in.and_then(|raw| raw.get().trim_matches('"').parse().ok()).unwrap_or(3_600);
+        return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds)));
+    }
+    let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let error = if refusal.error.is_empty() { Cow::from(format!("HTTP {}", answer.status)) } else { refusal.error };
+    let number = refusal.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
+    let hint = match &*error {
+        "invalid_client" => "; check `client_secret`, which may have expired",
+        "unauthorized_client" => "; check `client_id` and the tenant in `token_url`",
+        "invalid_scope" | "invalid_resource" => "; check `scope`",
+        _ => "; check `auth`",
+    };
+    Err(TokenError::Refused(format!("{error}{number}{hint}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+
+    fn source() -> TokenSource {
+        TokenSource::new(ClientCredentials {
+            token_url: "https://login.example/t/oauth2/v2.0/token".into(),
+            client_id: "app".into(),
+            client_secret: Secret::new("s3cr+t/val=".into()),
+            scope: "https://api.example/.default".into(),
+        })
+    }
+
+    fn answer(status: u16, body: &str) -> Result<TokenAnswer, TokenError> {
+        Ok(TokenAnswer { status, body: body.into() })
+    }
+
+    #[test]
+    fn the_form_is_encoded() {
+        assert_eq!(
+            source().form(),
+            "grant_type=client_credentials&client_id=app&client_secret=s3cr%2Bt%2Fval%3D&\
+             scope=https%3A%2F%2Fapi.example%2F.default"
+        );
+    }
+
+    #[test]
+    fn a_token_is_used_until_it_is_stale_or_refused() {
+        let source = source();
+        let mut fetched = 0;
+        let mut ask = |seconds: u64, stale: Option<u64>| {
+            let token = source.token(Duration::from_secs(seconds), stale, |_| {
+                fetched += 1;
+                answer(200, &format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"t{fetched}"}}"#))
+            });
+            token.map(|token| (token.bearer, token.number)).unwrap()
+        };
+        let first = ("t1".to_owned(), 1);
+        let second = ("t2".to_owned(), 2);
+        assert_eq!(ask(0, None), first);
+        assert_eq!(ask(3_298, None), first);
+        assert_eq!(ask(3_299, None), second, "five minutes before the end");
+        assert_eq!(ask(3_300, Some(1)), second, "another thread has renewed it already");
+        assert_eq!(ask(3_300, Some(2)), ("t3".to_owned(), 3));
+    }
+
+    #[test]
+    fn lifetimes_are_numbers_or_strings() {
+        for (body, seconds) in [
+            (r#"{"expires_in":3599,"access_token":"t"}"#, 3_599),
+            (r#"{"expires_in":"120","access_token":"t","expires_on":"1"}"#, 120),
+            (r#"{"access_token":"t"}"#, 3_600),
+        ] {
+            let read = read(&answer(200, body).unwrap());
+            assert_eq!(read, Ok(("t".to_owned(), Duration::from_secs(seconds))), "{body}");
+        }
+        assert_eq!(fresh_for(Duration::from_secs(3_599)), Duration::from_secs(3_299));
+        assert_eq!(fresh_for(Duration::from_secs(400)), Duration::from_secs(200));
+    }
+
+    #[test]
+    fn a_refusal_names_the_error_and_nothing_that_was_sent() {
+        let long = r#"{"error":"invalid_client","error_description":"AADSTS7000215: secret s3cr+t/val= for app",
+                       "error_codes":[7000215]}"#;
+        for (status, body, expected) in [
+            (401, long, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
+            (400, r#"{"error":"invalid_scope"}"#, "invalid_scope; check `scope`"),
+            (404, "<html>", "HTTP 404; check `auth`"),
+        ] {
+            let refused = TokenError::Refused(expected.to_owned());
+            assert_eq!(read(&answer(status, body).unwrap()), Err(refused), "{body}");
+        }
+        assert!(matches!(read(&answer(200, "<html>").unwrap()), Err(TokenError::Unreachable(_))));
+    }
+}
