@@ -113,10 +113,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn records(&self, erp: &erp::State, crm: &crm::State) -> Vec<Row> {
-        match self.side {
-            Side::Erp => erp.records(&self.set),
-            Side::Crm => crm.records(&self.set),
+    fn records(&self, erp: &erp::State, crm: &crm::State) -> Result<Vec<Row>, String> {
+        let (side, set, sets) = (self.side, &self.set, self.side.sets());
+        match side {
+            _ if !sets.contains(&set.as_str()) => Err(format!("{side}: no set `{set}`; there are {}", sets.join(", "))),
+            Side::Erp => Ok(erp.records(set)),
+            Side::Crm => Ok(crm.records(set)),
         }
     }
 }
@@ -220,7 +222,7 @@ fn edit(kept: &Kept, key: &Assignment, changes: &[Assignment]) -> Result<ExitCod
     let (folder, mut erp, mut crm) = Folder::open_kept(&kept.data)?;
     let changes: Row =
         changes.iter().map(|change| (change.property.clone(), Value::String(change.value.clone()))).collect();
-    let found: Vec<Row> = kept.records(&erp, &crm).into_iter().filter(|record| key.holds(record)).collect();
+    let found: Vec<Row> = kept.records(&erp, &crm)?.into_iter().filter(|record| key.holds(record)).collect();
     let [record] = &found[..] else {
         return Err(format!("{} of {} have {}={}", found.len(), kept.set, key.property, key.value));
     };
@@ -237,7 +239,7 @@ fn edit(kept: &Kept, key: &Assignment, changes: &[Assignment]) -> Result<ExitCod
 
 fn show(kept: &Kept, key: Option<&Assignment>) -> Result<ExitCode, String> {
     let (_folder, erp, crm) = Folder::open_kept(&kept.data)?;
-    let records = kept.records(&erp, &crm).into_iter().filter(|record| key.is_none_or(|key| key.holds(record)));
+    let records = kept.records(&erp, &crm)?.into_iter().filter(|record| key.is_none_or(|key| key.holds(record)));
     let lines: String = records.map(|record| Value::Object(record).to_string() + "\n").collect();
     print(&lines)?;
     Ok(ExitCode::SUCCESS)
