@@ -194,6 +194,11 @@ fn run(source: &Source, command: &[OsString]) -> Result<ExitCode, String> {
     let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
     let fakes = Fakes::start(source, None, None)?;
     let (program, arguments) = command.split_first().ok_or("no command")?;
+    // What came before there was a command cannot be handed on to it; it is obeyed here.
+    if let Some(signal) = signals.pending().find(|signal| *signal != SIGCHLD) {
+        fakes.stop()?;
+        return Ok(ExitCode::from(ended_by(signal)));
+    }
     let mut child = Command::new(program);
     child.args(arguments).env_remove("ERP_COMPANY").envs(fakes.environment());
     let code = match child.spawn() {
@@ -257,7 +262,12 @@ impl Fakes {
         let folder = source.data.as_deref().map(Folder::open).transpose()?;
         let kept = folder.as_ref().map(Folder::load).transpose()?.flatten();
         let (erp, crm) = match kept {
-            Some(kept) => kept,
+            Some(kept) => {
+                if source.from.is_some() || source.records.is_some() {
+                    talk("the folder of --data has records already; they are used, and no others made");
+                }
+                kept
+            }
             None => fresh(source)?,
         };
         let faults = || source.faults.iter().fold(Faults::none(), |plan, (fault, nth)| plan.and(*fault, *nth));
@@ -345,8 +355,16 @@ fn wait(child: &mut Child, signals: &mut Signals) -> Result<ExitStatus, String> 
 }
 
 fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
+    match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(FAILED),
+        (None, Some(signal)) => ended_by(signal),
+        (None, None) => FAILED,
+    }
+}
+
+/// The exit code that shells give to a program that a signal ended.
+fn ended_by(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(FAILED)
 }
 
 /// Quotes a value for a shell, where it needs to be.

@@ -221,7 +221,9 @@ fn what_was_written_is_there_the_next_time() {
     assert!(said.contains("erp: 1 reads, 1 writes, 1 tokens"), "{said}");
     assert!(said.contains("crm: 0 reads, 1 writes, 1 tokens"), "{said}");
 
-    assert_eq!(run(&["--data", path, "--", "true"]).status.code(), Some(0));
+    let again = run(&["--data", path, "--records", "8", "--", "true"]);
+    assert_eq!(again.status.code(), Some(0));
+    assert!(stderr(&again).contains("has records already"), "{}", stderr(&again));
     assert_eq!(show(folder.path(), &["erp", "items", "number=T-1"])[0]["displayName"], "Teapot");
     assert_eq!(show(folder.path(), &["crm", "accounts", "name=Teapots & Sons"]).len(), 1);
     assert_eq!(show(folder.path(), &["crm", "accounts"]).len(), 201);
