@@ -173,7 +173,7 @@ fn firms(random: &mut Random) -> Vec<Firm> {
             code => code.unwrap_or_default(),
         };
         // Two thirds of the firms abroad trade in the local currency.
-        if place % 3 != 0 {
+        if !place.is_multiple_of(3) {
             firm.currency = "";
         }
         match on {
@@ -251,7 +251,7 @@ fn erp_only(firm: &mut Firm, nth: usize) {
 }
 
 fn crm_only(firm: &mut Firm, nth: usize) {
-    if nth % 4 == 0 {
+    if nth.is_multiple_of(4) {
         firm.account_number = format!("A-{}", 1001 + nth);
     }
     match nth {

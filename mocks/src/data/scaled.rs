@@ -75,7 +75,7 @@ fn firm(place: usize, seed: u64) -> Firm {
     firm.account_number = firm.key.clone();
     firm.contact_number = format!("CT{:06}", 2 * place + 1);
     firm.salesperson = lists::with_user().nth(place % 11).unwrap_or_default();
-    if place % 3 != 0 {
+    if !place.is_multiple_of(3) {
         firm.currency = "";
     }
     // Of all ways only this one may change nothing, so it is left out.

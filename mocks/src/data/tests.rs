@@ -39,7 +39,7 @@ fn text<'a>(row: &'a Row, name: &str) -> &'a str {
     row.get(name).and_then(Value::as_str).unwrap_or("")
 }
 
-fn number(row: &Row, name: &str) -> i64 {
+fn number_of(row: &Row, name: &str) -> i64 {
     row.get(name).and_then(Value::as_i64).unwrap_or(0)
 }
 
@@ -119,13 +119,16 @@ fn check_consistent(data: &Data) {
     assert!(all_ids.iter().all(|id| !accounts.contains(id)), "the sides give a party different ids");
 }
 
+/// Records of the ERP with their partners in the CRM.
+type Pairs<'a> = Vec<(&'a Row, &'a Row)>;
+
 /// Pairs the rows of two sets by a key that both have, blank keys aside, and asserts that no key has two owners.
 fn pairs<'a>(
-    erp: &'a [Row],
-    crm: &'a [Row],
+    erp: impl IntoIterator<Item = &'a Row>,
+    crm: impl IntoIterator<Item = &'a Row>,
     erp_key: impl Fn(&Row) -> String,
     crm_key: impl Fn(&Row) -> String,
-) -> Vec<(&'a Row, &'a Row)> {
+) -> Pairs<'a> {
     let mut partners = HashMap::new();
     for row in crm {
         let key = crm_key(row);
@@ -154,7 +157,8 @@ fn name_and_city(row: &Row, name: &str, city: &str) -> String {
     if name.is_empty() || city.is_empty() { String::new() } else { format!("{name}|{city}") }
 }
 
-fn firms(data: &Data) -> (Vec<(&Row, &Row)>, Vec<(&Row, &Row)>) {
+/// The pairs of firms, by number and by name and city.
+fn firms(data: &Data) -> (Pairs<'_>, Pairs<'_>) {
     let (customers, accounts) = (data.erp("customers"), data.crm("accounts"));
     let by_number = pairs(customers, accounts, |row| lower(row, "number"), |row| lower(row, "accountnumber"));
     let by_name = pairs(
@@ -166,15 +170,9 @@ fn firms(data: &Data) -> (Vec<(&Row, &Row)>, Vec<(&Row, &Row)>) {
     (by_number, by_name)
 }
 
-fn people(data: &Data) -> Vec<(&Row, &Row)> {
-    let persons: Vec<Row> = data.erp("contacts").iter().filter(|row| text(row, "type") == "Person").cloned().collect();
-    let found = pairs(&persons, data.crm("contacts"), |row| lower(row, "email"), |row| lower(row, "emailaddress1"));
-    // The pairs borrow the copies above, so find the rows of the data again.
-    let at: HashMap<&str, &Row> = data.erp("contacts").iter().map(|row| (text(row, "id"), row)).collect();
-    let ids: Vec<(String, String)> =
-        found.iter().map(|(erp, crm)| (text(erp, "id").to_owned(), text(crm, "contactid").to_owned())).collect();
-    let crm: HashMap<&str, &Row> = data.crm("contacts").iter().map(|row| (text(row, "contactid"), row)).collect();
-    ids.iter().map(|(erp, other)| (at[erp.as_str()], crm[other.as_str()])).collect()
+fn people(data: &Data) -> Pairs<'_> {
+    let persons = data.erp("contacts").iter().filter(|row| text(row, "type") == "Person");
+    pairs(persons, data.crm("contacts"), |row| lower(row, "email"), |row| lower(row, "emailaddress1"))
 }
 
 /// Counts the fields that differ in a pair of firms or people.
@@ -286,9 +284,8 @@ fn the_companys_records_find_their_partners() {
     }
     assert_eq!(people(&data).len(), 430);
     for (set, name, kind, count) in [("items", "displayName", 1, 258), ("resources", "name", 3, 17)] {
-        let products: Vec<Row> =
-            data.crm("products").iter().filter(|row| number(row, "producttypecode") == kind).cloned().collect();
-        let goods = pairs(data.erp(set), &products, |row| lower(row, "number"), |row| lower(row, "productnumber"));
+        let products = data.crm("products").iter().filter(|row| number_of(row, "producttypecode") == kind);
+        let goods = pairs(data.erp(set), products, |row| lower(row, "number"), |row| lower(row, "productnumber"));
         assert_eq!(goods.len(), count, "{set}");
         let renamed = goods.iter().filter(|(erp, crm)| lower(erp, name) != lower(crm, "name")).count();
         assert_eq!(renamed, 0, "names of {set} differ in case and blanks only");
@@ -316,9 +313,64 @@ fn some_common_records_differ_in_one_field() {
 }
 
 #[test]
+fn references_of_common_records_agree() {
+    let data = Data::of(company(SEED));
+    let users: HashMap<&str, String> = data
+        .crm("systemusers")
+        .iter()
+        .map(|row| (text(row, "systemuserid"), lower(row, "internalemailaddress")))
+        .collect();
+    let mails: HashMap<&str, String> =
+        data.erp("salespeoplePurchasers").iter().map(|row| (text(row, "code"), lower(row, "email"))).collect();
+    let currencies: HashMap<&str, &str> = data
+        .crm("transactioncurrencies")
+        .iter()
+        .map(|row| (text(row, "transactioncurrencyid"), text(row, "isocurrencycode")))
+        .collect();
+    let terms: HashMap<&str, &str> =
+        data.erp("paymentTerms").iter().map(|row| (text(row, "id"), text(row, "code"))).collect();
+    let (mut pairs, by_name) = firms(&data);
+    pairs.extend(by_name);
+    let mut choices = HashMap::new();
+    for (customer, account) in &pairs {
+        let number = text(customer, "number");
+        let owner = users.get(text(account, "_ownerid_value"));
+        assert_eq!(mails.get(text(customer, "salespersonCode")), owner, "{number}");
+        let code = text(customer, "currencyCode");
+        let code = if code.is_empty() { LOCAL_CURRENCY } else { code };
+        assert_eq!(currencies[text(account, "_transactioncurrencyid_value")], code, "{number}");
+        let (term, choice) = (terms[text(customer, "paymentTermsId")], number_of(account, "paymenttermscode"));
+        assert_eq!(*choices.entry(term).or_insert(choice), choice, "{number}: one choice for {term}");
+    }
+    assert_eq!(choices.len(), 4);
+    let accounts: HashMap<&str, &str> =
+        pairs.iter().map(|(customer, account)| (text(account, "accountid"), text(customer, "displayName"))).collect();
+    let companies: HashMap<&str, &str> =
+        data.erp("contacts").iter().map(|row| (text(row, "number"), text(row, "displayName"))).collect();
+    for (person, contact) in people(&data) {
+        let company = companies[text(person, "companyNumber")];
+        assert_eq!(accounts[text(contact, "_parentcustomerid_value")], company, "{}", text(person, "number"));
+    }
+    let unit = |set, key, name| -> HashMap<&str, &str> {
+        data.crm(set).iter().map(|row| (text(row, key), text(row, name))).collect()
+    };
+    let (groups, units) = (unit("uomschedules", "uomscheduleid", "name"), unit("uoms", "uomid", "name"));
+    let products: HashMap<&str, &Row> =
+        data.crm("products").iter().map(|row| (text(row, "productnumber"), row)).collect();
+    for (set, base) in [("items", "baseUnitOfMeasureCode"), ("resources", "baseUnitOfMeasure")] {
+        for row in data.erp(set) {
+            if let Some(product) = products.get(text(row, "number")) {
+                assert_eq!(units[text(product, "_defaultuomid_value")], text(row, base));
+                assert_eq!(groups[text(product, "_defaultuomscheduleid_value")], format!("NAV {}", text(row, base)));
+            }
+        }
+    }
+}
+
+#[test]
 fn nothing_in_the_usual_filters_refers_to_what_they_keep_out() {
     let data = Data::of(company(SEED));
-    let open_account = |row: &Row| number(row, "customertypecode") == 3 && number(row, "statecode") == 0;
+    let open_account = |row: &Row| number_of(row, "customertypecode") == 3 && number_of(row, "statecode") == 0;
     let open: HashSet<&str> =
         data.crm("accounts").iter().filter(|row| open_account(row)).map(|row| text(row, "accountid")).collect();
     assert_eq!(data.crm("accounts").len() - open.len(), 3, "a supplier and two that are inactive");
