@@ -102,6 +102,11 @@ pub enum Cell<'a> {
     Boolean(bool),
 }
 
+/// An expression that cannot be evaluated over what a frame holds.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct EvaluationError(#[from] PolarsError);
+
 /// A cell that does not fit its column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{cell}` in column `{column}` is no {kind}")]
@@ -469,12 +474,12 @@ impl Frame {
     }
 
     /// Evaluates an expression over all rows.
-    pub fn evaluate(&self, expression: &Expression) -> PolarsResult<Series> {
-        expression.evaluate(&self.data)
+    pub fn evaluate(&self, expression: &Expression) -> Result<Series, EvaluationError> {
+        Ok(expression.evaluate(&self.data)?)
     }
 
     /// Returns the rows for which `filter` is true, in order.
-    pub fn rows_where(&self, filter: &Expression) -> PolarsResult<Vec<usize>> {
+    pub fn rows_where(&self, filter: &Expression) -> Result<Vec<usize>, EvaluationError> {
         let series = self.evaluate(filter)?;
         let mask = series.bool().map_err(|_| {
             PolarsError::ComputeError(format!("the filter `{}` is neither true nor false", filter.text()).into())

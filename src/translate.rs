@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{NaiveDate, Timelike};
-use polars::prelude::{PolarsResult, Series};
+use polars::prelude::Series;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Reference, Side};
 use crate::endpoint::ColumnInfo;
-use crate::frame::{Frame, Kind, Value, any_value, value_at};
+use crate::frame::{EvaluationError, Frame, Kind, Value, any_value, value_at};
 
 /// The fingerprint of every blank value.
 pub const BLANK: u64 = 0;
@@ -245,7 +245,7 @@ impl<'a> Translator<'a> {
         target: &'a ColumnInfo,
         links: &'a Links,
         frame: &'a Frame,
-    ) -> PolarsResult<Option<Translator<'a>>> {
+    ) -> Result<Option<Translator<'a>>, EvaluationError> {
         let computed = match field.expression_to(to) {
             Some(expression) => Some(frame.evaluate(expression)?),
             None => None,

@@ -113,10 +113,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn records(&self, erp: &erp::State, crm: &crm::State) -> Vec<Row> {
-        match self.side {
-            Side::Erp => erp.records(&self.set),
-            Side::Crm => crm.records(&self.set),
+    fn records(&self, erp: &erp::State, crm: &crm::State) -> Result<Vec<Row>, String> {
+        let (side, set, sets) = (self.side, &self.set, self.side.sets());
+        match side {
+            _ if !sets.contains(&set.as_str()) => Err(format!("{side}: no set `{set}`; there are {}", sets.join(", "))),
+            Side::Erp => Ok(erp.records(set)),
+            Side::Crm => Ok(crm.records(set)),
         }
     }
 }
@@ -192,6 +194,11 @@ fn run(source: &Source, command: &[OsString]) -> Result<ExitCode, String> {
     let mut signals = Signals::new([SIGCHLD, SIGHUP, SIGINT, SIGTERM]).map_err(|error| error.to_string())?;
     let fakes = Fakes::start(source, None, None)?;
     let (program, arguments) = command.split_first().ok_or("no command")?;
+    // What came before there was a command cannot be handed on to it; it is obeyed here.
+    if let Some(signal) = signals.pending().find(|signal| *signal != SIGCHLD) {
+        fakes.stop()?;
+        return Ok(ExitCode::from(ended_by(signal)));
+    }
     let mut child = Command::new(program);
     child.args(arguments).env_remove("ERP_COMPANY").envs(fakes.environment());
     let code = match child.spawn() {
@@ -220,7 +227,7 @@ fn edit(kept: &Kept, key: &Assignment, changes: &[Assignment]) -> Result<ExitCod
     let (folder, mut erp, mut crm) = Folder::open_kept(&kept.data)?;
     let changes: Row =
         changes.iter().map(|change| (change.property.clone(), Value::String(change.value.clone()))).collect();
-    let found: Vec<Row> = kept.records(&erp, &crm).into_iter().filter(|record| key.holds(record)).collect();
+    let found: Vec<Row> = kept.records(&erp, &crm)?.into_iter().filter(|record| key.holds(record)).collect();
     let [record] = &found[..] else {
         return Err(format!("{} of {} have {}={}", found.len(), kept.set, key.property, key.value));
     };
@@ -237,7 +244,7 @@ fn edit(kept: &Kept, key: &Assignment, changes: &[Assignment]) -> Result<ExitCod
 
 fn show(kept: &Kept, key: Option<&Assignment>) -> Result<ExitCode, String> {
     let (_folder, erp, crm) = Folder::open_kept(&kept.data)?;
-    let records = kept.records(&erp, &crm).into_iter().filter(|record| key.is_none_or(|key| key.holds(record)));
+    let records = kept.records(&erp, &crm)?.into_iter().filter(|record| key.is_none_or(|key| key.holds(record)));
     let lines: String = records.map(|record| Value::Object(record).to_string() + "\n").collect();
     print(&lines)?;
     Ok(ExitCode::SUCCESS)
@@ -255,7 +262,12 @@ impl Fakes {
         let folder = source.data.as_deref().map(Folder::open).transpose()?;
         let kept = folder.as_ref().map(Folder::load).transpose()?.flatten();
         let (erp, crm) = match kept {
-            Some(kept) => kept,
+            Some(kept) => {
+                if source.from.is_some() || source.records.is_some() {
+                    talk("the folder of --data has records already; they are used, and no others made");
+                }
+                kept
+            }
             None => fresh(source)?,
         };
         let faults = || source.faults.iter().fold(Faults::none(), |plan, (fault, nth)| plan.and(*fault, *nth));
@@ -343,8 +355,16 @@ fn wait(child: &mut Child, signals: &mut Signals) -> Result<ExitStatus, String> 
 }
 
 fn exit_code(status: ExitStatus) -> u8 {
-    let code = status.code().or_else(|| status.signal().map(|signal| 128 + signal));
-    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED)
+    match (status.code(), status.signal()) {
+        (Some(code), _) => u8::try_from(code).unwrap_or(FAILED),
+        (None, Some(signal)) => ended_by(signal),
+        (None, None) => FAILED,
+    }
+}
+
+/// The exit code that shells give to a program that a signal ended.
+fn ended_by(signal: i32) -> u8 {
+    u8::try_from(128 + signal).unwrap_or(FAILED)
 }
 
 /// Quotes a value for a shell, where it needs to be.

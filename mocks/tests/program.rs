@@ -221,13 +221,28 @@ fn what_was_written_is_there_the_next_time() {
     assert!(said.contains("erp: 1 reads, 1 writes, 1 tokens"), "{said}");
     assert!(said.contains("crm: 0 reads, 1 writes, 1 tokens"), "{said}");
 
-    assert_eq!(run(&["--data", path, "--", "true"]).status.code(), Some(0));
+    let again = run(&["--data", path, "--records", "8", "--", "true"]);
+    assert_eq!(again.status.code(), Some(0));
+    assert!(stderr(&again).contains("has records already"), "{}", stderr(&again));
     assert_eq!(show(folder.path(), &["erp", "items", "number=T-1"])[0]["displayName"], "Teapot");
     assert_eq!(show(folder.path(), &["crm", "accounts", "name=Teapots & Sons"]).len(), 1);
     assert_eq!(show(folder.path(), &["crm", "accounts"]).len(), 201);
     let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     assert_eq!(names, ["crm.json", "erp.json", "lock"], "no half-written file is left");
+}
+
+#[test]
+fn a_fault_happens_where_it_was_asked_for() {
+    let server = Server::start(&["--fault", "throttled-plain:2", "--fault", "unavailable-before"], "CRM_CLIENT_SECRET");
+    let (token, url) = (server.token("CRM"), format!("{}/api/data/v9.2/accounts", server.environment["CRM_URL"]));
+    let headers = [token.as_str(), "Content-Type: application/json"];
+    let statuses = ["GET", "GET", "GET", "POST", "POST"].map(|method| {
+        let body = if method == "POST" { r#"{"name":"Teapots & Sons"}"# } else { "" };
+        ask(method, &format!("{url}?$select=name"), &headers, body).0
+    });
+    assert_eq!(statuses, [200, 429, 200, 503, 204]);
+    assert_eq!(server.stop(Signal::INT).0, Some(0));
 }
 
 #[test]
@@ -250,6 +265,7 @@ fn a_person_edits_kept_records() {
         assert!(after[0][stamp].as_str() > before[0][stamp].as_str(), "{side}: the time of the change moves on");
     }
     for (arguments, complaint) in [
+        (["erp", "unicorns", "number=none", "city=Bath"], "no set `unicorns`"),
         (["erp", "customers", "number=none", "city=Bath"], "0 of customers"),
         (["erp", "customers", "city=London", "city=Bath"], "of customers have city=London"),
         (["crm", "accounts", "accountnumber=10000", "colour=red"], "colour"),

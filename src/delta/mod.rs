@@ -7,7 +7,7 @@ pub mod merge;
 
 use std::collections::HashMap;
 
-use polars::prelude::PolarsResult;
+use polars::prelude::Series;
 use rayon::prelude::*;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::config::{OnUnresolved, PerSide, Side, TableMap, Template, TemplateVal
 use crate::couple::{Doubt, Pairs};
 use crate::delta::merge::{Arriving, Facts, Rule, Verdict, merge};
 use crate::endpoint::TableInfo;
-use crate::frame::{Frame, Kind, Value, any_value};
+use crate::frame::{EvaluationError, Frame, Kind, Value, any_value};
 use crate::plan::{Action, ActionKind, FieldChange};
 use crate::store::InboxKind;
 use crate::translate::{Links, Problem, Translated, Translator, convert, own};
@@ -84,7 +84,7 @@ impl View<'_> {
 }
 
 /// Fingerprints all fields of both frames.
-fn views<'a>(work: &Work<'a>) -> PolarsResult<Vec<View<'a>>> {
+fn views<'a>(work: &Work<'a>) -> Result<Vec<View<'a>>, EvaluationError> {
     work.map
         .fields
         .par_iter()
@@ -94,7 +94,7 @@ fn views<'a>(work: &Work<'a>) -> PolarsResult<Vec<View<'a>>> {
                 Some(column) => own(work.frames.of(side), side, column),
                 None => vec![crate::translate::BLANK; work.frames.of(side).rows()],
             };
-            let translator = |to: Side| -> PolarsResult<Option<Translator<'a>>> {
+            let translator = |to: Side| -> Result<Option<Translator<'a>>, EvaluationError> {
                 let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
                 match info {
                     Some(info) if field.writes(to) && !work.left_out[number] => {
@@ -111,7 +111,7 @@ fn views<'a>(work: &Work<'a>) -> PolarsResult<Vec<View<'a>>> {
 }
 
 /// Decides what happens to pairs.
-pub fn decide_pairs(work: &Work<'_>) -> PolarsResult<Decisions> {
+pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
     let views = views(work)?;
     let rules: Vec<Rule> = work.map.fields.iter().map(|field| Rule::of(work.map, field)).collect();
     // Only what differs from the quiet case comes out, so a night without edits keeps nothing.
@@ -280,7 +280,12 @@ pub struct Inserts {
 /// Decides what new records on `to` would hold, one for each of the `rows` of the other side's frame.
 ///
 /// `taken` holds further records of `to` that count for running numbers.
-pub fn decide_inserts(work: &Work<'_>, to: Side, rows: &[usize], taken: Option<&Frame>) -> PolarsResult<Inserts> {
+pub fn decide_inserts(
+    work: &Work<'_>,
+    to: Side,
+    rows: &[usize],
+    taken: Option<&Frame>,
+) -> Result<Inserts, EvaluationError> {
     let source = work.frames.of(to.other());
     let mut inserts = Inserts::default();
     if rows.is_empty() {
@@ -384,11 +389,11 @@ struct Prepared<'a> {
     /// For each source row whether the template applies; `None` where it always does.
     applies: Option<Vec<bool>>,
     /// For each column that an expression fills: its values.
-    computed: HashMap<&'a str, polars::prelude::Series>,
+    computed: HashMap<&'a str, Series>,
 }
 
 impl<'a> Templates<'a> {
-    fn new(work: &Work<'a>, to: Side, taken: Option<&Frame>) -> PolarsResult<Templates<'a>> {
+    fn new(work: &Work<'a>, to: Side, taken: Option<&Frame>) -> Result<Templates<'a>, EvaluationError> {
         let source = work.frames.of(to.other());
         let mut templates = Vec::new();
         let mut numbers = HashMap::new();

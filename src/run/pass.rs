@@ -7,7 +7,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
-use polars::prelude::PolarsError;
 use uuid::Uuid;
 
 use crate::apply::{Applied, Target, apply};
@@ -16,7 +15,7 @@ use crate::couple::{self, Absent, Pairs, found_beyond, join, match_rows};
 use crate::delta::{self, Held, Work, decide_inserts, decide_pairs, held_now, hold_doubt, name_row};
 use crate::endpoint::{EndpointError, Outcome};
 use crate::extract::{self, Scope};
-use crate::frame::{Frame, Value};
+use crate::frame::{EvaluationError, Frame, Value};
 use crate::order::Pass;
 use crate::plan::{Action, ActionKind, TablePlan};
 use crate::run::{Context, Event, TableReport};
@@ -38,7 +37,7 @@ pub enum PassError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("an expression cannot be evaluated: {0}")]
-    Expression(#[from] PolarsError),
+    Expression(#[from] EvaluationError),
     /// A table map that this one needs has failed.
     #[error("{0}")]
     Waits(String),

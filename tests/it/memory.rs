@@ -89,7 +89,11 @@ impl Memory {
     /// Returns a column of all records as text, in the order of their ids.
     pub fn column(&self, table: &str, column: &str) -> Vec<String> {
         let tables = self.tables.lock().unwrap();
-        tables[table].records.values().map(|(_, values)| values.get(column).map(ToString::to_string).unwrap_or_default()).collect()
+        tables[table]
+            .records
+            .values()
+            .map(|(_, values)| values.get(column).map(ToString::to_string).unwrap_or_default())
+            .collect()
     }
 
     /// Returns one value as text.
@@ -112,7 +116,11 @@ impl Memory {
             let Some((version, values)) = table.records.get(&id) else { continue };
             for (index, column) in described.iter().enumerate() {
                 let text_kind = matches!(column.kind, Kind::Text | Kind::Code | Kind::Enum);
-                let value = if column.name == "id" { Value::Guid(id) } else { values.get(&column.name).cloned().unwrap_or(Value::Null) };
+                let value = if column.name == "id" {
+                    Value::Guid(id)
+                } else {
+                    values.get(&column.name).cloned().unwrap_or(Value::Null)
+                };
                 let text = value.to_string();
                 let cell = match value {
                     Value::Null if text_kind && self.side == Side::Erp => Cell::Text(""),

@@ -16,8 +16,14 @@ struct World {
     pipeline: Pipeline,
     erp: Memory,
     crm: Memory,
-    store: SqliteStore,
+    store: SqliteStore<'static>,
     runs: u32,
+    /// Where the state is; gone with the world.
+    _folder: tempfile::TempDir,
+}
+
+fn now() -> String {
+    "2026-01-31T02:00:00Z".into()
 }
 
 const PEOPLE: &str = "
@@ -93,13 +99,9 @@ impl World {
                 ),
             ],
         );
-        World {
-            pipeline: pipeline(&format!("{PEOPLE}{CUSTOMERS}")),
-            erp,
-            crm,
-            store: SqliteStore::in_memory().unwrap(),
-            runs: 0,
-        }
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
+        World { pipeline: pipeline(&format!("{PEOPLE}{CUSTOMERS}")), erp, crm, store, runs: 0, _folder: folder }
     }
 
     /// A world in which customer 1 is coupled with account 101 and both agree.
@@ -123,7 +125,7 @@ impl World {
             only: Vec::new(),
             dry_run,
             run: format!("run {}", self.runs),
-            started: "2026-01-31T02:00:00Z".into(),
+            started: now(),
             elapsed: &|| 0.0,
             stop: &AtomicBool::new(false),
         };
@@ -207,10 +209,7 @@ fn a_reference_without_coupling_fails_its_record_alone() {
     let report = world.run();
     assert_eq!(report.outcome, RunOutcome::Incomplete);
     assert_eq!(report.inbox.len(), 1);
-    assert_eq!(
-        report.inbox[0].message,
-        "customers:C2 cannot go to the CRM: person: people:XX is not coupled"
-    );
+    assert_eq!(report.inbox[0].message, "customers:C2 cannot go to the CRM: person: people:XX is not coupled");
     let mut names = world.crm.column("accounts", "name");
     names.sort();
     assert_eq!(names, ["Ahlgren", "Eide"]);

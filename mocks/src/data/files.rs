@@ -4,43 +4,16 @@
 //! reference to a row that is not there. Such things are made to fit and counted, never passed over in silence; what is
 //! no CSV at all stops the loading. A set without a file is empty but for what the service always has.
 
-use super::Row;
+use super::{Row, Side};
 use crate::{crm, erp};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-/// The order in which sets are loaded: what others refer to comes first.
-const ERP_SETS: &[&str] = &[
-    "companies",
-    "salespeoplePurchasers",
-    "currencies",
-    "unitsOfMeasure",
-    "paymentTerms",
-    "shipmentMethods",
-    "customers",
-    "contacts",
-    "items",
-    "resources",
-];
-const CRM_SETS: &[&str] = &[
-    "businessunits",
-    "teams",
-    "systemusers",
-    "transactioncurrencies",
-    "uomschedules",
-    "uoms",
-    "pricelevels",
-    "products",
-    "productpricelevels",
-    "accounts",
-    "contacts",
-];
-
 /// Loads the folder into two fakes that are new; each counts what it had to make fit in its `adjusted`.
 pub fn load(folder: &Path, erp: &mut erp::State, crm: &mut crm::State) -> Result<(), String> {
-    let (of_erp, of_crm) = (files(&folder.join("erp"), ERP_SETS)?, files(&folder.join("crm"), CRM_SETS)?);
+    let (of_erp, of_crm) = (files(folder, Side::Erp)?, files(folder, Side::Crm)?);
     if of_erp.is_empty() && of_crm.is_empty() {
         return Err(format!("{}: neither erp nor crm with a CSV file in it", folder.display()));
     }
@@ -54,12 +27,13 @@ pub fn load(folder: &Path, erp: &mut erp::State, crm: &mut crm::State) -> Result
     Ok(())
 }
 
-/// Finds the CSV files of a folder, by the sets that name them: the known ones first, in their order.
-fn files(folder: &Path, known: &[&str]) -> Result<Vec<(String, PathBuf)>, String> {
+/// Finds the CSV files of a side, by the sets that name them: the known ones first, in their order.
+fn files(folder: &Path, side: Side) -> Result<Vec<(String, PathBuf)>, String> {
+    let (folder, known) = (folder.join(side.to_string()), side.sets());
     let wrong = |error: io::Error| format!("{}: {error}", folder.display());
     let mut found = Vec::new();
     if folder.is_dir() {
-        for entry in fs::read_dir(folder).map_err(wrong)? {
+        for entry in fs::read_dir(&folder).map_err(wrong)? {
             let path = entry.map_err(wrong)?.path();
             if path.extension().is_some_and(|extension| extension == "csv")
                 && let Some(set) = path.file_stem().and_then(OsStr::to_str).map(str::to_owned)

@@ -37,6 +37,39 @@ pub enum Side {
     Crm,
 }
 
+impl Side {
+    /// The entity sets of the service, in an order in which they can be loaded: what others refer to comes first.
+    pub fn sets(self) -> &'static [&'static str] {
+        match self {
+            Side::Erp => &[
+                "companies",
+                "salespeoplePurchasers",
+                "currencies",
+                "unitsOfMeasure",
+                "paymentTerms",
+                "shipmentMethods",
+                "customers",
+                "contacts",
+                "items",
+                "resources",
+            ],
+            Side::Crm => &[
+                "businessunits",
+                "teams",
+                "systemusers",
+                "transactioncurrencies",
+                "uomschedules",
+                "uoms",
+                "pricelevels",
+                "products",
+                "productpricelevels",
+                "accounts",
+                "contacts",
+            ],
+        }
+    }
+}
+
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
