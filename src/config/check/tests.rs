@@ -61,7 +61,7 @@ tables:
     on_conflict: hold
     on_delete: hold
     on_create:
-      - { side: crm, if: "city = 'London'", set: { industrycode: 12, ratio: 1.50, open: true, description: "'from ' || city" } }
+      - { side: crm, if: "region = 'London'", set: { industrycode: 12, ratio: 1.50, open: true, description: "'from ' || city || county" } }
     fields:
       - { erp: number, crm: accountnumber, direction: to_crm }
       - { erp: displayName, crm: name }
@@ -174,7 +174,7 @@ fn the_columns_to_read_are_those_that_the_file_needs() {
     check(0, Side::Crm, &["internalemailaddress", "fullname", "isdisabled"]);
     check(1, Side::Crm, &["isocurrencycode"]);
     let erp = "number displayName city phoneNumber email creditLimit paymentTerm/code salespersonCode currencyCode \
-               taxLiable blocked";
+               taxLiable blocked region county";
     check(2, Side::Erp, &erp.split_whitespace().collect::<Vec<_>>());
     let crm = "accountnumber name address1_city telephone1 emailaddress1 creditlimit paymenttermscode ownerid \
                transactioncurrencyid customertypecode description new_taxable statecode";
@@ -385,12 +385,12 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("\"LOWER(TRIM(email))\"", "\"LOWER(TRIM(email)\""),
             ("\"LOWER(TRIM(email))\"", "\"LOWERR(TRIM(email))\""),
             ("\"LOWER(TRIM(email))\"", "\"LOWER(emailaddress1)\""),
-            ("\"city = 'London'\"", "\"address1_city = 'London' AND telephone1 IS NULL\""),
+            ("\"region = 'London'\"", "\"address1_city = 'London' AND telephone1 IS NULL\""),
             ("filter: \"blocked = ''\"", "filter: \"statuscode = 1 AND accountnumber <> ''\""),
             ("filter: \"blocked = ''\"", "filter: \"paymentTerm/code = 'X'\""),
             ("filter: \"blocked = ''\"", "filter: \"\""),
             ("code: \"next_number('SP NO. ', 5)\"", "code: \"next_number('SP NO. ')\""),
-            ("description: \"'from ' || city\"", "description: from, name/x: 1"),
+            ("description: \"'from ' || city || county\"", "description: from, name/x: 1"),
         ],
     ),
 ];
