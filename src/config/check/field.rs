@@ -16,6 +16,8 @@ pub(super) struct Facts<'a> {
     pub direction: Option<Direction>,
     pub create: Option<Create>,
     pub on_conflict: Policy,
+    /// Pairs of columns that match rules compare.
+    pub matched: &'a [(String, String)],
     pub known: &'a Known,
 }
 
@@ -56,7 +58,12 @@ fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Fact
         desk.refuse(&path.key("blank"), "has no meaning for a constant", "remove it".to_owned());
     }
     let is_created = |create: Create| Side::BOTH.into_iter().any(|side| direction.writes(side) && create.on(side));
-    if written.when == Some(schema::When::Create) && facts.create.is_some_and(|create| !is_created(create)) {
+    // A match rule compares a pair in the terms of its field map, whether that is ever written or not.
+    let is_matched = facts.matched.iter().any(|(erp, crm)| {
+        (written.erp.as_deref(), written.crm.as_deref()) == (Some(erp.as_str()), Some(crm.as_str()))
+    });
+    let never_created = facts.create.is_some_and(|create| !is_created(create));
+    if written.when == Some(schema::When::Create) && never_created && !is_matched {
         let message = "is never written: this table map creates nothing on that side";
         desk.refuse(&path.key("when"), message, "let the table map `create`, or remove `when`".to_owned());
     }

@@ -89,7 +89,9 @@ fn check(
     if fields.is_some_and(|fields| fields.is_empty()) {
         desk.refuse(&path.key("fields"), "holds no field map", hint.to_owned());
     }
-    let facts = field::Facts { direction, create, on_conflict, known: &known };
+    let matched: Vec<(String, String)> =
+        rules.iter().flatten().flatten().flat_map(|rule: &MatchRule| rule.by.iter().cloned()).collect();
+    let facts = field::Facts { direction, create, on_conflict, matched: &matched, known: &known };
     let fields = fields.map(|fields| field::check_all(desk, &path.key("fields"), fields, &facts));
     let after = written.after.as_deref().unwrap_or_default();
     let after = desk.elements(&path.key("after"), after);
