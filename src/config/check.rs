@@ -131,9 +131,11 @@ impl Desk<'_> {
         self.refuse(path, format!("`{key}: {written}` is not built yet"), instead.to_owned());
     }
 
-    /// Complains if a key below `path` is missing.
+    /// Complains if a key below `path` is missing, unless a slip of the pen is why.
     fn required<T>(&mut self, path: &Path, key: &str, hint: &str, value: Option<T>) -> Option<T> {
-        if value.is_none() && !self.tree.is_damaged(&path.key(key)) {
+        let is_slip = |other: &&str| self.tree.is_damaged(&path.key(other)) && suggestion(other, [key]).is_some();
+        let keys = self.tree.at(path).map(Node::keys).unwrap_or_default();
+        if value.is_none() && !self.tree.is_damaged(&path.key(key)) && !keys.iter().any(is_slip) {
             self.refuse(path, format!("`{key}` is missing"), hint.to_owned());
         }
         value
@@ -189,3 +191,6 @@ impl Desk<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

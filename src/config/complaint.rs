@@ -165,10 +165,12 @@ impl Complaints {
 pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let word = word.to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&word, &other.to_lowercase());
-    let nearest = known.into_iter().map(|other| (distance(other), other)).min_by_key(|(distance, _)| *distance);
-    // A third of the letters may differ; of two different short words that is less than one.
-    let allowed = (word.chars().count().max(3)).div_ceil(3);
-    nearest.filter(|(distance, _)| *distance <= allowed).map(|(_, other)| format!("did you mean `{other}`?"))
+    let letters = word.chars().count();
+    let begins = |other: &str| letters > 1 && other.to_lowercase().starts_with(&word);
+    // A third of the letters may differ, but not all of a short word.
+    let allowed = letters.max(3).div_ceil(3).min(letters.saturating_sub(1));
+    let near = known.into_iter().filter(|other| distance(other) <= allowed || begins(other));
+    near.min_by_key(|other| distance(other)).map(|other| format!("did you mean `{other}`?"))
 }
 
 #[cfg(test)]
@@ -192,6 +194,8 @@ mod tests {
         check("To_ERP", Some("to_erp"));
         check("on_conflicts", Some("on_conflict"));
         check("cmr", Some("crm"));
+        check("bo", Some("both"));
+        check("x", None);
         check("xyz", None);
         check("direction", None);
         check("", None);

@@ -23,8 +23,9 @@ pub struct ExpressionError {
 pub struct Expression {
     text: String,
     columns: Vec<String>,
-    expr: Expr,
-    predicate: Option<Predicate>,
+    // Boxed, since constants and expressions stand side by side in a file.
+    expr: Box<Expr>,
+    predicate: Option<Box<Predicate>>,
 }
 
 /// A filter in the terms that both protocols share.
@@ -90,7 +91,8 @@ impl Expression {
             },
             hint: None,
         })?;
-        Ok(Expression { text: text.to_owned(), columns, expr, predicate: predicate::of(&tree) })
+        let predicate = predicate::of(&tree).map(Box::new);
+        Ok(Expression { text: text.to_owned(), columns, expr: Box::new(expr), predicate })
     }
 
     /// Returns the SQL as it was written.
@@ -105,7 +107,7 @@ impl Expression {
 
     /// Returns what of this filter a side might evaluate: true wherever the whole filter is true.
     pub fn predicate(&self) -> Option<&Predicate> {
-        self.predicate.as_ref()
+        self.predicate.as_deref()
     }
 
     /// Evaluates the expression over all rows; a constant gives as many cells as there are rows.
@@ -116,7 +118,7 @@ impl Expression {
         let name = "#result";
         let result = data
             .lazy()
-            .select([when(col("#one")).then(self.expr.clone()).otherwise(lit(NULL)).alias(name)])
+            .select([when(col("#one")).then((*self.expr).clone()).otherwise(lit(NULL)).alias(name)])
             .collect()?;
         Ok(result.column(name)?.as_materialized_series().clone())
     }

@@ -71,7 +71,12 @@ fn complain(tree: &Node, path: &Path, error: &str, complaints: &mut Complaints) 
         let (message, hint) = unknown_key(path, &known);
         return complaints.add(Severity::Error, tree.key_place_of(path), path, message, hint);
     }
-    let found = tree.at(path).map_or_else(|| "nothing".to_owned(), describe);
+    let found = match tree.at(path) {
+        // Somebody may have written the secret itself.
+        Some(_) if path.last_key() == "client_secret" => "something else".to_owned(),
+        Some(node) => describe(node),
+        None => "nothing".to_owned(),
+    };
     let (message, hint) = if error.starts_with("unknown variant ") {
         let word = tree.at(path).map(Node::written).unwrap_or_default();
         let hint = suggestion(word, known.iter().copied());
@@ -95,7 +100,7 @@ fn kind(wanted: &str) -> &str {
         "a string" => "a text",
         "a sequence" => "a list",
         wanted if wanted.starts_with("struct ") => "a map",
-        wanted if wanted.contains("YAML tag") || wanted.starts_with("enum ") || wanted.contains("variant") => "a word",
+        wanted if wanted.contains("enum") || wanted.contains("variant") => "a word",
         wanted => wanted,
     }
 }

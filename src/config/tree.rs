@@ -208,10 +208,7 @@ impl Node {
 /// Parses a YAML text; `None` where there is nothing to go on with.
 pub fn parse(text: &str, complaints: &mut Complaints) -> Option<Node> {
     let mut reader = Reader { parser: Parser::new_from_str(text), text, complaints };
-    match reader.document() {
-        Ok(node) => node,
-        Err(Stop) => None,
-    }
+    reader.document().unwrap_or_default()
 }
 
 /// A complaint was made that ends the reading.
@@ -238,7 +235,7 @@ impl<'a> Reader<'a> {
                 Event::DocumentStart(_) if node.is_some() => {
                     let hint = "one file holds one pipeline; remove the `---`";
                     self.refuse(place(span), &Path::root(), "a second document begins here", hint);
-                    return Ok(node);
+                    return Err(Stop);
                 }
                 Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
                 event => node = Some(self.node(event, span, &Path::root())?),

@@ -14,8 +14,10 @@ use crate::config::{Blank, Constant, Create, Direction, FieldMap, OnUnresolved, 
 pub(super) struct Facts<'a> {
     /// `None` where that was complained about.
     pub direction: Option<Direction>,
-    pub create: Create,
+    pub create: Option<Create>,
     pub on_conflict: Policy,
+    /// Pairs of columns that match rules compare.
+    pub matched: &'a [(String, String)],
     pub known: &'a Known,
 }
 
@@ -39,43 +41,38 @@ pub(super) fn check_all(
 }
 
 fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Facts<'_>) -> Option<FieldMap> {
+    // First what can be judged key by key, so that it is told in any case.
+    let [to_crm, to_erp] = [(Side::Crm, &written.to_crm), (Side::Erp, &written.to_erp)].map(|(side, text)| {
+        let path = path.key(&format!("to_{}", side.key()));
+        text.as_ref().and_then(|text| sql::expression(desk, &path, text, side.other(), facts.known))
+    });
+    let reference = reference::check(desk, path, written);
+    let first_sync = written.first_sync.and_then(|written| policy(desk, &path.key("first_sync"), written));
+    let on_conflict = written.on_conflict.and_then(|written| policy(desk, &path.key("on_conflict"), written));
+    check_to_come(desk, path, written);
+
     check_shape(desk, path, written)?;
     let direction = direction(desk, path, written, facts)?;
-
-    let expression = |desk: &mut Desk<'_>, side: Side, text: &Option<String>| {
-        let text = text.as_ref()?;
-        sql::expression(desk, &path.key(&format!("to_{}", side.key())), text, side.other(), facts.known)
-    };
-    let to_crm = expression(desk, Side::Crm, &written.to_crm);
-    let to_erp = expression(desk, Side::Erp, &written.to_erp);
-    let values = values(desk, path, written, direction);
-    let reference = reference::check(desk, path, written, direction);
-    if let (Some(_), None) = (written.on_unresolved, &written.reference) {
-        desk.refuse(&path.key("on_unresolved"), "needs a `ref`", "remove it".to_owned());
-    }
-
+    let values = values(desk, path, written, direction, facts);
     if written.blank.is_some() && written.value.is_some() {
         desk.refuse(&path.key("blank"), "has no meaning for a constant", "remove it".to_owned());
     }
-    let is_created = Side::BOTH.into_iter().any(|side| direction.writes(side) && facts.create.on(side));
-    if written.when == Some(schema::When::Create) && !is_created {
+    let is_created = |create: Create| Side::BOTH.into_iter().any(|side| direction.writes(side) && create.on(side));
+    // A match rule compares a pair in the terms of its field map, whether that is ever written or not.
+    let is_matched = facts.matched.iter().any(|(erp, crm)| {
+        (written.erp.as_deref(), written.crm.as_deref()) == (Some(erp.as_str()), Some(crm.as_str()))
+    });
+    let never_created = facts.create.is_some_and(|create| !is_created(create));
+    if written.when == Some(schema::When::Create) && never_created && !is_matched {
         let message = "is never written: this table map creates nothing on that side";
         desk.refuse(&path.key("when"), message, "let the table map `create`, or remove `when`".to_owned());
     }
-    let first_sync = written.first_sync.and_then(|written| policy(desk, &path.key("first_sync"), written));
     if let Some(policy) = first_sync {
         check_winner(desk, &path.key("first_sync"), policy, direction);
     }
-    let on_conflict = written.on_conflict.and_then(|written| policy(desk, &path.key("on_conflict"), written));
     if on_conflict.is_some() && direction != Direction::Both {
         let message = format!("has no effect: this field travels {} only and is never contested", direction.key());
         desk.warn(&path.key("on_conflict"), message, "remove it".to_owned());
-    }
-    if written.fit == Some(schema::Fit::Truncate) {
-        desk.not_built(&path.key("fit"), "shorten the text with an expression: `LEFT(column, 50)`");
-    }
-    if matches!(written.drift, Some(schema::Drift::Leave | schema::Drift::Report)) {
-        desk.not_built(&path.key("drift"), "write `drift: restore`, or remove it");
     }
 
     Some(FieldMap {
@@ -97,6 +94,16 @@ fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Fact
         blank: written.blank.unwrap_or(Blank::Write),
         value: written.value.and_then(|_| desk.constant(&path.key("value"))),
     })
+}
+
+/// Refuses what is not built.
+fn check_to_come(desk: &mut Desk<'_>, path: &Path, written: &schema::Field) {
+    if written.fit == Some(schema::Fit::Truncate) {
+        desk.not_built(&path.key("fit"), "shorten the text with an expression: `LEFT(column, 50)`");
+    }
+    if matches!(written.drift, Some(schema::Drift::Leave | schema::Drift::Report)) {
+        desk.not_built(&path.key("drift"), "write `drift: restore`, or remove it");
+    }
 }
 
 /// Complains unless a field map joins two columns or fills one; `None` where nothing more can be said about it.
@@ -152,7 +159,8 @@ fn check_shape(desk: &mut Desk<'_>, path: &Path, written: &schema::Field) -> Opt
 
 /// Returns which way the field travels, less what cannot be written; what was asked for and cannot be is complained about.
 fn direction(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Facts<'_>) -> Option<Direction> {
-    let table = facts.direction?;
+    // Unknown is as good as any, so that the rest is checked.
+    let table = facts.direction.unwrap_or(Direction::Both);
     let wanted = written.direction.unwrap_or(table);
     let mut writes = PerSide::from_fn(|side| wanted.writes(side));
     for side in Side::BOTH {
@@ -208,7 +216,13 @@ fn obstacle(written: &schema::Field, side: Side) -> Option<String> {
 }
 
 /// Returns the pairs of ERP and CRM text; what does not lead back is complained about.
-fn values(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, direction: Direction) -> Vec<(String, String)> {
+fn values(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &schema::Field,
+    direction: Direction,
+    facts: &Facts<'_>,
+) -> Vec<(String, String)> {
     let Some(values) = &written.values else { return Vec::new() };
     let path = path.key("values");
     if written.value.is_some() || written.erp.is_none() || written.crm.is_none() {
@@ -229,6 +243,7 @@ fn values(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, direction: 
         let path = path.key(erp);
         let Some(crm) = desk.constant(&path).as_ref().map(Constant::text) else { continue };
         if direction.writes(Side::Erp)
+            && (facts.direction.is_some() || written.direction.is_some())
             && let Some((first, _)) = pairs.iter().find(|(_, known)| *known == crm)
         {
             let message = format!("`{}` stands for `{first}` and `{erp}`: it has no way back", desk.written(&path));

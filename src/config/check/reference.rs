@@ -2,26 +2,25 @@
 //!
 //! A reference turns the ERP key of a field into the CRM record that is coupled with that key's record, and back.
 
+use crate::config::Reference;
 use crate::config::check::Desk;
 use crate::config::check::table::column;
 use crate::config::complaint::Path;
 use crate::config::schema;
-use crate::config::{Direction, Reference, Side};
 
 /// Checks the `ref` of a field map.
-pub(super) fn check(
-    desk: &mut Desk<'_>,
-    path: &Path,
-    written: &schema::Field,
-    direction: Direction,
-) -> Option<Reference> {
+pub(super) fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field) -> Option<Reference> {
+    if let (Some(_), None) = (written.on_unresolved, &written.reference) {
+        let path = path.key("on_unresolved");
+        desk.refuse(&path, "needs a `ref`", "remove it".to_owned());
+    }
     let reference = written.reference.as_ref()?;
     let path = path.key("ref");
-    if written.crm.is_none() {
+    if written.crm.is_none() && !desk.tree.is_damaged(&path.parent().key("crm")) {
         let hint = "name the `crm` lookup, or remove `ref`".to_owned();
         desk.refuse(&path, "needs a CRM column that holds the reference", hint);
     }
-    if written.to_erp.is_some() && direction.writes(Side::Erp) {
+    if written.to_erp.is_some() {
         let message = "has no place beside `to_erp`: the reference itself gives the ERP key";
         desk.refuse(&path, message, "take one of the two".to_owned());
     }

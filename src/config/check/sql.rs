@@ -72,7 +72,9 @@ pub(super) fn template_value(
     match expression::next_number(text) {
         Ok(Some((prefix, digits))) => Some(TemplateValue::NextNumber { prefix, digits }),
         Ok(None) => expression(desk, path, text, side, known).map(TemplateValue::Expression),
-        Err(error) => {
+        Err(mut error) => {
+            let hint = "a text that is meant as it stands wears quotes of its own: `\"'…'\"`";
+            error.hint.get_or_insert_with(|| hint.to_owned());
             refuse(desk, path, error);
             None
         }

@@ -44,22 +44,25 @@ fn check(
     let crm = desk.required(path, "crm", "name the CRM table: `crm: { table: … }`", written.crm.as_ref());
     let crm = crm.and_then(|crm| side(desk, &path.key("crm"), Side::Crm, crm, &known));
 
-    let direction = given(desk, path, "direction", written.direction, defaults.direction);
-    if direction.is_none() && !desk.tree.is_damaged(&path.key("direction")) {
-        let hint = "write `direction: to_crm`, `to_erp` or `both`, here or in `defaults`";
-        desk.required::<()>(path, "direction", hint, None);
-    }
-    let direction = direction.map(|(_, direction)| direction);
-    let create = given(desk, path, "create", written.create, defaults.create);
-    let create = create.map_or(Create::None, |(create_path, create)| {
-        narrow(desk, &create_path, create, direction, written.create.is_some())
-    });
-    let first_sync = given(desk, path, "first_sync", written.first_sync, defaults.first_sync);
+    let direction = match given(desk, path, "direction", written.direction, defaults.direction) {
+        Given::Here(_, direction) => Some(direction),
+        Given::Damaged => None,
+        Given::Absent => {
+            let hint = "write `direction: to_crm`, `to_erp` or `both`, here or in `defaults`";
+            desk.required(path, "direction", hint, None)
+        }
+    };
+    let create = match given(desk, path, "create", written.create, defaults.create) {
+        Given::Here(path, create) => Some(narrow(desk, &path, create, direction, written.create.is_some())),
+        Given::Damaged => None,
+        Given::Absent => Some(Create::None),
+    };
+    let first_sync = given(desk, path, "first_sync", written.first_sync, defaults.first_sync).here();
     let first_sync = first_sync.and_then(|(path, written)| policy(desk, &path, written));
     if let (Some(own), Some(direction)) = (first_sync.filter(|_| written.first_sync.is_some()), direction) {
         check_winner(desk, &path.key("first_sync"), own, direction);
     }
-    let on_conflict = given(desk, path, "on_conflict", written.on_conflict, defaults.on_conflict);
+    let on_conflict = given(desk, path, "on_conflict", written.on_conflict, defaults.on_conflict).here();
     let on_conflict = on_conflict.and_then(|(path, written)| policy(desk, &path, written)).unwrap_or(Policy::Hold);
     if written.on_conflict.is_some_and(|policy| policy != schema::Policy::Hold)
         && direction.is_some_and(|direction| direction != Direction::Both)
@@ -67,16 +70,16 @@ fn check(
         let message = "has no effect: only fields that travel both ways can be contested";
         desk.warn(&path.key("on_conflict"), message, "remove it".to_owned());
     }
-    if let Some((path, on_delete)) = given(desk, path, "on_delete", written.on_delete, defaults.on_delete)
+    if let Some((path, on_delete)) = given(desk, path, "on_delete", written.on_delete, defaults.on_delete).here()
         && on_delete != schema::OnDelete::Hold
     {
         desk.not_built(&path, "write `on_delete: hold`, or remove it");
     }
 
     let (own, default) = (written.match_rules.as_ref(), defaults.match_rules.as_ref());
-    let rules = given(desk, path, "match", own, default).map(|(path, rules)| match_rules(desk, &path, rules));
+    let rules = given(desk, path, "match", own, default).here().map(|(path, rules)| match_rules(desk, &path, rules));
     let (own, default) = (written.on_create.as_ref(), defaults.on_create.as_ref());
-    let templates = given(desk, path, "on_create", own, default).map(|(path, templates)| {
+    let templates = given(desk, path, "on_create", own, default).here().map(|(path, templates)| {
         let is_own = written.on_create.is_some();
         templates_of(desk, &path, templates, create, is_own, &known)
     });
@@ -86,7 +89,9 @@ fn check(
     if fields.is_some_and(|fields| fields.is_empty()) {
         desk.refuse(&path.key("fields"), "holds no field map", hint.to_owned());
     }
-    let facts = field::Facts { direction, create, on_conflict, known: &known };
+    let matched: Vec<(String, String)> =
+        rules.iter().flatten().flatten().flat_map(|rule: &MatchRule| rule.by.iter().cloned()).collect();
+    let facts = field::Facts { direction, create, on_conflict, matched: &matched, known: &known };
     let fields = fields.map(|fields| field::check_all(desk, &path.key("fields"), fields, &facts));
     let after = written.after.as_deref().unwrap_or_default();
     let after = desk.elements(&path.key("after"), after);
@@ -97,7 +102,7 @@ fn check(
         name: name.to_owned(),
         sides: PerSide { erp: erp?, crm: crm? },
         direction: direction?,
-        create,
+        create: create?,
         match_rules: rules.unwrap_or(Some(Vec::new()))?,
         first_sync,
         on_conflict,
@@ -107,15 +112,32 @@ fn check(
     })
 }
 
-/// Returns a key's own value, else the default's, with the path where it stands.
-fn given<T>(desk: &Desk<'_>, path: &Path, key: &str, own: Option<T>, default: Option<T>) -> Option<(Path, T)> {
-    let path = path.key(key);
-    if desk.tree.is_damaged(&path) {
-        return None;
+/// A key that stands at a table map or in the defaults.
+enum Given<T> {
+    /// The value, and where it stands.
+    Here(Path, T),
+    Absent,
+    /// It was complained about, so that nothing is known.
+    Damaged,
+}
+
+impl<T> Given<T> {
+    fn here(self) -> Option<(Path, T)> {
+        match self {
+            Given::Here(path, value) => Some((path, value)),
+            Given::Absent | Given::Damaged => None,
+        }
     }
-    match own {
-        Some(own) => Some((path, own)),
-        None => default.map(|default| (Path::root().key("defaults").key(key), default)),
+}
+
+fn given<T>(desk: &Desk<'_>, path: &Path, key: &str, own: Option<T>, default: Option<T>) -> Given<T> {
+    let (path, default_path) = (path.key(key), Path::root().key("defaults").key(key));
+    match (own, default) {
+        _ if desk.tree.is_damaged(&path) => Given::Damaged,
+        (Some(own), _) => Given::Here(path, own),
+        _ if desk.tree.is_damaged(&default_path) => Given::Damaged,
+        (None, Some(default)) => Given::Here(default_path, default),
+        (None, None) => Given::Absent,
     }
 }
 
@@ -244,7 +266,7 @@ fn templates_of(
     desk: &mut Desk<'_>,
     path: &Path,
     written: &[Option<schema::Template>],
-    create: Create,
+    create: Option<Create>,
     is_own: bool,
     known: &Known,
 ) -> Option<Vec<Template>> {
@@ -258,8 +280,8 @@ fn templates_of(
             templates = None;
             continue;
         };
-        if !create.on(side) {
-            if is_own && !desk.tree.is_damaged(&path.parent().parent().key("create")) {
+        if create.is_some_and(|create| !create.on(side)) {
+            if is_own {
                 let message = format!("is never used: nothing is created in the {}", side.name());
                 desk.refuse(&path, message, format!("remove it, or let `create` include `to_{}`", side.key()));
             }

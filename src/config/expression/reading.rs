@@ -128,7 +128,7 @@ impl Walk {
             self.refuse(format!("`{written}` needs a value at least"), None);
         } else if name == "substr" {
             let arguments = arguments(function);
-            if arguments.len() == 2 && !arguments[1].is_some_and(|start| is_number(start)) {
+            if arguments.len() == 2 && !arguments[1].is_some_and(is_number) {
                 self.substring(&written);
             }
         }
