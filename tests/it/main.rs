@@ -1,5 +1,11 @@
 //! The one integration binary: linking polars once is enough.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test may fail by panicking, and needs files, the environment and the clock"
+)]
 
+mod command;
 mod fixture;
 mod memory;
 mod rules;
