@@ -503,7 +503,7 @@ fn price_list() -> Uuid {
 /// The row of the CRM's default price list.
 pub fn price_list_row() -> Row {
     let record = Record::new("pricelevelid", price_list())
-        .text("name", "CRONUS Default Price List")
+        .text("name", "Dynamics NAV Default Price List")
         .text("description", "Prices in local currency, one line for a product")
         .lookup("transactioncurrencyid", Some(crm_currency("")))
         .number("statecode", 0)
