@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, MatchRule, PerSide, Side, TableMap};
 use crate::endpoint::TableInfo;
-use crate::frame::{Frame, Kind};
+use crate::frame::{Frame, Kind, Value};
 use crate::store::{Couplings, Origin};
 use crate::translate::{BLANK, Links, Translator, fingerprint, own};
 
@@ -327,7 +327,8 @@ fn translated_parts(
         .map(|row| match translator.value(row) {
             Ok(value) if fold => fold_part(&value.to_string()),
             Ok(value) => fingerprint(&value, to, info.column.kind),
-            Err(_) => BLANK,
+            // It has a value, only not one that the other side could hold: it matches nothing, and is not blank.
+            Err(_) => fingerprint(&Value::Guid(source.id(row)), to, Kind::Guid),
         })
         .collect();
     let column = field.column(to)?;
@@ -359,5 +360,5 @@ fn fold_part(text: &str) -> u64 {
 }
 
 fn case_part(text: &str) -> u64 {
-    fingerprint(&crate::frame::Value::Text(text.to_owned()), Side::Crm, Kind::Text)
+    fingerprint(&Value::Text(text.to_owned()), Side::Crm, Kind::Text)
 }

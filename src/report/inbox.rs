@@ -83,26 +83,29 @@ pub fn advice(items: &[InboxItem]) -> Vec<String> {
 }
 
 /// Returns one item on one line: record, field, the values that are known, message.
+///
+/// A message that names the record itself stands for all but the values.
 fn line(item: &InboxItem) -> String {
-    let mut text = item.record.clone();
-    if let Some(field) = &item.field {
-        text.push(' ');
-        text.push_str(field);
-    }
+    // The message may quote a server; a line end in it must not break the list.
+    let message = item.message.replace(['\n', '\r'], " ");
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
         .into_iter()
         .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {}", quoted(value))))
         .collect();
-    if !values.is_empty() {
-        text.push_str(": ");
-        text.push_str(&values.join(", "));
+    let values = values.join(", ");
+    if message.starts_with(&item.record) {
+        return if values.is_empty() { message } else { format!("{message} ({values})") };
     }
-    if !item.message.is_empty() {
-        text.push_str(if values.is_empty() { ": " } else { "; " });
-        // The message may quote a server; a line end in it must not break the list.
-        text.push_str(&item.message.replace(['\n', '\r'], " "));
+    let record = match &item.field {
+        Some(field) => format!("{} {field}", item.record),
+        None => item.record.clone(),
+    };
+    match (values.is_empty(), message.is_empty()) {
+        (true, true) => record,
+        (true, false) => format!("{record}: {message}"),
+        (false, true) => format!("{record}: {values}"),
+        (false, false) => format!("{record}: {values}; {message}"),
     }
-    text
 }
 
 #[cfg(test)]
