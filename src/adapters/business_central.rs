@@ -67,7 +67,14 @@ impl BusinessCentral {
         let layout = Layout::new(Dialect::BusinessCentral, "id", vec![text("name"), text("displayName")]);
         let url = format!("{}{STANDARD_API}/{COMPANIES}?$select=id,name,displayName", self.client.base());
         let reading = self.reading(&url, None, &layout, None);
-        let companies = reading.run(&|_| {})?;
+        // The first request of all: what is wrong here is wrong with the connection.
+        let companies = reading.run(&|_| {}).map_err(|error| match error {
+            EndpointError::Refused { side, message } => {
+                let message = format!("{message}; check `url` and the permission sets of the application");
+                EndpointError::Refused { side, message }
+            }
+            other => other,
+        })?;
         choose_company(&companies, &self.company).ok_or_else(|| EndpointError::NoCompany {
             side: Side::Erp,
             company: self.company.clone(),
