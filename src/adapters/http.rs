@@ -378,3 +378,243 @@ fn broken(error: ureq::Error) -> Broken {
     };
     Broken { message, reach }
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::adapters::clock::tests::FakeClock;
+    use crate::config::{Adapter, ClientCredentials, Limits, Secret};
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::sync::Mutex;
+
+    /// A server that plays a script, one line for each request: a status, headers and a body; what it heard is kept.
+    pub struct Script {
+        pub url: String,
+        heard: Arc<Mutex<Vec<String>>>,
+    }
+
+    /// One answer of a script.
+    pub enum Line {
+        Say(u16, &'static str, String),
+        /// Announces a longer body than it sends.
+        Cut(String),
+        /// Closes without a word.
+        Drop,
+    }
+
+    impl Script {
+        /// Plays the lines, then closes; `ROOT` in a body is the server's own address.
+        pub fn play(lines: Vec<Line>) -> Script {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("http://{}", listener.local_addr().unwrap());
+            let heard = Arc::new(Mutex::new(Vec::new()));
+            let (log, root) = (Arc::clone(&heard), url.clone());
+            std::thread::spawn(move || {
+                for line in lines {
+                    let (mut stream, _) = listener.accept().unwrap();
+                    log.lock().unwrap().push(hear(&mut stream));
+                    let mut say = |status: u16, headers: &str, body: &str, length: usize| {
+                        let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n");
+                        stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).unwrap();
+                    };
+                    match line {
+                        Line::Say(status, headers, body) => {
+                            let body = body.replace("ROOT", &root);
+                            say(status, headers, &body, body.len());
+                        }
+                        Line::Cut(body) => say(200, "", &body, body.len() + 10),
+                        Line::Drop => {}
+                    }
+                }
+            });
+            Script { url, heard }
+        }
+
+        /// Returns the requests so far: request line, authorization and body.
+        pub fn heard(&self) -> Vec<String> {
+            self.heard.lock().unwrap().clone()
+        }
+    }
+
+    fn hear(stream: &mut TcpStream) -> String {
+        let mut reader = BufReader::new(stream);
+        let (mut first, mut token, mut length) = (String::new(), String::new(), 0);
+        reader.read_line(&mut first).unwrap();
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            let lower = line.to_ascii_lowercase();
+            if let Some(value) = lower.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            } else if lower.starts_with("authorization:") {
+                token = line["authorization: bearer ".len()..].trim().to_owned();
+            } else if line.trim().is_empty() {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        format!("{} [{token}] {}", first.trim(), String::from_utf8(body).unwrap()).trim().to_owned()
+    }
+
+    pub fn say(status: u16, body: &str) -> Line {
+        Line::Say(status, "", body.to_owned())
+    }
+
+    /// Tokens `t1`, `t2` … as many as are asked for.
+    fn tokens(count: usize) -> Script {
+        let grant = |number| say(200, &format!(r#"{{"access_token":"t{number}","expires_in":3599}}"#));
+        Script::play((1..=count).map(grant).collect())
+    }
+
+    pub fn client(url: &str, token_url: &str) -> (Client, Arc<FakeClock>) {
+        let clock = Arc::new(FakeClock::default());
+        let connection = Connection {
+            adapter: Adapter::Dataverse,
+            url: url.to_owned(),
+            company: None,
+            auth: ClientCredentials {
+                token_url: token_url.to_owned(),
+                client_id: "app".into(),
+                client_secret: Secret::new("secret".into()),
+                scope: "s".into(),
+            },
+            limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
+        };
+        let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
+        let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
+        (Client::new(Side::Crm, &connection, patience, shared), clock)
+    }
+
+    /// Plays a script for one read and one write each; tells the results, the requests and the seconds waited.
+    fn both(lines: impl Fn() -> Vec<Line>) -> [(String, usize, u64); 2] {
+        [false, true].map(|is_write| {
+            let (server, login) = (Script::play(lines()), tokens(3));
+            let (client, clock) = client(&server.url, &login.url);
+            let whole = |answer: &Answer| match answer.body.ends_with(b"}") {
+                true => Ok(()),
+                false => Err("not whole".to_owned()),
+            };
+            let url = format!("{}/x", server.url);
+            let result = match is_write {
+                false => match client.get(&url, &[], whole) {
+                    Ok((answer, _)) => answer.status.to_string(),
+                    Err(error) => error.to_string(),
+                },
+                true => match client.post(&url, &[], b"{}") {
+                    Ok(answer) => answer.status.to_string(),
+                    Err(PostError::NotSent(message)) => format!("not sent: {message}"),
+                    Err(PostError::Unknown(message)) => format!("unknown: {message}"),
+                },
+            };
+            assert_eq!(client.traffic().sent as usize, server.heard().len());
+            assert_eq!(client.traffic().waited_seconds, clock.now().as_secs_f64());
+            (result, server.heard().len(), clock.now().as_secs())
+        })
+    }
+
+    #[test]
+    fn reads_are_repeated_and_writes_only_where_nothing_was_done() {
+        let wait = |seconds: &'static str| Line::Say(429, seconds, String::new());
+        let cases: Vec<(&str, Box<dyn Fn() -> Vec<Line>>)> = vec![
+            ("final refusal", Box::new(|| vec![say(400, "{}")])),
+            ("throttled", Box::new(move || vec![wait("Retry-After: 17\r\n"), say(200, "{}")])),
+            ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
+            ("throttled for good", Box::new(move || vec![wait(""), wait(""), wait("")])),
+            ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
+            ("broken", Box::new(|| vec![say(500, "<html>"), say(504, ""), say(200, "{}")])),
+            ("dropped", Box::new(|| vec![Line::Drop, say(200, "{}")])),
+            ("cut", Box::new(|| vec![Line::Cut("{".into()), say(200, "{}")])),
+            ("short json", Box::new(|| vec![say(200, "{"), say(200, "{}")])),
+            ("never json", Box::new(|| vec![say(200, "x"), say(200, "x"), say(200, "x")])),
+            ("login twice refused", Box::new(|| vec![say(401, ""), say(401, "")])),
+            ("redirected", Box::new(|| vec![Line::Say(302, "Location: http://127.0.0.1:1/\r\n", "{}".into())])),
+        ];
+        let mut lines = Vec::new();
+        for (name, case) in cases {
+            let [read, write] = both(case);
+            lines.push(format!("{name}\n  read: {read:?}\n  write: {write:?}"));
+        }
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        final refusal
+          read: ("400", 1, 0)
+          write: ("400", 1, 0)
+        throttled
+          read: ("200", 2, 17)
+          write: ("200", 2, 17)
+        throttled, no header
+          read: ("200", 3, 6)
+          write: ("200", 3, 6)
+        throttled for good
+          read: ("CRM cannot be reached: it answered HTTP 429", 3, 6)
+          write: ("not sent: it answered HTTP 429", 3, 6)
+        unavailable
+          read: ("200", 2, 2)
+          write: ("unknown: it answered HTTP 503", 1, 0)
+        broken
+          read: ("200", 3, 6)
+          write: ("unknown: it answered HTTP 500", 1, 0)
+        dropped
+          read: ("200", 2, 2)
+          write: ("unknown: the connection was cut", 1, 0)
+        cut
+          read: ("200", 2, 2)
+          write: ("unknown: the connection was cut", 1, 0)
+        short json
+          read: ("200", 2, 2)
+          write: ("200", 1, 0)
+        never json
+          read: ("CRM gave an answer that cannot be trusted: not whole", 3, 6)
+          write: ("200", 1, 0)
+        login twice refused
+          read: ("CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+          write: ("not sent: the login was refused: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+        redirected
+          read: ("302", 1, 0)
+          write: ("302", 1, 0)
+        "#);
+    }
+
+    #[test]
+    fn a_token_is_renewed_once_when_it_is_refused() {
+        let server = Script::play(vec![say(200, "{}"), say(401, ""), say(200, "{}"), say(200, "{}")]);
+        let login = tokens(2);
+        let (client, _) = client(&server.url, &login.url);
+        for _ in 0..3 {
+            assert_eq!(client.post(&format!("{}/x", server.url), &[], b"{}").unwrap().status, 200);
+        }
+        let line = |token| format!("POST /x HTTP/1.1 [{token}] {{}}");
+        assert_eq!(server.heard(), ["t1", "t1", "t2", "t2"].map(line));
+        assert_eq!(login.heard().len(), 2);
+        assert_eq!(client.traffic().retried, 1);
+    }
+
+    #[test]
+    fn a_side_that_never_answered_is_given_up_soon() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nowhere = format!("http://{}", closed.local_addr().unwrap());
+        drop(closed);
+        let login = tokens(1);
+        let (client, clock) = client(&nowhere, &login.url);
+        let error = client.get(&format!("{nowhere}/x"), &[], |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), "CRM cannot be reached: the connection was refused; check `url`");
+        assert_eq!((client.traffic().sent, clock.now()), (2, Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_link_goes_over_the_wire_byte_for_byte() {
+        let paths = [
+            "/a('b')?$select=x,y&$skiptoken=%3Ccookie%20pagenumber=%222%22%3e%253c/;:@!*'()[]{}|^`~\\",
+            "/org//double/./dots/../?x=1?y=2&&",
+            "/ø?ø=ø",
+        ];
+        let server = Script::play(paths.iter().map(|_| say(200, "{}")).collect());
+        let login = tokens(1);
+        let (client, _) = client(&server.url, &login.url);
+        for path in paths {
+            client.get(&format!("{}{path}", server.url), &[], |_| Ok(())).unwrap();
+        }
+        assert_eq!(server.heard(), paths.map(|path| format!("GET {path} HTTP/1.1 [t1]")));
+    }
+}

@@ -396,7 +396,7 @@ fn erp_writes_have_the_outcomes_that_they_deserve() {
         insert(
             1,
             &[
-                ("displayName", text("Dahl & \"Elektro\"\n")),
+                ("displayName", text("Dahl\n& \"Elektro\"")),
                 ("creditLimit", text("1500.50")),
                 ("blocked", text("")),
                 ("country", text("gb")),
@@ -425,7 +425,7 @@ fn erp_writes_have_the_outcomes_that_they_deserve() {
     let row = rows.ids().iter().position(|id| *id == writes[0].id).unwrap();
     assert_eq!(
         (rows.rows(), rows.value("displayName", row), rows.value("country", row)),
-        (3, text("Dahl & \"Elektro\"\n"), text("GB"))
+        (3, text("Dahl\n& \"Elektro\""), text("GB"))
     );
     assert_ne!(rows.value("number", row), text(""));
     let row = rows.ids().iter().position(|id| *id == ids[0]).unwrap();
