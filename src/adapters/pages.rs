@@ -11,7 +11,7 @@ use std::thread;
 
 use uuid::Uuid;
 
-use crate::adapters::http::Client;
+use crate::adapters::client::Client;
 use crate::adapters::odata::decode::{Layout, next_link};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::Chain;
@@ -157,8 +157,9 @@ pub fn by_ids(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::http::tests::{Line, Script, client, say};
+    use crate::adapters::client::tests::client;
     use crate::adapters::odata::Dialect;
+    use crate::adapters::script::{Line, Script, say};
     use std::sync::Mutex;
 
     fn layout() -> Layout {
