@@ -88,7 +88,7 @@ impl Dataverse {
     /// Reads a list of definitions; these are not paged (crm-api.md §12).
     fn definitions<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, EndpointError> {
         let url = format!("{}{API}/{path}", self.client.base());
-        let (answer, list) = self.client.get(&url, &headers(), |answer| {
+        let (answer, list) = self.client.get(&url, &read_headers(), |answer| {
             serde_json::from_slice::<List<T>>(&answer.body)
                 .map_err(|error| format!("the metadata is not whole: {error}"))
         })?;
@@ -116,7 +116,7 @@ impl Dataverse {
         asked: Option<&'a [Uuid]>,
     ) -> Reading<'a> {
         let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
-        let mut headers = headers();
+        let mut headers = read_headers();
         headers.push(("Prefer", format!("odata.maxpagesize={}", self.limits.page)));
         Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
     }
@@ -149,7 +149,7 @@ impl Endpoint for Dataverse {
 
     fn open(&self) -> Result<(), EndpointError> {
         let url = format!("{}{API}/WhoAmI", self.client.base());
-        let (answer, identity) = self.client.get(&url, &headers(), |answer| {
+        let (answer, identity) = self.client.get(&url, &read_headers(), |answer| {
             let identity: HashMap<String, serde::de::IgnoredAny> = serde_json::from_slice(&answer.body)
                 .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
             identity.contains_key("UserId").then_some(()).ok_or("the answer to WhoAmI names no user".to_owned())
@@ -243,9 +243,16 @@ impl Endpoint for Dataverse {
 
 /// Headers of every request (crm-api.md §3).
 fn headers() -> Vec<(&'static str, String)> {
-    [("Accept", "application/json"), ("OData-Version", "4.0"), ("OData-MaxVersion", "4.0"), ("If-None-Match", "null")]
+    [("Accept", "application/json"), ("OData-Version", "4.0"), ("OData-MaxVersion", "4.0")]
         .map(|(name, value)| (name, value.to_owned()))
         .to_vec()
+}
+
+/// Headers of every read; the odd one keeps the service from answering with stale expansions.
+fn read_headers() -> Vec<(&'static str, String)> {
+    let mut headers = headers();
+    headers.push(("If-None-Match", "null".to_owned()));
+    headers
 }
 
 fn refused(fault: &Fault) -> EndpointError {

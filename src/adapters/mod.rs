@@ -9,9 +9,9 @@ pub mod clock;
 pub mod limiter;
 pub mod token;
 pub mod http;
-pub mod client;
 #[cfg(test)]
 pub mod script;
+pub mod client;
 pub mod pages;
 pub mod batch;
 pub mod csdl;

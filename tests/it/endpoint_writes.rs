@@ -45,7 +45,7 @@ fn erp_writes_have_the_outcomes_that_they_deserve() {
     insta::assert_snapshot!(messages.join("\n"), @r#"
     The record in table Customer already exists. Identification fields and values: No.='10000' (Internal_EntityWithSameKeyExists)
     The field Salesperson Code of table Customer contains a value (NOBODY) that cannot be found in the related table (Salesperson/Purchaser) (Internal_InvalidTableRelation)
-    Request data is invalid (RequestDataInvalid)
+    `Sometimes` is no value of column `blocked`; it takes: blank, `Ship`, `Invoice`, `All`
     `much` is no decimal for column `creditLimit`
     "#);
     // The answers hold what the ERP made of it.
