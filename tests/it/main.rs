@@ -5,8 +5,12 @@
     reason = "a test may fail by panicking, and needs files, the environment and the clock"
 )]
 
-mod command;
+mod world;
 mod fixture;
 mod memory;
+
+mod command;
+mod endpoint_writes;
+mod endpoints;
 mod rules;
 mod tidy;

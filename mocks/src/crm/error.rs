@@ -67,8 +67,10 @@ impl Error {
             let signed = i64::from_str_radix(self.code.trim_start_matches("0x"), 16).unwrap_or(0);
             error["@Microsoft.PowerApps.CDS.ErrorDetails.OperationStatus"] = json!("0");
             error["@Microsoft.PowerApps.CDS.ErrorDetails.SubErrorCode"] = json!(signed.to_string());
-            error["@Microsoft.PowerApps.CDS.HelpLink"] =
-                json!(format!("http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a{}", self.code));
+            error["@Microsoft.PowerApps.CDS.HelpLink"] = json!(format!(
+                "http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a{}",
+                self.code
+            ));
             error["@Microsoft.PowerApps.CDS.TraceText"] = json!("");
             error["@Microsoft.PowerApps.CDS.InnerError.Message"] = json!(self.message);
         }

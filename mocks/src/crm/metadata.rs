@@ -40,7 +40,10 @@ pub fn document() -> Response {
     }
     xml.push_str("      <EntityContainer Name=\"System\">\n");
     for table in TABLES.iter() {
-        xml.push_str(&format!("        <EntitySet Name=\"{}\" EntityType=\"Microsoft.Dynamics.CRM.{}\">\n", table.set, table.name));
+        xml.push_str(&format!(
+            "        <EntitySet Name=\"{}\" EntityType=\"Microsoft.Dynamics.CRM.{}\">\n",
+            table.set, table.name
+        ));
         for column in &table.columns {
             for target in column.targets() {
                 let set = TABLES[schema::table(target.table)].set;
@@ -68,9 +71,13 @@ pub fn answer(state: &State, segments: &[&str], options: &[(String, String)]) ->
     let of = |rest: &str| format!("EntityDefinitions({key})/{rest}");
     match &segments[1..] {
         [] => single(state, "EntityDefinitions", "EntityMetadata", definition(state, table), options),
-        ["ManyToOneRelationships"] => {
-            collection(state, &of("ManyToOneRelationships"), "OneToManyRelationshipMetadata", relationships(table), options)
-        }
+        ["ManyToOneRelationships"] => collection(
+            state,
+            &of("ManyToOneRelationships"),
+            "OneToManyRelationshipMetadata",
+            relationships(table),
+            options,
+        ),
         ["Keys"] => collection(state, &of("Keys"), "EntityKeyMetadata", keys(state, table), options),
         ["Attributes"] => {
             let all = table.columns.iter().map(|column| attribute(table, column, false)).collect();
@@ -102,7 +109,13 @@ fn one_attribute(
 ) -> Result<Response, Error> {
     let key = segment.trim_start_matches("Attributes(").trim_end_matches(')');
     let name = quoted(key, "LogicalName").ok_or_else(address::syntax)?;
-    let missing = || Error::new(404, "0x80060888", format!("Could not find an attribute with specified Name '{name}' for entity '{}'.", table.name));
+    let missing = || {
+        Error::new(
+            404,
+            "0x80060888",
+            format!("Could not find an attribute with specified Name '{name}' for entity '{}'.", table.name),
+        )
+    };
     let column = &table.columns[table.by_name(&name).ok_or_else(missing)?];
     let of = format!("EntityDefinitions({table_key})/{segment}");
     match rest {
@@ -119,9 +132,8 @@ fn one_attribute(
 }
 
 fn find_table(key: &str) -> Result<&'static Table, Error> {
-    let missing = |what: &str| {
-        Error::new(404, "0x80060888", format!("Could not find an entity with specified {what}."))
-    };
+    let missing =
+        |what: &str| Error::new(404, "0x80060888", format!("Could not find an entity with specified {what}."));
     if let Some(name) = quoted(key, "LogicalName") {
         let found = TABLES.iter().find(|table| table.name == name);
         return found.ok_or_else(|| missing(&format!("Name '{name}'")));
@@ -357,7 +369,8 @@ fn collection(
     let wanted = match filter::option(options, "$filter") {
         None => None,
         Some(text) => {
-            let parsed = filter::parse(text, options).map_err(|error| Error::new(400, "0x80060888", error.to_string()))?;
+            let parsed =
+                filter::parse(text, options).map_err(|error| Error::new(400, "0x80060888", error.to_string()))?;
             Some(parsed)
         }
     };
@@ -375,7 +388,13 @@ fn collection(
     Ok(reply::json(200, body.to_string().into_bytes(), Vec::new()))
 }
 
-fn single(state: &State, of: &str, kind: &str, item: Map<String, Value>, options: &[(String, String)]) -> Result<Response, Error> {
+fn single(
+    state: &State,
+    of: &str,
+    kind: &str,
+    item: Map<String, Value>,
+    options: &[(String, String)],
+) -> Result<Response, Error> {
     let mut body = Map::new();
     body.insert("@odata.context".to_owned(), json!(format!("{}/api/data/v9.2/$metadata#{of}/$entity", state.root)));
     body.extend(shaped(item, kind, options)?);
@@ -393,7 +412,8 @@ fn shaped(item: Map<String, Value>, kind: &str, options: &[(String, String)]) ->
         Some(text) => expansions(text)?,
         None => Vec::new(),
     };
-    let selected: Option<Vec<&str>> = filter::option(options, "$select").map(|text| text.split(',').map(str::trim).collect());
+    let selected: Option<Vec<&str>> =
+        filter::option(options, "$select").map(|text| text.split(',').map(str::trim).collect());
     let unknown = |name: &str| Error::property(name, kind);
     for name in selected.iter().flatten() {
         if !item.contains_key(*name) || EXPANDABLE.contains(name) {

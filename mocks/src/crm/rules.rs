@@ -57,7 +57,9 @@ pub fn defaults(state: &State, table: usize, row: &mut Row, caller: Uuid) {
             missing("isintegrationuser", Cell::Flag(false));
             missing("accessmode", Cell::Whole(0));
         }
-        "pricelevel" => missing("transactioncurrencyid", Cell::Link(schema::table("transactioncurrency"), state.base_currency)),
+        "pricelevel" => {
+            missing("transactioncurrencyid", Cell::Link(schema::table("transactioncurrency"), state.base_currency))
+        }
         _ => {}
     }
     if declared.by_name("statecode").is_some() {
@@ -300,7 +302,9 @@ fn check_required(table: usize, row: &Row) -> Result<(), Error> {
         "product" => &["name", "productnumber"],
         "pricelevel" => &["name", "transactioncurrencyid"],
         "uomschedule" => &["name"],
-        "transactioncurrency" => &["currencyname", "isocurrencycode", "currencysymbol", "currencyprecision", "exchangerate"],
+        "transactioncurrency" => {
+            &["currencyname", "isocurrencycode", "currencysymbol", "currencyprecision", "exchangerate"]
+        }
         "systemuser" | "team" => &["businessunitid"],
         "businessunit" => &["name"],
         _ => &[],
@@ -375,7 +379,8 @@ fn check_product(state: &State, row: &Row, before: Option<&Row>) -> Result<(), E
         return Err(Error::new(400, "0x80043b0a", "The unit schedule id is missing."));
     };
     let units = schema::table("uom");
-    let group_of_unit = state.store.get(units, unit).and_then(|row| row.get(TABLES[units].column("uomscheduleid"))?.id());
+    let group_of_unit =
+        state.store.get(units, unit).and_then(|row| row.get(TABLES[units].column("uomscheduleid"))?.id());
     if group_of_unit != Some(group) {
         return Err(Error::new(400, "0x80043b16", "The unit does not exist in the specified unit schedule."));
     }
@@ -395,13 +400,15 @@ fn check_price_line(state: &State, row: &mut Row) -> Result<(), Error> {
     let declared = &TABLES[schema::table("productpricelevel")];
     let (lists, products) = (schema::table("pricelevel"), schema::table("product"));
     let get = |row: &Row, name: &str| row.get(declared.column(name)).and_then(Cell::id);
-    let list = get(row, "pricelevelid").ok_or_else(|| Error::new(400, "0x80043b12", "The price level id is missing."))?;
+    let list =
+        get(row, "pricelevelid").ok_or_else(|| Error::new(400, "0x80043b12", "The price level id is missing."))?;
     let product = get(row, "productid").ok_or_else(|| Error::new(400, "0x80043b11", "The product id is missing."))?;
     let unit = get(row, "uomid").ok_or_else(|| Error::new(400, "0x80043b0d", "The unit id is missing."))?;
     let (list, product) = (state.store.get(lists, list), state.store.get(products, product));
     let group = product.and_then(|product| product.get(TABLES[products].column("defaultuomscheduleid")).cloned());
     let units = schema::table("uom");
-    let group_of_unit = state.store.get(units, unit).and_then(|unit| unit.get(TABLES[units].column("uomscheduleid")).cloned());
+    let group_of_unit =
+        state.store.get(units, unit).and_then(|unit| unit.get(TABLES[units].column("uomscheduleid")).cloned());
     let given_group = row.get(declared.column("uomscheduleid"));
     if group_of_unit != group || given_group.is_some() && given_group != group.as_ref() {
         return Err(Error::new(400, "0x80043b14", "The specified unit is not valid for this product."));
@@ -414,7 +421,9 @@ fn check_price_line(state: &State, row: &mut Row) -> Result<(), Error> {
     let currency = list.and_then(|list| list.get(TABLES[lists].column("transactioncurrencyid")).cloned());
     let given_currency = row.get(declared.column("transactioncurrencyid"));
     if given_currency.is_some() && given_currency != currency.as_ref() {
-        return Err(Error::argument("The currency of the price list item does not match the currency of the price list."));
+        return Err(Error::argument(
+            "The currency of the price list item does not match the currency of the price list.",
+        ));
     }
     row.set(declared.column("transactioncurrencyid"), currency);
     let by_amount = row.get(declared.column("pricingmethodcode")) == Some(&Cell::Whole(1));
@@ -452,7 +461,8 @@ fn check_unit(state: &State, row: &Row, before: Option<&Row>) -> Result<(), Erro
     let Some(base) = get(row, "baseuom").and_then(|base| base.id()) else {
         return Err(Error::new(400, "0x80043b1c", "The base unit does not exist."));
     };
-    let group_of_base = state.store.get(table, base).and_then(|base| get(base, "uomscheduleid")).and_then(|group| group.id());
+    let group_of_base =
+        state.store.get(table, base).and_then(|base| get(base, "uomscheduleid")).and_then(|group| group.id());
     if group_of_base != Some(group) {
         return Err(Error::new(400, "0x80043b0b", "The base unit does not belong to the schedule."));
     }

@@ -111,7 +111,10 @@ impl Default for State {
             clock_ahead: TimeDelta::zero(),
         };
         for (set, row) in [
-            ("businessunits", json!({"businessunitid": BUSINESS_UNIT.to_string(), "name": "Northbrook", "isdisabled": false})),
+            (
+                "businessunits",
+                json!({"businessunitid": BUSINESS_UNIT.to_string(), "name": "Northbrook", "isdisabled": false}),
+            ),
             (
                 "teams",
                 json!({"teamid": TEAM.to_string(), "name": "Northbrook", "isdefault": true, "teamtype": 0, "_businessunitid_value": BUSINESS_UNIT.to_string()}),
@@ -164,7 +167,8 @@ impl State {
     /// Makes the currency of that code the base currency, as is done once when an organization is set up.
     pub fn set_base_currency(&mut self, code: &str) -> Result<(), String> {
         let table = schema::table("transactioncurrency");
-        let found = self.find_text(table, "isocurrencycode", code).ok_or_else(|| format!("there is no currency {code}"))?;
+        let found =
+            self.find_text(table, "isocurrencycode", code).ok_or_else(|| format!("there is no currency {code}"))?;
         let (old, rate) = (self.base_currency, TABLES[table].column("exchangerate"));
         self.base_currency = found;
         let mut row = self.store.get(table, found).cloned().unwrap_or_default();
@@ -247,8 +251,11 @@ impl State {
         let mut loose_ends = Vec::new();
         for table in 0..TABLES.len() {
             for (id, row) in self.store.rows(table) {
-                let leads_nowhere = |cell: &Cell| matches!(cell, Cell::Link(target, to) if self.store.get(*target, *to).is_none());
-                loose_ends.extend(row.cells().filter(|(_, cell)| leads_nowhere(cell)).map(|(column, _)| (table, *id, column)));
+                let leads_nowhere =
+                    |cell: &Cell| matches!(cell, Cell::Link(target, to) if self.store.get(*target, *to).is_none());
+                loose_ends.extend(
+                    row.cells().filter(|(_, cell)| leads_nowhere(cell)).map(|(column, _)| (table, *id, column)),
+                );
             }
         }
         for (table, id, column) in loose_ends {
@@ -332,7 +339,8 @@ impl State {
         state.clock_ahead = TimeDelta::seconds(number("clockAhead")?);
         let version = number("version")?;
         for key in saved["keys"].as_array().into_iter().flatten() {
-            let columns: Vec<&str> = key["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let columns: Vec<&str> =
+                key["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let (Some(table), Some(name)) = (key["table"].as_str(), key["name"].as_str()) else {
                 return Err(broken("a key without a table or a name".into()));
             };
@@ -342,11 +350,14 @@ impl State {
             let Value::Array(rows) = saved["sets"][declared.set].take() else { continue };
             for saved_row in rows {
                 let mut notes = Vec::new();
-                let properties = saved_row.as_object().ok_or_else(|| broken(format!("{}: a row is no object", declared.set)))?;
+                let properties =
+                    saved_row.as_object().ok_or_else(|| broken(format!("{}: a row is no object", declared.set)))?;
                 let (id, row) = state.read_loosely(table, properties, Row::default(), &mut |note| notes.push(note));
                 match (id, notes.pop()) {
                     (Some(id), None) => state.store.put(table, id, row),
-                    (_, note) => return Err(broken(format!("{}.{}", declared.set, note.unwrap_or("a row has no id".into())))),
+                    (_, note) => {
+                        return Err(broken(format!("{}.{}", declared.set, note.unwrap_or("a row has no id".into()))));
+                    }
                 }
             }
         }
@@ -382,9 +393,11 @@ impl State {
     pub(super) fn find_text(&self, table: usize, column: &str, text: &str) -> Option<Uuid> {
         let (index, wanted) = (TABLES[table].column(column), Cell::Text(text.into()));
         let rows = self.store.rows(table).iter();
-        rows.filter(|(_, row)| row.get(index).is_some_and(|cell| cell.order(&wanted) == Some(std::cmp::Ordering::Equal)))
-            .map(|(id, _)| *id)
-            .next()
+        rows.filter(|(_, row)| {
+            row.get(index).is_some_and(|cell| cell.order(&wanted) == Some(std::cmp::Ordering::Equal))
+        })
+        .map(|(id, _)| *id)
+        .next()
     }
 
     /// Returns a user that a person works as: the first enabled one that is no application.
@@ -392,7 +405,8 @@ impl State {
         let users = schema::table("systemuser");
         let (disabled, application) = (TABLES[users].column("isdisabled"), TABLES[users].column("applicationid"));
         let mut people = self.store.rows(users).iter();
-        let person = people.find(|(_, row)| row.get(disabled) == Some(&Cell::Flag(false)) && row.get(application).is_none());
+        let person =
+            people.find(|(_, row)| row.get(disabled) == Some(&Cell::Flag(false)) && row.get(application).is_none());
         person.map_or(SYSTEM_USER, |(id, _)| *id)
     }
 
@@ -467,7 +481,9 @@ impl State {
         };
         let replaced = match TABLES[table].name {
             "systemuser" if id != self.caller && same("applicationid", CLIENT_ID) => self.caller,
-            "transactioncurrency" if id != self.base_currency && same("isocurrencycode", &self.base_code()) => self.base_currency,
+            "transactioncurrency" if id != self.base_currency && same("isocurrencycode", &self.base_code()) => {
+                self.base_currency
+            }
             _ => return,
         };
         for (from, pointing, column) in self.store.pointing_at(table, replaced) {
@@ -485,7 +501,8 @@ impl State {
     fn base_code(&self) -> String {
         let table = schema::table("transactioncurrency");
         let row = self.store.get(table, self.base_currency);
-        row.and_then(|row| row.get(TABLES[table].column("isocurrencycode"))?.text().map(str::to_owned)).unwrap_or_default()
+        row.and_then(|row| row.get(TABLES[table].column("isocurrencycode"))?.text().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     fn stamp_missing(&mut self, table: usize, row: &mut Row) {
@@ -509,7 +526,8 @@ impl State {
 /// An alternate key as it is saved.
 fn key_json(key: &Unique) -> Value {
     let Rule::Key(name) = &key.rule else { return Value::Null };
-    let columns: Vec<&str> = key.columns.iter().map(|column| TABLES[key.table].columns[*column].name.as_str()).collect();
+    let columns: Vec<&str> =
+        key.columns.iter().map(|column| TABLES[key.table].columns[*column].name.as_str()).collect();
     json!({"table": TABLES[key.table].name, "name": name, "columns": columns})
 }
 

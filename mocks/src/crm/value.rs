@@ -172,7 +172,9 @@ pub fn reference_error() -> Error {
 fn literal_error(table: &Table, column: &Column, value: &Value) -> Error {
     let literal = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let expected = edm(column);
-    let inner = format!("Microsoft.OData.ODataException: Cannot convert the literal '{literal}' to the expected type '{expected}'.");
+    let inner = format!(
+        "Microsoft.OData.ODataException: Cannot convert the literal '{literal}' to the expected type '{expected}'."
+    );
     Error::payload(table.set, inner)
 }
 

@@ -11,13 +11,19 @@ use uuid::Uuid;
 
 use super::address;
 use super::error::Error;
-use super::schema::{self, OnDelete, Table, Target, TABLES};
+use super::schema::{self, OnDelete, TABLES, Table, Target};
 use super::state::State;
 use super::store::{Cell, Row};
 use super::{rules, value};
 
 /// Creates a row from a body; `key` is what the URL already says about it.
-pub fn create(state: &mut State, table: usize, body: &Map<String, Value>, id: Option<Uuid>, key: &Row) -> Result<Uuid, Error> {
+pub fn create(
+    state: &mut State,
+    table: usize,
+    body: &Map<String, Value>,
+    id: Option<Uuid>,
+    key: &Row,
+) -> Result<Uuid, Error> {
     let caller = state.caller;
     let mut row = key.clone();
     let own = apply(state, table, body, &mut row, true, caller)?;
@@ -136,7 +142,8 @@ fn apply(
     for (name, given) in body {
         if let Some((navigation, annotation)) = name.split_once('@') {
             if annotation == "odata.bind" {
-                let (column, target) = declared.by_navigation(navigation).ok_or_else(|| undeclared(declared, navigation))?;
+                let (column, target) =
+                    declared.by_navigation(navigation).ok_or_else(|| undeclared(declared, navigation))?;
                 check_valid(declared, column, creating)?;
                 let link = bind(state, declared, column, target, navigation, given)?;
                 row.set(column, Some(link));
@@ -149,7 +156,12 @@ fn apply(
             let link = match given {
                 Value::Null => None,
                 Value::Object(nested) if creating => Some(deep_insert(state, target, nested, user)?),
-                _ => return Err(Error::payload(declared.set, format!("Microsoft.OData.ODataException: A value of '{name}' was not expected."))),
+                _ => {
+                    return Err(Error::payload(
+                        declared.set,
+                        format!("Microsoft.OData.ODataException: A value of '{name}' was not expected."),
+                    ));
+                }
             };
             row.set(column, link);
             continue;
@@ -177,11 +189,21 @@ fn check_valid(table: &Table, column: usize, creating: bool) -> Result<(), Error
     if valid {
         return Ok(());
     }
-    Err(Error::argument(format!("The attribute '{}' of the '{}' entity is not valid for {word}.", column.name, table.name)))
+    Err(Error::argument(format!(
+        "The attribute '{}' of the '{}' entity is not valid for {word}.",
+        column.name, table.name
+    )))
 }
 
 /// Follows an `@odata.bind` to the row it names.
-fn bind(state: &State, table: &Table, column: usize, first: Target, navigation: &str, given: &Value) -> Result<Cell, Error> {
+fn bind(
+    state: &State,
+    table: &Table,
+    column: usize,
+    first: Target,
+    navigation: &str,
+    given: &Value,
+) -> Result<Cell, Error> {
     let Some(text) = given.as_str() else {
         let problem = if given.is_null() { "has a null value" } else { "is no string" };
         let inner = format!(
