@@ -172,7 +172,9 @@ fn resolve(request: &Request, made: &[(String, String)]) -> Result<Request, Erro
 fn read(state: &State, request: &Request) -> Result<Vec<Part>, Broken> {
     let content_type = request.header("content-type").unwrap_or_default();
     let Some(boundary) = boundary(content_type) else {
-        let message = format!("The content type '{content_type}' is not valid for a batch: multipart/mixed with a boundary is expected.");
+        let message = format!(
+            "The content type '{content_type}' is not valid for a batch: multipart/mixed with a boundary is expected."
+        );
         return Err(Broken::Refused(Error::new(415, "0x80060888", message)));
     };
     check_line_ends(&request.body)?;
@@ -220,19 +222,23 @@ fn operation(state: &State, headers: &[(String, String)], text: &[u8]) -> Result
     let line = std::str::from_utf8(&text[..end]).map_err(|_| Broken::Stream("A request line is not UTF-8."))?;
     let (headers_inside, body) = head(&text[end + 2..])?;
     let mut words = line.split(' ');
-    let (Some(method), Some(url), Some("HTTP/1.1"), None) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(method), Some(url), Some("HTTP/1.1"), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(refused(format!("The request line '{line}' is not valid.")));
     };
     let target = url.strip_prefix(&state.root).unwrap_or(url);
     if !target.starts_with("/api/data/v9.") && !target.starts_with('$') {
-        return Err(refused(format!("The URL '{url}' in the batch is neither absolute nor relative to this service's root.")));
+        return Err(refused(format!(
+            "The URL '{url}' in the batch is neither absolute nor relative to this service's root."
+        )));
     }
     if target.split('?').next().is_some_and(|path| path.ends_with("/$batch")) {
         return Err(refused("A batch cannot contain a batch."));
     }
     let content_id = headers.iter().chain(&headers_inside).find(|(name, _)| name.eq_ignore_ascii_case("content-id"));
     let content_id = content_id.map(|(_, value)| value.clone());
-    let request = Request { method: method.to_owned(), target: target.to_owned(), headers: headers_inside, body: body.to_vec() };
+    let request =
+        Request { method: method.to_owned(), target: target.to_owned(), headers: headers_inside, body: body.to_vec() };
     Ok(Operation { content_id, request })
 }
 

@@ -1,8 +1,8 @@
 //! What the service tells about itself: the service document, `$metadata` and `EntityDefinitions`.
 //!
-//! All of it is made of the declared schema, so that a client that asks first is never told something else than what its
-//! writes then meet. Definitions can be selected, filtered and expanded as an integration does it: attributes with their
-//! typed casts, choices with their options, many-to-one relationships, keys.
+//! All of it is made of the declared schema, so that a client that asks first is never told something else than what
+//! its writes then meet. Definitions can be selected, filtered and expanded as an integration does it: attributes
+//! with their typed casts, choices with their options, many-to-one relationships, keys.
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -31,7 +31,8 @@ pub fn service_document(state: &State) -> Response {
 /// The data model as CSDL XML.
 pub fn document() -> Response {
     let mut xml = String::from(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<edmx:Edmx Version=\"4.0\" xmlns:edmx=\"http://docs.oasis-open.org/odata/ns/edmx\">\n  \
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<edmx:Edmx Version=\"4.0\" \
+            xmlns:edmx=\"http://docs.oasis-open.org/odata/ns/edmx\">\n  \
          <edmx:DataServices>\n    <Schema Namespace=\"Microsoft.Dynamics.CRM\" Alias=\"mscrm\" \
          xmlns=\"http://docs.oasis-open.org/odata/ns/edm\">\n",
     );
@@ -40,7 +41,10 @@ pub fn document() -> Response {
     }
     xml.push_str("      <EntityContainer Name=\"System\">\n");
     for table in TABLES.iter() {
-        xml.push_str(&format!("        <EntitySet Name=\"{}\" EntityType=\"Microsoft.Dynamics.CRM.{}\">\n", table.set, table.name));
+        xml.push_str(&format!(
+            "        <EntitySet Name=\"{}\" EntityType=\"Microsoft.Dynamics.CRM.{}\">\n",
+            table.set, table.name
+        ));
         for column in &table.columns {
             for target in column.targets() {
                 let set = TABLES[schema::table(target.table)].set;
@@ -68,9 +72,13 @@ pub fn answer(state: &State, segments: &[&str], options: &[(String, String)]) ->
     let of = |rest: &str| format!("EntityDefinitions({key})/{rest}");
     match &segments[1..] {
         [] => single(state, "EntityDefinitions", "EntityMetadata", definition(state, table), options),
-        ["ManyToOneRelationships"] => {
-            collection(state, &of("ManyToOneRelationships"), "OneToManyRelationshipMetadata", relationships(table), options)
-        }
+        ["ManyToOneRelationships"] => collection(
+            state,
+            &of("ManyToOneRelationships"),
+            "OneToManyRelationshipMetadata",
+            relationships(table),
+            options,
+        ),
         ["Keys"] => collection(state, &of("Keys"), "EntityKeyMetadata", keys(state, table), options),
         ["Attributes"] => {
             let all = table.columns.iter().map(|column| attribute(table, column, false)).collect();
@@ -102,7 +110,13 @@ fn one_attribute(
 ) -> Result<Response, Error> {
     let key = segment.trim_start_matches("Attributes(").trim_end_matches(')');
     let name = quoted(key, "LogicalName").ok_or_else(address::syntax)?;
-    let missing = || Error::new(404, "0x80060888", format!("Could not find an attribute with specified Name '{name}' for entity '{}'.", table.name));
+    let missing = || {
+        Error::new(
+            404,
+            "0x80060888",
+            format!("Could not find an attribute with specified Name '{name}' for entity '{}'.", table.name),
+        )
+    };
     let column = &table.columns[table.by_name(&name).ok_or_else(missing)?];
     let of = format!("EntityDefinitions({table_key})/{segment}");
     match rest {
@@ -119,9 +133,8 @@ fn one_attribute(
 }
 
 fn find_table(key: &str) -> Result<&'static Table, Error> {
-    let missing = |what: &str| {
-        Error::new(404, "0x80060888", format!("Could not find an entity with specified {what}."))
-    };
+    let missing =
+        |what: &str| Error::new(404, "0x80060888", format!("Could not find an entity with specified {what}."));
     if let Some(name) = quoted(key, "LogicalName") {
         let found = TABLES.iter().find(|table| table.name == name);
         return found.ok_or_else(|| missing(&format!("Name '{name}'")));
@@ -176,7 +189,11 @@ fn attribute(table: &Table, column: &Column, typed: bool) -> Map<String, Value> 
         "SchemaName": column.schema_name,
         "AttributeType": attribute_type(column),
         "AttributeTypeName": {"Value": format!("{}Type", attribute_type(column))},
-        "RequiredLevel": {"Value": column.required.word(), "CanBeChanged": false, "ManagedPropertyLogicalName": "canmodifyrequirementlevelsettings"},
+        "RequiredLevel": {
+            "Value": column.required.word(),
+            "CanBeChanged": false,
+            "ManagedPropertyLogicalName": "canmodifyrequirementlevelsettings",
+        },
         "IsValidForCreate": column.create,
         "IsValidForUpdate": column.update,
         "IsValidForRead": true,
@@ -203,27 +220,30 @@ fn details(column: &Column) -> Map<String, Value> {
             json!({"Precision": precision, "MinValue": number(min), "MaxValue": number(max)})
         }
         Kind::Money { precision, source, min, max } => json!({
-            "Precision": precision, "PrecisionSource": source, "MinValue": number(min), "MaxValue": number(max), "IsBaseCurrency": false,
+            "Precision": precision, "PrecisionSource": source, "MinValue": number(min), "MaxValue": number(max),
+            "IsBaseCurrency": false,
         }),
         Kind::Base { of } => json!({
-            "Precision": 4, "PrecisionSource": 1, "MinValue": -922_337_203_685_477_i64, "MaxValue": 922_337_203_685_477_i64,
+            "Precision": 4, "PrecisionSource": 1, "MinValue": -922_337_203_685_477_i64,
+            "MaxValue": 922_337_203_685_477_i64,
             "IsBaseCurrency": true, "CalculationOf": of,
         }),
         Kind::Boolean => json!({"DefaultValue": false, "OptionSet": {
             "TrueOption": option(1, "Yes"), "FalseOption": option(0, "No"),
         }}),
-        Kind::Picklist(choices) => json!({"DefaultFormValue": -1, "OptionSet": {
-            "MetadataId": metadata_id(&format!("{}.choices", column.name)),
-            "Options": choices.iter().map(|choice| option(choice.value, choice.label)).collect::<Vec<_>>(),
-        }, "GlobalOptionSet": null}),
-        Kind::State(choices) => json!({"DefaultFormValue": null, "OptionSet": {
-            "MetadataId": metadata_id(&format!("{}.choices", column.name)),
-            "Options": choices.iter().map(|choice| with(option(choice.value, choice.label), "DefaultStatus", choice.pair)).collect::<Vec<_>>(),
-        }, "GlobalOptionSet": null}),
-        Kind::Status(choices) => json!({"DefaultFormValue": null, "OptionSet": {
-            "MetadataId": metadata_id(&format!("{}.choices", column.name)),
-            "Options": choices.iter().map(|choice| with(option(choice.value, choice.label), "State", choice.pair)).collect::<Vec<_>>(),
-        }, "GlobalOptionSet": null}),
+        Kind::Picklist(choices) => {
+            option_set(column, -1, choices.iter().map(|choice| option(choice.value, choice.label)))
+        }
+        Kind::State(choices) => option_set(
+            column,
+            0,
+            choices.iter().map(|choice| with(option(choice.value, choice.label), "DefaultStatus", choice.pair)),
+        ),
+        Kind::Status(choices) => option_set(
+            column,
+            -1,
+            choices.iter().map(|choice| with(option(choice.value, choice.label), "State", choice.pair)),
+        ),
         Kind::DateTime => json!({"Format": "DateAndTime", "DateTimeBehavior": {"Value": "UserLocal"}}),
         Kind::Date => json!({"Format": "DateOnly", "DateTimeBehavior": {"Value": "DateOnly"}}),
         Kind::Lookup { .. } | Kind::Owner(_) | Kind::Customer(_) => {
@@ -231,6 +251,12 @@ fn details(column: &Column) -> Map<String, Value> {
         }
         Kind::Key | Kind::Guid => json!({}),
     })
+}
+
+fn option_set(column: &Column, default: i64, options: impl Iterator<Item = Value>) -> Value {
+    let id = metadata_id(&format!("{}.choices", column.name));
+    let set = json!({"MetadataId": id, "Options": options.collect::<Vec<_>>()});
+    json!({"DefaultFormValue": default, "OptionSet": set, "GlobalOptionSet": null})
 }
 
 fn option(value: i64, text: &str) -> Value {
@@ -357,7 +383,8 @@ fn collection(
     let wanted = match filter::option(options, "$filter") {
         None => None,
         Some(text) => {
-            let parsed = filter::parse(text, options).map_err(|error| Error::new(400, "0x80060888", error.to_string()))?;
+            let parsed =
+                filter::parse(text, options).map_err(|error| Error::new(400, "0x80060888", error.to_string()))?;
             Some(parsed)
         }
     };
@@ -375,7 +402,13 @@ fn collection(
     Ok(reply::json(200, body.to_string().into_bytes(), Vec::new()))
 }
 
-fn single(state: &State, of: &str, kind: &str, item: Map<String, Value>, options: &[(String, String)]) -> Result<Response, Error> {
+fn single(
+    state: &State,
+    of: &str,
+    kind: &str,
+    item: Map<String, Value>,
+    options: &[(String, String)],
+) -> Result<Response, Error> {
     let mut body = Map::new();
     body.insert("@odata.context".to_owned(), json!(format!("{}/api/data/v9.2/$metadata#{of}/$entity", state.root)));
     body.extend(shaped(item, kind, options)?);
@@ -393,7 +426,8 @@ fn shaped(item: Map<String, Value>, kind: &str, options: &[(String, String)]) ->
         Some(text) => expansions(text)?,
         None => Vec::new(),
     };
-    let selected: Option<Vec<&str>> = filter::option(options, "$select").map(|text| text.split(',').map(str::trim).collect());
+    let selected: Option<Vec<&str>> =
+        filter::option(options, "$select").map(|text| text.split(',').map(str::trim).collect());
     let unknown = |name: &str| Error::property(name, kind);
     for name in selected.iter().flatten() {
         if !item.contains_key(*name) || EXPANDABLE.contains(name) {
@@ -516,7 +550,8 @@ fn entity_type(xml: &mut String, table: &Table) {
                 _ => (target.table, TABLES[schema::table(target.table)].primary_key),
             };
             xml.push_str(&format!(
-                "        <NavigationProperty Name=\"{}\" Type=\"mscrm.{kind}\" Nullable=\"false\"><ReferentialConstraint Property=\"{}\" \
+                "        <NavigationProperty Name=\"{}\" Type=\"mscrm.{kind}\" \
+                    Nullable=\"false\"><ReferentialConstraint Property=\"{}\" \
                  ReferencedProperty=\"{key}\" /></NavigationProperty>\n",
                 target.navigation, column.property
             ));

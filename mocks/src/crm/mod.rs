@@ -2,8 +2,8 @@
 //!
 //! [`State`] is the CRM itself, a pure state machine from request to response; [`Crm`] is one on a loopback port. As
 //! strict as the real service: what that refuses, this refuses, with the same status, code and body. Change tracking
-//! (`odata.track-changes`) and the bulk messages (`CreateMultiple` and its kin) are answered like a service where neither
-//! is enabled. It knows nothing of who uses it.
+//! (`odata.track-changes`) and the bulk messages (`CreateMultiple` and its kin) are answered like a service where
+//! neither is enabled. It knows nothing of who uses it.
 
 mod address;
 mod batch;

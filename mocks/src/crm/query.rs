@@ -55,7 +55,13 @@ struct Expand {
 }
 
 /// Answers a read of an entity set.
-pub fn page(state: &mut State, table: usize, request: &Request, target: &str, prefer: &Prefer) -> Result<Response, Error> {
+pub fn page(
+    state: &mut State,
+    table: usize,
+    request: &Request,
+    target: &str,
+    prefer: &Prefer,
+) -> Result<Response, Error> {
     let declared = &TABLES[table];
     let (path, options) = filter::query(target);
     if prefer.track_changes || filter::option(&options, "$deltatoken").is_some() {
@@ -65,7 +71,11 @@ pub fn page(state: &mut State, table: usize, request: &Request, target: &str, pr
     let cursor = match filter::option(&options, "$skiptoken") {
         None => None,
         Some(_) => Some(state.links.take_in(target).ok_or_else(|| {
-            Error::new(400, "0x80060888", "The skiptoken in the URI is not valid: paging cookies must be sent as they came.")
+            Error::new(
+                400,
+                "0x80060888",
+                "The skiptoken in the URI is not valid: paging cookies must be sent as they came.",
+            )
         })?),
     };
     let rows_max = match (prefer.page_rows, query.top) {
@@ -128,7 +138,9 @@ pub fn single(
     let (_, options) = filter::query(target);
     let query = read(table, &options)?;
     if query.condition.is_some() || !query.order.is_empty() || query.top.is_some() || query.count {
-        return Err(Error::syntax("The query options $filter, $orderby, $top and $count cannot be applied to a single row."));
+        return Err(Error::syntax(
+            "The query options $filter, $orderby, $top and $count cannot be applied to a single row.",
+        ));
     }
     let id = address.id().ok_or_else(|| address.missing(table))?;
     let row = state.store.get(table, id).ok_or_else(|| address.missing(table))?;
@@ -144,7 +156,13 @@ pub fn single(
 }
 
 /// Returns a row as a write with `return=representation` gives it back.
-pub fn representation(state: &State, table: usize, id: Uuid, options: &[(String, String)], prefer: &Prefer) -> Result<Vec<u8>, Error> {
+pub fn representation(
+    state: &State,
+    table: usize,
+    id: Uuid,
+    options: &[(String, String)],
+    prefer: &Prefer,
+) -> Result<Vec<u8>, Error> {
     let query = read(table, options)?;
     let row = state.store.get(table, id).ok_or_else(|| Error::missing_row(TABLES[table].name, id))?;
     Ok(state.row_body(table, id, row, &query, prefer))
@@ -183,7 +201,13 @@ pub fn property(state: &State, table: usize, address: &Address, name: &str) -> R
 
 impl State {
     /// Finds the rows of a page, and whether there are more.
-    fn rows_after(&self, table: usize, query: &Query, cursor: Option<&Cursor>, rows_max: usize) -> (Vec<(Uuid, &Row)>, bool) {
+    fn rows_after(
+        &self,
+        table: usize,
+        query: &Query,
+        cursor: Option<&Cursor>,
+        rows_max: usize,
+    ) -> (Vec<(Uuid, &Row)>, bool) {
         use std::ops::Bound;
         let declared = &TABLES[table];
         let holds = |id: &Uuid, row: &Row| {
@@ -200,7 +224,9 @@ impl State {
             return (found, more);
         }
         type Keyed<'a> = (Vec<Option<Cell>>, Uuid, &'a Row);
-        let keys = |id: Uuid, row: &Row| query.order.iter().map(|(column, _)| cell_of(declared, *column, id, row)).collect::<Vec<_>>();
+        let keys = |id: Uuid, row: &Row| {
+            query.order.iter().map(|(column, _)| cell_of(declared, *column, id, row)).collect::<Vec<_>>()
+        };
         let order = |a: &[Option<Cell>], a_id: Uuid, b: &[Option<Cell>], b_id: Uuid| {
             let by_column = query.order.iter().enumerate().map(|(at, (_, descending))| {
                 let ordering = order_cells(a[at].as_ref(), b[at].as_ref());
@@ -224,9 +250,10 @@ impl State {
         let rows = self.store.rows(table);
         match condition {
             None => rows.len(),
-            Some(condition) => {
-                rows.iter().filter(|(id, row)| condition::judge(condition, &self.store, **id, row) == Some(true)).count()
-            }
+            Some(condition) => rows
+                .iter()
+                .filter(|(id, row)| condition::judge(condition, &self.store, **id, row) == Some(true))
+                .count(),
         }
     }
 
@@ -255,7 +282,9 @@ impl State {
         out.extend_from_slice(b"\"@odata.etag\":");
         json(out, &reply::etag(table, row));
         match select {
-            None => (0..declared.columns.len()).for_each(|column| self.write_property(out, table, id, row, column, prefer)),
+            None => {
+                (0..declared.columns.len()).for_each(|column| self.write_property(out, table, id, row, column, prefer))
+            }
             Some(select) => {
                 for column in with_companions(declared, select) {
                     self.write_property(out, table, id, row, column, prefer);
@@ -372,12 +401,15 @@ fn read(table: usize, options: &[(String, String)]) -> Result<Query, Error> {
             "$skiptoken" => {}
             "$skip" => return Err(Error::new(400, "0x80060888", "Skip Clause is not supported in CRM")),
             alias if alias.starts_with('@') => {}
-            other => return Err(Error::new(400, "0x80060888", format!("The query parameter {other} is not supported"))),
+            other => {
+                return Err(Error::new(400, "0x80060888", format!("The query parameter {other} is not supported")));
+            }
         }
     }
     for expand in &query.expand {
         let columns = expand.select.iter().flatten();
-        let target = declared.columns[expand.column].targets().iter().find(|target| target.navigation == expand.navigation);
+        let target =
+            declared.columns[expand.column].targets().iter().find(|target| target.navigation == expand.navigation);
         let names: Vec<_> = columns
             .filter_map(|column| Some(TABLES[super::schema::table(target?.table)].columns[*column].property.clone()))
             .collect();
@@ -403,7 +435,9 @@ fn order(table: &Table, text: &str) -> Result<Vec<(usize, bool)>, Error> {
             let descending = match words.next() {
                 None | Some("asc") => false,
                 Some("desc") => true,
-                Some(other) => return Err(Error::syntax(format!("Syntax error in '{part}': '{other}' was not expected."))),
+                Some(other) => {
+                    return Err(Error::syntax(format!("Syntax error in '{part}': '{other}' was not expected.")));
+                }
             };
             Ok((table.by_property(name).ok_or_else(|| Error::property(name, table.name))?, descending))
         })
@@ -436,7 +470,13 @@ fn expansions(table: &Table, text: &str) -> Result<Vec<Expand>, Error> {
                     Some(("$select", names)) => {
                         select = Some(columns(&TABLES[super::schema::table(target.table)], names)?);
                     }
-                    _ => return Err(Error::new(400, "0x80060888", format!("The option '{option}' is not supported inside of $expand."))),
+                    _ => {
+                        return Err(Error::new(
+                            400,
+                            "0x80060888",
+                            format!("The option '{option}' is not supported inside of $expand."),
+                        ));
+                    }
                 }
             }
             Ok(Expand { navigation: target.navigation, column, select })
@@ -484,7 +524,14 @@ fn context(state: &State, table: &Table, query: &Query, single: bool) -> String 
 }
 
 /// Makes the link to the next page: the query as it came, and a cookie in the service's own double encoding.
-fn next_link(path: &str, request: &Request, table: &Table, query: &Query, first: (Uuid, &Row), next: &Cursor) -> String {
+fn next_link(
+    path: &str,
+    request: &Request,
+    table: &Table,
+    query: &Query,
+    first: (Uuid, &Row),
+    next: &Cursor,
+) -> String {
     let mut inner = format!("<cookie page=\"{}\">", next.page - 1);
     let mut element = |name: &str, last: Option<&Cell>, first: Option<&Cell>| {
         let text = |cell: Option<&Cell>| match cell {
@@ -503,13 +550,18 @@ fn next_link(path: &str, request: &Request, table: &Table, query: &Query, first:
     element(table.primary_key, Some(&Cell::Id(next.id)), Some(&Cell::Id(first.0)));
     inner.push_str("</cookie>");
     let inner = percent(&percent(&inner));
-    let cookie = format!("%3Ccookie%20pagenumber=%22{}%22%20pagingcookie=%22{inner}%22%20istracking=%22False%22%20/%3E", next.page);
+    let cookie = format!(
+        "%3Ccookie%20pagenumber=%22{}%22%20pagingcookie=%22{inner}%22%20istracking=%22False%22%20/%3E",
+        next.page
+    );
     let kept: Vec<&str> = request
         .target
         .split_once('?')
         .map_or("", |(_, options)| options)
         .split('&')
-        .filter(|option| !option.is_empty() && !option.starts_with("$skiptoken=") && !option.starts_with("%24skiptoken="))
+        .filter(|option| {
+            !option.is_empty() && !option.starts_with("$skiptoken=") && !option.starts_with("%24skiptoken=")
+        })
         .collect();
     let kept = if kept.is_empty() { String::new() } else { format!("{}&", kept.join("&")) };
     format!("{path}?{kept}$skiptoken={cookie}")

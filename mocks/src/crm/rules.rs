@@ -57,7 +57,9 @@ pub fn defaults(state: &State, table: usize, row: &mut Row, caller: Uuid) {
             missing("isintegrationuser", Cell::Flag(false));
             missing("accessmode", Cell::Whole(0));
         }
-        "pricelevel" => missing("transactioncurrencyid", Cell::Link(schema::table("transactioncurrency"), state.base_currency)),
+        "pricelevel" => {
+            missing("transactioncurrencyid", Cell::Link(schema::table("transactioncurrency"), state.base_currency))
+        }
         _ => {}
     }
     if declared.by_name("statecode").is_some() {
@@ -268,12 +270,21 @@ pub fn check_delete(state: &State, table: usize, id: Uuid, with_parent: bool) ->
         }
         "systemuser" | "businessunit" => {
             let message = format!(
-                "The 'Delete' method does not support entities of type '{}'. MessageProcessorCache returned MessageProcessor.Empty. ",
+                "The 'Delete' method does not support entities of type '{}'. MessageProcessorCache returned \
+                    MessageProcessor.Empty. ",
                 declared.name
             );
             Err(Error::new(405, "0x80040800", message))
         }
         _ => Ok(()),
+    }
+}
+
+/// Gives a row that changed its state, and said nothing of its status, the state's default status.
+pub fn follow_state(state: &State, table: usize, id: Uuid, row: &mut Row) {
+    let before = state.store.get(table, id).and_then(|before| row_state(table, before));
+    if let Some(status) = TABLES[table].by_name("statuscode").filter(|_| row_state(table, row) != before) {
+        row.set(status, default_status(table, row).map(Cell::Whole));
     }
 }
 
@@ -292,15 +303,17 @@ pub fn default_status(table: usize, row: &Row) -> Option<i64> {
 
 fn check_required(table: usize, row: &Row) -> Result<(), Error> {
     let declared = &TABLES[table];
-    // The platform itself demands the system's columns; the names of the two customer tables are demanded by their forms
-    // and by this organization's rules.
+    // The platform itself demands the system's columns; the names of the two customer tables are demanded by their
+    // forms and by this organization's rules.
     let demanded: &[&str] = match declared.name {
         "account" => &["name"],
         "contact" => &["lastname"],
         "product" => &["name", "productnumber"],
         "pricelevel" => &["name", "transactioncurrencyid"],
         "uomschedule" => &["name"],
-        "transactioncurrency" => &["currencyname", "isocurrencycode", "currencysymbol", "currencyprecision", "exchangerate"],
+        "transactioncurrency" => {
+            &["currencyname", "isocurrencycode", "currencysymbol", "currencyprecision", "exchangerate"]
+        }
         "systemuser" | "team" => &["businessunitid"],
         "businessunit" => &["name"],
         _ => &[],
@@ -336,7 +349,8 @@ fn check_state(table: usize, id: Uuid, row: &Row, before: Option<&Row>) -> Resul
     let was = before.and_then(|row| row_state(table, row));
     if declared.name == "product" && was.is_some_and(|was| was != state && (was >= 2 || state >= 2)) {
         let message = format!(
-            "The state transition requested is not valid for the current state. Current state: {}, target state: {state}",
+            "The state transition requested is not valid for the current state. Current state: {}, target \
+                state: {state}",
             was.unwrap_or(state)
         );
         return Err(Error::new(400, "0x80048408", message));
@@ -375,7 +389,8 @@ fn check_product(state: &State, row: &Row, before: Option<&Row>) -> Result<(), E
         return Err(Error::new(400, "0x80043b0a", "The unit schedule id is missing."));
     };
     let units = schema::table("uom");
-    let group_of_unit = state.store.get(units, unit).and_then(|row| row.get(TABLES[units].column("uomscheduleid"))?.id());
+    let group_of_unit =
+        state.store.get(units, unit).and_then(|row| row.get(TABLES[units].column("uomscheduleid"))?.id());
     if group_of_unit != Some(group) {
         return Err(Error::new(400, "0x80043b16", "The unit does not exist in the specified unit schedule."));
     }
@@ -395,13 +410,15 @@ fn check_price_line(state: &State, row: &mut Row) -> Result<(), Error> {
     let declared = &TABLES[schema::table("productpricelevel")];
     let (lists, products) = (schema::table("pricelevel"), schema::table("product"));
     let get = |row: &Row, name: &str| row.get(declared.column(name)).and_then(Cell::id);
-    let list = get(row, "pricelevelid").ok_or_else(|| Error::new(400, "0x80043b12", "The price level id is missing."))?;
+    let list =
+        get(row, "pricelevelid").ok_or_else(|| Error::new(400, "0x80043b12", "The price level id is missing."))?;
     let product = get(row, "productid").ok_or_else(|| Error::new(400, "0x80043b11", "The product id is missing."))?;
     let unit = get(row, "uomid").ok_or_else(|| Error::new(400, "0x80043b0d", "The unit id is missing."))?;
     let (list, product) = (state.store.get(lists, list), state.store.get(products, product));
     let group = product.and_then(|product| product.get(TABLES[products].column("defaultuomscheduleid")).cloned());
     let units = schema::table("uom");
-    let group_of_unit = state.store.get(units, unit).and_then(|unit| unit.get(TABLES[units].column("uomscheduleid")).cloned());
+    let group_of_unit =
+        state.store.get(units, unit).and_then(|unit| unit.get(TABLES[units].column("uomscheduleid")).cloned());
     let given_group = row.get(declared.column("uomscheduleid"));
     if group_of_unit != group || given_group.is_some() && given_group != group.as_ref() {
         return Err(Error::new(400, "0x80043b14", "The specified unit is not valid for this product."));
@@ -414,7 +431,9 @@ fn check_price_line(state: &State, row: &mut Row) -> Result<(), Error> {
     let currency = list.and_then(|list| list.get(TABLES[lists].column("transactioncurrencyid")).cloned());
     let given_currency = row.get(declared.column("transactioncurrencyid"));
     if given_currency.is_some() && given_currency != currency.as_ref() {
-        return Err(Error::argument("The currency of the price list item does not match the currency of the price list."));
+        return Err(Error::argument(
+            "The currency of the price list item does not match the currency of the price list.",
+        ));
     }
     row.set(declared.column("transactioncurrencyid"), currency);
     let by_amount = row.get(declared.column("pricingmethodcode")) == Some(&Cell::Whole(1));
@@ -452,7 +471,8 @@ fn check_unit(state: &State, row: &Row, before: Option<&Row>) -> Result<(), Erro
     let Some(base) = get(row, "baseuom").and_then(|base| base.id()) else {
         return Err(Error::new(400, "0x80043b1c", "The base unit does not exist."));
     };
-    let group_of_base = state.store.get(table, base).and_then(|base| get(base, "uomscheduleid")).and_then(|group| group.id());
+    let group_of_base =
+        state.store.get(table, base).and_then(|base| get(base, "uomscheduleid")).and_then(|group| group.id());
     if group_of_base != Some(group) {
         return Err(Error::new(400, "0x80043b0b", "The base unit does not belong to the schedule."));
     }
@@ -482,19 +502,22 @@ fn clash(rule: &Rule, table: usize, columns: &[usize]) -> Error {
         Rule::Key(name) => {
             let labels: Vec<_> = columns.iter().map(|column| TABLES[table].columns[*column].label()).collect();
             let message = format!(
-                "Entity Key {name} violated. A record with the same value for {} already exists. A duplicate record cannot be created. \
+                "Entity Key {name} violated. A record with the same value for {} already exists. A duplicate \
+                    record cannot be created. \
                  Select one or more unique values and try again.",
                 labels.join(", ")
             );
             Error::new(412, "0x80060892", message)
         }
         Rule::ProductNumber => {
-            let message = "The specified product ID conflicts with the product ID of an existing record. Specify a different product ID \
+            let message = "The specified product ID conflicts with the product ID of an existing record. \
+                Specify a different product ID \
                            and try again.";
             Error::new(400, "0x8004f973", message)
         }
         Rule::CurrencyCode => {
-            let message = "Cannot insert duplicate currency record. Currency with the same currency code already exist in the system.";
+            let message = "Cannot insert duplicate currency record. Currency with the same currency code \
+                already exist in the system.";
             Error::new(400, "0x80048cf3", message)
         }
         Rule::PriceLine => {

@@ -62,22 +62,47 @@ pub struct Choice {
 pub enum Kind {
     Key,
     Guid,
-    Text { max: usize },
-    Memo { max: usize },
-    Integer { min: i64, max: i64 },
+    Text {
+        max: usize,
+    },
+    Memo {
+        max: usize,
+    },
+    Integer {
+        min: i64,
+        max: i64,
+    },
     BigInt,
-    Double { precision: u32, min: i64, max: i64 },
-    Decimal { precision: u32, min: &'static str, max: &'static str },
-    Money { precision: u32, source: u8, min: &'static str, max: &'static str },
+    Double {
+        precision: u32,
+        min: i64,
+        max: i64,
+    },
+    Decimal {
+        precision: u32,
+        min: &'static str,
+        max: &'static str,
+    },
+    Money {
+        precision: u32,
+        source: u8,
+        min: &'static str,
+        max: &'static str,
+    },
     /// The value of another money column in the base currency, computed.
-    Base { of: String },
+    Base {
+        of: String,
+    },
     Boolean,
     Picklist(Vec<Choice>),
     State(Vec<Choice>),
     Status(Vec<Choice>),
     DateTime,
     Date,
-    Lookup { targets: Vec<Target>, on_delete: OnDelete },
+    Lookup {
+        targets: Vec<Target>,
+        on_delete: OnDelete,
+    },
     Owner(Vec<Target>),
     Customer(Vec<Target>),
 }
@@ -180,7 +205,7 @@ impl Table {
 
     /// Returns a column that the schema is known to have.
     pub fn column(&self, name: &str) -> usize {
-        self.by_name(name).unwrap_or_else(|| panic!("the schema of {} declares {name}", self.name))
+        self.by_name(name).expect("only columns that the schema declares are asked for")
     }
 
     /// Tells whether rows of the table have an owner.
@@ -204,11 +229,23 @@ pub fn by_name(name: &str) -> Option<usize> {
 
 /// Returns the position of a table that the schema is known to have.
 pub fn table(name: &str) -> usize {
-    by_name(name).unwrap_or_else(|| panic!("the schema declares {name}"))
+    by_name(name).expect("only tables that the schema declares are asked for")
 }
 
 fn declare() -> Vec<Table> {
-    vec![business_unit(), team(), system_user(), currency(), unit_group(), unit(), price_list(), product(), price_line(), account(), contact()]
+    vec![
+        business_unit(),
+        team(),
+        system_user(),
+        currency(),
+        unit_group(),
+        unit(),
+        price_list(),
+        product(),
+        price_line(),
+        account(),
+        contact(),
+    ]
 }
 
 fn business_unit() -> Table {
@@ -226,7 +263,8 @@ fn team() -> Table {
         key("TeamId"),
         text("Name", 160).required(Required::System),
         flag("IsDefault").read_only(),
-        picklist("TeamType", &[(0, "Owner"), (1, "Access"), (2, "AAD Security Group"), (3, "AAD Office Group")]).create_only(),
+        picklist("TeamType", &[(0, "Owner"), (1, "Access"), (2, "AAD Security Group"), (3, "AAD Office Group")])
+            .create_only(),
         lookup("BusinessUnitId", "businessunit", OnDelete::Restrict).required(Required::System),
     ];
     table_of("team", "teams", "Team", 9, "teamid", "name", [columns, audit()])
@@ -297,7 +335,15 @@ fn unit_group() -> Table {
         text("BaseUoMName", 100).create_only(),
         memo("Description", 2000),
     ];
-    table_of("uomschedule", "uomschedules", "UoMSchedule", 1056, "uomscheduleid", "name", [columns, state(&ACTIVE_INACTIVE), audit()])
+    table_of(
+        "uomschedule",
+        "uomschedules",
+        "UoMSchedule",
+        1056,
+        "uomscheduleid",
+        "name",
+        [columns, state(&ACTIVE_INACTIVE), audit()],
+    )
 }
 
 fn unit() -> Table {
@@ -344,7 +390,10 @@ fn product() -> Table {
         text("Name", 100).required(Required::System),
         text("ProductNumber", 100).required(Required::System),
         memo("Description", 2000),
-        picklist("ProductTypeCode", &[(1, "Sales Inventory"), (2, "Miscellaneous Charges"), (3, "Services"), (4, "Flat Fees")]),
+        picklist(
+            "ProductTypeCode",
+            &[(1, "Sales Inventory"), (2, "Miscellaneous Charges"), (3, "Services"), (4, "Flat Fees")],
+        ),
         picklist("ProductStructure", &[(1, "Product"), (2, "Product Family"), (3, "Product Bundle")])
             .required(Required::System)
             .create_only(),
@@ -402,8 +451,10 @@ fn price_line() -> Table {
             ],
         )
         .required(Required::Application),
-        picklist("QuantitySellingCode", &[(1, "No Control"), (2, "Whole"), (3, "Whole and Fractional")]).required(Required::Application),
-        picklist("RoundingPolicyCode", &[(1, "None"), (2, "Up"), (3, "Down"), (4, "To Nearest")]).required(Required::Application),
+        picklist("QuantitySellingCode", &[(1, "No Control"), (2, "Whole"), (3, "Whole and Fractional")])
+            .required(Required::Application),
+        picklist("RoundingPolicyCode", &[(1, "None"), (2, "Up"), (3, "Down"), (4, "To Nearest")])
+            .required(Required::Application),
         picklist("RoundingOptionCode", &[(1, "Ends in"), (2, "Multiple of")]).required(Required::Application),
         text("ProductNumber", 100).read_only(),
         lookup("PriceLevelId", "pricelevel", OnDelete::Cascade).required(Required::System).create_only(),
@@ -648,7 +699,10 @@ fn audit() -> Vec<Column> {
 fn state(pairs: &[(i64, &'static str, i64)]) -> Vec<Column> {
     let states = pairs.iter().map(|&(value, label, pair)| Choice { value, label, pair }).collect();
     let statuses = pairs.iter().map(|&(state, label, value)| Choice { value, label, pair: state }).collect();
-    vec![column("StateCode", Kind::State(states)).required(Required::System), column("StatusCode", Kind::Status(statuses))]
+    vec![
+        column("StateCode", Kind::State(states)).required(Required::System),
+        column("StatusCode", Kind::Status(statuses)),
+    ]
 }
 
 fn table_of<const N: usize>(
@@ -712,7 +766,10 @@ fn date(schema_name: &'static str) -> Column {
 }
 
 fn picklist(schema_name: &'static str, choices: &[(i64, &'static str)]) -> Column {
-    column(schema_name, Kind::Picklist(choices.iter().map(|&(value, label)| Choice { value, label, pair: 0 }).collect()))
+    column(
+        schema_name,
+        Kind::Picklist(choices.iter().map(|&(value, label)| Choice { value, label, pair: 0 }).collect()),
+    )
 }
 
 /// A lookup to one table; the navigation property of a standard lookup is its logical name.
@@ -720,7 +777,7 @@ fn lookup(schema_name: &'static str, table: &'static str, on_delete: OnDelete) -
     let navigation: &'static str = NAVIGATIONS
         .iter()
         .find(|name| **name == schema_name.to_ascii_lowercase())
-        .unwrap_or_else(|| panic!("{schema_name} has a navigation property"));
+        .expect("every standard lookup has a navigation property");
     column(schema_name, Kind::Lookup { targets: vec![Target { navigation, table }], on_delete })
 }
 

@@ -111,26 +111,34 @@ impl Default for State {
             clock_ahead: TimeDelta::zero(),
         };
         for (set, row) in [
-            ("businessunits", json!({"businessunitid": BUSINESS_UNIT.to_string(), "name": "Northbrook", "isdisabled": false})),
+            (
+                "businessunits",
+                json!({"businessunitid": BUSINESS_UNIT.to_string(), "name": "Northbrook", "isdisabled": false}),
+            ),
             (
                 "teams",
-                json!({"teamid": TEAM.to_string(), "name": "Northbrook", "isdefault": true, "teamtype": 0, "_businessunitid_value": BUSINESS_UNIT.to_string()}),
+                json!({"teamid": TEAM.to_string(), "name": "Northbrook", "isdefault": true, "teamtype": 0,
+                    "_businessunitid_value": BUSINESS_UNIT.to_string()}),
             ),
             (
                 "systemusers",
-                json!({"systemuserid": SYSTEM_USER.to_string(), "lastname": "SYSTEM", "isdisabled": true, "islicensed": false,
+                json!({"systemuserid": SYSTEM_USER.to_string(), "lastname": "SYSTEM", "isdisabled": true,
+                    "islicensed": false,
                     "isintegrationuser": false, "accessmode": 3, "_businessunitid_value": BUSINESS_UNIT.to_string()}),
             ),
             (
                 "systemusers",
-                json!({"systemuserid": APPLICATION_USER.to_string(), "firstname": "#", "lastname": "Integration", "isdisabled": false,
+                json!({"systemuserid": APPLICATION_USER.to_string(), "firstname": "#", "lastname": "Integration",
+                    "isdisabled": false,
                     "islicensed": false, "isintegrationuser": true, "accessmode": 4, "applicationid": CLIENT_ID,
-                    "internalemailaddress": "integration@northbrook.example", "domainname": "integration@northbrook.example",
+                    "internalemailaddress": "integration@northbrook.example",
+                    "domainname": "integration@northbrook.example",
                     "_businessunitid_value": BUSINESS_UNIT.to_string()}),
             ),
             (
                 "transactioncurrencies",
-                json!({"transactioncurrencyid": BASE_CURRENCY.to_string(), "isocurrencycode": "GBP", "currencyname": "Pound Sterling",
+                json!({"transactioncurrencyid": BASE_CURRENCY.to_string(), "isocurrencycode": "GBP",
+                    "currencyname": "Pound Sterling",
                     "currencysymbol": "£", "currencyprecision": 2, "exchangerate": 1}),
             ),
         ] {
@@ -164,7 +172,8 @@ impl State {
     /// Makes the currency of that code the base currency, as is done once when an organization is set up.
     pub fn set_base_currency(&mut self, code: &str) -> Result<(), String> {
         let table = schema::table("transactioncurrency");
-        let found = self.find_text(table, "isocurrencycode", code).ok_or_else(|| format!("there is no currency {code}"))?;
+        let found =
+            self.find_text(table, "isocurrencycode", code).ok_or_else(|| format!("there is no currency {code}"))?;
         let (old, rate) = (self.base_currency, TABLES[table].column("exchangerate"));
         self.base_currency = found;
         let mut row = self.store.get(table, found).cloned().unwrap_or_default();
@@ -222,9 +231,9 @@ impl State {
 
     /// Takes in seed data, leniently: rows of an entity set with wire-named properties, text or typed.
     ///
-    /// Missing ids are made, missing owners, states and stamps get their defaults, text is converted to the column's type.
-    /// What cannot be kept as it is, is made to fit and counted in [`State::adjusted`]. Sets may come in any order that
-    /// loads units after their groups and price lines after products; [`State::settle`] ends it.
+    /// Missing ids are made, missing owners, states and stamps get their defaults, text is converted to the column's
+    /// type. What cannot be kept as it is, is made to fit and counted in [`State::adjusted`]. Sets may come in any
+    /// order that loads units after their groups and price lines after products; [`State::settle`] ends it.
     pub fn load(&mut self, set: &str, rows: Vec<Map<String, Value>>) {
         let Some(table) = schema::by_set(set) else {
             return self.adjust(format!("{set}: no such entity set, rows left out"), rows.len() as u64);
@@ -247,8 +256,16 @@ impl State {
         let mut loose_ends = Vec::new();
         for table in 0..TABLES.len() {
             for (id, row) in self.store.rows(table) {
-                let leads_nowhere = |cell: &Cell| matches!(cell, Cell::Link(target, to) if self.store.get(*target, *to).is_none());
-                loose_ends.extend(row.cells().filter(|(_, cell)| leads_nowhere(cell)).map(|(column, _)| (table, *id, column)));
+                for (column, cell) in row.cells() {
+                    // The parts of the owner are computed and follow it.
+                    let part = TABLES[table].columns[column].name.starts_with("owning");
+                    if let Cell::Link(target, to) = cell
+                        && !part
+                        && self.store.get(*target, *to).is_none()
+                    {
+                        loose_ends.push((table, *id, column));
+                    }
+                }
             }
         }
         for (table, id, column) in loose_ends {
@@ -281,7 +298,10 @@ impl State {
     pub fn edit(&mut self, set: &str, id: Uuid, properties: &Map<String, Value>) -> Result<(), Error> {
         let table = schema::by_set(set).ok_or_else(|| Error::segment(set))?;
         let before = self.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(TABLES[table].name, id))?;
-        let (_, row) = self.read_edit(table, properties, before)?;
+        let (_, mut row) = self.read_edit(table, properties, before)?;
+        if properties.contains_key("statecode") && !properties.contains_key("statuscode") {
+            rules::follow_state(self, table, id, &mut row);
+        }
         let person = self.person();
         self.whole(|state| write::replace(state, table, id, row, person))
     }
@@ -332,7 +352,8 @@ impl State {
         state.clock_ahead = TimeDelta::seconds(number("clockAhead")?);
         let version = number("version")?;
         for key in saved["keys"].as_array().into_iter().flatten() {
-            let columns: Vec<&str> = key["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let columns: Vec<&str> =
+                key["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
             let (Some(table), Some(name)) = (key["table"].as_str(), key["name"].as_str()) else {
                 return Err(broken("a key without a table or a name".into()));
             };
@@ -342,11 +363,14 @@ impl State {
             let Value::Array(rows) = saved["sets"][declared.set].take() else { continue };
             for saved_row in rows {
                 let mut notes = Vec::new();
-                let properties = saved_row.as_object().ok_or_else(|| broken(format!("{}: a row is no object", declared.set)))?;
+                let properties =
+                    saved_row.as_object().ok_or_else(|| broken(format!("{}: a row is no object", declared.set)))?;
                 let (id, row) = state.read_loosely(table, properties, Row::default(), &mut |note| notes.push(note));
                 match (id, notes.pop()) {
                     (Some(id), None) => state.store.put(table, id, row),
-                    (_, note) => return Err(broken(format!("{}.{}", declared.set, note.unwrap_or("a row has no id".into())))),
+                    (_, note) => {
+                        return Err(broken(format!("{}.{}", declared.set, note.unwrap_or("a row has no id".into()))));
+                    }
                 }
             }
         }
@@ -382,9 +406,11 @@ impl State {
     pub(super) fn find_text(&self, table: usize, column: &str, text: &str) -> Option<Uuid> {
         let (index, wanted) = (TABLES[table].column(column), Cell::Text(text.into()));
         let rows = self.store.rows(table).iter();
-        rows.filter(|(_, row)| row.get(index).is_some_and(|cell| cell.order(&wanted) == Some(std::cmp::Ordering::Equal)))
-            .map(|(id, _)| *id)
-            .next()
+        rows.filter(|(_, row)| {
+            row.get(index).is_some_and(|cell| cell.order(&wanted) == Some(std::cmp::Ordering::Equal))
+        })
+        .map(|(id, _)| *id)
+        .next()
     }
 
     /// Returns a user that a person works as: the first enabled one that is no application.
@@ -392,7 +418,8 @@ impl State {
         let users = schema::table("systemuser");
         let (disabled, application) = (TABLES[users].column("isdisabled"), TABLES[users].column("applicationid"));
         let mut people = self.store.rows(users).iter();
-        let person = people.find(|(_, row)| row.get(disabled) == Some(&Cell::Flag(false)) && row.get(application).is_none());
+        let person =
+            people.find(|(_, row)| row.get(disabled) == Some(&Cell::Flag(false)) && row.get(application).is_none());
         person.map_or(SYSTEM_USER, |(id, _)| *id)
     }
 
@@ -467,7 +494,9 @@ impl State {
         };
         let replaced = match TABLES[table].name {
             "systemuser" if id != self.caller && same("applicationid", CLIENT_ID) => self.caller,
-            "transactioncurrency" if id != self.base_currency && same("isocurrencycode", &self.base_code()) => self.base_currency,
+            "transactioncurrency" if id != self.base_currency && same("isocurrencycode", &self.base_code()) => {
+                self.base_currency
+            }
             _ => return,
         };
         for (from, pointing, column) in self.store.pointing_at(table, replaced) {
@@ -485,7 +514,8 @@ impl State {
     fn base_code(&self) -> String {
         let table = schema::table("transactioncurrency");
         let row = self.store.get(table, self.base_currency);
-        row.and_then(|row| row.get(TABLES[table].column("isocurrencycode"))?.text().map(str::to_owned)).unwrap_or_default()
+        row.and_then(|row| row.get(TABLES[table].column("isocurrencycode"))?.text().map(str::to_owned))
+            .unwrap_or_default()
     }
 
     fn stamp_missing(&mut self, table: usize, row: &mut Row) {
@@ -509,7 +539,8 @@ impl State {
 /// An alternate key as it is saved.
 fn key_json(key: &Unique) -> Value {
     let Rule::Key(name) = &key.rule else { return Value::Null };
-    let columns: Vec<&str> = key.columns.iter().map(|column| TABLES[key.table].columns[*column].name.as_str()).collect();
+    let columns: Vec<&str> =
+        key.columns.iter().map(|column| TABLES[key.table].columns[*column].name.as_str()).collect();
     json!({"table": TABLES[key.table].name, "name": name, "columns": columns})
 }
 

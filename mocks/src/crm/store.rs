@@ -284,9 +284,10 @@ impl Store {
     pub fn pointing_at(&self, table: usize, id: Uuid) -> Vec<(usize, Uuid, usize)> {
         let mut found = Vec::new();
         for (from, rows) in self.tables.iter().enumerate() {
-            let may_point = TABLES[from].columns.iter().any(|column| {
-                column.targets().iter().any(|target| target.table == TABLES[table].name)
-            });
+            let may_point = TABLES[from]
+                .columns
+                .iter()
+                .any(|column| column.targets().iter().any(|target| target.table == TABLES[table].name));
             if !may_point {
                 continue;
             }

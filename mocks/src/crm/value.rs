@@ -172,13 +172,16 @@ pub fn reference_error() -> Error {
 fn literal_error(table: &Table, column: &Column, value: &Value) -> Error {
     let literal = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let expected = edm(column);
-    let inner = format!("Microsoft.OData.ODataException: Cannot convert the literal '{literal}' to the expected type '{expected}'.");
+    let inner = format!(
+        "Microsoft.OData.ODataException: Cannot convert the literal '{literal}' to the expected type '{expected}'."
+    );
     Error::payload(table.set, inner)
 }
 
 fn too_long(table: &Table, column: &Column, max: usize) -> Error {
     let message = format!(
-        "A validation error occurred.  The length of the '{}' attribute of the '{}' entity exceeded the maximum allowed length of '{max}'.",
+        "A validation error occurred.  The length of the '{}' attribute of the '{}' entity exceeded the maximum \
+            allowed length of '{max}'.",
         column.name, table.name
     );
     Error::new(400, "0x80044331", message)
@@ -187,7 +190,8 @@ fn too_long(table: &Table, column: &Column, max: usize) -> Error {
 fn no_choice(table: &Table, column: &Column, number: i64) -> Error {
     let accepted: Vec<_> = column.choices().iter().map(|choice| choice.value.to_string()).collect();
     let message = format!(
-        "A validation error occurred. The value {number} of '{}' on record of type '{}' is outside the valid range. Accepted Values: {}",
+        "A validation error occurred. The value {number} of '{}' on record of type '{}' is outside the valid \
+            range. Accepted Values: {}",
         column.name,
         table.name,
         accepted.join(",")
@@ -209,7 +213,8 @@ fn check_earliest(day: NaiveDate) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!(
-        "DateTime is less than minimum value supported by CrmDateTime. Actual value: {}, Minimum value supported: 01/01/1753 00:00:00",
+        "DateTime is less than minimum value supported by CrmDateTime. Actual value: {}, Minimum value \
+            supported: 01/01/1753 00:00:00",
         day.format("%m/%d/%Y 00:00:00")
     );
     Err(Error::new(400, "0x80040239", message))
