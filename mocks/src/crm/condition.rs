@@ -1,8 +1,9 @@
 //! A `$filter` resolved against a table, and its evaluation with the database's three-valued logic.
 //!
-//! Paths become columns and types are checked once, with the service's refusals; then each row is judged: true, false
-//! or unknown. A comparison with null is unknown unless it asks for null itself, so `ne 'x'` leaves out rows without a
-//! value. Text compares without regard to case; `%`, `_` and `[…]` are wildcards inside `contains` and its kin.
+//! Paths become columns and types are checked once, with the service's refusals; then each row is judged: true,
+//! false or unknown. A comparison with null is unknown unless it asks for null itself, so `ne 'x'` leaves out rows
+//! without a value. Text compares without regard to case; `%`, `_` and `[…]` are wildcards inside `contains` and its
+//! kin.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -11,7 +12,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::error::Error;
-use super::schema::{self, Kind, TABLES};
+use super::schema::{self, TABLES};
 use super::store::{Cell, Row, Store};
 use super::value;
 use crate::filter::{self, Argument, Filter, Literal, Op, Operand};
@@ -97,10 +98,7 @@ impl Path {
             let Some(Cell::Link(table, to)) = row.get(*hop) else { return None };
             (id, row) = (*to, store.get(*table, *to)?);
         }
-        if matches!(TABLES[self.table].columns[self.column].kind, Kind::Key) {
-            return Some(Cow::Owned(Cell::Id(id)));
-        }
-        row.get(self.column).map(Cow::Borrowed)
+        TABLES[self.table].cell(self.column, id, row)
     }
 
     fn column(&self) -> &'static schema::Column {

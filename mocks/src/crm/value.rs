@@ -1,7 +1,9 @@
 //! JSON values to cells: strictly, as the service reads a body, and loosely, as a file of seed data is read.
 //!
-//! Strict means the service's own refusals: a quoted number, a text too long, a value no choice has. Loose means that a
-//! text is taken for what the column wants, and that a text too long is cut, with a word about it.
+//! Strict means the service's own refusals: a quoted number, a text too long, a value no choice has. Loose means
+//! that a text is taken for what the column wants, and that a text too long is cut, with a word about it.
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SubsecRound, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -75,8 +77,8 @@ pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, bool), &'s
     const OUTSIDE: &str = "out of range";
     let text = match value {
         Value::Null => return Ok((None, false)),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(other.to_string()),
     };
     let trimmed = text.trim();
     if text.is_empty() || trimmed.is_empty() && !matches!(column.kind, Kind::Text { .. } | Kind::Memo { .. }) {
@@ -84,7 +86,7 @@ pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, bool), &'s
     }
     let cell = match &column.kind {
         Kind::Text { max } | Kind::Memo { max } => {
-            let mut kept = text.as_str();
+            let mut kept = text.as_ref();
             while length(kept) > *max {
                 let end = kept.char_indices().next_back().map_or(0, |(at, _)| at);
                 kept = &kept[..end];

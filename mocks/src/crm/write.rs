@@ -1,8 +1,8 @@
 //! Creating, updating and deleting rows: from the JSON body of a request to the rows in the store.
 //!
-//! A body is checked property by property in the service's words, its references are followed, the business rules have
-//! their say, and only then anything changes. Deleting follows the lookups that lead to the row: some are cleared, some
-//! take their row along, some forbid it.
+//! A body is checked property by property in the service's words, its references are followed, the business rules
+//! have their say, and only then anything changes. Deleting follows the lookups that lead to the row: some are
+//! cleared, some take their row along, some forbid it.
 
 use std::collections::HashSet;
 
