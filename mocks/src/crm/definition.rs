@@ -168,11 +168,11 @@ pub fn relationships(table: &Table) -> Vec<Map<String, Value>> {
 /// The alternate keys of a table.
 pub fn keys(state: &State, table: &Table) -> Vec<Map<String, Value>> {
     let keys = state.store.keys(schema::table(table.name));
-    keys.map(|key| {
-        let Rule::Key(name) = &key.rule else { unreachable!("only alternate keys are listed") };
+    keys.filter_map(|key| {
+        let Rule::Key(name) = &key.rule else { return None };
         let columns: Vec<_> = key.columns.iter().map(|column| table.columns[*column].name.clone()).collect();
         let logical = name.to_lowercase().replace(' ', "");
-        object(json!({
+        Some(object(json!({
             "MetadataId": metadata_id(&format!("{}.{logical}", table.name)),
             "LogicalName": logical,
             "SchemaName": name.replace(' ', ""),
@@ -180,7 +180,7 @@ pub fn keys(state: &State, table: &Table) -> Vec<Map<String, Value>> {
             "KeyAttributes": columns,
             "EntityKeyIndexStatus": "Active",
             "DisplayName": label(name),
-        }))
+        })))
     })
     .collect()
 }
