@@ -807,6 +807,9 @@ fn name_records(context: &Context<'_>, map: &TableMap, state: &PassState, beyond
         }
     }
     let table = links.table(&map.name);
+    if let (Some(label), false) = (&map.sides.crm.label, columns.is_empty()) {
+        table.label_all(label, &state.frames.crm);
+    }
     for (side, column) in columns {
         table.name_all(side, column, state.frames.of(side));
         table.name_all(side, column, beyond.of(side));
