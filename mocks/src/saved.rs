@@ -30,7 +30,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Reads the next record; that there is none is an error.
-    pub fn next(&mut self) -> io::Result<Map<String, Value>> {
+    pub fn read(&mut self) -> io::Result<Map<String, Value>> {
         self.line.clear();
         if self.input.read_until(b'\n', &mut self.line)? == 0 {
             return Err(broken("the file ends too early"));
@@ -64,8 +64,8 @@ mod tests {
         let read = |text: &str| -> io::Result<Vec<u64>> {
             let mut bytes = text.as_bytes();
             let mut lines = Lines::new(&mut bytes);
-            let (_, count) = sets(&Value::Object(lines.next()?))?.remove(0);
-            let rows: io::Result<Vec<_>> = (0..count).map(|_| Ok(lines.next()?["n"].as_u64().unwrap())).collect();
+            let (_, count) = sets(&Value::Object(lines.read()?))?.remove(0);
+            let rows: io::Result<Vec<_>> = (0..count).map(|_| Ok(lines.read()?["n"].as_u64().unwrap())).collect();
             lines.end()?;
             rows
         };

@@ -46,12 +46,12 @@ impl State {
     /// Reads back what [`State::save`] wrote; stamps and versions are as they were.
     pub fn restore(input: &mut dyn io::Read) -> io::Result<State> {
         let mut lines = saved::Lines::new(input);
-        let head = Value::Object(lines.next()?);
+        let head = Value::Object(lines.read()?);
         let mut state = State::with_head(&head)?;
         for (set, count) in saved::sets(&head)? {
             let table = schema::by_set(&set).ok_or_else(|| broken(format!("no set {set}")))?;
             for _ in 0..count {
-                state.take_back(table, &lines.next()?)?;
+                state.take_back(table, &lines.read()?)?;
             }
         }
         lines.end()?;

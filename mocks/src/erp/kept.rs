@@ -51,7 +51,7 @@ impl State {
     /// Reads back what [`State::save`] wrote.
     pub fn restore(input: &mut dyn io::Read) -> io::Result<State> {
         let mut lines = saved::Lines::new(input);
-        let mut head = Value::Object(lines.next()?);
+        let mut head = Value::Object(lines.read()?);
         if head["format"].as_u64() != Some(FORMAT) {
             return Err(broken("not in a format of this version"));
         }
@@ -63,7 +63,7 @@ impl State {
         for (name, count) in saved::sets(&head)? {
             let place = schema::set(&name).ok_or_else(|| broken(format!("no set {name}")))?;
             for _ in 0..count {
-                state.load_row(place, &lines.next()?, now);
+                state.load_row(place, &lines.read()?, now);
             }
             let ids: Vec<Uuid> = state.tables[place].iter().map(|(_, id, _)| id).collect();
             ids.into_iter().for_each(|id| state.check_relations(place, id));
