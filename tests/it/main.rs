@@ -13,4 +13,5 @@ mod command;
 mod endpoint_writes;
 mod endpoints;
 mod rules;
+mod shipped;
 mod tidy;
