@@ -8,5 +8,6 @@
 mod command;
 mod fixture;
 mod memory;
+mod nightly;
 mod rules;
 mod tidy;
