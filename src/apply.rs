@@ -128,7 +128,7 @@ fn answer(outcome: &Outcome, journal_id: i64) -> Option<Answer> {
 /// pipeline gives was made by an earlier run.
 fn coupling(action: &Action, outcome: &Outcome) -> Option<CouplingChange> {
     let confirmed = matches!(outcome, Outcome::Written | Outcome::Exists);
-    (action.kind == ActionKind::Insert && confirmed).then(|| CouplingChange::Couple {
+    (action.kind == ActionKind::Insert && confirmed).then_some(CouplingChange::Couple {
         erp: action.ids.erp,
         crm: action.ids.crm,
         origin: Origin::Created(action.side),

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::adapters::http::{Answer, PostError};
+use crate::adapters::client::PostError;
+use crate::adapters::http::Answer;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::endpoint::{Endpoint, Outcome, Query, Report, TableInfo, Write};

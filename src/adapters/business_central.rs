@@ -1,7 +1,7 @@
 //! The ERP: Business Central by its API v2.0 and custom API pages (erp-api.md).
 //!
 //! Knows the addresses, the company, the JSON batch and what the ERP's error codes mean. Waiting, tokens and retries are
-//! [`crate::adapters::http`]'s, text and JSON are [`crate::adapters::odata`]'s.
+//! [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Verdict};
+use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, ErpTable};
-use crate::adapters::http::Client;
 use crate::adapters::odata::batch_json::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
@@ -67,7 +67,14 @@ impl BusinessCentral {
         let layout = Layout::new(Dialect::BusinessCentral, "id", vec![text("name"), text("displayName")]);
         let url = format!("{}{STANDARD_API}/{COMPANIES}?$select=id,name,displayName", self.client.base());
         let reading = self.reading(&url, None, &layout, None);
-        let companies = reading.run(&|_| {})?;
+        // The first request of all: what is wrong here is wrong with the connection.
+        let companies = reading.run(&|_| {}).map_err(|error| match error {
+            EndpointError::Refused { side, message } => {
+                let message = format!("{message}; check `url` and the permission sets of the application");
+                EndpointError::Refused { side, message }
+            }
+            other => other,
+        })?;
         choose_company(&companies, &self.company).ok_or_else(|| EndpointError::NoCompany {
             side: Side::Erp,
             company: self.company.clone(),

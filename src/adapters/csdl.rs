@@ -127,7 +127,7 @@ fn short(name: &str) -> &str {
 
 /// Tells whether a text column is of type `Code` in the standard tables: upper-cased and trimmed by the ERP.
 fn is_code(name: &str) -> bool {
-    const CODES: [&str; 5] = ["number", "code", "country", "gtin", "baseUnitOfMeasure"];
+    const CODES: [&str; 6] = ["number", "code", "country", "gtin", "searchName", "baseUnitOfMeasure"];
     // Numbers of people and offices, not of records: plain texts.
     const TEXTS: [&str; 5] =
         ["phoneNumber", "mobilePhoneNumber", "faxNumber", "taxRegistrationNumber", "vendorItemNumber"];
@@ -136,7 +136,7 @@ fn is_code(name: &str) -> bool {
 
 /// Tells whether the ERP computes a column (`id` is given on insert by itself, not as a column).
 fn is_read_only(set: &str, name: &str) -> bool {
-    const EVERYWHERE: [&str; 13] = [
+    const EVERYWHERE: [&str; 14] = [
         "id",
         "systemId",
         "lastModifiedDateTime",
@@ -147,11 +147,12 @@ fn is_read_only(set: &str, name: &str) -> bool {
         "inventory",
         "balance",
         "balanceDue",
+        "capacity",
         "taxAreaDisplayName",
         "contactBusinessRelation",
         "lastInteractionDate",
     ];
-    EVERYWHERE.contains(&name) || (set == "contacts" && name == "companyName")
+    EVERYWHERE.contains(&name) || set == "companies" || (set == "contacts" && name == "companyName")
 }
 
 fn annotation<'a>(property: Node<'a, 'a>, term: &'static str) -> Option<Node<'a, 'a>> {
@@ -243,7 +244,13 @@ mod tests {
             ("salespersonCode", true),
             ("postalCode", true),
             ("country", true),
+            ("searchName", true),
+            ("internationalStandardCode", true),
+            ("vendorNumber", true),
             ("phoneNumber", false),
+            ("mobilePhoneNumber", false),
+            ("phoneNo", false),
+            ("addressLine1", false),
             ("taxRegistrationNumber", false),
             ("displayName", false),
             ("city", false),

@@ -1,24 +1,17 @@
-//! The HTTP client of one side: token, throttle and retries around plain requests.
+//! The door to the HTTP client: one request out, one answer or the reason why there is none.
 //!
-//! In go an address, headers and a body; out comes an answer with any status that is final, or why there is none. A read
-//! is repeated until it is whole; a write only where it is proven that nothing was done. It knows no OData: what a
-//! complete answer looks like, and what an error body says, is for the callers.
+//! In go an address, headers and perhaps a body; out comes an answer of any status, read to its end. Nothing here is
+//! repeated, throttled or understood; how far a failed request came is told, because that decides what may be repeated.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::adapters::clock::{Clock, Patience, retry_after};
-use crate::adapters::limiter::Limiter;
 use crate::adapters::odata::link;
-use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
-use crate::config::{Connection, Side};
-use crate::endpoint::{EndpointError, Traffic};
 
 /// More than any page or batch answer has; what is larger is no answer of these services.
 const BODY_BYTES_MAX: u64 = 1 << 30;
-/// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
-const FIRST_CONTACT_ATTEMPTS: u32 = 2;
+
+/// The connections of one side, shared by all threads.
+pub type Agent = ureq::Agent;
 
 /// An answer, whatever its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,46 +33,16 @@ impl Answer {
     }
 }
 
-/// Why a write has no final answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PostError {
-    /// Nothing was carried out.
-    NotSent(String),
-    /// It may have been carried out.
-    Unknown(String),
-}
-
-/// The client of one side, shared by all threads.
-pub struct Client {
-    side: Side,
-    base: String,
-    agent: ureq::Agent,
-    token: TokenSource,
-    limiter: Limiter,
-    patience: Patience,
-    clock: Arc<dyn Clock>,
-    reached: AtomicBool,
-    sent: AtomicU64,
-    retried: AtomicU64,
-    waited_ms: AtomicU64,
-}
-
-struct Request<'a> {
-    url: &'a str,
-    headers: &'a [(&'a str, String)],
-    /// A body makes it a POST.
-    body: Option<&'a [u8]>,
-}
-
 /// A request that got no answer.
-struct Broken {
-    message: String,
-    reach: Reach,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    pub message: String,
+    pub reach: Reach,
 }
 
 /// How far a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reach {
+pub enum Reach {
     /// Not out of this program: the address or a header cannot be sent.
     Unsendable,
     /// No connection came about.
@@ -88,225 +51,9 @@ enum Reach {
     Sent,
 }
 
-/// What a failed attempt leaves behind.
-enum Failure {
-    Login(String),
-    /// The side is overloaded or away; nothing was done.
-    Transient(String),
-    /// It answers, but not with anything whole.
-    Garbled(String),
-    /// The request may have been carried out.
-    Unknown(String),
-}
-
-impl Client {
-    /// Makes a client for a connection; nothing is sent yet.
-    pub fn new(side: Side, connection: &Connection, patience: Patience, clock: Arc<dyn Clock>) -> Client {
-        let limits = connection.limits;
-        let window = Duration::from_secs(limits.per_seconds as u64);
-        Client {
-            side,
-            base: connection.url.trim_end_matches('/').to_owned(),
-            agent: agent(&connection.url, limits.concurrency),
-            token: TokenSource::new(connection.auth.clone()),
-            limiter: Limiter::new(limits.concurrency, limits.requests, window),
-            patience,
-            clock,
-            reached: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
-            retried: AtomicU64::new(0),
-            waited_ms: AtomicU64::new(0),
-        }
-    }
-
-    /// Returns which side this is.
-    pub fn side(&self) -> Side {
-        self.side
-    }
-
-    /// Returns the service root, without trailing slash.
-    pub fn base(&self) -> &str {
-        &self.base
-    }
-
-    /// Returns how many requests may be under way at once.
-    pub fn concurrency(&self) -> usize {
-        self.limiter.concurrency()
-    }
-
-    /// Lowers the number of requests at once to what the side recommends.
-    pub fn narrow(&self, concurrency: usize) {
-        self.limiter.narrow(concurrency);
-    }
-
-    /// Returns what went over the wire so far; tokens are not counted, they come from elsewhere.
-    pub fn traffic(&self) -> Traffic {
-        Traffic {
-            sent: self.sent.load(Ordering::Relaxed),
-            retried: self.retried.load(Ordering::Relaxed),
-            waited_seconds: Duration::from_millis(self.waited_ms.load(Ordering::Relaxed)).as_secs_f64(),
-        }
-    }
-
-    /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
-    /// the read is repeated. Other statuses that are final come back without a value.
-    pub fn get<T>(
-        &self,
-        url: &str,
-        headers: &[(&str, String)],
-        parse: impl Fn(&Answer) -> Result<T, String>,
-    ) -> Result<(Answer, Option<T>), EndpointError> {
-        let request = Request { url, headers, body: None };
-        let parsed = |answer: &Answer| if answer.is_success() { parse(answer).map(Some) } else { Ok(None) };
-        self.exchange(&request, parsed).map_err(|failure| {
-            let side = self.side;
-            match failure {
-                Failure::Login(message) => EndpointError::Login { side, message },
-                Failure::Garbled(message) => EndpointError::Untrusted { side, message },
-                Failure::Transient(message) | Failure::Unknown(message) => EndpointError::Unreachable { side, message },
-            }
-        })
-    }
-
-    /// Posts a body. The request is repeated only where the side surely did nothing with it.
-    pub fn post(&self, url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, PostError> {
-        let request = Request { url, headers, body: Some(body) };
-        let result = self.exchange(&request, |_| Ok(()));
-        result.map(|(answer, ())| answer).map_err(|failure| match failure {
-            Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
-            Failure::Transient(message) => PostError::NotSent(message),
-            Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
-        })
-    }
-
-    fn exchange<T>(
-        &self,
-        request: &Request<'_>,
-        parse: impl Fn(&Answer) -> Result<T, String>,
-    ) -> Result<(Answer, T), Failure> {
-        let is_read = request.body.is_none();
-        let mut failed = 0;
-        let mut stale = None;
-        loop {
-            let token = self.token(stale)?;
-            let result = self.attempt(request, &token);
-            let (failure, rest, attempts_max) = match result {
-                Ok(answer) if answer.status == 401 => {
-                    if stale.is_some() {
-                        let message = "a fresh token is not accepted; check `scope` and the rights of the application";
-                        return Err(Failure::Login(message.to_owned()));
-                    }
-                    // Refused at the door: nothing was done, so even a write is repeated, once and at once.
-                    stale = Some(token.number);
-                    self.retried.fetch_add(1, Ordering::Relaxed);
-                    continue;
-                }
-                Ok(answer) if answer.status == 429 || (is_read && is_transient(answer.status)) => {
-                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
-                    let message = format!("it answered HTTP {}", answer.status);
-                    // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
-                    let everybody = answer.status == 429 || asked.is_some();
-                    (Failure::Transient(message), (asked, everybody), self.patience.attempts)
-                }
-                Ok(answer) if !is_read && is_transient(answer.status) => {
-                    return Err(Failure::Unknown(format!("it answered HTTP {}", answer.status)));
-                }
-                Ok(answer) => match parse(&answer) {
-                    Ok(value) => return Ok((answer, value)),
-                    Err(message) => (Failure::Garbled(message), (None, false), self.patience.attempts),
-                },
-                Err(broken) => {
-                    let unconnected = broken.reach == Reach::Unconnected;
-                    if broken.reach == Reach::Unsendable {
-                        return Err(Failure::Transient(broken.message));
-                    } else if !is_read && !unconnected {
-                        return Err(Failure::Unknown(broken.message));
-                    }
-                    let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
-                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
-                    let hint = if unconnected { "; check `url`" } else { "" };
-                    (Failure::Transient(broken.message + hint), (None, false), attempts_max)
-                }
-            };
-            failed += 1;
-            if failed >= attempts_max {
-                return Err(failure);
-            }
-            self.pause(failed, rest.0, rest.1);
-            self.retried.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn pause(&self, failed: u32, asked: Option<Duration>, everybody: bool) {
-        let wait = self.patience.wait(failed, asked, self.clock.jitter());
-        if everybody {
-            self.limiter.rest(self.clock.now() + wait);
-        }
-        self.clock.sleep(wait);
-        self.count_wait(wait);
-    }
-
-    fn count_wait(&self, wait: Duration) {
-        self.waited_ms.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-    }
-
-    fn attempt(&self, request: &Request<'_>, token: &Token) -> Result<Answer, Broken> {
-        let permit = self.limiter.admit(&*self.clock);
-        self.count_wait(permit.waited);
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        let authorization = format!("Bearer {}", token.bearer);
-        let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = headers.chain([("Authorization", authorization.as_str())]);
-        let result = send(&self.agent, request.url, headers, request.body);
-        if result.as_ref().map_or_else(|broken| broken.reach == Reach::Sent, |_| true) {
-            self.reached.store(true, Ordering::Relaxed);
-        }
-        result
-    }
-
-    /// Returns a fresh token, fetched with the same patience as everything else.
-    fn token(&self, stale: Option<u64>) -> Result<Token, Failure> {
-        let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
-        fetched.map_err(|error| match error {
-            TokenError::Refused(message) => Failure::Login(message),
-            TokenError::Unreachable(message) => Failure::Transient(message),
-        })
-    }
-
-    fn fetch_token(&self, form: &str) -> Result<TokenAnswer, TokenError> {
-        let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
-        let mut failed = 0;
-        loop {
-            let result = send(&self.agent, self.token.url(), headers.into_iter(), Some(form.as_bytes()));
-            failed += 1;
-            let (message, asked, attempts_max) = match result {
-                Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
-                    (format!("HTTP {}", answer.status), asked, self.patience.attempts)
-                }
-                Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
-                Err(broken) if broken.reach == Reach::Sent => (broken.message, None, self.patience.attempts),
-                Err(broken) => (broken.message + "; check `token_url`", None, FIRST_CONTACT_ATTEMPTS),
-            };
-            if failed >= attempts_max {
-                return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
-            }
-            self.pause(failed, asked, false);
-        }
-    }
-}
-
-/// Tells whether a status says that the same read may succeed later.
-///
-/// 500 is among them: the ERP answers it for a restarting service, the CRM for a database deadlock (erp-api.md §6,
-/// crm-api.md §4).
-fn is_transient(status: u16) -> bool {
-    matches!(status, 408 | 500 | 502 | 503 | 504)
-}
-
 /// Makes the one agent of a side. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
 /// by setting: a service that moves must be configured anew, since the token would go along.
-fn agent(url: &str, concurrency: usize) -> ureq::Agent {
+pub fn agent(url: &str, concurrency: usize) -> Agent {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -328,8 +75,9 @@ fn agent(url: &str, concurrency: usize) -> ureq::Agent {
     config.build().into()
 }
 
-fn send<'a>(
-    agent: &ureq::Agent,
+/// Sends one request, a POST where there is a body.
+pub fn send<'a>(
+    agent: &Agent,
     url: &str,
     headers: impl Iterator<Item = (&'a str, &'a str)>,
     body: Option<&[u8]>,

@@ -9,20 +9,24 @@ pub mod clock;
 pub mod limiter;
 pub mod token;
 pub mod http;
+#[cfg(test)]
+pub mod script;
+pub mod client;
 pub mod pages;
 pub mod batch;
 pub mod csdl;
 pub mod business_central;
 pub mod definitions;
+pub mod dataverse_batch;
 pub mod dataverse;
 pub mod sqlite;
 
 use std::sync::Arc;
 
 use crate::adapters::business_central::BusinessCentral;
+use crate::adapters::client::Client;
 use crate::adapters::clock::{Clock, Patience};
 use crate::adapters::dataverse::Dataverse;
-use crate::adapters::http::Client;
 use crate::config::{Adapter, Connection, Side};
 use crate::endpoint::Endpoint;
 

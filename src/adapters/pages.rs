@@ -11,7 +11,7 @@ use std::thread;
 
 use uuid::Uuid;
 
-use crate::adapters::http::Client;
+use crate::adapters::client::Client;
 use crate::adapters::odata::decode::{Layout, next_link};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::Chain;
@@ -152,4 +152,104 @@ pub fn by_ids(
     frames.iter().flatten().for_each(|frame| all.append(frame));
     all.settle();
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::client::tests::client;
+    use crate::adapters::odata::Dialect;
+    use crate::adapters::script::{Line, Script, say};
+    use std::sync::Mutex;
+
+    fn layout() -> Layout {
+        Layout::new(Dialect::Dataverse, "id", Vec::new())
+    }
+
+    fn page(ids: &[u8], next: &str) -> Line {
+        let rows: Vec<String> =
+            ids.iter().map(|id| format!(r#"{{"id":"00000000-0000-4000-8000-0000000000{id:02}"}}"#)).collect();
+        let link = if next.is_empty() { String::new() } else { format!(r#""@odata.nextLink":"{next}","#) };
+        say(200, &format!(r#"{{{link}"value":[{}]}}"#, rows.join(",")))
+    }
+
+    /// Reads what a script serves; tells the number of records or the error, and the paths asked for.
+    fn read(pages: Vec<Line>, asked: Option<&[Uuid]>) -> (String, Vec<String>) {
+        let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+        let server = Script::play(pages);
+        let (client, _) = client(&server.url, &login.url);
+        let (url, layout) = (format!("{}/1", server.url), layout());
+        let reading = Reading { client: &client, url, headers: Vec::new(), layout: &layout, asked };
+        let result = match reading.run(&|_| {}) {
+            Ok(frame) => frame.rows().to_string(),
+            Err(error) => error.to_string().replace(&server.url, "ROOT"),
+        };
+        let path = |line: &String| line.split(' ').nth(1).unwrap_or_default().to_owned();
+        (result, server.heard().iter().map(path).collect())
+    }
+
+    #[test]
+    fn a_chain_is_read_to_its_end_or_not_at_all() {
+        let untrusted = "CRM gave an answer that cannot be trusted: ";
+        for (pages, expected, paths) in [
+            (
+                vec![page(&[1, 2], "ROOT/2?a=%22"), page(&[], "ROOT/3"), page(&[2, 3], "")],
+                "3",
+                &["/1", "/2?a=%22", "/3"][..],
+            ),
+            (vec![page(&[1], "ROOT/2"), page(&[2], "ROOT/1")], "the chain of pages loops", &["/1", "/2"]),
+            (vec![page(&[1], "http://127.0.0.1:1/2")], "a page link leads away, to http://127.0.0.1:1", &["/1"]),
+            (
+                vec![page(&[1], "ROOT/2"), say(400, r#"{"error":{"code":"c","message":"no"}}"#)],
+                "CRM refused the request: no (c)",
+                &["/1", "/2"],
+            ),
+            (vec![say(200, r#"{"value":[{"key":1}]}"#)], "a row has no `id`", &["/1"]),
+        ] {
+            let (result, asked) = read(pages, None);
+            assert!(result == expected || result.starts_with(&format!("{untrusted}{expected}")), "{result}");
+            assert_eq!(asked, paths);
+        }
+    }
+
+    #[test]
+    fn a_chain_that_brings_nothing_new_is_given_up() {
+        let pages = (2..=90).map(|number| page(&[1], &format!("ROOT/{number}"))).collect();
+        let (result, asked) = read(pages, None);
+        assert_eq!(result, "CRM gave an answer that cannot be trusted: the chain of pages brings nothing new");
+        assert!(asked.len() < 60);
+    }
+
+    #[test]
+    fn a_record_that_was_not_asked_for_is_no_answer() {
+        let asked = [Uuid::from_u128(0x4000_8000_0000_0000_0001)];
+        assert_eq!(read(vec![page(&[1], "")], Some(&asked)).0, "1");
+        let (result, _) = read(vec![page(&[1, 2], "")], Some(&asked));
+        assert_eq!(
+            result,
+            "CRM gave an answer that cannot be trusted: record 00000000-0000-4000-8000-000000000002 was not asked for"
+        );
+    }
+
+    #[test]
+    fn lists_of_ids_come_back_in_their_order() {
+        let (client, _) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+        let ids: Vec<Uuid> = (0..25).map(Uuid::from_u128).chain([Uuid::from_u128(3)]).collect();
+        let chunks = Mutex::new(Vec::new());
+        let one = |ids: &[Uuid]| {
+            chunks.lock().unwrap().push(ids.len());
+            let mut rows = layout().rows();
+            let row = |id: &Uuid| format!(r#"{{"id":"{id}"}}"#);
+            let body = ids.iter().map(row).collect::<Vec<_>>().join(",");
+            layout().page(&format!(r#"{{"value":[{body}]}}"#), &mut rows).unwrap();
+            Ok(rows.finish())
+        };
+        let frame = by_ids(&client, &ids, 10, &layout(), &|_| {}, &one).unwrap();
+        assert_eq!(frame.ids(), ids[..25]);
+        let mut chunks = chunks.into_inner().unwrap();
+        chunks.sort_unstable();
+        assert_eq!(chunks, [5, 10, 10]);
+        let error = EndpointError::Unreachable { side: client.side(), message: "x".into() };
+        assert_eq!(by_ids(&client, &ids, 10, &layout(), &|_| {}, &|_| Err(error.clone())).err(), Some(error));
+    }
 }

@@ -5,9 +5,13 @@
     reason = "a test may fail by panicking, and needs files, the environment and the clock"
 )]
 
-mod command;
+mod world;
 mod fixture;
 mod memory;
 mod nightly;
+
+mod command;
+mod endpoint_writes;
+mod endpoints;
 mod rules;
 mod tidy;

@@ -16,6 +16,9 @@ use uuid::Uuid;
 /// A record: its version and its values by column.
 type Record = (u64, BTreeMap<String, Value>);
 
+/// A write that was carried out: table, kind, id, columns.
+type Done = (String, WriteKind, Uuid, Vec<String>);
+
 /// One table in memory.
 pub struct Table {
     pub info: TableInfo,
@@ -26,8 +29,8 @@ pub struct Table {
 pub struct Memory {
     side: Side,
     pub tables: Mutex<BTreeMap<String, Table>>,
-    /// Every write that was carried out: table, kind, id, columns.
-    pub written: Mutex<Vec<(String, WriteKind, Uuid, Vec<String>)>>,
+    /// Every write that was carried out.
+    pub written: Mutex<Vec<Done>>,
     /// What happens to the next writes, one each; none left means nothing special.
     pub accidents: Mutex<Vec<Accident>>,
 }
@@ -175,10 +178,10 @@ impl Endpoint for Memory {
                 outcomes.push(Outcome::Unknown { message: "the connection broke".into() });
                 continue;
             }
-            if accident == Some(Accident::Stale) {
-                if let Some(record) = table.records.get_mut(&write.id) {
-                    record.0 += 1;
-                }
+            if accident == Some(Accident::Stale)
+                && let Some(record) = table.records.get_mut(&write.id)
+            {
+                record.0 += 1;
             }
             let there = table.records.get(&write.id);
             let outcome = match (write.kind, there) {

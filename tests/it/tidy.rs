@@ -193,7 +193,7 @@ fn a_test_that_is_switched_off_is_caught() {
 fn texts_end_cleanly() {
     let mut texts = all_rust();
     for (folder, ends) in
-        [("", &["Cargo.toml", ".md", "Makefile", "LICENSE-MIT", "clippy.toml"][..]), ("pipelines", &[".yaml"])]
+        [("", &["Cargo.toml", ".md", "Makefile", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml"][..]), ("pipelines", &[".yaml"])]
     {
         texts.extend(files(folder, ends));
     }

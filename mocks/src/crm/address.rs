@@ -18,7 +18,11 @@ use crate::filter;
 pub enum Address {
     Id(Uuid),
     /// By an alternate key: the values, and the text in parentheses as it came.
-    Key { values: Row, text: String, found: Option<Uuid> },
+    Key {
+        values: Row,
+        text: String,
+        found: Option<Uuid>,
+    },
 }
 
 impl Address {
@@ -50,8 +54,11 @@ impl Address {
     pub fn missing(&self, table: usize) -> Error {
         match self {
             Address::Id(id) => Error::missing_row(TABLES[table].name, *id),
-            Address::Key { .. } => Error::new(404, "0x80060891", "A record with the specified key values does not exist in "
-                .to_owned() + TABLES[table].name + " entity"),
+            Address::Key { .. } => Error::new(
+                404,
+                "0x80060891",
+                "A record with the specified key values does not exist in ".to_owned() + TABLES[table].name + " entity",
+            ),
         }
     }
 }
@@ -96,7 +103,8 @@ fn address(state: &State, table: usize, key: &str) -> Result<Address, Error> {
     let invalid = || {
         let kind = format!("Microsoft.Dynamics.CRM.{}", declared.name);
         Error::syntax(format!(
-            "The key in the request URI is not valid for resource '{kind}'. Ensure that the names and number of key properties match the \
+            "The key in the request URI is not valid for resource '{kind}'. Ensure that the names and number of \
+                key properties match the \
              declared or alternate key properties for the resource '{kind}'."
         ))
     };

@@ -1,7 +1,7 @@
 //! Multipart `$batch`: the request taken apart, its operations run in order, the response put together.
 //!
-//! Byte for byte as the service has it: CRLF everywhere, each part with its own headers, change sets that hold together
-//! or fall together, and a stop at the first error unless the client prefers to go on.
+//! Byte for byte as the service has it: CRLF everywhere, each part with its own headers, change sets that hold
+//! together or fall together, and a stop at the first error unless the client prefers to go on.
 
 use uuid::Uuid;
 
@@ -16,6 +16,9 @@ use crate::service::{Request, Response};
 pub const OPERATIONS_MAX: usize = 1000;
 /// The longest URL of a GET inside of a batch.
 pub const URL_CHARS_MAX: usize = 65_536;
+
+/// Names and values as they came.
+type Headers = Vec<(String, String)>;
 
 /// One part of a batch.
 #[derive(Debug, Clone)]
@@ -172,7 +175,9 @@ fn resolve(request: &Request, made: &[(String, String)]) -> Result<Request, Erro
 fn read(state: &State, request: &Request) -> Result<Vec<Part>, Broken> {
     let content_type = request.header("content-type").unwrap_or_default();
     let Some(boundary) = boundary(content_type) else {
-        let message = format!("The content type '{content_type}' is not valid for a batch: multipart/mixed with a boundary is expected.");
+        let message = format!(
+            "The content type '{content_type}' is not valid for a batch: multipart/mixed with a boundary is expected."
+        );
         return Err(Broken::Refused(Error::new(415, "0x80060888", message)));
     };
     check_line_ends(&request.body)?;
@@ -220,19 +225,23 @@ fn operation(state: &State, headers: &[(String, String)], text: &[u8]) -> Result
     let line = std::str::from_utf8(&text[..end]).map_err(|_| Broken::Stream("A request line is not UTF-8."))?;
     let (headers_inside, body) = head(&text[end + 2..])?;
     let mut words = line.split(' ');
-    let (Some(method), Some(url), Some("HTTP/1.1"), None) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(method), Some(url), Some("HTTP/1.1"), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(refused(format!("The request line '{line}' is not valid.")));
     };
     let target = url.strip_prefix(&state.root).unwrap_or(url);
     if !target.starts_with("/api/data/v9.") && !target.starts_with('$') {
-        return Err(refused(format!("The URL '{url}' in the batch is neither absolute nor relative to this service's root.")));
+        return Err(refused(format!(
+            "The URL '{url}' in the batch is neither absolute nor relative to this service's root."
+        )));
     }
     if target.split('?').next().is_some_and(|path| path.ends_with("/$batch")) {
         return Err(refused("A batch cannot contain a batch."));
     }
     let content_id = headers.iter().chain(&headers_inside).find(|(name, _)| name.eq_ignore_ascii_case("content-id"));
     let content_id = content_id.map(|(_, value)| value.clone());
-    let request = Request { method: method.to_owned(), target: target.to_owned(), headers: headers_inside, body: body.to_vec() };
+    let request =
+        Request { method: method.to_owned(), target: target.to_owned(), headers: headers_inside, body: body.to_vec() };
     Ok(Operation { content_id, request })
 }
 
@@ -272,7 +281,7 @@ fn split<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, Broken> {
 }
 
 /// Splits headers from what follows the empty line.
-fn head(text: &[u8]) -> Result<(Vec<(String, String)>, &[u8]), Broken> {
+fn head(text: &[u8]) -> Result<(Headers, &[u8]), Broken> {
     let (block, rest) = if let Some(rest) = text.strip_prefix(b"\r\n") {
         (&text[..0], rest)
     } else {
@@ -281,7 +290,7 @@ fn head(text: &[u8]) -> Result<(Vec<(String, String)>, &[u8]), Broken> {
         (&text[..end], &text[end + 4..])
     };
     let block = std::str::from_utf8(block).map_err(|_| Broken::Stream("The headers of a part are not UTF-8."))?;
-    let mut headers = Vec::new();
+    let mut headers = Headers::new();
     for line in block.split("\r\n").filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').ok_or(Broken::Stream("A header of a part has no colon."))?;
         headers.push((name.trim().to_owned(), value.trim().to_owned()));

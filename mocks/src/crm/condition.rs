@@ -1,8 +1,9 @@
 //! A `$filter` resolved against a table, and its evaluation with the database's three-valued logic.
 //!
-//! Paths become columns and types are checked once, with the service's refusals; then each row is judged: true, false or
-//! unknown. A comparison with null is unknown unless it asks for null itself, so `ne 'x'` leaves out rows without a
-//! value. Text compares without regard to case; `%`, `_` and `[…]` are wildcards inside `contains` and its kin.
+//! Paths become columns and types are checked once, with the service's refusals; then each row is judged: true,
+//! false or unknown. A comparison with null is unknown unless it asks for null itself, so `ne 'x'` leaves out rows
+//! without a value. Text compares without regard to case; `%`, `_` and `[…]` are wildcards inside `contains` and its
+//! kin.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -11,7 +12,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::error::Error;
-use super::schema::{self, Kind, TABLES};
+use super::schema::{self, TABLES};
 use super::store::{Cell, Row, Store};
 use super::value;
 use crate::filter::{self, Argument, Filter, Literal, Op, Operand};
@@ -48,8 +49,8 @@ pub struct Path {
 /// Resolves a filter against a table.
 pub fn resolve(table: usize, text: &str, options: &[(String, String)]) -> Result<Condition, Error> {
     check_lists(text, options)?;
-    let parsed = filter::parse(text, options)
-        .map_err(|error| Error::new(400, "0x80060888", format!("{error} in '{text}'.")))?;
+    let parsed =
+        filter::parse(text, options).map_err(|error| Error::new(400, "0x80060888", format!("{error} in '{text}'.")))?;
     condition(table, &parsed)
 }
 
@@ -97,10 +98,7 @@ impl Path {
             let Some(Cell::Link(table, to)) = row.get(*hop) else { return None };
             (id, row) = (*to, store.get(*table, *to)?);
         }
-        if matches!(TABLES[self.table].columns[self.column].kind, Kind::Key) {
-            return Some(Cow::Owned(Cell::Id(id)));
-        }
-        row.get(self.column).map(Cow::Borrowed)
+        TABLES[self.table].cell(self.column, id, row)
     }
 
     fn column(&self) -> &'static schema::Column {
@@ -109,7 +107,9 @@ impl Path {
 }
 
 fn condition(table: usize, filter: &Filter) -> Result<Condition, Error> {
-    let pair = |left: &Filter, right: &Filter| Ok::<_, Error>((Box::new(condition(table, left)?), Box::new(condition(table, right)?)));
+    let pair = |left: &Filter, right: &Filter| {
+        Ok::<_, Error>((Box::new(condition(table, left)?), Box::new(condition(table, right)?)))
+    };
     match filter {
         Filter::And(left, right) => pair(left, right).map(|(left, right)| Condition::And(left, right)),
         Filter::Or(left, right) => pair(left, right).map(|(left, right)| Condition::Or(left, right)),
@@ -171,7 +171,9 @@ fn compare(path: Path, op: Op, literal: &Literal) -> Result<Condition, Error> {
         ("Edm.Guid", Literal::Guid(id)) => Cell::Id(*id),
         ("Edm.Date", Literal::Date(day)) => Cell::Day(*day),
         ("Edm.DateTimeOffset", Literal::DateTime(time)) => Cell::Time(*time),
-        ("Edm.DateTimeOffset", Literal::Date(day)) => Cell::Time(day.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc()),
+        ("Edm.DateTimeOffset", Literal::Date(day)) => {
+            Cell::Time(day.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc())
+        }
         (_, literal) => return Err(incompatible(value::edm(column), literal_type(literal), op)),
     };
     Ok(Condition::Compare(path, op, Side::Constant(cell)))
@@ -182,15 +184,22 @@ fn like_call(table: usize, name: &str, args: &[Operand]) -> Result<Condition, Er
         "contains" => (true, true),
         "startswith" => (false, true),
         "endswith" => (true, false),
+        // A lambda goes over a collection, and the tables here have none.
+        "any" | "all" => match args {
+            [Operand::Path(path)] => return Err(Error::property(path, TABLES[table].name)),
+            _ => return Err(unknown_function(name)),
+        },
         _ => return Err(unknown_function(name)),
     };
     let [Operand::Path(property), Operand::Literal(Literal::Text(text))] = args else {
-        let message = format!("No function signature for the function with name '{name}' matches the specified arguments.");
+        let message =
+            format!("No function signature for the function with name '{name}' matches the specified arguments.");
         return Err(Error::new(400, "0x80060888", message));
     };
     let path = path(table, property)?;
     if family(path.column()) != "Edm.String" {
-        let message = format!("No function signature for the function with name '{name}' matches the specified arguments.");
+        let message =
+            format!("No function signature for the function with name '{name}' matches the specified arguments.");
         return Err(Error::new(400, "0x80060888", message));
     }
     let mut pattern: Vec<char> = text.chars().flat_map(char::to_lowercase).collect();
@@ -220,11 +229,19 @@ fn in_function(table: usize, name: &str, args: &[(String, Argument)]) -> Result<
     let mut cells = Vec::with_capacity(values.len());
     for value in values {
         let Literal::Text(text) = value else {
-            return Err(Error::new(400, "0x80060888", "Every item of PropertyValues must be a string in double quotes."));
+            return Err(Error::new(
+                400,
+                "0x80060888",
+                "Every item of PropertyValues must be a string in double quotes.",
+            ));
         };
         let cell = constant(&declared.columns[column], text).ok_or_else(|| {
             let expected = value::edm(&declared.columns[column]);
-            Error::new(400, "0x80060888", format!("Cannot convert the literal '{text}' to the expected type '{expected}'."))
+            Error::new(
+                400,
+                "0x80060888",
+                format!("Cannot convert the literal '{text}' to the expected type '{expected}'."),
+            )
         })?;
         cells.push(cell);
     }
@@ -247,8 +264,11 @@ fn check_lists(text: &str, options: &[(String, String)]) -> Result<(), Error> {
     let aliases = options.iter().filter(|(name, _)| name.starts_with('@')).map(|(_, value)| value.as_str());
     let single_quoted = |text: &str| text.split('[').skip(1).any(|rest| rest.trim_start().starts_with('\''));
     let has_function = text.contains("Microsoft.Dynamics.CRM.");
-    if has_function && (single_quoted(text) || aliases.into_iter().any(|alias| alias.starts_with('[') && single_quoted(alias))) {
-        let message = "Invalid JSON. A comma character ',' was expected in scope 'Array'. Every two elements in an array and properties of \
+    if has_function
+        && (single_quoted(text) || aliases.into_iter().any(|alias| alias.starts_with('[') && single_quoted(alias)))
+    {
+        let message = "Invalid JSON. A comma character ',' was expected in scope 'Array'. Every two elements in \
+            an array and properties of \
                        an object must be separated by commas.";
         return Err(Error::new(400, "0x80060888", message));
     }
@@ -286,7 +306,8 @@ fn incompatible(left: &str, right: &str, op: Op) -> Error {
         Op::Le => "LessThanOrEqual",
     };
     let message = format!(
-        "A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}' for operator kind '{kind}'."
+        "A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}' for \
+            operator kind '{kind}'."
     );
     Error::new(400, "0x80060888", message)
 }

@@ -49,7 +49,8 @@ impl Error {
     /// A body with a property that the table does not have.
     pub fn invalid_property(set: &str, table: &str, property: &str) -> Error {
         let inner = format!(
-            "Microsoft.OData.ODataException: An error occurred while validating input parameters: Invalid property '{property}' was \
+            "Microsoft.OData.ODataException: An error occurred while validating input parameters: Invalid \
+                property '{property}' was \
              found in entity 'Microsoft.Dynamics.CRM.{table}'."
         );
         Error::new(400, "0x0", payload_message(set, &inner))
@@ -67,8 +68,10 @@ impl Error {
             let signed = i64::from_str_radix(self.code.trim_start_matches("0x"), 16).unwrap_or(0);
             error["@Microsoft.PowerApps.CDS.ErrorDetails.OperationStatus"] = json!("0");
             error["@Microsoft.PowerApps.CDS.ErrorDetails.SubErrorCode"] = json!(signed.to_string());
-            error["@Microsoft.PowerApps.CDS.HelpLink"] =
-                json!(format!("http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a{}", self.code));
+            error["@Microsoft.PowerApps.CDS.HelpLink"] = json!(format!(
+                "http://go.microsoft.com/fwlink/?LinkID=398563&error=Microsoft.Crm.CrmException%3a{}",
+                self.code
+            ));
             error["@Microsoft.PowerApps.CDS.TraceText"] = json!("");
             error["@Microsoft.PowerApps.CDS.InnerError.Message"] = json!(self.message);
         }
@@ -78,7 +81,8 @@ impl Error {
 
 fn payload_message(set: &str, inner: &str) -> String {
     format!(
-        "Error identified in Payload provided by the user for Entity :'{set}', For more information on this error please follow this help \
+        "Error identified in Payload provided by the user for Entity :'{set}', For more information on this \
+            error please follow this help \
          link https://go.microsoft.com/fwlink/?linkid=2195293  ---->  InnerException : {inner}"
     )
 }

@@ -14,7 +14,8 @@ pub fn version() -> (String, String) {
 
 /// A JSON answer.
 pub fn json(status: u16, body: Vec<u8>, more: Vec<(String, String)>) -> Response {
-    let mut headers = vec![("Content-Type".to_owned(), "application/json; odata.metadata=minimal".to_owned()), version()];
+    let mut headers =
+        vec![("Content-Type".to_owned(), "application/json; odata.metadata=minimal".to_owned()), version()];
     headers.extend(more);
     Response { status, headers, body }
 }
@@ -37,7 +38,8 @@ pub fn error(error: &Error, annotated: bool) -> Response {
 /// The refusal of the web server in front of the service: HTML, no OData.
 pub fn front_end(status: u16, title: &str) -> Response {
     let headers = vec![("Content-Type".to_owned(), "text/html; charset=us-ascii".to_owned())];
-    let body = format!("<!DOCTYPE HTML><HTML><HEAD><TITLE>{title}</TITLE></HEAD><BODY><h2>{title}</h2></BODY></HTML>\r\n");
+    let body =
+        format!("<!DOCTYPE HTML><HTML><HEAD><TITLE>{title}</TITLE></HEAD><BODY><h2>{title}</h2></BODY></HTML>\r\n");
     Response { status, headers, body: body.into_bytes() }
 }
 

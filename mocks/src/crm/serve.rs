@@ -1,7 +1,7 @@
 //! From a request to the part of the service that answers it: tokens, batches, metadata, rows.
 //!
-//! Here are the conditions of writes (`If-Match`, `If-None-Match`), the upsert that an unconditional PATCH is, and what
-//! the fault plan needs of a service.
+//! Here are the conditions of writes (`If-Match`, `If-None-Match`), the upsert that an unconditional PATCH is, and
+//! what the fault plan needs of a service.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::prefer::Prefer;
 use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
 use super::store::{Cell, Row};
-use super::{batch, metadata, query, reply, write};
+use super::{batch, csdl, metadata, read, reply, write};
 use crate::fault::Faulty;
 use crate::filter;
 use crate::service::{Request, Response, Service};
@@ -171,8 +171,8 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
     let method = request.method.as_str();
     outcome.set = segments[0].split('(').next().unwrap_or_default().to_owned();
     match (method, segments.as_slice()) {
-        ("GET", [""]) => return Ok(metadata::service_document(state)),
-        ("GET", ["$metadata"]) => return Ok(metadata::document()),
+        ("GET", [""]) => return Ok(csdl::service_document(state)),
+        ("GET", ["$metadata"]) => return Ok(csdl::document()),
         ("GET", ["WhoAmI" | "WhoAmI()"]) => return Ok(who_am_i(state)),
         ("GET", ["sdkmessagefilters"]) => return Ok(no_bulk_messages(state)),
         (_, [first, ..]) if first.starts_with("EntityDefinitions") => {
@@ -184,12 +184,14 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
     let (table, address) = address::segment(state, segments[0])?;
     outcome.id = address.as_ref().and_then(Address::id);
     match (method, address, &segments[1..]) {
-        ("GET", None, []) => query::page(state, table, request, &request.target, prefer),
-        ("GET", None, ["$count"]) => query::count(state, table, &request.target),
-        ("GET", Some(address), []) => query::single(state, table, &address, request, &request.target, prefer),
-        ("GET", Some(address), [property]) => query::property(state, table, &address, property),
+        ("GET", None, []) => read::page(state, table, request, &request.target, prefer),
+        ("GET", None, ["$count"]) => read::count(state, table, &request.target),
+        ("GET", Some(address), []) => read::single(state, table, &address, request, &request.target, prefer),
+        ("GET", Some(address), [property]) => read::property(state, table, &address, property),
         ("POST", None, []) => post(state, table, request, &options, prefer, outcome),
-        ("POST", Some(address), ["Microsoft.Dynamics.CRM.PublishProductHierarchy"]) if TABLES[table].name == "product" => {
+        ("POST", Some(address), ["Microsoft.Dynamics.CRM.PublishProductHierarchy"])
+            if TABLES[table].name == "product" =>
+        {
             publish(state, table, &address)
         }
         ("PATCH", Some(address), []) => patch(state, table, &address, request, &options, prefer, outcome),
@@ -211,7 +213,7 @@ fn post(
     prefer: &Prefer,
     outcome: &mut Outcome,
 ) -> Result<Response, Error> {
-    query::check_options(table, options)?;
+    read::check_options(table, options)?;
     let body = body(table, request)?;
     let id = write::create(state, table, &body, None, &Row::default())?;
     outcome.id = Some(id);
@@ -228,7 +230,7 @@ fn patch(
     prefer: &Prefer,
     outcome: &mut Outcome,
 ) -> Result<Response, Error> {
-    query::check_options(table, options)?;
+    read::check_options(table, options)?;
     let existing = address.id().filter(|id| state.store.get(table, *id).is_some());
     check_match(state, table, address, existing, request)?;
     if existing.is_some() && request.header("if-none-match").is_some_and(is_any) {
@@ -260,7 +262,11 @@ fn publish(state: &mut State, table: usize, address: &Address) -> Result<Respons
     let (state_code, status) = (declared.column("statecode"), declared.column("statuscode"));
     let (id, mut row) = existing(state, table, address)?;
     if !matches!(row.get(state_code), Some(Cell::Whole(2 | 3))) {
-        return Err(Error::new(400, "0x80048408", "Only a product that is a draft or under revision can be published."));
+        return Err(Error::new(
+            400,
+            "0x80048408",
+            "Only a product that is a draft or under revision can be published.",
+        ));
     }
     row.set(state_code, Some(Cell::Whole(0)));
     row.set(status, Some(Cell::Whole(1)));
@@ -270,9 +276,16 @@ fn publish(state: &mut State, table: usize, address: &Address) -> Result<Respons
     Ok(reply::no_content(None))
 }
 
-fn put_property(state: &mut State, table: usize, address: &Address, name: &str, request: &Request) -> Result<Response, Error> {
+fn put_property(
+    state: &mut State,
+    table: usize,
+    address: &Address,
+    name: &str,
+    request: &Request,
+) -> Result<Response, Error> {
     let mut body = body(table, request)?;
-    let value = body.remove("value").ok_or_else(|| Error::payload(TABLES[table].set, "The body must have a 'value'."))?;
+    let value =
+        body.remove("value").ok_or_else(|| Error::payload(TABLES[table].set, "The body must have a 'value'."))?;
     set_property(state, table, address, name, value)
 }
 
@@ -280,7 +293,13 @@ fn clear_property(state: &mut State, table: usize, address: &Address, name: &str
     set_property(state, table, address, name, Value::Null)
 }
 
-fn set_property(state: &mut State, table: usize, address: &Address, name: &str, value: Value) -> Result<Response, Error> {
+fn set_property(
+    state: &mut State,
+    table: usize,
+    address: &Address,
+    name: &str,
+    value: Value,
+) -> Result<Response, Error> {
     let declared = &TABLES[table];
     let column = declared.by_property(name).ok_or_else(|| Error::segment(name))?;
     if declared.columns[column].is_lookup() || matches!(declared.columns[column].kind, Kind::Key) {
@@ -291,9 +310,17 @@ fn set_property(state: &mut State, table: usize, address: &Address, name: &str, 
     Ok(reply::no_content(None))
 }
 
-fn put_reference(state: &mut State, table: usize, address: &Address, name: &str, request: &Request) -> Result<Response, Error> {
+fn put_reference(
+    state: &mut State,
+    table: usize,
+    address: &Address,
+    name: &str,
+    request: &Request,
+) -> Result<Response, Error> {
     let mut body = body(table, request)?;
-    let url = body.remove("@odata.id").ok_or_else(|| Error::payload(TABLES[table].set, "The body must have an '@odata.id'."))?;
+    let url = body
+        .remove("@odata.id")
+        .ok_or_else(|| Error::payload(TABLES[table].set, "The body must have an '@odata.id'."))?;
     let (id, _) = existing(state, table, address)?;
     write::update(state, table, id, &Map::from_iter([(format!("{name}@odata.bind"), url)]), &Row::default())?;
     Ok(reply::no_content(None))
@@ -313,7 +340,13 @@ fn existing(state: &State, table: usize, address: &Address) -> Result<(Uuid, Row
 }
 
 /// Checks `If-Match`: any row at all, or the version that the client knows.
-fn check_match(state: &State, table: usize, address: &Address, existing: Option<Uuid>, request: &Request) -> Result<(), Error> {
+fn check_match(
+    state: &State,
+    table: usize,
+    address: &Address,
+    existing: Option<Uuid>,
+    request: &Request,
+) -> Result<(), Error> {
     let Some(wanted) = request.header("if-match") else { return Ok(()) };
     let row = existing.and_then(|id| state.store.get(table, id)).ok_or_else(|| address.missing(table))?;
     let tag = reply::etag(table, row);
@@ -341,7 +374,7 @@ fn written(
         let url = format!("{}/api/data/v9.2/{}({key})", state.root, TABLES[table].set);
         return Ok(reply::no_content(Some(url)));
     }
-    let body = query::representation(state, table, id, options, prefer)?;
+    let body = read::representation(state, table, id, options, prefer)?;
     let mut headers = prefer.applied(false);
     if let Some(row) = state.store.get(table, id) {
         headers.push(("ETag".to_owned(), reply::etag(table, row)));
@@ -355,7 +388,8 @@ fn body(table: usize, request: &Request) -> Result<Map<String, Value>, Error> {
     let content_type = request.header("content-type").unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default().trim();
     if media.is_empty() {
-        let inner = "Microsoft.OData.ODataContentTypeException: A missing or empty content type header was found when trying to read a \
+        let inner = "Microsoft.OData.ODataContentTypeException: A missing or empty content type header was \
+            found when trying to read a \
                      message. The content type header is required.";
         return Err(Error::payload(set, inner));
     }

@@ -1,8 +1,8 @@
 //! Creating, updating and deleting rows: from the JSON body of a request to the rows in the store.
 //!
-//! A body is checked property by property in the service's words, its references are followed, the business rules have
-//! their say, and only then anything changes. Deleting follows the lookups that lead to the row: some are cleared, some
-//! take their row along, some forbid it.
+//! A body is checked property by property in the service's words, its references are followed, the business rules
+//! have their say, and only then anything changes. Deleting follows the lookups that lead to the row: some are
+//! cleared, some take their row along, some forbid it.
 
 use std::collections::HashSet;
 
@@ -11,13 +11,19 @@ use uuid::Uuid;
 
 use super::address;
 use super::error::Error;
-use super::schema::{self, OnDelete, Table, Target, TABLES};
+use super::schema::{self, OnDelete, TABLES, Table, Target};
 use super::state::State;
 use super::store::{Cell, Row};
 use super::{rules, value};
 
 /// Creates a row from a body; `key` is what the URL already says about it.
-pub fn create(state: &mut State, table: usize, body: &Map<String, Value>, id: Option<Uuid>, key: &Row) -> Result<Uuid, Error> {
+pub fn create(
+    state: &mut State,
+    table: usize,
+    body: &Map<String, Value>,
+    id: Option<Uuid>,
+    key: &Row,
+) -> Result<Uuid, Error> {
     let caller = state.caller;
     let mut row = key.clone();
     let own = apply(state, table, body, &mut row, true, caller)?;
@@ -44,6 +50,9 @@ pub fn update(state: &mut State, table: usize, id: Uuid, body: &Map<String, Valu
     }
     for (column, cell) in key.cells() {
         row.set(column, Some(cell.clone()));
+    }
+    if body.contains_key("statecode") && !body.contains_key("statuscode") {
+        rules::follow_state(state, table, id, &mut row);
     }
     replace(state, table, id, row, caller)
 }
@@ -72,13 +81,6 @@ pub fn insert(state: &mut State, table: usize, id: Uuid, mut row: Row, user: Uui
 pub fn replace(state: &mut State, table: usize, id: Uuid, mut row: Row, user: Uuid) -> Result<(), Error> {
     let declared = &TABLES[table];
     let before = state.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(declared.name, id))?;
-    let (state_before, state_now) = (rules::row_state(table, &before), rules::row_state(table, &row));
-    if let Some(status) = declared.by_name("statuscode")
-        && state_before != state_now
-        && before.get(status) == row.get(status)
-    {
-        row.set(status, rules::default_status(table, &row).map(Cell::Whole));
-    }
     rules::check(state, table, id, &mut row, Some(&before))?;
     rules::compute(state, table, &mut row);
     state.stamp(table, &mut row, user);
@@ -136,7 +138,8 @@ fn apply(
     for (name, given) in body {
         if let Some((navigation, annotation)) = name.split_once('@') {
             if annotation == "odata.bind" {
-                let (column, target) = declared.by_navigation(navigation).ok_or_else(|| undeclared(declared, navigation))?;
+                let (column, target) =
+                    declared.by_navigation(navigation).ok_or_else(|| undeclared(declared, navigation))?;
                 check_valid(declared, column, creating)?;
                 let link = bind(state, declared, column, target, navigation, given)?;
                 row.set(column, Some(link));
@@ -149,7 +152,12 @@ fn apply(
             let link = match given {
                 Value::Null => None,
                 Value::Object(nested) if creating => Some(deep_insert(state, target, nested, user)?),
-                _ => return Err(Error::payload(declared.set, format!("Microsoft.OData.ODataException: A value of '{name}' was not expected."))),
+                _ => {
+                    return Err(Error::payload(
+                        declared.set,
+                        format!("Microsoft.OData.ODataException: A value of '{name}' was not expected."),
+                    ));
+                }
             };
             row.set(column, link);
             continue;
@@ -177,15 +185,26 @@ fn check_valid(table: &Table, column: usize, creating: bool) -> Result<(), Error
     if valid {
         return Ok(());
     }
-    Err(Error::argument(format!("The attribute '{}' of the '{}' entity is not valid for {word}.", column.name, table.name)))
+    Err(Error::argument(format!(
+        "The attribute '{}' of the '{}' entity is not valid for {word}.",
+        column.name, table.name
+    )))
 }
 
 /// Follows an `@odata.bind` to the row it names.
-fn bind(state: &State, table: &Table, column: usize, first: Target, navigation: &str, given: &Value) -> Result<Cell, Error> {
+fn bind(
+    state: &State,
+    table: &Table,
+    column: usize,
+    first: Target,
+    navigation: &str,
+    given: &Value,
+) -> Result<Cell, Error> {
     let Some(text) = given.as_str() else {
         let problem = if given.is_null() { "has a null value" } else { "is no string" };
         let inner = format!(
-            "Microsoft.OData.ODataException: The 'odata.bind' instance or property annotation {problem}. In OData, the 'odata.bind' instance \
+            "Microsoft.OData.ODataException: The 'odata.bind' instance or property annotation {problem}. In \
+                OData, the 'odata.bind' instance \
              or property annotation must have a non-null string value."
         );
         return Err(Error::payload(table.set, inner));
@@ -194,7 +213,8 @@ fn bind(state: &State, table: &Table, column: usize, first: Target, navigation: 
     let fits = |target_of: &&Target| target_of.navigation == navigation && schema::table(target_of.table) == target;
     if !table.columns[column].targets().iter().any(|target| fits(&target)) {
         let inner = format!(
-            "Microsoft.OData.ODataException: The URL '{text}' in '{navigation}@odata.bind' does not lead to 'Microsoft.Dynamics.CRM.{}'.",
+            "Microsoft.OData.ODataException: The URL '{text}' in '{navigation}@odata.bind' does not lead to \
+                'Microsoft.Dynamics.CRM.{}'.",
             first.table
         );
         return Err(Error::payload(table.set, inner));
@@ -220,8 +240,10 @@ fn deep_insert(state: &mut State, target: Target, nested: &Map<String, Value>, u
 
 fn undeclared(table: &Table, property: &str) -> Error {
     let inner = format!(
-        "Microsoft.OData.ODataException: An undeclared property '{property}' which only has property annotations in the payload but no \
-         property value was found in the payload. In OData, only declared navigation properties and declared named streams can be \
+        "Microsoft.OData.ODataException: An undeclared property '{property}' which only has property \
+            annotations in the payload but no \
+         property value was found in the payload. In OData, only declared navigation properties and declared \
+         named streams can be \
          represented as properties without values."
     );
     Error::payload(table.set, inner)

@@ -19,11 +19,14 @@ pub struct Operation {
     pub body: String,
 }
 
+/// Names and values, in the order in which they came.
+type Headers = Vec<(String, String)>;
+
 /// What became of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
-    pub headers: Vec<(String, String)>,
+    pub headers: Headers,
     pub body: String,
 }
 
@@ -119,7 +122,7 @@ fn trim_break(text: &str) -> &str {
 }
 
 /// Reads headers up to the blank line; returns them and what follows.
-fn head(text: &str) -> Result<(Vec<(String, String)>, &str), String> {
+fn head(text: &str) -> Result<(Headers, &str), String> {
     let mut headers = Vec::new();
     let mut rest = text;
     while let Some((line, after)) = rest.split_once('\n') {

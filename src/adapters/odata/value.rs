@@ -4,7 +4,9 @@
 //! in their own digits. A blank is `null` for Dataverse and the blank of its type for Business Central, which has no null
 //! (erp-api.md §8). Lookups are not values of a column on the wire; the Dataverse adapter writes them itself.
 
+use chrono::NaiveTime;
 use rust_decimal::Decimal;
+use rust_decimal::prelude::ToPrimitive;
 
 use crate::adapters::odata::{Dialect, name};
 use crate::endpoint::ColumnInfo;
@@ -12,14 +14,17 @@ use crate::frame::{Kind, Value};
 
 /// Returns the JSON text of a value for a column.
 pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<String, String> {
+    let kind = column.column.kind;
     if value.is_blank() {
+        if kind == Kind::Enum {
+            check_option(column, "", |(_, label)| label.is_empty())?;
+        }
         return Ok(match dialect {
             Dialect::Dataverse => "null".to_owned(),
-            Dialect::BusinessCentral => erp_blank(column.column.kind).to_owned(),
+            Dialect::BusinessCentral => erp_blank(kind).to_owned(),
         });
     }
-    let unfit = || format!("`{value}` is no {} for column `{}`", column.column.kind.word(), column.column.name);
-    let kind = column.column.kind;
+    let unfit = || format!("`{value}` is no {} for column `{}`", kind.word(), column.column.name);
     // A text that an expression or a constant made is read as what the column holds.
     let read;
     let value = match (kind, value) {
@@ -31,21 +36,46 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
         _ => value,
     };
     match (kind, value) {
-        (Kind::Enum, value) => Ok(string(&name::encode(&value.to_string()))),
+        (Kind::Enum, value) => {
+            let member = value.to_string();
+            check_option(column, &member, |(_, label)| *label == member)?;
+            Ok(string(&name::encode(&member)))
+        }
+        (Kind::Choice, Value::Integer(number)) => {
+            check_option(column, &number.to_string(), |(option, _)| option == number)?;
+            Ok(number.to_string())
+        }
         (Kind::Text | Kind::Code, value) => Ok(string(&value.to_string())),
-        (Kind::Integer | Kind::Choice | Kind::Decimal { .. }, Value::Integer(number)) => Ok(number.to_string()),
+        (Kind::Integer | Kind::Decimal { .. }, Value::Integer(number)) => Ok(number.to_string()),
         (Kind::Integer | Kind::Choice, Value::Decimal(number)) if number.fract() == Decimal::ZERO => {
-            Ok(number.trunc().to_string())
+            let whole = number.to_i64().ok_or_else(unfit)?;
+            json(dialect, column, &Value::Integer(whole))
         }
         (Kind::Decimal { .. }, Value::Decimal(number)) => Ok(number.to_string()),
         (Kind::Boolean, Value::Boolean(value)) => Ok(value.to_string()),
         (Kind::Boolean, Value::Integer(number @ (0 | 1))) => Ok((*number == 1).to_string()),
         (Kind::Date, Value::Date(date)) => Ok(string(&date.to_string())),
+        (Kind::Date, Value::DateTime(time)) if time.time() == NaiveTime::MIN => {
+            Ok(string(&time.date_naive().to_string()))
+        }
         (Kind::DateTime, value @ Value::DateTime(_)) => Ok(string(&value.to_string())),
         (Kind::DateTime, Value::Date(date)) => Ok(string(&format!("{date}T00:00:00Z"))),
         (Kind::Guid, Value::Guid(id) | Value::Link { id, .. }) => Ok(string(&id.to_string())),
         _ => Err(unfit()),
     }
+}
+
+/// Refuses a value that is not in the column's list; the services say only that something is invalid.
+fn check_option(column: &ColumnInfo, value: &str, fits: impl Fn(&(i64, String)) -> bool) -> Result<(), String> {
+    if column.options.is_empty() || column.options.iter().any(fits) {
+        return Ok(());
+    }
+    let shown = |text: &str| if text.is_empty() { "blank".to_owned() } else { format!("`{text}`") };
+    let known: Vec<String> = match column.column.kind {
+        Kind::Choice => column.options.iter().map(|(option, label)| format!("{option} {label}")).collect(),
+        _ => column.options.iter().map(|(_, label)| shown(label)).collect(),
+    };
+    Err(format!("{} is no value of column `{}`; it takes: {}", shown(value), column.column.name, known.join(", ")))
 }
 
 /// Returns a JSON object of properties in the order given; the values are JSON already.
@@ -113,6 +143,12 @@ mod tests {
             (Dataverse, Kind::Choice, Value::Text("3".into()), "3"),
             (Dataverse, Kind::Choice, Value::Decimal(Decimal::new(30, 1)), "3"),
             (Dataverse, Kind::Date, Value::Date(NaiveDate::from_ymd_opt(2026, 1, 31).unwrap()), r#""2026-01-31""#),
+            (
+                Dataverse,
+                Kind::Date,
+                Value::DateTime(DateTime::from_timestamp_millis(86_400_000).unwrap()),
+                r#""1970-01-02""#,
+            ),
             (Dataverse, Kind::Boolean, Value::Text("false".into()), "false"),
             (Dataverse, Kind::Guid, Value::Guid(Uuid::nil()), r#""00000000-0000-0000-0000-000000000000""#),
         ] {
@@ -126,9 +162,36 @@ mod tests {
             (Kind::Integer, Value::Decimal(Decimal::new(15, 1)), "`1.5` is no whole number for column `c`"),
             (Kind::Choice, Value::Text("Net 30".into()), "`Net 30` is no choice for column `c`"),
             (Kind::Boolean, Value::Integer(2), "`2` is no boolean for column `c`"),
+            (
+                Kind::Date,
+                Value::DateTime(DateTime::from_timestamp_millis(1_000).unwrap()),
+                "`1970-01-01T00:00:01Z` is no date for column `c`",
+            ),
             (Kind::Guid, Value::Text("x".into()), "`x` is no GUID for column `c`"),
         ] {
             assert_eq!(json(Dialect::Dataverse, &column(kind), &value), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_list_is_refused_with_the_list() {
+        let listed = |kind, options: &[(i64, &str)]| ColumnInfo {
+            options: options.iter().map(|(number, label)| (*number, (*label).to_owned())).collect(),
+            ..column(kind)
+        };
+        let blocked = listed(Kind::Enum, &[(0, ""), (1, "Ship")]);
+        let sort = listed(Kind::Enum, &[(0, "Inventory")]);
+        let state = listed(Kind::Choice, &[(0, "Active"), (1, "Inactive")]);
+        for (column, value, expected) in [
+            (&blocked, Value::Text("Ship".into()), Ok(r#""Ship""#)),
+            (&blocked, Value::Null, Ok(r#""_x0020_""#)),
+            (&blocked, Value::Text("ship".into()), Err("`ship` is no value of column `c`; it takes: blank, `Ship`")),
+            (&sort, Value::Null, Err("blank is no value of column `c`; it takes: `Inventory`")),
+            (&state, Value::Decimal(Decimal::ONE), Ok("1")),
+            (&state, Value::Text("2".into()), Err("`2` is no value of column `c`; it takes: 0 Active, 1 Inactive")),
+        ] {
+            let found = json(Dialect::BusinessCentral, column, &value);
+            assert_eq!(found.as_deref().map_err(String::as_str), expected, "{value:?}");
         }
     }
 

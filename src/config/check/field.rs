@@ -59,9 +59,10 @@ fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Fact
     }
     let is_created = |create: Create| Side::BOTH.into_iter().any(|side| direction.writes(side) && create.on(side));
     // A match rule compares a pair in the terms of its field map, whether that is ever written or not.
-    let is_matched = facts.matched.iter().any(|(erp, crm)| {
-        (written.erp.as_deref(), written.crm.as_deref()) == (Some(erp.as_str()), Some(crm.as_str()))
-    });
+    let is_matched = facts
+        .matched
+        .iter()
+        .any(|(erp, crm)| (written.erp.as_deref(), written.crm.as_deref()) == (Some(erp.as_str()), Some(crm.as_str())));
     let never_created = facts.create.is_some_and(|create| !is_created(create));
     if written.when == Some(schema::When::Create) && never_created && !is_matched {
         let message = "is never written: this table map creates nothing on that side";

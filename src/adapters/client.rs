@@ -1,0 +1,432 @@
+//! The client of one side: token, throttle and retries around plain requests.
+//!
+//! In go an address, headers and a body; out comes an answer with any status that is final, or why there is none. A read
+//! is repeated until it is whole; a write only where it is proven that nothing was done. It knows no OData: what a
+//! complete answer looks like, and what an error body says, is for the callers.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::adapters::clock::{Clock, Patience, retry_after};
+use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
+use crate::adapters::limiter::Limiter;
+use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
+use crate::config::{Connection, Side};
+use crate::endpoint::{EndpointError, Traffic};
+
+/// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
+const FIRST_CONTACT_ATTEMPTS: u32 = 2;
+
+/// Why a write has no final answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PostError {
+    /// Nothing was carried out.
+    NotSent(String),
+    /// It may have been carried out.
+    Unknown(String),
+}
+
+/// The client of one side, shared by all threads.
+pub struct Client {
+    side: Side,
+    base: String,
+    agent: Agent,
+    token: TokenSource,
+    limiter: Limiter,
+    patience: Patience,
+    clock: Arc<dyn Clock>,
+    reached: AtomicBool,
+    sent: AtomicU64,
+    retried: AtomicU64,
+    waited_ms: AtomicU64,
+}
+
+struct Request<'a> {
+    url: &'a str,
+    headers: &'a [(&'a str, String)],
+    /// A body makes it a POST.
+    body: Option<&'a [u8]>,
+}
+
+/// What a failed attempt leaves behind.
+enum Failure {
+    Login(String),
+    /// The side is overloaded or away; nothing was done.
+    Transient(String),
+    /// It answers, but not with anything whole.
+    Garbled(String),
+    /// The request may have been carried out.
+    Unknown(String),
+}
+
+impl Client {
+    /// Makes a client for a connection; nothing is sent yet.
+    pub fn new(side: Side, connection: &Connection, patience: Patience, clock: Arc<dyn Clock>) -> Client {
+        let limits = connection.limits;
+        let window = Duration::from_secs(limits.per_seconds as u64);
+        Client {
+            side,
+            base: connection.url.trim_end_matches('/').to_owned(),
+            agent: agent(&connection.url, limits.concurrency),
+            token: TokenSource::new(connection.auth.clone()),
+            limiter: Limiter::new(limits.concurrency, limits.requests, window),
+            patience,
+            clock,
+            reached: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            waited_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns which side this is.
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Returns the service root, without trailing slash.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Returns how many requests may be under way at once.
+    pub fn concurrency(&self) -> usize {
+        self.limiter.concurrency()
+    }
+
+    /// Lowers the number of requests at once to what the side recommends.
+    pub fn narrow(&self, concurrency: usize) {
+        self.limiter.narrow(concurrency);
+    }
+
+    /// Returns what went over the wire so far; tokens are not counted, they come from elsewhere.
+    pub fn traffic(&self) -> Traffic {
+        Traffic {
+            sent: self.sent.load(Ordering::Relaxed),
+            retried: self.retried.load(Ordering::Relaxed),
+            waited_seconds: Duration::from_millis(self.waited_ms.load(Ordering::Relaxed)).as_secs_f64(),
+        }
+    }
+
+    /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
+    /// the read is repeated. Other statuses that are final come back without a value.
+    pub fn get<T>(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, Option<T>), EndpointError> {
+        let request = Request { url, headers, body: None };
+        let parsed = |answer: &Answer| if answer.is_success() { parse(answer).map(Some) } else { Ok(None) };
+        self.exchange(&request, parsed).map_err(|failure| {
+            let side = self.side;
+            match failure {
+                Failure::Login(message) => EndpointError::Login { side, message },
+                Failure::Garbled(message) => EndpointError::Untrusted { side, message },
+                Failure::Transient(message) | Failure::Unknown(message) => EndpointError::Unreachable { side, message },
+            }
+        })
+    }
+
+    /// Posts a body. The request is repeated only where the side surely did nothing with it.
+    pub fn post(&self, url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, PostError> {
+        let request = Request { url, headers, body: Some(body) };
+        let result = self.exchange(&request, |_| Ok(()));
+        result.map(|(answer, ())| answer).map_err(|failure| match failure {
+            Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
+            Failure::Transient(message) => PostError::NotSent(message),
+            Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
+        })
+    }
+
+    fn exchange<T>(
+        &self,
+        request: &Request<'_>,
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, T), Failure> {
+        let is_read = request.body.is_none();
+        let mut failed = 0;
+        let mut stale = None;
+        loop {
+            let token = self.token(stale)?;
+            let result = self.attempt(request, &token);
+            let (failure, rest, attempts_max) = match result {
+                Ok(answer) if answer.status == 401 => {
+                    if stale.is_some() {
+                        let message = "a fresh token is not accepted; check `scope` and the rights of the application";
+                        return Err(Failure::Login(message.to_owned()));
+                    }
+                    // Refused at the door: nothing was done, so even a write is repeated, once and at once.
+                    stale = Some(token.number);
+                    self.retried.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                Ok(answer) if answer.status == 429 || (is_read && is_transient(answer.status)) => {
+                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
+                    let message = format!("it answered HTTP {}", answer.status);
+                    // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
+                    let everybody = answer.status == 429 || asked.is_some();
+                    (Failure::Transient(message), (asked, everybody), self.patience.attempts)
+                }
+                Ok(answer) if !is_read && is_transient(answer.status) => {
+                    return Err(Failure::Unknown(format!("it answered HTTP {}", answer.status)));
+                }
+                Ok(answer) => match parse(&answer) {
+                    Ok(value) => return Ok((answer, value)),
+                    Err(message) => (Failure::Garbled(message), (None, false), self.patience.attempts),
+                },
+                Err(broken) => {
+                    let unconnected = broken.reach == Reach::Unconnected;
+                    if broken.reach == Reach::Unsendable {
+                        return Err(Failure::Transient(broken.message));
+                    } else if !is_read && !unconnected {
+                        return Err(Failure::Unknown(broken.message));
+                    }
+                    let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
+                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
+                    let hint = if unconnected { "; check `url`" } else { "" };
+                    (Failure::Transient(broken.message + hint), (None, false), attempts_max)
+                }
+            };
+            failed += 1;
+            if failed >= attempts_max {
+                return Err(failure);
+            }
+            self.pause(failed, rest.0, rest.1);
+            self.retried.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn pause(&self, failed: u32, asked: Option<Duration>, everybody: bool) {
+        let wait = self.patience.wait(failed, asked, self.clock.jitter());
+        if everybody {
+            self.limiter.rest(self.clock.now() + wait);
+        }
+        self.clock.sleep(wait);
+        self.count_wait(wait);
+    }
+
+    fn count_wait(&self, wait: Duration) {
+        self.waited_ms.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn attempt(&self, request: &Request<'_>, token: &Token) -> Result<Answer, Broken> {
+        let permit = self.limiter.admit(&*self.clock);
+        self.count_wait(permit.waited);
+        self.sent.fetch_add(1, Ordering::Relaxed);
+        let authorization = format!("Bearer {}", token.bearer);
+        let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        let headers = headers.chain([("Authorization", authorization.as_str())]);
+        let result = send(&self.agent, request.url, headers, request.body);
+        if result.as_ref().map_or_else(|broken| broken.reach == Reach::Sent, |_| true) {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+        result
+    }
+
+    /// Returns a fresh token, fetched with the same patience as everything else.
+    fn token(&self, stale: Option<u64>) -> Result<Token, Failure> {
+        let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
+        fetched.map_err(|error| match error {
+            TokenError::Refused(message) => Failure::Login(message),
+            TokenError::Unreachable(message) => Failure::Transient(message),
+        })
+    }
+
+    fn fetch_token(&self, form: &str) -> Result<TokenAnswer, TokenError> {
+        let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
+        let mut failed = 0;
+        loop {
+            let result = send(&self.agent, self.token.url(), headers.into_iter(), Some(form.as_bytes()));
+            failed += 1;
+            let (message, asked, attempts_max) = match result {
+                Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
+                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
+                    (format!("HTTP {}", answer.status), asked, self.patience.attempts)
+                }
+                Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
+                Err(broken) if broken.reach == Reach::Sent => (broken.message, None, self.patience.attempts),
+                Err(broken) => (broken.message + "; check `token_url`", None, FIRST_CONTACT_ATTEMPTS),
+            };
+            if failed >= attempts_max {
+                return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
+            }
+            self.pause(failed, asked, false);
+        }
+    }
+}
+
+/// Tells whether a status says that the same read may succeed later.
+///
+/// 500 is among them: the ERP answers it for a restarting service, the CRM for a database deadlock (erp-api.md §6,
+/// crm-api.md §4).
+fn is_transient(status: u16) -> bool {
+    matches!(status, 408 | 500 | 502 | 503 | 504)
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use crate::adapters::clock::tests::FakeClock;
+    use crate::adapters::script::{Line, Script, say};
+    use crate::config::{Adapter, ClientCredentials, Limits, Secret};
+    use std::net::TcpListener;
+
+    /// Tokens `t1`, `t2` … as many as are asked for.
+    fn tokens(count: usize) -> Script {
+        let grant = |number| say(200, &format!(r#"{{"access_token":"t{number}","expires_in":3599}}"#));
+        Script::play((1..=count).map(grant).collect())
+    }
+
+    pub fn client(url: &str, token_url: &str) -> (Client, Arc<FakeClock>) {
+        let clock = Arc::new(FakeClock::default());
+        let connection = Connection {
+            adapter: Adapter::Dataverse,
+            url: url.to_owned(),
+            company: None,
+            auth: ClientCredentials {
+                token_url: token_url.to_owned(),
+                client_id: "app".into(),
+                client_secret: Secret::new("secret".into()),
+                scope: "s".into(),
+            },
+            limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
+        };
+        let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
+        let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
+        (Client::new(Side::Crm, &connection, patience, shared), clock)
+    }
+
+    /// Plays a script for one read and one write each; tells the results, the requests and the seconds waited.
+    fn both(lines: impl Fn() -> Vec<Line>) -> [(String, usize, u64); 2] {
+        [false, true].map(|is_write| {
+            let (server, login) = (Script::play(lines()), tokens(3));
+            let (client, clock) = client(&server.url, &login.url);
+            let whole = |answer: &Answer| match answer.body.ends_with(b"}") {
+                true => Ok(()),
+                false => Err("not whole".to_owned()),
+            };
+            let url = format!("{}/x", server.url);
+            let result = match is_write {
+                false => match client.get(&url, &[], whole) {
+                    Ok((answer, _)) => answer.status.to_string(),
+                    Err(error) => error.to_string(),
+                },
+                true => match client.post(&url, &[], b"{}") {
+                    Ok(answer) => answer.status.to_string(),
+                    Err(PostError::NotSent(message)) => format!("not sent: {message}"),
+                    Err(PostError::Unknown(message)) => format!("unknown: {message}"),
+                },
+            };
+            assert_eq!(client.traffic().sent as usize, server.heard().len());
+            assert_eq!(client.traffic().waited_seconds, clock.now().as_secs_f64());
+            (result, server.heard().len(), clock.now().as_secs())
+        })
+    }
+
+    #[test]
+    fn reads_are_repeated_and_writes_only_where_nothing_was_done() {
+        let wait = |seconds: &'static str| Line::Say(429, seconds, String::new());
+        type Case = (&'static str, Box<dyn Fn() -> Vec<Line>>);
+        let cases: Vec<Case> = vec![
+            ("final refusal", Box::new(|| vec![say(400, "{}")])),
+            ("throttled", Box::new(move || vec![wait("Retry-After: 17\r\n"), say(200, "{}")])),
+            ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
+            ("throttled for good", Box::new(move || vec![wait(""), wait(""), wait("")])),
+            ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
+            ("broken", Box::new(|| vec![say(500, "<html>"), say(504, ""), say(200, "{}")])),
+            ("dropped", Box::new(|| vec![Line::Drop, say(200, "{}")])),
+            ("cut", Box::new(|| vec![Line::Cut("{".into()), say(200, "{}")])),
+            ("short json", Box::new(|| vec![say(200, "{"), say(200, "{}")])),
+            ("never json", Box::new(|| vec![say(200, "x"), say(200, "x"), say(200, "x")])),
+            ("login twice refused", Box::new(|| vec![say(401, ""), say(401, "")])),
+            ("redirected", Box::new(|| vec![Line::Say(302, "Location: http://127.0.0.1:1/\r\n", "{}".into())])),
+        ];
+        let mut lines = Vec::new();
+        for (name, case) in cases {
+            let [read, write] = both(case);
+            lines.push(format!("{name}\n  read: {read:?}\n  write: {write:?}"));
+        }
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        final refusal
+          read: ("400", 1, 0)
+          write: ("400", 1, 0)
+        throttled
+          read: ("200", 2, 17)
+          write: ("200", 2, 17)
+        throttled, no header
+          read: ("200", 3, 6)
+          write: ("200", 3, 6)
+        throttled for good
+          read: ("CRM cannot be reached: it answered HTTP 429", 3, 6)
+          write: ("not sent: it answered HTTP 429", 3, 6)
+        unavailable
+          read: ("200", 2, 2)
+          write: ("unknown: it answered HTTP 503", 1, 0)
+        broken
+          read: ("200", 3, 6)
+          write: ("unknown: it answered HTTP 500", 1, 0)
+        dropped
+          read: ("200", 2, 2)
+          write: ("unknown: the connection was cut", 1, 0)
+        cut
+          read: ("200", 2, 2)
+          write: ("unknown: the connection was cut", 1, 0)
+        short json
+          read: ("200", 2, 2)
+          write: ("200", 1, 0)
+        never json
+          read: ("CRM gave an answer that cannot be trusted: not whole", 3, 6)
+          write: ("200", 1, 0)
+        login twice refused
+          read: ("CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+          write: ("not sent: the login was refused: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+        redirected
+          read: ("302", 1, 0)
+          write: ("302", 1, 0)
+        "#);
+    }
+
+    #[test]
+    fn a_token_is_renewed_once_when_it_is_refused() {
+        let server = Script::play(vec![say(200, "{}"), say(401, ""), say(200, "{}"), say(200, "{}")]);
+        let login = tokens(2);
+        let (client, _) = client(&server.url, &login.url);
+        for _ in 0..3 {
+            assert_eq!(client.post(&format!("{}/x", server.url), &[], b"{}").unwrap().status, 200);
+        }
+        let line = |token| format!("POST /x HTTP/1.1 [{token}] {{}}");
+        assert_eq!(server.heard(), ["t1", "t1", "t2", "t2"].map(line));
+        assert_eq!(login.heard().len(), 2);
+        assert_eq!(client.traffic().retried, 1);
+    }
+
+    #[test]
+    fn a_side_that_never_answered_is_given_up_soon() {
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let nowhere = format!("http://{}", closed.local_addr().unwrap());
+        drop(closed);
+        let login = tokens(1);
+        let (client, clock) = client(&nowhere, &login.url);
+        let error = client.get(&format!("{nowhere}/x"), &[], |_| Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), "CRM cannot be reached: the connection was refused; check `url`");
+        assert_eq!((client.traffic().sent, clock.now()), (2, Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_link_goes_over_the_wire_byte_for_byte() {
+        let paths = [
+            "/a('b')?$select=x,y&$skiptoken=%3Ccookie%20pagenumber=%222%22%3e%253c/;:@!*'()[]{}|^`~\\",
+            "/org//double/./dots/../?x=1?y=2&&",
+            "/ø?ø=ø",
+        ];
+        let server = Script::play(paths.iter().map(|_| say(200, "{}")).collect());
+        let login = tokens(1);
+        let (client, _) = client(&server.url, &login.url);
+        for path in paths {
+            client.get(&format!("{}{path}", server.url), &[], |_| Ok(())).unwrap();
+        }
+        assert_eq!(server.heard(), paths.map(|path| format!("GET {path} HTTP/1.1 [t1]")));
+    }
+}

@@ -1,0 +1,261 @@
+//! Writes to Dataverse as requests of a batch, and what their replies say.
+//!
+//! In go a table and a write, out comes one request: lookups by navigation property, a condition on every update. In go the
+//! parts of an answer, out come replies by position and a verdict for each (crm-api.md §4, §9, §11). Nothing is sent here.
+
+use crate::adapters::batch::Verdict;
+use crate::adapters::definitions::CrmTable;
+use crate::adapters::odata::batch_multipart::{Operation, Reply, Section};
+use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::{Dialect, value};
+use crate::endpoint::{Outcome, Write, WriteKind};
+use crate::frame::Value;
+
+/// Makes one request of a batch.
+pub fn operation(root: &str, table: &CrmTable, select: &str, write: &Write) -> Result<Operation, String> {
+    let is_insert = write.kind == WriteKind::Insert;
+    let mut properties: Vec<(String, String)> = Vec::with_capacity(write.fields.len() + 1);
+    if is_insert {
+        properties.push((table.key.clone(), value::string(&write.id.to_string())));
+    }
+    for (name, new) in &write.fields {
+        let column = table.info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
+        match table.lookups.get(name) {
+            // A new record's lookups are blank, or the service's default, which null would be refused for.
+            Some(_) if is_insert && new.is_blank() => {}
+            Some(targets) => properties.push(lookup(name, targets, new)?),
+            None => properties.push((name.clone(), value::json(Dialect::Dataverse, column, new)?)),
+        }
+    }
+    let body = value::object(properties.iter().map(|(name, json)| (name.as_str(), json.as_str())));
+    let set = &table.info.table;
+    // The record as it is afterwards, with its new version: saves reading it back.
+    let mut headers = vec![("Prefer", "return=representation".to_owned())];
+    let (method, row) = match write.kind {
+        WriteKind::Insert => ("POST", String::new()),
+        WriteKind::Update => {
+            // Without a condition a PATCH to a missing record would create it (crm-api.md §9).
+            headers.push(("If-Match", write.etag.clone().unwrap_or_else(|| "*".to_owned())));
+            ("PATCH", format!("({})", write.id))
+        }
+    };
+    Ok(Operation { method, path: format!("{root}/{set}{row}?$select={select}"), headers, body })
+}
+
+/// Writes a lookup: by the navigation property that leads to the value's table, or null by any of its own. A bind to
+/// null is ignored or refused by the service, so it is never sent (crm-api.md §9).
+fn lookup(name: &str, targets: &[(String, String)], value: &Value) -> Result<(String, String), String> {
+    let navigation = |set: Option<&str>| {
+        let found = targets.iter().find(|(target, _)| set.is_none_or(|set| set == target));
+        found.ok_or_else(|| match set {
+            Some(set) => format!("lookup `{name}` cannot point to `{set}`"),
+            None => format!("lookup `{name}` cannot be written: its navigation property is unknown"),
+        })
+    };
+    let (set, id) = match value {
+        value if value.is_blank() => return Ok((navigation(None)?.1.clone(), "null".to_owned())),
+        Value::Link { table, id } => (Some(table.as_str()), *id),
+        Value::Guid(id) if targets.len() == 1 => (None, *id),
+        Value::Guid(_) => return Err(format!("lookup `{name}` points to several tables; say which by `ref`")),
+        other => return Err(format!("`{other}` is no record for lookup `{name}`")),
+    };
+    let (set, navigation) = navigation(set)?;
+    Ok((format!("{navigation}@odata.bind"), value::string(&format!("/{set}({id})"))))
+}
+
+/// Matches sections to operations by position. What has none was not carried out where an error ended the batch, and is
+/// unknown otherwise (crm-api.md §11).
+pub fn by_position(sections: Vec<Section>, count: usize, success: bool) -> Vec<Result<Reply, Verdict>> {
+    if sections.len() > count {
+        return vec![Err(Verdict::unknown("the answer to the batch has too many parts")); count];
+    }
+    let mut replies: Vec<Result<Reply, Verdict>> = sections
+        .into_iter()
+        .map(|section| match section {
+            Section::Single(reply) => Ok(reply),
+            Section::ChangeSet(_) => Err(Verdict::unknown("the answer to the batch has a change set; none was sent")),
+        })
+        .collect();
+    let stopped = !success && matches!(replies.last(), Some(Ok(reply)) if reply.status >= 400);
+    replies.resize_with(count, || {
+        Err(match stopped {
+            true => Verdict::not_sent("an earlier failure ended the batch"),
+            false => Verdict::unknown("the answer to the batch does not mention it"),
+        })
+    });
+    replies
+}
+
+/// Returns what a reply says about a write (crm-api.md §4, §9).
+pub fn verdict(write: &Write, reply: &Reply) -> Verdict {
+    let fault = Fault::read(reply.status, reply.body.as_bytes());
+    let is_duplicate = matches!(fault.code.as_str(), "0x80040237" | "0x80060892");
+    match (write.kind, fault.status, fault.code.as_str()) {
+        (WriteKind::Insert, 400.., _) if is_duplicate => return Verdict::Duplicate(fault.to_string()),
+        // The vendor's own sample has no code here.
+        (WriteKind::Insert, 412, "" | "0x0") => return Verdict::Duplicate(fault.to_string()),
+        _ => {}
+    }
+    if let Some(verdict) = Verdict::by_status(&fault) {
+        return verdict;
+    }
+    match (write.kind, fault.status, fault.code.as_str()) {
+        (WriteKind::Update, 412, "0x80060882" | "" | "0x0") => Verdict::Settled(Outcome::Stale),
+        (WriteKind::Update, 404, _) if names_record(&fault.message, write) => Verdict::Settled(Outcome::Gone),
+        _ => Verdict::refused(fault),
+    }
+}
+
+/// Tells whether a "does not exist" speaks of the record itself and not of one that a lookup was to point to.
+fn names_record(message: &str, write: &Write) -> bool {
+    let links = write.fields.iter().any(|(_, value)| matches!(value, Value::Link { .. } | Value::Guid(_)));
+    !links || message.to_ascii_lowercase().contains(&write.id.to_string())
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    use uuid::Uuid;
+
+    use crate::endpoint::{ColumnInfo, TableInfo};
+    use crate::frame::{Column, Kind};
+
+    pub fn contacts() -> CrmTable {
+        let column = |name: &str, kind: Kind| ColumnInfo {
+            column: Column { name: name.into(), kind },
+            readable: true,
+            insertable: true,
+            updatable: true,
+            length_max: None,
+            options: Vec::new(),
+            targets: Vec::new(),
+        };
+        let targets = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(set, navigation)| ((*set).to_owned(), (*navigation).to_owned())).collect::<Vec<_>>()
+        };
+        let customer = [("accounts", "parentcustomerid_account"), ("contacts", "parentcustomerid_contact")];
+        CrmTable {
+            info: TableInfo {
+                table: "contacts".into(),
+                columns: vec![
+                    column("contactid", Kind::Guid),
+                    column("lastname", Kind::Text),
+                    column("parentcustomerid", Kind::Guid),
+                    column("transactioncurrencyid", Kind::Guid),
+                ],
+            },
+            key: "contactid".into(),
+            lookups: HashMap::from([
+                ("parentcustomerid".to_owned(), targets(&customer)),
+                ("transactioncurrencyid".to_owned(), targets(&[("transactioncurrencies", "transactioncurrencyid")])),
+            ]),
+        }
+    }
+
+    fn write(kind: WriteKind, fields: &[(&str, Value)]) -> Write {
+        let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Write { kind, id: Uuid::from_u128(7), etag: None, fields }
+    }
+
+    fn link(table: &str) -> Value {
+        Value::Link { table: table.into(), id: Uuid::from_u128(1) }
+    }
+
+    #[test]
+    fn writes_become_requests() {
+        use WriteKind::{Insert, Update};
+        let mut stale = write(Update, &[("lastname", Value::Null)]);
+        stale.etag = Some("W/\"1\"".into());
+        let blanks = [("parentcustomerid", Value::Null), ("transactioncurrencyid", Value::Null)];
+        let insert = write(
+            Insert,
+            &[("lastname", Value::Text("Falk".into())), ("parentcustomerid", link("accounts")), blanks[1].clone()],
+        );
+        let requests: Vec<String> = [insert, write(Update, &blanks), stale]
+            .iter()
+            .map(|write| operation("/org/api/data/v9.2", &contacts(), "contactid,lastname", write).unwrap())
+            .map(|operation| {
+                format!("{} {}\n{:?}\n{}", operation.method, operation.path, operation.headers, operation.body)
+            })
+            .collect();
+        insta::assert_snapshot!(requests.join("\n\n"), @r#"
+        POST /org/api/data/v9.2/contacts?$select=contactid,lastname
+        [("Prefer", "return=representation")]
+        {"contactid":"00000000-0000-0000-0000-000000000007","lastname":"Falk","parentcustomerid_account@odata.bind":"/accounts(00000000-0000-0000-0000-000000000001)"}
+
+        PATCH /org/api/data/v9.2/contacts(00000000-0000-0000-0000-000000000007)?$select=contactid,lastname
+        [("Prefer", "return=representation"), ("If-Match", "*")]
+        {"parentcustomerid_account":null,"transactioncurrencyid":null}
+
+        PATCH /org/api/data/v9.2/contacts(00000000-0000-0000-0000-000000000007)?$select=contactid,lastname
+        [("Prefer", "return=representation"), ("If-Match", "W/\"1\"")]
+        {"lastname":null}
+        "#);
+    }
+
+    #[test]
+    fn a_lookup_that_cannot_be_written_is_named() {
+        let customer = contacts().lookups["parentcustomerid"].clone();
+        for (targets, value, expected) in [
+            (&customer[..], link("teams"), "lookup `x` cannot point to `teams`"),
+            (&customer[..], Value::Guid(Uuid::nil()), "lookup `x` points to several tables; say which by `ref`"),
+            (&customer[..], Value::Text("10".into()), "`10` is no record for lookup `x`"),
+            (&[], Value::Null, "lookup `x` cannot be written: its navigation property is unknown"),
+        ] {
+            assert_eq!(lookup("x", targets, &value), Err(expected.to_owned()));
+        }
+        let bound = lookup("x", &customer[1..], &Value::Guid(Uuid::nil())).unwrap();
+        assert_eq!(bound.0, "parentcustomerid_contact@odata.bind");
+    }
+
+    #[test]
+    fn replies_are_told_apart_by_code_and_not_by_status_alone() {
+        use WriteKind::{Insert, Update};
+        let own = "contact With Id = 00000000-0000-0000-0000-000000000007 Does Not Exist";
+        let other = "account With Id = 00000000-0000-0000-0000-000000000001 Does Not Exist";
+        let linked = [("parentcustomerid", link("accounts"))];
+        for (kind, fields, status, code, message, expected) in [
+            (Update, &[][..], 204, "", "", Verdict::Settled(Outcome::Written)),
+            (Update, &[], 412, "0x80060882", "m", Verdict::Settled(Outcome::Stale)),
+            (Update, &[], 412, "0x80060892", "m", Verdict::refused("m (0x80060892)")),
+            (Update, &[], 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
+            (Update, &linked, 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
+            (Update, &linked, 404, "0x80040217", other, Verdict::refused(format!("{other} (0x80040217)"))),
+            (Insert, &linked, 404, "0x80040217", other, Verdict::refused(format!("{other} (0x80040217)"))),
+            (Insert, &[], 412, "0x80040237", "m", Verdict::Duplicate("m (0x80040237)".into())),
+            (Insert, &[], 500, "0x80040237", "m", Verdict::Duplicate("m (0x80040237)".into())),
+            (Insert, &[], 412, "0x80060892", "m", Verdict::Duplicate("m (0x80060892)".into())),
+            (Insert, &[], 412, "", "m", Verdict::Duplicate("m".into())),
+            (Insert, &[], 400, "0x80044331", "m", Verdict::refused("m (0x80044331)")),
+            (Update, &[], 429, "0x80072322", "m", Verdict::not_sent("m (0x80072322)")),
+            (Update, &[], 500, "0x80044151", "m", Verdict::unknown("m (0x80044151)")),
+        ] {
+            let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
+            let reply = Reply { status, headers: Vec::new(), body };
+            assert_eq!(verdict(&write(kind, fields), &reply), expected, "{kind:?} {status} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn parts_are_matched_by_position_and_missing_ones_are_not_guessed() {
+        let single = |status| Section::Single(Reply { status, headers: Vec::new(), body: String::new() });
+        let short = |sections: Vec<Section>, success| -> Vec<String> {
+            by_position(sections, 3, success)
+                .into_iter()
+                .map(|reply| match reply {
+                    Ok(reply) => reply.status.to_string(),
+                    Err(Verdict::Settled(Outcome::NotSent { .. })) => "not sent".to_owned(),
+                    Err(_) => "unknown".to_owned(),
+                })
+                .collect()
+        };
+        assert_eq!(short(vec![single(204), single(404), single(204)], true), ["204", "404", "204"]);
+        assert_eq!(short(vec![single(204), single(404)], false), ["204", "404", "not sent"]);
+        assert_eq!(short(vec![single(204), single(404)], true), ["204", "404", "unknown"]);
+        assert_eq!(short(vec![single(204)], false), ["204", "unknown", "unknown"]);
+        assert_eq!(short(vec![single(204), Section::ChangeSet(Vec::new())], true), ["204", "unknown", "unknown"]);
+        assert_eq!(short((0..4).map(|_| single(204)).collect(), true), ["unknown"; 3]);
+    }
+}

@@ -1,0 +1,79 @@
+//! A server for tests that plays a script over real sockets: what the fakes are too well-behaved to say.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// A server that plays a script, one line for each request: a status, headers and a body; what it heard is kept.
+pub struct Script {
+    pub url: String,
+    heard: Arc<Mutex<Vec<String>>>,
+}
+
+/// One answer of a script.
+pub enum Line {
+    Say(u16, &'static str, String),
+    /// Announces a longer body than it sends.
+    Cut(String),
+    /// Closes without a word.
+    Drop,
+}
+
+impl Script {
+    /// Plays the lines, then closes; `ROOT` in a body is the server's own address.
+    pub fn play(lines: Vec<Line>) -> Script {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (log, root) = (Arc::clone(&heard), url.clone());
+        std::thread::spawn(move || {
+            for line in lines {
+                let (mut stream, _) = listener.accept().unwrap();
+                log.lock().unwrap().push(hear(&mut stream));
+                let mut say = |status: u16, headers: &str, body: &str, length: usize| {
+                    let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n");
+                    stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).unwrap();
+                };
+                match line {
+                    Line::Say(status, headers, body) => {
+                        let body = body.replace("ROOT", &root);
+                        say(status, headers, &body, body.len());
+                    }
+                    Line::Cut(body) => say(200, "", &body, body.len() + 10),
+                    Line::Drop => {}
+                }
+            }
+        });
+        Script { url, heard }
+    }
+
+    /// Returns the requests so far: request line, authorization and body.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap().clone()
+    }
+}
+
+fn hear(stream: &mut TcpStream) -> String {
+    let mut reader = BufReader::new(stream);
+    let (mut first, mut token, mut length) = (String::new(), String::new(), 0);
+    reader.read_line(&mut first).unwrap();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        let lower = line.to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        } else if lower.starts_with("authorization:") {
+            token = line["authorization: bearer ".len()..].trim().to_owned();
+        } else if line.trim().is_empty() {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    format!("{} [{token}] {}", first.trim(), String::from_utf8(body).unwrap()).trim().to_owned()
+}
+
+pub fn say(status: u16, body: &str) -> Line {
+    Line::Say(status, "", body.to_owned())
+}

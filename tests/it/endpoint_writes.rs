@@ -1,0 +1,186 @@
+//! Writing through both adapters, over HTTP to the fakes: what is written arrives once, and every fault of the wire ends
+//! in the outcome that says no more than is known.
+
+use mocks::fault::{Fault, Faults};
+use pipeline::config::Side;
+use pipeline::endpoint::{Outcome, Report};
+use pipeline::frame::Value;
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::world::{RESOURCES, insert, names, read, refusal, text, update, world};
+
+#[test]
+fn erp_writes_have_the_outcomes_that_they_deserve() {
+    let world = world();
+    let endpoint = world.endpoint(Side::Erp);
+    let info = endpoint.describe("customers").unwrap();
+    let all = read(&*endpoint, "customers", &["number"]);
+    let (ids, etag) = (all.ids(), |row: usize| all.etag(row));
+    world.erp.with(|state| state.edit("customers", ids[2], json!({"city": "Elsewhere"}).as_object().unwrap())).unwrap();
+    let taken = all.value("number", 0);
+    let writes = [
+        insert(
+            1,
+            &[
+                ("displayName", text("Dahl\n& \"Elektro\"")),
+                ("creditLimit", text("1500.50")),
+                ("blocked", text("")),
+                ("country", text("gb")),
+            ],
+        ),
+        update(ids[0], etag(0), &[("displayName", text("Ahlgren Group")), ("phoneNumber", Value::Null)]),
+        update(ids[1], None, &[("city", text("Bath"))]),
+        update(ids[2], etag(2), &[("city", text("York"))]),
+        update(Uuid::from_u128(5), None, &[("city", text("York"))]),
+        insert(2, &[("number", taken), ("displayName", text("Twin"))]),
+        insert(3, &[("displayName", text("x")), ("salespersonCode", text("NOBODY"))]),
+        update(ids[3], etag(3), &[("blocked", text("Sometimes"))]),
+        update(ids[4], etag(4), &[("creditLimit", text("much"))]),
+    ];
+    let columns = names(&["displayName", "number", "creditLimit", "phoneNumber", "country", "city"]);
+    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes);
+    assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
+    let messages: Vec<&str> = outcomes[5..].iter().map(refusal).collect();
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    The record in table Customer already exists. Identification fields and values: No.='10000' (Internal_EntityWithSameKeyExists)
+    The field Salesperson Code of table Customer contains a value (NOBODY) that cannot be found in the related table (Salesperson/Purchaser) (Internal_InvalidTableRelation)
+    `Sometimes` is no value of column `blocked`; it takes: blank, `Ship`, `Invoice`, `All`
+    `much` is no decimal for column `creditLimit`
+    "#);
+    // The answers hold what the ERP made of it.
+    let row = rows.ids().iter().position(|id| *id == writes[0].id).unwrap();
+    assert_eq!(
+        (rows.rows(), rows.value("displayName", row), rows.value("country", row)),
+        (3, text("Dahl\n& \"Elektro\""), text("GB"))
+    );
+    assert_ne!(rows.value("number", row), text(""));
+    let row = rows.ids().iter().position(|id| *id == ids[0]).unwrap();
+    assert_eq!((rows.value("displayName", row), rows.value("phoneNumber", row)), (text("Ahlgren Group"), text("")));
+    // The versions in the answers are the present ones.
+    let again = update(ids[0], rows.etag(row), &[("city", text("Ely"))]);
+    assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
+    // The same insert again is recognised by its id, and its record is in the answer.
+    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes[..1]);
+    assert_eq!((outcomes, rows.ids()), (vec![Outcome::Exists], vec![writes[0].id]));
+}
+
+#[test]
+fn a_custom_page_and_a_column_of_a_navigation_take_part_in_writes() {
+    let world = world();
+    let endpoint = world.endpoint(Side::Erp);
+    let info = endpoint.describe(RESOURCES).unwrap();
+    let report = endpoint.write(
+        &info,
+        &names(&["name", "unitPrice"]),
+        &[insert(9, &[("name", text("Marta")), ("type", text("Person")), ("unitPrice", Value::Integer(80))])],
+    );
+    assert_eq!((report.outcomes, report.rows.value("name", 0)), (vec![Outcome::Written], text("Marta")));
+    let info = endpoint.describe("customers").unwrap();
+    let report =
+        endpoint.write(&info, &names(&["city", "paymentTerm/code"]), &[insert(10, &[("displayName", text("X"))])]);
+    // The answer to a write does not expand: the row is left to be read.
+    assert_eq!((report.outcomes, report.rows.rows()), (vec![Outcome::Written], 0));
+}
+
+#[test]
+fn crm_writes_have_the_outcomes_that_they_deserve() {
+    let world = world();
+    let endpoint = world.endpoint(Side::Crm);
+    let info = endpoint.describe("contacts").unwrap();
+    let all = read(&*endpoint, "contacts", &["lastname", "parentcustomerid"]);
+    let accounts = read(&*endpoint, "accounts", &["name"]).ids();
+    let (ids, etag) = (all.ids(), |row: usize| all.etag(row));
+    world.crm.with(|state| state.edit("contacts", ids[2], json!({"jobtitle": "Buyer"}).as_object().unwrap())).unwrap();
+    let account = |id: Uuid| Value::Link { table: "accounts".into(), id };
+    let writes = [
+        insert(
+            1,
+            &[
+                ("lastname", text("Sørli \"Berg\"")),
+                ("parentcustomerid", account(accounts[0])),
+                ("ownerid", Value::Null),
+            ],
+        ),
+        update(
+            ids[0],
+            etag(0),
+            &[("lastname", text("Falk")), ("jobtitle", text("")), ("parentcustomerid", account(accounts[1]))],
+        ),
+        update(ids[1], None, &[("parentcustomerid", Value::Null)]),
+        update(ids[2], etag(2), &[("lastname", text("Late"))]),
+        update(Uuid::from_u128(5), None, &[("lastname", text("Nobody"))]),
+        update(ids[3], etag(3), &[("parentcustomerid", account(Uuid::from_u128(6)))]),
+        insert(2, &[("firstname", text(&"x".repeat(51))), ("lastname", text("Long"))]),
+        update(ids[4], etag(4), &[("parentcustomerid", Value::Link { table: "products".into(), id: Uuid::nil() })]),
+    ];
+    let columns = names(&["lastname", "jobtitle", "parentcustomerid", "fullname"]);
+    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes);
+    assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
+    let messages: Vec<&str> = outcomes[5..].iter().map(refusal).collect();
+    insta::assert_snapshot!(messages.join("\n"), @r#"
+    account With Id = 00000000-0000-0000-0000-000000000006 Does Not Exist (0x80040217)
+    A validation error occurred.  The length of the 'firstname' attribute of the 'contact' entity exceeded the maximum allowed length of '50' (0x80044331)
+    lookup `parentcustomerid` cannot point to `products`
+    "#);
+    let row = |id: Uuid| rows.ids().iter().position(|other| *other == id).unwrap();
+    assert_eq!(rows.rows(), 3);
+    assert_eq!(rows.value("parentcustomerid", row(writes[0].id)), Value::Guid(accounts[0]));
+    assert_eq!(rows.value("parentcustomerid", row(ids[0])), Value::Guid(accounts[1]));
+    assert_eq!(
+        (rows.value("jobtitle", row(ids[0])), rows.value("parentcustomerid", row(ids[1]))),
+        (Value::Null, Value::Null)
+    );
+    let again = update(ids[0], rows.etag(row(ids[0])), &[("jobtitle", text("Head"))]);
+    assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
+    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes[..1]);
+    assert_eq!((outcomes, rows.ids()), (vec![Outcome::Exists], vec![writes[0].id]));
+}
+
+#[test]
+fn a_write_is_repeated_only_where_nothing_was_done() {
+    let world = world();
+    for (side, table, column, set) in
+        [(Side::Erp, "customers", "displayName", "customers"), (Side::Crm, "accounts", "name", "accounts")]
+    {
+        let endpoint = world.endpoint(side);
+        let info = endpoint.describe(table).unwrap();
+        let count = || world.records(side, set).len();
+        for (number, fault) in [Fault::Throttled, Fault::ThrottledPlain, Fault::ExpiredToken].into_iter().enumerate() {
+            let before = count();
+            world.set_faults(side, Faults::once(fault, 1));
+            let write = insert(0x100 + number as u128, &[(column, text("New"))]);
+            let report = endpoint.write(&info, &names(&[column]), &[write]);
+            assert_eq!((report.outcomes, count()), (vec![Outcome::Written], before + 1), "{side:?} {fault}");
+            assert_eq!(world.faults(side).impatient(), 0);
+        }
+        let faults = [
+            (Fault::UnavailableBefore, 0),
+            (Fault::UnavailableAfter, 2),
+            (Fault::DroppedBefore, 0),
+            (Fault::DroppedAfter, 2),
+            (Fault::HalfBatch, 1),
+        ];
+        for (number, (fault, done)) in faults.into_iter().enumerate() {
+            let before = count();
+            world.set_faults(side, Faults::once(fault, 1));
+            let write = |more: u128| insert(0x200 + 2 * number as u128 + more, &[(column, text("Lost"))]);
+            let report = endpoint.write(&info, &names(&[column]), &[write(0), write(1)]);
+            let unknown = report.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Unknown { .. })).count();
+            assert_eq!((unknown, count()), (2, before + done), "{side:?} {fault}: {:?}", report.outcomes);
+        }
+    }
+}
+
+#[test]
+fn a_person_who_was_faster_makes_a_write_stale() {
+    let world = world();
+    for (side, table, column) in [(Side::Erp, "customers", "city"), (Side::Crm, "accounts", "address1_city")] {
+        let endpoint = world.endpoint(side);
+        let info = endpoint.describe(table).unwrap();
+        let frame = read(&*endpoint, table, &[]);
+        world.set_faults(side, Faults::once(Fault::StaleEtag, 1));
+        let write = update(frame.ids()[0], frame.etag(0), &[(column, text("Bath"))]);
+        assert_eq!(endpoint.write(&info, &names(&[column]), &[write]).outcomes, [Outcome::Stale], "{side:?}");
+    }
+}
