@@ -13,9 +13,9 @@ use crate::apply::{Applied, Target, apply};
 use crate::config::{PerSide, Side, TableMap, When};
 use crate::couple::{self, Absent, Pairs, found_beyond, join, match_rows};
 use crate::delta::{self, Held, Work, decide_inserts, decide_pairs, held_now, hold_doubt, name_row};
-use crate::endpoint::{EndpointError, Outcome};
+use crate::endpoint::{EndpointError, Outcome, TableInfo};
 use crate::extract::{self, Scope};
-use crate::frame::{EvaluationError, Frame, Value};
+use crate::frame::{EvaluationError, Frame, Kind, Value};
 use crate::order::Pass;
 use crate::plan::{Action, ActionKind, TablePlan};
 use crate::run::{Context, Event, TableReport};
@@ -28,6 +28,9 @@ const ROUNDS_MAX: usize = 5;
 
 /// Settlements in one transaction.
 const SETTLEMENTS_MAX: usize = 20_000;
+
+/// Stands in a plan for a key that the side gives to a new record, such as the next number of a series.
+const UNTOLD: &str = "(NEW)";
 
 /// Why a pass could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +199,7 @@ pub fn first_step(
     }
     name_records(context, map, &state, &beyond, links);
     if context.options.dry_run {
-        assume(context, map, &state.plan, links);
+        assume(context, map, &scope.infos, &state.plan, links);
     }
     finish(context, store, map, &keys, &mut state)?;
     Ok(state)
@@ -817,7 +820,10 @@ fn name_records(context: &Context<'_>, map: &TableMap, state: &PassState, beyond
 }
 
 /// In a dry run, takes planned records for real, so that the plan of later tables is what a run would do.
-fn assume(context: &Context<'_>, map: &TableMap, plan: &TablePlan, links: &mut Links) {
+fn assume(context: &Context<'_>, map: &TableMap, infos: &PerSide<TableInfo>, plan: &TablePlan, links: &mut Links) {
+    let is_id = |side: Side, column: &str| {
+        infos.of(side).column(column).is_some_and(|info| info.column.kind == Kind::Guid && info.targets.is_empty())
+    };
     let references: Vec<_> = context
         .pipeline
         .tables
@@ -834,9 +840,13 @@ fn assume(context: &Context<'_>, map: &TableMap, plan: &TablePlan, links: &mut L
                 Side::Erp => Some(&reference.erp),
                 Side::Crm => reference.crm.as_ref(),
             };
-            let value = column.and_then(|column| action.fields.iter().find(|field| field.column == *column));
-            if let (Some(column), Some(value)) = (column, value) {
-                table.name(action.side, column, *action.ids.of(action.side), &value.new.to_string());
+            let Some(column) = column else { continue };
+            let id = *action.ids.of(action.side);
+            match action.fields.iter().find(|field| field.column == *column) {
+                Some(value) => table.name(action.side, column, id, &value.new.to_string()),
+                // An id that nobody gives is the one that we chose.
+                None if is_id(action.side, column) => table.name(action.side, column, id, &id.to_string()),
+                None => table.name(action.side, column, id, UNTOLD),
             }
         }
     }
