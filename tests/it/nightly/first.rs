@@ -9,7 +9,7 @@ use pipeline::run::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 use serde_json::json;
 
-use super::oracle::{Couplings, Snapshot, judge};
+use super::oracle::{Couplings, Snapshot, findings, judge};
 use super::world::World;
 
 /// Returns the couplings that the state holds of the table maps that must have some.
@@ -118,4 +118,48 @@ fn a_customer_whose_salesperson_is_no_user_fails_alone() {
     let account = world.find(Side::Crm, "accounts", "accountnumber", UNUSER);
     let user = world.find(Side::Crm, "systemusers", "fullname", "Agnes Bielak");
     assert_eq!(world.get(Side::Crm, "accounts", account, "_ownerid_value"), user.to_string());
+}
+
+/// The oracle is worth something only where it sees what is wrong.
+#[test]
+fn the_oracle_sees_every_slip() {
+    let before = Snapshot::of(&World::new());
+    let world = World::settled();
+    judge(&before, &Snapshot::of(&world));
+    let euro = world.find(Side::Crm, "transactioncurrencies", "isocurrencycode", "EUR").to_string();
+    let unit = world.find(Side::Crm, "uoms", "name", "BOX").to_string();
+    let (erp, crm) = (Side::Erp, Side::Crm);
+    for (side, set, property, key, slip, told) in [
+        (crm, "accounts", "accountnumber", "10000", json!({"name": "Moller"}), "name was"),
+        (
+            crm,
+            "accounts",
+            "accountnumber",
+            "10010",
+            json!({"_transactioncurrencyid_value": euro}),
+            "_transactioncurrencyid_value",
+        ),
+        (crm, "accounts", "accountnumber", "10010", json!({"numberofemployees": 1}), "numberofemployees was"),
+        (crm, "accounts", "accountnumber", "10030", json!({"description": "a note"}), "had to stay"),
+        (erp, "customers", "number", UNUSER, json!({"city": "Oslo"}), "had to stay"),
+        (
+            erp,
+            "customers",
+            "number",
+            "C00010",
+            json!({"number": "C99990"}),
+            "\"C99990\" is 1 times in the ERP, 0 in the CRM",
+        ),
+        (erp, "customers", "number", "10040", json!({"displayName": "Another"}), "displayName was"),
+        (crm, "productpricelevels", "productnumber", "1000-S", json!({"amount": 1}), "amount was"),
+        (crm, "products", "productnumber", "R0010", json!({"_pricelevelid_value": null}), "_pricelevelid_value was"),
+        (crm, "uoms", "uomid", &unit, json!({"quantity": 2}), "had to stay"),
+    ] {
+        let id = world.find(side, set, property, key);
+        world.edit(side, set, id, slip);
+        let (_, findings) = findings(&before, &Snapshot::of(&world));
+        let seen =
+            |finding: &String| finding.contains(told) && (finding.contains(&id.to_string()) || told.contains("times"));
+        assert!(findings.iter().any(seen), "{set} {key}: {findings:#?}");
+    }
 }

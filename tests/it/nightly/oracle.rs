@@ -518,9 +518,17 @@ struct Licence {
 /// Couplings by the name of the table map: ERP id and CRM id.
 pub type Couplings = BTreeMap<&'static str, BTreeSet<(String, String)>>;
 
-/// Holds the first night's result against what it must be; returns the couplings that must exist.
+/// Demands that a first night's result is what it must be; returns the couplings that must exist.
 #[track_caller]
 pub fn judge(before: &Snapshot, after: &Snapshot) -> Couplings {
+    let (couplings, findings) = findings(before, after);
+    let shown = findings.iter().take(40).cloned().collect::<Vec<_>>().join("\n");
+    assert!(findings.is_empty(), "{} findings:\n{shown}", findings.len());
+    couplings
+}
+
+/// Holds a first night's result against what it must be; returns the couplings that must exist, and what is wrong.
+pub fn findings(before: &Snapshot, after: &Snapshot) -> (Couplings, Vec<String>) {
     let mut findings = Findings::default();
     let mut couplings = Couplings::new();
     let mut licences: BTreeMap<(Side, &str, String), Licence> = BTreeMap::new();
@@ -552,13 +560,7 @@ pub fn judge(before: &Snapshot, after: &Snapshot) -> Couplings {
         couplings.insert(subject.name, pairs.into_iter().map(|pair| (pair.erp, pair.crm)).collect());
     }
     leave_alone(before, after, &licences, &made, &mut findings);
-    assert!(
-        findings.0.is_empty(),
-        "{} findings:\n{}",
-        findings.0.len(),
-        findings.0.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
-    );
-    couplings
+    (couplings, findings.0)
 }
 
 /// Tells which records of both sides are the same one before the night.
