@@ -153,7 +153,7 @@ fn the_oracle_sees_every_slip() {
         (erp, "customers", "number", "10040", json!({"displayName": "Another"}), "displayName was"),
         (crm, "productpricelevels", "productnumber", "1000-S", json!({"amount": 1}), "amount was"),
         (crm, "products", "productnumber", "R0010", json!({"_pricelevelid_value": null}), "_pricelevelid_value was"),
-        (crm, "uoms", "uomid", &unit, json!({"quantity": 2}), "had to stay"),
+        (crm, "uoms", "uomid", &unit, json!({"name": "A box"}), "name was"),
     ] {
         let id = world.find(side, set, property, key);
         world.edit(side, set, id, slip);
