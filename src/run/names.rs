@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::frame::Frame;
+use crate::endpoint::TableInfo;
+use crate::frame::{Frame, Kind};
 use crate::plan::{ActionKind, TablePlan};
 use crate::run::Context;
 use crate::run::state::PassState;
 use crate::translate::Links;
+
+/// Stands in a plan for a key that the side gives to a new record, such as the next number of a series.
+const UNTOLD: &str = "(NEW)";
 
 /// Tells the links what the records of this table map are called, for references of others.
 pub(super) fn name_records(
@@ -40,7 +44,16 @@ pub(super) fn name_records(
 }
 
 /// In a dry run, takes planned records for real, so that the plan of later tables is what a run would do.
-pub(super) fn assume(context: &Context<'_>, map: &TableMap, plan: &TablePlan, links: &mut Links) {
+pub(super) fn assume(
+    context: &Context<'_>,
+    map: &TableMap,
+    infos: &PerSide<TableInfo>,
+    plan: &TablePlan,
+    links: &mut Links,
+) {
+    let is_id = |side: Side, column: &str| {
+        infos.of(side).column(column).is_some_and(|info| info.column.kind == Kind::Guid && info.targets.is_empty())
+    };
     let references: Vec<_> = context
         .pipeline
         .tables
@@ -57,9 +70,13 @@ pub(super) fn assume(context: &Context<'_>, map: &TableMap, plan: &TablePlan, li
                 Side::Erp => Some(&reference.erp),
                 Side::Crm => reference.crm.as_ref(),
             };
-            let value = column.and_then(|column| action.fields.iter().find(|field| field.column == *column));
-            if let (Some(column), Some(value)) = (column, value) {
-                table.name(action.side, column, *action.ids.of(action.side), &value.new.to_string());
+            let Some(column) = column else { continue };
+            let id = *action.ids.of(action.side);
+            match action.fields.iter().find(|field| field.column == *column) {
+                Some(value) => table.name(action.side, column, id, &value.new.to_string()),
+                // An id that nobody gives is the one that we chose.
+                None if is_id(action.side, column) => table.name(action.side, column, id, &id.to_string()),
+                None => table.name(action.side, column, id, UNTOLD),
             }
         }
     }

@@ -115,7 +115,7 @@ pub fn first_step(
     }
     name_records(context, map, &state, &beyond, links);
     if context.options.dry_run {
-        assume(context, map, &state.plan, links);
+        assume(context, map, &scope.infos, &state.plan, links);
     }
     finish(context, store, map, &keys, &mut state)?;
     Ok(state)

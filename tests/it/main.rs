@@ -8,6 +8,7 @@
 mod world;
 mod fixture;
 mod memory;
+mod nightly;
 
 mod command;
 mod endpoint_writes;
