@@ -499,23 +499,25 @@ pub fn hold_doubt(map: &TableMap, frames: &PerSide<Frame>, doubt: &Doubt) -> Hel
     let frame = frames.of(doubt.side);
     let record = name_row(map, frame, doubt.side, doubt.row);
     let id = frame.id(doubt.row);
-    let names = |side: Side, rows: &[usize]| {
-        let mut names: Vec<String> =
-            rows.iter().take(5).map(|&row| name_row(map, frames.of(side), side, row)).collect();
-        if rows.len() > 5 {
-            names.push(format!("{} more", rows.len() - 5));
+    let names = |side: Side, rows: Vec<usize>, total: usize| {
+        let mut names: Vec<String> = rows.into_iter().map(|row| name_row(map, frames.of(side), side, row)).collect();
+        if total > names.len() {
+            names.push(format!("{} more", total - names.len()));
         }
         names.join(", ")
     };
-    let message = match (doubt.rule, doubt.rivals.is_empty()) {
+    // Of thousands that are alike, the first few say enough.
+    let named = 5;
+    let candidates = doubt.candidates();
+    let candidates = || names(doubt.side.other(), candidates.iter().copied().take(named).collect(), candidates.len());
+    let rivals: Vec<usize> = doubt.rivals().take(named).collect();
+    let message = match (doubt.rule, rivals.is_empty()) {
         (0, _) => format!("{record} has no value in any match column, so no partner can be told"),
-        (rule, true) => {
-            format!("{record} matches several records by rule {rule}: {}", names(doubt.side.other(), &doubt.candidates))
-        }
+        (rule, true) => format!("{record} matches several records by rule {rule}: {}", candidates()),
         (rule, false) => format!(
             "{record} and {} match the same records by rule {rule}: {}",
-            names(doubt.side, &doubt.rivals),
-            names(doubt.side.other(), &doubt.candidates)
+            names(doubt.side, rivals, doubt.rivals_count()),
+            candidates()
         ),
     };
     let ids = match doubt.side {
