@@ -4,7 +4,6 @@ use std::collections::HashSet;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::frame::Frame;
-use crate::plan::{ActionKind, TablePlan};
 use crate::run::Context;
 use crate::run::state::PassState;
 use crate::translate::Links;
@@ -33,31 +32,5 @@ pub(super) fn name_records(
     }
     for ids in &state.pairs.ids {
         table.couple(ids.erp, ids.crm);
-    }
-}
-
-/// In a dry run, takes planned records for real, so that the plan of later tables is what a run would do.
-pub(super) fn assume(context: &Context<'_>, map: &TableMap, plan: &TablePlan, links: &mut Links) {
-    let references: Vec<_> = context
-        .pipeline
-        .tables
-        .iter()
-        .flat_map(|table| &table.fields)
-        .filter_map(|field| field.reference.as_ref())
-        .filter(|reference| reference.table == map.name)
-        .collect();
-    let table = links.table(&map.name);
-    for action in plan.actions.iter().filter(|action| action.kind == ActionKind::Insert) {
-        table.couple(action.ids.erp, action.ids.crm);
-        for reference in &references {
-            let column = match action.side {
-                Side::Erp => Some(&reference.erp),
-                Side::Crm => reference.crm.as_ref(),
-            };
-            let value = column.and_then(|column| action.fields.iter().find(|field| field.column == *column));
-            if let (Some(column), Some(value)) = (column, value) {
-                table.name(action.side, column, *action.ids.of(action.side), &value.new.to_string());
-            }
-        }
     }
 }

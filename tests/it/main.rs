@@ -9,6 +9,7 @@ mod world;
 mod fixture;
 mod memory;
 
+mod adversary;
 mod command;
 mod endpoint_writes;
 mod endpoints;
