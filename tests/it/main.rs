@@ -10,6 +10,7 @@ mod fixture;
 mod memory;
 mod nightly;
 
+mod adversary;
 mod command;
 mod endpoint_writes;
 mod endpoints;
