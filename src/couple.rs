@@ -231,7 +231,11 @@ pub fn match_rows(
             });
             match doubt {
                 Some(doubt) if !doubt.candidates.is_empty() => matched.doubts.push(doubt),
-                None if !map.match_rules.is_empty() && !comparable.of(side).contains_key(&row) => {
+                // Where nothing is created, a record that cannot be told apart is no trouble either.
+                None if map.create.on(side.other())
+                    && !map.match_rules.is_empty()
+                    && !comparable.of(side).contains_key(&row) =>
+                {
                     matched.doubts.push(Doubt { side, row, rule: 0, candidates: Vec::new(), rivals: Vec::new() });
                 }
                 _ => matched.alone.of_mut(side).push(row),

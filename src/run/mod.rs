@@ -1,5 +1,13 @@
 //! The loop over the passes, and what it tells while it goes.
 
+mod state;
+mod intents;
+mod partners;
+mod names;
+mod bases;
+mod verify;
+mod rounds;
+mod count;
 mod pass;
 
 use std::collections::HashMap;
@@ -181,7 +189,7 @@ pub fn run(
     if !options.dry_run {
         store.begin_run(&options.run, &options.started)?;
     }
-    let mut finished: Vec<Option<pass::PassState>> = Vec::new();
+    let mut finished: Vec<Option<state::PassState>> = Vec::new();
     let mut first_error = None;
     for (position, (turn, scope)) in passes.iter().zip(&scopes).enumerate() {
         let map = &pipeline.tables[turn.table];
@@ -191,15 +199,15 @@ pub fn run(
         tell(Event::TableStarted { table: &map.name, position: position + 1, total: passes.len() });
         let waits_for = failed_need(map, &report.tables);
         let state = match waits_for {
-            Some(need) => Err(pass::PassError::Waits(format!("waits for {need}, which failed"))),
+            Some(need) => Err(state::PassError::Waits(format!("waits for {need}, which failed"))),
             None => pass::first_step(&context, store, scope, turn, &mut links),
         };
         let state = match state {
             Ok(state) => Some(state),
-            Err(pass::PassError::Store(error)) => return Err(error.into()),
+            Err(state::PassError::Store(error)) => return Err(error.into()),
             Err(error) => {
                 let message = error.to_string();
-                if let (None, pass::PassError::Endpoint(error)) = (&first_error, error) {
+                if let (None, state::PassError::Endpoint(error)) = (&first_error, error) {
                     first_error = Some(error);
                 }
                 let failed = TableReport { table: map.name.clone(), error: Some(message), ..TableReport::default() };
@@ -222,7 +230,7 @@ pub fn run(
         if let Some(state) = &mut finished[index] {
             match pass::second_step(&context, store, &scopes[index], turn, &links, state) {
                 Ok(()) => report.tables[index] = state.report(),
-                Err(pass::PassError::Store(error)) => return Err(error.into()),
+                Err(state::PassError::Store(error)) => return Err(error.into()),
                 Err(error) => report.tables[index].error = Some(error.to_string()),
             }
         }

@@ -14,4 +14,5 @@ mod command;
 mod endpoint_writes;
 mod endpoints;
 mod rules;
+mod shipped;
 mod tidy;

@@ -192,9 +192,10 @@ fn a_test_that_is_switched_off_is_caught() {
 #[test]
 fn texts_end_cleanly() {
     let mut texts = all_rust();
-    for (folder, ends) in
-        [("", &["Cargo.toml", ".md", "Makefile", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml"][..]), ("pipelines", &[".yaml"])]
-    {
+    for (folder, ends) in [
+        ("", &["Cargo.toml", ".md", "Makefile", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml"][..]),
+        ("pipelines", &[".yaml"]),
+    ] {
         texts.extend(files(folder, ends));
     }
     none(rules::clean_ends(&texts));

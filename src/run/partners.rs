@@ -1,0 +1,144 @@
+//! Who belongs to whom: coupled records that were not read, and new couplings by the match rules.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::{self, Absent};
+use crate::delta::{self, Held, name_row};
+use crate::extract::{self, Scope};
+use crate::frame::Frame;
+use crate::plan::{Action, ActionKind};
+use crate::run::Context;
+use crate::run::state::{PassError, PassState};
+use crate::store::{CouplingChange, InboxKind, Origin, Store};
+use crate::translate::Links;
+
+/// Finds out about coupled records that were not read: outside the filter, or gone (I7).
+///
+/// Returns the records that exist outside their filter.
+pub(super) fn absent(
+    context: &Context<'_>,
+    store: &mut dyn Store,
+    scope: &Scope,
+    map: &TableMap,
+    absent: &[Absent],
+    state: &mut PassState,
+    links: &mut Links,
+) -> Result<PerSide<Frame>, PassError> {
+    let mut outside = PerSide::from_fn(|side| scope.empty(side));
+    for side in Side::BOTH {
+        let missing = absent.iter().filter(|absent| absent.rows.of(side).is_none());
+        let ids: Vec<Uuid> = missing.map(|absent| *absent.ids.of(side)).collect();
+        *outside.of_mut(side) = extract::read_ids(scope, side, *context.endpoints.of(side), ids)?;
+    }
+    let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
+    let mut gone = Vec::new();
+    for Absent { ids, rows } in absent {
+        let exists = PerSide::from_fn(|side| rows.of(side).is_some() || there.of(side).contains_key(ids.of(side)));
+        if !exists.erp && !exists.crm {
+            gone.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
+            state.plan.actions.push(Action {
+                table: map.name.clone(),
+                record: format!("{}:{}", map.name, ids.erp),
+                side: Side::Erp,
+                kind: ActionKind::Uncouple,
+                why: "both records are gone".into(),
+                ids: *ids,
+                etag: None,
+                fields: Vec::new(),
+            });
+            continue;
+        }
+        for side in Side::BOTH {
+            // Only what was read is counted: the survivor inside its filter, in the direction away from it.
+            if rows.of(side).is_some() && map.direction.writes(side.other()) {
+                *state.tally.skipped.of_mut(side.other()) += 1;
+            }
+        }
+        if let Some(side) = Side::BOTH.into_iter().find(|side| !exists.of(*side)) {
+            let survivor = side.other();
+            let record = match (rows.of(survivor), there.of(survivor).get(ids.of(survivor))) {
+                (Some(row), _) => name_row(map, state.frames.of(survivor), survivor, *row),
+                (None, Some(row)) => name_row(map, outside.of(survivor), survivor, *row),
+                (None, None) => format!("{}:{}", map.name, ids.erp),
+            };
+            let message = format!(
+                "{record} was deleted in the {}; it stays in the {} until somebody decides",
+                side.name(),
+                survivor.name()
+            );
+            state.held.push(Held {
+                kind: InboxKind::Deleted,
+                record,
+                ids: PerSide { erp: Some(ids.erp), crm: Some(ids.crm) },
+                field: None,
+                values: PerSide::default(),
+                to: None,
+                message,
+            });
+        }
+    }
+    state.report.uncoupled += gone.len() as u64;
+    if !gone.is_empty() && !context.options.dry_run {
+        store.commit(&map.name, &[], &gone, &[])?;
+    }
+    // A record outside its filter is still somebody's reference.
+    for Absent { ids, .. } in absent {
+        links.table(&map.name).couple(ids.erp, ids.crm);
+    }
+    Ok(outside)
+}
+
+/// Makes couplings of what the match rules found.
+pub(super) fn take_matches(
+    context: &Context<'_>,
+    store: &mut dyn Store,
+    map: &TableMap,
+    matches: &[couple::Match],
+    state: &mut PassState,
+    links: &mut Links,
+) -> Result<(), PassError> {
+    let mut changes = Vec::new();
+    let mut by_rule: HashMap<usize, u64> = HashMap::new();
+    for found in matches {
+        let ids = PerSide::from_fn(|side| state.frames.of(side).id(*found.rows.of(side)));
+        let origin = Origin::Matched(found.rule);
+        *by_rule.entry(found.rule).or_default() += 1;
+        changes.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
+        links.table(&map.name).couple(ids.erp, ids.crm);
+        let rule = &map.match_rules[found.rule - 1];
+        let columns: Vec<String> = rule.by.iter().map(|(erp, crm)| format!("{erp} = {crm}")).collect();
+        state.plan.actions.push(Action {
+            table: map.name.clone(),
+            record: delta::name_pair(map, &state.frames, found.rows),
+            side: Side::Erp,
+            kind: ActionKind::Couple { origin: origin.clone() },
+            why: format!("match rule {}: {}", found.rule, columns.join(" and ")),
+            ids,
+            etag: None,
+            fields: Vec::new(),
+        });
+        state.pairs.push(ids, found.rows, Some(origin));
+    }
+    if !changes.is_empty() && !context.options.dry_run {
+        store.commit(&map.name, &[], &changes, &[])?;
+    }
+    state.report.matched = by_rule.into_iter().collect();
+    state.report.matched.sort_unstable();
+    Ok(())
+}
+
+/// Returns the rows of `all` that the frame does not hold and that have no coupling.
+pub(super) fn outside(all: &Frame, frame: &Frame, coupled: &HashSet<Uuid>) -> Frame {
+    let inside = couple::rows_by_id(frame);
+    let rows: Vec<usize> = all
+        .ids()
+        .into_iter()
+        .enumerate()
+        .filter(|(_, id)| !inside.contains_key(id) && !coupled.contains(id))
+        .map(|(row, _)| row)
+        .collect();
+    all.take(&rows)
+}

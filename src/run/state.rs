@@ -1,0 +1,92 @@
+//! What a pass holds between its first step and its end, and what each of its steps works with.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, TableMap};
+use crate::couple::Pairs;
+use crate::delta::{Held, Work};
+use crate::endpoint::EndpointError;
+use crate::extract::Scope;
+use crate::frame::{EvaluationError, Frame};
+use crate::plan::TablePlan;
+use crate::run::{Context, TableReport};
+use crate::store::{InboxItem, StoreError};
+use crate::translate::Links;
+
+/// Why a pass could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum PassError {
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("an expression cannot be evaluated: {0}")]
+    Expression(#[from] EvaluationError),
+    /// A table map that this one needs has failed.
+    #[error("{0}")]
+    Waits(String),
+}
+
+/// A pass between its first step and its end.
+pub struct PassState {
+    pub(super) frames: PerSide<Frame>,
+    pub(super) pairs: Pairs,
+    /// What waits, by the pair or record that it is about.
+    pub(super) held: Vec<Held>,
+    pub(super) plan: TablePlan,
+    /// Fields of each pair whose base is another than the state holds.
+    pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
+    pub(super) tally: Tally,
+    pub(super) report: TableReport,
+    pub(super) inbox: Vec<InboxItem>,
+}
+
+/// Which pairs were written, by their ERP ids.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) inserted: PerSide<HashSet<Uuid>>,
+    pub(super) modified: PerSide<HashSet<Uuid>>,
+    /// Records left alone on purpose, by the side that would have been written.
+    pub(super) skipped: PerSide<u64>,
+}
+
+impl PassState {
+    /// Returns the counts so far.
+    pub fn report(&self) -> TableReport {
+        self.report.clone()
+    }
+
+    /// Returns what waits for a person.
+    pub fn inbox(&self) -> Vec<InboxItem> {
+        self.inbox.clone()
+    }
+
+    /// Returns what was decided.
+    pub fn into_plan(mut self) -> TablePlan {
+        self.plan.held = self.inbox;
+        self.plan
+    }
+
+    pub(super) fn work<'a>(&'a self, context: &'a Context<'_>, map: &'a TableMap, step: &'a Step<'_>) -> Work<'a> {
+        Work {
+            pipeline: &context.pipeline.name,
+            map,
+            infos: &step.scope.infos,
+            frames: &self.frames,
+            pairs: &self.pairs,
+            links: step.links,
+            left_out: &step.left_out,
+            crm_tables: &context.crm_tables,
+        }
+    }
+}
+
+/// What one step of a pass works with.
+pub(super) struct Step<'a> {
+    pub(super) scope: &'a Scope,
+    pub(super) links: &'a Links,
+    /// Fields that wait for the other step.
+    pub(super) left_out: Vec<bool>,
+}
