@@ -68,6 +68,32 @@ impl Verdict {
     }
 }
 
+/// What an answer to a whole batch says.
+pub enum Sent<R> {
+    /// A reply or a verdict for each operation, by position.
+    Told(Vec<Result<R, Verdict>>),
+    /// The batch was turned away as it is, before any of it was carried out: one operation may have spoilt it for all.
+    TurnedAway(Answer),
+}
+
+/// Sends operations as one batch; one that is turned away as a whole is halved until the operation that spoils it is
+/// alone.
+pub fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R, Verdict>> {
+    match post(operations) {
+        Sent::Told(told) => told,
+        Sent::TurnedAway(answer) if matches!(answer.status, 400 | 413) && operations.len() > 1 => {
+            let (first, second) = operations.split_at(operations.len() / 2);
+            let mut told = send(first, post);
+            told.extend(send(second, post));
+            told
+        }
+        Sent::TurnedAway(answer) => {
+            let verdict = Verdict::turned_away(&answer);
+            operations.iter().map(|_| Err(verdict.clone())).collect()
+        }
+    }
+}
+
 /// Returns the columns of those names.
 pub fn columns(info: &TableInfo, names: &[String]) -> Vec<Column> {
     names.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect()
@@ -111,4 +137,41 @@ pub fn report(
         (Verdict::Duplicate(message), Err(error)) => Outcome::Unknown { message: format!("{message}; then {error}") },
     });
     Report { outcomes: outcomes.collect(), rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn what_spoils_a_batch_is_found_by_halving() {
+        let sizes = RefCell::new(Vec::new());
+        let post = |status: u16, spoiler: u32| {
+            let sizes = &sizes;
+            move |operations: &[u32]| {
+                sizes.borrow_mut().push(operations.len());
+                if operations.contains(&spoiler) {
+                    Sent::TurnedAway(Answer { status, headers: Vec::new(), body: Vec::new() })
+                } else {
+                    Sent::Told(operations.iter().map(|number| Ok(*number)).collect())
+                }
+            }
+        };
+        let operations = [1, 2, 3, 4, 5];
+        for (status, spoiler, told, sent) in [
+            (413, 0, "1 2 3 4 5", vec![5]),
+            (413, 4, "1 2 3 - 5", vec![5, 2, 3, 1, 2, 1, 1]),
+            (400, 1, "- 2 3 4 5", vec![5, 2, 1, 1, 3]),
+            // Rights and the like are no matter of one operation.
+            (403, 4, "- - - - -", vec![5]),
+        ] {
+            sizes.borrow_mut().clear();
+            let replies: Vec<String> = send(&operations, &post(status, spoiler))
+                .into_iter()
+                .map(|reply| reply.map_or_else(|_| "-".to_owned(), |number| number.to_string()))
+                .collect();
+            assert_eq!((replies.join(" ").as_str(), sizes.borrow().as_slice()), (told, sent.as_slice()), "{status}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Verdict};
+use crate::adapters::batch::{self, Sent, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, ErpTable};
 use crate::adapters::odata::batch_json::{self, Operation, Reply};
@@ -161,9 +161,9 @@ impl BusinessCentral {
         })
     }
 
-    /// Sends the operations; returns a reply or a verdict for each.
-    fn send(&self, api: &str, operations: &[Operation]) -> Vec<Result<Reply, Verdict>> {
-        let all = |verdict: Verdict| vec![Err(verdict); operations.len()];
+    /// Posts the operations as one batch.
+    fn post(&self, api: &str, operations: &[Operation]) -> Sent<Reply> {
+        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
         let headers = [
             ("Accept", "application/json".to_owned()),
             ("Accept-Language", "en-US".to_owned()),
@@ -174,12 +174,12 @@ impl BusinessCentral {
         let url = format!("{}{api}/$batch", self.client.base());
         match self.client.post(&url, &headers, batch_json::build(operations).as_bytes()) {
             Err(error) => all(Verdict::unanswered(&error)),
-            Ok(answer) if !answer.is_success() => all(Verdict::turned_away(&answer)),
+            Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
             Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
                 Err(message) => all(Verdict::unknown(message)),
                 Ok(replies) => {
                     let missing = || Verdict::unknown("the answer to the batch does not mention it");
-                    replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect()
+                    Sent::Told(replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect())
                 }
             },
         }
@@ -230,7 +230,11 @@ impl Endpoint for BusinessCentral {
         let operations: Vec<Result<Operation, String>> =
             writes.iter().map(|write| self.operation(&path, info, write)).collect();
         let sendable: Vec<Operation> = operations.iter().flatten().cloned().collect();
-        let replies = if sendable.is_empty() { Vec::new() } else { self.send(&api, &sendable) };
+        let replies = if sendable.is_empty() {
+            Vec::new()
+        } else {
+            batch::send(&sendable, &|operations: &[Operation]| self.post(&api, operations))
+        };
         let mut replies = replies.into_iter();
         let mut written = Vec::new();
         let verdicts = writes.iter().zip(operations).map(|(write, operation)| {

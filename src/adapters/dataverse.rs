@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Verdict};
+use crate::adapters::batch::{self, Sent, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{by_position, operation, verdict};
 use crate::adapters::definitions::{self, CrmTable, Directory, List};
@@ -121,9 +121,9 @@ impl Dataverse {
         Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
     }
 
-    /// Sends the operations; returns a reply or a verdict for each, by position.
-    fn send(&self, operations: &[Operation]) -> Vec<Result<Reply, Verdict>> {
-        let all = |verdict: Verdict| vec![Err(verdict); operations.len()];
+    /// Posts the operations as one batch.
+    fn post(&self, operations: &[Operation]) -> Sent<Reply> {
+        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
         let mut headers = headers();
         headers.push(("Content-Type", batch_multipart::content_type()));
         // Else the first failure ends the batch.
@@ -135,9 +135,9 @@ impl Dataverse {
         };
         // The batch itself may be turned away with plain JSON; look before splitting.
         match batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body) {
-            Ok(sections) => by_position(sections, operations.len(), answer.is_success()),
+            Ok(sections) => Sent::Told(by_position(sections, operations.len(), answer.is_success())),
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
-            Err(_) => all(Verdict::turned_away(&answer)),
+            Err(_) => Sent::TurnedAway(answer),
         }
     }
 }
@@ -209,7 +209,12 @@ impl Endpoint for Dataverse {
         let operations: Vec<Result<Operation, String>> =
             writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
         let sendable: Vec<Operation> = operations.iter().flatten().cloned().collect();
-        let mut replies = if sendable.is_empty() { Vec::new() } else { self.send(&sendable) }.into_iter();
+        let mut replies = if sendable.is_empty() {
+            Vec::new()
+        } else {
+            batch::send(&sendable, &|operations: &[Operation]| self.post(operations))
+        }
+        .into_iter();
         let mut written = Vec::new();
         let verdicts = writes.iter().zip(operations).map(|(write, operation)| {
             let reply = match operation.map(|_| replies.next()) {
