@@ -126,7 +126,10 @@ fn a_plan_is_what_the_run_does() {
     let mut at = customer();
     a_busy_day(&at);
     at.world.forget();
-    let kept = |world: &World| (world.store().coupling_counts().unwrap(), world.store().runs(9).unwrap());
+    let kept = |world: &World| {
+        let store = world.store();
+        (store.coupling_counts().unwrap(), store.runs(9).unwrap(), store.inbox(None).unwrap())
+    };
     let before = kept(&at.world);
     let planned = at.world.plan();
     assert_eq!(at.world.writes(), PerSide::default());

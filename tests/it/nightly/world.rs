@@ -42,6 +42,7 @@ pub struct Kept {
     erp: Vec<u8>,
     crm: Vec<u8>,
     state: Option<Vec<u8>>,
+    runs: u32,
 }
 
 /// A clock that only moves when somebody waits.
@@ -114,7 +115,7 @@ impl World {
         erp.set_local_currency(data::LOCAL_CURRENCY);
         crm.set_base_currency(data::LOCAL_CURRENCY).unwrap();
         data::fill(chunks, &mut erp, &mut crm).unwrap();
-        let mut kept = Kept { erp: Vec::new(), crm: Vec::new(), state: None };
+        let mut kept = Kept { erp: Vec::new(), crm: Vec::new(), state: None, runs: 0 };
         erp.save(&mut kept.erp).unwrap();
         crm.save(&mut kept.crm).unwrap();
         kept
@@ -127,7 +128,7 @@ impl World {
         let erp = Erp::start(erp, erp::Options::default()).unwrap();
         let crm = Crm::start(crm, crm::Options::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let world = World { pipeline: pipeline(&erp, &crm), erp, crm, folder, runs: 0 };
+        let world = World { pipeline: pipeline(&erp, &crm), erp, crm, folder, runs: kept.runs };
         if let Some(state) = &kept.state {
             std::fs::write(world.path(), state).unwrap();
         }
@@ -136,7 +137,8 @@ impl World {
 
     /// Keeps what the world holds.
     pub fn keep(&self) -> Kept {
-        let mut kept = Kept { erp: Vec::new(), crm: Vec::new(), state: std::fs::read(self.path()).ok() };
+        let mut kept =
+            Kept { erp: Vec::new(), crm: Vec::new(), state: std::fs::read(self.path()).ok(), runs: self.runs };
         self.erp.with(|state| state.save(&mut kept.erp)).unwrap();
         self.crm.with(|state| state.save(&mut kept.crm)).unwrap();
         kept
