@@ -10,6 +10,7 @@ pub mod fault;
 pub mod token;
 pub mod filter;
 pub mod table;
+pub mod saved;
 pub mod erp;
 pub mod crm;
 pub mod data;

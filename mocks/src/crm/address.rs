@@ -103,7 +103,8 @@ fn address(state: &State, table: usize, key: &str) -> Result<Address, Error> {
     let invalid = || {
         let kind = format!("Microsoft.Dynamics.CRM.{}", declared.name);
         Error::syntax(format!(
-            "The key in the request URI is not valid for resource '{kind}'. Ensure that the names and number of key properties match the \
+            "The key in the request URI is not valid for resource '{kind}'. Ensure that the names and number of \
+                key properties match the \
              declared or alternate key properties for the resource '{kind}'."
         ))
     };

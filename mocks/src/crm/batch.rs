@@ -1,7 +1,7 @@
 //! Multipart `$batch`: the request taken apart, its operations run in order, the response put together.
 //!
-//! Byte for byte as the service has it: CRLF everywhere, each part with its own headers, change sets that hold together
-//! or fall together, and a stop at the first error unless the client prefers to go on.
+//! Byte for byte as the service has it: CRLF everywhere, each part with its own headers, change sets that hold
+//! together or fall together, and a stop at the first error unless the client prefers to go on.
 
 use uuid::Uuid;
 
@@ -16,6 +16,9 @@ use crate::service::{Request, Response};
 pub const OPERATIONS_MAX: usize = 1000;
 /// The longest URL of a GET inside of a batch.
 pub const URL_CHARS_MAX: usize = 65_536;
+
+/// Names and values as they came.
+type Headers = Vec<(String, String)>;
 
 /// One part of a batch.
 #[derive(Debug, Clone)]
@@ -278,7 +281,7 @@ fn split<'a>(body: &'a [u8], boundary: &str) -> Result<Vec<&'a [u8]>, Broken> {
 }
 
 /// Splits headers from what follows the empty line.
-fn head(text: &[u8]) -> Result<(Vec<(String, String)>, &[u8]), Broken> {
+fn head(text: &[u8]) -> Result<(Headers, &[u8]), Broken> {
     let (block, rest) = if let Some(rest) = text.strip_prefix(b"\r\n") {
         (&text[..0], rest)
     } else {
@@ -287,7 +290,7 @@ fn head(text: &[u8]) -> Result<(Vec<(String, String)>, &[u8]), Broken> {
         (&text[..end], &text[end + 4..])
     };
     let block = std::str::from_utf8(block).map_err(|_| Broken::Stream("The headers of a part are not UTF-8."))?;
-    let mut headers = Vec::new();
+    let mut headers = Headers::new();
     for line in block.split("\r\n").filter(|line| !line.is_empty()) {
         let (name, value) = line.split_once(':').ok_or(Broken::Stream("A header of a part has no colon."))?;
         headers.push((name.trim().to_owned(), value.trim().to_owned()));

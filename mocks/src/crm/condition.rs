@@ -1,8 +1,9 @@
 //! A `$filter` resolved against a table, and its evaluation with the database's three-valued logic.
 //!
-//! Paths become columns and types are checked once, with the service's refusals; then each row is judged: true, false or
-//! unknown. A comparison with null is unknown unless it asks for null itself, so `ne 'x'` leaves out rows without a
-//! value. Text compares without regard to case; `%`, `_` and `[…]` are wildcards inside `contains` and its kin.
+//! Paths become columns and types are checked once, with the service's refusals; then each row is judged: true,
+//! false or unknown. A comparison with null is unknown unless it asks for null itself, so `ne 'x'` leaves out rows
+//! without a value. Text compares without regard to case; `%`, `_` and `[…]` are wildcards inside `contains` and its
+//! kin.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -11,7 +12,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use super::error::Error;
-use super::schema::{self, Kind, TABLES};
+use super::schema::{self, TABLES};
 use super::store::{Cell, Row, Store};
 use super::value;
 use crate::filter::{self, Argument, Filter, Literal, Op, Operand};
@@ -97,10 +98,7 @@ impl Path {
             let Some(Cell::Link(table, to)) = row.get(*hop) else { return None };
             (id, row) = (*to, store.get(*table, *to)?);
         }
-        if matches!(TABLES[self.table].columns[self.column].kind, Kind::Key) {
-            return Some(Cow::Owned(Cell::Id(id)));
-        }
-        row.get(self.column).map(Cow::Borrowed)
+        TABLES[self.table].cell(self.column, id, row)
     }
 
     fn column(&self) -> &'static schema::Column {
@@ -186,6 +184,11 @@ fn like_call(table: usize, name: &str, args: &[Operand]) -> Result<Condition, Er
         "contains" => (true, true),
         "startswith" => (false, true),
         "endswith" => (true, false),
+        // A lambda goes over a collection, and the tables here have none.
+        "any" | "all" => match args {
+            [Operand::Path(path)] => return Err(Error::property(path, TABLES[table].name)),
+            _ => return Err(unknown_function(name)),
+        },
         _ => return Err(unknown_function(name)),
     };
     let [Operand::Path(property), Operand::Literal(Literal::Text(text))] = args else {
@@ -264,7 +267,8 @@ fn check_lists(text: &str, options: &[(String, String)]) -> Result<(), Error> {
     if has_function
         && (single_quoted(text) || aliases.into_iter().any(|alias| alias.starts_with('[') && single_quoted(alias)))
     {
-        let message = "Invalid JSON. A comma character ',' was expected in scope 'Array'. Every two elements in an array and properties of \
+        let message = "Invalid JSON. A comma character ',' was expected in scope 'Array'. Every two elements in \
+            an array and properties of \
                        an object must be separated by commas.";
         return Err(Error::new(400, "0x80060888", message));
     }
@@ -302,7 +306,8 @@ fn incompatible(left: &str, right: &str, op: Op) -> Error {
         Op::Le => "LessThanOrEqual",
     };
     let message = format!(
-        "A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}' for operator kind '{kind}'."
+        "A binary operator with incompatible types was detected. Found operand types '{left}' and '{right}' for \
+            operator kind '{kind}'."
     );
     Error::new(400, "0x80060888", message)
 }

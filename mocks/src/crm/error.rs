@@ -49,7 +49,8 @@ impl Error {
     /// A body with a property that the table does not have.
     pub fn invalid_property(set: &str, table: &str, property: &str) -> Error {
         let inner = format!(
-            "Microsoft.OData.ODataException: An error occurred while validating input parameters: Invalid property '{property}' was \
+            "Microsoft.OData.ODataException: An error occurred while validating input parameters: Invalid \
+                property '{property}' was \
              found in entity 'Microsoft.Dynamics.CRM.{table}'."
         );
         Error::new(400, "0x0", payload_message(set, &inner))
@@ -80,7 +81,8 @@ impl Error {
 
 fn payload_message(set: &str, inner: &str) -> String {
     format!(
-        "Error identified in Payload provided by the user for Entity :'{set}', For more information on this error please follow this help \
+        "Error identified in Payload provided by the user for Entity :'{set}', For more information on this \
+            error please follow this help \
          link https://go.microsoft.com/fwlink/?linkid=2195293  ---->  InnerException : {inner}"
     )
 }

@@ -2,22 +2,30 @@
 //!
 //! [`State`] is the CRM itself, a pure state machine from request to response; [`Crm`] is one on a loopback port. As
 //! strict as the real service: what that refuses, this refuses, with the same status, code and body. Change tracking
-//! (`odata.track-changes`) and the bulk messages (`CreateMultiple` and its kin) are answered like a service where neither
-//! is enabled. It knows nothing of who uses it.
+//! (`odata.track-changes`) and the bulk messages (`CreateMultiple` and its kin) are answered like a service where
+//! neither is enabled. It knows nothing of who uses it.
 
 mod address;
 mod batch;
 mod condition;
+mod csdl;
+mod definition;
 mod error;
+mod kept;
 mod metadata;
+mod picture;
 mod prefer;
 mod query;
+mod read;
 mod reply;
 mod rules;
+mod sales;
 pub mod schema;
+mod seed;
 mod serve;
 mod state;
 mod store;
+mod tables;
 mod value;
 mod write;
 
@@ -28,7 +36,7 @@ pub use error::Error;
 pub use state::State;
 
 use crate::fault::Faults;
-use crate::log::{self, Log};
+use crate::log;
 use crate::net::Server;
 
 /// How a fake is started.
@@ -90,8 +98,7 @@ impl Crm {
     /// Returns the sums of what arrived.
     pub fn counts(&self) -> log::Counts {
         let log = self.log();
-        let counts = Log::counts(&log.lock().unwrap_or_else(PoisonError::into_inner));
-        counts
+        log.lock().unwrap_or_else(PoisonError::into_inner).counts()
     }
 
     /// Looks at the state or changes it, between two requests.

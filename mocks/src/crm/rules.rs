@@ -11,7 +11,7 @@ use super::error::Error;
 use super::schema::{self, Kind, TABLES};
 use super::state::State;
 use super::store::{self, Cell, Row, Rule};
-use super::value;
+use super::{sales, value};
 
 /// The decimals that the organization keeps for prices.
 const PRICING_PRECISION: u32 = 2;
@@ -68,65 +68,6 @@ pub fn defaults(state: &State, table: usize, row: &mut Row, caller: Uuid) {
     if row_state(table, row).is_some() && row.get(declared.column("statuscode")).is_none() {
         row.set(declared.column("statuscode"), default_status(table, row).map(Cell::Whole));
     }
-}
-
-/// Fills what a row of seed data lacks, beyond [`defaults`]: what a real organization would always have.
-pub fn seed_defaults(state: &mut State, table: usize, id: Uuid, row: &mut Row) {
-    let declared = &TABLES[table];
-    let units = schema::table("uom");
-    match declared.name {
-        "uom" => {
-            let (group, base) = (declared.column("uomscheduleid"), declared.column("baseuom"));
-            if row.get(group).is_none() {
-                let id = default_unit_group(state);
-                row.set(group, Some(Cell::Link(schema::table("uomschedule"), id)));
-            }
-            let known_base = row.get(group).and_then(Cell::id).and_then(|group| base_unit(state, group));
-            let flag = declared.column("isschedulebaseuom");
-            if row.get(flag).is_none() {
-                row.set(flag, Some(Cell::Flag(known_base.is_none() && row.get(base).is_none())));
-            }
-            if row.get(flag) == Some(&Cell::Flag(false)) && row.get(base).is_none() {
-                row.set(base, known_base.map(|id| Cell::Link(units, id)));
-            }
-            if row.get(declared.column("quantity")).is_none() {
-                row.set(declared.column("quantity"), Some(Cell::Decimal(value::rounded(Decimal::ONE, 10, 10))));
-            }
-        }
-        "product" => {
-            let group = declared.column("defaultuomscheduleid");
-            let unit = row.get(declared.column("defaultuomid")).and_then(Cell::id);
-            if row.get(group).is_none()
-                && let Some(unit) = unit.and_then(|unit| state.store.get(units, unit))
-            {
-                row.set(group, unit.get(TABLES[units].column("uomscheduleid")).cloned());
-            }
-            // Seed data without a state means products in use, whatever new ones start as.
-            if row.get(declared.column("statecode")).is_none() && row.get(declared.column("statuscode")).is_none() {
-                row.set(declared.column("statecode"), Some(Cell::Whole(0)));
-            }
-        }
-        "transactioncurrency" => {
-            if row.get(declared.column("currencyprecision")).is_none() {
-                row.set(declared.column("currencyprecision"), Some(Cell::Whole(2)));
-            }
-            // The rate is the amount of the currency for one unit of the base currency.
-            if row.get(declared.column("exchangerate")).is_none() || id == state.base_currency {
-                row.set(declared.column("exchangerate"), Some(Cell::Decimal(value::rounded(Decimal::ONE, 12, 12))));
-            }
-        }
-        "productpricelevel" => {
-            // What is wrong with a line shows when somebody next saves it.
-            let _ = check_price_line(state, row);
-        }
-        "systemuser" | "team" if row.get(declared.column("businessunitid")).is_none() => {
-            let unit = Cell::Link(schema::table("businessunit"), state.business_unit);
-            row.set(declared.column("businessunitid"), Some(unit));
-        }
-        _ => {}
-    }
-    let caller = state.caller;
-    defaults(state, table, row, caller);
 }
 
 /// Computes what follows from other columns: names, base amounts, the owner's parts.
@@ -199,13 +140,13 @@ fn compute_money(state: &State, table: usize, row: &mut Row) {
 pub fn check(state: &State, table: usize, id: Uuid, row: &mut Row, before: Option<&Row>) -> Result<(), Error> {
     let declared = &TABLES[table];
     match declared.name {
-        "product" => check_product(state, row, before)?,
-        "productpricelevel" => check_price_line(state, row)?,
+        "product" => sales::check_product(state, row, before)?,
+        "productpricelevel" => sales::check_price_line(state, row)?,
         "uomschedule" if before.is_none() && row.get(declared.column("baseuomname")).is_none() => {
             return Err(Error::new(400, "0x80043810", "baseuomname not specified"));
         }
-        "uom" => check_unit(state, row, before)?,
-        "transactioncurrency" => check_currency(state, id, row, before)?,
+        "uom" => sales::check_unit(state, row, before)?,
+        "transactioncurrency" => sales::check_currency(state, id, row, before)?,
         "pricelevel" if row.get(declared.column("name")).is_none() => {
             return Err(Error::new(400, "0x80043b0e", "The name can not be null."));
         }
@@ -265,17 +206,26 @@ pub fn check_delete(state: &State, table: usize, id: Uuid, with_parent: bool) ->
         "transactioncurrency" if id == state.base_currency => {
             Err(Error::new(400, "0x80048cff", "The base currency of an organization cannot be deleted."))
         }
-        "uom" if !with_parent && row.is_some_and(is_base_unit) => {
+        "uom" if !with_parent && row.is_some_and(sales::is_base_unit) => {
             Err(Error::new(400, "0x80043b03", "The base unit of a schedule cannot be deleted."))
         }
         "systemuser" | "businessunit" => {
             let message = format!(
-                "The 'Delete' method does not support entities of type '{}'. MessageProcessorCache returned MessageProcessor.Empty. ",
+                "The 'Delete' method does not support entities of type '{}'. MessageProcessorCache returned \
+                    MessageProcessor.Empty. ",
                 declared.name
             );
             Err(Error::new(405, "0x80040800", message))
         }
         _ => Ok(()),
+    }
+}
+
+/// Gives a row that changed its state, and said nothing of its status, the state's default status.
+pub fn follow_state(state: &State, table: usize, id: Uuid, row: &mut Row) {
+    let before = state.store.get(table, id).and_then(|before| row_state(table, before));
+    if let Some(status) = TABLES[table].by_name("statuscode").filter(|_| row_state(table, row) != before) {
+        row.set(status, default_status(table, row).map(Cell::Whole));
     }
 }
 
@@ -294,8 +244,8 @@ pub fn default_status(table: usize, row: &Row) -> Option<i64> {
 
 fn check_required(table: usize, row: &Row) -> Result<(), Error> {
     let declared = &TABLES[table];
-    // The platform itself demands the system's columns; the names of the two customer tables are demanded by their forms
-    // and by this organization's rules.
+    // The platform itself demands the system's columns; the names of the two customer tables are demanded by their
+    // forms and by this organization's rules.
     let demanded: &[&str] = match declared.name {
         "account" => &["name"],
         "contact" => &["lastname"],
@@ -340,7 +290,8 @@ fn check_state(table: usize, id: Uuid, row: &Row, before: Option<&Row>) -> Resul
     let was = before.and_then(|row| row_state(table, row));
     if declared.name == "product" && was.is_some_and(|was| was != state && (was >= 2 || state >= 2)) {
         let message = format!(
-            "The state transition requested is not valid for the current state. Current state: {}, target state: {state}",
+            "The state transition requested is not valid for the current state. Current state: {}, target \
+                state: {state}",
             was.unwrap_or(state)
         );
         return Err(Error::new(400, "0x80048408", message));
@@ -365,180 +316,31 @@ fn check_owner(state: &State, table: usize, row: &Row, before: Option<&Row>) -> 
     Ok(())
 }
 
-fn check_product(state: &State, row: &Row, before: Option<&Row>) -> Result<(), Error> {
-    let table = schema::table("product");
-    let declared = &TABLES[table];
-    let get = |name: &str| row.get(declared.column(name)).and_then(Cell::id);
-    if row.get(declared.column("productnumber")).is_none() {
-        return Err(Error::new(400, "0x80043b05", "The product number can not be null."));
-    }
-    let Some(unit) = get("defaultuomid") else {
-        return Err(Error::new(400, "0x80043b0d", "The unit id is missing."));
-    };
-    let Some(group) = get("defaultuomscheduleid") else {
-        return Err(Error::new(400, "0x80043b0a", "The unit schedule id is missing."));
-    };
-    let units = schema::table("uom");
-    let group_of_unit =
-        state.store.get(units, unit).and_then(|row| row.get(TABLES[units].column("uomscheduleid"))?.id());
-    if group_of_unit != Some(group) {
-        return Err(Error::new(400, "0x80043b16", "The unit does not exist in the specified unit schedule."));
-    }
-    let group_before = before.and_then(|before| before.get(declared.column("defaultuomscheduleid"))?.id());
-    if group_before.is_some_and(|before| before != group) {
-        return Err(Error::argument("The unit schedule of a product cannot be changed once it is set."));
-    }
-    let start = if state.products_start_active { 0 } else { 2 };
-    if before.is_none() && row_state(table, row).is_some_and(|state| state != start && state != 2) {
-        let message = format!("A product cannot be created in state {}.", row_state(table, row).unwrap_or_default());
-        return Err(Error::new(400, "0x80048408", message));
-    }
-    Ok(())
-}
-
-fn check_price_line(state: &State, row: &mut Row) -> Result<(), Error> {
-    let declared = &TABLES[schema::table("productpricelevel")];
-    let (lists, products) = (schema::table("pricelevel"), schema::table("product"));
-    let get = |row: &Row, name: &str| row.get(declared.column(name)).and_then(Cell::id);
-    let list =
-        get(row, "pricelevelid").ok_or_else(|| Error::new(400, "0x80043b12", "The price level id is missing."))?;
-    let product = get(row, "productid").ok_or_else(|| Error::new(400, "0x80043b11", "The product id is missing."))?;
-    let unit = get(row, "uomid").ok_or_else(|| Error::new(400, "0x80043b0d", "The unit id is missing."))?;
-    let (list, product) = (state.store.get(lists, list), state.store.get(products, product));
-    let group = product.and_then(|product| product.get(TABLES[products].column("defaultuomscheduleid")).cloned());
-    let units = schema::table("uom");
-    let group_of_unit =
-        state.store.get(units, unit).and_then(|unit| unit.get(TABLES[units].column("uomscheduleid")).cloned());
-    let given_group = row.get(declared.column("uomscheduleid"));
-    if group_of_unit != group || given_group.is_some() && given_group != group.as_ref() {
-        return Err(Error::new(400, "0x80043b14", "The specified unit is not valid for this product."));
-    }
-    row.set(declared.column("uomscheduleid"), group);
-    row.set(
-        declared.column("productnumber"),
-        product.and_then(|product| product.get(TABLES[products].column("productnumber")).cloned()),
-    );
-    let currency = list.and_then(|list| list.get(TABLES[lists].column("transactioncurrencyid")).cloned());
-    let given_currency = row.get(declared.column("transactioncurrencyid"));
-    if given_currency.is_some() && given_currency != currency.as_ref() {
-        return Err(Error::argument(
-            "The currency of the price list item does not match the currency of the price list.",
-        ));
-    }
-    row.set(declared.column("transactioncurrencyid"), currency);
-    let by_amount = row.get(declared.column("pricingmethodcode")) == Some(&Cell::Whole(1));
-    if by_amount && row.get(declared.column("amount")).is_none() {
-        return Err(Error::new(400, "0x80043b10", "The price per unit is invalid."));
-    }
-    if !by_amount && row.get(declared.column("percentage")).is_none() {
-        let message = "The pricing percentage must be greater than or equal to zero and less than 100000.";
-        return Err(Error::new(400, "0x80043b0c", message));
-    }
-    Ok(())
-}
-
-fn check_unit(state: &State, row: &Row, before: Option<&Row>) -> Result<(), Error> {
-    let table = schema::table("uom");
-    let declared = &TABLES[table];
-    let get = |row: &Row, name: &str| row.get(declared.column(name)).cloned();
-    if get(row, "name").is_none() {
-        return Err(Error::new(400, "0x80043b26", "The unit name cannot be null."));
-    }
-    let Some(group) = get(row, "uomscheduleid").and_then(|group| group.id()) else {
-        return Err(Error::new(400, "0x80043b0a", "The unit schedule id is missing."));
-    };
-    if is_base_unit(row) {
-        if before.is_some_and(|before| get(before, "quantity") != get(row, "quantity")) {
-            let message = "Do not modify the Quantity field when you update the primary unit.";
-            return Err(Error::new(400, "0x80043b18", message));
-        }
-        if get(row, "baseuom").is_some() {
-            let message = "Do not use a base unit as the value for a primary unit. This value should always be null.";
-            return Err(Error::new(400, "0x80043b17", message));
-        }
-        return Ok(());
-    }
-    let Some(base) = get(row, "baseuom").and_then(|base| base.id()) else {
-        return Err(Error::new(400, "0x80043b1c", "The base unit does not exist."));
-    };
-    let group_of_base =
-        state.store.get(table, base).and_then(|base| get(base, "uomscheduleid")).and_then(|group| group.id());
-    if group_of_base != Some(group) {
-        return Err(Error::new(400, "0x80043b0b", "The base unit does not belong to the schedule."));
-    }
-    if get(row, "quantity").is_none() {
-        return Err(Error::argument("Attribute 'quantity' cannot be NULL"));
-    }
-    Ok(())
-}
-
-fn check_currency(state: &State, id: Uuid, row: &Row, before: Option<&Row>) -> Result<(), Error> {
-    let table = schema::table("transactioncurrency");
-    let rate = TABLES[table].column("exchangerate");
-    if id != state.base_currency {
-        return Ok(());
-    }
-    if before.is_some_and(|before| before.get(rate) != row.get(rate)) {
-        return Err(Error::new(400, "0x80048cf5", "The exchange rate of the base currency cannot be modified."));
-    }
-    if row_state(table, row) == Some(1) {
-        return Err(Error::new(400, "0x80048cf4", "The base currency cannot be deactivated."));
-    }
-    Ok(())
-}
-
 fn clash(rule: &Rule, table: usize, columns: &[usize]) -> Error {
     match rule {
         Rule::Key(name) => {
             let labels: Vec<_> = columns.iter().map(|column| TABLES[table].columns[*column].label()).collect();
             let message = format!(
-                "Entity Key {name} violated. A record with the same value for {} already exists. A duplicate record cannot be created. \
+                "Entity Key {name} violated. A record with the same value for {} already exists. A duplicate \
+                    record cannot be created. \
                  Select one or more unique values and try again.",
                 labels.join(", ")
             );
             Error::new(412, "0x80060892", message)
         }
         Rule::ProductNumber => {
-            let message = "The specified product ID conflicts with the product ID of an existing record. Specify a different product ID \
+            let message = "The specified product ID conflicts with the product ID of an existing record. \
+                Specify a different product ID \
                            and try again.";
             Error::new(400, "0x8004f973", message)
         }
         Rule::CurrencyCode => {
-            let message = "Cannot insert duplicate currency record. Currency with the same currency code already exist in the system.";
+            let message = "Cannot insert duplicate currency record. Currency with the same currency code \
+                already exist in the system.";
             Error::new(400, "0x80048cf3", message)
         }
         Rule::PriceLine => {
             Error::new(400, "0x80043b08", "This product and unit combination has a price for this price list.")
         }
     }
-}
-
-fn is_base_unit(row: &Row) -> bool {
-    row.get(TABLES[schema::table("uom")].column("isschedulebaseuom")) == Some(&Cell::Flag(true))
-}
-
-fn base_unit(state: &State, group: Uuid) -> Option<Uuid> {
-    let units = schema::table("uom");
-    let link = Cell::Link(schema::table("uomschedule"), group);
-    let column = TABLES[units].column("uomscheduleid");
-    let mut rows = state.store.rows(units).iter();
-    rows.find(|(_, row)| row.get(column) == Some(&link) && is_base_unit(row)).map(|(id, _)| *id)
-}
-
-/// The group that units of seed data without one belong to, as in every organization.
-fn default_unit_group(state: &mut State) -> Uuid {
-    let groups = schema::table("uomschedule");
-    if let Some(id) = state.find_text(groups, "name", "Default Unit") {
-        return id;
-    }
-    let id = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000010);
-    let mut row = Row::default();
-    row.set(TABLES[groups].column("name"), Some(Cell::Text("Default Unit".into())));
-    let caller = state.caller;
-    defaults(state, groups, &mut row, caller);
-    state.stamp(groups, &mut row, caller);
-    let modified = row.get(TABLES[groups].column("modifiedon")).cloned();
-    row.set(TABLES[groups].column("createdon"), modified);
-    state.store.put(groups, id, row);
-    id
 }

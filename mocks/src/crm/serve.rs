@@ -1,7 +1,7 @@
 //! From a request to the part of the service that answers it: tokens, batches, metadata, rows.
 //!
-//! Here are the conditions of writes (`If-Match`, `If-None-Match`), the upsert that an unconditional PATCH is, and what
-//! the fault plan needs of a service.
+//! Here are the conditions of writes (`If-Match`, `If-None-Match`), the upsert that an unconditional PATCH is, and
+//! what the fault plan needs of a service.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::prefer::Prefer;
 use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
 use super::store::{Cell, Row};
-use super::{batch, metadata, query, reply, write};
+use super::{batch, csdl, metadata, read, reply, write};
 use crate::fault::Faulty;
 use crate::filter;
 use crate::service::{Request, Response, Service};
@@ -171,8 +171,8 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
     let method = request.method.as_str();
     outcome.set = segments[0].split('(').next().unwrap_or_default().to_owned();
     match (method, segments.as_slice()) {
-        ("GET", [""]) => return Ok(metadata::service_document(state)),
-        ("GET", ["$metadata"]) => return Ok(metadata::document()),
+        ("GET", [""]) => return Ok(csdl::service_document(state)),
+        ("GET", ["$metadata"]) => return Ok(csdl::document()),
         ("GET", ["WhoAmI" | "WhoAmI()"]) => return Ok(who_am_i(state)),
         ("GET", ["sdkmessagefilters"]) => return Ok(no_bulk_messages(state)),
         (_, [first, ..]) if first.starts_with("EntityDefinitions") => {
@@ -184,10 +184,10 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
     let (table, address) = address::segment(state, segments[0])?;
     outcome.id = address.as_ref().and_then(Address::id);
     match (method, address, &segments[1..]) {
-        ("GET", None, []) => query::page(state, table, request, &request.target, prefer),
-        ("GET", None, ["$count"]) => query::count(state, table, &request.target),
-        ("GET", Some(address), []) => query::single(state, table, &address, request, &request.target, prefer),
-        ("GET", Some(address), [property]) => query::property(state, table, &address, property),
+        ("GET", None, []) => read::page(state, table, request, &request.target, prefer),
+        ("GET", None, ["$count"]) => read::count(state, table, &request.target),
+        ("GET", Some(address), []) => read::single(state, table, &address, request, &request.target, prefer),
+        ("GET", Some(address), [property]) => read::property(state, table, &address, property),
         ("POST", None, []) => post(state, table, request, &options, prefer, outcome),
         ("POST", Some(address), ["Microsoft.Dynamics.CRM.PublishProductHierarchy"])
             if TABLES[table].name == "product" =>
@@ -213,7 +213,7 @@ fn post(
     prefer: &Prefer,
     outcome: &mut Outcome,
 ) -> Result<Response, Error> {
-    query::check_options(table, options)?;
+    read::check_options(table, options)?;
     let body = body(table, request)?;
     let id = write::create(state, table, &body, None, &Row::default())?;
     outcome.id = Some(id);
@@ -230,7 +230,7 @@ fn patch(
     prefer: &Prefer,
     outcome: &mut Outcome,
 ) -> Result<Response, Error> {
-    query::check_options(table, options)?;
+    read::check_options(table, options)?;
     let existing = address.id().filter(|id| state.store.get(table, *id).is_some());
     check_match(state, table, address, existing, request)?;
     if existing.is_some() && request.header("if-none-match").is_some_and(is_any) {
@@ -374,7 +374,7 @@ fn written(
         let url = format!("{}/api/data/v9.2/{}({key})", state.root, TABLES[table].set);
         return Ok(reply::no_content(Some(url)));
     }
-    let body = query::representation(state, table, id, options, prefer)?;
+    let body = read::representation(state, table, id, options, prefer)?;
     let mut headers = prefer.applied(false);
     if let Some(row) = state.store.get(table, id) {
         headers.push(("ETag".to_owned(), reply::etag(table, row)));
@@ -388,7 +388,8 @@ fn body(table: usize, request: &Request) -> Result<Map<String, Value>, Error> {
     let content_type = request.header("content-type").unwrap_or_default();
     let media = content_type.split(';').next().unwrap_or_default().trim();
     if media.is_empty() {
-        let inner = "Microsoft.OData.ODataContentTypeException: A missing or empty content type header was found when trying to read a \
+        let inner = "Microsoft.OData.ODataContentTypeException: A missing or empty content type header was \
+            found when trying to read a \
                      message. The content type header is required.";
         return Err(Error::payload(set, inner));
     }

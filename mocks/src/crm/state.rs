@@ -1,11 +1,10 @@
 //! The whole CRM: its organization, its rows, its users, and the ways in that are not the Web API.
 //!
-//! Seed data comes in through [`State::load`], which is lenient about business rules and strict about types. A person's
-//! work is [`State::insert`], [`State::edit`] and [`State::delete`]: they go around the Web API, and stamp the row with
-//! a person as the one who changed it. The whole state can be saved and restored.
+//! A person's work is [`State::insert`], [`State::edit`] and [`State::delete`]: they go around the Web API, and
+//! stamp the row with a person as the one who changed it. How seed data comes in is in `seed`, how all of it is kept
+//! in `kept`.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -15,9 +14,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::error::Error;
-use super::query::Cursor;
+use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
-use super::store::{Cell, Row, Rule, Store, Unique};
+use super::store::{Cell, Row, Rule, Store};
 use super::{rules, value, write};
 use crate::log::{Log, Shared};
 use crate::token::Tokens;
@@ -25,19 +24,17 @@ use crate::token::Tokens;
 /// The identifier of the tenant in the paths of the identity platform.
 pub(super) const TENANT: &str = "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f";
 /// The client id of the one registered application.
-const CLIENT_ID: &str = "0c8f2f3a-1111-4b2b-9c3c-7d7d7d7d7d7d";
+pub(super) const CLIENT_ID: &str = "0c8f2f3a-1111-4b2b-9c3c-7d7d7d7d7d7d";
 /// The client secret; it needs form encoding.
 const CLIENT_SECRET: &str = "s3cr+t/val=crm";
 
 const BUSINESS_UNIT: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000001);
 const APPLICATION_USER: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000002);
 const ORGANIZATION: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000003);
-const SYSTEM_USER: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000004);
+pub(super) const SYSTEM_USER: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000004);
 const TEAM: Uuid = Uuid::from_u128(0x8a2b0001_0000_4000_8000_000000000005);
 const BASE_CURRENCY: Uuid = Uuid::from_u128(0xcc000000_0000_4000_8000_000000000001);
 
-/// The number of the saved form; another form is refused.
-const FORMAT: u64 = 1;
 /// How many links to next pages are good at a time.
 const LINKS_MAX: usize = 4096;
 
@@ -59,9 +56,9 @@ pub struct State {
     /// When the requests of the last minutes came.
     pub(super) recent: VecDeque<Instant>,
     /// What was adjusted while loading, and how often.
-    adjusted: BTreeMap<String, u64>,
-    version: i64,
-    clock_ahead: TimeDelta,
+    pub(super) adjusted: BTreeMap<String, u64>,
+    pub(super) version: i64,
+    pub(super) clock_ahead: TimeDelta,
 }
 
 /// The links to next pages that were given out; only these are good.
@@ -117,23 +114,28 @@ impl Default for State {
             ),
             (
                 "teams",
-                json!({"teamid": TEAM.to_string(), "name": "Northbrook", "isdefault": true, "teamtype": 0, "_businessunitid_value": BUSINESS_UNIT.to_string()}),
+                json!({"teamid": TEAM.to_string(), "name": "Northbrook", "isdefault": true, "teamtype": 0,
+                    "_businessunitid_value": BUSINESS_UNIT.to_string()}),
             ),
             (
                 "systemusers",
-                json!({"systemuserid": SYSTEM_USER.to_string(), "lastname": "SYSTEM", "isdisabled": true, "islicensed": false,
+                json!({"systemuserid": SYSTEM_USER.to_string(), "lastname": "SYSTEM", "isdisabled": true,
+                    "islicensed": false,
                     "isintegrationuser": false, "accessmode": 3, "_businessunitid_value": BUSINESS_UNIT.to_string()}),
             ),
             (
                 "systemusers",
-                json!({"systemuserid": APPLICATION_USER.to_string(), "firstname": "#", "lastname": "Integration", "isdisabled": false,
+                json!({"systemuserid": APPLICATION_USER.to_string(), "firstname": "#", "lastname": "Integration",
+                    "isdisabled": false,
                     "islicensed": false, "isintegrationuser": true, "accessmode": 4, "applicationid": CLIENT_ID,
-                    "internalemailaddress": "integration@northbrook.example", "domainname": "integration@northbrook.example",
+                    "internalemailaddress": "integration@northbrook.example",
+                    "domainname": "integration@northbrook.example",
                     "_businessunitid_value": BUSINESS_UNIT.to_string()}),
             ),
             (
                 "transactioncurrencies",
-                json!({"transactioncurrencyid": BASE_CURRENCY.to_string(), "isocurrencycode": "GBP", "currencyname": "Pound Sterling",
+                json!({"transactioncurrencyid": BASE_CURRENCY.to_string(), "isocurrencycode": "GBP",
+                    "currencyname": "Pound Sterling",
                     "currencysymbol": "£", "currencyprecision": 2, "exchangerate": 1}),
             ),
         ] {
@@ -224,53 +226,6 @@ impl State {
         self.store.rows(table).iter().find(|(_, row)| same(row)).map(|(id, _)| *id)
     }
 
-    /// Takes in seed data, leniently: rows of an entity set with wire-named properties, text or typed.
-    ///
-    /// Missing ids are made, missing owners, states and stamps get their defaults, text is converted to the column's type.
-    /// What cannot be kept as it is, is made to fit and counted in [`State::adjusted`]. Sets may come in any order that
-    /// loads units after their groups and price lines after products; [`State::settle`] ends it.
-    pub fn load(&mut self, set: &str, rows: Vec<Map<String, Value>>) {
-        let Some(table) = schema::by_set(set) else {
-            return self.adjust(format!("{set}: no such entity set, rows left out"), rows.len() as u64);
-        };
-        for properties in rows {
-            let mut notes = Vec::new();
-            let (id, mut row) = self.read_loosely(table, &properties, Row::default(), &mut |note| notes.push(note));
-            notes.into_iter().for_each(|note| self.adjust(format!("{set}.{note}"), 1));
-            let id = id.unwrap_or_else(Uuid::new_v4);
-            self.make_room(table, id, &row);
-            rules::seed_defaults(self, table, id, &mut row);
-            self.stamp_missing(table, &mut row);
-            rules::compute(self, table, &mut row);
-            self.store.put(table, id, row);
-        }
-    }
-
-    /// Clears lookups that lead nowhere, after all sets are loaded, and counts them as adjusted.
-    pub fn settle(&mut self) {
-        let mut loose_ends = Vec::new();
-        for table in 0..TABLES.len() {
-            for (id, row) in self.store.rows(table) {
-                let leads_nowhere =
-                    |cell: &Cell| matches!(cell, Cell::Link(target, to) if self.store.get(*target, *to).is_none());
-                loose_ends.extend(
-                    row.cells().filter(|(_, cell)| leads_nowhere(cell)).map(|(column, _)| (table, *id, column)),
-                );
-            }
-        }
-        for (table, id, column) in loose_ends {
-            let (declared, mut row) = (&TABLES[table], self.store.get(table, id).cloned().unwrap_or_default());
-            row.set(column, None);
-            if declared.by_name("ownerid") == Some(column) {
-                let caller = self.caller;
-                rules::defaults(self, table, &mut row, caller);
-                rules::compute(self, table, &mut row);
-            }
-            self.store.put(table, id, row);
-            self.adjust(format!("{}.{}: leads to no row, cleared", declared.set, declared.columns[column].property), 1);
-        }
-    }
-
     /// Adds a row as a person would, in the CRM's own forms; text is converted to the column's type.
     pub fn insert(&mut self, set: &str, properties: &Map<String, Value>) -> Result<Uuid, Error> {
         let table = schema::by_set(set).ok_or_else(|| Error::segment(set))?;
@@ -288,7 +243,10 @@ impl State {
     pub fn edit(&mut self, set: &str, id: Uuid, properties: &Map<String, Value>) -> Result<(), Error> {
         let table = schema::by_set(set).ok_or_else(|| Error::segment(set))?;
         let before = self.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(TABLES[table].name, id))?;
-        let (_, row) = self.read_edit(table, properties, before)?;
+        let (_, mut row) = self.read_edit(table, properties, before)?;
+        if properties.contains_key("statecode") && !properties.contains_key("statuscode") {
+            rules::follow_state(self, table, id, &mut row);
+        }
         let person = self.person();
         self.whole(|state| write::replace(state, table, id, row, person))
     }
@@ -300,71 +258,6 @@ impl State {
         self.whole(|state| write::remove(state, table, id, person))
     }
 
-    /// Writes everything but the log and the tokens as JSON, a row at a time.
-    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let keys: Vec<Value> = (0..TABLES.len()).flat_map(|table| self.store.keys(table)).map(key_json).collect();
-        let head = json!({
-            "format": FORMAT,
-            "version": self.version,
-            "caller": self.caller.to_string(),
-            "baseCurrency": self.base_currency.to_string(),
-            "productsStartActive": self.products_start_active,
-            "clockAhead": self.clock_ahead.num_seconds(),
-            "keys": keys,
-        });
-        write!(out, "{},\n\"sets\":{{", head.to_string().trim_end_matches('}'))?;
-        for (table, declared) in TABLES.iter().enumerate() {
-            write!(out, "{}\"{}\":[", if table == 0 { "\n" } else { ",\n" }, declared.set)?;
-            for (number, (id, row)) in self.store.rows(table).iter().enumerate() {
-                out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
-                serde_json::to_writer(&mut *out, &record(table, *id, row))?;
-            }
-            out.write_all(b"]")?;
-        }
-        out.write_all(b"}}\n")
-    }
-
-    /// Reads back what [`State::save`] wrote; stamps and versions are as they were.
-    pub fn restore(input: &mut dyn io::Read) -> io::Result<State> {
-        let broken = |what: String| io::Error::new(io::ErrorKind::InvalidData, format!("saved CRM records: {what}"));
-        let mut saved: Value = serde_json::from_reader(io::BufReader::new(input))?;
-        if saved["format"].as_u64() != Some(FORMAT) {
-            return Err(broken("not in a format of this version".into()));
-        }
-        let id = |name: &str| saved[name].as_str().and_then(value::guid).ok_or_else(|| broken(format!("no {name}")));
-        let number = |name: &str| saved[name].as_i64().ok_or_else(|| broken(format!("no {name}")));
-        let mut state = State { store: Store::default(), ..State::default() };
-        (state.caller, state.base_currency) = (id("caller")?, id("baseCurrency")?);
-        state.products_start_active = saved["productsStartActive"].as_bool().unwrap_or(true);
-        state.clock_ahead = TimeDelta::seconds(number("clockAhead")?);
-        let version = number("version")?;
-        for key in saved["keys"].as_array().into_iter().flatten() {
-            let columns: Vec<&str> =
-                key["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-            let (Some(table), Some(name)) = (key["table"].as_str(), key["name"].as_str()) else {
-                return Err(broken("a key without a table or a name".into()));
-            };
-            state.add_key(table, name, &columns);
-        }
-        for (table, declared) in TABLES.iter().enumerate() {
-            let Value::Array(rows) = saved["sets"][declared.set].take() else { continue };
-            for saved_row in rows {
-                let mut notes = Vec::new();
-                let properties =
-                    saved_row.as_object().ok_or_else(|| broken(format!("{}: a row is no object", declared.set)))?;
-                let (id, row) = state.read_loosely(table, properties, Row::default(), &mut |note| notes.push(note));
-                match (id, notes.pop()) {
-                    (Some(id), None) => state.store.put(table, id, row),
-                    (_, note) => {
-                        return Err(broken(format!("{}.{}", declared.set, note.unwrap_or("a row has no id".into()))));
-                    }
-                }
-            }
-        }
-        state.version = version;
-        Ok(state)
-    }
-
     /// Does something wholly or not at all.
     fn whole<T>(&mut self, change: impl FnOnce(&mut State) -> Result<T, Error>) -> Result<T, Error> {
         self.store.begin();
@@ -374,10 +267,6 @@ impl State {
             Err(_) => self.store.rollback(),
         }
         result
-    }
-
-    fn adjust(&mut self, what: String, count: u64) {
-        *self.adjusted.entry(what).or_default() += count;
     }
 
     /// Stamps a row as changed now by a user.
@@ -419,116 +308,6 @@ impl State {
             Some(note) => Err(Error::argument(format!("{}.{note}", TABLES[table].set))),
         }
     }
-
-    fn read_loosely(
-        &self,
-        table: usize,
-        properties: &Map<String, Value>,
-        mut row: Row,
-        note: &mut dyn FnMut(String),
-    ) -> (Option<Uuid>, Row) {
-        let declared = &TABLES[table];
-        let mut id = None;
-        for (property, given) in properties {
-            if property.contains('@') {
-                continue;
-            }
-            let Some(index) = declared.by_property(property) else {
-                note(format!("{property}: no such property, left out"));
-                continue;
-            };
-            let column = &declared.columns[index];
-            let cell = match value::loose(column, given) {
-                Ok((cell, cut)) => {
-                    if cut {
-                        note(format!("{property}: too long, cut"));
-                    }
-                    cell
-                }
-                Err(problem) => {
-                    note(format!("{property}: {problem}, left out"));
-                    None
-                }
-            };
-            match (&column.kind, cell) {
-                (Kind::Key, cell) => id = cell.and_then(|cell| cell.id()),
-                (_, Some(Cell::Id(to))) if column.is_lookup() => {
-                    row.set(index, Some(Cell::Link(self.target_of(table, index, to, properties), to)));
-                }
-                (_, cell) => row.set(index, cell),
-            }
-        }
-        (id, row)
-    }
-
-    /// Finds the table that a lookup of seed data leads to: the annotation says it, or the row is there, or it is the
-    /// first of the tables it may lead to.
-    fn target_of(&self, table: usize, column: usize, to: Uuid, properties: &Map<String, Value>) -> usize {
-        let column = &TABLES[table].columns[column];
-        let targets: Vec<usize> = column.targets().iter().map(|target| schema::table(target.table)).collect();
-        let annotation = format!("{}@Microsoft.Dynamics.CRM.lookuplogicalname", column.property);
-        let said = properties.get(&annotation).and_then(Value::as_str).and_then(schema::by_name);
-        let said = said.filter(|said| targets.contains(said));
-        let there = || targets.iter().copied().find(|target| self.store.get(*target, to).is_some());
-        said.or_else(there).unwrap_or(targets[0])
-    }
-
-    /// Removes a built-in row that a loaded one takes the place of.
-    fn make_room(&mut self, table: usize, id: Uuid, row: &Row) {
-        let same = |column: &str, wanted: &str| {
-            let cell = row.get(TABLES[table].column(column));
-            cell.is_some_and(|cell| cell.json().as_str().is_some_and(|text| text.eq_ignore_ascii_case(wanted)))
-        };
-        let replaced = match TABLES[table].name {
-            "systemuser" if id != self.caller && same("applicationid", CLIENT_ID) => self.caller,
-            "transactioncurrency" if id != self.base_currency && same("isocurrencycode", &self.base_code()) => {
-                self.base_currency
-            }
-            _ => return,
-        };
-        for (from, pointing, column) in self.store.pointing_at(table, replaced) {
-            let mut pointing_row = self.store.get(from, pointing).cloned().unwrap_or_default();
-            pointing_row.set(column, Some(Cell::Link(table, id)));
-            self.store.put(from, pointing, pointing_row);
-        }
-        self.store.remove(table, replaced);
-        match TABLES[table].name {
-            "systemuser" => self.caller = id,
-            _ => self.base_currency = id,
-        }
-    }
-
-    fn base_code(&self) -> String {
-        let table = schema::table("transactioncurrency");
-        let row = self.store.get(table, self.base_currency);
-        row.and_then(|row| row.get(TABLES[table].column("isocurrencycode"))?.text().map(str::to_owned))
-            .unwrap_or_default()
-    }
-
-    fn stamp_missing(&mut self, table: usize, row: &mut Row) {
-        let declared = &TABLES[table];
-        let (created, modified) = (declared.column("createdon"), declared.column("modifiedon"));
-        let (given_created, given_modified) = (row.get(created).cloned(), row.get(modified).cloned());
-        let by = [declared.column("createdby"), declared.column("modifiedby")];
-        let given_by = row.get(by[1]).cloned();
-        self.stamp(table, row, SYSTEM_USER);
-        let now = row.get(modified).cloned();
-        row.set(modified, given_modified.clone().or_else(|| given_created.clone()).or(now.clone()));
-        row.set(created, given_created.or(given_modified).or(now));
-        let system = row.get(by[1]).cloned();
-        if row.get(by[0]).is_none() {
-            row.set(by[0], system.clone());
-        }
-        row.set(by[1], given_by.or(system));
-    }
-}
-
-/// An alternate key as it is saved.
-fn key_json(key: &Unique) -> Value {
-    let Rule::Key(name) = &key.rule else { return Value::Null };
-    let columns: Vec<&str> =
-        key.columns.iter().map(|column| TABLES[key.table].columns[*column].name.as_str()).collect();
-    json!({"table": TABLES[key.table].name, "name": name, "columns": columns})
 }
 
 /// Returns a row with every property that is not null, and what a polymorphic lookup leads to.

@@ -3,15 +3,17 @@
 //! A row holds only the cells that are not null, so a hundred thousand accounts stay small. Decimals are exact. The
 //! store knows types and uniqueness; what a caller may write is decided elsewhere, before it gets here.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write as _};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::schema::{self, Column, Kind, TABLES};
+use super::schema::{self, Column, Kind, TABLES, Table};
 
 /// A value that is not null.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,10 +41,24 @@ impl Cell {
                 serde_json::from_str(&number.to_string()).expect("the text of a decimal is a JSON number")
             }
             Cell::Flag(flag) => Value::Bool(*flag),
-            Cell::Time(time) => Value::String(time.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            Cell::Time(time) => Value::String(format!("{:?}Z", time.naive_utc())),
             Cell::Day(day) => Value::String(day.to_string()),
             Cell::Id(id) | Cell::Link(_, id) => Value::String(id.to_string()),
         }
+    }
+
+    /// Writes the value as JSON.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        // Writing into memory cannot fail.
+        let _ = match self {
+            Cell::Text(text) => serde_json::to_writer(out, text.as_ref()).map_err(io::Error::from),
+            Cell::Whole(number) => write!(out, "{number}"),
+            Cell::Decimal(number) => write!(out, "{number}"),
+            Cell::Flag(flag) => write!(out, "{flag}"),
+            Cell::Time(time) => write!(out, "\"{:?}Z\"", time.naive_utc()),
+            Cell::Day(day) => write!(out, "\"{day}\""),
+            Cell::Id(id) | Cell::Link(_, id) => write!(out, "\"{id}\""),
+        };
     }
 
     /// Returns the text, if it is one.
@@ -137,6 +153,16 @@ impl Row {
     fn shrink(mut self) -> Row {
         self.cells.shrink_to_fit();
         self
+    }
+}
+
+impl Table {
+    /// Returns the value that a row has in a column; the primary key is a column like any other.
+    pub fn cell<'a>(&self, column: usize, id: Uuid, row: &'a Row) -> Option<Cow<'a, Cell>> {
+        match self.columns[column].kind {
+            Kind::Key => Some(Cow::Owned(Cell::Id(id))),
+            _ => row.get(column).map(Cow::Borrowed),
+        }
     }
 }
 
@@ -284,16 +310,16 @@ impl Store {
     pub fn pointing_at(&self, table: usize, id: Uuid) -> Vec<(usize, Uuid, usize)> {
         let mut found = Vec::new();
         for (from, rows) in self.tables.iter().enumerate() {
-            let may_point = TABLES[from]
-                .columns
-                .iter()
-                .any(|column| column.targets().iter().any(|target| target.table == TABLES[table].name));
-            if !may_point {
+            let leads_there = |column: &Column| column.targets().iter().any(|to| to.table == TABLES[table].name);
+            let columns = TABLES[from].columns.iter().enumerate().filter(|(_, column)| leads_there(column));
+            let columns: Vec<usize> = columns.map(|(column, _)| column).collect();
+            if columns.is_empty() {
                 continue;
             }
             let link = Cell::Link(table, id);
             for (row_id, row) in rows {
-                found.extend(row.cells().filter(|(_, cell)| **cell == link).map(|(column, _)| (from, *row_id, column)));
+                let pointing = columns.iter().filter(|column| row.get(**column) == Some(&link));
+                found.extend(pointing.map(|column| (from, *row_id, *column)));
             }
         }
         found

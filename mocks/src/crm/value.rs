@@ -1,7 +1,9 @@
 //! JSON values to cells: strictly, as the service reads a body, and loosely, as a file of seed data is read.
 //!
-//! Strict means the service's own refusals: a quoted number, a text too long, a value no choice has. Loose means that a
-//! text is taken for what the column wants, and that a text too long is cut, with a word about it.
+//! Strict means the service's own refusals: a quoted number, a text too long, a value no choice has. Loose means
+//! that a text is taken for what the column wants, and that a text too long is cut, with a word about it.
+
+use std::borrow::Cow;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SubsecRound, Utc};
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -75,8 +77,8 @@ pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, bool), &'s
     const OUTSIDE: &str = "out of range";
     let text = match value {
         Value::Null => return Ok((None, false)),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => Cow::Borrowed(text.as_str()),
+        other => Cow::Owned(other.to_string()),
     };
     let trimmed = text.trim();
     if text.is_empty() || trimmed.is_empty() && !matches!(column.kind, Kind::Text { .. } | Kind::Memo { .. }) {
@@ -84,7 +86,7 @@ pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, bool), &'s
     }
     let cell = match &column.kind {
         Kind::Text { max } | Kind::Memo { max } => {
-            let mut kept = text.as_str();
+            let mut kept = text.as_ref();
             while length(kept) > *max {
                 let end = kept.char_indices().next_back().map_or(0, |(at, _)| at);
                 kept = &kept[..end];
@@ -180,7 +182,8 @@ fn literal_error(table: &Table, column: &Column, value: &Value) -> Error {
 
 fn too_long(table: &Table, column: &Column, max: usize) -> Error {
     let message = format!(
-        "A validation error occurred.  The length of the '{}' attribute of the '{}' entity exceeded the maximum allowed length of '{max}'.",
+        "A validation error occurred.  The length of the '{}' attribute of the '{}' entity exceeded the maximum \
+            allowed length of '{max}'.",
         column.name, table.name
     );
     Error::new(400, "0x80044331", message)
@@ -189,7 +192,8 @@ fn too_long(table: &Table, column: &Column, max: usize) -> Error {
 fn no_choice(table: &Table, column: &Column, number: i64) -> Error {
     let accepted: Vec<_> = column.choices().iter().map(|choice| choice.value.to_string()).collect();
     let message = format!(
-        "A validation error occurred. The value {number} of '{}' on record of type '{}' is outside the valid range. Accepted Values: {}",
+        "A validation error occurred. The value {number} of '{}' on record of type '{}' is outside the valid \
+            range. Accepted Values: {}",
         column.name,
         table.name,
         accepted.join(",")
@@ -211,7 +215,8 @@ fn check_earliest(day: NaiveDate) -> Result<(), Error> {
         return Ok(());
     }
     let message = format!(
-        "DateTime is less than minimum value supported by CrmDateTime. Actual value: {}, Minimum value supported: 01/01/1753 00:00:00",
+        "DateTime is less than minimum value supported by CrmDateTime. Actual value: {}, Minimum value \
+            supported: 01/01/1753 00:00:00",
         day.format("%m/%d/%Y 00:00:00")
     );
     Err(Error::new(400, "0x80040239", message))

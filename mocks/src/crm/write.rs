@@ -1,8 +1,8 @@
 //! Creating, updating and deleting rows: from the JSON body of a request to the rows in the store.
 //!
-//! A body is checked property by property in the service's words, its references are followed, the business rules have
-//! their say, and only then anything changes. Deleting follows the lookups that lead to the row: some are cleared, some
-//! take their row along, some forbid it.
+//! A body is checked property by property in the service's words, its references are followed, the business rules
+//! have their say, and only then anything changes. Deleting follows the lookups that lead to the row: some are
+//! cleared, some take their row along, some forbid it.
 
 use std::collections::HashSet;
 
@@ -51,6 +51,9 @@ pub fn update(state: &mut State, table: usize, id: Uuid, body: &Map<String, Valu
     for (column, cell) in key.cells() {
         row.set(column, Some(cell.clone()));
     }
+    if body.contains_key("statecode") && !body.contains_key("statuscode") {
+        rules::follow_state(state, table, id, &mut row);
+    }
     replace(state, table, id, row, caller)
 }
 
@@ -78,13 +81,6 @@ pub fn insert(state: &mut State, table: usize, id: Uuid, mut row: Row, user: Uui
 pub fn replace(state: &mut State, table: usize, id: Uuid, mut row: Row, user: Uuid) -> Result<(), Error> {
     let declared = &TABLES[table];
     let before = state.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(declared.name, id))?;
-    let (state_before, state_now) = (rules::row_state(table, &before), rules::row_state(table, &row));
-    if let Some(status) = declared.by_name("statuscode")
-        && state_before != state_now
-        && before.get(status) == row.get(status)
-    {
-        row.set(status, rules::default_status(table, &row).map(Cell::Whole));
-    }
     rules::check(state, table, id, &mut row, Some(&before))?;
     rules::compute(state, table, &mut row);
     state.stamp(table, &mut row, user);
@@ -207,7 +203,8 @@ fn bind(
     let Some(text) = given.as_str() else {
         let problem = if given.is_null() { "has a null value" } else { "is no string" };
         let inner = format!(
-            "Microsoft.OData.ODataException: The 'odata.bind' instance or property annotation {problem}. In OData, the 'odata.bind' instance \
+            "Microsoft.OData.ODataException: The 'odata.bind' instance or property annotation {problem}. In \
+                OData, the 'odata.bind' instance \
              or property annotation must have a non-null string value."
         );
         return Err(Error::payload(table.set, inner));
@@ -216,7 +213,8 @@ fn bind(
     let fits = |target_of: &&Target| target_of.navigation == navigation && schema::table(target_of.table) == target;
     if !table.columns[column].targets().iter().any(|target| fits(&target)) {
         let inner = format!(
-            "Microsoft.OData.ODataException: The URL '{text}' in '{navigation}@odata.bind' does not lead to 'Microsoft.Dynamics.CRM.{}'.",
+            "Microsoft.OData.ODataException: The URL '{text}' in '{navigation}@odata.bind' does not lead to \
+                'Microsoft.Dynamics.CRM.{}'.",
             first.table
         );
         return Err(Error::payload(table.set, inner));
@@ -242,8 +240,10 @@ fn deep_insert(state: &mut State, target: Target, nested: &Map<String, Value>, u
 
 fn undeclared(table: &Table, property: &str) -> Error {
     let inner = format!(
-        "Microsoft.OData.ODataException: An undeclared property '{property}' which only has property annotations in the payload but no \
-         property value was found in the payload. In OData, only declared navigation properties and declared named streams can be \
+        "Microsoft.OData.ODataException: An undeclared property '{property}' which only has property \
+            annotations in the payload but no \
+         property value was found in the payload. In OData, only declared navigation properties and declared \
+         named streams can be \
          represented as properties without values."
     );
     Error::payload(table.set, inner)

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::State;
 use super::error::Refusal;
 use super::http::{Place, base, is_json, preference, refused};
-use super::schema::Api;
+use super::schema::{Api, PAGES};
 use crate::service::{Request, Response};
 
 const OPERATIONS_MAX: usize = 100;
@@ -129,21 +129,23 @@ impl State {
     /// Finds the first existing record that a write, or a batch of them, is about to change.
     pub(super) fn first_changed(&self, request: &Request) -> Option<(usize, Uuid)> {
         match self.place(request).ok()? {
-            (_, Place::Record(set, id)) if request.method != "GET" => self.tables[set].get(&id).map(|_| (set, id)),
+            (_, Place::Record(page, id)) if request.method != "GET" => self.existing(PAGES[page].set, id),
             (api, Place::Batch) => {
                 let operations = self.operations(api, request).ok()?;
                 operations.iter().filter_map(|operation| operation.request.as_ref().ok()).find_map(|inner| {
                     // Only one level: a batch holds no batch.
                     match self.place(inner).ok()? {
-                        (_, Place::Record(set, id)) if inner.method != "GET" => {
-                            self.tables[set].get(&id).map(|_| (set, id))
-                        }
+                        (_, Place::Record(page, id)) if inner.method != "GET" => self.existing(PAGES[page].set, id),
                         _ => None,
                     }
                 })
             }
             _ => None,
         }
+    }
+
+    fn existing(&self, set: usize, id: Uuid) -> Option<(usize, Uuid)> {
+        self.tables[set].get(&id).map(|_| (set, id))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A parsed filter made ready for one entity set: names looked up, literals turned into cells.
+//! A parsed filter made ready for one page: names looked up, literals turned into cells.
 //!
 //! The ERP's peculiarities are here: `or` only between conditions on one field, `in` ignored below schema version 2.1,
 //! codes upper-cased, enum members by their encoded names, text compared with regard to case unless `tolower` or
@@ -9,10 +9,10 @@ use std::cmp::Ordering;
 
 use super::cell::Cell;
 use super::error::Refusal;
-use super::schema::{Kind, Set};
+use super::schema::{Kind, Page};
 use crate::filter::{Filter, Literal, Op, Operand};
 
-/// A condition on the columns of one set.
+/// A condition on the columns of the set behind one page.
 #[derive(Debug, PartialEq)]
 pub enum Condition {
     /// What an ignored operator leaves.
@@ -49,8 +49,8 @@ pub enum Part {
 
 impl Condition {
     /// Makes a filter ready; `extended` says that the request asked for schema version 2.1.
-    pub fn of(filter: &Filter, set: &Set, extended: bool) -> Result<Condition, Refusal> {
-        let inner = |filter: &Filter| Condition::of(filter, set, extended);
+    pub fn of(filter: &Filter, page: &Page, extended: bool) -> Result<Condition, Refusal> {
+        let inner = |filter: &Filter| Condition::of(filter, page, extended);
         Ok(match filter {
             Filter::And(left, right) => Condition::And(Box::new(inner(left)?), Box::new(inner(right)?)),
             Filter::Or(left, right) => {
@@ -66,14 +66,14 @@ impl Condition {
             }
             Filter::Not(inside) => Condition::Not(Box::new(inner(inside)?)),
             Filter::Compare { left, op, right } => match (left, right) {
-                (Operand::Literal(literal), field) => compare(set, field, flipped(*op), literal)?,
-                (field, Operand::Literal(literal)) => compare(set, field, *op, literal)?,
+                (Operand::Literal(literal), field) => compare(page, field, flipped(*op), literal)?,
+                (field, Operand::Literal(literal)) => compare(page, field, *op, literal)?,
                 _ => return Err(Refusal::bad("A comparison needs a field and a constant.")),
             },
             Filter::In { .. } if !extended => Condition::Always,
             Filter::In { item, list } => {
-                let (place, _) = field(set, item)?;
-                let values: Result<_, _> = list.iter().map(|literal| constant(set, place, literal)).collect();
+                let (place, _) = field(page, item)?;
+                let values: Result<_, _> = list.iter().map(|literal| constant(page, place, literal)).collect();
                 Condition::Among { place, values: values? }
             }
             // Lambdas are ignored like an unknown `in`, not refused.
@@ -88,11 +88,11 @@ impl Condition {
                 let [subject, Operand::Literal(Literal::Text(needle))] = args.as_slice() else {
                     return Err(Refusal::bad(format!("The function '{name}' needs a field and a text.")));
                 };
-                let (place, fold) = field(set, subject)?;
+                let (place, fold) = field(page, subject)?;
                 if fold && !extended {
                     return Err(Refusal::bad("Nested functions are not supported in an OData filter."));
                 }
-                let code = match set.columns[place].kind {
+                let code = match page.table().columns[place].kind {
                     Kind::Code(_) => true,
                     Kind::Text(_) => false,
                     _ => return Err(Refusal::bad(format!("The function '{name}' needs a text field."))),
@@ -158,9 +158,9 @@ impl Condition {
     }
 }
 
-fn compare(set: &Set, subject: &Operand, op: Op, literal: &Literal) -> Result<Condition, Refusal> {
-    let (place, fold) = field(set, subject)?;
-    let mut value = constant(set, place, literal)?;
+fn compare(page: &Page, subject: &Operand, op: Op, literal: &Literal) -> Result<Condition, Refusal> {
+    let (place, fold) = field(page, subject)?;
+    let mut value = constant(page, place, literal)?;
     if fold {
         value = Cell::Text(value.text().to_lowercase().into());
     }
@@ -172,15 +172,15 @@ fn ordering(cell: &Cell, value: &Cell, fold: bool) -> Ordering {
 }
 
 /// Finds the column of an operand, and whether its case is to be ignored.
-fn field(set: &Set, operand: &Operand) -> Result<(usize, bool), Refusal> {
+fn field(page: &Page, operand: &Operand) -> Result<(usize, bool), Refusal> {
     match operand {
         Operand::Path(name) => {
-            let place = set.column(name).ok_or_else(|| Refusal::no_property(name, set.entity))?;
+            let place = page.column(name).ok_or_else(|| Refusal::no_property(name, page.table().entity))?;
             Ok((place, false))
         }
         Operand::Call { name, args } if matches!(name.as_str(), "tolower" | "toupper") && args.len() == 1 => {
-            let (place, _) = field(set, &args[0])?;
-            match set.columns[place].kind {
+            let (place, _) = field(page, &args[0])?;
+            match page.table().columns[place].kind {
                 Kind::Text(_) | Kind::Code(_) => Ok((place, true)),
                 _ => Err(Refusal::bad(format!("The function '{name}' needs a text field."))),
             }
@@ -191,12 +191,13 @@ fn field(set: &Set, operand: &Operand) -> Result<(usize, bool), Refusal> {
 }
 
 /// Turns a literal into a cell of the column.
-fn constant(set: &Set, place: usize, literal: &Literal) -> Result<Cell, Refusal> {
-    let column = &set.columns[place];
+fn constant(page: &Page, place: usize, literal: &Literal) -> Result<Cell, Refusal> {
+    let column = &page.table().columns[place];
     let incompatible = || {
         Refusal::bad(format!(
             "A binary operator with incompatible types was detected on property '{}' of type 'Microsoft.NAV.{}'.",
-            column.name, set.entity
+            column.name,
+            page.table().entity
         ))
     };
     Ok(match (column.kind, literal) {
@@ -208,7 +209,8 @@ fn constant(set: &Set, place: usize, literal: &Literal) -> Result<Cell, Refusal>
                 let message = format!(
                     "The filter \"{text}\" is not valid for the {} field on the {} table. The length of the string \
                      is {length}, but it must be less than or equal to {max} characters.",
-                    column.caption, set.table
+                    column.caption,
+                    page.table().table
                 );
                 return Err(Refusal::new(400, "Application_FilterErrorException", message));
             }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::cell::Cell;
 use super::error::Refusal;
-use super::schema::{self, Api, Role, SETS, Set};
+use super::schema::{self, Api, PAGES, Page, Role};
 use super::{State, guid, metadata};
 use crate::fault::Faulty;
 use crate::filter;
@@ -69,6 +69,7 @@ pub(super) enum Place {
     Metadata,
     Batch,
     Companies(Option<Uuid>),
+    /// The place of a page, and of a record on it the id.
     Records(usize),
     Record(usize, Uuid),
 }
@@ -87,8 +88,8 @@ impl State {
             return self.batch(api, request);
         }
         let (name, mut id) = match place {
-            Place::Records(set) => (SETS[set].name, None),
-            Place::Record(set, id) => (SETS[set].name, Some(id)),
+            Place::Records(page) => (PAGES[page].table().name, None),
+            Place::Record(page, id) => (PAGES[page].table().name, Some(id)),
             Place::Companies(id) => ("companies", id),
             Place::Metadata => ("$metadata", None),
             Place::Service | Place::Batch => ("", None),
@@ -144,8 +145,8 @@ impl State {
 
     fn record_place(&self, api: Api, text: &str) -> Result<Place, Refusal> {
         let (name, key) = segment(text)?;
-        let set = schema::set(name).filter(|set| SETS[*set].api == api).ok_or_else(|| Refusal::no_segment(name))?;
-        Ok(key.map_or(Place::Records(set), |id| Place::Record(set, id)))
+        let page = schema::page(api, name).ok_or_else(|| Refusal::no_segment(name))?;
+        Ok(key.map_or(Place::Records(page), |id| Place::Record(page, id)))
     }
 
     fn is_company(&self, id: Uuid) -> Result<(), Refusal> {
@@ -179,49 +180,48 @@ impl State {
                 body: metadata::document(api).into_bytes(),
             }),
             ("GET", Place::Companies(id)) => self.companies(api, &base, *id),
-            ("GET", Place::Records(set)) => {
+            ("GET", Place::Records(page)) => {
                 let preferred = preference(request, "odata.maxpagesize").or(preference(request, "maxpagesize"));
                 let size = preferred.as_deref().and_then(|text| text.parse().ok()).filter(|size| *size > 0);
-                let mut response = found(200, self.page(*set, &base, &request.target, size)?);
+                let mut response = found(200, self.page(*page, &base, &request.target, size)?);
                 if let Some(size) = size {
                     response.headers.push(("Preference-Applied".into(), format!("odata.maxpagesize={size}")));
                 }
                 Ok(response)
             }
-            ("GET", Place::Record(set, id)) => Ok(found(200, self.entity(*set, id, &base, &options)?)),
-            ("POST", Place::Records(set)) => {
+            ("GET", Place::Record(page, id)) => Ok(found(200, self.entity(*page, id, &base, &options)?)),
+            ("POST", Place::Records(page)) => {
                 let body = body(request)?;
-                let made = self.create(*set, &values(&SETS[*set], &body, None)?)?;
+                let made = self.create(PAGES[*page].set, &values(&PAGES[*page], &body, None)?)?;
                 *id = Some(made);
-                let schema = &SETS[*set];
+                let name = PAGES[*page].table().name;
                 let company = self.company_id();
-                let location =
-                    format!("{base}{}{}/companies({company})/{}({made})", self.prefix, api.path(), schema.name);
+                let location = format!("{base}{}{}/companies({company})/{name}({made})", self.prefix, api.path());
                 let mut response = if preference(request, "return-no-content").is_some() {
                     Response { status: 204, ..Response::default() }
                 } else {
-                    found(201, self.entity(*set, &made, &base, &options)?)
+                    found(201, self.entity(*page, &made, &base, &options)?)
                 };
                 response.headers.push(("Location".into(), location));
                 Ok(response)
             }
-            ("PATCH", Place::Record(set, id)) => {
-                self.condition(*set, id, request.header("if-match"), true)?;
+            ("PATCH", Place::Record(page, id)) => {
+                self.condition(PAGES[*page].set, id, request.header("if-match"), true)?;
                 let body = body(request)?;
-                self.change(*set, *id, &values(&SETS[*set], &body, Some(*id))?)?;
-                Ok(found(200, self.entity(*set, id, &base, &options)?))
+                self.change(PAGES[*page].set, *id, &values(&PAGES[*page], &body, Some(*id))?)?;
+                Ok(found(200, self.entity(*page, id, &base, &options)?))
             }
-            ("DELETE", Place::Record(set, id)) => {
-                self.condition(*set, id, request.header("if-match"), false)?;
-                self.erase(*set, *id)?;
+            ("DELETE", Place::Record(page, id)) => {
+                self.condition(PAGES[*page].set, id, request.header("if-match"), false)?;
+                self.erase(PAGES[*page].set, *id)?;
                 Ok(Response {
                     status: 204,
                     headers: vec![("OData-Version".into(), "4.0".into())],
                     ..Response::default()
                 })
             }
-            (_, Place::Records(set)) => Err(Refusal::method(method, SETS[*set].name, "Collection")),
-            (_, Place::Record(set, _)) => Err(Refusal::method(method, SETS[*set].name, "Entity")),
+            (_, Place::Records(page)) => Err(Refusal::method(method, PAGES[*page].table().name, "Collection")),
+            (_, Place::Record(page, _)) => Err(Refusal::method(method, PAGES[*page].table().name, "Entity")),
             (_, Place::Companies(None)) => Err(Refusal::method(method, "companies", "Collection")),
             (_, Place::Companies(Some(_))) => Err(Refusal::method(method, "companies", "Entity")),
             _ => Err(Refusal::method(method, "$metadata", "Metadata")),
@@ -259,7 +259,7 @@ impl State {
     }
 
     fn service_document(&self, api: Api, base: &str) -> Response {
-        let names = SETS.iter().filter(|set| set.api == api).map(|set| set.name);
+        let names = PAGES.iter().filter(|page| page.api == api).map(|page| page.table().name);
         let sets = std::iter::once("companies").chain(names);
         let sets: Vec<_> =
             sets.map(|name| serde_json::json!({"name": name, "kind": "EntitySet", "url": name})).collect();
@@ -344,28 +344,28 @@ pub(super) fn is_json(request: &Request) -> Result<(), Refusal> {
 }
 
 /// Reads a body's values in their order; `current` is the id of the record that is changed.
-fn values(set: &Set, body: &Map<String, Value>, current: Option<Uuid>) -> Result<Vec<(usize, Cell)>, Refusal> {
+fn values(page: &Page, body: &Map<String, Value>, current: Option<Uuid>) -> Result<Vec<(usize, Cell)>, Refusal> {
     let mut out = Vec::with_capacity(body.len());
     for (name, value) in body {
         if name.starts_with("@odata.") {
             continue;
         }
-        let place = set.column(name).ok_or_else(|| {
+        let property = page.property(name).map(|place| &page.properties[place]).ok_or_else(|| {
             Refusal::bad(format!(
                 "The property '{name}' does not exist on type 'Microsoft.NAV.{}'. Make sure to only use property names \
                  that are defined by the type.",
-                set.entity
+                page.table().entity
             ))
         })?;
-        let column = &set.columns[place];
-        let cell = Cell::read(column, value)?;
-        match column.role {
-            Role::ReadOnly | Role::Stamp => return Err(Refusal::read_only(column.caption)),
-            Role::Id if current.is_some_and(|id| id != cell.guid()) => {
-                return Err(Refusal::read_only(column.caption));
-            }
-            _ => out.push((place, cell)),
+        let column = page.behind(property);
+        if page.is_read_only(property) {
+            return Err(Refusal::read_only(column.caption));
         }
+        let cell = Cell::read(column, value)?;
+        if column.role == Role::Id && current.is_some_and(|id| id != cell.guid()) {
+            return Err(Refusal::read_only(column.caption));
+        }
+        out.push((property.place, cell));
     }
     Ok(out)
 }

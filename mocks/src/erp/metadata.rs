@@ -2,19 +2,20 @@
 
 use std::fmt::Write;
 
-use super::schema::{self, Api, Column, Kind, Members, Role, SETS, Set};
+use super::schema::{self, Api, Column, Kind, Members, PAGES, Page, Role};
 
-/// Writes the document of the sets that an API serves.
+/// Writes the document of the pages that an API serves.
 pub fn document(api: Api) -> String {
-    let sets: Vec<&Set> = SETS.iter().filter(|set| set.api == api).collect();
+    let pages: Vec<&Page> = PAGES.iter().filter(|page| page.api == api).collect();
     let mut out = String::with_capacity(16 << 10);
     out.push_str(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
          <edmx:Edmx Version=\"4.0\" xmlns:edmx=\"http://docs.oasis-open.org/odata/ns/edmx\"><edmx:DataServices>\
          <Schema Namespace=\"Microsoft.NAV\" xmlns=\"http://docs.oasis-open.org/odata/ns/edm\">",
     );
-    entity(&mut out, "company", schema::COMPANY, |out| {
-        for set in &sets {
+    let company = schema::COMPANY.iter().map(|column| (column.name, column));
+    entity(&mut out, "company", company, |out| {
+        for set in pages.iter().map(|page| page.table()) {
             let _ = write!(
                 out,
                 "<NavigationProperty Name=\"{}\" Type=\"Collection(Microsoft.NAV.{})\" ContainsTarget=\"true\" />",
@@ -22,21 +23,24 @@ pub fn document(api: Api) -> String {
             );
         }
     });
-    for set in &sets {
-        entity(&mut out, set.entity, set.columns, |out| {
-            for navigation in set.navigations {
-                let Some(target) = schema::set(navigation.set) else { continue };
+    for page in &pages {
+        let properties = page.properties.iter().map(|property| (property.name, page.behind(property)));
+        entity(&mut out, page.table().entity, properties, |out| {
+            for navigation in page.table().navigations {
+                let Some(target) = schema::page(api, navigation.set) else { continue };
                 let _ = write!(
                     out,
                     "<NavigationProperty Name=\"{}\" Type=\"Microsoft.NAV.{}\"><ReferentialConstraint Property=\"{}\" \
                      ReferencedProperty=\"id\" /></NavigationProperty>",
-                    navigation.name, SETS[target].entity, navigation.column
+                    navigation.name,
+                    PAGES[target].table().entity,
+                    navigation.column
                 );
             }
         });
     }
     let mut enums: Vec<&Members> = Vec::new();
-    for column in sets.iter().flat_map(|set| set.columns) {
+    for column in pages.iter().flat_map(|page| page.properties.iter().map(|property| page.behind(property))) {
         if let Kind::Enum(members) = column.kind
             && !enums.iter().any(|known| known.name == members.name)
         {
@@ -51,7 +55,7 @@ pub fn document(api: Api) -> String {
         out.push_str("</EnumType>");
     }
     out.push_str("<EntityContainer Name=\"NAV\">");
-    let names = sets.iter().map(|set| (set.name, set.entity));
+    let names = pages.iter().map(|page| (page.table().name, page.table().entity));
     for (name, entity) in std::iter::once(("companies", "company")).chain(names) {
         let _ = write!(out, "<EntitySet Name=\"{name}\" EntityType=\"Microsoft.NAV.{entity}\" />");
     }
@@ -59,10 +63,15 @@ pub fn document(api: Api) -> String {
     out
 }
 
-fn entity(out: &mut String, name: &str, columns: &[Column], navigations: impl FnOnce(&mut String)) {
+fn entity<'a>(
+    out: &mut String,
+    name: &str,
+    properties: impl Iterator<Item = (&'a str, &'a Column)>,
+    navigations: impl FnOnce(&mut String),
+) {
     let _ = write!(out, "<EntityType Name=\"{name}\"><Key><PropertyRef Name=\"id\" /></Key>");
-    for column in columns {
-        let _ = write!(out, "<Property Name=\"{}\" ", column.name);
+    for (name, column) in properties {
+        let _ = write!(out, "<Property Name=\"{name}\" ");
         let _ = match column.kind {
             Kind::Guid => write!(out, "Type=\"Edm.Guid\""),
             Kind::Text(max) | Kind::Code(max) => write!(out, "Type=\"Edm.String\" MaxLength=\"{max}\""),

@@ -1,15 +1,17 @@
-//! The ERP fake: a company's tables behind the Business Central API v2.0 and one custom page.
+//! The ERP fake: a company's tables behind the Business Central API v2.0 and two custom pages.
 //!
 //! [`State`] is the whole service, a function from request to response over its tables; [`Erp`] puts it on a port. Here
-//! are the tables, what a person does to them past the API, and how records come in from files and go back. The rest:
-//! `schema` and `cell` say what a record is, `write` changes one, `read` and `condition` find some, `http` and `batch`
-//! are the wire.
+//! are the tables and what a person does to them past the API. The rest: `schema` and `cell` say what a record is,
+//! `write` and `contact` change one, `read` and `condition` find some, `load` brings records in from files and back,
+//! `http` and `batch` are the wire.
 
 mod batch;
 mod cell;
 mod condition;
+mod contact;
 mod error;
 mod http;
+mod load;
 mod metadata;
 mod read;
 mod schema;
@@ -27,7 +29,7 @@ use uuid::Uuid;
 use crate::fault::Faults;
 use crate::log;
 use crate::net::Server;
-use crate::table::{Table, Taken};
+use crate::table::Table;
 use crate::token::Tokens;
 use cell::Cell;
 pub use error::Refusal;
@@ -35,27 +37,6 @@ use schema::{Role, SETS, Set};
 
 const CUSTOMERS: usize = 0;
 const CONTACTS: usize = 1;
-
-/// The internal property that ties a loaded customer to its company contact: that contact's number.
-const LINK: &str = "_companyContactNumber";
-/// The internal property with a saved row's version.
-const VERSION: &str = "_version";
-/// The number of the saved form; another form is refused.
-const FORMAT: u64 = 1;
-/// The sets in an order in which each points only at sets before it.
-const LOAD_ORDER: [&str; 9] = [
-    "currencies",
-    "unitsOfMeasure",
-    "salespeoplePurchasers",
-    "paymentTerms",
-    "shipmentMethods",
-    "contacts",
-    "customers",
-    "items",
-    "resources",
-];
-/// The space of the ids made for loaded rows that have none.
-const IDS: Uuid = Uuid::from_u128(0x3f0c_1b6e_52d4_5a0e_9c11_7b0d_e3a8_4417);
 
 /// The service: tables, clock, tokens and settings.
 pub struct State {
@@ -151,27 +132,7 @@ impl State {
         &self.adjusted
     }
 
-    /// Loads rows from a file or a data set, leniently: they are data that somehow came to be, not requests.
-    ///
-    /// Missing properties become blank, missing ids and numbers are made, text is converted to the column's type. What
-    /// cannot be kept as it is, is made to fit and counted in [`State::adjusted`]. A customer's `_companyContactNumber`
-    /// ties it to that contact, loaded before or after. Rows that point at others of another set come after them.
-    pub fn load(&mut self, set: &str, rows: Vec<Map<String, Value>>) {
-        if set == "companies" {
-            return self.load_company(rows);
-        }
-        let Some(place) = schema::set(set) else {
-            return self.adjust(format!("{set}: no such entity set, rows left out"), rows.len() as u64);
-        };
-        let now = self.tick();
-        let loaded: Vec<Uuid> = rows.iter().filter_map(|row| self.load_row(place, row, now)).collect();
-        // Contacts point at contacts, so relations are looked at when all rows are there.
-        for id in loaded {
-            self.check_relations(place, id);
-        }
-    }
-
-    /// Returns a set's records as the page shows them, in the order of their keys.
+    /// Returns a set's records as its pages together show them, in the order of their keys.
     pub fn records(&self, set: &str) -> Vec<Map<String, Value>> {
         if set == "companies" {
             return vec![self.company_record()];
@@ -180,7 +141,7 @@ impl State {
         self.tables[place].iter().map(|(_, _, row)| self.shown_record(place, row)).collect()
     }
 
-    /// Returns one record as the page shows it.
+    /// Returns one record as its set's pages together show it.
     pub fn record(&self, set: &str, id: Uuid) -> Option<Map<String, Value>> {
         let place = schema::set(set)?;
         Some(self.shown_record(place, self.tables[place].get(&id)?))
@@ -219,80 +180,6 @@ impl State {
         self.erase(schema::set(set).ok_or_else(|| Refusal::no_segment(set))?, id)
     }
 
-    /// Writes everything but the log and the tokens as JSON, a row at a time.
-    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let (now, company) = (self.now.to_rfc3339(), self.company_record());
-        let head = json!({
-            "format": FORMAT, "now": now, "version": self.version, "localCurrency": self.local_currency,
-            "series": self.series, "companies": [company],
-        });
-        let head = head.to_string();
-        write!(out, "{},\n\"sets\":{{", head.trim_end_matches('}'))?;
-        for (place, set) in SETS.iter().enumerate() {
-            write!(out, "{}\"{}\":[", if place == 0 { "\n" } else { ",\n" }, set.name)?;
-            for (number, (_, _, row)) in self.tables[place].iter().enumerate() {
-                out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
-                let mut record = Map::new();
-                for (column, cell) in set.columns.iter().zip(&row.cells) {
-                    if !cell.is_blank(column.kind) {
-                        record.insert(column.name.into(), cell.json(column.kind));
-                    }
-                }
-                record.insert(VERSION.into(), row.version.into());
-                if place == CUSTOMERS
-                    && let Some(number) = self.tables[CONTACTS].key(&row.partner)
-                {
-                    record.insert(LINK.into(), number.into());
-                }
-                serde_json::to_writer(&mut *out, &record)?;
-            }
-            out.write_all(b"]")?;
-        }
-        out.write_all(b"}}\n")
-    }
-
-    /// Reads back what [`State::save`] wrote.
-    pub fn restore(input: &mut dyn io::Read) -> io::Result<State> {
-        let broken = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("saved ERP records: {what}"));
-        let mut saved: Value = serde_json::from_reader(io::BufReader::new(input))?;
-        if saved["format"].as_u64() != Some(FORMAT) {
-            return Err(broken("not in a format of this version"));
-        }
-        let mut state = State::default();
-        let rows = |value: Value| match value {
-            Value::Array(rows) => rows.into_iter().filter_map(|row| row.as_object().cloned()).collect(),
-            _ => Vec::new(),
-        };
-        state.local_currency = saved["localCurrency"].as_str().ok_or_else(|| broken("no local currency"))?.into();
-        state.load("companies", rows(saved["companies"].take()));
-        for set in LOAD_ORDER {
-            state.load(set, rows(saved["sets"][set].take()));
-        }
-        for (number, next) in state.series.iter_mut().enumerate() {
-            *next = saved["series"][number].as_u64().ok_or_else(|| broken("a number series is missing"))?;
-        }
-        state.version = saved["version"].as_u64().ok_or_else(|| broken("no version"))?;
-        let now = saved["now"].as_str().and_then(crate::filter::instant);
-        state.now = now.ok_or_else(|| broken("no time"))?;
-        match state.adjusted.keys().next() {
-            Some(adjustment) => Err(broken(adjustment)),
-            None => Ok(state),
-        }
-    }
-
-    fn load_company(&mut self, rows: Vec<Map<String, Value>>) {
-        if rows.len() > 1 {
-            self.adjust("companies: only the first one is kept".into(), rows.len() as u64 - 1);
-        }
-        let Some(row) = rows.first() else { return };
-        for (column, cell) in schema::COMPANY.iter().zip(&mut self.company) {
-            *cell = Cell::load(column, row.get(column.name).unwrap_or(&Value::Null)).0;
-        }
-        if self.company_id().is_nil() {
-            self.company[0] = Cell::Guid(Uuid::new_v5(&IDS, self.company().as_bytes()));
-        }
-    }
-
     fn company_record(&self) -> Map<String, Value> {
         let cells = schema::COMPANY.iter().zip(&self.company);
         cells.map(|(column, cell)| (column.name.to_string(), cell.json(column.kind))).collect()
@@ -301,118 +188,6 @@ impl State {
     fn shown_record(&self, set: usize, row: &Row) -> Map<String, Value> {
         let columns = SETS[set].columns.iter().enumerate();
         columns.map(|(place, column)| (column.name.into(), self.shown(set, row, place).json(column.kind))).collect()
-    }
-
-    fn load_row(&mut self, set: usize, values: &Map<String, Value>, now: DateTime<Utc>) -> Option<Uuid> {
-        let schema = &SETS[set];
-        for name in values.keys() {
-            if schema.column(name).is_none() && !name.starts_with('_') && !name.starts_with('@') {
-                self.adjust(format!("{}.{name}: no such property, left out", schema.name), 1);
-            }
-        }
-        let mut cells = Vec::with_capacity(schema.columns.len());
-        for column in schema.columns {
-            let (cell, changed) = Cell::load(column, values.get(column.name).unwrap_or(&Value::Null));
-            if changed {
-                let what = if matches!(cell, Cell::Text(_)) { "too long, cut" } else { "not of its type, blanked" };
-                self.adjust(format!("{}.{}: {what}", schema.name, column.name), 1);
-            }
-            cells.push(cell);
-        }
-        let mut cells = cells.into_boxed_slice();
-        let (id_at, key_at, stamp_at) = (schema.role(Role::Id), schema.role(Role::Key), schema.role(Role::Stamp));
-        if cells[key_at].text().is_empty() {
-            match self.number(set) {
-                Some(number) => cells[key_at] = Cell::Text(number.into()),
-                None => {
-                    self.adjust(format!("{}: without a code, left out", schema.name), 1);
-                    return None;
-                }
-            }
-        }
-        let key = cells[key_at].text().to_string();
-        if cells[id_at].guid().is_nil() {
-            cells[id_at] = Cell::Guid(Uuid::new_v5(&IDS, format!("{}/{key}", schema.name).as_bytes()));
-        }
-        if cells[stamp_at].is_blank(schema.columns[stamp_at].kind) {
-            cells[stamp_at] = Cell::DateTime(now);
-        }
-        let id = cells[id_at].guid();
-        self.version += 1;
-        let version = values.get(VERSION).and_then(Value::as_u64).unwrap_or(self.version);
-        let row = Row { version, partner: Uuid::nil(), cells };
-        if let Err(taken) = self.tables[set].insert(key.clone(), id, row) {
-            let what = if taken == Taken::Key { "number or code" } else { "id" };
-            self.adjust(format!("{}: {what} is there already, row left out", schema.name), 1);
-            return None;
-        }
-        match set {
-            CUSTOMERS => {
-                if let Some(number) = values.get(LINK).and_then(Value::as_str) {
-                    match self.tables[CONTACTS].find(number) {
-                        Some((contact, _)) => self.link(id, contact),
-                        None => drop(self.awaited.insert(number.to_string(), id)),
-                    }
-                }
-            }
-            CONTACTS => {
-                if let Some(customer) = self.awaited.remove(&key) {
-                    self.link(customer, id);
-                }
-            }
-            _ => {}
-        }
-        Some(id)
-    }
-
-    /// Makes the codes and ids of a loaded row's relations agree, and blanks those that lead nowhere.
-    fn check_relations(&mut self, set: usize, id: Uuid) {
-        let schema = &SETS[set];
-        let Some(mut cells) = self.tables[set].get(&id).map(|row| row.cells.clone()) else { return };
-        for (place, column) in schema.columns.iter().enumerate() {
-            let (target, twin, is_code) = match column.role {
-                Role::Code(target, twin) => (target, twin, true),
-                Role::Link(target, twin) => (target, twin, false),
-                _ => continue,
-            };
-            if column.name == "currencyCode" && cells[place].text() == self.local_currency {
-                cells[place] = Cell::blank(column.kind);
-            }
-            if cells[place].is_blank(column.kind) {
-                continue;
-            }
-            let key_at = SETS[schema::set(target).unwrap_or_default()].role(Role::Key);
-            let found = if is_code {
-                self.table(target).find(cells[place].text()).map(|(id, row)| (Cell::Guid(id), row))
-            } else {
-                self.table(target).get(&cells[place].guid()).map(|row| (row.cells[key_at].clone(), row))
-            };
-            let found =
-                found.filter(|(_, row)| target != "contacts" || row.cells[write::CONTACT_TYPE] == write::COMPANY);
-            let twin = twin.and_then(|twin| schema.column(twin));
-            match (found, twin) {
-                // A code that is found decides over the id beside it.
-                (Some((other, _)), Some(twin)) if is_code || cells[twin].is_blank(schema.columns[twin].kind) => {
-                    cells[twin] = other;
-                }
-                (Some(_), _) => {}
-                (None, _) => {
-                    // The id of a local currency's row has no meaning of its own, nor has one beside a good code.
-                    let silent = !is_code && twin.is_some();
-                    cells[place] = Cell::blank(column.kind);
-                    if !silent {
-                        self.adjust(format!("{}.{}: leads nowhere, blanked", schema.name, column.name), 1);
-                    }
-                }
-            }
-        }
-        if let Some(row) = self.tables[set].get_mut(&id) {
-            row.cells = cells;
-        }
-    }
-
-    fn adjust(&mut self, what: String, count: u64) {
-        *self.adjusted.entry(what).or_default() += count;
     }
 
     fn table(&self, set: &str) -> &Table<Row> {

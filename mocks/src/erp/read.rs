@@ -12,20 +12,20 @@ use uuid::Uuid;
 use super::cell::{self, Cell};
 use super::condition::Condition;
 use super::error::Refusal;
-use super::schema::{self, Api, Role, SETS, Set};
+use super::schema::{self, Api, PAGES, Page, Role, SETS, Set};
 use super::{Row, State};
 use crate::filter;
 
 const TOKEN: &str = "$skiptoken=";
 const TOKEN_START: &str = "01P8A-";
 
-/// A navigation to expand, with the columns to show.
+/// A navigation to expand, with the properties of its page to show.
 type Expansion = (usize, Option<Vec<usize>>);
 
 /// What a read asks for.
 #[derive(Debug, Default)]
 pub struct Query {
-    /// The columns to show, in the set's order; `None` is all.
+    /// The properties to show, in the page's order; `None` is all.
     select: Option<Vec<usize>>,
     condition: Option<Condition>,
     /// Columns to order by, and whether downwards.
@@ -37,8 +37,8 @@ pub struct Query {
 }
 
 impl Query {
-    /// Reads the query options of a request to a set or to one of its records.
-    pub fn read(set: &Set, options: &[(String, String)]) -> Result<Query, Refusal> {
+    /// Reads the query options of a request to a page or to one of its records.
+    pub fn read(page: &Page, options: &[(String, String)]) -> Result<Query, Refusal> {
         let mut query = Query::default();
         let extended = filter::option(options, "$schemaversion") == Some("2.1");
         for (name, value) in options {
@@ -51,16 +51,16 @@ impl Query {
                 })
             };
             match name.as_str() {
-                "$select" => query.select = columns(set, value)?,
+                "$select" => query.select = selected(page, value)?,
                 "$filter" => {
                     let parsed = filter::parse(value, options)
                         .map_err(|error| Refusal::bad(format!("{error} in '{value}'.")))?;
-                    query.condition = Some(Condition::of(&parsed, set, extended)?);
+                    query.condition = Some(Condition::of(&parsed, page, extended)?);
                 }
                 "$orderby" => {
                     for part in value.split(',').map(str::trim) {
                         let (name, direction) = part.split_once(' ').unwrap_or((part, "asc"));
-                        let place = set.column(name).ok_or_else(|| Refusal::no_property(name, set.entity))?;
+                        let place = column(page, name)?;
                         let down = match direction.trim() {
                             "asc" => false,
                             "desc" => true,
@@ -82,7 +82,7 @@ impl Query {
                         }
                     }
                 }
-                "$expand" => query.expand = expansions(set, value)?,
+                "$expand" => query.expand = expansions(page, value)?,
                 "$skiptoken" | "$schemaversion" | "$format" => {}
                 // Custom options, as `company` and `tenant`, are for others.
                 other if !other.starts_with('$') => {}
@@ -93,14 +93,18 @@ impl Query {
     }
 }
 
-fn columns(set: &Set, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
+fn column(page: &Page, name: &str) -> Result<usize, Refusal> {
+    page.column(name).ok_or_else(|| Refusal::no_property(name, page.table().entity))
+}
+
+fn selected(page: &Page, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
     let names: Vec<_> = text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
     if names.is_empty() || names.contains(&"*") {
         return Ok(None);
     }
     let mut places = Vec::with_capacity(names.len());
     for name in names {
-        places.push(set.column(name).ok_or_else(|| Refusal::no_property(name, set.entity))?);
+        places.push(page.property(name).ok_or_else(|| Refusal::no_property(name, page.table().entity))?);
     }
     places.sort_unstable();
     places.dedup();
@@ -108,15 +112,16 @@ fn columns(set: &Set, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
 }
 
 /// Reads `currency,paymentTerm($select=code,displayName)`.
-fn expansions(set: &Set, text: &str) -> Result<Vec<Expansion>, Refusal> {
+fn expansions(page: &Page, text: &str) -> Result<Vec<Expansion>, Refusal> {
     let mut out = Vec::new();
     let mut rest = text.trim();
     while !rest.is_empty() {
         let end = rest.find([',', '(']).unwrap_or(rest.len());
         let name = rest[..end].trim();
-        let place = set.navigations.iter().position(|navigation| navigation.name == name);
-        let place = place.ok_or_else(|| Refusal::no_property(name, set.entity))?;
-        let target = &SETS[schema::set(set.navigations[place].set).unwrap_or_default()];
+        let navigations = page.table().navigations;
+        let place = navigations.iter().position(|navigation| navigation.name == name);
+        let place = place.ok_or_else(|| Refusal::no_property(name, page.table().entity))?;
+        let target = &PAGES[schema::page(page.api, navigations[place].set).unwrap_or_default()];
         rest = &rest[end..];
         let mut select = None;
         if let Some(inside) = rest.strip_prefix('(') {
@@ -125,7 +130,7 @@ fn expansions(set: &Set, text: &str) -> Result<Vec<Expansion>, Refusal> {
                 .ok_or_else(|| Refusal::bad(format!("Syntax error: '{text}' has an open parenthesis.")))?;
             for option in options.split(';').map(str::trim).filter(|option| !option.is_empty()) {
                 match option.split_once('=') {
-                    Some(("$select", names)) => select = columns(target, names)?,
+                    Some(("$select", names)) => select = selected(target, names)?,
                     _ => return Err(Refusal::bad(format!("'{option}' is not supported inside $expand."))),
                 }
             }
@@ -166,17 +171,18 @@ impl Mark {
 }
 
 impl State {
-    /// Reads a page of a set; `target` is the request's own, `base` what stands before it.
+    /// Reads some of what a page shows; `target` is the request's own, `base` what stands before it.
     pub(super) fn page(
         &self,
-        set: usize,
+        page: usize,
         base: &str,
         target: &str,
         preferred: Option<usize>,
     ) -> Result<Vec<u8>, Refusal> {
-        let schema = &SETS[set];
+        let page = &PAGES[page];
+        let (set, schema) = (page.set, page.table());
         let (path, options) = filter::query(target);
-        let query = Query::read(schema, &options)?;
+        let query = Query::read(page, &options)?;
         let (link, mark) = self.mark(schema, target, &options, &query.order)?;
         let top = mark.as_ref().map_or(query.top, |mark| mark.top).map(|top| top as usize);
         let size = preferred.unwrap_or(self.page_max).min(self.page_max);
@@ -184,7 +190,7 @@ impl State {
 
         let mut out = Vec::with_capacity(256 + rows.len().min(size) * 512);
         out.extend_from_slice(b"{\"@odata.context\":");
-        cell::write_string(&self.context(schema.api, base, schema.name), &mut out);
+        cell::write_string(&self.context(page.api, base, schema.name), &mut out);
         if query.count {
             let total = self.tables[set].iter().filter(|(_, _, row)| self.meets(set, &query, row)).count();
             out.extend_from_slice(format!(",\"@odata.count\":{total}").as_bytes());
@@ -195,7 +201,7 @@ impl State {
             if number > 0 {
                 out.push(b',');
             }
-            self.write_entity(set, row, &query, None, &mut out);
+            self.write_entity(page, row, &query, None, &mut out);
         }
         out.push(b']');
         let left = top.map(|top| top - shown);
@@ -216,16 +222,17 @@ impl State {
     /// Reads one record; `context` is left out inside a collection.
     pub(super) fn entity(
         &self,
-        set: usize,
+        page: usize,
         id: &Uuid,
         base: &str,
         options: &[(String, String)],
     ) -> Result<Vec<u8>, Refusal> {
-        let query = Query::read(&SETS[set], options)?;
-        let row = self.tables[set].get(id).ok_or_else(Refusal::not_found)?;
-        let context = format!("{}/$entity", self.context(SETS[set].api, base, SETS[set].name));
+        let page = &PAGES[page];
+        let query = Query::read(page, options)?;
+        let row = self.tables[page.set].get(id).ok_or_else(Refusal::not_found)?;
+        let context = format!("{}/$entity", self.context(page.api, base, page.table().name));
         let mut out = Vec::with_capacity(1024);
-        self.write_entity(set, row, &query, Some(&context), &mut out);
+        self.write_entity(page, row, &query, Some(&context), &mut out);
         Ok(out)
     }
 
@@ -315,8 +322,7 @@ impl State {
         condition.holds(&|place| self.shown(set, row, place))
     }
 
-    fn write_entity(&self, set: usize, row: &Row, query: &Query, context: Option<&str>, out: &mut Vec<u8>) {
-        let schema = &SETS[set];
+    fn write_entity(&self, page: &Page, row: &Row, query: &Query, context: Option<&str>, out: &mut Vec<u8>) {
         out.push(b'{');
         if let Some(context) = context {
             out.extend_from_slice(b"\"@odata.context\":");
@@ -325,25 +331,25 @@ impl State {
         }
         out.extend_from_slice(b"\"@odata.etag\":");
         cell::write_string(&row.etag(), out);
-        let mut write = |place: usize| {
-            let column = &schema.columns[place];
+        let mut write = |property: usize| {
+            let property = &page.properties[property];
             out.extend_from_slice(b",\"");
-            out.extend_from_slice(column.name.as_bytes());
+            out.extend_from_slice(property.name.as_bytes());
             out.extend_from_slice(b"\":");
-            self.shown(set, row, place).write(column.kind, out);
+            self.shown(page.set, row, property.place).write(page.behind(property).kind, out);
         };
         match &query.select {
-            Some(places) => places.iter().copied().for_each(&mut write),
-            None => (0..schema.columns.len()).for_each(&mut write),
+            Some(properties) => properties.iter().copied().for_each(&mut write),
+            None => (0..page.properties.len()).for_each(&mut write),
         }
         for (place, select) in &query.expand {
-            let navigation = &schema.navigations[*place];
+            let navigation = &page.table().navigations[*place];
             out.push(b',');
             cell::write_string(navigation.name, out);
             out.push(b':');
-            let target = schema::set(navigation.set).unwrap_or_default();
-            let id = schema.column(navigation.column).map(|place| row.cells[place].guid()).unwrap_or_default();
-            match self.tables[target].get(&id) {
+            let target = &PAGES[schema::page(page.api, navigation.set).unwrap_or_default()];
+            let id = page.table().column(navigation.column).map(|place| row.cells[place].guid()).unwrap_or_default();
+            match self.tables[target.set].get(&id) {
                 Some(related) => {
                     let inner = Query { select: select.clone(), ..Query::default() };
                     self.write_entity(target, related, &inner, None, out);

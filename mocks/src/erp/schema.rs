@@ -1,7 +1,11 @@
-//! The entity sets of the fake: their columns, types, lengths, keys, relations and number series.
+//! The entity sets of the fake: their columns, types, lengths, keys, relations and number series; and the pages that
+//! show them.
 //!
-//! Names and types are those of the standard API v2.0 and of the custom page `resources`; captions and tables are those
-//! behind the pages, because messages name them. Nothing here changes at run time.
+//! Names and types are those of the standard API v2.0 and of the custom pages `resources` and `contacts`; captions and
+//! tables are those behind the pages, because messages name them. A set is one table; `contacts` has two pages, because
+//! the standard one lacks the parts of a person's name and the customer. Nothing here changes at run time.
+
+use std::sync::LazyLock;
 
 /// The type of a column, with the longest text it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -69,10 +73,12 @@ pub struct Series {
     pub step: u64,
 }
 
-/// Where a set is served.
+/// Where pages are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Api {
+    /// The product's own API.
     Standard,
+    /// What a shop's own extension publishes.
     Custom,
 }
 
@@ -92,7 +98,6 @@ pub struct Set {
     pub name: &'static str,
     pub entity: &'static str,
     pub table: &'static str,
-    pub api: Api,
     pub series: Option<Series>,
     pub columns: &'static [Column],
     pub navigations: &'static [Navigation],
@@ -108,6 +113,66 @@ impl Set {
     pub fn role(&self, role: Role) -> usize {
         self.columns.iter().position(|column| column.role == role).expect("every set has an id, a key and a stamp")
     }
+}
+
+/// One property of a page: its name on the wire and the place of the column behind it.
+#[derive(Debug)]
+pub struct Property {
+    pub name: &'static str,
+    pub place: usize,
+    /// Whether the page refuses to write it, if the column does not.
+    read_only: bool,
+}
+
+/// What an API shows of a set; both bear the set's name.
+#[derive(Debug)]
+pub struct Page {
+    pub api: Api,
+    /// The place of the set in [`SETS`].
+    pub set: usize,
+    pub properties: Vec<Property>,
+}
+
+impl Page {
+    /// Returns the set behind the page.
+    pub fn table(&self) -> &'static Set {
+        &SETS[self.set]
+    }
+
+    /// Returns the place, among the page's properties, of that of exactly this name.
+    pub fn property(&self, name: &str) -> Option<usize> {
+        self.properties.iter().position(|property| property.name == name)
+    }
+
+    /// Returns the place of the column behind the property of exactly this name.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.property(name).map(|property| self.properties[property].place)
+    }
+
+    /// Returns the column behind a property.
+    pub fn behind(&self, property: &Property) -> &'static Column {
+        &self.table().columns[property.place]
+    }
+
+    /// Tells whether a property cannot be written here.
+    pub fn is_read_only(&self, property: &Property) -> bool {
+        property.read_only || matches!(self.behind(property).role, Role::ReadOnly | Role::Stamp)
+    }
+}
+
+/// What a page shows of its set.
+enum Choice {
+    All,
+    AllBut(&'static [&'static str]),
+    Only(&'static [Shown]),
+}
+
+/// A property of a page: name, column, and whether the page refuses to write it.
+type Shown = (&'static str, &'static str, bool);
+
+/// Returns the place of an API's page in [`PAGES`].
+pub fn page(api: Api, name: &str) -> Option<usize> {
+    PAGES.iter().position(|page| page.api == api && page.table().name == name)
 }
 
 /// Returns the place of an entity set in [`SETS`].
@@ -147,7 +212,6 @@ pub static SETS: &[Set] = &[
         name: "customers",
         entity: "customer",
         table: "Customer",
-        api: Api::Standard,
         series: Some(Series { prefix: "C", digits: 5, first: 10, step: 10 }),
         columns: &[
             ID,
@@ -188,7 +252,6 @@ pub static SETS: &[Set] = &[
         name: "contacts",
         entity: "contact",
         table: "Contact",
-        api: Api::Standard,
         series: Some(Series { prefix: "CT", digits: 6, first: 1, step: 1 }),
         columns: &[
             ID,
@@ -213,6 +276,11 @@ pub static SETS: &[Set] = &[
             column("privacyBlocked", Bool, "Privacy Blocked", Plain),
             column("taxRegistrationNumber", Text(20), "VAT Registration No.", Plain),
             column("lastInteractionDate", Date, "Last Date Attempted", ReadOnly),
+            column("firstName", Text(30), "First Name", Plain),
+            column("middleName", Text(30), "Middle Name", Plain),
+            column("surname", Text(30), "Surname", Plain),
+            // Always blank in the table: it is worked out from the company, and writing it sets the company.
+            column("customerNumber", code(20), "Customer No.", Role::Code("customers", None)),
             STAMP,
         ],
         navigations: &[],
@@ -221,7 +289,6 @@ pub static SETS: &[Set] = &[
         name: "items",
         entity: "item",
         table: "Item",
-        api: Api::Standard,
         series: Some(Series { prefix: "ITEM", digits: 5, first: 10, step: 10 }),
         columns: &[
             ID,
@@ -263,7 +330,6 @@ pub static SETS: &[Set] = &[
         name: "currencies",
         entity: "currency",
         table: "Currency",
-        api: Api::Standard,
         series: None,
         columns: &[
             ID,
@@ -280,7 +346,6 @@ pub static SETS: &[Set] = &[
         name: "unitsOfMeasure",
         entity: "unitOfMeasure",
         table: "Unit of Measure",
-        api: Api::Standard,
         series: None,
         columns: &[
             ID,
@@ -296,7 +361,6 @@ pub static SETS: &[Set] = &[
         name: "salespeoplePurchasers",
         entity: "salespersonPurchaser",
         table: "Salesperson/Purchaser",
-        api: Api::Standard,
         series: None,
         columns: &[
             ID,
@@ -317,7 +381,6 @@ pub static SETS: &[Set] = &[
         name: "paymentTerms",
         entity: "paymentTerm",
         table: "Payment Terms",
-        api: Api::Standard,
         series: None,
         columns: &[
             ID,
@@ -335,7 +398,6 @@ pub static SETS: &[Set] = &[
         name: "shipmentMethods",
         entity: "shipmentMethod",
         table: "Shipment Method",
-        api: Api::Standard,
         series: None,
         columns: &[
             ID,
@@ -349,7 +411,6 @@ pub static SETS: &[Set] = &[
         name: "resources",
         entity: "resource",
         table: "Resource",
-        api: Api::Custom,
         series: Some(Series { prefix: "R", digits: 4, first: 10, step: 10 }),
         columns: &[
             ID,
@@ -368,6 +429,59 @@ pub static SETS: &[Set] = &[
     },
 ];
 
+/// All pages, in the order in which an API lists them.
+pub static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
+    let all = SETS.iter().enumerate().map(|(set, declared)| match declared.name {
+        "contacts" => page_of(Api::Standard, set, &Choice::AllBut(EXTENSION)),
+        "resources" => page_of(Api::Custom, set, &Choice::All),
+        _ => page_of(Api::Standard, set, &Choice::All),
+    });
+    let contacts = set("contacts").map(|set| page_of(Api::Custom, set, &Choice::Only(CUSTOM_CONTACT)));
+    all.chain(contacts).collect()
+});
+
+/// What the standard page of contacts lacks.
+const EXTENSION: &[&str] = &["firstName", "middleName", "surname", "customerNumber"];
+
+const CUSTOM_CONTACT: &[Shown] = &[
+    ("id", "id", false),
+    ("number", "number", false),
+    ("type", "type", false),
+    ("firstName", "firstName", false),
+    ("middleName", "middleName", false),
+    ("surname", "surname", false),
+    ("displayName", "displayName", true),
+    ("jobTitle", "jobTitle", false),
+    ("companyNumber", "companyNumber", true),
+    ("customerNumber", "customerNumber", false),
+    ("addressLine1", "addressLine1", false),
+    ("addressLine2", "addressLine2", false),
+    ("city", "city", false),
+    ("state", "state", false),
+    ("country", "country", false),
+    ("postalCode", "postalCode", false),
+    ("phoneNumber", "phoneNumber", false),
+    ("mobilePhoneNumber", "mobilePhoneNumber", false),
+    ("email", "email", false),
+    ("website", "website", false),
+    ("systemModifiedAt", "lastModifiedDateTime", true),
+];
+
+fn page_of(api: Api, set: usize, choice: &Choice) -> Page {
+    let table = &SETS[set];
+    let own = || table.columns.iter().map(|column| (column.name, column.name, false));
+    let shown: Vec<Shown> = match choice {
+        Choice::All => own().collect(),
+        Choice::AllBut(hidden) => own().filter(|(name, ..)| !hidden.contains(name)).collect(),
+        Choice::Only(shown) => shown.to_vec(),
+    };
+    let properties = shown.into_iter().map(|(name, column, read_only)| {
+        let place = table.column(column).expect("a page shows columns of its table, as a test says");
+        Property { name, place, read_only }
+    });
+    Page { api, set, properties: properties.collect() }
+}
+
 /// The properties of a company, which is read-only here.
 pub static COMPANY: &[Column] = &[
     ID,
@@ -385,6 +499,25 @@ pub static COMPANY: &[Column] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_set_has_a_page_and_every_page_an_id_and_a_stamp() {
+        for (place, set) in SETS.iter().enumerate() {
+            assert!(PAGES.iter().any(|page| page.set == place), "{}", set.name);
+        }
+        for page in PAGES.iter() {
+            for navigation in page.table().navigations {
+                assert!(super::page(page.api, navigation.set).is_some(), "{}", navigation.name);
+            }
+            for role in [Id, Key, Stamp] {
+                assert!(page.properties.iter().any(|property| page.behind(property).role == role), "{page:?}");
+            }
+            assert_eq!(
+                PAGES[super::page(page.api, page.table().name).unwrap()].properties.len(),
+                page.properties.len()
+            );
+        }
+    }
 
     #[test]
     fn every_relation_leads_to_a_set_and_back() {

@@ -2,8 +2,7 @@
 //!
 //! In: a set, an id, and typed values in the order in which they were sent. Out: the changed tables, or a refusal and
 //! nothing changed. Values are validated in their order, as page-based services do, so that of `currencyId` and
-//! `currencyCode` the later one wins. A customer keeps a company contact of the same name and address; the link between
-//! the two is the product's own and on no page.
+//! `currencyCode` the later one wins. What contacts do on their own is in `contact`.
 
 use std::borrow::Cow;
 
@@ -11,6 +10,7 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::cell::Cell;
+use super::contact;
 use super::error::Refusal;
 use super::schema::{self, Kind, Role, SETS};
 use super::{CONTACTS, CUSTOMERS, Row, State};
@@ -22,25 +22,6 @@ pub struct Undo {
     id: Uuid,
     before: Option<(String, Row)>,
 }
-
-/// What a customer and its company contact have in common.
-const SHARED: [&str; 12] = [
-    "displayName",
-    "type",
-    "addressLine1",
-    "addressLine2",
-    "city",
-    "state",
-    "country",
-    "postalCode",
-    "phoneNumber",
-    "email",
-    "website",
-    "taxRegistrationNumber",
-];
-
-/// The member `Company` of the contact types.
-pub const COMPANY: Cell = Cell::Member(0);
 
 impl State {
     /// Inserts a record and returns its id.
@@ -84,6 +65,7 @@ impl State {
         let row = self.tables[set].get(&id).ok_or_else(Refusal::not_found)?;
         let (old, mut cells, partner) = (row.cells[key_at].text().to_string(), row.cells.clone(), row.partner);
         self.assign(set, &mut cells, values)?;
+        let shares = !partner.is_nil() && contact::shared_differs(set, &row.cells, &cells);
         if set == CUSTOMERS && cells[CUSTOMER_NAME].text().is_empty() {
             let message = "The blank \"displayName\" is not allowed.";
             return Err(Refusal::new(400, "Application_DialogException", message));
@@ -105,7 +87,7 @@ impl State {
             self.cascade(set, &old, &new);
         }
         self.replace(set, id, cells);
-        if !partner.is_nil() && values.iter().any(|(place, _)| SHARED.contains(&schema.columns[*place].name)) {
+        if shares {
             self.share(set, id, if set == CUSTOMERS { CONTACTS } else { CUSTOMERS }, partner);
         }
         Ok(())
@@ -159,6 +141,8 @@ impl State {
     /// Puts values into cells in their order, checks relations, and keeps codes and ids of one relation together.
     fn assign(&self, set: usize, cells: &mut [Cell], values: &[(usize, Cell)]) -> Result<(), Refusal> {
         let schema = &SETS[set];
+        let company = (set == CONTACTS).then(|| contact::company_number(cells).clone());
+        let mut moves = false;
         for (place, cell) in values {
             let column = &schema.columns[*place];
             let mut cell = cell.clone();
@@ -177,11 +161,15 @@ impl State {
                 }
                 _ => {
                     cells[*place] = cell;
+                    if set == CONTACTS {
+                        contact::follow(cells, *place);
+                    }
                     continue;
                 }
             };
             let blank = cell.is_blank(column.kind);
-            let is_company = |row: &Row| row.cells[CONTACT_TYPE] == COMPANY;
+            let is_company = |row: &Row| row.cells[contact::TYPE] == contact::COMPANY;
+            let pointed_at = found.as_ref().map(|(_, row)| *row);
             let other = match found {
                 Some((other, row)) if target != "contacts" || is_company(row) => Some(other),
                 _ if blank => None,
@@ -194,12 +182,26 @@ impl State {
                     return Err(Refusal::relation(column.caption, schema.table, &value, related));
                 }
             };
+            if set == CONTACTS && *place == contact::CUSTOMER_NUMBER {
+                let company = pointed_at.map(|customer| {
+                    let missing = || format!("Customer {} has no company contact.", cell.text());
+                    self.company_of_customer(customer)
+                        .ok_or_else(|| Refusal::new(400, "Application_DialogException", missing()))
+                });
+                cells[contact::COMPANY_NUMBER] = company.transpose()?.cloned().unwrap_or(cell);
+                moves = true;
+                continue;
+            }
+            moves |= set == CONTACTS && *place == contact::COMPANY_NUMBER;
             if let Some(twin) = twin.and_then(|twin| schema.column(twin)) {
                 cells[twin] = other.unwrap_or_else(|| Cell::blank(schema.columns[twin].kind));
             }
             cells[*place] = cell;
         }
-        Ok(())
+        match company {
+            Some(before) if moves => contact::check_company(cells, &before),
+            _ => Ok(()),
+        }
     }
 
     /// Takes the next free number of a set's series.
@@ -215,14 +217,14 @@ impl State {
         }
     }
 
-    fn put(&mut self, set: usize, key: String, id: Uuid, mut cells: Box<[Cell]>) {
+    pub(super) fn put(&mut self, set: usize, key: String, id: Uuid, mut cells: Box<[Cell]>) {
         self.remember(set, id);
         cells[SETS[set].role(Role::Stamp)] = Cell::DateTime(self.tick());
         let row = Row { version: self.next_version(), partner: Uuid::nil(), cells };
         self.tables[set].insert(key, id, row).expect("key and id were looked up before");
     }
 
-    fn replace(&mut self, set: usize, id: Uuid, mut cells: Box<[Cell]>) {
+    pub(super) fn replace(&mut self, set: usize, id: Uuid, mut cells: Box<[Cell]>) {
         cells[SETS[set].role(Role::Stamp)] = Cell::DateTime(self.tick());
         let version = self.next_version();
         if let Some(row) = self.tables[set].get_mut(&id) {
@@ -231,7 +233,7 @@ impl State {
         }
     }
 
-    fn remember(&mut self, set: usize, id: Uuid) {
+    pub(super) fn remember(&mut self, set: usize, id: Uuid) {
         let Some(journal) = &mut self.journal else { return };
         let table = &self.tables[set];
         let before = table.key(&id).zip(table.get(&id)).map(|(key, row)| (key.to_string(), row.clone()));
@@ -258,43 +260,7 @@ impl State {
         }
     }
 
-    fn add_company_contact(&mut self, customer: Uuid) {
-        let Some(number) = self.number(CONTACTS) else { return };
-        let id = Uuid::new_v4();
-        let mut cells: Box<[Cell]> = SETS[CONTACTS].columns.iter().map(|column| Cell::blank(column.kind)).collect();
-        cells[SETS[CONTACTS].role(Role::Id)] = Cell::Guid(id);
-        cells[SETS[CONTACTS].role(Role::Key)] = Cell::Text(number.as_str().into());
-        self.put(CONTACTS, number, id, cells);
-        self.link(customer, id);
-        self.share(CUSTOMERS, customer, CONTACTS, id);
-    }
-
-    /// Ties a customer and its company contact together.
-    pub(super) fn link(&mut self, customer: Uuid, contact: Uuid) {
-        if let Some(row) = self.tables[CUSTOMERS].get_mut(&customer) {
-            row.partner = contact;
-        }
-        if let Some(row) = self.tables[CONTACTS].get_mut(&contact) {
-            row.partner = customer;
-        }
-    }
-
-    /// Copies what a customer and its company contact have in common from one to the other.
-    fn share(&mut self, from: usize, source: Uuid, to: usize, destination: Uuid) {
-        self.remember(to, destination);
-        let (Some(given), Some(taken)) = (self.tables[from].get(&source), self.tables[to].get(&destination)) else {
-            return;
-        };
-        let mut cells = taken.cells.clone();
-        for name in SHARED {
-            if let (Some(give), Some(take)) = (SETS[from].column(name), SETS[to].column(name)) {
-                cells[take] = given.cells[give].clone();
-            }
-        }
-        self.replace(to, destination, cells);
-    }
-
-    fn next_version(&mut self) -> u64 {
+    pub(super) fn next_version(&mut self) -> u64 {
         self.version += 1;
         self.version
     }
@@ -313,39 +279,27 @@ impl State {
             (CUSTOMERS, CUSTOMER_CURRENCY) if cell.text().is_empty() => {
                 Cow::Owned(Cell::Text(self.local_currency.as_str().into()))
             }
-            (CONTACTS, CONTACT_COMPANY) if row.cells[CONTACT_TYPE] == COMPANY => {
-                Cow::Borrowed(&row.cells[CONTACT_NUMBER])
-            }
-            (CONTACTS, CONTACT_COMPANY_NAME) => match self.company_of(row) {
-                Some(company) => Cow::Borrowed(&company.cells[CONTACT_NAME]),
+            (CONTACTS, contact::COMPANY_NUMBER) => Cow::Borrowed(contact::company_number(&row.cells)),
+            (CONTACTS, contact::COMPANY_NAME) => match self.company_of(row) {
+                Some(company) => Cow::Borrowed(&company.cells[contact::NAME]),
                 None => Cow::Owned(Cell::blank(Kind::Text(100))),
             },
-            (CONTACTS, CONTACT_RELATION) => {
-                let related = self.company_of(row).is_some_and(|company| !company.partner.is_nil());
+            (CONTACTS, contact::RELATION) => {
+                let related = self.customer_of(row).is_some();
                 Cow::Owned(Cell::Member(if related { schema::CUSTOMER_RELATION } else { schema::NO_RELATION }))
+            }
+            (CONTACTS, contact::CUSTOMER_NUMBER) => {
+                let customer = self.customer_of(row).and_then(|id| self.tables[CUSTOMERS].key(&id));
+                Cow::Owned(Cell::Text(customer.unwrap_or_default().into()))
             }
             _ => Cow::Borrowed(cell),
         }
-    }
-
-    /// Returns a contact's company, which is itself when it is one.
-    fn company_of<'a>(&'a self, contact: &'a Row) -> Option<&'a Row> {
-        if contact.cells[CONTACT_TYPE] == COMPANY {
-            return Some(contact);
-        }
-        self.tables[CONTACTS].find(contact.cells[CONTACT_COMPANY].text()).map(|(_, row)| row)
     }
 }
 
 /// Places of the columns that the business logic knows by name; a test holds them against the schema.
 const CUSTOMER_NAME: usize = 2;
 const CUSTOMER_CURRENCY: usize = 21;
-const CONTACT_NUMBER: usize = 1;
-pub(super) const CONTACT_TYPE: usize = 2;
-const CONTACT_NAME: usize = 3;
-const CONTACT_COMPANY: usize = 5;
-const CONTACT_COMPANY_NAME: usize = 6;
-const CONTACT_RELATION: usize = 7;
 
 #[cfg(test)]
 mod tests {
@@ -353,21 +307,8 @@ mod tests {
 
     #[test]
     fn the_columns_known_by_place_are_where_they_are_said_to_be() {
-        let cases = [
-            (CUSTOMERS, CUSTOMER_NAME, "displayName"),
-            (CUSTOMERS, CUSTOMER_CURRENCY, "currencyCode"),
-            (CONTACTS, CONTACT_NUMBER, "number"),
-            (CONTACTS, CONTACT_TYPE, "type"),
-            (CONTACTS, CONTACT_NAME, "displayName"),
-            (CONTACTS, CONTACT_COMPANY, "companyNumber"),
-            (CONTACTS, CONTACT_COMPANY_NAME, "companyName"),
-            (CONTACTS, CONTACT_RELATION, "contactBusinessRelation"),
-        ];
-        for (set, place, name) in cases {
-            assert_eq!(SETS[set].columns[place].name, name);
-        }
-        for name in SHARED {
-            assert!(SETS[CUSTOMERS].column(name).is_some() && SETS[CONTACTS].column(name).is_some(), "{name}");
+        for (place, name) in [(CUSTOMER_NAME, "displayName"), (CUSTOMER_CURRENCY, "currencyCode")] {
+            assert_eq!(SETS[CUSTOMERS].columns[place].name, name);
         }
     }
 }
