@@ -12,5 +12,6 @@ mod memory;
 mod command;
 mod endpoint_writes;
 mod endpoints;
+mod program;
 mod rules;
 mod tidy;
