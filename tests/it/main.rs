@@ -14,6 +14,7 @@ mod adversary;
 mod command;
 mod endpoint_writes;
 mod endpoints;
+mod program;
 mod rules;
 mod shipped;
 mod tidy;
