@@ -121,6 +121,9 @@ struct Field {
     crm: (&'static str, Meaning),
 }
 
+/// What the ERP's row and the CRM's row say of one thing.
+type Views = (fn(&Snapshot, &Row) -> String, fn(&Snapshot, &Row) -> String);
+
 /// A kind of record and where it is on both sides.
 struct Subject {
     name: &'static str,
@@ -130,9 +133,9 @@ struct Subject {
     erp_in: fn(&Row) -> bool,
     crm_in: fn(&Row) -> bool,
     /// What makes two records the same before the night: in order, and blank never counts.
-    same: &'static [(fn(&Snapshot, &Row) -> String, fn(&Snapshot, &Row) -> String)],
+    same: &'static [Views],
     /// What makes them the same after it.
-    after: (fn(&Snapshot, &Row) -> String, fn(&Snapshot, &Row) -> String),
+    after: Views,
     makes_erp: bool,
     makes_crm: bool,
     fields: &'static [Field],
