@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use mocks::fault::Faults;
 use mocks::net::Server;
-use mocks::{crm, data, erp, log};
+use mocks::{crm, data, erp};
 use pipeline::adapters::sqlite::SqliteStore;
 use tempfile::TempDir;
 
@@ -30,7 +30,6 @@ pub const FULL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/full.yaml
 /// One side behind the turnstile.
 pub struct Fake<S> {
     service: Arc<Mutex<Gate<S>>>,
-    pub log: log::Shared,
     server: Server,
 }
 
@@ -38,10 +37,6 @@ impl<S> Fake<S> {
     /// Looks at the side or changes it; not while the turnstile holds one of its requests.
     pub fn with<T>(&self, look: impl FnOnce(&mut S) -> T) -> T {
         look(&mut self.service.lock().unwrap().service)
-    }
-
-    pub fn counts(&self) -> log::Counts {
-        self.log.lock().unwrap().counts()
     }
 }
 
@@ -63,12 +58,10 @@ impl World {
         data::fill(data::company::company(data::company::SEED), &mut erp, &mut crm).unwrap();
         crm.settle();
         let turnstile = Arc::new(Turnstile::default());
-        let log = erp.log();
         let (service, server) = serve(erp, &turnstile);
-        let erp = Fake { service, log, server };
-        let log = crm.log();
+        let erp = Fake { service, server };
         let (service, server) = serve(crm, &turnstile);
-        let crm = Fake { service, log, server };
+        let crm = Fake { service, server };
         let (erp_url, crm_url) = (erp.server.url(), crm.server.url());
         crm.with(|crm| {
             crm.tokens.scope = format!("{crm_url}/.default");
@@ -126,18 +119,13 @@ impl World {
         self.command(line).spawn().unwrap()
     }
 
-    /// Returns how many records were written to both sides so far.
-    pub fn writes(&self) -> u64 {
-        self.erp.counts().writes + self.crm.counts().writes
-    }
-
     /// Returns the files of the state with their bytes.
     pub fn state_files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         for entry in std::fs::read_dir(self.folder.path()).unwrap() {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
-            if name.starts_with("full.db") {
+            if name.starts_with("full.db") && entry.path().is_file() {
                 files.insert(name, std::fs::read(entry.path()).unwrap());
             }
         }

@@ -1,5 +1,6 @@
 //! Counts the requests to both fakes, and holds one of them until the test has done what it wanted to do meanwhile.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub enum Fate {
 pub struct Turnstile {
     passage: Mutex<Passage>,
     changed: Condvar,
+    /// Every token that came along with a request.
+    tokens: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug, Default)]
@@ -83,6 +86,11 @@ impl Turnstile {
     pub fn seen(&self) -> (u64, u64) {
         let passage = self.passage.lock().unwrap();
         (passage.requests, passage.writes)
+    }
+
+    /// Returns the tokens that came along with requests.
+    pub fn tokens(&self) -> Vec<String> {
+        self.tokens.lock().unwrap().iter().cloned().collect()
     }
 
     fn pass(&self, write: bool, answer: impl FnOnce() -> Response) -> Response {
@@ -136,6 +144,9 @@ pub struct Gate<S> {
 impl<S: Faulty> Service for Gate<S> {
     fn answer(&mut self, request: &Request) -> Response {
         let write = request.method != "GET" && !self.service.is_token(request) && changes_records(request);
+        if let Some(token) = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) {
+            self.turnstile.tokens.lock().unwrap().insert(token.to_owned());
+        }
         self.turnstile.pass(write, || self.service.answer(request))
     }
 }
