@@ -23,17 +23,17 @@ use crate::store::Store;
 /// edits the record at the same time.
 const ROUNDS_MAX: usize = 5;
 
+/// Rows that get a partner, by the side where they are, and what their target side holds outside its filter.
+type Alone<'a> = (&'a PerSide<Vec<usize>>, &'a PerSide<Option<Frame>>);
+
 /// Decides and applies until nothing is left to do for the touched pairs.
-///
-/// `alone` holds the rows that get a partner, by the side where they are, and what their target side holds outside
-/// its filter.
 pub(super) fn rounds(
     context: &Context<'_>,
     store: &mut dyn Store,
     map: &TableMap,
     step: &Step<'_>,
     state: &mut PassState,
-    alone: Option<(&PerSide<Vec<usize>>, &PerSide<Option<Frame>>)>,
+    alone: Option<Alone<'_>>,
 ) -> Result<(), PassError> {
     let clock = || (context.options.elapsed)();
     // Records without partner, by id, because rows move when frames are brought up to date.
