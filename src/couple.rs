@@ -1,10 +1,11 @@
 //! Two frames and the stored couplings in, pairs out; and what has no partner yet is matched by the match rules.
 //!
 //! A match rule counts only where it finds exactly one record on each side, both uncoupled and inside their filters.
-//! A record with several candidates, or with no value in any match column while there are candidates, is named and
-//! left alone: never a guess, and never a second record.
+//! A record with several candidates is named and left alone, and so is one to be created that has no value in any match
+//! column: never a guess, and never a second record.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use uuid::Uuid;
 
@@ -67,6 +68,14 @@ impl Pairs {
             }
         }
         *self = kept;
+    }
+
+    /// Keeps the pairs whose ids `keep` says yes to.
+    pub fn retain(&mut self, keep: impl Fn(&PerSide<Uuid>) -> bool) {
+        let kept: Vec<usize> = (0..self.len()).filter(|&pair| keep(&self.ids[pair])).collect();
+        if kept.len() < self.len() {
+            *self = self.subset(&kept);
+        }
     }
 
     /// Returns the pairs named, in that order.
@@ -144,10 +153,25 @@ pub struct Doubt {
     pub row: usize,
     /// Number of the rule, from 1; 0 where every match column is blank.
     pub rule: usize,
-    /// Rows of the other side that could be the partner.
-    pub candidates: Vec<usize>,
-    /// Rows of the same side that the same candidates could belong to.
-    pub rivals: Vec<usize>,
+    /// All rows that the rule takes for the same record, this one among them; shared by the doubts of all.
+    group: Rc<PerSide<Vec<usize>>>,
+}
+
+impl Doubt {
+    /// Returns the rows of the other side that could be the partner.
+    pub fn candidates(&self) -> &[usize] {
+        self.group.of(self.side.other())
+    }
+
+    /// Returns how many rivals there are.
+    pub fn rivals_count(&self) -> usize {
+        self.group.of(self.side).len().saturating_sub(1)
+    }
+
+    /// Returns the further rows of the same side that the same candidates could belong to.
+    pub fn rivals(&self) -> impl Iterator<Item = usize> {
+        self.group.of(self.side).iter().copied().filter(|row| *row != self.row)
+    }
 }
 
 /// What the match rules found.
@@ -160,6 +184,9 @@ pub struct Matched {
 }
 
 /// Matches uncoupled rows by the rules of a table map, in their order.
+///
+/// A match takes two rows out of the way of others, so the rules are tried until none finds anything more: what the
+/// next run could conclude, this one does.
 pub fn match_rows(
     map: &TableMap,
     infos: &PerSide<TableInfo>,
@@ -167,82 +194,94 @@ pub fn match_rows(
     links: &Links,
     uncoupled: &PerSide<Vec<usize>>,
 ) -> Matched {
-    let mut left = uncoupled.clone();
     let mut matched = Matched::default();
-    let mut doubts: HashMap<(Side, usize), Doubt> = HashMap::new();
-    let mut comparable: PerSide<HashMap<usize, ()>> = PerSide::default();
-
-    for (number, rule) in map.match_rules.iter().enumerate() {
-        if left.erp.is_empty() && left.crm.is_empty() {
-            break;
-        }
-        let keys = keys(map, rule, infos, frames, links);
-        let mut groups: HashMap<u128, PerSide<Vec<usize>>> = HashMap::new();
-        let mut order: Vec<u128> = Vec::new();
-        for side in Side::BOTH {
-            for &row in left.of(side) {
-                let Some(key) = keys.of(side)[row] else { continue };
-                comparable.of_mut(side).insert(row, ());
-                let group = groups.entry(key).or_insert_with(|| {
-                    order.push(key);
-                    PerSide::default()
-                });
-                group.of_mut(side).push(row);
-            }
-        }
-        let mut taken: PerSide<HashMap<usize, ()>> = PerSide::default();
-        for key in order {
-            let group = &groups[&key];
-            match (group.erp.as_slice(), group.crm.as_slice()) {
-                ([], _) | (_, []) => {}
-                (&[erp], &[crm]) => {
-                    matched.matches.push(Match { rows: PerSide { erp, crm }, rule: number + 1 });
-                    taken.erp.insert(erp, ());
-                    taken.crm.insert(crm, ());
-                }
-                _ => {
-                    for side in Side::BOTH {
-                        for &row in group.of(side) {
-                            doubts.entry((side, row)).or_insert_with(|| Doubt {
-                                side,
-                                row,
-                                rule: number + 1,
-                                candidates: group.of(side.other()).clone(),
-                                rivals: group.of(side).iter().copied().filter(|rival| *rival != row).collect(),
-                            });
-                        }
-                    }
-                }
-            }
-        }
-        for side in Side::BOTH {
-            left.of_mut(side).retain(|row| !taken.of(side).contains_key(row));
-        }
+    if uncoupled.erp.is_empty() && uncoupled.crm.is_empty() {
+        return matched;
     }
-
-    // A candidate that found its partner by a later rule is none any more; the next run would not see it either.
-    let free = PerSide::from_fn(|side| left.of(side).iter().map(|&row| (row, ())).collect::<HashMap<_, _>>());
+    // On most nights few rows of many are left, and only theirs are compared.
+    let excerpts = PerSide::from_fn(|side| frames.of(side).take(uncoupled.of(side)));
+    let by_row = |side: Side, keys: &[Option<u128>]| {
+        let mut all = vec![None; frames.of(side).rows()];
+        for (&row, key) in uncoupled.of(side).iter().zip(keys) {
+            all[row] = *key;
+        }
+        all
+    };
+    let keys_of = |rule: &MatchRule| {
+        let keys = keys(map, rule, infos, &excerpts, links);
+        PerSide::from_fn(|side| by_row(side, keys.of(side)))
+    };
+    let keys: Vec<PerSide<Vec<Option<u128>>>> = map.match_rules.iter().map(keys_of).collect();
+    let mut left = uncoupled.clone();
+    let doubts = loop {
+        let before = matched.matches.len();
+        let mut doubts: HashMap<(Side, usize), Doubt> = HashMap::new();
+        for (number, keys) in keys.iter().enumerate() {
+            match_by_rule(number + 1, keys, &mut left, &mut matched.matches, &mut doubts);
+        }
+        if matched.matches.len() == before {
+            break doubts;
+        }
+    };
     for side in Side::BOTH {
         for &row in left.of(side) {
-            let doubt = doubts.remove(&(side, row)).map(|mut doubt| {
-                doubt.candidates.retain(|row| free.of(side.other()).contains_key(row));
-                doubt.rivals.retain(|row| free.of(side).contains_key(row));
-                doubt
-            });
-            match doubt {
-                Some(doubt) if !doubt.candidates.is_empty() => matched.doubts.push(doubt),
-                // Where nothing is created, a record that cannot be told apart is no trouble either.
-                None if map.create.on(side.other())
-                    && !map.match_rules.is_empty()
-                    && !comparable.of(side).contains_key(&row) =>
-                {
-                    matched.doubts.push(Doubt { side, row, rule: 0, candidates: Vec::new(), rivals: Vec::new() });
+            let comparable = || keys.iter().any(|keys| keys.of(side)[row].is_some());
+            match doubts.get(&(side, row)) {
+                Some(doubt) => matched.doubts.push(doubt.clone()),
+                // Only of a record that would be created now must somebody know that it is new.
+                None if !keys.is_empty() && map.create.on(side.other()) && !comparable() => {
+                    matched.doubts.push(Doubt { side, row, rule: 0, group: Rc::default() });
                 }
-                _ => matched.alone.of_mut(side).push(row),
+                None => matched.alone.of_mut(side).push(row),
             }
         }
     }
     matched
+}
+
+/// Takes out of `left` what one rule matches; the earliest rule that finds several candidates makes the doubt.
+fn match_by_rule(
+    rule: usize,
+    keys: &PerSide<Vec<Option<u128>>>,
+    left: &mut PerSide<Vec<usize>>,
+    matches: &mut Vec<Match>,
+    doubts: &mut HashMap<(Side, usize), Doubt>,
+) {
+    let mut groups: HashMap<u128, PerSide<Vec<usize>>> = HashMap::new();
+    let mut order: Vec<u128> = Vec::new();
+    for side in Side::BOTH {
+        for &row in left.of(side) {
+            let Some(key) = keys.of(side)[row] else { continue };
+            let group = groups.entry(key).or_insert_with(|| {
+                order.push(key);
+                PerSide::default()
+            });
+            group.of_mut(side).push(row);
+        }
+    }
+    let mut taken: PerSide<HashSet<usize>> = PerSide::default();
+    for key in order {
+        let group = groups.remove(&key).unwrap_or_default();
+        match (group.erp.as_slice(), group.crm.as_slice()) {
+            ([], _) | (_, []) => {}
+            (&[erp], &[crm]) => {
+                matches.push(Match { rows: PerSide { erp, crm }, rule });
+                taken.erp.insert(erp);
+                taken.crm.insert(crm);
+            }
+            _ => {
+                let group = Rc::new(group);
+                for side in Side::BOTH {
+                    for &row in group.of(side) {
+                        doubts.entry((side, row)).or_insert_with(|| Doubt { side, row, rule, group: group.clone() });
+                    }
+                }
+            }
+        }
+    }
+    for side in Side::BOTH {
+        left.of_mut(side).retain(|row| !taken.of(side).contains(row));
+    }
 }
 
 /// Returns, of the rows of `side` named, those that some rule finds among all rows of `beyond`, a frame of the other
@@ -260,17 +299,17 @@ pub fn found_beyond(
         Side::Erp => PerSide { erp: frame.clone(), crm: beyond.clone() },
         Side::Crm => PerSide { erp: beyond.clone(), crm: frame.clone() },
     };
-    let mut found: HashMap<usize, ()> = HashMap::new();
+    let mut found: HashSet<usize> = HashSet::new();
     for rule in &map.match_rules {
         let keys = keys(map, rule, infos, &frames, links);
-        let known: HashMap<u128, ()> = keys.of(side.other()).iter().flatten().map(|key| (*key, ())).collect();
+        let known: HashSet<u128> = keys.of(side.other()).iter().flatten().copied().collect();
         for &row in rows {
-            if keys.of(side)[row].is_some_and(|key| known.contains_key(&key)) {
-                found.insert(row, ());
+            if keys.of(side)[row].is_some_and(|key| known.contains(&key)) {
+                found.insert(row);
             }
         }
     }
-    rows.iter().copied().filter(|row| found.contains_key(row)).collect()
+    rows.iter().copied().filter(|row| found.contains(row)).collect()
 }
 
 /// Makes one key for each row of both frames, such that equal keys mean that the rule holds; `None` where a column is

@@ -15,7 +15,8 @@ pub struct Couplings {
     pub erp: Vec<Uuid>,
     pub crm: Vec<Uuid>,
     /// For each field asked for, for each coupling: the fingerprints of what the ERP and the CRM held when the pair was
-    /// last settled; `None` where the field was never settled.
+    /// last settled (what exactly is remembered of a one-way field is the business of who compares it); `None` where the
+    /// field was never settled.
     pub bases: Vec<Vec<Option<PerSide<u64>>>>,
 }
 

@@ -16,7 +16,7 @@ use rust_decimal::{Decimal, RoundingStrategy};
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::config::{FieldMap, OnUnresolved, PerSide, Reference, Side};
+use crate::config::{FieldMap, PerSide, Reference, Side};
 use crate::endpoint::ColumnInfo;
 use crate::frame::{EvaluationError, Frame, Kind, Value, any_value, value_at};
 
@@ -89,15 +89,22 @@ impl TableLinks {
     /// Tells what `column` holds in a record of `side`.
     pub fn name(&mut self, side: Side, column: &str, id: Uuid, key: &str) {
         let canonical = canonical_key(key);
-        if canonical.is_empty() {
-            return;
-        }
         let keys = self.keys.of_mut(side).entry(column.to_owned()).or_default();
-        if keys.insert(id, key.to_owned()).is_some_and(|old| canonical_key(&old) == canonical) {
+        let old = if canonical.is_empty() { keys.remove(&id) } else { keys.insert(id, key.to_owned()) };
+        let old = old.map(|old| canonical_key(&old)).filter(|old| !old.is_empty());
+        if old.as_ref() == Some(&canonical) {
             return;
         }
         let ids = self.ids.of_mut(side).entry(column.to_owned()).or_default();
-        ids.entry(canonical).and_modify(|known| *known = None).or_insert(Some(id));
+        // Its former key leads nowhere now, unless another record bears it as well.
+        if let Some(old) = old
+            && ids.get(&old) == Some(&Some(id))
+        {
+            ids.remove(&old);
+        }
+        if !canonical.is_empty() {
+            ids.entry(canonical).and_modify(|known| *known = None).or_insert(Some(id));
+        }
     }
 
     /// Takes over what people call the CRM's records.
@@ -320,10 +327,6 @@ impl<'a> Translator<'a> {
             match self.value(row) {
                 Ok(value) => {
                     translated.fingerprints.push(fingerprint(&value, self.to, self.target.column.kind));
-                }
-                Err(Problem::Unresolved { .. }) if self.field.on_unresolved == OnUnresolved::Clear => {
-                    translated.fingerprints.push(BLANK);
-                    translated.problems.insert(row, self.value(row).expect_err("it was unresolved just now"));
                 }
                 Err(problem) => {
                     translated.fingerprints.push(BLANK);

@@ -9,12 +9,28 @@ use crate::translate::BLANK;
 /// What is known of one field of one pair.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts {
-    /// What both sides held when the pair was last settled.
+    /// What was remembered when the pair was last settled; see [`settled`].
     pub base: Option<PerSide<u64>>,
     /// What both sides hold.
     pub own: PerSide<u64>,
     /// What each side would hold if the other side's value came over; `None` where nothing travels to it.
     pub arriving: PerSide<Option<Arriving>>,
+}
+
+/// The base of an owner whose value is still to be sent; no value has this fingerprint.
+pub const UNSENT: u64 = 1;
+
+/// Returns what is remembered of a settled field.
+///
+/// Of a two-way field that is what both sides hold. Of a one-way field it is what the target holds, and what the
+/// owner's value was in the target's terms: where the file or a coupling makes something else of the same value, that
+/// is a difference like any other.
+pub fn settled(writes: PerSide<bool>, own: PerSide<u64>, arriving: PerSide<Option<u64>>) -> PerSide<u64> {
+    match (writes.erp, writes.crm) {
+        (true, false) => PerSide { crm: arriving.erp.unwrap_or(own.crm), ..own },
+        (false, true) => PerSide { erp: arriving.crm.unwrap_or(own.erp), ..own },
+        _ => own,
+    }
 }
 
 /// The other side's value in this side's terms.
@@ -25,6 +41,21 @@ pub enum Arriving {
     Unresolved,
     /// The value has no counterpart here.
     Broken,
+}
+
+impl Facts {
+    /// Returns the value that would come over to `to`, where there is one.
+    fn value_to(&self, to: Side) -> Option<u64> {
+        match self.arriving.of(to) {
+            Some(Arriving::Value(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// Returns the base that a field with these facts has once it is settled.
+    pub fn settled(&self, rule: &Rule) -> PerSide<u64> {
+        settled(rule.writes, self.own, PerSide::from_fn(|to| self.value_to(to)))
+    }
 }
 
 /// What a field map says about its values.
@@ -103,7 +134,7 @@ pub fn merge(facts: &Facts, rule: &Rule) -> Verdict {
     if rule.when == When::Create {
         return Verdict::Known;
     }
-    let agrees = |side: Side| *facts.arriving.of(side) == Some(Arriving::Value(*facts.own.of(side)));
+    let agrees = |side: Side| facts.value_to(side) == Some(*facts.own.of(side));
     match (rule.writes.erp, rule.writes.crm) {
         (false, false) => Verdict::Known,
         (true, true) => {
@@ -122,13 +153,12 @@ pub fn merge(facts: &Facts, rule: &Rule) -> Verdict {
 
 /// A one-way field: its owner's value goes over where the other side differs.
 fn merge_owned(facts: &Facts, rule: &Rule, to: Side) -> Verdict {
-    // Cut, refused or filled in by the server: the difference was there when the pair was settled.
-    if facts.base == Some(facts.own) {
-        return Verdict::Known;
-    }
     let owner = to.other();
+    let value = facts.value_to(to);
     let why = match facts.base {
-        Some(base) if base.of(owner) != facts.own.of(owner) => Why::Edited(owner),
+        // Cut or filled in by the server: the difference was there when the pair was settled.
+        Some(base) if value == Some(*base.of(owner)) && base.of(to) == facts.own.of(to) => return Verdict::Known,
+        Some(base) if value != Some(*base.of(owner)) => Why::Edited(owner),
         _ => Why::Owner(owner),
     };
     send(facts, rule, to, why)
@@ -152,11 +182,16 @@ fn merge_both(facts: &Facts, rule: &Rule) -> Verdict {
 
 /// A two-way field of a newly coupled pair: a blank never wins, else the policy decides.
 fn merge_first(facts: &Facts, rule: &Rule) -> Verdict {
-    match (facts.own.erp, facts.own.crm) {
-        (BLANK, BLANK) => Verdict::Known,
-        (BLANK, _) => send(facts, rule, Side::Erp, Why::FirstValue(Side::Crm)),
-        (_, BLANK) => send(facts, rule, Side::Crm, Why::FirstValue(Side::Erp)),
-        _ => match rule.first_sync {
+    // A value map may name `false`, and an expression may make something of nothing: that is a value, then.
+    let blank = |side: Side| {
+        let travels = facts.value_to(side.other()).is_some_and(|value| value != BLANK);
+        *facts.own.of(side) == BLANK && !travels
+    };
+    match (blank(Side::Erp), blank(Side::Crm)) {
+        (true, true) => Verdict::Known,
+        (true, false) => send(facts, rule, Side::Erp, Why::FirstValue(Side::Crm)),
+        (false, true) => send(facts, rule, Side::Crm, Why::FirstValue(Side::Erp)),
+        (false, false) => match rule.first_sync {
             Some(Policy::Erp) => send(facts, rule, Side::Crm, Why::FirstSync(Side::Erp)),
             Some(Policy::Crm) => send(facts, rule, Side::Erp, Why::FirstSync(Side::Crm)),
             Some(Policy::Hold) | None => Verdict::Unfilled,

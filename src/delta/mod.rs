@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::config::{OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
 use crate::couple::{Doubt, Pairs};
-use crate::delta::merge::{Arriving, Facts, Rule, Verdict, merge};
+use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge};
 use crate::endpoint::TableInfo;
 use crate::frame::{EvaluationError, Frame, Kind, Value, any_value};
 use crate::plan::{Action, ActionKind, FieldChange};
@@ -56,9 +56,7 @@ pub struct Decisions {
     pub actions: Vec<Action>,
     pub held: Vec<Held>,
     /// Pair, field and its new base, where it is another than before.
-    pub settled: Vec<(usize, usize, Option<PerSide<u64>>)>,
-    /// Pairs that lack agreement in some field without an action.
-    pub open: Vec<usize>,
+    pub settled: Vec<(usize, usize, PerSide<u64>)>,
 }
 
 /// A field's columns, fingerprinted.
@@ -127,8 +125,9 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 let facts = view.facts(base, work.pairs.rows[pair]);
                 let verdict = merge(&facts, &rules[field]);
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
-                if !settles || base != Some(facts.own) {
-                    told.push((field, verdict, facts.own));
+                let settled = facts.settled(&rules[field]);
+                if !settles || base != Some(settled) {
+                    told.push((field, verdict, settled));
                 }
             }
             told
@@ -157,9 +156,8 @@ fn decide_pair(
     let record = name_pair(work.map, work.frames, rows);
     let mut changes: PerSide<Vec<FieldChange>> = PerSide::default();
     let mut failed: PerSide<bool> = PerSide::default();
-    let mut open = false;
 
-    for &(number, verdict, own) in told {
+    for &(number, verdict, settled) in told {
         let field = &work.map.fields[number];
         let values = || {
             PerSide::from_fn(|side| {
@@ -178,24 +176,17 @@ fn decide_pair(
             });
         };
         match verdict {
-            Verdict::Equal | Verdict::Known => decisions.settled.push((pair, number, Some(own))),
-            Verdict::Wait => {
-                open = true;
-                if work.pairs.bases[number][pair].is_some() {
-                    decisions.settled.push((pair, number, None));
-                }
-            }
+            Verdict::Equal | Verdict::Known => decisions.settled.push((pair, number, settled)),
+            // The base stays: what it remembers is what an edit meanwhile is told by.
+            Verdict::Wait => {}
             Verdict::Contested => {
-                open = true;
                 hold(InboxKind::Contested, None, "edited on both sides to different values".into());
             }
             Verdict::Unfilled => {
-                open = true;
                 let message = "newly coupled with different values, and `first_sync` does not say who fills it";
                 hold(InboxKind::Contested, None, message.into());
             }
             Verdict::Fail(to) => {
-                open = true;
                 *failed.of_mut(to) = true;
                 let problem =
                     views[number].arriving.of(to).as_ref().and_then(|all| all.problems.get(rows.of(to.other())));
@@ -206,7 +197,6 @@ fn decide_pair(
                 let column = field.column(to).expect("a field that writes to a side has a column there");
                 let info = work.infos.of(to).column(column);
                 if info.is_some_and(|info| !info.updatable) {
-                    open = true;
                     *failed.of_mut(to) = true;
                     let problem = format!("`{column}` cannot be changed once the record exists");
                     hold(InboxKind::Failed, Some(to), failure(&record, to, field.name(), &problem));
@@ -217,6 +207,8 @@ fn decide_pair(
                 // What is unresolved and may be written at all is to be cleared.
                 let new = link(work, number, to, new.unwrap_or(Value::Null));
                 let old = work.frames.of(to).value(column, *rows.of(to));
+                // A constant has nobody who could have edited it.
+                let why = if field.column(to.other()).is_none() { Why::Owner(to.other()) } else { why };
                 let change =
                     FieldChange { column: column.to_owned(), field: Some(number), old, new, why: why.to_string() };
                 changes.of_mut(to).push(change);
@@ -238,9 +230,6 @@ fn decide_pair(
             etag: work.frames.of(to).etag(*rows.of(to)),
             fields,
         });
-    }
-    if open {
-        decisions.open.push(pair);
     }
 }
 
@@ -499,23 +488,25 @@ pub fn hold_doubt(map: &TableMap, frames: &PerSide<Frame>, doubt: &Doubt) -> Hel
     let frame = frames.of(doubt.side);
     let record = name_row(map, frame, doubt.side, doubt.row);
     let id = frame.id(doubt.row);
-    let names = |side: Side, rows: &[usize]| {
-        let mut names: Vec<String> =
-            rows.iter().take(5).map(|&row| name_row(map, frames.of(side), side, row)).collect();
-        if rows.len() > 5 {
-            names.push(format!("{} more", rows.len() - 5));
+    let names = |side: Side, rows: Vec<usize>, total: usize| {
+        let mut names: Vec<String> = rows.into_iter().map(|row| name_row(map, frames.of(side), side, row)).collect();
+        if total > names.len() {
+            names.push(format!("{} more", total - names.len()));
         }
         names.join(", ")
     };
-    let message = match (doubt.rule, doubt.rivals.is_empty()) {
+    // Of thousands that are alike, the first few say enough.
+    let named = 5;
+    let candidates = doubt.candidates();
+    let candidates = || names(doubt.side.other(), candidates.iter().copied().take(named).collect(), candidates.len());
+    let rivals: Vec<usize> = doubt.rivals().take(named).collect();
+    let message = match (doubt.rule, rivals.is_empty()) {
         (0, _) => format!("{record} has no value in any match column, so no partner can be told"),
-        (rule, true) => {
-            format!("{record} matches several records by rule {rule}: {}", names(doubt.side.other(), &doubt.candidates))
-        }
+        (rule, true) => format!("{record} matches several records by rule {rule}: {}", candidates()),
         (rule, false) => format!(
             "{record} and {} match the same records by rule {rule}: {}",
-            names(doubt.side, &doubt.rivals),
-            names(doubt.side.other(), &doubt.candidates)
+            names(doubt.side, rivals, doubt.rivals_count()),
+            candidates()
         ),
     };
     let ids = match doubt.side {

@@ -4,23 +4,24 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, PerSide, Side, TableMap, When};
+use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::held_now;
-use crate::frame::{Frame, Value};
+use crate::delta::merge::UNSENT;
+use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind};
+use crate::run::Event;
 use crate::run::state::{PassState, Step};
-use crate::run::{Context, Event};
 use crate::store::{Settlement, Store, StoreError};
-use crate::translate::BLANK;
+use crate::translate::{BLANK, fingerprint};
 
 /// Settlements in one transaction.
 const SETTLEMENTS_MAX: usize = 20_000;
 
-pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: Option<PerSide<u64>>) {
-    if state.pairs.bases[field][pair] == base {
+pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>) {
+    if state.pairs.bases[field][pair] == Some(base) {
         return;
     }
-    state.pairs.bases[field][pair] = base;
+    state.pairs.bases[field][pair] = Some(base);
     let fields = state.unsaved.entry(state.pairs.ids[pair].erp).or_default();
     if !fields.contains(&field) {
         fields.push(field);
@@ -28,7 +29,7 @@ pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: O
 }
 
 /// What the fields of the records to be updated hold before the write.
-pub(super) fn before_write(state: &PassState, map: &TableMap, to: Side, actions: &[Action]) -> HashMap<Uuid, Vec<u64>> {
+pub(super) fn before_write(state: &PassState, map: &TableMap, to: Side, actions: &[Action]) -> Before {
     let wanted: HashSet<Uuid> =
         actions.iter().filter(|action| action.kind == ActionKind::Update).map(|action| *action.ids.of(to)).collect();
     let frame = state.frames.of(to);
@@ -47,84 +48,142 @@ pub(super) fn before_write(state: &PassState, map: &TableMap, to: Side, actions:
         .collect()
 }
 
-fn fingerprint_in(frame: &Frame, side: Side, column: &str, row: usize) -> u64 {
-    let kind = frame.column(column).map_or(crate::frame::Kind::Text, |column| column.kind);
-    crate::translate::fingerprint(&frame.value(column, row), side, kind)
+/// By record, the fingerprint of each field before the write.
+pub(super) type Before = HashMap<Uuid, Vec<u64>>;
+
+/// Returns the fingerprint of one cell.
+pub(super) fn fingerprint_in(frame: &Frame, side: Side, column: &str, row: usize) -> u64 {
+    let kind = frame.column(column).map_or(Kind::Text, |column| column.kind);
+    fingerprint(&frame.value(column, row), side, kind)
 }
 
-/// Moves the bases of written pairs to what both sides hold now (I1).
+/// How it is known what a written record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// The answer to the write holds it.
+    Returned,
+    /// It was read after the write, so what differs may be a person's edit.
+    Read,
+    /// It was there before, under the id that only we give.
+    Found,
+}
+
+/// A written record.
+pub(super) struct Written<'a> {
+    pub(super) action: &'a Action,
+    pub(super) proof: Proof,
+}
+
+/// Moves the bases of written pairs (I1).
 ///
-/// What the server made of a written value, and what it changed besides, is that side's base from now on: the version
-/// that the write demanded proves that no person did it. A field that the written side owns is left to the next round.
-#[expect(clippy::too_many_arguments, reason = "each is one thing that a round holds; a struct would only rename them")]
-pub(super) fn move_bases(
-    context: &Context<'_>,
-    map: &TableMap,
-    step: &Step<'_>,
-    state: &mut PassState,
-    to: Side,
-    actions: &[Action],
-    written: &[usize],
-    before: &HashMap<Uuid, Vec<u64>>,
-) {
+/// What the server made of a written value, and what it changed besides, is that side's base from now on where the
+/// answer itself tells it: the version that the write demanded proves that no person did it.
+pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>], before: &Before) {
     let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-    let mut moved: Vec<(usize, usize, Option<PerSide<u64>>)> = Vec::new();
+    let mut moved: Vec<(usize, usize, PerSide<u64>)> = Vec::new();
     let mut notes = Vec::new();
-    {
-        let work = state.work(context, map, step);
-        for action in written.iter().map(|&index| &actions[index]) {
-            let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
-            let rows = state.pairs.rows[pair];
-            for (number, field) in map.fields.iter().enumerate() {
-                if step.left_out[number] {
-                    continue;
-                }
-                let change = action.fields.iter().find(|change| change.field == Some(number));
-                let owned_there = field.writes(to.other()) && !field.writes(to);
-                let now = held_now(&work, number, rows);
-                if let Some(change) = change {
-                    moved.push((pair, number, Some(now)));
+    let work = state.work(step);
+    for record in written {
+        let action = record.action;
+        let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
+        for (number, field) in step.map.fields.iter().enumerate() {
+            if step.left_out[number] {
+                continue;
+            }
+            let now = held_now(&work, number, state.pairs.rows[pair]);
+            let change = action.fields.iter().find(|change| change.field == Some(number));
+            let base = match change {
+                Some(change) => {
                     let column = field.column(to).unwrap_or_default();
-                    let got = work.frames.of(to).value(column, *rows.of(to));
+                    let got = work.frames.of(to).value(column, *state.pairs.rows[pair].of(to));
                     if differs(&change.new, &got) {
-                        notes.push(format!(
-                            "{}: the {} made `{got}` of `{}` in {column}",
-                            action.record,
-                            to.name(),
-                            change.new
-                        ));
+                        let (record, side, new) = (&action.record, to.name(), &change.new);
+                        notes.push(format!("{record}: the {side} made `{got}` of `{new}` in {column}"));
                     }
-                } else if owned_there {
-                    continue;
-                } else if action.kind == ActionKind::Insert {
-                    let source_blank = *now.of(to.other()) == BLANK;
-                    let insertable = field
-                        .column(to)
-                        .and_then(|column| work.infos.of(to).column(column))
-                        .is_some_and(|info| info.insertable);
-                    if field.writes(to) && insertable && source_blank && field.when != When::Update {
-                        moved.push((pair, number, Some(now)));
-                    }
-                } else if let (Some(base), Some(held)) =
-                    (state.pairs.bases[number][pair], before.get(action.ids.of(to)))
-                {
-                    let (was, is) = (held[number], *now.of(to));
-                    if was != is && *base.of(to) == was {
-                        let mut base = base;
-                        *base.of_mut(to) = is;
-                        moved.push((pair, number, Some(base)));
+                    let kind = work.frames.of(to).column(column).map_or(Kind::Text, |column| column.kind);
+                    base_of_change(field, to, now, fingerprint(&change.new, to, kind), record.proof)
+                }
+                None if action.kind == ActionKind::Insert => {
+                    let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
+                    let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update;
+                    if sent { base_of_blank(field, to, now, record.proof) } else { None }
+                }
+                None => {
+                    let base = state.pairs.bases[number][pair];
+                    let was = before.get(action.ids.of(to)).map(|held| held[number]);
+                    let moved = base_of_own_change(field, to, now, base, was);
+                    let certain = record.proof == Proof::Returned && action.etag.is_some();
+                    if certain && moved.is_some() {
                         notes.push(format!("{}: the {} changed {} on its own", action.record, to.name(), field.name()));
                     }
+                    moved.filter(|_| certain)
                 }
-            }
+            };
+            moved.extend(base.map(|base| (pair, number, base)));
         }
     }
     for (pair, field, base) in moved {
         set_base(state, pair, field, base);
     }
     for note in notes {
-        (context.tell)(Event::Note { table: &map.name, message: &note });
+        (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
     }
+}
+
+/// The base of a field that was written with the value `sent`; none where only comparing tells.
+fn base_of_change(field: &FieldMap, to: Side, now: PerSide<u64>, sent: u64, proof: Proof) -> Option<PerSide<u64>> {
+    let owner = to.other();
+    let both = field.writes(owner);
+    if proof == Proof::Found && *now.of(to) != sent {
+        return None;
+    }
+    let mut base = now;
+    if !both {
+        *base.of_mut(owner) = sent;
+    }
+    if sent == BLANK && field.on_unresolved == OnUnresolved::Clear && field.reference.is_some() {
+        // Cleared only until the reference resolves: from then on the owner's value is one to be sent.
+        if *now.of(owner) != BLANK {
+            *base.of_mut(owner) = UNSENT;
+        }
+    } else if both && proof == Proof::Read && *now.of(to) != sent {
+        // A person may have edited it since: then it goes back as an edit.
+        *base.of_mut(to) = sent;
+    }
+    Some(base)
+}
+
+/// The base of a field that a new record got no value for, so that what it holds is the server's own default. A number
+/// that the written side assigns and owns goes on to the other side instead, and so does what somebody may have typed.
+fn base_of_blank(field: &FieldMap, to: Side, now: PerSide<u64>, proof: Proof) -> Option<PerSide<u64>> {
+    let owner = to.other();
+    let unresolved = field.reference.is_some() && *now.of(owner) != BLANK;
+    if !field.writes(to) || unresolved || (proof != Proof::Returned && *now.of(to) != BLANK) {
+        return None;
+    }
+    let mut base = now;
+    if !field.writes(owner) {
+        *base.of_mut(owner) = BLANK;
+    }
+    Some(base)
+}
+
+/// The base of a field that was not written and holds something else after the write than before; a field that the
+/// written side owns is left to be compared.
+fn base_of_own_change(
+    field: &FieldMap,
+    to: Side,
+    now: PerSide<u64>,
+    base: Option<PerSide<u64>>,
+    was: Option<u64>,
+) -> Option<PerSide<u64>> {
+    let owned_there = field.writes(to.other()) && !field.writes(to);
+    let (mut base, was) = (base?, was?);
+    if owned_there || was == *now.of(to) || *base.of(to) != was {
+        return None;
+    }
+    *base.of_mut(to) = *now.of(to);
+    Some(base)
 }
 
 /// Tells whether a side holds something else than what was written.

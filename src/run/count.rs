@@ -1,29 +1,47 @@
 //! The end of a step: what waits is filed, and every record is counted once in each direction.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::plan::ActionKind;
-use crate::run::Context;
 use crate::run::bases::save;
 use crate::run::state::{PassError, PassState};
+use crate::run::{Context, Counts};
 use crate::store::{InboxItem, InboxKind, Store};
 
-/// Saves what is left, counts, and files what waits.
+/// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
 pub(super) fn finish(
     context: &Context<'_>,
     store: &mut dyn Store,
     map: &TableMap,
-    keys: &[String],
+    deferred: &[bool],
     state: &mut PassState,
 ) -> Result<(), PassError> {
-    let dry = context.options.dry_run;
-    if !dry {
+    if !context.options.dry_run {
         save(store, map, state)?;
     }
-    state.inbox = Vec::new();
+    file(context, store, map, deferred, state)?;
+    count_up(context, store, map, state)
+}
+
+/// By what an item is known again: kind, records and field.
+type Matter = (InboxKind, Option<Uuid>, Option<Uuid>, Option<String>);
+
+fn matter(item: &InboxItem) -> Matter {
+    (item.kind, item.erp_id, item.crm_id, item.field.clone())
+}
+
+/// Files what waits for a person, beside what waited before and was not looked at yet.
+fn file(
+    context: &Context<'_>,
+    store: &mut dyn Store,
+    map: &TableMap,
+    deferred: &[bool],
+    state: &mut PassState,
+) -> Result<(), PassError> {
+    let mut items: Vec<InboxItem> = Vec::new();
     for held in &state.held {
         let field = held.field.map(|field| &map.fields[field]);
         let mut item = InboxItem {
@@ -41,77 +59,84 @@ pub(super) fn finish(
             attempts: 1,
         };
         if let (InboxKind::Contested, Some(field), Some(erp), Some(crm)) =
-            (held.kind, held.field, held.ids.erp, held.ids.crm)
+            (held.kind, field, held.ids.erp, held.ids.crm)
         {
-            item.base = store.base_values(&map.name, erp, crm)?.remove(&keys[field]).map(|base| base.erp);
+            item.base = store.base_values(&map.name, erp, crm)?.remove(&field.key()).map(|base| base.erp);
         }
-        state.inbox.push(item);
+        items.push(item);
     }
-    if !dry {
-        store.replace_inbox(&map.name, &state.inbox)?;
-        let kept = store.inbox(Some(&map.name))?;
-        if kept.len() == state.inbox.len() {
-            state.inbox = kept;
+
+    let earlier = store.inbox(Some(&map.name))?;
+    let known: HashSet<Matter> = items.iter().map(matter).collect();
+    let waits = |name: &str| map.fields.iter().zip(deferred).any(|(field, waits)| *waits && field.name() == name);
+    let unseen = |item: &&InboxItem| {
+        let later = match &item.field {
+            Some(field) => waits(field),
+            None => item.kind == InboxKind::Failed && deferred.contains(&true),
+        };
+        (later || context.options.stop.load(Ordering::Relaxed)) && !known.contains(&matter(item))
+    };
+    let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
+    if context.options.dry_run {
+        let earlier: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
+        for item in &mut items {
+            if let Some(before) = earlier.get(&matter(item)) {
+                item.since.clone_from(&before.since);
+                item.attempts = before.attempts.saturating_add(1);
+            }
         }
+        state.inbox = items;
+    } else {
+        items.extend(unseen);
+        store.replace_inbox(&map.name, &items)?;
+        state.inbox = store.inbox(Some(&map.name))?;
     }
-    count_up(context, store, map, state)?;
     Ok(())
 }
 
-/// Counts pairs and records by direction.
+/// Counts pairs and records by direction: each row that was read once in the direction away from its side.
 fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
-    let planned = |to: Side, kind: ActionKind| -> HashSet<Uuid> {
-        let actions = state.plan.actions.iter().filter(|action| action.side == to && action.kind == kind);
-        actions.map(|action| action.ids.erp).collect()
-    };
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut contested: HashSet<Option<Uuid>> = HashSet::new();
     for held in &state.held {
+        let ids = (held.ids.erp, held.ids.crm);
         match (held.kind, held.to) {
             (InboxKind::Contested, _) => {
                 contested.insert(held.ids.erp);
             }
             (_, Some(to)) => {
-                failed.of_mut(to).insert((held.ids.erp, held.ids.crm));
+                failed.of_mut(to).insert(ids);
             }
             (InboxKind::Ambiguous, None) => {
                 // A record in doubt is one that would have gone to the other side.
                 let to = if held.ids.erp.is_some() { Side::Crm } else { Side::Erp };
-                if map.create.on(to) {
-                    failed.of_mut(to).insert((held.ids.erp, held.ids.crm));
-                }
+                failed.of_mut(to).insert(ids);
             }
             _ => {}
         }
     }
-    let mut counts = PerSide::<crate::run::Counts>::default();
+    let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
         if !map.direction.writes(to) {
             continue;
         }
-        let (inserted, modified) = if context.options.dry_run {
-            (planned(to, ActionKind::Insert), planned(to, ActionKind::Update))
-        } else {
-            (state.tally.inserted.of(to).clone(), state.tally.modified.of(to).clone())
-        };
-        let made = |erp: &Uuid| {
-            let other = state.tally.inserted.of(to.other());
-            inserted.contains(erp) || other.contains(erp)
-        };
+        let tally = &state.tally;
+        let inserted = tally.inserted.of(to);
+        let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
         let failed_pairs: HashSet<Uuid> =
             failed.of(to).iter().filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
-        let unchanged = state
-            .pairs
-            .ids
+        let modified: HashSet<&Uuid> = tally
+            .modified
+            .of(to)
             .iter()
-            .filter(|ids| !made(&ids.erp) && !modified.contains(&ids.erp) && !failed_pairs.contains(&ids.erp))
-            .count();
-        let modified = modified.iter().filter(|erp| !inserted.contains(*erp) && !failed_pairs.contains(*erp)).count();
+            .filter(|erp| !inserted.contains(*erp) && !failed_pairs.contains(*erp))
+            .collect();
+        let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !failed_pairs.contains(erp);
         let counts = counts.of_mut(to);
         counts.inserted = inserted.len() as u64;
-        counts.modified = modified as u64;
-        counts.unchanged = unchanged as u64;
-        counts.skipped = *state.tally.skipped.of(to);
+        counts.modified = modified.len() as u64;
+        counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
+        counts.skipped = *tally.skipped.of(to) + tally.left.iter().filter(|erp| settled(erp)).count() as u64;
         counts.failed = failed.of(to).len() as u64;
     }
     state.report.to = counts;
@@ -119,10 +144,11 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
     let inserted = counts.erp.inserted + counts.crm.inserted;
     let matched: u64 = state.report.matched.iter().map(|(_, count)| count).sum();
     state.report.new_couplings = inserted + matched;
+    let stored = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
     state.report.coupled = if context.options.dry_run {
-        state.pairs.len() as u64 + inserted
+        (stored + state.report.new_couplings).saturating_sub(state.report.uncoupled)
     } else {
-        store.coupling_counts()?.get(&map.name).copied().unwrap_or(0)
+        stored
     };
     Ok(())
 }

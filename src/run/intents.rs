@@ -10,16 +10,18 @@ use crate::run::Context;
 use crate::run::state::PassError;
 use crate::store::{Answer, CouplingChange, OpenIntent, Origin, Store};
 
-/// Settles what a run that was cut off left open, by reading (I2).
+/// Settles what a run that was cut off left open.
+///
+/// Returns the couplings of records that were made after all. A dry run finds them too, and stores nothing.
 pub(super) fn settle_intents(
     context: &Context<'_>,
     store: &mut dyn Store,
     scope: &Scope,
     map: &TableMap,
-) -> Result<(), PassError> {
+) -> Result<Vec<PerSide<Uuid>>, PassError> {
     let open = store.open_intents(&map.name)?;
     if open.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let couplings = store.couplings(&map.name, &[])?;
     let mut coupled: PerSide<HashSet<Uuid>> =
@@ -33,11 +35,12 @@ pub(super) fn settle_intents(
             .collect();
         let mut ids: Vec<Uuid> = ids.into_iter().collect();
         ids.sort_unstable();
-        *there.of_mut(side) =
-            extract::read_ids(scope, side, *context.endpoints.of(side), ids)?.ids().into_iter().collect();
+        let found = extract::read_ids(scope, side, *context.endpoints.of(side), ids)?;
+        *there.of_mut(side) = found.ids().into_iter().collect();
     }
     let mut answers = Vec::new();
     let mut changes = Vec::new();
+    let mut made = Vec::new();
     for OpenIntent { journal_id, intent } in open {
         // An update needs no more than the reading that follows: its record is compared like any other.
         let insert = intent.action == "insert";
@@ -50,6 +53,7 @@ pub(super) fn settle_intents(
             coupled.erp.insert(ids.erp);
             coupled.crm.insert(ids.crm);
             changes.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: Origin::Created(intent.side) });
+            made.push(ids);
         }
         let outcome = match (insert, found) {
             (false, _) => "read again",
@@ -62,6 +66,8 @@ pub(super) fn settle_intents(
             message: "the run was cut off before the answer".to_owned(),
         });
     }
-    store.answer(&answers, &map.name, &changes)?;
-    Ok(())
+    if !context.options.dry_run {
+        store.answer(&answers, &map.name, &changes)?;
+    }
+    Ok(made)
 }

@@ -6,6 +6,7 @@ mod partners;
 mod names;
 mod bases;
 mod verify;
+mod pretend;
 mod rounds;
 mod count;
 mod pass;
@@ -215,9 +216,13 @@ pub fn run(
                 None
             }
         };
-        if let Some(state) = &state {
+        let state = state.map(|mut state| {
             report.tables.push(state.report());
-        }
+            if !turn.deferred.contains(&true) {
+                state.release();
+            }
+            state
+        });
         tell(Event::TableFinished { report: &report.tables[report.tables.len() - 1] });
         finished.push(state);
     }
@@ -228,6 +233,12 @@ pub fn run(
             continue;
         }
         if let Some(state) = &mut finished[index] {
+            let map = &pipeline.tables[turn.table];
+            if let Some(need) = failed_need(map, &report.tables) {
+                // Nothing is known of what its records refer to, and nothing is concluded from that.
+                report.tables[index].error = Some(format!("references wait for {need}, which failed"));
+                continue;
+            }
             match pass::second_step(&context, store, &scopes[index], turn, &links, state) {
                 Ok(()) => report.tables[index] = state.report(),
                 Err(state::PassError::Store(error)) => return Err(error.into()),
@@ -236,17 +247,16 @@ pub fn run(
         }
     }
 
+    if finished.iter().all(Option::is_none)
+        && let Some(error) = first_error
+    {
+        return Err(error.into());
+    }
     for state in finished.into_iter().flatten() {
         report.inbox.extend(state.inbox());
         report.plan.tables.push(state.into_plan());
     }
     let failed_tables = report.tables.iter().filter(|table| table.error.is_some()).count();
-    if failed_tables > 0
-        && failed_tables == report.tables.len()
-        && let Some(error) = first_error
-    {
-        return Err(error.into());
-    }
     let failed = |counts: &Counts| counts.failed > 0;
     report.outcome = if options.stop.load(Ordering::Relaxed) {
         RunOutcome::Interrupted

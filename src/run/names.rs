@@ -3,11 +3,10 @@
 use std::collections::HashSet;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::endpoint::TableInfo;
 use crate::frame::{Frame, Kind};
-use crate::plan::{ActionKind, TablePlan};
 use crate::run::Context;
 use crate::run::state::PassState;
+use crate::store::Origin;
 use crate::translate::Links;
 
 /// Stands in a plan for a key that the side gives to a new record, such as the next number of a series.
@@ -34,50 +33,26 @@ pub(super) fn name_records(
     if let (Some(label), false) = (&map.sides.crm.label, columns.is_empty()) {
         table.label_all(label, &state.frames.crm);
     }
-    for (side, column) in columns {
+    for &(side, column) in &columns {
         table.name_all(side, column, state.frames.of(side));
         table.name_all(side, column, beyond.of(side));
     }
-    for ids in &state.pairs.ids {
-        table.couple(ids.erp, ids.crm);
-    }
-}
-
-/// In a dry run, takes planned records for real, so that the plan of later tables is what a run would do.
-pub(super) fn assume(
-    context: &Context<'_>,
-    map: &TableMap,
-    infos: &PerSide<TableInfo>,
-    plan: &TablePlan,
-    links: &mut Links,
-) {
-    let is_id = |side: Side, column: &str| {
-        infos.of(side).column(column).is_some_and(|info| info.column.kind == Kind::Guid && info.targets.is_empty())
-    };
-    let references: Vec<_> = context
-        .pipeline
-        .tables
-        .iter()
-        .flat_map(|table| &table.fields)
-        .filter_map(|field| field.reference.as_ref())
-        .filter(|reference| reference.table == map.name)
-        .collect();
-    let table = links.table(&map.name);
-    for action in plan.actions.iter().filter(|action| action.kind == ActionKind::Insert) {
-        table.couple(action.ids.erp, action.ids.crm);
-        for reference in &references {
-            let column = match action.side {
-                Side::Erp => Some(&reference.erp),
-                Side::Crm => reference.crm.as_ref(),
-            };
-            let Some(column) = column else { continue };
-            let id = *action.ids.of(action.side);
-            match action.fields.iter().find(|field| field.column == *column) {
-                Some(value) => table.name(action.side, column, id, &value.new.to_string()),
-                // An id that nobody gives is the one that we chose.
-                None if is_id(action.side, column) => table.name(action.side, column, id, &id.to_string()),
-                None => table.name(action.side, column, id, UNTOLD),
+    if context.options.dry_run {
+        for (pair, origin) in state.pairs.origins.iter().enumerate() {
+            let Some(Origin::Created(side)) = origin else { continue };
+            let (side, frame, row) = (*side, state.frames.of(*side), *state.pairs.rows[pair].of(*side));
+            let id = *state.pairs.ids[pair].of(side);
+            for (_, column) in columns.iter().filter(|(named, _)| *named == side) {
+                match frame.column(column).map(|column| column.kind) {
+                    _ if !frame.value(column, row).is_blank() => {}
+                    // An id that nobody gives is the one that we chose.
+                    Some(Kind::Guid) => table.name(side, column, id, &id.to_string()),
+                    _ => table.name(side, column, id, UNTOLD),
+                }
             }
         }
+    }
+    for ids in &state.pairs.ids {
+        table.couple(ids.erp, ids.crm);
     }
 }

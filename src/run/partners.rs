@@ -1,6 +1,6 @@
 //! Who belongs to whom: coupled records that were not read, and new couplings by the match rules.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -17,7 +17,8 @@ use crate::translate::Links;
 
 /// Finds out about coupled records that were not read: outside the filter, or gone (I7).
 ///
-/// Returns the records that exist outside their filter.
+/// Returns the records that exist outside their filter, and tells the links of the couplings that are whole: nobody can
+/// refer to a record that is gone.
 pub(super) fn absent(
     context: &Context<'_>,
     store: &mut dyn Store,
@@ -51,6 +52,10 @@ pub(super) fn absent(
             });
             continue;
         }
+        if exists.erp && exists.crm {
+            // A record outside its filter is still somebody's reference.
+            links.table(&map.name).couple(ids.erp, ids.crm);
+        }
         for side in Side::BOTH {
             // Only what was read is counted: the survivor inside its filter, in the direction away from it.
             if rows.of(side).is_some() && map.direction.writes(side.other()) {
@@ -83,10 +88,6 @@ pub(super) fn absent(
     state.report.uncoupled += gone.len() as u64;
     if !gone.is_empty() && !context.options.dry_run {
         store.commit(&map.name, &[], &gone, &[])?;
-    }
-    // A record outside its filter is still somebody's reference.
-    for Absent { ids, .. } in absent {
-        links.table(&map.name).couple(ids.erp, ids.crm);
     }
     Ok(outside)
 }
@@ -130,15 +131,15 @@ pub(super) fn take_matches(
     Ok(())
 }
 
-/// Returns the rows of `all` that the frame does not hold and that have no coupling.
-pub(super) fn outside(all: &Frame, frame: &Frame, coupled: &HashSet<Uuid>) -> Frame {
+/// Returns the rows of `all` that the frame does not hold.
+pub(super) fn outside(all: &Frame, frame: &Frame) -> Frame {
     let inside = couple::rows_by_id(frame);
-    let rows: Vec<usize> = all
-        .ids()
-        .into_iter()
-        .enumerate()
-        .filter(|(_, id)| !inside.contains_key(id) && !coupled.contains(id))
-        .map(|(row, _)| row)
-        .collect();
-    all.take(&rows)
+    without(all, |id| inside.contains_key(id))
+}
+
+/// Returns the rows of a frame whose ids are not `left_out`.
+pub(super) fn without(frame: &Frame, left_out: impl Fn(&Uuid) -> bool) -> Frame {
+    let ids = frame.ids();
+    let rows: Vec<usize> = (0..ids.len()).filter(|&row| !left_out(&ids[row])).collect();
+    frame.take(&rows)
 }

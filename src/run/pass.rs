@@ -3,25 +3,23 @@
 //! Decisions are made for all pairs at once, carried out, and what was written is looked at again. References in a
 //! circle wait for the second step, when every table map had its turn.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, PerSide, Side};
-use crate::couple::{Pairs, found_beyond, join, match_rows};
+use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
-use crate::frame::Frame;
 use crate::order::Pass;
-use crate::plan::TablePlan;
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
-use crate::run::names::{assume, name_records};
-use crate::run::partners::{absent, outside, take_matches};
-use crate::run::rounds::rounds;
-use crate::run::state::{PassError, PassState, Step, Tally};
+use crate::run::names::name_records;
+use crate::run::partners::{absent, outside, take_matches, without};
+use crate::run::rounds::{Alone, rounds};
+use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport};
-use crate::store::Store;
+use crate::store::{Couplings, Store};
 use crate::translate::Links;
 
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
@@ -35,89 +33,35 @@ pub fn first_step(
     let map = &context.pipeline.tables[turn.table];
     let clock = || (context.options.elapsed)();
     let began = clock();
-    let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
 
-    if !context.options.dry_run {
-        settle_intents(context, store, scope, map)?;
-    }
+    let made = settle_intents(context, store, scope, map)?;
     let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
     let frames = extract::read(map, scope, context.endpoints, &progress)?;
-    let mut state = PassState {
-        frames,
-        pairs: Pairs::new(map.fields.len()),
-        held: Vec::new(),
-        plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
-        unsaved: HashMap::new(),
-        tally: Tally::default(),
-        report: TableReport { table: map.name.clone(), ..TableReport::default() },
-        inbox: Vec::new(),
-    };
-    state.report.rows = PerSide::from_fn(|side| state.frames.of(side).rows() as u64);
-
-    let couplings = store.couplings(&map.name, &keys)?;
+    let mut state = PassState::new(map, frames);
+    let couplings = couplings(context, store, map, &made)?;
     let joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
-    for (erp, crm) in couplings.erp.iter().zip(&couplings.crm) {
-        links.table(&map.name).couple(*erp, *crm);
+    for ids in &state.pairs.ids {
+        links.table(&map.name).couple(ids.erp, ids.crm);
     }
-    let coupled: PerSide<HashSet<Uuid>> =
-        PerSide { erp: couplings.erp.iter().copied().collect(), crm: couplings.crm.iter().copied().collect() };
     state.report.seconds.extract = clock() - began;
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
-    for doubt in &matched.doubts {
-        let held = hold_doubt(map, &state.frames, doubt);
-        state.held.push(held);
-    }
-    let mut alone = matched.alone;
-    let mut seen_beyond: PerSide<Option<Frame>> = PerSide::default();
-    for to in Side::BOTH {
-        let from = to.other();
-        if !map.create.on(to) {
-            if map.direction.writes(to) {
-                *state.tally.skipped.of_mut(to) += alone.of(from).len() as u64;
-            }
-            alone.of_mut(from).clear();
-            continue;
-        }
-        if alone.of(from).is_empty() || map.sides.of(to).filter.is_none() {
-            continue;
-        }
-        let all = extract::read_all(scope, to, *context.endpoints.of(to))?;
-        let outside = outside(&all, state.frames.of(to), coupled.of(to));
-        let frame = state.frames.of(from);
-        let found = found_beyond(map, &scope.infos, from, frame, alone.of(from), &outside, links);
-        if !found.is_empty() {
-            let first = name_row(map, frame, from, found[0]);
-            let note = format!(
-                "{} not created in the {}: they are there already, outside the filter ({first}{})",
-                count(found.len(), "record"),
-                to.name(),
-                if found.len() > 1 { ", …" } else { "" }
-            );
-            note_it(context, &mut state.report, note);
-            *state.tally.skipped.of_mut(to) += found.len() as u64;
-            let found: HashSet<usize> = found.into_iter().collect();
-            alone.of_mut(from).retain(|row| !found.contains(row));
-        }
-        *seen_beyond.of_mut(to) = Some(outside);
-    }
+    state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
+    let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
     {
-        let step = Step { scope, links, left_out: turn.deferred.clone() };
-        rounds(context, store, map, &step, &mut state, Some((&alone, &seen_beyond)))?;
+        let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        rounds(&step, store, &mut state, alone)?;
     }
     name_records(context, map, &state, &beyond, links);
-    if context.options.dry_run {
-        assume(context, map, &scope.infos, &state.plan, links);
-    }
-    finish(context, store, map, &keys, &mut state)?;
+    finish(context, store, map, &turn.deferred, &mut state)?;
     Ok(state)
 }
 
@@ -131,10 +75,78 @@ pub fn second_step(
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let map = &context.pipeline.tables[turn.table];
+    let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
+    let step = Step { context, map, scope, links, left_out };
+    rounds(&step, store, state, Alone::default())?;
+    finish(context, store, map, &[], state)
+}
+
+/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
+fn couplings(
+    context: &Context<'_>,
+    store: &dyn Store,
+    map: &TableMap,
+    made: &[PerSide<Uuid>],
+) -> Result<Couplings, PassError> {
     let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
-    let step = Step { scope, links, left_out: turn.deferred.iter().map(|deferred| !deferred).collect() };
-    rounds(context, store, map, &step, state, None)?;
-    finish(context, store, map, &keys, state)
+    let mut couplings = store.couplings(&map.name, &keys)?;
+    if context.options.dry_run {
+        for ids in made {
+            couplings.erp.push(ids.erp);
+            couplings.crm.push(ids.crm);
+            couplings.bases.iter_mut().for_each(|field| field.push(None));
+        }
+    }
+    Ok(couplings)
+}
+
+/// Chooses, of the rows without partner, those that get a new one: not where nothing is created, and not where the
+/// other side has the record already, outside its filter.
+fn alone(
+    context: &Context<'_>,
+    scope: &Scope,
+    map: &TableMap,
+    state: &mut PassState,
+    rows: PerSide<Vec<usize>>,
+    couplings: &Couplings,
+    links: &Links,
+) -> Result<Alone, PassError> {
+    let mut alone = Alone::default();
+    for to in Side::BOTH {
+        let from = to.other();
+        let mut rows = rows.of(from).clone();
+        if !map.create.on(to) {
+            if map.direction.writes(to) {
+                *state.tally.skipped.of_mut(to) += rows.len() as u64;
+            }
+            continue;
+        }
+        if !rows.is_empty() && map.sides.of(to).filter.is_some() {
+            let all = extract::read_all(scope, to, *context.endpoints.of(to))?;
+            let outside = outside(&all, state.frames.of(to));
+            let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
+            let coupled: HashSet<&Uuid> = ids.iter().collect();
+            let free = without(&outside, |id| coupled.contains(id));
+            let frame = state.frames.of(from);
+            let found = found_beyond(map, &scope.infos, from, frame, &rows, &free, links);
+            if let Some(&first) = found.first() {
+                let note = format!(
+                    "{} not created in the {}: they are there already, outside the filter ({}{})",
+                    count(found.len(), "record"),
+                    to.name(),
+                    name_row(map, frame, from, first),
+                    if found.len() > 1 { ", …" } else { "" }
+                );
+                note_it(context, &mut state.report, note);
+                *state.tally.skipped.of_mut(to) += found.len() as u64;
+                let found: HashSet<usize> = found.into_iter().collect();
+                rows.retain(|row| !found.contains(row));
+            }
+            *alone.beyond.of_mut(to) = Some(outside);
+        }
+        *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
+    }
+    Ok(alone)
 }
 
 fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {

@@ -8,97 +8,136 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::apply::{Target, apply};
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::{Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
-use crate::plan::Action;
+use crate::plan::{Action, ActionKind};
+use crate::run::Event;
 use crate::run::bases::{save, set_base};
+use crate::run::pretend::pretend;
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::verify::verify;
-use crate::run::{Context, Event};
+use crate::run::verify::{Aftermath, failed, verify};
 use crate::store::Store;
 
-/// How often a pair is decided in one run: once, once more for what the server made of it, and again where somebody
+/// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
 /// edits the record at the same time.
 const ROUNDS_MAX: usize = 5;
 
-/// Rows that get a partner, by the side where they are, and what their target side holds outside its filter.
-type Alone<'a> = (&'a PerSide<Vec<usize>>, &'a PerSide<Option<Frame>>);
+/// Records that get a partner.
+#[derive(Default)]
+pub(super) struct Alone {
+    /// By the side where they are; ids, because rows move when frames are brought up to date.
+    pub(super) ids: PerSide<Vec<Uuid>>,
+    /// What each side holds outside its filter, where that was read: running numbers count past it.
+    pub(super) beyond: PerSide<Option<Frame>>,
+}
 
 /// Decides and applies until nothing is left to do for the touched pairs.
 pub(super) fn rounds(
-    context: &Context<'_>,
-    store: &mut dyn Store,
-    map: &TableMap,
     step: &Step<'_>,
+    store: &mut dyn Store,
     state: &mut PassState,
-    alone: Option<Alone<'_>>,
+    alone: Alone,
 ) -> Result<(), PassError> {
-    let clock = || (context.options.elapsed)();
-    // Records without partner, by id, because rows move when frames are brought up to date.
-    let mut waiting: PerSide<Vec<Uuid>> = PerSide::default();
-    if let Some((alone, _)) = alone {
-        waiting = PerSide::from_fn(|side| alone.of(side).iter().map(|&row| state.frames.of(side).id(row)).collect());
-    }
-    let mut touched: Option<HashSet<Uuid>> = None;
-    for round in 0..ROUNDS_MAX {
+    let clock = || (step.context.options.elapsed)();
+    let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
+    for round in 0..=ROUNDS_MAX {
         let merging = clock();
-        let mut actions = decide_round(context, map, step, state, touched.as_ref())?;
+        let touched = (round > 0).then(|| std::mem::take(&mut after.again));
+        let mut actions = decide_round(step, state, touched.as_ref())?;
+        let waiting = std::mem::take(&mut after.waiting);
         for to in Side::BOTH {
-            let by_id = couple::rows_by_id(state.frames.of(to.other()));
-            let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
-            let taken = alone.and_then(|(_, beyond)| beyond.of(to).as_ref());
-            let inserts = decide_inserts(&state.work(context, map, step), to, &rows, taken)?;
-            actions.extend(inserts.actions);
-            if round == 0 {
-                state.held.extend(inserts.held);
-            }
-        }
-        state.report.seconds.merge += clock() - merging;
-        if round == 0 {
-            state.plan.actions.extend(actions.iter().cloned());
-        }
-        if context.options.dry_run || actions.is_empty() {
-            break;
-        }
-        let mut again: HashSet<Uuid> = HashSet::new();
-        waiting = PerSide::default();
-        for to in [Side::Crm, Side::Erp] {
-            let side_actions: Vec<Action> = actions.iter().filter(|action| action.side == to).cloned().collect();
-            if side_actions.is_empty() {
+            if waiting.of(to.other()).is_empty() {
                 continue;
             }
-            let applying = clock();
-            let total = side_actions.len();
-            let target = Target {
-                endpoint: *context.endpoints.of(to),
-                info: step.scope.infos.of(to),
-                columns: step.scope.columns.of(to),
-                run: &context.options.run,
-                stop: context.options.stop,
-            };
-            let tell = |done: usize| (context.tell)(Event::Writing { table: &map.name, side: to, done, total });
-            let applied = apply(&side_actions, to, &target, store, step.scope.empty(to), &tell)?;
-            state.report.seconds.apply += clock() - applying;
-            let verifying = clock();
-            let last = round + 1 == ROUNDS_MAX;
-            verify(context, store, map, step, state, to, &side_actions, applied, &mut again, &mut waiting, last)?;
-            save(store, map, state)?;
-            state.report.seconds.verify += clock() - verifying;
+            let by_id = couple::rows_by_id(state.frames.of(to.other()));
+            let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
+            let inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
+            actions.extend(inserts.actions);
+            state.held.extend(inserts.held);
         }
-        if context.options.stop.load(Ordering::Relaxed) {
+        actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
+        state.report.seconds.merge += clock() - merging;
+        if round == 0 {
+            plan(state, &actions);
+        }
+        if step.context.options.dry_run {
+            pretend(state, &actions);
             break;
         }
-        touched = Some(again);
+        if actions.is_empty() {
+            break;
+        }
+        if round == ROUNDS_MAX {
+            let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
+            state.held.extend(actions.iter().map(|action| failed(action, &message)));
+            break;
+        }
+        for to in [Side::Crm, Side::Erp] {
+            write_side(step, store, state, to, &actions, &mut after)?;
+        }
+        if step.context.options.stop.load(Ordering::Relaxed) {
+            break;
+        }
     }
+    Ok(())
+}
+
+/// Takes over into the plan what the first round decided.
+///
+/// The version of a record that this plan itself writes before cannot be known, so none is demanded.
+fn plan(state: &mut PassState, actions: &[Action]) {
+    let writes = |action: &&Action| matches!(action.kind, ActionKind::Insert | ActionKind::Update);
+    let planned: HashSet<(Side, Uuid)> =
+        state.plan.actions.iter().filter(writes).map(|action| (action.side, action.ids.erp)).collect();
+    for action in actions {
+        let mut action = action.clone();
+        if planned.contains(&(action.side, action.ids.erp)) {
+            action.etag = None;
+        }
+        state.plan.actions.push(action);
+    }
+}
+
+/// Carries out the actions on one side and takes their outcomes.
+fn write_side(
+    step: &Step<'_>,
+    store: &mut dyn Store,
+    state: &mut PassState,
+    to: Side,
+    actions: &[Action],
+    after: &mut Aftermath,
+) -> Result<(), PassError> {
+    let context = step.context;
+    let clock = || (context.options.elapsed)();
+    // A pair of which a record just left its filter is none any more.
+    let of_side = |action: &&Action| action.side == to && !state.tally.left.contains(&action.ids.erp);
+    let actions: Vec<Action> = actions.iter().filter(of_side).cloned().collect();
+    if actions.is_empty() {
+        return Ok(());
+    }
+    let applying = clock();
+    let total = actions.len();
+    let target = Target {
+        endpoint: *context.endpoints.of(to),
+        info: step.scope.infos.of(to),
+        columns: step.scope.columns.of(to),
+        run: &context.options.run,
+        stop: context.options.stop,
+    };
+    let tell = |done: usize| (context.tell)(Event::Writing { table: &step.map.name, side: to, done, total });
+    let applied = apply(&actions, to, &target, store, step.scope.empty(to), &tell)?;
+    state.report.seconds.apply += clock() - applying;
+    let verifying = clock();
+    verify(step, store, state, to, &actions, applied, after)?;
+    save(store, step.map, state)?;
+    state.report.seconds.verify += clock() - verifying;
     Ok(())
 }
 
 /// Decides pairs, all of them or those touched, and takes over what is settled and what is held.
 fn decide_round(
-    context: &Context<'_>,
-    map: &TableMap,
     step: &Step<'_>,
     state: &mut PassState,
     touched: Option<&HashSet<Uuid>>,
@@ -106,11 +145,10 @@ fn decide_round(
     let chosen: Option<Vec<usize>> = touched
         .map(|touched| (0..state.pairs.len()).filter(|&pair| touched.contains(&state.pairs.ids[pair].erp)).collect());
     let decisions = match &chosen {
-        None => decide_pairs(&state.work(context, map, step))?,
+        None => decide_pairs(&state.work(step))?,
         Some(chosen) => {
             let (frames, pairs) = excerpt(state, chosen);
-            let work = state.work(context, map, step);
-            decide_pairs(&Work { frames: &frames, pairs: &pairs, ..work })?
+            decide_pairs(&Work { frames: &frames, pairs: &pairs, ..state.work(step) })?
         }
     };
     let real = |pair: usize| chosen.as_ref().map_or(pair, |chosen| chosen[pair]);

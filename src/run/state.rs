@@ -43,16 +43,33 @@ pub struct PassState {
     pub(super) inbox: Vec<InboxItem>,
 }
 
-/// Which pairs were written, by their ERP ids.
+/// Which pairs were written, or would be in a dry run, by their ERP ids.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) inserted: PerSide<HashSet<Uuid>>,
     pub(super) modified: PerSide<HashSet<Uuid>>,
+    /// Pairs of which a record left its filter while the run was at it.
+    pub(super) left: HashSet<Uuid>,
     /// Records left alone on purpose, by the side that would have been written.
     pub(super) skipped: PerSide<u64>,
 }
 
 impl PassState {
+    /// Starts a pass with what was read.
+    pub(super) fn new(map: &TableMap, frames: PerSide<Frame>) -> PassState {
+        let rows = PerSide::from_fn(|side| frames.of(side).rows() as u64);
+        PassState {
+            frames,
+            pairs: Pairs::new(map.fields.len()),
+            held: Vec::new(),
+            plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
+            unsaved: HashMap::new(),
+            tally: Tally::default(),
+            report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
+            inbox: Vec::new(),
+        }
+    }
+
     /// Returns the counts so far.
     pub fn report(&self) -> TableReport {
         self.report.clone()
@@ -69,22 +86,33 @@ impl PassState {
         self.plan
     }
 
-    pub(super) fn work<'a>(&'a self, context: &'a Context<'_>, map: &'a TableMap, step: &'a Step<'_>) -> Work<'a> {
+    /// Lets the records go, where no second step will ask for them.
+    pub fn release(&mut self) {
+        self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
+        self.pairs = Pairs::default();
+        self.tally = Tally::default();
+        self.held = Vec::new();
+    }
+
+    /// Returns what decisions depend on.
+    pub(super) fn work<'a>(&'a self, step: &'a Step<'_>) -> Work<'a> {
         Work {
-            pipeline: &context.pipeline.name,
-            map,
+            pipeline: &step.context.pipeline.name,
+            map: step.map,
             infos: &step.scope.infos,
             frames: &self.frames,
             pairs: &self.pairs,
             links: step.links,
             left_out: &step.left_out,
-            crm_tables: &context.crm_tables,
+            crm_tables: &step.context.crm_tables,
         }
     }
 }
 
 /// What one step of a pass works with.
 pub(super) struct Step<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) map: &'a TableMap,
     pub(super) scope: &'a Scope,
     pub(super) links: &'a Links,
     /// Fields that wait for the other step.

@@ -1,39 +1,46 @@
-//! Outcomes in: frames brought up to date, couplings of what was found, and what has to be decided again.
+//! Outcomes in: frames brought up to date, bases moved, couplings of what was found, and what has to be decided again.
 
 use std::collections::HashSet;
 
 use uuid::Uuid;
 
 use crate::apply::Applied;
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{PerSide, Side};
 use crate::delta::Held;
 use crate::endpoint::Outcome;
 use crate::extract;
+use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::Context;
-use crate::run::bases::{before_write, move_bases};
+use crate::run::bases::{Proof, Written, before_write, fingerprint_in, move_bases};
+use crate::run::partners::without;
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::{Answer, CouplingChange, InboxKind, Origin, Store};
+use crate::translate::fingerprint;
 
-/// Takes the outcomes of one side's writes: brings the frames up to date, moves bases, and says what has to be decided
-/// again.
-#[expect(clippy::too_many_arguments, reason = "each is one thing that a round holds; a struct would only rename them")]
+/// What a round leaves for the next one.
+#[derive(Default)]
+pub(super) struct Aftermath {
+    /// Pairs to decide again, by their ERP ids.
+    pub(super) again: HashSet<Uuid>,
+    /// Records, by the side where they are, whose new partner did not arrive.
+    pub(super) waiting: PerSide<Vec<Uuid>>,
+    /// Pairs that a side would not have, by that side: they are not tried twice in one run.
+    pub(super) refused: PerSide<HashSet<Uuid>>,
+}
+
+/// Takes the outcomes of one side's writes.
 pub(super) fn verify(
-    context: &Context<'_>,
-    store: &mut dyn Store,
-    map: &TableMap,
     step: &Step<'_>,
+    store: &mut dyn Store,
     state: &mut PassState,
     to: Side,
     actions: &[Action],
     applied: Applied,
-    again: &mut HashSet<Uuid>,
-    waiting: &mut PerSide<Vec<Uuid>>,
-    last: bool,
+    after: &mut Aftermath,
 ) -> Result<(), PassError> {
     let Applied { outcomes, journal, rows } = applied;
     let returned: HashSet<Uuid> = rows.ids().into_iter().collect();
-    let before = before_write(state, map, to, actions);
+    let before = before_write(state, step.map, to, actions);
     let unread: Vec<Uuid> = actions
         .iter()
         .zip(&outcomes)
@@ -44,82 +51,102 @@ pub(super) fn verify(
         })
         .map(|(action, _)| *action.ids.of(to))
         .collect();
-    let read = extract::read_ids(step.scope, to, *context.endpoints.of(to), unread)?;
+    let read = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), unread)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
-    let frame = state.frames.of_mut(to);
-    frame.upsert(&rows);
-    frame.upsert(&read);
+    let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.ids().into_iter().collect();
+    state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains(id)));
+    state.frames.of_mut(to).upsert(&read);
 
     let mut answers: Vec<Answer> = Vec::new();
     let mut couplings: Vec<CouplingChange> = Vec::new();
-    let mut written: Vec<usize> = Vec::new();
+    let mut written: Vec<Written<'_>> = Vec::new();
     for (index, (action, outcome)) in actions.iter().zip(&outcomes).enumerate() {
         let id = *action.ids.of(to);
         let insert = action.kind == ActionKind::Insert;
-        let hold = |message: String| Held {
-            kind: InboxKind::Failed,
-            record: action.record.clone(),
-            ids: PerSide::from_fn(|side| (!insert || side != to).then_some(*action.ids.of(side))),
-            field: None,
-            values: PerSide::default(),
-            to: Some(to),
-            message: format!("{} cannot go to the {}: {message}", action.record, to.name()),
+        let mut told = |word: &str| {
+            let answer = Answer { journal_id: journal[index], outcome: word.into(), message: String::new() };
+            answers.push(answer);
         };
-        let settled = match outcome {
-            Outcome::Written | Outcome::Exists => {
-                written.push(index);
-                if insert {
-                    state.tally.inserted.of_mut(to).insert(action.ids.erp);
-                    state.pairs.push(action.ids, PerSide::default(), Some(Origin::Created(to)));
-                } else {
-                    state.tally.modified.of_mut(to).insert(action.ids.erp);
-                }
-                again.insert(action.ids.erp);
-                continue;
+        let proof = match outcome {
+            Outcome::Written if found.contains(&id) => Some(Proof::Read),
+            Outcome::Written => Some(Proof::Returned),
+            Outcome::Exists => Some(Proof::Found),
+            Outcome::Unknown { .. } if insert && found.contains(&id) => {
+                told("found");
+                let (erp, crm) = (action.ids.erp, action.ids.crm);
+                couplings.push(CouplingChange::Couple { erp, crm, origin: Origin::Created(to) });
+                Some(Proof::Read)
             }
-            Outcome::Stale if last => Some("somebody kept editing the record during the run".to_owned()),
-            Outcome::Stale => {
-                again.insert(action.ids.erp);
+            Outcome::Unknown { .. } if insert => {
+                told("not found");
+                after.waiting.of_mut(to.other()).push(*action.ids.of(to.other()));
                 None
             }
             Outcome::Unknown { .. } => {
-                let word = if found.contains(&id) { "found" } else { "not found" };
-                answers.push(Answer { journal_id: journal[index], outcome: word.into(), message: String::new() });
-                match (insert, found.contains(&id)) {
-                    (true, true) => {
-                        couplings.push(CouplingChange::Couple {
-                            erp: action.ids.erp,
-                            crm: action.ids.crm,
-                            origin: Origin::Created(to),
-                        });
-                        written.push(index);
-                        state.tally.inserted.of_mut(to).insert(action.ids.erp);
-                        state.pairs.push(action.ids, PerSide::default(), Some(Origin::Created(to)));
-                        again.insert(action.ids.erp);
-                        None
-                    }
-                    (true, false) if last => Some("its answer was lost, and it did not arrive".to_owned()),
-                    (true, false) => {
-                        waiting.of_mut(to.other()).push(*action.ids.of(to.other()));
-                        None
-                    }
-                    (false, _) => {
-                        again.insert(action.ids.erp);
-                        None
-                    }
+                let arrived = found.contains(&id) && holds(&read, to, action);
+                told(if arrived { "found" } else { "not found" });
+                if arrived {
+                    state.tally.modified.of_mut(to).insert(action.ids.erp);
                 }
+                None
             }
-            Outcome::Gone => Some("it was deleted there during the run".to_owned()),
-            Outcome::Refused { message } | Outcome::NotSent { message } => Some(message.clone()),
+            Outcome::Stale => None,
+            Outcome::Gone => {
+                state.held.push(failed(action, "it was deleted there during the run"));
+                after.refused.of_mut(to).insert(action.ids.erp);
+                continue;
+            }
+            Outcome::Refused { message } | Outcome::NotSent { message } => {
+                state.held.push(failed(action, message));
+                after.refused.of_mut(to).insert(action.ids.erp);
+                continue;
+            }
         };
-        if let Some(message) = settled {
-            state.held.push(hold(message));
+        if let Some(proof) = proof {
+            written.push(Written { action, proof });
+            if insert {
+                state.tally.inserted.of_mut(to).insert(action.ids.erp);
+                state.pairs.push(action.ids, PerSide::default(), Some(Origin::Created(to)));
+            } else {
+                state.tally.modified.of_mut(to).insert(action.ids.erp);
+            }
+        } else if !insert && found.contains(&id) && !inside.contains(&id) {
+            state.tally.left.insert(action.ids.erp);
+            continue;
         }
+        after.again.insert(action.ids.erp);
     }
     if !answers.is_empty() || !couplings.is_empty() {
-        store.answer(&answers, &map.name, &couplings)?;
+        store.answer(&answers, &step.map.name, &couplings)?;
     }
+    let left = &state.tally.left;
+    after.again.retain(|erp| !left.contains(erp));
+    state.pairs.retain(|ids| !left.contains(&ids.erp));
     state.pairs.locate(&state.frames);
-    move_bases(context, map, step, state, to, actions, &written, &before);
+    move_bases(step, state, to, &written, &before);
     Ok(())
+}
+
+/// Tells whether a record holds everything that an action would write.
+fn holds(frame: &Frame, to: Side, action: &Action) -> bool {
+    let Some(row) = frame.ids().iter().position(|id| id == action.ids.of(to)) else { return false };
+    action.fields.iter().all(|change| {
+        let Some(column) = frame.column(&change.column) else { return false };
+        fingerprint_in(frame, to, &change.column, row) == fingerprint(&change.new, to, column.kind)
+    })
+}
+
+/// Says why an action was not carried out.
+pub(super) fn failed(action: &Action, message: &str) -> Held {
+    let to = action.side;
+    let known = |side: Side| action.kind != ActionKind::Insert || side != to;
+    Held {
+        kind: InboxKind::Failed,
+        record: action.record.clone(),
+        ids: PerSide::from_fn(|side| known(side).then_some(*action.ids.of(side))),
+        field: None,
+        values: PerSide::default(),
+        to: Some(to),
+        message: format!("{} cannot go to the {}: {message}", action.record, to.name()),
+    }
 }

@@ -10,9 +10,11 @@ mod fixture;
 mod memory;
 mod nightly;
 
+mod adversary;
 mod command;
 mod endpoint_writes;
 mod endpoints;
+mod program;
 mod rules;
 mod shipped;
 mod tidy;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pipeline::config::Side;
 use pipeline::endpoint::{
@@ -33,7 +34,37 @@ pub struct Memory {
     pub written: Mutex<Vec<Done>>,
     /// What happens to the next writes, one each; none left means nothing special.
     pub accidents: Mutex<Vec<Accident>>,
+    /// What the side makes of a record after each write.
+    pub hook: Mutex<Option<Hook>>,
+    /// Tells why a write is refused.
+    pub refuses: Mutex<Option<Refusal>>,
+    /// What people type right before the next batch is carried out.
+    pub meanwhile: Mutex<Vec<Edit>>,
+    /// What people type right after the next batch was carried out, before anybody reads.
+    pub afterwards: Mutex<Vec<Edit>>,
+    /// The program dies after so many more writes.
+    pub crash_after: Mutex<Option<usize>>,
+    /// Tables that cannot be read.
+    pub unreadable: Mutex<Vec<String>>,
+    /// Answers do not hold the written records.
+    pub silent: AtomicBool,
+    /// A flag of the run, set after the next batch.
+    pub stops: Mutex<Option<Stop>>,
+    /// Writes that arrived, whether they were carried out or not.
+    pub attempts: AtomicUsize,
 }
+
+/// Called after a write with table and record.
+pub type Hook = Box<dyn Fn(&str, &mut BTreeMap<String, Value>) + Send>;
+
+/// Called before a write; a message refuses it.
+pub type Refusal = Box<dyn Fn(&str, &Write) -> Option<String> + Send>;
+
+/// Called once, after a batch.
+pub type Stop = Box<dyn Fn() + Send>;
+
+/// Table, id, column and text.
+pub type Edit = (&'static str, u128, &'static str, String);
 
 /// What may befall a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +99,21 @@ impl Memory {
             records: BTreeMap::new(),
         };
         let tables = tables.iter().map(|(name, columns)| ((*name).to_owned(), table(columns, name))).collect();
-        Memory { side, tables: Mutex::new(tables), written: Mutex::default(), accidents: Mutex::default() }
+        Memory {
+            side,
+            tables: Mutex::new(tables),
+            written: Mutex::default(),
+            accidents: Mutex::default(),
+            hook: Mutex::default(),
+            refuses: Mutex::default(),
+            meanwhile: Mutex::default(),
+            afterwards: Mutex::default(),
+            crash_after: Mutex::default(),
+            unreadable: Mutex::default(),
+            silent: AtomicBool::new(false),
+            stops: Mutex::default(),
+            attempts: AtomicUsize::new(0),
+        }
     }
 
     /// Puts a record there, or changes it, as a person would.
@@ -156,6 +201,9 @@ impl Endpoint for Memory {
     }
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        if self.unreadable.lock().unwrap().contains(&query.info.table) {
+            return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
+        }
         let tables = self.tables.lock().unwrap();
         let table = &tables[&query.info.table];
         let ids: Vec<Uuid> = match &query.ids {
@@ -168,11 +216,28 @@ impl Endpoint for Memory {
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        let edits = |edits: &Mutex<Vec<Edit>>| {
+            for (table, id, column, text) in std::mem::take(&mut *edits.lock().unwrap()) {
+                self.put(table, id, &[(column, &text)]);
+            }
+        };
+        edits(&self.meanwhile);
+        self.attempts.fetch_add(writes.len(), Ordering::Relaxed);
         let mut tables = self.tables.lock().unwrap();
         let table = tables.get_mut(&info.table).unwrap();
         let mut outcomes = Vec::new();
         let mut confirmed = Vec::new();
         for write in writes {
+            let dies = self.crash_after.lock().unwrap().as_mut().is_some_and(|left| {
+                let dies = *left == 0;
+                *left = left.saturating_sub(1);
+                dies
+            });
+            if dies {
+                drop(tables);
+                // Without the hook: nobody needs to read of it.
+                std::panic::resume_unwind(Box::new("the program was killed"));
+            }
             let accident = self.accidents.lock().unwrap().pop();
             if accident == Some(Accident::RequestLost) {
                 outcomes.push(Outcome::Unknown { message: "the connection broke".into() });
@@ -194,6 +259,8 @@ impl Endpoint for Memory {
                 }
                 _ => None,
             };
+            let refusal = self.refuses.lock().unwrap().as_ref().and_then(|refuses| refuses(&info.table, write));
+            let outcome = outcome.or_else(|| refusal.map(|message| Outcome::Refused { message }));
             if let Some(outcome) = outcome {
                 outcomes.push(outcome);
                 continue;
@@ -204,16 +271,26 @@ impl Endpoint for Memory {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
                 record.1.insert(column.clone(), value.clone());
             }
+            if let Some(hook) = &*self.hook.lock().unwrap() {
+                hook(&info.table, &mut record.1);
+            }
             let names = write.fields.iter().map(|(column, _)| column.clone()).collect();
             self.written.lock().unwrap().push((info.table.clone(), write.kind, write.id, names));
             if accident == Some(Accident::AnswerLost) {
                 outcomes.push(Outcome::Unknown { message: "the connection broke".into() });
             } else {
                 outcomes.push(Outcome::Written);
-                confirmed.push(write.id);
+                if !self.silent.load(Ordering::Relaxed) {
+                    confirmed.push(write.id);
+                }
             }
         }
         let rows = self.frame(&tables[&info.table], columns, confirmed.into_iter());
+        drop(tables);
+        edits(&self.afterwards);
+        if let Some(stop) = self.stops.lock().unwrap().take() {
+            stop();
+        }
         Report { outcomes, rows }
     }
 

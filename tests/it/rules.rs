@@ -1,5 +1,6 @@
 //! The rules of a run over two sides in memory: what goes where, what is held, what happens when answers are lost.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use pipeline::adapters::sqlite::SqliteStore;
@@ -12,11 +13,12 @@ use crate::fixture::pipeline;
 use crate::memory::{Accident, Memory};
 
 /// A pipeline over two sides in memory, with a state.
-struct World {
-    pipeline: Pipeline,
-    erp: Memory,
-    crm: Memory,
-    store: SqliteStore<'static>,
+pub struct World {
+    pub pipeline: Pipeline,
+    pub erp: Memory,
+    pub crm: Memory,
+    pub store: SqliteStore<'static>,
+    pub stop: Arc<AtomicBool>,
     runs: u32,
     /// Where the state is; gone with the world.
     _folder: tempfile::TempDir,
@@ -26,7 +28,7 @@ fn now() -> String {
     "2026-01-31T02:00:00Z".into()
 }
 
-const PEOPLE: &str = "
+pub const PEOPLE: &str = "
   people:
     erp: { table: people, label: code }
     crm: { table: users, label: mail }
@@ -39,7 +41,7 @@ const PEOPLE: &str = "
       - { erp: name, crm: name }
 ";
 
-const CUSTOMERS: &str = "
+pub const CUSTOMERS: &str = "
   customers:
     erp: { table: customers, label: number, filter: \"blocked = ''\" }
     crm: { table: accounts, label: number, filter: kind = 3 }
@@ -59,12 +61,17 @@ const CUSTOMERS: &str = "
 ";
 
 impl World {
-    fn new() -> World {
+    pub fn new() -> World {
+        World::with(&format!("{PEOPLE}{CUSTOMERS}"))
+    }
+
+    /// Makes empty sides and a pipeline of these table maps.
+    pub fn with(tables: &str) -> World {
         let decimal = Kind::Decimal { scale: 4 };
         let erp = Memory::new(
             Side::Erp,
             &[
-                ("people", &[("code", Kind::Code), ("email", Kind::Text), ("name", Kind::Text)]),
+                ("people", &[("code", Kind::Code), ("email", Kind::Text), ("name", Kind::Text), ("home", Kind::Code)]),
                 (
                     "customers",
                     &[
@@ -76,6 +83,7 @@ impl World {
                         ("person", Kind::Code),
                         ("parent", Kind::Code),
                         ("blocked", Kind::Text),
+                        ("flag", Kind::Boolean),
                     ],
                 ),
             ],
@@ -83,7 +91,7 @@ impl World {
         let crm = Memory::new(
             Side::Crm,
             &[
-                ("users", &[("mail", Kind::Text), ("name", Kind::Text)]),
+                ("users", &[("mail", Kind::Text), ("name", Kind::Text), ("home", Kind::Guid)]),
                 (
                     "accounts",
                     &[
@@ -95,18 +103,25 @@ impl World {
                         ("owner", Kind::Guid),
                         ("parent", Kind::Guid),
                         ("kind", Kind::Choice),
+                        ("state", Kind::Choice),
                     ],
                 ),
             ],
         );
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
-        World { pipeline: pipeline(&format!("{PEOPLE}{CUSTOMERS}")), erp, crm, store, runs: 0, _folder: folder }
+        let stop = Arc::new(AtomicBool::new(false));
+        World { pipeline: pipeline(tables), erp, crm, store, stop, runs: 0, _folder: folder }
     }
 
     /// A world in which customer 1 is coupled with account 101 and both agree.
-    fn settled() -> World {
-        let mut world = World::new();
+    pub fn settled() -> World {
+        World::settled_with(&format!("{PEOPLE}{CUSTOMERS}"))
+    }
+
+    /// A settled world with other table maps.
+    pub fn settled_with(tables: &str) -> World {
+        let mut world = World::with(tables);
         world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("city", "Oslo"), ("phone", "1")]);
         world.crm.put(
             "accounts",
@@ -119,7 +134,7 @@ impl World {
         world
     }
 
-    fn run_as(&mut self, dry_run: bool) -> RunReport {
+    pub fn run_as(&mut self, dry_run: bool) -> RunReport {
         self.runs += 1;
         let options = Options {
             only: Vec::new(),
@@ -127,18 +142,18 @@ impl World {
             run: format!("run {}", self.runs),
             started: now(),
             elapsed: &|| 0.0,
-            stop: &AtomicBool::new(false),
+            stop: &self.stop,
         };
         let endpoints: PerSide<&dyn pipeline::endpoint::Endpoint> = PerSide { erp: &self.erp, crm: &self.crm };
         run(&self.pipeline, endpoints, &mut self.store, &options, &|_| {}).unwrap()
     }
 
-    fn run(&mut self) -> RunReport {
+    pub fn run(&mut self) -> RunReport {
         self.run_as(false)
     }
 
     /// Runs once more and demands that nothing is written (I3).
-    fn quiet(&mut self) {
+    pub fn quiet(&mut self) {
         let before = (self.erp.writes(), self.crm.writes());
         self.run();
         assert_eq!((self.erp.writes(), self.crm.writes()), before, "a run without edits writes nothing");

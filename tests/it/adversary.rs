@@ -1,0 +1,3 @@
+//! Attempts to break the promises: what a kind night never does, a rule at a time, and then all of it by chance.
+
+mod rules;
