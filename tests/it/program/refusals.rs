@@ -222,6 +222,30 @@ fn a_state_that_cannot_be_used_is_named_before_a_side_is_asked() {
 }
 
 #[test]
+fn a_state_with_any_broken_page_is_found_before_a_side_is_asked() {
+    let world = World::start();
+    let run = format!("run {FULL} --only salespeople --only currencies");
+    world.run(&run).code(0);
+    let sound = std::fs::read(world.state()).unwrap();
+    let page_bytes = 4096;
+    world.turnstile.reset();
+    let mut pages = 0;
+    for start in (0..sound.len()).step_by(page_bytes) {
+        let mut bytes = sound.clone();
+        bytes[start..start + page_bytes].fill(0xAA);
+        std::fs::write(world.state(), &bytes).unwrap();
+        let answer = world.run(&run).code(3);
+        assert!(answer.stderr.contains("error: the state cannot be read: "), "page {pages}: {answer:#?}");
+        pages += 1;
+    }
+    assert!(pages > 10, "{pages} pages");
+    assert_eq!(world.turnstile.seen(), (0, 0), "neither side was asked");
+    std::fs::write(world.state(), &sound).unwrap();
+    world.run(&run).code(0);
+    assert_eq!(world.turnstile.seen().1, 0);
+}
+
+#[test]
 fn a_whole_run_tells_no_secret_and_keeps_none() {
     let world = World::start();
     let mut told = Transcript::new(&world);
