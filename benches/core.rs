@@ -88,6 +88,7 @@ impl Night {
         let couplings = Couplings {
             erp: (0..records).map(erp).collect(),
             crm: (0..records).map(crm).collect(),
+            origins: vec![pipeline::store::Origin::Matched(1); records],
             bases: vec![vec![None; records]; pipeline.tables[0].fields.len()],
         };
         Night { infos: PerSide { erp: info.clone(), crm: info }, pipeline, frames, couplings }

@@ -21,8 +21,8 @@ pub struct Pairs {
     pub ids: Vec<PerSide<Uuid>>,
     /// Row of each record in its frame.
     pub rows: Vec<PerSide<usize>>,
-    /// How a pair of this run came about; `None` for one that the state holds.
-    pub origins: Vec<Option<Origin>>,
+    /// How each pair came about.
+    pub origins: Vec<Origin>,
     /// For each field, for each pair: what both sides held when it was last settled.
     pub bases: Vec<Vec<Option<PerSide<u64>>>>,
 }
@@ -44,7 +44,7 @@ impl Pairs {
     }
 
     /// Adds a pair that has no base yet.
-    pub fn push(&mut self, ids: PerSide<Uuid>, rows: PerSide<usize>, origin: Option<Origin>) {
+    pub fn push(&mut self, ids: PerSide<Uuid>, rows: PerSide<usize>, origin: Origin) {
         self.ids.push(ids);
         self.rows.push(rows);
         self.origins.push(origin);
@@ -121,7 +121,7 @@ pub fn join(frames: &PerSide<Frame>, couplings: &Couplings) -> Joined {
         let rows = PerSide { erp: free.erp.remove(&erp), crm: free.crm.remove(&crm) };
         match rows {
             PerSide { erp: Some(erp), crm: Some(crm) } => {
-                joined.pairs.push(ids, PerSide { erp, crm }, None);
+                joined.pairs.push(ids, PerSide { erp, crm }, couplings.origins[coupling].clone());
                 let last = joined.pairs.len() - 1;
                 for (to, from) in joined.pairs.bases.iter_mut().zip(&couplings.bases) {
                     to[last] = from[coupling];

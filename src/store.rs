@@ -14,6 +14,8 @@ use crate::config::{PerSide, Side};
 pub struct Couplings {
     pub erp: Vec<Uuid>,
     pub crm: Vec<Uuid>,
+    /// How each came about.
+    pub origins: Vec<Origin>,
     /// For each field asked for, for each coupling: the fingerprints of what the ERP and the CRM held when the pair was
     /// last settled (what exactly is remembered of a one-way field is the business of who compares it); `None` where the
     /// field was never settled.

@@ -15,6 +15,8 @@ pub struct Facts {
     pub own: PerSide<u64>,
     /// What each side would hold if the other side's value came over; `None` where nothing travels to it.
     pub arriving: PerSide<Option<Arriving>>,
+    /// The side where a record was made for the other's; `None` for two that were there before.
+    pub created: Option<Side>,
 }
 
 /// The base of an owner whose value is still to be sent; no value has this fingerprint.
@@ -159,6 +161,8 @@ fn merge_owned(facts: &Facts, rule: &Rule, to: Side) -> Verdict {
         // Cut or filled in by the server: the difference was there when the pair was settled.
         Some(base) if value == Some(*base.of(owner)) && base.of(to) == facts.own.of(to) => return Verdict::Known,
         Some(base) if value != Some(*base.of(owner)) => Why::Edited(owner),
+        // The owner's record was made a moment ago, without a value that it could not be given: nobody cleared it.
+        None if facts.created == Some(owner) && value == Some(BLANK) => return Verdict::Known,
         _ => Why::Owner(owner),
     };
     send(facts, rule, to, why)
@@ -233,6 +237,7 @@ mod tests {
             base: base.map(|(erp, crm)| PerSide { erp, crm }),
             own: PerSide { erp, crm },
             arriving: PerSide { erp: Some(Arriving::Value(crm)), crm: Some(Arriving::Value(erp)) },
+            created: None,
         }
     }
 
@@ -287,6 +292,14 @@ mod tests {
         ] {
             assert_eq!(merge(&facts(base, erp, crm), &to_crm(BOTH_WAYS)), expected, "{name}");
         }
+        for (name, created, erp, expected) in [
+            ("a blank of a record just made clears nothing", Some(Erp), 0, Known),
+            ("a number that it was given goes over", Some(Erp), 1, Write(Crm, Why::Owner(Erp))),
+            ("the owner's record was there before", Some(Crm), 0, Write(Crm, Why::Owner(Erp))),
+        ] {
+            let facts = Facts { created, ..facts(None, erp, 2) };
+            assert_eq!(merge(&facts, &to_crm(BOTH_WAYS)), expected, "{name}");
+        }
         let create = Rule { when: When::Create, ..to_crm(BOTH_WAYS) };
         assert_eq!(merge(&facts(None, 1, 2), &create), Known, "only for new records");
         let keep = Rule { blank: Blank::Keep, ..to_crm(BOTH_WAYS) };
@@ -300,6 +313,7 @@ mod tests {
             base: None,
             own: PerSide { erp: 1, crm: 2 },
             arriving: PerSide { erp: Some(Arriving::Value(2)), crm: Some(Arriving::Value(2)) },
+            created: None,
         };
         assert_eq!(merge(&facts, &BOTH_WAYS), Verdict::Equal);
     }

@@ -17,7 +17,7 @@ use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge};
 use crate::endpoint::TableInfo;
 use crate::frame::{EvaluationError, Frame, Kind, Value, any_value};
 use crate::plan::{Action, ActionKind, FieldChange};
-use crate::store::InboxKind;
+use crate::store::{InboxKind, Origin};
 use crate::translate::{Links, Problem, Translated, Translator, convert, own};
 
 /// Everything that a decision depends on.
@@ -67,7 +67,12 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn facts(&self, base: Option<PerSide<u64>>, rows: PerSide<usize>) -> Facts {
+    fn facts(&self, pairs: &Pairs, field: usize, pair: usize) -> Facts {
+        let rows = pairs.rows[pair];
+        let created = match pairs.origins[pair] {
+            Origin::Created(side) => Some(side),
+            Origin::Matched(_) => None,
+        };
         let arriving = PerSide::from_fn(|to| {
             let translated = self.arriving.of(to).as_ref()?;
             let row = *rows.of(to.other());
@@ -77,7 +82,8 @@ impl View<'_> {
                 Some(_) => Arriving::Broken,
             })
         });
-        Facts { base, own: PerSide { erp: self.own.erp[rows.erp], crm: self.own.crm[rows.crm] }, arriving }
+        let own = PerSide { erp: self.own.erp[rows.erp], crm: self.own.crm[rows.crm] };
+        Facts { base: pairs.bases[field][pair], own, arriving, created }
     }
 }
 
@@ -121,12 +127,11 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 if work.left_out[field] {
                     continue;
                 }
-                let base = work.pairs.bases[field][pair];
-                let facts = view.facts(base, work.pairs.rows[pair]);
+                let facts = view.facts(work.pairs, field, pair);
                 let verdict = merge(&facts, &rules[field]);
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
                 let settled = facts.settled(&rules[field]);
-                if !settles || base != Some(settled) {
+                if !settles || facts.base != Some(settled) {
                     told.push((field, verdict, settled));
                 }
             }

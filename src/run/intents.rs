@@ -18,7 +18,7 @@ pub(super) fn settle_intents(
     store: &mut dyn Store,
     scope: &Scope,
     map: &TableMap,
-) -> Result<Vec<PerSide<Uuid>>, PassError> {
+) -> Result<Vec<(PerSide<Uuid>, Side)>, PassError> {
     let open = store.open_intents(&map.name)?;
     if open.is_empty() {
         return Ok(Vec::new());
@@ -53,7 +53,7 @@ pub(super) fn settle_intents(
             coupled.erp.insert(ids.erp);
             coupled.crm.insert(ids.crm);
             changes.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: Origin::Created(intent.side) });
-            made.push(ids);
+            made.push((ids, intent.side));
         }
         let outcome = match (insert, found) {
             (false, _) => "read again",

@@ -39,7 +39,7 @@ pub(super) fn name_records(
     }
     if context.options.dry_run {
         for (pair, origin) in state.pairs.origins.iter().enumerate() {
-            let Some(Origin::Created(side)) = origin else { continue };
+            let Origin::Created(side) = origin else { continue };
             let (side, frame, row) = (*side, state.frames.of(*side), *state.pairs.rows[pair].of(*side));
             let id = *state.pairs.ids[pair].of(side);
             for (_, column) in columns.iter().filter(|(named, _)| *named == side) {

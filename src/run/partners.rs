@@ -121,7 +121,7 @@ pub(super) fn take_matches(
             etag: None,
             fields: Vec::new(),
         });
-        state.pairs.push(ids, found.rows, Some(origin));
+        state.pairs.push(ids, found.rows, origin);
     }
     if !changes.is_empty() && !context.options.dry_run {
         store.commit(&map.name, &[], &changes, &[])?;

@@ -19,7 +19,7 @@ use crate::run::partners::{absent, outside, take_matches, without};
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport};
-use crate::store::{Couplings, Store};
+use crate::store::{Couplings, Origin, Store};
 use crate::translate::Links;
 
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
@@ -86,14 +86,15 @@ fn couplings(
     context: &Context<'_>,
     store: &dyn Store,
     map: &TableMap,
-    made: &[PerSide<Uuid>],
+    made: &[(PerSide<Uuid>, Side)],
 ) -> Result<Couplings, PassError> {
     let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
     let mut couplings = store.couplings(&map.name, &keys)?;
     if context.options.dry_run {
-        for ids in made {
+        for (ids, side) in made {
             couplings.erp.push(ids.erp);
             couplings.crm.push(ids.crm);
+            couplings.origins.push(Origin::Created(*side));
             couplings.bases.iter_mut().for_each(|field| field.push(None));
         }
     }

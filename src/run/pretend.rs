@@ -21,7 +21,7 @@ pub(super) fn pretend(state: &mut PassState, actions: &[Action]) {
         for action in actions {
             if action.kind == ActionKind::Insert {
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
-                state.pairs.push(action.ids, PerSide::default(), Some(Origin::Created(to)));
+                state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
             } else {
                 state.tally.modified.of_mut(to).insert(action.ids.erp);
             }

@@ -106,7 +106,7 @@ pub(super) fn verify(
             written.push(Written { action, proof });
             if insert {
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
-                state.pairs.push(action.ids, PerSide::default(), Some(Origin::Created(to)));
+                state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
             } else {
                 state.tally.modified.of_mut(to).insert(action.ids.erp);
             }

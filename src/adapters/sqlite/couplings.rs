@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::adapters::sqlite::base;
 use crate::adapters::sqlite::trouble::Trouble;
-use crate::config::PerSide;
+use crate::config::{PerSide, Side};
 use crate::store::{CouplingChange, Couplings, Origin, Settlement};
 
 /// Returns the number of a table map; `None` where nothing was ever written for it.
@@ -96,12 +96,13 @@ pub(super) fn load(connection: &Connection, table: &str, fields: &[String]) -> R
         }
     }
     let mut statement =
-        connection.prepare_cached("SELECT erp, crm, base FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
+        connection.prepare_cached("SELECT erp, crm, base, origin FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
     let mut rows = statement.query(ids(table_map))?;
     while let Some(row) = rows.next()? {
         let at = couplings.erp.len();
         couplings.erp.push(id(row, 0)?);
         couplings.crm.push(id(row, 1)?);
+        couplings.origins.push(origin(&row.get::<_, String>(3)?)?);
         for base in &mut couplings.bases {
             base.push(None);
         }
@@ -184,6 +185,14 @@ pub(super) fn change(
         }
     }
     Ok(())
+}
+
+fn origin(text: &str) -> Result<Origin, Trouble> {
+    let rule = || text.strip_prefix("rule ").and_then(|rule| rule.parse().ok()).map(Origin::Matched);
+    let side = || Side::BOTH.into_iter().find(|side| text.strip_prefix("created in ") == Some(side.key()));
+    rule()
+        .or_else(|| side().map(Origin::Created))
+        .ok_or_else(|| Trouble::Broken(format!("`{text}` is no origin of a coupling")))
 }
 
 fn origin_text(origin: &Origin) -> String {

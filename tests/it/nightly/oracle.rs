@@ -269,6 +269,8 @@ fn compare<'a>(
             };
             (value.clone(), value)
         }
+        // Nobody cleared what a record that the ERP was just given does not have yet.
+        Way::ToCrm if pair.new_erp && erp_is.is_empty() => (String::new(), crm_kept.clone()),
         Way::ToCrm => (erp_kept.clone(), erp_kept.clone()),
         Way::ToCrmUnlessBlank if erp_kept.is_empty() => (String::new(), crm_kept.clone()),
         Way::ToCrmUnlessBlank => (erp_kept.clone(), erp_kept.clone()),
