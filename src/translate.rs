@@ -75,6 +75,8 @@ pub struct TableLinks {
     ids: PerSide<HashMap<String, HashMap<String, Option<Uuid>>>>,
     /// By column of that side: the key of each record.
     keys: PerSide<HashMap<String, HashMap<Uuid, String>>>,
+    /// What people call the CRM's records, for messages.
+    labels: HashMap<Uuid, String>,
 }
 
 impl TableLinks {
@@ -102,6 +104,16 @@ impl TableLinks {
         }
         if !canonical.is_empty() {
             ids.entry(canonical).and_modify(|known| *known = None).or_insert(Some(id));
+        }
+    }
+
+    /// Takes over what people call the CRM's records.
+    pub fn label_all(&mut self, column: &str, frame: &Frame) {
+        for (row, id) in frame.ids().into_iter().enumerate() {
+            let label = frame.value(column, row).to_string();
+            if !label.trim().is_empty() {
+                self.labels.insert(id, label.trim().to_owned());
+            }
         }
     }
 
@@ -364,7 +376,10 @@ impl<'a> Translator<'a> {
                         Err(_) => return Err(unresolved(other.to_string())),
                     },
                 };
-                let key = self.links.erp_key(reference, id).ok_or_else(|| unresolved(format!("crm:{id}")))?;
+                let key = self.links.erp_key(reference, id).ok_or_else(|| {
+                    let label = self.links.tables.get(&reference.table).and_then(|table| table.labels.get(&id));
+                    unresolved(format!("crm:{}", label.map_or_else(|| id.to_string(), String::clone)))
+                })?;
                 convert(Value::Text(key.to_owned()), self.to, self.target)
             }
         }

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use serde_json::{Map, Value};
 
 /// Writes one line.
-pub fn write(out: &mut dyn Write, record: &Map<String, Value>) -> io::Result<()> {
+pub fn write(out: &mut dyn Write, record: &Value) -> io::Result<()> {
     serde_json::to_writer(&mut *out, record)?;
     out.write_all(b"\n")
 }
@@ -30,7 +30,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Reads the next record; that there is none is an error.
-    pub fn next(&mut self) -> io::Result<Map<String, Value>> {
+    pub fn read(&mut self) -> io::Result<Map<String, Value>> {
         self.line.clear();
         if self.input.read_until(b'\n', &mut self.line)? == 0 {
             return Err(broken("the file ends too early"));
@@ -45,8 +45,8 @@ impl<'a> Lines<'a> {
 }
 
 /// Returns the sets that a head lists, with the number of their records.
-pub fn sets(head: &Map<String, Value>) -> io::Result<Vec<(String, u64)>> {
-    let sets = head.get("sets").and_then(Value::as_object).ok_or_else(|| broken("the head lists no sets"))?;
+pub fn sets(head: &Value) -> io::Result<Vec<(String, u64)>> {
+    let sets = head["sets"].as_object().ok_or_else(|| broken("the head lists no sets"))?;
     let count = |(name, count): (&String, &Value)| {
         let count = count.as_u64().ok_or_else(|| broken(format!("{name}: no number of records")))?;
         Ok((name.clone(), count))
@@ -64,8 +64,8 @@ mod tests {
         let read = |text: &str| -> io::Result<Vec<u64>> {
             let mut bytes = text.as_bytes();
             let mut lines = Lines::new(&mut bytes);
-            let (_, count) = sets(&lines.next()?)?.remove(0);
-            let rows: io::Result<Vec<_>> = (0..count).map(|_| Ok(lines.next()?["n"].as_u64().unwrap())).collect();
+            let (_, count) = sets(&Value::Object(lines.read()?))?.remove(0);
+            let rows: io::Result<Vec<_>> = (0..count).map(|_| Ok(lines.read()?["n"].as_u64().unwrap())).collect();
             lines.end()?;
             rows
         };

@@ -11,7 +11,7 @@ use crate::adapters::client::PostError;
 use crate::adapters::http::Answer;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::endpoint::{Endpoint, Outcome, Query, Report, TableInfo, Write};
+use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Write};
 use crate::frame::{Column, Frame};
 
 /// What an answer says about one write.
@@ -68,14 +68,40 @@ impl Verdict {
     }
 }
 
+/// What an answer to a whole batch says.
+pub enum Sent<R> {
+    /// A reply or a verdict for each operation, by position.
+    Told(Vec<Result<R, Verdict>>),
+    /// The batch was turned away as it is, before any of it was carried out: one operation may have spoilt it for all.
+    TurnedAway(Answer),
+}
+
+/// Sends operations as one batch; one that is turned away as a whole is halved until the operation that spoils it is
+/// alone.
+fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R, Verdict>> {
+    match post(operations) {
+        Sent::Told(told) => told,
+        Sent::TurnedAway(answer) if matches!(answer.status, 400 | 413) && operations.len() > 1 => {
+            let (first, second) = operations.split_at(operations.len() / 2);
+            let mut told = send(first, post);
+            told.extend(send(second, post));
+            told
+        }
+        Sent::TurnedAway(answer) => {
+            let verdict = Verdict::turned_away(&answer);
+            operations.iter().map(|_| Err(verdict.clone())).collect()
+        }
+    }
+}
+
 /// Returns the columns of those names.
-pub fn columns(info: &TableInfo, names: &[String]) -> Vec<Column> {
+fn columns(info: &TableInfo, names: &[String]) -> Vec<Column> {
     names.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect()
 }
 
 /// Decodes the records that the answers to writes hold. What is not whole, or does not fit, is left out: the caller
 /// reads it, and hears there what is wrong with it.
-pub fn rows(layout: &Layout, bodies: &[String]) -> Frame {
+fn rows(layout: &Layout, bodies: &[String]) -> Frame {
     let mut rows = layout.rows();
     // A row that does not fit leaves half a row behind, which spoils them all.
     match bodies.iter().try_for_each(|body| layout.row(body, &mut rows).map(drop)) {
@@ -84,15 +110,55 @@ pub fn rows(layout: &Layout, bodies: &[String]) -> Frame {
     }
 }
 
-/// Makes the report, reading what duplicates leave open.
-pub fn report(
-    endpoint: &dyn Endpoint,
-    info: &TableInfo,
-    columns: &[String],
-    writes: &[Write],
-    verdicts: Vec<Verdict>,
-    mut rows: Frame,
+/// What a report is about: writes of one table, and how the records that they leave are decoded.
+pub struct Batch<'a> {
+    pub endpoint: &'a dyn Endpoint,
+    pub info: &'a TableInfo,
+    pub columns: &'a [String],
+    pub writes: &'a [Write],
+    pub layout: &'a Layout,
+}
+
+/// Sends writes as operations and reports on them; `Err` stands for a write of which no operation could be made.
+///
+/// `verdict` tells what a reply means for its write, `body` what record it holds.
+pub fn carry_out<O: Clone, R>(
+    batch: &Batch<'_>,
+    operations: Vec<Result<O, String>>,
+    post: &dyn Fn(&[O]) -> Sent<R>,
+    verdict: impl Fn(&Write, &R) -> Verdict,
+    body: impl Fn(R) -> String,
 ) -> Report {
+    let sendable: Vec<O> = operations.iter().flatten().cloned().collect();
+    let replies = if sendable.is_empty() { Vec::new() } else { send(&sendable, post) };
+    let mut replies = replies.into_iter();
+    let mut written = Vec::new();
+    let verdicts = batch.writes.iter().zip(operations).map(|(write, operation)| {
+        let reply = match operation.map(|_| replies.next()) {
+            Err(message) => return Verdict::refused(message),
+            Ok(None) => return Verdict::unknown("the answer to the batch does not mention it"),
+            Ok(Some(Err(verdict))) => return verdict,
+            Ok(Some(Ok(reply))) => reply,
+        };
+        let verdict = verdict(write, &reply);
+        if verdict == Verdict::Settled(Outcome::Written) {
+            written.push(body(reply));
+        }
+        verdict
+    });
+    let verdicts: Vec<Verdict> = verdicts.collect();
+    report(batch, verdicts, rows(batch.layout, &written))
+}
+
+/// Reports that nothing could be sent.
+pub fn unsendable(info: &TableInfo, columns_asked: &[String], writes: &[Write], error: &EndpointError) -> Report {
+    let outcome = Outcome::NotSent { message: error.to_string() };
+    Report { outcomes: vec![outcome; writes.len()], rows: Frame::empty(columns(info, columns_asked)) }
+}
+
+/// Makes the report, reading what duplicates leave open.
+fn report(batch: &Batch<'_>, verdicts: Vec<Verdict>, mut rows: Frame) -> Report {
+    let Batch { endpoint, info, columns, writes, .. } = *batch;
     let is_duplicate = |verdict: &Verdict| matches!(verdict, Verdict::Duplicate(_));
     let doubtful: Vec<Uuid> =
         writes.iter().zip(&verdicts).filter(|(_, verdict)| is_duplicate(verdict)).map(|(write, _)| write.id).collect();
@@ -111,4 +177,41 @@ pub fn report(
         (Verdict::Duplicate(message), Err(error)) => Outcome::Unknown { message: format!("{message}; then {error}") },
     });
     Report { outcomes: outcomes.collect(), rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn what_spoils_a_batch_is_found_by_halving() {
+        let sizes = RefCell::new(Vec::new());
+        let post = |status: u16, spoiler: u32| {
+            let sizes = &sizes;
+            move |operations: &[u32]| {
+                sizes.borrow_mut().push(operations.len());
+                if operations.contains(&spoiler) {
+                    Sent::TurnedAway(Answer { status, headers: Vec::new(), body: Vec::new() })
+                } else {
+                    Sent::Told(operations.iter().map(|number| Ok(*number)).collect())
+                }
+            }
+        };
+        let operations = [1, 2, 3, 4, 5];
+        for (status, spoiler, told, sent) in [
+            (413, 0, "1 2 3 4 5", vec![5]),
+            (413, 4, "1 2 3 - 5", vec![5, 2, 3, 1, 2, 1, 1]),
+            (400, 1, "- 2 3 4 5", vec![5, 2, 1, 1, 3]),
+            // Rights and the like are no matter of one operation.
+            (403, 4, "- - - - -", vec![5]),
+        ] {
+            sizes.borrow_mut().clear();
+            let replies: Vec<String> = send(&operations, &post(status, spoiler))
+                .into_iter()
+                .map(|reply| reply.map_or_else(|_| "-".to_owned(), |number| number.to_string()))
+                .collect();
+            assert_eq!((replies.join(" ").as_str(), sizes.borrow().as_slice()), (told, sent.as_slice()), "{status}");
+        }
+    }
 }

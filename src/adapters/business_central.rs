@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Verdict};
+use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, ErpTable};
 use crate::adapters::odata::batch_json::{self, Operation, Reply};
@@ -161,9 +161,9 @@ impl BusinessCentral {
         })
     }
 
-    /// Sends the operations; returns a reply or a verdict for each.
-    fn send(&self, api: &str, operations: &[Operation]) -> Vec<Result<Reply, Verdict>> {
-        let all = |verdict: Verdict| vec![Err(verdict); operations.len()];
+    /// Posts the operations as one batch.
+    fn post(&self, api: &str, operations: &[Operation]) -> Sent<Reply> {
+        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
         let headers = [
             ("Accept", "application/json".to_owned()),
             ("Accept-Language", "en-US".to_owned()),
@@ -174,12 +174,12 @@ impl BusinessCentral {
         let url = format!("{}{api}/$batch", self.client.base());
         match self.client.post(&url, &headers, batch_json::build(operations).as_bytes()) {
             Err(error) => all(Verdict::unanswered(&error)),
-            Ok(answer) if !answer.is_success() => all(Verdict::turned_away(&answer)),
+            Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
             Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
                 Err(message) => all(Verdict::unknown(message)),
                 Ok(replies) => {
                     let missing = || Verdict::unknown("the answer to the batch does not mention it");
-                    replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect()
+                    Sent::Told(replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect())
                 }
             },
         }
@@ -216,38 +216,17 @@ impl Endpoint for BusinessCentral {
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
-        let all = |error: &EndpointError| Report {
-            outcomes: vec![Outcome::NotSent { message: error.to_string() }; writes.len()],
-            rows: Frame::empty(batch::columns(info, columns)),
-        };
         let prepared = self
             .place(&info.table)
             .and_then(|place| Ok((self.path(&place.set)?, layout(info, columns, &place.key)?, place.api)));
         let (path, layout, api) = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => return all(&error),
+            Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let operations: Vec<Result<Operation, String>> =
-            writes.iter().map(|write| self.operation(&path, info, write)).collect();
-        let sendable: Vec<Operation> = operations.iter().flatten().cloned().collect();
-        let replies = if sendable.is_empty() { Vec::new() } else { self.send(&api, &sendable) };
-        let mut replies = replies.into_iter();
-        let mut written = Vec::new();
-        let verdicts = writes.iter().zip(operations).map(|(write, operation)| {
-            let reply = match operation.map(|_| replies.next()) {
-                Err(message) => return Verdict::refused(message),
-                Ok(None) => return Verdict::unknown("the answer to the batch does not mention it"),
-                Ok(Some(Err(verdict))) => return verdict,
-                Ok(Some(Ok(reply))) => reply,
-            };
-            let verdict = verdict(write, &reply);
-            if verdict == Verdict::Settled(Outcome::Written) {
-                written.push(reply.body);
-            }
-            verdict
-        });
-        let verdicts: Vec<Verdict> = verdicts.collect();
-        batch::report(self, info, columns, writes, verdicts, batch::rows(&layout, &written))
+        let operations = writes.iter().map(|write| self.operation(&path, info, write)).collect();
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let post = |operations: &[Operation]| self.post(&api, operations);
+        batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
     }
 
     fn batch_max(&self) -> usize {

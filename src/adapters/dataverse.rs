@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Verdict};
+use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{by_position, operation, verdict};
 use crate::adapters::definitions::{self, CrmTable, Directory, List};
@@ -19,7 +19,7 @@ use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::config::{Limits, Side};
-use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write};
+use crate::endpoint::{Endpoint, EndpointError, Query, Report, TableInfo, Traffic, Write};
 use crate::frame::Frame;
 
 const API: &str = "/api/data/v9.2";
@@ -121,9 +121,9 @@ impl Dataverse {
         Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
     }
 
-    /// Sends the operations; returns a reply or a verdict for each, by position.
-    fn send(&self, operations: &[Operation]) -> Vec<Result<Reply, Verdict>> {
-        let all = |verdict: Verdict| vec![Err(verdict); operations.len()];
+    /// Posts the operations as one batch.
+    fn post(&self, operations: &[Operation]) -> Sent<Reply> {
+        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
         let mut headers = headers();
         headers.push(("Content-Type", batch_multipart::content_type()));
         // Else the first failure ends the batch.
@@ -135,9 +135,9 @@ impl Dataverse {
         };
         // The batch itself may be turned away with plain JSON; look before splitting.
         match batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body) {
-            Ok(sections) => by_position(sections, operations.len(), answer.is_success()),
+            Ok(sections) => Sent::Told(by_position(sections, operations.len(), answer.is_success())),
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
-            Err(_) => all(Verdict::turned_away(&answer)),
+            Err(_) => Sent::TurnedAway(answer),
         }
     }
 }
@@ -198,34 +198,13 @@ impl Endpoint for Dataverse {
         let prepared = self.table(&info.table).and_then(|table| Ok((self.layout(&table, columns)?, table)));
         let (layout, table) = match prepared {
             Ok(prepared) => prepared,
-            Err(error) => {
-                let outcome = Outcome::NotSent { message: error.to_string() };
-                let rows = Frame::empty(batch::columns(info, columns));
-                return Report { outcomes: vec![outcome; writes.len()], rows };
-            }
+            Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
         let root = format!("{}{API}", path_of(self.client.base()));
         let select = select(&table, columns);
-        let operations: Vec<Result<Operation, String>> =
-            writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
-        let sendable: Vec<Operation> = operations.iter().flatten().cloned().collect();
-        let mut replies = if sendable.is_empty() { Vec::new() } else { self.send(&sendable) }.into_iter();
-        let mut written = Vec::new();
-        let verdicts = writes.iter().zip(operations).map(|(write, operation)| {
-            let reply = match operation.map(|_| replies.next()) {
-                Err(message) => return Verdict::refused(message),
-                Ok(None) => return Verdict::unknown("the answer to the batch does not mention it"),
-                Ok(Some(Err(verdict))) => return verdict,
-                Ok(Some(Ok(reply))) => reply,
-            };
-            let verdict = verdict(write, &reply);
-            if verdict == Verdict::Settled(Outcome::Written) {
-                written.push(reply.body);
-            }
-            verdict
-        });
-        let verdicts: Vec<Verdict> = verdicts.collect();
-        batch::report(self, info, columns, writes, verdicts, batch::rows(&layout, &written))
+        let operations = writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
     }
 
     fn batch_max(&self) -> usize {

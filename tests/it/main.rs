@@ -8,10 +8,13 @@
 mod world;
 mod fixture;
 mod memory;
+mod nightly;
 
 mod adversary;
 mod command;
 mod endpoint_writes;
 mod endpoints;
+mod program;
 mod rules;
+mod shipped;
 mod tidy;

@@ -296,7 +296,9 @@ pub struct Person {
     pub place: usize,
     /// Number of the ERP's contact.
     pub number: String,
+    /// The first name, or two of them.
     pub given: &'static str,
+    /// One word, so that both sides break up the whole name alike.
     pub family: &'static str,
     pub title: &'static str,
     pub mail: String,
@@ -355,8 +357,10 @@ impl Person {
 
     pub fn crm_row(&self) -> Row {
         let drift = self.drift;
+        let (first, middle) = self.given.split_once(' ').unwrap_or((self.given, ""));
         let record = Record::new("contactid", id(Side::Crm, "contacts", &self.key))
-            .text("firstname", self.given)
+            .text("firstname", first)
+            .text("middlename", middle)
             .text("lastname", &drifted_name(self.family, drift))
             .text("jobtitle", self.title)
             .lookup("parentcustomerid", self.firm.as_ref().map(|(_, account)| *account));

@@ -73,7 +73,7 @@ const REFERENCES: &[(Side, &str, &str, &str, &str)] = &[
 #[rustfmt::skip]
 const LENGTHS: &[(&str, usize)] = &[
     ("number", 20), ("accountnumber", 20), ("productnumber", 20), ("code", 20), ("displayName", 100), ("name", 100),
-    ("firstname", 50), ("lastname", 50), ("fullname", 100), ("jobTitle", 30), ("jobtitle", 30), ("addressLine1", 100),
+    ("firstname", 30), ("middlename", 30), ("lastname", 30), ("fullname", 100), ("jobTitle", 30), ("jobtitle", 30), ("addressLine1", 100),
     ("addressLine2", 50), ("address1_line1", 100), ("address1_line2", 50), ("city", 30), ("address1_city", 30),
     ("state", 30), ("address1_stateorprovince", 30), ("country", 10), ("address1_country", 10), ("postalCode", 20),
     ("address1_postalcode", 20), ("phoneNumber", 30), ("mobilePhoneNumber", 30), ("phoneNo", 30), ("telephone1", 30),
@@ -193,7 +193,9 @@ fn differences(pair: &(&Row, &Row)) -> usize {
         text(erp, "displayName") == text(crm, "name")
     } else {
         fields.extend([("jobTitle", "jobtitle"), ("mobilePhoneNumber", "mobilephone")]);
-        text(erp, "displayName") == format!("{} {}", text(crm, "firstname"), text(crm, "lastname"))
+        let parts = ["firstname", "middlename", "lastname"].map(|name| text(crm, name));
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        text(erp, "displayName") == parts.join(" ")
     };
     let limit = |row: &Row, name: &str| row.get(name).map(|limit| limit.to_string().parse::<f64>().unwrap());
     let amount = limit(erp, "creditLimit") == limit(crm, "creditlimit");
@@ -424,6 +426,39 @@ fn names_have_letters_and_signs_that_must_survive() {
     let foreign = by_number.iter().filter(|(erp, _)| !text(erp, "currencyCode").is_empty()).count();
     let unassigned = by_number.iter().filter(|(erp, _)| text(erp, "salespersonCode").is_empty()).count();
     assert!(foreign > 10 && unassigned > 10, "{foreign} in foreign currency, {unassigned} without a salesperson");
+}
+
+#[test]
+fn both_sides_break_a_name_up_alike() {
+    for data in [Data::of(company(SEED)), Data::of(scaled(800, 3))] {
+        let mut erp = erp::State::default();
+        for set in ["salespeoplePurchasers", "currencies", "paymentTerms", "shipmentMethods", "customers", "contacts"] {
+            erp.load(set, data.erp(set).to_vec());
+        }
+        assert_eq!(erp.adjusted().len(), 0, "{:?}", erp.adjusted());
+        assert_eq!(
+            erp.count("contacts"),
+            data.erp("contacts").len(),
+            "no company contact is made beside those that are there"
+        );
+        let persons = erp.records("contacts");
+        let pairs = pairs(&persons, data.crm("contacts"), |row| lower(row, "email"), |row| lower(row, "emailaddress1"));
+        let names = [("firstName", "firstname"), ("middleName", "middlename"), ("surname", "lastname")];
+        for (person, contact) in &pairs {
+            for (erp_name, crm_name) in names {
+                assert_eq!(lower(person, erp_name), lower(contact, crm_name), "{}", text(person, "number"));
+            }
+        }
+        let middle = pairs.iter().filter(|(person, _)| !text(person, "middleName").is_empty()).count();
+        let drifted =
+            pairs.iter().filter(|(person, contact)| text(person, "surname") != text(contact, "lastname")).count();
+        assert!(middle > 3 && drifted > 3, "{middle} with a middle name, {drifted} in another case");
+        let customers: HashSet<&str> = data.erp("customers").iter().map(|row| text(row, "number")).collect();
+        let of_firms = pairs.iter().filter(|(person, _)| !text(person, "companyNumber").is_empty());
+        for (person, _) in of_firms {
+            assert!(customers.contains(text(person, "customerNumber")), "{}", text(person, "number"));
+        }
+    }
 }
 
 #[test]

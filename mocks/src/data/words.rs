@@ -123,10 +123,10 @@ pub const FAMILY_NAMES: &[&str] = &[
     "Blanchet", "Bergström", "Callaghan", "Carver", "Černý", "Chen", "Cooper", "D'Arcy", "Dahl", "Delacroix",
     "Dvořák", "Eriksen", "Evans", "Falk", "Farrell", "Fontaine", "Fournier", "Gallagher", "Graf", "Grant",
     "Gustafsson", "Haddad", "Hansen", "Hartmann", "Hughes", "Ibrahim", "Ito", "Jankowski", "Jensen", "Johansen",
-    "Kaminski", "Keller", "Khan", "Kučera", "Larsen", "Le Goff", "Lindgren", "Llewellyn", "Lund", "MacLeod", "Marchetti",
+    "Kaminski", "Keller", "Khan", "Kučera", "Larsen", "Legoff", "Lindgren", "Llewellyn", "Lund", "MacLeod", "Marchetti",
     "Møller", "Moreau", "Nakamura", "Neumann", "Nowak", "O'Brien", "O'Neill", "Okafor", "Olsen", "Owens", "Pearce",
     "Petit", "Pospíšil", "Price", "Quinn", "Rasmussen", "Richter", "Roberts", "Rossi", "Sørli", "Sato", "Schäfer",
-    "Singh", "Smythe-Jones", "Svoboda", "Tanaka", "Thorne", "Ueland", "van der Berg", "Varga", "Vogel", "Walsh", "Weiß",
+    "Singh", "Smythe-Jones", "Svoboda", "Tanaka", "Thorne", "Ueland", "Vandenberg", "Varga", "Vogel", "Walsh", "Weiß",
     "Wiśniewska", "Wright", "Yildiz", "Young", "Zhang", "Žižka",
 ];
 

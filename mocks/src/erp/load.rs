@@ -1,4 +1,4 @@
-//! Records that come in from files and data sets, and the form in which they are kept between two runs.
+//! Records that come in from files and data sets.
 //!
 //! Loading is lenient: rows are data that somehow came to be, not requests. Missing ids and numbers are made, what does
 //! not fit is made to fit and counted. A customer has a company contact: the one that it names or that names it, or one
@@ -6,36 +6,20 @@
 //! loaded, so the same rows give the same records.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::cell::Cell;
 use super::schema::{self, Role, SETS};
 use super::{CONTACTS, CUSTOMERS, Row, State, contact, guid};
-use crate::saved::{self, broken};
 use crate::table::Taken;
 
 /// The internal property that ties a loaded customer to its company contact: that contact's number.
-const LINK: &str = "_companyContactNumber";
+pub(super) const LINK: &str = "_companyContactNumber";
 /// The internal property with a saved row's version.
-const VERSION: &str = "_version";
-/// The number of the saved form; another form is refused.
-const FORMAT: u64 = 2;
-/// The sets in the order in which they are kept: each points only at sets before it.
-const KEPT_ORDER: [&str; 9] = [
-    "currencies",
-    "unitsOfMeasure",
-    "salespeoplePurchasers",
-    "paymentTerms",
-    "shipmentMethods",
-    "contacts",
-    "customers",
-    "items",
-    "resources",
-];
+pub(super) const VERSION: &str = "_version";
 /// The space of the ids made for loaded rows that have none.
 const IDS: Uuid = Uuid::from_u128(0x3f0c_1b6e_52d4_5a0e_9c11_7b0d_e3a8_4417);
 
@@ -68,76 +52,7 @@ impl State {
         }
     }
 
-    /// Writes everything but the log and the tokens: a head, then a record a line.
-    pub fn save(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        let kept = || KEPT_ORDER.iter().filter_map(|name| Some((*name, schema::set(name)?)));
-        let counts: Map<String, Value> =
-            kept().map(|(name, place)| (name.to_string(), self.tables[place].len().into())).collect();
-        let head = json!({
-            "format": FORMAT, "now": self.now.to_rfc3339(), "version": self.version,
-            "localCurrency": self.local_currency, "series": self.series, "company": self.company_record(),
-            "sets": counts,
-        });
-        saved::write(out, head.as_object().unwrap_or(&Map::new()))?;
-        for (_, place) in kept() {
-            for (_, _, row) in self.tables[place].iter() {
-                saved::write(out, &self.kept_record(place, row))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads back what [`State::save`] wrote.
-    pub fn restore(input: &mut dyn io::Read) -> io::Result<State> {
-        let mut lines = saved::Lines::new(input);
-        let mut head = lines.next()?;
-        let number = |value: Option<&Value>, what: &str| value.and_then(Value::as_u64).ok_or_else(|| broken(what));
-        if head.get("format").and_then(Value::as_u64) != Some(FORMAT) {
-            return Err(broken("not in a format of this version"));
-        }
-        let mut state = State::default();
-        let Some(Value::Object(company)) = head.remove("company") else { return Err(broken("no company")) };
-        state.load_company(vec![company]);
-        let text = |name: &str| head.get(name).and_then(Value::as_str);
-        state.local_currency = text("localCurrency").ok_or_else(|| broken("no local currency"))?.into();
-        let now = text("now").and_then(crate::filter::instant).ok_or_else(|| broken("no time"))?;
-        for (name, count) in saved::sets(&head)? {
-            let place = schema::set(&name).ok_or_else(|| broken(format!("no set {name}")))?;
-            for _ in 0..count {
-                state.load_row(place, &lines.next()?, now);
-            }
-            let ids: Vec<Uuid> = state.tables[place].iter().map(|(_, id, _)| id).collect();
-            ids.into_iter().for_each(|id| state.check_relations(place, id));
-        }
-        lines.end()?;
-        for (place, next) in state.series.iter_mut().enumerate() {
-            *next = number(head.get("series").and_then(|series| series.get(place)), "a number series is missing")?;
-        }
-        state.version = number(head.get("version"), "no version")?;
-        state.now = now;
-        match state.adjusted.keys().next() {
-            Some(adjustment) => Err(broken(adjustment)),
-            None => Ok(state),
-        }
-    }
-
-    fn kept_record(&self, set: usize, row: &Row) -> Map<String, Value> {
-        let mut record = Map::new();
-        for (column, cell) in SETS[set].columns.iter().zip(&row.cells) {
-            if !cell.is_blank(column.kind) {
-                record.insert(column.name.into(), cell.json(column.kind));
-            }
-        }
-        record.insert(VERSION.into(), row.version.into());
-        if set == CUSTOMERS
-            && let Some(number) = self.tables[CONTACTS].key(&row.partner)
-        {
-            record.insert(LINK.into(), number.into());
-        }
-        record
-    }
-
-    fn load_company(&mut self, rows: Vec<Map<String, Value>>) {
+    pub(super) fn load_company(&mut self, rows: Vec<Map<String, Value>>) {
         if rows.len() > 1 {
             self.adjust("companies: only the first one is kept".into(), rows.len() as u64 - 1);
         }
@@ -150,7 +65,7 @@ impl State {
         }
     }
 
-    fn load_row(&mut self, set: usize, values: &Map<String, Value>, now: DateTime<Utc>) -> Option<Uuid> {
+    pub(super) fn load_row(&mut self, set: usize, values: &Map<String, Value>, now: DateTime<Utc>) -> Option<Uuid> {
         let schema = &SETS[set];
         for name in values.keys() {
             if schema.column(name).is_none() && !name.starts_with('_') && !name.starts_with('@') {
@@ -216,7 +131,7 @@ impl State {
     }
 
     /// Makes the codes and ids of a loaded row's relations agree, and blanks those that lead nowhere.
-    fn check_relations(&mut self, set: usize, id: Uuid) {
+    pub(super) fn check_relations(&mut self, set: usize, id: Uuid) {
         let schema = &SETS[set];
         let Some(mut cells) = self.tables[set].get(&id).map(|row| row.cells.clone()) else { return };
         for (place, column) in schema.columns.iter().enumerate() {

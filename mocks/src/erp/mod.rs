@@ -2,7 +2,7 @@
 //!
 //! [`State`] is the whole service, a function from request to response over its tables; [`Erp`] puts it on a port. Here
 //! are the tables and what a person does to them past the API. The rest: `schema` and `cell` say what a record is,
-//! `write` and `contact` change one, `read` and `condition` find some, `load` brings records in from files and back,
+//! `write` and `contact` change one, `read` and `condition` find some, `load` brings records in from files, `kept` keeps them,
 //! `http` and `batch` are the wire.
 
 mod batch;
@@ -11,6 +11,7 @@ mod condition;
 mod contact;
 mod error;
 mod http;
+mod kept;
 mod load;
 mod metadata;
 mod read;

@@ -47,16 +47,15 @@ fn locked_by(mut file: &File) -> StoreError {
     }
 }
 
-/// Takes the lease, within the caller's transaction; tells whether an earlier holder left it behind.
+/// Takes the lease, within the caller's transaction.
 ///
 /// `locked` tells that the operating system's lock is ours, so that the earlier holder cannot be alive.
-pub(super) fn take(connection: &Connection, holder: &str, now: &str, locked: bool) -> Result<bool, Trouble> {
+pub(super) fn take(connection: &Connection, holder: &str, now: &str, locked: bool) -> Result<(), Trouble> {
     let earlier = connection
         .query_row("SELECT holder, since, expires FROM lease", (), |row| {
             Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?))
         })
         .optional()?;
-    let left_behind = earlier.is_some();
     if let Some((holder, since, expires)) = earlier
         && !locked
         && expires > seconds(now)?
@@ -67,7 +66,7 @@ pub(super) fn take(connection: &Connection, holder: &str, now: &str, locked: boo
         "INSERT OR REPLACE INTO lease (id, holder, since, expires) VALUES (1, ?1, ?2, ?3)",
         (holder, now, seconds(now)? + LEASE_SECONDS),
     )?;
-    Ok(left_behind)
+    Ok(())
 }
 
 /// Renews the lease, within the caller's transaction; fails where it is another's by now.

@@ -1,0 +1,10 @@
+//! The nightly run of `pipelines/full.yaml` against both fakes over HTTP, held against an oracle of our own.
+
+mod world;
+mod meaning;
+mod oracle;
+
+mod edits;
+mod faults;
+mod first;
+mod refusals;

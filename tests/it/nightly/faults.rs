@@ -1,0 +1,100 @@
+//! Things go wrong during the first night, when there is most to write: the end is the one of an undisturbed night.
+
+use std::time::Duration;
+
+use mocks::data::{self, Row};
+use mocks::fault::{Fault, Faults};
+use pipeline::config::{PerSide, Side};
+use pipeline::run::RunOutcome;
+
+use super::oracle::{Snapshot, judge};
+use super::world::{World, text};
+
+/// A small company in small portions, so that each table takes several pages and batches.
+fn world() -> World {
+    let mut world = World::small();
+    for (side, batch, page) in [(Side::Erp, 7, 12), (Side::Crm, 9, 12)] {
+        let limits = &mut world.pipeline.connections.of_mut(side).limits;
+        (limits.batch, limits.page) = (batch, page);
+    }
+    world
+}
+
+/// The fakes go by the clock on the wall, which no test waits for.
+fn without_waits(mut faults: Faults) -> Faults {
+    (faults.retry_after, faults.delay) = (0, Duration::from_millis(1));
+    faults
+}
+
+/// Runs until nothing is left, at most so often, and demands the result of an undisturbed first night.
+///
+/// Returns how often anything went wrong on each side, and the world as it is then.
+#[track_caller]
+fn nights(faults: PerSide<Faults>, nights_max: usize, what: &str) -> (PerSide<u64>, World) {
+    let mut world = world();
+    let before = Snapshot::of(&world);
+    for side in Side::BOTH {
+        world.set_faults(side, without_waits(faults.of(side).clone()));
+    }
+    let mut outcomes = Vec::new();
+    while outcomes.last() != Some(&RunOutcome::Converged) {
+        assert!(outcomes.len() < nights_max, "{what}: {outcomes:?} {:#?}", world.inbox());
+        outcomes.push(world.run().outcome);
+    }
+    let met = PerSide::from_fn(|side| world.faults(side).applied().values().sum());
+    for side in Side::BOTH {
+        world.set_faults(side, Faults::none());
+    }
+    judge(&before, &Snapshot::of(&world));
+    assert_eq!(world.quiet().outcome, RunOutcome::Converged, "{what}");
+    (met, world)
+}
+
+/// Lets a fault happen twice on each side: to the first request that it can happen to, and in the midst of things.
+#[track_caller]
+fn twice(fault: Fault, nights_max: usize) {
+    let faults = PerSide::from_fn(|_| Faults::once(fault, 1).and(fault, 4));
+    let (met, _) = nights(faults, nights_max, &fault.to_string());
+    assert_eq!(met, PerSide { erp: 2, crm: 2 }, "{fault}");
+}
+
+#[test]
+fn what_is_repeated_is_over_in_the_same_night() {
+    for fault in [Fault::Throttled, Fault::ThrottledPlain, Fault::ExpiredToken, Fault::TruncatedPage] {
+        twice(fault, 1);
+    }
+}
+
+#[test]
+fn a_write_of_which_nobody_knows_doubles_nothing() {
+    for fault in [Fault::UnavailableBefore, Fault::UnavailableAfter, Fault::DroppedBefore] {
+        twice(fault, 2);
+    }
+}
+
+#[test]
+fn a_write_whose_answer_is_lost_doubles_nothing() {
+    for fault in [Fault::DroppedAfter, Fault::HalfBatch] {
+        twice(fault, 2);
+    }
+}
+
+/// Whoever edits a record just before it is written: each of the first batches meets somebody.
+#[test]
+fn a_person_who_is_quicker_loses_nothing() {
+    let faults = PerSide::from_fn(|_| (1..=20).fold(Faults::none(), |faults, nth| faults.and(Fault::StaleEtag, nth)));
+    let (met, world) = nights(faults, 3, "stale");
+    assert!(met.erp >= 4 && met.crm == 20, "{met:?}");
+    let edited = |row: &Row| row.get("description").is_some_and(|note| text(note).starts_with("Edited on"));
+    let rows = data::Side::Crm.sets().iter().flat_map(|set| world.records(Side::Crm, set));
+    assert!(rows.filter(edited).count() > 0);
+}
+
+#[test]
+fn a_mixture_of_everything() {
+    for seed in 1..4 {
+        let faults = PerSide::from_fn(|side| Faults::seeded(seed * 10 + side as u64, 0.15, &Fault::ALL));
+        let (met, _) = nights(faults, 6, &format!("seed {seed}"));
+        assert!(met.erp + met.crm > 10, "seed {seed}: {met:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! A run that is under way: who else may look, who may not write, and what a signal does to it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::oracle::{assert_same, contents};
+use super::turnstile::{Fate, Nth};
+use super::{Answer, FULL, World};
+
+/// Starts a run and returns it when its nth write has come to a side, which holds the answer back.
+fn run_held_at(world: &World, write: u64) -> std::process::Child {
+    world.turnstile.stop_at(Nth::Write(write), Fate::Unanswered);
+    let child = world.spawn(&format!("run {FULL}"));
+    world.turnstile.wait();
+    child
+}
+
+#[test]
+fn while_a_run_goes_on_status_tells_who_it_is_and_another_run_waits_outside() {
+    let world = World::start();
+    let child = run_held_at(&world, 4);
+    let holder = format!(" pid {}", child.id());
+
+    let status = world.run(&format!("status {FULL}")).code(0);
+    assert!(status.stdout.lines().any(|line| line.contains("in use by ") && line.contains(&holder)), "{status:#?}");
+    let status = world.run(&format!("status {FULL} --format json")).code(0).json();
+    assert!(status["in_use_by"].as_str().is_some_and(|text| text.contains(&holder)), "{status:#}");
+    assert_eq!(status["tables"][0]["coupled"], 14, "what is confirmed so far is there: {status:#}");
+
+    let requests = world.turnstile.seen();
+    let second = world.run(&format!("run {FULL}")).code(3);
+    assert!(second.stderr.contains(&format!("{holder} (")), "{second:#?}");
+    assert_eq!(second.stdout, "");
+    let second = world.run(&format!("run {FULL} --format json")).code(3).json();
+    assert_eq!(second["error"]["kind"], "locked", "{second:#}");
+    assert_eq!(world.turnstile.seen(), requests, "neither side was asked");
+
+    world.turnstile.open();
+    Answer::of(child.wait_with_output().unwrap()).code(0);
+    let status = world.run(&format!("status {FULL} --format json")).code(0).json();
+    assert_eq!(status["in_use_by"], Value::Null, "{status:#}");
+    world.turnstile.reset();
+    world.run(&format!("run {FULL}")).code(0);
+    assert_eq!(world.turnstile.seen().1, 0);
+}
+
+#[test]
+fn a_signal_in_the_middle_leaves_a_state_from_which_the_next_run_goes_on() {
+    let world = World::start();
+    world.run(&format!("run {FULL}")).code(0);
+    let (expected, (_, writes)) = (contents(&world), world.turnstile.seen());
+    for (signal, code, write) in [("INT", 130, writes / 2), ("TERM", 143, 2)] {
+        let world = World::start();
+        let child = run_held_at(&world, write);
+        let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        world.turnstile.open();
+        let answer = Answer::of(child.wait_with_output().unwrap()).code(code);
+        assert!(answer.stdout.contains("interrupted: what was done is kept; run again to go on"), "{answer:#?}");
+        let (_, written) = world.turnstile.seen();
+        assert!(written < writes, "{signal}: it went on to the end");
+        let status = world.run(&format!("status {FULL} --format json")).code(0).json();
+        assert_eq!((&status["in_use_by"], &status["runs"][0]["outcome"]), (&Value::Null, &"incomplete".into()));
+
+        world.turnstile.reset();
+        world.run(&format!("run {FULL}")).code(0);
+        assert_same(&contents(&world), &expected, signal);
+        world.turnstile.reset();
+        world.run(&format!("run {FULL}")).code(0);
+        assert_eq!(world.turnstile.seen().1, 0, "{signal}");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_a_run_at_once() {
+    let world = World::start();
+    let mut child = run_held_at(&world, 3);
+    for _ in 0..2 {
+        let sent = Command::new("kill").args(["-TERM".to_owned(), child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        // The same signal twice at once may arrive as one; the flag is seen when the first was taken.
+        while pending(child.id()) {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    world.turnstile.open();
+    world.turnstile.reset();
+    world.run(&format!("run {FULL}")).code(0);
+}
+
+/// Tells whether a signal waits to be taken by the process.
+fn pending(process: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let of = |name: &str| {
+        status.lines().filter_map(|line| line.strip_prefix(name)).any(|mask| mask.contains(['1', '2', '4', '8']))
+    };
+    of("SigPnd:") || of("ShdPnd:")
+}

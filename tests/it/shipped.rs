@@ -1,0 +1,90 @@
+//! Every file in `pipelines/` is checked, planned and run: a shipped example cannot rot.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use pipeline::adapters::sqlite::SqliteStore;
+use pipeline::config::check::{Purpose, check};
+use pipeline::config::{PerSide, Side};
+use pipeline::plan::ActionKind;
+use pipeline::run::{Options, RunOutcome, RunReport, run};
+
+use crate::world::{World, world};
+
+fn now() -> String {
+    "2026-01-31T02:00:00Z".into()
+}
+
+/// The variables that the program `mocks` sets.
+fn variable(world: &World, name: &str) -> Option<String> {
+    let sides = PerSide::from_fn(|side| world.connection(side));
+    let (side, what) = match name.split_once('_')? {
+        ("ERP", what) => (&sides.erp, what),
+        ("CRM", what) => (&sides.crm, what),
+        _ => return None,
+    };
+    match what {
+        "URL" => Some(side.url.clone()),
+        "TOKEN_URL" => Some(side.auth.token_url.clone()),
+        "CLIENT_ID" => Some(side.auth.client_id.clone()),
+        "CLIENT_SECRET" => Some(side.auth.client_secret.reveal().to_owned()),
+        _ => None,
+    }
+}
+
+fn night(world: &World, text: &str, file: &str, state: &Path, dry_run: bool) -> RunReport {
+    let checked = check(text, file, &|name| variable(world, name), Purpose::Run);
+    assert!(checked.complaints.is_empty(), "{:#?}", checked.complaints);
+    let pipeline = checked.pipeline.unwrap();
+    let ends = PerSide::from_fn(|side| crate::world::open(side, pipeline.connections.of(side)));
+    let options = Options {
+        only: Vec::new(),
+        dry_run,
+        run: "a run".into(),
+        started: now(),
+        elapsed: &|| 0.0,
+        stop: &AtomicBool::new(false),
+    };
+    let mut store = if dry_run {
+        SqliteStore::read_only(state).unwrap()
+    } else {
+        SqliteStore::open(state, "a test", &now, pipeline.keep_values).unwrap()
+    };
+    run(&pipeline, PerSide { erp: &*ends.erp, crm: &*ends.crm }, &mut store, &options, &|_| {}).unwrap()
+}
+
+fn writes(world: &World) -> usize {
+    let of = |side: Side| match side {
+        Side::Erp => world.erp.log().lock().unwrap().writes().len(),
+        Side::Crm => world.crm.log().lock().unwrap().writes().len(),
+    };
+    of(Side::Erp) + of(Side::Crm)
+}
+
+#[test]
+fn every_file_is_planned_and_run() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pipelines");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 2, "{files:?}");
+    for path in files {
+        let file = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (world, state) = (world(), tempfile::tempdir().unwrap());
+        let state = state.path().join("state.db");
+
+        let planned = night(&world, &text, &file, &state, true);
+        assert_eq!(writes(&world), 0, "{file}: a plan writes nothing");
+        assert!(!state.exists(), "{file}: a plan keeps nothing");
+        let updates =
+            |report: &RunReport| report.plan.actions().filter(|action| action.kind == ActionKind::Update).count();
+        assert!(updates(&planned) > 0, "{file}: the company has differences");
+
+        let done = night(&world, &text, &file, &state, false);
+        assert_eq!(done.outcome, RunOutcome::Converged, "{file}: {:#?}", done.inbox);
+        let written = writes(&world);
+        assert!(written > 0, "{file}");
+        assert_eq!(night(&world, &text, &file, &state, false).outcome, RunOutcome::Converged, "{file}");
+        assert_eq!(writes(&world), written, "{file}: a second run writes nothing");
+    }
+}
