@@ -87,9 +87,8 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
         let action = record.action;
         let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
         for (number, field) in step.map.fields.iter().enumerate() {
-            if step.left_out[number] {
-                continue;
-            }
+            // A field of the other step is not written here, but the server may change it all the same.
+            let left_out = step.left_out[number];
             let now = held_now(&work, number, state.pairs.rows[pair]);
             let change = action.fields.iter().find(|change| change.field == Some(number));
             let base = match change {
@@ -105,7 +104,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                 }
                 None if action.kind == ActionKind::Insert => {
                     let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
-                    let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update;
+                    let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update && !left_out;
                     if sent { base_of_blank(field, to, now, record.proof) } else { None }
                 }
                 None => {

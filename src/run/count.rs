@@ -42,6 +42,8 @@ fn file(
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let mut items: Vec<InboxItem> = Vec::new();
+    // What is decided again in a later round must not change places: a dry run has no later rounds.
+    state.held.sort_by(|one, other| (one.kind, &one.record, one.field).cmp(&(other.kind, &other.record, other.field)));
     for held in &state.held {
         let field = held.field.map(|field| &map.fields[field]);
         let mut item = InboxItem {
@@ -146,7 +148,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
     state.report.new_couplings = inserted + matched;
     let stored = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
     state.report.coupled = if context.options.dry_run {
-        (stored + state.report.new_couplings).saturating_sub(state.report.uncoupled)
+        (stored + state.tally.recovered + state.report.new_couplings).saturating_sub(state.report.uncoupled)
     } else {
         stored
     };

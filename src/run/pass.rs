@@ -38,6 +38,7 @@ pub fn first_step(
     let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
     let frames = extract::read(map, scope, context.endpoints, &progress)?;
     let mut state = PassState::new(map, frames);
+    state.tally.recovered = made.len() as u64;
     let couplings = couplings(context, store, map, &made)?;
     let joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;

@@ -18,7 +18,7 @@ use crate::run::bases::{save, set_base};
 use crate::run::pretend::pretend;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
-use crate::store::Store;
+use crate::store::{InboxKind, Store};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
 /// edits the record at the same time.
@@ -42,6 +42,12 @@ pub(super) fn rounds(
 ) -> Result<(), PassError> {
     let clock = || (step.context.options.elapsed)();
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
+    // A record that failed in the first step is not written by halves in the second.
+    for held in state.held.iter().filter(|held| held.kind == InboxKind::Failed) {
+        if let (Some(to), Some(erp)) = (held.to, held.ids.erp) {
+            after.refused.of_mut(to).insert(erp);
+        }
+    }
     for round in 0..=ROUNDS_MAX {
         let merging = clock();
         let touched = (round > 0).then(|| std::mem::take(&mut after.again));

@@ -50,6 +50,8 @@ pub(super) struct Tally {
     pub(super) modified: PerSide<HashSet<Uuid>>,
     /// Pairs of which a record left its filter while the run was at it.
     pub(super) left: HashSet<Uuid>,
+    /// Couplings that a run would make of what a crash left behind; a dry run counts them and stores nothing.
+    pub(super) recovered: u64,
     /// Records left alone on purpose, by the side that would have been written.
     pub(super) skipped: PerSide<u64>,
 }

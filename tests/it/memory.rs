@@ -52,6 +52,8 @@ pub struct Memory {
     pub stops: Mutex<Option<Stop>>,
     /// Writes that arrived, whether they were carried out or not.
     pub attempts: AtomicUsize,
+    /// Columns of updates that held the very value already.
+    pub idle: AtomicUsize,
 }
 
 /// Called after a write with table and record.
@@ -75,6 +77,8 @@ pub enum Accident {
     RequestLost,
     /// Somebody touched the record first.
     Stale,
+    /// Nothing at all.
+    None,
 }
 
 impl Memory {
@@ -113,6 +117,7 @@ impl Memory {
             silent: AtomicBool::new(false),
             stops: Mutex::default(),
             attempts: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
         }
     }
 
@@ -149,6 +154,15 @@ impl Memory {
         let tables = self.tables.lock().unwrap();
         let record = &tables[table].records[&Uuid::from_u128(id)];
         record.1.get(column).map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Returns all records of a table as text, by id and column.
+    pub fn all(&self, table: &str) -> BTreeMap<Uuid, BTreeMap<String, String>> {
+        let tables = self.tables.lock().unwrap();
+        let text = |values: &BTreeMap<String, Value>| {
+            values.iter().map(|(column, value)| (column.clone(), value.to_string())).collect()
+        };
+        tables[table].records.iter().map(|(id, (_, values))| (*id, text(values))).collect()
     }
 
     /// Returns how many writes were carried out so far.
@@ -269,7 +283,10 @@ impl Endpoint for Memory {
             record.0 += 1;
             for (column, value) in &write.fields {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
-                record.1.insert(column.clone(), value.clone());
+                let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);
+                if write.kind == WriteKind::Update && before.to_string() == value.to_string() {
+                    self.idle.fetch_add(1, Ordering::Relaxed);
+                }
             }
             if let Some(hook) = &*self.hook.lock().unwrap() {
                 hook(&info.table, &mut record.1);

@@ -21,7 +21,7 @@ pub struct World {
     pub stop: Arc<AtomicBool>,
     runs: u32,
     /// Where the state is; gone with the world.
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn now() -> String {
@@ -84,6 +84,8 @@ impl World {
                         ("parent", Kind::Code),
                         ("blocked", Kind::Text),
                         ("flag", Kind::Boolean),
+                        ("grade", Kind::Text),
+                        ("memo", Kind::Text),
                     ],
                 ),
             ],
@@ -104,6 +106,7 @@ impl World {
                         ("parent", Kind::Guid),
                         ("kind", Kind::Choice),
                         ("state", Kind::Choice),
+                        ("memo", Kind::Text),
                     ],
                 ),
             ],
@@ -111,7 +114,14 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        World { pipeline: pipeline(tables), erp, crm, store, stop, runs: 0, _folder: folder }
+        World { pipeline: pipeline(tables), erp, crm, store, stop, runs: 0, folder }
+    }
+
+    /// Opens the state anew, as the next start of the program does after a crash.
+    pub fn reopen(&mut self) {
+        // The old one has to be gone first: a state has one writer.
+        self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
+        self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, true).unwrap();
     }
 
     /// A world in which customer 1 is coupled with account 101 and both agree.
