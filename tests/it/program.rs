@@ -115,8 +115,8 @@ impl World {
     }
 
     /// Starts the program.
-    pub fn spawn(&self, line: &str) -> Child {
-        self.command(line).spawn().unwrap()
+    pub fn spawn(&self, line: &str) -> Running {
+        Running(Some(self.command(line).spawn().unwrap()))
     }
 
     /// Returns the files of the state with their bytes.
@@ -130,6 +130,45 @@ impl World {
             }
         }
         files
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        // A test that fails while a request is held would wait for it for ever: the fakes end with their last answer.
+        self.turnstile.open();
+    }
+}
+
+/// The program under way; it is killed where a test ends before it.
+pub struct Running(Option<Child>);
+
+impl Running {
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
+    /// Kills it, and waits until it is no more.
+    pub fn kill(mut self) {
+        self.end();
+    }
+
+    /// Waits for its end.
+    pub fn answer(mut self) -> Answer {
+        Answer::of(self.0.take().unwrap().wait_with_output().unwrap())
+    }
+
+    fn end(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -6,10 +6,10 @@ use serde_json::Value;
 
 use super::oracle::{assert_same, contents};
 use super::turnstile::{Fate, Nth};
-use super::{Answer, FULL, World};
+use super::{FULL, Running, World};
 
 /// Starts a run and returns it when its nth write has come to a side, which holds the answer back.
-fn run_held_at(world: &World, write: u64) -> std::process::Child {
+fn run_held_at(world: &World, write: u64) -> Running {
     world.turnstile.stop_at(Nth::Write(write), Fate::Unanswered);
     let child = world.spawn(&format!("run {FULL}"));
     world.turnstile.wait();
@@ -37,7 +37,7 @@ fn while_a_run_goes_on_status_tells_who_it_is_and_another_run_waits_outside() {
     assert_eq!(world.turnstile.seen(), requests, "neither side was asked");
 
     world.turnstile.open();
-    Answer::of(child.wait_with_output().unwrap()).code(0);
+    child.answer().code(0);
     let status = world.run(&format!("status {FULL} --format json")).code(0).json();
     assert_eq!(status["in_use_by"], Value::Null, "{status:#}");
     world.turnstile.reset();
@@ -56,7 +56,7 @@ fn a_signal_in_the_middle_leaves_a_state_from_which_the_next_run_goes_on() {
         let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
         assert!(sent.success());
         world.turnstile.open();
-        let answer = Answer::of(child.wait_with_output().unwrap()).code(code);
+        let answer = child.answer().code(code);
         assert!(answer.stdout.contains("interrupted: what was done is kept; run again to go on"), "{answer:#?}");
         let (_, written) = world.turnstile.seen();
         assert!(written < writes, "{signal}: it went on to the end");
@@ -75,7 +75,7 @@ fn a_signal_in_the_middle_leaves_a_state_from_which_the_next_run_goes_on() {
 #[test]
 fn a_second_signal_ends_a_run_at_once() {
     let world = World::start();
-    let mut child = run_held_at(&world, 3);
+    let child = run_held_at(&world, 3);
     for _ in 0..2 {
         let sent = Command::new("kill").args(["-TERM".to_owned(), child.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -84,7 +84,7 @@ fn a_second_signal_ends_a_run_at_once() {
             std::thread::yield_now();
         }
     }
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+    child.answer().code(143);
     world.turnstile.open();
     world.turnstile.reset();
     world.run(&format!("run {FULL}")).code(0);

@@ -39,10 +39,9 @@ const RUN: &str = "run night.yaml";
 /// Starts a run and kills it at that moment.
 fn kill_at(world: &World, (nth, fate): (Nth, Fate)) {
     world.turnstile.stop_at(nth, fate);
-    let mut child = world.spawn(RUN);
+    let run = world.spawn(RUN);
     world.turnstile.wait();
-    child.kill().unwrap();
-    child.wait().unwrap();
+    run.kill();
     world.turnstile.open();
 }
 
