@@ -95,8 +95,8 @@ pub(super) fn load(connection: &Connection, table: &str, fields: &[String]) -> R
             columns[*number as usize].push(column);
         }
     }
-    let mut statement =
-        connection.prepare_cached("SELECT erp, crm, base, origin FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
+    let mut statement = connection
+        .prepare_cached("SELECT erp, crm, base, origin FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
     let mut rows = statement.query(ids(table_map))?;
     while let Some(row) = rows.next()? {
         let at = couplings.erp.len();
