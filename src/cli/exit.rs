@@ -135,7 +135,9 @@ impl Failure {
                 let connection = |side: &crate::config::Side| format!("connections.{}", side.key());
                 match error {
                     EndpointError::Unreachable { side, .. } => {
-                        format!("look at `{}.url` and at the network; run again when it answers", connection(side))
+                        let connection = connection(side);
+                        let where_it_is = format!("`url` and `auth.token_url` in `{connection}`");
+                        format!("look at {where_it_is}, and at the network; run again when it answers")
                     }
                     EndpointError::Login { side, .. } => {
                         format!("look at client id, secret, token_url and scope in `{}.auth`", connection(side))

@@ -2,7 +2,6 @@
 //! is written to, and no secret is told (I10).
 
 use std::fmt::Write;
-use std::net::TcpListener;
 
 use insta::assert_snapshot;
 use pipeline::adapters::sqlite::SqliteStore;
@@ -168,17 +167,20 @@ fn columns_that_a_side_does_not_have_are_refused_all_at_once() {
 fn a_side_that_cannot_be_used_is_named_and_nothing_is_written() {
     let world = World::start();
     let before = contents(&world);
-    // Nobody listens at a port that was free a moment ago.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let nobody = format!("http://{free}");
+    // Nobody listens at the first port of a machine that has no ancient services.
+    let nobody = "http://127.0.0.1:1";
+    // In the shipped file the scope follows from the address, so another address is refused at the login already.
+    let full = std::fs::read_to_string(FULL).unwrap();
+    world.file("scope.yaml", &full.replace("scope: ${CRM_URL}/.default", "scope: ${CRM_SCOPE}"));
+    let scope = world.crm.with(|crm| crm.tokens.scope.clone());
     let run = format!("run {FULL} -vv");
     let mut told = Transcript::new(&world);
     told.ask(&run, &[("ERP_CLIENT_SECRET", WRONG_SECRET)], 3);
     told.ask(&run, &[("CRM_CLIENT_SECRET", WRONG_SECRET)], 3);
     told.ask(&run, &[("CRM_CLIENT_ID", "somebody-else")], 3);
     told.ask(&run, &[("ERP_COMPANY", "Nobody & Sons")], 3);
-    told.ask(&run, &[("ERP_URL", &nobody)], 3);
-    told.ask(&run, &[("CRM_URL", &nobody)], 3);
+    told.ask(&run, &[("ERP_URL", nobody)], 3);
+    told.ask("run scope.yaml -vv", &[("CRM_SCOPE", &scope), ("CRM_URL", nobody)], 3);
     told.ask(&run, &[("ERP_TOKEN_URL", &format!("{nobody}/token"))], 3);
     assert_eq!(world.turnstile.seen().1, 0);
     assert_eq!(contents(&world), before);
