@@ -148,6 +148,11 @@ impl Running {
         self.0.as_ref().unwrap().id()
     }
 
+    /// Tells whether it has not ended yet.
+    pub fn runs(&mut self) -> bool {
+        self.0.as_mut().unwrap().try_wait().unwrap().is_none()
+    }
+
     /// Kills it, and waits until it is no more.
     pub fn kill(mut self) {
         self.end();

@@ -128,9 +128,11 @@ impl Turnstile {
     }
 
     fn hold(&self) {
-        self.reach();
-        let passage = self.passage.lock().unwrap();
+        // Under one lock: whoever hears of it may open and begin anew before this thread looks again.
+        let mut passage = self.passage.lock().unwrap();
         let turn = passage.turn;
+        passage.reached = true;
+        self.changed.notify_all();
         drop(self.changed.wait_while(passage, |passage| !passage.open && passage.turn == turn).unwrap());
     }
 }
