@@ -7,6 +7,7 @@
 use crate::config::expression::Expression;
 use crate::config::{Direction, PerSide, Pipeline, Side, TableMap, TemplateValue};
 use crate::endpoint::{Endpoint, EndpointError, Query, TableInfo};
+use crate::frame::evaluated::Fault;
 use crate::frame::{Column, Frame, Kind};
 
 use uuid::Uuid;
@@ -154,8 +155,8 @@ pub fn misfits(map: &TableMap, scope: &Scope) -> Vec<Misfit> {
         let result =
             if condition { frame.rows_where(expression).map(|_| ()) } else { frame.evaluate(expression).map(|_| ()) };
         if let Err(error) = result {
-            let message = format!("`{}` cannot be evaluated: {error}", expression.text());
-            complain(path, message, "see which columns are texts and which are numbers".into());
+            let hint = "compare texts with texts and numbers with numbers; `CAST(column AS type)` makes one of the other";
+            complain(path, error.to_string(), hint.into());
         }
     }
     found
@@ -169,6 +170,16 @@ fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, candidate)| candidate)
 }
 
+/// What a side holds inside its filter.
+#[derive(Debug, Clone)]
+pub struct Inside {
+    pub frame: Frame,
+    /// Records for which the filter has no answer: neither inside nor outside, and left alone.
+    pub undecided: Frame,
+    /// Why, for each of them.
+    pub faults: Vec<Fault>,
+}
+
 /// Reads both sides of a table map, each inside its filter, at the same time.
 ///
 /// `progress` hears the rows of a side so far.
@@ -177,8 +188,8 @@ pub fn read(
     scope: &Scope,
     endpoints: PerSide<&dyn Endpoint>,
     progress: &(dyn Fn(Side, usize) + Sync),
-) -> Result<PerSide<Frame>, EndpointError> {
-    let one = |side: Side| -> Result<Frame, EndpointError> {
+) -> Result<PerSide<Inside>, EndpointError> {
+    let one = |side: Side| -> Result<Inside, EndpointError> {
         let query = Query {
             info: scope.infos.of(side),
             columns: scope.columns.of(side).clone(),
@@ -197,13 +208,17 @@ pub fn read(
 }
 
 /// Keeps the rows for which the side's filter holds.
-pub fn inside(map: &TableMap, side: Side, frame: Frame) -> Result<Frame, EndpointError> {
-    let Some(filter) = &map.sides.of(side).filter else { return Ok(frame) };
-    let rows = frame.rows_where(filter).map_err(|error| EndpointError::Untrusted {
-        side,
-        message: format!("the filter `{}` cannot be evaluated over what came: {error}", filter.text()),
-    })?;
-    if rows.len() == frame.rows() { Ok(frame) } else { Ok(frame.take(&rows)) }
+pub fn inside(map: &TableMap, side: Side, frame: Frame) -> Result<Inside, EndpointError> {
+    let whole = |frame: Frame| Inside { undecided: frame.take(&[]), faults: Vec::new(), frame };
+    let Some(filter) = &map.sides.of(side).filter else { return Ok(whole(frame)) };
+    let chosen = frame
+        .rows_where(filter)
+        .map_err(|error| EndpointError::Untrusted { side, message: format!("the filter {error}") })?;
+    if chosen.rows.len() == frame.rows() {
+        return Ok(whole(frame));
+    }
+    let (rows, faults): (Vec<usize>, Vec<Fault>) = chosen.faults.into_iter().unzip();
+    Ok(Inside { frame: frame.take(&chosen.rows), undecided: frame.take(&rows), faults })
 }
 
 /// Reads records by id, whether inside the filter or not; those that do not exist are missing.

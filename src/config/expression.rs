@@ -6,8 +6,11 @@
 
 mod predicate;
 mod reading;
+mod sound;
 
 use polars::prelude::*;
+
+use crate::config::expression::sound::Sound;
 
 /// Why a text is no expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,7 +27,7 @@ pub struct Expression {
     text: String,
     columns: Vec<String>,
     // Boxed, since constants and expressions stand side by side in a file.
-    expr: Box<Expr>,
+    expr: Box<Sound>,
     predicate: Option<Box<Predicate>>,
 }
 
@@ -92,7 +95,7 @@ impl Expression {
             hint: None,
         })?;
         let predicate = predicate::of(&tree).map(Box::new);
-        Ok(Expression { text: text.to_owned(), columns, expr: Box::new(expr), predicate })
+        Ok(Expression { text: text.to_owned(), columns, expr: Box::new(Sound::of(expr)), predicate })
     }
 
     /// Returns the SQL as it was written.
@@ -111,17 +114,20 @@ impl Expression {
     }
 
     /// Evaluates the expression over all rows; a constant gives as many cells as there are rows.
-    pub fn evaluate(&self, data: &DataFrame) -> PolarsResult<Series> {
-        let ones = Series::new(PlSmallStr::from_static("#one"), vec![true; data.height()]);
-        let mut data = data.clone();
-        data.with_column(ones.into())?;
-        let name = "#result";
-        let result = data
-            .lazy()
-            .select([when(col("#one")).then((*self.expr).clone()).otherwise(lit(NULL)).alias(name)])
-            .collect()?;
-        Ok(result.column(name)?.as_materialized_series().clone())
+    ///
+    /// An error means that the expression does not fit the columns, whatever they hold.
+    pub fn evaluate(&self, data: &DataFrame) -> PolarsResult<Computed> {
+        self.expr.evaluate(data)
     }
+}
+
+/// What an expression gives, one cell a row.
+#[derive(Debug, Clone)]
+pub struct Computed {
+    /// Null also where there is no value.
+    pub series: Series,
+    /// Rows, in order, for which the expression has no value: a text that is no number, a division by zero.
+    pub faults: Vec<usize>,
 }
 
 #[cfg(test)]
@@ -208,8 +214,9 @@ mod tests {
     }
 
     fn evaluate(text: &str, data: &DataFrame) -> Vec<String> {
-        let series = Expression::parse(text).expect(text).evaluate(data).expect(text);
-        series.iter().map(|value| value.to_string()).collect()
+        let computed = Expression::parse(text).expect(text).evaluate(data).expect(text);
+        assert!(computed.faults.is_empty(), "{text}");
+        computed.series.iter().map(|value| value.to_string()).collect()
     }
 
     #[test]

@@ -7,7 +7,6 @@ pub mod merge;
 
 use std::collections::HashMap;
 
-use polars::prelude::Series;
 use rayon::prelude::*;
 use uuid::Uuid;
 
@@ -15,7 +14,8 @@ use crate::config::{OnUnresolved, PerSide, Side, TableMap, Template, TemplateVal
 use crate::couple::{Doubt, Pairs};
 use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge};
 use crate::endpoint::TableInfo;
-use crate::frame::{EvaluationError, Frame, Kind, Value, any_value};
+use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
+use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind, FieldChange};
 use crate::store::{InboxKind, Origin};
 use crate::translate::{Links, Problem, Translated, Translator, convert, own};
@@ -381,9 +381,9 @@ struct Templates<'a> {
 struct Prepared<'a> {
     template: &'a Template,
     /// For each source row whether the template applies; `None` where it always does.
-    applies: Option<Vec<bool>>,
+    applies: Option<Vec<Result<bool, Fault>>>,
     /// For each column that an expression fills: its values.
-    computed: HashMap<&'a str, Series>,
+    computed: HashMap<&'a str, Evaluated<'a>>,
 }
 
 impl<'a> Templates<'a> {
@@ -395,10 +395,10 @@ impl<'a> Templates<'a> {
             let applies = match &template.condition {
                 None => None,
                 Some(condition) => {
-                    let mut rows = vec![false; source.rows()];
-                    for row in source.rows_where(condition)? {
-                        rows[row] = true;
-                    }
+                    let mut rows = vec![Ok(false); source.rows()];
+                    let chosen = source.rows_where(condition)?;
+                    chosen.rows.into_iter().for_each(|row| rows[row] = Ok(true));
+                    chosen.faults.into_iter().for_each(|(row, fault)| rows[row] = Err(fault));
                     Some(rows)
                 }
             };
@@ -426,10 +426,18 @@ impl<'a> Templates<'a> {
 
     /// Adds what the first template that applies to a row gives, where no field map gave a value.
     fn fill(&mut self, row: usize, fields: &mut Vec<FieldChange>) -> Result<(), (String, Problem)> {
-        let prepared = self
-            .templates
-            .iter()
-            .find(|prepared| prepared.applies.as_ref().is_none_or(|rows| rows.get(row) == Some(&true)));
+        let mut prepared = None;
+        for candidate in &self.templates {
+            match candidate.applies.as_ref().map_or(&Ok(true), |rows| &rows[row]) {
+                Ok(true) => {
+                    prepared = Some(candidate);
+                    break;
+                }
+                Ok(false) => {}
+                // Whether a later one would do depends on this one.
+                Err(fault) => return Err(("on_create".to_owned(), Problem::NoValue(fault.clone()))),
+            }
+        }
         let Some(prepared) = prepared else { return Ok(()) };
         for (column, value) in &prepared.template.set {
             if fields.iter().any(|field| field.column == *column) {
@@ -437,9 +445,9 @@ impl<'a> Templates<'a> {
             }
             let raw = match value {
                 TemplateValue::Constant(constant) => Value::Text(constant.text()),
-                TemplateValue::Expression(_) => {
-                    prepared.computed[column.as_str()].get(row).map_or(Value::Null, any_value)
-                }
+                TemplateValue::Expression(_) => prepared.computed[column.as_str()]
+                    .value(row)
+                    .map_err(|fault| (column.clone(), Problem::NoValue(fault)))?,
                 TemplateValue::NextNumber { prefix, digits } => {
                     let number = self.numbers.entry((column.clone(), prefix.clone())).or_insert(0);
                     *number += 1;

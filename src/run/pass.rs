@@ -9,8 +9,9 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::couple::{found_beyond, join, match_rows};
-use crate::delta::{hold_doubt, name_row};
-use crate::extract::{self, Scope};
+use crate::delta::{Held, hold_doubt, name_row};
+use crate::extract::{self, Inside, Scope};
+use crate::frame::evaluated::Fault;
 use crate::order::Pass;
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
@@ -19,7 +20,7 @@ use crate::run::partners::{absent, outside, take_matches, without};
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport};
-use crate::store::{Couplings, Origin, Store};
+use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::Links;
 
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
@@ -36,8 +37,13 @@ pub fn first_step(
 
     let made = settle_intents(context, store, scope, map)?;
     let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
-    let frames = extract::read(map, scope, context.endpoints, &progress)?;
-    let mut state = PassState::new(map, frames);
+    let read = extract::read(map, scope, context.endpoints, &progress)?;
+    let undecided = PerSide::from_fn(|side| hold_undecided(map, side, read.of(side)));
+    let mut state = PassState::new(map, PerSide { erp: read.erp.frame, crm: read.crm.frame });
+    for side in Side::BOTH {
+        *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
+    }
+    state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
     state.tally.recovered = made.len() as u64;
     let couplings = couplings(context, store, map, &made)?;
     let joined = join(&state.frames, &couplings);
@@ -64,6 +70,22 @@ pub fn first_step(
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
     Ok(state)
+}
+
+/// Names the records of which the filter cannot tell whether they are inside.
+fn hold_undecided(map: &TableMap, side: Side, inside: &Inside) -> Vec<Held> {
+    let held = |(row, fault): (usize, &Fault)| {
+        let record = name_row(map, &inside.undecided, side, row);
+        let id = Some(inside.undecided.id(row));
+        let ids = match side {
+            Side::Erp => PerSide { erp: id, crm: None },
+            Side::Crm => PerSide { erp: None, crm: id },
+        };
+        let to = if map.direction.writes(side.other()) { side.other() } else { side };
+        let message = format!("{record} is left alone: the filter {fault}");
+        Held { kind: InboxKind::Failed, record, ids, field: None, values: PerSide::default(), to: Some(to), message }
+    };
+    inside.faults.iter().enumerate().map(held).collect()
 }
 
 /// Writes the references that had to wait until every table map had its turn.

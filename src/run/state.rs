@@ -9,7 +9,8 @@ use crate::couple::Pairs;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
-use crate::frame::{EvaluationError, Frame};
+use crate::frame::Frame;
+use crate::frame::evaluated::EvaluationError;
 use crate::plan::TablePlan;
 use crate::run::{Context, TableReport};
 use crate::store::{InboxItem, StoreError};
@@ -22,7 +23,7 @@ pub enum PassError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("an expression cannot be evaluated: {0}")]
+    #[error(transparent)]
     Expression(#[from] EvaluationError),
     /// A table map that this one needs has failed.
     #[error("{0}")]
