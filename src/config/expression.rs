@@ -84,16 +84,7 @@ impl Expression {
     pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
         let tree = reading::parse(text)?;
         let columns = reading::columns(&tree)?;
-        let expr = polars::sql::sql_expr(text).map_err(|error| ExpressionError {
-            message: match error.to_string() {
-                // A dump of the syntax tree helps nobody.
-                dump if dump.contains("Span(") || dump.contains("Ident {") => {
-                    "holds something that this dialect of SQL does not compute".to_owned()
-                }
-                message => format!("is refused: {}", message.trim()),
-            },
-            hint: None,
-        })?;
+        let expr = polars::sql::sql_expr(text).map_err(|error| reading::refused(&error.to_string()))?;
         let predicate = predicate::of(&tree).map(Box::new);
         Ok(Expression { text: text.to_owned(), columns, expr: Box::new(Sound::of(expr)), predicate })
     }
