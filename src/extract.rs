@@ -1,26 +1,14 @@
 //! A pass and two endpoints in, two frames out: what each side holds inside its filter.
 //!
 //! Both sides are read at once. The filter goes along as far as a side understands it and is evaluated again here, so
-//! that pushing it down never changes the result. Before the first read, every column and expression of the file is
-//! held against the metadata of its side.
+//! that pushing it down never changes the result.
 
-use crate::config::expression::Expression;
-use crate::config::{Direction, PerSide, Pipeline, Side, TableMap, TemplateValue};
+use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError, Query, TableInfo};
 use crate::frame::evaluated::Fault;
-use crate::frame::{Column, Frame, Kind};
+use crate::frame::{Column, Frame};
 
 use uuid::Uuid;
-
-/// A column or an expression of the file that does not fit the metadata of its side.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
-    pub table: String,
-    /// `fields[3].crm`, `filter`, ….
-    pub path: String,
-    pub message: String,
-    pub hint: String,
-}
 
 /// One table map together with what both sides say of their tables and the columns to read there.
 #[derive(Debug, Clone)]
@@ -52,122 +40,6 @@ impl Scope {
             self.columns.of(side).iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();
         Frame::empty(columns)
     }
-}
-
-/// Holds a table map against the metadata of both sides; empty where everything fits.
-pub fn misfits(map: &TableMap, scope: &Scope) -> Vec<Misfit> {
-    let mut found = Vec::new();
-    let mut complain = |path: String, message: String, hint: String| {
-        found.push(Misfit { table: map.name.clone(), path, message, hint });
-    };
-    let unknown = |side: Side, column: &str| {
-        let table = &map.sides.of(side).table;
-        let known = scope.infos.of(side).columns.iter().map(|info| info.column.name.as_str());
-        let hint = match nearest(column, known) {
-            Some(name) => format!("did you mean `{name}`?"),
-            None => format!("see the metadata of `{table}`"),
-        };
-        (format!("the {} has no column `{column}` on `{table}`", side.name()), hint)
-    };
-
-    let mut missing = PerSide { erp: false, crm: false };
-    for (number, field) in map.fields.iter().enumerate() {
-        for side in Side::BOTH {
-            let Some(name) = field.column(side) else { continue };
-            let path = format!("fields[{number}].{}", side.key());
-            let Some(info) = scope.infos.of(side).column(name) else {
-                let (message, hint) = unknown(side, name);
-                complain(path, message, hint);
-                *missing.of_mut(side) = true;
-                continue;
-            };
-            if !info.readable {
-                complain(path.clone(), format!("`{name}` cannot be read"), "leave the field out".into());
-            }
-            if field.writes(side) && !info.insertable && !info.updatable {
-                let other = if side == Side::Crm { Direction::ToErp } else { Direction::ToCrm };
-                let hint = format!("`direction: {}`, or leave the field out", other.key());
-                complain(path.clone(), format!("`{name}` cannot be written"), hint);
-            }
-            let needs_reference = info.column.kind == Kind::Guid && !info.targets.is_empty();
-            if needs_reference && field.writes(side) && field.reference.is_none() {
-                let hint = "say which table map translates it: `ref: { table: …, erp: … }`".to_owned();
-                complain(path, format!("`{name}` refers to another table"), hint);
-            }
-        }
-    }
-    for side in Side::BOTH {
-        for name in scope.columns.of(side) {
-            let mapped = map.fields.iter().any(|field| field.column(side) == Some(name));
-            if !mapped && !scope.infos.of(side).column(name).is_some_and(|info| info.readable) {
-                let (message, hint) = unknown(side, name);
-                complain(format!("{}.{name}", side.key()), message, hint);
-                *missing.of_mut(side) = true;
-            }
-        }
-    }
-    for (number, template) in map.on_create.iter().enumerate() {
-        for (column, _) in &template.set {
-            let path = format!("on_create[{number}].set.{column}");
-            match scope.infos.of(template.side).column(column) {
-                None => {
-                    let (message, hint) = unknown(template.side, column);
-                    complain(path, message, hint);
-                }
-                Some(info) if !info.insertable => {
-                    complain(path, format!("`{column}` cannot be set in a new record"), "leave it out".into());
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    // An expression is tried on a frame without rows: a comparison of a text with a number shows here, not at night.
-    let mut tries: Vec<(String, Side, &Expression, bool)> = Vec::new();
-    for side in Side::BOTH {
-        if let Some(filter) = &map.sides.of(side).filter {
-            tries.push((format!("{}.filter", side.key()), side, filter, true));
-        }
-    }
-    for (number, field) in map.fields.iter().enumerate() {
-        for side in Side::BOTH {
-            if let Some(expression) = field.expression_to(side) {
-                tries.push((format!("fields[{number}].to_{}", side.key()), side.other(), expression, false));
-            }
-        }
-    }
-    for (number, template) in map.on_create.iter().enumerate() {
-        let source = template.side.other();
-        if let Some(condition) = &template.condition {
-            tries.push((format!("on_create[{number}].if"), source, condition, true));
-        }
-        for (column, value) in &template.set {
-            if let TemplateValue::Expression(expression) = value {
-                tries.push((format!("on_create[{number}].set.{column}"), source, expression, false));
-            }
-        }
-    }
-    for (path, side, expression, condition) in tries {
-        if *missing.of(side) {
-            continue;
-        }
-        let frame = scope.empty(side);
-        let result =
-            if condition { frame.rows_where(expression).map(|_| ()) } else { frame.evaluate(expression).map(|_| ()) };
-        if let Err(error) = result {
-            let hint = "compare texts with texts and numbers with numbers; `CAST(column AS type)` makes one of the other";
-            complain(path, error.to_string(), hint.into());
-        }
-    }
-    found
-}
-
-fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len().min(word.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
 }
 
 /// What a side holds inside its filter.

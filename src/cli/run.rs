@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::RunArguments;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::places;
 use crate::cli::print_as;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
@@ -89,8 +90,8 @@ fn decide(
         RunError::Endpoint(error) => error.into(),
         RunError::Store(error) => error.into(),
         RunError::Mapping(misfits) => {
-            let complaints = world::misfit_complaints(&loaded.file, &loaded.text, &misfits);
-            Failure::Configuration { file: loaded.file.clone(), complaints }
+            let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);
+            Failure::Mapping { file: loaded.file.clone(), complaints }
         }
     })
 }

@@ -13,10 +13,9 @@ use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
-use crate::config::complaint::{self, Complaint, Complaints, Severity, suggestion};
-use crate::config::{PerSide, Pipeline, tree};
+use crate::config::complaint::{Complaint, suggestion};
+use crate::config::{PerSide, Pipeline};
 use crate::endpoint::Endpoint;
-use crate::extract::Misfit;
 
 /// A pipeline file that can be used.
 #[derive(Debug)]
@@ -106,37 +105,6 @@ pub fn holder() -> String {
     format!("{host} pid {}", std::process::id())
 }
 
-/// Turns columns that a side does not have into complaints with their places in the file.
-pub fn misfit_complaints(file: &str, text: &str, misfits: &[Misfit]) -> Vec<Complaint> {
-    // The file was read without error before; should it not be now, the places are the file's beginning.
-    let tree = tree::parse(text, &mut Complaints::new(file));
-    misfits
-        .iter()
-        .map(|misfit| {
-            let path = misfit_path(&misfit.table, &misfit.path);
-            let place = tree.as_ref().map_or(complaint::Place::START, |tree| tree.place_of(&path));
-            Complaint {
-                severity: Severity::Error,
-                file: file.to_owned(),
-                line: place.line,
-                column: place.column,
-                path: path.to_string(),
-                message: misfit.message.clone(),
-                hint: Some(misfit.hint.clone()).filter(|hint| !hint.is_empty()),
-            }
-        })
-        .collect()
-}
-
-/// Returns the path of `fields[3].crm` in the table map `table`.
-fn misfit_path(table: &str, path: &str) -> complaint::Path {
-    let table = complaint::Path::root().key("tables").key(table);
-    path.split(['.', '[']).filter(|step| !step.is_empty()).fold(table, |path, step| match step.strip_suffix(']') {
-        Some(index) => index.parse().map_or_else(|_| path.key(step), |index| path.index(index)),
-        None => path.key(step),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,28 +119,6 @@ mod tests {
         ] {
             assert_eq!(state_path(Path::new(file), state), PathBuf::from(expected), "{file} {state}");
         }
-    }
-
-    #[test]
-    fn a_misfit_gets_its_place_in_the_file() {
-        let text = "version: 1\ntables:\n  customers:\n    fields:\n      - { erp: number, crm: acountnumber }\n";
-        let misfit = |path: &str| Misfit {
-            table: "customers".into(),
-            path: path.into(),
-            message: "no column `acountnumber` on accounts".into(),
-            hint: "did you mean `accountnumber`?".into(),
-        };
-        let complaints = misfit_complaints("full.yaml", text, &[misfit("fields[0].crm"), misfit("filter")]);
-        let lines: Vec<String> = complaints.iter().map(|complaint| complaint.to_string()).collect();
-        assert_eq!(
-            lines,
-            [
-                "full.yaml:5:29: tables.customers.fields[0].crm: no column `acountnumber` on accounts\n  hint: did you \
-                 mean `accountnumber`?",
-                "full.yaml:3:3: tables.customers.filter: no column `acountnumber` on accounts\n  hint: did you mean \
-                 `accountnumber`?",
-            ]
-        );
     }
 
     #[test]

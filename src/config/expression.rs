@@ -25,6 +25,7 @@ pub struct ExpressionError {
 #[derive(Debug, Clone)]
 pub struct Expression {
     text: String,
+    written: String,
     columns: Vec<String>,
     // Boxed, since constants and expressions stand side by side in a file.
     expr: Box<Sound>,
@@ -86,12 +87,29 @@ impl Expression {
         let columns = reading::columns(&tree)?;
         let expr = polars::sql::sql_expr(text).map_err(|error| reading::refused(&error.to_string()))?;
         let predicate = predicate::of(&tree).map(Box::new);
-        Ok(Expression { text: text.to_owned(), columns, expr: Box::new(Sound::of(expr)), predicate })
+        Ok(Expression {
+            text: text.to_owned(),
+            written: text.to_owned(),
+            columns,
+            expr: Box::new(Sound::of(expr)),
+            predicate,
+        })
     }
 
-    /// Returns the SQL as it was written.
+    /// Returns the SQL with variables filled in.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Takes note of how the SQL stands in the file, without what variables gave.
+    #[must_use]
+    pub fn written_as(self, written: String) -> Expression {
+        Expression { written, ..self }
+    }
+
+    /// Returns the SQL as it stands in the file, for messages.
+    pub fn written(&self) -> &str {
+        &self.written
     }
 
     /// Returns the columns that the expression reads, each once, in order of appearance.

@@ -198,7 +198,10 @@ mod tests {
         for (written, expected) in [
             ("name = '${COMPANY}'", "name = 'O''Neil & \"Söhne\"'"),
             ("name = ${COMPANY}", "name = 'O''Neil & \"Söhne\"'"),
-            ("n = 'A ' || '${COMPANY} ''x'' ${COMPANY}'", "n = 'A ' || 'O''Neil & \"Söhne\" ''x'' O''Neil & \"Söhne\"'"),
+            (
+                "n = 'A ' || '${COMPANY} ''x'' ${COMPANY}'",
+                "n = 'A ' || 'O''Neil & \"Söhne\" ''x'' O''Neil & \"Söhne\"'",
+            ),
             ("\"${COMPANY}\" = ''", "\"O'Neil & \"\"Söhne\"\"\" = ''"),
             ("a > ${LIMIT} AND b = ${FLAG} AND c = '${LIMIT}'", "a > -12.50 AND b = true AND c = '-12.50'"),
             ("a = '${EVIL}' OR b = ${EVIL}", "a = ''' OR 1 = 1 --' OR b = ''' OR 1 = 1 --'"),

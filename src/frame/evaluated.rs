@@ -77,7 +77,7 @@ impl Frame {
             Err(_) if series.null_count() == series.len() && series.dtype().is_null() => return Ok(Chosen::default()),
             Err(_) => {
                 let message = "is neither true nor false".to_owned();
-                return Err(EvaluationError { text: filter.text().to_owned(), message });
+                return Err(EvaluationError { text: filter.written().to_owned(), message });
             }
         };
         let mut chosen = Chosen::default();
@@ -99,7 +99,7 @@ impl Frame {
                 [] => "cannot be computed".to_owned(),
                 columns => format!("does not fit its columns: {}", columns.join(", ")),
             };
-            EvaluationError { text: expression.text().to_owned(), message }
+            EvaluationError { text: expression.written().to_owned(), message }
         })
     }
 
@@ -113,6 +113,6 @@ impl Frame {
         };
         let values: Vec<String> = expression.columns().iter().take(COLUMNS_MAX).map(told).collect();
         let place = if values.is_empty() { String::new() } else { format!(" where {}", values.join(" and ")) };
-        Fault { text: expression.text().to_owned(), place }
+        Fault { text: expression.written().to_owned(), place }
     }
 }

@@ -81,7 +81,8 @@ fn a_bad_cast_fails_its_record_alone() {
     put(&world, 3, "8", "0");
     let report = world.run();
     assert_eq!(report.outcome, RunOutcome::Incomplete);
-    let message = "customers:C2 cannot go to the CRM: grade: `CAST(grade AS INTEGER) * 2` has no value where grade is `A1`";
+    let message =
+        "customers:C2 cannot go to the CRM: grade: `CAST(grade AS INTEGER) * 2` has no value where grade is `A1`";
     assert_eq!(told(&report), [message]);
     let mut limits = world.crm.column("accounts", "limit");
     limits.sort();
@@ -97,7 +98,8 @@ fn a_bad_cast_fails_its_record_alone() {
 
 #[test]
 fn what_a_condition_keeps_away_is_no_failure() {
-    let field = "- { erp: grade, crm: limit, to_crm: \"CASE WHEN grade = '' THEN 0 ELSE 6 / CAST(grade AS INTEGER) END\" }";
+    let field =
+        "- { erp: grade, crm: limit, to_crm: \"CASE WHEN grade = '' THEN 0 ELSE 6 / CAST(grade AS INTEGER) END\" }";
     let mut world = customers("grade = '' OR CAST(grade AS INTEGER) > 0", "", field);
     put(&world, 1, "", "0");
     put(&world, 2, "3", "0");
@@ -141,7 +143,8 @@ fn a_record_for_which_the_filter_has_no_answer_is_named_and_left_alone() {
 
 #[test]
 fn a_template_that_cannot_be_computed_fails_its_record_alone() {
-    let more = "on_create: [ { side: crm, if: \"CAST(grade AS INTEGER) > 2\", set: { phone: \"STRPTIME(memo, '%Y')\" } },
+    let more =
+        "on_create: [ { side: crm, if: \"CAST(grade AS INTEGER) > 2\", set: { phone: \"STRPTIME(memo, '%Y')\" } },
                   { side: crm, set: { limit: \"CAST(memo AS INTEGER)\" } } ]";
     let more = more.replace("STRPTIME(memo, '%Y')", "'high'");
     let mut world = customers("TRUE", &more, "");

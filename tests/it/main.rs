@@ -8,6 +8,7 @@
 mod world;
 mod fixture;
 mod memory;
+mod misfits;
 mod nightly;
 
 mod adversary;

@@ -43,7 +43,8 @@ pub(super) fn refused(message: &str) -> ExpressionError {
     let quoted = |mark: char| message.split(mark).nth(1).unwrap_or_default();
     if message.contains("clause)") {
         let word = quoted('\'');
-        let hint = format!("as a column it stands in double quotes: `\"{word}\"`; as a text in single ones: `'{word}'`");
+        let hint =
+            format!("as a column it stands in double quotes: `\"{word}\"`; as a text in single ones: `'{word}'`");
         return ExpressionError { message: format!("`{word}` is a word of SQL"), hint: Some(hint) };
     }
     if message.contains("no function matches") {

@@ -141,7 +141,11 @@ fn soundness(expr: &Expr) -> Option<Expr> {
             let kept = plain(source).is_null().or(plain(marked).is_not_null());
             both(inputs(marked).iter().copied().map(soundness).collect(), Some(kept))
         }
-        Expr::BinaryExpr { left, op: op @ (Operator::And | Operator::LogicalAnd | Operator::Or | Operator::LogicalOr), right } => {
+        Expr::BinaryExpr {
+            left,
+            op: op @ (Operator::And | Operator::LogicalAnd | Operator::Or | Operator::LogicalOr),
+            right,
+        } => {
             // False settles an `AND` and true an `OR`, whatever the other side is.
             let settles = matches!(op, Operator::Or | Operator::LogicalOr);
             match (soundness(left), soundness(right)) {
@@ -165,9 +169,7 @@ fn soundness(expr: &Expr) -> Option<Expr> {
             let branches = match (soundness(truthy), soundness(falsy)) {
                 (None, None) => None,
                 (truthy, falsy) => Some(
-                    when(plain(predicate))
-                        .then(truthy.unwrap_or_else(always))
-                        .otherwise(falsy.unwrap_or_else(always)),
+                    when(plain(predicate)).then(truthy.unwrap_or_else(always)).otherwise(falsy.unwrap_or_else(always)),
                 ),
             };
             both(vec![soundness(predicate)], branches)
