@@ -12,6 +12,7 @@ mod misfits;
 mod nightly;
 
 mod adversary;
+mod cases;
 mod command;
 mod damage;
 mod endpoint_writes;
