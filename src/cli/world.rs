@@ -13,7 +13,7 @@ use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
-use crate::config::complaint::{Complaint, suggestion};
+use crate::config::complaint::{Complaint, Severity, suggestion};
 use crate::config::{PerSide, Pipeline};
 use crate::endpoint::Endpoint;
 
@@ -32,8 +32,23 @@ pub struct Loaded {
 
 /// Returns the text of a file.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::File { file: path.display().to_string(), message: error.to_string() })
+    let file = || path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| Failure::File { file: file(), message: error.to_string() })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let line = good.rsplit('\n').next().unwrap_or_default();
+        let byte = error.as_bytes()[good.len()];
+        let complaint = Complaint {
+            severity: Severity::Error,
+            file: file(),
+            line: good.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+            path: String::new(),
+            message: format!("is not UTF-8: there is a byte {byte:02X} behind `{}`", line.trim_start()),
+            hint: Some("save the file as UTF-8".to_owned()),
+        };
+        Failure::Configuration { file: file(), complaints: vec![complaint] }
+    })
 }
 
 /// Returns a variable of the environment; one that is no text counts as missing.
@@ -129,6 +144,16 @@ mod tests {
         ] {
             assert_eq!(state_path(Path::new(file), state), PathBuf::from(expected), "{file} {state}");
         }
+    }
+
+    #[test]
+    fn a_file_of_another_encoding_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latin.yaml");
+        std::fs::write(&path, b"version: 1\n  name: S\xf6hne\n").unwrap();
+        let Err(Failure::Configuration { complaints, .. }) = read(&path) else { panic!("it is no UTF-8") };
+        let told = (complaints[0].line, complaints[0].column, complaints[0].message.as_str());
+        assert_eq!(told, (2, 10, "is not UTF-8: there is a byte F6 behind `name: S`"));
     }
 
     #[test]

@@ -224,6 +224,9 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("label: number,", "label: number, colour: red,"),
             ("{ erp: displayName, crm: name }", "{ erp: displayName, crm: name, dir: to_crm }"),
             ("on_delete: hold }", "on_delete: hold, fields: [] }"),
+            ("on_delete: hold\n", "features: { bulk: off }\n"),
+            ("label: number,", "label: number, case_sensitive: true,"),
+            ("name: full", "name: full\nfirst_sync: erp"),
         ],
     ),
     (
@@ -258,6 +261,8 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("case_sensitive: true", "case_sensitive: yes"),
             ("first_sync: erp\n", "first_sync: ERP\n"),
             ("direction: both\n", "direction: to_cmr\n"),
+            ("direction: both\n", "direction: sideways\n"),
+            ("first_sync: erp\n", "first_sync: both\n"),
             ("direction: both\n", "direction: { to: crm }\n"),
             ("direction: both\n", "direction: true\n"),
             ("concurrency: 4", "concurrency: 4.5"),
