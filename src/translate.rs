@@ -303,6 +303,17 @@ impl<'a> Translator<'a> {
         convert(value, self.to, self.target)
     }
 
+    /// Returns the number in `row` that has more digits than the target column keeps.
+    pub fn rounded(&self, row: usize) -> Option<Decimal> {
+        let Kind::Decimal { scale } = self.target.column.kind else { return None };
+        let number = match self.source(row).ok()? {
+            Value::Decimal(number) => number,
+            Value::Text(text) => text.trim().parse().ok()?,
+            _ => return None,
+        };
+        (number.normalize().scale() > scale).then_some(number)
+    }
+
     /// Returns what all rows would be on the target side.
     pub fn all(&self) -> Translated {
         let plain = self.computed.is_none() && self.field.values.is_empty() && self.field.reference.is_none();

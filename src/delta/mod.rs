@@ -50,6 +50,19 @@ pub struct Held {
     pub message: String,
 }
 
+/// A number that goes over with fewer digits, because the column there keeps no more.
+///
+/// Both sides are equal afterwards: decimals are compared by the smaller scale (design §3.4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rounded {
+    /// Number of the field map.
+    pub field: usize,
+    pub to: Side,
+    pub record: String,
+    pub from: String,
+    pub into: String,
+}
+
 /// What was decided about pairs.
 #[derive(Debug, Clone, Default)]
 pub struct Decisions {
@@ -57,6 +70,7 @@ pub struct Decisions {
     pub held: Vec<Held>,
     /// Pair, field and its new base, where it is another than before.
     pub settled: Vec<(usize, usize, PerSide<u64>)>,
+    pub rounded: Vec<Rounded>,
 }
 
 /// A field's columns, fingerprinted.
@@ -209,6 +223,11 @@ fn decide_pair(
                 }
                 let translator = views[number].translators.of(to).as_ref();
                 let new = translator.map_or(Ok(Value::Null), |translator| translator.value(*rows.of(to.other())));
+                let source = translator.and_then(|translator| translator.rounded(*rows.of(to.other())));
+                if let (Some(from), Ok(into)) = (source, &new) {
+                    let (from, into) = (from.to_string(), into.to_string());
+                    decisions.rounded.push(Rounded { field: number, to, record: record.clone(), from, into });
+                }
                 // What is unresolved and may be written at all is to be cleared.
                 let new = link(work, number, to, new.unwrap_or(Value::Null));
                 let old = work.frames.of(to).value(column, *rows.of(to));
@@ -269,6 +288,7 @@ fn link(work: &Work<'_>, field: usize, to: Side, value: Value) -> Value {
 pub struct Inserts {
     pub actions: Vec<Action>,
     pub held: Vec<Held>,
+    pub rounded: Vec<Rounded>,
 }
 
 /// Decides what new records on `to` would hold, one for each of the `rows` of the other side's frame.
@@ -342,6 +362,12 @@ pub fn decide_inserts(
         if let Err((column, problem)) = templates.fill(row, &mut fields) {
             hold(None, &column, &problem);
             continue;
+        }
+        for (number, translator) in &translators {
+            if let (Some(from), Ok(into)) = (translator.rounded(row), translator.value(row)) {
+                let (from, into) = (from.to_string(), into.to_string());
+                inserts.rounded.push(Rounded { field: *number, to, record: record.clone(), from, into });
+            }
         }
         let new_id = new_id(work.pipeline, &work.map.name, to, own_id);
         inserts.actions.push(Action {

@@ -1,6 +1,11 @@
 //! No value is silently damaged (I9): what an SQL expression cannot compute stops its record, by name, and no other.
 
-use pipeline::run::{RunOutcome, RunReport};
+use std::sync::Mutex;
+
+use pipeline::config::PerSide;
+use pipeline::endpoint::Endpoint;
+use pipeline::frame::Kind;
+use pipeline::run::{Event, Options, RunOutcome, RunReport, run};
 use pipeline::store::InboxKind;
 
 use crate::rules::World;
@@ -169,4 +174,43 @@ fn a_template_that_cannot_be_computed_fails_its_record_alone() {
     let mut phones = world.crm.column("accounts", "phone");
     phones.sort();
     assert_eq!(phones, ["", "high"]);
+}
+
+#[test]
+fn digits_that_the_column_does_not_keep_are_told() {
+    let mut world = customers("TRUE", "", "- { erp: limit, crm: limit, to_crm: '\"limit\" / 3' }");
+    {
+        let mut tables = world.crm.tables.lock().unwrap();
+        let columns = &mut tables.get_mut("accounts").unwrap().info.columns;
+        let limit = columns.iter_mut().find(|info| info.column.name == "limit").unwrap();
+        limit.column.kind = Kind::Decimal { scale: 2 };
+    }
+    put(&world, 1, "", "10");
+    put(&world, 2, "", "9");
+    put(&world, 3, "", "20");
+    let notes = Mutex::new(Vec::new());
+    let mut night = |world: &mut World| {
+        let options = Options {
+            only: Vec::new(),
+            dry_run: false,
+            run: "a run".into(),
+            started: "2026-01-31T02:00:00Z".into(),
+            elapsed: &|| 0.0,
+            stop: &world.stop,
+        };
+        let tell = |event: Event<'_>| {
+            if let Event::Note { message, .. } = event {
+                notes.lock().unwrap().push(message.to_owned());
+            }
+        };
+        let sides: PerSide<&dyn Endpoint> = PerSide { erp: &world.erp, crm: &world.crm };
+        run(&world.pipeline, sides, &mut world.store, &options, &tell).unwrap();
+        std::mem::take(&mut *notes.lock().unwrap())
+    };
+    let note = "customers:C1: limit of the CRM keeps 3.33 of 3.3333, and 1 more";
+    assert_eq!(night(&mut world), [note]);
+    assert_eq!(night(&mut world), [""; 0], "both are equal now");
+    world.erp.put("customers", 2, &[("limit", "11")]);
+    assert_eq!(night(&mut world), ["customers:C2: limit of the CRM keeps 3.67 of 3.6667"]);
+    world.quiet();
 }

@@ -93,9 +93,19 @@ impl Sound {
 /// The mark of a cast that was strict: a name that no column has.
 const STRICT: &str = "#strict";
 
-/// Lets a cast, a date and a division give nothing instead of an error or infinity, and marks them.
+/// Lets a cast, a date and a division give nothing instead of an error or infinity, and marks them; gives whole numbers
+/// that polars makes small the room that arithmetic needs, where it would begin again from the other end.
 fn loosened(expr: Expr) -> Expr {
     match expr {
+        expr if is_small(&expr) => {
+            let marked = match expr {
+                Expr::Cast { expr, dtype, options: CastOptions::Strict } => {
+                    Expr::Cast { expr, dtype, options: CastOptions::NonStrict }.alias(STRICT)
+                }
+                expr => expr,
+            };
+            marked.cast(DataType::Int64)
+        }
         Expr::Cast { expr, dtype, options: CastOptions::Strict } => {
             Expr::Cast { expr, dtype, options: CastOptions::NonStrict }.alias(STRICT)
         }
@@ -112,6 +122,40 @@ fn loosened(expr: Expr) -> Expr {
             Expr::BinaryExpr { left, op, right: std::sync::Arc::new(divisor) }
         }
         expr => expr,
+    }
+}
+
+/// Tells whether an expression gives whole numbers of fewer than 64 bits.
+fn is_small(expr: &Expr) -> bool {
+    use DataType::{Int8, Int16, Int32, UInt8, UInt16, UInt32};
+    use TemporalFunction as Time;
+    match expr {
+        Expr::Cast { dtype: DataTypeExpr::Literal(dtype), .. } => {
+            matches!(dtype, Int8 | Int16 | Int32 | UInt8 | UInt16 | UInt32)
+        }
+        Expr::Function { function: FunctionExpr::StringExpr(function), .. } => {
+            matches!(function, StringFunction::LenChars | StringFunction::LenBytes | StringFunction::Find { .. })
+        }
+        Expr::Function { function: FunctionExpr::TemporalExpr(function), .. } => matches!(
+            function,
+            Time::Millennium
+                | Time::Century
+                | Time::Year
+                | Time::IsoYear
+                | Time::Quarter
+                | Time::Month
+                | Time::Week
+                | Time::WeekDay
+                | Time::Day
+                | Time::OrdinalDay
+                | Time::Hour
+                | Time::Minute
+                | Time::Second
+                | Time::Millisecond
+                | Time::Microsecond
+                | Time::Nanosecond
+        ),
+        _ => false,
     }
 }
 
@@ -245,6 +289,29 @@ mod tests {
         check("CAST(d AS DATE)", ["2026-01-31", "!", "!", "!"]);
         check("DATE(d)", ["2026-01-31", "!", "!", "!"]);
         check("STRPTIME(d, '%Y-%m-%d')", ["2026-01-31 00:00:00", "!", "!", "!"]);
+    }
+
+    #[test]
+    fn whole_numbers_have_room() {
+        let data = df!("t" => ["30000"], "d" => ["2026-12-31"], "n" => [7_i64]).unwrap();
+        for (text, expected) in [
+            ("CAST(t AS INTEGER) * 1000000", "30000000000"),
+            ("CAST(t AS INTEGER) * CAST(t AS INTEGER) * 100", "90000000000"),
+            ("CAST(t AS SMALLINT) * 10", "300000"),
+            ("LENGTH(t) - 9", "-4"),
+            ("LENGTH(t) - LENGTH(d)", "-5"),
+            ("OCTET_LENGTH(t) - OCTET_LENGTH(d)", "-5"),
+            ("BIT_LENGTH(t) - BIT_LENGTH(d)", "-40"),
+            ("STRPOS(t, 'x') - STRPOS(t, '3')", "-1"),
+            ("EXTRACT(month FROM DATE(d)) * 1000", "12000"),
+            ("EXTRACT(day FROM DATE(d)) * EXTRACT(day FROM DATE(d))", "961"),
+            ("DATE_PART('year', DATE(d)) * 10000000", "20260000000"),
+            ("DATE_PART('quarter', DATE(d)) * DATE_PART('week', DATE(d))", "212"),
+            ("SIGN(n) * 1000", "1000"),
+        ] {
+            let computed = Expression::parse(text).expect(text).evaluate(&data).expect(text);
+            assert_eq!(computed.series.get(0).unwrap().to_string(), expected, "{text}");
+        }
     }
 
     #[test]
