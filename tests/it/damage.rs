@@ -189,7 +189,7 @@ fn digits_that_the_column_does_not_keep_are_told() {
     put(&world, 2, "", "9");
     put(&world, 3, "", "20");
     let notes = Mutex::new(Vec::new());
-    let mut night = |world: &mut World| {
+    let night = |world: &mut World| {
         let options = Options {
             only: Vec::new(),
             dry_run: false,
