@@ -18,3 +18,4 @@ mod program;
 mod rules;
 mod shipped;
 mod tidy;
+mod transformations;

@@ -14,7 +14,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
 use crate::config::complaint::suggestion;
-use crate::config::expression::{ExpressionError, is_column_name};
+use crate::config::expression::{ExpressionError, functions, is_column_name};
 
 /// Functions of the dialect that make one value out of one row. Lists are left out: no column holds one.
 #[rustfmt::skip] // One name a line is three screens of names.
@@ -121,8 +121,13 @@ impl Walk {
             self.refuse(format!("`{written}` looks beyond one row, which an expression cannot"), hint);
         } else if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty() {
             self.refuse(format!("`{written}` looks beyond one row, which an expression cannot"), None);
+        } else if let Some(call) = functions::read(function) {
+            if let Err(error) = call {
+                self.refuse(error.message, error.hint);
+            }
         } else if !OF_ONE_ROW.contains(&name.as_str()) {
-            self.refuse(format!("no function `{written}`"), suggestion(&name, OF_ONE_ROW.iter().copied()));
+            let known = OF_ONE_ROW.iter().copied().chain(functions::names());
+            self.refuse(format!("no function `{written}`"), suggestion(&name, known));
         } else if matches!(name.as_str(), "coalesce" | "greatest" | "least") && arguments(function).is_empty() {
             // polars-sql 0.55 panics here.
             self.refuse(format!("`{written}` needs a value at least"), None);
