@@ -6,8 +6,10 @@
 //! it down never loses a record. Whether a column exists is not known here; the metadata of a side tells.
 
 mod functions;
+mod making;
 mod predicate;
 mod reading;
+mod typing;
 
 use polars::prelude::*;
 
@@ -83,7 +85,7 @@ impl Expression {
     pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
         let tree = reading::parse(text)?;
         let columns = reading::columns(&tree)?;
-        let expr = functions::expr(text, &tree).map_err(|error| ExpressionError {
+        let expr = making::expr(text, &tree).map_err(|error| ExpressionError {
             message: match error.to_string() {
                 // A dump of the syntax tree helps nobody.
                 dump if dump.contains("Span(") || dump.contains("Ident {") => {
@@ -118,10 +120,8 @@ impl Expression {
         let mut data = data.clone();
         data.with_column(ones.into())?;
         let name = "#result";
-        let result = data
-            .lazy()
-            .select([when(col("#one")).then((*self.expr).clone()).otherwise(lit(NULL)).alias(name)])
-            .collect()?;
+        let expr = typing::typed(&self.expr, data.schema())?;
+        let result = data.lazy().select([when(col("#one")).then(expr).otherwise(lit(NULL)).alias(name)]).collect()?;
         Ok(result.column(name)?.as_materialized_series().clone())
     }
 }
@@ -198,6 +198,7 @@ mod tests {
             "round_to(a, 0, '=')",
             "round_to(a, 1, 'up')",
             "UPPER(initcap(regexp_match(a, '(')))",
+            "a IS DISTINCT FROM 1 AND b = 2",
         ];
         let told: Vec<String> = texts.iter().map(|text| format!("{text}\n  {}", error(text))).collect();
         insta::assert_snapshot!(told.join("\n"));

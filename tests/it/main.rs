@@ -15,6 +15,7 @@ mod command;
 mod endpoint_writes;
 mod endpoints;
 mod program;
+mod pushed;
 mod rules;
 mod shipped;
 mod tidy;

@@ -1,6 +1,6 @@
 //! The functions that we add to the SQL of polars: what each takes and gives, and how a call is put into an expression.
 //!
-//! In goes the syntax tree of an expression, out comes a polars expression. The first argument of each function is a
+//! In goes a call of a syntax tree, out comes a polars expression. The first argument of each function is a
 //! value of the row; the others are constants, so that a wrong pattern is found when the file is read. NULL gives NULL.
 //! A value that a function cannot use is an error of its record; the kin whose names begin with `try_` give NULL
 //! instead. What a rule of the built-in system is called here stands in docs/transformations.md.
@@ -9,12 +9,11 @@ mod number;
 mod pattern;
 mod text;
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use polars::prelude::*;
-use sqlparser::ast::{self, Ident, UnaryOperator, Value, ValueWithSpan, VisitMut, VisitorMut};
+use sqlparser::ast::{self, UnaryOperator, Value, ValueWithSpan};
 
 use crate::config::expression::ExpressionError;
 use crate::config::expression::reading::arguments;
@@ -235,7 +234,7 @@ fn words<'a>(input: &'a Input<'_>) -> &'a str {
 
 impl Call {
     /// Makes the expression of the call.
-    fn expr(self, subject: Expr) -> Expr {
+    pub(super) fn expr(self, subject: Expr) -> Expr {
         let checked = self.clone();
         subject.map(
             move |column| self.run(&column),
@@ -352,57 +351,6 @@ fn input<'a>(cell: &'a AnyValue<'a>) -> Option<Input<'a>> {
         ),
         AnyValue::Decimal(units, _, scale) => Input::Number(number::digits(*units, *scale)),
         number => Input::Number(number.to_string()),
-    })
-}
-
-/// Makes the expression of a text that is SQL; `tree` is what it was parsed to.
-pub(super) fn expr(text: &str, tree: &ast::Expr) -> PolarsResult<Expr> {
-    let mut cut = Cut { calls: Vec::new() };
-    let mut tree = tree.clone();
-    let _ = tree.visit(&mut cut);
-    if cut.calls.is_empty() {
-        return polars::sql::sql_expr(text);
-    }
-    // A call stands behind those in its arguments, so each finds what its placeholders stand for.
-    let mut made: Vec<Expr> = Vec::new();
-    for (call, subject) in cut.calls {
-        let subject = put_back(polars::sql::sql_expr(subject.to_string())?, &made);
-        made.push(call.expr(subject));
-    }
-    Ok(put_back(polars::sql::sql_expr(tree.to_string())?, &made))
-}
-
-/// Takes our calls out of a tree and leaves the name of a column in their place, which no table can have.
-struct Cut {
-    calls: Vec<(Call, ast::Expr)>,
-}
-
-impl VisitorMut for Cut {
-    type Break = ();
-
-    fn post_visit_expr(&mut self, expr: &mut ast::Expr) -> ControlFlow<()> {
-        let ast::Expr::Function(function) = expr else { return ControlFlow::Continue(()) };
-        let subject = arguments(function).first().copied().flatten().cloned();
-        if let (Some(Ok(call)), Some(subject)) = (read(function), subject) {
-            let name = placeholder(self.calls.len());
-            self.calls.push((call, subject));
-            *expr = ast::Expr::Identifier(Ident::with_quote('"', name));
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-fn placeholder(number: usize) -> String {
-    format!("#call{number}")
-}
-
-fn put_back(expr: Expr, made: &[Expr]) -> Expr {
-    expr.map_expr(|expr| match &expr {
-        Expr::Column(name) => {
-            let number = name.strip_prefix("#call").and_then(|number| number.parse::<usize>().ok());
-            number.and_then(|number| made.get(number).cloned()).unwrap_or(expr)
-        }
-        _ => expr,
     })
 }
 

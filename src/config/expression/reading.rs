@@ -173,6 +173,11 @@ impl Visitor for Walk {
                 let hint = "compare one by one: `a = b OR a = c`";
                 self.refuse("`IN (…)` takes constants only".to_owned(), Some(hint.to_owned()));
             }
+            // The parser takes all that follows for the right side of the comparison.
+            Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) if !is_operand(right) => {
+                let hint = "put the comparison in parentheses: `(a IS DISTINCT FROM b) AND c`";
+                self.refuse("it is unclear where `IS DISTINCT FROM` ends".to_owned(), Some(hint.to_owned()));
+            }
             Expr::Function(function) => self.function(function),
             Expr::Substring { substring_from: Some(from), substring_for: None, .. } if !is_number(from) => {
                 self.substring("SUBSTRING");
@@ -189,6 +194,15 @@ impl Visitor for Walk {
 
 fn is_constant(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(_) | Expr::TypedString(_)) || is_number(expr)
+}
+
+/// Tells whether an expression is one value, or stands in parentheses.
+fn is_operand(expr: &Expr) -> bool {
+    let is_signed = |expr: &Expr| matches!(expr, Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, .. });
+    let is_call = |expr: &Expr| matches!(expr, Expr::Function(_) | Expr::Cast { .. } | Expr::Case { .. });
+    matches!(expr, Expr::Value(_) | Expr::TypedString(_) | Expr::Identifier(_) | Expr::Nested(_))
+        || is_signed(expr)
+        || is_call(expr)
 }
 
 fn is_number(expr: &Expr) -> bool {
