@@ -10,6 +10,7 @@ use crate::cli::{print_as, world};
 use crate::config::check::Purpose;
 use crate::report;
 use crate::report::status::Status;
+use crate::run::strays;
 use crate::store::Store;
 
 /// How many runs are shown.
@@ -23,7 +24,13 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         return Err(Failure::Configuration { file: loaded.file, complaints: loaded.warnings });
     }
     let store = SqliteStore::read_only(&loaded.state)?;
+    let binding = store.binding()?;
+    if let Some(binding) = &binding {
+        let state = || loaded.state.display().to_string();
+        binding.of_pipeline(&loaded.pipeline.name).map_err(|renamed| Failure::Renamed { state: state(), renamed })?;
+    }
     let mut couplings = store.coupling_counts()?;
+    let notes = strays::lost(&loaded.pipeline, &couplings).into_iter().collect();
     let mut tables: Vec<(String, u64)> = loaded
         .pipeline
         .tables
@@ -35,6 +42,9 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
+        exists: loaded.state.exists(),
+        binding,
+        notes,
         held_by: holder(&loaded.state),
         tables,
         inbox: store.inbox(None)?,

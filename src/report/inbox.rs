@@ -4,11 +4,14 @@
 
 use serde::Serialize;
 
-use crate::report::layout::quoted;
+use crate::report::layout::{count, quoted};
 use crate::store::{InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 4] = [InboxKind::Contested, InboxKind::Failed, InboxKind::Deleted, InboxKind::Ambiguous];
+
+/// Items that a text shows where there are more.
+const LINES_MAX: usize = 20;
 
 /// One item of the inbox in JSON.
 #[derive(Serialize)]
@@ -42,34 +45,90 @@ pub fn item_document(item: &InboxItem) -> ItemDocument<'_> {
     }
 }
 
-/// Returns the lines for the first `items_max` items, grouped by table, in the order in which tables first appear, and
-/// by kind.
-pub fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
+/// What waits in one table map for one kind of answer.
+struct Group<'a> {
+    table: &'a str,
+    kind: InboxKind,
+    items: Vec<&'a InboxItem>,
+    /// How many of the items are shown.
+    shown: usize,
+}
+
+/// Groups items by table, in the order in which tables first appear, and by kind; shows of each as many as of the
+/// others, as far as there are that many.
+fn groups(items: &[InboxItem], items_max: usize) -> Vec<Group<'_>> {
     let mut tables: Vec<&str> = Vec::new();
     for item in items {
         if !tables.contains(&item.table.as_str()) {
             tables.push(&item.table);
         }
     }
-    let groups = tables.iter().flat_map(|table| KINDS.map(|kind| (*table, kind)));
-    let mut lines = Vec::new();
-    let mut left = items_max;
-    for (table, kind) in groups {
-        let group: Vec<_> = items.iter().filter(|item| item.table == table && item.kind == kind).take(left).collect();
-        if !group.is_empty() {
-            lines.push(format!("  {table}, {}", kind.key()));
+    let mut groups: Vec<Group<'_>> = tables
+        .iter()
+        .flat_map(|table| KINDS.map(|kind| (*table, kind)))
+        .map(|(table, kind)| {
+            let items = items.iter().filter(|item| item.table == table && item.kind == kind).collect();
+            Group { table, kind, items, shown: 0 }
+        })
+        .filter(|group| !group.items.is_empty())
+        .collect();
+    let mut left = items_max.min(items.len());
+    while left > 0 {
+        for group in groups.iter_mut().filter(|group| group.shown < group.items.len()) {
+            if left > 0 {
+                group.shown += 1;
+                left -= 1;
+            }
         }
-        lines.extend(group.iter().map(|item| format!("    {}", line(item))));
-        left -= group.len();
+    }
+    groups
+}
+
+/// Returns what waits under a heading, and what to do about it; `all` is what lists all of it where there is more.
+pub fn section(items: &[InboxItem], all: &str) -> Vec<String> {
+    part(items, LINES_MAX, all)
+}
+
+/// Returns all that waits under a heading, and what to do about it.
+pub fn whole(items: &[InboxItem]) -> Vec<String> {
+    part(items, items.len(), "")
+}
+
+fn part(items: &[InboxItem], items_max: usize, all: &str) -> Vec<String> {
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let number = count(items.len() as u64);
+    let cut = items.len() > items_max;
+    let more = if cut { format!(" ({items_max} of them here; {all} lists all)") } else { String::new() };
+    let mut part = vec![format!("waiting for a person: {number}{more}")];
+    part.extend(lines(items, items_max));
+    part.push("what to do:".to_owned());
+    part.extend(advice(items, items_max));
+    part
+}
+
+/// Returns the lines for `items_max` items, some of each table and kind.
+fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Group { table, kind, items, shown } in groups(items, items_max) {
+        let number = if shown < items.len() {
+            format!(" ({} of {})", count(shown as u64), count(items.len() as u64))
+        } else {
+            String::new()
+        };
+        lines.push(format!("  {table}, {}{number}", kind.key()));
+        lines.extend(items.iter().take(shown).map(|item| format!("    {}", line(item))));
     }
     lines
 }
 
-/// Returns what a person can do about each kind that occurs.
-pub fn advice(items: &[InboxItem]) -> Vec<String> {
+/// Returns what a person can do about each kind of which [`lines`] shows something.
+fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
+    let groups = groups(items, items_max);
     KINDS
         .into_iter()
-        .filter(|kind| items.iter().any(|item| item.kind == *kind))
+        .filter(|kind| groups.iter().any(|group| group.kind == *kind && group.shown > 0))
         .map(|kind| {
             let advice = match kind {
                 InboxKind::Contested => "make both sides hold the same value, or give the field an `on_conflict`",
@@ -88,9 +147,13 @@ pub fn advice(items: &[InboxItem]) -> Vec<String> {
 fn line(item: &InboxItem) -> String {
     // The message may quote a server; a line end in it must not break the list.
     let message = item.message.replace(['\n', '\r'], " ");
+    let said = |value: &str| !value.is_empty() && message.contains(&format!("`{value}`"));
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
         .into_iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {}", quoted(value))))
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        // Once is enough: some are long.
+        .filter(|(_, value)| !said(value))
+        .map(|(name, value)| format!("{name} {}", quoted(value)))
         .collect();
     let values = values.join(", ");
     if message.starts_with(&item.record) {
@@ -119,6 +182,43 @@ mod tests {
         items.extend(samples::inbox());
         let shown = |max| lines(&items, max).iter().filter(|line| line.starts_with("    ")).count();
         assert_eq!((shown(0), shown(1), shown(3), shown(100)), (0, 1, 3, items.len()));
+    }
+
+    #[test]
+    fn a_cut_list_shows_some_of_each_table_and_kind() {
+        let failed = samples::inbox().remove(0);
+        let mut items: Vec<InboxItem> =
+            (0..50).map(|number| InboxItem { record: number.to_string(), ..failed.clone() }).collect();
+        items.extend(samples::inbox().into_iter().skip(1).map(|item| InboxItem { table: "items".into(), ..item }));
+        let lines = lines(&items, 5);
+        let headings: Vec<&String> = lines.iter().filter(|line| !line.starts_with("    ")).collect();
+        assert_eq!(headings, ["  customers, failed (2 of 50)", "  items, contested", "  items, ambiguous"]);
+        assert_eq!(lines.len(), 3 + 5);
+    }
+
+    #[test]
+    fn advice_is_given_for_what_is_shown() {
+        let items = samples::inbox();
+        assert_eq!(advice(&items, 0), [""; 0]);
+        let kinds = |max| advice(&items, max).iter().map(|line| line[2..5].to_owned()).collect::<Vec<_>>();
+        assert_eq!(kinds(1), ["con"]);
+        assert_eq!(kinds(99), ["con", "fai", "amb"]);
+    }
+
+    #[test]
+    fn a_value_that_the_message_holds_is_not_told_again() {
+        let long = "x".repeat(300);
+        let item = InboxItem {
+            record: "items:1".into(),
+            field: Some("name".into()),
+            erp: Some("short".into()),
+            crm: Some(long.clone()),
+            message: format!("items:1 cannot go to the ERP: name: `{long}` has 300 characters"),
+            ..samples::inbox().remove(0)
+        };
+        let line = line(&item);
+        assert_eq!(line.matches(&long).count(), 1, "{line}");
+        assert!(line.ends_with("(ERP \"short\")"), "{line}");
     }
 
     #[test]

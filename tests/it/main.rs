@@ -14,6 +14,7 @@ mod adversary;
 mod command;
 mod endpoint_writes;
 mod endpoints;
+mod places;
 mod program;
 mod rules;
 mod shipped;
