@@ -45,12 +45,12 @@ impl Binding {
     }
 
     /// Refuses another company or organization; another name of the same one is none.
-    pub fn of_sides(&self, now: &PerSide<Identity>) -> Result<(), Foreign> {
+    pub fn of_sides(&self, now: &PerSide<Identity>) -> Result<(), Box<Foreign>> {
         let differs = PerSide::from_fn(|side| self.sides.of(side).id != now.of(side).id);
         if !differs.erp && !differs.crm {
             return Ok(());
         }
-        Err(Foreign { bound: self.sides.clone(), now: now.clone(), differs })
+        Err(Box::new(Foreign { bound: self.sides.clone(), now: now.clone(), differs }))
     }
 }
 

@@ -11,7 +11,7 @@ use chrono::{SecondsFormat, Utc};
 use crate::adapters;
 use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::adapters::sqlite::SqliteStore;
-use crate::binding::Renamed;
+use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
@@ -58,6 +58,26 @@ pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
         }
         None => Err(Failure::Configuration { file, complaints: checked.complaints }),
     }
+}
+
+/// Reads and checks a pipeline file for a verb that needs its state and neither side: variables of the connections may
+/// be missing, those of the state may not.
+pub fn load_state(path: &Path) -> Result<Loaded, Failure> {
+    let loaded = load(path, Purpose::Check)?;
+    if loaded.warnings.iter().any(|complaint| complaint.path == "state") {
+        return Err(Failure::Configuration { file: loaded.file, complaints: loaded.warnings });
+    }
+    Ok(loaded)
+}
+
+/// Returns what the state belongs to; refuses that of a pipeline of another name.
+pub fn binding(loaded: &Loaded, store: &dyn Store) -> Result<Option<Binding>, Failure> {
+    let binding = store.binding()?;
+    if let Some(binding) = &binding {
+        let state = || loaded.state.display().to_string();
+        binding.of_pipeline(&loaded.pipeline.name).map_err(|renamed| Failure::Renamed { state: state(), renamed })?;
+    }
+    Ok(binding)
 }
 
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.

@@ -2,16 +2,22 @@
 //!
 //! Runs, plans and the state all show the inbox; they differ in how much of it and under which heading.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
+use crate::report::document;
 use crate::report::layout::{count, quoted};
 use crate::store::{InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
-pub const KINDS: [InboxKind; 4] = [InboxKind::Contested, InboxKind::Failed, InboxKind::Deleted, InboxKind::Ambiguous];
+pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
 
 /// Items that a text shows where there are more.
 const LINES_MAX: usize = 20;
+
+/// Items of one table and kind that fail for the like reason and are shown where the list is cut.
+const ALIKE_MAX: usize = 3;
 
 /// One item of the inbox in JSON.
 #[derive(Serialize)]
@@ -72,9 +78,12 @@ fn groups(items: &[InboxItem], items_max: usize) -> Vec<Group<'_>> {
         })
         .filter(|group| !group.items.is_empty())
         .collect();
-    let mut left = items_max.min(items.len());
+    let cut = items.len() > items_max;
+    let offered: Vec<usize> =
+        groups.iter_mut().map(|group| if cut { telling_first(group) } else { group.items.len() }).collect();
+    let mut left = items_max.min(offered.iter().sum());
     while left > 0 {
-        for group in groups.iter_mut().filter(|group| group.shown < group.items.len()) {
+        for (group, _) in groups.iter_mut().zip(&offered).filter(|(group, offered)| group.shown < **offered) {
             if left > 0 {
                 group.shown += 1;
                 left -= 1;
@@ -84,23 +93,48 @@ fn groups(items: &[InboxItem], items_max: usize) -> Vec<Group<'_>> {
     groups
 }
 
-/// Returns what waits under a heading, and what to do about it; `all` is what lists all of it where there is more.
-pub fn section(items: &[InboxItem], all: &str) -> Vec<String> {
-    part(items, LINES_MAX, all)
+/// Puts a few failures of each reason first, so that one reason does not fill the list; returns how many those are.
+fn telling_first(group: &mut Group<'_>) -> usize {
+    if group.kind != InboxKind::Failed {
+        return group.items.len();
+    }
+    // What differs between failures for a like reason are numbers and keys.
+    let reason = |item: &InboxItem| {
+        let message = item.message.strip_prefix(&item.record).unwrap_or(&item.message);
+        let words = message.split(' ').filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let (mut first, mut alike) = (Vec::new(), Vec::new());
+    for item in std::mem::take(&mut group.items) {
+        let times = seen.entry(reason(item)).or_default();
+        *times += 1;
+        if *times <= ALIKE_MAX { &mut first } else { &mut alike }.push(item);
+    }
+    let offered = first.len();
+    group.items = first;
+    group.items.append(&mut alike);
+    offered
+}
+
+/// Returns what waits under a heading, and what to do about it: some of each table and kind, where there is much.
+pub fn section(items: &[InboxItem]) -> Vec<String> {
+    part(items, LINES_MAX)
 }
 
 /// Returns all that waits under a heading, and what to do about it.
 pub fn whole(items: &[InboxItem]) -> Vec<String> {
-    part(items, items.len(), "")
+    part(items, items.len())
 }
 
-fn part(items: &[InboxItem], items_max: usize, all: &str) -> Vec<String> {
+fn part(items: &[InboxItem], items_max: usize) -> Vec<String> {
     if items.is_empty() {
         return Vec::new();
     }
     let number = count(items.len() as u64);
-    let cut = items.len() > items_max;
-    let more = if cut { format!(" ({items_max} of them here; {all} lists all)") } else { String::new() };
+    let shown: usize = groups(items, items_max).iter().map(|group| group.shown).sum();
+    let cut = items.len() > shown;
+    let more = if cut { format!(" ({shown} of them here; `pipeline inbox FILE` lists all)") } else { String::new() };
     let mut part = vec![format!("waiting for a person: {number}{more}")];
     part.extend(lines(items, items_max));
     part.push("what to do:".to_owned());
@@ -133,12 +167,52 @@ fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
             let advice = match kind {
                 InboxKind::Contested => "make both sides hold the same value, or give the field an `on_conflict`",
                 InboxKind::Failed => "correct the record as its message says; every run tries again",
+                InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
                 InboxKind::Deleted => "bring the record back, or delete its partner too",
                 InboxKind::Ambiguous => "make the columns of `match` differ, or agree with one record only",
             };
             format!("  {}: {advice}", kind.key())
         })
         .collect()
+}
+
+/// Returns the whole inbox for people; it ends with a line end.
+pub fn text(items: &[InboxItem]) -> String {
+    if items.is_empty() {
+        return "nothing waits for a person\n".to_owned();
+    }
+    whole(items).join("\n") + "\n"
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    items: Vec<ItemDocument<'a>>,
+}
+
+/// Returns the whole inbox for programs.
+pub fn json(items: &[InboxItem]) -> String {
+    document(&Document { items: items.iter().map(item_document).collect() })
+}
+
+/// Says of each record whether it was skipped, and is sent again by the next run.
+pub fn retried_text(records: &[(&str, bool)]) -> String {
+    let line = |(record, was_refused): &(&str, bool)| match was_refused {
+        true => format!("{record}: the next run sends it again\n"),
+        false => format!("{record}: was not refused by its side; every run tries it anyway\n"),
+    };
+    records.iter().map(line).collect()
+}
+
+#[derive(Serialize)]
+struct RetriedDocument<'a> {
+    retried: Vec<&'a str>,
+    unchanged: Vec<&'a str>,
+}
+
+/// Says the same for programs.
+pub fn retried_json(records: &[(&str, bool)]) -> String {
+    let those = |wanted: bool| records.iter().filter(|(_, was)| *was == wanted).map(|(record, _)| *record).collect();
+    document(&RetriedDocument { retried: those(true), unchanged: those(false) })
 }
 
 /// Returns one item on one line: record, field, the values that are known, message.
@@ -194,6 +268,23 @@ mod tests {
         let headings: Vec<&String> = lines.iter().filter(|line| !line.starts_with("    ")).collect();
         assert_eq!(headings, ["  customers, failed (2 of 50)", "  items, contested", "  items, ambiguous"]);
         assert_eq!(lines.len(), 3 + 5);
+    }
+
+    #[test]
+    fn one_reason_does_not_fill_a_cut_list() {
+        let failed = |number: usize, message: &str| InboxItem {
+            record: format!("contacts:{number}"),
+            message: format!("contacts:{number} cannot go to the CRM: {message}"),
+            ..samples::inbox().remove(0)
+        };
+        let mut items: Vec<InboxItem> =
+            (0..30).map(|number| failed(number, &format!("customers:{number} is not coupled"))).collect();
+        items.push(failed(99, "the e-mail address is no address"));
+        let section = section(&items);
+        assert_eq!(section[0], "waiting for a person: 31 (4 of them here; `pipeline inbox FILE` lists all)");
+        assert_eq!(section[1], "  customers, failed (4 of 31)");
+        assert!(section[5].contains("no address"), "{section:#?}");
+        assert_eq!(whole(&items).iter().filter(|line| line.starts_with("    ")).count(), 31);
     }
 
     #[test]

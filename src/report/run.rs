@@ -21,7 +21,7 @@ const NOTES_MAX: usize = 10;
 pub fn text(report: &RunReport) -> String {
     let mut lines = vec![heading(report), String::new()];
     lines.extend(columns(&counts(report), 2));
-    let sections = [failures(report), matches(report), notes(report), waiting(report), requests(report)];
+    let sections = [failures(report), matches(report), notes(report), inbox::section(&report.inbox), requests(report)];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -148,11 +148,6 @@ fn notes(report: &RunReport) -> Vec<String> {
     under("notes:", lines)
 }
 
-fn waiting(report: &RunReport) -> Vec<String> {
-    let all = if report.dry_run { "`--format json`" } else { "`pipeline status FILE --format json`" };
-    inbox::section(&report.inbox, all)
-}
-
 fn requests(report: &RunReport) -> Vec<String> {
     let side = |side: Side| {
         let traffic = report.requests.of(side);
@@ -222,6 +217,7 @@ fn open(report: &RunReport) -> String {
         let (one, many) = match kind {
             InboxKind::Contested => ("contested field", "contested fields"),
             InboxKind::Failed => ("failed record", "failed records"),
+            InboxKind::Skipped => ("skipped record", "skipped records"),
             InboxKind::Deleted => ("deleted partner", "deleted partners"),
             InboxKind::Ambiguous => ("ambiguous match", "ambiguous matches"),
         };
@@ -408,10 +404,7 @@ mod tests {
         let mut report = samples::run_with_trouble();
         report.inbox = (0..7).flat_map(|_| samples::inbox()).collect();
         let text = text(&report);
-        assert!(
-            text.contains("waiting for a person: 28 (20 of them here; `pipeline status FILE --format json` lists all)"),
-            "{text}"
-        );
+        assert!(text.contains("waiting for a person: 28 (20 of them here; `pipeline inbox FILE` lists all)"), "{text}");
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub fn text(status: &Status) -> String {
         let rows: Vec<Vec<String>> = status.runs.iter().map(run_row).collect();
         lines.extend(columns(&rows, 5).into_iter().map(|line| format!("  {line}")));
     }
-    for section in [under("notes:", &status.notes), inbox::section(&status.inbox, "`--format json`")] {
+    for section in [under("notes:", &status.notes), inbox::section(&status.inbox)] {
         if !section.is_empty() {
             lines.push(String::new());
             lines.extend(section);
@@ -166,6 +166,7 @@ struct TableDocument<'a> {
     coupled: u64,
     contested: u64,
     failed: u64,
+    skipped: u64,
     deleted: u64,
     ambiguous: u64,
 }
@@ -200,6 +201,7 @@ pub fn json(status: &Status) -> String {
                 coupled: *coupled,
                 contested: status.waiting(table, InboxKind::Contested),
                 failed: status.waiting(table, InboxKind::Failed),
+                skipped: status.waiting(table, InboxKind::Skipped),
                 deleted: status.waiting(table, InboxKind::Deleted),
                 ambiguous: status.waiting(table, InboxKind::Ambiguous),
             })

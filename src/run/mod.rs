@@ -5,6 +5,7 @@ mod intents;
 mod partners;
 mod names;
 mod bases;
+mod refusals;
 mod verify;
 mod pretend;
 mod rounds;
@@ -186,7 +187,7 @@ pub fn run(
     }
     let sides = PerSide { erp: endpoints.erp.open()?, crm: endpoints.crm.open()? };
     if let Some(bound) = &bound {
-        bound.of_sides(&sides).map_err(Box::new)?;
+        bound.of_sides(&sides)?;
     }
     let binding = Binding { pipeline: pipeline.name.clone(), sides };
     let selected = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);

@@ -62,10 +62,19 @@ fn the_documents_have_the_keys_of_the_contract() {
     let belongs_to = json!({"pipeline": "text", "erp": place, "crm": place});
     let status = json!({"pipeline": "text", "state": "text", "belongs_to": belongs_to, "in_use_by": "null",
         "tables": [{"table": "text", "coupled": "number", "contested": "number", "failed": "number",
-            "deleted": "number", "ambiguous": "number"}],
+            "skipped": "number", "deleted": "number", "ambiguous": "number"}],
         "runs": [{"started": "text", "finished": "text", "run": "text", "outcome": "text", "seconds": "number",
             "to_crm": "number", "to_erp": "number"}], "inbox": [], "notes": []});
     check(&format!("status {FULL} --format json"), 0, &status);
+    let mut kept = run.clone();
+    kept.as_object_mut().unwrap().remove("inbox");
+    check(
+        &format!("history {FULL} --format json --limit 1"),
+        0,
+        &json!({"runs": [{"run": "text", "started": "text",
+        "finished": "text", "outcome": "text", "report": kept}]}),
+    );
+    check(&format!("inbox {FULL} --format json"), 0, &json!({"items": []}));
 }
 
 #[test]
