@@ -67,6 +67,7 @@ fn file(
         }
         items.push(item);
     }
+    items.extend(state.beyond.items.iter().cloned());
 
     let earlier = store.inbox(Some(&map.name))?;
     let known: HashSet<Matter> = items.iter().map(matter).collect();
@@ -96,7 +97,8 @@ fn file(
     Ok(())
 }
 
-/// Counts pairs and records by direction: each row that was read once in the direction away from its side.
+/// Counts pairs and records by direction: each row that was read once in the direction away from its side. A row in doubt
+/// counts there even where its table map does not write in that direction, because somebody has to see to it.
 fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut contested: HashSet<Option<Uuid>> = HashSet::new();
@@ -117,8 +119,12 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             _ => {}
         }
     }
+    // What waits about a pair outside its filter is contested still; its row was counted as left alone.
+    let beyond = state.beyond.items.iter().filter(|item| item.kind == InboxKind::Contested);
+    contested.extend(beyond.map(|item| item.erp_id));
     let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
+        counts.of_mut(to).failed = failed.of(to).len() as u64;
         if !map.direction.writes(to) {
             continue;
         }
@@ -139,7 +145,6 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.modified = modified.len() as u64;
         counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
         counts.skipped = *tally.skipped.of(to) + tally.left.iter().filter(|erp| settled(erp)).count() as u64;
-        counts.failed = failed.of(to).len() as u64;
     }
     state.report.to = counts;
     state.report.contested = contested.len() as u64;

@@ -1,0 +1,140 @@
+//! A doubt of the match rules in, an item of the inbox out: a record named together with those that it could be.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::taken::{Likeness, NAMED_MAX, Seat};
+use crate::couple::{Doubt, rows_by_id};
+use crate::delta::Held;
+use crate::delta::names::Names;
+use crate::frame::Frame;
+use crate::store::InboxKind;
+
+/// The records that a doubt can name.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    pub map: &'a TableMap,
+    pub names: &'a Names,
+    pub frames: &'a PerSide<Frame>,
+    /// Coupled records outside their filters.
+    pub beyond: &'a PerSide<Frame>,
+    /// By the side of a coupled record: who its partner is, whether that one exists or not.
+    pub partners: PerSide<HashMap<Uuid, Uuid>>,
+}
+
+/// Turns doubts of the match rules into something that a person can answer.
+pub fn hold_doubts(scene: &Scene<'_>, doubts: &[Doubt]) -> Vec<Held> {
+    // Most nights no doubt is about coupled records, and then nobody has to be found by id.
+    let alike = doubts.iter().any(|doubt| doubt.likeness.is_some());
+    let found = |frames: &PerSide<Frame>| {
+        PerSide::from_fn(|side| if alike { rows_by_id(frames.of(side)) } else { HashMap::new() })
+    };
+    let (inside, beyond) = (found(scene.frames), found(scene.beyond));
+    let name = |side: Side, id: &Uuid| {
+        let inside = inside.of(side).get(id).map(|row| Seat { row: *row, beyond: false });
+        let seat = inside.or_else(|| beyond.of(side).get(id).map(|row| Seat { row: *row, beyond: true }));
+        seat.map(|seat| scene.name(side, seat))
+    };
+    doubts.iter().map(|doubt| hold_doubt(scene, doubt, &name)).collect()
+}
+
+impl Scene<'_> {
+    fn frame(&self, side: Side, seat: Seat) -> &Frame {
+        if seat.beyond { self.beyond.of(side) } else { self.frames.of(side) }
+    }
+
+    fn name(&self, side: Side, seat: Seat) -> String {
+        self.names.row(self.frame(side, seat), side, seat.row)
+    }
+}
+
+fn hold_doubt(scene: &Scene<'_>, doubt: &Doubt, name: &dyn Fn(Side, &Uuid) -> Option<String>) -> Held {
+    let (side, other) = (doubt.side, doubt.side.other());
+    let own = |row: usize| scene.name(side, Seat { row, beyond: false });
+    let record = own(doubt.row);
+    let candidates = || {
+        let rows = doubt.candidates().iter().take(NAMED_MAX);
+        list(rows.map(|row| scene.name(other, Seat { row: *row, beyond: false })).collect(), doubt.candidates().len())
+    };
+    let rivals = doubt.rivals_count();
+    let rule = doubt.rule;
+    let message = match (&doubt.likeness, rivals == 0, doubt.candidates().len()) {
+        (None, _, _) if rule == 0 => blank(scene, doubt, &record),
+        (Some(likeness), _, count) => {
+            let mut message = format!("{record} matches {}", like(scene, other, likeness, name));
+            if count > 0 {
+                let are = if count == 1 { "is" } else { "are" };
+                message += &format!("; it also matches {}, which {are} not coupled", candidates());
+            }
+            message
+        }
+        (None, true, 1) => format!("{record} matches {} by rule {rule}, which is in doubt itself", candidates()),
+        (None, true, _) => format!("{record} matches several records by rule {rule}: {}", candidates()),
+        (None, false, _) => {
+            let alike = std::iter::once(doubt.row).chain(doubt.rivals().take(NAMED_MAX)).map(own).collect();
+            format!("{} match the same records by rule {rule}: {}", list(alike, rivals + 1), candidates())
+        }
+    };
+    let id = scene.frames.of(side).id(doubt.row);
+    let ids = match side {
+        Side::Erp => PerSide { erp: Some(id), crm: None },
+        Side::Crm => PerSide { erp: None, crm: Some(id) },
+    };
+    Held { kind: InboxKind::Ambiguous, record, ids, field: None, values: PerSide::default(), to: None, message }
+}
+
+/// Names the coupled records of `side` that somebody looks like, and says whose partners they are.
+fn like(scene: &Scene<'_>, side: Side, likeness: &Likeness, name: &dyn Fn(Side, &Uuid) -> Option<String>) -> String {
+    let rule = likeness.rule;
+    let names = likeness.seats.iter().map(|seat| scene.name(side, *seat)).collect();
+    let names = list(names, likeness.count);
+    let [seat] = likeness.seats[..] else {
+        return format!("{names} by rule {rule}, which are already coupled");
+    };
+    let outside = if seat.beyond { "outside the filter and " } else { "" };
+    let id = scene.frame(side, seat).id(seat.row);
+    let partner = scene.partners.of(side).get(&id).and_then(|partner| name(side.other(), partner));
+    match partner {
+        Some(partner) => format!("{names} by rule {rule}, which is {outside}already coupled to {partner}"),
+        None => format!(
+            "{names} by rule {rule}, which is {outside}still coupled to a record that was deleted in the {}",
+            side.other().name()
+        ),
+    }
+}
+
+/// Says which of its match columns are blank.
+fn blank(scene: &Scene<'_>, doubt: &Doubt, record: &str) -> String {
+    let rules = scene.map.match_rules.iter().flat_map(|rule| &rule.by);
+    let mut columns: Vec<&str> = Vec::new();
+    for (erp, crm) in rules {
+        let column = if doubt.side == Side::Erp { erp } else { crm };
+        if !columns.contains(&column.as_str()) {
+            columns.push(column);
+        }
+    }
+    let frame = scene.frames.of(doubt.side);
+    let blank = |column: &&&str| frame.value(column, doubt.row).to_string().trim().is_empty();
+    let blanks: Vec<String> = columns.iter().filter(blank).map(|column| (*column).to_owned()).collect();
+    let (count, columns) = (blanks.len(), columns.join(", "));
+    match count {
+        // It has values, and what the field maps make of them is blank.
+        0 => format!("{record} cannot be told from others: nothing comes of its match columns {columns}"),
+        1 => format!("{record} cannot be told from others: of its match columns {} is blank", blanks.concat()),
+        _ => format!("{record} cannot be told from others: of its match columns {} are blank", list(blanks, count)),
+    }
+}
+
+/// Joins names; `count` says how many there would be.
+fn list(mut names: Vec<String>, count: usize) -> String {
+    let more = count.saturating_sub(names.len());
+    if more > 0 {
+        names.push(format!("{more} more"));
+    }
+    match names.split_last() {
+        Some((last, names)) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
+        _ => names.concat(),
+    }
+}
