@@ -12,6 +12,7 @@ pub mod run;
 pub mod plan;
 pub mod check;
 pub mod status;
+pub mod inbox;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -51,6 +52,7 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Plan(arguments) => plan::plan(arguments),
         Verb::Check(arguments) => check::check(arguments),
         Verb::Status(arguments) => status::status(arguments),
+        Verb::Inbox(arguments) => inbox::inbox(arguments),
     }
 }
 

@@ -73,8 +73,8 @@ fn hold_doubt(scene: &Scene<'_>, doubt: &Doubt, name: &dyn Fn(Side, &Uuid) -> Op
         (None, true, 1) => format!("{record} matches {} by rule {rule}, which is in doubt itself", candidates()),
         (None, true, _) => format!("{record} matches several records by rule {rule}: {}", candidates()),
         (None, false, _) => {
-            let alike = std::iter::once(doubt.row).chain(doubt.rivals().take(NAMED_MAX)).map(own).collect();
-            format!("{} match the same records by rule {rule}: {}", list(alike, rivals + 1), candidates())
+            let rivals = list(doubt.rivals().take(NAMED_MAX).map(own).collect(), rivals);
+            format!("{record} and {rivals} match the same records by rule {rule}: {}", candidates())
         }
     };
     let id = scene.frames.of(side).id(doubt.row);
@@ -118,23 +118,19 @@ fn blank(scene: &Scene<'_>, doubt: &Doubt, record: &str) -> String {
     let frame = scene.frames.of(doubt.side);
     let blank = |column: &&&str| frame.value(column, doubt.row).to_string().trim().is_empty();
     let blanks: Vec<String> = columns.iter().filter(blank).map(|column| (*column).to_owned()).collect();
-    let (count, columns) = (blanks.len(), columns.join(", "));
-    match count {
+    let blanks = match blanks.as_slice() {
         // It has values, and what the field maps make of them is blank.
-        0 => format!("{record} cannot be told from others: nothing comes of its match columns {columns}"),
-        1 => format!("{record} cannot be told from others: of its match columns {} is blank", blanks.concat()),
-        _ => format!("{record} cannot be told from others: of its match columns {} are blank", list(blanks, count)),
-    }
+        [] => format!("nothing comes of its match columns {}", columns.join(", ")),
+        [column] => format!("of its match columns {column} is blank"),
+        [first @ .., last] => format!("of its match columns {} and {last} are blank", first.join(", ")),
+    };
+    format!("{record} cannot be told from others: {blanks}")
 }
 
 /// Joins names; `count` says how many there would be.
 fn list(mut names: Vec<String>, count: usize) -> String {
-    let more = count.saturating_sub(names.len());
-    if more > 0 {
-        names.push(format!("{more} more"));
+    if count > names.len() {
+        names.push(format!("{} more", count - names.len()));
     }
-    match names.split_last() {
-        Some((last, names)) if !names.is_empty() => format!("{} and {last}", names.join(", ")),
-        _ => names.concat(),
-    }
+    names.join(", ")
 }

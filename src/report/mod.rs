@@ -9,7 +9,7 @@ pub mod plan;
 pub mod check;
 pub mod status;
 pub mod failure;
-mod inbox;
+pub mod inbox;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -27,6 +27,13 @@ pub(super) struct Beyond {
     pub(super) items: Vec<InboxItem>,
 }
 
+impl Beyond {
+    /// Tells whether something that a side refused stays in the inbox.
+    pub(super) fn holds(&self, ids: (Option<Uuid>, Option<Uuid>)) -> bool {
+        self.items.iter().any(|item| item.field.is_none() && (item.erp_id, item.crm_id) == ids)
+    }
+}
+
 /// Pairs outside that somebody was asked about.
 struct Open {
     earlier: Vec<InboxItem>,

@@ -302,7 +302,7 @@ fn many_twins_of_many_coupled_records_are_no_burden() {
     }
     let report = world.run_as(true);
     assert_eq!(report.inbox.len(), 1_500);
-    assert!(report.inbox[0].message.contains(" and 1495 more by rule 2, which are already coupled"));
+    assert!(report.inbox[0].message.contains(", 1495 more by rule 2, which are already coupled"));
 }
 
 #[test]
