@@ -1,43 +1,66 @@
 //! A doubt of the match rules in, an item of the inbox out: a record named together with those that it could be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::couple::Doubt;
 use crate::couple::taken::{Likeness, NAMED_MAX, Seat};
-use crate::couple::{Doubt, rows_by_id};
 use crate::delta::Held;
 use crate::delta::names::Names;
 use crate::frame::Frame;
 use crate::store::InboxKind;
 
 /// The records that a doubt can name.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
     pub map: &'a TableMap,
     pub names: &'a Names,
     pub frames: &'a PerSide<Frame>,
     /// Coupled records outside their filters.
     pub beyond: &'a PerSide<Frame>,
-    /// By the side of a coupled record: who its partner is, whether that one exists or not.
-    pub partners: PerSide<HashMap<Uuid, Uuid>>,
 }
 
-/// Turns doubts of the match rules into something that a person can answer.
-pub fn hold_doubts(scene: &Scene<'_>, doubts: &[Doubt]) -> Vec<Held> {
-    // Most nights no doubt is about coupled records, and then nobody has to be found by id.
-    let alike = doubts.iter().any(|doubt| doubt.likeness.is_some());
-    let found = |frames: &PerSide<Frame>| {
-        PerSide::from_fn(|side| if alike { rows_by_id(frames.of(side)) } else { HashMap::new() })
-    };
-    let (inside, beyond) = (found(scene.frames), found(scene.beyond));
-    let name = |side: Side, id: &Uuid| {
-        let inside = inside.of(side).get(id).map(|row| Seat { row: *row, beyond: false });
-        let seat = inside.or_else(|| beyond.of(side).get(id).map(|row| Seat { row: *row, beyond: true }));
-        seat.map(|seat| scene.name(side, seat))
-    };
-    doubts.iter().map(|doubt| hold_doubt(scene, doubt, &name)).collect()
+/// What is known of the couplings that doubts are about: by the side of a coupled record, its partner's name, or `None`
+/// where the partner is gone.
+type Partners = PerSide<HashMap<Uuid, Option<String>>>;
+
+/// Turns doubts of the match rules into something that a person can answer; `couplings` are all pairs.
+pub fn hold_doubts(scene: &Scene<'_>, doubts: &[Doubt], couplings: impl Iterator<Item = PerSide<Uuid>>) -> Vec<Held> {
+    let partners = partners(scene, doubts, couplings);
+    doubts.iter().map(|doubt| hold_doubt(scene, doubt, &partners)).collect()
+}
+
+/// Finds the partners of the coupled records that doubts are about. They are few, their table may be large, and on most
+/// nights there is none.
+fn partners(scene: &Scene<'_>, doubts: &[Doubt], couplings: impl Iterator<Item = PerSide<Uuid>>) -> Partners {
+    let mut asked: PerSide<HashSet<Uuid>> = PerSide::default();
+    for doubt in doubts {
+        if let Some([seat]) = doubt.likeness.as_ref().map(|likeness| &likeness.seats[..]) {
+            let side = doubt.side.other();
+            asked.of_mut(side).insert(scene.frame(side, *seat).id(seat.row));
+        }
+    }
+    let mut partners = Partners::default();
+    if asked.erp.is_empty() && asked.crm.is_empty() {
+        return partners;
+    }
+    let pairs = couplings.filter(|ids| Side::BOTH.iter().any(|side| asked.of(*side).contains(ids.of(*side))));
+    let pairs: Vec<PerSide<Uuid>> = pairs.collect();
+    for side in Side::BOTH {
+        let wanted: HashSet<Uuid> = pairs.iter().map(|ids| *ids.of(side)).collect();
+        let mut named: HashMap<Uuid, String> = HashMap::new();
+        for (frames, beyond) in [(scene.frames, false), (scene.beyond, true)] {
+            let ids = frames.of(side).ids().into_iter().enumerate();
+            for (row, id) in ids.filter(|(_, id)| wanted.contains(id)) {
+                named.insert(id, scene.name(side, Seat { row, beyond }));
+            }
+        }
+        let named = pairs.iter().map(|ids| (*ids.of(side.other()), named.get(ids.of(side)).cloned()));
+        *partners.of_mut(side.other()) = named.collect();
+    }
+    partners
 }
 
 impl Scene<'_> {
@@ -50,7 +73,7 @@ impl Scene<'_> {
     }
 }
 
-fn hold_doubt(scene: &Scene<'_>, doubt: &Doubt, name: &dyn Fn(Side, &Uuid) -> Option<String>) -> Held {
+fn hold_doubt(scene: &Scene<'_>, doubt: &Doubt, partners: &Partners) -> Held {
     let (side, other) = (doubt.side, doubt.side.other());
     let own = |row: usize| scene.name(side, Seat { row, beyond: false });
     let record = own(doubt.row);
@@ -63,7 +86,7 @@ fn hold_doubt(scene: &Scene<'_>, doubt: &Doubt, name: &dyn Fn(Side, &Uuid) -> Op
     let message = match (&doubt.likeness, rivals == 0, doubt.candidates().len()) {
         (None, _, _) if rule == 0 => blank(scene, doubt, &record),
         (Some(likeness), _, count) => {
-            let mut message = format!("{record} matches {}", like(scene, other, likeness, name));
+            let mut message = format!("{record} matches {}", like(scene, other, likeness, partners));
             if count > 0 {
                 let are = if count == 1 { "is" } else { "are" };
                 message += &format!("; it also matches {}, which {are} not coupled", candidates());
@@ -86,7 +109,7 @@ fn hold_doubt(scene: &Scene<'_>, doubt: &Doubt, name: &dyn Fn(Side, &Uuid) -> Op
 }
 
 /// Names the coupled records of `side` that somebody looks like, and says whose partners they are.
-fn like(scene: &Scene<'_>, side: Side, likeness: &Likeness, name: &dyn Fn(Side, &Uuid) -> Option<String>) -> String {
+fn like(scene: &Scene<'_>, side: Side, likeness: &Likeness, partners: &Partners) -> String {
     let rule = likeness.rule;
     let names = likeness.seats.iter().map(|seat| scene.name(side, *seat)).collect();
     let names = list(names, likeness.count);
@@ -95,8 +118,7 @@ fn like(scene: &Scene<'_>, side: Side, likeness: &Likeness, name: &dyn Fn(Side, 
     };
     let outside = if seat.beyond { "outside the filter and " } else { "" };
     let id = scene.frame(side, seat).id(seat.row);
-    let partner = scene.partners.of(side).get(&id).and_then(|partner| name(side.other(), partner));
-    match partner {
+    match partners.of(side).get(&id).and_then(Option::as_ref) {
         Some(partner) => format!("{names} by rule {rule}, which is {outside}already coupled to {partner}"),
         None => format!(
             "{names} by rule {rule}, which is {outside}still coupled to a record that was deleted in the {}",

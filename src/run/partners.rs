@@ -142,16 +142,12 @@ pub(super) fn take_doubts(
     beyond: &PerSide<Frame>,
     state: &mut PassState,
 ) {
-    let mut partners: PerSide<HashMap<Uuid, Uuid>> = PerSide::default();
-    if doubts.iter().any(|doubt| doubt.likeness.is_some()) {
-        let stored = couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
-        for (erp, crm) in stored.chain(state.pairs.ids.iter().map(|ids| (ids.erp, ids.crm))) {
-            partners.erp.insert(erp, crm);
-            partners.crm.insert(crm, erp);
-        }
-    }
-    let scene = Scene { map, names: &state.names, frames: &state.frames, beyond, partners };
-    state.held.extend(hold_doubts(&scene, doubts));
+    let stored = couplings.erp.iter().zip(&couplings.crm).map(|(erp, crm)| PerSide { erp: *erp, crm: *crm });
+    // What this run coupled is among the pairs only.
+    let pairs = stored.chain(state.pairs.ids.iter().copied());
+    let scene = Scene { map, names: &state.names, frames: &state.frames, beyond };
+    let held = hold_doubts(&scene, doubts, pairs);
+    state.held.extend(held);
 }
 
 /// Returns the rows of `all` that the frame does not hold.
