@@ -76,6 +76,19 @@ pub struct OpenIntent {
     pub intent: Intent,
 }
 
+/// A write of the journal and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalRow {
+    pub run: String,
+    pub intent: Intent,
+    /// RFC 3339, like `answered_at`.
+    pub intended_at: String,
+    /// As in [`Answer`]; `None` while it is open.
+    pub outcome: Option<String>,
+    pub message: Option<String>,
+    pub answered_at: Option<String>,
+}
+
 /// What became of an intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -228,6 +241,17 @@ pub trait Store {
 
     /// Notes how a run ended.
     fn finish_run(&mut self, row: &RunRow) -> Result<(), StoreError>;
+
+    /// Returns the writes of a run in their order, as far as the journal still has them.
+    fn writes_of_run(&self, run: &str) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// Returns the writes to a record and to its partner, newest first, as far as the journal still has them.
+    fn writes_to(
+        &self,
+        table: &str,
+        ids: PerSide<Option<Uuid>>,
+        rows_max: usize,
+    ) -> Result<Vec<JournalRow>, StoreError>;
 
     /// Returns the newest runs first.
     fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError>;

@@ -45,6 +45,9 @@ pub enum Verb {
     /// Shows couplings, what waits for a person, and the last runs.
     #[command(after_help = "Example: pipeline status pipelines/full.yaml")]
     Status(FileArguments),
+    /// Shows earlier runs, or one of them with its writes.
+    #[command(after_help = "Example: pipeline history pipelines/full.yaml last")]
+    History(HistoryArguments),
     /// Shows what waits for a person, and takes the answers.
     #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
     Inbox(InboxArguments),
@@ -57,6 +60,7 @@ impl Verb {
             Verb::Run(arguments) => arguments.file.format,
             Verb::Plan(arguments) => arguments.file.format,
             Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
+            Verb::History(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
         }
     }
@@ -105,6 +109,19 @@ pub struct PlanArguments {
     pub verbose: u8,
 }
 
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// One run, by the beginning of its id; `last` for the newest.
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// How many runs are listed.
+    #[arg(long, value_name = "RUNS", default_value_t = 20)]
+    pub limit: usize,
+}
+
 /// Options of `inbox`.
 #[derive(Debug, Args)]
 pub struct InboxArguments {
@@ -148,8 +165,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 9] =
-    ["apply", "review", "couple", "uncouple", "why", "history", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 8] = ["apply", "review", "couple", "uncouple", "why", "serve", "schema", "completions"];
 
 /// Answers of the contract that are not built.
 const INBOX_NOT_BUILT: [&str; 6] = ["restore", "delete", "uncouple", "resolve", "export", "import"];

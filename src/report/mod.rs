@@ -7,6 +7,7 @@ pub mod layout;
 pub mod run;
 pub mod plan;
 pub mod check;
+pub mod history;
 pub mod status;
 pub mod failure;
 pub mod inbox;
