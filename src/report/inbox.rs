@@ -169,7 +169,9 @@ fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
                 InboxKind::Failed => "correct the record as its message says; every run tries again",
                 InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
                 InboxKind::Deleted => "bring the record back, or delete its partner too",
-                InboxKind::Ambiguous => "make the columns of `match` differ, or agree with one record only",
+                InboxKind::Ambiguous => {
+                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many"
+                }
             };
             format!("  {}: {advice}", kind.key())
         })

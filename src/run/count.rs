@@ -74,6 +74,7 @@ fn file(
         }
         items.push(item);
     }
+    items.extend(state.beyond.items.iter().cloned());
 
     let earlier = store.inbox(Some(&map.name))?;
     let known: HashSet<Matter> = items.iter().map(matter).collect();
@@ -122,7 +123,8 @@ fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Act
     earlier.iter().filter(again).cloned().collect()
 }
 
-/// Counts pairs and records by direction: each row that was read once in the direction away from its side.
+/// Counts pairs and records by direction: each row that was read once in the direction away from its side. A row in doubt
+/// counts there even where its table map does not write in that direction, because somebody has to see to it.
 fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut skipped: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
@@ -147,8 +149,12 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             _ => {}
         }
     }
+    // What waits about a pair outside its filter is contested still; its row was counted as left alone.
+    let beyond = state.beyond.items.iter().filter(|item| item.kind == InboxKind::Contested);
+    contested.extend(beyond.map(|item| item.erp_id));
     let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
+        counts.of_mut(to).failed = failed.of(to).difference(skipped.of(to)).count() as u64;
         if !map.direction.writes(to) {
             continue;
         }
@@ -171,7 +177,6 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.skipped = *tally.skipped.of(to)
             + tally.left.iter().filter(|erp| settled(erp)).count() as u64
             + skipped.of(to).len() as u64;
-        counts.failed = failed.of(to).difference(skipped.of(to)).count() as u64;
     }
     state.report.to = counts;
     state.report.contested = contested.len() as u64;

@@ -1,5 +1,6 @@
 //! The loop over the passes, and what it tells while it goes.
 
+mod beyond;
 mod state;
 mod intents;
 mod partners;
