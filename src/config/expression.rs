@@ -1,15 +1,20 @@
 //! SQL in filters and field maps: text in, an [`Expression`] that can be evaluated over a frame out.
 //!
-//! The dialect is the one of polars SQL, less everything that looks at more than one row. An expression also offers the
+//! The dialect is the one of polars SQL, less everything that looks at more than one row, plus functions of ours
+//! (functions.rs). An expression also offers the
 //! part of itself that a side might evaluate, as a [`Predicate`]: always true where the whole is true, so that pushing
 //! it down never loses a record. Whether a column exists is not known here; the metadata of a side tells.
 
+mod functions;
+mod making;
 mod predicate;
 mod reading;
 mod sound;
+mod typing;
 
 use polars::prelude::*;
 
+use crate::config::expression::making::Way;
 use crate::config::expression::sound::Sound;
 
 /// Why a text is no expression.
@@ -85,15 +90,10 @@ impl Expression {
     pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
         let tree = reading::parse(text)?;
         let columns = reading::columns(&tree)?;
-        let expr = polars::sql::sql_expr(text).map_err(|error| reading::refused(&error.to_string()))?;
+        let made = |way| making::expr(text, &tree, way).map_err(|error| reading::refused(&error.to_string()));
+        let expr = Sound::of(made(Way::Strict)?, made(Way::Lenient)?);
         let predicate = predicate::of(&tree).map(Box::new);
-        Ok(Expression {
-            text: text.to_owned(),
-            written: text.to_owned(),
-            columns,
-            expr: Box::new(Sound::of(expr)),
-            predicate,
-        })
+        Ok(Expression { text: text.to_owned(), written: text.to_owned(), columns, expr: Box::new(expr), predicate })
     }
 
     /// Returns the SQL with variables filled in.
@@ -128,6 +128,24 @@ impl Expression {
     pub fn evaluate(&self, data: &DataFrame) -> PolarsResult<Computed> {
         self.expr.evaluate(data)
     }
+
+    /// Says why there is no value for the one row of `data`, where one of our functions knows.
+    pub fn reason(&self, data: &DataFrame) -> Option<String> {
+        self.expr.reason(data)
+    }
+}
+
+/// Marks both ends of what we say ourselves in an error of polars, which may add to it.
+const OURS: char = '\u{1}';
+
+/// Makes an error of polars that carries our own words.
+fn ours(message: impl std::fmt::Display) -> PolarsError {
+    PolarsError::ComputeError(format!("{OURS}{message}{OURS}").into())
+}
+
+/// Returns our own words out of an error of polars; `None` where it has none.
+pub fn told(error: &PolarsError) -> Option<String> {
+    error.to_string().split(OURS).nth(1).map(str::to_owned)
 }
 
 /// What an expression gives, one cell a row.
@@ -198,6 +216,20 @@ mod tests {
             "GREATEST()",
             "RIGHT(a, 99999999999999999999999)",
             "next_number('A', 5) || 'x'",
+            "regexp_replac(a, 'b', 'c')",
+            "INITCAP()",
+            "initcap(a, 'x')",
+            "parse_date(a, b)",
+            "parse_date(a, 'DD.MM.YYYY')",
+            "parse_date(a, 'MM/dd')",
+            "parse_decimal(a, 'de-DE')",
+            "regexp_match(a, '(')",
+            "REGEXP_REPLACE(a, 'b', '$1')",
+            "substring_after(a, '')",
+            "round_to(a, 0, '=')",
+            "round_to(a, 1, 'up')",
+            "UPPER(initcap(regexp_match(a, '(')))",
+            "a IS DISTINCT FROM 1 AND b = 2",
         ];
         let told: Vec<String> = texts.iter().map(|text| format!("{text}\n  {}", error(text))).collect();
         insta::assert_snapshot!(told.join("\n"));
@@ -281,6 +313,30 @@ mod tests {
         check("STRFTIME(d, '%d.%m.%Y')", "\"31.01.2026\"");
         check("d >= DATE('2026-01-31')", "true");
         check("NORMALIZE(TRIM(t))", "\"Ab-c\"");
+    }
+
+    #[test]
+    fn functions_of_ours_stand_anywhere_in_an_expression() {
+        let data = df!("t" => [Some("anna BERG"), Some(""), None], "n" => [7_i64, 8, 9]).unwrap();
+        let check = |text: &str, expected: [&str; 3]| assert_eq!(evaluate(text, &data), expected, "{text}");
+        check("InitCap(t)", ["\"Anna Berg\"", "\"\"", "null"]);
+        check("UPPER(initcap(LOWER(t))) || 'x'", ["\"ANNA BERGx\"", "\"x\"", "null"]);
+        check("initcap(substring_after(t, 'a ')) = 'Berg'", ["true", "false", "null"]);
+        check("initcap('a b')", ["\"A B\""; 3]);
+        check("CASE WHEN initcap(t) = '' THEN initcap('none') ELSE t END", ["\"anna BERG\"", "\"None\"", "null"]);
+        check("round_to(n, 5, '=') + 1", ["6.0000000000", "11.0000000000", "11.0000000000"]);
+        check("EXTRACT(year FROM parse_date('31.12.26', 'dd.MM.yy')) + n", ["2033", "2034", "2035"]);
+        check("substring_before(TRIM(BOTH 'a' FROM t), ' ') || 'O''B'", ["\"nnaO'B\"", "\"O'B\"", "null"]);
+        check("try_parse_date(t, 'yyyyMMdd') IS NULL OR t IN ('a', 'b')", ["true"; 3]);
+        let none = data.head(Some(0));
+        assert_eq!(evaluate("initcap(t) || initcap('x')", &none), Vec::<String>::new());
+        let wrong = told(&Expression::parse("initcap(n)").unwrap().evaluate(&none).unwrap_err());
+        assert_eq!(wrong.as_deref(), Some("`initcap` takes a text, not a whole number"));
+        let parsing = Expression::parse("parse_decimal(t, ',')").unwrap();
+        assert_eq!(parsing.evaluate(&data).unwrap().faults, [0]);
+        let wrong = parsing.reason(&data.head(Some(1)));
+        assert_eq!(wrong.as_deref(), Some("`anna BERG` is no number with `,` before its decimals"));
+        assert_eq!(parsing.reason(&data.slice(1, 1)), None);
     }
 
     #[test]

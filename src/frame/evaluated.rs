@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use polars::prelude::Series;
 
-use crate::config::expression::{Computed, Expression};
+use crate::config::expression::{self, Computed, Expression};
 use crate::frame::{Frame, Value, any_value};
 
 /// How many columns a message names.
@@ -25,11 +25,13 @@ pub struct EvaluationError {
 
 /// Why an expression has no value for a row.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` has no value{place}")]
+#[error("`{text}` has no value{place}{}", .reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default())]
 pub struct Fault {
     pub text: String,
     /// ` where a is `1` and b is blank`, or nothing.
     pub place: String,
+    /// What the function says that failed, where it is one of ours.
+    pub reason: Option<String>,
 }
 
 /// What an expression gives for the rows of a frame.
@@ -89,16 +91,17 @@ impl Frame {
     }
 
     fn compute(&self, expression: &Expression) -> Result<Computed, EvaluationError> {
-        expression.evaluate(&self.data).map_err(|_| {
+        expression.evaluate(&self.data).map_err(|error| {
+            let told = expression::told(&error).map(|told| format!("does not fit: {told}"));
             let known = |name: &String| match self.column(name) {
                 Some(column) => format!("`{name}` is {}", column.kind.phrase()),
                 None => format!("`{name}` is not there"),
             };
             let columns: Vec<String> = expression.columns().iter().map(known).collect();
-            let message = match columns.as_slice() {
+            let message = told.unwrap_or_else(|| match columns.as_slice() {
                 [] => "cannot be computed".to_owned(),
                 columns => format!("does not fit its columns: {}", columns.join(", ")),
-            };
+            });
             EvaluationError { text: expression.written().to_owned(), message }
         })
     }
@@ -113,6 +116,8 @@ impl Frame {
         };
         let values: Vec<String> = expression.columns().iter().take(COLUMNS_MAX).map(told).collect();
         let place = if values.is_empty() { String::new() } else { format!(" where {}", values.join(" and ")) };
-        Fault { text: expression.written().to_owned(), place }
+        let row = i64::try_from(row).expect("a row number");
+        let reason = expression.reason(&self.data.slice(row, 1));
+        Fault { text: expression.written().to_owned(), place, reason }
     }
 }

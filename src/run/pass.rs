@@ -8,15 +8,18 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
-use crate::delta::{Held, hold_doubt, name_row};
+use crate::delta::Held;
+use crate::delta::names::Names;
 use crate::extract::{self, Inside, Scope};
 use crate::frame::evaluated::Fault;
 use crate::order::Pass;
+use crate::run::beyond::{look_again, recall};
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
 use crate::run::names::name_records;
-use crate::run::partners::{absent, outside, take_matches, without};
+use crate::run::partners::{absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
@@ -39,7 +42,7 @@ pub fn first_step(
     let made = settle_intents(context, store, scope, map)?;
     let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
     let read = extract::read(map, scope, context.endpoints, &progress)?;
-    let undecided = PerSide::from_fn(|side| hold_undecided(map, side, read.of(side)));
+    let undecided = hold_undecided(map, &read);
     let mut state = PassState::new(map, PerSide { erp: read.erp.frame, crm: read.crm.frame });
     for side in Side::BOTH {
         *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
@@ -51,6 +54,7 @@ pub fn first_step(
     let joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
+    recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
@@ -58,9 +62,10 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
+    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
-    state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
+    take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
@@ -68,6 +73,7 @@ pub fn first_step(
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
+        look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
@@ -75,19 +81,25 @@ pub fn first_step(
 }
 
 /// Names the records of which the filter cannot tell whether they are inside.
-fn hold_undecided(map: &TableMap, side: Side, inside: &Inside) -> Vec<Held> {
-    let held = |(row, fault): (usize, &Fault)| {
-        let record = name_row(map, &inside.undecided, side, row);
-        let id = Some(inside.undecided.id(row));
-        let ids = match side {
-            Side::Erp => PerSide { erp: id, crm: None },
-            Side::Crm => PerSide { erp: None, crm: id },
+fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> {
+    let inside = PerSide::from_fn(|side| read.of(side).frame.clone());
+    let undecided = PerSide::from_fn(|side| read.of(side).undecided.clone());
+    let names = Names::new(map, &[&inside, &undecided]);
+    PerSide::from_fn(|side| {
+        let held = |(row, fault): (usize, &Fault)| {
+            let record = names.row(undecided.of(side), side, row);
+            let id = Some(undecided.of(side).id(row));
+            let ids = match side {
+                Side::Erp => PerSide { erp: id, crm: None },
+                Side::Crm => PerSide { erp: None, crm: id },
+            };
+            let to = if map.direction.writes(side.other()) { side.other() } else { side };
+            let message = format!("{record} is left alone: the filter {fault}");
+            let values = PerSide::default();
+            Held { kind: InboxKind::Failed, record, ids, field: None, values, to: Some(to), message }
         };
-        let to = if map.direction.writes(side.other()) { side.other() } else { side };
-        let message = format!("{record} is left alone: the filter {fault}");
-        Held { kind: InboxKind::Failed, record, ids, field: None, values: PerSide::default(), to: Some(to), message }
-    };
-    inside.faults.iter().enumerate().map(held).collect()
+        read.of(side).faults.iter().enumerate().map(held).collect()
+    })
 }
 
 /// Writes the references that had to wait until every table map had its turn.
@@ -103,6 +115,7 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    look_again(&step, state)?;
     finish(context, store, map, &[], state)
 }
 
@@ -160,7 +173,7 @@ fn alone(
                     "{} not created in the {}: they are there already, outside the filter ({}{})",
                     count(found.len(), "record"),
                     to.name(),
-                    name_row(map, frame, from, first),
+                    state.names.row(frame, from, first),
                     if found.len() > 1 { ", …" } else { "" }
                 );
                 note_it(context, &mut state.report, note);

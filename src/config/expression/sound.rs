@@ -8,7 +8,8 @@
 use polars::chunked_array::cast::CastOptions;
 use polars::prelude::*;
 
-use crate::config::expression::Computed;
+use crate::config::expression::typing::typed;
+use crate::config::expression::{Computed, told};
 
 /// How often rows are halved; beyond, the rest has no value either.
 const ATTEMPTS_MAX: usize = 2048;
@@ -19,14 +20,22 @@ pub(super) struct Sound {
     value: Expr,
     /// True where there is a value; `None` where there always is.
     sound: Option<Expr>,
+    /// Gives up where there is none, and may say why.
+    strict: Expr,
 }
 
 impl Sound {
-    /// Takes an expression apart.
-    pub fn of(expr: Expr) -> Sound {
-        let value = expr.map_expr(loosened);
+    /// Takes an expression apart; our own functions fail in `strict`, and are marked in `lenient`.
+    pub fn of(strict: Expr, lenient: Expr) -> Sound {
+        let value = lenient.map_expr(loosened);
         let sound = soundness(&value);
-        Sound { value: value.map_expr(unmarked), sound }
+        Sound { value: value.map_expr(unmarked), sound, strict }
+    }
+
+    /// Says why there is no value for the one row of `data`, where one of our functions knows.
+    pub fn reason(&self, data: &DataFrame) -> Option<String> {
+        let strict = Sound { value: self.strict.clone(), sound: None, strict: self.strict.clone() };
+        strict.all(data).err().as_ref().and_then(told)
     }
 
     /// Evaluates the expression over all rows.
@@ -46,9 +55,14 @@ impl Sound {
         let mut data = data.clone();
         data.with_column(Series::new(PlSmallStr::from_static(ones), vec![true; data.height()]).into())?;
         // A constant gives one cell a row this way.
-        let each = |expr: &Expr, name: &str| when(col(ones)).then(expr.clone()).otherwise(lit(NULL)).alias(name);
-        let mut wanted = vec![each(&self.value, value)];
-        wanted.extend(self.sound.as_ref().map(|expr| each(expr, sound)));
+        let each = |expr: &Expr, name: &str| {
+            let expr = typed(expr, data.schema())?;
+            PolarsResult::Ok(when(col(ones)).then(expr).otherwise(lit(NULL)).alias(name))
+        };
+        let mut wanted = vec![each(&self.value, value)?];
+        if let Some(expr) = &self.sound {
+            wanted.push(each(expr, sound)?);
+        }
         let result = data.lazy().select(wanted).collect()?;
         let series = result.column(value)?.as_materialized_series().clone();
         let faults = match result.column(sound) {
@@ -90,8 +104,8 @@ impl Sound {
     }
 }
 
-/// The mark of a cast that was strict: a name that no column has.
-const STRICT: &str = "#strict";
+/// The mark of a cast or a call that was strict: a name that no column has.
+pub(super) const STRICT: &str = "#strict";
 
 /// Lets a cast, a date and a division give nothing instead of an error or infinity, and marks them; gives whole numbers
 /// that polars makes small the room that arithmetic needs, where it would begin again from the other end.
@@ -176,13 +190,18 @@ fn soundness(expr: &Expr) -> Option<Expr> {
     let settled = |expr: &Expr, as_what: bool| plain(expr).eq(lit(as_what)).fill_null(lit(false));
     match expr {
         Expr::Alias(marked, name) if name == STRICT => {
-            let source = match &**marked {
-                Expr::Cast { expr, .. } => expr,
-                Expr::Function { input, .. } => &input[0],
+            let there = match &**marked {
+                Expr::Cast { expr: source, .. } => plain(source).is_not_null(),
+                Expr::Function { input, .. } => plain(&input[0]).is_not_null(),
+                // Our functions make nothing of a blank.
+                Expr::AnonymousFunction { input, .. } => {
+                    let text = plain(&input[0]).cast(DataType::String).str().strip_chars(lit(NULL));
+                    text.neq(lit("")).fill_null(lit(false))
+                }
                 _ => return soundness(marked),
             };
             // What was there must still be there.
-            let kept = plain(source).is_null().or(plain(marked).is_not_null());
+            let kept = there.not().or(plain(marked).is_not_null());
             both(inputs(marked).iter().copied().map(soundness).collect(), Some(kept))
         }
         Expr::BinaryExpr {
@@ -288,6 +307,12 @@ mod tests {
         // Dates, and what polars gives up on for a reason of its own.
         check("CAST(d AS DATE)", ["2026-01-31", "!", "!", "!"]);
         check("DATE(d)", ["2026-01-31", "!", "!", "!"]);
+        check("parse_date(d, 'yyyy-MM-dd')", ["2026-01-31", "null", "!", "!"]);
+        check(
+            "CASE WHEN d LIKE '%.%' THEN parse_date(d, 'dd.MM.yyyy') ELSE try_parse_date(d, 'yyyy-MM-dd') END",
+            ["2026-01-31", "null", "2026-01-31", "null"],
+        );
+        check("parse_decimal(t, '.') + 1", ["13.0000000000", "!", "null", "null"]);
         check("STRPTIME(d, '%Y-%m-%d')", ["2026-01-31 00:00:00", "!", "!", "!"]);
     }
 
@@ -319,7 +344,8 @@ mod tests {
         let mut patterns = vec!["a"; 1000];
         (patterns[17], patterns[18], patterns[900]) = ("(", "(", "[");
         let data = df!("p" => patterns).unwrap();
-        let sound = Sound::of(lit("ab").str().contains(col("p"), true));
+        let matches = lit("ab").str().contains(col("p"), true);
+        let sound = Sound::of(matches.clone(), matches);
         let computed = sound.evaluate(&data).unwrap();
         assert_eq!(computed.faults, [17, 18, 900]);
         assert_eq!(computed.series.len(), 1000);
