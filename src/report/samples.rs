@@ -151,6 +151,7 @@ pub fn plan() -> Plan {
     };
     let text = |text: &str| Value::Text(text.into());
     let customers = TablePlan {
+        drifted: Vec::new(),
         table: "customers".into(),
         actions: vec![
             action("10000", Side::Erp, ActionKind::Couple { origin: Origin::Matched(1) }, "match rule 1", vec![]),

@@ -44,6 +44,7 @@ fn file(
     let mut items: Vec<InboxItem> = Vec::new();
     // What is decided again in a later round must not change places: a dry run has no later rounds.
     state.held.sort_by(|one, other| (one.kind, &one.record, one.field).cmp(&(other.kind, &other.record, other.field)));
+    state.drifted.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
     for held in &state.held {
         let field = held.field.map(|field| &map.fields[field]);
         let mut item = InboxItem {

@@ -7,18 +7,19 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
 use crate::order::Pass;
+use crate::run::bases::keys;
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
 use crate::run::names::name_records;
 use crate::run::partners::{absent, outside, take_matches, without};
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::{Context, Event, TableReport};
+use crate::run::{Context, Event, TableReport, marks};
 use crate::store::{Couplings, Origin, Store};
 use crate::translate::Links;
 
@@ -42,6 +43,9 @@ pub fn first_step(
     let couplings = couplings(context, store, map, &made)?;
     let joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
+    state.times = marks::times(context, scope, map);
+    marks::settle_under_way(&mut state);
+    marks::distrust(store, map, &mut state)?;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
@@ -89,8 +93,7 @@ fn couplings(
     map: &TableMap,
     made: &[(PerSide<Uuid>, Side)],
 ) -> Result<Couplings, PassError> {
-    let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
-    let mut couplings = store.couplings(&map.name, &keys)?;
+    let mut couplings = store.couplings(&map.name, &keys(map))?;
     if context.options.dry_run {
         for (ids, side) in made {
             couplings.erp.push(ids.erp);

@@ -6,11 +6,12 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, TableMap};
 use crate::couple::Pairs;
+use crate::delta::newest::Times;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
-use crate::plan::TablePlan;
+use crate::plan::{Drifted, TablePlan};
 use crate::run::{Context, TableReport};
 use crate::store::{InboxItem, StoreError};
 use crate::translate::Links;
@@ -35,6 +36,10 @@ pub struct PassState {
     pub(super) pairs: Pairs,
     /// What waits, by the pair or record that it is about.
     pub(super) held: Vec<Held>,
+    /// What was changed on the side that does not own it, and is told.
+    pub(super) drifted: Vec<Drifted>,
+    /// When records were edited, where the newer value may win.
+    pub(super) times: Option<Times>,
     pub(super) plan: TablePlan,
     /// Fields of each pair whose base is another than the state holds.
     pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
@@ -64,6 +69,8 @@ impl PassState {
             frames,
             pairs: Pairs::new(map.fields.len()),
             held: Vec::new(),
+            drifted: Vec::new(),
+            times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
             tally: Tally::default(),
@@ -85,6 +92,7 @@ impl PassState {
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
         self.plan.held = self.inbox;
+        self.plan.drifted = self.drifted;
         self.plan
     }
 
@@ -107,6 +115,7 @@ impl PassState {
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
+            times: self.times.as_ref(),
         }
     }
 }

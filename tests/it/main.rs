@@ -15,6 +15,8 @@ mod command;
 mod endpoint_writes;
 mod endpoints;
 mod program;
+mod newest;
+mod owned;
 mod rules;
 mod shipped;
 mod tidy;

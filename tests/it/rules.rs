@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::frame::Kind;
-use pipeline::run::{Options, RunOutcome, RunReport, run};
+use pipeline::run::{Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxKind, Store};
 
 use crate::fixture::pipeline;
@@ -86,6 +86,7 @@ impl World {
                         ("flag", Kind::Boolean),
                         ("grade", Kind::Text),
                         ("memo", Kind::Text),
+                        ("modified", Kind::DateTime),
                     ],
                 ),
             ],
@@ -107,6 +108,7 @@ impl World {
                         ("kind", Kind::Choice),
                         ("state", Kind::Choice),
                         ("memo", Kind::Text),
+                        ("modified", Kind::DateTime),
                     ],
                 ),
             ],
@@ -145,6 +147,23 @@ impl World {
     }
 
     pub fn run_as(&mut self, dry_run: bool) -> RunReport {
+        self.try_run(dry_run).unwrap()
+    }
+
+    /// Runs where the file does not fit the metadata, and returns what is said.
+    pub fn refused(&mut self) -> String {
+        match self.try_run(false) {
+            Err(RunError::Mapping(misfits)) => {
+                let told = misfits.iter().map(|misfit| {
+                    format!("{}.{}: {}\n  hint: {}", misfit.table, misfit.path, misfit.message, misfit.hint)
+                });
+                told.collect::<Vec<_>>().join("\n")
+            }
+            other => panic!("{other:#?}"),
+        }
+    }
+
+    fn try_run(&mut self, dry_run: bool) -> Result<RunReport, RunError> {
         self.runs += 1;
         let options = Options {
             only: Vec::new(),
@@ -155,7 +174,7 @@ impl World {
             stop: &self.stop,
         };
         let endpoints: PerSide<&dyn pipeline::endpoint::Endpoint> = PerSide { erp: &self.erp, crm: &self.crm };
-        run(&self.pipeline, endpoints, &mut self.store, &options, &|_| {}).unwrap()
+        run(&self.pipeline, endpoints, &mut self.store, &options, &|_| {})
     }
 
     pub fn run(&mut self) -> RunReport {
