@@ -418,6 +418,25 @@ pub mod tests {
     }
 
     #[test]
+    fn the_dates_of_answers_tell_of_the_clock() {
+        let date = "Date: Thu, 01 Jan 1970 00:01:40 GMT\r\n";
+        let elsewhere = "Date: Thu, 01 Jan 1970 09:00:00 GMT\r\n";
+        let server = Script::play(vec![
+            say(200, "{}"),
+            Line::Say(503, elsewhere, "{}".into()),
+            Line::Say(200, date, "{}".into()),
+        ]);
+        let login = tokens(1);
+        let (client, clock) = client(&server.url, &login.url);
+        let ask = || client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap();
+        ask();
+        assert_eq!(client.clock_offset(), None, "an answer without a date tells nothing");
+        ask();
+        assert_eq!(clock.now(), Duration::from_secs(2), "the answer of an overloaded gateway was passed over");
+        assert_eq!(client.clock_offset(), Some(ClockOffset { ms_min: 98_000, ms_max: 98_999 }));
+    }
+
+    #[test]
     fn a_side_that_never_answered_is_given_up_soon() {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap();
         let nowhere = format!("http://{}", closed.local_addr().unwrap());

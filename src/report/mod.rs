@@ -9,6 +9,7 @@ pub mod plan;
 pub mod check;
 pub mod status;
 pub mod failure;
+mod drift;
 mod inbox;
 
 use serde::Serialize;

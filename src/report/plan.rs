@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::config::Side;
 use crate::plan::{Action, ActionKind, FieldChange, Plan};
+use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, shown};
 use crate::report::{document, json_value};
@@ -22,6 +23,11 @@ pub fn text(plan: &Plan) -> String {
             lines.push(format!("  {}", action_line(action)));
             lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(action, change))));
         }
+        lines.push(String::new());
+    }
+    let drifted = drift::lines(plan, usize::MAX);
+    if !drifted.is_empty() {
+        lines.extend(drifted);
         lines.push(String::new());
     }
     if plan.held().next().is_some() {
@@ -93,6 +99,9 @@ struct PlanDocument<'a> {
     pipeline: &'a str,
     hash: String,
     actions: Vec<ActionDocument<'a>>,
+    /// Absent where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drifted: Vec<DriftDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
 }
 
@@ -142,6 +151,7 @@ pub fn json(plan: &Plan) -> String {
                 fields: Fields(&action.fields),
             })
             .collect(),
+        drifted: drift::of_plan(plan),
         held: plan.held().map(inbox::item_document).collect(),
     })
 }

@@ -8,7 +8,7 @@ use crate::config::complaint::{Complaint, Severity};
 use crate::config::{PerSide, Side};
 use crate::endpoint::Traffic;
 use crate::frame::Value;
-use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
+use crate::plan::{Action, ActionKind, Drifted, FieldChange, Plan, TablePlan};
 use crate::report::status::Status;
 use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::{InboxItem, InboxKind, Origin, RunRow};
@@ -88,6 +88,23 @@ pub fn run_with_trouble() -> RunReport {
     });
     report.inbox = inbox();
     report
+}
+
+/// A value and a constant that somebody changed on the side that does not own them.
+pub fn drifted() -> Vec<Drifted> {
+    let drifted = |record: &str, side, column: &str, owned: &str, held: &str| Drifted {
+        record: record.into(),
+        ids: PerSide { erp: Uuid::from_u128(1), crm: Uuid::from_u128(2) },
+        field: 0,
+        side,
+        column: column.into(),
+        owned: owned.into(),
+        held: held.into(),
+    };
+    vec![
+        drifted("customers:10000", Side::Crm, "creditlimit", "20000", ""),
+        drifted("customers:20000", Side::Erp, "type", "Person", "Company"),
+    ]
 }
 
 /// One item of each kind and two fields of one record.
