@@ -60,6 +60,11 @@ impl Facts {
         }
     }
 
+    /// Tells whether either side's value is what the other side's makes of it.
+    pub fn comes_back(&self) -> bool {
+        Side::BOTH.into_iter().all(|to| self.value_to(to) == Some(*self.own.of(to)))
+    }
+
     /// Returns the base that a field with these facts has once it is settled.
     pub fn settled(&self, rule: &Rule) -> PerSide<u64> {
         settled(rule.writes, self.own, PerSide::from_fn(|to| self.value_to(to)))

@@ -63,6 +63,9 @@ pub struct Decisions {
     pub settled: Vec<(usize, usize, PerSide<u64>)>,
     /// What the file wants told of a side that does not own a field.
     pub drifted: Vec<Drifted>,
+    /// Pairs and fields that count as equal although a value would not come back as it went: their two expressions are
+    /// not each other's inverse there.
+    pub lossy: Vec<(usize, usize)>,
 }
 
 /// A field's columns, fingerprinted.
@@ -151,6 +154,15 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
         .collect();
 
     let mut decisions = Decisions::default();
+    for (number, field) in work.map.fields.iter().enumerate() {
+        if field.to_crm.is_none() || field.to_erp.is_none() || work.left_out[number] {
+            continue;
+        }
+        decisions.lossy.extend((0..work.pairs.len()).map(|pair| (pair, number)).filter(|(pair, _)| {
+            let facts = views[number].facts(work.pairs, number, *pair);
+            merge(&facts, &rules[number]) == Verdict::Equal && !facts.comes_back()
+        }));
+    }
     for (pair, told) in verdicts.into_iter().enumerate() {
         if !told.is_empty() {
             decide_pair(work, &views, pair, &told, &mut decisions);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::apply::{Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
-use crate::delta::{Work, decide_inserts, decide_pairs};
+use crate::delta::{Work, decide_inserts, decide_pairs, name_pair};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
@@ -173,6 +173,10 @@ fn decide_round(
             let decided = held.field.is_some_and(|field| !fields[field]);
             !(decided && held.ids.crm.is_some() && held.ids.erp.is_some_and(|erp| touched.contains(&erp)))
         });
+    }
+    for (pair, field) in decisions.lossy {
+        let (ids, rows) = (state.pairs.ids[real(pair)], state.pairs.rows[real(pair)]);
+        state.lossy.insert((field, ids.erp), name_pair(step.map, &state.frames, rows));
     }
     let decided: HashSet<(Uuid, usize)> = decisions.drifted.iter().map(|told| (told.ids.erp, told.field)).collect();
     state.drifted.retain(|told| {

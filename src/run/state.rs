@@ -1,6 +1,6 @@
 //! What a pass holds between its first step and its end, and what each of its steps works with.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -38,6 +38,8 @@ pub struct PassState {
     pub(super) held: Vec<Held>,
     /// What was changed on the side that does not own it, and is told.
     pub(super) drifted: Vec<Drifted>,
+    /// By field and ERP id, records of which a value does not come back as it went.
+    pub(super) lossy: BTreeMap<(usize, Uuid), String>,
     /// When records were edited, where the newer value may win.
     pub(super) times: Option<Times>,
     pub(super) plan: TablePlan,
@@ -70,6 +72,7 @@ impl PassState {
             pairs: Pairs::new(map.fields.len()),
             held: Vec::new(),
             drifted: Vec::new(),
+            lossy: BTreeMap::new(),
             times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),

@@ -163,3 +163,100 @@ fn only_texts_are_cut() {
       hint: remove it
     ");
 }
+
+#[test]
+fn expressions_that_do_not_lead_back_are_told() {
+    let email = "{ erp: name, crm: name, to_crm: \"LOWER(name)\", to_erp: \"name\" }";
+    let mut world = World::with(&customers(&[("{ erp: name, crm: name }", email)]));
+    for number in 1..=3 {
+        let (key, name) = (format!("C{number}"), if number == 1 { "dahl" } else { "Dahl" });
+        world.erp.put("customers", number, &[("number", &key), ("name", name)]);
+    }
+    for night in 0..2 {
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Converged, "night {night}: a note is no failure");
+        assert_eq!(report.tables[1].notes.len(), 1, "night {night}: {:?}", report.tables[1].notes);
+        let note = &report.tables[1].notes[0];
+        assert!(note.starts_with("name: 2 values do not come back as they went, `to_crm` and"), "{note}");
+    }
+    world.quiet();
+    assert_eq!(world.erp.get("customers", 2, "name"), "Dahl");
+}
+
+/// One row a key of the field maps that decides what a new record gets and what an old one keeps.
+#[test]
+fn keys_that_say_when_something_is_written() {
+    // The key, and what the CRM holds of `memo` after creation, after an edit in the ERP, and after a clearing there.
+    for (keys, expected) in [
+        ("", ["a", "b", ""]),
+        (", blank: keep", ["a", "b", "b"]),
+        (", when: create", ["a", "a", "a"]),
+        (", when: update", ["a", "b", ""]),
+        (", direction: to_crm", ["a", "b", ""]),
+        (", direction: to_crm, blank: keep", ["a", "b", "b"]),
+        (", direction: to_erp", ["", "", ""]),
+        (", values: { a: A, b: B }", ["A", "B", ""]),
+        (", values: { a: A, b: B, \"\": none }", ["A", "B", "none"]),
+        (", direction: to_crm, to_crm: \"UPPER(memo)\"", ["A", "B", ""]),
+    ] {
+        let memo = format!("{{ crm: kind, value: 3 }}\n      - {{ erp: memo, crm: memo{keys} }}");
+        let mut world = World::with(&customers(&[("{ crm: kind, value: 3 }", &memo)]));
+        world.erp.put("customers", 1, &[("number", "C1"), ("memo", "a")]);
+        for (text, expected) in ["a", "b", ""].into_iter().zip(expected) {
+            if !keys.contains("to_erp") {
+                world.erp.put("customers", 1, &[("memo", text)]);
+            }
+            let report = world.run();
+            assert_eq!(report.outcome, RunOutcome::Converged, "`{keys}`: {:#?}", report.inbox);
+            assert_eq!(world.crm.column("accounts", "memo"), [expected], "`{keys}` after `{text}`");
+            world.quiet();
+        }
+    }
+}
+
+#[test]
+fn an_option_that_nobody_listed_fails_its_record() {
+    let grade = "{ crm: kind, value: 3 }\n      - { erp: grade, crm: state, values: { A: 1, B: 2 } }";
+    let mut world = World::with(&customers(&[("{ crm: kind, value: 3 }", grade)]));
+    world.erp.put("customers", 1, &[("number", "C1"), ("grade", "Z")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("kind", "3"), ("state", "9")]);
+    let report = world.run();
+    let told: Vec<&str> = report.inbox.iter().map(|item| item.message.as_str()).collect();
+    let expected = [
+        "customers:C1 cannot go to the CRM: grade: `Z` is not in `values`; known: `A`, `B`",
+        "customers:crm:C2 cannot go to the ERP: grade: `9` is not in `values`; known: `1`, `2`",
+    ];
+    assert_eq!(told, expected);
+    world.erp.put("customers", 1, &[("grade", "B")]);
+    world.crm.put("accounts", 102, &[("state", "1")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    let mut grades = world.erp.column("customers", "grade");
+    grades.sort();
+    assert_eq!(grades, ["A", "B"]);
+    world.quiet();
+}
+
+#[test]
+fn the_first_template_that_holds_fills_what_no_field_gives() {
+    let templates = "first_sync: erp\n    on_create:\n      - { side: crm, if: \"city = 'Oslo'\", set: { memo: \"'north'\", phone: \"'0'\" } }\n      \
+                     - { side: crm, if: \"city <> ''\", set: { memo: \"'of ' || city\" } }\n      - { side: crm, set: { memo: \"'somewhere'\" } }";
+    let mut world = World::with(&customers(&[("first_sync: erp", templates)]));
+    for (number, city, phone) in [(1, "Oslo", "7"), (2, "Oslo", ""), (3, "Moss", ""), (4, "", "")] {
+        let key = format!("C{number}");
+        world.erp.put("customers", number, &[("number", &key), ("city", city), ("phone", phone)]);
+    }
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    let accounts = world.crm.all("accounts");
+    let got = |key: &str, column: &str| {
+        let account = accounts.values().find(|account| account["number"] == key).unwrap();
+        account.get(column).cloned().unwrap_or_default()
+    };
+    let memos = ["C1", "C2", "C3", "C4"].map(|key| got(key, "memo"));
+    assert_eq!(memos, ["north", "north", "of Moss", "somewhere"]);
+    assert_eq!(
+        (got("C1", "phone"), got("C2", "phone")),
+        ("7".into(), "0".into()),
+        "a mapped value wins unless it is blank"
+    );
+    world.quiet();
+}
