@@ -6,8 +6,8 @@
 
 use crate::config::expression::Expression;
 use crate::config::{Direction, FieldMap, Fit, OnConflict, PerSide, Pipeline, Side, TableMap, TemplateValue};
-use crate::endpoint::{Endpoint, EndpointError, Query, TableInfo};
-use crate::frame::{Column, Frame, Kind};
+use crate::endpoint::{ColumnInfo, Endpoint, EndpointError, Query, TableInfo};
+use crate::frame::{Column, Frame, Kind, Value};
 
 use uuid::Uuid;
 
@@ -158,6 +158,19 @@ pub fn misfits(map: &TableMap, scope: &Scope) -> Vec<Misfit> {
             complain(format!("fields[{number}].fit"), message, "remove it".into());
         }
     }
+    for (number, field) in map.fields.iter().enumerate() {
+        for side in Side::BOTH.into_iter().filter(|side| field.writes(*side)) {
+            let Some(info) = field.column(side).and_then(|column| scope.infos.of(side).column(column)) else {
+                continue;
+            };
+            for (erp, crm) in &field.values {
+                let text = if side == Side::Erp { erp } else { crm };
+                if let Some((message, hint)) = no_option(text, info) {
+                    complain(format!("fields[{number}].values"), message, hint);
+                }
+            }
+        }
+    }
     for (number, template) in map.on_create.iter().enumerate() {
         for (column, _) in &template.set {
             let path = format!("on_create[{number}].set.{column}");
@@ -212,6 +225,30 @@ pub fn misfits(map: &TableMap, scope: &Scope) -> Vec<Misfit> {
         }
     }
     found
+}
+
+/// Says why a text of `values` can never stand in a column; `None` where it can.
+fn no_option(text: &str, info: &ColumnInfo) -> Option<(String, String)> {
+    let (kind, name) = (info.column.kind, &info.column.name);
+    let known = |words: Vec<String>| format!("it has {}", words.join(", "));
+    match (kind.parse(text), kind) {
+        _ if text.is_empty() || matches!(kind, Kind::Text | Kind::Code) => None,
+        (None, _) => Some((format!("`{text}` is no {}, as `{name}` needs", kind.word()), "correct it".into())),
+        (Some(value), _) if value.to_string() != text && kind != Kind::Enum => {
+            Some((format!("`{name}` holds `{value}`, which is not `{text}`"), format!("write `{value}`")))
+        }
+        (Some(Value::Integer(number)), Kind::Choice)
+            if !info.options.is_empty() && !info.options.iter().any(|(option, _)| *option == number) =>
+        {
+            let options = info.options.iter().map(|(option, label)| format!("`{option}` {label}")).collect();
+            Some((format!("`{name}` has no option `{text}`"), known(options)))
+        }
+        (_, Kind::Enum) if !info.options.is_empty() && !info.options.iter().any(|(_, label)| label == text) => {
+            let options = info.options.iter().map(|(_, label)| format!("`{label}`")).collect();
+            Some((format!("`{name}` has no option `{text}`"), known(options)))
+        }
+        _ => None,
+    }
 }
 
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {

@@ -162,6 +162,14 @@ impl Memory {
         tables.get_mut(table).unwrap().info.columns.retain(|info| info.column.name != column);
     }
 
+    /// Says which options a choice has.
+    pub fn offer(&self, table: &str, column: &str, options: &[(i64, &str)]) {
+        let mut tables = self.tables.lock().unwrap();
+        let mut columns = tables.get_mut(table).unwrap().info.columns.iter_mut();
+        columns.find(|info| info.column.name == column).unwrap().options =
+            options.iter().map(|(option, label)| (*option, (*label).to_owned())).collect();
+    }
+
     /// Says how long a text may be.
     pub fn limit(&self, table: &str, column: &str, units_max: usize) {
         let mut tables = self.tables.lock().unwrap();

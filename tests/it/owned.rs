@@ -260,3 +260,27 @@ fn the_first_template_that_holds_fills_what_no_field_gives() {
     );
     world.quiet();
 }
+
+#[test]
+fn values_that_a_column_cannot_hold_are_refused_before_anything_is_read() {
+    let told = |values: &str, options: &[(i64, &str)]| {
+        let grade = format!("{{ crm: kind, value: 3 }}\n      - {{ erp: grade, crm: state, values: {values} }}");
+        let mut world = World::with(&customers(&[("{ crm: kind, value: 3 }", &grade)]));
+        world.crm.offer("accounts", "state", options);
+        world.refused()
+    };
+    let choices = [(1, "Net 30"), (2, "Net 14")];
+    let all = [
+        told("{ A: 1, B: 3 }", &choices),
+        told("{ A: 007, B: 1 }", &[]),
+        told("{ A: one, B: 2, \"\": \"\" }", &choices),
+    ];
+    insta::assert_snapshot!(all.join("\n"), @"
+    customers.fields[8].values: `state` has no option `3`
+      hint: it has `1` Net 30, `2` Net 14
+    customers.fields[8].values: `state` holds `7`, which is not `007`
+      hint: write `7`
+    customers.fields[8].values: `one` is no choice, as `state` needs
+      hint: correct it
+    ");
+}
