@@ -78,6 +78,9 @@ pub(super) fn freeze(map: &TableMap, state: &mut PassState, held: &[Held]) {
         held.kind == InboxKind::Contested && held.field.is_some_and(|field| map.fields[field].compares_times())
     };
     let contested: HashSet<Uuid> = held.iter().filter(contested).filter_map(|held| held.ids.erp).collect();
+    if contested.is_empty() {
+        return;
+    }
     for pair in 0..state.pairs.len() {
         if contested.contains(&state.pairs.ids[pair].erp) {
             for side in Side::BOTH {

@@ -17,6 +17,7 @@ use crate::run::count::finish;
 use crate::run::intents::settle_intents;
 use crate::run::names::name_records;
 use crate::run::partners::{absent, outside, take_matches, without};
+use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport, marks};
@@ -40,6 +41,7 @@ pub fn first_step(
     let frames = extract::read(map, scope, context.endpoints, &progress)?;
     let mut state = PassState::new(map, frames);
     state.tally.recovered = made.len() as u64;
+    state.refusals = Refusals::load(store, map)?;
     let couplings = couplings(context, store, map, &made)?;
     let joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;

@@ -12,6 +12,7 @@ use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
 use crate::plan::{Drifted, TablePlan};
+use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
 use crate::store::{InboxItem, StoreError};
 use crate::translate::Links;
@@ -45,6 +46,7 @@ pub struct PassState {
     pub(super) plan: TablePlan,
     /// Fields of each pair whose base is another than the state holds.
     pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
+    pub(super) refusals: Refusals,
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
@@ -76,6 +78,7 @@ impl PassState {
             times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
+            refusals: Refusals::default(),
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),

@@ -11,6 +11,7 @@ mod memory;
 mod nightly;
 
 mod adversary;
+mod cases;
 mod command;
 mod endpoint_writes;
 mod endpoints;

@@ -60,10 +60,17 @@ fn the_documents_have_the_keys_of_the_contract() {
     check(&format!("plan {FULL} {TWO} --format json"), 0, &plan(json!([])));
     let status = json!({"pipeline": "text", "state": "text", "in_use_by": "null",
         "tables": [{"table": "text", "coupled": "number", "contested": "number", "failed": "number",
-            "deleted": "number", "ambiguous": "number"}],
+            "skipped": "number", "deleted": "number", "ambiguous": "number"}],
         "runs": [{"started": "text", "finished": "text", "run": "text", "outcome": "text", "seconds": "number",
             "to_crm": "number", "to_erp": "number"}]});
     check(&format!("status {FULL} --format json"), 0, &status);
+    check(
+        &format!("history {FULL} --format json --limit 1"),
+        0,
+        &json!({"runs": [{"run": "text", "started": "text",
+        "finished": "text", "outcome": "text", "report": run}]}),
+    );
+    check(&format!("inbox {FULL} --format json"), 0, &json!({"items": []}));
 }
 
 #[test]
