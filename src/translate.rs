@@ -147,6 +147,12 @@ impl Links {
         table.ids.crm.get(column).and_then(|ids| ids.get(&canonical).copied().flatten())
     }
 
+    /// Returns what people call the CRM's record that a reference points to: its key, else its label.
+    pub fn name_of(&self, reference: &Reference, id: Uuid) -> Option<&str> {
+        let label = || self.tables.get(&reference.table)?.labels.get(&id).map(String::as_str);
+        self.erp_key(reference, id).or_else(label)
+    }
+
     /// Translates a CRM id into the ERP key of the partner.
     fn erp_key(&self, reference: &Reference, id: Uuid) -> Option<&str> {
         let table = self.tables.get(&reference.table)?;

@@ -8,14 +8,15 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
-use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
 use crate::order::Pass;
+use crate::run::beyond::{look_again, recall};
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
 use crate::run::names::name_records;
-use crate::run::partners::{absent, outside, take_matches, without};
+use crate::run::partners::{absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
@@ -45,6 +46,7 @@ pub fn first_step(
     let joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
+    recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
@@ -52,9 +54,10 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
+    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
-    state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
+    take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
@@ -62,6 +65,7 @@ pub fn first_step(
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
+        look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
@@ -81,6 +85,7 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    look_again(&step, state)?;
     finish(context, store, map, &[], state)
 }
 
@@ -138,7 +143,7 @@ fn alone(
                     "{} not created in the {}: they are there already, outside the filter ({}{})",
                     count(found.len(), "record"),
                     to.name(),
-                    name_row(map, frame, from, first),
+                    state.names.row(frame, from, first),
                     if found.len() > 1 { ", …" } else { "" }
                 );
                 note_it(context, &mut state.report, note);

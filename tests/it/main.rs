@@ -15,6 +15,7 @@ mod cases;
 mod command;
 mod endpoint_writes;
 mod endpoints;
+mod places;
 mod program;
 mod pushed;
 mod rules;
