@@ -24,7 +24,9 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
 fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Result<Exit, Failure> {
     world::known_tables(loaded, &filter.table)?;
     let kinds: Vec<InboxKind> = filter.kind.iter().filter_map(|kind| InboxKind::from_key(kind)).collect();
-    let mut items = SqliteStore::read_only(&loaded.state)?.inbox(None)?;
+    let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(loaded, &store)?;
+    let mut items = store.inbox(None)?;
     items.retain(|item| {
         (filter.table.is_empty() || filter.table.contains(&item.table))
             && (kinds.is_empty() || kinds.contains(&item.kind))
@@ -37,6 +39,7 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
 fn retry(arguments: &InboxArguments, loaded: &Loaded, records: &[String]) -> Result<Exit, Failure> {
     let holder = world::holder();
     let mut store = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values)?;
+    world::binding(loaded, &store)?;
     let items = store.inbox(None)?;
     // All names are looked up first, so that nothing is done for a list with a slip in it.
     let meant = records.iter().map(|record| find(&items, record)).collect::<Result<Vec<_>, _>>()?;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::plan::{Action, ActionKind};
 use crate::run::bases::save;
 use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
@@ -62,8 +63,9 @@ fn file(
             erp: held.values.erp.clone(),
             crm: held.values.crm.clone(),
             message: held.message.clone(),
-            since: context.options.started.clone(),
-            attempts: 1,
+            // The store knows; what no run has raised yet has neither.
+            since: String::new(),
+            attempts: 0,
         };
         if let (InboxKind::Contested, Some(field), Some(erp), Some(crm)) =
             (held.kind, field, held.ids.erp, held.ids.crm)
@@ -86,13 +88,14 @@ fn file(
     };
     let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
     if context.options.dry_run {
-        let earlier: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
+        let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
         for item in &mut items {
-            if let Some(before) = earlier.get(&matter(item)) {
+            if let Some(before) = before.get(&matter(item)) {
                 item.since.clone_from(&before.since);
-                item.attempts = before.attempts.saturating_add(1);
+                item.attempts = before.attempts;
             }
         }
+        state.sent_again = refused_before(&earlier, &known, &state.plan.actions);
         state.inbox = items;
     } else {
         items.extend(unseen);
@@ -100,6 +103,24 @@ fn file(
         state.inbox = store.inbox(Some(&map.name))?;
     }
     Ok(())
+}
+
+/// Returns what a side refused and a plan sends again: until it is taken, it waits.
+///
+/// What failed because of one field is decided anew by the plan itself; a refusal names none.
+fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Action]) -> Vec<InboxItem> {
+    let mut sent: PerSide<HashSet<Uuid>> = PerSide::default();
+    for action in actions.iter().filter(|action| matches!(action.kind, ActionKind::Insert | ActionKind::Update)) {
+        for side in Side::BOTH {
+            sent.of_mut(side).insert(*action.ids.of(side));
+        }
+    }
+    let again = |item: &&InboxItem| {
+        let refused = item.kind == InboxKind::Failed && item.field.is_none() && !known.contains(&matter(item));
+        let holds = |side: &HashSet<Uuid>, id: Option<Uuid>| id.is_some_and(|id| side.contains(&id));
+        refused && (holds(&sent.erp, item.erp_id) || holds(&sent.crm, item.crm_id))
+    };
+    earlier.iter().filter(again).cloned().collect()
 }
 
 /// Counts pairs and records by direction: each row that was read once in the direction away from its side. A row in doubt

@@ -48,6 +48,8 @@ pub struct PassState {
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
+    /// In a dry run, what a side refused before and a run would send again.
+    pub(super) sent_again: Vec<InboxItem>,
 }
 
 /// Which pairs were written, or would be in a dry run, by their ERP ids.
@@ -79,6 +81,7 @@ impl PassState {
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
+            sent_again: Vec::new(),
         }
     }
 
@@ -89,12 +92,13 @@ impl PassState {
 
     /// Returns what waits for a person.
     pub fn inbox(&self) -> Vec<InboxItem> {
-        self.inbox.clone()
+        self.inbox.iter().chain(&self.sent_again).cloned().collect()
     }
 
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
-        self.plan.held = self.inbox;
+        let decided = |item| InboxItem { since: String::new(), attempts: 0, ..item };
+        self.plan.held = self.inbox.into_iter().map(decided).collect();
         self.plan
     }
 
