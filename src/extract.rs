@@ -17,6 +17,8 @@ pub struct Scope {
     pub table: usize,
     pub infos: PerSide<TableInfo>,
     pub columns: PerSide<Vec<String>>,
+    /// The column that tells when a record was last modified; it is among those read where an edit's time decides.
+    pub modified: PerSide<Option<String>>,
 }
 
 impl Scope {
@@ -29,8 +31,19 @@ impl Scope {
         let map = &pipeline.tables[table];
         let erp = endpoints.erp.describe(&map.sides.erp.table)?;
         let crm = endpoints.crm.describe(&map.sides.crm.table)?;
-        let columns = PerSide::from_fn(|side| pipeline.columns(table, side));
-        Ok(Scope { table, infos: PerSide { erp, crm }, columns })
+        let infos = PerSide { erp, crm };
+        let modified = PerSide::from_fn(|side| {
+            let named = map.sides.of(side).modified.clone();
+            named.or_else(|| endpoints.of(side).modified_column(infos.of(side)))
+        });
+        let mut columns = PerSide::from_fn(|side| pipeline.columns(table, side));
+        if map.compares_times() {
+            for side in Side::BOTH {
+                let columns: &mut Vec<String> = columns.of_mut(side);
+                columns.extend(modified.of(side).clone().filter(|modified| !columns.contains(modified)));
+            }
+        }
+        Ok(Scope { table, infos, columns, modified })
     }
 
     /// Returns an empty frame of `side` with the columns that a pass reads.

@@ -5,9 +5,10 @@
 //! equal, SQL may compare a text with a number. All of it is told before anything is read. Which line a key stands in is
 //! not known here.
 
+mod choices;
 mod columns;
-mod values;
 mod kinds;
+mod values;
 
 use crate::config::complaint::Path;
 use crate::config::{PerSide, Pipeline, Side, TableMap};
@@ -82,6 +83,7 @@ pub fn misfits(pipeline: &Pipeline, scopes: &[Scope], others: &[Scope]) -> Vec<M
         columns::check_expressions(&mut desk);
         values::check(&mut desk);
         kinds::check(&mut desk);
+        choices::check(&mut desk);
     }
     found
 }

@@ -35,7 +35,7 @@ pub(super) fn check(desk: &mut Desk<'_>) {
 }
 
 /// Complains about a column that is not there or cannot be read; `false` if so.
-fn read(desk: &mut Desk<'_>, side: Side, name: &str, path: Path, at: At) -> bool {
+pub(super) fn read(desk: &mut Desk<'_>, side: Side, name: &str, path: Path, at: At) -> bool {
     match desk.column(side, name) {
         None => missing(desk, side, name, path, at),
         Some(info) if !info.readable => {

@@ -6,7 +6,7 @@ use crate::config::complaint::Path;
 use crate::config::expression::Expression;
 use crate::config::{Side, TemplateValue};
 use crate::endpoint::ColumnInfo;
-use crate::frame::{Builder, Value};
+use crate::frame::{Builder, Kind, Value};
 use crate::misfit::{At, Desk};
 use crate::translate::{Problem, convert};
 
@@ -29,7 +29,10 @@ pub(super) fn check(desk: &mut Desk<'_>) {
             }
             for (erp, crm) in &field.values {
                 let (at, text) = if side == Side::Crm { (At::Value, crm) } else { (At::Key, erp) };
-                fit(desk, path.key("values").key(erp), at, Value::Text(text.clone()), side, &info);
+                let path = path.key("values").key(erp);
+                if fit(desk, path.clone(), at, Value::Text(text.clone()), side, &info) {
+                    comes_back(desk, path, at, text, &info);
+                }
             }
         }
     }
@@ -60,9 +63,22 @@ fn constant(expression: &Expression) -> Option<Value> {
     frame.evaluate(expression).ok()?.value(0).ok()
 }
 
-fn fit(desk: &mut Desk<'_>, path: Path, at: At, value: Value, side: Side, info: &ColumnInfo) {
+/// Complains about a text of `values` that the column would give back in another spelling: it is never found again.
+fn comes_back(desk: &mut Desk<'_>, path: Path, at: At, text: &str, info: &ColumnInfo) {
+    let kind = info.column.kind;
+    if text.is_empty() || matches!(kind, Kind::Text | Kind::Code | Kind::Enum) {
+        return;
+    }
+    if let Some(value) = kind.parse(text).map(|value| value.to_string()).filter(|value| value != text) {
+        let message = format!("`{}` holds `{value}`, which is not `{text}`", info.column.name);
+        desk.complain(path, at, message, format!("write `{value}`"));
+    }
+}
+
+/// Complains about a value that a column cannot hold; `false` if so.
+fn fit(desk: &mut Desk<'_>, path: Path, at: At, value: Value, side: Side, info: &ColumnInfo) -> bool {
     let told = value.to_string();
-    let Err(problem) = convert(value, side, info) else { return };
+    let Err(problem) = convert(value, side, info) else { return true };
     let hint = match &problem {
         Problem::NoOption { .. } => "take one of the options that the column has",
         Problem::Long { .. } => "take a shorter one",
@@ -72,4 +88,5 @@ fn fit(desk: &mut Desk<'_>, path: Path, at: At, value: Value, side: Side, info: 
     if let Some(misfit) = desk.found.last_mut() {
         misfit.value = Some(told).filter(|told| !told.is_empty());
     }
+    false
 }

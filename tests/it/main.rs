@@ -19,6 +19,8 @@ mod endpoint_writes;
 mod endpoints;
 mod places;
 mod program;
+mod newest;
+mod owned;
 mod pushed;
 mod rules;
 mod shipped;
