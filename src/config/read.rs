@@ -149,10 +149,6 @@ fn is_to_come(path: &Path) -> bool {
     let words: Vec<&str> = path.steps().iter().map(|step| if let Step::Key(key) = step { key } else { "" }).collect();
     matches!(
         words.as_slice(),
-        ["schedule"]
-            | ["connections", _, "features"]
-            | ["defaults", "guard"]
-            | ["tables", _, "guard"]
-            | ["tables", _, "erp" | "crm", "key" | "modified"]
+        ["schedule"] | ["connections", _, "features"] | ["tables", _, "erp" | "crm", "key" | "modified"]
     )
 }

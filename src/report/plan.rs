@@ -8,7 +8,7 @@ use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
 
 use crate::config::Side;
-use crate::plan::{Action, ActionKind, FieldChange, Plan};
+use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, shown};
 use crate::report::{document, json_value};
@@ -16,8 +16,10 @@ use crate::report::{document, json_value};
 /// Returns the plan for people; it ends with a line end.
 pub fn text(plan: &Plan) -> String {
     let mut lines = Vec::new();
-    for table in plan.tables.iter().filter(|table| !table.actions.is_empty() || !table.held.is_empty()) {
+    let says = |table: &&TablePlan| !table.actions.is_empty() || !table.held.is_empty() || table.guarded.is_some();
+    for table in plan.tables.iter().filter(says) {
         lines.push(table.table.clone());
+        lines.extend(table.guarded.iter().map(|why| format!("  stopped by its guard: {why}")));
         for action in &table.actions {
             lines.push(format!("  {}", action_line(action)));
             lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(action, change))));
@@ -38,9 +40,11 @@ fn action_line(action: &Action) -> String {
     let (side, record) = (action.side.name(), &action.record);
     let action_text = match action.kind {
         ActionKind::Insert => format!("insert {record} into the {side}"),
+        ActionKind::Restore { .. } => format!("make {record} anew in the {side}"),
         ActionKind::Update => format!("update {record} in the {side}"),
+        ActionKind::Delete => format!("delete {record} in the {side}"),
         ActionKind::Couple { .. } => format!("couple {record}"),
-        ActionKind::Uncouple => format!("uncouple {record}"),
+        ActionKind::Uncouple | ActionKind::KeepApart => format!("uncouple {record}"),
     };
     if action.why.is_empty() { action_text } else { format!("{action_text}: {}", action.why) }
 }
@@ -48,7 +52,7 @@ fn action_line(action: &Action) -> String {
 fn change_line(action: &Action, change: &FieldChange) -> String {
     let FieldChange { column, old, new, why, .. } = change;
     let values = match action.kind {
-        ActionKind::Insert => shown(new),
+        ActionKind::Insert | ActionKind::Restore { .. } => shown(new),
         _ => format!("{} → {}", shown(old), shown(new)),
     };
     if why.is_empty() { format!("{column}: {values}") } else { format!("{column}: {values} ({why})") }
@@ -59,9 +63,10 @@ fn closing(plan: &Plan) -> String {
     let sum = |holds: &dyn Fn(&Action) -> bool| plan.actions().filter(|action| holds(action)).count() as u64;
     let mut sums = Vec::new();
     for side in [Side::Crm, Side::Erp] {
-        for (kind, one, many) in [(ActionKind::Insert, "insert", "inserts"), (ActionKind::Update, "update", "updates")]
+        for (kind, one, many) in
+            [("insert", "insert", "inserts"), ("update", "update", "updates"), ("delete", "deletion", "deletions")]
         {
-            let number = sum(&|action| action.side == side && action.kind == kind);
+            let number = sum(&|action| action.side == side && action.kind.key() == kind);
             if number > 0 {
                 sums.push(format!("{} in the {}", plural(number, one, many), side.name()));
             }
@@ -71,7 +76,7 @@ fn closing(plan: &Plan) -> String {
     if coupled > 0 {
         sums.push(format!("{} to couple", plural(coupled, "pair", "pairs")));
     }
-    let uncoupled = sum(&|action| action.kind == ActionKind::Uncouple);
+    let uncoupled = sum(&|action| matches!(action.kind, ActionKind::Uncouple | ActionKind::KeepApart));
     if uncoupled > 0 {
         sums.push(format!("{} to uncouple", plural(uncoupled, "pair", "pairs")));
     }
@@ -80,20 +85,33 @@ fn closing(plan: &Plan) -> String {
         0 => String::new(),
         held => format!("; {} for a person", if held == 1 { "1 waits".to_owned() } else { format!("{held} wait") }),
     };
-    format!("plan: {sums}{held}; hash {}", plan.hash())
+    let guarded = match plan.tables.iter().filter(|table| table.guarded.is_some()).count() as u64 {
+        0 => String::new(),
+        stopped => format!("; a guard stops {}", plural(stopped, "table", "tables")),
+    };
+    format!("plan: {sums}{held}{guarded}; hash {}", plan.hash())
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.
 pub fn writes(plan: &Plan) -> bool {
-    plan.actions().any(|action| matches!(action.kind, ActionKind::Insert | ActionKind::Update))
+    plan.actions().any(|action| action.kind.writes())
 }
 
 #[derive(Serialize)]
 struct PlanDocument<'a> {
     pipeline: &'a str,
     hash: String,
+    /// Table maps whose guard stops them, and why; absent where none does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guarded: Vec<GuardedDocument<'a>>,
     actions: Vec<ActionDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct GuardedDocument<'a> {
+    table: &'a str,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -131,6 +149,11 @@ pub fn json(plan: &Plan) -> String {
     document(&PlanDocument {
         pipeline: &plan.pipeline,
         hash: plan.hash(),
+        guarded: plan
+            .tables
+            .iter()
+            .filter_map(|table| Some(GuardedDocument { table: &table.table, message: table.guarded.as_deref()? }))
+            .collect(),
         actions: plan
             .actions()
             .map(|action| ActionDocument {
@@ -149,13 +172,22 @@ pub fn json(plan: &Plan) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::TablePlan;
     use crate::report::samples;
     use insta::assert_snapshot;
 
     #[test]
     fn a_plan_reads_record_by_record() {
         assert_snapshot!("plan_text", text(&samples::plan()));
+    }
+
+    #[test]
+    fn a_plan_that_a_guard_stops_says_so() {
+        let mut plan = samples::plan();
+        plan.tables[1].guarded = Some("1200 records would be created, and `guard.create` allows 1000".into());
+        let text = text(&plan);
+        assert!(text.contains("customers\n  stopped by its guard: 1200 records"), "{text}");
+        assert!(text.contains("; a guard stops 1 table; hash "), "{text}");
+        assert!(json(&plan).contains(r#""guarded": ["#));
     }
 
     #[test]

@@ -102,7 +102,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     let kind = work.frames.of(to).column(column).map_or(Kind::Text, |column| column.kind);
                     base_of_change(field, to, now, fingerprint(&change.new, to, kind), record.proof)
                 }
-                None if action.kind == ActionKind::Insert => {
+                None if action.kind.makes_record() => {
                     let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
                     let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update && !left_out;
                     if sent { base_of_blank(field, to, now, record.proof) } else { None }

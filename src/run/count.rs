@@ -26,6 +26,14 @@ pub(super) fn finish(
     count_up(context, store, map, state)
 }
 
+/// Ends a pass that its guard stopped: nothing is filed, and what waited before waits on.
+pub(super) fn stopped(store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
+    state.inbox = store.inbox(Some(&map.name))?;
+    state.report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
+    state.report.matched.clear();
+    Ok(())
+}
+
 /// By what an item is known again: kind, records and field.
 type Matter = (InboxKind, Option<Uuid>, Option<Uuid>, Option<String>);
 
@@ -140,6 +148,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
         counts.skipped = *tally.skipped.of(to) + tally.left.iter().filter(|erp| settled(erp)).count() as u64;
         counts.failed = failed.of(to).len() as u64;
+        counts.deleted = tally.deleted.of(to).len() as u64;
     }
     state.report.to = counts;
     state.report.contested = contested.len() as u64;

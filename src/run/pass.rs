@@ -9,14 +9,17 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::couple::{found_beyond, join, match_rows};
+use crate::delta::guard::{Basis, Trip};
 use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
+use crate::frame::Frame;
 use crate::order::Pass;
-use crate::run::count::finish;
-use crate::run::intents::settle_intents;
+use crate::run::count::{finish, stopped};
+use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed};
+use crate::run::intents::{Made, settle_intents};
 use crate::run::names::name_records;
-use crate::run::partners::{absent, outside, take_matches, without};
-use crate::run::rounds::{Alone, rounds};
+use crate::run::partners::{Missing, absent, outside, take_matches, without};
+use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport};
 use crate::store::{Couplings, Origin, Store};
@@ -38,11 +41,23 @@ pub fn first_step(
     let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
     let frames = extract::read(map, scope, context.endpoints, &progress)?;
     let mut state = PassState::new(map, frames);
-    state.tally.recovered = made.len() as u64;
+    state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     let couplings = couplings(context, store, map, &made)?;
-    let joined = join(&state.frames, &couplings);
+    let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
+    state.basis = Basis { couplings: couplings.erp.len() as u64, rows: rows.erp.max(rows.crm) as u64 };
+    let mut joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
-    let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
+    let unfiltered = |side: &Side| map.sides.of(*side).filter.is_none();
+    if let Some(side) = Side::BOTH.into_iter().find(|side| unfiltered(side) && is_empty(&couplings, rows, *side)) {
+        return empty(store, map, state, &couplings, side);
+    }
+    let Missing { outside: beyond, widowed } = absent(context, scope, map, &joined.absent, &mut state, links)?;
+    // Behind a filter nothing need be left, as long as what was coupled is still there.
+    let lost = |side: &Side| beyond.of(*side).rows() == 0 && is_empty(&couplings, rows, *side);
+    if let Some(side) = Side::BOTH.into_iter().find(lost) {
+        return empty(store, map, state, &couplings, side);
+    }
+    let apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
@@ -51,15 +66,23 @@ pub fn first_step(
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
-    take_matches(context, store, map, &matched.matches, &mut state, links)?;
+    take_matches(map, &matched.matches, &mut state, links);
     state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
-    let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
+    let mut alone = alone(context, scope, map, &mut state, matched.alone, &couplings, &apart, links)?;
+    {
+        let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        settle_widowed(&step, store, &mut state, widowed, &couplings, &mut alone)?;
+    }
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
+    }
+    if state.guarded {
+        stopped(store, map, &mut state)?;
+        return Ok(state);
     }
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
@@ -79,20 +102,64 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    // What the first step did is done, and filed.
+    if state.guarded { Ok(()) } else { finish(context, store, map, &[], state) }
+}
+
+/// Carries out the deletions, after every table map had its turn.
+pub fn last_step(
+    context: &Context<'_>,
+    store: &mut dyn Store,
+    scope: &Scope,
+    turn: &Pass,
+    links: &Links,
+    state: &mut PassState,
+) -> Result<(), PassError> {
+    let map = &context.pipeline.tables[turn.table];
+    let step = Step { context, map, scope, links, left_out: Vec::new() };
+    delete(&step, store, state)?;
     finish(context, store, map, &[], state)
 }
 
-/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
-fn couplings(
-    context: &Context<'_>,
+/// Tells whether a side returned nothing although records of it are coupled.
+fn is_empty(couplings: &Couplings, rows: PerSide<usize>, side: Side) -> bool {
+    !couplings.erp.is_empty() && *rows.of(side) == 0
+}
+
+/// Stops at a side that lost everything: more likely than that somebody deleted it all is a wrong company, a missing
+/// right or an answer that is not what it seems (I7).
+fn empty(
     store: &dyn Store,
     map: &TableMap,
-    made: &[(PerSide<Uuid>, Side)],
-) -> Result<Couplings, PassError> {
+    mut state: PassState,
+    couplings: &Couplings,
+    side: Side,
+) -> Result<PassState, PassError> {
+    let couplings = couplings.erp.len() as u64;
+    state.pending.clear();
+    state.plan.actions.clear();
+    stop(&mut state, &Trip::Empty { side, couplings });
+    stopped(store, map, &mut state)?;
+    Ok(state)
+}
+
+/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
+fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[Made]) -> Result<Couplings, PassError> {
     let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
     let mut couplings = store.couplings(&map.name, &keys)?;
     if context.options.dry_run {
-        for (ids, side) in made {
+        for Made { ids, side, gone } in made {
+            if let Some(gone) = gone {
+                let old = if *side == Side::Erp { &couplings.erp } else { &couplings.crm };
+                if let Some(at) = old.iter().position(|id| id == gone) {
+                    couplings.erp.remove(at);
+                    couplings.crm.remove(at);
+                    couplings.origins.remove(at);
+                    for field in &mut couplings.bases {
+                        field.remove(at);
+                    }
+                }
+            }
             couplings.erp.push(ids.erp);
             couplings.crm.push(ids.crm);
             couplings.origins.push(Origin::Created(*side));
@@ -111,6 +178,7 @@ fn alone(
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
+    apart: &PerSide<Frame>,
     links: &Links,
 ) -> Result<Alone, PassError> {
     let mut alone = Alone::default();
@@ -122,6 +190,19 @@ fn alone(
                 *state.tally.skipped.of_mut(to) += rows.len() as u64;
             }
             continue;
+        }
+        let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
+        if let Some(&first) = like.first() {
+            let note = format!(
+                "{} not created in the {}: a record that is kept apart there looks the same ({}{})",
+                count(like.len(), "record"),
+                to.name(),
+                name_row(map, state.frames.of(from), from, first),
+                if like.len() > 1 { ", …" } else { "" }
+            );
+            note_it(context, &mut state.report, note);
+            *state.tally.skipped.of_mut(to) += like.len() as u64;
+            rows.retain(|row| !like.contains(row));
         }
         if !rows.is_empty() && map.sides.of(to).filter.is_some() {
             let all = extract::read_all(scope, to, *context.endpoints.of(to))?;

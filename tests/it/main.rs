@@ -12,6 +12,7 @@ mod nightly;
 
 mod adversary;
 mod command;
+mod deletions;
 mod endpoint_writes;
 mod endpoints;
 mod program;

@@ -15,7 +15,8 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x5049_5045;
 
 /// The steps from an empty file to the present form; a step that was released never changes.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE lease (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         holder TEXT NOT NULL,
@@ -102,7 +103,18 @@ const MIGRATIONS: &[&str] = &["
         run TEXT                            -- The run that counted last.
     ) STRICT;
     CREATE INDEX inbox_table_map ON inbox (table_map);
-"];
+",
+    "
+    -- Records that are neither matched nor given a new partner.
+    CREATE TABLE apart (
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        side TEXT NOT NULL,
+        id BLOB NOT NULL CHECK (length(id) = 16),
+        since INTEGER NOT NULL,             -- Seconds since 1970.
+        PRIMARY KEY (table_map, side, id)
+    ) STRICT, WITHOUT ROWID;
+",
+];
 
 /// What a look at header and schema tells.
 #[derive(Debug, PartialEq, Eq)]

@@ -136,6 +136,37 @@ fn couplings_come_back_in_the_order_in_which_they_were_made() {
 }
 
 #[test]
+fn what_is_kept_apart_stays_so_until_it_is_coupled() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let apart = |number| CouplingChange::KeepApart { erp: e(number), crm: c(number) };
+    store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
+    store.commit("customers", &[], &[apart(1), apart(2), apart(1)], &[]).unwrap();
+    assert_eq!(store.coupling_counts().unwrap(), BTreeMap::new());
+    let both = |numbers: &[u128]| PerSide {
+        erp: numbers.iter().map(|number| e(*number)).collect::<HashSet<_>>(),
+        crm: numbers.iter().map(|number| c(*number)).collect::<HashSet<_>>(),
+    };
+    assert_eq!(store.kept_apart("customers").unwrap(), both(&[1, 2]));
+    assert_eq!(store.kept_apart("items").unwrap(), both(&[]));
+    store.commit("customers", &[], &[couple(1, 2)], &[]).unwrap();
+    let left = store.kept_apart("customers").unwrap();
+    assert_eq!(left, PerSide { erp: HashSet::from([e(2)]), crm: HashSet::from([c(1)]) });
+}
+
+#[test]
+fn a_state_of_the_first_format_is_brought_forward() {
+    let (_folder, path) = place();
+    drop(open(&path));
+    let older = "DROP TABLE apart; PRAGMA user_version = 1;";
+    Connection::open(&path).unwrap().execute_batch(older).unwrap();
+    assert!(SqliteStore::read_only(&path).is_err(), "the next run brings it up to date");
+    let mut store = open(&path);
+    store.commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    assert_eq!(store.kept_apart("customers").unwrap(), PerSide::default());
+}
+
+#[test]
 fn settling_some_fields_leaves_the_others() {
     let (_folder, path) = place();
     let mut store = open(&path);
@@ -365,8 +396,8 @@ fn a_file_that_is_no_sound_state_is_told() {
       run: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
       status: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
     newer
-      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 1; use the newer program that wrote it
-      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 1; use the newer program that wrote it
+      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
+      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
     other application
       run: the state cannot be read: full.db: this is a database of another application; name another `state`
       status: the state cannot be read: full.db: this is a database of another application; name another `state`
