@@ -13,6 +13,7 @@ mod couplings;
 mod inbox;
 mod journal;
 mod lease;
+mod refusals;
 mod schema;
 mod trouble;
 
@@ -28,7 +29,8 @@ use crate::adapters::sqlite::schema::Form;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::config::PerSide;
 use crate::store::{
-    Answer, CouplingChange, Couplings, InboxItem, Intent, OpenIntent, RunRow, Settlement, Store, StoreError,
+    Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
+    StoreError,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -255,6 +257,18 @@ impl Store for SqliteStore<'_> {
         self.read(|connection| inbox::load(connection, table))
     }
 
+    fn refusals(&self, table: &str) -> Result<Vec<Refusal>, StoreError> {
+        self.read(|connection| refusals::load(connection, table))
+    }
+
+    fn replace_refusals(&mut self, table: &str, refusals: &[Refusal]) -> Result<(), StoreError> {
+        self.write(|connection, _, _| refusals::replace(connection, table, refusals))
+    }
+
+    fn retry(&mut self, table: &str, erp: Option<Uuid>, crm: Option<Uuid>) -> Result<bool, StoreError> {
+        self.write(|connection, _, _| refusals::forget(connection, table, erp, crm))
+    }
+
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.read(couplings::counts)
     }
@@ -269,6 +283,19 @@ impl Store for SqliteStore<'_> {
 
     fn finish_run(&mut self, row: &RunRow) -> Result<(), StoreError> {
         self.write(|connection, _, _| journal::finish_run(connection, row))
+    }
+
+    fn writes_of_run(&self, run: &str) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(|connection| journal::writes_of_run(connection, run))
+    }
+
+    fn writes_to(
+        &self,
+        table: &str,
+        ids: PerSide<Option<Uuid>>,
+        rows_max: usize,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(|connection| journal::writes_to(connection, table, ids, rows_max))
     }
 
     fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError> {

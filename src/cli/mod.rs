@@ -12,6 +12,8 @@ pub mod run;
 pub mod plan;
 pub mod check;
 pub mod status;
+pub mod inbox;
+pub mod history;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -51,6 +53,8 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Plan(arguments) => plan::plan(arguments),
         Verb::Check(arguments) => check::check(arguments),
         Verb::Status(arguments) => status::status(arguments),
+        Verb::History(arguments) => history::history(arguments),
+        Verb::Inbox(arguments) => inbox::inbox(arguments),
     }
 }
 

@@ -59,7 +59,10 @@ pub fn perform(
     let result = decide(&loaded, &mut store, &options, &progress);
     let (outcome, report) = match &result {
         Ok(report) => (report.outcome, report::run::json(report)),
-        Err(_) => (RunOutcome::Failed, String::new()),
+        Err(failure) => {
+            let (message, hint) = (failure.to_string(), failure.hint());
+            (RunOutcome::Failed, report::failure::json(failure.kind(), &message, &hint, &[]))
+        }
     };
     // A run that failed before it began leaves no trace in the state.
     if result.is_ok() || begun(&store, &options.run)? {

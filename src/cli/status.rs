@@ -7,7 +7,6 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::FileArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{print_as, world};
-use crate::config::check::Purpose;
 use crate::report;
 use crate::report::status::Status;
 use crate::store::Store;
@@ -17,11 +16,7 @@ const RUNS_MAX: usize = 10;
 
 /// Carries out `status`.
 pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
-    // Login and hosts are not needed here, so their variables may be missing; the place of the state may not.
-    let loaded = world::load(&arguments.path, Purpose::Check)?;
-    if loaded.warnings.iter().any(|complaint| complaint.path == "state") {
-        return Err(Failure::Configuration { file: loaded.file, complaints: loaded.warnings });
-    }
+    let loaded = world::load_state(&arguments.path)?;
     let store = SqliteStore::read_only(&loaded.state)?;
     let mut couplings = store.coupling_counts()?;
     let mut tables: Vec<(String, u64)> = loaded

@@ -56,6 +56,16 @@ pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
     }
 }
 
+/// Reads and checks a pipeline file for a verb that needs its state and neither side: variables of the connections may
+/// be missing, those of the state may not.
+pub fn load_state(path: &Path) -> Result<Loaded, Failure> {
+    let loaded = load(path, Purpose::Check)?;
+    if loaded.warnings.iter().any(|complaint| complaint.path == "state") {
+        return Err(Failure::Configuration { file: loaded.file, complaints: loaded.warnings });
+    }
+    Ok(loaded)
+}
+
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.
 fn state_path(file: &Path, state: &str) -> PathBuf {
     let path = state.strip_prefix("sqlite:").unwrap_or(state);

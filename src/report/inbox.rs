@@ -4,11 +4,12 @@
 
 use serde::Serialize;
 
-use crate::report::layout::quoted;
+use crate::report::document;
+use crate::report::layout::{count, quoted};
 use crate::store::{InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
-pub const KINDS: [InboxKind; 4] = [InboxKind::Contested, InboxKind::Failed, InboxKind::Deleted, InboxKind::Ambiguous];
+pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
 
 /// One item of the inbox in JSON.
 #[derive(Serialize)]
@@ -74,12 +75,56 @@ pub fn advice(items: &[InboxItem]) -> Vec<String> {
             let advice = match kind {
                 InboxKind::Contested => "make both sides hold the same value, or give the field an `on_conflict`",
                 InboxKind::Failed => "correct the record as its message says; every run tries again",
+                InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
                 InboxKind::Deleted => "bring the record back, or delete its partner too",
                 InboxKind::Ambiguous => "make the columns of `match` differ, or agree with one record only",
             };
             format!("  {}: {advice}", kind.key())
         })
         .collect()
+}
+
+/// Returns the whole inbox for people; it ends with a line end.
+pub fn text(items: &[InboxItem]) -> String {
+    if items.is_empty() {
+        return "nothing waits for a person\n".to_owned();
+    }
+    let mut all = vec![format!("waiting for a person: {}", count(items.len() as u64))];
+    all.extend(lines(items, items.len()));
+    all.push("what to do:".to_owned());
+    all.extend(advice(items));
+    all.join("\n") + "\n"
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    items: Vec<ItemDocument<'a>>,
+}
+
+/// Returns the whole inbox for programs.
+pub fn json(items: &[InboxItem]) -> String {
+    document(&Document { items: items.iter().map(item_document).collect() })
+}
+
+/// Says of each record whether it was skipped, and is sent again by the next run.
+pub fn retried_text(records: &[(&str, bool)]) -> String {
+    let line = |(record, was_refused): &(&str, bool)| match was_refused {
+        true => format!("{record}: the next run sends it again\n"),
+        false => format!("{record}: was not refused by its side; every run tries it anyway\n"),
+    };
+    records.iter().map(line).collect()
+}
+
+#[derive(Serialize)]
+struct RetriedDocument<'a> {
+    retried: Vec<&'a str>,
+    unchanged: Vec<&'a str>,
+}
+
+/// Says the same for programs.
+pub fn retried_json(records: &[(&str, bool)]) -> String {
+    let those = |wanted: bool| records.iter().filter(|(_, was)| *was == wanted).map(|(record, _)| *record).collect();
+    document(&RetriedDocument { retried: those(true), unchanged: those(false) })
 }
 
 /// Returns one item on one line: record, field, the values that are known, message.

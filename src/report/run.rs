@@ -236,6 +236,7 @@ fn open(report: &RunReport) -> String {
         let (one, many) = match kind {
             InboxKind::Contested => ("contested field", "contested fields"),
             InboxKind::Failed => ("failed record", "failed records"),
+            InboxKind::Skipped => ("skipped record", "skipped records"),
             InboxKind::Deleted => ("deleted partner", "deleted partners"),
             InboxKind::Ambiguous => ("ambiguous match", "ambiguous matches"),
         };

@@ -124,6 +124,7 @@ struct TableDocument<'a> {
     coupled: u64,
     contested: u64,
     failed: u64,
+    skipped: u64,
     deleted: u64,
     ambiguous: u64,
 }
@@ -153,6 +154,7 @@ pub fn json(status: &Status) -> String {
                 coupled: *coupled,
                 contested: status.waiting(table, InboxKind::Contested),
                 failed: status.waiting(table, InboxKind::Failed),
+                skipped: status.waiting(table, InboxKind::Skipped),
                 deleted: status.waiting(table, InboxKind::Deleted),
                 ambiguous: status.waiting(table, InboxKind::Ambiguous),
             })

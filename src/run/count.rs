@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::run::bases::save;
+use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Counts};
 use crate::store::{InboxItem, InboxKind, Store};
@@ -22,6 +23,8 @@ pub(super) fn finish(
     if !context.options.dry_run {
         save(store, map, state)?;
     }
+    let stopped = context.options.stop.load(Ordering::Relaxed);
+    remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     count_up(context, store, map, state)
 }
@@ -38,7 +41,9 @@ pub(super) fn stopped(store: &dyn Store, map: &TableMap, state: &mut PassState) 
 type Matter = (InboxKind, Option<Uuid>, Option<Uuid>, Option<String>);
 
 fn matter(item: &InboxItem) -> Matter {
-    (item.kind, item.erp_id, item.crm_id, item.field.clone())
+    // A record that failed before may be skipped now: that is the same trouble.
+    let kind = if item.kind == InboxKind::Skipped { InboxKind::Failed } else { item.kind };
+    (kind, item.erp_id, item.crm_id, item.field.clone())
 }
 
 /// Files what waits for a person, beside what waited before and was not looked at yet.
@@ -107,12 +112,16 @@ fn file(
 /// Counts pairs and records by direction: each row that was read once in the direction away from its side.
 fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
+    let mut skipped: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut contested: HashSet<Option<Uuid>> = HashSet::new();
     for held in &state.held {
         let ids = (held.ids.erp, held.ids.crm);
         match (held.kind, held.to) {
             (InboxKind::Contested, _) => {
                 contested.insert(held.ids.erp);
+            }
+            (InboxKind::Skipped, Some(to)) => {
+                skipped.of_mut(to).insert(ids);
             }
             (_, Some(to)) => {
                 failed.of_mut(to).insert(ids);
@@ -134,7 +143,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         let inserted = tally.inserted.of(to);
         let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
         let failed_pairs: HashSet<Uuid> =
-            failed.of(to).iter().filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
+            failed.of(to).union(skipped.of(to)).filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
         let modified: HashSet<&Uuid> = tally
             .modified
             .of(to)
@@ -146,8 +155,10 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.inserted = inserted.len() as u64;
         counts.modified = modified.len() as u64;
         counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
-        counts.skipped = *tally.skipped.of(to) + tally.left.iter().filter(|erp| settled(erp)).count() as u64;
-        counts.failed = failed.of(to).len() as u64;
+        counts.skipped = *tally.skipped.of(to)
+            + tally.left.iter().filter(|erp| settled(erp)).count() as u64
+            + skipped.of(to).len() as u64;
+        counts.failed = failed.of(to).difference(skipped.of(to)).count() as u64;
         counts.deleted = tally.deleted.of(to).len() as u64;
     }
     state.report.to = counts;

@@ -19,7 +19,9 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
+use crate::run::bases::before_write;
 use crate::run::partners::{Widowed, outside, without};
+use crate::run::refusals::{leave_alone, print_of};
 use crate::run::rounds::{Alone, ROUNDS_MAX};
 use crate::run::state::{Doomed, PassError, PassState, Step};
 use crate::run::verify::failed;
@@ -123,6 +125,7 @@ fn doom(
     let text = |row: usize, field: usize| text_before(store, step.map, ids[row], left, field);
     let reasons = edited(step.map, &step.scope.infos, step.links, left, &frame.take(&rows), &bases, &text)?;
     let etags: Vec<Option<String>> = rows.iter().map(|row| frame.etag(*row)).collect();
+    let mut actions = Vec::new();
     for (((widow, bases), reason), etag) in widows.into_iter().zip(bases).zip(reasons).zip(etags) {
         if let Some(reason) = reason {
             hold(state, step.map, &widow, reason);
@@ -131,9 +134,13 @@ fn doom(
         skip(state, step.map, &widow);
         let why = format!("deleted in the {}, and not edited in the {} since", widow.gone.name(), left.name());
         let action = Action { etag, ..action(step.map, &widow, ActionKind::Delete, left, why) };
-        state.plan.actions.push(action.clone());
+        actions.push(action.clone());
         state.doomed.push(Doomed { action, bases });
     }
+    leave_alone(state, step.map, &mut actions);
+    let sent: HashSet<Uuid> = actions.iter().map(|action| action.ids.erp).collect();
+    state.doomed.retain(|doomed| doomed.action.side != left || sent.contains(&doomed.action.ids.erp));
+    state.plan.actions.extend(actions);
     Ok(())
 }
 
@@ -242,6 +249,7 @@ fn delete_side(
         stop: context.options.stop,
     };
     let total = actions.len();
+    let before = before_write(state, step.map, left, &actions);
     let tell = |done: usize| (context.tell)(Event::Writing { table: &step.map.name, side: left, done, total });
     let Applied { outcomes, journal, .. } = apply(&actions, left, &target, store, scope.empty(left), &tell)?;
     state.report.seconds.apply += clock() - applying;
@@ -260,6 +268,12 @@ fn delete_side(
             // Somebody was faster; there is nothing left to do.
             Outcome::Gone => {}
             Outcome::Refused { message } | Outcome::NotSent { message } => {
+                if matches!(outcome, Outcome::Refused { .. }) {
+                    let print = print_of(state, step.map, action, &before);
+                    state.refusals.note(action, message, print);
+                } else {
+                    state.refusals.note_unsent(action);
+                }
                 state.held.push(undeleted(action, message));
                 continue;
             }

@@ -5,6 +5,7 @@ mod intents;
 mod partners;
 mod names;
 mod bases;
+mod refusals;
 mod verify;
 mod pretend;
 mod rounds;

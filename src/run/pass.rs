@@ -19,6 +19,7 @@ use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed};
 use crate::run::intents::{Made, settle_intents};
 use crate::run::names::name_records;
 use crate::run::partners::{Missing, absent, outside, take_matches, without};
+use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport};
@@ -42,6 +43,7 @@ pub fn first_step(
     let frames = extract::read(map, scope, context.endpoints, &progress)?;
     let mut state = PassState::new(map, frames);
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
+    state.refusals = Refusals::load(store, map)?;
     let couplings = couplings(context, store, map, &made)?;
     let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
     state.basis = Basis { couplings: couplings.erp.len() as u64, rows: rows.erp.max(rows.crm) as u64 };

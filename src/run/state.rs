@@ -13,6 +13,7 @@ use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
 use crate::order::Pass;
 use crate::plan::{Action, TablePlan};
+use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError};
 use crate::translate::Links;
@@ -40,6 +41,7 @@ pub struct PassState {
     pub(super) plan: TablePlan,
     /// Fields of each pair whose base is another than the state holds.
     pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
+    pub(super) refusals: Refusals,
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
@@ -88,6 +90,7 @@ impl PassState {
             held: Vec::new(),
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
+            refusals: Refusals::default(),
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),

@@ -11,6 +11,7 @@ mod memory;
 mod nightly;
 
 mod adversary;
+mod cases;
 mod command;
 mod deletions;
 mod endpoint_writes;

@@ -15,7 +15,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x5049_5045;
 
 /// The steps from an empty file to the present form; a step that was released never changes.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE lease (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -103,6 +103,18 @@ const MIGRATIONS: &[&str] = &[
         run TEXT                            -- The run that counted last.
     ) STRICT;
     CREATE INDEX inbox_table_map ON inbox (table_map);
+",
+    "
+    -- Records that were refused when they were last sent.
+    CREATE TABLE refusal (
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        erp_id BLOB CHECK (length(erp_id) = 16),
+        crm_id BLOB CHECK (length(crm_id) = 16),
+        message TEXT NOT NULL,
+        print INTEGER NOT NULL,             -- Of all that the attempt depended on.
+        times INTEGER NOT NULL              -- In a row, for the same reason.
+    ) STRICT;
+    CREATE INDEX refusal_table_map ON refusal (table_map);
 ",
     "
     -- Records that are neither matched nor given a new partner.

@@ -155,10 +155,10 @@ fn what_is_kept_apart_stays_so_until_it_is_coupled() {
 }
 
 #[test]
-fn a_state_of_the_first_format_is_brought_forward() {
+fn a_state_from_before_records_were_kept_apart_is_brought_forward() {
     let (_folder, path) = place();
     drop(open(&path));
-    let older = "DROP TABLE apart; PRAGMA user_version = 1;";
+    let older = "DROP TABLE apart; PRAGMA user_version = 2;";
     Connection::open(&path).unwrap().execute_batch(older).unwrap();
     assert!(SqliteStore::read_only(&path).is_err(), "the next run brings it up to date");
     let mut store = open(&path);
@@ -388,6 +388,7 @@ fn a_file_that_is_no_sound_state_is_told() {
         let reading = SqliteStore::read_only(&path).err().expect("reading is refused, too");
         told += &format!("  status: {}\n", reading.to_string().replace(path.to_str().unwrap(), "full.db"));
     }
+    let told = told.replace(&format!("formats up to {}", schema::MIGRATIONS.len()), "formats up to the present one");
     insta::assert_snapshot!(told, @r"
     garbage
       run: the state cannot be read: full.db: this is no state file; name another `state`, or move the file away
@@ -396,8 +397,8 @@ fn a_file_that_is_no_sound_state_is_told() {
       run: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
       status: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
     newer
-      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
-      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
+      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to the present one; use the newer program that wrote it
+      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to the present one; use the newer program that wrote it
     other application
       run: the state cannot be read: full.db: this is a database of another application; name another `state`
       status: the state cannot be read: full.db: this is a database of another application; name another `state`
@@ -518,4 +519,52 @@ fn the_journal_forgets_old_answers_but_no_open_intent() {
     assert_eq!((runs.len(), runs[0].run.as_str()), (runs_kept, "run 103"));
     assert_eq!(runs[0].outcome, "converged");
     assert_eq!(store.runs(2).unwrap().len(), 2);
+}
+
+#[test]
+fn the_journal_is_asked_by_run_and_by_record() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    store.intend("run 1", &[intent(1), intent(2)]).unwrap();
+    let to_partner = Intent { side: Side::Erp, id: e(1), partner: c(1), ..intent(1) };
+    let numbers = store.intend("run 2", &[intent(1), to_partner]).unwrap();
+    store.answer(&[answer(numbers[0])], "customers", &[]).unwrap();
+    let told = |rows: Vec<JournalRow>| -> Vec<String> {
+        let row =
+            |row: JournalRow| format!("{} {} {} {:?}", row.run, row.intent.side.key(), row.intent.id, row.outcome);
+        rows.into_iter().map(row).collect()
+    };
+    let (crm, erp) = (c(1), e(1));
+    let second = format!("run 2 crm {crm} Some(\"written\")");
+    assert_eq!(told(store.writes_of_run("run 2").unwrap()), [second.clone(), format!("run 2 erp {erp} None")]);
+    let both = PerSide { erp: Some(erp), crm: Some(crm) };
+    let newest = [format!("run 2 erp {erp} None"), second, format!("run 1 crm {crm} None")];
+    assert_eq!(told(store.writes_to("customers", both, 9).unwrap()), newest);
+    assert_eq!(told(store.writes_to("customers", both, 1).unwrap()), newest[..1]);
+    assert_eq!(told(store.writes_to("customers", PerSide { erp: Some(e(7)), crm: None }, 9).unwrap()), [""; 0]);
+    assert_eq!(told(store.writes_to("items", both, 9).unwrap()), [""; 0]);
+}
+
+#[test]
+fn refusals_are_kept_until_they_are_replaced_or_forgotten() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let refusal = |number: u128, crm: bool| Refusal {
+        erp: Some(e(number)),
+        crm: crm.then(|| c(number)),
+        message: "locked".to_owned(),
+        print: u64::MAX - u64::try_from(number).unwrap(),
+        times: 2,
+    };
+    store.replace_refusals("customers", &[refusal(1, true), refusal(2, false)]).unwrap();
+    store.replace_refusals("items", &[refusal(3, true)]).unwrap();
+    store.replace_refusals("customers", &[refusal(2, false), refusal(4, true)]).unwrap();
+    drop(store);
+    let mut store = open(&path);
+    assert_eq!(store.refusals("customers").unwrap(), [refusal(2, false), refusal(4, true)]);
+    assert!(!store.retry("customers", Some(e(2)), Some(c(2))).unwrap(), "a pair is another matter than its record");
+    assert!(store.retry("customers", Some(e(2)), None).unwrap());
+    assert!(!store.retry("customers", Some(e(2)), None).unwrap());
+    assert_eq!(store.refusals("customers").unwrap(), [refusal(4, true)]);
+    assert_eq!(store.refusals("items").unwrap(), [refusal(3, true)]);
 }

@@ -9,7 +9,8 @@ use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, RunOutcome, run};
 use pipeline::store::{
-    Answer, CouplingChange, Couplings, InboxItem, Intent, OpenIntent, RunRow, Settlement, Store, StoreError,
+    Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
+    StoreError,
 };
 use uuid::Uuid;
 
@@ -86,6 +87,31 @@ impl Store for Mortal<'_> {
 
     fn inbox(&self, table: Option<&str>) -> Result<Vec<InboxItem>, StoreError> {
         self.store.inbox(table)
+    }
+
+    fn refusals(&self, table: &str) -> Result<Vec<Refusal>, StoreError> {
+        self.store.refusals(table)
+    }
+
+    fn replace_refusals(&mut self, table: &str, refusals: &[Refusal]) -> Result<(), StoreError> {
+        self.change(|store| store.replace_refusals(table, refusals))
+    }
+
+    fn retry(&mut self, table: &str, erp: Option<Uuid>, crm: Option<Uuid>) -> Result<bool, StoreError> {
+        self.change(|store| store.retry(table, erp, crm))
+    }
+
+    fn writes_of_run(&self, run: &str) -> Result<Vec<JournalRow>, StoreError> {
+        self.store.writes_of_run(run)
+    }
+
+    fn writes_to(
+        &self,
+        table: &str,
+        ids: PerSide<Option<Uuid>>,
+        rows_max: usize,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        self.store.writes_to(table, ids, rows_max)
     }
 
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
