@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
+use crate::binding::Binding;
 use crate::config::{PerSide, Side};
 
 /// The couplings of one table map, as parallel columns in the order in which they were made.
@@ -240,6 +241,12 @@ pub trait Store {
 
     /// Returns how many couplings each table map has.
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError>;
+
+    /// Returns what the state belongs to; `None` before its first run, and for one that is older than this knowledge.
+    fn binding(&self) -> Result<Option<Binding>, StoreError>;
+
+    /// Notes what the state belongs to.
+    fn bind(&mut self, binding: &Binding) -> Result<(), StoreError>;
 
     /// Notes that a run began.
     fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError>;

@@ -12,6 +12,7 @@ use crate::store::{RunRow, Store};
 pub fn history(arguments: &HistoryArguments) -> Result<Exit, Failure> {
     let loaded = world::load_state(&arguments.file.path)?;
     let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(&loaded, &store)?;
     let Some(wanted) = &arguments.run else {
         let runs = store.runs(arguments.limit)?;
         print_as(arguments.file.format, || report::history::text(&runs), || report::history::json(&runs))?;

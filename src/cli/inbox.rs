@@ -24,7 +24,9 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
 fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Result<Exit, Failure> {
     world::known_tables(loaded, &filter.table)?;
     let kinds: Vec<InboxKind> = filter.kind.iter().filter_map(|kind| InboxKind::from_key(kind)).collect();
-    let mut items = SqliteStore::read_only(&loaded.state)?.inbox(None)?;
+    let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(loaded, &store)?;
+    let mut items = store.inbox(None)?;
     items.retain(|item| {
         (filter.table.is_empty() || filter.table.contains(&item.table))
             && (kinds.is_empty() || kinds.contains(&item.kind))
@@ -37,6 +39,7 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
 fn retry(arguments: &InboxArguments, loaded: &Loaded, records: &[String]) -> Result<Exit, Failure> {
     let holder = world::holder();
     let mut store = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values)?;
+    world::binding(loaded, &store)?;
     let items = store.inbox(None)?;
     // All names are looked up first, so that nothing is done for a list with a slip in it.
     let meant = records.iter().map(|record| find(&items, record)).collect::<Result<Vec<_>, _>>()?;
@@ -61,7 +64,10 @@ fn find<'a>(items: &'a [InboxItem], record: &str) -> Result<&'a InboxItem, Failu
         let crm = item.crm_id.map(|id| format!("{}:crm:{id}", item.table));
         [erp, crm].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(record))
     };
-    let mut meant: Vec<&InboxItem> = items.iter().filter(|item| item.record == record || id(item)).collect();
+    // A name that several records bear is shown with the id behind it.
+    let bare = |item: &InboxItem| item.record.rsplit_once(" (").is_some_and(|(name, _)| name == record);
+    let named = |item: &InboxItem| item.record == record || bare(item);
+    let mut meant: Vec<&InboxItem> = items.iter().filter(|item| named(item) || id(item)).collect();
     meant.dedup_by_key(|item| (item.erp_id, item.crm_id));
     match meant.as_slice() {
         [item] => Ok(item),
@@ -112,7 +118,9 @@ mod tests {
         }
         let mut twin = items[0].clone();
         twin.erp_id = Some(Uuid::from_u128(9));
+        twin.record = format!("customers:10000 ({})", Uuid::from_u128(9));
         items.push(twin);
+        assert!(find(&items, &items[2].record).is_ok());
         let failure = find(&items, "customers:10000").unwrap_err();
         assert_eq!(failure.to_string(), "2 records of `customers` are named `customers:10000`");
         assert!(failure.hint().contains(&erp.to_string()), "{}", failure.hint());

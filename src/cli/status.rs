@@ -9,6 +9,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::{print_as, world};
 use crate::report;
 use crate::report::status::Status;
+use crate::run::strays;
 use crate::store::Store;
 
 /// How many runs are shown.
@@ -18,7 +19,9 @@ const RUNS_MAX: usize = 10;
 pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let loaded = world::load_state(&arguments.path)?;
     let store = SqliteStore::read_only(&loaded.state)?;
+    let binding = world::binding(&loaded, &store)?;
     let mut couplings = store.coupling_counts()?;
+    let notes = strays::lost(&loaded.pipeline, &couplings).into_iter().collect();
     let mut tables: Vec<(String, u64)> = loaded
         .pipeline
         .tables
@@ -30,6 +33,9 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
+        exists: loaded.state.exists(),
+        binding,
+        notes,
         held_by: holder(&loaded.state),
         tables,
         inbox: store.inbox(None)?,

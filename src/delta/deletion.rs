@@ -46,7 +46,7 @@ pub enum Reason {
     Edited,
     /// It would be deleted, and the two never agreed on anything, so nobody knows whether it was edited.
     NeverSettled,
-    /// Its partner would be made anew, and a record that looks the same is there.
+    /// Its partner would be made anew, or it deleted, and a record that looks the same is where its partner was.
     Twin,
 }
 
@@ -71,7 +71,7 @@ impl Reason {
                 "{record} was deleted in the {lost} before both sides ever agreed; it stays in the {left} until somebody decides"
             ),
             Reason::Twin => format!(
-                "{record} was deleted in the {lost}, and a record without partner there matches it; it is not made anew"
+                "{record} was deleted in the {lost}, and a record without partner there matches it; nothing is done until somebody decides"
             ),
         }
     }

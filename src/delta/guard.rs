@@ -1,12 +1,15 @@
 //! The sums of a plan and what a table map allows in: whether a run has to stop and ask before it writes anything.
 //!
 //! A share is one of the couplings before the run, for new records one of the larger side's rows; it never stops a
-//! handful, and not the first load. A number always applies. Nothing is written here, and nobody is asked.
+//! handful, and not the first load, nor what is left of one that was cut off. A number always applies. Nothing is written
+//! here, and nobody is asked.
 
 use std::collections::HashSet;
 
 use crate::config::{Guard, Limit, Side};
 use crate::plan::{ActionKind, TablePlan};
+
+use uuid::Uuid;
 
 /// Records that no share stops.
 const HANDFUL: u64 = 10;
@@ -16,38 +19,36 @@ const HANDFUL: u64 = 10;
 pub struct Sums {
     pub create: u64,
     pub update: u64,
-    /// Of `update`, those that were coupled before the run.
-    pub update_coupled: u64,
+    /// Of `update`, those that change something that was settled before the run.
+    pub update_settled: u64,
     /// Pairs that end because one of the two was deleted; where both are gone, there is nothing left to lose.
     pub delete: u64,
 }
 
 impl Sums {
-    /// Adds up a plan.
-    pub fn of(plan: &TablePlan) -> Sums {
+    /// Adds up a plan; `settled` are the pairs, by their ERP ids, of which it changes something that was settled before.
+    pub fn of(plan: &TablePlan, settled: &HashSet<Uuid>) -> Sums {
         let mut made = HashSet::new();
-        let mut coupled = HashSet::new();
         let mut updated = HashSet::new();
         let mut delete = 0;
         for action in &plan.actions {
             match &action.kind {
                 ActionKind::Insert | ActionKind::Restore { .. } => drop(made.insert(action.ids.erp)),
-                ActionKind::Couple { .. } => drop(coupled.insert(action.ids.erp)),
                 ActionKind::Update => drop(updated.insert(action.ids.erp)),
                 ActionKind::Delete | ActionKind::KeepApart => delete += 1,
-                ActionKind::Uncouple => {}
+                ActionKind::Couple { .. } | ActionKind::Uncouple => {}
             }
         }
         updated.retain(|erp| !made.contains(erp));
-        let update_coupled = updated.iter().filter(|erp| !coupled.contains(*erp)).count() as u64;
-        Sums { create: made.len() as u64, update: updated.len() as u64, update_coupled, delete }
+        let update_settled = updated.iter().filter(|erp| settled.contains(*erp)).count() as u64;
+        Sums { create: made.len() as u64, update: updated.len() as u64, update_settled, delete }
     }
 }
 
 /// What shares are shares of.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Basis {
-    /// Couplings before the run.
+    /// Couplings before the run. Those that were never settled belong to a first load that was cut off.
     pub couplings: u64,
     /// Rows of the larger side.
     pub rows: u64,
@@ -95,8 +96,8 @@ pub fn judge(guard: &Guard, sums: &Sums, basis: &Basis) -> Option<Trip> {
     if let Some(limit) = stops(guard.delete, sums.delete, sums.delete, couplings) {
         return Some(Trip::Delete { planned: sums.delete, limit, basis: couplings });
     }
-    if let Some(limit) = stops(guard.update, sums.update, sums.update_coupled, couplings) {
-        let planned = if matches!(limit, Limit::Number(_)) { sums.update } else { sums.update_coupled };
+    if let Some(limit) = stops(guard.update, sums.update, sums.update_settled, couplings) {
+        let planned = if matches!(limit, Limit::Number(_)) { sums.update } else { sums.update_settled };
         return Some(Trip::Update { planned, limit, basis: couplings });
     }
     stops(guard.create, sums.create, sums.create, rows).map(|limit| Trip::Create {
@@ -163,7 +164,6 @@ mod tests {
     use crate::config::PerSide;
     use crate::plan::Action;
     use crate::store::Origin;
-    use uuid::Uuid;
 
     fn told(guard: Guard, sums: Sums, couplings: u64, rows: u64) -> String {
         judge(&guard, &sums, &Basis { couplings, rows }).map_or_else(|| "goes on".to_owned(), |trip| trip.to_string())
@@ -174,7 +174,7 @@ mod tests {
         let (share, number) = (|share: u64| Some(Limit::Share(share * 100)), |number| Some(Limit::Number(number)));
         let open = Guard { create: None, update: None, delete: None };
         let delete = |delete| Sums { delete, ..Sums::default() };
-        let update = |update, update_coupled| Sums { update, update_coupled, ..Sums::default() };
+        let update = |update, update_settled| Sums { update, update_settled, ..Sums::default() };
         let create = |create| Sums { create, ..Sums::default() };
         for (guard, sums, couplings, rows, expected) in [
             (Guard { delete: share(5), ..open }, delete(50), 1000, 0, "goes on"),
@@ -276,6 +276,8 @@ mod tests {
             ],
             ..TablePlan::default()
         };
-        assert_eq!(Sums::of(&plan), Sums { create: 2, update: 2, update_coupled: 1, delete: 2 });
+        let sums = |settled: &[u128]| Sums::of(&plan, &settled.iter().map(|id| Uuid::from_u128(*id)).collect());
+        assert_eq!(sums(&[]), Sums { create: 2, update: 2, update_settled: 0, delete: 2 });
+        assert_eq!(sums(&[2, 3, 9]), Sums { create: 2, update: 2, update_settled: 1, delete: 2 });
     }
 }

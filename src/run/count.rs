@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::plan::Action;
 use crate::run::bases::save;
 use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
@@ -70,8 +71,9 @@ fn file(
             erp: held.values.erp.clone(),
             crm: held.values.crm.clone(),
             message: held.message.clone(),
-            since: context.options.started.clone(),
-            attempts: 1,
+            // The store knows; what no run has raised yet has neither.
+            since: String::new(),
+            attempts: 0,
         };
         if let (InboxKind::Contested, Some(field), Some(erp), Some(crm)) =
             (held.kind, field, held.ids.erp, held.ids.crm)
@@ -80,6 +82,7 @@ fn file(
         }
         items.push(item);
     }
+    items.extend(state.beyond.items.iter().cloned());
 
     let earlier = store.inbox(Some(&map.name))?;
     let known: HashSet<Matter> = items.iter().map(matter).collect();
@@ -93,13 +96,14 @@ fn file(
     };
     let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
     if context.options.dry_run {
-        let earlier: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
+        let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
         for item in &mut items {
-            if let Some(before) = earlier.get(&matter(item)) {
+            if let Some(before) = before.get(&matter(item)) {
                 item.since.clone_from(&before.since);
-                item.attempts = before.attempts.saturating_add(1);
+                item.attempts = before.attempts;
             }
         }
+        state.sent_again = refused_before(&earlier, &known, &state.plan.actions);
         state.inbox = items;
     } else {
         items.extend(unseen);
@@ -109,7 +113,26 @@ fn file(
     Ok(())
 }
 
-/// Counts pairs and records by direction: each row that was read once in the direction away from its side.
+/// Returns what a side refused and a plan sends again: until it is taken, it waits.
+///
+/// What failed because of one field is decided anew by the plan itself; a refusal names none.
+fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Action]) -> Vec<InboxItem> {
+    let mut sent: PerSide<HashSet<Uuid>> = PerSide::default();
+    for action in actions.iter().filter(|action| action.kind.writes()) {
+        for side in Side::BOTH {
+            sent.of_mut(side).insert(*action.ids.of(side));
+        }
+    }
+    let again = |item: &&InboxItem| {
+        let refused = item.kind == InboxKind::Failed && item.field.is_none() && !known.contains(&matter(item));
+        let holds = |side: &HashSet<Uuid>, id: Option<Uuid>| id.is_some_and(|id| side.contains(&id));
+        refused && (holds(&sent.erp, item.erp_id) || holds(&sent.crm, item.crm_id))
+    };
+    earlier.iter().filter(again).cloned().collect()
+}
+
+/// Counts pairs and records by direction: each row that was read once in the direction away from its side. A row in doubt
+/// counts there even where its table map does not write in that direction, because somebody has to see to it.
 fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut skipped: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
@@ -134,8 +157,12 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             _ => {}
         }
     }
+    // What waits about a pair outside its filter is contested still; its row was counted as left alone.
+    let beyond = state.beyond.items.iter().filter(|item| item.kind == InboxKind::Contested);
+    contested.extend(beyond.map(|item| item.erp_id));
     let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
+        counts.of_mut(to).failed = failed.of(to).difference(skipped.of(to)).count() as u64;
         if !map.direction.writes(to) {
             continue;
         }
@@ -158,7 +185,6 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.skipped = *tally.skipped.of(to)
             + tally.left.iter().filter(|erp| settled(erp)).count() as u64
             + skipped.of(to).len() as u64;
-        counts.failed = failed.of(to).difference(skipped.of(to)).count() as u64;
         counts.deleted = tally.deleted.of(to).len() as u64;
     }
     state.report.to = counts;

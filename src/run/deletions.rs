@@ -89,9 +89,7 @@ fn restore(
         // New numbers count on past what is outside, too.
         alone.beyond.of_mut(gone).get_or_insert_with(|| outside(&everything, state.frames.of(gone)));
     }
-    let ids = if gone == Side::Erp { &couplings.erp } else { &couplings.crm };
-    let newly = state.pairs.ids.iter().map(|ids| ids.of(gone));
-    let taken: HashSet<&Uuid> = ids.iter().chain(newly).collect();
+    let taken = coupled(state, couplings, gone);
     let free = without(&everything, |id| taken.contains(id));
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let survivors = state.frames.of(left).clone();
@@ -108,7 +106,13 @@ fn restore(
     Ok(())
 }
 
-/// Plans to delete survivors, but for those that somebody edited.
+/// Returns the records of a side that have a partner, those that this run coupled among them.
+fn coupled(state: &PassState, couplings: &Couplings, side: Side) -> HashSet<Uuid> {
+    let ids = if side == Side::Erp { &couplings.erp } else { &couplings.crm };
+    ids.iter().chain(state.pairs.ids.iter().map(|ids| ids.of(side))).copied().collect()
+}
+
+/// Plans to delete survivors, but for those that somebody edited, or of which the other side has another record.
 fn doom(
     step: &Step<'_>,
     store: &dyn Store,
@@ -124,10 +128,14 @@ fn doom(
     let ids: Vec<PerSide<Uuid>> = widows.iter().map(|widow| widow.ids).collect();
     let text = |row: usize, field: usize| text_before(store, step.map, ids[row], left, field);
     let reasons = edited(step.map, &step.scope.infos, step.links, left, &frame.take(&rows), &bases, &text)?;
+    let taken = coupled(state, couplings, left.other());
+    let free = without(state.frames.of(left.other()), |id| taken.contains(id));
+    let twins = found_beyond(step.map, &step.scope.infos, left, frame, &rows, &free, step.links);
     let etags: Vec<Option<String>> = rows.iter().map(|row| frame.etag(*row)).collect();
     let mut actions = Vec::new();
     for (((widow, bases), reason), etag) in widows.into_iter().zip(bases).zip(reasons).zip(etags) {
-        if let Some(reason) = reason {
+        let twin = widow.row.filter(|row| twins.contains(row)).map(|_| Reason::Twin);
+        if let Some(reason) = twin.or(reason) {
             hold(state, step.map, &widow, reason);
             continue;
         }

@@ -8,17 +8,18 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::guard::{Basis, Trip};
-use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::order::Pass;
+use crate::run::beyond::{look_again, recall};
 use crate::run::count::{finish, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed};
 use crate::run::intents::{Made, settle_intents};
 use crate::run::names::name_records;
-use crate::run::partners::{Missing, absent, outside, take_matches, without};
+use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
@@ -46,7 +47,9 @@ pub fn first_step(
     state.refusals = Refusals::load(store, map)?;
     let couplings = couplings(context, store, map, &made)?;
     let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
-    state.basis = Basis { couplings: couplings.erp.len() as u64, rows: rows.erp.max(rows.crm) as u64 };
+    let settled = |coupling: &usize| couplings.bases.iter().any(|field| field[*coupling].is_some());
+    let known = (0..couplings.erp.len()).filter(settled).count() as u64;
+    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
     let mut joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
     let unfiltered = |side: &Side| map.sides.of(*side).filter.is_none();
@@ -60,6 +63,7 @@ pub fn first_step(
         return empty(store, map, state, &couplings, side);
     }
     let apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
+    recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
@@ -67,9 +71,10 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
+    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(map, &matched.matches, &mut state, links);
-    state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
+    take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let mut alone = alone(context, scope, map, &mut state, matched.alone, &couplings, &apart, links)?;
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
@@ -81,10 +86,11 @@ pub fn first_step(
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
-    }
-    if state.guarded {
-        stopped(store, map, &mut state)?;
-        return Ok(state);
+        if state.guarded {
+            stopped(store, map, &mut state)?;
+            return Ok(state);
+        }
+        look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
@@ -104,8 +110,12 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
-    // What the first step did is done, and filed.
-    if state.guarded { Ok(()) } else { finish(context, store, map, &[], state) }
+    if state.guarded {
+        // What the first step did is done, and filed.
+        return Ok(());
+    }
+    look_again(&step, state)?;
+    finish(context, store, map, &[], state)
 }
 
 /// Carries out the deletions, after every table map had its turn.
@@ -199,7 +209,7 @@ fn alone(
                 "{} not created in the {}: a record that is kept apart there looks the same ({}{})",
                 count(like.len(), "record"),
                 to.name(),
-                name_row(map, state.frames.of(from), from, first),
+                state.names.row(state.frames.of(from), from, first),
                 if like.len() > 1 { ", …" } else { "" }
             );
             note_it(context, &mut state.report, note);
@@ -219,7 +229,7 @@ fn alone(
                     "{} not created in the {}: they are there already, outside the filter ({}{})",
                     count(found.len(), "record"),
                     to.name(),
-                    name_row(map, frame, from, first),
+                    state.names.row(frame, from, first),
                     if found.len() > 1 { ", …" } else { "" }
                 );
                 note_it(context, &mut state.report, note);

@@ -119,7 +119,9 @@ pub(super) fn remember(
         return Ok(());
     }
     let Refusals { earlier, now, skipped, unsent } = &state.refusals;
-    let stays = |ids: &&Ids| !now.contains_key(*ids) && (partly || skipped.contains(*ids) || unsent.contains(*ids));
+    // What is outside its filter was not tried.
+    let untried = |ids: &Ids| skipped.contains(ids) || unsent.contains(ids) || state.beyond.holds(*ids);
+    let stays = |ids: &&Ids| !now.contains_key(*ids) && (partly || untried(ids));
     let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|ids| earlier[ids].clone()).collect();
     all.extend(now.values().cloned());
     all.sort_by_key(|refusal| (refusal.erp, refusal.crm));

@@ -2,7 +2,7 @@
 //!
 //! What the other side assigned or refused, and what somebody edited meanwhile, is decided anew.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
 use crate::delta::{Held, Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
-use crate::plan::Action;
+use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
 use crate::run::deletions::as_restores;
@@ -73,7 +73,8 @@ pub(super) fn rounds(
         state.report.seconds.merge += clock() - merging;
         if round == 0 {
             plan(state, &actions);
-            if let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan), &state.basis) {
+            note_settled(state, &actions);
+            if let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan, &state.settled), &state.basis) {
                 stop(state, &trip);
                 break;
             }
@@ -99,6 +100,23 @@ pub(super) fn rounds(
         }
     }
     Ok(())
+}
+
+/// Notes the pairs of which something changes that was settled before. What was never settled belongs to a first load:
+/// of a field that is new in the file, of pairs coupled just now, or of a run that was cut off.
+fn note_settled(state: &mut PassState, actions: &[Action]) {
+    let updates = || actions.iter().filter(|action| action.kind == ActionKind::Update);
+    if updates().next().is_none() {
+        return;
+    }
+    let pairs: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+    for action in updates() {
+        let Some(&pair) = pairs.get(&action.ids.erp) else { continue };
+        let mut fields = action.fields.iter().filter_map(|change| change.field);
+        if fields.any(|field| state.pairs.bases[field][pair].is_some()) {
+            state.settled.insert(action.ids.erp);
+        }
+    }
 }
 
 /// Stops a table map before anything of it is written.

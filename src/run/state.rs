@@ -7,12 +7,14 @@ use uuid::Uuid;
 use crate::config::{PerSide, TableMap};
 use crate::couple::Pairs;
 use crate::delta::guard::Basis;
+use crate::delta::names::Names;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
 use crate::order::Pass;
 use crate::plan::{Action, TablePlan};
+use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError};
@@ -36,6 +38,9 @@ pub enum PassError {
 pub struct PassState {
     pub(super) frames: PerSide<Frame>,
     pub(super) pairs: Pairs,
+    pub(super) names: Names,
+    /// What was open before and stays so outside the filter.
+    pub(super) beyond: Beyond,
     /// What waits, by the pair or record that it is about.
     pub(super) held: Vec<Held>,
     pub(super) plan: TablePlan,
@@ -45,6 +50,8 @@ pub struct PassState {
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
+    /// In a dry run, what a side refused before and a run would send again.
+    pub(super) sent_again: Vec<InboxItem>,
     /// Changes of couplings that wait until the guard has let the plan pass.
     pub(super) pending: Vec<CouplingChange>,
     /// Records to be made anew, by the side that lost them: the survivor, and the id that its partner had.
@@ -53,6 +60,8 @@ pub struct PassState {
     pub(super) doomed: Vec<Doomed>,
     /// What shares of the guard are shares of.
     pub(super) basis: Basis,
+    /// Pairs of which the plan changes something that was settled before the run, by their ERP ids.
+    pub(super) settled: HashSet<Uuid>,
     /// The guard stopped the table map; nothing of it is written any more.
     pub(super) guarded: bool,
 }
@@ -85,8 +94,10 @@ impl PassState {
     pub(super) fn new(map: &TableMap, frames: PerSide<Frame>) -> PassState {
         let rows = PerSide::from_fn(|side| frames.of(side).rows() as u64);
         PassState {
+            names: Names::new(map, &[&frames]),
             frames,
             pairs: Pairs::new(map.fields.len()),
+            beyond: Beyond::default(),
             held: Vec::new(),
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
@@ -94,10 +105,12 @@ impl PassState {
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
+            sent_again: Vec::new(),
             pending: Vec::new(),
             restores: PerSide::default(),
             doomed: Vec::new(),
             basis: Basis::default(),
+            settled: HashSet::new(),
             guarded: false,
         }
     }
@@ -109,12 +122,13 @@ impl PassState {
 
     /// Returns what waits for a person.
     pub fn inbox(&self) -> Vec<InboxItem> {
-        self.inbox.clone()
+        self.inbox.iter().chain(&self.sent_again).cloned().collect()
     }
 
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
-        self.plan.held = self.inbox;
+        let decided = |item| InboxItem { since: String::new(), attempts: 0, ..item };
+        self.plan.held = self.inbox.into_iter().map(decided).collect();
         self.plan
     }
 
@@ -127,6 +141,8 @@ impl PassState {
     pub fn release(&mut self) {
         self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
         self.pairs = Pairs::default();
+        self.names = Names::default();
+        self.beyond = Beyond::default();
         self.tally = Tally::default();
         self.held = Vec::new();
     }
@@ -142,6 +158,7 @@ impl PassState {
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
+            names: &self.names,
         }
     }
 }

@@ -116,6 +116,17 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
     CREATE INDEX refusal_table_map ON refusal (table_map);
 ",
+    // What the state belongs to; no row before the first run.
+    "
+    CREATE TABLE binding (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        pipeline TEXT NOT NULL,
+        erp_id BLOB NOT NULL CHECK (length(erp_id) = 16),
+        erp_name TEXT NOT NULL,             -- As it was called last.
+        crm_id BLOB NOT NULL CHECK (length(crm_id) = 16),
+        crm_name TEXT NOT NULL
+    ) STRICT;
+",
     "
     -- Records that are neither matched nor given a new partner.
     CREATE TABLE apart (
@@ -179,7 +190,7 @@ pub(super) fn bring_up_to_date(connection: &Connection) -> Result<(), Trouble> {
     migrate(connection, version, known)
 }
 
-fn migrate(connection: &Connection, from: i32, to: i32) -> Result<(), Trouble> {
+pub(super) fn migrate(connection: &Connection, from: i32, to: i32) -> Result<(), Trouble> {
     for (step, version) in MIGRATIONS.iter().zip(1..=to) {
         if version > from {
             connection.execute_batch(step)?;

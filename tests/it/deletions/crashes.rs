@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
 
+use pipeline::binding::Binding;
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, RunOutcome, run};
@@ -112,6 +113,14 @@ impl Store for Mortal<'_> {
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError> {
         self.store.writes_to(table, ids, rows_max)
+    }
+
+    fn binding(&self) -> Result<Option<Binding>, StoreError> {
+        self.store.binding()
+    }
+
+    fn bind(&mut self, binding: &Binding) -> Result<(), StoreError> {
+        self.change(|store| store.bind(binding))
     }
 
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {

@@ -1,5 +1,6 @@
 //! What stops a run before it writes.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use pipeline::config::{Guard, Limit, OnDelete, Side};
@@ -102,6 +103,23 @@ fn the_first_load_passes_every_share() {
     }
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     assert_eq!(names(&world, Side::Crm).len(), 30);
+}
+
+#[test]
+fn a_first_load_that_was_cut_off_goes_on() {
+    let mut world = World::new();
+    for number in 1..=30 {
+        let key = format!("C{number}");
+        world.erp.put("customers", number, &[("number", &key), ("name", "new")]);
+        world.crm.put("accounts", number, &[("number", &key), ("name", "other"), ("kind", "3")]);
+    }
+    *world.crm.crash_after.lock().unwrap() = Some(4);
+    assert!(catch_unwind(AssertUnwindSafe(|| world.run())).is_err());
+    *world.crm.crash_after.lock().unwrap() = None;
+    world.reopen();
+    assert_eq!(world.store.coupling_counts().unwrap()["customers"], 30);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.quiet();
 }
 
 #[test]
