@@ -153,6 +153,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         left_out: &left_out,
         crm_tables: &crm_tables,
         names: &names,
+        times: None,
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

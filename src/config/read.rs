@@ -147,8 +147,5 @@ fn unknown_key(path: &Path, known: &[&str]) -> (String, Option<String>) {
 /// Tells whether a key is described in the documentation but not built.
 fn is_to_come(path: &Path) -> bool {
     let words: Vec<&str> = path.steps().iter().map(|step| if let Step::Key(key) = step { key } else { "" }).collect();
-    matches!(
-        words.as_slice(),
-        ["schedule"] | ["connections", _, "features"] | ["tables", _, "erp" | "crm", "key" | "modified"]
-    )
+    matches!(words.as_slice(), ["schedule"] | ["connections", _, "features"] | ["tables", _, "erp" | "crm", "key"])
 }

@@ -7,13 +7,14 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::config::{PerSide, Side, TableMap};
 use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::guard::{Basis, Trip};
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::order::Pass;
+use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::count::{finish, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed};
@@ -23,7 +24,7 @@ use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, 
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::{Context, Event, TableReport};
+use crate::run::{Context, Event, TableReport, marks};
 use crate::store::{Couplings, Origin, Store};
 use crate::translate::Links;
 
@@ -47,11 +48,14 @@ pub fn first_step(
     state.refusals = Refusals::load(store, map)?;
     let couplings = couplings(context, store, map, &made)?;
     let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
-    let settled = |coupling: &usize| couplings.bases.iter().any(|field| field[*coupling].is_some());
+    let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
     let known = (0..couplings.erp.len()).filter(settled).count() as u64;
     state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
     let mut joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
+    state.times = marks::times(context, scope, map);
+    marks::settle_under_way(&mut state);
+    marks::distrust(store, map, &mut state)?;
     let unfiltered = |side: &Side| map.sides.of(*side).filter.is_none();
     if let Some(side) = Side::BOTH.into_iter().find(|side| unfiltered(side) && is_empty(&couplings, rows, *side)) {
         return empty(store, map, state, &couplings, side);
@@ -157,8 +161,7 @@ fn empty(
 
 /// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
 fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[Made]) -> Result<Couplings, PassError> {
-    let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
-    let mut couplings = store.couplings(&map.name, &keys)?;
+    let mut couplings = store.couplings(&map.name, &keys(map))?;
     if context.options.dry_run {
         for Made { ids, side, gone } in made {
             if let Some(gone) = gone {
