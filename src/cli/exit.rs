@@ -22,6 +22,8 @@ pub enum Exit {
     Refused,
     /// Network, login, company or state.
     CouldNotRun,
+    /// A guard stopped a table.
+    Guarded,
     /// `plan --exit-code` found something to write.
     SomethingToWrite,
     /// A signal of that number ended it; the state is saved.
@@ -36,6 +38,7 @@ impl Exit {
             Exit::Unfinished => 1,
             Exit::Refused => 2,
             Exit::CouldNotRun => 3,
+            Exit::Guarded => 4,
             Exit::SomethingToWrite => 10,
             Exit::Interrupted(signal) => 128 + signal,
         }
@@ -53,6 +56,7 @@ pub fn of_run(report: &RunReport, signal: Option<u8>) -> Exit {
     match report.outcome {
         RunOutcome::Converged => Exit::Done,
         RunOutcome::Incomplete => Exit::Unfinished,
+        RunOutcome::Guarded => Exit::Guarded,
         RunOutcome::Failed => Exit::CouldNotRun,
         RunOutcome::Interrupted => Exit::Interrupted(signal.unwrap_or(SIGINT)),
     }
@@ -297,6 +301,7 @@ mod tests {
             (RunOutcome::Converged, Some(15), 0),
             (RunOutcome::Incomplete, None, 1),
             (RunOutcome::Failed, None, 3),
+            (RunOutcome::Guarded, None, 4),
             (RunOutcome::Interrupted, Some(2), 130),
             (RunOutcome::Interrupted, Some(15), 143),
         ] {

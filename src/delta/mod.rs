@@ -5,6 +5,8 @@
 
 pub mod doubt;
 pub mod merge;
+pub mod deletion;
+pub mod guard;
 pub mod names;
 pub mod newest;
 
@@ -435,6 +437,13 @@ pub fn decide_inserts(
 pub fn new_id(pipeline: &str, table: &str, to: Side, source: Uuid) -> Uuid {
     const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_2c5e_8a3b_5b0f_9d57_3f1c_7a20_44e1);
     Uuid::new_v5(&NAMESPACE, format!("{pipeline}/{table}/{}/{source}", to.key()).as_bytes())
+}
+
+/// Returns the id of the record that a run of this pipeline makes on `to` in place of a `gone` one.
+///
+/// Like [`new_id`], and another than every id before: what was deleted never comes back under its own.
+pub fn restored_id(pipeline: &str, table: &str, to: Side, source: Uuid, gone: Uuid) -> Uuid {
+    Uuid::new_v5(&new_id(pipeline, table, to, source), gone.as_bytes())
 }
 
 /// The templates for new records on one side, evaluated over all source rows.

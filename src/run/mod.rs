@@ -11,6 +11,7 @@ mod refusals;
 mod verify;
 mod pretend;
 mod rounds;
+mod deletions;
 mod count;
 mod pass;
 pub mod strays;
@@ -72,6 +73,8 @@ pub struct TableReport {
     pub notes: Vec<String>,
     /// Why the table could not be finished.
     pub error: Option<String>,
+    /// Why the guard stopped the table, and what to do about it.
+    pub guarded: Option<String>,
 }
 
 /// How a run ended.
@@ -81,6 +84,8 @@ pub enum RunOutcome {
     Converged,
     /// Finished, but something failed, is contested or waits.
     Incomplete,
+    /// A guard stopped a table; the others went on.
+    Guarded,
     /// Nothing could be done.
     Failed,
     /// Stopped by a signal; what was done is kept.
@@ -236,7 +241,7 @@ pub fn run(
         tell(Event::TableStarted { table: &map.name, position: position + 1, total: passes.len() });
         let waits_for = failed_need(map, &report.tables);
         let state = match waits_for {
-            Some(need) => Err(state::PassError::Waits(format!("waits for {need}, which failed"))),
+            Some(need) => Err(state::PassError::Waits(format!("waits for {need}"))),
             None => pass::first_step(&context, store, scope, turn, &mut links),
         };
         let state = match state {
@@ -254,7 +259,7 @@ pub fn run(
         };
         let state = state.map(|mut state| {
             report.tables.push(state.report());
-            if !turn.deferred.contains(&true) {
+            if !state.goes_on(turn) {
                 state.release();
             }
             state
@@ -268,11 +273,11 @@ pub fn run(
         if !turn.deferred.contains(&true) || options.stop.load(Ordering::Relaxed) {
             continue;
         }
-        if let Some(state) = &mut finished[index] {
+        if let Some(state) = finished[index].as_mut().filter(|state| !state.guarded) {
             let map = &pipeline.tables[turn.table];
             if let Some(need) = failed_need(map, &report.tables) {
                 // Nothing is known of what its records refer to, and nothing is concluded from that.
-                report.tables[index].error = Some(format!("references wait for {need}, which failed"));
+                report.tables[index].error = Some(format!("references wait for {need}"));
                 continue;
             }
             match pass::second_step(&context, store, &scopes[index], turn, &links, state) {
@@ -280,6 +285,21 @@ pub fn run(
                 Err(state::PassError::Store(error)) => return Err(error.into()),
                 Err(error) => report.tables[index].error = Some(error.to_string()),
             }
+        }
+    }
+
+    // Deletions, from the last table map to the first: what refers to a record goes before it.
+    for (index, turn) in passes.iter().enumerate().take(finished.len()).rev() {
+        let Some(state) = finished[index].as_mut().filter(|state| !state.guarded && !state.doomed.is_empty()) else {
+            continue;
+        };
+        if options.stop.load(Ordering::Relaxed) || report.tables[index].error.is_some() {
+            continue;
+        }
+        match pass::last_step(&context, store, &scopes[index], turn, &links, state) {
+            Ok(()) => report.tables[index] = state.report(),
+            Err(state::PassError::Store(error)) => return Err(error.into()),
+            Err(error) => report.tables[index].error = Some(error.to_string()),
         }
     }
 
@@ -303,6 +323,8 @@ pub fn run(
     let failed = |counts: &Counts| counts.failed > 0;
     report.outcome = if options.stop.load(Ordering::Relaxed) {
         RunOutcome::Interrupted
+    } else if report.tables.iter().any(|table| table.guarded.is_some()) {
+        RunOutcome::Guarded
     } else if failed_tables > 0
         || !report.inbox.is_empty()
         || report.tables.iter().any(|table| Side::BOTH.iter().any(|side| failed(table.to.of(*side))))
@@ -349,11 +371,15 @@ fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoi
     if missing.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(missing)) }
 }
 
-/// Returns the name of a table map that `map` needs and that failed.
+/// Names a table map that `map` needs and that failed, or was stopped.
 fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
     let needs = map.fields.iter().filter_map(|field| field.reference.as_ref().map(|reference| &reference.table));
-    let failed = |name: &&String| done.iter().any(|table| table.table == **name && table.error.is_some());
-    needs.chain(&map.after).find(failed).cloned()
+    let fate = |name: &String| {
+        let table = done.iter().find(|table| table.table == *name)?;
+        let stopped = table.guarded.as_ref().map(|_| format!("{name}, which its guard stopped"));
+        stopped.or_else(|| table.error.as_ref().map(|_| format!("{name}, which failed")))
+    };
+    needs.chain(&map.after).find_map(fate)
 }
 
 /// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.

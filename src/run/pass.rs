@@ -11,18 +11,21 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::Held;
+use crate::delta::guard::{Basis, Trip};
 use crate::delta::names::Names;
 use crate::extract::{self, Inside, Scope};
+use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
 use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
-use crate::run::count::finish;
-use crate::run::intents::settle_intents;
+use crate::run::count::{finish, stopped};
+use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed};
+use crate::run::intents::{Made, settle_intents};
 use crate::run::names::name_records;
-use crate::run::partners::{absent, outside, take_doubts, take_matches, without};
+use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
-use crate::run::rounds::{Alone, rounds};
+use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport, marks};
 use crate::store::{Couplings, InboxKind, Origin, Store};
@@ -49,15 +52,29 @@ pub fn first_step(
         *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
     }
     state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
-    state.tally.recovered = made.len() as u64;
+    state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map)?;
     let couplings = couplings(context, store, map, &made)?;
-    let joined = join(&state.frames, &couplings);
+    let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
+    let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
+    let known = (0..couplings.erp.len()).filter(settled).count() as u64;
+    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
+    let mut joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
     state.times = marks::times(context, scope, map);
     marks::settle_under_way(&mut state);
     marks::distrust(store, map, &mut state)?;
-    let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
+    let unfiltered = |side: &Side| map.sides.of(*side).filter.is_none();
+    if let Some(side) = Side::BOTH.into_iter().find(|side| unfiltered(side) && is_empty(&couplings, rows, *side)) {
+        return empty(store, map, state, &couplings, side);
+    }
+    let Missing { outside: beyond, widowed } = absent(context, scope, map, &joined.absent, &mut state, links)?;
+    // Behind a filter nothing need be left, as long as what was coupled is still there.
+    let lost = |side: &Side| beyond.of(*side).rows() == 0 && is_empty(&couplings, rows, *side);
+    if let Some(side) = Side::BOTH.into_iter().find(lost) {
+        return empty(store, map, state, &couplings, side);
+    }
+    let apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
     recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
@@ -68,15 +85,23 @@ pub fn first_step(
     let merging = clock();
     let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
-    take_matches(context, store, map, &matched.matches, &mut state, links)?;
+    take_matches(map, &matched.matches, &mut state, links);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
-    let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
+    let mut alone = alone(context, scope, map, &mut state, matched.alone, &couplings, &apart, links)?;
+    {
+        let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        settle_widowed(&step, store, &mut state, widowed, &couplings, &mut alone)?;
+    }
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
+        if state.guarded {
+            stopped(store, map, &mut state)?;
+            return Ok(state);
+        }
         look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
@@ -119,20 +144,67 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    if state.guarded {
+        // What the first step did is done, and filed.
+        return Ok(());
+    }
     look_again(&step, state)?;
     finish(context, store, map, &[], state)
 }
 
-/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
-fn couplings(
+/// Carries out the deletions, after every table map had its turn.
+pub fn last_step(
     context: &Context<'_>,
+    store: &mut dyn Store,
+    scope: &Scope,
+    turn: &Pass,
+    links: &Links,
+    state: &mut PassState,
+) -> Result<(), PassError> {
+    let map = &context.pipeline.tables[turn.table];
+    let step = Step { context, map, scope, links, left_out: Vec::new() };
+    delete(&step, store, state)?;
+    finish(context, store, map, &[], state)
+}
+
+/// Tells whether a side returned nothing although records of it are coupled.
+fn is_empty(couplings: &Couplings, rows: PerSide<usize>, side: Side) -> bool {
+    !couplings.erp.is_empty() && *rows.of(side) == 0
+}
+
+/// Stops at a side that lost everything: more likely than that somebody deleted it all is a wrong company, a missing
+/// right or an answer that is not what it seems (I7).
+fn empty(
     store: &dyn Store,
     map: &TableMap,
-    made: &[(PerSide<Uuid>, Side)],
-) -> Result<Couplings, PassError> {
+    mut state: PassState,
+    couplings: &Couplings,
+    side: Side,
+) -> Result<PassState, PassError> {
+    let couplings = couplings.erp.len() as u64;
+    state.pending.clear();
+    state.plan.actions.clear();
+    stop(&mut state, &Trip::Empty { side, couplings });
+    stopped(store, map, &mut state)?;
+    Ok(state)
+}
+
+/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
+fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[Made]) -> Result<Couplings, PassError> {
     let mut couplings = store.couplings(&map.name, &keys(map))?;
     if context.options.dry_run {
-        for (ids, side) in made {
+        for Made { ids, side, gone } in made {
+            if let Some(gone) = gone {
+                let old = if *side == Side::Erp { &couplings.erp } else { &couplings.crm };
+                if let Some(at) = old.iter().position(|id| id == gone) {
+                    couplings.erp.remove(at);
+                    couplings.crm.remove(at);
+                    couplings.origins.remove(at);
+                    for field in &mut couplings.bases {
+                        field.remove(at);
+                    }
+                }
+            }
             couplings.erp.push(ids.erp);
             couplings.crm.push(ids.crm);
             couplings.origins.push(Origin::Created(*side));
@@ -151,6 +223,7 @@ fn alone(
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
+    apart: &PerSide<Frame>,
     links: &Links,
 ) -> Result<Alone, PassError> {
     let mut alone = Alone::default();
@@ -162,6 +235,19 @@ fn alone(
                 *state.tally.skipped.of_mut(to) += rows.len() as u64;
             }
             continue;
+        }
+        let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
+        if let Some(&first) = like.first() {
+            let note = format!(
+                "{} not created in the {}: a record that is kept apart there looks the same ({}{})",
+                count(like.len(), "record"),
+                to.name(),
+                state.names.row(state.frames.of(from), from, first),
+                if like.len() > 1 { ", …" } else { "" }
+            );
+            note_it(context, &mut state.report, note);
+            *state.tally.skipped.of_mut(to) += like.len() as u64;
+            rows.retain(|row| !like.contains(row));
         }
         if !rows.is_empty() && map.sides.of(to).filter.is_some() {
             let all = extract::read_all(scope, to, *context.endpoints.of(to))?;

@@ -15,6 +15,7 @@ mod adversary;
 mod cases;
 mod command;
 mod damage;
+mod deletions;
 mod endpoint_writes;
 mod endpoints;
 mod places;

@@ -312,8 +312,8 @@ impl Endpoint for Memory {
             let there = table.records.get(&write.id);
             let outcome = match (write.kind, there) {
                 (WriteKind::Insert, Some(_)) => Some(Outcome::Exists),
-                (WriteKind::Update, None) => Some(Outcome::Gone),
-                (WriteKind::Update, Some((version, _)))
+                (WriteKind::Update | WriteKind::Delete, None) => Some(Outcome::Gone),
+                (WriteKind::Update | WriteKind::Delete, Some((version, _)))
                     if write.etag.as_ref().is_some_and(|etag| *etag != version.to_string()) =>
                 {
                     Some(Outcome::Stale)
@@ -324,6 +324,15 @@ impl Endpoint for Memory {
             let outcome = outcome.or_else(|| refusal.map(|message| Outcome::Refused { message }));
             if let Some(outcome) = outcome {
                 outcomes.push(outcome);
+                continue;
+            }
+            if write.kind == WriteKind::Delete {
+                table.records.remove(&write.id);
+                self.written.lock().unwrap().push((info.table.clone(), write.kind, write.id, Vec::new()));
+                outcomes.push(match accident {
+                    Some(Accident::AnswerLost) => Outcome::Unknown { message: "the connection broke".into() },
+                    _ => Outcome::Written,
+                });
                 continue;
             }
             let record = table.records.entry(write.id).or_default();

@@ -127,6 +127,16 @@ pub(super) const MIGRATIONS: &[&str] = &[
         crm_name TEXT NOT NULL
     ) STRICT;
 ",
+    "
+    -- Records that are neither matched nor given a new partner.
+    CREATE TABLE apart (
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        side TEXT NOT NULL,
+        id BLOB NOT NULL CHECK (length(id) = 16),
+        since INTEGER NOT NULL,             -- Seconds since 1970.
+        PRIMARY KEY (table_map, side, id)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// What a look at header and schema tells.

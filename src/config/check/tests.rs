@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
-use crate::config::{Create, Direction, Drift, FieldMap, Fit, OnConflict, Policy, TemplateValue, When};
+use crate::config::{
+    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, TemplateValue, When,
+};
 
 /// A file in which every key of the file format that is built occurs.
 const FULL: &str = r#"version: 1
@@ -24,7 +26,7 @@ connections:
 
 state: ${PIPELINE_STATE:-sqlite:state/full.db}
 
-defaults: { create: none, on_conflict: hold, on_delete: hold }
+defaults: { create: none, guard: { create: 2000, delete: 0.5% }, on_conflict: hold, on_delete: hold }
 
 tables:
   salespeople:
@@ -297,17 +299,23 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
     (
         "what is not built yet",
         &[
-            ("on_conflict: hold\n", "guard: { create: 2000 }\n"),
-            ("on_delete: hold }", "on_delete: hold, guard: { delete: 5% } }"),
-            ("on_delete: hold\n", "on_delete: restore\n"),
-            ("on_delete: hold\n", "on_delete: uncouple\n"),
-            ("on_delete: hold }", "on_delete: delete }"),
             ("name: full", "name: full\nschedule: \"0 2 * * *\""),
             ("adapter: dataverse", "adapter: dataverse\n    features: { bulk: off }"),
             ("adapter: business-central", "adapter: nav"),
             ("adapter: business-central", "adapter: odata"),
             ("label: number,", "label: number, key: number,"),
             ("sqlite:state/full.db", "postgres://host/db"),
+        ],
+    ),
+    (
+        "deletions and guards",
+        &[
+            ("on_delete: hold\n", "on_delete: remove\n"),
+            ("    direction: to_crm\n", "    direction: to_crm\n    on_delete: restore\n"),
+            ("    direction: to_crm\n", "    direction: to_crm\n    on_delete: delete\n"),
+            ("on_conflict: hold\n", "guard: 5%\n"),
+            ("on_conflict: hold\n", "guard: { creat: 5, update: 5 %%, delete: 101% }\n"),
+            ("on_conflict: hold\n", "guard: { create: -1, update: 0.001%, delete: \"${SHOUT}\" }\n"),
         ],
     ),
     (
@@ -547,4 +555,39 @@ fn no_text_makes_the_check_panic() {
         let checked = check(&text, "full.yaml", &env, Purpose::Run);
         assert!(checked.pipeline.is_some() || !checked.complaints.is_empty(), "{text}");
     }
+}
+
+#[test]
+fn a_guard_takes_what_it_does_not_say_from_the_defaults() {
+    let number = |number| Some(Limit::Number(number));
+    let share = |share| Some(Limit::Share(share));
+    for (default, own, expected) in [
+        ("", "", Guard { create: None, update: share(5_000), delete: share(500) }),
+        (
+            "",
+            "guard: { create: 7, delete: \"3\" }",
+            Guard { create: number(7), update: share(5_000), delete: number(3) },
+        ),
+        ("guard: { update: 12.5%, delete: 0% }, ", "guard: { delete: 100 % }", {
+            Guard { create: None, update: share(1_250), delete: share(10_000) }
+        }),
+    ] {
+        let text = FULL
+            .replace("guard: { create: 2000, delete: 0.5% }, ", default)
+            .replace("    on_delete: hold\n", &format!("    on_delete: uncouple\n    {own}\n"));
+        let checked = check(&text, "full.yaml", &env, Purpose::Run);
+        let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints));
+        let customers = pipeline.tables.iter().find(|table| table.name == "customers").unwrap();
+        assert_eq!((customers.guard, customers.on_delete), (expected, OnDelete::Uncouple), "{default} {own}");
+        assert_eq!(pipeline.tables[0].on_delete, OnDelete::Hold);
+    }
+    assert_eq!([1_250, 500, 5, 125].map(|share| Limit::Share(share).to_string()), ["12.5%", "5%", "0.05%", "1.25%"]);
+}
+
+#[test]
+fn what_is_only_made_anew_has_templates() {
+    let text = FULL.replace("    create: to_erp\n", "    create: none\n    on_delete: restore\n");
+    let checked = check(&text, "full.yaml", &env, Purpose::Run);
+    let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints));
+    assert_eq!((pipeline.tables[0].create, pipeline.tables[0].on_create.len()), (Create::None, 1));
 }
