@@ -116,7 +116,19 @@ pub fn read_ids(scope: &Scope, side: Side, endpoint: &dyn Endpoint, ids: Vec<Uui
     endpoint.read(&query, &|_| {})
 }
 
-/// Reads a side without its filter, so that a record outside of it is not created a second time.
+/// Reads a side without its filter, so that a record outside of it is not created a second time; records of another
+/// company are none of this one's (sync-semantics.md §24).
+pub fn read_beyond(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Result<Frame, EndpointError> {
+    let Some(company) = map.company_of(side) else { return read_all(scope, side, endpoint) };
+    let columns = scope.columns.of(side).clone();
+    let query = Query { info: scope.infos.of(side), columns, filter: Some(company.predicate()), ids: None };
+    let frame = endpoint.read(&query, &|_| {})?;
+    let rows: Vec<usize> =
+        (0..frame.rows()).filter(|&row| company.may_own(&frame.value(company.column, row).to_string())).collect();
+    Ok(if rows.len() == frame.rows() { frame } else { frame.take(&rows) })
+}
+
+/// Reads a side without its filter.
 pub fn read_all(scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Result<Frame, EndpointError> {
     let query = Query { info: scope.infos.of(side), columns: scope.columns.of(side).clone(), filter: None, ids: None };
     endpoint.read(&query, &|_| {})

@@ -8,6 +8,7 @@ pub mod complaint;
 pub mod tree;
 pub mod variables;
 pub mod expression;
+pub mod company;
 pub mod columns;
 pub mod schema;
 pub mod read;

@@ -85,7 +85,7 @@ fn restore(
     let (map, context, left) = (step.map, step.context, gone.other());
     let mut everything = state.frames.of(gone).clone();
     if map.sides.of(gone).filter.is_some() {
-        everything = extract::read_all(step.scope, gone, *context.endpoints.of(gone))?;
+        everything = extract::read_beyond(step.map, step.scope, gone, *context.endpoints.of(gone))?;
         // New numbers count on past what is outside, too.
         alone.beyond.of_mut(gone).get_or_insert_with(|| outside(&everything, state.frames.of(gone)));
     }

@@ -250,7 +250,7 @@ fn alone(
             rows.retain(|row| !like.contains(row));
         }
         if !rows.is_empty() && map.sides.of(to).filter.is_some() {
-            let all = extract::read_all(scope, to, *context.endpoints.of(to))?;
+            let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
             let outside = outside(&all, state.frames.of(to));
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();

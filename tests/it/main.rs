@@ -14,6 +14,7 @@ mod nightly;
 mod adversary;
 mod cases;
 mod command;
+mod companies;
 mod damage;
 mod deletions;
 mod endpoint_writes;

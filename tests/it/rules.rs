@@ -107,6 +107,7 @@ impl World {
                         ("parent", Kind::Guid),
                         ("kind", Kind::Choice),
                         ("state", Kind::Choice),
+                        ("company", Kind::Text),
                         ("memo", Kind::Text),
                         ("modified", Kind::DateTime),
                     ],
