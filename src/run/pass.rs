@@ -79,11 +79,12 @@ pub fn first_step(
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(map, &matched.matches, &mut state, links);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
-    let mut alone = alone(context, scope, map, &mut state, matched.alone, &couplings, &apart, links)?;
-    {
+    let alone = {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        let mut alone = alone(&step, &mut state, matched.alone, &couplings, &apart)?;
         settle_widowed(&step, store, &mut state, widowed, &couplings, &mut alone)?;
-    }
+        alone
+    };
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
@@ -187,15 +188,13 @@ fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[M
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, and not where the
 /// other side has the record already, outside its filter.
 fn alone(
-    context: &Context<'_>,
-    scope: &Scope,
-    map: &TableMap,
+    step: &Step<'_>,
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
     apart: &PerSide<Frame>,
-    links: &Links,
 ) -> Result<Alone, PassError> {
+    let Step { context, scope, map, links, .. } = *step;
     let mut alone = Alone::default();
     for to in Side::BOTH {
         let from = to.other();
