@@ -17,7 +17,7 @@ use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::count::{finish, stopped};
-use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed};
+use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::intents::{Made, settle_intents};
 use crate::run::names::name_records;
 use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
@@ -66,7 +66,7 @@ pub fn first_step(
     if let Some(side) = Side::BOTH.into_iter().find(lost) {
         return empty(store, map, state, &couplings, side);
     }
-    let apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
+    let mut apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
     recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
@@ -75,7 +75,8 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
+    let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(map, &matched.matches, &mut state, links);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
