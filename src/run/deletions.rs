@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::apply::{Applied, Target, apply, couplings_after};
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::{found_beyond, rows_by_id};
+use crate::couple::{Absent, found_beyond, rows_by_id};
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
 use crate::delta::{Held, restored_id};
 use crate::endpoint::Outcome;
@@ -41,13 +41,7 @@ pub(super) fn settle_widowed(
     let mut restores: PerSide<Vec<Widowed>> = PerSide::default();
     let mut deletes: PerSide<Vec<Widowed>> = PerSide::default();
     for widow in widowed {
-        let facts = Facts {
-            on_delete: map.on_delete,
-            gone: widow.gone,
-            writes: PerSide::from_fn(|side| map.direction.writes(side)),
-            inside: widow.row.is_some(),
-        };
-        match decide(&facts) {
+        match fate(map, &widow) {
             Fate::Hold(reason) => hold(state, map, &widow, reason),
             Fate::Restore => restores.of_mut(widow.gone).push(widow),
             Fate::Delete => deletes.of_mut(widow.gone.other()).push(widow),
@@ -71,6 +65,35 @@ pub(super) fn settle_widowed(
         }
     }
     Ok(())
+}
+
+fn fate(map: &TableMap, widow: &Widowed) -> Fate {
+    decide(&Facts {
+        on_delete: map.on_delete,
+        gone: widow.gone,
+        writes: PerSide::from_fn(|side| map.direction.writes(side)),
+        inside: widow.row.is_some(),
+    })
+}
+
+/// Returns the couplings that hold on while records are matched, and adds to those kept apart the survivors of the others:
+/// what the next run would find uncoupled, this one does.
+pub(super) fn still_coupled(
+    map: &TableMap,
+    state: &PassState,
+    absent: &[Absent],
+    widowed: &[Widowed],
+    apart: &mut PerSide<Frame>,
+) -> Vec<Absent> {
+    let freed: Vec<&Widowed> = widowed.iter().filter(|widow| fate(map, widow) == Fate::Uncouple).collect();
+    for left in Side::BOTH {
+        let rows: Vec<usize> = freed.iter().filter(|widow| widow.gone != left).filter_map(|widow| widow.row).collect();
+        if !rows.is_empty() {
+            apart.of_mut(left).upsert(&state.frames.of(left).take(&rows));
+        }
+    }
+    let freed: HashSet<Uuid> = freed.iter().map(|widow| widow.ids.erp).collect();
+    absent.iter().filter(|absent| !freed.contains(&absent.ids.erp)).copied().collect()
 }
 
 /// Lets the partners of survivors be made anew, but for those of which the side has another record already.

@@ -20,7 +20,7 @@ use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::count::{finish, stopped};
-use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed};
+use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::intents::{Made, settle_intents};
 use crate::run::names::name_records;
 use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
@@ -74,7 +74,7 @@ pub fn first_step(
     if let Some(side) = Side::BOTH.into_iter().find(lost) {
         return empty(store, map, state, &couplings, side);
     }
-    let apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
+    let mut apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
     recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
@@ -83,15 +83,17 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
+    let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(map, &matched.matches, &mut state, links);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
-    let mut alone = alone(context, scope, map, &mut state, matched.alone, &couplings, &apart, links)?;
-    {
+    let alone = {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        let mut alone = alone(&step, &mut state, matched.alone, &couplings, &apart)?;
         settle_widowed(&step, store, &mut state, widowed, &couplings, &mut alone)?;
-    }
+        alone
+    };
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
@@ -217,15 +219,13 @@ fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[M
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, and not where the
 /// other side has the record already, outside its filter.
 fn alone(
-    context: &Context<'_>,
-    scope: &Scope,
-    map: &TableMap,
+    step: &Step<'_>,
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
     apart: &PerSide<Frame>,
-    links: &Links,
 ) -> Result<Alone, PassError> {
+    let Step { context, scope, map, links, .. } = *step;
     let mut alone = Alone::default();
     for to in Side::BOTH {
         let from = to.other();

@@ -190,6 +190,30 @@ fn what_is_kept_apart_stays_so_until_somebody_couples_it() {
 }
 
 #[test]
+fn what_an_ended_coupling_leaves_is_matched_in_the_same_run() {
+    for gone in Side::BOTH {
+        let mut world = widowed(OnDelete::Uncouple, gone);
+        // Both sides have a second record of that number: they belong together, once the first two are parted.
+        for at in Side::BOTH {
+            let values = [("number", "C1"), ("name", "twin"), ("city", "Moss")];
+            side(&world, at).put(table(at), 50, &values);
+        }
+        world.crm.put("accounts", 50, &[("kind", "3"), ("phone", "9")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(couplings(&world).last().unwrap(), &PerSide { erp: Uuid::from_u128(50), crm: Uuid::from_u128(50) });
+        world.quiet();
+        // A record of that number is not made beside the one kept apart, in the very run that parts the two.
+        let mut world = widowed(OnDelete::Uncouple, gone);
+        side(&world, gone).put(table(gone), 50, &[("number", "C1"), ("name", "made anew")]);
+        world.crm.put("accounts", 103, &[("kind", "3")]);
+        side(&world, gone).put(table(gone), 50, &[if gone == Side::Erp { ("blocked", "") } else { ("kind", "3") }]);
+        world.run();
+        assert_eq!(names(&world, gone.other()), ["name 1", "name 2", "name 3"]);
+        world.quiet();
+    }
+}
+
+#[test]
 fn a_record_that_somebody_made_anew_is_not_made_a_third_time() {
     for gone in Side::BOTH {
         let mut world = widowed(OnDelete::Restore, gone);
