@@ -76,9 +76,12 @@ pub enum Failure {
     /// The pipeline file is not there or is no text.
     #[error("{file} cannot be read: {message}")]
     File { file: String, message: String },
-    /// The pipeline file is wrong, or does not fit the metadata of a side.
+    /// The pipeline file is wrong.
     #[error("{file}: {}; nothing was touched", counts(.complaints))]
     Configuration { file: String, complaints: Vec<Complaint> },
+    /// The pipeline file does not fit what the sides say of their tables.
+    #[error("{file}: {}; nothing was touched", counts(.complaints))]
+    Mapping { file: String, complaints: Vec<Complaint> },
     /// The state cannot be used; the message names the file.
     #[error(transparent)]
     State(#[from] StoreError),
@@ -106,7 +109,7 @@ impl Failure {
             Failure::Arguments { .. } => "arguments",
             Failure::NotBuilt(_) => "not_built",
             Failure::File { .. } => "file",
-            Failure::Configuration { .. } => "configuration",
+            Failure::Configuration { .. } | Failure::Mapping { .. } => "configuration",
             Failure::State(error) => match error {
                 StoreError::Locked { .. } => "locked",
                 StoreError::Damaged { .. } => "damaged",
@@ -134,6 +137,9 @@ impl Failure {
             Failure::File { .. } => "give the path of a pipeline file, as in `pipeline run pipelines/full.yaml`".into(),
             Failure::Configuration { file, .. } => {
                 format!("correct the file or set the variables, then look again with `pipeline check {file}`")
+            }
+            Failure::Mapping { file, .. } => {
+                format!("correct the file, then look again with `pipeline plan {file}`, which writes nothing")
             }
             Failure::State(error) => match error {
                 StoreError::Locked { .. } => "wait until that run has ended; one run at a time writes to a state",
@@ -210,7 +216,7 @@ impl Failure {
     /// Returns what is wrong with the file, where that is the reason.
     pub fn complaints(&self) -> &[Complaint] {
         match self {
-            Failure::Configuration { complaints, .. } => complaints,
+            Failure::Configuration { complaints, .. } | Failure::Mapping { complaints, .. } => complaints,
             _ => &[],
         }
     }
@@ -222,6 +228,7 @@ impl Failure {
             | Failure::NotBuilt(_)
             | Failure::File { .. }
             | Failure::Configuration { .. }
+            | Failure::Mapping { .. }
             | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
             Failure::State(_)
             | Failure::Renamed { .. }
@@ -259,7 +266,8 @@ mod tests {
             },
             Failure::NotBuilt("apply".into()),
             Failure::File { file: "full.yaml".into(), message: "no such file".into() },
-            Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint] },
+            Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint.clone()] },
+            Failure::Mapping { file: "full.yaml".into(), complaints: vec![complaint] },
             state(StoreError::Locked { holder: "night pid 4711".into(), since: "2026-01-31T02:00:00Z".into() }),
             state(StoreError::Damaged { message: message() }),
             state(StoreError::Failed { message: message() }),

@@ -8,6 +8,7 @@ pub mod complaint;
 pub mod tree;
 pub mod variables;
 pub mod expression;
+pub mod company;
 pub mod columns;
 pub mod schema;
 pub mod read;
@@ -365,6 +366,8 @@ pub struct MatchRule {
 /// Values for new records that no field map gives.
 #[derive(Debug, Clone)]
 pub struct Template {
+    /// Where it stands in its list in the file, from 0.
+    pub number: usize,
     /// The side on which records are created.
     pub side: Side,
     /// Holds on the source row, or the template does not apply. Without it, it always does.

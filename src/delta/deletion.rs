@@ -5,7 +5,8 @@
 
 use crate::config::{OnDelete, PerSide, Side, TableMap};
 use crate::endpoint::TableInfo;
-use crate::frame::{EvaluationError, Frame, Kind};
+use crate::frame::evaluated::EvaluationError;
+use crate::frame::{Frame, Kind};
 use crate::translate::{Links, Translator, fingerprint, own};
 
 /// What is known of a pair of which one record is gone.

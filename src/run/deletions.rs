@@ -108,7 +108,7 @@ fn restore(
     let (map, context, left) = (step.map, step.context, gone.other());
     let mut everything = state.frames.of(gone).clone();
     if map.sides.of(gone).filter.is_some() {
-        everything = extract::read_all(step.scope, gone, *context.endpoints.of(gone))?;
+        everything = extract::read_beyond(step.map, step.scope, gone, *context.endpoints.of(gone))?;
         // New numbers count on past what is outside, too.
         alone.beyond.of_mut(gone).get_or_insert_with(|| outside(&everything, state.frames.of(gone)));
     }
@@ -382,7 +382,7 @@ fn spare(
     let ids: Vec<PerSide<Uuid>> = doomed.iter().map(|doomed| doomed.action.ids).collect();
     let text = |row: usize, field: usize| text_before(store, map, ids[row], left, field);
     let reasons = edited(map, infos, step.links, left, &survivors, &bases, &text)?;
-    let inside: HashSet<Uuid> = extract::inside(map, left, survivors.clone())?.ids().into_iter().collect();
+    let inside: HashSet<Uuid> = extract::inside(map, left, survivors.clone())?.frame.ids().into_iter().collect();
     let mut kept = Vec::new();
     for (row, (mut doomed, reason)) in doomed.into_iter().zip(reasons).enumerate() {
         let outside = (!inside.contains(&survivors.id(row))).then_some(Reason::Outside);

@@ -24,7 +24,8 @@ use uuid::Uuid;
 use crate::binding::{Binding, Foreign, Renamed};
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError, Traffic};
-use crate::extract::{self, Misfit, Scope};
+use crate::extract::{self, Scope};
+use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
 use crate::store::{InboxItem, Store, StoreError};
@@ -147,7 +148,7 @@ pub enum RunError {
     #[error(transparent)]
     Foreign(#[from] Box<Foreign>),
     /// The file does not fit the metadata of a side; nothing was touched.
-    #[error("{} of the mapped columns do not fit", .0.len())]
+    #[error("the file does not fit the tables in {} places", .0.len())]
     Mapping(Vec<Misfit>),
 }
 
@@ -339,25 +340,35 @@ pub fn run(
 
 /// Asks for the metadata of all passes and holds the file against it; nothing is read before everything fits.
 fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoint>) -> Result<Vec<Scope>, RunError> {
-    let mut scopes = Vec::new();
-    let mut misfits = Vec::new();
-    for pass in passes {
-        let map = &pipeline.tables[pass.table];
-        match Scope::describe(pipeline, pass.table, endpoints) {
-            Ok(scope) => {
-                misfits.extend(extract::misfits(map, &scope));
-                scopes.push(scope);
+    let mut missing = Vec::new();
+    let mut all = |tables: &mut dyn Iterator<Item = usize>| -> Result<Vec<Scope>, RunError> {
+        let mut scopes = Vec::new();
+        for table in tables {
+            let map = &pipeline.tables[table];
+            let absent = |side: Side| match endpoints.of(side).describe(&map.sides.of(side).table) {
+                Err(EndpointError::NoTable { .. }) => Ok(Some(no_table(map, side))),
+                Err(error) => Err(error),
+                Ok(_) => Ok(None),
+            };
+            let absent: Vec<Misfit> = absent(Side::Erp)?.into_iter().chain(absent(Side::Crm)?).collect();
+            if absent.is_empty() {
+                scopes.push(Scope::describe(pipeline, table, endpoints)?);
             }
-            Err(EndpointError::NoTable { side, table }) => misfits.push(Misfit {
-                table: map.name.clone(),
-                path: format!("{}.table", side.key()),
-                message: format!("the {} has no table `{table}`", side.name()),
-                hint: "see the entity sets of its service document".into(),
-            }),
-            Err(error) => return Err(error.into()),
+            missing.extend(absent);
         }
-    }
-    if misfits.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(misfits)) }
+        Ok(scopes)
+    };
+    let scopes = all(&mut passes.iter().map(|pass| pass.table))?;
+    // The keys of table maps that are only referred to have to be there, too.
+    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
+    let references = |name: &str| {
+        let mut fields = passes.iter().flat_map(|pass| &pipeline.tables[pass.table].fields);
+        fields.any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == name))
+    };
+    let referred = |table: &usize| !visited(*table) && references(&pipeline.tables[*table].name);
+    let others = all(&mut (0..pipeline.tables.len()).filter(referred))?;
+    missing.extend(misfits(pipeline, &scopes, &others));
+    if missing.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(missing)) }
 }
 
 /// Names a table map that `map` needs and that failed, or was stopped.

@@ -10,9 +10,12 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
+use crate::delta::Held;
 use crate::delta::guard::{Basis, Trip};
-use crate::extract::{self, Scope};
+use crate::delta::names::Names;
+use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
+use crate::frame::evaluated::Fault;
 use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
@@ -25,7 +28,7 @@ use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport, marks};
-use crate::store::{Couplings, Origin, Store};
+use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::Links;
 
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
@@ -42,8 +45,13 @@ pub fn first_step(
 
     let made = settle_intents(context, store, scope, map)?;
     let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
-    let frames = extract::read(map, scope, context.endpoints, &progress)?;
-    let mut state = PassState::new(map, frames);
+    let read = extract::read(map, scope, context.endpoints, &progress)?;
+    let undecided = hold_undecided(map, &read);
+    let mut state = PassState::new(map, PerSide { erp: read.erp.frame, crm: read.crm.frame });
+    for side in Side::BOTH {
+        *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
+    }
+    state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map)?;
     let couplings = couplings(context, store, map, &made)?;
@@ -101,6 +109,28 @@ pub fn first_step(
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
     Ok(state)
+}
+
+/// Names the records of which the filter cannot tell whether they are inside.
+fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> {
+    let inside = PerSide::from_fn(|side| read.of(side).frame.clone());
+    let undecided = PerSide::from_fn(|side| read.of(side).undecided.clone());
+    let names = Names::new(map, &[&inside, &undecided]);
+    PerSide::from_fn(|side| {
+        let held = |(row, fault): (usize, &Fault)| {
+            let record = names.row(undecided.of(side), side, row);
+            let id = Some(undecided.of(side).id(row));
+            let ids = match side {
+                Side::Erp => PerSide { erp: id, crm: None },
+                Side::Crm => PerSide { erp: None, crm: id },
+            };
+            let to = if map.direction.writes(side.other()) { side.other() } else { side };
+            let message = format!("{record} is left alone: the filter {fault}");
+            let values = PerSide::default();
+            Held { kind: InboxKind::Failed, record, ids, field: None, values, to: Some(to), message }
+        };
+        read.of(side).faults.iter().enumerate().map(held).collect()
+    })
 }
 
 /// Writes the references that had to wait until every table map had its turn.
@@ -220,7 +250,7 @@ fn alone(
             rows.retain(|row| !like.contains(row));
         }
         if !rows.is_empty() && map.sides.of(to).filter.is_some() {
-            let all = extract::read_all(scope, to, *context.endpoints.of(to))?;
+            let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
             let outside = outside(&all, state.frames.of(to));
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();

@@ -11,7 +11,7 @@ use crate::apply::{Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
-use crate::delta::{Held, Work, decide_inserts, decide_pairs};
+use crate::delta::{Held, Rounded, Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
@@ -56,7 +56,7 @@ pub(super) fn rounds(
     for round in 0..=ROUNDS_MAX {
         let merging = clock();
         let touched = (round > 0).then(|| std::mem::take(&mut after.again));
-        let mut actions = decide_round(step, state, touched.as_ref())?;
+        let (mut actions, mut rounded) = decide_round(step, state, touched.as_ref())?;
         let waiting = std::mem::take(&mut after.waiting);
         for to in Side::BOTH {
             if waiting.of(to.other()).is_empty() {
@@ -68,7 +68,9 @@ pub(super) fn rounds(
             as_restores(&step.context.pipeline.name, step.map, state, &mut inserts.actions);
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
+            rounded.extend(inserts.rounded);
         }
+        tell_rounded(step, &rounded);
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
         leave_alone(state, step.map, &mut actions);
         state.report.seconds.merge += clock() - merging;
@@ -206,7 +208,7 @@ fn decide_round(
     step: &Step<'_>,
     state: &mut PassState,
     touched: Option<&HashSet<Uuid>>,
-) -> Result<Vec<Action>, PassError> {
+) -> Result<(Vec<Action>, Vec<Rounded>), PassError> {
     let chosen: Option<Vec<usize>> = touched
         .map(|touched| (0..state.pairs.len()).filter(|&pair| touched.contains(&state.pairs.ids[pair].erp)).collect());
     let decisions = match &chosen {
@@ -239,7 +241,25 @@ fn decide_round(
     state.drifted.extend(decisions.drifted);
     marks::freeze(step.map, state, &decisions.held);
     state.held.extend(decisions.held);
-    Ok(decisions.actions)
+    Ok((decisions.actions, decisions.rounded))
+}
+
+/// Tells which fields went over with fewer digits, each with its first record.
+fn tell_rounded(step: &Step<'_>, rounded: &[Rounded]) {
+    for (number, field) in step.map.fields.iter().enumerate() {
+        for to in Side::BOTH {
+            let mut those = rounded.iter().filter(|rounded| (rounded.field, rounded.to) == (number, to));
+            let Some(first) = those.next() else { continue };
+            let more = match those.count() {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            let Rounded { record, from, into, .. } = first;
+            let column = field.column(to).unwrap_or_default();
+            let message = format!("{record}: {column} of the {} keeps {into} of {from}{more}", to.name());
+            (step.context.tell)(Event::Note { table: &step.map.name, message: &message });
+        }
+    }
 }
 
 /// Copies the rows of some pairs into frames of their own, so that a later round costs what it touches.

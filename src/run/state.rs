@@ -12,7 +12,8 @@ use crate::delta::newest::Times;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
-use crate::frame::{EvaluationError, Frame};
+use crate::frame::Frame;
+use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, TablePlan};
 use crate::run::beyond::Beyond;
@@ -28,7 +29,7 @@ pub enum PassError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("an expression cannot be evaluated: {0}")]
+    #[error(transparent)]
     Expression(#[from] EvaluationError),
     /// A table map that this one needs has failed.
     #[error("{0}")]

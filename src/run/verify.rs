@@ -57,7 +57,7 @@ pub(super) fn verify(
         .collect();
     let read = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), unread)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
-    let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.ids().into_iter().collect();
+    let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.frame.ids().into_iter().collect();
     state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains(id)));
     state.frames.of_mut(to).upsert(&read);
 

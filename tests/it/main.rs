@@ -8,11 +8,14 @@
 mod world;
 mod fixture;
 mod memory;
+mod misfits;
 mod nightly;
 
 mod adversary;
 mod cases;
 mod command;
+mod companies;
+mod damage;
 mod deletions;
 mod endpoint_writes;
 mod endpoints;

@@ -107,6 +107,7 @@ impl World {
                         ("parent", Kind::Guid),
                         ("kind", Kind::Choice),
                         ("state", Kind::Choice),
+                        ("company", Kind::Text),
                         ("memo", Kind::Text),
                         ("modified", Kind::DateTime),
                     ],
@@ -155,7 +156,9 @@ impl World {
         match self.attempt(false, &[], &mut |_| {}) {
             Err(RunError::Mapping(misfits)) => {
                 let told = misfits.iter().map(|misfit| {
-                    format!("{}.{}: {}\n  hint: {}", misfit.table, misfit.path, misfit.message, misfit.hint)
+                    let path = misfit.path.to_string();
+                    let path = path.trim_start_matches("tables.");
+                    format!("{path}: {}\n  hint: {}", misfit.message, misfit.hint)
                 });
                 told.collect::<Vec<_>>().join("\n")
             }

@@ -318,7 +318,7 @@ fn templates_of(
     known: &Known,
 ) -> Option<Vec<Template>> {
     let mut templates = Some(Vec::new());
-    for (path, written) in desk.elements(path, written) {
+    for (number, (path, written)) in desk.elements(path, written).into_iter().enumerate() {
         let side =
             desk.required(&path, "side", "say where the record is new: `side: erp` or `side: crm`", written.side);
         let hint = "give values: `set: { column: value }`";
@@ -351,7 +351,7 @@ fn templates_of(
             values.extend(value.map(|value| (name.clone(), value)));
         }
         if let Some(templates) = &mut templates {
-            templates.push(Template { side, condition, set: values });
+            templates.push(Template { number, side, condition, set: values });
         }
     }
     templates

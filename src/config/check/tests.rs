@@ -211,6 +211,25 @@ fn the_columns_to_read_are_those_that_the_file_needs() {
 }
 
 #[test]
+fn a_company_with_an_apostrophe_stays_one_text() {
+    let text = FULL.replace("filter: \"blocked = ''\"", "filter: \"displayName = '${NAME}' OR city = ${NAME}\"");
+    let text = text.replace("city || county\"", "city || county || ${NAME}\"");
+    let env = |name: &str| if name == "NAME" { Some("O'Neil & Söhne".to_owned()) } else { env(name) };
+    let checked = check(&text, "full.yaml", &env, Purpose::Run);
+    assert_eq!(told(&checked), "");
+    let table = &checked.pipeline.expect("nothing is wrong").tables[2];
+    let filter = table.sides.erp.filter.as_ref().expect("there is a filter");
+    assert_eq!(filter.text(), "displayName = 'O''Neil & Söhne' OR city = 'O''Neil & Söhne'");
+    let Some(Predicate::Any(parts)) = filter.predicate() else { panic!("{:?}", filter.predicate()) };
+    for part in parts {
+        let Predicate::Compare { literal, .. } = part else { panic!("{part:?}") };
+        assert_eq!(*literal, Literal::Text("O'Neil & Söhne".into()));
+    }
+    let (_, TemplateValue::Expression(set)) = &table.on_create[0].set[3] else { panic!("{:?}", table.on_create) };
+    assert_eq!(set.text(), "'from ' || city || county || 'O''Neil & Söhne'");
+}
+
+#[test]
 fn words_that_other_yaml_readers_take_for_booleans_are_words() {
     assert_eq!(changed("{ create: none,", "{ create: none, first_sync: hold,").complaints, []);
     assert_eq!(changed("\"14 DAYS\": 2 }", "off: 1, no: no }").complaints, []);
@@ -229,6 +248,9 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("label: number,", "label: number, colour: red,"),
             ("{ erp: displayName, crm: name }", "{ erp: displayName, crm: name, dir: to_crm }"),
             ("on_delete: hold }", "on_delete: hold, fields: [] }"),
+            ("on_delete: hold\n", "features: { bulk: off }\n"),
+            ("label: number,", "label: number, case_sensitive: true,"),
+            ("name: full", "name: full\nfirst_sync: erp"),
         ],
     ),
     (
@@ -263,6 +285,8 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("case_sensitive: true", "case_sensitive: yes"),
             ("first_sync: erp\n", "first_sync: ERP\n"),
             ("direction: both\n", "direction: to_cmr\n"),
+            ("direction: both\n", "direction: sideways\n"),
+            ("first_sync: erp\n", "first_sync: both\n"),
             ("direction: both\n", "direction: { to: crm }\n"),
             ("direction: both\n", "direction: true\n"),
             ("concurrency: 4", "concurrency: 4.5"),
