@@ -368,6 +368,56 @@ pub fn found_beyond(
     rows.iter().copied().filter(|row| found.contains(row)).collect()
 }
 
+/// Returns, of the rows of `side` named, those that will look like a partner still to be made of one of `others`, rows of
+/// the same frame: the row, the other one and the number of the rule, from 1. The new partner holds only what field maps
+/// send there.
+pub fn alike(
+    map: &TableMap,
+    infos: &PerSide<TableInfo>,
+    side: Side,
+    frame: &Frame,
+    (rows, others): (&[usize], &[usize]),
+    links: &Links,
+) -> Vec<(usize, usize, usize)> {
+    if rows.is_empty() || others.is_empty() {
+        return Vec::new();
+    }
+    let excerpt = |rows: &[usize]| {
+        let (these, none) = (frame.take(rows), Frame::empty(Vec::new()));
+        match side {
+            Side::Erp => PerSide { erp: these, crm: none },
+            Side::Crm => PerSide { erp: none, crm: these },
+        }
+    };
+    let keys_of = |rows: &[usize]| -> Vec<Vec<Key>> {
+        let frames = excerpt(rows);
+        map.match_rules.iter().map(|rule| keys(map, rule, infos, &frames, links).of(side).clone()).collect()
+    };
+    let sent = |rule: &MatchRule| {
+        rule.by.iter().all(|(erp, crm)| {
+            let pairs = |field: &&FieldMap| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm);
+            map.fields.iter().find(pairs).is_some_and(|field| field.writes(side.other()))
+        })
+    };
+    let (own, mut theirs) = (keys_of(rows), keys_of(others));
+    for (rule, keys) in map.match_rules.iter().zip(&mut theirs) {
+        if !sent(rule) {
+            keys.fill(None);
+        }
+    }
+    let wanted: Vec<HashSet<u128>> = own.iter().map(|keys| keys.iter().flatten().copied().collect()).collect();
+    let seats = others
+        .iter()
+        .enumerate()
+        .map(|(at, &row)| (Seat { row, beyond: false }, theirs.iter().map(|keys| keys[at]).collect()));
+    let index = Index::new(&wanted, seats);
+    let like = rows.iter().enumerate().filter_map(|(at, &row)| {
+        let likeness = index.likeness(own.iter().map(|keys| keys[at]))?;
+        Some((row, likeness.seats[0].row, likeness.rule))
+    });
+    like.collect()
+}
+
 /// Makes one key for each row of both frames, such that equal keys mean that the rule holds; `None` where a column is
 /// blank.
 fn keys(

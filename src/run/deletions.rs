@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::apply::{Applied, Target, apply, couplings_after};
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::{Absent, found_beyond, rows_by_id};
+use crate::couple::{Absent, alike, found_beyond, rows_by_id};
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
 use crate::delta::{Held, restored_id};
 use crate::endpoint::Outcome;
@@ -117,6 +117,8 @@ fn restore(
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let survivors = state.frames.of(left).clone();
     let twins = found_beyond(map, &step.scope.infos, left, &survivors, &rows, &free, step.links);
+    let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains(row)).collect();
+    hold_doubles(step, state, left, &restored, alone);
     for widow in widows {
         if widow.row.is_some_and(|row| twins.contains(&row)) {
             hold(state, map, &widow, Reason::Twin);
@@ -127,6 +129,30 @@ fn restore(
         alone.ids.of_mut(left).push(survivor);
     }
     Ok(())
+}
+
+/// Holds the records that would get a new partner beside one that is made anew and looks the same: one of the two is one
+/// too many, and the next run would say so.
+fn hold_doubles(step: &Step<'_>, state: &mut PassState, left: Side, restored: &[usize], alone: &mut Alone) {
+    let frame = state.frames.of(left);
+    let by_id = rows_by_id(frame);
+    let rows: Vec<usize> = alone.ids.of(left).iter().filter_map(|id| by_id.get(id).copied()).collect();
+    let found = alike(step.map, &step.scope.infos, left, frame, (&rows, restored), step.links);
+    for (row, other, rule) in found {
+        let (id, record) = (frame.id(row), state.names.row(frame, left, row));
+        let other = state.names.row(frame, left, other);
+        let message = format!(
+            "{record} matches {other} by rule {rule}, whose partner was deleted in the {} and is made anew",
+            left.other().name()
+        );
+        let ids = match left {
+            Side::Erp => PerSide { erp: Some(id), crm: None },
+            Side::Crm => PerSide { erp: None, crm: Some(id) },
+        };
+        let (kind, values) = (InboxKind::Ambiguous, PerSide::default());
+        state.held.push(Held { kind, record, ids, field: None, values, to: None, message });
+        alone.ids.of_mut(left).retain(|known| *known != id);
+    }
 }
 
 /// Returns the records of a side that have a partner, those that this run coupled among them.

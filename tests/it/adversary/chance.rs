@@ -201,6 +201,8 @@ struct Night {
     made: u128,
     /// Records of the ERP that were made in place of a deleted one: they lack what only the ERP knew.
     remade: BTreeSet<Uuid>,
+    /// Records that go back to a second account of the same number.
+    doubles: BTreeSet<Uuid>,
     /// How often one of two was deleted.
     widows: u32,
     /// Records that people made of a record of the business that was there already: at most one a side and number.
@@ -241,6 +243,7 @@ impl Night {
             bases: BTreeMap::new(),
             made: 0,
             remade: BTreeSet::new(),
+            doubles: BTreeSet::new(),
             widows: 0,
             twins: PerSide::default(),
             keys,
@@ -656,16 +659,27 @@ impl Night {
     }
 
     /// Every record of the business is there once on each side, or waits for a reason; what people made twice is named.
-    fn once(&self, after: &Sides, night: u64) {
+    fn once(&mut self, after: &Sides, night: u64) {
         let mut cities: PerSide<BTreeSet<String>> = PerSide::default();
+        let coupled = self.couplings();
+        // The ERP is not told the number: of two accounts with one number, both may have a partner once the first one's
+        // is made anew without it. What is double on one side is double on both.
+        if self.on_delete() == OnDelete::Restore {
+            let of_twins = coupled.iter().filter(|ids| self.twins.crm.contains_key(&ids.crm));
+            self.doubles.extend(of_twins.map(|ids| ids.erp));
+            // Where the second account is deleted in turn, its own partner is made anew from this record.
+            let known = |ids: &&PerSide<Uuid>| self.doubles.contains(&ids.erp) || self.doubles.contains(&ids.crm);
+            let both: Vec<Uuid> = coupled.iter().filter(known).flat_map(|ids| [ids.erp, ids.crm]).collect();
+            self.doubles.extend(both);
+        }
         for side in Side::BOTH {
-            for (id, record) in after.records.of(side).iter().filter(|(id, _)| !self.twins.of(side).contains_key(*id)) {
+            let known = |id: &Uuid| self.twins.of(side).contains_key(id) || self.doubles.contains(id);
+            for (id, record) in after.records.of(side).iter().filter(|(id, _)| !known(id)) {
                 let city = record.get("city").cloned().unwrap_or_default();
                 let place = format!("seed {}, night {night}, {} {id}: {city}", self.seed, side.name());
                 assert!(!city.is_empty() && cities.of_mut(side).insert(city), "{place} is doubled (I2)");
             }
         }
-        let coupled = self.couplings();
         let apart = self.world.store.kept_apart("customers").unwrap();
         let inbox = self.world.store.inbox(Some("customers")).unwrap();
         for side in Side::BOTH {

@@ -233,6 +233,25 @@ fn a_record_that_somebody_made_anew_is_not_made_a_third_time() {
 }
 
 #[test]
+fn a_double_of_the_survivor_is_not_made_beside_its_new_partner() {
+    for gone in Side::BOTH {
+        let left = gone.other();
+        let mut world = widowed(OnDelete::Restore, gone);
+        // The number does not go to the ERP; name and city do.
+        side(&world, left).put(table(left), 50, &[("number", "C1"), ("name", "name 1"), ("city", "Oslo")]);
+        side(&world, left).put(table(left), 50, &[if left == Side::Erp { ("blocked", "") } else { ("kind", "3") }]);
+        let planned = world.run_as(true);
+        let report = world.run();
+        assert_eq!(planned.plan, report.plan, "the plan is the run (I8)");
+        assert_eq!(names(&world, gone), ["name 1", "name 2", "name 3"]);
+        let doubts: Vec<_> = report.inbox.iter().filter(|item| item.kind == InboxKind::Ambiguous).collect();
+        assert_eq!((doubts.len(), report.inbox.len()), (1, 1), "{:#?}", report.inbox);
+        assert!(doubts[0].message.ends_with("and is made anew"), "{}", doubts[0].message);
+        world.quiet();
+    }
+}
+
+#[test]
 fn a_one_way_table_answers_on_the_side_that_it_writes() {
     for (on_delete, gone, held) in [
         (OnDelete::Restore, Side::Crm, true),
