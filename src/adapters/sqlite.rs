@@ -77,6 +77,15 @@ impl<'a> SqliteStore<'a> {
         let path = &real_path(path)?;
         let since = now();
         let lock = lease::lock(path, holder, &since)?;
+        // A full disk leaves such a file; taken for a new state, it would make a first load of a settled company.
+        if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
+            let message = format!(
+                "{}: the file is empty, which a state never is; put a backup in its place, or remove the file to begin \
+                 anew",
+                path.display()
+            );
+            return Err(StoreError::Damaged { message });
+        }
         let told = |trouble: Trouble| trouble.of(path);
         let flags = FLAGS | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = Connection::open_with_flags(path, flags).map_err(|error| told(error.into()))?;

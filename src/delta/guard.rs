@@ -12,7 +12,7 @@ use crate::plan::{ActionKind, TablePlan};
 use uuid::Uuid;
 
 /// Records that no share stops.
-const HANDFUL: u64 = 10;
+pub const HANDFUL: u64 = 10;
 
 /// What a plan would do to how many records; a pair that is changed on both sides is one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -165,7 +165,9 @@ fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
         .filter(|kind| groups.iter().any(|group| group.kind == *kind && group.shown > 0))
         .map(|kind| {
             let advice = match kind {
-                InboxKind::Contested => "make both sides hold the same value, or give the field an `on_conflict`",
+                InboxKind::Contested => {
+                    "make both sides hold the same value, or give the field an `on_conflict`; a new pair needs `first_sync`"
+                }
                 InboxKind::Failed => "correct the record as its message says; every run tries again",
                 InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
                 InboxKind::Deleted => "bring the record back, or delete its partner too",

@@ -203,8 +203,16 @@ fn closing(report: &RunReport) -> String {
             let open = if open.is_empty() { open } else { format!("; {open}") };
             format!("dry run, nothing was written: a run would {would}{open}")
         }
-        RunOutcome::Converged if done.is_empty() => "both sides agree: there was nothing to write".to_owned(),
-        RunOutcome::Converged => format!("both sides agree: {}", list(&done)),
+        RunOutcome::Converged => {
+            let done = if done.is_empty() { "there was nothing to write".to_owned() } else { list(&done) };
+            match report.tables.iter().map(|table| table.outside).sum() {
+                0 => format!("both sides agree: {done}"),
+                left => {
+                    let pairs = plural(left, "coupled pair was", "coupled pairs were");
+                    format!("both sides agree within the filters: {done}; {pairs} outside and not compared")
+                }
+            }
+        }
         RunOutcome::Incomplete => {
             let done = if done.is_empty() { "wrote nothing".to_owned() } else { list(&done) };
             format!("finished, but not everything agrees: {done}; {open}")

@@ -64,6 +64,8 @@ pub struct TableReport {
     pub to: PerSide<Counts>,
     pub new_couplings: u64,
     pub uncoupled: u64,
+    /// Coupled pairs that are outside the filters and were not compared.
+    pub outside: u64,
     /// Records with at least one contested field.
     pub contested: u64,
     /// New couplings by match rule (from 1) and how many each gave.

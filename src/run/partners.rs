@@ -22,6 +22,8 @@ pub(super) struct Missing {
     pub(super) outside: PerSide<Frame>,
     /// Pairs of which one record is gone.
     pub(super) widowed: Vec<Widowed>,
+    /// Pairs that are whole and of which at least one record is outside its filter, as people name them.
+    pub(super) left: Vec<String>,
 }
 
 /// A pair of which one record is gone.
@@ -56,7 +58,7 @@ pub(super) fn absent(
     }
     state.names = Names::new(map, &[&state.frames, &outside]);
     let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
-    let mut widowed = Vec::new();
+    let (mut widowed, mut left) = (Vec::new(), Vec::new());
     for Absent { ids, coupling, rows } in absent {
         let exists = PerSide::from_fn(|side| rows.of(side).is_some() || there.of(side).contains_key(ids.of(side)));
         if !exists.erp && !exists.crm {
@@ -74,6 +76,11 @@ pub(super) fn absent(
             continue;
         }
         if exists.erp && exists.crm {
+            left.push(match (rows.erp, there.erp.get(&ids.erp)) {
+                (Some(row), _) => state.names.row(&state.frames.erp, Side::Erp, row),
+                (None, Some(&row)) => state.names.row(&outside.erp, Side::Erp, row),
+                (None, None) => format!("{}:{}", map.name, ids.erp),
+            });
             // A record outside its filter is still somebody's reference.
             links.table(&map.name).couple(ids.erp, ids.crm);
             for side in Side::BOTH {
@@ -94,7 +101,7 @@ pub(super) fn absent(
             widowed.push(Widowed { ids: *ids, coupling: *coupling, gone: side, row, record });
         }
     }
-    Ok(Missing { outside, widowed })
+    Ok(Missing { outside, widowed, left })
 }
 
 /// Makes couplings of what the match rules found.

@@ -11,7 +11,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::Held;
-use crate::delta::guard::{Basis, Trip};
+use crate::delta::guard::{Basis, HANDFUL, Trip};
 use crate::delta::names::Names;
 use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
@@ -68,11 +68,20 @@ pub fn first_step(
     if let Some(side) = Side::BOTH.into_iter().find(|side| unfiltered(side) && is_empty(&couplings, rows, *side)) {
         return empty(store, map, state, &couplings, side);
     }
-    let Missing { outside: beyond, widowed } = absent(context, scope, map, &joined.absent, &mut state, links)?;
-    // Behind a filter nothing need be left, as long as what was coupled is still there.
-    let lost = |side: &Side| beyond.of(*side).rows() == 0 && is_empty(&couplings, rows, *side);
+    let Missing { outside: beyond, widowed, left } = absent(context, scope, map, &joined.absent, &mut state, links)?;
+    // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
+    // nothing.
+    let many = known >= HANDFUL;
+    let lost = |side: &Side| (many || beyond.of(*side).rows() == 0) && is_empty(&couplings, rows, *side);
     if let Some(side) = Side::BOTH.into_iter().find(lost) {
         return empty(store, map, state, &couplings, side);
+    }
+    if let Some(first) = left.first() {
+        let pairs = if left.len() == 1 { "coupled pair is" } else { "coupled pairs are" };
+        let more = if left.len() > 1 { ", …" } else { "" };
+        let note = format!("{} {pairs} outside the filter and not compared ({first}{more})", left.len());
+        note_it(context, &mut state.report, note);
+        state.report.outside = left.len() as u64;
     }
     let mut apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
     recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;

@@ -356,6 +356,11 @@ fn a_file_that_is_no_sound_state_is_told() {
     fn sql(path: &Path, text: &str) {
         Connection::open(path).unwrap().execute_batch(text).unwrap();
     }
+    let (_folder, path) = place();
+    drop(open(&path));
+    fs::write(&path, "").unwrap();
+    let message = refused(&path).to_string();
+    assert!(message.contains("the file is empty, which a state never is"), "{message}");
     let cases: [(&str, Harm); 7] = [
         ("schema", |path| {
             sql(

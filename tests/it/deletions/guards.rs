@@ -161,6 +161,20 @@ fn a_side_of_which_all_left_the_filter_is_not_empty() {
 }
 
 #[test]
+fn a_filter_that_fits_nothing_stops_the_table() {
+    let mut world = coupled(OnDelete::Delete, 10);
+    for customer in 1..=10 {
+        world.erp.put("customers", customer, &[("blocked", "All")]);
+    }
+    world.crm.put("accounts", 101, &[("phone", "9")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Guarded);
+    assert_eq!((world.erp.writes(), world.crm.attempts.load(Ordering::Relaxed)), (0, 0));
+    world.erp.put("customers", 1, &[("blocked", "")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged, "one that is left tells that the filter fits");
+}
+
+#[test]
 fn what_refers_to_a_stopped_table_waits() {
     let mut world = coupled(OnDelete::Hold, 2);
     world.pipeline.tables[0].guard.create = Some(Limit::Number(0));
