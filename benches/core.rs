@@ -147,6 +147,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         links: &links,
         left_out: &left_out,
         crm_tables: &crm_tables,
+        untold: &HashMap::new(),
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

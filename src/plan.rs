@@ -63,6 +63,35 @@ pub struct Action {
     /// The version of the record to be written that the decision was made on.
     pub etag: Option<String>,
     pub fields: Vec<FieldChange>,
+    /// What goes back to the other side once the record is made; only inserts have it.
+    pub follow_ups: Vec<FollowUp>,
+}
+
+/// A column of a new record that is left to its side: what the side gives there goes on to the other one in the same
+/// run, and which value that is no plan can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUp {
+    /// Number of the field map.
+    pub field: usize,
+    /// What the field map reads of the new record.
+    pub from: String,
+    /// The column of the other side where it goes.
+    pub to: String,
+}
+
+/// Returns what stands in a plan for the key that a side gives to the new record with this id, where other records
+/// refer to it.
+pub fn placeholder(id: Uuid) -> String {
+    // Forty bits keep a hundred thousand new records apart, and fit into a number of the ERP.
+    format!("(NEW {:010X})", id.as_u128() >> 88)
+}
+
+/// A record that can be decided only when the run has made something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Later {
+    pub record: String,
+    /// What it waits for.
+    pub message: String,
 }
 
 /// The plan of one table map.
@@ -72,6 +101,8 @@ pub struct TablePlan {
     pub actions: Vec<Action>,
     /// What waits for a person, or for another record, instead.
     pub held: Vec<InboxItem>,
+    /// What waits for what the run itself makes first; none of it has failed.
+    pub later: Vec<Later>,
 }
 
 /// The plan of a whole pipeline.
@@ -90,6 +121,11 @@ impl Plan {
     /// Returns what waits, table by table.
     pub fn held(&self) -> impl Iterator<Item = &InboxItem> {
         self.tables.iter().flat_map(|table| &table.held)
+    }
+
+    /// Returns the records that the run decides later, each with its table map.
+    pub fn later(&self) -> impl Iterator<Item = (&str, &Later)> {
+        self.tables.iter().flat_map(|table| table.later.iter().map(|later| (table.table.as_str(), later)))
     }
 
     /// Returns the SHA-256 of everything that the plan would do and of what must hold before, as lower-case hex.

@@ -3,25 +3,36 @@
 //!
 //! The text ends with the same sentence whatever the plan holds, so that two plans are compared by their last line.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
 
 use crate::config::Side;
-use crate::plan::{Action, ActionKind, FieldChange, Plan};
+use crate::frame::Value;
+use crate::plan::{Action, ActionKind, FieldChange, FollowUp, Plan, placeholder};
 use crate::report::inbox::{self, ItemDocument};
-use crate::report::layout::{list, plural, shown};
+use crate::report::layout::{list, plural, quoted, shown};
 use crate::report::{document, json_value};
 
 /// Returns the plan for people; it ends with a line end.
 pub fn text(plan: &Plan) -> String {
     let mut lines = Vec::new();
+    let used = placeholders(plan);
     for table in plan.tables.iter().filter(|table| !table.actions.is_empty() || !table.held.is_empty()) {
         lines.push(table.table.clone());
         for action in &table.actions {
-            lines.push(format!("  {}", action_line(action)));
+            let stands = stands_for(&used, action).map(|own| format!("; here it is {}", quoted(&own)));
+            lines.push(format!("  {}{}", action_line(action), stands.unwrap_or_default()));
             lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(action, change))));
+            lines.extend(follow_up_line(action).map(|line| format!("    {line}")));
         }
+        lines.push(String::new());
+    }
+    if plan.later().next().is_some() {
+        lines.push("decided during the run, when it has made what they wait for:".to_owned());
+        lines.extend(plan.later().map(|(_, later)| format!("  {}: {}", later.record, later.message)));
         lines.push(String::new());
     }
     if plan.held().next().is_some() {
@@ -54,6 +65,29 @@ fn change_line(action: &Action, change: &FieldChange) -> String {
     if why.is_empty() { format!("{column}: {values}") } else { format!("{column}: {values} ({why})") }
 }
 
+/// Returns the placeholders that stand in the plan, as values or in names, for keys that are not given yet.
+fn placeholders(plan: &Plan) -> HashSet<&str> {
+    let values = plan.actions().flat_map(|action| &action.fields).filter_map(|change| match &change.new {
+        Value::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let names = plan.actions().filter_map(|action| Some(action.record.split_once(':')?.1));
+    values.chain(names).filter(|text| text.starts_with("(NEW ")).collect()
+}
+
+/// Returns what stands in the plan for the key of the record that an insert makes, where something does.
+fn stands_for(used: &HashSet<&str>, action: &Action) -> Option<String> {
+    let own = (action.kind == ActionKind::Insert).then(|| placeholder(*action.ids.of(action.side)));
+    own.filter(|own| used.contains(own.as_str()))
+}
+
+/// Says which columns of a new record its side may fill, and where what it gives goes.
+fn follow_up_line(action: &Action) -> Option<String> {
+    let columns: Vec<String> = action.follow_ups.iter().map(|follow_up| follow_up.from.clone()).collect();
+    let (side, other) = (action.side.name(), action.side.other().name());
+    (!columns.is_empty()).then(|| format!("left to the {side}: {}; what it gives goes to the {other}", list(&columns)))
+}
+
 /// Returns the sums and the hash.
 fn closing(plan: &Plan) -> String {
     let sum = |holds: &dyn Fn(&Action) -> bool| plan.actions().filter(|action| holds(action)).count() as u64;
@@ -80,7 +114,13 @@ fn closing(plan: &Plan) -> String {
         0 => String::new(),
         held => format!("; {} for a person", if held == 1 { "1 waits".to_owned() } else { format!("{held} wait") }),
     };
-    format!("plan: {sums}{held}; hash {}", plan.hash())
+    let later = match plan.later().count() as u64 {
+        0 => String::new(),
+        later => {
+            format!("; {} decided during the run", if later == 1 { "1 is".to_owned() } else { format!("{later} are") })
+        }
+    };
+    format!("plan: {sums}{later}{held}; hash {}", plan.hash())
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.
@@ -94,6 +134,7 @@ struct PlanDocument<'a> {
     hash: String,
     actions: Vec<ActionDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
+    later: Vec<LaterDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -104,6 +145,26 @@ struct ActionDocument<'a> {
     action: &'static str,
     why: &'a str,
     fields: Fields<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    then: Vec<FollowUpDocument<'a>>,
+    /// What stands for its key where other records of the plan refer to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placeholder: Option<String>,
+}
+
+/// What a new record's side may give, and where it goes.
+#[derive(Serialize)]
+struct FollowUpDocument<'a> {
+    field: &'a str,
+    side: &'static str,
+    column: &'a str,
+}
+
+#[derive(Serialize)]
+struct LaterDocument<'a> {
+    table: &'a str,
+    record: &'a str,
+    message: &'a str,
 }
 
 /// Changes under the names of their columns, in the order of the plan.
@@ -128,6 +189,7 @@ impl Serialize for Fields<'_> {
 
 /// Returns the plan for programs.
 pub fn json(plan: &Plan) -> String {
+    let used = placeholders(plan);
     document(&PlanDocument {
         pipeline: &plan.pipeline,
         hash: plan.hash(),
@@ -140,10 +202,20 @@ pub fn json(plan: &Plan) -> String {
                 action: action.kind.key(),
                 why: &action.why,
                 fields: Fields(&action.fields),
+                then: action.follow_ups.iter().map(|follow_up| follow_up_document(action, follow_up)).collect(),
+                placeholder: stands_for(&used, action),
             })
             .collect(),
         held: plan.held().map(inbox::item_document).collect(),
+        later: plan
+            .later()
+            .map(|(table, later)| LaterDocument { table, record: &later.record, message: &later.message })
+            .collect(),
     })
+}
+
+fn follow_up_document<'a>(action: &Action, follow_up: &'a FollowUp) -> FollowUpDocument<'a> {
+    FollowUpDocument { field: &follow_up.from, side: action.side.other().key(), column: &follow_up.to }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::plan::Later;
 use crate::run::bases::save;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Counts};
@@ -23,6 +24,11 @@ pub(super) fn finish(
         save(store, map, state)?;
     }
     file(context, store, map, deferred, state)?;
+    state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
+    let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
+    let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
+    let later = once.map(|held| Later { record: held.record.clone(), message: held.message.clone() });
+    state.plan.later = state.waiting.iter().cloned().chain(later).collect();
     count_up(context, store, map, state)
 }
 
@@ -117,6 +123,13 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             _ => {}
         }
     }
+    let mut later: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
+    for held in &state.later {
+        let ids = (held.ids.erp, held.ids.crm);
+        if let Some(to) = held.to.filter(|to| !failed.of(*to).contains(&ids)) {
+            later.of_mut(to).insert(ids);
+        }
+    }
     let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
         if !map.direction.writes(to) {
@@ -125,20 +138,17 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         let tally = &state.tally;
         let inserted = tally.inserted.of(to);
         let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
-        let failed_pairs: HashSet<Uuid> =
-            failed.of(to).iter().filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
-        let modified: HashSet<&Uuid> = tally
-            .modified
-            .of(to)
-            .iter()
-            .filter(|erp| !inserted.contains(*erp) && !failed_pairs.contains(*erp))
-            .collect();
-        let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !failed_pairs.contains(erp);
+        let open = failed.of(to).iter().chain(later.of(to));
+        let open_pairs: HashSet<Uuid> = open.filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
+        let modified: HashSet<&Uuid> =
+            tally.modified.of(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
+        let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !open_pairs.contains(erp);
         let counts = counts.of_mut(to);
         counts.inserted = inserted.len() as u64;
         counts.modified = modified.len() as u64;
         counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
         counts.skipped = *tally.skipped.of(to) + tally.left.iter().filter(|erp| settled(erp)).count() as u64;
+        counts.skipped += later.of(to).len() as u64;
         counts.failed = failed.of(to).len() as u64;
     }
     state.report.to = counts;

@@ -7,6 +7,7 @@ mod names;
 mod bases;
 mod verify;
 mod pretend;
+mod later;
 mod rounds;
 mod count;
 mod pass;
@@ -19,6 +20,7 @@ use crate::endpoint::{Endpoint, EndpointError, Traffic};
 use crate::extract::{self, Misfit, Scope};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
+use crate::run::pretend::Pretended;
 use crate::store::{InboxItem, Store, StoreError};
 use crate::translate::Links;
 
@@ -148,6 +150,8 @@ struct Context<'a> {
     endpoints: PerSide<&'a dyn Endpoint>,
     options: &'a Options<'a>,
     tell: &'a (dyn Fn(Event<'_>) + Sync),
+    /// The same two sides where nothing is written in earnest.
+    pretended: Option<&'a PerSide<Pretended<'a>>>,
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
 }
@@ -171,7 +175,13 @@ pub fn run(
         passes(pipeline).into_iter().filter(|pass| selected(&pipeline.tables[pass.table].name)).collect();
     let scopes = describe(pipeline, &passes, endpoints)?;
     let crm_tables = pipeline.tables.iter().map(|map| (map.name.clone(), map.sides.crm.table.clone())).collect();
-    let context = Context { pipeline, endpoints, options, tell, crm_tables };
+    let pretended = options.dry_run.then(|| pretend::both(endpoints, pipeline, &passes));
+    let pretended = pretended.as_ref();
+    let endpoints = match pretended {
+        Some(sides) => PerSide { erp: &sides.erp as &dyn Endpoint, crm: &sides.crm },
+        None => endpoints,
+    };
+    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables };
 
     let mut links = Links::default();
     link_unselected(&context, &passes, store, &mut links)?;
@@ -254,7 +264,12 @@ pub fn run(
     }
     for state in finished.into_iter().flatten() {
         report.inbox.extend(state.inbox());
-        report.plan.tables.push(state.into_plan());
+        let plan = state.into_plan();
+        let table = report.tables.iter_mut().find(|table| options.dry_run && table.table == plan.table);
+        if let Some(table) = table {
+            table.notes.extend(later::notes(&plan));
+        }
+        report.plan.tables.push(plan);
     }
     let failed_tables = report.tables.iter().filter(|table| table.error.is_some()).count();
     let failed = |counts: &Counts| counts.failed > 0;

@@ -49,6 +49,7 @@ pub(super) fn absent(
                 ids: *ids,
                 etag: None,
                 fields: Vec::new(),
+                follow_ups: Vec::new(),
             });
             continue;
         }
@@ -120,6 +121,7 @@ pub(super) fn take_matches(
             ids,
             etag: None,
             fields: Vec::new(),
+            follow_ups: Vec::new(),
         });
         state.pairs.push(ids, found.rows, origin);
     }

@@ -14,6 +14,7 @@ use crate::extract::{self, Scope};
 use crate::order::Pass;
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
+use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
 use crate::run::partners::{absent, outside, take_matches, without};
 use crate::run::rounds::{Alone, rounds};
@@ -50,8 +51,11 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
+    let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
+    if links.waits() {
+        wait_for_match(map, scope, &mut state, &mut matched, links)?;
+    }
     state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
     let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
     name_records(context, map, &state, &beyond, links);
@@ -62,6 +66,9 @@ pub fn first_step(
         rounds(&step, store, &mut state, alone)?;
     }
     name_records(context, map, &state, &beyond, links);
+    if context.options.dry_run {
+        tell_what_waits(map, scope, &mut state, links)?;
+    }
     finish(context, store, map, &turn.deferred, &mut state)?;
     Ok(state)
 }
@@ -156,6 +163,7 @@ fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {
     report.notes.push(note);
 }
 
-fn count(number: usize, word: &str) -> String {
+/// Says how many there are.
+pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

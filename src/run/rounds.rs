@@ -2,23 +2,23 @@
 //!
 //! What the other side assigned or refused, and what somebody edited meanwhile, is decided anew.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use crate::apply::{Target, apply};
+use crate::apply::{Applied, Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
-use crate::delta::{Work, decide_inserts, decide_pairs};
+use crate::delta::{Held, Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
-use crate::run::pretend::pretend;
+use crate::run::pretend::Pretended;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
-use crate::store::{InboxKind, Store};
+use crate::store::{InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
 /// edits the record at the same time.
@@ -43,7 +43,7 @@ pub(super) fn rounds(
     let clock = || (step.context.options.elapsed)();
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
     // A record that failed in the first step is not written by halves in the second.
-    for held in state.held.iter().filter(|held| held.kind == InboxKind::Failed) {
+    for held in state.held.iter().chain(&state.later).filter(|held| held.kind == InboxKind::Failed) {
         if let (Some(to), Some(erp)) = (held.to, held.ids.erp) {
             after.refused.of_mut(to).insert(erp);
         }
@@ -62,16 +62,10 @@ pub(super) fn rounds(
             let inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
+            state.later.extend(inserts.later);
         }
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
         state.report.seconds.merge += clock() - merging;
-        if round == 0 {
-            plan(state, &actions);
-        }
-        if step.context.options.dry_run {
-            pretend(state, &actions);
-            break;
-        }
         if actions.is_empty() {
             break;
         }
@@ -80,6 +74,7 @@ pub(super) fn rounds(
             state.held.extend(actions.iter().map(|action| failed(action, &message)));
             break;
         }
+        plan(state, &actions);
         for to in [Side::Crm, Side::Erp] {
             write_side(step, store, state, to, &actions, &mut after)?;
         }
@@ -90,20 +85,29 @@ pub(super) fn rounds(
     Ok(())
 }
 
-/// Takes over into the plan what the first round decided.
+/// Takes over into the plan what a round decided.
 ///
-/// The version of a record that this plan itself writes before cannot be known, so none is demanded.
+/// The version of a record that this plan itself writes before cannot be known, so none is demanded. What only has to
+/// be tried again is in the plan already.
 fn plan(state: &mut PassState, actions: &[Action]) {
-    let writes = |action: &&Action| matches!(action.kind, ActionKind::Insert | ActionKind::Update);
-    let planned: HashSet<(Side, Uuid)> =
-        state.plan.actions.iter().filter(writes).map(|action| (action.side, action.ids.erp)).collect();
+    let mut planned: HashMap<(Side, Uuid), Vec<&Action>> = HashMap::new();
+    for action in &state.plan.actions {
+        if matches!(action.kind, ActionKind::Insert | ActionKind::Update) {
+            planned.entry((action.side, action.ids.erp)).or_default().push(action);
+        }
+    }
+    let mut new = Vec::new();
     for action in actions {
         let mut action = action.clone();
-        if planned.contains(&(action.side, action.ids.erp)) {
+        if let Some(before) = planned.get(&(action.side, action.ids.erp)) {
+            if before.iter().any(|before| before.kind == action.kind && before.fields == action.fields) {
+                continue;
+            }
             action.etag = None;
         }
-        state.plan.actions.push(action);
+        new.push(action);
     }
+    state.plan.actions.extend(new);
 }
 
 /// Carries out the actions on one side and takes their outcomes.
@@ -124,6 +128,23 @@ fn write_side(
         return Ok(());
     }
     let applying = clock();
+    let applied = match context.pretended {
+        Some(sides) => pretend(step, state, sides.of(to), to, &actions),
+        None => send(step, store, to, &actions)?,
+    };
+    state.report.seconds.apply += clock() - applying;
+    let verifying = clock();
+    verify(step, store, state, to, &actions, applied, after)?;
+    if !context.options.dry_run {
+        save(store, step.map, state)?;
+    }
+    state.report.seconds.verify += clock() - verifying;
+    Ok(())
+}
+
+/// Sends the actions to their side.
+fn send(step: &Step<'_>, store: &mut dyn Store, to: Side, actions: &[Action]) -> Result<Applied, StoreError> {
+    let context = step.context;
     let total = actions.len();
     let target = Target {
         endpoint: *context.endpoints.of(to),
@@ -133,13 +154,17 @@ fn write_side(
         stop: context.options.stop,
     };
     let tell = |done: usize| (context.tell)(Event::Writing { table: &step.map.name, side: to, done, total });
-    let applied = apply(&actions, to, &target, store, step.scope.empty(to), &tell)?;
-    state.report.seconds.apply += clock() - applying;
-    let verifying = clock();
-    verify(step, store, state, to, &actions, applied, after)?;
-    save(store, step.map, state)?;
-    state.report.seconds.verify += clock() - verifying;
-    Ok(())
+    apply(actions, to, &target, store, step.scope.empty(to), &tell)
+}
+
+/// Carries out the actions on paper, and leaves open what only the side will tell of new records.
+fn pretend(step: &Step<'_>, state: &mut PassState, side: &Pretended<'_>, to: Side, actions: &[Action]) -> Applied {
+    let applied = side.apply(step.scope.infos.of(to), state.frames.of(to), actions);
+    for action in actions.iter().filter(|action| !action.follow_ups.is_empty()) {
+        let fields = action.follow_ups.iter().map(|follow_up| follow_up.field).collect();
+        state.untold.insert(action.ids.erp, fields);
+    }
+    applied
 }
 
 /// Decides pairs, all of them or those touched, and takes over what is settled and what is held.
@@ -163,12 +188,15 @@ fn decide_round(
     }
     if let Some(touched) = touched {
         let fields = &step.left_out;
-        state.held.retain(|held| {
+        let stays = |held: &Held| {
             let decided = held.field.is_some_and(|field| !fields[field]);
             !(decided && held.ids.crm.is_some() && held.ids.erp.is_some_and(|erp| touched.contains(&erp)))
-        });
+        };
+        state.held.retain(stays);
+        state.later.retain(stays);
     }
     state.held.extend(decisions.held);
+    state.later.extend(decisions.later);
     Ok(decisions.actions)
 }
 

@@ -10,7 +10,7 @@ use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
-use crate::plan::TablePlan;
+use crate::plan::{Later, TablePlan};
 use crate::run::{Context, TableReport};
 use crate::store::{InboxItem, StoreError};
 use crate::translate::Links;
@@ -35,6 +35,12 @@ pub struct PassState {
     pub(super) pairs: Pairs,
     /// What waits, by the pair or record that it is about.
     pub(super) held: Vec<Held>,
+    /// In a dry run, what the run decides later, when it has made something else.
+    pub(super) later: Vec<Held>,
+    /// In a dry run, records that are not created, whose partner may come with what the run makes.
+    pub(super) waiting: Vec<Later>,
+    /// In a dry run, fields by ERP id of which the owner's value is not known before the run.
+    pub(super) untold: HashMap<Uuid, Vec<usize>>,
     pub(super) plan: TablePlan,
     /// Fields of each pair whose base is another than the state holds.
     pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
@@ -64,6 +70,9 @@ impl PassState {
             frames,
             pairs: Pairs::new(map.fields.len()),
             held: Vec::new(),
+            later: Vec::new(),
+            waiting: Vec::new(),
+            untold: HashMap::new(),
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
             tally: Tally::default(),
@@ -94,6 +103,8 @@ impl PassState {
         self.pairs = Pairs::default();
         self.tally = Tally::default();
         self.held = Vec::new();
+        self.later = Vec::new();
+        self.untold = HashMap::new();
     }
 
     /// Returns what decisions depend on.
@@ -107,6 +118,7 @@ impl PassState {
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
+            untold: &self.untold,
         }
     }
 }

@@ -15,6 +15,7 @@ mod cases;
 mod command;
 mod endpoint_writes;
 mod endpoints;
+mod plans;
 mod program;
 mod rules;
 mod shipped;
