@@ -83,7 +83,8 @@ fn stands_for(used: &HashSet<&str>, action: &Action) -> Option<String> {
 
 /// Says which columns of a new record its side may fill, and where what it gives goes.
 fn follow_up_line(action: &Action) -> Option<String> {
-    let columns: Vec<String> = action.follow_ups.iter().map(|follow_up| follow_up.from.clone()).collect();
+    let mut columns: Vec<String> = action.follow_ups.iter().map(|follow_up| follow_up.from.clone()).collect();
+    columns.dedup();
     let (side, other) = (action.side.name(), action.side.other().name());
     (!columns.is_empty()).then(|| format!("left to the {side}: {}; what it gives goes to the {other}", list(&columns)))
 }
