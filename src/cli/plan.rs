@@ -12,7 +12,7 @@ use crate::run::{RunOutcome, RunReport};
 pub fn plan(arguments: &PlanArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
     let report = perform(&arguments.file.path, &arguments.only, true, arguments.verbose, &signals)?;
-    print_as(arguments.file.format, || report::plan::text(&report.plan), || report::plan::json(&report.plan))?;
+    print_as(arguments.file.format, || report::plan::text(&report), || report::plan::json(&report))?;
     Ok(exit(&report, arguments.exit_code, signals.number()))
 }
 

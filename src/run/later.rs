@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::couple::Matched;
-use crate::delta::{Held, name_row};
+use crate::delta::Held;
 use crate::extract::Scope;
 use crate::frame::EvaluationError;
 use crate::plan::{Action, ActionKind, Later, TablePlan};
@@ -43,7 +43,7 @@ pub(super) fn wait_for_match(
                 if let Err(problem @ Problem::Awaited { .. }) = translator.value(row)
                     && waiting.insert(row)
                 {
-                    let record = name_row(map, frame, from, row);
+                    let record = state.names.row(frame, from, row);
                     let message = format!("{}: {problem}", field.name());
                     state.later.push(Held {
                         kind: InboxKind::Failed,
@@ -97,7 +97,7 @@ pub(super) fn tell_what_waits(
                     continue;
                 }
                 if let Some(message) = links.depends(reference, from, &translator.source(row)) {
-                    waiting.push((from, id, Later { record: name_row(map, frame, from, row), message }));
+                    waiting.push((from, id, Later { record: state.names.row(frame, from, row), message }));
                 }
             }
         }

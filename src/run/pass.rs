@@ -8,15 +8,17 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
-use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
 use crate::order::Pass;
+use crate::run::beyond::{look_again, recall};
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
 use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
-use crate::run::partners::{absent, outside, take_matches, without};
+use crate::run::partners::{absent, outside, take_doubts, take_matches, without};
+use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport};
@@ -40,10 +42,12 @@ pub fn first_step(
     let frames = extract::read(map, scope, context.endpoints, &progress)?;
     let mut state = PassState::new(map, frames);
     state.tally.recovered = made.len() as u64;
+    state.refusals = Refusals::load(store, map)?;
     let couplings = couplings(context, store, map, &made)?;
     let joined = join(&state.frames, &couplings);
     state.pairs = joined.pairs;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
+    recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
@@ -51,12 +55,13 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
+    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
     if links.waits() {
         wait_for_match(map, scope, &mut state, &mut matched, links)?;
     }
-    state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
+    take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
@@ -64,6 +69,7 @@ pub fn first_step(
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
+        look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
     if context.options.dry_run {
@@ -86,6 +92,7 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    look_again(&step, state)?;
     finish(context, store, map, &[], state)
 }
 
@@ -143,7 +150,7 @@ fn alone(
                     "{} not created in the {}: they are there already, outside the filter ({}{})",
                     count(found.len(), "record"),
                     to.name(),
-                    name_row(map, frame, from, first),
+                    state.names.row(frame, from, first),
                     if found.len() > 1 { ", …" } else { "" }
                 );
                 note_it(context, &mut state.report, note);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::apply::Applied;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::couple::rows_by_id;
-use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write};
+use crate::endpoint::{Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write};
 use crate::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use crate::order::Pass;
 use crate::plan::{Action, ActionKind, placeholder};
@@ -137,7 +137,7 @@ impl Endpoint for Pretended<'_> {
         self.inner.side()
     }
 
-    fn open(&self) -> Result<(), EndpointError> {
+    fn open(&self) -> Result<Identity, EndpointError> {
         self.inner.open()
     }
 
@@ -255,8 +255,8 @@ mod tests {
         fn side(&self) -> Side {
             Side::Erp
         }
-        fn open(&self) -> Result<(), EndpointError> {
-            Ok(())
+        fn open(&self) -> Result<Identity, EndpointError> {
+            Ok(Identity { id: Uuid::nil(), name: String::new() })
         }
         fn describe(&self, _: &str) -> Result<TableInfo, EndpointError> {
             Ok(info())

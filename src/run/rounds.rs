@@ -16,6 +16,7 @@ use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
 use crate::run::pretend::Pretended;
+use crate::run::refusals::leave_alone;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
 use crate::store::{InboxKind, Store, StoreError};
@@ -43,7 +44,8 @@ pub(super) fn rounds(
     let clock = || (step.context.options.elapsed)();
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
     // A record that failed in the first step is not written by halves in the second.
-    for held in state.held.iter().chain(&state.later).filter(|held| held.kind == InboxKind::Failed) {
+    let failed_before = |held: &&Held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
+    for held in state.held.iter().chain(&state.later).filter(failed_before) {
         if let (Some(to), Some(erp)) = (held.to, held.ids.erp) {
             after.refused.of_mut(to).insert(erp);
         }
@@ -65,6 +67,7 @@ pub(super) fn rounds(
             state.later.extend(inserts.later);
         }
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
+        leave_alone(state, step.map, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if actions.is_empty() {
             break;

@@ -6,11 +6,14 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, TableMap};
 use crate::couple::Pairs;
+use crate::delta::names::Names;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
 use crate::plan::{Later, TablePlan};
+use crate::run::beyond::Beyond;
+use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
 use crate::store::{InboxItem, StoreError};
 use crate::translate::Links;
@@ -33,6 +36,9 @@ pub enum PassError {
 pub struct PassState {
     pub(super) frames: PerSide<Frame>,
     pub(super) pairs: Pairs,
+    pub(super) names: Names,
+    /// What was open before and stays so outside the filter.
+    pub(super) beyond: Beyond,
     /// What waits, by the pair or record that it is about.
     pub(super) held: Vec<Held>,
     /// In a dry run, what the run decides later, when it has made something else.
@@ -44,9 +50,12 @@ pub struct PassState {
     pub(super) plan: TablePlan,
     /// Fields of each pair whose base is another than the state holds.
     pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
+    pub(super) refusals: Refusals,
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
+    /// In a dry run, what a side refused before and a run would send again.
+    pub(super) sent_again: Vec<InboxItem>,
 }
 
 /// Which pairs were written, or would be in a dry run, by their ERP ids.
@@ -67,17 +76,21 @@ impl PassState {
     pub(super) fn new(map: &TableMap, frames: PerSide<Frame>) -> PassState {
         let rows = PerSide::from_fn(|side| frames.of(side).rows() as u64);
         PassState {
+            names: Names::new(map, &[&frames]),
             frames,
             pairs: Pairs::new(map.fields.len()),
+            beyond: Beyond::default(),
             held: Vec::new(),
             later: Vec::new(),
             waiting: Vec::new(),
             untold: HashMap::new(),
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
+            refusals: Refusals::default(),
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
+            sent_again: Vec::new(),
         }
     }
 
@@ -88,12 +101,13 @@ impl PassState {
 
     /// Returns what waits for a person.
     pub fn inbox(&self) -> Vec<InboxItem> {
-        self.inbox.clone()
+        self.inbox.iter().chain(&self.sent_again).cloned().collect()
     }
 
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
-        self.plan.held = self.inbox;
+        let decided = |item| InboxItem { since: String::new(), attempts: 0, ..item };
+        self.plan.held = self.inbox.into_iter().map(decided).collect();
         self.plan
     }
 
@@ -101,6 +115,8 @@ impl PassState {
     pub fn release(&mut self) {
         self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
         self.pairs = Pairs::default();
+        self.names = Names::default();
+        self.beyond = Beyond::default();
         self.tally = Tally::default();
         self.held = Vec::new();
         self.later = Vec::new();
@@ -119,6 +135,7 @@ impl PassState {
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
             untold: &self.untold,
+            names: &self.names,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use pipeline::config::Side;
 use pipeline::endpoint::{
-    ColumnInfo, Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+    ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
 };
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
@@ -29,6 +29,8 @@ pub struct Table {
 /// One side in memory.
 pub struct Memory {
     side: Side,
+    /// Who it says it is.
+    pub identity: Mutex<Identity>,
     pub tables: Mutex<BTreeMap<String, Table>>,
     /// Every write that was carried out.
     pub written: Mutex<Vec<Done>>,
@@ -50,6 +52,8 @@ pub struct Memory {
     pub silent: AtomicBool,
     /// A flag of the run, set after the next batch.
     pub stops: Mutex<Option<Stop>>,
+    /// Reads that arrived.
+    pub reads: AtomicUsize,
     /// Writes that arrived, whether they were carried out or not.
     pub attempts: AtomicUsize,
     /// Columns of updates that held the very value already.
@@ -105,6 +109,7 @@ impl Memory {
         let tables = tables.iter().map(|(name, columns)| ((*name).to_owned(), table(columns, name))).collect();
         Memory {
             side,
+            identity: Mutex::new(Identity { id: Uuid::from_u128(1), name: format!("our {}", side.name()) }),
             tables: Mutex::new(tables),
             written: Mutex::default(),
             accidents: Mutex::default(),
@@ -116,6 +121,7 @@ impl Memory {
             unreadable: Mutex::default(),
             silent: AtomicBool::new(false),
             stops: Mutex::default(),
+            reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
         }
@@ -204,8 +210,8 @@ impl Endpoint for Memory {
         self.side
     }
 
-    fn open(&self) -> Result<(), EndpointError> {
-        Ok(())
+    fn open(&self) -> Result<Identity, EndpointError> {
+        Ok(self.identity.lock().unwrap().clone())
     }
 
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
@@ -215,6 +221,7 @@ impl Endpoint for Memory {
     }
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         if self.unreadable.lock().unwrap().contains(&query.info.table) {
             return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
         }

@@ -135,7 +135,7 @@ fn the_plan_of_the_first_night_is_what_the_night_does() {
 
 #[test]
 fn what_a_plan_cannot_tell_is_told() {
-    let text = report::plan::text(&World::new().plan().plan);
+    let text = report::plan::text(&World::new().plan());
     let (_, later) = text.split_once("decided during the run").unwrap();
     let (later, sums) = later.split_once("plan: ").unwrap();
     assert_snapshot!(later);
