@@ -154,6 +154,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         crm_tables: &crm_tables,
         untold: &HashMap::new(),
         names: &names,
+        times: None,
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

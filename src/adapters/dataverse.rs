@@ -20,14 +20,16 @@ use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::config::{Limits, Side};
-use crate::endpoint::{Endpoint, EndpointError, Identity, Query, Report, TableInfo, Traffic, Write};
-use crate::frame::Frame;
+use crate::endpoint::{ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Traffic, Write};
+use crate::frame::{Frame, Kind};
 
 const API: &str = "/api/data/v9.2";
 /// Operations that one batch takes (crm-api.md §11).
 const BATCH_MAX: usize = 1_000;
 /// Ids in one request; more make the address too long (crm-api.md §7).
 const IDS_MAX: usize = 250;
+/// When a record was last modified (crm-api.md §13).
+const MODIFIED: [&str; 1] = ["modifiedon"];
 
 /// Who the CRM takes us for (crm-api.md §12).
 #[derive(Deserialize)]
@@ -226,6 +228,15 @@ impl Endpoint for Dataverse {
 
     fn traffic(&self) -> Traffic {
         self.client.traffic()
+    }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        let is_time = |name: &str| info.column(name).is_some_and(|column| column.column.kind == Kind::DateTime);
+        MODIFIED.into_iter().find(|name| is_time(name)).map(str::to_owned)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.client.clock_offset()
     }
 }
 

@@ -153,6 +153,6 @@ fn is_to_come(path: &Path) -> bool {
             | ["connections", _, "features"]
             | ["defaults", "guard"]
             | ["tables", _, "guard"]
-            | ["tables", _, "erp" | "crm", "key" | "modified"]
+            | ["tables", _, "erp" | "crm", "key"]
     )
 }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::config::Side;
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, FieldChange, FollowUp, Plan, placeholder};
+use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, quoted, shown};
 use crate::report::{document, json_value};
@@ -30,6 +31,11 @@ pub fn text(report: &RunReport) -> String {
             lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(report, action, change))));
             lines.extend(follow_up_line(action).map(|line| format!("    {line}")));
         }
+        lines.push(String::new());
+    }
+    let drifted = drift::lines(&report.plan, usize::MAX);
+    if !drifted.is_empty() {
+        lines.extend(drifted);
         lines.push(String::new());
     }
     if plan.later().next().is_some() {
@@ -157,6 +163,9 @@ struct PlanDocument<'a> {
     pipeline: &'a str,
     hash: String,
     actions: Vec<ActionDocument<'a>>,
+    /// Absent where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drifted: Vec<DriftDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
     later: Vec<LaterDocument<'a>>,
     /// Table maps that could not be decided; absent where all were.
@@ -240,6 +249,7 @@ pub fn json(report: &RunReport) -> String {
                 placeholder: stands_for(&used, action),
             })
             .collect(),
+        drifted: drift::of_plan(plan),
         held: report.inbox.iter().map(inbox::item_document).collect(),
         later: plan
             .later()

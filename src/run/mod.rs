@@ -6,6 +6,7 @@ mod intents;
 mod partners;
 mod names;
 mod bases;
+mod marks;
 mod refusals;
 mod verify;
 mod pretend;

@@ -13,7 +13,9 @@ use uuid::Uuid;
 use crate::apply::Applied;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::couple::rows_by_id;
-use crate::endpoint::{Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write};
+use crate::endpoint::{
+    ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
+};
 use crate::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use crate::order::Pass;
 use crate::plan::{Action, ActionKind, placeholder};
@@ -192,6 +194,14 @@ impl Endpoint for Pretended<'_> {
     fn traffic(&self) -> Traffic {
         self.inner.traffic()
     }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        self.inner.modified_column(info)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.inner.clock_offset()
+    }
 }
 
 /// Adds a record as `side` would return it.
@@ -288,6 +298,12 @@ mod tests {
         }
         fn traffic(&self) -> Traffic {
             Traffic::default()
+        }
+        fn modified_column(&self, _: &TableInfo) -> Option<String> {
+            None
+        }
+        fn clock_offset(&self) -> Option<ClockOffset> {
+            None
         }
     }
 

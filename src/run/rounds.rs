@@ -15,6 +15,7 @@ use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
+use crate::run::marks;
 use crate::run::pretend::Pretended;
 use crate::run::refusals::leave_alone;
 use crate::run::state::{PassError, PassState, Step};
@@ -131,6 +132,11 @@ fn write_side(
         return Ok(());
     }
     let applying = clock();
+    let (known, must_save) = marks::before_write(state, to, &actions);
+    if must_save && !context.options.dry_run {
+        save(store, step.map, state)?;
+    }
+    after.known = known;
     let applied = match context.pretended {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => send(step, store, to, &actions)?,
@@ -198,6 +204,17 @@ fn decide_round(
         state.held.retain(stays);
         state.later.retain(stays);
     }
+    for (pair, field) in decisions.lossy {
+        let (ids, rows) = (state.pairs.ids[real(pair)], state.pairs.rows[real(pair)]);
+        state.lossy.insert((field, ids.erp), state.names.pair(&state.frames, rows));
+    }
+    let decided: HashSet<(Uuid, usize)> = decisions.drifted.iter().map(|told| (told.ids.erp, told.field)).collect();
+    state.drifted.retain(|told| {
+        let again = touched.is_none_or(|touched| touched.contains(&told.ids.erp)) && !step.left_out[told.field];
+        !again && !decided.contains(&(told.ids.erp, told.field))
+    });
+    state.drifted.extend(decisions.drifted);
+    marks::freeze(step.map, state, &decisions.held);
     state.held.extend(decisions.held);
     state.later.extend(decisions.later);
     Ok(decisions.actions)

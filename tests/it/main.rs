@@ -18,6 +18,8 @@ mod endpoints;
 mod places;
 mod plans;
 mod program;
+mod newest;
+mod owned;
 mod pushed;
 mod rules;
 mod shipped;

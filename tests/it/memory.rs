@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use pipeline::config::Side;
 use pipeline::endpoint::{
-    ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+    ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
+    WriteKind,
 };
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
@@ -58,6 +59,10 @@ pub struct Memory {
     pub attempts: AtomicUsize,
     /// Columns of updates that held the very value already.
     pub idle: AtomicUsize,
+    /// The side's own clock, in milliseconds since 1970: what stamps a record in a column `modified`.
+    pub clock_ms: AtomicI64,
+    /// How far that clock is ahead, as the side's answers tell it.
+    pub ahead_ms: AtomicI64,
 }
 
 /// Called after a write with table and record.
@@ -124,6 +129,9 @@ impl Memory {
             reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            // 2026-01-31T00:00:00Z.
+            clock_ms: AtomicI64::new(1_769_817_600_000),
+            ahead_ms: AtomicI64::new(0),
         }
     }
 
@@ -134,15 +142,46 @@ impl Memory {
         let infos = table.info.clone();
         let record = table.records.entry(Uuid::from_u128(id)).or_default();
         record.0 += 1;
+        self.stamp(&infos, &mut record.1);
         for (column, text) in values {
             let kind = infos.column(column).unwrap().column.kind;
             record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
         }
     }
 
+    /// Notes when a record is modified; the CRM knows whole seconds only.
+    fn stamp(&self, info: &TableInfo, record: &mut BTreeMap<String, Value>) {
+        let resolution_ms = if self.side == Side::Crm { 1_000 } else { 1 };
+        let now_ms = self.clock_ms.load(Ordering::Relaxed) / resolution_ms * resolution_ms;
+        if let (Some(_), Some(now)) = (info.column("modified"), chrono::DateTime::from_timestamp_millis(now_ms)) {
+            record.insert("modified".to_owned(), Value::DateTime(now));
+        }
+    }
+
     /// Takes a record away, as a person would.
     pub fn delete(&self, table: &str, id: u128) {
         self.tables.lock().unwrap().get_mut(table).unwrap().records.remove(&Uuid::from_u128(id));
+    }
+
+    /// Takes a column out of the metadata.
+    pub fn forget(&self, table: &str, column: &str) {
+        let mut tables = self.tables.lock().unwrap();
+        tables.get_mut(table).unwrap().info.columns.retain(|info| info.column.name != column);
+    }
+
+    /// Says which options a choice has.
+    pub fn offer(&self, table: &str, column: &str, options: &[(i64, &str)]) {
+        let mut tables = self.tables.lock().unwrap();
+        let mut columns = tables.get_mut(table).unwrap().info.columns.iter_mut();
+        columns.find(|info| info.column.name == column).unwrap().options =
+            options.iter().map(|(option, label)| (*option, (*label).to_owned())).collect();
+    }
+
+    /// Says how long a text may be.
+    pub fn limit(&self, table: &str, column: &str, units_max: usize) {
+        let mut tables = self.tables.lock().unwrap();
+        let mut columns = tables.get_mut(table).unwrap().info.columns.iter_mut();
+        columns.find(|info| info.column.name == column).unwrap().length_max = Some(units_max);
     }
 
     /// Returns a column of all records as text, in the order of their ids.
@@ -268,6 +307,7 @@ impl Endpoint for Memory {
                 && let Some(record) = table.records.get_mut(&write.id)
             {
                 record.0 += 1;
+                self.stamp(info, &mut record.1);
             }
             let there = table.records.get(&write.id);
             let outcome = match (write.kind, there) {
@@ -288,6 +328,7 @@ impl Endpoint for Memory {
             }
             let record = table.records.entry(write.id).or_default();
             record.0 += 1;
+            self.stamp(info, &mut record.1);
             for (column, value) in &write.fields {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
                 let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);
@@ -328,5 +369,14 @@ impl Endpoint for Memory {
 
     fn traffic(&self) -> Traffic {
         Traffic::default()
+    }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        info.column("modified").map(|column| column.column.name.clone())
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        let ms = self.ahead_ms.load(Ordering::Relaxed);
+        Some(ClockOffset { ms_min: ms, ms_max: ms })
     }
 }

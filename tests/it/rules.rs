@@ -86,6 +86,7 @@ impl World {
                         ("flag", Kind::Boolean),
                         ("grade", Kind::Text),
                         ("memo", Kind::Text),
+                        ("modified", Kind::DateTime),
                     ],
                 ),
             ],
@@ -107,6 +108,7 @@ impl World {
                         ("kind", Kind::Choice),
                         ("state", Kind::Choice),
                         ("memo", Kind::Text),
+                        ("modified", Kind::DateTime),
                     ],
                 ),
             ],
@@ -146,6 +148,19 @@ impl World {
 
     pub fn run_as(&mut self, dry_run: bool) -> RunReport {
         self.attempt(dry_run, &[], &mut |_| {}).unwrap()
+    }
+
+    /// Runs where the file does not fit the metadata, and returns what is said.
+    pub fn misfits(&mut self) -> String {
+        match self.attempt(false, &[], &mut |_| {}) {
+            Err(RunError::Mapping(misfits)) => {
+                let told = misfits.iter().map(|misfit| {
+                    format!("{}.{}: {}\n  hint: {}", misfit.table, misfit.path, misfit.message, misfit.hint)
+                });
+                told.collect::<Vec<_>>().join("\n")
+            }
+            other => panic!("{other:#?}"),
+        }
     }
 
     /// Runs table maps (none named: all of them) and keeps the lines that people are told.
