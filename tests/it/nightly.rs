@@ -7,4 +7,5 @@ mod oracle;
 mod edits;
 mod faults;
 mod first;
+mod plan;
 mod refusals;
