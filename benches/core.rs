@@ -152,6 +152,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         links: &links,
         left_out: &left_out,
         crm_tables: &crm_tables,
+        untold: &HashMap::new(),
         names: &names,
         times: None,
     };

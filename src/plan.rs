@@ -80,6 +80,35 @@ pub struct Action {
     /// The version of the record to be written that the decision was made on.
     pub etag: Option<String>,
     pub fields: Vec<FieldChange>,
+    /// What goes back to the other side once the record is made; only what makes a record has it.
+    pub follow_ups: Vec<FollowUp>,
+}
+
+/// A column of a new record that is left to its side: what the side gives there goes on to the other one in the same
+/// run, and which value that is no plan can tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FollowUp {
+    /// Number of the field map.
+    pub field: usize,
+    /// What the field map reads of the new record.
+    pub from: String,
+    /// The column of the other side where it goes.
+    pub to: String,
+}
+
+/// Returns what stands in a plan for the key that a side gives to the new record with this id, where other records
+/// refer to it.
+pub fn placeholder(id: Uuid) -> String {
+    // Forty bits keep a hundred thousand new records apart, and fit into a number of the ERP.
+    format!("(NEW {:010X})", id.as_u128() >> 88)
+}
+
+/// A record that can be decided only when the run has made something else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Later {
+    pub record: String,
+    /// What it waits for.
+    pub message: String,
 }
 
 /// A value of a side that does not own the field: it was changed there, stays, and is told (`drift: report`).
@@ -109,6 +138,8 @@ pub struct TablePlan {
     pub held: Vec<InboxItem>,
     /// Why nothing of it is carried out: it is more than the guard of the table map allows.
     pub guarded: Option<String>,
+    /// What waits for what the run itself makes first; none of it has failed.
+    pub later: Vec<Later>,
 }
 
 /// The plan of a whole pipeline.
@@ -128,6 +159,11 @@ impl Plan {
     /// Returns what waits, table by table.
     pub fn held(&self) -> impl Iterator<Item = &InboxItem> {
         self.tables.iter().flat_map(|table| &table.held)
+    }
+
+    /// Returns the records that the run decides later, each with its table map.
+    pub fn later(&self) -> impl Iterator<Item = (&str, &Later)> {
+        self.tables.iter().flat_map(|table| table.later.iter().map(|later| (table.table.as_str(), later)))
     }
 
     /// Returns the SHA-256 of everything that the plan would do, of what must hold before, and of what waits instead, as
@@ -168,6 +204,12 @@ impl Plan {
                 feed(text.as_deref().unwrap_or_default());
             }
             feed(&item.message);
+        }
+        for (table, later) in self.later() {
+            feed("later");
+            feed(table);
+            feed(&later.record);
+            feed(&later.message);
         }
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -35,6 +35,8 @@ pub enum Problem {
     Unresolved { table: String, key: String },
     /// The expression has no value for the record.
     NoValue(Fault),
+    /// The record that the value refers to gets its coupling only by what the run makes first; only a plan meets this.
+    Awaited { table: String, key: String, reason: String },
     /// The value map has no such value.
     Unmapped { value: String, known: Vec<String> },
     /// The value is of the wrong type for the column.
@@ -58,6 +60,7 @@ impl std::fmt::Display for Problem {
         match self {
             Problem::Unresolved { table, key } => write!(f, "{table}:{key} is not coupled"),
             Problem::NoValue(fault) => write!(f, "{fault}"),
+            Problem::Awaited { table, key, reason } => write!(f, "{table}:{key} is not coupled yet: {reason}"),
             Problem::Unmapped { value, known } => write!(f, "`{value}` is not in `values`; known: {}", list(known)),
             Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
             Problem::Long { value, column, characters, characters_max } => {
@@ -86,6 +89,10 @@ pub struct TableLinks {
     keys: PerSide<HashMap<String, HashMap<Uuid, String>>>,
     /// What people call the CRM's records, for messages.
     labels: HashMap<Uuid, String>,
+    /// In a plan, the records that it makes on each side, and what people call them.
+    made: PerSide<HashMap<Uuid, String>>,
+    /// In a plan, the records of each side whose partner depends on what the run makes first, and why.
+    awaited: PerSide<HashMap<Uuid, String>>,
 }
 
 impl TableLinks {
@@ -93,6 +100,16 @@ impl TableLinks {
     pub fn couple(&mut self, erp: Uuid, crm: Uuid) {
         self.partners.erp.insert(erp, crm);
         self.partners.crm.insert(crm, erp);
+    }
+
+    /// Tells that a plan makes this record on `side`.
+    pub fn make(&mut self, side: Side, id: Uuid, record: &str) {
+        self.made.of_mut(side).insert(id, record.to_owned());
+    }
+
+    /// Tells that a record of `side` gets its partner only by what the run makes first.
+    pub fn wait(&mut self, side: Side, id: Uuid, reason: &str) {
+        self.awaited.of_mut(side).insert(id, reason.to_owned());
     }
 
     /// Tells what `column` holds in a record of `side`.
@@ -140,6 +157,24 @@ impl Links {
         self.tables.entry(name.to_owned()).or_default()
     }
 
+    /// Tells whether a record waits for what the run makes first.
+    pub fn waits(&self) -> bool {
+        self.tables.values().any(|table| !table.awaited.erp.is_empty() || !table.awaited.crm.is_empty())
+    }
+
+    /// Returns why a record that `value` of `side` refers to, and what refers to it, can be coupled only when the run
+    /// has made something: a plan makes its partner, or that waits as well.
+    pub fn depends(&self, reference: &Reference, side: Side, value: &Value) -> Option<String> {
+        let table = self.tables.get(&reference.table)?;
+        let id = table.named(reference, side, value)?;
+        if table.awaited.of(side).contains_key(&id) {
+            return Some(format!("{}:{value} waits itself for what this run creates first", reference.table));
+        }
+        let partner = table.partners.of(side).get(&id)?;
+        let record = table.made.of(side.other()).get(partner)?;
+        Some(format!("its partner can come with {record}, which this run creates first"))
+    }
+
     /// Translates an ERP key into the CRM id of the partner.
     fn crm_id(&self, reference: &Reference, key: &str) -> Option<Uuid> {
         let table = self.tables.get(&reference.table)?;
@@ -171,6 +206,20 @@ impl Links {
         }
         let column = reference.crm.as_ref()?;
         table.keys.crm.get(column).and_then(|keys| keys.get(&id)).map(String::as_str)
+    }
+}
+
+impl TableLinks {
+    /// Returns the record of `side` that a value of that side refers to: by its key in the ERP, by its id in the CRM.
+    fn named(&self, reference: &Reference, side: Side, value: &Value) -> Option<Uuid> {
+        match (side, value) {
+            (Side::Erp, value) => {
+                let key = canonical_key(&value.to_string());
+                self.ids.erp.get(&reference.erp)?.get(&key).copied().flatten()
+            }
+            (Side::Crm, Value::Guid(id) | Value::Link { id, .. }) => Some(*id),
+            (Side::Crm, other) => Uuid::parse_str(&other.to_string()).ok(),
+        }
     }
 }
 
@@ -319,7 +368,7 @@ impl<'a> Translator<'a> {
     }
 
     /// Returns the source value of a row, before it is translated.
-    fn source(&self, row: usize) -> Result<Value, Problem> {
+    pub fn source(&self, row: usize) -> Result<Value, Problem> {
         if let Some(computed) = &self.computed {
             return computed.value(row).map_err(Problem::NoValue);
         }
@@ -425,7 +474,15 @@ impl<'a> Translator<'a> {
 
     /// Follows a reference; blank refers to nothing.
     fn linked(&self, reference: &Reference, value: &Value) -> Result<Value, Problem> {
-        let unresolved = |key: String| Problem::Unresolved { table: reference.table.clone(), key };
+        let unresolved = |key: String| {
+            let table = reference.table.clone();
+            let known = self.links.tables.get(&table);
+            let id = known.and_then(|known| known.named(reference, self.to.other(), value));
+            match id.and_then(|id| known?.awaited.of(self.to.other()).get(&id)) {
+                Some(reason) => Problem::Awaited { table, key, reason: reason.clone() },
+                None => Problem::Unresolved { table, key },
+            }
+        };
         match self.to {
             Side::Crm => {
                 let key = value.to_string();

@@ -259,6 +259,7 @@ mod tests {
             ids: PerSide { erp: Uuid::from_u128(number), crm: Uuid::from_u128(100 + number) },
             etag: None,
             fields: Vec::new(),
+            follow_ups: Vec::new(),
         };
         let plan = TablePlan {
             actions: vec![

@@ -47,6 +47,8 @@ pub enum Arriving {
     Value(u64),
     /// The value refers to a record without coupling.
     Unresolved,
+    /// The value refers to a record that gets its coupling only by what the run makes first.
+    Awaited,
     /// The value has no counterpart here.
     Broken,
 }
@@ -318,7 +320,8 @@ fn send(facts: &Facts, rule: &Rule, to: Side, why: Why) -> Verdict {
         None => Verdict::Known,
         Some(Arriving::Value(BLANK)) if rule.blank == Blank::Keep => Verdict::Known,
         Some(Arriving::Value(_)) => Verdict::Write(to, why),
-        Some(Arriving::Broken) => Verdict::Fail(to),
+        // Whatever is done with unresolved references: this one resolves in the run.
+        Some(Arriving::Broken | Arriving::Awaited) => Verdict::Fail(to),
         Some(Arriving::Unresolved) => match rule.on_unresolved {
             OnUnresolved::Fail => Verdict::Fail(to),
             OnUnresolved::Keep => Verdict::Wait,

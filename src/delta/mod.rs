@@ -15,7 +15,9 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 use uuid::Uuid;
 
-use crate::config::{Drift, OnConflict, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
+use crate::config::{
+    Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When,
+};
 use crate::couple::Pairs;
 use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_newest};
 use crate::delta::names::Names;
@@ -23,7 +25,7 @@ use crate::delta::newest::Times;
 use crate::endpoint::TableInfo;
 use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
 use crate::frame::{Frame, Kind, Value};
-use crate::plan::{Action, ActionKind, Drifted, FieldChange};
+use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp};
 use crate::store::{InboxKind, Origin};
 use crate::translate::{Links, Problem, Translated, Translator, convert, own};
 
@@ -40,6 +42,8 @@ pub struct Work<'a> {
     pub left_out: &'a [bool],
     /// CRM table of each table map, for references.
     pub crm_tables: &'a HashMap<String, String>,
+    /// In a plan, the fields by ERP id of which the owner's value is not known before the run.
+    pub untold: &'a HashMap<Uuid, Vec<usize>>,
     pub names: &'a Names,
     /// When records were edited, where the newer value may win.
     pub times: Option<&'a Times>,
@@ -78,6 +82,8 @@ pub struct Rounded {
 pub struct Decisions {
     pub actions: Vec<Action>,
     pub held: Vec<Held>,
+    /// In a plan, what can be decided only when the run has made something else.
+    pub later: Vec<Held>,
     /// Pair, field and its new base, where it is another than before.
     pub settled: Vec<(usize, usize, PerSide<u64>)>,
     pub rounded: Vec<Rounded>,
@@ -108,6 +114,7 @@ impl View<'_> {
             Some(match translated.problems.get(&row) {
                 None => Arriving::Value(translated.fingerprints[row]),
                 Some(Problem::Unresolved { .. }) => Arriving::Unresolved,
+                Some(Problem::Awaited { .. }) => Arriving::Awaited,
                 Some(_) => Arriving::Broken,
             })
         });
@@ -152,8 +159,9 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
         .into_par_iter()
         .map(|pair| {
             let mut told = Vec::new();
+            let untold = work.untold.get(&work.pairs.ids[pair].erp);
             for (field, view) in views.iter().enumerate() {
-                if work.left_out[field] {
+                if work.left_out[field] || untold.is_some_and(|untold| untold.contains(&field)) {
                     continue;
                 }
                 let facts = view.facts(work.pairs, field, pair);
@@ -212,8 +220,8 @@ fn decide_pair(
                 field.column(side).map(|column| work.frames.of(side).value(column, *rows.of(side)).to_string())
             })
         };
-        let mut hold = |kind: InboxKind, to: Option<Side>, message: String| {
-            decisions.held.push(Held {
+        let hold = |list: &mut Vec<Held>, kind: InboxKind, to: Option<Side>, message: String| {
+            list.push(Held {
                 kind,
                 record: record.clone(),
                 ids: PerSide { erp: Some(ids.erp), crm: Some(ids.crm) },
@@ -244,17 +252,28 @@ fn decide_pair(
             }
             // As with what waits, the base stays: it remembers what the file may want restored one day.
             Verdict::Drifted => {}
-            Verdict::Contested(standoff) => hold(InboxKind::Contested, None, standoff.to_string()),
+            Verdict::Contested(standoff) => {
+                hold(&mut decisions.held, InboxKind::Contested, None, standoff.to_string());
+            }
             Verdict::Unfilled => {
                 let message = "newly coupled with different values, and `first_sync` does not say who fills it";
-                hold(InboxKind::Contested, None, message.into());
+                hold(&mut decisions.held, InboxKind::Contested, None, message.into());
             }
             Verdict::Fail(to) => {
                 *failed.of_mut(to) = true;
                 let problem =
                     views[number].arriving.of(to).as_ref().and_then(|all| all.problems.get(rows.of(to.other())));
-                let problem = problem.map_or_else(|| "no value".to_owned(), Problem::to_string);
-                hold(InboxKind::Failed, Some(to), failure(&record, to, field.name(), &problem));
+                match problem {
+                    Some(problem @ Problem::Awaited { .. }) => {
+                        let message = format!("{}: {problem}", field.name());
+                        hold(&mut decisions.later, InboxKind::Failed, Some(to), message);
+                    }
+                    problem => {
+                        let problem = problem.map_or_else(|| "no value".to_owned(), Problem::to_string);
+                        let message = failure(&record, to, field.name(), &problem);
+                        hold(&mut decisions.held, InboxKind::Failed, Some(to), message);
+                    }
+                }
             }
             Verdict::Write(to, why) => {
                 let column = field.column(to).expect("a field that writes to a side has a column there");
@@ -262,7 +281,8 @@ fn decide_pair(
                 if info.is_some_and(|info| !info.updatable) {
                     *failed.of_mut(to) = true;
                     let problem = format!("`{column}` cannot be changed once the record exists");
-                    hold(InboxKind::Failed, Some(to), failure(&record, to, field.name(), &problem));
+                    let message = failure(&record, to, field.name(), &problem);
+                    hold(&mut decisions.held, InboxKind::Failed, Some(to), message);
                     continue;
                 }
                 let translator = views[number].translators.of(to).as_ref();
@@ -297,6 +317,7 @@ fn decide_pair(
             ids,
             etag: work.frames.of(to).etag(*rows.of(to)),
             fields,
+            follow_ups: Vec::new(),
         });
     }
 }
@@ -332,6 +353,8 @@ fn link(work: &Work<'_>, field: usize, to: Side, value: Value) -> Value {
 pub struct Inserts {
     pub actions: Vec<Action>,
     pub held: Vec<Held>,
+    /// In a plan, what can be decided only when the run has made something else.
+    pub later: Vec<Held>,
     pub rounded: Vec<Rounded>,
 }
 
@@ -386,15 +409,22 @@ pub fn decide_inserts(
             Side::Crm => PerSide { erp: Some(own_id), crm: None },
             Side::Erp => PerSide { erp: None, crm: Some(own_id) },
         };
+        // What fails for another reason as well has failed.
+        let fails = |(_, problem): &(usize, Problem)| !matches!(problem, Problem::Awaited { .. });
+        let waits = !problems.is_empty() && !problems.iter().any(fails);
         let mut hold = |field: Option<usize>, name: &str, problem: &Problem| {
-            inserts.held.push(Held {
+            let list = if waits { &mut inserts.later } else { &mut inserts.held };
+            list.push(Held {
                 kind: InboxKind::Failed,
                 record: record.clone(),
                 ids,
                 field,
                 values: PerSide::default(),
                 to: Some(to),
-                message: failure(&record, to, name, &problem.to_string()),
+                message: match waits {
+                    true => format!("{name}: {problem}"),
+                    false => failure(&record, to, name, &problem.to_string()),
+                },
             });
         };
         if !problems.is_empty() {
@@ -425,10 +455,31 @@ pub fn decide_inserts(
                 Side::Erp => PerSide { erp: new_id, crm: own_id },
             },
             etag: None,
+            follow_ups: follow_ups(work.map, to, &fields),
             fields,
         });
     }
     Ok(inserts)
+}
+
+/// Returns what goes back to the other side once a new record on `to` is made: the fields that only `to` owns, as far as
+/// they read what the insert leaves to it.
+fn follow_ups(map: &TableMap, to: Side, fields: &[FieldChange]) -> Vec<FollowUp> {
+    let written = |column: &str| fields.iter().any(|field| field.column == column);
+    let owned = |field: &FieldMap| !field.writes(to) && field.writes(to.other()) && field.when != When::Create;
+    let mut follow_ups = Vec::new();
+    for (number, field) in map.fields.iter().enumerate().filter(|(_, field)| owned(field)) {
+        let Some(column) = field.column(to.other()) else { continue };
+        let unwritten: Vec<&str> = match field.expression_to(to.other()) {
+            Some(expression) => expression.columns().iter().map(String::as_str).filter(|name| !written(name)).collect(),
+            None => field.column(to).filter(|name| !written(name)).into_iter().collect(),
+        };
+        if !unwritten.is_empty() {
+            let from = unwritten.join(", ");
+            follow_ups.push(FollowUp { field: number, from, to: column.to_owned() });
+        }
+    }
+    follow_ups
 }
 
 /// Returns the id of the record that a run of this pipeline makes on `to` for a record of the other side.

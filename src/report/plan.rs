@@ -3,16 +3,18 @@
 //!
 //! The text ends with the same sentence whatever the plan holds, so that two plans are compared by their last line.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
 
 use crate::config::Side;
 use crate::frame::Value;
-use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
+use crate::plan::{Action, ActionKind, FieldChange, FollowUp, Plan, TablePlan, placeholder};
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
-use crate::report::layout::{list, plural, shown};
+use crate::report::layout::{list, plural, quoted, shown};
 use crate::report::{document, json_value};
 use crate::run::{RunOutcome, RunReport};
 
@@ -20,19 +22,27 @@ use crate::run::{RunOutcome, RunReport};
 pub fn text(report: &RunReport) -> String {
     let plan = &report.plan;
     let mut lines = Vec::new();
+    let used = placeholders(plan);
     let says = |table: &&TablePlan| !table.actions.is_empty() || table.guarded.is_some();
     for table in plan.tables.iter().filter(says) {
         lines.push(table.table.clone());
         lines.extend(table.guarded.iter().map(|why| format!("  stopped by its guard: {why}")));
         for action in &table.actions {
-            lines.push(format!("  {}", action_line(action)));
+            let stands = stands_for(&used, action).map(|own| format!("; here it is {}", quoted(&own)));
+            lines.push(format!("  {}{}", action_line(action), stands.unwrap_or_default()));
             lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(report, action, change))));
+            lines.extend(follow_up_line(action).map(|line| format!("    {line}")));
         }
         lines.push(String::new());
     }
     let drifted = drift::lines(&report.plan, usize::MAX);
     if !drifted.is_empty() {
         lines.extend(drifted);
+        lines.push(String::new());
+    }
+    if plan.later().next().is_some() {
+        lines.push("decided during the run, when it has made what they wait for:".to_owned());
+        lines.extend(plan.later().map(|(_, later)| format!("  {}: {}", later.record, later.message)));
         lines.push(String::new());
     }
     if !report.inbox.is_empty() {
@@ -81,6 +91,30 @@ fn change_line(report: &RunReport, action: &Action, change: &FieldChange) -> Str
     if why.is_empty() { format!("{column}: {values}") } else { format!("{column}: {values} ({why})") }
 }
 
+/// Returns the placeholders that stand in the plan, as values or in names, for keys that are not given yet.
+fn placeholders(plan: &Plan) -> HashSet<&str> {
+    let values = plan.actions().flat_map(|action| &action.fields).filter_map(|change| match &change.new {
+        Value::Text(text) => Some(text.as_str()),
+        _ => None,
+    });
+    let names = plan.actions().filter_map(|action| Some(action.record.split_once(':')?.1));
+    values.chain(names).filter(|text| text.starts_with("(NEW ")).collect()
+}
+
+/// Returns what stands in the plan for the key of the record that an insert makes, where something does.
+fn stands_for(used: &HashSet<&str>, action: &Action) -> Option<String> {
+    let own = action.kind.makes_record().then(|| placeholder(*action.ids.of(action.side)));
+    own.filter(|own| used.contains(own.as_str()))
+}
+
+/// Says which columns of a new record its side may fill, and where what it gives goes.
+fn follow_up_line(action: &Action) -> Option<String> {
+    let mut columns: Vec<String> = action.follow_ups.iter().map(|follow_up| follow_up.from.clone()).collect();
+    columns.dedup();
+    let (side, other) = (action.side.name(), action.side.other().name());
+    (!columns.is_empty()).then(|| format!("left to the {side}: {}; what it gives goes to the {other}", list(&columns)))
+}
+
 /// Returns the sums and the hash.
 fn closing(report: &RunReport) -> String {
     let plan = &report.plan;
@@ -109,6 +143,12 @@ fn closing(report: &RunReport) -> String {
         0 => String::new(),
         held => format!("; {} for a person", if held == 1 { "1 waits".to_owned() } else { format!("{held} wait") }),
     };
+    let later = match plan.later().count() as u64 {
+        0 => String::new(),
+        later => {
+            format!("; {} decided during the run", if later == 1 { "1 is".to_owned() } else { format!("{later} are") })
+        }
+    };
     let failed = match unfinished(report).count() as u64 {
         0 => String::new(),
         failed => format!("; {} could not be finished", plural(failed, "table", "tables")),
@@ -119,7 +159,7 @@ fn closing(report: &RunReport) -> String {
     };
     let verb =
         if report.outcome == RunOutcome::Interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
-    format!("{verb}: {sums}{held}{guarded}{failed}; hash {}", plan.hash())
+    format!("{verb}: {sums}{later}{held}{guarded}{failed}; hash {}", plan.hash())
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.
@@ -139,6 +179,7 @@ struct PlanDocument<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drifted: Vec<DriftDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
+    later: Vec<LaterDocument<'a>>,
     /// Table maps that could not be decided; absent where all were.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unfinished: Vec<UnfinishedDocument<'a>>,
@@ -164,6 +205,26 @@ struct ActionDocument<'a> {
     action: &'static str,
     why: &'a str,
     fields: Fields<'a>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    then: Vec<FollowUpDocument<'a>>,
+    /// What stands for its key where other records of the plan refer to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    placeholder: Option<String>,
+}
+
+/// What a new record's side may give, and where it goes.
+#[derive(Serialize)]
+struct FollowUpDocument<'a> {
+    field: &'a str,
+    side: &'static str,
+    column: &'a str,
+}
+
+#[derive(Serialize)]
+struct LaterDocument<'a> {
+    table: &'a str,
+    record: &'a str,
+    message: &'a str,
 }
 
 /// Changes under the names of their columns, in the order of the plan.
@@ -189,6 +250,7 @@ impl Serialize for Fields<'_> {
 /// Returns the plan for programs.
 pub fn json(report: &RunReport) -> String {
     let plan = &report.plan;
+    let used = placeholders(plan);
     document(&PlanDocument {
         pipeline: &plan.pipeline,
         hash: plan.hash(),
@@ -206,12 +268,22 @@ pub fn json(report: &RunReport) -> String {
                 action: action.kind.key(),
                 why: &action.why,
                 fields: Fields(&action.fields),
+                then: action.follow_ups.iter().map(|follow_up| follow_up_document(action, follow_up)).collect(),
+                placeholder: stands_for(&used, action),
             })
             .collect(),
         drifted: drift::of_plan(plan),
         held: report.inbox.iter().map(inbox::item_document).collect(),
+        later: plan
+            .later()
+            .map(|(table, later)| LaterDocument { table, record: &later.record, message: &later.message })
+            .collect(),
         unfinished: unfinished(report).map(|(table, error)| UnfinishedDocument { table, error }).collect(),
     })
+}
+
+fn follow_up_document<'a>(action: &Action, follow_up: &'a FollowUp) -> FollowUpDocument<'a> {
+    FollowUpDocument { field: &follow_up.from, side: action.side.other().key(), column: &follow_up.to }
 }
 
 #[cfg(test)]
@@ -254,8 +326,8 @@ mod tests {
     fn a_plan_that_is_not_whole_says_so() {
         let hash = samples::plan().hash();
         let closing = |report: RunReport| closing(&report).replace(&hash, "H");
-        let sums = "1 insert in the CRM, 1 deletion in the CRM, 1 insert in the ERP, 1 update in the ERP, 1 pair to \
-                    couple and 2 pairs to uncouple";
+        let sums = "1 insert in the CRM, 1 deletion in the CRM, 2 inserts in the ERP, 1 update in the ERP, 1 pair to \
+                    couple and 2 pairs to uncouple; 1 is decided during the run";
         let failed =
             RunReport { inbox: samples::inbox(), tables: samples::run_with_trouble().tables, ..samples::planned() };
         assert!(text(&failed).contains("tables that could not be finished:\n  items: CRM cannot be reached"));

@@ -98,7 +98,8 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
     let mut items = Vec::new();
     for item in &open.earlier {
         let about = |erp: Option<Uuid>, crm: Option<Uuid>| erp == item.erp_id && crm == item.crm_id;
-        let mut held = decisions.held.iter().filter(|held| about(held.ids.erp, held.ids.crm));
+        let held = decisions.held.iter().chain(&decisions.later);
+        let mut held = held.filter(|held| about(held.ids.erp, held.ids.crm));
         if let Some(field) = &item.field {
             let asked = |held: &&Held| name_of(step.map, held) == Some(field.as_str());
             if let Some(held) = held.find(asked) {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::plan::Action;
+use crate::plan::{Action, Later};
 use crate::run::bases::save;
 use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
@@ -30,6 +30,11 @@ pub(super) fn finish(
     let stopped = context.options.stop.load(Ordering::Relaxed);
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
+    state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
+    let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
+    let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
+    let later = once.map(|held| Later { record: held.record.clone(), message: held.message.clone() });
+    state.plan.later = state.waiting.iter().cloned().chain(later).collect();
     count_up(context, store, map, state)
 }
 
@@ -76,7 +81,7 @@ fn file(
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let mut items: Vec<InboxItem> = Vec::new();
-    // What is decided again in a later round must not change places: a dry run has no later rounds.
+    // What is decided again in a later round must not change places: a dry run may have fewer rounds.
     state.held.sort_by(|one, other| (one.kind, &one.record, one.field).cmp(&(other.kind, &other.record, other.field)));
     state.drifted.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
     for held in &state.held {
@@ -181,6 +186,13 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
     // What waits about a pair outside its filter is contested still; its row was counted as left alone.
     let beyond = state.beyond.items.iter().filter(|item| item.kind == InboxKind::Contested);
     contested.extend(beyond.map(|item| item.erp_id));
+    let mut later: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
+    for held in &state.later {
+        let ids = (held.ids.erp, held.ids.crm);
+        if let Some(to) = held.to.filter(|to| !failed.of(*to).contains(&ids)) {
+            later.of_mut(to).insert(ids);
+        }
+    }
     let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
         counts.of_mut(to).failed = failed.of(to).difference(skipped.of(to)).count() as u64;
@@ -190,22 +202,19 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         let tally = &state.tally;
         let inserted = tally.inserted.of(to);
         let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
-        let failed_pairs: HashSet<Uuid> =
-            failed.of(to).union(skipped.of(to)).filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
-        let modified: HashSet<&Uuid> = tally
-            .modified
-            .of(to)
-            .iter()
-            .filter(|erp| !inserted.contains(*erp) && !failed_pairs.contains(*erp))
-            .collect();
-        let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !failed_pairs.contains(erp);
+        let open = failed.of(to).iter().chain(skipped.of(to)).chain(later.of(to));
+        let open_pairs: HashSet<Uuid> = open.filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
+        let modified: HashSet<&Uuid> =
+            tally.modified.of(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
+        let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !open_pairs.contains(erp);
         let counts = counts.of_mut(to);
         counts.inserted = inserted.len() as u64;
         counts.modified = modified.len() as u64;
         counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
         counts.skipped = *tally.skipped.of(to)
             + tally.left.iter().filter(|erp| settled(erp)).count() as u64
-            + skipped.of(to).len() as u64;
+            + skipped.of(to).len() as u64
+            + later.of(to).len() as u64;
         counts.deleted = tally.deleted.of(to).len() as u64;
     }
     state.report.to = counts;

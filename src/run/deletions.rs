@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use crate::apply::{Applied, Target, apply, couplings_after};
+use crate::apply::{Applied, couplings_after};
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{Absent, alike, found_beyond, rows_by_id};
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
@@ -18,11 +18,10 @@ use crate::endpoint::Outcome;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::Event;
 use crate::run::bases::before_write;
 use crate::run::partners::{Widowed, outside, without};
 use crate::run::refusals::{leave_alone, print_of};
-use crate::run::rounds::{Alone, ROUNDS_MAX};
+use crate::run::rounds::{Alone, ROUNDS_MAX, send};
 use crate::run::state::{Doomed, PassError, PassState, Step};
 use crate::run::verify::failed;
 use crate::store::{Answer, CouplingChange, Couplings, InboxKind, Store};
@@ -218,6 +217,7 @@ fn action(map: &TableMap, widow: &Widowed, kind: ActionKind, side: Side, why: St
         ids: widow.ids,
         etag: None,
         fields: Vec::new(),
+        follow_ups: Vec::new(),
     }
 }
 
@@ -257,16 +257,9 @@ pub(super) fn as_restores(pipeline: &str, map: &TableMap, state: &PassState, act
     }
 }
 
-/// Carries out the deletions of a table map, or pretends to.
+/// Carries out the deletions of a table map.
 pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
     let mut doomed = std::mem::take(&mut state.doomed);
-    if step.context.options.dry_run {
-        for Doomed { action, .. } in &doomed {
-            state.tally.deleted.of_mut(action.side).insert(action.ids.erp);
-            state.report.uncoupled += 1;
-        }
-        return Ok(());
-    }
     for round in 0..=ROUNDS_MAX {
         let mut again = Vec::new();
         for left in Side::BOTH {
@@ -298,17 +291,11 @@ fn delete_side(
     let clock = || (context.options.elapsed)();
     let applying = clock();
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
-    let target = Target {
-        endpoint: *context.endpoints.of(left),
-        info: scope.infos.of(left),
-        columns: scope.columns.of(left),
-        run: &context.options.run,
-        stop: context.options.stop,
-    };
-    let total = actions.len();
     let before = before_write(state, step.map, left, &actions);
-    let tell = |done: usize| (context.tell)(Event::Writing { table: &step.map.name, side: left, done, total });
-    let Applied { outcomes, journal, .. } = apply(&actions, left, &target, store, scope.empty(left), &tell)?;
+    let Applied { outcomes, journal, .. } = match context.pretended {
+        Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
+        None => send(step, store, left, &actions)?,
+    };
     state.report.seconds.apply += clock() - applying;
 
     let unclear = |outcome: &Outcome| matches!(outcome, Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. });
@@ -351,7 +338,7 @@ fn delete_side(
         }
         state.report.uncoupled += 1;
     }
-    if !answers.is_empty() || !changes.is_empty() {
+    if !context.options.dry_run && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes)?;
     }
     let again = spare(step, store, state, left, again, &read)?;

@@ -10,6 +10,7 @@ mod marks;
 mod refusals;
 mod verify;
 mod pretend;
+mod later;
 mod rounds;
 mod deletions;
 mod count;
@@ -28,6 +29,7 @@ use crate::extract::{self, Scope};
 use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
+use crate::run::pretend::Pretended;
 use crate::store::{InboxItem, Store, StoreError};
 use crate::translate::Links;
 
@@ -176,6 +178,8 @@ struct Context<'a> {
     endpoints: PerSide<&'a dyn Endpoint>,
     options: &'a Options<'a>,
     tell: &'a (dyn Fn(Event<'_>) + Sync),
+    /// The same two sides where nothing is written in earnest.
+    pretended: Option<&'a PerSide<Pretended<'a>>>,
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
 }
@@ -205,7 +209,13 @@ pub fn run(
         passes(pipeline).into_iter().filter(|pass| selected(&pipeline.tables[pass.table].name)).collect();
     let scopes = describe(pipeline, &passes, endpoints)?;
     let crm_tables = pipeline.tables.iter().map(|map| (map.name.clone(), map.sides.crm.table.clone())).collect();
-    let context = Context { pipeline, endpoints, options, tell, crm_tables };
+    let pretended = options.dry_run.then(|| pretend::both(endpoints, pipeline, &passes));
+    let pretended = pretended.as_ref();
+    let endpoints = match pretended {
+        Some(sides) => PerSide { erp: &sides.erp as &dyn Endpoint, crm: &sides.crm },
+        None => endpoints,
+    };
+    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables };
 
     let mut links = Links::default();
     let counts = store.coupling_counts()?;
@@ -310,11 +320,15 @@ pub fn run(
     {
         return Err(error.into());
     }
-    for (state, table) in finished.into_iter().zip(&report.tables) {
+    for (state, table) in finished.into_iter().zip(&mut report.tables) {
         match state {
             Some(state) => {
                 report.inbox.extend(state.inbox());
-                report.plan.tables.push(state.into_plan());
+                let plan = state.into_plan();
+                if options.dry_run {
+                    table.notes.extend(later::notes(&plan));
+                }
+                report.plan.tables.push(plan);
             }
             // Nobody looked at what waits there, so it still does.
             None => report.inbox.extend(store.inbox(Some(&table.table))?),

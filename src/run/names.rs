@@ -3,14 +3,10 @@
 use std::collections::HashSet;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::frame::{Frame, Kind};
+use crate::frame::Frame;
 use crate::run::Context;
 use crate::run::state::PassState;
-use crate::store::Origin;
 use crate::translate::Links;
-
-/// Stands in a plan for a key that the side gives to a new record, such as the next number of a series.
-const UNTOLD: &str = "(NEW)";
 
 /// Tells the links what the records of this table map are called, for references of others.
 pub(super) fn name_records(
@@ -36,21 +32,6 @@ pub(super) fn name_records(
     for &(side, column) in &columns {
         table.name_all(side, column, state.frames.of(side));
         table.name_all(side, column, beyond.of(side));
-    }
-    if context.options.dry_run {
-        for (pair, origin) in state.pairs.origins.iter().enumerate() {
-            let Origin::Created(side) = origin else { continue };
-            let (side, frame, row) = (*side, state.frames.of(*side), *state.pairs.rows[pair].of(*side));
-            let id = *state.pairs.ids[pair].of(side);
-            for (_, column) in columns.iter().filter(|(named, _)| *named == side) {
-                match frame.column(column).map(|column| column.kind) {
-                    _ if !frame.value(column, row).is_blank() => {}
-                    // An id that nobody gives is the one that we chose.
-                    Some(Kind::Guid) => table.name(side, column, id, &id.to_string()),
-                    _ => table.name(side, column, id, UNTOLD),
-                }
-            }
-        }
     }
     for ids in &state.pairs.ids {
         table.couple(ids.erp, ids.crm);

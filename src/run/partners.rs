@@ -72,6 +72,7 @@ pub(super) fn absent(
                 ids: *ids,
                 etag: None,
                 fields: Vec::new(),
+                follow_ups: Vec::new(),
             });
             continue;
         }
@@ -124,6 +125,7 @@ pub(super) fn take_matches(map: &TableMap, matches: &[couple::Match], state: &mu
             ids,
             etag: None,
             fields: Vec::new(),
+            follow_ups: Vec::new(),
         });
         state.pairs.push(ids, found.rows, origin);
     }

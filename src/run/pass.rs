@@ -22,6 +22,7 @@ use crate::run::beyond::{look_again, recall};
 use crate::run::count::{finish, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::intents::{Made, settle_intents};
+use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
 use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
@@ -94,8 +95,11 @@ pub fn first_step(
     let merging = clock();
     let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
-    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
+    let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(map, &matched.matches, &mut state, links);
+    if links.waits() {
+        wait_for_match(map, scope, &mut state, &mut matched, links)?;
+    }
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
@@ -116,6 +120,9 @@ pub fn first_step(
         look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
+    if context.options.dry_run {
+        tell_what_waits(map, scope, &mut state, &apart, links)?;
+    }
     finish(context, store, map, &turn.deferred, &mut state)?;
     Ok(state)
 }
@@ -291,6 +298,7 @@ fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {
     report.notes.push(note);
 }
 
-fn count(number: usize, word: &str) -> String {
+/// Says how many there are.
+pub(super) fn count(number: usize, word: &str) -> String {
     format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,67 +1,420 @@
-//! What a dry run takes for done, so that the plan of everything after it is what a run would do (I8).
+//! Two sides on which a dry run writes on paper only: what it takes for done, so that all that follows is what a run
+//! would do (I8).
 //!
-//! Planned records and changes go into the frames, as the sides would return them. What a server would make of them on
-//! its own is not known here.
+//! A planned write becomes the row that the side would return, and where another table map reads the same table later,
+//! its reading shows it; a record that is deleted is read no more. What a server would make of a record on its own is not known here: what a new record was not
+//! given stays blank, but for the keys by which others refer to it, which get a placeholder.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side};
+use crate::apply::Applied;
+use crate::config::{PerSide, Pipeline, Side};
 use crate::couple::rows_by_id;
+use crate::endpoint::{
+    ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
+};
 use crate::frame::{Builder, Cell, Frame, Kind, Value};
-use crate::plan::{Action, ActionKind};
-use crate::run::marks;
-use crate::run::state::PassState;
-use crate::store::Origin;
+use crate::order::Pass;
+use crate::plan::{Action, ActionKind, placeholder};
+use crate::run::partners::without;
 
-/// Carries out actions on the frames alone.
-pub(super) fn pretend(state: &mut PassState, actions: &[Action]) {
-    for to in [Side::Crm, Side::Erp] {
-        let actions: Vec<Action> = actions.iter().filter(|action| action.side == to).cloned().collect();
-        let (known, _) = marks::before_write(state, to, &actions);
-        let written = written(state.frames.of(to), to, &actions);
-        state.frames.of_mut(to).upsert(&written);
-        for action in &actions {
-            if action.kind.makes_record() {
-                state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
-                state.tally.inserted.of_mut(to).insert(action.ids.erp);
-                state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
-            } else {
-                state.tally.modified.of_mut(to).insert(action.ids.erp);
+/// A side that can be read, with what was pretended in between.
+pub(super) struct Pretended<'a> {
+    inner: &'a dyn Endpoint,
+    /// By table, the columns by which the file refers to its records.
+    keys: HashMap<String, Vec<String>>,
+    /// Tables that several table maps of the run read; of others nothing needs to be remembered.
+    shared: HashSet<String>,
+    tables: Mutex<HashMap<String, Pretence>>,
+}
+
+/// What was pretended in one table.
+#[derive(Default)]
+struct Pretence {
+    /// In the order in which they were written.
+    order: Vec<Uuid>,
+    records: HashMap<Uuid, Written>,
+    deleted: HashSet<Uuid>,
+}
+
+/// What was pretended of one record.
+struct Written {
+    new: bool,
+    values: HashMap<String, Value>,
+}
+
+impl<'a> Pretended<'a> {
+    /// Stands in front of a side, for the passes of a run.
+    pub(super) fn new(inner: &'a dyn Endpoint, pipeline: &Pipeline, passes: &[Pass]) -> Pretended<'a> {
+        let side = inner.side();
+        let mut keys: HashMap<String, Vec<String>> = HashMap::new();
+        let fields = pipeline.tables.iter().flat_map(|map| &map.fields);
+        for reference in fields.filter_map(|field| field.reference.as_ref()) {
+            let Some(map) = pipeline.tables.iter().find(|map| map.name == reference.table) else { continue };
+            let column = match side {
+                Side::Erp => Some(&reference.erp),
+                Side::Crm => reference.crm.as_ref(),
+            };
+            let keys = keys.entry(map.sides.of(side).table.clone()).or_default();
+            keys.extend(column.filter(|column| !keys.contains(column)).cloned());
+        }
+        let mut seen = HashSet::new();
+        let tables = passes.iter().map(|pass| &pipeline.tables[pass.table].sides.of(side).table);
+        let shared = tables.filter(|table| !seen.insert(*table)).cloned().collect();
+        Pretended { inner, keys, shared, tables: Mutex::default() }
+    }
+
+    /// Carries out actions on paper: `frame` holds the records that are updated.
+    pub(super) fn apply(&self, info: &TableInfo, frame: &Frame, actions: &[Action]) -> Applied {
+        let side = self.inner.side();
+        let mut tables = self.lock();
+        let pretence = tables.entry(info.table.clone()).or_default();
+        let keys = self.keys.get(&info.table).map_or(&[][..], Vec::as_slice);
+        let mut rows = Builder::new(frame.columns().to_vec());
+        let known = rows_by_id(frame);
+        let mut outcomes = Vec::with_capacity(actions.len());
+        for action in actions {
+            let id = *action.ids.of(side);
+            if action.kind == ActionKind::Delete {
+                outcomes.push(pretence.delete(id, action.etag.as_deref()));
+                continue;
+            }
+            outcomes.push(Outcome::Written);
+            let mut values: HashMap<String, Value> =
+                action.fields.iter().map(|change| (change.column.clone(), change.new.clone())).collect();
+            let new = action.kind.makes_record();
+            for key in keys.iter().filter(|_| new) {
+                if values.get(key).is_some_and(|value| !value.is_blank()) {
+                    continue;
+                }
+                match info.column(key).map(|info| info.column.kind) {
+                    Some(Kind::Text | Kind::Code) => {
+                        values.insert(key.clone(), Value::Text(placeholder(id)));
+                    }
+                    // An id that nobody gives is the one that we chose.
+                    Some(Kind::Guid) => {
+                        values.insert(key.clone(), Value::Guid(id));
+                    }
+                    _ => {}
+                }
+            }
+            push_row(&mut rows, side, id, &values, frame, known.get(&id).copied());
+            if self.shared.contains(&info.table) {
+                pretence.remember(id, new, values);
             }
         }
-        state.pairs.locate(&state.frames);
-        marks::after_write(state, to, &actions, &known, |_| Some(true));
+        Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Pretence>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns the records that the actions write, as they would be then.
-fn written(frame: &Frame, side: Side, actions: &[Action]) -> Frame {
-    let rows = rows_by_id(frame);
-    let columns = frame.columns().to_vec();
-    let mut builder = Builder::new(columns.clone());
-    for action in actions {
-        let id: Uuid = *action.ids.of(side);
-        for (index, column) in columns.iter().enumerate() {
-            let change = action.fields.iter().find(|change| change.column == column.name);
-            let value = match (change, rows.get(&id)) {
-                (Some(change), _) => change.new.clone(),
-                (None, Some(row)) => frame.value(&column.name, *row),
-                (None, None) => Value::Null,
-            };
-            let text = value.to_string();
-            let cell = match value {
-                // The ERP has no null in its texts.
-                Value::Null if side == Side::Erp && matches!(column.kind, Kind::Text | Kind::Code | Kind::Enum) => {
-                    Cell::Text("")
-                }
-                Value::Null => Cell::Null,
-                Value::Integer(_) | Value::Decimal(_) => Cell::Number(&text),
-                Value::Boolean(value) => Cell::Boolean(value),
-                _ => Cell::Text(&text),
-            };
-            builder.push(index, cell).expect("a value is converted for its column before it is planned");
+impl Pretence {
+    fn remember(&mut self, id: Uuid, new: bool, values: HashMap<String, Value>) {
+        match self.records.get_mut(&id) {
+            Some(written) => written.values.extend(values),
+            None => {
+                self.order.push(id);
+                self.records.insert(id, Written { new, values });
+            }
         }
-        builder.end(id, "");
     }
-    builder.finish()
+
+    /// Deletes a record that was looked at in the version `etag`: not one that another table map wrote since, and none
+    /// twice.
+    fn delete(&mut self, id: Uuid, etag: Option<&str>) -> Outcome {
+        if self.deleted.contains(&id) {
+            return Outcome::Gone;
+        }
+        if self.records.contains_key(&id) && etag.is_some() {
+            return Outcome::Stale;
+        }
+        self.order.retain(|known| *known != id);
+        self.records.remove(&id);
+        self.deleted.insert(id);
+        Outcome::Written
+    }
+
+    /// Returns the remembered records that a query may ask for, in their order.
+    fn asked<'q>(&'q self, query: &'q Query<'_>) -> impl Iterator<Item = (Uuid, &'q Written)> {
+        let ids: Option<HashSet<&Uuid>> = query.ids.as_ref().map(|ids| ids.iter().collect());
+        let asked = move |id: &&Uuid| ids.as_ref().is_none_or(|ids| ids.contains(id));
+        self.order.iter().filter(asked).map(|id| (*id, &self.records[id]))
+    }
+}
+
+impl Endpoint for Pretended<'_> {
+    fn side(&self) -> Side {
+        self.inner.side()
+    }
+
+    fn open(&self) -> Result<Identity, EndpointError> {
+        self.inner.open()
+    }
+
+    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
+        self.inner.describe(table)
+    }
+
+    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        let mut frame = self.inner.read(query, progress)?;
+        let tables = self.lock();
+        let Some(pretence) = tables.get(&query.info.table) else { return Ok(frame) };
+        if !pretence.deleted.is_empty() {
+            frame = without(&frame, |id| pretence.deleted.contains(id));
+        }
+        if pretence.order.is_empty() {
+            return Ok(frame);
+        }
+        let known = rows_by_id(&frame);
+        // A change may have brought a record into the filter that the side, which knows nothing of it, left out.
+        let beyond = pretence.asked(query).filter(|(id, written)| !written.new && !known.contains_key(id));
+        let beyond: Vec<Uuid> = beyond.map(|(id, _)| id).collect();
+        if query.ids.is_none() && !beyond.is_empty() {
+            let query = Query { filter: None, ids: Some(beyond), ..query.clone() };
+            frame.upsert(&self.inner.read(&query, &|_| {})?);
+        }
+        let known = rows_by_id(&frame);
+        let mut rows = Builder::new(frame.columns().to_vec());
+        for (id, written) in pretence.asked(query) {
+            let row = known.get(&id).copied();
+            if row.is_some() || written.new {
+                push_row(&mut rows, self.inner.side(), id, &written.values, &frame, row);
+            }
+        }
+        frame.upsert(&rows.finish());
+        Ok(frame)
+    }
+
+    /// Nothing leaves in a dry run.
+    fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        let columns = columns.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();
+        let message = "a dry run writes nothing".to_owned();
+        Report { outcomes: vec![Outcome::NotSent { message }; writes.len()], rows: Frame::empty(columns) }
+    }
+
+    fn batch_max(&self) -> usize {
+        self.inner.batch_max()
+    }
+
+    fn concurrency(&self) -> usize {
+        self.inner.concurrency()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.inner.traffic()
+    }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        self.inner.modified_column(info)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.inner.clock_offset()
+    }
+}
+
+/// Adds a record as `side` would return it: with the `values` that it was given, and else what its `row` of the frame
+/// holds.
+fn push_row(
+    rows: &mut Builder,
+    side: Side,
+    id: Uuid,
+    values: &HashMap<String, Value>,
+    frame: &Frame,
+    row: Option<usize>,
+) {
+    for (index, column) in frame.columns().iter().enumerate() {
+        let value = match (values.get(&column.name), row) {
+            (Some(value), _) => stored(value.clone(), side, column.kind),
+            // What is not written stays as it is.
+            (None, Some(row)) => frame.value(&column.name, row),
+            (None, None) => stored(Value::Null, side, column.kind),
+        };
+        let text = value.to_string();
+        let cell = match &value {
+            Value::Null => Cell::Null,
+            Value::Integer(_) | Value::Decimal(_) => Cell::Number(&text),
+            Value::Boolean(value) => Cell::Boolean(*value),
+            _ => Cell::Text(&text),
+        };
+        rows.push(index, cell).expect("a value is converted for its column before it is planned");
+    }
+    rows.end(id, "");
+}
+
+/// Returns what a side makes of a value that it is given: the ERP has no null where a value can be blank otherwise.
+fn stored(value: Value, side: Side, kind: Kind) -> Value {
+    match (value, side, kind) {
+        (Value::Null, Side::Erp, Kind::Text | Kind::Code | Kind::Enum) => Value::Text(String::new()),
+        (Value::Null, Side::Erp, Kind::Boolean) => Value::Boolean(false),
+        (Value::Null, Side::Erp, Kind::Integer | Kind::Decimal { .. }) => Value::Integer(0),
+        (value, ..) => value,
+    }
+}
+
+/// Both sides of a dry run.
+pub(super) fn both<'a>(
+    endpoints: PerSide<&'a dyn Endpoint>,
+    pipeline: &Pipeline,
+    passes: &[Pass],
+) -> PerSide<Pretended<'a>> {
+    PerSide::from_fn(|side| Pretended::new(*endpoints.of(side), pipeline, passes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Side;
+    use crate::endpoint::ColumnInfo;
+    use crate::frame::Column;
+    use crate::plan::FieldChange;
+
+    /// An ERP whose filter lets only the first of its two records through.
+    struct Filtering;
+
+    fn columns() -> Vec<Column> {
+        let column = |name: &str, kind| Column { name: name.into(), kind };
+        vec![column("number", Kind::Code), column("name", Kind::Text), column("blocked", Kind::Boolean)]
+    }
+
+    fn info() -> TableInfo {
+        let known = |column| ColumnInfo {
+            column,
+            readable: true,
+            insertable: true,
+            updatable: true,
+            length_max: None,
+            options: Vec::new(),
+            targets: Vec::new(),
+        };
+        TableInfo { table: "customers".into(), columns: columns().into_iter().map(known).collect() }
+    }
+
+    impl Endpoint for Filtering {
+        fn side(&self) -> Side {
+            Side::Erp
+        }
+        fn open(&self) -> Result<Identity, EndpointError> {
+            Ok(Identity { id: Uuid::nil(), name: String::new() })
+        }
+        fn describe(&self, _: &str) -> Result<TableInfo, EndpointError> {
+            Ok(info())
+        }
+        fn read(&self, query: &Query<'_>, _: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+            let mut rows = Builder::new(columns());
+            for id in [1, 2].map(Uuid::from_u128) {
+                let asked = query.ids.as_ref().map_or(id.as_u128() == 1, |ids| ids.contains(&id));
+                if asked {
+                    let name = if id.as_u128() == 1 { "One" } else { "Two" };
+                    for (index, cell) in
+                        [Cell::Text(name), Cell::Text(name), Cell::Boolean(true)].into_iter().enumerate()
+                    {
+                        rows.push(index, cell).unwrap();
+                    }
+                    rows.end(id, "version");
+                }
+            }
+            Ok(rows.finish())
+        }
+        fn write(&self, _: &TableInfo, _: &[String], _: &[Write]) -> Report {
+            panic!("a dry run writes nothing");
+        }
+        fn batch_max(&self) -> usize {
+            1
+        }
+        fn concurrency(&self) -> usize {
+            1
+        }
+        fn traffic(&self) -> Traffic {
+            Traffic::default()
+        }
+        fn modified_column(&self, _: &TableInfo) -> Option<String> {
+            None
+        }
+        fn clock_offset(&self) -> Option<ClockOffset> {
+            None
+        }
+    }
+
+    fn action(kind: ActionKind, id: u128, name: &str) -> Action {
+        let new = Value::Text(name.into());
+        let change = FieldChange { column: "name".into(), field: Some(0), old: Value::Null, new, why: String::new() };
+        Action {
+            table: "customers".into(),
+            record: String::new(),
+            side: Side::Erp,
+            kind,
+            why: String::new(),
+            ids: PerSide { erp: Uuid::from_u128(id), crm: Uuid::from_u128(100 + id) },
+            etag: None,
+            fields: vec![change],
+            follow_ups: Vec::new(),
+        }
+    }
+
+    fn told(frame: &Frame) -> Vec<(u128, String, String, String)> {
+        let text = |column: &str, row| frame.value(column, row).to_string();
+        let row = |row| (frame.id(row).as_u128(), text("number", row), text("name", row), text("blocked", row));
+        (0..frame.rows()).map(row).collect()
+    }
+
+    #[test]
+    fn what_was_pretended_is_read() {
+        let info = info();
+        let tables = HashSet::from(["customers".to_owned()]);
+        let keys = HashMap::from([("customers".to_owned(), vec!["number".to_owned()])]);
+        let side = Pretended { inner: &Filtering, keys, shared: tables, tables: Mutex::default() };
+        let query = |ids: Option<&[u128]>| Query {
+            info: &info,
+            columns: columns().into_iter().map(|column| column.name).collect(),
+            filter: None,
+            ids: ids.map(|ids| ids.iter().copied().map(Uuid::from_u128).collect()),
+        };
+        let read = |ids| side.read(&query(ids), &|_| {}).unwrap();
+        let (insert, update) = (ActionKind::Insert, ActionKind::Update);
+        let both = read(Some(&[1, 2]));
+        let applied = side.apply(&info, &both, &[action(update, 2, "Second"), action(insert, 3, "Third")]);
+        let second = (2, "Two".to_owned(), "Second".to_owned(), "true".to_owned());
+        let third = (3, placeholder(Uuid::from_u128(3)), "Third".to_owned(), "false".to_owned());
+        assert_eq!(told(&applied.rows), [second.clone(), third.clone()]);
+        // The side knows nothing of the change that brings the second record into the filter.
+        let first = (1, "One".to_owned(), "One".to_owned(), "true".to_owned());
+        assert_eq!(told(&read(None)), [first.clone(), second.clone(), third.clone()]);
+        assert_eq!(told(&read(Some(&[1]))), [first]);
+        assert_eq!(told(&read(Some(&[3, 4]))), [third]);
+        // The version that was looked at before the change is another one; a record goes once.
+        let delete =
+            |id, etag: Option<&str>| Action { etag: etag.map(Into::into), ..action(ActionKind::Delete, id, "") };
+        let deletes =
+            [delete(1, Some("version")), delete(1, Some("version")), delete(2, Some("version")), delete(3, None)];
+        let applied = side.apply(&info, &read(None), &deletes);
+        assert_eq!(applied.outcomes, [Outcome::Written, Outcome::Gone, Outcome::Stale, Outcome::Written]);
+        assert_eq!(applied.rows.rows(), 0);
+        assert_eq!(told(&read(None)), std::slice::from_ref(&second));
+        assert_eq!(told(&read(Some(&[1, 2, 3]))), [second]);
+        // Nothing leaves, whoever asks.
+        let write = Write { kind: crate::endpoint::WriteKind::Insert, id: Uuid::nil(), etag: None, fields: Vec::new() };
+        assert!(matches!(side.write(&info, &[], &[write]).outcomes[..], [Outcome::NotSent { .. }]));
+    }
+
+    #[test]
+    fn what_is_not_written_stays_as_it_is() {
+        let mut rows = Builder::new(columns());
+        for (index, cell) in [Cell::Text("One"), Cell::Text("One"), Cell::Null].into_iter().enumerate() {
+            rows.push(index, cell).unwrap();
+        }
+        rows.end(Uuid::from_u128(1), "version");
+        let side =
+            Pretended { inner: &Filtering, keys: HashMap::new(), shared: HashSet::new(), tables: Mutex::default() };
+        let actions = [action(ActionKind::Update, 1, "First"), action(ActionKind::Insert, 2, "Second")];
+        let applied = side.apply(&info(), &rows.finish(), &actions);
+        assert_eq!(applied.rows.value("blocked", 0), Value::Null);
+        assert_eq!(applied.rows.value("blocked", 1), Value::Boolean(false), "a new record has no null there");
+    }
 }

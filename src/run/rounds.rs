@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use crate::apply::{Target, apply};
+use crate::apply::{Applied, Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
@@ -18,11 +18,11 @@ use crate::run::Event;
 use crate::run::bases::{save, set_base};
 use crate::run::deletions::as_restores;
 use crate::run::marks;
-use crate::run::pretend::pretend;
+use crate::run::pretend::Pretended;
 use crate::run::refusals::leave_alone;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
-use crate::store::{CouplingChange, InboxKind, Store};
+use crate::store::{CouplingChange, InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
 /// edits the record at the same time.
@@ -48,7 +48,7 @@ pub(super) fn rounds(
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
     // A record that failed in the first step is not written by halves in the second.
     let failed_before = |held: &&Held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
-    for held in state.held.iter().filter(failed_before) {
+    for held in state.held.iter().chain(&state.later).filter(failed_before) {
         if let (Some(to), Some(erp)) = (held.to, held.ids.erp) {
             after.refused.of_mut(to).insert(erp);
         }
@@ -68,14 +68,21 @@ pub(super) fn rounds(
             as_restores(&step.context.pipeline.name, step.map, state, &mut inserts.actions);
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
+            state.later.extend(inserts.later);
             rounded.extend(inserts.rounded);
         }
         tell_rounded(step, &rounded);
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
         leave_alone(state, step.map, &mut actions);
         state.report.seconds.merge += clock() - merging;
+        if round == ROUNDS_MAX {
+            let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
+            state.held.extend(actions.iter().map(|action| failed(action, &message)));
+            break;
+        }
+        plan(state, &actions);
+        // Later rounds write what the first one wrote, or made, so they add nothing to its sums.
         if round == 0 {
-            plan(state, &actions);
             note_settled(state, &actions);
             if let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan, &state.settled), &state.basis) {
                 stop(state, &trip);
@@ -83,16 +90,7 @@ pub(super) fn rounds(
             }
             couple_pending(step, store, state)?;
         }
-        if step.context.options.dry_run {
-            pretend(state, &actions);
-            break;
-        }
         if actions.is_empty() {
-            break;
-        }
-        if round == ROUNDS_MAX {
-            let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
-            state.held.extend(actions.iter().map(|action| failed(action, &message)));
             break;
         }
         for to in [Side::Crm, Side::Erp] {
@@ -146,20 +144,27 @@ fn couple_pending(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState)
     Ok(())
 }
 
-/// Takes over into the plan what the first round decided.
+/// Takes over into the plan what a round decided.
 ///
-/// The version of a record that this plan itself writes before cannot be known, so none is demanded.
+/// The version of a record that this plan itself writes before cannot be known, so none is demanded. What only has to
+/// be tried again is in the plan already.
 fn plan(state: &mut PassState, actions: &[Action]) {
-    let writes = |action: &&Action| action.kind.writes();
-    let planned: HashSet<(Side, Uuid)> =
-        state.plan.actions.iter().filter(writes).map(|action| (action.side, action.ids.erp)).collect();
+    let mut planned: HashMap<(Side, Uuid), Vec<&Action>> = HashMap::new();
+    for action in state.plan.actions.iter().filter(|action| action.kind.writes()) {
+        planned.entry((action.side, action.ids.erp)).or_default().push(action);
+    }
+    let mut new = Vec::new();
     for action in actions {
         let mut action = action.clone();
-        if planned.contains(&(action.side, action.ids.erp)) {
+        if let Some(before) = planned.get(&(action.side, action.ids.erp)) {
+            if before.iter().any(|before| before.kind == action.kind && before.fields == action.fields) {
+                continue;
+            }
             action.etag = None;
         }
-        state.plan.actions.push(action);
+        new.push(action);
     }
+    state.plan.actions.extend(new);
 }
 
 /// Carries out the actions on one side and takes their outcomes.
@@ -180,6 +185,33 @@ fn write_side(
         return Ok(());
     }
     let applying = clock();
+    let (known, must_save) = marks::before_write(state, to, &actions);
+    if must_save && !context.options.dry_run {
+        save(store, step.map, state)?;
+    }
+    after.known = known;
+    let applied = match context.pretended {
+        Some(sides) => pretend(step, state, sides.of(to), to, &actions),
+        None => send(step, store, to, &actions)?,
+    };
+    state.report.seconds.apply += clock() - applying;
+    let verifying = clock();
+    verify(step, store, state, to, &actions, applied, after)?;
+    if !context.options.dry_run {
+        save(store, step.map, state)?;
+    }
+    state.report.seconds.verify += clock() - verifying;
+    Ok(())
+}
+
+/// Sends the actions to their side.
+pub(super) fn send(
+    step: &Step<'_>,
+    store: &mut dyn Store,
+    to: Side,
+    actions: &[Action],
+) -> Result<Applied, StoreError> {
+    let context = step.context;
     let total = actions.len();
     let target = Target {
         endpoint: *context.endpoints.of(to),
@@ -188,19 +220,18 @@ fn write_side(
         run: &context.options.run,
         stop: context.options.stop,
     };
-    let (known, must_save) = marks::before_write(state, to, &actions);
-    if must_save {
-        save(store, step.map, state)?;
-    }
-    after.known = known;
     let tell = |done: usize| (context.tell)(Event::Writing { table: &step.map.name, side: to, done, total });
-    let applied = apply(&actions, to, &target, store, step.scope.empty(to), &tell)?;
-    state.report.seconds.apply += clock() - applying;
-    let verifying = clock();
-    verify(step, store, state, to, &actions, applied, after)?;
-    save(store, step.map, state)?;
-    state.report.seconds.verify += clock() - verifying;
-    Ok(())
+    apply(actions, to, &target, store, step.scope.empty(to), &tell)
+}
+
+/// Carries out the actions on paper, and leaves open what only the side will tell of new records.
+fn pretend(step: &Step<'_>, state: &mut PassState, side: &Pretended<'_>, to: Side, actions: &[Action]) -> Applied {
+    let applied = side.apply(step.scope.infos.of(to), state.frames.of(to), actions);
+    for action in actions.iter().filter(|action| !action.follow_ups.is_empty()) {
+        let fields = action.follow_ups.iter().map(|follow_up| follow_up.field).collect();
+        state.untold.insert(action.ids.erp, fields);
+    }
+    applied
 }
 
 /// Decides pairs, all of them or those touched, and takes over what is settled and what is held.
@@ -224,10 +255,12 @@ fn decide_round(
     }
     if let Some(touched) = touched {
         let fields = &step.left_out;
-        state.held.retain(|held| {
+        let stays = |held: &Held| {
             let decided = held.field.is_some_and(|field| !fields[field]);
             !(decided && held.ids.crm.is_some() && held.ids.erp.is_some_and(|erp| touched.contains(&erp)))
-        });
+        };
+        state.held.retain(stays);
+        state.later.retain(stays);
     }
     for (pair, field) in decisions.lossy {
         let (ids, rows) = (state.pairs.ids[real(pair)], state.pairs.rows[real(pair)]);
@@ -241,6 +274,7 @@ fn decide_round(
     state.drifted.extend(decisions.drifted);
     marks::freeze(step.map, state, &decisions.held);
     state.held.extend(decisions.held);
+    state.later.extend(decisions.later);
     Ok((decisions.actions, decisions.rounded))
 }
 

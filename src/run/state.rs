@@ -15,7 +15,7 @@ use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
-use crate::plan::{Action, Drifted, TablePlan};
+use crate::plan::{Action, Drifted, Later, TablePlan};
 use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
@@ -45,6 +45,12 @@ pub struct PassState {
     pub(super) beyond: Beyond,
     /// What waits, by the pair or record that it is about.
     pub(super) held: Vec<Held>,
+    /// In a dry run, what the run decides later, when it has made something else.
+    pub(super) later: Vec<Held>,
+    /// In a dry run, records that are not created, whose partner may come with what the run makes.
+    pub(super) waiting: Vec<Later>,
+    /// In a dry run, fields by ERP id of which the owner's value is not known before the run.
+    pub(super) untold: HashMap<Uuid, Vec<usize>>,
     /// What was changed on the side that does not own it, and is told.
     pub(super) drifted: Vec<Drifted>,
     /// By field and ERP id, records of which a value does not come back as it went.
@@ -107,6 +113,9 @@ impl PassState {
             pairs: Pairs::new(map.fields.len()),
             beyond: Beyond::default(),
             held: Vec::new(),
+            later: Vec::new(),
+            waiting: Vec::new(),
+            untold: HashMap::new(),
             drifted: Vec::new(),
             lossy: BTreeMap::new(),
             times: None,
@@ -157,6 +166,8 @@ impl PassState {
         self.beyond = Beyond::default();
         self.tally = Tally::default();
         self.held = Vec::new();
+        self.later = Vec::new();
+        self.untold = HashMap::new();
     }
 
     /// Returns what decisions depend on.
@@ -170,6 +181,7 @@ impl PassState {
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
+            untold: &self.untold,
             names: &self.names,
             times: self.times.as_ref(),
         }

@@ -20,6 +20,7 @@ mod deletions;
 mod endpoint_writes;
 mod endpoints;
 mod places;
+mod plans;
 mod program;
 mod newest;
 mod owned;

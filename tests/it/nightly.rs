@@ -8,4 +8,5 @@ mod chance;
 mod edits;
 mod faults;
 mod first;
+mod plan;
 mod refusals;

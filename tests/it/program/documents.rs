@@ -38,7 +38,7 @@ fn the_documents_have_the_keys_of_the_contract() {
             "to_crm": counts, "to_erp": counts, "new_couplings": "number", "uncoupled": "number",
             "contested": "number", "seconds": times}],
         "requests": {"erp": traffic, "crm": traffic}, "inbox": [], "notes": []});
-    let plan = |action: Value| json!({"pipeline": "text", "hash": "text", "actions": action, "held": []});
+    let plan = |action: Value| json!({"pipeline": "text", "hash": "text", "actions": action, "held": [], "later": []});
     let text = |value: &Value| serde_json::to_string_pretty(value).unwrap();
     let check = |line: &str, code: i32, expected: &Value| {
         let answer = world.run(line).code(code);
@@ -50,7 +50,10 @@ fn the_documents_have_the_keys_of_the_contract() {
     let planned = world.run(&format!("plan {FULL} {TWO} --format json")).code(0).json();
     let keys: Vec<&String> = planned["actions"][0].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["table", "record", "side", "action", "why", "fields"]);
-    assert_eq!(planned.as_object().unwrap().keys().collect::<Vec<_>>(), ["pipeline", "hash", "actions", "held"]);
+    assert_eq!(
+        planned.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["pipeline", "hash", "actions", "held", "later"]
+    );
     let update = planned["actions"].as_array().unwrap().iter().find(|action| action["action"] == "update").unwrap();
     for field in update["fields"].as_object().unwrap().values() {
         assert_eq!(field.as_object().unwrap().keys().collect::<Vec<_>>(), ["old", "new"], "{update:#}");
