@@ -4,12 +4,13 @@
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 DATA ?= state/demo
 ARGS ?=
+SEEDS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test bench install clean
+.PHONY: help run check test simulate bench install clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## the nightly run of pipelines/full.yaml against both fakes, whose records stay in state/demo
 	cargo build
@@ -22,6 +23,9 @@ check: ## what holds before every commit: format, clippy with warnings denied, t
 
 test: ## all tests
 	cargo test
+
+simulate: ## SEEDS seeds of nights by chance in memory, a tenth of them over HTTP
+	SEEDS=$(SEEDS) HTTP_SEEDS=$$(( ($(SEEDS) + 9) / 10 )) cargo test --test it chance
 
 bench: ## the measurements of benches/core.rs
 	cargo bench --bench core

@@ -4,6 +4,7 @@ mod world;
 mod meaning;
 mod oracle;
 
+mod chance;
 mod edits;
 mod faults;
 mod first;
