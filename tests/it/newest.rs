@@ -212,6 +212,6 @@ fn a_side_that_does_not_tell_times_is_refused_before_anything_is_read() {
     world.pipeline.tables[1].sides.crm.modified = Some("changed".into());
     insta::assert_snapshot!(world.misfits(), @"
     customers.crm.modified: the CRM has no column `changed` on `accounts`
-      hint: it has `number`, `name`, `city`, `phone`, `limit`, `owner`, `parent`, `kind` and 2 more
+      hint: it has `number`, `name`, `city`, `phone`, `limit`, `owner`, `parent`, `kind` and 3 more
     ");
 }
