@@ -66,7 +66,7 @@ impl Night {
             options: Vec::new(),
             targets: Vec::new(),
         };
-        let info = TableInfo { table: "t".into(), columns: columns.iter().map(describe).collect() };
+        let info = TableInfo { table: "t".into(), columns: columns.iter().map(describe).collect(), modified: None };
         let frame = |edited: bool, id: &dyn Fn(usize) -> Uuid| {
             let mut builder = Builder::new(columns.clone());
             for record in 0..records {

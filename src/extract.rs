@@ -40,8 +40,14 @@ impl Scope {
         let map = &pipeline.tables[table];
         let erp = endpoints.erp.describe(&map.sides.erp.table)?;
         let crm = endpoints.crm.describe(&map.sides.crm.table)?;
-        let columns = PerSide::from_fn(|side| pipeline.columns(table, side));
-        Ok(Scope { table, infos: PerSide { erp, crm }, columns })
+        let infos = PerSide { erp, crm };
+        let columns = PerSide::from_fn(|side| {
+            let mut columns = pipeline.columns(table, side);
+            let modified = infos.of(side).modified.as_ref();
+            columns.extend(modified.filter(|modified| !columns.contains(modified)).cloned());
+            columns
+        });
+        Ok(Scope { table, infos, columns })
     }
 
     /// Returns an empty frame of `side` with the columns that a pass reads.
@@ -178,22 +184,30 @@ pub fn read(
     endpoints: PerSide<&dyn Endpoint>,
     progress: &(dyn Fn(Side, usize) + Sync),
 ) -> Result<PerSide<Frame>, EndpointError> {
-    let one = |side: Side| -> Result<Frame, EndpointError> {
-        let query = Query {
-            info: scope.infos.of(side),
-            columns: scope.columns.of(side).clone(),
-            filter: map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned()),
-            ids: None,
-        };
-        let frame = endpoints.of(side).read(&query, &|rows| progress(side, rows))?;
-        inside(map, side, frame)
-    };
+    let one = |side: Side| read_side(map, scope, side, *endpoints.of(side), &|rows| progress(side, rows));
     let (erp, crm) = std::thread::scope(|threads| {
         let erp = threads.spawn(|| one(Side::Erp));
         let crm = one(Side::Crm);
         (erp.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), crm)
     });
     Ok(PerSide { erp: erp?, crm: crm? })
+}
+
+/// Reads one side of a table map inside its filter.
+pub fn read_side(
+    map: &TableMap,
+    scope: &Scope,
+    side: Side,
+    endpoint: &dyn Endpoint,
+    progress: &dyn Fn(usize),
+) -> Result<Frame, EndpointError> {
+    let query = Query {
+        info: scope.infos.of(side),
+        columns: scope.columns.of(side).clone(),
+        filter: map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned()),
+        ids: None,
+    };
+    inside(map, side, endpoint.read(&query, progress)?)
 }
 
 /// Keeps the rows for which the side's filter holds.

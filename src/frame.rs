@@ -473,6 +473,13 @@ impl Frame {
         }
     }
 
+    /// Returns the latest moment in a column, `None` where there is none.
+    pub fn latest(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.column(name).filter(|column| column.kind == Kind::DateTime)?;
+        // Moments are kept as milliseconds.
+        self.series(name)?.to_physical_repr().i64().ok()?.iter().flatten().max().and_then(time)
+    }
+
     /// Evaluates an expression over all rows.
     pub fn evaluate(&self, expression: &Expression) -> Result<Series, EvaluationError> {
         Ok(expression.evaluate(&self.data)?)

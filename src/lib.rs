@@ -22,6 +22,7 @@ pub mod plan;
 pub mod order;
 pub mod extract;
 pub mod translate;
+pub mod watermark;
 pub mod couple;
 pub mod delta;
 pub mod apply;

@@ -7,7 +7,7 @@
 //! Nothing here decides what is written; it only says what the value would be there, or why there is none.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{NaiveDate, Timelike};
 use polars::prelude::Series;
@@ -77,6 +77,10 @@ pub struct TableLinks {
     keys: PerSide<HashMap<String, HashMap<Uuid, String>>>,
     /// What people call the CRM's records, for messages.
     labels: HashMap<Uuid, String>,
+    /// Whether the keys of all records were told; else whoever needs one asks for it.
+    whole: bool,
+    /// Keys and ids that were asked for, whether there was an answer or not.
+    asked: HashSet<String>,
 }
 
 impl TableLinks {
@@ -84,6 +88,31 @@ impl TableLinks {
     pub fn couple(&mut self, erp: Uuid, crm: Uuid) {
         self.partners.erp.insert(erp, crm);
         self.partners.crm.insert(crm, erp);
+    }
+
+    /// Notes that every key is told.
+    pub fn complete(&mut self) {
+        self.whole = true;
+    }
+
+    /// Tells whether every key is told.
+    pub fn is_complete(&self) -> bool {
+        self.whole
+    }
+
+    /// Notes that a key is asked for; `false` where it was before.
+    pub fn ask(&mut self, key: &str) -> bool {
+        self.asked.insert(canonical_key(key))
+    }
+
+    /// Returns the number of couplings.
+    pub fn couplings_count(&self) -> usize {
+        self.partners.erp.len()
+    }
+
+    /// Returns the record on the other side.
+    pub fn partner(&self, side: Side, id: Uuid) -> Option<Uuid> {
+        self.partners.of(side).get(&id).copied()
     }
 
     /// Tells what `column` holds in a record of `side`.
@@ -129,6 +158,16 @@ impl Links {
     /// Returns the links of a table map, empty at first.
     pub fn table(&mut self, name: &str) -> &mut TableLinks {
         self.tables.entry(name.to_owned()).or_default()
+    }
+
+    /// Tells whether an ERP key leads to a CRM record.
+    pub fn resolves(&self, reference: &Reference, key: &str) -> bool {
+        self.crm_id(reference, key).is_some()
+    }
+
+    /// Tells whether a CRM id leads to an ERP key.
+    pub fn names(&self, reference: &Reference, id: Uuid) -> bool {
+        self.erp_key(reference, id).is_some()
     }
 
     /// Translates an ERP key into the CRM id of the partner.

@@ -145,6 +145,7 @@ pub mod tests {
                     column("parentcustomerid", Kind::Guid),
                     column("transactioncurrencyid", Kind::Guid),
                 ],
+                modified: None,
             },
             key: "contactid".into(),
             lookups: HashMap::from([

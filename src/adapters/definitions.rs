@@ -28,6 +28,9 @@ pub struct Entity {
     /// Null for tables that the Web API does not serve.
     pub entity_set_name: Option<String>,
     pub primary_id_attribute: Option<String>,
+    /// Whether the service can tell what changed, deletions among them; once enabled, it stays.
+    #[serde(default)]
+    pub change_tracking_enabled: bool,
 }
 
 /// An attribute as every type has it.
@@ -212,7 +215,10 @@ pub fn table(
     lookups.retain(|name, _| {
         attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
     });
-    CrmTable { info: TableInfo { table: set.to_owned(), columns }, key: key.to_owned(), lookups }
+    // Every table that people work in has it, under the same name (crm-api.md §14).
+    let is_modified = |info: &&ColumnInfo| info.column.name == "modifiedon" && info.column.kind == Kind::DateTime;
+    let modified = columns.iter().find(is_modified).map(|info| info.column.name.clone());
+    CrmTable { info: TableInfo { table: set.to_owned(), columns, modified }, key: key.to_owned(), lookups }
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.

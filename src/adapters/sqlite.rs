@@ -15,6 +15,7 @@ mod journal;
 mod lease;
 mod schema;
 mod trouble;
+mod watermarks;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -29,6 +30,7 @@ use crate::adapters::sqlite::trouble::Trouble;
 use crate::config::PerSide;
 use crate::store::{
     Answer, CouplingChange, Couplings, InboxItem, Intent, OpenIntent, RunRow, Settlement, Store, StoreError,
+    Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -253,6 +255,16 @@ impl Store for SqliteStore<'_> {
 
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.read(couplings::counts)
+    }
+
+    fn watermarks(&self) -> Result<BTreeMap<String, Watermark>, StoreError> {
+        self.read(watermarks::load)
+    }
+
+    fn set_watermarks(&mut self, marks: &[(String, Watermark)]) -> Result<(), StoreError> {
+        self.write(|connection, _, _| {
+            marks.iter().try_for_each(|(table, mark)| watermarks::set(connection, table, mark))
+        })
     }
 
     fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError> {

@@ -37,6 +37,7 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         state: loaded.state.display().to_string(),
         held_by: holder(&loaded.state),
         tables,
+        watermarks: store.watermarks()?,
         inbox: store.inbox(None)?,
         runs: store.runs(RUNS_MAX)?,
     };

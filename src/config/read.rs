@@ -150,7 +150,6 @@ fn is_to_come(path: &Path) -> bool {
     matches!(
         words.as_slice(),
         ["schedule"]
-            | ["connections", _, "features"]
             | ["defaults", "guard"]
             | ["tables", _, "guard"]
             | ["tables", _, "erp" | "crm", "key" | "modified"]

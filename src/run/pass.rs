@@ -7,14 +7,17 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::config::{FieldMap, PerSide, Side, TableMap, TemplateValue};
 use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
+use crate::frame::Frame;
 use crate::order::Pass;
+use crate::run::changed;
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
 use crate::run::names::name_records;
+use crate::run::needs::name_needed;
 use crate::run::partners::{absent, outside, take_matches, without};
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
@@ -35,12 +38,19 @@ pub fn first_step(
     let began = clock();
 
     let made = settle_intents(context, store, scope, map)?;
-    let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
-    let frames = extract::read(map, scope, context.endpoints, &progress)?;
-    let mut state = PassState::new(map, frames);
-    state.tally.recovered = made.len() as u64;
     let couplings = couplings(context, store, map, &made)?;
-    let joined = join(&state.frames, &couplings);
+    let reading = changed::read(context, store, scope, map, &turn.deferred, &couplings, links)?;
+    let mut state = PassState::new(map, reading.frames);
+    state.tally.recovered = made.len() as u64;
+    (state.report.mode, state.mark) = (reading.mode, reading.mark);
+    if let Some(note) = reading.note {
+        note_it(context, &mut state.report, note);
+    }
+    match &reading.couplings {
+        None => links.table(&map.name).complete(),
+        Some(looked_at) => link_others(map, &couplings, looked_at, links),
+    }
+    let joined = join(&state.frames, reading.couplings.as_ref().unwrap_or(&couplings));
     state.pairs = joined.pairs;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
     for ids in &state.pairs.ids {
@@ -50,10 +60,11 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
+    name_needed(context, map, scope, &turn.deferred, &state.frames, links)?;
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
     state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
-    let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, links)?;
+    let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, reading.beyond.as_ref(), links)?;
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
@@ -72,10 +83,11 @@ pub fn second_step(
     store: &mut dyn Store,
     scope: &Scope,
     turn: &Pass,
-    links: &Links,
+    links: &mut Links,
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let map = &context.pipeline.tables[turn.table];
+    name_needed(context, map, scope, &vec![false; map.fields.len()], &state.frames, links)?;
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
@@ -111,6 +123,7 @@ fn alone(
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
+    beyond: Option<&PerSide<Frame>>,
     links: &Links,
 ) -> Result<Alone, PassError> {
     let mut alone = Alone::default();
@@ -123,9 +136,12 @@ fn alone(
             }
             continue;
         }
-        if !rows.is_empty() && map.sides.of(to).filter.is_some() {
-            let all = extract::read_all(scope, to, *context.endpoints.of(to))?;
-            let outside = outside(&all, state.frames.of(to));
+        if !rows.is_empty() && (map.sides.of(to).filter.is_some() || beyond.is_some()) {
+            let outside = match beyond {
+                // What a match rule could find was asked for already.
+                Some(beyond) if !counts_on(map, to) => beyond.of(to).clone(),
+                _ => outside(&extract::read_all(scope, to, *context.endpoints.of(to))?, state.frames.of(to)),
+            };
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();
             let free = without(&outside, |id| coupled.contains(id));
@@ -149,6 +165,21 @@ fn alone(
         *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
     }
     Ok(alone)
+}
+
+/// Tells whether a new record on `to` gets a number past all that are there.
+fn counts_on(map: &TableMap, to: Side) -> bool {
+    let values = map.on_create.iter().filter(|template| template.side == to).flat_map(|template| &template.set);
+    values.into_iter().any(|(_, value)| matches!(value, TemplateValue::NextNumber { .. }))
+}
+
+/// Tells the links of the couplings that the pass does not look at.
+fn link_others(map: &TableMap, couplings: &Couplings, looked_at: &Couplings, links: &mut Links) {
+    let looked_at: HashSet<&Uuid> = looked_at.erp.iter().collect();
+    let table = links.table(&map.name);
+    for (erp, crm) in couplings.erp.iter().zip(&couplings.crm).filter(|(erp, _)| !looked_at.contains(erp)) {
+        table.couple(*erp, *crm);
+    }
 }
 
 fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {

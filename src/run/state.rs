@@ -12,7 +12,7 @@ use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
 use crate::plan::TablePlan;
 use crate::run::{Context, TableReport};
-use crate::store::{InboxItem, StoreError};
+use crate::store::{InboxItem, StoreError, Watermark};
 use crate::translate::Links;
 
 /// Why a pass could not be finished.
@@ -41,6 +41,8 @@ pub struct PassState {
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
+    /// How far both sides are known when everything is settled.
+    pub(super) mark: Option<Watermark>,
 }
 
 /// Which pairs were written, or would be in a dry run, by their ERP ids.
@@ -69,6 +71,7 @@ impl PassState {
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
+            mark: None,
         }
     }
 
@@ -80,6 +83,11 @@ impl PassState {
     /// Returns what waits for a person.
     pub fn inbox(&self) -> Vec<InboxItem> {
         self.inbox.clone()
+    }
+
+    /// Returns how far both sides are known when everything is settled.
+    pub fn mark(&self) -> Option<Watermark> {
+        self.mark.clone()
     }
 
     /// Returns what was decided.

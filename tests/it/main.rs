@@ -12,6 +12,7 @@ mod nightly;
 
 mod adversary;
 mod cases;
+mod changed;
 mod command;
 mod endpoint_writes;
 mod endpoints;

@@ -1,15 +1,17 @@
 //! A side in memory, behind the same port as the adapters: what the core does with it needs no network.
 //!
-//! It keeps versions, refuses what a real side refuses (stale versions, ids that exist, columns it does not know) and
+//! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions, ids that exist, columns it does not know) and
 //! can be told to lose answers.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
+use chrono::DateTime;
 use pipeline::config::Side;
+use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    ColumnInfo, Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+    Bounds, ColumnInfo, Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
 };
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
@@ -54,7 +56,18 @@ pub struct Memory {
     pub attempts: AtomicUsize,
     /// Columns of updates that held the very value already.
     pub idle: AtomicUsize,
+    /// The side's own clock, in milliseconds since 1970; it goes on with each change.
+    pub clock: AtomicI64,
+    /// When each record was last changed, by that clock.
+    pub stamps: Mutex<BTreeMap<(String, Uuid), i64>>,
+    /// Requests for records that arrived, with the records that each brought.
+    pub reads: Mutex<Vec<(String, usize)>>,
+    /// Whether the side can be asked by what a column holds.
+    pub searchable: AtomicBool,
 }
+
+/// The column that shows when a record was last changed.
+pub const MODIFIED: &str = "modified";
 
 /// Called after a write with table and record.
 pub type Hook = Box<dyn Fn(&str, &mut BTreeMap<String, Value>) + Send>;
@@ -98,7 +111,17 @@ impl Memory {
                         options: Vec::new(),
                         targets: Vec::new(),
                     })
+                    .chain([ColumnInfo {
+                        column: Column { name: MODIFIED.to_owned(), kind: Kind::DateTime },
+                        readable: true,
+                        insertable: false,
+                        updatable: false,
+                        length_max: None,
+                        options: Vec::new(),
+                        targets: Vec::new(),
+                    }])
                     .collect(),
+                modified: Some(MODIFIED.to_owned()),
             },
             records: BTreeMap::new(),
         };
@@ -118,6 +141,10 @@ impl Memory {
             stops: Mutex::default(),
             attempts: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            clock: AtomicI64::new(1_769_824_800_000),
+            stamps: Mutex::default(),
+            reads: Mutex::default(),
+            searchable: AtomicBool::new(true),
         }
     }
 
@@ -132,6 +159,35 @@ impl Memory {
             let kind = infos.column(column).unwrap().column.kind;
             record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
         }
+        self.stamp(&infos.table, Uuid::from_u128(id));
+    }
+
+    /// Lets the side's clock go on, or sets it wrong.
+    pub fn advance(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+
+    /// Changes a record in a transaction that took long: its time is the one at which that began.
+    pub fn put_late(&self, table: &str, id: u128, values: &[(&str, &str)], seconds: i64) {
+        self.advance(-seconds);
+        self.put(table, id, values);
+        self.advance(seconds);
+    }
+
+    fn stamp(&self, table: &str, id: Uuid) {
+        let now = self.clock.fetch_add(1, Ordering::Relaxed);
+        self.stamps.lock().unwrap().insert((table.to_owned(), id), now);
+    }
+
+    /// Returns how many requests for records arrived, and how many records they brought.
+    pub fn asked(&self) -> (usize, usize) {
+        let reads = self.reads.lock().unwrap();
+        (reads.len(), reads.iter().map(|(_, rows)| rows).sum())
+    }
+
+    fn told(&self, table: &str, frame: Frame) -> Frame {
+        self.reads.lock().unwrap().push((table.to_owned(), frame.rows()));
+        frame
     }
 
     /// Takes a record away, as a person would.
@@ -180,6 +236,9 @@ impl Memory {
                 let text_kind = matches!(column.kind, Kind::Text | Kind::Code | Kind::Enum);
                 let value = if column.name == "id" {
                     Value::Guid(id)
+                } else if column.name == MODIFIED {
+                    let stamp = self.stamps.lock().unwrap().get(&(table.info.table.clone(), id)).copied();
+                    stamp.and_then(DateTime::from_timestamp_millis).map_or(Value::Null, Value::DateTime)
                 } else {
                     values.get(&column.name).cloned().unwrap_or(Value::Null)
                 };
@@ -222,11 +281,49 @@ impl Endpoint for Memory {
         let table = &tables[&query.info.table];
         let ids: Vec<Uuid> = match &query.ids {
             Some(ids) => ids.clone(),
-            None => table.records.keys().copied().collect(),
+            None => {
+                let from = query.filter.as_ref().and_then(since);
+                let stamps = self.stamps.lock().unwrap();
+                let stamp = |id: &Uuid| stamps.get(&(query.info.table.clone(), *id)).copied();
+                let is_new = |id: &Uuid| from.is_none_or(|from| stamp(id).is_some_and(|stamp| stamp >= from));
+                table.records.keys().copied().filter(is_new).collect()
+            }
         };
         let frame = self.frame(table, &query.columns, ids.into_iter());
         progress(frame.rows());
-        Ok(frame)
+        Ok(self.told(&query.info.table, frame))
+    }
+
+    fn read_holding(
+        &self,
+        query: &Query<'_>,
+        column: &str,
+        texts: &[String],
+    ) -> Result<Option<Frame>, EndpointError> {
+        // As the real sides: the CRM compares texts without regard to case, the ERP only codes.
+        let kind = query.info.column(column).unwrap().column.kind;
+        let can = kind == Kind::Code || (kind == Kind::Text && self.side == Side::Crm);
+        if !can || !self.searchable.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if self.unreadable.lock().unwrap().contains(&query.info.table) {
+            return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
+        }
+        let fold = |text: &str| text.trim().to_lowercase();
+        let texts: Vec<String> = texts.iter().map(|text| fold(text)).collect();
+        let tables = self.tables.lock().unwrap();
+        let table = &tables[&query.info.table];
+        let holds = |values: &BTreeMap<String, Value>| {
+            values.get(column).is_some_and(|value| texts.contains(&fold(&value.to_string())))
+        };
+        let ids = table.records.iter().filter(|(_, (_, values))| holds(values)).map(|(id, _)| *id);
+        let frame = self.frame(table, &query.columns, ids);
+        drop(tables);
+        Ok(Some(self.told(&query.info.table, frame)))
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { ids_max: 3, page_rows_max: 10 }
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
@@ -281,6 +378,7 @@ impl Endpoint for Memory {
             }
             let record = table.records.entry(write.id).or_default();
             record.0 += 1;
+            self.stamp(&info.table, write.id);
             for (column, value) in &write.fields {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
                 let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);
@@ -321,5 +419,16 @@ impl Endpoint for Memory {
 
     fn traffic(&self) -> Traffic {
         Traffic::default()
+    }
+}
+
+/// Returns the moment, in milliseconds since 1970, from which on a filter wants records that were changed.
+fn since(filter: &Predicate) -> Option<i64> {
+    match filter {
+        Predicate::All(parts) => parts.iter().find_map(since),
+        Predicate::Compare { column, literal: Literal::Text(text), .. } if column == MODIFIED => {
+            Some(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
+        }
+        _ => None,
     }
 }

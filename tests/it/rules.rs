@@ -19,6 +19,8 @@ pub struct World {
     pub crm: Memory,
     pub store: SqliteStore<'static>,
     pub stop: Arc<AtomicBool>,
+    /// Whether the next runs read changes only.
+    pub changed: bool,
     runs: u32,
     /// Where the state is; gone with the world.
     folder: tempfile::TempDir,
@@ -114,7 +116,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        World { pipeline: pipeline(tables), erp, crm, store, stop, runs: 0, folder }
+        World { pipeline: pipeline(tables), erp, crm, store, stop, changed: false, runs: 0, folder }
     }
 
     /// Opens the state anew, as the next start of the program does after a crash.
@@ -148,6 +150,7 @@ impl World {
         self.runs += 1;
         let options = Options {
             only: Vec::new(),
+            changed: self.changed,
             dry_run,
             run: format!("run {}", self.runs),
             started: now(),
@@ -160,6 +163,14 @@ impl World {
 
     pub fn run(&mut self) -> RunReport {
         self.run_as(false)
+    }
+
+    /// Runs over what was changed since the last time.
+    pub fn run_changed(&mut self) -> RunReport {
+        self.changed = true;
+        let report = self.run_as(false);
+        self.changed = false;
+        report
     }
 
     /// Runs once more and demands that nothing is written (I3).

@@ -226,6 +226,7 @@ mod tests {
                 column("owner", Kind::Guid, None),
                 column("nav/code", Kind::Code, None),
             ],
+            modified: None,
         }
     }
 

@@ -15,7 +15,8 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x5049_5045;
 
 /// The steps from an empty file to the present form; a step that was released never changes.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE lease (
         id INTEGER PRIMARY KEY CHECK (id = 1),
         holder TEXT NOT NULL,
@@ -102,7 +103,19 @@ const MIGRATIONS: &[&str] = &["
         run TEXT                            -- The run that counted last.
     ) STRICT;
     CREATE INDEX inbox_table_map ON inbox (table_map);
-"];
+",
+    "
+    -- How far a table map was read and settled; times are milliseconds since 1970 by the clock of their side.
+    CREATE TABLE watermark (
+        table_map INTEGER PRIMARY KEY REFERENCES table_map,
+        fingerprint TEXT NOT NULL,
+        erp_read_to INTEGER,
+        crm_read_to INTEGER,
+        erp_token TEXT,
+        crm_token TEXT
+    ) STRICT;
+",
+];
 
 /// What a look at header and schema tells.
 #[derive(Debug, PartialEq, Eq)]

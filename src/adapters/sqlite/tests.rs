@@ -365,8 +365,8 @@ fn a_file_that_is_no_sound_state_is_told() {
       run: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
       status: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
     newer
-      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 1; use the newer program that wrote it
-      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 1; use the newer program that wrote it
+      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
+      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
     other application
       run: the state cannot be read: full.db: this is a database of another application; name another `state`
       status: the state cannot be read: full.db: this is a database of another application; name another `state`

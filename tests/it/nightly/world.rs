@@ -33,6 +33,8 @@ pub struct World {
     pub erp: Erp,
     pub crm: Crm,
     pub pipeline: Pipeline,
+    /// Whether the next runs read changes only.
+    pub changed: bool,
     folder: TempDir,
     runs: u32,
 }
@@ -128,7 +130,7 @@ impl World {
         let erp = Erp::start(erp, erp::Options::default()).unwrap();
         let crm = Crm::start(crm, crm::Options::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let world = World { pipeline: pipeline(&erp, &crm), erp, crm, folder, runs: kept.runs };
+        let world = World { pipeline: pipeline(&erp, &crm), changed: false, erp, crm, folder, runs: kept.runs };
         if let Some(state) = &kept.state {
             std::fs::write(world.path(), state).unwrap();
         }
@@ -158,6 +160,7 @@ impl World {
         self.runs += 1;
         let options = Options {
             only: only.iter().map(|name| (*name).to_owned()).collect(),
+            changed: self.changed,
             dry_run,
             run: format!("run {}", self.runs),
             started: now(),
