@@ -166,6 +166,8 @@ pub struct Watermark {
     pub read_to: PerSide<Option<DateTime<Utc>>>,
     /// What a side that tracks its changes goes on from.
     pub token: PerSide<Option<String>>,
+    /// Records so close to the watermark that they will come again: id and a fingerprint of the version that was settled.
+    pub seen: PerSide<Vec<(Uuid, u64)>>,
 }
 
 /// What one run did to one table map, kept for `status`.

@@ -4,6 +4,7 @@
 //! side's shows does not matter. Nothing here asks a side or remembers anything.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{PerSide, Side, TableMap};
@@ -61,6 +62,24 @@ pub fn rows_since(frame: &Frame, column: &str, from: DateTime<Utc>) -> Vec<usize
     (0..frame.rows()).filter(modified).collect()
 }
 
+/// Returns the records of a frame that a read from this watermark brings again: id and a fingerprint of the version.
+///
+/// Whoever has settled them need not look at them again while they bear the same version. A record without a version is
+/// not among them.
+pub fn seen(frame: &Frame, column: &str, read_to: Option<DateTime<Utc>>) -> Vec<(Uuid, u64)> {
+    let rows = match read_to {
+        Some(read_to) => rows_since(frame, column, read_from(read_to)),
+        None => (0..frame.rows()).collect(),
+    };
+    rows.into_iter().filter_map(|row| Some((frame.id(row), version(frame, row)?))).collect()
+}
+
+/// Returns the fingerprint of a record's version.
+pub fn version(frame: &Frame, row: usize) -> Option<u64> {
+    let etag = frame.etag(row)?;
+    Some(fingerprint(&Value::Text(etag), Side::Crm, Kind::Text))
+}
+
 /// Tells a table map and the columns that are read for it from any other.
 ///
 /// What was left out under another filter, or is written by another field, may lie before the watermark.
@@ -74,7 +93,6 @@ mod tests {
     use super::*;
     use crate::config::expression::Expression;
     use crate::frame::{Builder, Cell, Column};
-    use uuid::Uuid;
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()
@@ -141,7 +159,7 @@ mod tests {
         .enumerate()
         {
             rows.push(0, cell).unwrap();
-            rows.end(Uuid::from_u128(id as u128), "");
+            rows.end(Uuid::from_u128(id as u128), if id == 1 { "" } else { "W/1" });
         }
         let frame = rows.finish();
         assert_eq!(rows_since(&frame, "at", at("2026-01-31T01:55:00Z")), [1, 3]);
@@ -149,5 +167,14 @@ mod tests {
         assert_eq!(frame.take(&[2]).latest("at"), None);
         assert_eq!(frame.take(&[]).latest("at"), None);
         assert_eq!(frame.latest("nothing"), None);
+        // What comes again is told by its version, as far as it has one.
+        let ids = |read_to: Option<&str>| {
+            let seen = seen(&frame, "at", read_to.map(at));
+            assert!(seen.iter().all(|(_, version)| *version == seen[0].1));
+            seen.into_iter().map(|(id, _)| id.as_u128()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids(Some("2026-01-31T02:00:00Z")), [3]);
+        assert_eq!(ids(Some("2026-01-31T01:59:59.999Z")), [0, 3]);
+        assert_eq!(ids(None), [0, 2, 3]);
     }
 }

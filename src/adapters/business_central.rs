@@ -215,12 +215,7 @@ impl Endpoint for BusinessCentral {
         }
     }
 
-    fn read_holding(
-        &self,
-        query: &Query<'_>,
-        column: &str,
-        texts: &[String],
-    ) -> Result<Option<Frame>, EndpointError> {
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
         // The ERP upper-cases codes itself. Other texts it compares with regard to case; without that, they would go through the ERP's own filter syntax.
         let Some(info) = query.info.column(column).filter(|info| info.column.kind == Kind::Code) else {
             return Ok(None);

@@ -16,8 +16,8 @@ use crate::adapters::definitions::{self, CrmTable, Directory, List};
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::odata::value;
+use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::adapters::tracking;
 use crate::config::{Limits, Side};
@@ -202,12 +202,7 @@ impl Endpoint for Dataverse {
         }
     }
 
-    fn read_holding(
-        &self,
-        query: &Query<'_>,
-        column: &str,
-        texts: &[String],
-    ) -> Result<Option<Frame>, EndpointError> {
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
         let is_text = |length: Option<usize>| length.is_some_and(|length| length <= TEXT_LENGTH_MAX);
         let info = query.info.column(column).filter(|info| info.readable && is_text(info.length_max));
         if info.is_none_or(|info| info.column.kind != Kind::Text) {
@@ -215,7 +210,8 @@ impl Endpoint for Dataverse {
         }
         let table = self.table(&query.info.table)?;
         let layout = self.layout(&table, &query.columns)?;
-        let url = format!("{}{API}/{}?$select={}", self.client.base(), table.info.table, select(&table, &query.columns));
+        let url =
+            format!("{}{API}/{}?$select={}", self.client.base(), table.info.table, select(&table, &query.columns));
         let mut found = layout.rows().finish();
         for list in text_lists(column, texts) {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);

@@ -29,8 +29,7 @@ use crate::adapters::sqlite::schema::Form;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::config::PerSide;
 use crate::store::{
-    Answer, CouplingChange, Couplings, InboxItem, Intent, OpenIntent, RunRow, Settlement, Store, StoreError,
-    Watermark,
+    Answer, CouplingChange, Couplings, InboxItem, Intent, OpenIntent, RunRow, Settlement, Store, StoreError, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.

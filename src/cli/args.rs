@@ -125,13 +125,8 @@ const VERBS_NOT_BUILT: [&str; 10] =
     ["apply", "review", "couple", "uncouple", "inbox", "why", "history", "serve", "schema", "completions"];
 
 /// Options of the contract that are not built, by verb; a blank verb stands for all.
-const OPTIONS_NOT_BUILT: [(&str, &str); 5] = [
-    ("run", "--direction"),
-    ("run", "--force"),
-    ("plan", "-o"),
-    ("check", "--online"),
-    ("", "--yes"),
-];
+const OPTIONS_NOT_BUILT: [(&str, &str); 5] =
+    [("run", "--direction"), ("run", "--force"), ("plan", "-o"), ("check", "--online"), ("", "--yes")];
 
 /// Returns the verb or option that belongs to the contract but is not built yet, if the arguments (without the
 /// program's name) hold one.

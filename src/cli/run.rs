@@ -23,8 +23,12 @@ use crate::store::{RunRow, Store, StoreError};
 /// Carries out `run`.
 pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
-    let asked =
-        Asked { only: &arguments.only, changed: arguments.changed, dry_run: arguments.dry_run, verbose: arguments.verbose };
+    let asked = Asked {
+        only: &arguments.only,
+        changed: arguments.changed,
+        dry_run: arguments.dry_run,
+        verbose: arguments.verbose,
+    };
     let report = perform(&arguments.file.path, &asked, &signals)?;
     print_as(arguments.file.format, || report::run::text(&report), || report::run::json(&report))?;
     Ok(of_run(&report, signals.number()))

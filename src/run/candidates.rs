@@ -94,12 +94,7 @@ impl Search<'_> {
     }
 
     /// Asks a side by one column of the rule; `None` where it cannot be asked by any.
-    fn holding(
-        &mut self,
-        rule: &MatchRule,
-        rows: &PerSide<Frame>,
-        side: Side,
-    ) -> Result<Option<Frame>, EndpointError> {
+    fn holding(&mut self, rule: &MatchRule, rows: &PerSide<Frame>, side: Side) -> Result<Option<Frame>, EndpointError> {
         for pair in &rule.by {
             let columns = PerSide { erp: pair.0.as_str(), crm: pair.1.as_str() };
             let column = *columns.of(side);

@@ -16,11 +16,11 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::candidates::candidates;
 use crate::run::gather::Gathered;
-use crate::run::state::PassError;
+use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Event, Mode};
 use crate::store::{Couplings, Store, Watermark};
 use crate::translate::Links;
-use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, since};
+use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
 /// What a pass works on.
 pub(super) struct Reading {
@@ -33,6 +33,8 @@ pub(super) struct Reading {
     pub(super) couplings: Option<Couplings>,
     /// How far both sides are known once everything read is settled; `None` where a side tells no times.
     pub(super) mark: Option<Watermark>,
+    /// Records that came again as they were, and were left out.
+    pub(super) again: PerSide<Vec<(Uuid, u64)>>,
     /// Why the table was read in full although only changes were asked for.
     pub(super) note: Option<String>,
 }
@@ -94,9 +96,16 @@ pub(super) fn read(
     let mark = Watermark { read_to, token, ..fresh };
 
     let mut gathered = Gathered::new(context, scope, map, couplings);
+    let mut again = PerSide::default();
     for side in Side::BOTH {
-        gathered.add(side, &both.of(side).frame);
-        gathered.want(side, both.of(side).deleted.iter().copied().filter(|id| gathered.is_coupled(side, *id)).collect());
+        let (new, old) = apart(&both.of(side).frame, known.seen.of(side));
+        if let Some(column) = &scope.infos.of(side).modified {
+            *again.of_mut(side) = seen(&old, column, *mark.read_to.of(side));
+        }
+        gathered.spare(side, old);
+        gathered.add(side, &new);
+        gathered
+            .want(side, both.of(side).deleted.iter().copied().filter(|id| gathered.is_coupled(side, *id)).collect());
     }
     for item in store.inbox(Some(&map.name))? {
         gathered.want(Side::Erp, item.erp_id.into_iter().collect());
@@ -104,7 +113,28 @@ pub(super) fn read(
     }
     gathered.fetch()?;
     candidates(context, scope, map, deferred, &mut gathered, links)?;
-    gathered.finish(mark)
+    gathered.finish(mark, again)
+}
+
+/// Parts what is new from what was settled in the very version that came again.
+fn apart(frame: &Frame, seen: &[(Uuid, u64)]) -> (Frame, Frame) {
+    let seen: HashSet<&(Uuid, u64)> = seen.iter().collect();
+    let is_old = |row: &usize| version(frame, *row).is_some_and(|version| seen.contains(&(frame.id(*row), version)));
+    let (old, new): (Vec<usize>, Vec<usize>) = (0..frame.rows()).partition(is_old);
+    (frame.take(&new), frame.take(&old))
+}
+
+/// Notes which records the next read brings again, now that every record of the pass is settled or in the inbox.
+pub(super) fn note_seen(scope: &Scope, state: &mut PassState) {
+    let Some(mark) = &mut state.mark else { return };
+    for side in Side::BOTH {
+        let Some(column) = &scope.infos.of(side).modified else { continue };
+        let mut all = seen(state.frames.of(side), column, *mark.read_to.of(side));
+        all.extend(state.again.of(side));
+        all.sort_unstable();
+        all.dedup();
+        *mark.seen.of_mut(side) = all;
+    }
 }
 
 /// Reads everything inside the filters; of a side that is to be tracked everything at all.
@@ -130,7 +160,11 @@ fn full(
                     }
                     Tracked::Refused { message } => {
                         let refusal = format!("the {} refuses to track its changes: {message}", side.name());
-                        return Ok((extract::read_side(map, scope, side, *context.endpoints.of(side), &progress)?, None, Some(refusal)));
+                        return Ok((
+                            extract::read_side(map, scope, side, *context.endpoints.of(side), &progress)?,
+                            None,
+                            Some(refusal),
+                        ));
                     }
                 }
             }
@@ -149,7 +183,15 @@ fn full(
     let took = (context.options.elapsed)() - began;
     mark.read_to = PerSide::from_fn(|side| reached(newest(scope, side, frames.of(side)), took));
     let tells = Side::BOTH.iter().all(|side| scope.infos.of(*side).modified.is_some());
-    Ok(Reading { mode: Mode::Full, frames, beyond: None, couplings: None, mark: tells.then_some(mark), note })
+    Ok(Reading {
+        mode: Mode::Full,
+        frames,
+        beyond: None,
+        couplings: None,
+        mark: tells.then_some(mark),
+        again: PerSide::default(),
+        note,
+    })
 }
 
 /// Reads what changed on one side; the message says why only a full read can tell.
@@ -193,9 +235,7 @@ fn tracked_sides(context: &Context<'_>, map: &TableMap) -> Result<PerSide<bool>,
 }
 
 /// Does something on both sides at the same time.
-fn both<T: Send>(
-    one: impl Fn(Side) -> Result<T, EndpointError> + Sync,
-) -> Result<PerSide<T>, EndpointError> {
+fn both<T: Send>(one: impl Fn(Side) -> Result<T, EndpointError> + Sync) -> Result<PerSide<T>, EndpointError> {
     let (erp, crm) = std::thread::scope(|threads| {
         let erp = threads.spawn(|| one(Side::Erp));
         let crm = one(Side::Crm);

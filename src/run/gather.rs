@@ -28,6 +28,8 @@ pub(super) struct Gathered<'a> {
     coupled: PerSide<HashMap<Uuid, usize>>,
     /// Everything read, inside the filters or not.
     pub(super) rows: PerSide<Frame>,
+    /// Records that came and are of no interest, unless somebody wants them.
+    spares: PerSide<Frame>,
     /// Records that came, or were asked for by id.
     seen: PerSide<HashSet<Uuid>>,
     wanted: PerSide<HashSet<Uuid>>,
@@ -50,6 +52,7 @@ impl<'a> Gathered<'a> {
             couplings,
             coupled: PerSide { erp: index(&couplings.erp), crm: index(&couplings.crm) },
             rows: PerSide::from_fn(|side| scope.empty(side)),
+            spares: PerSide::from_fn(|side| scope.empty(side)),
             seen: PerSide::default(),
             wanted: PerSide::default(),
             selected: BTreeSet::new(),
@@ -69,6 +72,11 @@ impl<'a> Gathered<'a> {
         self.seen.of_mut(side).extend(ids.iter().copied());
         self.rows.of_mut(side).upsert(&new);
         self.want(side, ids);
+    }
+
+    /// Takes over records that need not be looked at for their own sake.
+    pub(super) fn spare(&mut self, side: Side, frame: Frame) {
+        *self.spares.of_mut(side) = frame;
     }
 
     /// Wants records, and the partners of those that have one.
@@ -93,6 +101,11 @@ impl<'a> Gathered<'a> {
                 continue;
             }
             self.seen.of_mut(side).extend(ids.iter().copied());
+            let spares = without(self.spares.of(side), |id| !ids.contains(id));
+            spares.ids().iter().for_each(|id| {
+                ids.remove(id);
+            });
+            self.rows.of_mut(side).upsert(&spares);
             let frame = read_some(self.context, self.scope, self.map, side, ids, self.couplings.len())?;
             self.rows.of_mut(side).upsert(&frame);
         }
@@ -109,7 +122,7 @@ impl<'a> Gathered<'a> {
     }
 
     /// Makes of it what a pass works on.
-    pub(super) fn finish(self, mark: Watermark) -> Result<Reading, PassError> {
+    pub(super) fn finish(self, mark: Watermark, again: PerSide<Vec<(Uuid, u64)>>) -> Result<Reading, PassError> {
         let (erp, crm) = (self.split(Side::Erp)?, self.split(Side::Crm)?);
         let selected: Vec<usize> = self.selected.into_iter().collect();
         Ok(Reading {
@@ -118,6 +131,7 @@ impl<'a> Gathered<'a> {
             beyond: Some(PerSide { erp: erp.1, crm: crm.1 }),
             couplings: Some(self.couplings.subset(&selected)),
             mark: Some(mark),
+            again,
             note: None,
         })
     }

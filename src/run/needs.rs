@@ -38,13 +38,26 @@ pub(super) fn name_needed(
         if links.table(&reference.table).is_complete() {
             continue;
         }
-        let mut keys = unresolved_keys(field, scope, frames, links)?;
-        keys.retain(|key| links.table(&reference.table).ask(key));
-        let mut ids = unnamed_ids(field, reference, frames, links);
-        ids.retain(|id| links.table(&reference.table).ask(&id.to_string()));
-        if !keys.is_empty() || !ids.is_empty() {
-            Asking { context, reference, target, scope: Scope::describe(context.pipeline, target, context.endpoints)? }
-                .ask(&keys, ids, links)?;
+        let mut matches = map.match_rules.iter().flat_map(|rule| &rule.by);
+        let is_matched = matches.any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
+        let asking = || -> Result<Asking<'_>, PassError> {
+            let scope = Scope::describe(context.pipeline, target, context.endpoints)?;
+            Ok(Asking { context, reference, target, scope })
+        };
+        if field.writes(Side::Crm) || is_matched {
+            let mut keys = unresolved_keys(field, scope, frames, links)?;
+            keys.retain(|key| links.table(&reference.table).ask(key));
+            if !keys.is_empty() {
+                asking()?.by_keys(&keys, links)?;
+            }
+        }
+        // Most of the ids are those of records whose keys were just told.
+        if field.writes(Side::Erp) || is_matched {
+            let mut ids = unnamed_ids(field, reference, frames, links);
+            ids.retain(|id| links.table(&reference.table).ask(&id.to_string()));
+            if !ids.is_empty() {
+                asking()?.by_ids(ids, links)?;
+            }
         }
     }
     Ok(())
@@ -87,13 +100,18 @@ struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    fn ask(&self, keys: &BTreeSet<String>, ids: HashSet<Uuid>, links: &mut Links) -> Result<(), PassError> {
+    fn by_keys(&self, keys: &BTreeSet<String>, links: &mut Links) -> Result<(), PassError> {
         let reference = self.reference;
         self.ask_keys(Side::Erp, &reference.erp, keys.iter().cloned().collect(), links)?;
         if let Some(column) = &reference.crm {
             let left = keys.iter().filter(|key| !links.resolves(reference, key)).cloned().collect();
             self.ask_keys(Side::Crm, column, left, links)?;
         }
+        Ok(())
+    }
+
+    fn by_ids(&self, ids: HashSet<Uuid>, links: &mut Links) -> Result<(), PassError> {
+        let reference = self.reference;
         let table = links.table(&reference.table);
         let partners: HashSet<Uuid> = ids.iter().filter_map(|id| table.partner(Side::Crm, *id)).collect();
         self.ask_ids(Side::Erp, &reference.erp, partners, links)?;
@@ -126,13 +144,7 @@ impl Asking<'_> {
         scope
     }
 
-    fn ask_keys(
-        &self,
-        side: Side,
-        column: &str,
-        keys: Vec<String>,
-        links: &mut Links,
-    ) -> Result<(), PassError> {
+    fn ask_keys(&self, side: Side, column: &str, keys: Vec<String>, links: &mut Links) -> Result<(), PassError> {
         if keys.is_empty() {
             return Ok(());
         }

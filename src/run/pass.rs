@@ -42,7 +42,7 @@ pub fn first_step(
     let reading = changed::read(context, store, scope, map, &turn.deferred, &couplings, links)?;
     let mut state = PassState::new(map, reading.frames);
     state.tally.recovered = made.len() as u64;
-    (state.report.mode, state.mark) = (reading.mode, reading.mark);
+    (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
     }
@@ -74,6 +74,7 @@ pub fn first_step(
     }
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
+    changed::note_seen(scope, &mut state);
     Ok(state)
 }
 
@@ -91,7 +92,9 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
-    finish(context, store, map, &[], state)
+    finish(context, store, map, &[], state)?;
+    changed::note_seen(scope, state);
+    Ok(())
 }
 
 /// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.

@@ -43,6 +43,8 @@ pub struct PassState {
     pub(super) inbox: Vec<InboxItem>,
     /// How far both sides are known when everything is settled.
     pub(super) mark: Option<Watermark>,
+    /// Records that came again as they were settled, and were left out.
+    pub(super) again: PerSide<Vec<(Uuid, u64)>>,
 }
 
 /// Which pairs were written, or would be in a dry run, by their ERP ids.
@@ -72,6 +74,7 @@ impl PassState {
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
             mark: None,
+            again: PerSide::default(),
         }
     }
 

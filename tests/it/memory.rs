@@ -294,12 +294,7 @@ impl Endpoint for Memory {
         Ok(self.told(&query.info.table, frame))
     }
 
-    fn read_holding(
-        &self,
-        query: &Query<'_>,
-        column: &str,
-        texts: &[String],
-    ) -> Result<Option<Frame>, EndpointError> {
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
         // As the real sides: the CRM compares texts without regard to case, the ERP only codes.
         let kind = query.info.column(column).unwrap().column.kind;
         let can = kind == Kind::Code || (kind == Kind::Text && self.side == Side::Crm);

@@ -4,6 +4,7 @@ mod world;
 mod meaning;
 mod oracle;
 
+mod changes;
 mod edits;
 mod faults;
 mod first;

@@ -112,7 +112,10 @@ const MIGRATIONS: &[&str] = &[
         erp_read_to INTEGER,
         crm_read_to INTEGER,
         erp_token TEXT,
-        crm_token TEXT
+        crm_token TEXT,
+        -- Records that will come again: 16 bytes of id and 8 of a fingerprint each.
+        erp_seen BLOB NOT NULL,
+        crm_seen BLOB NOT NULL
     ) STRICT;
 ",
 ];

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row};
+use uuid::Uuid;
 
 use crate::adapters::sqlite::couplings::table_map_for_writing;
 use crate::adapters::sqlite::trouble::Trouble;
@@ -16,7 +17,7 @@ use crate::store::Watermark;
 /// Reads all watermarks, by table map.
 pub(super) fn load(connection: &Connection) -> Result<BTreeMap<String, Watermark>, Trouble> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, fingerprint, erp_read_to, crm_read_to, erp_token, crm_token FROM watermark \
+        "SELECT name, fingerprint, erp_read_to, crm_read_to, erp_token, crm_token, erp_seen, crm_seen FROM watermark \
          JOIN table_map ON table_map.id = watermark.table_map",
     )?;
     let mut rows = statement.query(())?;
@@ -26,6 +27,7 @@ pub(super) fn load(connection: &Connection) -> Result<BTreeMap<String, Watermark
             fingerprint: row.get(1)?,
             read_to: PerSide { erp: time(row, 2)?, crm: time(row, 3)? },
             token: PerSide { erp: row.get(4)?, crm: row.get(5)? },
+            seen: PerSide { erp: seen(row, 6)?, crm: seen(row, 7)? },
         };
         marks.insert(row.get(0)?, mark);
     }
@@ -38,8 +40,9 @@ pub(super) fn set(connection: &Connection, table: &str, mark: &Watermark) -> Res
     let milliseconds = |time: Option<DateTime<Utc>>| time.map(|time| time.timestamp_millis());
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO watermark (table_map, fingerprint, erp_read_to, crm_read_to, erp_token, crm_token) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO watermark \
+             (table_map, fingerprint, erp_read_to, crm_read_to, erp_token, crm_token, erp_seen, crm_seen) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?
         .execute((
             table_map,
@@ -48,8 +51,32 @@ pub(super) fn set(connection: &Connection, table: &str, mark: &Watermark) -> Res
             milliseconds(mark.read_to.crm),
             &mark.token.erp,
             &mark.token.crm,
+            encode(&mark.seen.erp),
+            encode(&mark.seen.crm),
         ))?;
     Ok(())
+}
+
+/// Bytes of one record that will come again.
+const SEEN_BYTES: usize = 24;
+
+fn encode(seen: &[(Uuid, u64)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(seen.len() * SEEN_BYTES);
+    for (id, version) in seen {
+        bytes.extend_from_slice(id.as_bytes());
+        bytes.extend_from_slice(&version.to_le_bytes());
+    }
+    bytes
+}
+
+fn seen(row: &Row<'_>, column: usize) -> Result<Vec<(Uuid, u64)>, Trouble> {
+    let broken = || Trouble::Broken("the records at a watermark are cut".to_owned());
+    let bytes = row.get_ref(column)?.as_blob().map_err(|_| broken())?;
+    let decode = |bytes: &[u8]| {
+        let (id, version) = bytes.split_at_checked(16)?;
+        Some((Uuid::from_slice(id).ok()?, u64::from_le_bytes(version.try_into().ok()?)))
+    };
+    bytes.chunks(SEEN_BYTES).map(|bytes| decode(bytes).ok_or_else(broken)).collect()
 }
 
 fn time(row: &Row<'_>, column: usize) -> Result<Option<DateTime<Utc>>, Trouble> {

@@ -117,7 +117,11 @@ impl Day {
             if how != 1 {
                 // The CRM spells numbers its own way.
                 let number = if how == 2 { String::new() } else { format!(" {} ", number.to_lowercase()) };
-                world.crm.put("accounts", 2_000 + id, &[("number", &number), ("name", &name), ("city", &city), ("kind", "3")]);
+                world.crm.put(
+                    "accounts",
+                    2_000 + id,
+                    &[("number", &number), ("name", &name), ("city", &city), ("kind", "3")],
+                );
             }
         }
     }
@@ -134,7 +138,9 @@ impl Day {
                 3 | 4 => Some(("phone", word)),
                 5 => Some(("memo", word)),
                 6 => Some(("limit", format!("{}", self.chance.below(9)))),
-                7 if of_erp => Some(("person", ["", "AA", "BB", "CC"][usize::try_from(self.chance.below(4)).unwrap()].into())),
+                7 if of_erp => {
+                    Some(("person", ["", "AA", "BB", "CC"][usize::try_from(self.chance.below(4)).unwrap()].into()))
+                }
                 8 if of_erp => Some(("parent", format!("N{}", self.chance.below(4)))),
                 9 if of_erp => Some(("blocked", ["", "All"][usize::try_from(self.chance.below(2)).unwrap()].into())),
                 9 => Some(("kind", ["3", "10"][usize::try_from(self.chance.below(2)).unwrap()].into())),
@@ -184,7 +190,7 @@ impl Day {
         self.changed.stop.store(false, Ordering::Relaxed);
     }
 
-    /// A run over changes, with or without trouble.
+    /// Runs over changes, the first perhaps with trouble.
     fn run_changed(&mut self) {
         let place = format!("seed {}", self.seed);
         let deleted = self.gone();
@@ -197,15 +203,16 @@ impl Day {
             if run.is_err() {
                 self.changed.reopen();
             }
-        } else {
-            let report = self.changed.run_changed();
-            self.runs_changed += u32::from(report.tables.iter().all(|table| table.mode == Mode::Changed));
-            assert_ne!(report.outcome, RunOutcome::Failed, "{place}");
-            let writes = (self.changed.erp.writes(), self.changed.crm.writes());
-            self.changed.run_changed();
-            let again = (self.changed.erp.writes(), self.changed.crm.writes());
-            assert_eq!(writes, again, "{place}: a second run over changes writes nothing (I3)");
+            once(&self.changed, &place);
         }
+        // What trouble left open is done before anybody edits again, or an edit would meet another one.
+        let report = self.changed.run_changed();
+        self.runs_changed += u32::from(report.tables.iter().all(|table| table.mode == Mode::Changed));
+        assert_ne!(report.outcome, RunOutcome::Failed, "{place}");
+        let writes = (self.changed.erp.writes(), self.changed.crm.writes());
+        self.changed.run_changed();
+        let again = (self.changed.erp.writes(), self.changed.crm.writes());
+        assert_eq!(writes, again, "{place}: a second run over changes writes nothing (I3)");
         assert_eq!(self.gone(), deleted, "{place}: a run deletes nothing (I7)");
         once(&self.changed, &place);
     }
@@ -319,7 +326,7 @@ fn business(world: &World, side: Side) -> Business {
 fn days_by_chance() {
     let seeds = match std::env::var("SEED") {
         Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (0..std::env::var("SEEDS").map_or(12, |seeds| seeds.parse().unwrap())).collect::<Vec<u64>>(),
+        Err(_) => (0..std::env::var("SEEDS").map_or(6, |seeds| seeds.parse().unwrap())).collect::<Vec<u64>>(),
     };
     let mut runs_changed = 0;
     for seed in seeds {

@@ -204,7 +204,12 @@ fn a_failed_record_is_not_lost() {
     world.crm.put("users", 112, &[("mail", "XX@a.example"), ("name", "X")]);
     *world.crm.refuses.lock().unwrap() = None;
     let report = world.run_changed();
-    assert_eq!((report.outcome, mode(&report, "customers")), (RunOutcome::Converged, Mode::Changed), "{:#?}", report.inbox);
+    assert_eq!(
+        (report.outcome, mode(&report, "customers")),
+        (RunOutcome::Converged, Mode::Changed),
+        "{:#?}",
+        report.inbox
+    );
     for name in ["Waits", "Waits too", "Refused"] {
         assert!(world.crm.column("accounts", "name").contains(&name.to_owned()), "{name}");
     }
@@ -298,7 +303,8 @@ fn a_match_is_told_from_several_as_in_a_full_run() {
         let report = world.run_changed();
         assert_eq!(mode(&report, "customers"), Mode::Changed);
         assert_eq!(partner(&world, 80), 203);
-        let mut held: Vec<String> = report.inbox.iter().map(|item| format!("{:?} {}", item.kind, item.message)).collect();
+        let mut held: Vec<String> =
+            report.inbox.iter().map(|item| format!("{:?} {}", item.kind, item.message)).collect();
         held.sort();
         let mut full: Vec<String> =
             world.run().inbox.iter().map(|item| format!("{:?} {}", item.kind, item.message)).collect();
@@ -362,12 +368,18 @@ fn references_resolve_by_records_that_nobody_touched() {
     world.erp.put("people", 12, &[("code", "BB"), ("name", "pushes the watermark")]);
     world.run();
     later(&world);
-    let names = |memory: &Memory, table: &str| memory.reads.lock().unwrap().iter().filter(|read| read.0 == table).count();
+    let names =
+        |memory: &Memory, table: &str| memory.reads.lock().unwrap().iter().filter(|read| read.0 == table).count();
     let before = names(&world.erp, "people");
     world.erp.put("customers", 2, &[("person", "AA"), ("parent", "C5")]);
     world.crm.put("accounts", 101, &[("parent", &uuid::Uuid::from_u128(partner(&world, 6)).to_string())]);
     let report = world.run_changed();
-    assert_eq!((report.outcome, mode(&report, "customers")), (RunOutcome::Converged, Mode::Changed), "{:#?}", report.inbox);
+    assert_eq!(
+        (report.outcome, mode(&report, "customers")),
+        (RunOutcome::Converged, Mode::Changed),
+        "{:#?}",
+        report.inbox
+    );
     let crm = partner(&world, 2);
     assert_eq!(world.crm.get("accounts", crm, "owner"), uuid::Uuid::from_u128(111).to_string());
     assert_eq!(world.crm.get("accounts", crm, "parent"), uuid::Uuid::from_u128(partner(&world, 5)).to_string());
@@ -393,7 +405,11 @@ fn running_numbers_count_past_records_that_nobody_touched() {
     world.crm.put("users", 112, &[("mail", "new@a.example"), ("name", "New")]);
     let report = world.run_changed();
     assert_eq!((report.outcome, mode(&report, "people")), (RunOutcome::Converged, Mode::Changed));
-    assert!(world.erp.column("people", "code").contains(&"SP042".to_owned()), "{:?}", world.erp.column("people", "code"));
+    assert!(
+        world.erp.column("people", "code").contains(&"SP042".to_owned()),
+        "{:?}",
+        world.erp.column("people", "code")
+    );
     world.quiet();
 }
 
