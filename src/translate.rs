@@ -79,6 +79,8 @@ pub struct TableLinks {
     labels: HashMap<Uuid, String>,
     /// Whether the keys of all records were told; else whoever needs one asks for it.
     whole: bool,
+    /// Whether a record was coupled in this run.
+    grown: bool,
     /// Keys and ids that were asked for, whether there was an answer or not.
     asked: HashSet<String>,
 }
@@ -98,6 +100,16 @@ impl TableLinks {
     /// Tells whether every key is told.
     pub fn is_complete(&self) -> bool {
         self.whole
+    }
+
+    /// Notes that a record was coupled in this run.
+    pub fn grow(&mut self) {
+        self.grown = true;
+    }
+
+    /// Tells whether a record was coupled in this run.
+    pub fn has_grown(&self) -> bool {
+        self.grown
     }
 
     /// Notes that a key is asked for; `false` where it was before.

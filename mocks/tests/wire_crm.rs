@@ -548,7 +548,8 @@ fn section_5_changes_are_tracked() {
     let (path, token) = link.split_once("&$deltatoken=").unwrap();
     assert_eq!(path, query);
     let shape = token.replace(|letter: char| letter.is_ascii_digit(), "0");
-    assert_eq!(shape.split_once("%").unwrap().1, "00%00%0f00%0f0000%0000%0a00%0a00", "{token}");
+    assert!(shape.ends_with("%0000%0f00%0f0000%0000%0a00%0a00"), "{token}");
+    assert!(token.contains("%21") && token.contains("%2f") && token.contains("%3a"), "{token}");
     let (_, body) = caller.get(&link);
     assert_eq!(body["@odata.context"], json!(format!("{ROOT}{API}/$metadata#accounts(name,accountnumber)/$delta")));
     assert_eq!(body["value"].as_array().unwrap().len(), 1);

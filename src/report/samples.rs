@@ -225,7 +225,7 @@ pub fn status() -> Status {
     let watermark = || Watermark {
         fingerprint: String::new(),
         read_to: PerSide { erp: time("2026-02-01T01:59:12.480Z"), crm: time("2026-02-01T02:00:03Z") },
-        token: PerSide::default(),
+        ..Watermark::default()
     };
     let row = |run: &str, started: &str, outcome: &str, report: String| RunRow {
         run: run.into(),

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{OnUnresolved, PerSide, Side, TableMap};
 use crate::endpoint::{EndpointError, Query, Tracked};
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
@@ -72,6 +72,9 @@ pub(super) fn read(
     let Some(known) = known else {
         return in_full("there is no watermark for it as the file has it now".to_owned());
     };
+    if let Some(reference) = may_resolve(map, links) {
+        return in_full(format!("{} has new couplings, which its references may have waited for", reference));
+    }
     let untracked = |side: &Side| *tracks.of(*side) && known.token.of(*side).is_none();
     if let Some(side) = Side::BOTH.into_iter().find(untracked) {
         return in_full(format!("the {} tracks its changes from now on", side.name()));
@@ -114,6 +117,14 @@ pub(super) fn read(
     gathered.fetch()?;
     candidates(context, scope, map, deferred, &mut gathered, links)?;
     gathered.finish(mark, again)
+}
+
+/// Returns the table map whose new couplings a reference may have waited for in silence: a field that is cleared or kept
+/// until then puts its record into no inbox.
+fn may_resolve<'a>(map: &'a TableMap, links: &mut Links) -> Option<&'a str> {
+    let silent = map.fields.iter().filter(|field| field.on_unresolved != OnUnresolved::Fail);
+    let mut references = silent.filter_map(|field| field.reference.as_ref());
+    references.find(|reference| links.table(&reference.table).has_grown()).map(|reference| reference.table.as_str())
 }
 
 /// Parts what is new from what was settled in the very version that came again.

@@ -75,6 +75,9 @@ pub fn first_step(
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
     changed::note_seen(scope, &mut state);
+    if state.report.new_couplings > 0 {
+        links.table(&map.name).grow();
+    }
     Ok(state)
 }
 

@@ -259,10 +259,7 @@ fn a_new_record_finds_the_partner_that_nobody_touched() {
         world.run();
         later(&world);
         world.pipeline.tables[1].create = pipeline::config::Create::Both;
-        let marks = world.store.watermarks().unwrap();
         world.run();
-        world.erp.delete("customers", 1);
-        drop(marks);
         later(&world);
         world.crm.put("accounts", 203, &[("number", "C78"), ("name", "Outside"), ("kind", "10")]);
         later(&world);
@@ -440,4 +437,25 @@ fn a_plan_over_changes_is_what_the_run_does() {
     assert_eq!(planned.plan, done.plan);
     assert_eq!(planned.plan.hash(), done.plan.hash());
     assert!(planned.plan.actions().count() >= 3);
+}
+
+#[test]
+fn a_reference_that_waits_in_silence_resolves_with_the_new_coupling() {
+    for policy in ["keep", "clear"] {
+        let customers = crate::rules::CUSTOMERS.replace("blank: keep", &format!("on_unresolved: {policy}"));
+        let mut world = World::settled_with(&format!("{}{customers}", crate::rules::PEOPLE));
+        world.erp.put("people", 12, &[("code", "XX"), ("email", "xx@a.example"), ("name", "X")]);
+        world.erp.put("customers", 1, &[("person", "XX")]);
+        assert_eq!(world.run_changed().outcome, RunOutcome::Converged);
+        for round in 0..3 {
+            later(&world);
+            world.erp.put("customers", 9, &[("number", "C9"), ("name", &format!("pushes the watermark {round}"))]);
+            assert_eq!(world.run_changed().outcome, RunOutcome::Converged);
+        }
+        world.crm.put("users", 112, &[("mail", "XX@a.example"), ("name", "X")]);
+        let report = world.run_changed();
+        assert_eq!((mode(&report, "people"), mode(&report, "customers")), (Mode::Changed, Mode::Full));
+        assert_eq!(world.crm.get("accounts", 101, "owner"), uuid::Uuid::from_u128(112).to_string(), "{policy}");
+        assert_eq!(mode(&world.run_changed(), "customers"), Mode::Changed);
+    }
 }

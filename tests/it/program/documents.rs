@@ -60,7 +60,7 @@ fn the_documents_have_the_keys_of_the_contract() {
     check(&format!("plan {FULL} {TWO} --format json"), 0, &plan(json!([])));
     let status = json!({"pipeline": "text", "state": "text", "in_use_by": "null",
         "tables": [{"table": "text", "coupled": "number", "contested": "number", "failed": "number",
-            "deleted": "number", "ambiguous": "number"}],
+            "deleted": "number", "ambiguous": "number", "read_to": {"erp": "text", "crm": "text"}}],
         "runs": [{"started": "text", "finished": "text", "run": "text", "outcome": "text", "seconds": "number",
             "to_crm": "number", "to_erp": "number"}]});
     check(&format!("status {FULL} --format json"), 0, &status);
