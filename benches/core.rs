@@ -8,7 +8,9 @@ use divan::Bencher;
 use divan::counter::ItemsCount;
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Pipeline};
+use pipeline::couple::taken::Coupled;
 use pipeline::couple::{Pairs, join, match_rows};
+use pipeline::delta::names::Names;
 use pipeline::delta::{Work, decide_pairs};
 use pipeline::endpoint::{ColumnInfo, TableInfo};
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind};
@@ -125,9 +127,11 @@ fn match_by_number(bencher: Bencher<'_, '_>, records: usize) {
     let all: Vec<usize> = (0..records).collect();
     let uncoupled = PerSide { erp: all.clone(), crm: all };
     let map = &night.pipeline.tables[0];
+    let nobody = PerSide::from_fn(|side| night.frames.of(side).take(&[]));
+    let coupled = Coupled { pairs: &Pairs::default(), absent: &[], beyond: &nobody };
     bencher
         .counter(ItemsCount::new(records))
-        .bench_local(|| match_rows(map, &night.infos, &night.frames, &Links::default(), &uncoupled));
+        .bench_local(|| match_rows(map, &night.infos, &night.frames, &Links::default(), &uncoupled, &coupled));
 }
 
 /// Compares 19 fields of every pair and decides; one pair in a hundred was edited.
@@ -138,6 +142,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
     let (links, crm_tables) = (Links::default(), HashMap::new());
     let map = &night.pipeline.tables[0];
     let left_out = vec![false; map.fields.len()];
+    let names = Names::new(map, &[&night.frames]);
     let work = Work {
         pipeline: "bench",
         map,
@@ -147,6 +152,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         links: &links,
         left_out: &left_out,
         crm_tables: &crm_tables,
+        names: &names,
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

@@ -1,8 +1,10 @@
 //! Two frames and the stored couplings in, pairs out; and what has no partner yet is matched by the match rules.
 //!
 //! A match rule counts only where it finds exactly one record on each side, both uncoupled and inside their filters.
-//! A record with several candidates is named and left alone, and so is one to be created that has no value in any match
-//! column: never a guess, and never a second record.
+//! A record with several candidates is named and left alone, and so is one that looks like a coupled record, and one to
+//! be created that has no value in any match column: never a guess, and never a second record.
+
+pub mod taken;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -10,6 +12,7 @@ use std::rc::Rc;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, MatchRule, PerSide, Side, TableMap};
+use crate::couple::taken::{Coupled, Index, Likeness, Seat};
 use crate::endpoint::TableInfo;
 use crate::frame::{Frame, Kind, Value};
 use crate::store::{Couplings, Origin};
@@ -155,6 +158,8 @@ pub struct Doubt {
     pub rule: usize,
     /// All rows that the rule takes for the same record, this one among them; shared by the doubts of all.
     group: Rc<PerSide<Vec<usize>>>,
+    /// The coupled records that this one looks like by that rule.
+    pub likeness: Option<Likeness>,
 }
 
 impl Doubt {
@@ -183,16 +188,25 @@ pub struct Matched {
     pub alone: PerSide<Vec<usize>>,
 }
 
+/// The match key of a record for one rule; `None` where a column is blank.
+type Key = Option<u128>;
+
 /// Matches uncoupled rows by the rules of a table map, in their order.
 ///
 /// A match takes two rows out of the way of others, so the rules are tried until none finds anything more: what the
 /// next run could conclude, this one does.
+///
+/// A row that looks like a coupled record is that record once more, or it belongs to what a person has to sort out: it is
+/// matched by none but the rules before the one that says so, and it is not alone either. The built-in synchronization
+/// does not match such a row and makes a new record of it (sync-semantics §14.6 and 14.7, "already coupled"), which is
+/// how it doubles. Who looks like whom says [`taken`].
 pub fn match_rows(
     map: &TableMap,
     infos: &PerSide<TableInfo>,
     frames: &PerSide<Frame>,
     links: &Links,
     uncoupled: &PerSide<Vec<usize>>,
+    coupled: &Coupled<'_>,
 ) -> Matched {
     let mut matched = Matched::default();
     if uncoupled.erp.is_empty() && uncoupled.crm.is_empty() {
@@ -200,7 +214,7 @@ pub fn match_rows(
     }
     // On most nights few rows of many are left, and only theirs are compared.
     let excerpts = PerSide::from_fn(|side| frames.of(side).take(uncoupled.of(side)));
-    let by_row = |side: Side, keys: &[Option<u128>]| {
+    let by_row = |side: Side, keys: &[Key]| {
         let mut all = vec![None; frames.of(side).rows()];
         for (&row, key) in uncoupled.of(side).iter().zip(keys) {
             all[row] = *key;
@@ -211,38 +225,77 @@ pub fn match_rows(
         let keys = keys(map, rule, infos, &excerpts, links);
         PerSide::from_fn(|side| by_row(side, keys.of(side)))
     };
-    let keys: Vec<PerSide<Vec<Option<u128>>>> = map.match_rules.iter().map(keys_of).collect();
+    let keys: Vec<PerSide<Vec<Key>>> = map.match_rules.iter().map(keys_of).collect();
+    let own = |side: Side, row: usize| keys.iter().map(move |keys| keys.of(side)[row]);
+    let wanted = |side: Side, rows: &[usize]| -> Vec<HashSet<u128>> {
+        keys.iter().map(|keys| rows.iter().filter_map(|row| keys.of(side)[*row]).collect()).collect()
+    };
+
+    // Coupled records are many: they are looked at only where a row without coupling could be created or matched.
+    let keyed = PerSide::from_fn(|side| wanted(side, uncoupled.of(side)));
+    let meet = keyed.erp.iter().zip(&keyed.crm).any(|(erp, crm)| !erp.is_disjoint(crm));
+    let likenesses: PerSide<HashMap<usize, Likeness>> = PerSide::from_fn(|side| {
+        let keyed = keyed.of(side);
+        if !(meet || map.create.on(side.other())) || keyed.iter().all(HashSet::is_empty) {
+            return HashMap::new();
+        }
+        let index = taken::index(map, infos, side.other(), frames, coupled, links, keyed);
+        let like = |row: &usize| index.likeness(own(side, *row)).map(|likeness| (*row, likeness));
+        uncoupled.of(side).iter().filter_map(like).collect()
+    });
+
     let mut left = uncoupled.clone();
     let doubts = loop {
         let before = matched.matches.len();
         let mut doubts: HashMap<(Side, usize), Doubt> = HashMap::new();
         for (number, keys) in keys.iter().enumerate() {
-            match_by_rule(number + 1, keys, &mut left, &mut matched.matches, &mut doubts);
+            let rule = number + 1;
+            let taken = |side: Side, row| likenesses.of(side).get(&row).is_some_and(|likeness| likeness.rule <= rule);
+            match_by_rule(rule, keys, &taken, &mut left, &mut matched.matches, &mut doubts);
         }
         if matched.matches.len() == before {
             break doubts;
         }
     };
     for side in Side::BOTH {
+        let creates = map.create.on(side.other());
+        // Whom this run coupled, the next one would find coupled.
+        let seats = matched.matches.iter().map(|found| *found.rows.of(side.other()));
+        let seats = seats.map(|row| (Seat { row, beyond: false }, own(side.other(), row).collect()));
+        let new = if creates { Index::new(&wanted(side, left.of(side)), seats) } else { Index::default() };
         for &row in left.of(side) {
-            let comparable = || keys.iter().any(|keys| keys.of(side)[row].is_some());
-            match doubts.get(&(side, row)) {
-                Some(doubt) => matched.doubts.push(doubt.clone()),
-                // Only of a record that would be created now must somebody know that it is new.
-                None if !keys.is_empty() && map.create.on(side.other()) && !comparable() => {
-                    matched.doubts.push(Doubt { side, row, rule: 0, group: Rc::default() });
+            let doubt = doubts.get(&(side, row)).cloned();
+            let likeness = likenesses.of(side).get(&row).cloned();
+            let likeness = likeness.or_else(|| new.likeness(own(side, row)).filter(|_| doubt.is_none()));
+            let comparable = || own(side, row).any(|key| key.is_some());
+            match (doubt, likeness) {
+                (Some(doubt), Some(likeness)) if likeness.rule == doubt.rule => {
+                    matched.doubts.push(Doubt { likeness: Some(likeness), ..doubt });
                 }
-                None => matched.alone.of_mut(side).push(row),
+                (Some(doubt), likeness) if likeness.as_ref().is_none_or(|likeness| doubt.rule < likeness.rule) => {
+                    matched.doubts.push(doubt);
+                }
+                (doubt, Some(likeness)) if creates || doubt.is_some() => {
+                    let rule = likeness.rule;
+                    matched.doubts.push(Doubt { side, row, rule, group: Rc::default(), likeness: Some(likeness) });
+                }
+                // Only of a record that would be created now must somebody know that it is new.
+                (_, None) if !keys.is_empty() && creates && !comparable() => {
+                    matched.doubts.push(Doubt { side, row, rule: 0, group: Rc::default(), likeness: None });
+                }
+                _ => matched.alone.of_mut(side).push(row),
             }
         }
     }
     matched
 }
 
-/// Takes out of `left` what one rule matches; the earliest rule that finds several candidates makes the doubt.
+/// Takes out of `left` what one rule matches; the earliest rule that finds several candidates makes the doubt. A row that
+/// is `taken` for a coupled record is nobody's partner, but still a candidate.
 fn match_by_rule(
     rule: usize,
-    keys: &PerSide<Vec<Option<u128>>>,
+    keys: &PerSide<Vec<Key>>,
+    taken: &dyn Fn(Side, usize) -> bool,
     left: &mut PerSide<Vec<usize>>,
     matches: &mut Vec<Match>,
     doubts: &mut HashMap<(Side, usize), Doubt>,
@@ -259,28 +312,29 @@ fn match_by_rule(
             group.of_mut(side).push(row);
         }
     }
-    let mut taken: PerSide<HashSet<usize>> = PerSide::default();
+    let mut found: PerSide<HashSet<usize>> = PerSide::default();
     for key in order {
         let group = groups.remove(&key).unwrap_or_default();
         match (group.erp.as_slice(), group.crm.as_slice()) {
             ([], _) | (_, []) => {}
-            (&[erp], &[crm]) => {
+            (&[erp], &[crm]) if !taken(Side::Erp, erp) && !taken(Side::Crm, crm) => {
                 matches.push(Match { rows: PerSide { erp, crm }, rule });
-                taken.erp.insert(erp);
-                taken.crm.insert(crm);
+                found.erp.insert(erp);
+                found.crm.insert(crm);
             }
             _ => {
                 let group = Rc::new(group);
                 for side in Side::BOTH {
                     for &row in group.of(side) {
-                        doubts.entry((side, row)).or_insert_with(|| Doubt { side, row, rule, group: group.clone() });
+                        let doubt = || Doubt { side, row, rule, group: group.clone(), likeness: None };
+                        doubts.entry((side, row)).or_insert_with(doubt);
                     }
                 }
             }
         }
     }
     for side in Side::BOTH {
-        left.of_mut(side).retain(|row| !taken.of(side).contains(row));
+        left.of_mut(side).retain(|row| !found.of(side).contains(row));
     }
 }
 
@@ -338,7 +392,7 @@ fn keys(
     infos: &PerSide<TableInfo>,
     frames: &PerSide<Frame>,
     links: &Links,
-) -> PerSide<Vec<Option<u128>>> {
+) -> PerSide<Vec<Key>> {
     let mut keys = PerSide::from_fn(|side| vec![Some(0_u128); frames.of(side).rows()]);
     for (erp, crm) in &rule.by {
         let field =

@@ -9,6 +9,15 @@ use crate::config::Side;
 use crate::config::expression::Predicate;
 use crate::frame::{Column, Frame, Value};
 
+/// Who a side is: the company of the ERP, the organization of the CRM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Stays when it is renamed or moves to another address.
+    pub id: Uuid,
+    /// As people know it.
+    pub name: String,
+}
+
 /// A table as its side describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TableInfo {
@@ -166,8 +175,8 @@ pub trait Endpoint: Sync {
     /// Returns which side this is.
     fn side(&self) -> Side;
 
-    /// Proves that the side can be reached, that the login holds and that the company exists.
-    fn open(&self) -> Result<(), EndpointError>;
+    /// Proves that the side can be reached, that the login holds and that the company exists; returns who it is.
+    fn open(&self) -> Result<Identity, EndpointError>;
 
     /// Describes a table; the metadata is asked for once and remembered.
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError>;

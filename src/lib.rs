@@ -17,6 +17,7 @@
 pub mod config;
 pub mod frame;
 pub mod endpoint;
+pub mod binding;
 pub mod store;
 pub mod plan;
 pub mod order;

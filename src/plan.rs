@@ -70,7 +70,7 @@ pub struct Action {
 pub struct TablePlan {
     pub table: String,
     pub actions: Vec<Action>,
-    /// What waits for a person, or for another record, instead.
+    /// What waits for a person, or for another record, instead; since when and how often is the inbox's to know.
     pub held: Vec<InboxItem>,
 }
 
@@ -92,7 +92,8 @@ impl Plan {
         self.tables.iter().flat_map(|table| &table.held)
     }
 
-    /// Returns the SHA-256 of everything that the plan would do and of what must hold before, as lower-case hex.
+    /// Returns the SHA-256 of everything that the plan would do, of what must hold before, and of what waits instead, as
+    /// lower-case hex.
     ///
     /// The same decisions on the same records give the same hash, on any machine and with any number of threads.
     pub fn hash(&self) -> String {
@@ -114,6 +115,21 @@ impl Plan {
                 feed(&format!("{:?}", field.old));
                 feed(&format!("{:?}", field.new));
             }
+        }
+        // Not since when and how often: a run in between that decides the same leaves the plan the same.
+        for item in self.held() {
+            feed("held");
+            feed(&item.table);
+            feed(&item.record);
+            feed(item.kind.key());
+            for id in [item.erp_id, item.crm_id] {
+                feed(&id.map(|id| id.to_string()).unwrap_or_default());
+            }
+            for text in [&item.field, &item.base, &item.erp, &item.crm] {
+                feed(if text.is_some() { "some" } else { "none" });
+                feed(text.as_deref().unwrap_or_default());
+            }
+            feed(&item.message);
         }
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::binding::Binding;
 use crate::config::{PerSide, Side};
 
 /// The couplings of one table map, as parallel columns in the order in which they were made.
@@ -99,6 +100,19 @@ pub struct OpenIntent {
     pub intent: Intent,
 }
 
+/// A write of the journal and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalRow {
+    pub run: String,
+    pub intent: Intent,
+    /// RFC 3339, like `answered_at`.
+    pub intended_at: String,
+    /// As in [`Answer`]; `None` while it is open.
+    pub outcome: Option<String>,
+    pub message: Option<String>,
+    pub answered_at: Option<String>,
+}
+
 /// What became of an intent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -113,16 +127,23 @@ pub struct Answer {
 pub enum InboxKind {
     Contested,
     Failed,
+    /// Refused for the same reason too often, and not sent again until something changes.
+    Skipped,
     Deleted,
     Ambiguous,
 }
 
 impl InboxKind {
+    /// Every kind, in the order in which they are told.
+    pub const ALL: [InboxKind; 5] =
+        [InboxKind::Contested, InboxKind::Failed, InboxKind::Skipped, InboxKind::Deleted, InboxKind::Ambiguous];
+
     /// Returns the word of the JSON output.
     pub fn key(self) -> &'static str {
         match self {
             InboxKind::Contested => "contested",
             InboxKind::Failed => "failed",
+            InboxKind::Skipped => "skipped",
             InboxKind::Deleted => "deleted",
             InboxKind::Ambiguous => "ambiguous",
         }
@@ -130,9 +151,7 @@ impl InboxKind {
 
     /// Returns the kind of that word.
     pub fn from_key(key: &str) -> Option<InboxKind> {
-        [InboxKind::Contested, InboxKind::Failed, InboxKind::Deleted, InboxKind::Ambiguous]
-            .into_iter()
-            .find(|kind| kind.key() == key)
+        InboxKind::ALL.into_iter().find(|kind| kind.key() == key)
     }
 }
 
@@ -168,6 +187,19 @@ pub struct Watermark {
     pub token: PerSide<Option<String>>,
     /// Records so close to the watermark that they will come again: id and a fingerprint of the version that was settled.
     pub seen: PerSide<Vec<(Uuid, u64)>>,
+}
+
+/// A record that its side refused, by the ids that are known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    pub erp: Option<Uuid>,
+    pub crm: Option<Uuid>,
+    /// The side's own words.
+    pub message: String,
+    /// A fingerprint of all that the attempt depended on.
+    pub print: u64,
+    /// How often in a row it was refused for that reason.
+    pub times: u32,
 }
 
 /// What one run did to one table map, kept for `status`.
@@ -228,6 +260,16 @@ pub trait Store {
     /// Returns what waits, of all table maps or of one.
     fn inbox(&self, table: Option<&str>) -> Result<Vec<InboxItem>, StoreError>;
 
+    /// Returns the records of a table map that were refused when they were last sent.
+    fn refusals(&self, table: &str) -> Result<Vec<Refusal>, StoreError>;
+
+    /// Replaces what is remembered of refusals in a table map.
+    fn replace_refusals(&mut self, table: &str, refusals: &[Refusal]) -> Result<(), StoreError>;
+
+    /// Forgets how often a record was refused, so that the next run sends it again; tells whether anything was
+    /// remembered.
+    fn retry(&mut self, table: &str, erp: Option<Uuid>, crm: Option<Uuid>) -> Result<bool, StoreError>;
+
     /// Returns how many couplings each table map has.
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError>;
 
@@ -237,11 +279,28 @@ pub trait Store {
     /// Notes how far table maps were read and settled, all of them or none.
     fn set_watermarks(&mut self, marks: &[(String, Watermark)]) -> Result<(), StoreError>;
 
+    /// Returns what the state belongs to; `None` before its first run, and for one that is older than this knowledge.
+    fn binding(&self) -> Result<Option<Binding>, StoreError>;
+
+    /// Notes what the state belongs to.
+    fn bind(&mut self, binding: &Binding) -> Result<(), StoreError>;
+
     /// Notes that a run began.
     fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError>;
 
     /// Notes how a run ended.
     fn finish_run(&mut self, row: &RunRow) -> Result<(), StoreError>;
+
+    /// Returns the writes of a run in their order, as far as the journal still has them.
+    fn writes_of_run(&self, run: &str) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// Returns the writes to a record and to its partner, newest first, as far as the journal still has them.
+    fn writes_to(
+        &self,
+        table: &str,
+        ids: PerSide<Option<Uuid>>,
+        rows_max: usize,
+    ) -> Result<Vec<JournalRow>, StoreError>;
 
     /// Returns the newest runs first.
     fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError>;

@@ -6,10 +6,13 @@
 //!
 //! Nothing here decides what is written; it only says what the value would be there, or why there is none.
 
+#[cfg(test)]
+mod equality;
+
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use chrono::{NaiveDate, Timelike};
+use chrono::{Datelike, NaiveDate, Timelike};
 use polars::prelude::Series;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
@@ -41,7 +44,8 @@ pub enum Problem {
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let list = |known: &[String]| {
-            let mut text = known.iter().take(12).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
+            let shown = |word: &String| if word.is_empty() { "blank".to_owned() } else { format!("`{word}`") };
+            let mut text = known.iter().take(12).map(shown).collect::<Vec<_>>().join(", ");
             if known.len() > 12 {
                 text += &format!(" and {} more", known.len() - 12);
             }
@@ -194,6 +198,12 @@ impl Links {
         table.ids.crm.get(column).and_then(|ids| ids.get(&canonical).copied().flatten())
     }
 
+    /// Returns what people call the CRM's record that a reference points to: its key, else its label.
+    pub fn name_of(&self, reference: &Reference, id: Uuid) -> Option<&str> {
+        let label = || self.tables.get(&reference.table)?.labels.get(&id).map(String::as_str);
+        self.erp_key(reference, id).or_else(label)
+    }
+
     /// Translates a CRM id into the ERP key of the partner.
     fn erp_key(&self, reference: &Reference, id: Uuid) -> Option<&str> {
         let table = self.tables.get(&reference.table)?;
@@ -230,11 +240,21 @@ pub fn fingerprint(value: &Value, side: Side, kind: Kind) -> u64 {
                 BLANK
             }
         }
-        Value::Date(date) if *date <= NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default() => BLANK,
+        blank if is_typed_blank(blank) => BLANK,
         Value::Date(date) => hash(4, date.to_string().as_bytes()),
         Value::DateTime(time) => hash(6, &time.timestamp_millis().to_le_bytes()),
-        Value::Guid(id) | Value::Link { id, .. } if id.is_nil() => BLANK,
         Value::Guid(id) | Value::Link { id, .. } => hash(7, id.as_bytes()),
+    }
+}
+
+/// Tells whether a value is the blank that the ERP has for its type: a zero GUID, the first day of the calendar.
+fn is_typed_blank(value: &Value) -> bool {
+    let is_first = |date: NaiveDate| date <= NaiveDate::from_ymd_opt(1, 1, 1).unwrap_or_default();
+    match value {
+        Value::Date(date) => is_first(*date),
+        Value::DateTime(time) => is_first(time.date_naive()),
+        Value::Guid(id) | Value::Link { id, .. } => id.is_nil(),
+        _ => false,
     }
 }
 
@@ -259,7 +279,7 @@ fn hash(class: u64, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, class).max(1)
 }
 
-/// Returns a text as `side` would store it: the ERP drops trailing blanks and upper-cases codes.
+/// Returns a text in the form in which it is compared: the ERP drops trailing blanks and upper-cases codes.
 fn canonical_text(text: &str, side: Side, kind: Kind) -> Cow<'_, str> {
     match (side, kind) {
         (_, Kind::Code) => {
@@ -268,6 +288,24 @@ fn canonical_text(text: &str, side: Side, kind: Kind) -> Cow<'_, str> {
         }
         (Side::Erp, _) => text.trim_end_matches(' ').into(),
         (Side::Crm, _) => text.into(),
+    }
+}
+
+/// Returns a text as it is written to a column of `kind`.
+///
+/// A letter without a single capital stays: `ß` is `SS` in some versions and itself in others, so the side decides, and
+/// for the comparison both are the same.
+fn written_text(text: &str, side: Side, kind: Kind) -> String {
+    let capital = |letter: char| {
+        let mut capitals = letter.to_uppercase();
+        match (capitals.next(), capitals.next()) {
+            (Some(capital), None) => capital,
+            _ => letter,
+        }
+    };
+    match kind {
+        Kind::Code => text.trim().chars().map(capital).collect(),
+        _ => canonical_text(text, side, kind).into_owned(),
     }
 }
 
@@ -442,13 +480,14 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
     let column = || target.column.name.clone();
     let kind = target.column.kind;
     let wrong = |value: &Value| Problem::Kind { value: value.to_string(), column: column(), kind: kind.word() };
-    if value.is_blank() {
+    let blanks = |text: &str| !matches!(kind, Kind::Text | Kind::Code | Kind::Enum) && text.trim().is_empty();
+    if value.is_blank() || is_typed_blank(&value) || matches!(&value, Value::Text(text) if blanks(text)) {
         return Ok(Value::Null);
     }
-    match kind {
+    let value = match kind {
         Kind::Text | Kind::Code => {
             let text = match &value {
-                Value::Text(text) => canonical_text(text, side, kind).into_owned(),
+                Value::Text(text) => written_text(text, side, kind),
                 other => other.to_string(),
             };
             // Both services count UTF-16 units, as their databases do.
@@ -477,12 +516,18 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
                 Value::Boolean(flag) => Some(i64::from(*flag)),
                 _ => None,
             };
-            let number = number.ok_or_else(|| wrong(&value))?;
-            if target.options.is_empty() || target.options.iter().any(|(option, _)| *option == number) {
-                return Ok(Value::Integer(number));
+            match number {
+                Some(number) if target.options.iter().any(|(option, _)| *option == number) => {
+                    Ok(Value::Integer(number))
+                }
+                Some(number) if target.options.is_empty() => Ok(Value::Integer(number)),
+                None if target.options.is_empty() => Err(wrong(&value)),
+                _ => {
+                    let shown = |(option, label): &(i64, String)| format!("{option} {label}").trim_end().to_owned();
+                    let known = target.options.iter().map(shown).collect();
+                    Err(Problem::NoOption { value: value.to_string(), column: column(), known })
+                }
             }
-            let known = target.options.iter().map(|(option, label)| format!("{option} {label}")).collect();
-            Err(Problem::NoOption { value: number.to_string(), column: column(), known })
         }
         Kind::Integer => match &value {
             Value::Integer(_) => Ok(value),
@@ -537,6 +582,14 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
             Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
             _ => Err(wrong(&value)),
         },
+    }?;
+    match &value {
+        // A text may have spelled a blank, too.
+        blank if is_typed_blank(blank) => Ok(Value::Null),
+        // Years have four digits on both wires.
+        Value::Date(date) if date.year() > 9999 => Err(wrong(&value)),
+        Value::DateTime(time) if time.year() > 9999 => Err(wrong(&value)),
+        _ => Ok(value),
     }
 }
 
@@ -604,7 +657,7 @@ mod tests {
             (text("pcs "), Side::Erp, &info(Kind::Code), Ok("PCS")),
             (text("3"), Side::Crm, &choice, Ok("3")),
             (text("2"), Side::Crm, &choice, Err("`c` has no option `2`; known: `1 Net 30`, `3 Customer`")),
-            (text("x"), Side::Crm, &choice, Err("`x` is no choice, as `c` needs")),
+            (text("x"), Side::Crm, &choice, Err("`c` has no option `x`; known: `1 Net 30`, `3 Customer`")),
             (text("1.23456"), Side::Crm, &info(Kind::Decimal { scale: 2 }), Ok("1.23")),
             (text("1,5"), Side::Crm, &info(Kind::Decimal { scale: 2 }), Err("`1,5` is no decimal, as `c` needs")),
             (text("true"), Side::Crm, &info(Kind::Boolean), Ok("true")),

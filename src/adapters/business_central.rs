@@ -18,7 +18,9 @@ use crate::adapters::odata::{Dialect, filter, percent, value};
 use crate::adapters::pages::{self, Reading};
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
-use crate::endpoint::{Bounds, Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind};
+use crate::endpoint::{
+    Bounds, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+};
 use crate::frame::{Column, Frame, Kind, Value};
 
 const STANDARD_API: &str = "/api/v2.0";
@@ -33,7 +35,7 @@ pub struct BusinessCentral {
     client: Client,
     company: String,
     limits: Limits,
-    company_id: Mutex<Option<Uuid>>,
+    found: Mutex<Option<Identity>>,
     apis: Mutex<HashMap<String, Arc<HashMap<String, ErpTable>>>>,
 }
 
@@ -50,19 +52,19 @@ struct Place {
 impl BusinessCentral {
     /// Makes the adapter of a company; nothing is sent yet.
     pub fn new(client: Client, company: String, limits: Limits) -> BusinessCentral {
-        BusinessCentral { client, company, limits, company_id: Mutex::new(None), apis: Mutex::new(HashMap::new()) }
+        BusinessCentral { client, company, limits, found: Mutex::new(None), apis: Mutex::new(HashMap::new()) }
     }
 
-    /// Returns the company's id, resolved once.
-    fn company(&self) -> Result<Uuid, EndpointError> {
-        let mut id = self.company_id.lock().unwrap_or_else(PoisonError::into_inner);
-        match *id {
-            Some(id) => Ok(id),
-            None => Ok(*id.insert(self.find_company()?)),
+    /// Returns the company, resolved once.
+    fn company(&self) -> Result<Identity, EndpointError> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*found {
+            Some(company) => Ok(company.clone()),
+            None => Ok(found.insert(self.find_company()?).clone()),
         }
     }
 
-    fn find_company(&self) -> Result<Uuid, EndpointError> {
+    fn find_company(&self) -> Result<Identity, EndpointError> {
         let text = |name: &str| (Column { name: name.to_owned(), kind: Kind::Text }, name.to_owned());
         let layout = Layout::new(Dialect::BusinessCentral, "id", vec![text("name"), text("displayName")]);
         let url = format!("{}{STANDARD_API}/{COMPANIES}?$select=id,name,displayName", self.client.base());
@@ -118,7 +120,7 @@ impl BusinessCentral {
 
     /// Returns the path of a set below an API's root, without leading slash.
     fn path(&self, set: &str) -> Result<String, EndpointError> {
-        if set == COMPANIES { Ok(set.to_owned()) } else { Ok(format!("{COMPANIES}({})/{set}", self.company()?)) }
+        if set == COMPANIES { Ok(set.to_owned()) } else { Ok(format!("{COMPANIES}({})/{set}", self.company()?.id)) }
     }
 
     fn reading<'a>(
@@ -191,8 +193,8 @@ impl Endpoint for BusinessCentral {
         Side::Erp
     }
 
-    fn open(&self) -> Result<(), EndpointError> {
-        self.company().map(drop)
+    fn open(&self) -> Result<Identity, EndpointError> {
+        self.company()
     }
 
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
@@ -288,15 +290,16 @@ fn address(table: &str) -> Option<(String, &str)> {
 }
 
 /// Finds a company by its name, else by a display name that only one company has.
-fn choose_company(companies: &Frame, wanted: &str) -> Option<Uuid> {
-    let ids = companies.ids();
-    if let Some(row) = texts(companies, "name").iter().position(|name| name == wanted) {
-        return Some(ids[row]);
+fn choose_company(companies: &Frame, wanted: &str) -> Option<Identity> {
+    let (ids, names) = (companies.ids(), texts(companies, "name"));
+    let company = |row: usize| Identity { id: ids[row], name: names[row].clone() };
+    if let Some(row) = names.iter().position(|name| name == wanted) {
+        return Some(company(row));
     }
     let shown = texts(companies, "displayName");
     let mut rows = (0..ids.len()).filter(|row| shown[*row] == wanted);
     match (rows.next(), rows.next()) {
-        (Some(row), None) => Some(ids[row]),
+        (Some(row), None) => Some(company(row)),
         _ => None,
     }
 }
@@ -412,7 +415,7 @@ mod tests {
         for (wanted, expected) in
             [("CRONUS", Some(1)), ("Cronus Ltd.", Some(2)), ("Twin", None), ("Only", Some(5)), ("cronus", None)]
         {
-            let found = choose_company(&frame, wanted).map(|id| id.as_u128() & 0xf);
+            let found = choose_company(&frame, wanted).map(|company| company.id.as_u128() & 0xf);
             assert_eq!(found, expected, "{wanted}");
         }
     }

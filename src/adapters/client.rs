@@ -230,6 +230,13 @@ impl Client {
         let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
         fetched.map_err(|error| match error {
             TokenError::Refused(message) => Failure::Login(message),
+            // A scope is mostly made of the address, and then the address is what was mistyped.
+            TokenError::Scope(message) => Failure::Login(format!(
+                "{message}: nothing there has the scope `{}`, and `url` is `{}`; check `url`, and `auth.scope` if it \
+                 does not follow from it",
+                self.token.scope(),
+                self.base
+            )),
             TokenError::Unreachable(message) => Failure::Transient(message),
         })
     }

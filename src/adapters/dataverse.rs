@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
@@ -21,7 +22,7 @@ use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::adapters::tracking;
 use crate::config::{Limits, Side};
-use crate::endpoint::{Bounds, Endpoint, EndpointError, Query, Report, TableInfo, Tracked, Traffic, Write};
+use crate::endpoint::{Bounds, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write};
 use crate::frame::{Frame, Kind};
 
 const API: &str = "/api/data/v9.2";
@@ -33,6 +34,13 @@ const IDS_MAX: usize = 250;
 const TEXTS_CHARS_MAX: usize = 16_000;
 /// The longest column that a database compares as text; a memo is none.
 const TEXT_LENGTH_MAX: usize = 4_000;
+
+/// Who the CRM takes us for (crm-api.md §12).
+#[derive(Deserialize)]
+struct WhoAmI {
+    #[serde(rename = "OrganizationId")]
+    organization: String,
+}
 
 /// The CRM, open for requests.
 pub struct Dataverse {
@@ -155,20 +163,21 @@ impl Endpoint for Dataverse {
         Side::Crm
     }
 
-    fn open(&self) -> Result<(), EndpointError> {
+    fn open(&self) -> Result<Identity, EndpointError> {
         let url = format!("{}{API}/WhoAmI", self.client.base());
         let (answer, identity) = self.client.get(&url, &read_headers(), |answer| {
-            let identity: HashMap<String, serde::de::IgnoredAny> = serde_json::from_slice(&answer.body)
+            let WhoAmI { organization } = serde_json::from_slice(&answer.body)
                 .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
-            identity.contains_key("UserId").then_some(()).ok_or("the answer to WhoAmI names no user".to_owned())
+            Uuid::parse_str(&organization).map_err(|_| "the answer to WhoAmI names no organization".to_owned())
         })?;
         let fault = Fault::read(answer.status, &answer.body);
         match (identity, answer.status) {
-            (Some(()), _) => {
+            (Some(id), _) => {
                 // The service recommends how many requests to send at once (crm-api.md §15).
                 let hint = answer.header("x-ms-dop-hint").and_then(|hint| hint.trim().parse().ok());
                 hint.into_iter().for_each(|hint| self.client.narrow(hint));
-                Ok(())
+                // The answer names nobody; people know an organization by its address.
+                Ok(Identity { id, name: authority(self.client.base()).to_owned() })
             }
             (None, 403) => Err(EndpointError::Login { side: Side::Crm, message: fault.to_string() }),
             (None, 404) => {
@@ -303,6 +312,11 @@ fn refused(fault: &Fault) -> EndpointError {
 fn path_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     url[after_scheme..].find('/').map_or("", |at| &url[after_scheme + at..])
+}
+
+/// Returns an address without its scheme, as people know it.
+fn authority(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, rest)| rest)
 }
 
 fn select(table: &CrmTable, columns: &[String]) -> String {

@@ -1,7 +1,8 @@
 //! The state of one pipeline in a SQLite file: the [`Store`] behind `sqlite:PATH`.
 //!
 //! A run opens the file for writing, holds it alone, and each call is one transaction that is on disk when the call
-//! returns. `plan` and `status` open it for reading: they work beside a run, change nothing and leave no file behind.
+//! returns. `plan` and `status` open it for reading ([`reading`]): they work beside a run, change nothing and leave no
+//! file behind.
 //! When a run is killed, all that its last transaction wrote is there, and the next run starts at once.
 //!
 //! Write-ahead logging lets readers go on beside the writer. It needs `synchronous = FULL`: with `NORMAL` a commit
@@ -9,10 +10,13 @@
 //! for each transaction is cheap next to the request that follows it.
 
 mod base;
+mod bound;
 mod couplings;
 mod inbox;
 mod journal;
 mod lease;
+mod reading;
+mod refusals;
 mod schema;
 mod trouble;
 mod watermarks;
@@ -27,9 +31,11 @@ use uuid::Uuid;
 
 use crate::adapters::sqlite::schema::Form;
 use crate::adapters::sqlite::trouble::Trouble;
+use crate::binding::Binding;
 use crate::config::PerSide;
 use crate::store::{
-    Answer, CouplingChange, Couplings, InboxItem, Intent, OpenIntent, RunRow, Settlement, Store, StoreError, Watermark,
+    Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
+    StoreError, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -75,7 +81,7 @@ impl<'a> SqliteStore<'a> {
         let told = |trouble: Trouble| trouble.of(path);
         let flags = FLAGS | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = Connection::open_with_flags(path, flags).map_err(|error| told(error.into()))?;
-        prepare_for_writing(&mut connection, path, holder, &since, lock.is_some(), keep_values).map_err(told)?;
+        prepare_for_writing(&mut connection, path, holder, &since, lock.is_some()).map_err(told)?;
         let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
         Ok(SqliteStore { connection, path: path.clone(), writer: Some(writer) })
     }
@@ -86,7 +92,7 @@ impl<'a> SqliteStore<'a> {
         let exists = path
             .try_exists()
             .map_err(|error| StoreError::Failed { message: format!("{}: {error}", path.display()) })?;
-        let file = if exists { open_for_reading(path).map_err(told)? } else { None };
+        let file = if exists { reading::open(path).map_err(told)? } else { None };
         let connection = file.map_or_else(empty_in_memory, Ok).map_err(told)?;
         Ok(SqliteStore { connection, path: path.to_owned(), writer: None })
     }
@@ -144,7 +150,6 @@ fn prepare_for_writing(
     holder: &str,
     now: &str,
     locked: bool,
-    keep_values: bool,
 ) -> Result<(), Trouble> {
     tune(connection)?;
     let form = schema::inspect(connection, path)?;
@@ -160,28 +165,8 @@ fn prepare_for_writing(
     }
     lease::take(&transaction, holder, now, locked)?;
     quick_check(&transaction)?;
-    if !keep_values {
-        transaction.execute("DELETE FROM base_value", ())?;
-    }
     transaction.commit()?;
     Ok(())
-}
-
-/// Opens a file that exists; `None` where nothing was ever written into it.
-fn open_for_reading(path: &Path) -> Result<Option<Connection>, Trouble> {
-    // Not `SQLITE_OPEN_READ_ONLY`: such a connection may not remove the log and the index that it has to make where no
-    // run is going on. `query_only` refuses every change all the same.
-    let connection = Connection::open_with_flags(path, FLAGS)?;
-    connection.pragma_update(None, "query_only", true)?;
-    tune(&connection)?;
-    match schema::inspect(&connection, path)? {
-        Form::Empty => Ok(None),
-        Form::Present => Ok(Some(connection)),
-        Form::Older => Err(Trouble::Refused(format!(
-            "{}: the file has an older format; the next run brings it up to date",
-            path.display()
-        ))),
-    }
 }
 
 fn empty_in_memory() -> Result<Connection, Trouble> {
@@ -252,6 +237,18 @@ impl Store for SqliteStore<'_> {
         self.read(|connection| inbox::load(connection, table))
     }
 
+    fn refusals(&self, table: &str) -> Result<Vec<Refusal>, StoreError> {
+        self.read(|connection| refusals::load(connection, table))
+    }
+
+    fn replace_refusals(&mut self, table: &str, refusals: &[Refusal]) -> Result<(), StoreError> {
+        self.write(|connection, _, _| refusals::replace(connection, table, refusals))
+    }
+
+    fn retry(&mut self, table: &str, erp: Option<Uuid>, crm: Option<Uuid>) -> Result<bool, StoreError> {
+        self.write(|connection, _, _| refusals::forget(connection, table, erp, crm))
+    }
+
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.read(couplings::counts)
     }
@@ -266,8 +263,21 @@ impl Store for SqliteStore<'_> {
         })
     }
 
+    fn binding(&self) -> Result<Option<Binding>, StoreError> {
+        self.read(bound::load)
+    }
+
+    fn bind(&mut self, binding: &Binding) -> Result<(), StoreError> {
+        self.write(|connection, _, _| bound::replace(connection, binding))
+    }
+
     fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError> {
-        self.write(|connection, _, _| journal::begin_run(connection, run, started))?;
+        self.write(|connection, writer, _| {
+            if !writer.keep_values {
+                couplings::forget_values(connection)?;
+            }
+            journal::begin_run(connection, run, started)
+        })?;
         if let Some(writer) = &mut self.writer {
             writer.run = Some(run.to_owned());
         }
@@ -276,6 +286,19 @@ impl Store for SqliteStore<'_> {
 
     fn finish_run(&mut self, row: &RunRow) -> Result<(), StoreError> {
         self.write(|connection, _, _| journal::finish_run(connection, row))
+    }
+
+    fn writes_of_run(&self, run: &str) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(|connection| journal::writes_of_run(connection, run))
+    }
+
+    fn writes_to(
+        &self,
+        table: &str,
+        ids: PerSide<Option<Uuid>>,
+        rows_max: usize,
+    ) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(|connection| journal::writes_to(connection, table, ids, rows_max))
     }
 
     fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError> {

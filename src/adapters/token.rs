@@ -28,6 +28,8 @@ pub struct Token {
 pub enum TokenError {
     /// The credentials are wrong; asking again is in vain.
     Refused(String),
+    /// Nothing is known by the scope that was asked for.
+    Scope(String),
     /// The endpoint could not answer.
     Unreachable(String),
 }
@@ -69,6 +71,11 @@ impl TokenSource {
     /// Returns the endpoint's address.
     pub fn url(&self) -> &str {
         &self.credentials.token_url
+    }
+
+    /// Returns what a token is asked for.
+    pub fn scope(&self) -> &str {
+        &self.credentials.scope
     }
 
     /// Returns a token that is fresh at `now`, and newer than the one of number `stale`.
@@ -125,10 +132,12 @@ fn read(answer: &TokenAnswer) -> Result<(String, Duration), TokenError> {
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
     let error = if refusal.error.is_empty() { Cow::from(format!("HTTP {}", answer.status)) } else { refusal.error };
     let number = refusal.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
+    if matches!(&*error, "invalid_scope" | "invalid_resource") {
+        return Err(TokenError::Scope(format!("{error}{number}")));
+    }
     let hint = match &*error {
         "invalid_client" => "; check `client_secret`, which may have expired",
         "unauthorized_client" => "; check `client_id` and the tenant in `token_url`",
-        "invalid_scope" | "invalid_resource" => "; check `scope`",
         _ => "; check `auth`",
     };
     Err(TokenError::Refused(format!("{error}{number}{hint}")))
@@ -201,12 +210,14 @@ mod tests {
                        "error_codes":[7000215]}"#;
         for (status, body, expected) in [
             (401, long, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
-            (400, r#"{"error":"invalid_scope"}"#, "invalid_scope; check `scope`"),
             (404, "<html>", "HTTP 404; check `auth`"),
         ] {
             let refused = TokenError::Refused(expected.to_owned());
             assert_eq!(read(&answer(status, body).unwrap()), Err(refused), "{body}");
         }
+        let scope = TokenError::Scope("invalid_resource (AADSTS500011)".to_owned());
+        let body = r#"{"error":"invalid_resource","error_codes":[500011]}"#;
+        assert_eq!(read(&answer(400, body).unwrap()), Err(scope));
         assert!(matches!(read(&answer(200, "<html>").unwrap()), Err(TokenError::Unreachable(_))));
     }
 }

@@ -6,6 +6,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use crate::store::InboxKind;
+
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 const EXIT_CODES: &str = "\
@@ -13,7 +15,7 @@ Exit codes:
   0         everything asked for is done and both sides agree
   1         finished, but records failed, are contested or wait for a person, or a table failed
   2         arguments or configuration; nothing was touched
-  3         could not run: network, login, company, state locked or damaged
+  3         could not run: network, login, company; state locked, damaged or of another company
   4         a guard stopped a table (kept for guards, which are not built yet)
   10        with `plan --exit-code`: there is something to write
   130, 143  interrupted by SIGINT or SIGTERM; what was done is kept
@@ -43,6 +45,12 @@ pub enum Verb {
     /// Shows couplings, what waits for a person, and the last runs.
     #[command(after_help = "Example: pipeline status pipelines/full.yaml")]
     Status(FileArguments),
+    /// Shows earlier runs, or one of them with its writes.
+    #[command(after_help = "Example: pipeline history pipelines/full.yaml last")]
+    History(HistoryArguments),
+    /// Shows what waits for a person, and takes the answers.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
+    Inbox(InboxArguments),
 }
 
 impl Verb {
@@ -52,6 +60,8 @@ impl Verb {
             Verb::Run(arguments) => arguments.file.format,
             Verb::Plan(arguments) => arguments.file.format,
             Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
+            Verb::History(arguments) => arguments.file.format,
+            Verb::Inbox(arguments) => arguments.file.format,
         }
     }
 }
@@ -111,6 +121,52 @@ pub struct PlanArguments {
     pub verbose: u8,
 }
 
+/// Options of `history`.
+#[derive(Debug, Args)]
+pub struct HistoryArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// One run, by the beginning of its id; `last` for the newest.
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
+    /// How many runs are listed.
+    #[arg(long, value_name = "RUNS", default_value_t = 20)]
+    pub limit: usize,
+}
+
+/// Options of `inbox`.
+#[derive(Debug, Args)]
+pub struct InboxArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    #[command(subcommand)]
+    pub action: Option<InboxAction>,
+}
+
+/// What to do with the inbox; without one, it is listed.
+#[derive(Debug, Subcommand)]
+pub enum InboxAction {
+    /// Lists what waits.
+    List(InboxFilter),
+    /// Lets the next run send skipped records again.
+    Retry {
+        /// Records as the inbox names them, or by id: `customers:10000`, `customers:crm:ID`.
+        #[arg(value_name = "TABLE:KEY", required = true)]
+        records: Vec<String>,
+    },
+}
+
+/// Which part of the inbox.
+#[derive(Debug, Args)]
+pub struct InboxFilter {
+    /// Only this table map; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// Only this kind; may be given several times.
+    #[arg(long, value_name = "KIND", value_parser = InboxKind::ALL.map(InboxKind::key))]
+    pub kind: Vec<String>,
+}
+
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -121,8 +177,10 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 10] =
-    ["apply", "review", "couple", "uncouple", "inbox", "why", "history", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 8] = ["apply", "review", "couple", "uncouple", "why", "serve", "schema", "completions"];
+
+/// Answers of the contract that are not built.
+const INBOX_NOT_BUILT: [&str; 6] = ["restore", "delete", "uncouple", "resolve", "export", "import"];
 
 /// Options of the contract that are not built, by verb; a blank verb stands for all.
 const OPTIONS_NOT_BUILT: [(&str, &str); 5] =
@@ -138,6 +196,10 @@ pub fn not_built(arguments: &[OsString]) -> Option<String> {
     }
     if VERBS_NOT_BUILT.contains(&verb) {
         return Some(verb.to_owned());
+    }
+    if verb == "inbox" {
+        let mut answers = words.clone().filter(|word| INBOX_NOT_BUILT.contains(word));
+        return answers.next().map(|answer| format!("inbox {answer}"));
     }
     let mut only = false;
     for word in words {
@@ -178,7 +240,8 @@ mod tests {
         for (line, expected) in [
             ("apply plan.json", Some("apply")),
             ("help apply", Some("apply")),
-            ("inbox full.yaml retry customers:1", Some("inbox")),
+            ("inbox full.yaml retry customers:1", None),
+            ("inbox full.yaml resolve customers:1", Some("inbox resolve")),
             ("run full.yaml --changed", None),
             ("run full.yaml --direction to_crm", Some("run --direction")),
             ("run full.yaml --force=to_crm", Some("run --force")),

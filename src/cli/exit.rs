@@ -4,6 +4,7 @@
 
 use std::process::ExitCode;
 
+use crate::binding::{Foreign, Renamed};
 use crate::config::complaint::Complaint;
 use crate::endpoint::EndpointError;
 use crate::report::check::counts;
@@ -77,6 +78,12 @@ pub enum Failure {
     /// The state cannot be used; the message names the file.
     #[error(transparent)]
     State(#[from] StoreError),
+    /// The state belongs to another pipeline.
+    #[error("the state {state} cannot be used: {renamed}")]
+    Renamed { state: String, renamed: Renamed },
+    /// The state belongs to another company or organization.
+    #[error("the state {state} cannot be used: {foreign}")]
+    Foreign { state: String, foreign: Box<Foreign> },
     /// A side cannot be used.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -101,6 +108,7 @@ impl Failure {
                 StoreError::Damaged { .. } => "damaged",
                 StoreError::Failed { .. } => "state",
             },
+            Failure::Renamed { .. } | Failure::Foreign { .. } => "foreign_state",
             Failure::Endpoint(error) => match error {
                 EndpointError::Unreachable { .. } => "unreachable",
                 EndpointError::Login { .. } => "login",
@@ -131,6 +139,17 @@ impl Failure {
                 StoreError::Failed { .. } => "look at the rights and the free space of its folder",
             }
             .into(),
+            Failure::Renamed { renamed, .. } => format!(
+                "give this pipeline a `state` of its own, or its name `{}` back: the ids of the records that it makes \
+                 follow from the name",
+                renamed.bound
+            ),
+            Failure::Foreign { .. } => {
+                "lead the file back there, or name another `state` for the other place; where it was restored, copied \
+                 or refreshed, its records are others too: move the state aside, and look at `pipeline plan`, which \
+                 couples them anew by the match rules"
+                    .into()
+            }
             Failure::Endpoint(error) => {
                 let connection = |side: &crate::config::Side| format!("connections.{}", side.key());
                 match error {
@@ -162,6 +181,28 @@ impl Failure {
         }
     }
 
+    /// Returns message and hint, with nothing said twice: a message that carries its own next step gives it to the hint.
+    pub fn told(&self) -> (String, String) {
+        let message = self.to_string();
+        let parts = match self {
+            Failure::State(_) => message.split_once("; ").map(|(what, next)| (what, next.to_owned())),
+            // The place is what our message cannot know; a server's own text is left as it is.
+            Failure::Endpoint(
+                EndpointError::Login { side, .. }
+                | EndpointError::Unreachable { side, .. }
+                | EndpointError::Refused { side, .. },
+            ) => message.rsplit_once("; check ").map(|(what, next)| {
+                let network = if matches!(self.kind(), "unreachable") { ", and the network" } else { "" };
+                (what, format!("check {next}; see `connections.{}`{network}", side.key()))
+            }),
+            _ => None,
+        };
+        match parts {
+            Some((what, next)) => (what.to_owned(), next),
+            None => (message, self.hint()),
+        }
+    }
+
     /// Returns what is wrong with the file, where that is the reason.
     pub fn complaints(&self) -> &[Complaint] {
         match self {
@@ -178,7 +219,12 @@ impl Failure {
             | Failure::File { .. }
             | Failure::Configuration { .. }
             | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
-            Failure::State(_) | Failure::Endpoint(_) | Failure::Output(_) | Failure::Fault => Exit::CouldNotRun,
+            Failure::State(_)
+            | Failure::Renamed { .. }
+            | Failure::Foreign { .. }
+            | Failure::Endpoint(_)
+            | Failure::Output(_)
+            | Failure::Fault => Exit::CouldNotRun,
         }
     }
 }

@@ -12,6 +12,8 @@ pub mod run;
 pub mod plan;
 pub mod check;
 pub mod status;
+pub mod inbox;
+pub mod history;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -51,6 +53,8 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Plan(arguments) => plan::plan(arguments),
         Verb::Check(arguments) => check::check(arguments),
         Verb::Status(arguments) => status::status(arguments),
+        Verb::History(arguments) => history::history(arguments),
+        Verb::Inbox(arguments) => inbox::inbox(arguments),
     }
 }
 
@@ -63,16 +67,22 @@ fn answered(answer: &clap::Error, json: bool) -> Result<Exit, Failure> {
         let message = answer.render().to_string();
         let message = message.trim().trim_start_matches("error: ");
         let (message, hint) = message.split_once("\n\n").unwrap_or((message, ""));
-        return Err(Failure::Arguments { message: message.to_owned(), hint: hint.replace('\n', " ") });
+        return Err(Failure::Arguments { message: on_one_line(message, " "), hint: on_one_line(hint, "; ") });
     }
     // A stderr that is closed is no reason for another exit code.
     let _ = answer.print();
     Ok(Exit::Refused)
 }
 
+/// Joins the lines of a text that are not blank.
+fn on_one_line(text: &str, between: &str) -> String {
+    let lines = text.lines().map(|line| line.trim().trim_end_matches('.')).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(between)
+}
+
 /// Prints a failure: for people on stderr, and for programs that asked for JSON also on stdout.
 fn tell(failure: &Failure, json: bool) {
-    let (message, hint) = (failure.to_string(), failure.hint());
+    let (message, hint) = failure.told();
     let text = report::check::list_text(failure.complaints()) + &report::failure::text(&message, &hint);
     progress::say(text.trim_end());
     if json {

@@ -13,7 +13,7 @@ pub fn plan(arguments: &PlanArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
     let asked = Asked { only: &arguments.only, changed: arguments.changed, dry_run: true, verbose: arguments.verbose };
     let report = perform(&arguments.file.path, &asked, &signals)?;
-    print_as(arguments.file.format, || report::plan::text(&report.plan), || report::plan::json(&report.plan))?;
+    print_as(arguments.file.format, || report::plan::text(&report), || report::plan::json(&report))?;
     Ok(exit(&report, arguments.exit_code, signals.number()))
 }
 

@@ -99,7 +99,7 @@ impl Progress {
                     table.bar.set_message(side.name());
                 }
             }
-            Event::Note { .. } => {}
+            Event::Warning { .. } | Event::Note { .. } => {}
             Event::TableFinished { report } => {
                 if let Some(table) = tables.remove(&report.table) {
                     table.bar.finish_and_clear();
@@ -135,6 +135,7 @@ fn line(event: &Event<'_>, verbose: u8, bars: bool) -> Option<String> {
         Event::Writing { table, side, done, total } => (verbose > 1 && !bars).then(|| {
             format!("{table}: {} of {} written to the {}", count(*done as u64), count(*total as u64), side.name())
         }),
+        Event::Warning { message } => Some(format!("warning: {message}")),
         Event::Note { table, message } => (verbose > 0).then(|| format!("{table}: {message}")),
         Event::TableFinished { report } => (!bars || verbose > 0 || report.error.is_some()).then(|| finished(report)),
     }

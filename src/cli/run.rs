@@ -67,8 +67,11 @@ pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunR
     let mut store = opened.map_err(|error| named(error, &loaded.state))?;
     let result = decide(&loaded, &mut store, &options, &progress);
     let (outcome, report) = match &result {
-        Ok(report) => (report.outcome, report::run::json(report)),
-        Err(_) => (RunOutcome::Failed, String::new()),
+        Ok(report) => (report.outcome, report::run::kept(report)),
+        Err(failure) => {
+            let (message, hint) = (failure.to_string(), failure.hint());
+            (RunOutcome::Failed, report::failure::json(failure.kind(), &message, &hint, &[]))
+        }
     };
     // A run that failed before it began leaves no trace in the state.
     if result.is_ok() || begun(&store, &options.run)? {
@@ -97,6 +100,8 @@ fn decide(
     result.map_err(|error| match error {
         RunError::Endpoint(error) => error.into(),
         RunError::Store(error) => error.into(),
+        RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
+        RunError::Foreign(foreign) => Failure::Foreign { state: loaded.state.display().to_string(), foreign },
         RunError::Mapping(misfits) => {
             let complaints = world::misfit_complaints(&loaded.file, &loaded.text, &misfits);
             Failure::Configuration { file: loaded.file.clone(), complaints }

@@ -7,9 +7,9 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::FileArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{print_as, world};
-use crate::config::check::Purpose;
 use crate::report;
 use crate::report::status::Status;
+use crate::run::strays;
 use crate::store::Store;
 
 /// How many runs are shown.
@@ -17,13 +17,11 @@ const RUNS_MAX: usize = 10;
 
 /// Carries out `status`.
 pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
-    // Login and hosts are not needed here, so their variables may be missing; the place of the state may not.
-    let loaded = world::load(&arguments.path, Purpose::Check)?;
-    if loaded.warnings.iter().any(|complaint| complaint.path == "state") {
-        return Err(Failure::Configuration { file: loaded.file, complaints: loaded.warnings });
-    }
+    let loaded = world::load_state(&arguments.path)?;
     let store = SqliteStore::read_only(&loaded.state)?;
+    let binding = world::binding(&loaded, &store)?;
     let mut couplings = store.coupling_counts()?;
+    let notes = strays::lost(&loaded.pipeline, &couplings).into_iter().collect();
     let mut tables: Vec<(String, u64)> = loaded
         .pipeline
         .tables
@@ -35,6 +33,9 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
+        exists: loaded.state.exists(),
+        binding,
+        notes,
         held_by: holder(&loaded.state),
         tables,
         watermarks: store.watermarks()?,

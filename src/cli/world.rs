@@ -10,6 +10,8 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::adapters;
 use crate::adapters::clock::{Clock, Patience, SystemClock};
+use crate::adapters::sqlite::SqliteStore;
+use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
@@ -17,6 +19,8 @@ use crate::config::complaint::{self, Complaint, Complaints, Severity, suggestion
 use crate::config::{PerSide, Pipeline, tree};
 use crate::endpoint::Endpoint;
 use crate::extract::Misfit;
+use crate::run::strays;
+use crate::store::Store;
 
 /// A pipeline file that can be used.
 #[derive(Debug)]
@@ -54,6 +58,26 @@ pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
         }
         None => Err(Failure::Configuration { file, complaints: checked.complaints }),
     }
+}
+
+/// Reads and checks a pipeline file for a verb that needs its state and neither side: variables of the connections may
+/// be missing, those of the state may not.
+pub fn load_state(path: &Path) -> Result<Loaded, Failure> {
+    let loaded = load(path, Purpose::Check)?;
+    if loaded.warnings.iter().any(|complaint| complaint.path == "state") {
+        return Err(Failure::Configuration { file: loaded.file, complaints: loaded.warnings });
+    }
+    Ok(loaded)
+}
+
+/// Returns what the state belongs to; refuses that of a pipeline of another name.
+pub fn binding(loaded: &Loaded, store: &dyn Store) -> Result<Option<Binding>, Failure> {
+    let binding = store.binding()?;
+    if let Some(binding) = &binding {
+        let state = || loaded.state.display().to_string();
+        binding.of_pipeline(&loaded.pipeline.name).map_err(|renamed| Failure::Renamed { state: state(), renamed })?;
+    }
+    Ok(binding)
 }
 
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.
@@ -126,6 +150,47 @@ pub fn misfit_complaints(file: &str, text: &str, misfits: &[Misfit]) -> Vec<Comp
             }
         })
         .collect()
+}
+
+/// Warns of what does not fit between a file and its state; a state that does not exist yet fits.
+pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Complaint> {
+    let file = path.display().to_string();
+    let state = state_path(path, &pipeline.state);
+    let tree = tree::parse(text, &mut Complaints::new(&file));
+    let complaint = |key: &str, message: String, hint: Option<String>| {
+        let path = complaint::Path::root().key(key);
+        let place = tree.as_ref().map_or(complaint::Place::START, |tree| tree.place_of(&path));
+        let (line, column, path) = (place.line, place.column, path.to_string());
+        Complaint { severity: Severity::Warning, file: file.clone(), line, column, path, message, hint }
+    };
+    let look = || {
+        let store = SqliteStore::read_only(&state)?;
+        Ok((store.binding()?, store.coupling_counts()?))
+    };
+    let (binding, couplings) = match look() {
+        Ok(found) => found,
+        Err(error) => {
+            let failure = Failure::State(error);
+            let (message, hint) = failure.told();
+            return vec![complaint("state", message, Some(hint))];
+        }
+    };
+    let renamed = binding.and_then(|binding| binding.of_pipeline(&pipeline.name).err());
+    let renamed = renamed.map(|renamed| {
+        let hint = Failure::Renamed { state: String::new(), renamed: renamed.clone() }.hint();
+        let Renamed { bound, now } = renamed;
+        complaint(
+            "name",
+            format!("the state {} belongs to the pipeline `{bound}`, not `{now}`", state.display()),
+            Some(hint),
+        )
+    });
+    let lost = strays::lost(pipeline, &couplings).map(|message| {
+        let (message, hint) =
+            message.split_once("; ").map_or((&*message, None), |(message, hint)| (message, Some(hint)));
+        complaint("tables", message.to_owned(), hint.map(str::to_owned))
+    });
+    renamed.into_iter().chain(lost).collect()
 }
 
 /// Returns the path of `fields[3].crm` in the table map `table`.

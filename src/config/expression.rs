@@ -1,11 +1,15 @@
 //! SQL in filters and field maps: text in, an [`Expression`] that can be evaluated over a frame out.
 //!
-//! The dialect is the one of polars SQL, less everything that looks at more than one row. An expression also offers the
+//! The dialect is the one of polars SQL, less everything that looks at more than one row, plus functions of ours
+//! (functions.rs). An expression also offers the
 //! part of itself that a side might evaluate, as a [`Predicate`]: always true where the whole is true, so that pushing
 //! it down never loses a record. Whether a column exists is not known here; the metadata of a side tells.
 
+mod functions;
+mod making;
 mod predicate;
 mod reading;
+mod typing;
 
 use polars::prelude::*;
 
@@ -88,7 +92,7 @@ impl Expression {
     pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
         let tree = reading::parse(text)?;
         let columns = reading::columns(&tree)?;
-        let expr = polars::sql::sql_expr(text).map_err(|error| ExpressionError {
+        let expr = making::expr(text, &tree).map_err(|error| ExpressionError {
             message: match error.to_string() {
                 // A dump of the syntax tree helps nobody.
                 dump if dump.contains("Span(") || dump.contains("Ident {") => {
@@ -123,10 +127,8 @@ impl Expression {
         let mut data = data.clone();
         data.with_column(ones.into())?;
         let name = "#result";
-        let result = data
-            .lazy()
-            .select([when(col("#one")).then((*self.expr).clone()).otherwise(lit(NULL)).alias(name)])
-            .collect()?;
+        let expr = typing::typed(&self.expr, data.schema())?;
+        let result = data.lazy().select([when(col("#one")).then(expr).otherwise(lit(NULL)).alias(name)]).collect()?;
         Ok(result.column(name)?.as_materialized_series().clone())
     }
 }
@@ -190,6 +192,20 @@ mod tests {
             "GREATEST()",
             "RIGHT(a, 99999999999999999999999)",
             "next_number('A', 5) || 'x'",
+            "regexp_replac(a, 'b', 'c')",
+            "INITCAP()",
+            "initcap(a, 'x')",
+            "parse_date(a, b)",
+            "parse_date(a, 'DD.MM.YYYY')",
+            "parse_date(a, 'MM/dd')",
+            "parse_decimal(a, 'de-DE')",
+            "regexp_match(a, '(')",
+            "REGEXP_REPLACE(a, 'b', '$1')",
+            "substring_after(a, '')",
+            "round_to(a, 0, '=')",
+            "round_to(a, 1, 'up')",
+            "UPPER(initcap(regexp_match(a, '(')))",
+            "a IS DISTINCT FROM 1 AND b = 2",
         ];
         let told: Vec<String> = texts.iter().map(|text| format!("{text}\n  {}", error(text))).collect();
         insta::assert_snapshot!(told.join("\n"));
@@ -272,6 +288,27 @@ mod tests {
         check("STRFTIME(d, '%d.%m.%Y')", "\"31.01.2026\"");
         check("d >= DATE('2026-01-31')", "true");
         check("NORMALIZE(TRIM(t))", "\"Ab-c\"");
+    }
+
+    #[test]
+    fn functions_of_ours_stand_anywhere_in_an_expression() {
+        let data = df!("t" => [Some("anna BERG"), Some(""), None], "n" => [7_i64, 8, 9]).unwrap();
+        let check = |text: &str, expected: [&str; 3]| assert_eq!(evaluate(text, &data), expected, "{text}");
+        check("InitCap(t)", ["\"Anna Berg\"", "\"\"", "null"]);
+        check("UPPER(initcap(LOWER(t))) || 'x'", ["\"ANNA BERGx\"", "\"x\"", "null"]);
+        check("initcap(substring_after(t, 'a ')) = 'Berg'", ["true", "false", "null"]);
+        check("initcap('a b')", ["\"A B\""; 3]);
+        check("CASE WHEN initcap(t) = '' THEN initcap('none') ELSE t END", ["\"anna BERG\"", "\"None\"", "null"]);
+        check("round_to(n, 5, '=') + 1", ["6.0000000000", "11.0000000000", "11.0000000000"]);
+        check("EXTRACT(year FROM parse_date('31.12.26', 'dd.MM.yy')) + n", ["2033", "2034", "2035"]);
+        check("substring_before(TRIM(BOTH 'a' FROM t), ' ') || 'O''B'", ["\"nnaO'B\"", "\"O'B\"", "null"]);
+        check("try_parse_date(t, 'yyyyMMdd') IS NULL OR t IN ('a', 'b')", ["true"; 3]);
+        let none = data.head(Some(0));
+        assert_eq!(evaluate("initcap(t) || initcap('x')", &none), Vec::<String>::new());
+        let wrong = Expression::parse("initcap(n)").unwrap().evaluate(&none).unwrap_err().to_string();
+        assert!(wrong.contains("`initcap` takes a text, not i64"), "{wrong}");
+        let wrong = Expression::parse("parse_decimal(t, ',')").unwrap().evaluate(&data).unwrap_err().to_string();
+        assert!(wrong.contains("`anna BERG` is no number with `,` before its decimals"), "{wrong}");
     }
 
     #[test]

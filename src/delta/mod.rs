@@ -3,7 +3,9 @@
 //! Fields are compared column by column and pairs are merged side by side, both in parallel; results are collected in
 //! the order of fields and pairs, so one thread and eight give the same decisions. Nothing is written here.
 
+pub mod doubt;
 pub mod merge;
+pub mod names;
 
 use std::collections::HashMap;
 
@@ -12,8 +14,9 @@ use rayon::prelude::*;
 use uuid::Uuid;
 
 use crate::config::{OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
-use crate::couple::{Doubt, Pairs};
+use crate::couple::Pairs;
 use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge};
+use crate::delta::names::Names;
 use crate::endpoint::TableInfo;
 use crate::frame::{EvaluationError, Frame, Kind, Value, any_value};
 use crate::plan::{Action, ActionKind, FieldChange};
@@ -33,6 +36,7 @@ pub struct Work<'a> {
     pub left_out: &'a [bool],
     /// CRM table of each table map, for references.
     pub crm_tables: &'a HashMap<String, String>,
+    pub names: &'a Names,
 }
 
 /// Something that is not decided, for a person or for another record.
@@ -158,7 +162,7 @@ fn decide_pair(
 ) {
     let rows = work.pairs.rows[pair];
     let ids = work.pairs.ids[pair];
-    let record = name_pair(work.map, work.frames, rows);
+    let record = work.names.pair(work.frames, rows);
     let mut changes: PerSide<Vec<FieldChange>> = PerSide::default();
     let mut failed: PerSide<bool> = PerSide::default();
 
@@ -298,7 +302,7 @@ pub fn decide_inserts(
     }
     let mut templates = Templates::new(work, to, taken)?;
     for &row in rows {
-        let record = name_row(work.map, source, to.other(), row);
+        let record = work.names.row(source, to.other(), row);
         let own_id = source.id(row);
         let mut fields = Vec::new();
         let mut problems = Vec::new();
@@ -463,62 +467,6 @@ fn highest_number(frame: &Frame, column: &str, prefix: &str) -> u64 {
         .filter_map(|row| frame.value(column, row).to_string().strip_prefix(prefix)?.parse::<u64>().ok())
         .max()
         .unwrap_or(0)
-}
-
-/// Names a row by its label, else by its id.
-pub fn name_row(map: &TableMap, frame: &Frame, side: Side, row: usize) -> String {
-    let label = map.sides.of(side).label.as_ref().map(|label| frame.value(label, row).to_string());
-    let prefix = if side == Side::Crm { "crm:" } else { "" };
-    match label.filter(|label| !label.trim().is_empty()) {
-        Some(label) => format!("{}:{prefix}{}", map.name, label.trim()),
-        None => format!("{}:{prefix}{}", map.name, frame.id(row)),
-    }
-}
-
-/// Names a pair by its ERP label, else its CRM label, else its ERP id.
-pub fn name_pair(map: &TableMap, frames: &PerSide<Frame>, rows: PerSide<usize>) -> String {
-    for side in Side::BOTH {
-        let label = map.sides.of(side).label.as_ref();
-        let label = label.map(|label| frames.of(side).value(label, *rows.of(side)).to_string());
-        if let Some(label) = label.filter(|label| !label.trim().is_empty()) {
-            let prefix = if side == Side::Crm { "crm:" } else { "" };
-            return format!("{}:{prefix}{}", map.name, label.trim());
-        }
-    }
-    format!("{}:{}", map.name, frames.erp.id(rows.erp))
-}
-
-/// Turns a doubt of the match rules into something a person can answer.
-pub fn hold_doubt(map: &TableMap, frames: &PerSide<Frame>, doubt: &Doubt) -> Held {
-    let frame = frames.of(doubt.side);
-    let record = name_row(map, frame, doubt.side, doubt.row);
-    let id = frame.id(doubt.row);
-    let names = |side: Side, rows: Vec<usize>, total: usize| {
-        let mut names: Vec<String> = rows.into_iter().map(|row| name_row(map, frames.of(side), side, row)).collect();
-        if total > names.len() {
-            names.push(format!("{} more", total - names.len()));
-        }
-        names.join(", ")
-    };
-    // Of thousands that are alike, the first few say enough.
-    let named = 5;
-    let candidates = doubt.candidates();
-    let candidates = || names(doubt.side.other(), candidates.iter().copied().take(named).collect(), candidates.len());
-    let rivals: Vec<usize> = doubt.rivals().take(named).collect();
-    let message = match (doubt.rule, rivals.is_empty()) {
-        (0, _) => format!("{record} has no value in any match column, so no partner can be told"),
-        (rule, true) => format!("{record} matches several records by rule {rule}: {}", candidates()),
-        (rule, false) => format!(
-            "{record} and {} match the same records by rule {rule}: {}",
-            names(doubt.side, rivals, doubt.rivals_count()),
-            candidates()
-        ),
-    };
-    let ids = match doubt.side {
-        Side::Erp => PerSide { erp: Some(id), crm: None },
-        Side::Crm => PerSide { erp: None, crm: Some(id) },
-    };
-    Held { kind: InboxKind::Ambiguous, record, ids, field: None, values: PerSide::default(), to: None, message }
 }
 
 /// Returns the fingerprint that both sides of a pair hold in a field, for a base after a write.

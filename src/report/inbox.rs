@@ -2,13 +2,22 @@
 //!
 //! Runs, plans and the state all show the inbox; they differ in how much of it and under which heading.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
-use crate::report::layout::quoted;
+use crate::report::document;
+use crate::report::layout::{count, quoted};
 use crate::store::{InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
-pub const KINDS: [InboxKind; 4] = [InboxKind::Contested, InboxKind::Failed, InboxKind::Deleted, InboxKind::Ambiguous];
+pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
+
+/// Items that a text shows where there are more.
+const LINES_MAX: usize = 20;
+
+/// Items of one table and kind that fail for the like reason and are shown where the list is cut.
+const ALIKE_MAX: usize = 3;
 
 /// One item of the inbox in JSON.
 #[derive(Serialize)]
@@ -42,44 +51,170 @@ pub fn item_document(item: &InboxItem) -> ItemDocument<'_> {
     }
 }
 
-/// Returns the lines for the first `items_max` items, grouped by table, in the order in which tables first appear, and
-/// by kind.
-pub fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
+/// What waits in one table map for one kind of answer.
+struct Group<'a> {
+    table: &'a str,
+    kind: InboxKind,
+    items: Vec<&'a InboxItem>,
+    /// How many of the items are shown.
+    shown: usize,
+}
+
+/// Groups items by table, in the order in which tables first appear, and by kind; shows of each as many as of the
+/// others, as far as there are that many.
+fn groups(items: &[InboxItem], items_max: usize) -> Vec<Group<'_>> {
     let mut tables: Vec<&str> = Vec::new();
     for item in items {
         if !tables.contains(&item.table.as_str()) {
             tables.push(&item.table);
         }
     }
-    let groups = tables.iter().flat_map(|table| KINDS.map(|kind| (*table, kind)));
-    let mut lines = Vec::new();
-    let mut left = items_max;
-    for (table, kind) in groups {
-        let group: Vec<_> = items.iter().filter(|item| item.table == table && item.kind == kind).take(left).collect();
-        if !group.is_empty() {
-            lines.push(format!("  {table}, {}", kind.key()));
+    let mut groups: Vec<Group<'_>> = tables
+        .iter()
+        .flat_map(|table| KINDS.map(|kind| (*table, kind)))
+        .map(|(table, kind)| {
+            let items = items.iter().filter(|item| item.table == table && item.kind == kind).collect();
+            Group { table, kind, items, shown: 0 }
+        })
+        .filter(|group| !group.items.is_empty())
+        .collect();
+    let cut = items.len() > items_max;
+    let offered: Vec<usize> =
+        groups.iter_mut().map(|group| if cut { telling_first(group) } else { group.items.len() }).collect();
+    let mut left = items_max.min(offered.iter().sum());
+    while left > 0 {
+        for (group, _) in groups.iter_mut().zip(&offered).filter(|(group, offered)| group.shown < **offered) {
+            if left > 0 {
+                group.shown += 1;
+                left -= 1;
+            }
         }
-        lines.extend(group.iter().map(|item| format!("    {}", line(item))));
-        left -= group.len();
+    }
+    groups
+}
+
+/// Puts a few failures of each reason first, so that one reason does not fill the list; returns how many those are.
+fn telling_first(group: &mut Group<'_>) -> usize {
+    if group.kind != InboxKind::Failed {
+        return group.items.len();
+    }
+    // What differs between failures for a like reason are numbers and keys.
+    let reason = |item: &InboxItem| {
+        let message = item.message.strip_prefix(&item.record).unwrap_or(&item.message);
+        let words = message.split(' ').filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let (mut first, mut alike) = (Vec::new(), Vec::new());
+    for item in std::mem::take(&mut group.items) {
+        let times = seen.entry(reason(item)).or_default();
+        *times += 1;
+        if *times <= ALIKE_MAX { &mut first } else { &mut alike }.push(item);
+    }
+    let offered = first.len();
+    group.items = first;
+    group.items.append(&mut alike);
+    offered
+}
+
+/// Returns what waits under a heading, and what to do about it: some of each table and kind, where there is much.
+pub fn section(items: &[InboxItem]) -> Vec<String> {
+    part(items, LINES_MAX)
+}
+
+/// Returns all that waits under a heading, and what to do about it.
+pub fn whole(items: &[InboxItem]) -> Vec<String> {
+    part(items, items.len())
+}
+
+fn part(items: &[InboxItem], items_max: usize) -> Vec<String> {
+    if items.is_empty() {
+        return Vec::new();
+    }
+    let number = count(items.len() as u64);
+    let shown: usize = groups(items, items_max).iter().map(|group| group.shown).sum();
+    let cut = items.len() > shown;
+    let more = if cut { format!(" ({shown} of them here; `pipeline inbox FILE` lists all)") } else { String::new() };
+    let mut part = vec![format!("waiting for a person: {number}{more}")];
+    part.extend(lines(items, items_max));
+    part.push("what to do:".to_owned());
+    part.extend(advice(items, items_max));
+    part
+}
+
+/// Returns the lines for `items_max` items, some of each table and kind.
+fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for Group { table, kind, items, shown } in groups(items, items_max) {
+        let number = if shown < items.len() {
+            format!(" ({} of {})", count(shown as u64), count(items.len() as u64))
+        } else {
+            String::new()
+        };
+        lines.push(format!("  {table}, {}{number}", kind.key()));
+        lines.extend(items.iter().take(shown).map(|item| format!("    {}", line(item))));
     }
     lines
 }
 
-/// Returns what a person can do about each kind that occurs.
-pub fn advice(items: &[InboxItem]) -> Vec<String> {
+/// Returns what a person can do about each kind of which [`lines`] shows something.
+fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
+    let groups = groups(items, items_max);
     KINDS
         .into_iter()
-        .filter(|kind| items.iter().any(|item| item.kind == *kind))
+        .filter(|kind| groups.iter().any(|group| group.kind == *kind && group.shown > 0))
         .map(|kind| {
             let advice = match kind {
                 InboxKind::Contested => "make both sides hold the same value, or give the field an `on_conflict`",
                 InboxKind::Failed => "correct the record as its message says; every run tries again",
+                InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
                 InboxKind::Deleted => "bring the record back, or delete its partner too",
-                InboxKind::Ambiguous => "make the columns of `match` differ, or agree with one record only",
+                InboxKind::Ambiguous => {
+                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many"
+                }
             };
             format!("  {}: {advice}", kind.key())
         })
         .collect()
+}
+
+/// Returns the whole inbox for people; it ends with a line end.
+pub fn text(items: &[InboxItem]) -> String {
+    if items.is_empty() {
+        return "nothing waits for a person\n".to_owned();
+    }
+    whole(items).join("\n") + "\n"
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    items: Vec<ItemDocument<'a>>,
+}
+
+/// Returns the whole inbox for programs.
+pub fn json(items: &[InboxItem]) -> String {
+    document(&Document { items: items.iter().map(item_document).collect() })
+}
+
+/// Says of each record whether it was skipped, and is sent again by the next run.
+pub fn retried_text(records: &[(&str, bool)]) -> String {
+    let line = |(record, was_refused): &(&str, bool)| match was_refused {
+        true => format!("{record}: the next run sends it again\n"),
+        false => format!("{record}: was not refused by its side; every run tries it anyway\n"),
+    };
+    records.iter().map(line).collect()
+}
+
+#[derive(Serialize)]
+struct RetriedDocument<'a> {
+    retried: Vec<&'a str>,
+    unchanged: Vec<&'a str>,
+}
+
+/// Says the same for programs.
+pub fn retried_json(records: &[(&str, bool)]) -> String {
+    let those = |wanted: bool| records.iter().filter(|(_, was)| *was == wanted).map(|(record, _)| *record).collect();
+    document(&RetriedDocument { retried: those(true), unchanged: those(false) })
 }
 
 /// Returns one item on one line: record, field, the values that are known, message.
@@ -88,9 +223,13 @@ pub fn advice(items: &[InboxItem]) -> Vec<String> {
 fn line(item: &InboxItem) -> String {
     // The message may quote a server; a line end in it must not break the list.
     let message = item.message.replace(['\n', '\r'], " ");
+    let said = |value: &str| !value.is_empty() && message.contains(&format!("`{value}`"));
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
         .into_iter()
-        .filter_map(|(name, value)| value.as_ref().map(|value| format!("{name} {}", quoted(value))))
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)))
+        // Once is enough: some are long.
+        .filter(|(_, value)| !said(value))
+        .map(|(name, value)| format!("{name} {}", quoted(value)))
         .collect();
     let values = values.join(", ");
     if message.starts_with(&item.record) {
@@ -119,6 +258,60 @@ mod tests {
         items.extend(samples::inbox());
         let shown = |max| lines(&items, max).iter().filter(|line| line.starts_with("    ")).count();
         assert_eq!((shown(0), shown(1), shown(3), shown(100)), (0, 1, 3, items.len()));
+    }
+
+    #[test]
+    fn a_cut_list_shows_some_of_each_table_and_kind() {
+        let failed = samples::inbox().remove(0);
+        let mut items: Vec<InboxItem> =
+            (0..50).map(|number| InboxItem { record: number.to_string(), ..failed.clone() }).collect();
+        items.extend(samples::inbox().into_iter().skip(1).map(|item| InboxItem { table: "items".into(), ..item }));
+        let lines = lines(&items, 5);
+        let headings: Vec<&String> = lines.iter().filter(|line| !line.starts_with("    ")).collect();
+        assert_eq!(headings, ["  customers, failed (2 of 50)", "  items, contested", "  items, ambiguous"]);
+        assert_eq!(lines.len(), 3 + 5);
+    }
+
+    #[test]
+    fn one_reason_does_not_fill_a_cut_list() {
+        let failed = |number: usize, message: &str| InboxItem {
+            record: format!("contacts:{number}"),
+            message: format!("contacts:{number} cannot go to the CRM: {message}"),
+            ..samples::inbox().remove(0)
+        };
+        let mut items: Vec<InboxItem> =
+            (0..30).map(|number| failed(number, &format!("customers:{number} is not coupled"))).collect();
+        items.push(failed(99, "the e-mail address is no address"));
+        let section = section(&items);
+        assert_eq!(section[0], "waiting for a person: 31 (4 of them here; `pipeline inbox FILE` lists all)");
+        assert_eq!(section[1], "  customers, failed (4 of 31)");
+        assert!(section[5].contains("no address"), "{section:#?}");
+        assert_eq!(whole(&items).iter().filter(|line| line.starts_with("    ")).count(), 31);
+    }
+
+    #[test]
+    fn advice_is_given_for_what_is_shown() {
+        let items = samples::inbox();
+        assert_eq!(advice(&items, 0), [""; 0]);
+        let kinds = |max| advice(&items, max).iter().map(|line| line[2..5].to_owned()).collect::<Vec<_>>();
+        assert_eq!(kinds(1), ["con"]);
+        assert_eq!(kinds(99), ["con", "fai", "amb"]);
+    }
+
+    #[test]
+    fn a_value_that_the_message_holds_is_not_told_again() {
+        let long = "x".repeat(300);
+        let item = InboxItem {
+            record: "items:1".into(),
+            field: Some("name".into()),
+            erp: Some("short".into()),
+            crm: Some(long.clone()),
+            message: format!("items:1 cannot go to the ERP: name: `{long}` has 300 characters"),
+            ..samples::inbox().remove(0)
+        };
+        let line = line(&item);
+        assert_eq!(line.matches(&long).count(), 1, "{line}");
+        assert!(line.ends_with("(ERP \"short\")"), "{line}");
     }
 
     #[test]

@@ -7,9 +7,10 @@ pub mod layout;
 pub mod run;
 pub mod plan;
 pub mod check;
+pub mod history;
 pub mod status;
 pub mod failure;
-mod inbox;
+pub mod inbox;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -8,29 +8,36 @@ use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
 
 use crate::config::Side;
+use crate::frame::Value;
 use crate::plan::{Action, ActionKind, FieldChange, Plan};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, shown};
 use crate::report::{document, json_value};
+use crate::run::{RunOutcome, RunReport};
 
 /// Returns the plan for people; it ends with a line end.
-pub fn text(plan: &Plan) -> String {
+pub fn text(report: &RunReport) -> String {
+    let plan = &report.plan;
     let mut lines = Vec::new();
-    for table in plan.tables.iter().filter(|table| !table.actions.is_empty() || !table.held.is_empty()) {
+    for table in plan.tables.iter().filter(|table| !table.actions.is_empty()) {
         lines.push(table.table.clone());
         for action in &table.actions {
             lines.push(format!("  {}", action_line(action)));
-            lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(action, change))));
+            lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(report, action, change))));
         }
         lines.push(String::new());
     }
-    if plan.held().next().is_some() {
-        lines.push("waiting for a person:".to_owned());
-        let held: Vec<_> = plan.held().cloned().collect();
-        lines.extend(inbox::lines(&held, usize::MAX));
+    if !report.inbox.is_empty() {
+        lines.extend(inbox::whole(&report.inbox));
         lines.push(String::new());
     }
-    lines.push(closing(plan));
+    let failed: Vec<String> = unfinished(report).map(|(table, error)| format!("  {table}: {error}")).collect();
+    if !failed.is_empty() {
+        lines.push("tables that could not be finished:".to_owned());
+        lines.extend(failed);
+        lines.push(String::new());
+    }
+    lines.push(closing(report));
     lines.join("\n") + "\n"
 }
 
@@ -45,8 +52,18 @@ fn action_line(action: &Action) -> String {
     if action.why.is_empty() { action_text } else { format!("{action_text}: {}", action.why) }
 }
 
-fn change_line(action: &Action, change: &FieldChange) -> String {
+/// Returns the table maps that could not be decided, and why.
+fn unfinished(report: &RunReport) -> impl Iterator<Item = (&str, &str)> {
+    report.tables.iter().filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)))
+}
+
+fn change_line(report: &RunReport, action: &Action, change: &FieldChange) -> String {
     let FieldChange { column, old, new, why, .. } = change;
+    // People know a record by its name; the id is in the JSON.
+    let shown = |value: &Value| match value {
+        Value::Link { id, .. } | Value::Guid(id) => report.names.get(id).cloned().unwrap_or_else(|| shown(value)),
+        _ => shown(value),
+    };
     let values = match action.kind {
         ActionKind::Insert => shown(new),
         _ => format!("{} → {}", shown(old), shown(new)),
@@ -55,7 +72,8 @@ fn change_line(action: &Action, change: &FieldChange) -> String {
 }
 
 /// Returns the sums and the hash.
-fn closing(plan: &Plan) -> String {
+fn closing(report: &RunReport) -> String {
+    let plan = &report.plan;
     let sum = |holds: &dyn Fn(&Action) -> bool| plan.actions().filter(|action| holds(action)).count() as u64;
     let mut sums = Vec::new();
     for side in [Side::Crm, Side::Erp] {
@@ -76,11 +94,17 @@ fn closing(plan: &Plan) -> String {
         sums.push(format!("{} to uncouple", plural(uncoupled, "pair", "pairs")));
     }
     let sums = if sums.is_empty() { "nothing to do".to_owned() } else { list(&sums) };
-    let held = match plan.held().count() as u64 {
+    let held = match report.inbox.len() as u64 {
         0 => String::new(),
         held => format!("; {} for a person", if held == 1 { "1 waits".to_owned() } else { format!("{held} wait") }),
     };
-    format!("plan: {sums}{held}; hash {}", plan.hash())
+    let failed = match unfinished(report).count() as u64 {
+        0 => String::new(),
+        failed => format!("; {} could not be finished", plural(failed, "table", "tables")),
+    };
+    let verb =
+        if report.outcome == RunOutcome::Interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
+    format!("{verb}: {sums}{held}{failed}; hash {}", plan.hash())
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.
@@ -94,6 +118,15 @@ struct PlanDocument<'a> {
     hash: String,
     actions: Vec<ActionDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
+    /// Table maps that could not be decided; absent where all were.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unfinished: Vec<UnfinishedDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct UnfinishedDocument<'a> {
+    table: &'a str,
+    error: &'a str,
 }
 
 #[derive(Serialize)]
@@ -127,7 +160,8 @@ impl Serialize for Fields<'_> {
 }
 
 /// Returns the plan for programs.
-pub fn json(plan: &Plan) -> String {
+pub fn json(report: &RunReport) -> String {
+    let plan = &report.plan;
     document(&PlanDocument {
         pipeline: &plan.pipeline,
         hash: plan.hash(),
@@ -142,7 +176,8 @@ pub fn json(plan: &Plan) -> String {
                 fields: Fields(&action.fields),
             })
             .collect(),
-        held: plan.held().map(inbox::item_document).collect(),
+        held: report.inbox.iter().map(inbox::item_document).collect(),
+        unfinished: unfinished(report).map(|(table, error)| UnfinishedDocument { table, error }).collect(),
     })
 }
 
@@ -151,23 +186,53 @@ mod tests {
     use super::*;
     use crate::plan::TablePlan;
     use crate::report::samples;
+    use crate::store::InboxItem;
     use insta::assert_snapshot;
+    use uuid::Uuid;
 
     #[test]
     fn a_plan_reads_record_by_record() {
-        assert_snapshot!("plan_text", text(&samples::plan()));
+        assert_snapshot!("plan_text", text(&samples::planned()));
     }
 
     #[test]
     fn a_plan_is_one_document() {
-        assert_snapshot!("plan_json", json(&samples::plan()));
+        assert_snapshot!("plan_json", json(&samples::planned()));
     }
 
     #[test]
     fn an_empty_plan_says_so() {
         let plan = Plan { pipeline: "full".into(), tables: vec![TablePlan::default()] };
-        assert_eq!(text(&plan), format!("plan: nothing to do; hash {}\n", plan.hash()));
+        let report = RunReport { plan: plan.clone(), inbox: vec![], ..samples::planned() };
+        assert_eq!(text(&report), format!("plan: nothing to do; hash {}\n", plan.hash()));
         assert!(!writes(&plan));
+    }
+
+    #[test]
+    fn a_plan_that_is_not_whole_says_so() {
+        let hash = samples::plan().hash();
+        let closing = |report: RunReport| closing(&report).replace(&hash, "H");
+        let sums = "1 insert in the CRM, 1 update in the ERP, 1 pair to couple and 1 pair to uncouple";
+        let failed =
+            RunReport { inbox: samples::inbox(), tables: samples::run_with_trouble().tables, ..samples::planned() };
+        assert!(text(&failed).contains("tables that could not be finished:\n  items: CRM cannot be reached"));
+        assert!(json(&failed).contains("\"unfinished\": ["));
+        let told = format!("plan: {sums}; 4 wait for a person; 1 table could not be finished; hash H");
+        assert_eq!(closing(failed), told);
+        let interrupted = RunReport { outcome: RunOutcome::Interrupted, inbox: vec![], ..samples::planned() };
+        assert_eq!(closing(interrupted), format!("interrupted, so this is not the whole plan: {sums}; hash H"));
+    }
+
+    #[test]
+    fn a_reference_is_told_by_the_name_of_the_record() {
+        let mut report = samples::planned();
+        report.names.insert(Uuid::from_u128(7), "salespeople:JR".into());
+        let link = |id: u128| Value::Link { table: "systemusers".into(), id: Uuid::from_u128(id) };
+        let change = &mut report.plan.tables[1].actions[2].fields[0];
+        (change.old, change.new) = (link(7), link(8));
+        let line = format!("phoneNumber: salespeople:JR → {} (only the CRM changed)", Uuid::from_u128(8));
+        assert!(text(&report).contains(&line), "{}", text(&report));
+        assert!(json(&report).contains(&format!("\"old\": \"{}\"", Uuid::from_u128(7))));
     }
 
     #[test]
@@ -177,5 +242,23 @@ mod tests {
         plan.tables[1].actions.retain(|action| matches!(action.kind, ActionKind::Couple { .. }));
         assert!(!plan.tables[1].actions.is_empty());
         assert!(!writes(&plan));
+    }
+
+    #[test]
+    fn the_hash_tells_what_is_held_and_not_how_long() {
+        let plan = samples::plan();
+        let changed = |change: &dyn Fn(&mut InboxItem)| {
+            let mut other = plan.clone();
+            change(&mut other.tables[1].held[1]);
+            other.hash() != plan.hash()
+        };
+        assert!(changed(&|item| item.erp = Some("0301 300".into())));
+        assert!(changed(&|item| item.crm = None), "blank is not the same as unknown");
+        assert!(changed(&|item| item.field = None));
+        assert!(changed(&|item| item.crm_id = None));
+        assert!(!changed(&|item| (item.since, item.attempts) = ("2026-02-01T02:00:00Z".into(), 7)));
+        let mut less = plan.clone();
+        less.tables[1].held.pop();
+        assert_ne!(less.hash(), plan.hash());
     }
 }

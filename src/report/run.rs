@@ -2,17 +2,17 @@
 //!
 //! A dry run is told in the same words with "would" before them.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use crate::config::{PerSide, Side};
 use crate::endpoint::Traffic;
+use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::{document, inbox, rounded};
 use crate::run::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
-use crate::store::{InboxItem, InboxKind};
-
-/// Items of the inbox that the text shows.
-const INBOX_LINES_MAX: usize = 20;
+use crate::store::InboxKind;
 
 /// Notes of one table map that the text shows.
 const NOTES_MAX: usize = 10;
@@ -21,7 +21,7 @@ const NOTES_MAX: usize = 10;
 pub fn text(report: &RunReport) -> String {
     let mut lines = vec![heading(report), String::new()];
     lines.extend(columns(&counts(report), 2));
-    let sections = [failures(report), matches(report), notes(report), waiting(&report.inbox), requests(report)];
+    let sections = [failures(report), matches(report), notes(report), inbox::section(&report.inbox), requests(report)];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -139,7 +139,7 @@ fn matches(report: &RunReport) -> Vec<String> {
 }
 
 fn notes(report: &RunReport) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = report.notes.iter().map(|note| format!("  {note}")).collect();
     for table in &report.tables {
         lines.extend(table.notes.iter().take(NOTES_MAX).map(|note| format!("  {}: {note}", table.table)));
         if table.notes.len() > NOTES_MAX {
@@ -147,22 +147,6 @@ fn notes(report: &RunReport) -> Vec<String> {
         }
     }
     under("notes:", lines)
-}
-
-fn waiting(items: &[InboxItem]) -> Vec<String> {
-    if items.is_empty() {
-        return Vec::new();
-    }
-    let more = if items.len() > INBOX_LINES_MAX {
-        format!(" ({INBOX_LINES_MAX} of them here, all of them in `pipeline plan`)")
-    } else {
-        String::new()
-    };
-    let mut lines = vec![format!("waiting for a person: {}{more}", count(items.len() as u64))];
-    lines.extend(inbox::lines(items, INBOX_LINES_MAX));
-    lines.push("what to do:".to_owned());
-    lines.extend(inbox::advice(items));
-    lines
 }
 
 fn requests(report: &RunReport) -> Vec<String> {
@@ -220,12 +204,21 @@ fn closing(report: &RunReport) -> String {
 
 /// Returns what is left: what waits, and tables that failed.
 fn open(report: &RunReport) -> String {
-    let mut open = Vec::new();
+    let (mut open, mut waiting) = (Vec::new(), 0);
     for kind in inbox::KINDS {
-        let number = report.inbox.iter().filter(|item| item.kind == kind).count() as u64;
+        let of_kind = report.inbox.iter().filter(|item| item.kind == kind);
+        let number = match kind {
+            InboxKind::Contested => of_kind.count(),
+            // Several fields of one record may have failed.
+            _ => {
+                of_kind.map(|item| (&item.table, &item.record, item.erp_id, item.crm_id)).collect::<HashSet<_>>().len()
+            }
+        } as u64;
+        waiting += number;
         let (one, many) = match kind {
             InboxKind::Contested => ("contested field", "contested fields"),
             InboxKind::Failed => ("failed record", "failed records"),
+            InboxKind::Skipped => ("skipped record", "skipped records"),
             InboxKind::Deleted => ("deleted partner", "deleted partners"),
             InboxKind::Ambiguous => ("ambiguous match", "ambiguous matches"),
         };
@@ -233,7 +226,7 @@ fn open(report: &RunReport) -> String {
             open.push(plural(number, one, many));
         }
     }
-    let one = report.inbox.len() == 1;
+    let one = waiting == 1;
     let mut text = if open.is_empty() {
         open.concat()
     } else {
@@ -267,6 +260,10 @@ struct RunDocument<'a> {
     seconds: f64,
     tables: Vec<TableDocument<'a>>,
     requests: SidesDocument<TrafficDocument>,
+    /// What waits for a person; absent in what the state keeps of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inbox: Option<Vec<ItemDocument<'a>>>,
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -319,7 +316,17 @@ struct TrafficDocument {
 
 /// Returns the report for programs.
 pub fn json(report: &RunReport) -> String {
-    document(&RunDocument {
+    let inbox = report.inbox.iter().map(inbox::item_document).collect();
+    document(&run_document(report, Some(inbox)))
+}
+
+/// Returns the report that the state keeps of a run: without what waits, which the state has itself.
+pub fn kept(report: &RunReport) -> String {
+    document(&run_document(report, None))
+}
+
+fn run_document<'a>(report: &'a RunReport, inbox: Option<Vec<ItemDocument<'a>>>) -> RunDocument<'a> {
+    RunDocument {
         pipeline: &report.pipeline,
         run: &report.run,
         outcome: outcome_key(report.outcome),
@@ -327,7 +334,9 @@ pub fn json(report: &RunReport) -> String {
         seconds: rounded(report.seconds),
         tables: report.tables.iter().map(table_document).collect(),
         requests: sides(&report.requests, traffic_document),
-    })
+        inbox,
+        notes: &report.notes,
+    }
 }
 
 fn sides<T, D>(values: &PerSide<T>, make: impl Fn(&T) -> D) -> SidesDocument<D> {
@@ -396,7 +405,7 @@ mod tests {
         let mut report = samples::run_with_trouble();
         report.inbox = (0..7).flat_map(|_| samples::inbox()).collect();
         let text = text(&report);
-        assert!(text.contains("waiting for a person: 28 (20 of them here, all of them in `pipeline plan`)"), "{text}");
+        assert!(text.contains("waiting for a person: 28 (20 of them here; `pipeline inbox FILE` lists all)"), "{text}");
     }
 
     #[test]

@@ -2,11 +2,14 @@
 //!
 //! Small, but with every kind of row: both directions, new couplings, trouble, long and awkward values.
 
+use std::collections::BTreeMap;
+
 use uuid::Uuid;
 
+use crate::binding::Binding;
 use crate::config::complaint::{Complaint, Severity};
 use crate::config::{PerSide, Side};
-use crate::endpoint::Traffic;
+use crate::endpoint::{Identity, Traffic};
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
 use crate::report::status::Status;
@@ -58,9 +61,17 @@ pub fn run() -> RunReport {
             crm: Traffic { sent: 17, ..Traffic::default() },
         },
         inbox: Vec::new(),
+        notes: Vec::new(),
         plan: plan(),
+        names: BTreeMap::new(),
         dry_run: false,
     }
+}
+
+/// What `plan` says before a run.
+pub fn planned() -> RunReport {
+    let inbox = plan().tables.remove(1).held;
+    RunReport { inbox, outcome: RunOutcome::Incomplete, dry_run: true, ..run() }
 }
 
 /// A run that found both sides equal.
@@ -237,6 +248,15 @@ pub fn status() -> Status {
     Status {
         pipeline: "full".into(),
         state: "state/full.db".into(),
+        exists: true,
+        binding: Some(Binding {
+            pipeline: "full".into(),
+            sides: PerSide {
+                erp: Identity { id: Uuid::from_u128(0xe), name: "CRONUS International Ltd.".into() },
+                crm: Identity { id: Uuid::from_u128(0xc), name: "cronus.crm4.dynamics.com".into() },
+            },
+        }),
+        notes: vec!["the state holds 12 couplings of `clients`, and the file has no such table map".into()],
         held_by: Some("night pid 4711 since 2026-02-02T02:00:00Z".into()),
         tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],
         watermarks: [("customers".into(), watermark())].into(),

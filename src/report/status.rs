@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use serde::Serialize;
 
+use crate::binding::{self, Binding};
 use crate::config::Side;
+use crate::endpoint::Identity;
 use crate::report::document;
-use crate::report::inbox::KINDS;
+use crate::report::inbox::{self, ItemDocument, KINDS};
 use crate::report::layout::{columns, count, plural};
 use crate::store::{InboxItem, InboxKind, RunRow, Watermark};
 
@@ -17,6 +19,12 @@ pub struct Status {
     pub pipeline: String,
     /// Where the state is.
     pub state: String,
+    /// Whether there is a file at all.
+    pub exists: bool,
+    /// What the state belongs to, where a run has said so.
+    pub binding: Option<Binding>,
+    /// What is odd about file and state together.
+    pub notes: Vec<String>,
     /// Who writes to it at the moment, and since when.
     pub held_by: Option<String>,
     /// Table maps in the order of the file and how many couplings each has.
@@ -43,6 +51,11 @@ impl Status {
 /// Returns the status for people; it ends with a line end.
 pub fn text(status: &Status) -> String {
     let mut lines = vec![format!("{}: state in {}", status.pipeline, status.state)];
+    lines.push(match &status.binding {
+        _ if !status.exists => "there is no such file yet: the first run makes it".to_owned(),
+        Some(Binding { sides, .. }) => format!("it belongs to {}", binding::names(sides)),
+        None => "it does not say which company and organization it belongs to: the next run notes that".to_owned(),
+    });
     lines.push(match &status.held_by {
         Some(holder) => format!("in use by {holder}"),
         None => "no run is under way".to_owned(),
@@ -72,15 +85,23 @@ pub fn text(status: &Status) -> String {
         let rows: Vec<Vec<String>> = status.runs.iter().map(run_row).collect();
         lines.extend(columns(&rows, 5).into_iter().map(|line| format!("  {line}")));
     }
+    for section in [under("notes:", &status.notes), inbox::section(&status.inbox)] {
+        if !section.is_empty() {
+            lines.push(String::new());
+            lines.extend(section);
+        }
+    }
     lines.push(String::new());
     lines.push(match status.inbox.len() as u64 {
         0 => "nothing waits for a person".to_owned(),
-        waiting => format!(
-            "{} for a person: `pipeline plan` shows them with their values",
-            plural(waiting, "item waits", "items wait")
-        ),
+        waiting => format!("{} for a person", plural(waiting, "item waits", "items wait")),
     });
     lines.join("\n") + "\n"
+}
+
+fn under(heading: &str, lines: &[String]) -> Vec<String> {
+    let heading = (!lines.is_empty()).then(|| heading.to_owned());
+    heading.into_iter().chain(lines.iter().map(|line| format!("  {line}"))).collect()
 }
 
 fn run_row(run: &RunRow) -> Vec<String> {
@@ -127,9 +148,30 @@ fn summary(run: &RunRow) -> Summary {
 struct StatusDocument<'a> {
     pipeline: &'a str,
     state: &'a str,
+    /// Null before the first run.
+    belongs_to: Option<BindingDocument<'a>>,
     in_use_by: Option<&'a str>,
     tables: Vec<TableDocument<'a>>,
     runs: Vec<RunDocument<'a>>,
+    inbox: Vec<ItemDocument<'a>>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct BindingDocument<'a> {
+    pipeline: &'a str,
+    erp: IdentityDocument<'a>,
+    crm: IdentityDocument<'a>,
+}
+
+#[derive(Serialize)]
+struct IdentityDocument<'a> {
+    id: String,
+    name: &'a str,
+}
+
+fn identity_document(Identity { id, name }: &Identity) -> IdentityDocument<'_> {
+    IdentityDocument { id: id.to_string(), name }
 }
 
 #[derive(Serialize)]
@@ -138,6 +180,7 @@ struct TableDocument<'a> {
     coupled: u64,
     contested: u64,
     failed: u64,
+    skipped: u64,
     deleted: u64,
     ambiguous: u64,
     /// How far each side was read, by its own clock; null where it was not, or tells no times.
@@ -166,6 +209,11 @@ pub fn json(status: &Status) -> String {
     document(&StatusDocument {
         pipeline: &status.pipeline,
         state: &status.state,
+        belongs_to: status.binding.as_ref().map(|Binding { pipeline, sides }| BindingDocument {
+            pipeline,
+            erp: identity_document(&sides.erp),
+            crm: identity_document(&sides.crm),
+        }),
         in_use_by: status.held_by.as_deref(),
         tables: status
             .tables
@@ -175,6 +223,7 @@ pub fn json(status: &Status) -> String {
                 coupled: *coupled,
                 contested: status.waiting(table, InboxKind::Contested),
                 failed: status.waiting(table, InboxKind::Failed),
+                skipped: status.waiting(table, InboxKind::Skipped),
                 deleted: status.waiting(table, InboxKind::Deleted),
                 ambiguous: status.waiting(table, InboxKind::Ambiguous),
                 read_to: ReadToDocument {
@@ -199,6 +248,8 @@ pub fn json(status: &Status) -> String {
                 }
             })
             .collect(),
+        inbox: status.inbox.iter().map(inbox::item_document).collect(),
+        notes: &status.notes,
     })
 }
 
@@ -220,8 +271,11 @@ mod tests {
 
     #[test]
     fn a_new_state_says_what_comes_first() {
-        let status = Status { inbox: vec![], runs: vec![], held_by: None, ..samples::status() };
+        let (inbox, runs) = (vec![], vec![]);
+        let status =
+            Status { inbox, runs, held_by: None, exists: false, binding: None, notes: vec![], ..samples::status() };
         let text = text(&status);
+        assert!(text.contains("there is no such file yet: the first run makes it"), "{text}");
         assert!(text.contains("no run so far"), "{text}");
         assert!(text.ends_with("nothing waits for a person\n"), "{text}");
     }

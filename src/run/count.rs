@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::plan::{Action, ActionKind};
 use crate::run::bases::save;
+use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Counts};
 use crate::store::{InboxItem, InboxKind, Store};
@@ -22,6 +24,8 @@ pub(super) fn finish(
     if !context.options.dry_run {
         save(store, map, state)?;
     }
+    let stopped = context.options.stop.load(Ordering::Relaxed);
+    remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     count_up(context, store, map, state)
 }
@@ -30,7 +34,9 @@ pub(super) fn finish(
 type Matter = (InboxKind, Option<Uuid>, Option<Uuid>, Option<String>);
 
 fn matter(item: &InboxItem) -> Matter {
-    (item.kind, item.erp_id, item.crm_id, item.field.clone())
+    // A record that failed before may be skipped now: that is the same trouble.
+    let kind = if item.kind == InboxKind::Skipped { InboxKind::Failed } else { item.kind };
+    (kind, item.erp_id, item.crm_id, item.field.clone())
 }
 
 /// Files what waits for a person, beside what waited before and was not looked at yet.
@@ -57,8 +63,9 @@ fn file(
             erp: held.values.erp.clone(),
             crm: held.values.crm.clone(),
             message: held.message.clone(),
-            since: context.options.started.clone(),
-            attempts: 1,
+            // The store knows; what no run has raised yet has neither.
+            since: String::new(),
+            attempts: 0,
         };
         if let (InboxKind::Contested, Some(field), Some(erp), Some(crm)) =
             (held.kind, field, held.ids.erp, held.ids.crm)
@@ -67,6 +74,7 @@ fn file(
         }
         items.push(item);
     }
+    items.extend(state.beyond.items.iter().cloned());
 
     let earlier = store.inbox(Some(&map.name))?;
     let known: HashSet<Matter> = items.iter().map(matter).collect();
@@ -80,13 +88,14 @@ fn file(
     };
     let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
     if context.options.dry_run {
-        let earlier: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
+        let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
         for item in &mut items {
-            if let Some(before) = earlier.get(&matter(item)) {
+            if let Some(before) = before.get(&matter(item)) {
                 item.since.clone_from(&before.since);
-                item.attempts = before.attempts.saturating_add(1);
+                item.attempts = before.attempts;
             }
         }
+        state.sent_again = refused_before(&earlier, &known, &state.plan.actions);
         state.inbox = items;
     } else {
         items.extend(unseen);
@@ -96,15 +105,38 @@ fn file(
     Ok(())
 }
 
-/// Counts pairs and records by direction: each row that was read once in the direction away from its side.
+/// Returns what a side refused and a plan sends again: until it is taken, it waits.
+///
+/// What failed because of one field is decided anew by the plan itself; a refusal names none.
+fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Action]) -> Vec<InboxItem> {
+    let mut sent: PerSide<HashSet<Uuid>> = PerSide::default();
+    for action in actions.iter().filter(|action| matches!(action.kind, ActionKind::Insert | ActionKind::Update)) {
+        for side in Side::BOTH {
+            sent.of_mut(side).insert(*action.ids.of(side));
+        }
+    }
+    let again = |item: &&InboxItem| {
+        let refused = item.kind == InboxKind::Failed && item.field.is_none() && !known.contains(&matter(item));
+        let holds = |side: &HashSet<Uuid>, id: Option<Uuid>| id.is_some_and(|id| side.contains(&id));
+        refused && (holds(&sent.erp, item.erp_id) || holds(&sent.crm, item.crm_id))
+    };
+    earlier.iter().filter(again).cloned().collect()
+}
+
+/// Counts pairs and records by direction: each row that was read once in the direction away from its side. A row in doubt
+/// counts there even where its table map does not write in that direction, because somebody has to see to it.
 fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
+    let mut skipped: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut contested: HashSet<Option<Uuid>> = HashSet::new();
     for held in &state.held {
         let ids = (held.ids.erp, held.ids.crm);
         match (held.kind, held.to) {
             (InboxKind::Contested, _) => {
                 contested.insert(held.ids.erp);
+            }
+            (InboxKind::Skipped, Some(to)) => {
+                skipped.of_mut(to).insert(ids);
             }
             (_, Some(to)) => {
                 failed.of_mut(to).insert(ids);
@@ -117,8 +149,12 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             _ => {}
         }
     }
+    // What waits about a pair outside its filter is contested still; its row was counted as left alone.
+    let beyond = state.beyond.items.iter().filter(|item| item.kind == InboxKind::Contested);
+    contested.extend(beyond.map(|item| item.erp_id));
     let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
+        counts.of_mut(to).failed = failed.of(to).difference(skipped.of(to)).count() as u64;
         if !map.direction.writes(to) {
             continue;
         }
@@ -126,7 +162,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         let inserted = tally.inserted.of(to);
         let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
         let failed_pairs: HashSet<Uuid> =
-            failed.of(to).iter().filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
+            failed.of(to).union(skipped.of(to)).filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
         let modified: HashSet<&Uuid> = tally
             .modified
             .of(to)
@@ -138,8 +174,9 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.inserted = inserted.len() as u64;
         counts.modified = modified.len() as u64;
         counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
-        counts.skipped = *tally.skipped.of(to) + tally.left.iter().filter(|erp| settled(erp)).count() as u64;
-        counts.failed = failed.of(to).len() as u64;
+        counts.skipped = *tally.skipped.of(to)
+            + tally.left.iter().filter(|erp| settled(erp)).count() as u64
+            + skipped.of(to).len() as u64;
     }
     state.report.to = counts;
     state.report.contested = contested.len() as u64;

@@ -1,5 +1,6 @@
 //! The loop over the passes, and what it tells while it goes.
 
+mod beyond;
 mod state;
 mod needs;
 mod gather;
@@ -9,15 +10,20 @@ mod intents;
 mod partners;
 mod names;
 mod bases;
+mod refusals;
 mod verify;
 mod pretend;
 mod rounds;
 mod count;
 mod pass;
+pub mod strays;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use uuid::Uuid;
+
+use crate::binding::{Binding, Foreign, Renamed};
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError, Traffic};
 use crate::extract::{self, Misfit, Scope};
@@ -115,10 +121,15 @@ pub struct RunReport {
     pub seconds: f64,
     pub tables: Vec<TableReport>,
     pub requests: PerSide<Traffic>,
-    /// What waits for a person in the tables of the run.
+    /// What waits for a person in the tables of the run; in a dry run what would, and what a side refused before and
+    /// would be sent again.
     pub inbox: Vec<InboxItem>,
+    /// What is odd about file and state together, and concerns no one table map.
+    pub notes: Vec<String>,
     /// What was decided; in a dry run what would have been done.
     pub plan: Plan,
+    /// What people call the records that the plan's values point to, where that is known.
+    pub names: BTreeMap<Uuid, String>,
     pub dry_run: bool,
 }
 
@@ -133,6 +144,8 @@ pub enum Event<'a> {
     Merging { table: &'a str },
     /// So many of the pass's writes to one side have an answer.
     Writing { table: &'a str, side: Side, done: usize, total: usize },
+    /// Something that people should hear of, whatever else happens.
+    Warning { message: &'a str },
     /// Something is worth a line with `-v`.
     Note { table: &'a str, message: &'a str },
     /// A pass is over.
@@ -146,6 +159,12 @@ pub enum RunError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The state is another pipeline's.
+    #[error(transparent)]
+    Renamed(#[from] Renamed),
+    /// The state is another company's or organization's.
+    #[error(transparent)]
+    Foreign(#[from] Box<Foreign>),
     /// The file does not fit the metadata of a side; nothing was touched.
     #[error("{} of the mapped columns do not fit", .0.len())]
     Mapping(Vec<Misfit>),
@@ -190,9 +209,15 @@ pub fn run(
     options: &Options<'_>,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<RunReport, RunError> {
-    for side in Side::BOTH {
-        endpoints.of(side).open()?;
+    let bound = store.binding()?;
+    if let Some(bound) = &bound {
+        bound.of_pipeline(&pipeline.name)?;
     }
+    let sides = PerSide { erp: endpoints.erp.open()?, crm: endpoints.crm.open()? };
+    if let Some(bound) = &bound {
+        bound.of_sides(&sides)?;
+    }
+    let binding = Binding { pipeline: pipeline.name.clone(), sides };
     let selected = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     let passes: Vec<Pass> =
         passes(pipeline).into_iter().filter(|pass| selected(&pipeline.tables[pass.table].name)).collect();
@@ -201,6 +226,10 @@ pub fn run(
     let context = Context { pipeline, endpoints, options, tell, crm_tables };
 
     let mut links = Links::default();
+    let counts = store.coupling_counts()?;
+    let mut notes: Vec<String> = strays::lost(pipeline, &counts).into_iter().collect();
+    notes.extend(strays::unlinked(pipeline, &passes, &counts));
+    notes.iter().for_each(|message| tell(Event::Warning { message }));
     link_unselected(&context, &passes, store, &mut links)?;
     let mut report = RunReport {
         pipeline: pipeline.name.clone(),
@@ -211,10 +240,15 @@ pub fn run(
         tables: Vec::new(),
         requests: PerSide::default(),
         inbox: Vec::new(),
+        notes: notes.clone(),
         plan: Plan { pipeline: pipeline.name.clone(), tables: Vec::new() },
+        names: BTreeMap::new(),
         dry_run: options.dry_run,
     };
     if !options.dry_run {
+        if bound.as_ref() != Some(&binding) {
+            store.bind(&binding)?;
+        }
         store.begin_run(&options.run, &options.started)?;
     }
     let mut finished: Vec<Option<state::PassState>> = Vec::new();
@@ -283,10 +317,17 @@ pub fn run(
     if !options.dry_run && !interrupted {
         settle_watermarks(store, &finished, &report.tables)?;
     }
-    for state in finished.into_iter().flatten() {
-        report.inbox.extend(state.inbox());
-        report.plan.tables.push(state.into_plan());
+    for (state, table) in finished.into_iter().zip(&report.tables) {
+        match state {
+            Some(state) => {
+                report.inbox.extend(state.inbox());
+                report.plan.tables.push(state.into_plan());
+            }
+            // Nobody looked at what waits there, so it still does.
+            None => report.inbox.extend(store.inbox(Some(&table.table))?),
+        }
     }
+    report.names = strays::names(pipeline, &report.plan, &links);
     let failed_tables = report.tables.iter().filter(|table| table.error.is_some()).count();
     let failed = |counts: &Counts| counts.failed > 0;
     report.outcome = if interrupted {

@@ -5,14 +5,16 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::{self, Absent};
-use crate::delta::{self, Held, name_row};
+use crate::couple::{self, Absent, Doubt};
+use crate::delta::Held;
+use crate::delta::doubt::{Scene, hold_doubts};
+use crate::delta::names::Names;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Context;
 use crate::run::state::{PassError, PassState};
-use crate::store::{CouplingChange, InboxKind, Origin, Store};
+use crate::store::{CouplingChange, Couplings, InboxKind, Origin, Store};
 use crate::translate::Links;
 
 /// Finds out about coupled records that were not read: outside the filter, or gone (I7).
@@ -34,6 +36,7 @@ pub(super) fn absent(
         let ids: Vec<Uuid> = missing.map(|absent| *absent.ids.of(side)).collect();
         *outside.of_mut(side) = extract::read_ids(scope, side, *context.endpoints.of(side), ids)?;
     }
+    state.names = Names::new(map, &[&state.frames, &outside]);
     let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
     let mut gone = Vec::new();
     for Absent { ids, rows } in absent {
@@ -65,8 +68,8 @@ pub(super) fn absent(
         if let Some(side) = Side::BOTH.into_iter().find(|side| !exists.of(*side)) {
             let survivor = side.other();
             let record = match (rows.of(survivor), there.of(survivor).get(ids.of(survivor))) {
-                (Some(row), _) => name_row(map, state.frames.of(survivor), survivor, *row),
-                (None, Some(row)) => name_row(map, outside.of(survivor), survivor, *row),
+                (Some(row), _) => state.names.row(state.frames.of(survivor), survivor, *row),
+                (None, Some(row)) => state.names.row(outside.of(survivor), survivor, *row),
                 (None, None) => format!("{}:{}", map.name, ids.erp),
             };
             let message = format!(
@@ -113,7 +116,7 @@ pub(super) fn take_matches(
         let columns: Vec<String> = rule.by.iter().map(|(erp, crm)| format!("{erp} = {crm}")).collect();
         state.plan.actions.push(Action {
             table: map.name.clone(),
-            record: delta::name_pair(map, &state.frames, found.rows),
+            record: state.names.pair(&state.frames, found.rows),
             side: Side::Erp,
             kind: ActionKind::Couple { origin: origin.clone() },
             why: format!("match rule {}: {}", found.rule, columns.join(" and ")),
@@ -129,6 +132,22 @@ pub(super) fn take_matches(
     state.report.matched = by_rule.into_iter().collect();
     state.report.matched.sort_unstable();
     Ok(())
+}
+
+/// Holds what the match rules have doubts about; a coupled record is named together with its partner.
+pub(super) fn take_doubts(
+    map: &TableMap,
+    doubts: &[Doubt],
+    couplings: &Couplings,
+    beyond: &PerSide<Frame>,
+    state: &mut PassState,
+) {
+    let stored = couplings.erp.iter().zip(&couplings.crm).map(|(erp, crm)| PerSide { erp: *erp, crm: *crm });
+    // What this run coupled is among the pairs only.
+    let pairs = stored.chain(state.pairs.ids.iter().copied());
+    let scene = Scene { map, names: &state.names, frames: &state.frames, beyond };
+    let held = hold_doubts(&scene, doubts, pairs);
+    state.held.extend(held);
 }
 
 /// Returns the rows of `all` that the frame does not hold.

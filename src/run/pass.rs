@@ -8,17 +8,19 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap, TemplateValue};
+use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
-use crate::delta::{hold_doubt, name_row};
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::order::Pass;
+use crate::run::beyond::{look_again, recall};
 use crate::run::changed;
 use crate::run::count::finish;
 use crate::run::intents::settle_intents;
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
-use crate::run::partners::{absent, outside, take_matches, without};
+use crate::run::partners::{absent, outside, take_doubts, take_matches, without};
+use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport};
@@ -42,6 +44,7 @@ pub fn first_step(
     let reading = changed::read(context, store, scope, map, &turn.deferred, &couplings, links)?;
     let mut state = PassState::new(map, reading.frames);
     state.tally.recovered = made.len() as u64;
+    state.refusals = Refusals::load(store, map)?;
     (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
@@ -53,6 +56,7 @@ pub fn first_step(
     let joined = join(&state.frames, reading.couplings.as_ref().unwrap_or(&couplings));
     state.pairs = joined.pairs;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
+    recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
@@ -61,9 +65,10 @@ pub fn first_step(
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     name_needed(context, map, scope, &turn.deferred, &state.frames, links)?;
-    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled);
+    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
-    state.held.extend(matched.doubts.iter().map(|doubt| hold_doubt(map, &state.frames, doubt)));
+    take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, reading.beyond.as_ref(), links)?;
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
@@ -71,6 +76,7 @@ pub fn first_step(
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
+        look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
     finish(context, store, map, &turn.deferred, &mut state)?;
@@ -95,6 +101,7 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    look_again(&step, state)?;
     finish(context, store, map, &[], state)?;
     changed::note_seen(scope, state);
     Ok(())
@@ -158,7 +165,7 @@ fn alone(
                     "{} not created in the {}: they are there already, outside the filter ({}{})",
                     count(found.len(), "record"),
                     to.name(),
-                    name_row(map, frame, from, first),
+                    state.names.row(frame, from, first),
                     if found.len() > 1 { ", …" } else { "" }
                 );
                 note_it(context, &mut state.report, note);

@@ -10,12 +10,13 @@ use uuid::Uuid;
 use crate::apply::{Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
-use crate::delta::{Work, decide_inserts, decide_pairs};
+use crate::delta::{Held, Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
 use crate::run::pretend::pretend;
+use crate::run::refusals::leave_alone;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
 use crate::store::{InboxKind, Store};
@@ -43,7 +44,8 @@ pub(super) fn rounds(
     let clock = || (step.context.options.elapsed)();
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
     // A record that failed in the first step is not written by halves in the second.
-    for held in state.held.iter().filter(|held| held.kind == InboxKind::Failed) {
+    let failed_before = |held: &&Held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
+    for held in state.held.iter().filter(failed_before) {
         if let (Some(to), Some(erp)) = (held.to, held.ids.erp) {
             after.refused.of_mut(to).insert(erp);
         }
@@ -64,6 +66,7 @@ pub(super) fn rounds(
             state.held.extend(inserts.held);
         }
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
+        leave_alone(state, step.map, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == 0 {
             plan(state, &actions);

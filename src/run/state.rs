@@ -6,11 +6,14 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, TableMap};
 use crate::couple::Pairs;
+use crate::delta::names::Names;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
 use crate::plan::TablePlan;
+use crate::run::beyond::Beyond;
+use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
 use crate::store::{InboxItem, StoreError, Watermark};
 use crate::translate::Links;
@@ -33,11 +36,15 @@ pub enum PassError {
 pub struct PassState {
     pub(super) frames: PerSide<Frame>,
     pub(super) pairs: Pairs,
+    pub(super) names: Names,
+    /// What was open before and stays so outside the filter.
+    pub(super) beyond: Beyond,
     /// What waits, by the pair or record that it is about.
     pub(super) held: Vec<Held>,
     pub(super) plan: TablePlan,
     /// Fields of each pair whose base is another than the state holds.
     pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
+    pub(super) refusals: Refusals,
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
@@ -45,6 +52,8 @@ pub struct PassState {
     pub(super) mark: Option<Watermark>,
     /// Records that came again as they were settled, and were left out.
     pub(super) again: PerSide<Vec<(Uuid, u64)>>,
+    /// In a dry run, what a side refused before and a run would send again.
+    pub(super) sent_again: Vec<InboxItem>,
 }
 
 /// Which pairs were written, or would be in a dry run, by their ERP ids.
@@ -65,16 +74,20 @@ impl PassState {
     pub(super) fn new(map: &TableMap, frames: PerSide<Frame>) -> PassState {
         let rows = PerSide::from_fn(|side| frames.of(side).rows() as u64);
         PassState {
+            names: Names::new(map, &[&frames]),
             frames,
             pairs: Pairs::new(map.fields.len()),
+            beyond: Beyond::default(),
             held: Vec::new(),
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
+            refusals: Refusals::default(),
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
             mark: None,
             again: PerSide::default(),
+            sent_again: Vec::new(),
         }
     }
 
@@ -85,7 +98,7 @@ impl PassState {
 
     /// Returns what waits for a person.
     pub fn inbox(&self) -> Vec<InboxItem> {
-        self.inbox.clone()
+        self.inbox.iter().chain(&self.sent_again).cloned().collect()
     }
 
     /// Returns how far both sides are known when everything is settled.
@@ -95,7 +108,8 @@ impl PassState {
 
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
-        self.plan.held = self.inbox;
+        let decided = |item| InboxItem { since: String::new(), attempts: 0, ..item };
+        self.plan.held = self.inbox.into_iter().map(decided).collect();
         self.plan
     }
 
@@ -103,6 +117,8 @@ impl PassState {
     pub fn release(&mut self) {
         self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
         self.pairs = Pairs::default();
+        self.names = Names::default();
+        self.beyond = Beyond::default();
         self.tally = Tally::default();
         self.held = Vec::new();
     }
@@ -118,6 +134,7 @@ impl PassState {
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
+            names: &self.names,
         }
     }
 }

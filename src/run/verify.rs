@@ -13,6 +13,7 @@ use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::{Proof, Written, before_write, fingerprint_in, move_bases};
 use crate::run::partners::without;
+use crate::run::refusals::print_of;
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::{Answer, CouplingChange, InboxKind, Origin, Store};
 use crate::translate::fingerprint;
@@ -97,6 +98,12 @@ pub(super) fn verify(
                 continue;
             }
             Outcome::Refused { message } | Outcome::NotSent { message } => {
+                if matches!(outcome, Outcome::Refused { .. }) {
+                    let print = print_of(state, step.map, action, &before);
+                    state.refusals.note(action, message, print);
+                } else {
+                    state.refusals.note_unsent(action);
+                }
                 state.held.push(failed(action, message));
                 after.refused.of_mut(to).insert(action.ids.erp);
                 continue;

@@ -11,7 +11,7 @@ use chrono::DateTime;
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    Bounds, ColumnInfo, Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+    Bounds, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
 };
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
@@ -31,6 +31,8 @@ pub struct Table {
 /// One side in memory.
 pub struct Memory {
     side: Side,
+    /// Who it says it is.
+    pub identity: Mutex<Identity>,
     pub tables: Mutex<BTreeMap<String, Table>>,
     /// Every write that was carried out.
     pub written: Mutex<Vec<Done>>,
@@ -52,6 +54,8 @@ pub struct Memory {
     pub silent: AtomicBool,
     /// A flag of the run, set after the next batch.
     pub stops: Mutex<Option<Stop>>,
+    /// Reads that arrived.
+    pub reads: AtomicUsize,
     /// Writes that arrived, whether they were carried out or not.
     pub attempts: AtomicUsize,
     /// Columns of updates that held the very value already.
@@ -61,7 +65,7 @@ pub struct Memory {
     /// When each record was last changed, by that clock.
     pub stamps: Mutex<BTreeMap<(String, Uuid), i64>>,
     /// Requests for records that arrived, with the records that each brought.
-    pub reads: Mutex<Vec<(String, usize)>>,
+    pub answers: Mutex<Vec<(String, usize)>>,
     /// Whether the side can be asked by what a column holds.
     pub searchable: AtomicBool,
 }
@@ -128,6 +132,7 @@ impl Memory {
         let tables = tables.iter().map(|(name, columns)| ((*name).to_owned(), table(columns, name))).collect();
         Memory {
             side,
+            identity: Mutex::new(Identity { id: Uuid::from_u128(1), name: format!("our {}", side.name()) }),
             tables: Mutex::new(tables),
             written: Mutex::default(),
             accidents: Mutex::default(),
@@ -139,11 +144,12 @@ impl Memory {
             unreadable: Mutex::default(),
             silent: AtomicBool::new(false),
             stops: Mutex::default(),
+            reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             clock: AtomicI64::new(1_769_824_800_000),
             stamps: Mutex::default(),
-            reads: Mutex::default(),
+            answers: Mutex::default(),
             searchable: AtomicBool::new(true),
         }
     }
@@ -181,12 +187,12 @@ impl Memory {
 
     /// Returns how many requests for records arrived, and how many records they brought.
     pub fn asked(&self) -> (usize, usize) {
-        let reads = self.reads.lock().unwrap();
+        let reads = self.answers.lock().unwrap();
         (reads.len(), reads.iter().map(|(_, rows)| rows).sum())
     }
 
     fn told(&self, table: &str, frame: Frame) -> Frame {
-        self.reads.lock().unwrap().push((table.to_owned(), frame.rows()));
+        self.answers.lock().unwrap().push((table.to_owned(), frame.rows()));
         frame
     }
 
@@ -263,8 +269,8 @@ impl Endpoint for Memory {
         self.side
     }
 
-    fn open(&self) -> Result<(), EndpointError> {
-        Ok(())
+    fn open(&self) -> Result<Identity, EndpointError> {
+        Ok(self.identity.lock().unwrap().clone())
     }
 
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
@@ -274,6 +280,7 @@ impl Endpoint for Memory {
     }
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         if self.unreadable.lock().unwrap().contains(&query.info.table) {
             return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
         }

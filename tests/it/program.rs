@@ -8,6 +8,7 @@ mod documents;
 mod held;
 mod killed;
 mod oracle;
+mod places;
 mod refusals;
 mod turnstile;
 
@@ -203,6 +204,14 @@ impl Answer {
     #[track_caller]
     pub fn code(self, code: i32) -> Answer {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Demands a text on stdout; `FOLDER` stands for the world's.
+    #[track_caller]
+    pub fn prints(self, text: &str, world: &World) -> Answer {
+        let text = text.replace("FOLDER", &world.folder.path().to_string_lossy());
+        assert!(self.stdout.contains(&text), "no `{text}` in {self:#?}");
         self
     }
 

@@ -1,12 +1,12 @@
 //! The rules of a run over two sides in memory: what goes where, what is held, what happens when answers are lost.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::frame::Kind;
-use pipeline::run::{Options, RunOutcome, RunReport, run};
+use pipeline::run::{Event, Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxKind, Store};
 
 use crate::fixture::pipeline;
@@ -147,9 +147,19 @@ impl World {
     }
 
     pub fn run_as(&mut self, dry_run: bool) -> RunReport {
+        self.attempt(dry_run, &[], &mut |_| {}).unwrap()
+    }
+
+    /// Runs table maps (none named: all of them) and keeps the lines that people are told.
+    pub fn attempt(
+        &mut self,
+        dry_run: bool,
+        only: &[&str],
+        told: &mut dyn FnMut(String),
+    ) -> Result<RunReport, RunError> {
         self.runs += 1;
         let options = Options {
-            only: Vec::new(),
+            only: only.iter().map(|table| (*table).to_owned()).collect(),
             changed: self.changed,
             dry_run,
             run: format!("run {}", self.runs),
@@ -158,7 +168,15 @@ impl World {
             stop: &self.stop,
         };
         let endpoints: PerSide<&dyn pipeline::endpoint::Endpoint> = PerSide { erp: &self.erp, crm: &self.crm };
-        run(&self.pipeline, endpoints, &mut self.store, &options, &|_| {}).unwrap()
+        let warnings = Mutex::new(Vec::new());
+        let hear = |event: Event<'_>| {
+            if let Event::Warning { message } = event {
+                warnings.lock().unwrap().push(message.to_owned());
+            }
+        };
+        let result = run(&self.pipeline, endpoints, &mut self.store, &options, &hear);
+        warnings.into_inner().unwrap().into_iter().for_each(told);
+        result
     }
 
     pub fn run(&mut self) -> RunReport {

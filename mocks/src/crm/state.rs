@@ -164,6 +164,11 @@ impl State {
         self.caller
     }
 
+    /// Makes it another organization, as a copy or a refreshed sandbox is, with the records as they are.
+    pub fn set_organization(&mut self, id: Uuid) {
+        self.organization = id;
+    }
+
     /// Returns the id of the organization's base currency.
     pub fn base_currency(&self) -> Uuid {
         self.base_currency

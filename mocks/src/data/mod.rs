@@ -9,7 +9,7 @@ pub mod files;
 pub mod kept;
 mod lists;
 mod party;
-mod random;
+pub mod random;
 pub mod scaled;
 #[cfg(test)]
 mod tests;

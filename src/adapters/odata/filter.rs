@@ -135,7 +135,7 @@ impl Writer<'_> {
 
     /// Tells whether the ERP takes the text as it is: no filter syntax, and not longer than the column, which it refuses.
     fn is_plain(&self, info: &ColumnInfo, text: &str) -> bool {
-        let fits = info.length_max.is_none_or(|length_max| text.chars().count() <= length_max);
+        let fits = info.length_max.is_none_or(|length_max| text.encode_utf16().count() <= length_max);
         fits && !text.contains(ERP_SYNTAX) && !text.contains("..")
     }
 }

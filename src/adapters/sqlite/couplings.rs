@@ -51,6 +51,12 @@ pub(super) fn optional_id(row: &Row<'_>, column: usize) -> Result<Option<Uuid>, 
     }
 }
 
+/// Forgets the values behind all bases.
+pub(super) fn forget_values(connection: &Connection) -> Result<(), Trouble> {
+    connection.execute("DELETE FROM base_value", ())?;
+    Ok(())
+}
+
 fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Trouble> {
     row.get_ref(column)?.as_blob().map_err(|_| Trouble::Broken("a base is no sequence of bytes".to_owned()))
 }

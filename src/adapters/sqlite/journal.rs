@@ -3,12 +3,13 @@
 //! Every function works within the caller's transaction. What the last [`RUNS_KEPT`] runs wrote is kept, older answers
 //! go when a run ends; an intent without answer stays until it has one.
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Params, Row};
+use uuid::Uuid;
 
 use crate::adapters::sqlite::couplings::{id, table_map, table_map_for_writing};
 use crate::adapters::sqlite::trouble::Trouble;
-use crate::config::Side;
-use crate::store::{Answer, Intent, OpenIntent, RunRow};
+use crate::config::{PerSide, Side};
+use crate::store::{Answer, Intent, JournalRow, OpenIntent, RunRow};
 
 /// How many runs, and the writes of how many runs, are kept.
 pub(super) const RUNS_KEPT: i64 = 100;
@@ -50,32 +51,77 @@ pub(super) fn answer(connection: &Connection, answers: &[Answer], now: &str) -> 
     Ok(())
 }
 
+/// A row of [`COLUMNS`]: the number of the intent, and the row.
+type Entry = (i64, JournalRow);
+
+const COLUMNS: &str = "journal.id, name, side, action, record_id, partner_id, record, fields, run, intended_at, outcome, \
+                       message, answered_at";
+
+fn entry(row: &Row<'_>) -> Result<Entry, Trouble> {
+    let journal_id = row.get(0)?;
+    let broken = |what: &str| Trouble::Broken(format!("{what} of intent {journal_id} cannot be read"));
+    let side: String = row.get(2)?;
+    let fields: String = row.get(7)?;
+    let intent = Intent {
+        table: row.get(1)?,
+        side: Side::BOTH.into_iter().find(|known| known.key() == side).ok_or_else(|| broken("the side"))?,
+        action: row.get(3)?,
+        id: id(row, 4)?,
+        partner: id(row, 5)?,
+        record: row.get(6)?,
+        fields: serde_json::from_str(&fields).map_err(|_| broken("the fields"))?,
+    };
+    let row = JournalRow {
+        run: row.get(8)?,
+        intent,
+        intended_at: row.get(9)?,
+        outcome: row.get(10)?,
+        message: row.get(11)?,
+        answered_at: row.get(12)?,
+    };
+    Ok((journal_id, row))
+}
+
+fn entries(connection: &Connection, condition: &str, parameters: impl Params) -> Result<Vec<Entry>, Trouble> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM journal JOIN table_map ON table_map.id = journal.table_map WHERE {condition}"
+    ))?;
+    let mut rows = statement.query(parameters)?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(entry(row)?);
+    }
+    Ok(entries)
+}
+
 /// Returns the intents of a table map that have no answer yet, oldest first.
 pub(super) fn open_intents(connection: &Connection, table: &str) -> Result<Vec<OpenIntent>, Trouble> {
     let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
-    let mut statement = connection.prepare_cached(
-        "SELECT id, side, action, record_id, partner_id, record, fields FROM journal \
-         WHERE table_map = ?1 AND outcome IS NULL ORDER BY id",
-    )?;
-    let mut rows = statement.query((table_map,))?;
-    let mut intents = Vec::new();
-    while let Some(row) = rows.next()? {
-        let journal_id = row.get(0)?;
-        let broken = |what: &str| Trouble::Broken(format!("{what} of intent {journal_id} cannot be read"));
-        let side: String = row.get(1)?;
-        let fields: String = row.get(6)?;
-        let intent = Intent {
-            table: table.to_owned(),
-            side: Side::BOTH.into_iter().find(|known| known.key() == side).ok_or_else(|| broken("the side"))?,
-            action: row.get(2)?,
-            id: id(row, 3)?,
-            partner: id(row, 4)?,
-            record: row.get(5)?,
-            fields: serde_json::from_str(&fields).map_err(|_| broken("the fields"))?,
-        };
-        intents.push(OpenIntent { journal_id, intent });
-    }
-    Ok(intents)
+    let condition = "journal.table_map = ?1 AND outcome IS NULL ORDER BY journal.id";
+    let entries = entries(connection, condition, (table_map,))?;
+    Ok(entries.into_iter().map(|(journal_id, row)| OpenIntent { journal_id, intent: row.intent }).collect())
+}
+
+/// Returns the writes of a run, in their order.
+pub(super) fn writes_of_run(connection: &Connection, run: &str) -> Result<Vec<JournalRow>, Trouble> {
+    let entries = entries(connection, "run = ?1 ORDER BY journal.id", (run,))?;
+    Ok(entries.into_iter().map(|(_, row)| row).collect())
+}
+
+/// Returns the writes to a record of a table map and to its partner, newest first.
+pub(super) fn writes_to(
+    connection: &Connection,
+    table: &str,
+    ids: PerSide<Option<Uuid>>,
+    rows_max: usize,
+) -> Result<Vec<JournalRow>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let condition = "journal.table_map = ?1 AND ((side = 'erp' AND record_id IS ?2) OR (side = 'crm' AND record_id IS ?3)) \
+                     ORDER BY journal.id DESC LIMIT ?4";
+    let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    let (erp, crm) = (ids.erp.map(Uuid::into_bytes), ids.crm.map(Uuid::into_bytes));
+    let entries = entries(connection, condition, (table_map, erp, crm, rows_max))?;
+    Ok(entries.into_iter().map(|(_, row)| row).collect())
 }
 
 /// Notes that a run began.

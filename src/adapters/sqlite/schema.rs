@@ -15,7 +15,7 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x5049_5045;
 
 /// The steps from an empty file to the present form; a step that was released never changes.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     "
     CREATE TABLE lease (
         id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -105,6 +105,29 @@ const MIGRATIONS: &[&str] = &[
     CREATE INDEX inbox_table_map ON inbox (table_map);
 ",
     "
+    -- Records that were refused when they were last sent.
+    CREATE TABLE refusal (
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        erp_id BLOB CHECK (length(erp_id) = 16),
+        crm_id BLOB CHECK (length(crm_id) = 16),
+        message TEXT NOT NULL,
+        print INTEGER NOT NULL,             -- Of all that the attempt depended on.
+        times INTEGER NOT NULL              -- In a row, for the same reason.
+    ) STRICT;
+    CREATE INDEX refusal_table_map ON refusal (table_map);
+",
+    // What the state belongs to; no row before the first run.
+    "
+    CREATE TABLE binding (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        pipeline TEXT NOT NULL,
+        erp_id BLOB NOT NULL CHECK (length(erp_id) = 16),
+        erp_name TEXT NOT NULL,             -- As it was called last.
+        crm_id BLOB NOT NULL CHECK (length(crm_id) = 16),
+        crm_name TEXT NOT NULL
+    ) STRICT;
+",
+    "
     -- How far a table map was read and settled; times are milliseconds since 1970 by the clock of their side.
     CREATE TABLE watermark (
         table_map INTEGER PRIMARY KEY REFERENCES table_map,
@@ -171,7 +194,7 @@ pub(super) fn bring_up_to_date(connection: &Connection) -> Result<(), Trouble> {
     migrate(connection, version, known)
 }
 
-fn migrate(connection: &Connection, from: i32, to: i32) -> Result<(), Trouble> {
+pub(super) fn migrate(connection: &Connection, from: i32, to: i32) -> Result<(), Trouble> {
     for (step, version) in MIGRATIONS.iter().zip(1..=to) {
         if version > from {
             connection.execute_batch(step)?;

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::Side;
+use crate::endpoint::Identity;
 use crate::store::{InboxKind, Origin};
 
 const NOW: &str = "2026-03-01T02:00:00Z";
@@ -163,6 +164,8 @@ fn values_are_left_out_where_they_are_not_kept() {
     let a = fields(&["a=a"]);
     open(&path).commit("customers", &a, &[couple(1, 1)], &[settlement(1, &[both(1)], &[(0, "A")])]).unwrap();
     let mut store = SqliteStore::open(&path, "host pid 1", &clock, false).unwrap();
+    assert_eq!(store.base_values("customers", e(1), c(1)).unwrap().len(), 1, "it may be another pipeline's state");
+    store.begin_run("run 1", NOW).unwrap();
     assert_eq!(store.base_values("customers", e(1), c(1)).unwrap(), BTreeMap::new(), "kept from an earlier run");
     store.commit("customers", &a, &[couple(2, 2)], &[settlement(2, &[both(1)], &[(0, "A")])]).unwrap();
     assert_eq!(store.base_values("customers", e(2), c(2)).unwrap(), BTreeMap::new());
@@ -334,7 +337,13 @@ fn a_file_that_is_no_sound_state_is_told() {
     fn sql(path: &Path, text: &str) {
         Connection::open(path).unwrap().execute_batch(text).unwrap();
     }
-    let cases: [(&str, Harm); 6] = [
+    let cases: [(&str, Harm); 7] = [
+        ("schema", |path| {
+            sql(
+                path,
+                "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = 'CREATE TABLE oops (' WHERE name = 'run'",
+            )
+        }),
         ("garbage", |path| fs::write(path, "records, records, records".repeat(100)).unwrap()),
         ("cut", |path| {
             let file = fs::OpenOptions::new().write(true).open(path).unwrap();
@@ -357,22 +366,26 @@ fn a_file_that_is_no_sound_state_is_told() {
         let reading = SqliteStore::read_only(&path).err().expect("reading is refused, too");
         told += &format!("  status: {}\n", reading.to_string().replace(path.to_str().unwrap(), "full.db"));
     }
+    let told = told.replace(&format!("formats up to {}", schema::MIGRATIONS.len()), "formats up to the present one");
     insta::assert_snapshot!(told, @r"
+    schema
+      run: the state cannot be read: full.db: the file is broken (malformed database schema (run))
+      status: the state cannot be read: full.db: the file is broken (malformed database schema (run))
     garbage
       run: the state cannot be read: full.db: this is no state file; name another `state`, or move the file away
       status: the state cannot be read: full.db: this is no state file; name another `state`, or move the file away
     cut
-      run: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
-      status: the state cannot be read: full.db: the file is broken (database disk image is malformed); restore it from a backup
+      run: the state cannot be read: full.db: the file is broken (database disk image is malformed)
+      status: the state cannot be read: full.db: the file is broken (database disk image is malformed)
     newer
-      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
-      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to 2; use the newer program that wrote it
+      run: the state cannot be read: full.db: the file has format 99 and this program knows formats up to the present one; use the newer program that wrote it
+      status: the state cannot be read: full.db: the file has format 99 and this program knows formats up to the present one; use the newer program that wrote it
     other application
       run: the state cannot be read: full.db: this is a database of another application; name another `state`
       status: the state cannot be read: full.db: this is a database of another application; name another `state`
     table lost
-      run: the state cannot be read: full.db: `base_value` is missing or altered; restore the file from a backup
-      status: the state cannot be read: full.db: `base_value` is missing or altered; restore the file from a backup
+      run: the state cannot be read: full.db: `base_value` is missing or altered
+      status: the state cannot be read: full.db: `base_value` is missing or altered
     folder
       run: the state cannot be used: full.db: no file can be opened here; see that it is no folder, and that this user may write there
       status: the state cannot be used: full.db: no file can be opened here; see that it is no folder, and that this user may write there
@@ -513,14 +526,144 @@ fn watermarks_come_back_and_move_together() {
     assert!(store.set_watermarks(&[]).is_ok());
 }
 
+fn binding(name: &str) -> Binding {
+    let identity = |id: Uuid, side: &str| Identity { id, name: format!("{name} {side}") };
+    Binding { pipeline: "full".to_owned(), sides: PerSide { erp: identity(e(1), "ERP"), crm: identity(c(1), "CRM") } }
+}
+
 #[test]
-fn a_state_of_the_first_format_is_brought_forward() {
+fn a_state_remembers_what_it_belongs_to() {
     let (_folder, path) = place();
+    assert_eq!(SqliteStore::read_only(&path).unwrap().binding().unwrap(), None);
+    let mut store = open(&path);
+    assert_eq!(store.binding().unwrap(), None);
+    store.bind(&binding("old")).unwrap();
+    store.bind(&binding("new")).unwrap();
+    drop(store);
+    assert_eq!(SqliteStore::read_only(&path).unwrap().binding().unwrap(), Some(binding("new")));
+    assert_eq!(open(&path).binding().unwrap(), Some(binding("new")));
+}
+
+/// Makes a state as the first release left it, with one coupling.
+fn of_format_1(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let connection = Connection::open(path).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    schema::migrate(&connection, 0, 1).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO table_map VALUES (1, 'customers');
+             INSERT INTO coupling VALUES (1 << 40, 1, randomblob(16), randomblob(16), 'rule 1', 0, NULL, x'')",
+        )
+        .unwrap();
+}
+
+#[test]
+fn an_older_state_is_read_as_it_is_and_brought_forward_by_a_run() {
+    let (_folder, path) = place();
+    of_format_1(&path);
+    let count = |store: &SqliteStore<'_>| store.coupling_counts().unwrap()["customers"];
+    let before = fs::read(&path).unwrap();
+    let reader = SqliteStore::read_only(&path).unwrap();
+    assert_eq!((count(&reader), reader.binding().unwrap()), (1, None));
+    drop(reader);
+    assert!(fs::read(&path).unwrap() == before, "reading changes nothing");
+    let mut store = open(&path);
+    assert_eq!((count(&store), store.binding().unwrap()), (1, None));
+    store.bind(&binding("old")).unwrap();
+    drop(store);
+    let version: i32 =
+        Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(usize::try_from(version).unwrap(), schema::MIGRATIONS.len());
+}
+
+#[test]
+fn who_may_not_write_reads_a_state_at_rest_and_beside_a_run() {
+    let (_folder, path) = place();
+    let names = || {
+        let entries = fs::read_dir(path.parent().unwrap()).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect::<std::collections::BTreeSet<_>>()
+    };
+    let count = || {
+        let connection = reading::without_rights(&path).unwrap();
+        connection.query_row("SELECT count(*) FROM coupling", (), |row| row.get::<_, i64>(0)).unwrap()
+    };
     open(&path).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
-    let back = "DROP TABLE watermark; PRAGMA user_version = 1";
-    Connection::open(&path).unwrap().execute_batch(back).unwrap();
-    let error = SqliteStore::read_only(&path).err().expect("reading changes nothing");
-    assert!(error.to_string().contains("an older format"), "{error}");
-    let store = open(&path);
-    assert_eq!((store.watermarks().unwrap().len(), store.coupling_counts().unwrap()["customers"]), (0, 1));
+    let (before, bytes) = (names(), fs::read(&path).unwrap());
+    assert_eq!(count(), 1);
+    assert_eq!(names(), before, "no log is left for a run to stumble over");
+    assert!(fs::read(&path).unwrap() == bytes);
+
+    let mut writer = open(&path);
+    writer.commit("customers", &[], &[couple(2, 2)], &[]).unwrap();
+    let before = names();
+    assert!(before.contains("full.db-wal"), "{before:?}");
+    assert_eq!(count(), 2, "what the run wrote a moment ago");
+    writer.commit("customers", &[], &[couple(3, 3)], &[]).unwrap();
+    assert_eq!((count(), names()), (3, before));
+    drop(writer);
+    assert_eq!(count(), 3);
+}
+
+#[test]
+fn what_a_run_that_was_cut_off_left_is_not_passed_over() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    store.commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    // The log alone: its index was lost, and who may not write cannot make one.
+    let (_copy_folder, copy) = killed(&path);
+    let error = reading::without_rights(&copy).unwrap_err().of(&copy).to_string();
+    let said = error.replace(&copy.display().to_string(), "full.db");
+    insta::assert_snapshot!(said, @"the state cannot be used: full.db: the last run was cut off, and only who may write here can read what it left; start a run, or ask for the right to write the file and its folder");
+    assert_eq!(SqliteStore::read_only(&copy).unwrap().coupling_counts().unwrap()["customers"], 1);
+}
+
+#[test]
+fn the_journal_is_asked_by_run_and_by_record() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    store.intend("run 1", &[intent(1), intent(2)]).unwrap();
+    let to_partner = Intent { side: Side::Erp, id: e(1), partner: c(1), ..intent(1) };
+    let numbers = store.intend("run 2", &[intent(1), to_partner]).unwrap();
+    store.answer(&[answer(numbers[0])], "customers", &[]).unwrap();
+    let told = |rows: Vec<JournalRow>| -> Vec<String> {
+        let row =
+            |row: JournalRow| format!("{} {} {} {:?}", row.run, row.intent.side.key(), row.intent.id, row.outcome);
+        rows.into_iter().map(row).collect()
+    };
+    let (crm, erp) = (c(1), e(1));
+    let second = format!("run 2 crm {crm} Some(\"written\")");
+    assert_eq!(told(store.writes_of_run("run 2").unwrap()), [second.clone(), format!("run 2 erp {erp} None")]);
+    let both = PerSide { erp: Some(erp), crm: Some(crm) };
+    let newest = [format!("run 2 erp {erp} None"), second, format!("run 1 crm {crm} None")];
+    assert_eq!(told(store.writes_to("customers", both, 9).unwrap()), newest);
+    assert_eq!(told(store.writes_to("customers", both, 1).unwrap()), newest[..1]);
+    assert_eq!(told(store.writes_to("customers", PerSide { erp: Some(e(7)), crm: None }, 9).unwrap()), [""; 0]);
+    assert_eq!(told(store.writes_to("items", both, 9).unwrap()), [""; 0]);
+}
+
+#[test]
+fn refusals_are_kept_until_they_are_replaced_or_forgotten() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let refusal = |number: u128, crm: bool| Refusal {
+        erp: Some(e(number)),
+        crm: crm.then(|| c(number)),
+        message: "locked".to_owned(),
+        print: u64::MAX - u64::try_from(number).unwrap(),
+        times: 2,
+    };
+    store.replace_refusals("customers", &[refusal(1, true), refusal(2, false)]).unwrap();
+    store.replace_refusals("items", &[refusal(3, true)]).unwrap();
+    store.replace_refusals("customers", &[refusal(2, false), refusal(4, true)]).unwrap();
+    drop(store);
+    let mut store = open(&path);
+    assert_eq!(store.refusals("customers").unwrap(), [refusal(2, false), refusal(4, true)]);
+    assert!(!store.retry("customers", Some(e(2)), Some(c(2))).unwrap(), "a pair is another matter than its record");
+    assert!(store.retry("customers", Some(e(2)), None).unwrap());
+    assert!(!store.retry("customers", Some(e(2)), None).unwrap());
+    assert_eq!(store.refusals("customers").unwrap(), [refusal(4, true)]);
+    assert_eq!(store.refusals("items").unwrap(), [refusal(3, true)]);
 }

@@ -25,18 +25,35 @@ pub(super) enum Trouble {
 }
 
 impl Trouble {
+    /// Tells whether a place could not be used as it was asked for, as far as SQLite can tell.
+    pub(super) fn is_missing_right(&self) -> bool {
+        let Trouble::Sql(error) = self else { return false };
+        let code = error.sqlite_error_code();
+        matches!(code, Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied))
+    }
+
     /// Returns what the port says about a state file.
     pub(super) fn of(self, path: &Path) -> StoreError {
         let place = path.display();
         match self {
             Trouble::Known(error) => error,
-            Trouble::Broken(message) => {
-                StoreError::Damaged { message: format!("{place}: {message}; restore the file from a backup") }
-            }
+            Trouble::Broken(message) => StoreError::Damaged { message: format!("{place}: {message}") },
             Trouble::Refused(message) => StoreError::Failed { message },
             Trouble::Sql(error) => sql(&place.to_string(), &error),
         }
     }
+}
+
+/// Returns what SQLite said, without the statement that it said it of: people did not write it.
+fn said(error: &rusqlite::Error) -> String {
+    let message = match error {
+        rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
+        rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
+        other => other.to_string(),
+    };
+    // A broken schema is quoted, statements and all.
+    let end = message.find("CREATE ").or_else(|| message.find('\n')).unwrap_or(message.len());
+    message[..end].trim_end_matches([' ', '(', '-', ':']).to_owned()
 }
 
 fn sql(place: &str, error: &rusqlite::Error) -> StoreError {
@@ -47,9 +64,7 @@ fn sql(place: &str, error: &rusqlite::Error) -> StoreError {
             Some(ErrorCode::NotADatabase) => {
                 damaged("this is no state file; name another `state`, or move the file away")
             }
-            Some(ErrorCode::DatabaseCorrupt) => {
-                damaged(&format!("the file is broken ({error}); restore it from a backup"))
-            }
+            Some(ErrorCode::DatabaseCorrupt) => damaged(&format!("the file is broken ({})", said(error))),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
                 failed("another program keeps the file locked; close it and run again")
             }
@@ -60,9 +75,9 @@ fn sql(place: &str, error: &rusqlite::Error) -> StoreError {
             Some(ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
                 failed("this user may not write the file; give it the right to, and to its folder")
             }
-            _ => failed(&error.to_string()),
+            _ => failed(&said(error)),
         },
         // A column of another type than the one we wrote.
-        _ => damaged(&format!("the file is broken ({error}); restore it from a backup")),
+        _ => damaged(&format!("the file is broken ({})", said(error))),
     }
 }

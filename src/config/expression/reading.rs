@@ -14,7 +14,7 @@ use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token;
 
 use crate::config::complaint::suggestion;
-use crate::config::expression::{ExpressionError, is_column_name};
+use crate::config::expression::{ExpressionError, functions, is_column_name};
 
 /// Functions of the dialect that make one value out of one row. Lists are left out: no column holds one.
 #[rustfmt::skip] // One name a line is three screens of names.
@@ -121,8 +121,13 @@ impl Walk {
             self.refuse(format!("`{written}` looks beyond one row, which an expression cannot"), hint);
         } else if function.over.is_some() || function.filter.is_some() || !function.within_group.is_empty() {
             self.refuse(format!("`{written}` looks beyond one row, which an expression cannot"), None);
+        } else if let Some(call) = functions::read(function) {
+            if let Err(error) = call {
+                self.refuse(error.message, error.hint);
+            }
         } else if !OF_ONE_ROW.contains(&name.as_str()) {
-            self.refuse(format!("no function `{written}`"), suggestion(&name, OF_ONE_ROW.iter().copied()));
+            let known = OF_ONE_ROW.iter().copied().chain(functions::names());
+            self.refuse(format!("no function `{written}`"), suggestion(&name, known));
         } else if matches!(name.as_str(), "coalesce" | "greatest" | "least") && arguments(function).is_empty() {
             // polars-sql 0.55 panics here.
             self.refuse(format!("`{written}` needs a value at least"), None);
@@ -168,6 +173,11 @@ impl Visitor for Walk {
                 let hint = "compare one by one: `a = b OR a = c`";
                 self.refuse("`IN (…)` takes constants only".to_owned(), Some(hint.to_owned()));
             }
+            // The parser takes all that follows for the right side of the comparison.
+            Expr::IsDistinctFrom(_, right) | Expr::IsNotDistinctFrom(_, right) if !is_operand(right) => {
+                let hint = "put the comparison in parentheses: `(a IS DISTINCT FROM b) AND c`";
+                self.refuse("it is unclear where `IS DISTINCT FROM` ends".to_owned(), Some(hint.to_owned()));
+            }
             Expr::Function(function) => self.function(function),
             Expr::Substring { substring_from: Some(from), substring_for: None, .. } if !is_number(from) => {
                 self.substring("SUBSTRING");
@@ -184,6 +194,15 @@ impl Visitor for Walk {
 
 fn is_constant(expr: &Expr) -> bool {
     matches!(expr, Expr::Value(_) | Expr::TypedString(_)) || is_number(expr)
+}
+
+/// Tells whether an expression is one value, or stands in parentheses.
+fn is_operand(expr: &Expr) -> bool {
+    let is_signed = |expr: &Expr| matches!(expr, Expr::UnaryOp { op: UnaryOperator::Minus | UnaryOperator::Plus, .. });
+    let is_call = |expr: &Expr| matches!(expr, Expr::Function(_) | Expr::Cast { .. } | Expr::Case { .. });
+    matches!(expr, Expr::Value(_) | Expr::TypedString(_) | Expr::Identifier(_) | Expr::Nested(_))
+        || is_signed(expr)
+        || is_call(expr)
 }
 
 fn is_number(expr: &Expr) -> bool {

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use pipeline::config::{PerSide, Side};
 use pipeline::frame::Value;
 use pipeline::run::{RunOutcome, RunReport};
-use pipeline::store::Store;
+use pipeline::store::{InboxItem, InboxKind, Store};
 use uuid::Uuid;
 
 use crate::memory::{Accident, Memory};
@@ -147,6 +147,8 @@ struct Night {
     bases: BTreeMap<(Uuid, Uuid), Vec<Held>>,
     /// Cities of all records that people ever made; each is one record of the business.
     made: u128,
+    /// Records that people made of a record of the business that was there already: at most one a side and number.
+    twins: PerSide<BTreeMap<Uuid, String>>,
 }
 
 impl Night {
@@ -160,7 +162,8 @@ impl Night {
                 world.crm.put("users", 111 + number as u128, &[("mail", &mail), ("name", code)]);
             }
         }
-        let mut night = Night { seed, world, chance: Chance(seed), bases: BTreeMap::new(), made: 0 };
+        let mut night =
+            Night { seed, world, chance: Chance(seed), bases: BTreeMap::new(), made: 0, twins: PerSide::default() };
         for _ in 0..3 {
             night.make(0);
         }
@@ -183,6 +186,44 @@ impl Night {
             let values = [("number", number), ("name", name), ("city", &city), ("phone", "00"), ("kind", "3")];
             self.world.crm.put("accounts", 2_000 + id, &values);
         }
+    }
+
+    /// Makes a coupled record a second time on its side, under the same number: beside the first, or instead of it.
+    fn make_twin(&mut self, instead: bool) {
+        let now = Sides::look(&self.world);
+        let side = if self.chance.one_in(2) { Side::Erp } else { Side::Crm };
+        // A number that references use stays the number of one record.
+        let stable = |ids: &PerSide<Uuid>| ids.erp.as_u128() < 1_003;
+        let there =
+            |ids: &PerSide<Uuid>| Side::BOTH.iter().all(|side| now.records.of(*side).contains_key(ids.of(*side)));
+        let pairs: Vec<(PerSide<Uuid>, String)> = self
+            .couplings()
+            .into_iter()
+            .filter(|ids| !stable(ids) && there(ids))
+            .map(|ids| (ids, now.get(Side::Erp, ids.erp, "number")))
+            .filter(|(ids, number)| !number.is_empty() && now.get(Side::Crm, ids.crm, "number") == *number)
+            .filter(|(_, number)| !self.twins.of(side).values().any(|twin| twin == number))
+            .collect();
+        if pairs.is_empty() {
+            return;
+        }
+        let (ids, number) = &pairs[usize::try_from(self.chance.below(pairs.len() as u64)).unwrap()];
+        let id = 5_000 + (self.twins.erp.len() + self.twins.crm.len()) as u128;
+        let city = now.get(Side::Erp, ids.erp, "city");
+        let name = self.chance.pick(&["word 0", "a twin"]);
+        if instead {
+            match side {
+                Side::Erp => self.world.erp.delete("customers", ids.erp.as_u128()),
+                Side::Crm => self.world.crm.delete("accounts", ids.crm.as_u128()),
+            }
+        }
+        for (column, text) in [("number", number.as_str()), ("name", name), ("city", &city)] {
+            self.put(side, Uuid::from_u128(id), column, text);
+        }
+        if side == Side::Crm {
+            self.put(side, Uuid::from_u128(id), "kind", "3");
+        }
+        self.twins.of_mut(side).insert(Uuid::from_u128(id), number.clone());
     }
 
     fn couplings(&self) -> Vec<PerSide<Uuid>> {
@@ -247,6 +288,10 @@ impl Night {
         for _ in 0..self.chance.below(3) {
             let how = self.chance.below(3);
             self.make(how);
+        }
+        if self.chance.one_in(2) {
+            let instead = self.chance.one_in(2);
+            self.make_twin(instead);
         }
     }
 
@@ -418,21 +463,27 @@ impl Night {
         }
     }
 
-    /// Every record of the business is there once on each side, or waits for a reason.
+    /// Every record of the business is there once on each side, or waits for a reason; what people made twice is named.
     fn once(&self, after: &Sides, night: u64) {
         let mut cities: PerSide<BTreeSet<String>> = PerSide::default();
         for side in Side::BOTH {
-            for (id, record) in after.records.of(side) {
+            for (id, record) in after.records.of(side).iter().filter(|(id, _)| !self.twins.of(side).contains_key(*id)) {
                 let city = record.get("city").cloned().unwrap_or_default();
                 let place = format!("seed {}, night {night}, {} {id}: {city}", self.seed, side.name());
                 assert!(!city.is_empty() && cities.of_mut(side).insert(city), "{place} is doubled (I2)");
             }
         }
         let coupled = self.couplings();
+        let inbox = self.world.store.inbox(Some("customers")).unwrap();
         for side in Side::BOTH {
             for id in after.records.of(side).keys().filter(|id| after.inside(side, **id)) {
                 let is_coupled = coupled.iter().any(|ids| ids.of(side) == id);
-                assert!(is_coupled, "seed {}, night {night}, {} {id} has no partner", self.seed, side.name());
+                let named = |item: &InboxItem| {
+                    let ids = PerSide { erp: item.erp_id, crm: item.crm_id };
+                    item.kind == InboxKind::Ambiguous && *ids.of(side) == Some(*id)
+                };
+                let waits = self.twins.of(side).contains_key(id) && inbox.iter().any(named);
+                assert!(is_coupled != waits, "seed {}, night {night}, {} {id} has no partner", self.seed, side.name());
             }
         }
     }

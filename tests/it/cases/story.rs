@@ -10,6 +10,7 @@ use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, run};
+use pipeline::store::{InboxItem, Store};
 
 use crate::cases::{sides, telling};
 use crate::fixture;
@@ -103,7 +104,7 @@ impl<'a> Story<'a> {
                     out.push("```".to_owned());
                 }
                 ("Before" | "Edits", line) => {
-                    number = self.edit(&stage, number, &mut out);
+                    number = self.edit(&mut stage, number, &mut out);
                     assert!(!line.starts_with("```"), "{}: what stands in a block is told by a run", self.name);
                 }
                 _ => out.push(line.to_owned()),
@@ -114,7 +115,7 @@ impl<'a> Story<'a> {
     }
 
     /// Carries out what stands at a line (a table, a sentence of a list, or nothing); returns the last line of it.
-    fn edit(&self, stage: &Stage, number: usize, out: &mut Vec<String>) -> usize {
+    fn edit(&self, stage: &mut Stage, number: usize, out: &mut Vec<String>) -> usize {
         let line = self.lines[number];
         out.push(line.to_owned());
         if let Some(sentence) = line.strip_prefix("- ") {
@@ -147,7 +148,7 @@ impl<'a> Story<'a> {
     }
 
     /// Makes something happen that is no edit.
-    fn happen(&self, stage: &Stage, sentence: &str) {
+    fn happen(&self, stage: &mut Stage, sentence: &str) {
         let words: Vec<&str> = sentence.split(' ').collect();
         let what = words.get(3..).unwrap_or_default().join(" ");
         let place = words[..2.min(words.len())].join(" ");
@@ -155,6 +156,14 @@ impl<'a> Story<'a> {
             side_and_table(&place).unwrap_or_else(|| panic!("{}: no side and table in `{sentence}`", self.name));
         let memory = stage.sides.of(side);
         match what.as_str() {
+            "is asked for again" => {
+                let id = Some(uuid::Uuid::from_u128(self.id(stage, side, table, words[2])));
+                let name = &stage.pipeline.tables.iter().find(|map| map.sides.of(side).table == table).unwrap().name;
+                let held = stage.store.inbox(Some(name)).unwrap();
+                let is_it = |item: &&InboxItem| id == if side == Side::Erp { item.erp_id } else { item.crm_id };
+                let item = held.iter().find(is_it).unwrap_or_else(|| panic!("{}: nothing waits", self.name));
+                assert!(stage.store.retry(name, item.erp_id, item.crm_id).unwrap(), "{}: not refused", self.name);
+            }
             "is deleted" => memory.delete(table, self.id(stage, side, table, words[2])),
             "answer is lost" if words[2] == "next" => memory.accidents.lock().unwrap().push(Accident::AnswerLost),
             "request is lost" if words[2] == "next" => memory.accidents.lock().unwrap().push(Accident::RequestLost),

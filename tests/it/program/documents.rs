@@ -36,7 +36,7 @@ fn the_documents_have_the_keys_of_the_contract() {
         "tables": [{"table": "text", "mode": "text", "rows": {"erp": "number", "crm": "number"}, "coupled": "number",
             "to_crm": counts, "to_erp": counts, "new_couplings": "number", "uncoupled": "number",
             "contested": "number", "seconds": times}],
-        "requests": {"erp": traffic, "crm": traffic}});
+        "requests": {"erp": traffic, "crm": traffic}, "inbox": [], "notes": []});
     let plan = |action: Value| json!({"pipeline": "text", "hash": "text", "actions": action, "held": []});
     let text = |value: &Value| serde_json::to_string_pretty(value).unwrap();
     let check = |line: &str, code: i32, expected: &Value| {
@@ -58,12 +58,24 @@ fn the_documents_have_the_keys_of_the_contract() {
     let report = check(&format!("run {FULL} {TWO} --format json"), 0, &run);
     assert_eq!(report["outcome"], "converged");
     check(&format!("plan {FULL} {TWO} --format json"), 0, &plan(json!([])));
-    let status = json!({"pipeline": "text", "state": "text", "in_use_by": "null",
+    let place = json!({"id": "text", "name": "text"});
+    let belongs_to = json!({"pipeline": "text", "erp": place, "crm": place});
+    let status = json!({"pipeline": "text", "state": "text", "belongs_to": belongs_to, "in_use_by": "null",
         "tables": [{"table": "text", "coupled": "number", "contested": "number", "failed": "number",
-            "deleted": "number", "ambiguous": "number", "read_to": {"erp": "text", "crm": "text"}}],
+            "skipped": "number", "deleted": "number", "ambiguous": "number",
+            "read_to": {"erp": "text", "crm": "text"}}],
         "runs": [{"started": "text", "finished": "text", "run": "text", "outcome": "text", "seconds": "number",
-            "to_crm": "number", "to_erp": "number"}]});
+            "to_crm": "number", "to_erp": "number"}], "inbox": [], "notes": []});
     check(&format!("status {FULL} --format json"), 0, &status);
+    let mut kept = run.clone();
+    kept.as_object_mut().unwrap().remove("inbox");
+    check(
+        &format!("history {FULL} --format json --limit 1"),
+        0,
+        &json!({"runs": [{"run": "text", "started": "text",
+        "finished": "text", "outcome": "text", "report": kept}]}),
+    );
+    check(&format!("inbox {FULL} --format json"), 0, &json!({"items": []}));
 }
 
 #[test]

@@ -13,21 +13,22 @@ use super::{Answer, FULL, World};
 const WRONG_SECRET: &str = "not-the-secret-of-anybody";
 
 /// Commands with their answers, as a person would see them in a terminal.
-struct Transcript<'a> {
+pub struct Transcript<'a> {
     world: &'a World,
-    text: String,
+    pub text: String,
     /// Everything that was printed, as it was.
     raw: String,
 }
 
 impl<'a> Transcript<'a> {
-    fn new(world: &'a World) -> Transcript<'a> {
+    /// Starts with nothing said.
+    pub fn new(world: &'a World) -> Transcript<'a> {
         Transcript { world, text: String::new(), raw: String::new() }
     }
 
     /// Runs the program with other variables; once for people, and once for programs, who must be told the same.
     #[track_caller]
-    fn ask(&mut self, line: &str, variables: &[(&str, &str)], code: i32) {
+    pub fn ask(&mut self, line: &str, variables: &[(&str, &str)], code: i32) {
         let run = |line: &str| {
             let mut command = self.world.command(line);
             for (name, value) in variables {
@@ -135,7 +136,7 @@ fn wrong_arguments_and_files_are_refused_before_anything_is_asked() {
         told.ask(line, &[], 2);
     }
     told.ask(&format!("run {FULL} --only custmers"), &[], 2);
-    told.ask(&format!("run {FULL} --changed"), &[], 2);
+    told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
     told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
     told.ask(&format!("plan {FULL} -o plan.json"), &[], 2);
     told.ask(&format!("couple {FULL} customers:10000 A-1"), &[], 2);

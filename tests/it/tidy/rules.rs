@@ -6,13 +6,14 @@ use super::Source;
 use super::reading::{CodePath, code, line, paths};
 
 /// Heavy crates and where alone they may be named: a file, or a folder that ends with `/`.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 16] = [
     ("polars", &["src/config/expression", "src/frame", "src/translate", "src/delta"]),
     ("rayon", &["src/delta"]),
     ("serde_yaml", &["src/config/"]),
     ("saphyr_parser", &["src/config/"]),
     ("serde_path_to_error", &["src/config/"]),
     ("sqlparser", &["src/config/expression"]),
+    ("regex", &["src/config/expression"]),
     ("serde_json", &["src/report", "src/adapters/"]),
     ("sha2", &["src/plan"]),
     ("ureq", &["src/adapters/http"]),

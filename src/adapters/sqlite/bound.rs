@@ -1,0 +1,32 @@
+//! What the state belongs to: the one row of `binding`.
+
+use rusqlite::{Connection, OptionalExtension};
+use uuid::Uuid;
+
+use crate::adapters::sqlite::trouble::Trouble;
+use crate::binding::Binding;
+use crate::config::PerSide;
+use crate::endpoint::Identity;
+
+/// Returns what the state belongs to; `None` where no run has said so.
+pub(super) fn load(connection: &Connection) -> Result<Option<Binding>, Trouble> {
+    let question = "SELECT pipeline, erp_id, erp_name, crm_id, crm_name FROM binding";
+    let binding = connection.query_row(question, (), |row| {
+        let identity = |id: usize, name: usize| {
+            Ok::<_, rusqlite::Error>(Identity { id: Uuid::from_bytes(row.get(id)?), name: row.get(name)? })
+        };
+        Ok(Binding { pipeline: row.get(0)?, sides: PerSide { erp: identity(1, 2)?, crm: identity(3, 4)? } })
+    });
+    Ok(binding.optional()?)
+}
+
+/// Notes what the state belongs to, within the caller's transaction.
+pub(super) fn replace(connection: &Connection, binding: &Binding) -> Result<(), Trouble> {
+    let PerSide { erp, crm } = &binding.sides;
+    connection.execute(
+        "INSERT OR REPLACE INTO binding (id, pipeline, erp_id, erp_name, crm_id, crm_name) \
+         VALUES (1, ?1, ?2, ?3, ?4, ?5)",
+        (&binding.pipeline, erp.id.into_bytes(), &erp.name, crm.id.into_bytes(), &crm.name),
+    )?;
+    Ok(())
+}

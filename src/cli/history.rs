@@ -1,0 +1,57 @@
+//! `pipeline history`: earlier runs, their counts, errors and writes. Asks neither side, changes nothing.
+
+use crate::adapters::sqlite::SqliteStore;
+use crate::cli::args::HistoryArguments;
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::{print_as, world};
+use crate::report;
+use crate::report::history::Detail;
+use crate::store::{RunRow, Store};
+
+/// Carries out `history`.
+pub fn history(arguments: &HistoryArguments) -> Result<Exit, Failure> {
+    let loaded = world::load_state(&arguments.file.path)?;
+    let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(&loaded, &store)?;
+    let Some(wanted) = &arguments.run else {
+        let runs = store.runs(arguments.limit)?;
+        print_as(arguments.file.format, || report::history::text(&runs), || report::history::json(&runs))?;
+        return Ok(Exit::Done);
+    };
+    let run = find(store.runs(usize::MAX)?, wanted)?;
+    let writes = store.writes_of_run(&run.run)?;
+    let detail = Detail { run, writes };
+    let (text, json) = (report::history::detail_text, report::history::detail_json);
+    print_as(arguments.file.format, || text(&detail), || json(&detail))?;
+    Ok(Exit::Done)
+}
+
+/// Finds a run by its id, by the beginning of it, or by `last`.
+fn find(runs: Vec<RunRow>, wanted: &str) -> Result<RunRow, Failure> {
+    let refused = |message: String, hint: &str| Failure::Arguments { message, hint: hint.to_owned() };
+    let unknown = || refused(format!("no run `{wanted}` is kept"), "`pipeline history FILE` lists the runs that are");
+    if wanted == "last" {
+        return runs.into_iter().next().ok_or_else(unknown);
+    }
+    let mut found: Vec<RunRow> = runs.into_iter().filter(|run| run.run.starts_with(wanted)).collect();
+    match found.len() {
+        0 => Err(unknown()),
+        1 => Ok(found.remove(0)),
+        several => Err(refused(format!("{several} runs begin with `{wanted}`"), "give more of the id")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_found_by_the_beginning_of_its_id() {
+        let runs = || ["ab12", "ab34", "cd56"].map(|run| RunRow { run: run.into(), ..RunRow::default() }).to_vec();
+        for (wanted, expected) in
+            [("cd", Some("cd56")), ("ab3", Some("ab34")), ("last", Some("ab12")), ("ab", None), ("x", None)]
+        {
+            assert_eq!(find(runs(), wanted).ok().map(|run| run.run).as_deref(), expected, "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Earlier runs: one line each, or one of them with its counts and every write with its answer.
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::report::document;
+use crate::report::layout::{columns, count, plural, quoted};
+use crate::store::{JournalRow, RunRow};
+
+/// Writes of a run that the text shows; the JSON shows all.
+const WRITES_MAX: usize = 200;
+
+/// One run with its writes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detail {
+    pub run: RunRow,
+    pub writes: Vec<JournalRow>,
+}
+
+/// Returns the runs for people, newest first; it ends with a line end.
+pub fn text(runs: &[RunRow]) -> String {
+    if runs.is_empty() {
+        return "no run so far: `pipeline run` makes the first\n".to_owned();
+    }
+    let mut rows = vec![
+        ["started", "run", "outcome", "seconds", "to CRM", "to ERP", "failed", "contested"].map(str::to_owned).to_vec(),
+    ];
+    rows.extend(runs.iter().map(|run| {
+        let summary = Summary::of(run);
+        let number = |number: Option<u64>| number.map_or_else(String::new, count);
+        vec![
+            run.started.clone(),
+            run.run.clone(),
+            outcome(run).to_owned(),
+            summary.seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
+            number(summary.to_crm),
+            number(summary.to_erp),
+            number(summary.failed),
+            number(summary.contested),
+        ]
+    }));
+    let mut lines = columns(&rows, 3);
+    lines.extend(runs.iter().filter_map(|run| Some(format!("{}: {}", run.started, Summary::of(run).error?))));
+    lines.push(String::new());
+    lines.push("`pipeline history FILE RUN` shows the writes of one".to_owned());
+    lines.join("\n") + "\n"
+}
+
+/// Returns how a run ended; one that was cut off has no end.
+pub fn outcome(run: &RunRow) -> &str {
+    if run.outcome.is_empty() { "unfinished" } else { &run.outcome }
+}
+
+/// What a stored report tells in one line; what an older or a broken one does not have is left out.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub seconds: Option<f64>,
+    /// Records written to each side.
+    pub to_crm: Option<u64>,
+    pub to_erp: Option<u64>,
+    pub failed: Option<u64>,
+    pub contested: Option<u64>,
+    /// Why nothing came of the run.
+    pub error: Option<String>,
+}
+
+impl Summary {
+    /// Reads a stored report.
+    pub fn of(run: &RunRow) -> Summary {
+        let Ok(report) = serde_json::from_str::<Json>(&run.report) else { return Summary::default() };
+        let tables = report.get("tables").and_then(Json::as_array);
+        let sum = |direction: &str, keys: &[&str]| {
+            let of =
+                |table: &Json| keys.iter().map(|key| table.get(direction)?.get(key)?.as_u64()).sum::<Option<u64>>();
+            tables?.iter().map(of).sum::<Option<u64>>()
+        };
+        let written = ["inserted", "modified", "deleted"];
+        let contested = tables.and_then(|tables| tables.iter().map(|table| table.get("contested")?.as_u64()).sum());
+        Summary {
+            seconds: report.get("seconds").and_then(Json::as_f64),
+            to_crm: sum("to_crm", &written),
+            to_erp: sum("to_erp", &written),
+            failed: sum("to_crm", &["failed"]).zip(sum("to_erp", &["failed"])).map(|(crm, erp)| crm + erp),
+            contested,
+            error: report.get("error").and_then(|error| Some(error.get("message")?.as_str()?.to_owned())),
+        }
+    }
+}
+
+/// Returns one run for people: its counts, errors and writes.
+pub fn detail_text(detail: &Detail) -> String {
+    let Detail { run, writes } = detail;
+    let mut lines = vec![format!("run {} of {}: {}", run.run, run.started, outcome(run))];
+    if let Some(error) = Summary::of(run).error {
+        lines.push(format!("  {error}"));
+    }
+    let report = serde_json::from_str::<Json>(&run.report).unwrap_or_default();
+    for table in report.get("tables").and_then(Json::as_array).into_iter().flatten() {
+        lines.extend(table_line(table));
+    }
+    lines.push(String::new());
+    lines.push(plural(writes.len() as u64, "write", "writes") + ":");
+    for write in writes.iter().take(WRITES_MAX) {
+        lines.extend(write_lines(write));
+    }
+    if writes.len() > WRITES_MAX {
+        let more = count((writes.len() - WRITES_MAX) as u64);
+        lines.push(format!("  and {more} more: `--format json` shows all"));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// Returns what a run did to one table map; nothing where it did nothing.
+fn table_line(table: &Json) -> Option<String> {
+    let name = table.get("table")?.as_str()?;
+    let mut parts = Vec::new();
+    for (direction, side) in [("to_crm", "CRM"), ("to_erp", "ERP")] {
+        let counts = table.get(direction)?;
+        let told: Vec<String> = ["inserted", "modified", "deleted", "skipped", "failed"]
+            .iter()
+            .filter_map(|key| Some((counts.get(key)?.as_u64().filter(|number| *number > 0)?, key)))
+            .map(|(number, key)| format!("{} {key}", count(number)))
+            .collect();
+        if !told.is_empty() {
+            parts.push(format!("to the {side} {}", told.join(", ")));
+        }
+    }
+    for (key, word) in [("new_couplings", "newly coupled"), ("uncoupled", "uncoupled"), ("contested", "contested")] {
+        if let Some(number) = table.get(key).and_then(Json::as_u64).filter(|number| *number > 0) {
+            parts.push(format!("{} {word}", count(number)));
+        }
+    }
+    if let Some(error) = table.get("error").and_then(Json::as_str) {
+        parts.push(format!("could not be finished: {error}"));
+    }
+    (!parts.is_empty()).then(|| format!("  {name}: {}", parts.join("; ")))
+}
+
+/// Returns the lines about one write: what, how it was answered, and each column.
+pub fn write_lines(write: &JournalRow) -> Vec<String> {
+    let JournalRow { intent, .. } = write;
+    let answer = match (&write.outcome, write.message.as_deref().unwrap_or_default()) {
+        (None, _) => "no answer yet: the next run settles it by reading".to_owned(),
+        (Some(outcome), "") => outcome.clone(),
+        (Some(outcome), message) => format!("{outcome}: {message}"),
+    };
+    let mut lines = vec![format!("  {} {} in the {}: {answer}", intent.action, intent.record, intent.side.name())];
+    for (column, old, new) in &intent.fields {
+        lines.push(match old.is_empty() {
+            true => format!("    {column}: {}", quoted(new)),
+            false => format!("    {column}: {} → {}", quoted(old), quoted(new)),
+        });
+    }
+    lines
+}
+
+#[derive(Serialize)]
+struct ListDocument<'a> {
+    runs: Vec<RunDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct RunDocument<'a> {
+    run: &'a str,
+    started: &'a str,
+    finished: Option<&'a str>,
+    outcome: &'a str,
+    /// As the run itself printed it with `--format json`; null where it was cut off.
+    report: Option<Json>,
+}
+
+fn run_document(run: &RunRow) -> RunDocument<'_> {
+    RunDocument {
+        run: &run.run,
+        started: &run.started,
+        finished: run.finished.as_deref(),
+        outcome: outcome(run),
+        report: serde_json::from_str(&run.report).ok(),
+    }
+}
+
+/// Returns the runs for programs.
+pub fn json(runs: &[RunRow]) -> String {
+    document(&ListDocument { runs: runs.iter().map(run_document).collect() })
+}
+
+#[derive(Serialize)]
+struct DetailDocument<'a> {
+    #[serde(flatten)]
+    run: RunDocument<'a>,
+    writes: Vec<WriteDocument<'a>>,
+}
+
+/// One write in JSON.
+#[derive(Serialize)]
+pub struct WriteDocument<'a> {
+    run: &'a str,
+    table: &'a str,
+    record: &'a str,
+    side: &'static str,
+    action: &'a str,
+    id: String,
+    intended: &'a str,
+    answered: Option<&'a str>,
+    outcome: Option<&'a str>,
+    message: Option<&'a str>,
+    fields: serde_json::Map<String, Json>,
+}
+
+/// Returns a write as JSON shows it.
+pub fn write_document(write: &JournalRow) -> WriteDocument<'_> {
+    let field =
+        |(column, old, new): &(String, String, String)| (column.clone(), serde_json::json!({ "old": old, "new": new }));
+    WriteDocument {
+        run: &write.run,
+        table: &write.intent.table,
+        record: &write.intent.record,
+        side: write.intent.side.key(),
+        action: &write.intent.action,
+        id: write.intent.id.to_string(),
+        intended: &write.intended_at,
+        answered: write.answered_at.as_deref(),
+        outcome: write.outcome.as_deref(),
+        message: write.message.as_deref().filter(|message| !message.is_empty()),
+        fields: write.intent.fields.iter().map(field).collect(),
+    }
+}
+
+/// Returns one run for programs.
+pub fn detail_json(detail: &Detail) -> String {
+    let writes = detail.writes.iter().map(write_document).collect();
+    document(&DetailDocument { run: run_document(&detail.run), writes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Side;
+    use crate::report::{failure, run, samples};
+    use crate::store::Intent;
+    use insta::assert_snapshot;
+    use uuid::Uuid;
+
+    fn runs() -> Vec<RunRow> {
+        let row = |run: &str, outcome: &str, report: String| RunRow {
+            run: run.into(),
+            started: format!("2026-01-{run}T02:00:00Z"),
+            finished: Some(format!("2026-01-{run}T02:01:00Z")),
+            outcome: outcome.into(),
+            report,
+        };
+        let cut = RunRow { finished: None, ..row("29", "", String::new()) };
+        let failed = failure::json("unreachable", "the CRM cannot be reached", "look at the network", &[]);
+        vec![row("31", "incomplete", run::json(&samples::run())), row("30", "failed", failed), cut]
+    }
+
+    fn write(outcome: Option<&str>, message: &str, fields: &[(&str, &str, &str)]) -> JournalRow {
+        let text = |text: &str| text.to_owned();
+        JournalRow {
+            run: text("31"),
+            intent: Intent {
+                table: text("customers"),
+                side: Side::Crm,
+                action: text("update"),
+                id: Uuid::from_u128(1),
+                partner: Uuid::from_u128(2),
+                record: text("customers:10000"),
+                fields: fields.iter().map(|(column, old, new)| (text(column), text(old), text(new))).collect(),
+            },
+            intended_at: text("2026-01-31T02:00:10Z"),
+            outcome: outcome.map(text),
+            message: Some(text(message)),
+            answered_at: None,
+        }
+    }
+
+    #[test]
+    fn runs_read_line_by_line() {
+        assert_snapshot!("history_text", text(&runs()));
+        assert_snapshot!("history_json", json(&runs()[1..]));
+        assert_eq!(text(&[]), "no run so far: `pipeline run` makes the first\n");
+    }
+
+    #[test]
+    fn a_run_is_told_with_its_writes() {
+        let writes = vec![
+            write(Some("written"), "", &[("telephone1", "111", "222"), ("name", "", "Ahlgren")]),
+            write(Some("refused"), "the name is reserved", &[("name", "Ahlgren", "")]),
+            write(None, "", &[]),
+        ];
+        let detail = Detail { run: runs().remove(0), writes };
+        assert_snapshot!("history_detail_text", detail_text(&detail));
+        assert_snapshot!("history_detail_json", {
+            let document: serde_json::Value = serde_json::from_str(&detail_json(&detail)).unwrap();
+            serde_json::to_string_pretty(&document["writes"][0]).unwrap()
+        });
+    }
+}

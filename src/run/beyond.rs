@@ -1,0 +1,139 @@
+//! What was open for a coupled pair stays open while one of its records is outside the filter.
+//!
+//! Nothing is written there and nothing new is raised. But what a person was asked before is not answered by a record that
+//! leaves its filter, so it is decided again with today's values: it stays in the inbox until the pair comes back, both
+//! sides agree, or nothing is left that a side could refuse. A deleted partner is told as such; a match in doubt has no
+//! pair and ends with the record.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::{self, Absent, Pairs};
+use crate::delta::{Held, Work, decide_pairs};
+use crate::frame::Frame;
+use crate::run::state::{PassError, PassState, Step};
+use crate::store::{Couplings, InboxItem, InboxKind, Store};
+
+/// What is added to a message as long as the pair is outside.
+const SUFFIX: &str = "; outside the filter, so nothing is written until it comes back";
+
+/// What waits about pairs outside their filters.
+#[derive(Default)]
+pub(super) struct Beyond {
+    open: Option<Open>,
+    /// What stays in the inbox.
+    pub(super) items: Vec<InboxItem>,
+}
+
+impl Beyond {
+    /// Tells whether something that a side refused stays in the inbox.
+    pub(super) fn holds(&self, ids: (Option<Uuid>, Option<Uuid>)) -> bool {
+        self.items.iter().any(|item| item.field.is_none() && (item.erp_id, item.crm_id) == ids)
+    }
+}
+
+/// Pairs outside that somebody was asked about.
+struct Open {
+    earlier: Vec<InboxItem>,
+    frames: PerSide<Frame>,
+    pairs: Pairs,
+}
+
+/// Finds, of the couplings that were not read as a whole, those about which something waits. `beyond` holds the coupled
+/// records outside their filters.
+pub(super) fn recall(
+    store: &dyn Store,
+    map: &TableMap,
+    absent: &[Absent],
+    couplings: &Couplings,
+    beyond: &PerSide<Frame>,
+    state: &mut PassState,
+) -> Result<(), PassError> {
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let mut earlier = store.inbox(Some(&map.name))?;
+    earlier.retain(|item| !matches!(item.kind, InboxKind::Deleted | InboxKind::Ambiguous));
+    let asked: HashSet<(Uuid, Uuid)> = earlier.iter().filter_map(pair).collect();
+    let mut absent: Vec<&Absent> = absent.iter().filter(|absent| asked.contains(&key(&absent.ids))).collect();
+    let there = PerSide::from_fn(|side| couple::rows_by_id(beyond.of(side)));
+    let exists = |absent: &Absent, side: Side| {
+        absent.rows.of(side).is_some() || there.of(side).contains_key(absent.ids.of(side))
+    };
+    absent.retain(|absent| Side::BOTH.into_iter().all(|side| exists(absent, side)));
+    let outside: HashSet<(Uuid, Uuid)> = absent.iter().map(|absent| key(&absent.ids)).collect();
+    earlier.retain(|item| pair(item).is_some_and(|pair| outside.contains(&pair)));
+    if earlier.is_empty() {
+        return Ok(());
+    }
+    let frames = PerSide::from_fn(|side| {
+        let inside: Vec<usize> = absent.iter().filter_map(|absent| *absent.rows.of(side)).collect();
+        let away = absent.iter().filter(|absent| absent.rows.of(side).is_none());
+        let away: Vec<usize> = away.filter_map(|absent| there.of(side).get(absent.ids.of(side)).copied()).collect();
+        let mut frame = state.frames.of(side).take(&inside);
+        frame.upsert(&beyond.of(side).take(&away));
+        frame
+    });
+    let mut pairs = Pairs::new(map.fields.len());
+    for (coupling, (&erp, &crm)) in couplings.erp.iter().zip(&couplings.crm).enumerate() {
+        if outside.contains(&(erp, crm)) {
+            pairs.push(PerSide { erp, crm }, PerSide::default(), couplings.origins[coupling].clone());
+            let last = pairs.len() - 1;
+            for (to, from) in pairs.bases.iter_mut().zip(&couplings.bases) {
+                to[last] = from[coupling];
+            }
+        }
+    }
+    pairs.locate(&frames);
+    state.beyond = Beyond { open: Some(Open { earlier, frames, pairs }), items: Vec::new() };
+    Ok(())
+}
+
+/// Decides again what waits outside, for the fields of this step.
+pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), PassError> {
+    let Some(open) = &state.beyond.open else { return Ok(()) };
+    let decisions = decide_pairs(&Work { frames: &open.frames, pairs: &open.pairs, ..state.work(step) })?;
+    let mut items = Vec::new();
+    for item in &open.earlier {
+        let about = |erp: Option<Uuid>, crm: Option<Uuid>| erp == item.erp_id && crm == item.crm_id;
+        let mut held = decisions.held.iter().filter(|held| about(held.ids.erp, held.ids.crm));
+        if let Some(field) = &item.field {
+            let asked = |held: &&Held| name_of(step.map, held) == Some(field.as_str());
+            if let Some(held) = held.find(asked) {
+                let (values, message) = (held.values.clone(), format!("{}{SUFFIX}", held.message));
+                items.push(InboxItem { kind: held.kind, erp: values.erp, crm: values.crm, message, ..item.clone() });
+            }
+            continue;
+        }
+        // What a side refused, it would be sent again; what took the record out of its filter is no part of that.
+        let writes = decisions.actions.iter().any(|action| {
+            let filter = step.map.sides.of(action.side).filter.as_ref().map_or(&[][..], |filter| filter.columns());
+            let others = action.fields.iter().any(|change| !filter.contains(&change.column));
+            about(Some(action.ids.erp), Some(action.ids.crm)) && others
+        });
+        if (writes || held.next().is_some()) && !state.beyond.items.iter().any(|known| same(known, item)) {
+            let message = item.message.strip_suffix(SUFFIX).unwrap_or(&item.message);
+            items.push(InboxItem { message: format!("{message}{SUFFIX}"), ..item.clone() });
+        }
+    }
+    state.beyond.items.extend(items);
+    Ok(())
+}
+
+fn name_of<'a>(map: &'a TableMap, held: &Held) -> Option<&'a str> {
+    held.field.map(|field| map.fields[field].name())
+}
+
+fn same(one: &InboxItem, other: &InboxItem) -> bool {
+    (one.kind, pair(one), &one.field) == (other.kind, pair(other), &other.field)
+}
+
+fn pair(item: &InboxItem) -> Option<(Uuid, Uuid)> {
+    item.erp_id.zip(item.crm_id)
+}
+
+fn key(ids: &PerSide<Uuid>) -> (Uuid, Uuid) {
+    (ids.erp, ids.crm)
+}

@@ -1,0 +1,199 @@
+//! Records that their side refused: the second refusal for the same reason makes a record *skipped* (design §3.9).
+//!
+//! A skipped record is not sent again until one of its mapped fields changes on either side, what would be sent
+//! changes, or a person asks for it. Only what a side refused counts: a lost connection or a reference without coupling
+//! says nothing about the record. What is remembered of a refusal is its reason and a fingerprint of all that the
+//! attempt depended on.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::rows_by_id;
+use crate::delta::Held;
+use crate::frame::{Kind, Value};
+use crate::plan::{Action, ActionKind};
+use crate::run::bases::{Before, fingerprint_in};
+use crate::run::state::PassState;
+use crate::store::{InboxKind, Refusal, Store, StoreError};
+use crate::translate::{BLANK, fingerprint};
+
+/// Refusals for the same reason after which a record is left alone.
+const TIMES_MAX: u32 = 2;
+
+/// A record, or a pair, as the inbox knows it.
+pub(super) type Ids = (Option<Uuid>, Option<Uuid>);
+
+/// What a pass knows of refusals.
+#[derive(Debug, Default)]
+pub(super) struct Refusals {
+    /// From earlier runs.
+    earlier: HashMap<Ids, Refusal>,
+    /// Of this run.
+    now: HashMap<Ids, Refusal>,
+    /// Left alone in this run.
+    skipped: HashSet<Ids>,
+    /// Neither refused nor written in this run, though it was to be.
+    unsent: HashSet<Ids>,
+}
+
+impl Refusals {
+    /// Takes what earlier runs remember of a table map.
+    pub(super) fn load(store: &dyn Store, map: &TableMap) -> Result<Refusals, StoreError> {
+        let earlier = store.refusals(&map.name)?;
+        let earlier = earlier.into_iter().map(|refusal| ((refusal.erp, refusal.crm), refusal)).collect();
+        Ok(Refusals { earlier, ..Refusals::default() })
+    }
+
+    /// Notes that a side refused an action.
+    pub(super) fn note(&mut self, action: &Action, message: &str, print: u64) {
+        let ids = known_ids(action);
+        let times = match self.earlier.get(&ids) {
+            Some(earlier) if reason(&earlier.message) == reason(message) => earlier.times.saturating_add(1),
+            _ => 1,
+        };
+        let refusal = Refusal { erp: ids.0, crm: ids.1, message: message.to_owned(), print, times };
+        self.now.insert(ids, refusal);
+    }
+
+    /// Notes that an action did not reach its side.
+    pub(super) fn note_unsent(&mut self, action: &Action) {
+        self.unsent.insert(known_ids(action));
+    }
+}
+
+/// Takes out of the actions what is skipped, and files it.
+pub(super) fn leave_alone(state: &mut PassState, map: &TableMap, actions: &mut Vec<Action>) {
+    if state.refusals.earlier.values().all(|refusal| refusal.times < TIMES_MAX) {
+        return;
+    }
+    let rows = PerSide::from_fn(|side| rows_by_id(state.frames.of(side)));
+    let mut skipped: HashMap<Ids, (Side, String, String)> = HashMap::new();
+    for action in actions.iter() {
+        let Some(refusal) = state.refusals.earlier.get(&known_ids(action)) else { continue };
+        let held = |side: Side| held_by(state, map, side, rows.of(side).get(action.ids.of(side)).copied());
+        if refusal.times >= TIMES_MAX && refusal.print == print(action, &PerSide::from_fn(held)) {
+            let told = (action.side, action.record.clone(), refusal.message.clone());
+            skipped.entry(known_ids(action)).or_insert(told);
+        }
+    }
+    actions.retain(|action| !skipped.contains_key(&known_ids(action)));
+    for (ids, (to, record, message)) in skipped {
+        if state.refusals.skipped.insert(ids) {
+            state.held.push(skipped_item(ids, to, record, &message));
+        }
+    }
+}
+
+fn skipped_item(ids: Ids, to: Side, record: String, message: &str) -> Held {
+    Held {
+        kind: InboxKind::Skipped,
+        message: format!("{record} was refused by the {} twice and is left alone: {message}", to.name()),
+        record,
+        ids: PerSide { erp: ids.0, crm: ids.1 },
+        field: None,
+        values: PerSide::default(),
+        to: Some(to),
+    }
+}
+
+/// Files as skipped what was refused for the same reason once too often, and remembers all refusals for the next run.
+///
+/// `partly` tells that fields of this table map still wait for their turn, so that what was not refused yet may be.
+pub(super) fn remember(
+    store: &mut dyn Store,
+    map: &TableMap,
+    state: &mut PassState,
+    partly: bool,
+    dry_run: bool,
+) -> Result<(), StoreError> {
+    for held in &mut state.held {
+        let ids = (held.ids.erp, held.ids.crm);
+        let refused = state.refusals.now.get(&ids).filter(|refusal| refusal.times >= TIMES_MAX);
+        if let (InboxKind::Failed, None, Some(to), Some(refusal)) = (held.kind, held.field, held.to, refused) {
+            *held = skipped_item(ids, to, held.record.clone(), &refusal.message);
+        }
+    }
+    if dry_run || (state.refusals.earlier.is_empty() && state.refusals.now.is_empty()) {
+        return Ok(());
+    }
+    let Refusals { earlier, now, skipped, unsent } = &state.refusals;
+    // What is outside its filter was not tried.
+    let untried = |ids: &Ids| skipped.contains(ids) || unsent.contains(ids) || state.beyond.holds(*ids);
+    let stays = |ids: &&Ids| !now.contains_key(*ids) && (partly || untried(ids));
+    let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|ids| earlier[ids].clone()).collect();
+    all.extend(now.values().cloned());
+    all.sort_by_key(|refusal| (refusal.erp, refusal.crm));
+    store.replace_refusals(&map.name, &all)
+}
+
+/// Returns by what the record of an action is known to people: a partner that is still to be made has no name.
+fn known_ids(action: &Action) -> Ids {
+    let known = |side: Side| action.kind != ActionKind::Insert || side != action.side;
+    (known(Side::Erp).then_some(action.ids.erp), known(Side::Crm).then_some(action.ids.crm))
+}
+
+/// Fingerprints what an attempt depended on, from the frames as they were before it; `before` holds the written side.
+pub(super) fn print_of(state: &PassState, map: &TableMap, action: &Action, before: &Before) -> u64 {
+    let held = |side: Side| {
+        if side == action.side {
+            return before.get(action.ids.of(side)).cloned().unwrap_or_default();
+        }
+        let row = rows_by_id(state.frames.of(side)).get(action.ids.of(side)).copied();
+        held_by(state, map, side, row)
+    };
+    print(action, &PerSide::from_fn(held))
+}
+
+/// Returns the fingerprints of the mapped fields of one record; nothing where there is no record.
+fn held_by(state: &PassState, map: &TableMap, side: Side, row: Option<usize>) -> Vec<u64> {
+    let Some(row) = row else { return Vec::new() };
+    let frame = state.frames.of(side);
+    let column = |column: Option<&str>| column.map_or(BLANK, |column| fingerprint_in(frame, side, column, row));
+    map.fields.iter().map(|field| column(field.column(side))).collect()
+}
+
+fn print(action: &Action, held: &PerSide<Vec<u64>>) -> u64 {
+    let text = |text: String| fingerprint(&Value::Text(text), Side::Crm, Kind::Text);
+    let sent = action.fields.iter().map(|field| text(format!("{}={}", field.column, field.new)));
+    // Sent columns come in the order of the file; which of them are sent tells as much as their values.
+    let parts = sent.chain(held.erp.iter().copied()).chain(held.crm.iter().copied());
+    parts.fold(text(action.side.key().to_owned()), |all, part| {
+        (all.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
+/// Returns a message without what differs from one attempt to the next: ids and correlation numbers, which are words of
+/// at least eight hexadecimal digits, times and the like.
+fn reason(message: &str) -> String {
+    let is_number = |word: &str| {
+        let word = word.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let hexadecimal = word.len() >= 8 && word.chars().all(|c| c.is_ascii_hexdigit() || "-:.TZ".contains(c));
+        hexadecimal && word.contains(|c: char| c.is_ascii_digit())
+    };
+    message.split_whitespace().filter(|word| !is_number(word)).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_message_is_the_same_for_every_attempt() {
+        let reason_of = reason("the record is locked (CorrelationId: 3f2504e0-4f89-11d3-9a0c-0305e82c3301).");
+        for (other, same) in [
+            ("the record is locked (CorrelationId: 0b0e3b0a-0000-11d3-9a0c-0305e82c3301).", true),
+            ("the record is locked by an order", false),
+        ] {
+            assert_eq!(reason(other) == reason_of, same, "{other}");
+        }
+        for (one, other, same) in [
+            ("refused at 2026-01-31T02:00:00Z", "refused at 2026-02-01T02:00:07Z", true),
+            ("customer 10000 is blocked", "customer 20000 is blocked", false),
+            ("effaced", "deadbeef", false),
+        ] {
+            assert_eq!(reason(one) == reason(other), same, "{one} / {other}");
+        }
+    }
+}
