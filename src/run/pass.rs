@@ -69,7 +69,7 @@ pub fn first_step(
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     take_matches(context, store, map, &matched.matches, &mut state, links)?;
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
-    let alone = alone(context, scope, map, &mut state, matched.alone, &couplings, reading.beyond.as_ref(), links)?;
+    let alone = alone(context, scope, &mut state, matched.alone, &couplings, reading.beyond.as_ref(), links)?;
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
@@ -132,13 +132,13 @@ fn couplings(
 fn alone(
     context: &Context<'_>,
     scope: &Scope,
-    map: &TableMap,
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
     beyond: Option<&PerSide<Frame>>,
     links: &Links,
 ) -> Result<Alone, PassError> {
+    let map = &context.pipeline.tables[scope.table];
     let mut alone = Alone::default();
     for to in Side::BOTH {
         let from = to.other();

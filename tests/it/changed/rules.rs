@@ -267,6 +267,7 @@ fn a_new_record_finds_the_partner_that_nobody_touched() {
         later(&world);
         world.crm.put("accounts", 203, &[("number", "C78"), ("name", "Outside"), ("kind", "10")]);
         later(&world);
+        world.crm.put("accounts", 101, &[("memo", "pushes the watermark")]);
         world.run();
         later(&world);
         let couplings = world.store.couplings("customers", &[]).unwrap();
