@@ -68,7 +68,7 @@ impl Night {
             options: Vec::new(),
             targets: Vec::new(),
         };
-        let info = TableInfo { table: "t".into(), columns: columns.iter().map(describe).collect(), modified: None };
+        let info = TableInfo { table: "t".into(), columns: columns.iter().map(describe).collect() };
         let frame = |edited: bool, id: &dyn Fn(usize) -> Uuid| {
             let mut builder = Builder::new(columns.clone());
             for record in 0..records {
@@ -153,6 +153,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         left_out: &left_out,
         crm_tables: &crm_tables,
         names: &names,
+        times: None,
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

@@ -25,8 +25,6 @@ pub struct TableInfo {
     pub table: String,
     /// Every readable or writable column, in the order of the metadata.
     pub columns: Vec<ColumnInfo>,
-    /// The column that holds when a record was last changed, by the side's own clock; not every table has one.
-    pub modified: Option<String>,
 }
 
 impl TableInfo {
@@ -170,6 +168,25 @@ pub enum Tracked {
     Refused { message: String },
 }
 
+/// How far a side's clock is ahead of ours: somewhere between the two.
+///
+/// An answer tells its second only, and not how long it was under way, so the truth is a range that narrows with every
+/// answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOffset {
+    pub ms_min: i64,
+    pub ms_max: i64,
+}
+
+impl ClockOffset {
+    /// Returns the milliseconds by which the CRM's clock is ahead of the ERP's; 0 where the answers do not contradict it.
+    pub fn between(erp: Option<ClockOffset>, crm: Option<ClockOffset>) -> i64 {
+        let (Some(erp), Some(crm)) = (erp, crm) else { return 0 };
+        let (min, max) = (crm.ms_min.saturating_sub(erp.ms_max), crm.ms_max.saturating_sub(erp.ms_min));
+        if min <= 0 && 0 <= max { 0 } else { min.midpoint(max) }
+    }
+}
+
 /// One side, open for requests. Calls may come from several threads at once.
 pub trait Endpoint: Sync {
     /// Returns which side this is.
@@ -227,4 +244,10 @@ pub trait Endpoint: Sync {
 
     /// Returns what went over the wire so far.
     fn traffic(&self) -> Traffic;
+
+    /// Returns the column in which this side keeps when a record was last modified, where the table has it.
+    fn modified_column(&self, info: &TableInfo) -> Option<String>;
+
+    /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
+    fn clock_offset(&self) -> Option<ClockOffset>;
 }

@@ -5,9 +5,9 @@
 //! held against the metadata of its side.
 
 use crate::config::expression::Expression;
-use crate::config::{Direction, PerSide, Pipeline, Side, TableMap, TemplateValue};
-use crate::endpoint::{Endpoint, EndpointError, Query, TableInfo};
-use crate::frame::{Column, Frame, Kind};
+use crate::config::{Direction, FieldMap, Fit, OnConflict, PerSide, Pipeline, Side, TableMap, TemplateValue};
+use crate::endpoint::{ColumnInfo, Endpoint, EndpointError, Query, TableInfo};
+use crate::frame::{Column, Frame, Kind, Value};
 
 use uuid::Uuid;
 
@@ -28,6 +28,8 @@ pub struct Scope {
     pub table: usize,
     pub infos: PerSide<TableInfo>,
     pub columns: PerSide<Vec<String>>,
+    /// The column that tells when a record was last modified; it is among those read.
+    pub modified: PerSide<Option<String>>,
 }
 
 impl Scope {
@@ -41,13 +43,17 @@ impl Scope {
         let erp = endpoints.erp.describe(&map.sides.erp.table)?;
         let crm = endpoints.crm.describe(&map.sides.crm.table)?;
         let infos = PerSide { erp, crm };
+        let modified = PerSide::from_fn(|side| {
+            let named = map.sides.of(side).modified.clone();
+            named.or_else(|| endpoints.of(side).modified_column(infos.of(side)))
+        });
+        // Every run reads it along: `newest` compares the times, and the watermark is the latest of them.
         let columns = PerSide::from_fn(|side| {
             let mut columns = pipeline.columns(table, side);
-            let modified = infos.of(side).modified.as_ref();
-            columns.extend(modified.filter(|modified| !columns.contains(modified)).cloned());
+            columns.extend(modified.of(side).clone().filter(|modified| !columns.contains(modified)));
             columns
         });
-        Ok(Scope { table, infos, columns })
+        Ok(Scope { table, infos, columns, modified })
     }
 
     /// Returns an empty frame of `side` with the columns that a pass reads.
@@ -102,12 +108,65 @@ pub fn misfits(map: &TableMap, scope: &Scope) -> Vec<Misfit> {
         }
     }
     for side in Side::BOTH {
+        if let Some(name) = &map.sides.of(side).modified {
+            let path = format!("{}.modified", side.key());
+            match scope.infos.of(side).column(name) {
+                None => {
+                    let (message, hint) = unknown(side, name);
+                    complain(path, message, hint);
+                }
+                Some(info) if info.column.kind != Kind::DateTime => {
+                    let message = format!("`{name}` is no date and time");
+                    complain(path, message, "name the column that tells when a record was last modified".into());
+                }
+                Some(_) => {}
+            }
+        } else if scope.modified.of(side).is_none() && map.compares_times() {
+            let table = &map.sides.of(side).table;
+            let message = format!(
+                "`newest` needs to know when a record of `{table}` was modified, and the {} does not say",
+                side.name()
+            );
+            let hint = format!("name its column: `{}: {{ modified: … }}`, or write `hold`, `erp` or `crm`", side.key());
+            let own = map.fields.iter().position(FieldMap::compares_times).unwrap_or_default();
+            let path = match map.on_conflict {
+                OnConflict::Newest => "on_conflict".to_owned(),
+                _ => format!("fields[{own}].on_conflict"),
+            };
+            complain(path, message, hint);
+        }
+    }
+    for side in Side::BOTH {
         for name in scope.columns.of(side) {
+            let is_time = scope.modified.of(side).as_ref() == Some(name);
             let mapped = map.fields.iter().any(|field| field.column(side) == Some(name));
-            if !mapped && !scope.infos.of(side).column(name).is_some_and(|info| info.readable) {
+            if !mapped && !is_time && !scope.infos.of(side).column(name).is_some_and(|info| info.readable) {
                 let (message, hint) = unknown(side, name);
                 complain(format!("{}.{name}", side.key()), message, hint);
                 *missing.of_mut(side) = true;
+            }
+        }
+    }
+    for (number, field) in map.fields.iter().enumerate().filter(|(_, field)| field.fit == Fit::Truncate) {
+        let is_text = |side: &Side| {
+            let info = field.column(*side).and_then(|column| scope.infos.of(*side).column(column));
+            info.is_none_or(|info| matches!(info.column.kind, Kind::Text | Kind::Code))
+        };
+        if !Side::BOTH.iter().filter(|side| field.writes(**side)).any(is_text) {
+            let message = format!("`{}` is no text that could be cut", field.name());
+            complain(format!("fields[{number}].fit"), message, "remove it".into());
+        }
+    }
+    for (number, field) in map.fields.iter().enumerate() {
+        for side in Side::BOTH.into_iter().filter(|side| field.writes(*side)) {
+            let Some(info) = field.column(side).and_then(|column| scope.infos.of(side).column(column)) else {
+                continue;
+            };
+            for (erp, crm) in &field.values {
+                let text = if side == Side::Erp { erp } else { crm };
+                if let Some((message, hint)) = no_option(text, info) {
+                    complain(format!("fields[{number}].values"), message, hint);
+                }
             }
         }
     }
@@ -165,6 +224,30 @@ pub fn misfits(map: &TableMap, scope: &Scope) -> Vec<Misfit> {
         }
     }
     found
+}
+
+/// Says why a text of `values` can never stand in a column; `None` where it can.
+fn no_option(text: &str, info: &ColumnInfo) -> Option<(String, String)> {
+    let (kind, name) = (info.column.kind, &info.column.name);
+    let known = |words: Vec<String>| format!("it has {}", words.join(", "));
+    match (kind.parse(text), kind) {
+        _ if text.is_empty() || matches!(kind, Kind::Text | Kind::Code) => None,
+        (None, _) => Some((format!("`{text}` is no {}, as `{name}` needs", kind.word()), "correct it".into())),
+        (Some(value), _) if value.to_string() != text && kind != Kind::Enum => {
+            Some((format!("`{name}` holds `{value}`, which is not `{text}`"), format!("write `{value}`")))
+        }
+        (Some(Value::Integer(number)), Kind::Choice)
+            if !info.options.is_empty() && !info.options.iter().any(|(option, _)| *option == number) =>
+        {
+            let options = info.options.iter().map(|(option, label)| format!("`{option}` {label}")).collect();
+            Some((format!("`{name}` has no option `{text}`"), known(options)))
+        }
+        (_, Kind::Enum) if !info.options.is_empty() && !info.options.iter().any(|(_, label)| label == text) => {
+            let options = info.options.iter().map(|(_, label)| format!("`{label}`")).collect();
+            Some((format!("`{name}` has no option `{text}`"), known(options)))
+        }
+        _ => None,
+    }
 }
 
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {

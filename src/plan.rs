@@ -65,11 +65,29 @@ pub struct Action {
     pub fields: Vec<FieldChange>,
 }
 
+/// A value of a side that does not own the field: it was changed there, stays, and is told (`drift: report`).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drifted {
+    /// The record as people name it.
+    pub record: String,
+    pub ids: PerSide<Uuid>,
+    /// Number of the field map.
+    pub field: usize,
+    /// The side that holds the value, and the column there.
+    pub side: Side,
+    pub column: String,
+    /// What the owner would put there, as people read it.
+    pub owned: String,
+    pub held: String,
+}
+
 /// The plan of one table map.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TablePlan {
     pub table: String,
     pub actions: Vec<Action>,
+    /// Values that are left alone, and told. They wait for nobody.
+    pub drifted: Vec<Drifted>,
     /// What waits for a person, or for another record, instead; since when and how often is the inbox's to know.
     pub held: Vec<InboxItem>,
 }

@@ -16,10 +16,11 @@ use chrono::{Datelike, NaiveDate, Timelike};
 use polars::prelude::Series;
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
+use unicode_segmentation::UnicodeSegmentation;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::config::{FieldMap, PerSide, Reference, Side};
+use crate::config::{FieldMap, Fit, PerSide, Reference, Side};
 use crate::endpoint::ColumnInfo;
 use crate::frame::{EvaluationError, Frame, Kind, Value, any_value, value_at};
 
@@ -385,7 +386,17 @@ impl<'a> Translator<'a> {
         if let Some(reference) = &self.field.reference {
             return self.linked(reference, &value);
         }
-        convert(value, self.to, self.target)
+        match convert(value, self.to, self.target) {
+            Err(Problem::Long { value, column, characters, characters_max }) if self.field.fit == Fit::Truncate => {
+                cut(&value, characters_max).map(Value::Text).ok_or(Problem::Long {
+                    value,
+                    column,
+                    characters,
+                    characters_max,
+                })
+            }
+            converted => converted,
+        }
     }
 
     /// Returns what all rows would be on the target side.
@@ -397,15 +408,19 @@ impl<'a> Translator<'a> {
             && let (Kind::Text | Kind::Code, Kind::Text | Kind::Code) = (described.kind, self.target.column.kind)
         {
             let kind = self.target.column.kind;
-            let fingerprints = column_fingerprints(series, described.kind, self.to, kind);
+            let mut fingerprints = column_fingerprints(series, described.kind, self.to, kind);
             // Lengths are looked at only where a text is longer in bytes than the column takes in characters.
             let mut problems = HashMap::new();
             if let (Some(characters_max), Ok(cells)) = (self.target.length_max, series.str()) {
                 for (row, cell) in cells.iter().enumerate() {
-                    if cell.is_some_and(|text| text.len() > characters_max)
-                        && let Err(problem) = self.value(row)
-                    {
-                        problems.insert(row, problem);
+                    if cell.is_none_or(|text| text.len() <= characters_max) {
+                        continue;
+                    }
+                    match self.value(row) {
+                        Ok(value) => fingerprints[row] = fingerprint(&value, self.to, kind),
+                        Err(problem) => {
+                            problems.insert(row, problem);
+                        }
                     }
                 }
             }
@@ -473,6 +488,22 @@ impl<'a> Translator<'a> {
             }
         }
     }
+}
+
+/// Returns as much of a text as so many UTF-16 units hold, cut between two characters as people see them, and without the
+/// blanks that the cut leaves at the end. `None` where that is nothing.
+fn cut(text: &str, units_max: usize) -> Option<String> {
+    let mut units = 0;
+    let mut end = 0;
+    for (start, character) in text.grapheme_indices(true) {
+        units += character.encode_utf16().count();
+        if units > units_max {
+            break;
+        }
+        end = start + character.len();
+    }
+    let kept = text[..end].trim_end_matches(' ');
+    (!kept.is_empty()).then(|| kept.to_owned())
 }
 
 /// Turns a value into what `target`, a column of `side`, takes.
@@ -669,6 +700,28 @@ mod tests {
             let got =
                 convert(value, side, target).map(|value| value.to_string()).map_err(|problem| problem.to_string());
             assert_eq!(got.as_deref().map_err(String::as_str), expected, "{told} for {target:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, units_max, expected) in [
+            ("abcdef", 3, Some("abc")),
+            ("ab cdef", 3, Some("ab")),
+            ("Æøåé", 3, Some("Æøå")),
+            // An accent of its own belongs to its letter.
+            ("abe\u{301}f", 3, Some("ab")),
+            ("abe\u{301}f", 4, Some("abe\u{301}")),
+            // Two units, of which one alone is nothing.
+            ("ab😀", 3, Some("ab")),
+            ("ab😀c", 4, Some("ab😀")),
+            // A flag is two letters, a family several people.
+            ("a🇳🇴b", 4, Some("a")),
+            ("👩‍👩‍👧", 3, None),
+            ("a\r\nb", 2, Some("a")),
+            ("   ab", 2, None),
+        ] {
+            assert_eq!(cut(text, units_max).as_deref(), expected, "{text:?} in {units_max}");
         }
     }
 

@@ -19,7 +19,8 @@ use crate::adapters::pages::{self, Reading};
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
 use crate::endpoint::{
-    Bounds, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
+    WriteKind,
 };
 use crate::frame::{Column, Frame, Kind, Value};
 
@@ -29,6 +30,8 @@ const COMPANIES: &str = "companies";
 const BATCH_MAX: usize = 100;
 /// Ids in one request; more make the address too long (erp-api.md §3).
 const IDS_MAX: usize = 100;
+/// When a record was last modified: in the standard API and on custom pages (erp-api.md §3, §9).
+const MODIFIED: [&str; 2] = ["lastModifiedDateTime", "systemModifiedAt"];
 
 /// The ERP, open for requests.
 pub struct BusinessCentral {
@@ -272,6 +275,15 @@ impl Endpoint for BusinessCentral {
 
     fn traffic(&self) -> Traffic {
         self.client.traffic()
+    }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        let is_time = |name: &str| info.column(name).is_some_and(|column| column.column.kind == Kind::DateTime);
+        MODIFIED.into_iter().find(|name| is_time(name)).map(str::to_owned)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.client.clock_offset()
     }
 }
 

@@ -4,16 +4,16 @@
 //! is repeated until it is whole; a write only where it is proven that nothing was done. It knows no OData: what a
 //! complete answer looks like, and what an error body says, is for the callers.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::adapters::clock::{Clock, Patience, retry_after};
+use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
 use crate::adapters::limiter::Limiter;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
-use crate::endpoint::{EndpointError, Traffic};
+use crate::endpoint::{ClockOffset, EndpointError, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
@@ -40,6 +40,7 @@ pub struct Client {
     sent: AtomicU64,
     retried: AtomicU64,
     waited_ms: AtomicU64,
+    clock_offset: Mutex<Option<ClockOffset>>,
 }
 
 struct Request<'a> {
@@ -77,6 +78,7 @@ impl Client {
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             waited_ms: AtomicU64::new(0),
+            clock_offset: Mutex::new(None),
         }
     }
 
@@ -107,6 +109,11 @@ impl Client {
             retried: self.retried.load(Ordering::Relaxed),
             waited_seconds: Duration::from_millis(self.waited_ms.load(Ordering::Relaxed)).as_secs_f64(),
         }
+    }
+
+    /// Returns how far the side's clock is ahead of ours, as its answers told so far.
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
@@ -218,7 +225,15 @@ impl Client {
         let authorization = format!("Bearer {}", token.bearer);
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = headers.chain([("Authorization", authorization.as_str())]);
+        let began = self.clock.now();
         let result = send(&self.agent, request.url, headers, request.body);
+        // What is not from the service itself (a gateway that is overloaded, say) may have another clock.
+        if let Some(answer) = result.as_ref().ok().filter(|answer| answer.is_success())
+            && let Some(told) = offset(answer.header("date"), began, self.clock.now())
+        {
+            let mut known = self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some(narrowed(*known, told));
+        }
         if result.as_ref().map_or_else(|broken| broken.reach == Reach::Sent, |_| true) {
             self.reached.store(true, Ordering::Relaxed);
         }
@@ -408,6 +423,25 @@ pub mod tests {
         assert_eq!(server.heard(), ["t1", "t1", "t2", "t2"].map(line));
         assert_eq!(login.heard().len(), 2);
         assert_eq!(client.traffic().retried, 1);
+    }
+
+    #[test]
+    fn the_dates_of_answers_tell_of_the_clock() {
+        let date = "Date: Thu, 01 Jan 1970 00:01:40 GMT\r\n";
+        let elsewhere = "Date: Thu, 01 Jan 1970 09:00:00 GMT\r\n";
+        let server = Script::play(vec![
+            say(200, "{}"),
+            Line::Say(503, elsewhere, "{}".into()),
+            Line::Say(200, date, "{}".into()),
+        ]);
+        let login = tokens(1);
+        let (client, clock) = client(&server.url, &login.url);
+        let ask = || client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap();
+        ask();
+        assert_eq!(client.clock_offset(), None, "an answer without a date tells nothing");
+        ask();
+        assert_eq!(clock.now(), Duration::from_secs(2), "the answer of an overloaded gateway was passed over");
+        assert_eq!(client.clock_offset(), Some(ClockOffset { ms_min: 98_000, ms_max: 98_999 }));
     }
 
     #[test]

@@ -4,13 +4,15 @@
 //! argument, so that tests pass hours in no time. Nothing here knows HTTP connections or what is being repeated.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
 
+use crate::endpoint::ClockOffset;
+
 /// Time as the adapters see it.
 pub trait Clock: Send + Sync {
-    /// Returns the time since some fixed moment; never goes back.
+    /// Returns the time since some fixed moment, the same for both sides; never goes back.
     fn now(&self) -> Duration;
 
     /// Lets that much time pass.
@@ -20,21 +22,23 @@ pub trait Clock: Send + Sync {
     fn jitter(&self) -> f64;
 }
 
-/// The clock on the wall.
+/// The clock on the wall, from 1970; what sets the wall's clock while we run does not move it.
 pub struct SystemClock {
     start: Instant,
+    start_since_1970: Duration,
 }
 
 impl SystemClock {
     /// Starts the clock.
     pub fn start() -> SystemClock {
-        SystemClock { start: Instant::now() }
+        let start_since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        SystemClock { start: Instant::now(), start_since_1970 }
     }
 }
 
 impl Clock for SystemClock {
     fn now(&self) -> Duration {
-        self.start.elapsed()
+        self.start_since_1970 + self.start.elapsed()
     }
 
     fn sleep(&self, wait: Duration) {
@@ -99,6 +103,22 @@ pub fn retry_after(header: Option<&str>, date: Option<&str>) -> Option<Duration>
     until.signed_duration_since(now).to_std().ok()
 }
 
+/// Returns how far the clock that wrote `date` into an answer is ahead of the one that saw the exchange begin and end.
+pub fn offset(date: Option<&str>, began: Duration, ended: Duration) -> Option<ClockOffset> {
+    let ms = |time: Duration| i64::try_from(time.as_millis()).ok();
+    let date_ms = DateTime::parse_from_rfc2822(date?.trim()).ok()?.timestamp_millis();
+    // The header has whole seconds: the true time is up to one later.
+    Some(ClockOffset { ms_min: date_ms - ms(ended)?, ms_max: date_ms + 999 - ms(began)? })
+}
+
+/// Narrows what was known of a clock by what one more answer tells; where the two contradict each other, the clock was
+/// set, and the answer is right.
+pub fn narrowed(known: Option<ClockOffset>, told: ClockOffset) -> ClockOffset {
+    let Some(known) = known else { return told };
+    let both = ClockOffset { ms_min: known.ms_min.max(told.ms_min), ms_max: known.ms_max.min(told.ms_max) };
+    if both.ms_min <= both.ms_max { both } else { told }
+}
+
 #[cfg(test)]
 pub mod tests {
     use super::*;
@@ -144,6 +164,35 @@ pub mod tests {
         ] {
             let wait = seconds(failed, asked, jitter);
             assert!((wait - expected).abs() < 1e-9, "{failed} {asked:?} {jitter}: {wait}");
+        }
+    }
+
+    #[test]
+    fn a_clock_is_told_by_the_dates_of_its_answers() {
+        let seconds = Duration::from_millis;
+        let date = Some("Thu, 01 Jan 1970 00:01:40 GMT");
+        for (name, date, began, ended, expected) in [
+            ("in step", date, 100_200, 100_300, Some((-300, 799))),
+            ("slow", date, 95_000, 102_000, Some((-2_000, 5_999))),
+            ("a minute ahead", date, 40_000, 40_100, Some((59_900, 60_999))),
+            ("no date", None, 0, 0, None),
+            ("no such date", Some("now"), 0, 0, None),
+        ] {
+            let told = offset(date, seconds(began), seconds(ended)).map(|told| (told.ms_min, told.ms_max));
+            assert_eq!(told, expected, "{name}");
+        }
+        let told = |ms_min, ms_max| ClockOffset { ms_min, ms_max };
+        assert_eq!(narrowed(None, told(0, 9)), told(0, 9));
+        assert_eq!(narrowed(Some(told(0, 9)), told(5, 20)), told(5, 9));
+        assert_eq!(narrowed(Some(told(0, 9)), told(500, 510)), told(500, 510), "somebody set it");
+        for (name, erp, crm, expected) in [
+            ("nothing is known", None, Some(told(0, 9)), 0),
+            ("they may be equal", Some(told(-300, 700)), Some(told(500, 1_500)), 0),
+            ("both are wrong by as much", Some(told(60_000, 61_000)), Some(told(60_100, 60_900)), 0),
+            ("the CRM is ahead", Some(told(-400, 400)), Some(told(60_000, 61_000)), 60_500),
+            ("the CRM is behind", Some(told(-400, 400)), Some(told(-61_000, -60_000)), -60_500),
+        ] {
+            assert_eq!(ClockOffset::between(erp, crm), expected, "{name}");
         }
     }
 

@@ -31,24 +31,13 @@ pub fn read(xml: &str) -> Result<HashMap<String, ErpTable>, String> {
         let (Some(set), Some(entity)) = (node.attribute("Name"), node.attribute("EntityType")) else { continue };
         let Some(entity) = types.entities.get(short(entity)) else { continue };
         let key = elements(*entity, "PropertyRef").next().and_then(|key| key.attribute("Name")).unwrap_or("id");
-        let columns = types.columns(set, *entity);
-        let modified = modified(&columns);
-        let info = TableInfo { table: set.to_owned(), columns, modified };
+        let info = TableInfo { table: set.to_owned(), columns: types.columns(set, *entity) };
         tables.insert(set.to_owned(), ErpTable { info, key: key.to_owned() });
     }
     if tables.is_empty() {
         return Err("the metadata names no table".to_owned());
     }
     Ok(tables)
-}
-
-/// Names the column with the time of the last change: the standard API calls it one way, custom pages the other
-/// (erp-api.md §3).
-fn modified(columns: &[ColumnInfo]) -> Option<String> {
-    ["lastModifiedDateTime", "systemModifiedAt"]
-        .into_iter()
-        .find(|name| columns.iter().any(|info| info.column.name == *name && info.column.kind == Kind::DateTime))
-        .map(str::to_owned)
 }
 
 struct Types<'a> {

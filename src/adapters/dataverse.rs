@@ -22,7 +22,9 @@ use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::adapters::tracking;
 use crate::config::{Limits, Side};
-use crate::endpoint::{Bounds, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write};
+use crate::endpoint::{
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
+};
 use crate::frame::{Frame, Kind};
 
 const API: &str = "/api/data/v9.2";
@@ -34,6 +36,8 @@ const IDS_MAX: usize = 250;
 const TEXTS_CHARS_MAX: usize = 16_000;
 /// The longest column that a database compares as text; a memo is none.
 const TEXT_LENGTH_MAX: usize = 4_000;
+/// When a record was last modified (crm-api.md §13).
+const MODIFIED: [&str; 1] = ["modifiedon"];
 
 /// Who the CRM takes us for (crm-api.md §12).
 #[derive(Deserialize)]
@@ -287,6 +291,15 @@ impl Endpoint for Dataverse {
 
     fn traffic(&self) -> Traffic {
         self.client.traffic()
+    }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        let is_time = |name: &str| info.column(name).is_some_and(|column| column.column.kind == Kind::DateTime);
+        MODIFIED.into_iter().find(|name| is_time(name)).map(str::to_owned)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.client.clock_offset()
     }
 }
 

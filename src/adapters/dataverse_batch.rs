@@ -145,7 +145,6 @@ pub mod tests {
                     column("parentcustomerid", Kind::Guid),
                     column("transactioncurrencyid", Kind::Guid),
                 ],
-                modified: None,
             },
             key: "contactid".into(),
             lookups: HashMap::from([

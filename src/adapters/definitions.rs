@@ -215,10 +215,7 @@ pub fn table(
     lookups.retain(|name, _| {
         attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
     });
-    // Every table that people work in has it, under the same name (crm-api.md §14).
-    let is_modified = |info: &&ColumnInfo| info.column.name == "modifiedon" && info.column.kind == Kind::DateTime;
-    let modified = columns.iter().find(is_modified).map(|info| info.column.name.clone());
-    CrmTable { info: TableInfo { table: set.to_owned(), columns, modified }, key: key.to_owned(), lookups }
+    CrmTable { info: TableInfo { table: set.to_owned(), columns }, key: key.to_owned(), lookups }
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.

@@ -124,12 +124,22 @@ impl Create {
     }
 }
 
-/// Who wins where both sides hold a value and neither is known to be newer.
+/// Who fills a field of a newly coupled pair that differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     Hold,
     Erp,
     Crm,
+}
+
+/// Who wins where a field was edited on both sides to different values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    Hold,
+    Erp,
+    Crm,
+    /// The side whose record was modified last, as far as the times tell.
+    Newest,
 }
 
 /// What happens to a field whose reference has no coupling.
@@ -160,6 +170,28 @@ pub enum When {
 pub enum Blank {
     Write,
     Keep,
+}
+
+/// What happens to a text that is longer than its column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// The record fails with the reason.
+    Reject,
+    /// As much goes over as the column takes.
+    Truncate,
+}
+
+/// What happens where a one-way field was changed on the side that does not own it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drift {
+    /// The owner's value is put back.
+    Restore,
+    /// The change stays until the owner's value changes.
+    Leave,
+    /// As `Leave`, and every run tells it.
+    Report,
 }
 
 /// A text that must not be printed.
@@ -250,7 +282,7 @@ pub struct TableMap {
     pub create: Create,
     pub match_rules: Vec<MatchRule>,
     pub first_sync: Option<Policy>,
-    pub on_conflict: Policy,
+    pub on_conflict: OnConflict,
     pub on_create: Vec<Template>,
     pub fields: Vec<FieldMap>,
     /// Names of table maps that run first, as written; `ref` adds to them.
@@ -265,6 +297,8 @@ pub struct TableSide {
     /// The column by which people name a record.
     pub label: Option<String>,
     pub filter: Option<Expression>,
+    /// The column that tells when a record was last modified; without it the one that the metadata is known to have.
+    pub modified: Option<String>,
 }
 
 /// Columns that must agree for two records to be the same one.
@@ -336,14 +370,28 @@ pub struct FieldMap {
     /// The field's own `first_sync`, before the table's.
     pub first_sync: Option<Policy>,
     /// The field's `on_conflict`, else the table's.
-    pub on_conflict: Policy,
+    pub on_conflict: OnConflict,
     pub when: When,
     pub blank: Blank,
+    pub fit: Fit,
+    pub drift: Drift,
     /// A constant for the one side that the field map names.
     pub value: Option<Constant>,
 }
 
+impl TableMap {
+    /// Tells whether a contested field of this table map is decided by the times of both records.
+    pub fn compares_times(&self) -> bool {
+        self.fields.iter().any(FieldMap::compares_times)
+    }
+}
+
 impl FieldMap {
+    /// Tells whether the field may be contested and the newer side wins then.
+    pub fn compares_times(&self) -> bool {
+        self.on_conflict == OnConflict::Newest && self.direction == Some(Direction::Both) && self.when != When::Create
+    }
+
     /// Returns the column of `side`.
     pub fn column(&self, side: Side) -> Option<&str> {
         match side {

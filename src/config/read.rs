@@ -149,9 +149,6 @@ fn is_to_come(path: &Path) -> bool {
     let words: Vec<&str> = path.steps().iter().map(|step| if let Step::Key(key) = step { key } else { "" }).collect();
     matches!(
         words.as_slice(),
-        ["schedule"]
-            | ["defaults", "guard"]
-            | ["tables", _, "guard"]
-            | ["tables", _, "erp" | "crm", "key" | "modified"]
+        ["schedule"] | ["defaults", "guard"] | ["tables", _, "guard"] | ["tables", _, "erp" | "crm", "key"]
     )
 }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use crate::config::{Blank, Create, Direction, OnUnresolved, Side};
+use crate::config::{Blank, Create, Direction, Drift, Fit, OnUnresolved, Side};
 
 /// The whole file.
 #[derive(Debug, serde::Deserialize)]
@@ -133,9 +133,10 @@ pub struct TableSide {
     pub table: Option<String>,
     pub label: Option<String>,
     pub filter: Option<String>,
+    pub modified: Option<String>,
 }
 
-/// Policies, also those to come.
+/// Policies; not every key takes each of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
@@ -205,23 +206,6 @@ pub struct Reference {
 pub enum When {
     Create,
     Update,
-}
-
-/// What happens to text that is too long, also what is to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Fit {
-    Reject,
-    Truncate,
-}
-
-/// What happens where a one-way field was changed on its other side, also what is to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Drift {
-    Restore,
-    Leave,
-    Report,
 }
 
 /// A whole number, or a text that is one, as a variable gives it.

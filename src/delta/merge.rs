@@ -3,8 +3,14 @@
 //! Three fingerprints a side go in (what it holds, what it held when the pair was last settled, what the other side's
 //! value would be here), a [`Verdict`] comes out. No values, no names, no clock.
 
-use crate::config::{Blank, FieldMap, OnUnresolved, PerSide, Policy, Side, TableMap, When};
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use crate::config::{Blank, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, TableMap, When};
 use crate::translate::BLANK;
+
+/// Two edits that are no further apart count as done at the same time: the CRM tells whole seconds only, and clocks are
+/// compared by answers that tell no more.
+const NEWEST_TOLERANCE_MS: i64 = 2_000;
 
 /// What is known of one field of one pair.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +60,11 @@ impl Facts {
         }
     }
 
+    /// Tells whether either side's value is what the other side's makes of it.
+    pub fn comes_back(&self) -> bool {
+        Side::BOTH.into_iter().all(|to| self.value_to(to) == Some(*self.own.of(to)))
+    }
+
     /// Returns the base that a field with these facts has once it is settled.
     pub fn settled(&self, rule: &Rule) -> PerSide<u64> {
         settled(rule.writes, self.own, PerSide::from_fn(|to| self.value_to(to)))
@@ -64,10 +75,11 @@ impl Facts {
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     pub first_sync: Option<Policy>,
-    pub on_conflict: Policy,
+    pub on_conflict: OnConflict,
     pub on_unresolved: OnUnresolved,
     pub when: When,
     pub blank: Blank,
+    pub drift: Drift,
     pub writes: PerSide<bool>,
 }
 
@@ -80,6 +92,7 @@ impl Rule {
             on_unresolved: field.on_unresolved,
             when: field.when,
             blank: field.blank,
+            drift: field.drift,
             writes: PerSide::from_fn(|side| field.writes(side)),
         }
     }
@@ -98,6 +111,86 @@ pub enum Why {
     FirstValue(Side),
     /// Both sides were edited; the policy says who wins.
     Conflict(Side),
+    /// Both sides were edited, this one later.
+    Newer(Side, Edits),
+}
+
+/// When both records of a pair were last edited, each by its own side's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edits {
+    /// `None` where that cannot be told.
+    pub at: PerSide<Option<DateTime<Utc>>>,
+    /// When the records were last modified, by whomever: no edit is later.
+    pub latest: PerSide<Option<DateTime<Utc>>>,
+    pub crm_ahead_ms: i64,
+}
+
+impl Edits {
+    /// Says the time of one side's edit, as that side tells it.
+    fn told(&self, side: Side) -> String {
+        let text = |time: &DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
+        match (self.at.of(side), self.latest.of(side)) {
+            (Some(time), _) => text(time),
+            (None, Some(time)) => format!("{} at the latest", text(time)),
+            (None, None) => "an unknown time".to_owned(),
+        }
+    }
+
+    /// Returns a time as the ERP's clock would have told it, in milliseconds since 1970.
+    fn common_ms(&self, side: Side, time: DateTime<Utc>) -> i64 {
+        let ahead_ms = if side == Side::Crm { self.crm_ahead_ms } else { 0 };
+        time.timestamp_millis().saturating_sub(ahead_ms)
+    }
+
+    /// Tells whether the edit of `side` is newer than whatever the other one may have been.
+    fn is_newer(&self, side: Side) -> bool {
+        let other = side.other();
+        match (*self.at.of(side), self.at.of(other).or(*self.latest.of(other))) {
+            (Some(own), Some(theirs)) => {
+                self.common_ms(side, own).saturating_sub(self.common_ms(other, theirs)) > NEWEST_TOLERANCE_MS
+            }
+            _ => false,
+        }
+    }
+
+    /// Says how the clocks differ, where they do.
+    fn clocks(&self) -> String {
+        let seconds = self.crm_ahead_ms.abs().saturating_add(500) / 1_000;
+        match self.crm_ahead_ms.signum() {
+            0 => String::new(),
+            1 => format!(", the CRM's clock being {seconds} s ahead"),
+            _ => format!(", the ERP's clock being {seconds} s ahead"),
+        }
+    }
+}
+
+/// Why a contested field is not decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standoff {
+    /// Nothing says who wins.
+    Policy,
+    /// The edits are too close to each other to be told apart.
+    Close(Edits),
+    /// This program wrote to that side's record since, and does not know when it was edited before.
+    Untold(Side),
+}
+
+impl std::fmt::Display for Standoff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Standoff::Policy => f.write_str("edited on both sides to different values"),
+            Standoff::Close(edits) => {
+                let [erp, crm] = Side::BOTH.map(|side| edits.told(side));
+                let seconds = NEWEST_TOLERANCE_MS / 1_000;
+                let clocks = edits.clocks();
+                write!(f, "edited on both sides within {seconds} s (ERP {erp}, CRM {crm}{clocks}): neither is newer")
+            }
+            Standoff::Untold(side) => {
+                let side = side.name();
+                write!(f, "edited on both sides, and when the {side} record was edited before we wrote it is not known")
+            }
+        }
+    }
 }
 
 impl std::fmt::Display for Why {
@@ -108,6 +201,10 @@ impl std::fmt::Display for Why {
             Why::FirstSync(side) => write!(f, "first synchronization, the {} fills it", side.name()),
             Why::FirstValue(side) => write!(f, "first synchronization, only the {} has a value", side.name()),
             Why::Conflict(side) => write!(f, "edited on both sides, the {} wins", side.name()),
+            Why::Newer(side, edits) => {
+                let (own, other, clocks) = (edits.told(*side), edits.told(side.other()), edits.clocks());
+                write!(f, "edited on both sides, the {} is newer ({own} against {other}{clocks})", side.name())
+            }
         }
     }
 }
@@ -124,7 +221,9 @@ pub enum Verdict {
     /// The other side's value goes to this side.
     Write(Side, Why),
     /// Edited on both sides to different values.
-    Contested,
+    Contested(Standoff),
+    /// The side that does not own the field was changed, and keeps the change.
+    Drifted,
     /// A newly coupled pair that differs, and nothing says who fills it.
     Unfilled,
     /// The value that would go to this side has no counterpart there.
@@ -153,6 +252,15 @@ pub fn merge(facts: &Facts, rule: &Rule) -> Verdict {
     }
 }
 
+/// Decides a field that [`merge`] found contested and of which the newer value wins.
+pub fn merge_newest(facts: &Facts, rule: &Rule, edits: Edits) -> Verdict {
+    if let Some(newer) = Side::BOTH.into_iter().find(|side| edits.is_newer(*side)) {
+        return send(facts, rule, newer.other(), Why::Newer(newer, edits));
+    }
+    let untold = Side::BOTH.into_iter().find(|side| edits.at.of(*side).is_none());
+    Verdict::Contested(untold.map_or(Standoff::Close(edits), Standoff::Untold))
+}
+
 /// A one-way field: its owner's value goes over where the other side differs.
 fn merge_owned(facts: &Facts, rule: &Rule, to: Side) -> Verdict {
     let owner = to.other();
@@ -161,6 +269,7 @@ fn merge_owned(facts: &Facts, rule: &Rule, to: Side) -> Verdict {
         // Cut or filled in by the server: the difference was there when the pair was settled.
         Some(base) if value == Some(*base.of(owner)) && base.of(to) == facts.own.of(to) => return Verdict::Known,
         Some(base) if value != Some(*base.of(owner)) => Why::Edited(owner),
+        Some(_) if rule.drift != Drift::Restore => return Verdict::Drifted,
         // The owner's record was made a moment ago, without a value that it could not be given: nobody cleared it.
         None if facts.created == Some(owner) && value == Some(BLANK) => return Verdict::Known,
         _ => Why::Owner(owner),
@@ -177,9 +286,9 @@ fn merge_both(facts: &Facts, rule: &Rule) -> Verdict {
         (true, false) => send(facts, rule, Side::Crm, Why::Edited(Side::Erp)),
         (false, true) => send(facts, rule, Side::Erp, Why::Edited(Side::Crm)),
         (true, true) => match rule.on_conflict {
-            Policy::Hold => Verdict::Contested,
-            Policy::Erp => send(facts, rule, Side::Crm, Why::Conflict(Side::Erp)),
-            Policy::Crm => send(facts, rule, Side::Erp, Why::Conflict(Side::Crm)),
+            OnConflict::Hold | OnConflict::Newest => Verdict::Contested(Standoff::Policy),
+            OnConflict::Erp => send(facts, rule, Side::Crm, Why::Conflict(Side::Erp)),
+            OnConflict::Crm => send(facts, rule, Side::Erp, Why::Conflict(Side::Crm)),
         },
     }
 }
@@ -225,10 +334,11 @@ mod tests {
 
     const BOTH_WAYS: Rule = Rule {
         first_sync: None,
-        on_conflict: Policy::Hold,
+        on_conflict: OnConflict::Hold,
         on_unresolved: OnUnresolved::Fail,
         when: When::Always,
         blank: Blank::Write,
+        drift: Drift::Restore,
         writes: PerSide { erp: true, crm: true },
     };
 
@@ -248,11 +358,11 @@ mod tests {
     #[test]
     fn a_two_way_field() {
         use Side::{Crm, Erp};
-        use Verdict::{Contested, Equal, Known, Unfilled, Write};
+        use Verdict::{Equal, Known, Unfilled, Write};
         let erp_first = Rule { first_sync: Some(Policy::Erp), ..BOTH_WAYS };
         let crm_first = Rule { first_sync: Some(Policy::Crm), ..BOTH_WAYS };
-        let erp_wins = Rule { on_conflict: Policy::Erp, ..BOTH_WAYS };
-        let crm_wins = Rule { on_conflict: Policy::Crm, ..BOTH_WAYS };
+        let erp_wins = Rule { on_conflict: OnConflict::Erp, ..BOTH_WAYS };
+        let crm_wins = Rule { on_conflict: OnConflict::Crm, ..BOTH_WAYS };
         let keep = Rule { blank: Blank::Keep, ..BOTH_WAYS };
         for (name, base, erp, crm, rule, expected) in [
             ("nothing happened", Some((1, 1)), 1, 1, BOTH_WAYS, Equal),
@@ -261,7 +371,7 @@ mod tests {
             ("edited in the CRM", Some((1, 1)), 1, 2, BOTH_WAYS, Write(Erp, Why::Edited(Crm))),
             ("cleared in the ERP", Some((1, 1)), 0, 1, BOTH_WAYS, Write(Crm, Why::Edited(Erp))),
             ("cleared, blanks stay", Some((1, 1)), 0, 1, keep, Known),
-            ("edited on both sides", Some((1, 1)), 2, 3, BOTH_WAYS, Contested),
+            ("edited on both sides", Some((1, 1)), 2, 3, BOTH_WAYS, Verdict::Contested(Standoff::Policy)),
             ("edited on both sides, ERP wins", Some((1, 1)), 2, 3, erp_wins, Write(Crm, Why::Conflict(Erp))),
             ("edited on both sides, CRM wins", Some((1, 1)), 2, 3, crm_wins, Write(Erp, Why::Conflict(Crm))),
             ("a known difference", Some((1, 2)), 1, 2, BOTH_WAYS, Known),
@@ -304,6 +414,72 @@ mod tests {
         assert_eq!(merge(&facts(None, 1, 2), &create), Known, "only for new records");
         let keep = Rule { blank: Blank::Keep, ..to_crm(BOTH_WAYS) };
         assert_eq!(merge(&facts(None, 0, 2), &keep), Known, "blanks stay");
+    }
+
+    #[test]
+    fn the_newer_of_two_edits() {
+        use Side::{Crm, Erp};
+        let newest = Rule { on_conflict: OnConflict::Newest, ..BOTH_WAYS };
+        let facts = facts(Some((1, 1)), 2, 3);
+        assert_eq!(merge(&facts, &newest), Verdict::Contested(Standoff::Policy), "without times nobody wins");
+        let time = |ms: i64| DateTime::from_timestamp_millis(1_769_810_400_000 + ms);
+        for (name, erp, crm, crm_ahead_ms, expected) in [
+            ("the ERP is newer", time(2_001), time(0), 0, Some(Erp)),
+            ("the CRM is newer", time(0), time(2_001), 0, Some(Crm)),
+            ("within the tolerance", time(0), time(2_000), 0, None),
+            ("within the tolerance, the other way", time(2_000), time(0), 0, None),
+            ("the CRM's clock is ahead", time(0), time(60_000), 62_001, Some(Erp)),
+            ("the CRM's clock is behind", time(0), time(-60_000), -70_000, Some(Crm)),
+            ("a clock makes them equal", time(0), time(60_000), 59_000, None),
+            ("not known, but not later than a second", None, time(0), 0, None),
+            ("not known, but surely before", None, time(3_001), 0, Some(Crm)),
+            ("not known there", time(0), None, 0, None),
+            ("neither is known", None, None, 0, None),
+        ] {
+            let edits = Edits { at: PerSide { erp, crm }, latest: PerSide { erp: time(1_000), crm }, crm_ahead_ms };
+            let got = match merge_newest(&facts, &newest, edits) {
+                Verdict::Write(to, Why::Newer(newer, _)) if to == newer.other() => Some(newer),
+                Verdict::Contested(standoff) => {
+                    assert_ne!(standoff, Standoff::Policy, "{name}");
+                    None
+                }
+                other => panic!("{name}: {other:?}"),
+            };
+            assert_eq!(got, expected, "{name}");
+        }
+        let latest = PerSide { erp: time(5_000), crm: time(63_000) };
+        let edits = Edits { at: PerSide { erp: time(1_237), crm: time(63_000) }, latest, crm_ahead_ms: 59_600 };
+        let told = [
+            Why::Newer(Crm, edits).to_string(),
+            Why::Newer(Crm, Edits { at: PerSide { erp: None, ..edits.at }, ..edits }).to_string(),
+            Standoff::Close(Edits { crm_ahead_ms: 0, ..edits }).to_string(),
+            Standoff::Untold(Erp).to_string(),
+        ];
+        insta::assert_snapshot!(told.join("\n"), @"
+        edited on both sides, the CRM is newer (2026-01-30T22:01:03Z against 2026-01-30T22:00:01.237Z, the CRM's clock being 60 s ahead)
+        edited on both sides, the CRM is newer (2026-01-30T22:01:03Z against 2026-01-30T22:00:05Z at the latest, the CRM's clock being 60 s ahead)
+        edited on both sides within 2 s (ERP 2026-01-30T22:00:01.237Z, CRM 2026-01-30T22:01:03Z): neither is newer
+        edited on both sides, and when the ERP record was edited before we wrote it is not known
+        ");
+    }
+
+    #[test]
+    fn what_drifted_stays_until_its_owner_moves() {
+        use Side::{Crm, Erp};
+        use Verdict::{Drifted, Equal, Known, Write};
+        for drift in [Drift::Leave, Drift::Report] {
+            let rule = Rule { drift, ..to_crm(BOTH_WAYS) };
+            for (name, base, erp, crm, expected) in [
+                ("equal", Some((1, 1)), 1, 1, Equal),
+                ("changed there", Some((1, 1)), 1, 2, Drifted),
+                ("cleared there", Some((1, 1)), 1, 0, Drifted),
+                ("a known difference", Some((1, 2)), 1, 2, Known),
+                ("changed there and by the owner", Some((1, 1)), 3, 2, Write(Crm, Why::Edited(Erp))),
+                ("never settled", None, 1, 2, Write(Crm, Why::Owner(Erp))),
+            ] {
+                assert_eq!(merge(&facts(base, erp, crm), &rule), expected, "{name}");
+            }
+        }
     }
 
     #[test]

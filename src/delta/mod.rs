@@ -6,6 +6,7 @@
 pub mod doubt;
 pub mod merge;
 pub mod names;
+pub mod newest;
 
 use std::collections::HashMap;
 
@@ -13,13 +14,14 @@ use polars::prelude::Series;
 use rayon::prelude::*;
 use uuid::Uuid;
 
-use crate::config::{OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
+use crate::config::{Drift, OnConflict, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
 use crate::couple::Pairs;
-use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge};
+use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_newest};
 use crate::delta::names::Names;
+use crate::delta::newest::Times;
 use crate::endpoint::TableInfo;
 use crate::frame::{EvaluationError, Frame, Kind, Value, any_value};
-use crate::plan::{Action, ActionKind, FieldChange};
+use crate::plan::{Action, ActionKind, Drifted, FieldChange};
 use crate::store::{InboxKind, Origin};
 use crate::translate::{Links, Problem, Translated, Translator, convert, own};
 
@@ -37,6 +39,8 @@ pub struct Work<'a> {
     /// CRM table of each table map, for references.
     pub crm_tables: &'a HashMap<String, String>,
     pub names: &'a Names,
+    /// When records were edited, where the newer value may win.
+    pub times: Option<&'a Times>,
 }
 
 /// Something that is not decided, for a person or for another record.
@@ -61,6 +65,11 @@ pub struct Decisions {
     pub held: Vec<Held>,
     /// Pair, field and its new base, where it is another than before.
     pub settled: Vec<(usize, usize, PerSide<u64>)>,
+    /// What the file wants told of a side that does not own a field.
+    pub drifted: Vec<Drifted>,
+    /// Pairs and fields that count as equal although a value would not come back as it went: their two expressions are
+    /// not each other's inverse there.
+    pub lossy: Vec<(usize, usize)>,
 }
 
 /// A field's columns, fingerprinted.
@@ -132,7 +141,12 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                     continue;
                 }
                 let facts = view.facts(work.pairs, field, pair);
-                let verdict = merge(&facts, &rules[field]);
+                let verdict = match (merge(&facts, &rules[field]), work.times) {
+                    (Verdict::Contested(_), Some(times)) if rules[field].on_conflict == OnConflict::Newest => {
+                        merge_newest(&facts, &rules[field], times.edits(work.frames, work.pairs, pair))
+                    }
+                    (verdict, _) => verdict,
+                };
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
                 let settled = facts.settled(&rules[field]);
                 if !settles || facts.base != Some(settled) {
@@ -144,6 +158,15 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
         .collect();
 
     let mut decisions = Decisions::default();
+    for (number, field) in work.map.fields.iter().enumerate() {
+        if field.to_crm.is_none() || field.to_erp.is_none() || work.left_out[number] {
+            continue;
+        }
+        decisions.lossy.extend((0..work.pairs.len()).map(|pair| (pair, number)).filter(|(pair, _)| {
+            let facts = views[number].facts(work.pairs, number, *pair);
+            merge(&facts, &rules[number]) == Verdict::Equal && !facts.comes_back()
+        }));
+    }
     for (pair, told) in verdicts.into_iter().enumerate() {
         if !told.is_empty() {
             decide_pair(work, &views, pair, &told, &mut decisions);
@@ -188,9 +211,24 @@ fn decide_pair(
             Verdict::Equal | Verdict::Known => decisions.settled.push((pair, number, settled)),
             // The base stays: what it remembers is what an edit meanwhile is told by.
             Verdict::Wait => {}
-            Verdict::Contested => {
-                hold(InboxKind::Contested, None, "edited on both sides to different values".into());
+            Verdict::Drifted if field.drift == Drift::Report => {
+                let side = if field.writes(Side::Crm) { Side::Crm } else { Side::Erp };
+                let translator = views[number].translators.of(side).as_ref();
+                let owned = translator.and_then(|translator| translator.value(*rows.of(side.other())).ok());
+                let held = values().of(side).clone();
+                decisions.drifted.push(Drifted {
+                    record: record.clone(),
+                    ids,
+                    field: number,
+                    column: field.column(side).unwrap_or_default().to_owned(),
+                    side,
+                    owned: owned.map_or_else(String::new, |value| value.to_string()),
+                    held: held.unwrap_or_default(),
+                });
             }
+            // As with what waits, the base stays: it remembers what the file may want restored one day.
+            Verdict::Drifted => {}
+            Verdict::Contested(standoff) => hold(InboxKind::Contested, None, standoff.to_string()),
             Verdict::Unfilled => {
                 let message = "newly coupled with different values, and `first_sync` does not say who fills it";
                 hold(InboxKind::Contested, None, message.into());

@@ -10,6 +10,7 @@ pub mod check;
 pub mod history;
 pub mod status;
 pub mod failure;
+mod drift;
 pub mod inbox;
 
 use serde::Serialize;

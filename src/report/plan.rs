@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::config::Side;
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, FieldChange, Plan};
+use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, shown};
 use crate::report::{document, json_value};
@@ -25,6 +26,11 @@ pub fn text(report: &RunReport) -> String {
             lines.push(format!("  {}", action_line(action)));
             lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(report, action, change))));
         }
+        lines.push(String::new());
+    }
+    let drifted = drift::lines(&report.plan, usize::MAX);
+    if !drifted.is_empty() {
+        lines.extend(drifted);
         lines.push(String::new());
     }
     if !report.inbox.is_empty() {
@@ -117,6 +123,9 @@ struct PlanDocument<'a> {
     pipeline: &'a str,
     hash: String,
     actions: Vec<ActionDocument<'a>>,
+    /// Absent where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drifted: Vec<DriftDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
     /// Table maps that could not be decided; absent where all were.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -176,6 +185,7 @@ pub fn json(report: &RunReport) -> String {
                 fields: Fields(&action.fields),
             })
             .collect(),
+        drifted: drift::of_plan(plan),
         held: report.inbox.iter().map(inbox::item_document).collect(),
         unfinished: unfinished(report).map(|(table, error)| UnfinishedDocument { table, error }).collect(),
     })

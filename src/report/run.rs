@@ -8,6 +8,8 @@ use serde::Serialize;
 
 use crate::config::{PerSide, Side};
 use crate::endpoint::Traffic;
+use crate::plan::Plan;
+use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::{document, inbox, rounded};
@@ -21,7 +23,9 @@ const NOTES_MAX: usize = 10;
 pub fn text(report: &RunReport) -> String {
     let mut lines = vec![heading(report), String::new()];
     lines.extend(columns(&counts(report), 2));
-    let sections = [failures(report), matches(report), notes(report), inbox::section(&report.inbox), requests(report)];
+    let drifted = drift::lines(&report.plan, NOTES_MAX);
+    let waiting = inbox::section(&report.inbox);
+    let sections = [failures(report), matches(report), notes(report), drifted, waiting, requests(report)];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -283,6 +287,9 @@ struct TableDocument<'a> {
     new_couplings: u64,
     uncoupled: u64,
     contested: u64,
+    /// What the file wants told of sides that do not own a field; absent where there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drifted: Vec<DriftDocument<'a>>,
     seconds: SecondsDocument,
     /// Why the table could not be finished; absent where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -332,7 +339,7 @@ fn run_document<'a>(report: &'a RunReport, inbox: Option<Vec<ItemDocument<'a>>>)
         outcome: outcome_key(report.outcome),
         started: &report.started,
         seconds: rounded(report.seconds),
-        tables: report.tables.iter().map(table_document).collect(),
+        tables: report.tables.iter().map(|table| table_document(table, &report.plan)).collect(),
         requests: sides(&report.requests, traffic_document),
         inbox,
         notes: &report.notes,
@@ -343,7 +350,7 @@ fn sides<T, D>(values: &PerSide<T>, make: impl Fn(&T) -> D) -> SidesDocument<D> 
     SidesDocument { erp: make(&values.erp), crm: make(&values.crm) }
 }
 
-fn table_document(table: &TableReport) -> TableDocument<'_> {
+fn table_document<'a>(table: &'a TableReport, plan: &'a Plan) -> TableDocument<'a> {
     TableDocument {
         table: &table.table,
         mode: table.mode.key(),
@@ -354,6 +361,7 @@ fn table_document(table: &TableReport) -> TableDocument<'_> {
         new_couplings: table.new_couplings,
         uncoupled: table.uncoupled,
         contested: table.contested,
+        drifted: drift::of_table(plan, &table.table),
         seconds: SecondsDocument {
             extract: rounded(table.seconds.extract),
             merge: rounded(table.seconds.merge),

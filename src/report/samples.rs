@@ -11,7 +11,7 @@ use crate::config::complaint::{Complaint, Severity};
 use crate::config::{PerSide, Side};
 use crate::endpoint::{Identity, Traffic};
 use crate::frame::Value;
-use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
+use crate::plan::{Action, ActionKind, Drifted, FieldChange, Plan, TablePlan};
 use crate::report::status::Status;
 use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::{InboxItem, InboxKind, Origin, RunRow, Watermark};
@@ -101,6 +101,23 @@ pub fn run_with_trouble() -> RunReport {
     report
 }
 
+/// A value and a constant that somebody changed on the side that does not own them.
+pub fn drifted() -> Vec<Drifted> {
+    let drifted = |record: &str, side, column: &str, owned: &str, held: &str| Drifted {
+        record: record.into(),
+        ids: PerSide { erp: Uuid::from_u128(1), crm: Uuid::from_u128(2) },
+        field: 0,
+        side,
+        column: column.into(),
+        owned: owned.into(),
+        held: held.into(),
+    };
+    vec![
+        drifted("customers:10000", Side::Crm, "creditlimit", "20000", ""),
+        drifted("customers:20000", Side::Erp, "type", "Person", "Company"),
+    ]
+}
+
 /// One item of each kind and two fields of one record.
 pub fn inbox() -> Vec<InboxItem> {
     let item = |record: &str, kind, field: Option<&str>, message: &str| InboxItem {
@@ -162,6 +179,7 @@ pub fn plan() -> Plan {
     };
     let text = |text: &str| Value::Text(text.into());
     let customers = TablePlan {
+        drifted: Vec::new(),
         table: "customers".into(),
         actions: vec![
             action("10000", Side::Erp, ActionKind::Couple { origin: Origin::Matched(1) }, "match rule 1", vec![]),

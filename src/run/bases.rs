@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
-use crate::delta::held_now;
 use crate::delta::merge::UNSENT;
+use crate::delta::{held_now, newest};
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
@@ -194,12 +194,19 @@ fn differs(written: &Value, held: &Value) -> bool {
     }
 }
 
+/// Returns the names under which the state keeps the bases of a table map: one for each field, and what is remembered of
+/// our own writes where the newer value may win.
+pub(super) fn keys(map: &TableMap) -> Vec<String> {
+    let own_writes = if map.compares_times() { &newest::KEYS[..] } else { &[] };
+    map.fields.iter().map(FieldMap::key).chain(own_writes.iter().map(|key| (*key).to_owned())).collect()
+}
+
 /// Writes couplings' bases that moved, in transactions of bounded size.
 pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), StoreError> {
     if state.unsaved.is_empty() {
         return Ok(());
     }
-    let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
+    let keys = keys(map);
     let mut settlements = Vec::new();
     for pair in 0..state.pairs.len() {
         let ids = state.pairs.ids[pair];
@@ -216,6 +223,7 @@ pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState)
             base: state.pairs.bases.iter().map(|field| field[pair]).collect(),
             values: fields
                 .into_iter()
+                .filter(|field| *field < map.fields.len())
                 .map(|field| (field, PerSide { erp: text(field, Side::Erp), crm: text(field, Side::Crm) }))
                 .collect(),
         });

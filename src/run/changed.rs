@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::config::{OnUnresolved, PerSide, Side, TableMap};
 use crate::endpoint::{EndpointError, Query, Tracked};
 use crate::extract::{self, Scope};
-use crate::frame::Frame;
+use crate::frame::{Frame, Kind};
 use crate::run::candidates::candidates;
 use crate::run::gather::Gathered;
 use crate::run::state::{PassError, PassState};
@@ -66,7 +66,7 @@ pub(super) fn read(
     }
     let tracks = tracked_sides(context, map)?;
     let in_full = |note: String| full(context, scope, map, fresh.clone(), Some((note, tracks)));
-    if let Some(side) = Side::BOTH.into_iter().find(|side| scope.infos.of(*side).modified.is_none()) {
+    if let Some(side) = Side::BOTH.into_iter().find(|side| !tells(scope, *side)) {
         return in_full(format!("the {} does not tell when a record was changed", side.name()));
     }
     let Some(known) = known else {
@@ -102,7 +102,7 @@ pub(super) fn read(
     let mut again = PerSide::default();
     for side in Side::BOTH {
         let (new, old) = apart(&both.of(side).frame, known.seen.of(side));
-        if let Some(column) = &scope.infos.of(side).modified {
+        if let Some(column) = scope.modified.of(side) {
             *again.of_mut(side) = seen(&old, column, *mark.read_to.of(side));
         }
         gathered.spare(side, old);
@@ -139,7 +139,7 @@ fn apart(frame: &Frame, seen: &[(Uuid, u64)]) -> (Frame, Frame) {
 pub(super) fn note_seen(scope: &Scope, state: &mut PassState) {
     let Some(mark) = &mut state.mark else { return };
     for side in Side::BOTH {
-        let Some(column) = &scope.infos.of(side).modified else { continue };
+        let Some(column) = scope.modified.of(side) else { continue };
         let mut all = seen(state.frames.of(side), column, *mark.read_to.of(side));
         all.extend(state.again.of(side));
         all.sort_unstable();
@@ -193,7 +193,7 @@ fn full(
     };
     let took = (context.options.elapsed)() - began;
     mark.read_to = PerSide::from_fn(|side| reached(newest(scope, side, frames.of(side)), took));
-    let tells = Side::BOTH.iter().all(|side| scope.infos.of(*side).modified.is_some());
+    let tells = Side::BOTH.into_iter().all(|side| tells(scope, side));
     Ok(Reading {
         mode: Mode::Full,
         frames,
@@ -224,7 +224,7 @@ fn changes(
             }
         });
     }
-    let Some(column) = &scope.infos.of(side).modified else {
+    let Some(column) = scope.modified.of(side) else {
         return Ok(Err(format!("the {} does not tell when a record was changed", side.name())));
     };
     // A coupled record that was edited out of its filter does not come. Nothing follows from that: where its partner
@@ -259,8 +259,14 @@ fn query(scope: &Scope, side: Side) -> Query<'_> {
     Query { info: scope.infos.of(side), columns: scope.columns.of(side).clone(), filter: None, ids: None }
 }
 
+/// Tells whether a side shows to the moment when a record was modified.
+fn tells(scope: &Scope, side: Side) -> bool {
+    let info = scope.modified.of(side).as_ref().and_then(|column| scope.infos.of(side).column(column));
+    info.is_some_and(|info| info.readable && info.column.kind == Kind::DateTime)
+}
+
 fn newest(scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {
-    frame.latest(scope.infos.of(side).modified.as_ref()?)
+    frame.latest(scope.modified.of(side).as_ref()?)
 }
 
 /// Returns ids in a fixed order, each once.

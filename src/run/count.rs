@@ -10,7 +10,7 @@ use crate::plan::{Action, ActionKind};
 use crate::run::bases::save;
 use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
-use crate::run::{Context, Counts};
+use crate::run::{Context, Counts, Event};
 use crate::store::{InboxItem, InboxKind, Store};
 
 /// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
@@ -24,10 +24,30 @@ pub(super) fn finish(
     if !context.options.dry_run {
         save(store, map, state)?;
     }
+    if !deferred.contains(&true) {
+        tell_lossy(context, map, state);
+    }
     let stopped = context.options.stop.load(Ordering::Relaxed);
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     count_up(context, store, map, state)
+}
+
+/// Tells of each field whose two expressions are not each other's inverse, of how many records that is so.
+fn tell_lossy(context: &Context<'_>, map: &TableMap, state: &mut PassState) {
+    for (number, field) in map.fields.iter().enumerate() {
+        let mut records = state.lossy.range((number, Uuid::nil())..=(number, Uuid::max())).map(|(_, record)| record);
+        let Some(first) = records.next() else { continue };
+        let more = records.count();
+        let (values, rest) = match more {
+            0 => ("1 value does not come back as it went".to_owned(), ""),
+            more => (format!("{} values do not come back as they went", more + 1), ", …"),
+        };
+        let name = field.name();
+        let note = format!("{name}: {values}, `to_crm` and `to_erp` being no inverse there ({first}{rest})");
+        (context.tell)(Event::Note { table: &map.name, message: &note });
+        state.report.notes.push(note);
+    }
 }
 
 /// By what an item is known again: kind, records and field.
@@ -50,6 +70,7 @@ fn file(
     let mut items: Vec<InboxItem> = Vec::new();
     // What is decided again in a later round must not change places: a dry run has no later rounds.
     state.held.sort_by(|one, other| (one.kind, &one.record, one.field).cmp(&(other.kind, &other.record, other.field)));
+    state.drifted.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
     for held in &state.held {
         let field = held.field.map(|field| &map.fields[field]);
         let mut item = InboxItem {

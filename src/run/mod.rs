@@ -10,6 +10,7 @@ mod intents;
 mod partners;
 mod names;
 mod bases;
+mod marks;
 mod refusals;
 mod verify;
 mod pretend;

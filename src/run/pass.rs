@@ -7,12 +7,13 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, PerSide, Side, TableMap, TemplateValue};
+use crate::config::{PerSide, Side, TableMap, TemplateValue};
 use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::order::Pass;
+use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::changed;
 use crate::run::count::finish;
@@ -23,7 +24,7 @@ use crate::run::partners::{absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::{Context, Event, TableReport};
+use crate::run::{Context, Event, TableReport, marks};
 use crate::store::{Couplings, Origin, Store};
 use crate::translate::Links;
 
@@ -55,6 +56,9 @@ pub fn first_step(
     }
     let joined = join(&state.frames, reading.couplings.as_ref().unwrap_or(&couplings));
     state.pairs = joined.pairs;
+    state.times = marks::times(context, scope, map);
+    marks::settle_under_way(&mut state);
+    marks::distrust(store, map, &mut state)?;
     let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
     recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
@@ -114,8 +118,7 @@ fn couplings(
     map: &TableMap,
     made: &[(PerSide<Uuid>, Side)],
 ) -> Result<Couplings, PassError> {
-    let keys: Vec<String> = map.fields.iter().map(FieldMap::key).collect();
-    let mut couplings = store.couplings(&map.name, &keys)?;
+    let mut couplings = store.couplings(&map.name, &keys(map))?;
     if context.options.dry_run {
         for (ids, side) in made {
             couplings.erp.push(ids.erp);

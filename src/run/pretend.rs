@@ -9,16 +9,18 @@ use crate::config::{PerSide, Side};
 use crate::couple::rows_by_id;
 use crate::frame::{Builder, Cell, Frame, Kind, Value};
 use crate::plan::{Action, ActionKind};
+use crate::run::marks;
 use crate::run::state::PassState;
 use crate::store::Origin;
 
 /// Carries out actions on the frames alone.
 pub(super) fn pretend(state: &mut PassState, actions: &[Action]) {
     for to in [Side::Crm, Side::Erp] {
-        let actions: Vec<&Action> = actions.iter().filter(|action| action.side == to).collect();
+        let actions: Vec<Action> = actions.iter().filter(|action| action.side == to).cloned().collect();
+        let (known, _) = marks::before_write(state, to, &actions);
         let written = written(state.frames.of(to), to, &actions);
         state.frames.of_mut(to).upsert(&written);
-        for action in actions {
+        for action in &actions {
             if action.kind == ActionKind::Insert {
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
                 state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
@@ -26,12 +28,13 @@ pub(super) fn pretend(state: &mut PassState, actions: &[Action]) {
                 state.tally.modified.of_mut(to).insert(action.ids.erp);
             }
         }
+        state.pairs.locate(&state.frames);
+        marks::after_write(state, to, &actions, &known, |_| Some(true));
     }
-    state.pairs.locate(&state.frames);
 }
 
 /// Returns the records that the actions write, as they would be then.
-fn written(frame: &Frame, side: Side, actions: &[&Action]) -> Frame {
+fn written(frame: &Frame, side: Side, actions: &[Action]) -> Frame {
     let rows = rows_by_id(frame);
     let columns = frame.columns().to_vec();
     let mut builder = Builder::new(columns.clone());

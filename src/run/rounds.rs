@@ -15,6 +15,7 @@ use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
+use crate::run::marks;
 use crate::run::pretend::pretend;
 use crate::run::refusals::leave_alone;
 use crate::run::state::{PassError, PassState, Step};
@@ -135,6 +136,11 @@ fn write_side(
         run: &context.options.run,
         stop: context.options.stop,
     };
+    let (known, must_save) = marks::before_write(state, to, &actions);
+    if must_save {
+        save(store, step.map, state)?;
+    }
+    after.known = known;
     let tell = |done: usize| (context.tell)(Event::Writing { table: &step.map.name, side: to, done, total });
     let applied = apply(&actions, to, &target, store, step.scope.empty(to), &tell)?;
     state.report.seconds.apply += clock() - applying;
@@ -171,6 +177,17 @@ fn decide_round(
             !(decided && held.ids.crm.is_some() && held.ids.erp.is_some_and(|erp| touched.contains(&erp)))
         });
     }
+    for (pair, field) in decisions.lossy {
+        let (ids, rows) = (state.pairs.ids[real(pair)], state.pairs.rows[real(pair)]);
+        state.lossy.insert((field, ids.erp), state.names.pair(&state.frames, rows));
+    }
+    let decided: HashSet<(Uuid, usize)> = decisions.drifted.iter().map(|told| (told.ids.erp, told.field)).collect();
+    state.drifted.retain(|told| {
+        let again = touched.is_none_or(|touched| touched.contains(&told.ids.erp)) && !step.left_out[told.field];
+        !again && !decided.contains(&(told.ids.erp, told.field))
+    });
+    state.drifted.extend(decisions.drifted);
+    marks::freeze(step.map, state, &decisions.held);
     state.held.extend(decisions.held);
     Ok(decisions.actions)
 }

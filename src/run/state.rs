@@ -1,17 +1,18 @@
 //! What a pass holds between its first step and its end, and what each of its steps works with.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, TableMap};
 use crate::couple::Pairs;
 use crate::delta::names::Names;
+use crate::delta::newest::Times;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::{EvaluationError, Frame};
-use crate::plan::TablePlan;
+use crate::plan::{Drifted, TablePlan};
 use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
@@ -41,6 +42,12 @@ pub struct PassState {
     pub(super) beyond: Beyond,
     /// What waits, by the pair or record that it is about.
     pub(super) held: Vec<Held>,
+    /// What was changed on the side that does not own it, and is told.
+    pub(super) drifted: Vec<Drifted>,
+    /// By field and ERP id, records of which a value does not come back as it went.
+    pub(super) lossy: BTreeMap<(usize, Uuid), String>,
+    /// When records were edited, where the newer value may win.
+    pub(super) times: Option<Times>,
     pub(super) plan: TablePlan,
     /// Fields of each pair whose base is another than the state holds.
     pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
@@ -79,6 +86,9 @@ impl PassState {
             pairs: Pairs::new(map.fields.len()),
             beyond: Beyond::default(),
             held: Vec::new(),
+            drifted: Vec::new(),
+            lossy: BTreeMap::new(),
+            times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
             refusals: Refusals::default(),
@@ -110,6 +120,7 @@ impl PassState {
     pub fn into_plan(mut self) -> TablePlan {
         let decided = |item| InboxItem { since: String::new(), attempts: 0, ..item };
         self.plan.held = self.inbox.into_iter().map(decided).collect();
+        self.plan.drifted = self.drifted;
         self.plan
     }
 
@@ -135,6 +146,7 @@ impl PassState {
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
             names: &self.names,
+            times: self.times.as_ref(),
         }
     }
 }

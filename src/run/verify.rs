@@ -1,6 +1,6 @@
 //! Outcomes in: frames brought up to date, bases moved, couplings of what was found, and what has to be decided again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -12,6 +12,7 @@ use crate::extract;
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::{Proof, Written, before_write, fingerprint_in, move_bases};
+use crate::run::marks;
 use crate::run::partners::without;
 use crate::run::refusals::print_of;
 use crate::run::state::{PassError, PassState, Step};
@@ -27,6 +28,8 @@ pub(super) struct Aftermath {
     pub(super) waiting: PerSide<Vec<Uuid>>,
     /// Pairs that a side would not have, by that side: they are not tried twice in one run.
     pub(super) refused: PerSide<HashSet<Uuid>>,
+    /// What was known of the records before they were written.
+    pub(super) known: marks::Before,
 }
 
 /// Takes the outcomes of one side's writes.
@@ -61,6 +64,7 @@ pub(super) fn verify(
     let mut answers: Vec<Answer> = Vec::new();
     let mut couplings: Vec<CouplingChange> = Vec::new();
     let mut written: Vec<Written<'_>> = Vec::new();
+    let mut certain: HashMap<Uuid, bool> = HashMap::new();
     for (index, (action, outcome)) in actions.iter().zip(&outcomes).enumerate() {
         let id = *action.ids.of(to);
         let insert = action.kind == ActionKind::Insert;
@@ -87,6 +91,7 @@ pub(super) fn verify(
                 let arrived = found.contains(&id) && holds(&read, to, action);
                 told(if arrived { "found" } else { "not found" });
                 if arrived {
+                    certain.insert(action.ids.erp, false);
                     state.tally.modified.of_mut(to).insert(action.ids.erp);
                 }
                 None
@@ -110,6 +115,7 @@ pub(super) fn verify(
             }
         };
         if let Some(proof) = proof {
+            certain.insert(action.ids.erp, proof == Proof::Returned);
             written.push(Written { action, proof });
             if insert {
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
@@ -131,6 +137,7 @@ pub(super) fn verify(
     state.pairs.retain(|ids| !left.contains(&ids.erp));
     state.pairs.locate(&state.frames);
     move_bases(step, state, to, &written, &before);
+    marks::after_write(state, to, actions, &after.known, |action| certain.get(&action.ids.erp).copied());
     Ok(())
 }
 

@@ -18,6 +18,8 @@ mod endpoint_writes;
 mod endpoints;
 mod places;
 mod program;
+mod newest;
+mod owned;
 mod pushed;
 mod rules;
 mod shipped;

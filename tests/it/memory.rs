@@ -11,7 +11,8 @@ use chrono::DateTime;
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    Bounds, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+    Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic,
+    Write, WriteKind,
 };
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
@@ -60,10 +61,10 @@ pub struct Memory {
     pub attempts: AtomicUsize,
     /// Columns of updates that held the very value already.
     pub idle: AtomicUsize,
-    /// The side's own clock, in milliseconds since 1970; it goes on with each change.
-    pub clock: AtomicI64,
-    /// When each record was last changed, by that clock.
-    pub stamps: Mutex<BTreeMap<(String, Uuid), i64>>,
+    /// The side's own clock, in milliseconds since 1970: what stamps a record in a column `modified`.
+    pub clock_ms: AtomicI64,
+    /// How far that clock is ahead, as the side's answers tell it.
+    pub ahead_ms: AtomicI64,
     /// Requests for records that arrived, with the records that each brought.
     pub answers: Mutex<Vec<(String, usize)>>,
     /// Whether the side can be asked by what a column holds.
@@ -115,17 +116,7 @@ impl Memory {
                         options: Vec::new(),
                         targets: Vec::new(),
                     })
-                    .chain([ColumnInfo {
-                        column: Column { name: MODIFIED.to_owned(), kind: Kind::DateTime },
-                        readable: true,
-                        insertable: false,
-                        updatable: false,
-                        length_max: None,
-                        options: Vec::new(),
-                        targets: Vec::new(),
-                    }])
                     .collect(),
-                modified: Some(MODIFIED.to_owned()),
             },
             records: BTreeMap::new(),
         };
@@ -147,8 +138,9 @@ impl Memory {
             reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
-            clock: AtomicI64::new(1_769_824_800_000),
-            stamps: Mutex::default(),
+            // 2026-01-31T00:00:00Z.
+            clock_ms: AtomicI64::new(1_769_817_600_000),
+            ahead_ms: AtomicI64::new(0),
             answers: Mutex::default(),
             searchable: AtomicBool::new(true),
         }
@@ -161,16 +153,16 @@ impl Memory {
         let infos = table.info.clone();
         let record = table.records.entry(Uuid::from_u128(id)).or_default();
         record.0 += 1;
+        self.stamp(&infos, &mut record.1);
         for (column, text) in values {
             let kind = infos.column(column).unwrap().column.kind;
             record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
         }
-        self.stamp(&infos.table, Uuid::from_u128(id));
     }
 
     /// Lets the side's clock go on, or sets it wrong.
     pub fn advance(&self, seconds: i64) {
-        self.clock.fetch_add(seconds * 1_000, Ordering::Relaxed);
+        self.clock_ms.fetch_add(seconds * 1_000, Ordering::Relaxed);
     }
 
     /// Changes a record in a transaction that took long: its time is the one at which that began.
@@ -178,11 +170,6 @@ impl Memory {
         self.advance(-seconds);
         self.put(table, id, values);
         self.advance(seconds);
-    }
-
-    fn stamp(&self, table: &str, id: Uuid) {
-        let now = self.clock.fetch_add(1, Ordering::Relaxed);
-        self.stamps.lock().unwrap().insert((table.to_owned(), id), now);
     }
 
     /// Returns how many requests for records arrived, and how many records they brought.
@@ -196,9 +183,39 @@ impl Memory {
         frame
     }
 
+    /// Notes when a record is modified; the CRM knows whole seconds only.
+    fn stamp(&self, info: &TableInfo, record: &mut BTreeMap<String, Value>) {
+        let resolution_ms = if self.side == Side::Crm { 1_000 } else { 1 };
+        let now_ms = self.clock_ms.load(Ordering::Relaxed) / resolution_ms * resolution_ms;
+        if let (Some(_), Some(now)) = (info.column("modified"), chrono::DateTime::from_timestamp_millis(now_ms)) {
+            record.insert("modified".to_owned(), Value::DateTime(now));
+        }
+    }
+
     /// Takes a record away, as a person would.
     pub fn delete(&self, table: &str, id: u128) {
         self.tables.lock().unwrap().get_mut(table).unwrap().records.remove(&Uuid::from_u128(id));
+    }
+
+    /// Takes a column out of the metadata.
+    pub fn forget(&self, table: &str, column: &str) {
+        let mut tables = self.tables.lock().unwrap();
+        tables.get_mut(table).unwrap().info.columns.retain(|info| info.column.name != column);
+    }
+
+    /// Says which options a choice has.
+    pub fn offer(&self, table: &str, column: &str, options: &[(i64, &str)]) {
+        let mut tables = self.tables.lock().unwrap();
+        let mut columns = tables.get_mut(table).unwrap().info.columns.iter_mut();
+        columns.find(|info| info.column.name == column).unwrap().options =
+            options.iter().map(|(option, label)| (*option, (*label).to_owned())).collect();
+    }
+
+    /// Says how long a text may be.
+    pub fn limit(&self, table: &str, column: &str, units_max: usize) {
+        let mut tables = self.tables.lock().unwrap();
+        let mut columns = tables.get_mut(table).unwrap().info.columns.iter_mut();
+        columns.find(|info| info.column.name == column).unwrap().length_max = Some(units_max);
     }
 
     /// Returns a column of all records as text, in the order of their ids.
@@ -242,9 +259,6 @@ impl Memory {
                 let text_kind = matches!(column.kind, Kind::Text | Kind::Code | Kind::Enum);
                 let value = if column.name == "id" {
                     Value::Guid(id)
-                } else if column.name == MODIFIED {
-                    let stamp = self.stamps.lock().unwrap().get(&(table.info.table.clone(), id)).copied();
-                    stamp.and_then(DateTime::from_timestamp_millis).map_or(Value::Null, Value::DateTime)
                 } else {
                     values.get(&column.name).cloned().unwrap_or(Value::Null)
                 };
@@ -290,10 +304,12 @@ impl Endpoint for Memory {
             Some(ids) => ids.clone(),
             None => {
                 let from = query.filter.as_ref().and_then(since);
-                let stamps = self.stamps.lock().unwrap();
-                let stamp = |id: &Uuid| stamps.get(&(query.info.table.clone(), *id)).copied();
-                let is_new = |id: &Uuid| from.is_none_or(|from| stamp(id).is_some_and(|stamp| stamp >= from));
-                table.records.keys().copied().filter(is_new).collect()
+                let stamp = |record: &Record| match record.1.get(MODIFIED) {
+                    Some(Value::DateTime(time)) => Some(time.timestamp_millis()),
+                    _ => None,
+                };
+                let is_new = |record: &Record| from.is_none_or(|from| stamp(record).is_some_and(|stamp| stamp >= from));
+                table.records.iter().filter(|(_, record)| is_new(record)).map(|(id, _)| *id).collect()
             }
         };
         let frame = self.frame(table, &query.columns, ids.into_iter());
@@ -360,6 +376,7 @@ impl Endpoint for Memory {
                 && let Some(record) = table.records.get_mut(&write.id)
             {
                 record.0 += 1;
+                self.stamp(info, &mut record.1);
             }
             let there = table.records.get(&write.id);
             let outcome = match (write.kind, there) {
@@ -380,7 +397,6 @@ impl Endpoint for Memory {
             }
             let record = table.records.entry(write.id).or_default();
             record.0 += 1;
-            self.stamp(&info.table, write.id);
             for (column, value) in &write.fields {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
                 let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);
@@ -421,6 +437,15 @@ impl Endpoint for Memory {
 
     fn traffic(&self) -> Traffic {
         Traffic::default()
+    }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        info.column("modified").map(|column| column.column.name.clone())
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        let ms = self.ahead_ms.load(Ordering::Relaxed);
+        Some(ClockOffset { ms_min: ms, ms_max: ms })
     }
 }
 

@@ -73,7 +73,16 @@ impl World {
         let erp = Memory::new(
             Side::Erp,
             &[
-                ("people", &[("code", Kind::Code), ("email", Kind::Text), ("name", Kind::Text), ("home", Kind::Code)]),
+                (
+                    "people",
+                    &[
+                        ("code", Kind::Code),
+                        ("email", Kind::Text),
+                        ("name", Kind::Text),
+                        ("home", Kind::Code),
+                        ("modified", Kind::DateTime),
+                    ],
+                ),
                 (
                     "customers",
                     &[
@@ -88,6 +97,7 @@ impl World {
                         ("flag", Kind::Boolean),
                         ("grade", Kind::Text),
                         ("memo", Kind::Text),
+                        ("modified", Kind::DateTime),
                     ],
                 ),
             ],
@@ -95,7 +105,10 @@ impl World {
         let crm = Memory::new(
             Side::Crm,
             &[
-                ("users", &[("mail", Kind::Text), ("name", Kind::Text), ("home", Kind::Guid)]),
+                (
+                    "users",
+                    &[("mail", Kind::Text), ("name", Kind::Text), ("home", Kind::Guid), ("modified", Kind::DateTime)],
+                ),
                 (
                     "accounts",
                     &[
@@ -109,6 +122,7 @@ impl World {
                         ("kind", Kind::Choice),
                         ("state", Kind::Choice),
                         ("memo", Kind::Text),
+                        ("modified", Kind::DateTime),
                     ],
                 ),
             ],
@@ -148,6 +162,19 @@ impl World {
 
     pub fn run_as(&mut self, dry_run: bool) -> RunReport {
         self.attempt(dry_run, &[], &mut |_| {}).unwrap()
+    }
+
+    /// Runs where the file does not fit the metadata, and returns what is said.
+    pub fn misfits(&mut self) -> String {
+        match self.attempt(false, &[], &mut |_| {}) {
+            Err(RunError::Mapping(misfits)) => {
+                let told = misfits.iter().map(|misfit| {
+                    format!("{}.{}: {}\n  hint: {}", misfit.table, misfit.path, misfit.message, misfit.hint)
+                });
+                told.collect::<Vec<_>>().join("\n")
+            }
+            other => panic!("{other:#?}"),
+        }
     }
 
     /// Runs table maps (none named: all of them) and keeps the lines that people are told.

@@ -226,7 +226,6 @@ mod tests {
                 column("owner", Kind::Guid, None),
                 column("nav/code", Kind::Code, None),
             ],
-            modified: None,
         }
     }
 

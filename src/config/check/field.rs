@@ -4,18 +4,20 @@
 //! own `direction`, else the table map's, less what cannot be written; what can never travel is a complaint.
 
 use crate::config::check::sql::{self, Known};
-use crate::config::check::table::{check_winner, column, policy};
+use crate::config::check::table::{check_winner, column, filler};
 use crate::config::check::{Desk, reference};
 use crate::config::complaint::Path;
 use crate::config::schema;
-use crate::config::{Blank, Constant, Create, Direction, FieldMap, OnUnresolved, PerSide, Policy, Side, When};
+use crate::config::{
+    Blank, Constant, Create, Direction, Drift, FieldMap, Fit, OnConflict, OnUnresolved, PerSide, Side, When,
+};
 
 /// What a field map has to know of its table map.
 pub(super) struct Facts<'a> {
     /// `None` where that was complained about.
     pub direction: Option<Direction>,
     pub create: Option<Create>,
-    pub on_conflict: Policy,
+    pub on_conflict: OnConflict,
     /// Pairs of columns that match rules compare.
     pub matched: &'a [(String, String)],
     pub known: &'a Known,
@@ -47,9 +49,8 @@ fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Fact
         text.as_ref().and_then(|text| sql::expression(desk, &path, text, side.other(), facts.known))
     });
     let reference = reference::check(desk, path, written);
-    let first_sync = written.first_sync.and_then(|written| policy(desk, &path.key("first_sync"), written));
-    let on_conflict = written.on_conflict.and_then(|written| policy(desk, &path.key("on_conflict"), written));
-    check_to_come(desk, path, written);
+    let first_sync = written.first_sync.and_then(|written| filler(desk, &path.key("first_sync"), written));
+    let on_conflict = written.on_conflict.map(schema::Policy::winner);
 
     check_shape(desk, path, written)?;
     let direction = direction(desk, path, written, facts)?;
@@ -68,6 +69,8 @@ fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Fact
         let message = "is never written: this table map creates nothing on that side";
         desk.refuse(&path.key("when"), message, "let the table map `create`, or remove `when`".to_owned());
     }
+    check_fit(desk, path, written);
+    check_drift(desk, path, written, direction);
     if let Some(policy) = first_sync {
         check_winner(desk, &path.key("first_sync"), policy, direction);
     }
@@ -93,18 +96,43 @@ fn check(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, facts: &Fact
             Some(schema::When::Update) => When::Update,
         },
         blank: written.blank.unwrap_or(Blank::Write),
+        fit: written.fit.unwrap_or(Fit::Reject),
+        drift: written.drift.unwrap_or(Drift::Restore),
         value: written.value.and_then(|_| desk.constant(&path.key("value"))),
     })
 }
 
-/// Refuses what is not built.
-fn check_to_come(desk: &mut Desk<'_>, path: &Path, written: &schema::Field) {
-    if written.fit == Some(schema::Fit::Truncate) {
-        desk.not_built(&path.key("fit"), "shorten the text with an expression: `LEFT(column, 50)`");
+/// Complains where there is no text to cut, or where a cut one would be another key or another option.
+fn check_fit(desk: &mut Desk<'_>, path: &Path, written: &schema::Field) {
+    if written.fit != Some(Fit::Truncate) {
+        return;
     }
-    if matches!(written.drift, Some(schema::Drift::Leave | schema::Drift::Report)) {
-        desk.not_built(&path.key("drift"), "write `drift: restore`, or remove it");
+    let message = if written.reference.is_some() {
+        "a key that is cut is another record's: it has no place beside a `ref`"
+    } else if written.values.is_some() {
+        "a value out of `values` is cut by nobody but you"
+    } else if written.value.is_some() {
+        "a constant is cut by nobody but you"
+    } else {
+        return;
+    };
+    desk.refuse(&path.key("fit"), message, "remove it, and write what fits".to_owned());
+}
+
+/// Complains where the field has no owner from whom the other side could drift away.
+fn check_drift(desk: &mut Desk<'_>, path: &Path, written: &schema::Field, direction: Direction) {
+    if !matches!(written.drift, Some(Drift::Leave | Drift::Report)) {
+        return;
     }
+    let (message, hint) = if direction == Direction::Both {
+        let hint = "give the field a `direction`, or remove it";
+        ("has no effect: this field travels both ways, an edit of either side goes over", hint)
+    } else if written.when == Some(schema::When::Create) {
+        ("has no effect: `when: create` never looks at the field again", "remove it")
+    } else {
+        return;
+    };
+    desk.refuse(&path.key("drift"), message, hint.to_owned());
 }
 
 /// Complains unless a field map joins two columns or fills one; `None` where nothing more can be said about it.

@@ -10,7 +10,7 @@ use crate::config::complaint::Path;
 use crate::config::expression::is_column_name;
 use crate::config::schema;
 use crate::config::{
-    Create, Direction, MatchRule, PerSide, Policy, Side, TableMap, TableSide, Template, TemplateValue,
+    Create, Direction, MatchRule, OnConflict, PerSide, Policy, Side, TableMap, TableSide, Template, TemplateValue,
 };
 
 /// Checks all table maps.
@@ -58,12 +58,12 @@ fn check(
         Given::Absent => Some(Create::None),
     };
     let first_sync = given(desk, path, "first_sync", written.first_sync, defaults.first_sync).here();
-    let first_sync = first_sync.and_then(|(path, written)| policy(desk, &path, written));
+    let first_sync = first_sync.and_then(|(path, written)| filler(desk, &path, written));
     if let (Some(own), Some(direction)) = (first_sync.filter(|_| written.first_sync.is_some()), direction) {
         check_winner(desk, &path.key("first_sync"), own, direction);
     }
     let on_conflict = given(desk, path, "on_conflict", written.on_conflict, defaults.on_conflict).here();
-    let on_conflict = on_conflict.and_then(|(path, written)| policy(desk, &path, written)).unwrap_or(Policy::Hold);
+    let on_conflict = on_conflict.map_or(OnConflict::Hold, |(_, written)| written.winner());
     if written.on_conflict.is_some_and(|policy| policy != schema::Policy::Hold)
         && direction.is_some_and(|direction| direction != Direction::Both)
     {
@@ -141,15 +141,28 @@ fn given<T>(desk: &Desk<'_>, path: &Path, key: &str, own: Option<T>, default: Op
     }
 }
 
-/// Returns the policy as meant; what is not built is complained about.
-pub(super) fn policy(desk: &mut Desk<'_>, path: &Path, written: schema::Policy) -> Option<Policy> {
+/// Returns who fills a field of a new pair; the newest side is complained about.
+pub(super) fn filler(desk: &mut Desk<'_>, path: &Path, written: schema::Policy) -> Option<Policy> {
     match written {
         schema::Policy::Hold => Some(Policy::Hold),
         schema::Policy::Erp => Some(Policy::Erp),
         schema::Policy::Crm => Some(Policy::Crm),
         schema::Policy::Newest => {
-            desk.not_built(path, "write `hold`, `erp` or `crm`");
+            let message = "two records that never agreed have no newer value: a time tells of an edit, not of a value";
+            desk.refuse(path, message, "write `erp`, `crm` or `hold`; `newest` stands in `on_conflict`".to_owned());
             None
+        }
+    }
+}
+
+impl schema::Policy {
+    /// Returns who wins a contested field.
+    pub(super) fn winner(self) -> OnConflict {
+        match self {
+            schema::Policy::Hold => OnConflict::Hold,
+            schema::Policy::Erp => OnConflict::Erp,
+            schema::Policy::Crm => OnConflict::Crm,
+            schema::Policy::Newest => OnConflict::Newest,
         }
     }
 }
@@ -223,7 +236,8 @@ fn side(desk: &mut Desk<'_>, path: &Path, side: Side, written: &schema::TableSid
     let label = written.label.as_ref().filter(|label| column(desk, &path.key("label"), label));
     let filter = written.filter.as_ref();
     let filter = filter.map(|text| sql::expression(desk, &path.key("filter"), text, side, known));
-    Some(TableSide { table: table?, label: label.cloned(), filter: filter.flatten() })
+    let modified = written.modified.as_ref().filter(|modified| column(desk, &path.key("modified"), modified));
+    Some(TableSide { table: table?, label: label.cloned(), filter: filter.flatten(), modified: modified.cloned() })
 }
 
 /// Tells whether a text can be a column; if not, that is complained about.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
-use crate::config::{Create, Direction, Policy, TemplateValue, When};
+use crate::config::{Create, Direction, Drift, FieldMap, Fit, OnConflict, Policy, TemplateValue, When};
 
 /// A file in which every key of the file format that is built occurs.
 const FULL: &str = r#"version: 1
@@ -156,12 +156,34 @@ fn the_field_maps_mean_what_is_written() {
     let directions: Vec<&str> = fields.iter().filter_map(|field| field.direction).map(Direction::key).collect();
     let expected = ["to_crm", "both", "both", "to_crm", "both", "to_crm", "both", "both", "to_crm", "to_crm", "both"];
     assert_eq!(directions, expected);
-    assert_eq!((fields[4].on_conflict, fields[4].first_sync), (Policy::Erp, Some(Policy::Hold)));
+    assert_eq!((fields[4].on_conflict, fields[4].first_sync), (OnConflict::Erp, Some(Policy::Hold)));
     assert_eq!(fields[5].values, [("30 DAYS", "1"), ("14 DAYS", "2")].map(own));
     assert_eq!(fields[7].reference.as_ref().and_then(|reference| reference.crm.as_deref()), Some("isocurrencycode"));
     assert_eq!(fields[8].value, Some(Constant::Number("3".into())));
     assert_eq!((fields[9].when, fields[9].erp.as_deref()), (When::Create, None));
     assert_eq!(fields[10].values, [("true", "Yes"), ("false", "No"), ("", "007")].map(own));
+}
+
+#[test]
+fn newest_drift_and_fit_mean_what_is_written() {
+    let customers = |from: &str, to: &str| {
+        let checked = changed(from, to);
+        let told = told(&checked);
+        checked.pipeline.unwrap_or_else(|| panic!("{told}")).tables.remove(2)
+    };
+    let map = customers("on_conflict: hold\n", "on_conflict: newest\n");
+    assert_eq!((map.on_conflict, map.compares_times()), (OnConflict::Newest, true));
+    // A field's own policy comes first, and what goes one way is never contested.
+    let compares: Vec<&str> = map.fields.iter().filter(|field| field.compares_times()).map(FieldMap::name).collect();
+    assert_eq!(compares, ["displayName", "phoneNumber", "salespersonCode", "currencyCode", "taxLiable"]);
+    let map = customers("on_conflict: erp,", "on_conflict: newest,");
+    assert_eq!((map.on_conflict, map.fields[4].on_conflict), (OnConflict::Hold, OnConflict::Newest));
+    let map = customers("label: number,", "label: number, modified: changedAt,");
+    assert_eq!((map.sides.erp.modified.as_deref(), map.compares_times()), (Some("changedAt"), false));
+    assert_eq!(customers("fit: reject", "fit: truncate").fields[2].fit, Fit::Truncate);
+    for (word, drift) in [("restore", Drift::Restore), ("leave", Drift::Leave), ("report", Drift::Report)] {
+        assert_eq!(customers("drift: restore", &format!("drift: {word}")).fields[8].drift, drift);
+    }
 }
 
 #[test]
@@ -256,11 +278,6 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("on_delete: hold\n", "on_delete: restore\n"),
             ("on_delete: hold\n", "on_delete: uncouple\n"),
             ("on_delete: hold }", "on_delete: delete }"),
-            ("on_conflict: hold\n", "on_conflict: newest\n"),
-            ("on_conflict: erp,", "on_conflict: newest,"),
-            ("first_sync: erp\n", "first_sync: newest\n"),
-            ("fit: reject", "fit: truncate"),
-            ("drift: restore", "drift: leave"),
             ("name: full", "name: full\nschedule: \"0 2 * * *\""),
             ("adapter: dataverse", "adapter: dataverse\n    features: { bulk: off }"),
             ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
@@ -268,7 +285,6 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("adapter: business-central", "adapter: nav"),
             ("adapter: business-central", "adapter: odata"),
             ("label: number,", "label: number, key: number,"),
-            ("label: number,", "label: number, modified: lastModified,"),
             ("sqlite:state/full.db", "postgres://host/db"),
         ],
     ),
@@ -379,6 +395,20 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
                 "{ erp: displayName, crm: name }",
                 "{ erp: displayName, value: X, ref: { table: currencies, erp: code } }",
             ),
+        ],
+    ),
+    (
+        "newest, drift and fit",
+        &[
+            ("first_sync: erp\n", "first_sync: newest\n"),
+            ("first_sync: hold", "first_sync: newest"),
+            ("on_delete: hold }", "on_delete: hold, first_sync: newest }"),
+            ("label: number,", "label: number, modified: \"changed at\","),
+            ("{ erp: displayName, crm: name }", "{ erp: displayName, crm: name, drift: leave }"),
+            ("city\", when: create", "city\", when: create, drift: report"),
+            ("value: 3, drift: restore", "value: 3, fit: truncate"),
+            ("on_unresolved: fail", "on_unresolved: fail, fit: truncate"),
+            ("\"14 DAYS\": 2 }", "\"14 DAYS\": 2 }, fit: truncate"),
         ],
     ),
     (

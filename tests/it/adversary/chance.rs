@@ -37,6 +37,52 @@ const TABLES: &str = "
       - { crm: kind, value: 3 }
 ";
 
+/// What the file says of some fields, by chance.
+#[derive(Debug, Clone, Copy)]
+struct Keys {
+    /// The newer name wins.
+    newest: bool,
+    /// Notes are cut to so many characters in the CRM.
+    memo_max: Option<usize>,
+    /// What becomes of a limit that is changed in the CRM.
+    drift: &'static str,
+    /// How wrong the CRM's clock is.
+    crm_ahead_ms: i64,
+    /// Nobody but people does anything, so that every time is known.
+    undisturbed: bool,
+}
+
+impl Keys {
+    fn draw(seed: u64) -> Keys {
+        let mut chance = Chance(seed.wrapping_mul(31));
+        Keys {
+            newest: chance.one_in(2),
+            memo_max: chance.one_in(2).then_some(2),
+            drift: ["restore", "leave", "report"][usize::try_from(chance.below(3)).unwrap()],
+            crm_ahead_ms: [0, 3_600_000, -60_000][usize::try_from(chance.below(3)).unwrap()],
+            undisturbed: chance.one_in(3),
+        }
+    }
+
+    fn tables(self) -> String {
+        let newest = if self.newest { ", on_conflict: newest" } else { "" };
+        let fit = if self.memo_max.is_some() { ", fit: truncate" } else { "" };
+        let limit = "{ erp: limit, crm: limit, direction: to_crm";
+        TABLES
+            .replace("{ erp: name, crm: name", &format!("{{ erp: name, crm: name{newest}"))
+            .replace("crm: memo,", &format!("crm: memo{fit},"))
+            .replace(limit, &format!("{limit}, drift: {}", self.drift))
+    }
+
+    /// What the CRM can hold of a note.
+    fn cut(self, field: usize, text: &str) -> String {
+        match self.memo_max {
+            Some(memo_max) if TWO_WAY[field].0 == "memo" => text.chars().take(memo_max).collect(),
+            _ => text.to_owned(),
+        }
+    }
+}
+
 /// Numbers by chance, the same for the same seed.
 struct Chance(u64);
 
@@ -123,11 +169,12 @@ enum Expected {
     Contested,
 }
 
-/// The oracle: a three-way merge of texts.
-fn expected(field: usize, base: &Held, now: &Held) -> Expected {
-    let (_, _, wins, keeps) = TWO_WAY[field];
+/// The oracle: a three-way merge of texts. `newer` is who edited the record last.
+fn expected(keys: Keys, field: usize, base: &Held, now: &Held, newer: Option<Side>) -> Expected {
+    let (name, _, wins, keeps) = TWO_WAY[field];
+    let wins = if name == "name" && keys.newest { newer } else { wins };
     let source = match (base.erp != now.erp, base.crm != now.crm) {
-        _ if now.erp == now.crm => return Expected::Settled,
+        _ if keys.cut(field, &now.erp) == now.crm => return Expected::Settled,
         (false, false) => return Expected::Settled,
         (true, false) => Side::Erp,
         (false, true) => Side::Crm,
@@ -137,6 +184,11 @@ fn expected(field: usize, base: &Held, now: &Held) -> Expected {
         },
     };
     if keeps && now.of(source).is_empty() { Expected::Settled } else { Expected::Write(source.other()) }
+}
+
+/// What both sides hold of the limit.
+fn limits(sides: &Sides, ids: PerSide<Uuid>) -> Held {
+    PerSide { erp: sides.get(Side::Erp, ids.erp, "limit"), crm: sides.get(Side::Crm, ids.crm, "limit") }
 }
 
 struct Night {
@@ -149,11 +201,24 @@ struct Night {
     made: u128,
     /// Records that people made of a record of the business that was there already: at most one a side and number.
     twins: PerSide<BTreeMap<Uuid, String>>,
+    keys: Keys,
+    /// When somebody edited a record last, by the ERP's clock, as precisely as its side keeps it.
+    edited: PerSide<HashMap<Uuid, i64>>,
+    /// What both sides held of the limit when it was last settled.
+    limits: BTreeMap<(Uuid, Uuid), Held>,
+    /// Something else than people had a hand in it.
+    disturbed: bool,
 }
 
 impl Night {
     fn new(seed: u64) -> Night {
-        let mut world = World::with(&format!("{PEOPLE}{TABLES}"));
+        let keys = Keys::draw(seed);
+        let mut world = World::with(&format!("{PEOPLE}{}", keys.tables()));
+        if let Some(memo_max) = keys.memo_max {
+            world.crm.limit("accounts", "memo", memo_max);
+        }
+        world.crm.clock_ms.fetch_add(keys.crm_ahead_ms, Ordering::Relaxed);
+        world.crm.ahead_ms.store(keys.crm_ahead_ms, Ordering::Relaxed);
         world.pipeline.tables[0].create = pipeline::config::Create::None;
         for (number, code) in ["AA", "BB", "CC"].into_iter().enumerate() {
             let mail = format!("{code}@a.example");
@@ -162,8 +227,18 @@ impl Night {
                 world.crm.put("users", 111 + number as u128, &[("mail", &mail), ("name", code)]);
             }
         }
-        let mut night =
-            Night { seed, world, chance: Chance(seed), bases: BTreeMap::new(), made: 0, twins: PerSide::default() };
+        let mut night = Night {
+            seed,
+            world,
+            chance: Chance(seed),
+            bases: BTreeMap::new(),
+            made: 0,
+            twins: PerSide::default(),
+            keys,
+            edited: PerSide::default(),
+            limits: BTreeMap::new(),
+            disturbed: false,
+        };
         for _ in 0..3 {
             night.make(0);
         }
@@ -179,12 +254,31 @@ impl Night {
         if how != 2 {
             let values = [("number", &*number), ("name", &name), ("city", &city), ("person", person), ("limit", "5")];
             self.world.erp.put("customers", 1_000 + id, &values);
+            self.note(Side::Erp, Uuid::from_u128(1_000 + id));
         }
         if how != 1 {
             let number = if how == 2 { "" } else { &*number };
             let name = if how == 0 { "another name" } else { &*name };
             let values = [("number", number), ("name", name), ("city", &city), ("phone", "00"), ("kind", "3")];
             self.world.crm.put("accounts", 2_000 + id, &values);
+            self.note(Side::Crm, Uuid::from_u128(2_000 + id));
+        }
+    }
+
+    /// Notes that somebody edited a record now.
+    fn note(&mut self, side: Side, id: Uuid) {
+        let now_ms = self.world.erp.clock_ms.load(Ordering::Relaxed);
+        let time = if side == Side::Crm { now_ms / 1_000 * 1_000 } else { now_ms };
+        self.edited.of_mut(side).insert(id, time);
+    }
+
+    /// Who edited a pair last; nobody where the two are too close.
+    fn newer(&self, ids: PerSide<Uuid>) -> Option<Side> {
+        let later_ms = self.edited.crm.get(&ids.crm)? - self.edited.erp.get(&ids.erp)?;
+        match later_ms {
+            -2_000..=2_000 => None,
+            ..-2_000 => Some(Side::Erp),
+            _ => Some(Side::Crm),
         }
     }
 
@@ -243,13 +337,14 @@ impl Night {
         let id = *ids.of(side);
         let of_erp = side == Side::Erp;
         let word = format!("word {}", self.chance.below(4));
+        let later = self.chance.below(4);
         let chance = &mut self.chance;
         let user = Uuid::from_u128(111 + u128::from(chance.below(2))).to_string();
         let account = Uuid::from_u128(2_000 + u128::from(chance.below(3))).to_string();
         let (column, text) = match chance.below(if stable { 8 } else { 12 }) {
             0 | 1 => ("name", &*word),
             2 => ("phone", chance.pick(&["", "1", "2"])),
-            3 => ("memo", chance.pick(&["", "x", "y"])),
+            3 => ("memo", chance.pick(&["", "x", "y", "xy", if of_erp { "xyz" } else { "z" }])),
             4 if of_erp => ("grade", chance.pick(&["", "A", "B", "Z"])),
             4 => ("state", chance.pick(&["", "1", "2"])),
             5 => ("limit", chance.pick(&["", "7", "8.5"])),
@@ -267,7 +362,10 @@ impl Night {
             }
             _ => return,
         };
+        let later_ms = [300, 1_200, 2_600, 60_000][usize::try_from(later).unwrap()];
+        self.world.pass_ms(later_ms);
         self.put(side, id, column, text);
+        self.note(side, id);
     }
 
     fn edits(&mut self) {
@@ -337,7 +435,9 @@ impl Night {
             self.edits();
         }
         let edited = Sides::look(&self.world);
-        if self.chance.one_in(2) {
+        self.world.pass_ms(3_600_000);
+        if self.chance.one_in(2) && !self.keys.undisturbed {
+            self.disturbed = true;
             self.accidents();
             let run = catch_unwind(AssertUnwindSafe(|| self.world.run()));
             self.calm();
@@ -373,7 +473,7 @@ impl Night {
             assert_eq!((planned.to, planned.coupled), (done.to, done.coupled), "seed {seed}, night {night}");
         }
         let after = Sides::look(&self.world);
-        self.agrees(&edited, &after, night);
+        self.agrees(&edited, &after, &report, night);
         self.once(&after, night);
         let writes = (self.world.erp.writes(), self.world.crm.writes());
         let last = self.world.run();
@@ -406,7 +506,8 @@ impl Night {
     }
 
     /// Both sides hold what the oracle says.
-    fn agrees(&mut self, edited: &Sides, after: &Sides, night: u64) {
+    fn agrees(&mut self, edited: &Sides, after: &Sides, report: &RunReport, night: u64) {
+        let mut drifted = BTreeSet::new();
         for ids in self.couplings() {
             let place = format!("seed {}, night {night}, {ids:?}", self.seed);
             let exists =
@@ -424,12 +525,13 @@ impl Night {
             let Some(bases) = known else {
                 let held = (0..TWO_WAY.len()).map(|field| after.both(ids, field)).collect();
                 self.bases.insert((ids.erp, ids.crm), held);
+                self.limits.insert((ids.erp, ids.crm), limits(after, ids));
                 continue;
             };
             let verdicts: Vec<(Held, Expected)> = (0..TWO_WAY.len())
                 .map(|field| {
                     let now = edited.both(ids, field);
-                    let verdict = expected(field, &bases[field], &now);
+                    let verdict = expected(self.keys, field, &bases[field], &now, self.newer(ids));
                     (now, verdict)
                 })
                 .collect();
@@ -438,7 +540,18 @@ impl Night {
             for (field, (now, verdict)) in verdicts.into_iter().enumerate() {
                 let got = after.both(ids, field);
                 let name = TWO_WAY[field].0;
+                let (keys, disturbed) = (self.keys, self.disturbed);
                 let base = &mut self.bases.get_mut(&(ids.erp, ids.crm)).unwrap()[field];
+                // Where a write is lost or a record touched, the times tell less; then it may wait, or go to whom they favour.
+                let by_time = name == "name" && keys.newest && disturbed;
+                if by_time && base.erp != now.erp && base.crm != now.crm && now.erp != now.crm {
+                    let of = |value: &String| PerSide { erp: value.clone(), crm: value.clone() };
+                    assert!([now.clone(), of(&now.erp), of(&now.crm)].contains(&got), "{place}: {name} was {now:?}");
+                    if got.erp == got.crm {
+                        *base = got;
+                    }
+                    continue;
+                }
                 match verdict {
                     Expected::Write(Side::Crm) if fails => assert_eq!(got, now, "{place}: {name} of a failed record"),
                     Expected::Contested => assert_eq!(got, now, "{place}: {name} is contested (I6)"),
@@ -448,18 +561,32 @@ impl Night {
                     }
                     Expected::Write(to) => {
                         let value = now.of(to.other()).clone();
-                        let expected = PerSide { erp: value.clone(), crm: value };
+                        let expected = PerSide { crm: keys.cut(field, &value), erp: value };
                         assert_eq!(got, expected, "{place}: {name} was {now:?}, base {base:?}");
                         *base = got;
                     }
                 }
             }
+            let (limit, was, base) =
+                (limits(after, ids), limits(edited, ids), self.limits.get_mut(&(ids.erp, ids.crm)).unwrap());
+            if was.erp != was.crm && self.keys.drift != "restore" && was.erp == base.erp {
+                assert_eq!(limit, was, "{place}: a limit that somebody changed is left");
+                drifted.insert(ids.erp);
+            } else if !fails || was.erp == was.crm {
+                assert_eq!((&limit.crm, &limit.erp), (&was.erp, &was.erp), "{place}: the limit was {was:?}");
+                *base = limit;
+            }
             if !fails {
-                assert_eq!(after.get(Side::Crm, ids.crm, "limit"), after.get(Side::Erp, ids.erp, "limit"), "{place}");
                 let person = after.get(Side::Erp, ids.erp, "person");
                 let owner = if person == "CC" && night < 3 { String::new() } else { person };
                 assert_eq!(after.get(Side::Crm, ids.crm, "owner"), owner, "{place}");
             }
+        }
+        let told = report.plan.tables.iter().flat_map(|table| &table.drifted).map(|told| told.ids.erp).collect();
+        if self.keys.drift == "report" {
+            assert_eq!(drifted, told, "seed {}, night {night}: what drifted is told", self.seed);
+        } else {
+            assert!(told.is_empty());
         }
     }
 

@@ -482,3 +482,27 @@ fn what_a_side_refused_stays_open_outside_the_filter() {
     let report = world.run();
     assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
 }
+
+#[test]
+fn what_is_skipped_stays_skipped_outside_the_filter() {
+    let mut world = World::settled();
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("no such day".into())));
+    world.erp.put("customers", 1, &[("name", "Ahlgren Marine")]);
+    world.run();
+    assert_eq!(of_kind(&world.run(), InboxKind::Skipped).len(), 1);
+    leave(&world, Side::Erp, true);
+    for _ in 0..2 {
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Incomplete);
+        let told = of_kind(&report, InboxKind::Skipped);
+        assert!(
+            told[0].message.ends_with("no such day; outside the filter, so nothing is written until it comes back")
+        );
+    }
+    // Nothing but the filter has changed, so it is not sent again either.
+    leave(&world, Side::Erp, false);
+    let attempts = world.crm.attempts.load(std::sync::atomic::Ordering::Relaxed);
+    let report = world.run();
+    assert_eq!(of_kind(&report, InboxKind::Skipped).len(), 1, "{:#?}", report.inbox);
+    assert_eq!(world.crm.attempts.load(std::sync::atomic::Ordering::Relaxed), attempts);
+}

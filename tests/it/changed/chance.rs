@@ -311,11 +311,20 @@ fn business(world: &World, side: Side) -> Business {
     let records = memory.all(table);
     let mut names: BTreeMap<String, String> = BTreeMap::new();
     names.extend(records.iter().map(|(id, record)| (id.to_string(), record.get("city").cloned().unwrap_or_default())));
-    names.extend(memory.all(people).into_iter().map(|(id, record)| (id.to_string(), format!("{record:?}"))));
+    names.extend(
+        memory
+            .all(people)
+            .into_iter()
+            .map(|(id, record)| (id.to_string(), record.get("name").cloned().unwrap_or_default())),
+    );
     records
         .into_values()
         .map(|record| {
-            let told = record.into_iter().map(|(column, text)| (column, names.get(&text).cloned().unwrap_or(text)));
+            // When it was changed is no matter of the business.
+            let told = record
+                .into_iter()
+                .filter(|(column, _)| column != crate::memory::MODIFIED)
+                .map(|(column, text)| (column, names.get(&text).cloned().unwrap_or(text)));
             let record: BTreeMap<String, String> = told.collect();
             (record.get("city").cloned().unwrap_or_default(), record)
         })

@@ -221,3 +221,22 @@ fn only_the_tables_asked_for_are_written() {
     assert_eq!(at.world.get(Side::Crm, "products", product, "price"), "99.5000");
     at.world.quiet();
 }
+
+/// Over the wire: the metadata tells where the times are, the answers tell of the clocks, and a write is no edit.
+#[test]
+fn the_newer_of_two_edits_wins() {
+    let mut at = customer();
+    for map in &mut at.world.pipeline.tables {
+        map.fields.iter_mut().for_each(|field| field.on_conflict = pipeline::config::OnConflict::Newest);
+    }
+    at.type_erp(json!({"displayName": "Typed first", "city": "Moss"}));
+    at.world.crm.with(|state| state.advance(60));
+    at.type_crm(json!({"name": "Typed last"}));
+    let report = at.world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert_eq!((at.erp("displayName"), at.crm("name")), ("Typed last".to_owned(), "Typed last".to_owned()));
+    let reasons: Vec<&str> =
+        report.plan.actions().flat_map(|action| &action.fields).map(|change| change.why.as_str()).collect();
+    assert!(reasons.iter().any(|why| why.starts_with("edited on both sides, the CRM is newer (")), "{reasons:?}");
+    at.world.quiet();
+}
