@@ -14,11 +14,12 @@ use crate::config::{OnUnresolved, PerSide, Side, TableMap};
 use crate::endpoint::{EndpointError, Query, Tracked};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};
+use crate::order::Pass;
 use crate::run::candidates::candidates;
 use crate::run::gather::Gathered;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Event, Mode};
-use crate::store::{Couplings, Store, Watermark};
+use crate::store::{Couplings, OpenIntent, Store, Watermark};
 use crate::translate::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
@@ -46,16 +47,17 @@ struct Changes {
     token: Option<String>,
 }
 
-/// Reads both sides of a table map as far as the run wants it.
+/// Reads both sides of a table map as far as the run wants it; `under_way` holds the writes that nobody knows the end of.
 pub(super) fn read(
     context: &Context<'_>,
     store: &dyn Store,
     scope: &Scope,
-    map: &TableMap,
-    deferred: &[bool],
+    turn: &Pass,
     couplings: &Couplings,
+    under_way: &[OpenIntent],
     links: &mut Links,
 ) -> Result<Reading, PassError> {
+    let map = &context.pipeline.tables[turn.table];
     let fingerprint = fingerprint_of(map, &scope.columns);
     let known = store.watermarks()?.remove(&map.name).filter(|known| known.fingerprint == fingerprint);
     let fresh = Watermark { fingerprint, ..Watermark::default() };
@@ -114,8 +116,13 @@ pub(super) fn read(
         gathered.want(Side::Erp, item.erp_id.into_iter().collect());
         gathered.want(Side::Crm, item.crm_id.into_iter().collect());
     }
+    // Whether a write of a run that was cut off arrived, only reading tells.
+    for OpenIntent { intent, .. } in under_way {
+        gathered.want(intent.side, vec![intent.id]);
+        gathered.want(intent.side.other(), vec![intent.partner]);
+    }
     gathered.fetch()?;
-    candidates(context, scope, map, deferred, &mut gathered, links)?;
+    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
     gathered.finish(mark, again)
 }
 

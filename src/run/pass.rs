@@ -40,9 +40,10 @@ pub fn first_step(
     let clock = || (context.options.elapsed)();
     let began = clock();
 
+    let under_way = store.open_intents(&map.name)?;
     let made = settle_intents(context, store, scope, map)?;
     let couplings = couplings(context, store, map, &made)?;
-    let reading = changed::read(context, store, scope, map, &turn.deferred, &couplings, links)?;
+    let reading = changed::read(context, store, scope, turn, &couplings, &under_way, links)?;
     let mut state = PassState::new(map, reading.frames);
     state.tally.recovered = made.len() as u64;
     state.refusals = Refusals::load(store, map)?;

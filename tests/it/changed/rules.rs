@@ -461,3 +461,24 @@ fn a_reference_that_waits_in_silence_resolves_with_the_new_coupling() {
         assert_eq!(mode(&world.run_changed(), "customers"), Mode::Changed);
     }
 }
+
+#[test]
+fn a_write_of_which_nobody_knows_the_end_is_looked_at_again() {
+    use pipeline::store::Intent;
+    let mut world = settled();
+    let (erp, crm) = (uuid::Uuid::from_u128(2), uuid::Uuid::from_u128(partner(&world, 2)));
+    let intent = Intent {
+        table: "customers".into(),
+        side: Side::Crm,
+        action: "update".into(),
+        id: crm,
+        partner: erp,
+        record: "customers:C2".into(),
+        fields: Vec::new(),
+    };
+    world.store.intend("a run that was cut off", &[intent]).unwrap();
+    let report = world.run_changed();
+    let customers = report.tables.iter().find(|table| table.table == "customers").unwrap();
+    assert_eq!((customers.mode, customers.rows.erp, customers.rows.crm), (Mode::Changed, 1, 1), "{customers:#?}");
+    assert_eq!(world.store.open_intents("customers").unwrap(), []);
+}
