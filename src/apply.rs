@@ -35,7 +35,7 @@ pub struct Applied {
     pub rows: Frame,
 }
 
-/// Carries out inserts and updates on `side`, all of one table map.
+/// Carries out inserts, updates and deletions on `side`, all of one table map.
 ///
 /// `done` hears how many of them have an outcome.
 pub fn apply(
@@ -70,7 +70,12 @@ pub fn apply(
         }
         let answers =
             outcomes.iter().zip(&journal).filter_map(|(outcome, id)| answer(outcome, *id)).collect::<Vec<_>>();
-        let changes = wave.iter().zip(&outcomes).filter_map(|(action, outcome)| coupling(action, outcome));
+        let changes = wave.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
+            // One that is there already under the id that only this pipeline gives was made by an earlier run.
+            Outcome::Written | Outcome::Exists if action.kind.makes_record() => couplings_after(action),
+            Outcome::Written | Outcome::Gone if action.kind == ActionKind::Delete => couplings_after(action),
+            _ => Vec::new(),
+        });
         store.answer(&answers, &wave[0].table, &changes.collect::<Vec<_>>())?;
         applied.outcomes.extend(outcomes);
         applied.journal.extend(journal);
@@ -85,7 +90,11 @@ fn send(batch: &[Action], side: Side, target: &Target<'_>) -> Report {
     let writes: Vec<Write> = batch
         .iter()
         .map(|action| Write {
-            kind: if action.kind == ActionKind::Insert { WriteKind::Insert } else { WriteKind::Update },
+            kind: match action.kind {
+                ActionKind::Delete => WriteKind::Delete,
+                _ if action.kind.makes_record() => WriteKind::Insert,
+                _ => WriteKind::Update,
+            },
             id: *action.ids.of(side),
             etag: action.etag.clone(),
             fields: action.fields.iter().map(|field| (field.column.clone(), field.new.clone())).collect(),
@@ -124,13 +133,21 @@ fn answer(outcome: &Outcome, journal_id: i64) -> Option<Answer> {
     Some(Answer { journal_id, outcome: word.to_owned(), message: message.to_owned() })
 }
 
-/// A new record is coupled as soon as its side has confirmed it. One that is there already under the id that only this
-/// pipeline gives was made by an earlier run.
-fn coupling(action: &Action, outcome: &Outcome) -> Option<CouplingChange> {
-    let confirmed = matches!(outcome, Outcome::Written | Outcome::Exists);
-    (action.kind == ActionKind::Insert && confirmed).then_some(CouplingChange::Couple {
-        erp: action.ids.erp,
-        crm: action.ids.crm,
-        origin: Origin::Created(action.side),
-    })
+/// Returns what becomes of the couplings when an action is confirmed: a new record is coupled, and the coupling of one that
+/// is gone goes.
+pub fn couplings_after(action: &Action) -> Vec<CouplingChange> {
+    let (erp, crm) = (action.ids.erp, action.ids.crm);
+    let coupled = || CouplingChange::Couple { erp, crm, origin: Origin::Created(action.side) };
+    match action.kind {
+        ActionKind::Insert => vec![coupled()],
+        ActionKind::Restore { gone } => {
+            let old = match action.side {
+                Side::Erp => CouplingChange::Uncouple { erp: gone, crm },
+                Side::Crm => CouplingChange::Uncouple { erp, crm: gone },
+            };
+            vec![old, coupled()]
+        }
+        ActionKind::Delete => vec![CouplingChange::Uncouple { erp, crm }],
+        _ => Vec::new(),
+    }
 }

@@ -111,6 +111,8 @@ pub struct Joined {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Absent {
     pub ids: PerSide<Uuid>,
+    /// Number among the couplings.
+    pub coupling: usize,
     /// The row on each side where the record was read.
     pub rows: PerSide<Option<usize>>,
 }
@@ -130,7 +132,7 @@ pub fn join(frames: &PerSide<Frame>, couplings: &Couplings) -> Joined {
                     to[last] = from[coupling];
                 }
             }
-            rows => joined.absent.push(Absent { ids, rows }),
+            rows => joined.absent.push(Absent { ids, coupling, rows }),
         }
     }
     joined.uncoupled = PerSide::from_fn(|side| {

@@ -71,6 +71,8 @@ pub enum WriteKind {
     Insert,
     /// Changes the named columns of a record that exists.
     Update,
+    /// Removes a record; one that is gone already is [`Outcome::Gone`].
+    Delete,
 }
 
 /// One write of a batch.
@@ -78,7 +80,7 @@ pub enum WriteKind {
 pub struct Write {
     pub kind: WriteKind,
     pub id: Uuid,
-    /// The version that the caller saw; an update of another version is [`Outcome::Stale`].
+    /// The version that the caller saw; a change of another version is [`Outcome::Stale`].
     pub etag: Option<String>,
     /// Columns by name and their new values; [`Value::Null`] clears.
     pub fields: Vec<(String, Value)>,

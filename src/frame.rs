@@ -4,18 +4,18 @@
 //! takes cells as a wire gives them; a [`Frame`] gives columns to expressions and single [`Value`]s to whoever writes
 //! or prints. What is equal on both sides is decided in [`crate::delta`], not here.
 
+pub mod evaluated;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use polars::prelude::{
     AnyValue, BooleanChunked, DataFrame, IdxCa, IdxSize, Int32Chunked, Int64Chunked, Int128Chunked, IntoSeries,
-    NewChunkedArray, PlSmallStr, PolarsError, PolarsResult, Series, StringChunkedBuilder, TimeUnit, UInt128Chunked,
+    NewChunkedArray, PlSmallStr, PolarsResult, Series, StringChunkedBuilder, TimeUnit, UInt128Chunked,
 };
 use rust_decimal::Decimal;
 use uuid::Uuid;
-
-use crate::config::expression::Expression;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -102,11 +102,6 @@ pub enum Cell<'a> {
     Boolean(bool),
 }
 
-/// An expression that cannot be evaluated over what a frame holds.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct EvaluationError(#[from] PolarsError);
-
 /// A cell that does not fit its column.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{cell}` in column `{column}` is no {kind}")]
@@ -130,6 +125,22 @@ impl Kind {
             Kind::DateTime => "date and time",
             Kind::Guid => "GUID",
             Kind::Choice => "choice",
+        }
+    }
+
+    /// Returns how a sentence says what a column is: `a decimal`.
+    pub fn phrase(self) -> &'static str {
+        match self {
+            Kind::Text => "a text",
+            Kind::Code => "a code",
+            Kind::Enum => "an enum",
+            Kind::Integer => "a whole number",
+            Kind::Decimal { .. } => "a decimal",
+            Kind::Boolean => "a boolean",
+            Kind::Date => "a date",
+            Kind::DateTime => "a date and time",
+            Kind::Guid => "a GUID",
+            Kind::Choice => "a choice",
         }
     }
 
@@ -292,7 +303,10 @@ impl Cells {
                 cells.push(None);
                 true
             }
-            (Cells::Decimal(cells, scale), Cell::Number(text)) => keep(cells, parse_decimal(text, *scale)),
+            (Cells::Decimal(cells, scale), Cell::Number(text)) => {
+                // What could not be taken out again is not taken in.
+                keep(cells, parse_decimal(text, *scale).filter(|mantissa| decimal(*mantissa, *scale).is_some()))
+            }
             (Cells::Boolean(cells), Cell::Null) => {
                 cells.push(None);
                 true
@@ -480,20 +494,6 @@ impl Frame {
         self.series(name)?.to_physical_repr().i64().ok()?.iter().flatten().max().and_then(time)
     }
 
-    /// Evaluates an expression over all rows.
-    pub fn evaluate(&self, expression: &Expression) -> Result<Series, EvaluationError> {
-        Ok(expression.evaluate(&self.data)?)
-    }
-
-    /// Returns the rows for which `filter` is true, in order.
-    pub fn rows_where(&self, filter: &Expression) -> Result<Vec<usize>, EvaluationError> {
-        let series = self.evaluate(filter)?;
-        let mask = series.bool().map_err(|_| {
-            PolarsError::ComputeError(format!("the filter `{}` is neither true nor false", filter.text()).into())
-        })?;
-        Ok(mask.iter().enumerate().filter(|(_, holds)| *holds == Some(true)).map(|(row, _)| row).collect())
-    }
-
     /// Returns the rows named, in that order.
     pub fn take(&self, rows: &[usize]) -> Frame {
         let indices: Vec<IdxSize> = rows.iter().map(|row| IdxSize::try_from(*row).expect("a row number")).collect();
@@ -534,41 +534,40 @@ pub fn value_at(series: &Series, kind: Kind, row: usize) -> Value {
     match (kind, cell) {
         (_, AnyValue::Null) => Value::Null,
         (Kind::Guid, AnyValue::UInt128(id)) => Value::Guid(Uuid::from_u128(id)),
-        (_, cell) => any_value(cell),
+        // A builder takes nothing that would not come back.
+        (_, cell) => any_value(cell).unwrap_or(Value::Null),
     }
 }
 
-/// Returns a cell of an evaluated expression as a value, by the type that it has.
-pub fn any_value(cell: AnyValue<'_>) -> Value {
-    match cell {
+/// Returns a cell as a value, by the type that it has; `None` for a number that is infinite, none, or too large.
+fn any_value(cell: AnyValue<'_>) -> Option<Value> {
+    Some(match cell {
         AnyValue::Null => Value::Null,
         AnyValue::String(text) => Value::Text(text.to_owned()),
         AnyValue::StringOwned(text) => Value::Text(text.to_string()),
         AnyValue::Boolean(value) => Value::Boolean(value),
-        AnyValue::Date(day) => NaiveDate::default()
-            .checked_add_signed(chrono::TimeDelta::days(i64::from(day)))
-            .map_or(Value::Null, Value::Date),
+        AnyValue::Date(day) => {
+            Value::Date(NaiveDate::default().checked_add_signed(chrono::TimeDelta::days(i64::from(day)))?)
+        }
         AnyValue::Datetime(at, unit, _) => {
             let milliseconds = match unit {
                 TimeUnit::Milliseconds => at,
                 TimeUnit::Microseconds => at.div_euclid(1_000),
                 TimeUnit::Nanoseconds => at.div_euclid(1_000_000),
             };
-            time(milliseconds).map_or(Value::Null, Value::DateTime)
+            Value::DateTime(time(milliseconds)?)
         }
-        AnyValue::Decimal(mantissa, _, scale) => {
-            decimal(mantissa, u32::try_from(scale).unwrap_or(0)).map_or(Value::Null, Value::Decimal)
-        }
+        AnyValue::Decimal(mantissa, _, scale) => Value::Decimal(decimal(mantissa, u32::try_from(scale).ok()?)?),
         AnyValue::UInt128(id) => Value::Guid(Uuid::from_u128(id)),
-        AnyValue::Float32(number) => float(f64::from(number)),
-        AnyValue::Float64(number) => float(number),
+        AnyValue::Float32(number) => float(f64::from(number))?,
+        AnyValue::Float64(number) => float(number)?,
         other => other.extract::<i64>().map_or_else(|| Value::Text(other.to_string()), Value::Integer),
-    }
+    })
 }
 
 /// An expression may compute with floating point; its result becomes a decimal at once, by its shortest digits.
-fn float(number: f64) -> Value {
-    number.to_string().parse().map_or(Value::Null, Value::Decimal)
+fn float(number: f64) -> Option<Value> {
+    number.to_string().parse().ok().map(Value::Decimal)
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub mod order;
 pub mod extract;
 pub mod translate;
 pub mod watermark;
+pub mod misfit;
 pub mod couple;
 pub mod delta;
 pub mod apply;

@@ -17,21 +17,38 @@ pub enum ActionKind {
     Insert,
     /// Changes fields of a coupled record.
     Update,
+    /// Makes a record that was deleted anew from its partner, and couples the two; `gone` is the id that it had.
+    Restore { gone: Uuid },
+    /// Deletes a record whose partner was deleted; the link goes with it.
+    Delete,
     /// Links two records that exist.
     Couple { origin: Origin },
     /// Removes the link of two records that are both gone.
     Uncouple,
+    /// Removes the link of a record whose partner was deleted; it is not coupled again until a person does it.
+    KeepApart,
 }
 
 impl ActionKind {
     /// Returns the word of the JSON output.
     pub fn key(&self) -> &'static str {
         match self {
-            ActionKind::Insert => "insert",
+            ActionKind::Insert | ActionKind::Restore { .. } => "insert",
             ActionKind::Update => "update",
+            ActionKind::Delete => "delete",
             ActionKind::Couple { .. } => "couple",
-            ActionKind::Uncouple => "uncouple",
+            ActionKind::Uncouple | ActionKind::KeepApart => "uncouple",
         }
+    }
+
+    /// Tells whether a new record comes of it.
+    pub fn makes_record(&self) -> bool {
+        matches!(self, ActionKind::Insert | ActionKind::Restore { .. })
+    }
+
+    /// Tells whether a side is written; couplings alone change only the state.
+    pub fn writes(&self) -> bool {
+        self.makes_record() || matches!(self, ActionKind::Update | ActionKind::Delete)
     }
 }
 
@@ -90,6 +107,8 @@ pub struct TablePlan {
     pub drifted: Vec<Drifted>,
     /// What waits for a person, or for another record, instead; since when and how often is the inbox's to know.
     pub held: Vec<InboxItem>,
+    /// Why nothing of it is carried out: it is more than the guard of the table map allows.
+    pub guarded: Option<String>,
 }
 
 /// The plan of a whole pipeline.
@@ -100,7 +119,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Returns the actions of all tables in the order in which they are carried out.
+    /// Returns the actions of all tables in the order in which they are carried out, save that deletions come last, the
+    /// last table first: what refers to a record goes before it.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.tables.iter().flat_map(|table| &table.actions)
     }

@@ -3,7 +3,7 @@
 //! A [`Store`] belongs to one pipeline and one writer at a time. Each method is one transaction: it happened as a whole
 //! or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -62,6 +62,8 @@ pub enum CouplingChange {
     Couple { erp: Uuid, crm: Uuid, origin: Origin },
     /// Removes the link; the records stay.
     Uncouple { erp: Uuid, crm: Uuid },
+    /// Removes the link, and remembers both records as kept apart: see [`Store::kept_apart`].
+    KeepApart { erp: Uuid, crm: Uuid },
 }
 
 /// What both sides of a pair held when it was settled: the whole base of one coupling.
@@ -81,7 +83,7 @@ pub struct Intent {
     pub table: String,
     /// The side that is written.
     pub side: Side,
-    /// `insert` or `update`.
+    /// `insert`, `update` or `delete`.
     pub action: String,
     /// The record that is written.
     pub id: Uuid,
@@ -232,6 +234,9 @@ pub enum StoreError {
 pub trait Store {
     /// Returns the couplings of a table map, with bases aligned to `fields` ([`crate::config::FieldMap::key`]).
     fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError>;
+
+    /// Returns the records of a table map that are neither matched nor given a new partner, until a coupling names them.
+    fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError>;
 
     /// Returns the values behind the base of one coupling, by field key.
     fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError>;

@@ -22,7 +22,8 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::config::{FieldMap, Fit, PerSide, Reference, Side};
 use crate::endpoint::ColumnInfo;
-use crate::frame::{EvaluationError, Frame, Kind, Value, any_value, value_at};
+use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
+use crate::frame::{Frame, Kind, Value, value_at};
 
 /// The fingerprint of every blank value.
 pub const BLANK: u64 = 0;
@@ -32,6 +33,8 @@ pub const BLANK: u64 = 0;
 pub enum Problem {
     /// The record that the value refers to has no coupling.
     Unresolved { table: String, key: String },
+    /// The expression has no value for the record.
+    NoValue(Fault),
     /// The value map has no such value.
     Unmapped { value: String, known: Vec<String> },
     /// The value is of the wrong type for the column.
@@ -54,6 +57,7 @@ impl std::fmt::Display for Problem {
         };
         match self {
             Problem::Unresolved { table, key } => write!(f, "{table}:{key} is not coupled"),
+            Problem::NoValue(fault) => write!(f, "{fault}"),
             Problem::Unmapped { value, known } => write!(f, "`{value}` is not in `values`; known: {}", list(known)),
             Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
             Problem::Long { value, column, characters, characters_max } => {
@@ -341,7 +345,7 @@ pub struct Translator<'a> {
     target: &'a ColumnInfo,
     links: &'a Links,
     frame: &'a Frame,
-    computed: Option<Series>,
+    computed: Option<Evaluated<'a>>,
 }
 
 impl<'a> Translator<'a> {
@@ -366,20 +370,20 @@ impl<'a> Translator<'a> {
     }
 
     /// Returns the source value of a row, before it is translated.
-    pub fn source(&self, row: usize) -> Value {
-        if let Some(series) = &self.computed {
-            return series.get(row).map_or(Value::Null, any_value);
+    fn source(&self, row: usize) -> Result<Value, Problem> {
+        if let Some(computed) = &self.computed {
+            return computed.value(row).map_err(Problem::NoValue);
         }
-        match (self.field.column(self.to.other()), &self.field.value) {
+        Ok(match (self.field.column(self.to.other()), &self.field.value) {
             (Some(column), _) => self.frame.value(column, row),
             (None, Some(constant)) => Value::Text(constant.text()),
             (None, None) => Value::Null,
-        }
+        })
     }
 
     /// Returns the value of a row as the target side would hold it.
     pub fn value(&self, row: usize) -> Result<Value, Problem> {
-        let mut value = self.source(row);
+        let mut value = self.source(row)?;
         if !self.field.values.is_empty() {
             value = self.mapped(&value)?;
         }
@@ -397,6 +401,17 @@ impl<'a> Translator<'a> {
             }
             converted => converted,
         }
+    }
+
+    /// Returns the number in `row` that has more digits than the target column keeps.
+    pub fn rounded(&self, row: usize) -> Option<Decimal> {
+        let Kind::Decimal { scale } = self.target.column.kind else { return None };
+        let number = match self.source(row).ok()? {
+            Value::Decimal(number) => number,
+            Value::Text(text) => text.trim().parse().ok()?,
+            _ => return None,
+        };
+        (number.normalize().scale() > scale).then_some(number)
     }
 
     /// Returns what all rows would be on the target side.

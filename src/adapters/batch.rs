@@ -11,7 +11,7 @@ use crate::adapters::client::PostError;
 use crate::adapters::http::Answer;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Write};
+use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::{Column, Frame};
 
 /// What an answer says about one write.
@@ -141,7 +141,8 @@ pub fn carry_out<O: Clone, R>(
             Ok(Some(Ok(reply))) => reply,
         };
         let verdict = verdict(write, &reply);
-        if verdict == Verdict::Settled(Outcome::Written) {
+        // A deletion leaves no record to be shown.
+        if verdict == Verdict::Settled(Outcome::Written) && write.kind != WriteKind::Delete {
             written.push(body(reply));
         }
         verdict

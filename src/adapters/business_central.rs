@@ -163,6 +163,10 @@ impl BusinessCentral {
             WriteKind::Update => {
                 Operation { method: "PATCH", url: format!("{path}({})", write.id), if_match: etag(), body }
             }
+            WriteKind::Delete => {
+                let body = String::new();
+                Operation { method: "DELETE", url: format!("{path}({})", write.id), if_match: etag(), body }
+            }
         })
     }
 
@@ -380,10 +384,11 @@ fn verdict(write: &Write, reply: &Reply) -> Verdict {
         return verdict;
     }
     match (write.kind, fault.status, fault.code.as_str()) {
-        (WriteKind::Update, 409 | 412, "Request_EntityChanged") | (WriteKind::Update, 412, _) => {
-            Verdict::Settled(Outcome::Stale)
+        (WriteKind::Update | WriteKind::Delete, 409 | 412, "Request_EntityChanged")
+        | (WriteKind::Update | WriteKind::Delete, 412, _) => Verdict::Settled(Outcome::Stale),
+        (WriteKind::Update | WriteKind::Delete, 404, code) if code != "BadRequest_ResourceNotFound" => {
+            Verdict::Settled(Outcome::Gone)
         }
-        (WriteKind::Update, 404, code) if code != "BadRequest_ResourceNotFound" => Verdict::Settled(Outcome::Gone),
         (WriteKind::Insert, _, "Internal_EntityWithSameKeyExists") => Verdict::Duplicate(fault.to_string()),
         _ => Verdict::refused(fault),
     }
@@ -444,7 +449,7 @@ mod tests {
 
     #[test]
     fn replies_are_told_apart_by_code_and_not_by_status_alone() {
-        use WriteKind::{Insert, Update};
+        use WriteKind::{Delete, Insert, Update};
         let refused = |message: &str| Verdict::refused(message);
         for (kind, status, code, expected) in [
             (Update, 200, "", Verdict::Settled(Outcome::Written)),
@@ -453,6 +458,12 @@ mod tests {
             (Update, 409, "Internal_EntityWithSameKeyExists", refused("m (Internal_EntityWithSameKeyExists)")),
             (Update, 404, "Internal_RecordNotFound", Verdict::Settled(Outcome::Gone)),
             (Update, 404, "BadRequest_ResourceNotFound", refused("m (BadRequest_ResourceNotFound)")),
+            (Delete, 204, "", Verdict::Settled(Outcome::Written)),
+            (Delete, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
+            (Delete, 404, "BadRequest_NotFound", Verdict::Settled(Outcome::Gone)),
+            (Delete, 404, "BadRequest_ResourceNotFound", refused("m (BadRequest_ResourceNotFound)")),
+            (Delete, 400, "Application_DialogException", refused("m (Application_DialogException)")),
+            (Delete, 504, "", Verdict::unknown("m")),
             (Insert, 404, "BadRequest_NotFound", refused("m (BadRequest_NotFound)")),
             (
                 Insert,

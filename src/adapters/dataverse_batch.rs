@@ -29,15 +29,19 @@ pub fn operation(root: &str, table: &CrmTable, select: &str, write: &Write) -> R
     }
     let body = value::object(properties.iter().map(|(name, json)| (name.as_str(), json.as_str())));
     let set = &table.info.table;
+    let if_match = || ("If-Match", write.etag.clone().unwrap_or_else(|| "*".to_owned()));
+    if write.kind == WriteKind::Delete {
+        let path = format!("{root}/{set}({})", write.id);
+        return Ok(Operation { method: "DELETE", path, headers: vec![if_match()], body: String::new() });
+    }
     // The record as it is afterwards, with its new version: saves reading it back.
     let mut headers = vec![("Prefer", "return=representation".to_owned())];
-    let (method, row) = match write.kind {
-        WriteKind::Insert => ("POST", String::new()),
-        WriteKind::Update => {
-            // Without a condition a PATCH to a missing record would create it (crm-api.md §9).
-            headers.push(("If-Match", write.etag.clone().unwrap_or_else(|| "*".to_owned())));
-            ("PATCH", format!("({})", write.id))
-        }
+    let (method, row) = if is_insert {
+        ("POST", String::new())
+    } else {
+        // Without a condition a PATCH to a missing record would create it (crm-api.md §9).
+        headers.push(if_match());
+        ("PATCH", format!("({})", write.id))
     };
     Ok(Operation { method, path: format!("{root}/{set}{row}?$select={select}"), headers, body })
 }
@@ -100,15 +104,19 @@ pub fn verdict(write: &Write, reply: &Reply) -> Verdict {
         return verdict;
     }
     match (write.kind, fault.status, fault.code.as_str()) {
-        (WriteKind::Update, 412, "0x80060882" | "" | "0x0") => Verdict::Settled(Outcome::Stale),
-        (WriteKind::Update, 404, _) if names_record(&fault.message, write) => Verdict::Settled(Outcome::Gone),
+        (WriteKind::Update | WriteKind::Delete, 412, "0x80060882" | "" | "0x0") => Verdict::Settled(Outcome::Stale),
+        (WriteKind::Update | WriteKind::Delete, 404, _) if names_record(&fault.message, write) => {
+            Verdict::Settled(Outcome::Gone)
+        }
         _ => Verdict::refused(fault),
     }
 }
 
 /// Tells whether a "does not exist" speaks of the record itself and not of one that a lookup was to point to.
 fn names_record(message: &str, write: &Write) -> bool {
-    let links = write.fields.iter().any(|(_, value)| matches!(value, Value::Link { .. } | Value::Guid(_)));
+    // What a deletion does not find must be the record itself: on that rests that it is gone.
+    let links = write.kind == WriteKind::Delete
+        || write.fields.iter().any(|(_, value)| matches!(value, Value::Link { .. } | Value::Guid(_)));
     !links || message.to_ascii_lowercase().contains(&write.id.to_string())
 }
 
@@ -165,7 +173,7 @@ pub mod tests {
 
     #[test]
     fn writes_become_requests() {
-        use WriteKind::{Insert, Update};
+        use WriteKind::{Delete, Insert, Update};
         let mut stale = write(Update, &[("lastname", Value::Null)]);
         stale.etag = Some("W/\"1\"".into());
         let blanks = [("parentcustomerid", Value::Null), ("transactioncurrencyid", Value::Null)];
@@ -173,7 +181,7 @@ pub mod tests {
             Insert,
             &[("lastname", Value::Text("Falk".into())), ("parentcustomerid", link("accounts")), blanks[1].clone()],
         );
-        let requests: Vec<String> = [insert, write(Update, &blanks), stale]
+        let requests: Vec<String> = [insert, write(Update, &blanks), stale, write(Delete, &[])]
             .iter()
             .map(|write| operation("/org/api/data/v9.2", &contacts(), "contactid,lastname", write).unwrap())
             .map(|operation| {
@@ -192,6 +200,9 @@ pub mod tests {
         PATCH /org/api/data/v9.2/contacts(00000000-0000-0000-0000-000000000007)?$select=contactid,lastname
         [("Prefer", "return=representation"), ("If-Match", "W/\"1\"")]
         {"lastname":null}
+
+        DELETE /org/api/data/v9.2/contacts(00000000-0000-0000-0000-000000000007)
+        [("If-Match", "*")]
         "#);
     }
 
@@ -212,7 +223,7 @@ pub mod tests {
 
     #[test]
     fn replies_are_told_apart_by_code_and_not_by_status_alone() {
-        use WriteKind::{Insert, Update};
+        use WriteKind::{Delete, Insert, Update};
         let own = "contact With Id = 00000000-0000-0000-0000-000000000007 Does Not Exist";
         let other = "account With Id = 00000000-0000-0000-0000-000000000001 Does Not Exist";
         let linked = [("parentcustomerid", link("accounts"))];
@@ -223,6 +234,11 @@ pub mod tests {
             (Update, &[], 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
             (Update, &linked, 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
             (Update, &linked, 404, "0x80040217", other, Verdict::refused(format!("{other} (0x80040217)"))),
+            (Delete, &[], 204, "", "", Verdict::Settled(Outcome::Written)),
+            (Delete, &[], 412, "0x80060882", "m", Verdict::Settled(Outcome::Stale)),
+            (Delete, &[], 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
+            (Delete, &[], 404, "0x8006088a", "m", Verdict::refused("m (0x8006088a)")),
+            (Delete, &[], 405, "0x80040227", "m", Verdict::refused("m (0x80040227)")),
             (Insert, &linked, 404, "0x80040217", other, Verdict::refused(format!("{other} (0x80040217)"))),
             (Insert, &[], 412, "0x80040237", "m", Verdict::Duplicate("m (0x80040237)".into())),
             (Insert, &[], 500, "0x80040237", "m", Verdict::Duplicate("m (0x80040237)".into())),

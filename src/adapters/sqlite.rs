@@ -21,7 +21,7 @@ mod schema;
 mod trouble;
 mod watermarks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -194,6 +194,10 @@ fn quick_check(connection: &Connection) -> Result<(), Trouble> {
 impl Store for SqliteStore<'_> {
     fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError> {
         self.read(|connection| couplings::load(connection, table, fields))
+    }
+
+    fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError> {
+        self.read(|connection| couplings::kept_apart(connection, table))
     }
 
     fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError> {

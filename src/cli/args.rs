@@ -16,7 +16,7 @@ Exit codes:
   1         finished, but records failed, are contested or wait for a person, or a table failed
   2         arguments or configuration; nothing was touched
   3         could not run: network, login, company; state locked, damaged or of another company
-  4         a guard stopped a table (kept for guards, which are not built yet)
+  4         a guard stopped a table, the others went on
   10        with `plan --exit-code`: there is something to write
   130, 143  interrupted by SIGINT or SIGTERM; what was done is kept
 

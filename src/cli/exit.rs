@@ -22,6 +22,8 @@ pub enum Exit {
     Refused,
     /// Network, login, company or state.
     CouldNotRun,
+    /// A guard stopped a table.
+    Guarded,
     /// `plan --exit-code` found something to write.
     SomethingToWrite,
     /// A signal of that number ended it; the state is saved.
@@ -36,6 +38,7 @@ impl Exit {
             Exit::Unfinished => 1,
             Exit::Refused => 2,
             Exit::CouldNotRun => 3,
+            Exit::Guarded => 4,
             Exit::SomethingToWrite => 10,
             Exit::Interrupted(signal) => 128 + signal,
         }
@@ -53,6 +56,7 @@ pub fn of_run(report: &RunReport, signal: Option<u8>) -> Exit {
     match report.outcome {
         RunOutcome::Converged => Exit::Done,
         RunOutcome::Incomplete => Exit::Unfinished,
+        RunOutcome::Guarded => Exit::Guarded,
         RunOutcome::Failed => Exit::CouldNotRun,
         RunOutcome::Interrupted => Exit::Interrupted(signal.unwrap_or(SIGINT)),
     }
@@ -72,9 +76,12 @@ pub enum Failure {
     /// The pipeline file is not there or is no text.
     #[error("{file} cannot be read: {message}")]
     File { file: String, message: String },
-    /// The pipeline file is wrong, or does not fit the metadata of a side.
+    /// The pipeline file is wrong.
     #[error("{file}: {}; nothing was touched", counts(.complaints))]
     Configuration { file: String, complaints: Vec<Complaint> },
+    /// The pipeline file does not fit what the sides say of their tables.
+    #[error("{file}: {}; nothing was touched", counts(.complaints))]
+    Mapping { file: String, complaints: Vec<Complaint> },
     /// The state cannot be used; the message names the file.
     #[error(transparent)]
     State(#[from] StoreError),
@@ -102,7 +109,7 @@ impl Failure {
             Failure::Arguments { .. } => "arguments",
             Failure::NotBuilt(_) => "not_built",
             Failure::File { .. } => "file",
-            Failure::Configuration { .. } => "configuration",
+            Failure::Configuration { .. } | Failure::Mapping { .. } => "configuration",
             Failure::State(error) => match error {
                 StoreError::Locked { .. } => "locked",
                 StoreError::Damaged { .. } => "damaged",
@@ -130,6 +137,9 @@ impl Failure {
             Failure::File { .. } => "give the path of a pipeline file, as in `pipeline run pipelines/full.yaml`".into(),
             Failure::Configuration { file, .. } => {
                 format!("correct the file or set the variables, then look again with `pipeline check {file}`")
+            }
+            Failure::Mapping { file, .. } => {
+                format!("correct the file, then look again with `pipeline plan {file}`, which writes nothing")
             }
             Failure::State(error) => match error {
                 StoreError::Locked { .. } => "wait until that run has ended; one run at a time writes to a state",
@@ -206,7 +216,7 @@ impl Failure {
     /// Returns what is wrong with the file, where that is the reason.
     pub fn complaints(&self) -> &[Complaint] {
         match self {
-            Failure::Configuration { complaints, .. } => complaints,
+            Failure::Configuration { complaints, .. } | Failure::Mapping { complaints, .. } => complaints,
             _ => &[],
         }
     }
@@ -218,6 +228,7 @@ impl Failure {
             | Failure::NotBuilt(_)
             | Failure::File { .. }
             | Failure::Configuration { .. }
+            | Failure::Mapping { .. }
             | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
             Failure::State(_)
             | Failure::Renamed { .. }
@@ -255,7 +266,8 @@ mod tests {
             },
             Failure::NotBuilt("apply".into()),
             Failure::File { file: "full.yaml".into(), message: "no such file".into() },
-            Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint] },
+            Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint.clone()] },
+            Failure::Mapping { file: "full.yaml".into(), complaints: vec![complaint] },
             state(StoreError::Locked { holder: "night pid 4711".into(), since: "2026-01-31T02:00:00Z".into() }),
             state(StoreError::Damaged { message: message() }),
             state(StoreError::Failed { message: message() }),
@@ -289,6 +301,7 @@ mod tests {
             (RunOutcome::Converged, Some(15), 0),
             (RunOutcome::Incomplete, None, 1),
             (RunOutcome::Failed, None, 3),
+            (RunOutcome::Guarded, None, 4),
             (RunOutcome::Interrupted, Some(2), 130),
             (RunOutcome::Interrupted, Some(15), 143),
         ] {

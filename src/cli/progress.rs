@@ -137,7 +137,9 @@ fn line(event: &Event<'_>, verbose: u8, bars: bool) -> Option<String> {
         }),
         Event::Warning { message } => Some(format!("warning: {message}")),
         Event::Note { table, message } => (verbose > 0).then(|| format!("{table}: {message}")),
-        Event::TableFinished { report } => (!bars || verbose > 0 || report.error.is_some()).then(|| finished(report)),
+        Event::TableFinished { report } => {
+            (!bars || verbose > 0 || report.error.is_some() || report.guarded.is_some()).then(|| finished(report))
+        }
     }
 }
 
@@ -149,6 +151,9 @@ fn rows_read(read: PerSide<usize>) -> String {
 fn finished(report: &TableReport) -> String {
     if let Some(error) = &report.error {
         return format!("{}: not finished: {error}", report.table);
+    }
+    if let Some(why) = &report.guarded {
+        return format!("{}: stopped by its guard: {why}", report.table);
     }
     let read = PerSide { erp: report.rows.erp as usize, crm: report.rows.crm as usize };
     let mut parts = vec![rows_read(read)];

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::RunArguments;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::places;
 use crate::cli::print_as;
 use crate::cli::progress::Progress;
 use crate::cli::signals::Signals;
@@ -103,8 +104,8 @@ fn decide(
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
         RunError::Foreign(foreign) => Failure::Foreign { state: loaded.state.display().to_string(), foreign },
         RunError::Mapping(misfits) => {
-            let complaints = world::misfit_complaints(&loaded.file, &loaded.text, &misfits);
-            Failure::Configuration { file: loaded.file.clone(), complaints }
+            let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);
+            Failure::Mapping { file: loaded.file.clone(), complaints }
         }
     })
 }

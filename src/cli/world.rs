@@ -15,10 +15,9 @@ use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
-use crate::config::complaint::{self, Complaint, Complaints, Severity, suggestion};
+use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
 use crate::config::{PerSide, Pipeline, tree};
 use crate::endpoint::Endpoint;
-use crate::extract::Misfit;
 use crate::run::strays;
 use crate::store::Store;
 
@@ -37,8 +36,23 @@ pub struct Loaded {
 
 /// Returns the text of a file.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Failure::File { file: path.display().to_string(), message: error.to_string() })
+    let file = || path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| Failure::File { file: file(), message: error.to_string() })?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = String::from_utf8_lossy(&error.as_bytes()[..error.utf8_error().valid_up_to()]).into_owned();
+        let line = good.rsplit('\n').next().unwrap_or_default();
+        let byte = error.as_bytes()[good.len()];
+        let complaint = Complaint {
+            severity: Severity::Error,
+            file: file(),
+            line: good.matches('\n').count() + 1,
+            column: line.chars().count() + 1,
+            path: String::new(),
+            message: format!("is not UTF-8: there is a byte {byte:02X} behind `{}`", line.trim_start()),
+            hint: Some("save the file as UTF-8".to_owned()),
+        };
+        Failure::Configuration { file: file(), complaints: vec![complaint] }
+    })
 }
 
 /// Returns a variable of the environment; one that is no text counts as missing.
@@ -130,28 +144,6 @@ pub fn holder() -> String {
     format!("{host} pid {}", std::process::id())
 }
 
-/// Turns columns that a side does not have into complaints with their places in the file.
-pub fn misfit_complaints(file: &str, text: &str, misfits: &[Misfit]) -> Vec<Complaint> {
-    // The file was read without error before; should it not be now, the places are the file's beginning.
-    let tree = tree::parse(text, &mut Complaints::new(file));
-    misfits
-        .iter()
-        .map(|misfit| {
-            let path = misfit_path(&misfit.table, &misfit.path);
-            let place = tree.as_ref().map_or(complaint::Place::START, |tree| tree.place_of(&path));
-            Complaint {
-                severity: Severity::Error,
-                file: file.to_owned(),
-                line: place.line,
-                column: place.column,
-                path: path.to_string(),
-                message: misfit.message.clone(),
-                hint: Some(misfit.hint.clone()).filter(|hint| !hint.is_empty()),
-            }
-        })
-        .collect()
-}
-
 /// Warns of what does not fit between a file and its state; a state that does not exist yet fits.
 pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Complaint> {
     let file = path.display().to_string();
@@ -159,7 +151,7 @@ pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Com
     let tree = tree::parse(text, &mut Complaints::new(&file));
     let complaint = |key: &str, message: String, hint: Option<String>| {
         let path = complaint::Path::root().key(key);
-        let place = tree.as_ref().map_or(complaint::Place::START, |tree| tree.place_of(&path));
+        let place = tree.as_ref().map_or(Place::START, |tree| tree.place_of(&path));
         let (line, column, path) = (place.line, place.column, path.to_string());
         Complaint { severity: Severity::Warning, file: file.clone(), line, column, path, message, hint }
     };
@@ -193,15 +185,6 @@ pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Com
     renamed.into_iter().chain(lost).collect()
 }
 
-/// Returns the path of `fields[3].crm` in the table map `table`.
-fn misfit_path(table: &str, path: &str) -> complaint::Path {
-    let table = complaint::Path::root().key("tables").key(table);
-    path.split(['.', '[']).filter(|step| !step.is_empty()).fold(table, |path, step| match step.strip_suffix(']') {
-        Some(index) => index.parse().map_or_else(|_| path.key(step), |index| path.index(index)),
-        None => path.key(step),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,25 +202,13 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_gets_its_place_in_the_file() {
-        let text = "version: 1\ntables:\n  customers:\n    fields:\n      - { erp: number, crm: acountnumber }\n";
-        let misfit = |path: &str| Misfit {
-            table: "customers".into(),
-            path: path.into(),
-            message: "no column `acountnumber` on accounts".into(),
-            hint: "did you mean `accountnumber`?".into(),
-        };
-        let complaints = misfit_complaints("full.yaml", text, &[misfit("fields[0].crm"), misfit("filter")]);
-        let lines: Vec<String> = complaints.iter().map(|complaint| complaint.to_string()).collect();
-        assert_eq!(
-            lines,
-            [
-                "full.yaml:5:29: tables.customers.fields[0].crm: no column `acountnumber` on accounts\n  hint: did you \
-                 mean `accountnumber`?",
-                "full.yaml:3:3: tables.customers.filter: no column `acountnumber` on accounts\n  hint: did you mean \
-                 `accountnumber`?",
-            ]
-        );
+    fn a_file_of_another_encoding_is_told_with_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("latin.yaml");
+        std::fs::write(&path, b"version: 1\n  name: S\xf6hne\n").unwrap();
+        let Err(Failure::Configuration { complaints, .. }) = read(&path) else { panic!("it is no UTF-8") };
+        let told = (complaints[0].line, complaints[0].column, complaints[0].message.as_str());
+        assert_eq!(told, (2, 10, "is not UTF-8: there is a byte F6 behind `name: S`"));
     }
 
     #[test]

@@ -36,17 +36,18 @@ impl Path {
 
     /// Returns the path of a key below this one.
     pub fn key(&self, key: &str) -> Path {
-        self.step(Step::Key(key.to_owned()))
+        self.clone().step(&Step::Key(key.to_owned()))
     }
 
     /// Returns the path of a list element below this one.
     pub fn index(&self, index: usize) -> Path {
-        self.step(Step::Index(index))
+        self.clone().step(&Step::Index(index))
     }
 
-    fn step(&self, step: Step) -> Path {
-        let mut steps = self.0.clone();
-        steps.push(step);
+    /// Returns the path of what is one step below this one.
+    pub fn step(self, step: &Step) -> Path {
+        let mut steps = self.0;
+        steps.push(step.clone());
         Path(steps)
     }
 

@@ -9,9 +9,13 @@ mod functions;
 mod making;
 mod predicate;
 mod reading;
+mod sound;
 mod typing;
 
 use polars::prelude::*;
+
+use crate::config::expression::making::Way;
+use crate::config::expression::sound::Sound;
 
 /// Why a text is no expression.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,9 +30,10 @@ pub struct ExpressionError {
 #[derive(Clone)]
 pub struct Expression {
     text: String,
+    written: String,
     columns: Vec<String>,
     // Boxed, since constants and expressions stand side by side in a file.
-    expr: Box<Expr>,
+    expr: Box<Sound>,
     predicate: Option<Box<Predicate>>,
 }
 
@@ -92,23 +97,26 @@ impl Expression {
     pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
         let tree = reading::parse(text)?;
         let columns = reading::columns(&tree)?;
-        let expr = making::expr(text, &tree).map_err(|error| ExpressionError {
-            message: match error.to_string() {
-                // A dump of the syntax tree helps nobody.
-                dump if dump.contains("Span(") || dump.contains("Ident {") => {
-                    "holds something that this dialect of SQL does not compute".to_owned()
-                }
-                message => format!("is refused: {}", message.trim()),
-            },
-            hint: None,
-        })?;
+        let made = |way| making::expr(text, &tree, way).map_err(|error| reading::refused(&error.to_string()));
+        let expr = Sound::of(made(Way::Strict)?, made(Way::Lenient)?);
         let predicate = predicate::of(&tree).map(Box::new);
-        Ok(Expression { text: text.to_owned(), columns, expr: Box::new(expr), predicate })
+        Ok(Expression { text: text.to_owned(), written: text.to_owned(), columns, expr: Box::new(expr), predicate })
     }
 
-    /// Returns the SQL as it was written.
+    /// Returns the SQL with variables filled in.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// Takes note of how the SQL stands in the file, without what variables gave.
+    #[must_use]
+    pub fn written_as(self, written: String) -> Expression {
+        Expression { written, ..self }
+    }
+
+    /// Returns the SQL as it stands in the file, for messages.
+    pub fn written(&self) -> &str {
+        &self.written
     }
 
     /// Returns the columns that the expression reads, each once, in order of appearance.
@@ -122,15 +130,38 @@ impl Expression {
     }
 
     /// Evaluates the expression over all rows; a constant gives as many cells as there are rows.
-    pub fn evaluate(&self, data: &DataFrame) -> PolarsResult<Series> {
-        let ones = Series::new(PlSmallStr::from_static("#one"), vec![true; data.height()]);
-        let mut data = data.clone();
-        data.with_column(ones.into())?;
-        let name = "#result";
-        let expr = typing::typed(&self.expr, data.schema())?;
-        let result = data.lazy().select([when(col("#one")).then(expr).otherwise(lit(NULL)).alias(name)]).collect()?;
-        Ok(result.column(name)?.as_materialized_series().clone())
+    ///
+    /// An error means that the expression does not fit the columns, whatever they hold.
+    pub fn evaluate(&self, data: &DataFrame) -> PolarsResult<Computed> {
+        self.expr.evaluate(data)
     }
+
+    /// Says why there is no value for the one row of `data`, where one of our functions knows.
+    pub fn reason(&self, data: &DataFrame) -> Option<String> {
+        self.expr.reason(data)
+    }
+}
+
+/// Marks both ends of what we say ourselves in an error of polars, which may add to it.
+const OURS: char = '\u{1}';
+
+/// Makes an error of polars that carries our own words.
+fn ours(message: impl std::fmt::Display) -> PolarsError {
+    PolarsError::ComputeError(format!("{OURS}{message}{OURS}").into())
+}
+
+/// Returns our own words out of an error of polars; `None` where it has none.
+pub fn told(error: &PolarsError) -> Option<String> {
+    error.to_string().split(OURS).nth(1).map(str::to_owned)
+}
+
+/// What an expression gives, one cell a row.
+#[derive(Debug, Clone)]
+pub struct Computed {
+    /// Null also where there is no value.
+    pub series: Series,
+    /// Rows, in order, for which the expression has no value: a text that is no number, a division by zero.
+    pub faults: Vec<usize>,
 }
 
 #[cfg(test)]
@@ -231,8 +262,9 @@ mod tests {
     }
 
     fn evaluate(text: &str, data: &DataFrame) -> Vec<String> {
-        let series = Expression::parse(text).expect(text).evaluate(data).expect(text);
-        series.iter().map(|value| value.to_string()).collect()
+        let computed = Expression::parse(text).expect(text).evaluate(data).expect(text);
+        assert!(computed.faults.is_empty(), "{text}");
+        computed.series.iter().map(|value| value.to_string()).collect()
     }
 
     #[test]
@@ -305,10 +337,13 @@ mod tests {
         check("try_parse_date(t, 'yyyyMMdd') IS NULL OR t IN ('a', 'b')", ["true"; 3]);
         let none = data.head(Some(0));
         assert_eq!(evaluate("initcap(t) || initcap('x')", &none), Vec::<String>::new());
-        let wrong = Expression::parse("initcap(n)").unwrap().evaluate(&none).unwrap_err().to_string();
-        assert!(wrong.contains("`initcap` takes a text, not i64"), "{wrong}");
-        let wrong = Expression::parse("parse_decimal(t, ',')").unwrap().evaluate(&data).unwrap_err().to_string();
-        assert!(wrong.contains("`anna BERG` is no number with `,` before its decimals"), "{wrong}");
+        let wrong = told(&Expression::parse("initcap(n)").unwrap().evaluate(&none).unwrap_err());
+        assert_eq!(wrong.as_deref(), Some("`initcap` takes a text, not a whole number"));
+        let parsing = Expression::parse("parse_decimal(t, ',')").unwrap();
+        assert_eq!(parsing.evaluate(&data).unwrap().faults, [0]);
+        let wrong = parsing.reason(&data.head(Some(1)));
+        assert_eq!(wrong.as_deref(), Some("`anna BERG` is no number with `,` before its decimals"));
+        assert_eq!(parsing.reason(&data.slice(1, 1)), None);
     }
 
     #[test]

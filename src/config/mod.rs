@@ -8,6 +8,7 @@ pub mod complaint;
 pub mod tree;
 pub mod variables;
 pub mod expression;
+pub mod company;
 pub mod columns;
 pub mod schema;
 pub mod read;
@@ -118,6 +119,15 @@ pub enum Create {
 }
 
 impl Create {
+    /// Returns the sides that a direction writes to.
+    pub fn along(direction: Direction) -> Create {
+        match direction {
+            Direction::ToCrm => Create::ToCrm,
+            Direction::ToErp => Create::ToErp,
+            Direction::Both => Create::Both,
+        }
+    }
+
     /// Tells whether records may be created on `side`.
     pub fn on(self, side: Side) -> bool {
         matches!((self, side), (Create::Both, _) | (Create::ToCrm, Side::Crm) | (Create::ToErp, Side::Erp))
@@ -130,6 +140,49 @@ pub enum Policy {
     Hold,
     Erp,
     Crm,
+}
+
+/// What happens to a pair of which one record was deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDelete {
+    /// A person decides.
+    Hold,
+    /// The record is made anew from the other one, where the table map writes to that side.
+    Restore,
+    /// The coupling goes, and the two are kept apart.
+    Uncouple,
+    /// The other one is deleted too, where the table map writes to its side.
+    Delete,
+}
+
+/// How much a run may do to one table map before it stops and asks; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Guard {
+    pub create: Option<Limit>,
+    pub update: Option<Limit>,
+    pub delete: Option<Limit>,
+}
+
+/// An upper bound for a number of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    Number(u64),
+    /// So many hundredths of a percent.
+    Share(u64),
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Limit::Number(number) => write!(f, "{number}"),
+            Limit::Share(share) if share % 100 == 0 => write!(f, "{}%", share / 100),
+            Limit::Share(share) => {
+                let text = format!("{}.{:02}", share / 100, share % 100);
+                write!(f, "{}%", text.trim_end_matches('0'))
+            }
+        }
+    }
 }
 
 /// Who wins where a field was edited on both sides to different values.
@@ -283,6 +336,8 @@ pub struct TableMap {
     pub match_rules: Vec<MatchRule>,
     pub first_sync: Option<Policy>,
     pub on_conflict: OnConflict,
+    pub on_delete: OnDelete,
+    pub guard: Guard,
     pub on_create: Vec<Template>,
     pub fields: Vec<FieldMap>,
     /// Names of table maps that run first, as written; `ref` adds to them.
@@ -313,6 +368,8 @@ pub struct MatchRule {
 /// Values for new records that no field map gives.
 #[derive(Debug, Clone)]
 pub struct Template {
+    /// Where it stands in its list in the file, from 0.
+    pub number: usize,
     /// The side on which records are created.
     pub side: Side,
     /// Holds on the source row, or the template does not apply. Without it, it always does.

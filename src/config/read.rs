@@ -79,7 +79,13 @@ fn complain(tree: &Node, path: &Path, error: &str, complaints: &mut Complaints) 
     };
     let (message, hint) = if error.starts_with("unknown variant ") {
         let word = tree.at(path).map(Node::written).unwrap_or_default();
-        let hint = suggestion(word, known.iter().copied());
+        // Nothing of a pair that was never settled is newer.
+        let known: Vec<&str> =
+            known.into_iter().filter(|word| path.last_key() != "first_sync" || *word != "newest").collect();
+        let hint = suggestion(word, known.iter().copied()).or_else(|| match known.as_slice() {
+            [one] => Some(format!("write `{one}`")),
+            _ => Some("write one of these words".to_owned()),
+        });
         (format!("`{word}` is not {}", one_of(&known)), hint)
     } else {
         let wanted = error.rfind(", expected ").map_or(error, |at| &error[at + ", expected ".len()..]);
@@ -140,15 +146,60 @@ fn unknown_key(path: &Path, known: &[&str]) -> (String, Option<String>) {
         let hint = "write it in each table map";
         return (format!("`{key}` belongs to one table map and has no default"), Some(hint.to_owned()));
     }
-    let hint = suggestion(key, known.iter().copied()).or_else(|| Some(format!("known here: {}", one_of(known))));
-    (format!("unknown key `{key}`"), hint)
+    let here = || format!("known here: {}", one_of(known));
+    let hint = suggestion(key, known.iter().copied()).or_else(|| elsewhere(key)).unwrap_or_else(here);
+    (format!("unknown key `{key}`"), Some(hint))
 }
+
+/// Says where a key belongs that is unknown where it stands.
+fn elsewhere(key: &str) -> Option<String> {
+    let mut places: Vec<String> =
+        PLACES.iter().filter(|(_, keys)| keys.contains(&key)).map(|(place, _)| (*place).to_owned()).collect();
+    let last = places.pop()?;
+    let places = if places.is_empty() { last } else { format!("{} or {last}", places.join(", ")) };
+    Some(format!("`{key}` belongs to {places}"))
+}
+
+/// Keys of the file, by what they belong to.
+#[rustfmt::skip] // One key a line is two screens of keys.
+const PLACES: &[(&str, &[&str])] = &[
+    ("the file itself", &["version", "name", "connections", "state", "keep_values", "defaults", "tables", "schedule"]),
+    ("a connection", &["adapter", "url", "company", "auth", "limits", "insecure", "features"]),
+    ("`auth` of a connection", &["type", "token_url", "client_id", "client_secret", "scope"]),
+    ("`features` of a connection", &["bulk", "change_tracking"]),
+    ("`limits` of a connection", &["concurrency", "requests", "per_seconds", "batch", "page"]),
+    ("a table map", &["direction", "create", "match", "first_sync", "on_conflict", "on_delete", "on_create", "guard", "after", "fields"]),
+    ("`erp` and `crm` of a table map", &["label", "filter", "key", "modified"]),
+    ("a guard", &["create", "update", "delete"]),
+    ("a rule of `match`", &["by", "case_sensitive"]),
+    ("a template of `on_create`", &["side", "if", "set"]),
+    ("a field map", &["to_crm", "to_erp", "values", "ref", "on_unresolved", "first_sync", "on_conflict", "when", "blank", "fit", "drift", "value", "direction"]),
+];
 
 /// Tells whether a key is described in the documentation but not built.
 fn is_to_come(path: &Path) -> bool {
     let words: Vec<&str> = path.steps().iter().map(|step| if let Step::Key(key) = step { key } else { "" }).collect();
-    matches!(
-        words.as_slice(),
-        ["schedule"] | ["defaults", "guard"] | ["tables", _, "guard"] | ["tables", _, "erp" | "crm", "key"]
-    )
+    matches!(words.as_slice(), ["schedule"] | ["tables", _, "erp" | "crm", "key"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_of_the_schema_has_its_place() {
+        let schema = include_str!("schema.rs");
+        let to_come = ["schedule", "key"];
+        // Keys that stand in several places under the same name, and are never told from afar.
+        let everywhere = ["erp", "crm", "table", "match_rules", "kind", "condition", "reference"];
+        let fields = schema.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(": Option<"));
+        let listed = |key: &str| PLACES.iter().any(|(_, keys)| keys.contains(&key));
+        for (key, _) in fields {
+            assert!(listed(key) || everywhere.contains(&key), "say in PLACES what `{key}` belongs to");
+        }
+        for key in PLACES.iter().flat_map(|(_, keys)| keys.iter()) {
+            let there = schema.contains(&format!("pub {key}: ")) || schema.contains(&format!("rename = \"{key}\""));
+            assert!(there || to_come.contains(key), "`{key}` is no key of the schema");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
-use crate::config::{Blank, Create, Direction, Drift, Fit, OnUnresolved, Side};
+use crate::config::{Blank, Create, Direction, Drift, Fit, Limit, OnDelete, OnUnresolved, Side};
 
 /// The whole file.
 #[derive(Debug, serde::Deserialize)]
@@ -107,6 +107,7 @@ pub struct Defaults {
     pub first_sync: Option<Policy>,
     pub on_conflict: Option<Policy>,
     pub on_delete: Option<OnDelete>,
+    pub guard: Option<Guard>,
     pub on_create: Option<Vec<Option<Template>>>,
 }
 
@@ -122,6 +123,7 @@ pub struct Table {
     pub first_sync: Option<Policy>,
     pub on_conflict: Option<Policy>,
     pub on_delete: Option<OnDelete>,
+    pub guard: Option<Guard>,
     pub on_create: Option<Vec<Option<Template>>>,
     pub after: Option<Vec<Option<String>>>,
     pub fields: Option<Vec<Option<Field>>>,
@@ -146,14 +148,53 @@ pub enum Policy {
     Newest,
 }
 
-/// Answers to a deletion, also those to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnDelete {
-    Hold,
-    Restore,
-    Uncouple,
-    Delete,
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    pub create: Option<Bound>,
+    pub update: Option<Bound>,
+    pub delete: Option<Bound>,
+}
+
+/// A number of records, or a share as in `5%`.
+#[derive(Debug, Clone, Copy)]
+pub struct Bound(pub Limit);
+
+impl<'de> Deserialize<'de> for Bound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bound, D::Error> {
+        struct Visit;
+        impl Visitor<'_> for Visit {
+            type Value = Bound;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number, or a share such as `5%`")
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Bound, E> {
+                Ok(Bound(Limit::Number(number)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Bound, E> {
+                let limit = match text.strip_suffix('%') {
+                    Some(share) => hundredths(share.trim_end()).map(Limit::Share),
+                    None => text.parse().ok().map(Limit::Number),
+                };
+                limit.map(Bound).ok_or_else(|| E::invalid_type(serde::de::Unexpected::Str(text), &self))
+            }
+        }
+        deserializer.deserialize_any(Visit)
+    }
+}
+
+/// Reads a percentage up to 100 with at most two decimals.
+fn hundredths(text: &str) -> Option<u64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 2 {
+        return None;
+    }
+    let share = whole.parse::<u64>().ok()?.checked_mul(100)? + format!("{part:0<2}").parse::<u64>().ok()?;
+    (share <= 10_000).then_some(share)
 }
 
 #[derive(Debug, serde::Deserialize)]

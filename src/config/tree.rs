@@ -3,6 +3,8 @@
 //! Only maps, lists and scalars are known; anchors, tags and further documents are refused by name. Of a key that is there
 //! twice the first one stays. What the keys mean is not known here.
 
+mod slips;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use crate::config::complaint::{Complaints, Path, Place, Severity, Step};
@@ -341,16 +343,9 @@ impl<'a> Reader<'a> {
 
     fn scan_error(&mut self, error: &ScanError) {
         let place = Place { line: error.marker().line().max(1), column: error.marker().col() + 1 };
-        let line = self.text.lines().nth(place.line - 1).unwrap_or_default();
-        let hint = if line.contains("${") {
-            Some("between `{` and `}`, and before `: `, a text with `${…}` needs quotes".to_owned())
-        } else if line.starts_with(' ') && line.trim_start_matches(' ').starts_with('\t') || line.starts_with('\t') {
-            Some("indent with spaces, not with tabs".to_owned())
-        } else {
-            None
-        };
+        let (place, hint) = slips::explain(self.text, place, error.info());
         let message = format!("does not parse as YAML: {}", error.info());
-        self.complaints.add(Severity::Error, place, &Path::root(), message, hint);
+        self.complaints.add(Severity::Error, place, &Path::root(), message, Some(hint));
     }
 
     fn refuse(&mut self, place: Place, path: &Path, message: &str, hint: &str) {

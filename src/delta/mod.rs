@@ -5,12 +5,13 @@
 
 pub mod doubt;
 pub mod merge;
+pub mod deletion;
+pub mod guard;
 pub mod names;
 pub mod newest;
 
 use std::collections::HashMap;
 
-use polars::prelude::Series;
 use rayon::prelude::*;
 use uuid::Uuid;
 
@@ -20,7 +21,8 @@ use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_newe
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
 use crate::endpoint::TableInfo;
-use crate::frame::{EvaluationError, Frame, Kind, Value, any_value};
+use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
+use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind, Drifted, FieldChange};
 use crate::store::{InboxKind, Origin};
 use crate::translate::{Links, Problem, Translated, Translator, convert, own};
@@ -58,6 +60,19 @@ pub struct Held {
     pub message: String,
 }
 
+/// A number that goes over with fewer digits, because the column there keeps no more.
+///
+/// Both sides are equal afterwards: decimals are compared by the smaller scale (design §3.4).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rounded {
+    /// Number of the field map.
+    pub field: usize,
+    pub to: Side,
+    pub record: String,
+    pub from: String,
+    pub into: String,
+}
+
 /// What was decided about pairs.
 #[derive(Debug, Clone, Default)]
 pub struct Decisions {
@@ -65,6 +80,7 @@ pub struct Decisions {
     pub held: Vec<Held>,
     /// Pair, field and its new base, where it is another than before.
     pub settled: Vec<(usize, usize, PerSide<u64>)>,
+    pub rounded: Vec<Rounded>,
     /// What the file wants told of a side that does not own a field.
     pub drifted: Vec<Drifted>,
     /// Pairs and fields that count as equal although a value would not come back as it went: their two expressions are
@@ -251,6 +267,11 @@ fn decide_pair(
                 }
                 let translator = views[number].translators.of(to).as_ref();
                 let new = translator.map_or(Ok(Value::Null), |translator| translator.value(*rows.of(to.other())));
+                let source = translator.and_then(|translator| translator.rounded(*rows.of(to.other())));
+                if let (Some(from), Ok(into)) = (source, &new) {
+                    let (from, into) = (from.to_string(), into.to_string());
+                    decisions.rounded.push(Rounded { field: number, to, record: record.clone(), from, into });
+                }
                 // What is unresolved and may be written at all is to be cleared.
                 let new = link(work, number, to, new.unwrap_or(Value::Null));
                 let old = work.frames.of(to).value(column, *rows.of(to));
@@ -311,6 +332,7 @@ fn link(work: &Work<'_>, field: usize, to: Side, value: Value) -> Value {
 pub struct Inserts {
     pub actions: Vec<Action>,
     pub held: Vec<Held>,
+    pub rounded: Vec<Rounded>,
 }
 
 /// Decides what new records on `to` would hold, one for each of the `rows` of the other side's frame.
@@ -385,6 +407,12 @@ pub fn decide_inserts(
             hold(None, &column, &problem);
             continue;
         }
+        for (number, translator) in &translators {
+            if let (Some(from), Ok(into)) = (translator.rounded(row), translator.value(row)) {
+                let (from, into) = (from.to_string(), into.to_string());
+                inserts.rounded.push(Rounded { field: *number, to, record: record.clone(), from, into });
+            }
+        }
         let new_id = new_id(work.pipeline, &work.map.name, to, own_id);
         inserts.actions.push(Action {
             table: work.map.name.clone(),
@@ -411,6 +439,13 @@ pub fn new_id(pipeline: &str, table: &str, to: Side, source: Uuid) -> Uuid {
     Uuid::new_v5(&NAMESPACE, format!("{pipeline}/{table}/{}/{source}", to.key()).as_bytes())
 }
 
+/// Returns the id of the record that a run of this pipeline makes on `to` in place of a `gone` one.
+///
+/// Like [`new_id`], and another than every id before: what was deleted never comes back under its own.
+pub fn restored_id(pipeline: &str, table: &str, to: Side, source: Uuid, gone: Uuid) -> Uuid {
+    Uuid::new_v5(&new_id(pipeline, table, to, source), gone.as_bytes())
+}
+
 /// The templates for new records on one side, evaluated over all source rows.
 struct Templates<'a> {
     work: Work<'a>,
@@ -423,9 +458,9 @@ struct Templates<'a> {
 struct Prepared<'a> {
     template: &'a Template,
     /// For each source row whether the template applies; `None` where it always does.
-    applies: Option<Vec<bool>>,
+    applies: Option<Vec<Result<bool, Fault>>>,
     /// For each column that an expression fills: its values.
-    computed: HashMap<&'a str, Series>,
+    computed: HashMap<&'a str, Evaluated<'a>>,
 }
 
 impl<'a> Templates<'a> {
@@ -437,10 +472,10 @@ impl<'a> Templates<'a> {
             let applies = match &template.condition {
                 None => None,
                 Some(condition) => {
-                    let mut rows = vec![false; source.rows()];
-                    for row in source.rows_where(condition)? {
-                        rows[row] = true;
-                    }
+                    let mut rows = vec![Ok(false); source.rows()];
+                    let chosen = source.rows_where(condition)?;
+                    chosen.rows.into_iter().for_each(|row| rows[row] = Ok(true));
+                    chosen.faults.into_iter().for_each(|(row, fault)| rows[row] = Err(fault));
                     Some(rows)
                 }
             };
@@ -468,10 +503,18 @@ impl<'a> Templates<'a> {
 
     /// Adds what the first template that applies to a row gives, where no field map gave a value.
     fn fill(&mut self, row: usize, fields: &mut Vec<FieldChange>) -> Result<(), (String, Problem)> {
-        let prepared = self
-            .templates
-            .iter()
-            .find(|prepared| prepared.applies.as_ref().is_none_or(|rows| rows.get(row) == Some(&true)));
+        let mut prepared = None;
+        for candidate in &self.templates {
+            match candidate.applies.as_ref().map_or(&Ok(true), |rows| &rows[row]) {
+                Ok(true) => {
+                    prepared = Some(candidate);
+                    break;
+                }
+                Ok(false) => {}
+                // Whether a later one would do depends on this one.
+                Err(fault) => return Err(("on_create".to_owned(), Problem::NoValue(fault.clone()))),
+            }
+        }
         let Some(prepared) = prepared else { return Ok(()) };
         for (column, value) in &prepared.template.set {
             if fields.iter().any(|field| field.column == *column) {
@@ -479,9 +522,9 @@ impl<'a> Templates<'a> {
             }
             let raw = match value {
                 TemplateValue::Constant(constant) => Value::Text(constant.text()),
-                TemplateValue::Expression(_) => {
-                    prepared.computed[column.as_str()].get(row).map_or(Value::Null, any_value)
-                }
+                TemplateValue::Expression(_) => prepared.computed[column.as_str()]
+                    .value(row)
+                    .map_err(|fault| (column.clone(), Problem::NoValue(fault)))?,
                 TemplateValue::NextNumber { prefix, digits } => {
                     let number = self.numbers.entry((column.clone(), prefix.clone())).or_insert(0);
                     *number += 1;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::config::Side;
 use crate::frame::Value;
-use crate::plan::{Action, ActionKind, FieldChange, Plan};
+use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, shown};
@@ -20,8 +20,10 @@ use crate::run::{RunOutcome, RunReport};
 pub fn text(report: &RunReport) -> String {
     let plan = &report.plan;
     let mut lines = Vec::new();
-    for table in plan.tables.iter().filter(|table| !table.actions.is_empty()) {
+    let says = |table: &&TablePlan| !table.actions.is_empty() || table.guarded.is_some();
+    for table in plan.tables.iter().filter(says) {
         lines.push(table.table.clone());
+        lines.extend(table.guarded.iter().map(|why| format!("  stopped by its guard: {why}")));
         for action in &table.actions {
             lines.push(format!("  {}", action_line(action)));
             lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(report, action, change))));
@@ -51,9 +53,11 @@ fn action_line(action: &Action) -> String {
     let (side, record) = (action.side.name(), &action.record);
     let action_text = match action.kind {
         ActionKind::Insert => format!("insert {record} into the {side}"),
+        ActionKind::Restore { .. } => format!("make {record} anew in the {side}"),
         ActionKind::Update => format!("update {record} in the {side}"),
+        ActionKind::Delete => format!("delete {record} in the {side}"),
         ActionKind::Couple { .. } => format!("couple {record}"),
-        ActionKind::Uncouple => format!("uncouple {record}"),
+        ActionKind::Uncouple | ActionKind::KeepApart => format!("uncouple {record}"),
     };
     if action.why.is_empty() { action_text } else { format!("{action_text}: {}", action.why) }
 }
@@ -71,7 +75,7 @@ fn change_line(report: &RunReport, action: &Action, change: &FieldChange) -> Str
         _ => shown(value),
     };
     let values = match action.kind {
-        ActionKind::Insert => shown(new),
+        ActionKind::Insert | ActionKind::Restore { .. } => shown(new),
         _ => format!("{} → {}", shown(old), shown(new)),
     };
     if why.is_empty() { format!("{column}: {values}") } else { format!("{column}: {values} ({why})") }
@@ -83,9 +87,10 @@ fn closing(report: &RunReport) -> String {
     let sum = |holds: &dyn Fn(&Action) -> bool| plan.actions().filter(|action| holds(action)).count() as u64;
     let mut sums = Vec::new();
     for side in [Side::Crm, Side::Erp] {
-        for (kind, one, many) in [(ActionKind::Insert, "insert", "inserts"), (ActionKind::Update, "update", "updates")]
+        for (kind, one, many) in
+            [("insert", "insert", "inserts"), ("update", "update", "updates"), ("delete", "deletion", "deletions")]
         {
-            let number = sum(&|action| action.side == side && action.kind == kind);
+            let number = sum(&|action| action.side == side && action.kind.key() == kind);
             if number > 0 {
                 sums.push(format!("{} in the {}", plural(number, one, many), side.name()));
             }
@@ -95,7 +100,7 @@ fn closing(report: &RunReport) -> String {
     if coupled > 0 {
         sums.push(format!("{} to couple", plural(coupled, "pair", "pairs")));
     }
-    let uncoupled = sum(&|action| action.kind == ActionKind::Uncouple);
+    let uncoupled = sum(&|action| matches!(action.kind, ActionKind::Uncouple | ActionKind::KeepApart));
     if uncoupled > 0 {
         sums.push(format!("{} to uncouple", plural(uncoupled, "pair", "pairs")));
     }
@@ -108,20 +113,27 @@ fn closing(report: &RunReport) -> String {
         0 => String::new(),
         failed => format!("; {} could not be finished", plural(failed, "table", "tables")),
     };
+    let guarded = match plan.tables.iter().filter(|table| table.guarded.is_some()).count() as u64 {
+        0 => String::new(),
+        stopped => format!("; a guard stops {}", plural(stopped, "table", "tables")),
+    };
     let verb =
         if report.outcome == RunOutcome::Interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
-    format!("{verb}: {sums}{held}{failed}; hash {}", plan.hash())
+    format!("{verb}: {sums}{held}{guarded}{failed}; hash {}", plan.hash())
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.
 pub fn writes(plan: &Plan) -> bool {
-    plan.actions().any(|action| matches!(action.kind, ActionKind::Insert | ActionKind::Update))
+    plan.actions().any(|action| action.kind.writes())
 }
 
 #[derive(Serialize)]
 struct PlanDocument<'a> {
     pipeline: &'a str,
     hash: String,
+    /// Table maps whose guard stops them, and why; absent where none does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guarded: Vec<GuardedDocument<'a>>,
     actions: Vec<ActionDocument<'a>>,
     /// Absent where there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -136,6 +148,12 @@ struct PlanDocument<'a> {
 struct UnfinishedDocument<'a> {
     table: &'a str,
     error: &'a str,
+}
+
+#[derive(Serialize)]
+struct GuardedDocument<'a> {
+    table: &'a str,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -174,6 +192,11 @@ pub fn json(report: &RunReport) -> String {
     document(&PlanDocument {
         pipeline: &plan.pipeline,
         hash: plan.hash(),
+        guarded: plan
+            .tables
+            .iter()
+            .filter_map(|table| Some(GuardedDocument { table: &table.table, message: table.guarded.as_deref()? }))
+            .collect(),
         actions: plan
             .actions()
             .map(|action| ActionDocument {
@@ -194,7 +217,6 @@ pub fn json(report: &RunReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::TablePlan;
     use crate::report::samples;
     use crate::store::InboxItem;
     use insta::assert_snapshot;
@@ -203,6 +225,16 @@ mod tests {
     #[test]
     fn a_plan_reads_record_by_record() {
         assert_snapshot!("plan_text", text(&samples::planned()));
+    }
+
+    #[test]
+    fn a_plan_that_a_guard_stops_says_so() {
+        let mut report = samples::planned();
+        report.plan.tables[1].guarded = Some("1200 records would be created, and `guard.create` allows 1000".into());
+        let text = text(&report);
+        assert!(text.contains("customers\n  stopped by its guard: 1200 records"), "{text}");
+        assert!(text.contains("; a guard stops 1 table; hash "), "{text}");
+        assert!(json(&report).contains(r#""guarded": ["#));
     }
 
     #[test]
@@ -222,7 +254,8 @@ mod tests {
     fn a_plan_that_is_not_whole_says_so() {
         let hash = samples::plan().hash();
         let closing = |report: RunReport| closing(&report).replace(&hash, "H");
-        let sums = "1 insert in the CRM, 1 update in the ERP, 1 pair to couple and 1 pair to uncouple";
+        let sums = "1 insert in the CRM, 1 deletion in the CRM, 1 insert in the ERP, 1 update in the ERP, 1 pair to \
+                    couple and 2 pairs to uncouple";
         let failed =
             RunReport { inbox: samples::inbox(), tables: samples::run_with_trouble().tables, ..samples::planned() };
         assert!(text(&failed).contains("tables that could not be finished:\n  items: CRM cannot be reached"));

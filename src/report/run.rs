@@ -25,7 +25,8 @@ pub fn text(report: &RunReport) -> String {
     lines.extend(columns(&counts(report), 2));
     let drifted = drift::lines(&report.plan, NOTES_MAX);
     let waiting = inbox::section(&report.inbox);
-    let sections = [failures(report), matches(report), notes(report), drifted, waiting, requests(report)];
+    let sections =
+        [failures(report), guarded(report), matches(report), notes(report), drifted, waiting, requests(report)];
     for section in sections.into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -130,6 +131,12 @@ fn failures(report: &RunReport) -> Vec<String> {
     under("tables that could not be finished:", failed)
 }
 
+fn guarded(report: &RunReport) -> Vec<String> {
+    let stopped = report.tables.iter();
+    let stopped = stopped.filter_map(|table| table.guarded.as_ref().map(|why| format!("  {}: {why}", table.table)));
+    under("stopped by a guard:", stopped.collect())
+}
+
 fn matches(report: &RunReport) -> Vec<String> {
     let matched = report.tables.iter().filter(|table| !table.matched.is_empty()).map(|table| {
         let rules: Vec<String> = table
@@ -203,6 +210,10 @@ fn closing(report: &RunReport) -> String {
             let done = if done.is_empty() { "wrote nothing".to_owned() } else { list(&done) };
             format!("finished, but not everything agrees: {done}; {open}")
         }
+        RunOutcome::Guarded => {
+            let done = if done.is_empty() { "wrote nothing".to_owned() } else { list(&done) };
+            format!("not finished: {done}; {open}")
+        }
     }
 }
 
@@ -236,6 +247,11 @@ fn open(report: &RunReport) -> String {
     } else {
         format!("{} {} left for a person", list(&open), if one { "is" } else { "are" })
     };
+    let guarded = report.tables.iter().filter(|table| table.guarded.is_some()).count() as u64;
+    if guarded > 0 {
+        let tables = format!("a guard stopped {}", plural(guarded, "table", "tables"));
+        text = if text.is_empty() { tables } else { format!("{text}; {tables}") };
+    }
     let failed = report.tables.iter().filter(|table| table.error.is_some()).count() as u64;
     if failed > 0 {
         let tables = format!("{} could not be finished", plural(failed, "table", "tables"));
@@ -251,6 +267,7 @@ pub fn outcome_key(outcome: RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Converged => "converged",
         RunOutcome::Incomplete | RunOutcome::Interrupted => "incomplete",
+        RunOutcome::Guarded => "guarded",
         RunOutcome::Failed => "failed",
     }
 }
@@ -294,6 +311,9 @@ struct TableDocument<'a> {
     /// Why the table could not be finished; absent where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    /// Why a guard stopped the table; absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guarded: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -369,6 +389,7 @@ fn table_document<'a>(table: &'a TableReport, plan: &'a Plan) -> TableDocument<'
             verify: rounded(table.seconds.verify),
         },
         error: table.error.as_deref(),
+        guarded: table.guarded.as_deref(),
     }
 }
 
@@ -406,6 +427,16 @@ mod tests {
     #[test]
     fn a_run_with_trouble_says_what_to_do() {
         assert_snapshot!("run_trouble", text(&samples::run_with_trouble()));
+    }
+
+    #[test]
+    fn a_guard_says_what_it_stopped_and_how_to_go_on() {
+        let mut report = samples::run();
+        report.outcome = RunOutcome::Guarded;
+        report.tables[1] = samples::guarded();
+        assert_snapshot!("run_guarded", text(&report));
+        let text = json(&report);
+        assert!(text.contains(r#""outcome": "guarded""#) && text.contains(r#""guarded": "1200 records"#), "{text}");
     }
 
     #[test]

@@ -68,6 +68,19 @@ pub fn run() -> RunReport {
     }
 }
 
+/// A table map that its guard stopped.
+pub fn guarded() -> TableReport {
+    let why = "1200 records would be created, and `guard.create` allows 1000; nothing of it was written: `pipeline plan \
+               FILE --only customers` shows them; if they are meant, raise `tables.customers.guard.create` and run again";
+    TableReport {
+        table: "customers".into(),
+        rows: PerSide { erp: 12_605, crm: 11_405 },
+        coupled: 11_400,
+        guarded: Some(why.into()),
+        ..TableReport::default()
+    }
+}
+
 /// What `plan` says before a run.
 pub fn planned() -> RunReport {
     let inbox = plan().tables.remove(1).held;
@@ -209,7 +222,23 @@ pub fn plan() -> Plan {
                 ],
             ),
             action("60000", Side::Erp, ActionKind::Uncouple, "gone on both sides", vec![]),
+            action(
+                "70000",
+                Side::Erp,
+                ActionKind::Restore { gone: Uuid::from_u128(9) },
+                "deleted in the ERP, made anew from the CRM",
+                vec![change("displayName", Value::Null, text("Eide"), "new")],
+            ),
+            action(
+                "A-1002",
+                Side::Crm,
+                ActionKind::Delete,
+                "deleted in the ERP, and not edited in the CRM since",
+                vec![],
+            ),
+            action("80000", Side::Erp, ActionKind::KeepApart, "deleted in the CRM; kept apart", vec![]),
         ],
+        guarded: None,
         held: inbox().into_iter().map(|item| InboxItem { since: String::new(), attempts: 0, ..item }).collect(),
     };
     Plan {

@@ -8,7 +8,7 @@ use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
 use crate::delta::{held_now, newest};
 use crate::frame::{Frame, Kind, Value};
-use crate::plan::{Action, ActionKind};
+use crate::plan::Action;
 use crate::run::Event;
 use crate::run::state::{PassState, Step};
 use crate::store::{Settlement, Store, StoreError};
@@ -28,10 +28,10 @@ pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: P
     }
 }
 
-/// What the fields of the records to be updated hold before the write.
+/// What the fields of the records to be updated or deleted hold before the write.
 pub(super) fn before_write(state: &PassState, map: &TableMap, to: Side, actions: &[Action]) -> Before {
     let wanted: HashSet<Uuid> =
-        actions.iter().filter(|action| action.kind == ActionKind::Update).map(|action| *action.ids.of(to)).collect();
+        actions.iter().filter(|action| !action.kind.makes_record()).map(|action| *action.ids.of(to)).collect();
     let frame = state.frames.of(to);
     frame
         .ids()
@@ -102,7 +102,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     let kind = work.frames.of(to).column(column).map_or(Kind::Text, |column| column.kind);
                     base_of_change(field, to, now, fingerprint(&change.new, to, kind), record.proof)
                 }
-                None if action.kind == ActionKind::Insert => {
+                None if action.kind.makes_record() => {
                     let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
                     let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update && !left_out;
                     if sent { base_of_blank(field, to, now, record.proof) } else { None }

@@ -36,7 +36,7 @@ pub(super) fn candidates(
         for side in Side::BOTH {
             let (inside, _) = gathered.split(side)?;
             let is_old = |id: &Uuid| gathered.is_coupled(side, *id) || done.of(side).contains(id);
-            *rows.of_mut(side) = without(&inside, is_old);
+            *rows.of_mut(side) = without(&inside.frame, is_old);
             done.of_mut(side).extend(rows.of(side).ids());
         }
         if map.match_rules.is_empty() || (rows.erp.rows() == 0 && rows.crm.rows() == 0) {
@@ -126,7 +126,7 @@ impl Search<'_> {
                 let empty = || (HashSet::new(), self.scope.empty(side));
                 let (asked, held) = self.held.entry(key).or_insert_with(empty);
                 asked.extend(texts);
-                held.upsert(&frame);
+                held.upsert(&extract::of_company(self.map, side, frame));
                 return Ok(Some(held.clone()));
             }
         }
@@ -150,7 +150,7 @@ impl Search<'_> {
         if let Some(frame) = self.tables.of(side) {
             return Ok(frame.clone());
         }
-        let frame = extract::read_all(self.scope, side, *self.context.endpoints.of(side))?;
+        let frame = extract::read_beyond(self.map, self.scope, side, *self.context.endpoints.of(side))?;
         *self.tables.of_mut(side) = Some(frame.clone());
         Ok(frame)
     }

@@ -10,9 +10,9 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::config::{OnUnresolved, PerSide, Side, TableMap};
+use crate::config::{OnDelete, OnUnresolved, PerSide, Side, TableMap};
 use crate::endpoint::{EndpointError, Query, Tracked};
-use crate::extract::{self, Scope};
+use crate::extract::{self, Inside, Scope};
 use crate::frame::{Frame, Kind};
 use crate::order::Pass;
 use crate::run::candidates::candidates;
@@ -27,11 +27,11 @@ use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since,
 pub(super) struct Reading {
     pub(super) mode: Mode,
     /// What both sides hold inside their filters, as far as it was read.
-    pub(super) frames: PerSide<Frame>,
+    pub(super) inside: PerSide<Inside>,
     /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
     pub(super) beyond: Option<PerSide<Frame>>,
-    /// The couplings to look at, where that is not all of them.
-    pub(super) couplings: Option<Couplings>,
+    /// Which couplings to look at, where that is not all of them.
+    pub(super) couplings: Option<Vec<usize>>,
     /// How far both sides are known once everything read is settled; `None` where a side tells no times.
     pub(super) mark: Option<Watermark>,
     /// Records that came again as they were, and were left out.
@@ -98,7 +98,7 @@ pub(super) fn read(
         advanced(*known.read_to.of(side), reached(newest(scope, side, &both.of(side).frame), took))
     });
     let token = PerSide::from_fn(|side| both.of(side).token.clone());
-    let mark = Watermark { read_to, token, ..fresh };
+    let mark = Watermark { read_to, token, ..fresh.clone() };
 
     let mut gathered = Gathered::new(context, scope, map, couplings);
     let mut again = PerSide::default();
@@ -122,6 +122,11 @@ pub(super) fn read(
         gathered.want(intent.side.other(), vec![intent.partner]);
     }
     gathered.fetch()?;
+    let widowed = gathered.widowed_count();
+    if widowed > 0 && map.on_delete != OnDelete::Hold {
+        // Whether a record was deleted, or made anew under another id, only the whole table tells.
+        return in_full(format!("{widowed} of the coupled records lost their partner"));
+    }
     candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
     gathered.finish(mark, again)
 }
@@ -167,7 +172,7 @@ fn full(
     let tell = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
     let tracks = changed.as_ref().map(|(_, tracks)| *tracks).unwrap_or_default();
     let mut note = changed.map(|(note, _)| format!("read in full: {note}"));
-    let frames = if tracks.erp || tracks.crm {
+    let inside = if tracks.erp || tracks.crm {
         let read = both(|side| {
             let query = query(scope, side);
             let progress = |rows: usize| tell(side, rows);
@@ -199,11 +204,11 @@ fn full(
         extract::read(map, scope, context.endpoints, &tell)?
     };
     let took = (context.options.elapsed)() - began;
-    mark.read_to = PerSide::from_fn(|side| reached(newest(scope, side, frames.of(side)), took));
+    mark.read_to = PerSide::from_fn(|side| reached(newest(scope, side, &inside.of(side).frame), took));
     let tells = Side::BOTH.into_iter().all(|side| tells(scope, side));
     Ok(Reading {
         mode: Mode::Full,
-        frames,
+        inside,
         beyond: None,
         couplings: None,
         mark: tells.then_some(mark),

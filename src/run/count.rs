@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::plan::{Action, ActionKind};
+use crate::plan::Action;
 use crate::run::bases::save;
 use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
@@ -31,6 +31,14 @@ pub(super) fn finish(
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     count_up(context, store, map, state)
+}
+
+/// Ends a pass that its guard stopped: nothing is filed, and what waited before waits on.
+pub(super) fn stopped(store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
+    state.inbox = store.inbox(Some(&map.name))?;
+    state.report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
+    state.report.matched.clear();
+    Ok(())
 }
 
 /// Tells of each field whose two expressions are not each other's inverse, of how many records that is so.
@@ -131,7 +139,7 @@ fn file(
 /// What failed because of one field is decided anew by the plan itself; a refusal names none.
 fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Action]) -> Vec<InboxItem> {
     let mut sent: PerSide<HashSet<Uuid>> = PerSide::default();
-    for action in actions.iter().filter(|action| matches!(action.kind, ActionKind::Insert | ActionKind::Update)) {
+    for action in actions.iter().filter(|action| action.kind.writes()) {
         for side in Side::BOTH {
             sent.of_mut(side).insert(*action.ids.of(side));
         }
@@ -198,6 +206,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.skipped = *tally.skipped.of(to)
             + tally.left.iter().filter(|erp| settled(erp)).count() as u64
             + skipped.of(to).len() as u64;
+        counts.deleted = tally.deleted.of(to).len() as u64;
     }
     state.report.to = counts;
     state.report.contested = contested.len() as u64;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::endpoint::EndpointError;
-use crate::extract::{self, Scope};
+use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
 use crate::run::changed::{Reading, sorted};
 use crate::run::partners::without;
@@ -113,12 +113,22 @@ impl<'a> Gathered<'a> {
     }
 
     /// Splits what was read at the filters.
-    pub(super) fn split(&self, side: Side) -> Result<(Frame, Frame), EndpointError> {
+    pub(super) fn split(&self, side: Side) -> Result<(Inside, Frame), EndpointError> {
         let rows = self.rows.of(side);
         let inside = extract::inside(self.map, side, rows.clone())?;
-        let ids = rows_by_id(&inside);
-        let beyond = without(rows, |id| ids.contains_key(id));
+        let (ids, undecided) = (rows_by_id(&inside.frame), rows_by_id(&inside.undecided));
+        let beyond = without(rows, |id| ids.contains_key(id) || undecided.contains_key(id));
         Ok((inside, beyond))
+    }
+
+    /// Tells how many of the records that are wanted have a partner that is not there any more.
+    pub(super) fn widowed_count(&self) -> usize {
+        let there = PerSide::from_fn(|side| rows_by_id(self.rows.of(side)));
+        let is_widowed = |coupling: &&usize| {
+            let is_there = |side: Side, ids: &[Uuid]| there.of(side).contains_key(&ids[**coupling]);
+            is_there(Side::Erp, &self.couplings.erp) != is_there(Side::Crm, &self.couplings.crm)
+        };
+        self.selected.iter().filter(is_widowed).count()
     }
 
     /// Makes of it what a pass works on.
@@ -127,9 +137,9 @@ impl<'a> Gathered<'a> {
         let selected: Vec<usize> = self.selected.into_iter().collect();
         Ok(Reading {
             mode: Mode::Changed,
-            frames: PerSide { erp: erp.0, crm: crm.0 },
+            inside: PerSide { erp: erp.0, crm: crm.0 },
             beyond: Some(PerSide { erp: erp.1, crm: crm.1 }),
-            couplings: Some(self.couplings.subset(&selected)),
+            couplings: Some(selected),
             mark: Some(mark),
             again,
             note: None,
@@ -154,7 +164,7 @@ pub(super) fn read_some(
     let mut found = scope.empty(side);
     let mut left = ids;
     if by_id > whole {
-        let all = extract::read_side(map, scope, side, endpoint, &|_| {})?;
+        let all = extract::read_side(map, scope, side, endpoint, &|_| {})?.frame;
         found = without(&all, |id| !left.contains(id));
         found.ids().iter().for_each(|id| {
             left.remove(id);

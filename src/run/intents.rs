@@ -1,36 +1,49 @@
 //! What a run that was cut off left open, settled by reading (I2).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::delta::restored_id;
 use crate::extract::{self, Scope};
 use crate::run::Context;
 use crate::run::state::PassError;
 use crate::store::{Answer, CouplingChange, OpenIntent, Origin, Store};
 
+/// A coupling that a run which was cut off had earned.
+pub(super) struct Made {
+    pub(super) ids: PerSide<Uuid>,
+    /// The side where the record was made.
+    pub(super) side: Side,
+    /// The record in place of which it was made.
+    pub(super) gone: Option<Uuid>,
+}
+
 /// Settles what a run that was cut off left open.
 ///
-/// Returns the couplings of records that were made after all. A dry run finds them too, and stores nothing.
+/// Returns the couplings of records that were made after all, with the id of a record that one of them was made in
+/// place of. A dry run finds them too, and stores nothing.
 pub(super) fn settle_intents(
     context: &Context<'_>,
     store: &mut dyn Store,
     scope: &Scope,
     map: &TableMap,
-) -> Result<Vec<(PerSide<Uuid>, Side)>, PassError> {
+) -> Result<Vec<Made>, PassError> {
     let open = store.open_intents(&map.name)?;
     if open.is_empty() {
         return Ok(Vec::new());
     }
     let couplings = store.couplings(&map.name, &[])?;
-    let mut coupled: PerSide<HashSet<Uuid>> =
-        PerSide { erp: couplings.erp.into_iter().collect(), crm: couplings.crm.into_iter().collect() };
+    // The partner of each record, by its side.
+    let pairs = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
+    let mut partners: PerSide<HashMap<Uuid, Uuid>> =
+        PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() };
     let mut there: PerSide<HashSet<Uuid>> = PerSide::default();
     for side in Side::BOTH {
         let ids: HashSet<Uuid> = open
             .iter()
-            .filter(|open| open.intent.side == side && open.intent.action == "insert")
+            .filter(|open| open.intent.side == side && open.intent.action != "update")
             .map(|open| open.intent.id)
             .collect();
         let mut ids: Vec<Uuid> = ids.into_iter().collect();
@@ -43,22 +56,38 @@ pub(super) fn settle_intents(
     let mut made = Vec::new();
     for OpenIntent { journal_id, intent } in open {
         // An update needs no more than the reading that follows: its record is compared like any other.
-        let insert = intent.action == "insert";
-        let found = !insert || there.of(intent.side).contains(&intent.id);
+        let (insert, update) = (intent.action == "insert", intent.action == "update");
+        let found = there.of(intent.side).contains(&intent.id);
         let ids = match intent.side {
             Side::Erp => PerSide { erp: intent.id, crm: intent.partner },
             Side::Crm => PerSide { erp: intent.partner, crm: intent.id },
         };
-        if insert && found && !coupled.erp.contains(&ids.erp) && !coupled.crm.contains(&ids.crm) {
-            coupled.erp.insert(ids.erp);
-            coupled.crm.insert(ids.crm);
-            changes.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: Origin::Created(intent.side) });
-            made.push((ids, intent.side));
+        if insert && found && !partners.of(intent.side).contains_key(&intent.id) {
+            // The id alone tells that the record was made in place of one that is gone, and of which one.
+            let old = partners.of(intent.side.other()).get(&intent.partner).copied();
+            let restored = |gone: &Uuid| {
+                restored_id(&context.pipeline.name, &map.name, intent.side, intent.partner, *gone) == intent.id
+            };
+            if old.as_ref().is_none_or(restored) {
+                if let Some(gone) = old {
+                    changes.push(match intent.side {
+                        Side::Erp => CouplingChange::Uncouple { erp: gone, crm: ids.crm },
+                        Side::Crm => CouplingChange::Uncouple { erp: ids.erp, crm: gone },
+                    });
+                    partners.of_mut(intent.side).remove(&gone);
+                }
+                partners.erp.insert(ids.erp, ids.crm);
+                partners.crm.insert(ids.crm, ids.erp);
+                let (erp, crm, origin) = (ids.erp, ids.crm, Origin::Created(intent.side));
+                changes.push(CouplingChange::Couple { erp, crm, origin });
+                made.push(Made { ids, side: intent.side, gone: old });
+            }
         }
-        let outcome = match (insert, found) {
-            (false, _) => "read again",
-            (true, true) => "found",
-            (true, false) => "not found",
+        // What a deletion was to remove is found gone, or found, by the reading that follows.
+        let outcome = match (update, found) {
+            (true, _) => "read again",
+            (false, true) => "found",
+            (false, false) => "not found",
         };
         answers.push(Answer {
             journal_id,

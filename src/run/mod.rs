@@ -15,6 +15,7 @@ mod refusals;
 mod verify;
 mod pretend;
 mod rounds;
+mod deletions;
 mod count;
 mod pass;
 pub mod strays;
@@ -27,7 +28,8 @@ use uuid::Uuid;
 use crate::binding::{Binding, Foreign, Renamed};
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError, Traffic};
-use crate::extract::{self, Misfit, Scope};
+use crate::extract::{self, Scope};
+use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
 use crate::store::{InboxItem, Store, StoreError, Watermark};
@@ -96,6 +98,8 @@ pub struct TableReport {
     pub notes: Vec<String>,
     /// Why the table could not be finished.
     pub error: Option<String>,
+    /// Why the guard stopped the table, and what to do about it.
+    pub guarded: Option<String>,
 }
 
 /// How a run ended.
@@ -105,6 +109,8 @@ pub enum RunOutcome {
     Converged,
     /// Finished, but something failed, is contested or waits.
     Incomplete,
+    /// A guard stopped a table; the others went on.
+    Guarded,
     /// Nothing could be done.
     Failed,
     /// Stopped by a signal; what was done is kept.
@@ -167,7 +173,7 @@ pub enum RunError {
     #[error(transparent)]
     Foreign(#[from] Box<Foreign>),
     /// The file does not fit the metadata of a side; nothing was touched.
-    #[error("{} of the mapped columns do not fit", .0.len())]
+    #[error("the file does not fit the tables in {} places", .0.len())]
     Mapping(Vec<Misfit>),
 }
 
@@ -262,7 +268,7 @@ pub fn run(
         tell(Event::TableStarted { table: &map.name, position: position + 1, total: passes.len() });
         let waits_for = failed_need(map, &report.tables);
         let state = match waits_for {
-            Some(need) => Err(state::PassError::Waits(format!("waits for {need}, which failed"))),
+            Some(need) => Err(state::PassError::Waits(format!("waits for {need}"))),
             None => pass::first_step(&context, store, scope, turn, &mut links),
         };
         let state = match state {
@@ -280,7 +286,7 @@ pub fn run(
         };
         let state = state.map(|mut state| {
             report.tables.push(state.report());
-            if !turn.deferred.contains(&true) {
+            if !state.goes_on(turn) {
                 state.release();
             }
             state
@@ -294,11 +300,11 @@ pub fn run(
         if !turn.deferred.contains(&true) || options.stop.load(Ordering::Relaxed) {
             continue;
         }
-        if let Some(state) = &mut finished[index] {
+        if let Some(state) = finished[index].as_mut().filter(|state| !state.guarded) {
             let map = &pipeline.tables[turn.table];
             if let Some(need) = failed_need(map, &report.tables) {
                 // Nothing is known of what its records refer to, and nothing is concluded from that.
-                report.tables[index].error = Some(format!("references wait for {need}, which failed"));
+                report.tables[index].error = Some(format!("references wait for {need}"));
                 continue;
             }
             match pass::second_step(&context, store, &scopes[index], turn, &mut links, state) {
@@ -306,6 +312,21 @@ pub fn run(
                 Err(state::PassError::Store(error)) => return Err(error.into()),
                 Err(error) => report.tables[index].error = Some(error.to_string()),
             }
+        }
+    }
+
+    // Deletions, from the last table map to the first: what refers to a record goes before it.
+    for (index, turn) in passes.iter().enumerate().take(finished.len()).rev() {
+        let Some(state) = finished[index].as_mut().filter(|state| !state.guarded && !state.doomed.is_empty()) else {
+            continue;
+        };
+        if options.stop.load(Ordering::Relaxed) || report.tables[index].error.is_some() {
+            continue;
+        }
+        match pass::last_step(&context, store, &scopes[index], turn, &links, state) {
+            Ok(()) => report.tables[index] = state.report(),
+            Err(state::PassError::Store(error)) => return Err(error.into()),
+            Err(error) => report.tables[index].error = Some(error.to_string()),
         }
     }
 
@@ -333,6 +354,8 @@ pub fn run(
     let failed = |counts: &Counts| counts.failed > 0;
     report.outcome = if interrupted {
         RunOutcome::Interrupted
+    } else if report.tables.iter().any(|table| table.guarded.is_some()) {
+        RunOutcome::Guarded
     } else if failed_tables > 0
         || !report.inbox.is_empty()
         || report.tables.iter().any(|table| Side::BOTH.iter().any(|side| failed(table.to.of(*side))))
@@ -352,7 +375,8 @@ fn settle_watermarks(
     finished: &[Option<state::PassState>],
     reports: &[TableReport],
 ) -> Result<(), StoreError> {
-    let whole = finished.iter().zip(reports).filter(|(_, report)| report.error.is_none());
+    let is_whole = |report: &TableReport| report.error.is_none() && report.guarded.is_none();
+    let whole = finished.iter().zip(reports).filter(|(_, report)| is_whole(report));
     let marks = whole.filter_map(|(state, report)| Some((report.table.clone(), state.as_ref()?.mark()?)));
     let marks: Vec<(String, Watermark)> = marks.collect();
     if marks.is_empty() { Ok(()) } else { store.set_watermarks(&marks) }
@@ -360,32 +384,46 @@ fn settle_watermarks(
 
 /// Asks for the metadata of all passes and holds the file against it; nothing is read before everything fits.
 fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoint>) -> Result<Vec<Scope>, RunError> {
-    let mut scopes = Vec::new();
-    let mut misfits = Vec::new();
-    for pass in passes {
-        let map = &pipeline.tables[pass.table];
-        match Scope::describe(pipeline, pass.table, endpoints) {
-            Ok(scope) => {
-                misfits.extend(extract::misfits(map, &scope));
-                scopes.push(scope);
+    let mut missing = Vec::new();
+    let mut all = |tables: &mut dyn Iterator<Item = usize>| -> Result<Vec<Scope>, RunError> {
+        let mut scopes = Vec::new();
+        for table in tables {
+            let map = &pipeline.tables[table];
+            let absent = |side: Side| match endpoints.of(side).describe(&map.sides.of(side).table) {
+                Err(EndpointError::NoTable { .. }) => Ok(Some(no_table(map, side))),
+                Err(error) => Err(error),
+                Ok(_) => Ok(None),
+            };
+            let absent: Vec<Misfit> = absent(Side::Erp)?.into_iter().chain(absent(Side::Crm)?).collect();
+            if absent.is_empty() {
+                scopes.push(Scope::describe(pipeline, table, endpoints)?);
             }
-            Err(EndpointError::NoTable { side, table }) => misfits.push(Misfit {
-                table: map.name.clone(),
-                path: format!("{}.table", side.key()),
-                message: format!("the {} has no table `{table}`", side.name()),
-                hint: "see the entity sets of its service document".into(),
-            }),
-            Err(error) => return Err(error.into()),
+            missing.extend(absent);
         }
-    }
-    if misfits.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(misfits)) }
+        Ok(scopes)
+    };
+    let scopes = all(&mut passes.iter().map(|pass| pass.table))?;
+    // The keys of table maps that are only referred to have to be there, too.
+    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
+    let references = |name: &str| {
+        let mut fields = passes.iter().flat_map(|pass| &pipeline.tables[pass.table].fields);
+        fields.any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == name))
+    };
+    let referred = |table: &usize| !visited(*table) && references(&pipeline.tables[*table].name);
+    let others = all(&mut (0..pipeline.tables.len()).filter(referred))?;
+    missing.extend(misfits(pipeline, &scopes, &others));
+    if missing.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(missing)) }
 }
 
-/// Returns the name of a table map that `map` needs and that failed.
+/// Names a table map that `map` needs and that failed, or was stopped.
 fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
     let needs = map.fields.iter().filter_map(|field| field.reference.as_ref().map(|reference| &reference.table));
-    let failed = |name: &&String| done.iter().any(|table| table.table == **name && table.error.is_some());
-    needs.chain(&map.after).find(failed).cloned()
+    let fate = |name: &String| {
+        let table = done.iter().find(|table| table.table == *name)?;
+        let stopped = table.guarded.as_ref().map(|_| format!("{name}, which its guard stopped"));
+        stopped.or_else(|| table.error.as_ref().map(|_| format!("{name}, which failed")))
+    };
+    needs.chain(&map.after).find_map(fate)
 }
 
 /// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.

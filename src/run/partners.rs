@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Doubt};
-use crate::delta::Held;
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::delta::names::Names;
 use crate::extract::{self, Scope};
@@ -14,22 +13,41 @@ use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Context;
 use crate::run::state::{PassError, PassState};
-use crate::store::{CouplingChange, Couplings, InboxKind, Origin, Store};
+use crate::store::{CouplingChange, Couplings, Origin};
 use crate::translate::Links;
+
+/// What became of coupled records that were not read.
+pub(super) struct Missing {
+    /// Records that exist outside their filter.
+    pub(super) outside: PerSide<Frame>,
+    /// Pairs of which one record is gone.
+    pub(super) widowed: Vec<Widowed>,
+}
+
+/// A pair of which one record is gone.
+pub(super) struct Widowed {
+    pub(super) ids: PerSide<Uuid>,
+    /// Number among the couplings.
+    pub(super) coupling: usize,
+    /// The side that lost its record.
+    pub(super) gone: Side,
+    /// The survivor's row, where it is inside its filter.
+    pub(super) row: Option<usize>,
+    /// The survivor as people name it.
+    pub(super) record: String,
+}
 
 /// Finds out about coupled records that were not read: outside the filter, or gone (I7).
 ///
-/// Returns the records that exist outside their filter, and tells the links of the couplings that are whole: nobody can
-/// refer to a record that is gone.
+/// Tells the links of the couplings that are whole: nobody can refer to a record that is gone.
 pub(super) fn absent(
     context: &Context<'_>,
-    store: &mut dyn Store,
     scope: &Scope,
     map: &TableMap,
     absent: &[Absent],
     state: &mut PassState,
     links: &mut Links,
-) -> Result<PerSide<Frame>, PassError> {
+) -> Result<Missing, PassError> {
     let mut outside = PerSide::from_fn(|side| scope.empty(side));
     for side in Side::BOTH {
         let missing = absent.iter().filter(|absent| absent.rows.of(side).is_none());
@@ -38,11 +56,11 @@ pub(super) fn absent(
     }
     state.names = Names::new(map, &[&state.frames, &outside]);
     let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
-    let mut gone = Vec::new();
-    for Absent { ids, rows } in absent {
+    let mut widowed = Vec::new();
+    for Absent { ids, coupling, rows } in absent {
         let exists = PerSide::from_fn(|side| rows.of(side).is_some() || there.of(side).contains_key(ids.of(side)));
         if !exists.erp && !exists.crm {
-            gone.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
+            state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
             state.plan.actions.push(Action {
                 table: map.name.clone(),
                 record: format!("{}:{}", map.name, ids.erp),
@@ -58,11 +76,11 @@ pub(super) fn absent(
         if exists.erp && exists.crm {
             // A record outside its filter is still somebody's reference.
             links.table(&map.name).couple(ids.erp, ids.crm);
-        }
-        for side in Side::BOTH {
-            // Only what was read is counted: the survivor inside its filter, in the direction away from it.
-            if rows.of(side).is_some() && map.direction.writes(side.other()) {
-                *state.tally.skipped.of_mut(side.other()) += 1;
+            for side in Side::BOTH {
+                // Only what was read is counted, in the direction away from it.
+                if rows.of(side).is_some() && map.direction.writes(side.other()) {
+                    *state.tally.skipped.of_mut(side.other()) += 1;
+                }
             }
         }
         if let Some(side) = Side::BOTH.into_iter().find(|side| !exists.of(*side)) {
@@ -72,45 +90,21 @@ pub(super) fn absent(
                 (None, Some(row)) => state.names.row(outside.of(survivor), survivor, *row),
                 (None, None) => format!("{}:{}", map.name, ids.erp),
             };
-            let message = format!(
-                "{record} was deleted in the {}; it stays in the {} until somebody decides",
-                side.name(),
-                survivor.name()
-            );
-            state.held.push(Held {
-                kind: InboxKind::Deleted,
-                record,
-                ids: PerSide { erp: Some(ids.erp), crm: Some(ids.crm) },
-                field: None,
-                values: PerSide::default(),
-                to: None,
-                message,
-            });
+            let row = *rows.of(survivor);
+            widowed.push(Widowed { ids: *ids, coupling: *coupling, gone: side, row, record });
         }
     }
-    state.report.uncoupled += gone.len() as u64;
-    if !gone.is_empty() && !context.options.dry_run {
-        store.commit(&map.name, &[], &gone, &[])?;
-    }
-    Ok(outside)
+    Ok(Missing { outside, widowed })
 }
 
 /// Makes couplings of what the match rules found.
-pub(super) fn take_matches(
-    context: &Context<'_>,
-    store: &mut dyn Store,
-    map: &TableMap,
-    matches: &[couple::Match],
-    state: &mut PassState,
-    links: &mut Links,
-) -> Result<(), PassError> {
-    let mut changes = Vec::new();
+pub(super) fn take_matches(map: &TableMap, matches: &[couple::Match], state: &mut PassState, links: &mut Links) {
     let mut by_rule: HashMap<usize, u64> = HashMap::new();
     for found in matches {
         let ids = PerSide::from_fn(|side| state.frames.of(side).id(*found.rows.of(side)));
         let origin = Origin::Matched(found.rule);
         *by_rule.entry(found.rule).or_default() += 1;
-        changes.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
+        state.pending.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
         links.table(&map.name).couple(ids.erp, ids.crm);
         let rule = &map.match_rules[found.rule - 1];
         let columns: Vec<String> = rule.by.iter().map(|(erp, crm)| format!("{erp} = {crm}")).collect();
@@ -126,12 +120,8 @@ pub(super) fn take_matches(
         });
         state.pairs.push(ids, found.rows, origin);
     }
-    if !changes.is_empty() && !context.options.dry_run {
-        store.commit(&map.name, &[], &changes, &[])?;
-    }
     state.report.matched = by_rule.into_iter().collect();
     state.report.matched.sort_unstable();
-    Ok(())
 }
 
 /// Holds what the match rules have doubts about; a coupled record is named together with its partner.

@@ -10,22 +10,27 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap, TemplateValue};
 use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
-use crate::extract::{self, Scope};
+use crate::delta::Held;
+use crate::delta::guard::{Basis, Trip};
+use crate::delta::names::Names;
+use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
+use crate::frame::evaluated::Fault;
 use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::changed;
-use crate::run::count::finish;
-use crate::run::intents::settle_intents;
+use crate::run::count::{finish, stopped};
+use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
+use crate::run::intents::{Made, settle_intents};
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
-use crate::run::partners::{absent, outside, take_doubts, take_matches, without};
+use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
-use crate::run::rounds::{Alone, rounds};
+use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport, marks};
-use crate::store::{Couplings, Origin, Store};
+use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::Links;
 
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
@@ -44,23 +49,54 @@ pub fn first_step(
     let made = settle_intents(context, store, scope, map)?;
     let couplings = couplings(context, store, map, &made)?;
     let reading = changed::read(context, store, scope, turn, &couplings, &under_way, links)?;
-    let mut state = PassState::new(map, reading.frames);
-    state.tally.recovered = made.len() as u64;
+    let in_full = reading.couplings.is_none();
+    let undecided = hold_undecided(map, &reading.inside);
+    let mut state = PassState::new(map, PerSide { erp: reading.inside.erp.frame, crm: reading.inside.crm.frame });
+    for side in Side::BOTH {
+        *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
+    }
+    state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
+    state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map)?;
     (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
     }
-    match &reading.couplings {
-        None => links.table(&map.name).complete(),
-        Some(looked_at) => link_others(map, &couplings, looked_at, links),
-    }
-    let joined = join(&state.frames, reading.couplings.as_ref().unwrap_or(&couplings));
+    let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
+    let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
+    let known = (0..couplings.erp.len()).filter(settled).count() as u64;
+    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
+    let mut joined = match &reading.couplings {
+        None => {
+            links.table(&map.name).complete();
+            join(&state.frames, &couplings)
+        }
+        Some(selected) => {
+            link_others(map, &couplings, selected, links);
+            // Of the rows that were not read at least those that are coupled are known of.
+            state.basis.rows = state.basis.rows.max(couplings.len() as u64);
+            let mut joined = join(&state.frames, &couplings.subset(selected));
+            joined.absent.iter_mut().for_each(|absent| absent.coupling = selected[absent.coupling]);
+            joined
+        }
+    };
     state.pairs = joined.pairs;
     state.times = marks::times(context, scope, map);
     marks::settle_under_way(&mut state);
     marks::distrust(store, map, &mut state)?;
-    let beyond = absent(context, store, scope, map, &joined.absent, &mut state, links)?;
+    // Of a read of changes it means nothing that it is empty.
+    let is_empty = |couplings: &Couplings, rows, side| in_full && is_empty(couplings, rows, side);
+    let unfiltered = |side: &Side| map.sides.of(*side).filter.is_none();
+    if let Some(side) = Side::BOTH.into_iter().find(|side| unfiltered(side) && is_empty(&couplings, rows, *side)) {
+        return empty(store, map, state, &couplings, side);
+    }
+    let Missing { outside: beyond, widowed } = absent(context, scope, map, &joined.absent, &mut state, links)?;
+    // Behind a filter nothing need be left, as long as what was coupled is still there.
+    let lost = |side: &Side| beyond.of(*side).rows() == 0 && is_empty(&couplings, rows, *side);
+    if let Some(side) = Side::BOTH.into_iter().find(lost) {
+        return empty(store, map, state, &couplings, side);
+    }
+    let mut apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
     recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
@@ -70,17 +106,27 @@ pub fn first_step(
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     name_needed(context, map, scope, &turn.deferred, &state.frames, links)?;
-    let coupled = Coupled { pairs: &state.pairs, absent: &joined.absent, beyond: &beyond };
+    let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
+    let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
-    take_matches(context, store, map, &matched.matches, &mut state, links)?;
+    take_matches(map, &matched.matches, &mut state, links);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
-    let alone = alone(context, scope, &mut state, matched.alone, &couplings, reading.beyond.as_ref(), links)?;
+    let alone = {
+        let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        let mut alone = alone(&step, &mut state, matched.alone, &couplings, &apart, reading.beyond.as_ref())?;
+        settle_widowed(&step, store, &mut state, widowed, &couplings, &mut alone)?;
+        alone
+    };
     name_records(context, map, &state, &beyond, links);
     state.report.seconds.merge = clock() - merging;
 
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
+        if state.guarded {
+            stopped(store, map, &mut state)?;
+            return Ok(state);
+        }
         look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
@@ -90,6 +136,28 @@ pub fn first_step(
         links.table(&map.name).grow();
     }
     Ok(state)
+}
+
+/// Names the records of which the filter cannot tell whether they are inside.
+fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> {
+    let inside = PerSide::from_fn(|side| read.of(side).frame.clone());
+    let undecided = PerSide::from_fn(|side| read.of(side).undecided.clone());
+    let names = Names::new(map, &[&inside, &undecided]);
+    PerSide::from_fn(|side| {
+        let held = |(row, fault): (usize, &Fault)| {
+            let record = names.row(undecided.of(side), side, row);
+            let id = Some(undecided.of(side).id(row));
+            let ids = match side {
+                Side::Erp => PerSide { erp: id, crm: None },
+                Side::Crm => PerSide { erp: None, crm: id },
+            };
+            let to = if map.direction.writes(side.other()) { side.other() } else { side };
+            let message = format!("{record} is left alone: the filter {fault}");
+            let values = PerSide::default();
+            Held { kind: InboxKind::Failed, record, ids, field: None, values, to: Some(to), message }
+        };
+        read.of(side).faults.iter().enumerate().map(held).collect()
+    })
 }
 
 /// Writes the references that had to wait until every table map had its turn.
@@ -106,22 +174,69 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    if state.guarded {
+        // What the first step did is done, and filed.
+        return Ok(());
+    }
     look_again(&step, state)?;
     finish(context, store, map, &[], state)?;
     changed::note_seen(scope, state);
     Ok(())
 }
 
-/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
-fn couplings(
+/// Carries out the deletions, after every table map had its turn.
+pub fn last_step(
     context: &Context<'_>,
+    store: &mut dyn Store,
+    scope: &Scope,
+    turn: &Pass,
+    links: &Links,
+    state: &mut PassState,
+) -> Result<(), PassError> {
+    let map = &context.pipeline.tables[turn.table];
+    let step = Step { context, map, scope, links, left_out: Vec::new() };
+    delete(&step, store, state)?;
+    finish(context, store, map, &[], state)
+}
+
+/// Tells whether a side returned nothing although records of it are coupled.
+fn is_empty(couplings: &Couplings, rows: PerSide<usize>, side: Side) -> bool {
+    !couplings.erp.is_empty() && *rows.of(side) == 0
+}
+
+/// Stops at a side that lost everything: more likely than that somebody deleted it all is a wrong company, a missing
+/// right or an answer that is not what it seems (I7).
+fn empty(
     store: &dyn Store,
     map: &TableMap,
-    made: &[(PerSide<Uuid>, Side)],
-) -> Result<Couplings, PassError> {
+    mut state: PassState,
+    couplings: &Couplings,
+    side: Side,
+) -> Result<PassState, PassError> {
+    let couplings = couplings.erp.len() as u64;
+    state.pending.clear();
+    state.plan.actions.clear();
+    stop(&mut state, &Trip::Empty { side, couplings });
+    stopped(store, map, &mut state)?;
+    Ok(state)
+}
+
+/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
+fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[Made]) -> Result<Couplings, PassError> {
     let mut couplings = store.couplings(&map.name, &keys(map))?;
     if context.options.dry_run {
-        for (ids, side) in made {
+        for Made { ids, side, gone } in made {
+            if let Some(gone) = gone {
+                let old = if *side == Side::Erp { &couplings.erp } else { &couplings.crm };
+                if let Some(at) = old.iter().position(|id| id == gone) {
+                    couplings.erp.remove(at);
+                    couplings.crm.remove(at);
+                    couplings.origins.remove(at);
+                    for field in &mut couplings.bases {
+                        field.remove(at);
+                    }
+                }
+            }
             couplings.erp.push(ids.erp);
             couplings.crm.push(ids.crm);
             couplings.origins.push(Origin::Created(*side));
@@ -134,15 +249,14 @@ fn couplings(
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, and not where the
 /// other side has the record already, outside its filter.
 fn alone(
-    context: &Context<'_>,
-    scope: &Scope,
+    step: &Step<'_>,
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
+    apart: &PerSide<Frame>,
     beyond: Option<&PerSide<Frame>>,
-    links: &Links,
 ) -> Result<Alone, PassError> {
-    let map = &context.pipeline.tables[scope.table];
+    let Step { context, scope, map, links, .. } = *step;
     let mut alone = Alone::default();
     for to in Side::BOTH {
         let from = to.other();
@@ -153,11 +267,27 @@ fn alone(
             }
             continue;
         }
+        let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
+        if let Some(&first) = like.first() {
+            let note = format!(
+                "{} not created in the {}: a record that is kept apart there looks the same ({}{})",
+                count(like.len(), "record"),
+                to.name(),
+                state.names.row(state.frames.of(from), from, first),
+                if like.len() > 1 { ", …" } else { "" }
+            );
+            note_it(context, &mut state.report, note);
+            *state.tally.skipped.of_mut(to) += like.len() as u64;
+            rows.retain(|row| !like.contains(row));
+        }
         if !rows.is_empty() && (map.sides.of(to).filter.is_some() || beyond.is_some()) {
             let outside = match beyond {
                 // What a match rule could find was asked for already.
                 Some(beyond) if !counts_on(map, to) => beyond.of(to).clone(),
-                _ => outside(&extract::read_all(scope, to, *context.endpoints.of(to))?, state.frames.of(to)),
+                _ => {
+                    let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
+                    outside(&all, state.frames.of(to))
+                }
             };
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();
@@ -191,11 +321,11 @@ fn counts_on(map: &TableMap, to: Side) -> bool {
 }
 
 /// Tells the links of the couplings that the pass does not look at.
-fn link_others(map: &TableMap, couplings: &Couplings, looked_at: &Couplings, links: &mut Links) {
-    let looked_at: HashSet<&Uuid> = looked_at.erp.iter().collect();
+fn link_others(map: &TableMap, couplings: &Couplings, looked_at: &[usize], links: &mut Links) {
+    let looked_at: HashSet<usize> = looked_at.iter().copied().collect();
     let table = links.table(&map.name);
-    for (erp, crm) in couplings.erp.iter().zip(&couplings.crm).filter(|(erp, _)| !looked_at.contains(erp)) {
-        table.couple(*erp, *crm);
+    for coupling in (0..couplings.len()).filter(|coupling| !looked_at.contains(coupling)) {
+        table.couple(couplings.erp[coupling], couplings.crm[coupling]);
     }
 }
 

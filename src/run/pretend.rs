@@ -21,7 +21,8 @@ pub(super) fn pretend(state: &mut PassState, actions: &[Action]) {
         let written = written(state.frames.of(to), to, &actions);
         state.frames.of_mut(to).upsert(&written);
         for action in &actions {
-            if action.kind == ActionKind::Insert {
+            if action.kind.makes_record() {
+                state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
                 state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
             } else {

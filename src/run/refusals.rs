@@ -13,7 +13,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::frame::{Kind, Value};
-use crate::plan::{Action, ActionKind};
+use crate::plan::Action;
 use crate::run::bases::{Before, fingerprint_in};
 use crate::run::state::PassState;
 use crate::store::{InboxKind, Refusal, Store, StoreError};
@@ -130,7 +130,7 @@ pub(super) fn remember(
 
 /// Returns by what the record of an action is known to people: a partner that is still to be made has no name.
 fn known_ids(action: &Action) -> Ids {
-    let known = |side: Side| action.kind != ActionKind::Insert || side != action.side;
+    let known = |side: Side| !action.kind.makes_record() || side != action.side;
     (known(Side::Erp).then_some(action.ids.erp), known(Side::Crm).then_some(action.ids.crm))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What the other side assigned or refused, and what somebody edited meanwhile, is decided anew.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
@@ -10,21 +10,23 @@ use uuid::Uuid;
 use crate::apply::{Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
-use crate::delta::{Held, Work, decide_inserts, decide_pairs};
+use crate::delta::guard::{Sums, Trip, judge};
+use crate::delta::{Held, Rounded, Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
+use crate::run::deletions::as_restores;
 use crate::run::marks;
 use crate::run::pretend::pretend;
 use crate::run::refusals::leave_alone;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
-use crate::store::{InboxKind, Store};
+use crate::store::{CouplingChange, InboxKind, Store};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
 /// edits the record at the same time.
-const ROUNDS_MAX: usize = 5;
+pub(super) const ROUNDS_MAX: usize = 5;
 
 /// Records that get a partner.
 #[derive(Default)]
@@ -54,7 +56,7 @@ pub(super) fn rounds(
     for round in 0..=ROUNDS_MAX {
         let merging = clock();
         let touched = (round > 0).then(|| std::mem::take(&mut after.again));
-        let mut actions = decide_round(step, state, touched.as_ref())?;
+        let (mut actions, mut rounded) = decide_round(step, state, touched.as_ref())?;
         let waiting = std::mem::take(&mut after.waiting);
         for to in Side::BOTH {
             if waiting.of(to.other()).is_empty() {
@@ -62,15 +64,24 @@ pub(super) fn rounds(
             }
             let by_id = couple::rows_by_id(state.frames.of(to.other()));
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
-            let inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
+            let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
+            as_restores(&step.context.pipeline.name, step.map, state, &mut inserts.actions);
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
+            rounded.extend(inserts.rounded);
         }
+        tell_rounded(step, &rounded);
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
         leave_alone(state, step.map, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == 0 {
             plan(state, &actions);
+            note_settled(state, &actions);
+            if let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan, &state.settled), &state.basis) {
+                stop(state, &trip);
+                break;
+            }
+            couple_pending(step, store, state)?;
         }
         if step.context.options.dry_run {
             pretend(state, &actions);
@@ -94,11 +105,52 @@ pub(super) fn rounds(
     Ok(())
 }
 
+/// Notes the pairs of which something changes that was settled before. What was never settled belongs to a first load:
+/// of a field that is new in the file, of pairs coupled just now, or of a run that was cut off.
+fn note_settled(state: &mut PassState, actions: &[Action]) {
+    let updates = || actions.iter().filter(|action| action.kind == ActionKind::Update);
+    if updates().next().is_none() {
+        return;
+    }
+    let pairs: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+    for action in updates() {
+        let Some(&pair) = pairs.get(&action.ids.erp) else { continue };
+        let mut fields = action.fields.iter().filter_map(|change| change.field);
+        if fields.any(|field| state.pairs.bases[field][pair].is_some()) {
+            state.settled.insert(action.ids.erp);
+        }
+    }
+}
+
+/// Stops a table map before anything of it is written.
+pub(super) fn stop(state: &mut PassState, trip: &Trip) {
+    let hint = trip.hint(&state.plan.table);
+    let begun = Side::BOTH.iter().any(|side| !state.tally.inserted.of(*side).is_empty())
+        || Side::BOTH.iter().any(|side| !state.tally.modified.of(*side).is_empty());
+    // The second step follows on a first one that its guard let pass.
+    let nothing = if begun { "nothing more" } else { "nothing" };
+    let message = format!("{trip}; {nothing} of it was written: {hint}");
+    state.plan.guarded = Some(message.clone());
+    state.report.guarded = Some(message);
+    state.guarded = true;
+}
+
+/// Stores the couplings that had to wait for the guard.
+fn couple_pending(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
+    let pending = std::mem::take(&mut state.pending);
+    let couples = |change: &&CouplingChange| matches!(change, CouplingChange::Couple { .. });
+    state.report.uncoupled += pending.iter().filter(|change| !couples(change)).count() as u64;
+    if !pending.is_empty() && !step.context.options.dry_run {
+        store.commit(&step.map.name, &[], &pending, &[])?;
+    }
+    Ok(())
+}
+
 /// Takes over into the plan what the first round decided.
 ///
 /// The version of a record that this plan itself writes before cannot be known, so none is demanded.
 fn plan(state: &mut PassState, actions: &[Action]) {
-    let writes = |action: &&Action| matches!(action.kind, ActionKind::Insert | ActionKind::Update);
+    let writes = |action: &&Action| action.kind.writes();
     let planned: HashSet<(Side, Uuid)> =
         state.plan.actions.iter().filter(writes).map(|action| (action.side, action.ids.erp)).collect();
     for action in actions {
@@ -156,7 +208,7 @@ fn decide_round(
     step: &Step<'_>,
     state: &mut PassState,
     touched: Option<&HashSet<Uuid>>,
-) -> Result<Vec<Action>, PassError> {
+) -> Result<(Vec<Action>, Vec<Rounded>), PassError> {
     let chosen: Option<Vec<usize>> = touched
         .map(|touched| (0..state.pairs.len()).filter(|&pair| touched.contains(&state.pairs.ids[pair].erp)).collect());
     let decisions = match &chosen {
@@ -189,7 +241,25 @@ fn decide_round(
     state.drifted.extend(decisions.drifted);
     marks::freeze(step.map, state, &decisions.held);
     state.held.extend(decisions.held);
-    Ok(decisions.actions)
+    Ok((decisions.actions, decisions.rounded))
+}
+
+/// Tells which fields went over with fewer digits, each with its first record.
+fn tell_rounded(step: &Step<'_>, rounded: &[Rounded]) {
+    for (number, field) in step.map.fields.iter().enumerate() {
+        for to in Side::BOTH {
+            let mut those = rounded.iter().filter(|rounded| (rounded.field, rounded.to) == (number, to));
+            let Some(first) = those.next() else { continue };
+            let more = match those.count() {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            let Rounded { record, from, into, .. } = first;
+            let column = field.column(to).unwrap_or_default();
+            let message = format!("{record}: {column} of the {} keeps {into} of {from}{more}", to.name());
+            (step.context.tell)(Event::Note { table: &step.map.name, message: &message });
+        }
+    }
 }
 
 /// Copies the rows of some pairs into frames of their own, so that a later round costs what it touches.

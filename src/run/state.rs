@@ -6,17 +6,20 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, TableMap};
 use crate::couple::Pairs;
+use crate::delta::guard::Basis;
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
 use crate::delta::{Held, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
-use crate::frame::{EvaluationError, Frame};
-use crate::plan::{Drifted, TablePlan};
+use crate::frame::Frame;
+use crate::frame::evaluated::EvaluationError;
+use crate::order::Pass;
+use crate::plan::{Action, Drifted, TablePlan};
 use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
-use crate::store::{InboxItem, StoreError, Watermark};
+use crate::store::{CouplingChange, InboxItem, StoreError, Watermark};
 use crate::translate::Links;
 
 /// Why a pass could not be finished.
@@ -26,7 +29,7 @@ pub enum PassError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("an expression cannot be evaluated: {0}")]
+    #[error(transparent)]
     Expression(#[from] EvaluationError),
     /// A table map that this one needs has failed.
     #[error("{0}")]
@@ -61,6 +64,26 @@ pub struct PassState {
     pub(super) again: PerSide<Vec<(Uuid, u64)>>,
     /// In a dry run, what a side refused before and a run would send again.
     pub(super) sent_again: Vec<InboxItem>,
+    /// Changes of couplings that wait until the guard has let the plan pass.
+    pub(super) pending: Vec<CouplingChange>,
+    /// Records to be made anew, by the side that lost them: the survivor, and the id that its partner had.
+    pub(super) restores: PerSide<HashMap<Uuid, Uuid>>,
+    /// Deletions, which wait until every table map had its turn.
+    pub(super) doomed: Vec<Doomed>,
+    /// What shares of the guard are shares of.
+    pub(super) basis: Basis,
+    /// Pairs of which the plan changes something that was settled before the run, by their ERP ids.
+    pub(super) settled: HashSet<Uuid>,
+    /// The guard stopped the table map; nothing of it is written any more.
+    pub(super) guarded: bool,
+}
+
+/// A deletion that was decided.
+#[derive(Debug, Clone)]
+pub(super) struct Doomed {
+    pub(super) action: Action,
+    /// What was remembered when the pair was last settled, by field.
+    pub(super) bases: Vec<Option<PerSide<u64>>>,
 }
 
 /// Which pairs were written, or would be in a dry run, by their ERP ids.
@@ -70,6 +93,8 @@ pub(super) struct Tally {
     pub(super) modified: PerSide<HashSet<Uuid>>,
     /// Pairs of which a record left its filter while the run was at it.
     pub(super) left: HashSet<Uuid>,
+    /// By the side that was written.
+    pub(super) deleted: PerSide<HashSet<Uuid>>,
     /// Couplings that a run would make of what a crash left behind; a dry run counts them and stores nothing.
     pub(super) recovered: u64,
     /// Records left alone on purpose, by the side that would have been written.
@@ -98,6 +123,12 @@ impl PassState {
             mark: None,
             again: PerSide::default(),
             sent_again: Vec::new(),
+            pending: Vec::new(),
+            restores: PerSide::default(),
+            doomed: Vec::new(),
+            basis: Basis::default(),
+            settled: HashSet::new(),
+            guarded: false,
         }
     }
 
@@ -124,7 +155,12 @@ impl PassState {
         self.plan
     }
 
-    /// Lets the records go, where no second step will ask for them.
+    /// Tells whether a later step needs the records: references of a circle, or deletions.
+    pub fn goes_on(&self, turn: &Pass) -> bool {
+        !self.guarded && (turn.deferred.contains(&true) || !self.doomed.is_empty())
+    }
+
+    /// Lets the records go, where no later step will ask for them.
     pub fn release(&mut self) {
         self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
         self.pairs = Pairs::default();

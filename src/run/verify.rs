@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::apply::Applied;
+use crate::apply::{Applied, couplings_after};
 use crate::config::{PerSide, Side};
 use crate::delta::Held;
 use crate::endpoint::Outcome;
@@ -57,7 +57,7 @@ pub(super) fn verify(
         .collect();
     let read = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), unread)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
-    let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.ids().into_iter().collect();
+    let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.frame.ids().into_iter().collect();
     state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains(id)));
     state.frames.of_mut(to).upsert(&read);
 
@@ -67,7 +67,7 @@ pub(super) fn verify(
     let mut certain: HashMap<Uuid, bool> = HashMap::new();
     for (index, (action, outcome)) in actions.iter().zip(&outcomes).enumerate() {
         let id = *action.ids.of(to);
-        let insert = action.kind == ActionKind::Insert;
+        let insert = action.kind.makes_record();
         let mut told = |word: &str| {
             let answer = Answer { journal_id: journal[index], outcome: word.into(), message: String::new() };
             answers.push(answer);
@@ -78,8 +78,7 @@ pub(super) fn verify(
             Outcome::Exists => Some(Proof::Found),
             Outcome::Unknown { .. } if insert && found.contains(&id) => {
                 told("found");
-                let (erp, crm) = (action.ids.erp, action.ids.crm);
-                couplings.push(CouplingChange::Couple { erp, crm, origin: Origin::Created(to) });
+                couplings.extend(couplings_after(action));
                 Some(Proof::Read)
             }
             Outcome::Unknown { .. } if insert => {
@@ -119,6 +118,7 @@ pub(super) fn verify(
             written.push(Written { action, proof });
             if insert {
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
+                state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
                 state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
             } else {
                 state.tally.modified.of_mut(to).insert(action.ids.erp);
@@ -153,7 +153,7 @@ fn holds(frame: &Frame, to: Side, action: &Action) -> bool {
 /// Says why an action was not carried out.
 pub(super) fn failed(action: &Action, message: &str) -> Held {
     let to = action.side;
-    let known = |side: Side| action.kind != ActionKind::Insert || side != to;
+    let known = |side: Side| !action.kind.makes_record() || side != to;
     Held {
         kind: InboxKind::Failed,
         record: action.record.clone(),

@@ -3,12 +3,12 @@
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::Side;
-use pipeline::endpoint::{Outcome, Report};
+use pipeline::endpoint::{Outcome, Report, Write};
 use pipeline::frame::Value;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::world::{RESOURCES, insert, names, read, refusal, text, update, world};
+use crate::world::{RESOURCES, delete, insert, names, read, refusal, text, update, world};
 
 #[test]
 fn erp_writes_have_the_outcomes_that_they_deserve() {
@@ -135,6 +135,94 @@ fn crm_writes_have_the_outcomes_that_they_deserve() {
     assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
     let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes[..1]);
     assert_eq!((outcomes, rows.ids()), (vec![Outcome::Exists], vec![writes[0].id]));
+}
+
+#[test]
+fn deletions_have_the_outcomes_that_they_deserve() {
+    let world = world();
+    let endpoint = world.endpoint(Side::Erp);
+    let info = endpoint.describe("customers").unwrap();
+    let all = read(&*endpoint, "customers", &["number"]);
+    let id = |row: usize| all.ids()[row];
+    world.erp.with(|state| state.edit("customers", id(1), json!({"city": "Ely"}).as_object().unwrap())).unwrap();
+    let writes = [
+        delete(id(0), all.etag(0)),
+        delete(id(1), all.etag(1)),
+        delete(Uuid::from_u128(5), None),
+        delete(id(2), None),
+        insert(1, &[("displayName", text("Beside deletions"))]),
+    ];
+    let Report { outcomes, rows } = endpoint.write(&info, &names(&["displayName"]), &writes);
+    let expected = [Outcome::Written, Outcome::Stale, Outcome::Gone, Outcome::Written, Outcome::Written];
+    assert_eq!(outcomes, expected);
+    assert_eq!(rows.ids(), [writes[4].id]);
+    let left = read(&*endpoint, "customers", &[]).ids();
+    assert_eq!([0, 1, 2].map(|row| left.contains(&id(row))), [false, true, false]);
+    assert_eq!(endpoint.write(&info, &[], &writes[..1]).outcomes, [Outcome::Gone]);
+    // What is on stock has entries, and stays.
+    let info = endpoint.describe("items").unwrap();
+    let all = read(&*endpoint, "items", &["number"]);
+    let row = (0..all.rows()).find(|row| {
+        let item = world.erp.with(|state| state.record("items", all.id(*row))).unwrap();
+        item["inventory"].as_f64() != Some(0.0)
+    });
+    let row = row.unwrap();
+    let outcomes = endpoint.write(&info, &[], &[delete(all.id(row), all.etag(row))]).outcomes;
+    let expected = "because there are one or more open ledger entries (Application_DialogException)";
+    assert!(refusal(&outcomes[0]).ends_with(expected), "{outcomes:?}");
+
+    let endpoint = world.endpoint(Side::Crm);
+    let info = endpoint.describe("accounts").unwrap();
+    let all = read(&*endpoint, "accounts", &["name"]);
+    let id = |row: usize| all.ids()[row];
+    world.crm.with(|state| state.edit("accounts", id(1), json!({"fax": "1"}).as_object().unwrap())).unwrap();
+    let writes = [
+        delete(id(0), all.etag(0)),
+        delete(id(1), all.etag(1)),
+        delete(Uuid::from_u128(5), None),
+        delete(Uuid::from_u128(5), all.etag(0)),
+        delete(id(2), None),
+        insert(2, &[("name", text("Beside deletions"))]),
+    ];
+    let Report { outcomes, rows } = endpoint.write(&info, &names(&["name"]), &writes);
+    let expected = [Outcome::Written, Outcome::Stale, Outcome::Gone, Outcome::Gone, Outcome::Written, Outcome::Written];
+    assert_eq!(outcomes, expected);
+    assert_eq!(rows.ids(), [writes[5].id]);
+    let left = read(&*endpoint, "accounts", &[]).ids();
+    assert_eq!([0, 1, 2].map(|row| left.contains(&id(row))), [false, true, false]);
+    // What others refer to stays, where the relationship says so.
+    let info = endpoint.describe("transactioncurrencies").unwrap();
+    let used = read(&*endpoint, "transactioncurrencies", &[]);
+    let writes: Vec<Write> = used.ids().into_iter().map(|id| delete(id, None)).collect();
+    let outcomes = endpoint.write(&info, &[], &writes).outcomes;
+    let message = "The object you tried to delete is associated with another object and cannot be deleted (0x80040227)";
+    assert!(outcomes.contains(&Outcome::Refused { message: message.into() }), "{outcomes:?}");
+}
+
+#[test]
+fn a_lost_deletion_is_unknown_and_a_throttled_one_is_sent_again() {
+    let world = world();
+    for (side, table) in [(Side::Erp, "contacts"), (Side::Crm, "contacts")] {
+        let endpoint = world.endpoint(side);
+        let info = endpoint.describe(table).unwrap();
+        let ids = read(&*endpoint, table, &[]).ids();
+        for (number, (fault, written, left)) in [
+            (Fault::Throttled, true, false),
+            (Fault::UnavailableBefore, false, true),
+            (Fault::UnavailableAfter, false, false),
+            (Fault::DroppedBefore, false, true),
+            (Fault::DroppedAfter, false, false),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            world.set_faults(side, Faults::once(fault, 1));
+            let outcomes = endpoint.write(&info, &[], &[delete(ids[number], None)]).outcomes;
+            assert_eq!(outcomes == [Outcome::Written], written, "{side:?} {fault}: {outcomes:?}");
+            assert!(written || matches!(outcomes[0], Outcome::Unknown { .. }), "{side:?} {fault}: {outcomes:?}");
+            assert_eq!(read(&*endpoint, table, &[]).ids().contains(&ids[number]), left, "{side:?} {fault}");
+        }
+    }
 }
 
 #[test]

@@ -8,12 +8,16 @@
 mod world;
 mod fixture;
 mod memory;
+mod misfits;
 mod nightly;
 
 mod adversary;
 mod cases;
 mod changed;
 mod command;
+mod companies;
+mod damage;
+mod deletions;
 mod endpoint_writes;
 mod endpoints;
 mod places;

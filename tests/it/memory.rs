@@ -1,7 +1,7 @@
 //! A side in memory, behind the same port as the adapters: what the core does with it needs no network.
 //!
-//! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions, ids that exist, columns it does not know) and
-//! can be told to lose answers.
+//! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions,
+//! ids that exist, columns it does not know) and can be told to lose answers.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -381,8 +381,8 @@ impl Endpoint for Memory {
             let there = table.records.get(&write.id);
             let outcome = match (write.kind, there) {
                 (WriteKind::Insert, Some(_)) => Some(Outcome::Exists),
-                (WriteKind::Update, None) => Some(Outcome::Gone),
-                (WriteKind::Update, Some((version, _)))
+                (WriteKind::Update | WriteKind::Delete, None) => Some(Outcome::Gone),
+                (WriteKind::Update | WriteKind::Delete, Some((version, _)))
                     if write.etag.as_ref().is_some_and(|etag| *etag != version.to_string()) =>
                 {
                     Some(Outcome::Stale)
@@ -395,8 +395,18 @@ impl Endpoint for Memory {
                 outcomes.push(outcome);
                 continue;
             }
+            if write.kind == WriteKind::Delete {
+                table.records.remove(&write.id);
+                self.written.lock().unwrap().push((info.table.clone(), write.kind, write.id, Vec::new()));
+                outcomes.push(match accident {
+                    Some(Accident::AnswerLost) => Outcome::Unknown { message: "the connection broke".into() },
+                    _ => Outcome::Written,
+                });
+                continue;
+            }
             let record = table.records.entry(write.id).or_default();
             record.0 += 1;
+            self.stamp(info, &mut record.1);
             for (column, value) in &write.fields {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
                 let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);

@@ -206,12 +206,12 @@ fn a_side_that_does_not_tell_times_is_refused_before_anything_is_read() {
     ");
     world.pipeline.tables[1].sides.crm.modified = Some("name".into());
     insta::assert_snapshot!(world.misfits(), @"
-    customers.crm.modified: `name` is no date and time
+    customers.crm.modified: `name` is a text, no date and time
       hint: name the column that tells when a record was last modified
     ");
     world.pipeline.tables[1].sides.crm.modified = Some("changed".into());
     insta::assert_snapshot!(world.misfits(), @"
     customers.crm.modified: the CRM has no column `changed` on `accounts`
-      hint: see the metadata of `accounts`
+      hint: it has `number`, `name`, `city`, `phone`, `limit`, `owner`, `parent`, `kind` and 2 more
     ");
 }

@@ -276,11 +276,11 @@ fn values_that_a_column_cannot_hold_are_refused_before_anything_is_read() {
         told("{ A: one, B: 2, \"\": \"\" }", &choices),
     ];
     insta::assert_snapshot!(all.join("\n"), @"
-    customers.fields[8].values: `state` has no option `3`
-      hint: it has `1` Net 30, `2` Net 14
-    customers.fields[8].values: `state` holds `7`, which is not `007`
+    customers.fields[8].values.B: `state` has no option `3`; known: `1 Net 30`, `2 Net 14`
+      hint: take one of the options that the column has
+    customers.fields[8].values.A: `state` holds `7`, which is not `007`
       hint: write `7`
-    customers.fields[8].values: `one` is no choice, as `state` needs
-      hint: correct it
+    customers.fields[8].values.A: `state` has no option `one`; known: `1 Net 30`, `2 Net 14`
+      hint: take one of the options that the column has
     ");
 }

@@ -273,8 +273,9 @@ fn rows(
 }
 
 fn chosen(frame: &Frame, filter: &Expression) -> Result<Vec<Uuid>, String> {
-    let rows = frame.rows_where(filter).map_err(|error| error.to_string())?;
-    Ok(rows.into_iter().map(|row| frame.id(row)).collect())
+    let chosen = frame.rows_where(filter).map_err(|error| error.to_string())?;
+    // What the filter has no answer for is no more lost than what it takes.
+    Ok(chosen.rows.into_iter().chain(chosen.faults.into_iter().map(|(row, _)| row)).map(|row| frame.id(row)).collect())
 }
 
 fn run(world: &World, table: &Table, filters: u64) -> Tally {

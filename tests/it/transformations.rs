@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pipeline::config::expression::Expression;
-use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value, any_value};
+use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
 
 /// The types of rules of sync-semantics.md §4, as the page names them.
@@ -75,13 +75,13 @@ fn shown(row: &Row) -> String {
         Ok(expression) => expression,
         Err(error) => return format!("no expression: {error}"),
     };
-    match record(&row.value).evaluate(&expression) {
-        Err(error) => format!("fails: {error}"),
-        Ok(series) => match any_value(series.get(0).expect("one row")) {
-            Value::Null => "`NULL`".into(),
-            Value::Text(text) => format!("`'{}'`", text.replace('\'', "''")),
-            other => format!("`{other}`"),
-        },
+    let record = record(&row.value);
+    match record.evaluate(&expression).map(|evaluated| evaluated.value(0)) {
+        Err(error) => format!("never fits: {error}"),
+        Ok(Err(fault)) => format!("fails: {}", fault.reason.unwrap_or_default()),
+        Ok(Ok(Value::Null)) => "`NULL`".into(),
+        Ok(Ok(Value::Text(text))) => format!("`'{}'`", text.replace('\'', "''")),
+        Ok(Ok(other)) => format!("`{other}`"),
     }
 }
 

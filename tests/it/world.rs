@@ -159,6 +159,11 @@ pub fn update(id: Uuid, etag: Option<String>, fields: &[(&str, Value)]) -> Write
     Write { kind: WriteKind::Update, id, etag, ..insert(0, fields) }
 }
 
+/// Makes a deletion.
+pub fn delete(id: Uuid, etag: Option<String>) -> Write {
+    Write { kind: WriteKind::Delete, id, etag, ..insert(0, &[]) }
+}
+
 /// Returns the message of a refusal.
 pub fn refusal(outcome: &Outcome) -> &str {
     match outcome {

@@ -15,6 +15,9 @@ use super::error::Refusal;
 use super::schema::{self, Kind, Role, SETS};
 use super::{CONTACTS, CUSTOMERS, Row, State};
 
+/// Sets, the sum of their records' open entries, and what the table is called.
+const OPEN_ENTRIES: [(&str, &str, &str); 2] = [("customers", "balanceDue", "Customer"), ("items", "inventory", "Item")];
+
 /// What a row was before a change; `None` when there was no such row.
 #[derive(Debug)]
 pub struct Undo {
@@ -97,6 +100,15 @@ impl State {
     pub(super) fn erase(&mut self, set: usize, id: Uuid) -> Result<(), Refusal> {
         let row = self.tables[set].get(&id).ok_or_else(Refusal::not_found)?;
         let (partner, key) = (row.partner, row.cells[SETS[set].role(Role::Key)].text().to_string());
+        // Ledger entries are no table here; what they add up to tells that there are some.
+        let entries = OPEN_ENTRIES.iter().find(|(of, ..)| SETS[set].name == *of);
+        if let Some((_, column, table)) = entries
+            && let Some(place) = SETS[set].column(column)
+            && !row.cells[place].is_blank(SETS[set].columns[place].kind)
+        {
+            let message = format!("You cannot delete {table} {key} because there are one or more open ledger entries.");
+            return Err(Refusal::new(400, "Application_DialogException", message));
+        }
         self.remember(set, id);
         self.tables[set].remove(&id);
         if !partner.is_nil() {

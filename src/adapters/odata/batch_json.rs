@@ -17,7 +17,7 @@ pub struct Operation {
     /// Relative to the batch's own root, without leading slash: with one, it would start at the host.
     pub url: String,
     pub if_match: Option<String>,
-    /// A JSON object.
+    /// A JSON object; blank where the request has none.
     pub body: String,
 }
 
@@ -51,11 +51,13 @@ pub fn build(operations: &[Operation]) -> String {
 }
 
 fn request((operation, id): (&Operation, usize)) -> String {
-    let mut headers = vec![("Content-Type", string("application/json"))];
+    let body = Some(operation.body.as_str()).filter(|body| !body.is_empty());
+    let mut headers: Vec<(&str, String)> = body.iter().map(|_| ("Content-Type", string("application/json"))).collect();
     headers.extend(operation.if_match.as_deref().map(|etag| ("If-Match", string(etag))));
     let headers = object(headers.iter().map(|(name, value)| (*name, value.as_str())));
     let (id, method, url) = (string(&id.to_string()), string(operation.method), string(&operation.url));
-    object([("id", id.as_str()), ("method", &method), ("url", &url), ("headers", &headers), ("body", &operation.body)])
+    let parts = [("id", id.as_str()), ("method", &method), ("url", &url), ("headers", &headers)];
+    object(parts.into_iter().chain(body.map(|body| ("body", body))))
 }
 
 /// Reads the answer to `count` operations; an operation without reply is `None`.
@@ -85,7 +87,7 @@ mod tests {
         Operation { method, url: format!("{COMPANY}/{url}"), if_match: if_match.map(str::to_owned), body: body.into() }
     }
 
-    /// The request of odata-wire-examples.md §16, without its line breaks.
+    /// The request of odata-wire-examples.md §16, without its line breaks, and a deletion.
     #[test]
     fn a_batch_is_written_as_the_service_reads_it() {
         let body = build(&[
@@ -102,12 +104,14 @@ mod tests {
                 r#"{"phoneNumber":"+46 8 222"}"#,
             ),
             operation("POST", "items", None, r#"{"number":"KAB-10","unitPrice":129.5}"#),
+            operation("DELETE", "items(e1000000-0000-4000-8000-000000000002)", Some("W/\"y\""), ""),
         ]);
         let expected = [
             r#"{"requests":["#,
             r#"{"id":"1","method":"PATCH","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/customers(e1000000-0000-4000-8000-000000000001)","headers":{"Content-Type":"application/json","If-Match":"*"},"body":{"phoneNumber":"+46 8 111"}},"#,
             r#"{"id":"2","method":"PATCH","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/customers(e1000000-0000-4000-8000-0000000000ff)","headers":{"Content-Type":"application/json","If-Match":"W/\"x\""},"body":{"phoneNumber":"+46 8 222"}},"#,
-            r#"{"id":"3","method":"POST","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/items","headers":{"Content-Type":"application/json"},"body":{"number":"KAB-10","unitPrice":129.5}}"#,
+            r#"{"id":"3","method":"POST","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/items","headers":{"Content-Type":"application/json"},"body":{"number":"KAB-10","unitPrice":129.5}},"#,
+            r#"{"id":"4","method":"DELETE","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/items(e1000000-0000-4000-8000-000000000002)","headers":{"If-Match":"W/\"y\""}}"#,
             "]}",
         ];
         assert_eq!(body, expected.concat());

@@ -15,7 +15,7 @@ pub struct Operation {
     pub path: String,
     /// Headers besides the content type.
     pub headers: Vec<(&'static str, String)>,
-    /// A JSON object.
+    /// A JSON object; blank where the request has none.
     pub body: String,
 }
 
@@ -51,7 +51,9 @@ pub fn build(operations: &[Operation]) -> String {
         out.push_str(BOUNDARY);
         out.push_str("\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n");
         out.push_str(&format!("{} {} HTTP/1.1\r\n", operation.method, operation.path));
-        out.push_str("Content-Type: application/json; type=entry\r\n");
+        if !operation.body.is_empty() {
+            out.push_str("Content-Type: application/json; type=entry\r\n");
+        }
         for (name, value) in &operation.headers {
             out.push_str(&format!("{name}: {value}\r\n"));
         }

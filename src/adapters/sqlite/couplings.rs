@@ -3,7 +3,7 @@
 //! Every function works within the caller's transaction and touches only the rows it is given. A table map and a field
 //! get their numbers when they are first written. What a fingerprint means is not known here.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Row};
@@ -131,6 +131,21 @@ pub(super) fn counts(connection: &Connection) -> Result<BTreeMap<String, u64>, T
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Returns the records of a table map that are kept apart.
+pub(super) fn kept_apart(connection: &Connection, table: &str) -> Result<PerSide<HashSet<Uuid>>, Trouble> {
+    let mut apart = PerSide::<HashSet<Uuid>>::default();
+    let Some(table_map) = table_map(connection, table)? else { return Ok(apart) };
+    let mut statement = connection.prepare_cached("SELECT side, id FROM apart WHERE table_map = ?1")?;
+    let mut rows = statement.query((table_map,))?;
+    while let Some(row) = rows.next()? {
+        let side: String = row.get(0)?;
+        let side = Side::BOTH.into_iter().find(|known| known.key() == side);
+        let side = side.ok_or_else(|| Trouble::Broken("the side of a record kept apart cannot be read".to_owned()))?;
+        apart.of_mut(side).insert(id(row, 1)?);
+    }
+    Ok(apart)
+}
+
 /// Returns the values behind the base of one coupling, by field key.
 pub(super) fn values(
     connection: &Connection,
@@ -173,9 +188,15 @@ pub(super) fn change(
     // What was settled goes with it, by the foreign key.
     let mut delete =
         connection.prepare_cached("DELETE FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3")?;
+    let mut apart = connection
+        .prepare_cached("INSERT OR IGNORE INTO apart (table_map, side, id, since) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut reunite = connection.prepare_cached("DELETE FROM apart WHERE table_map = ?1 AND side = ?2 AND id = ?3")?;
     for change in changes {
         match change {
             CouplingChange::Couple { erp, crm, origin } => {
+                for (side, id) in [(Side::Erp, erp), (Side::Crm, crm)] {
+                    reunite.execute((table_map, side.key(), id.as_bytes()))?;
+                }
                 let row = (next, table_map, erp.as_bytes(), crm.as_bytes(), origin_text(origin), now);
                 match insert.execute(row) {
                     Ok(_) => next += 1,
@@ -187,6 +208,12 @@ pub(super) fn change(
             }
             CouplingChange::Uncouple { erp, crm } => {
                 delete.execute((table_map, erp.as_bytes(), crm.as_bytes()))?;
+            }
+            CouplingChange::KeepApart { erp, crm } => {
+                delete.execute((table_map, erp.as_bytes(), crm.as_bytes()))?;
+                for (side, id) in [(Side::Erp, erp), (Side::Crm, crm)] {
+                    apart.execute((table_map, side.key(), id.as_bytes(), now))?;
+                }
             }
         }
     }

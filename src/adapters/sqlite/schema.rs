@@ -128,6 +128,16 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ) STRICT;
 ",
     "
+    -- Records that are neither matched nor given a new partner.
+    CREATE TABLE apart (
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        side TEXT NOT NULL,
+        id BLOB NOT NULL CHECK (length(id) = 16),
+        since INTEGER NOT NULL,             -- Seconds since 1970.
+        PRIMARY KEY (table_map, side, id)
+    ) STRICT, WITHOUT ROWID;
+",
+    "
     -- How far a table map was read and settled; times are milliseconds since 1970 by the clock of their side.
     CREATE TABLE watermark (
         table_map INTEGER PRIMARY KEY REFERENCES table_map,

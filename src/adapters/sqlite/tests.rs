@@ -137,6 +137,25 @@ fn couplings_come_back_in_the_order_in_which_they_were_made() {
 }
 
 #[test]
+fn what_is_kept_apart_stays_so_until_it_is_coupled() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let apart = |number| CouplingChange::KeepApart { erp: e(number), crm: c(number) };
+    store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
+    store.commit("customers", &[], &[apart(1), apart(2), apart(1)], &[]).unwrap();
+    assert_eq!(store.coupling_counts().unwrap(), BTreeMap::new());
+    let both = |numbers: &[u128]| PerSide {
+        erp: numbers.iter().map(|number| e(*number)).collect::<HashSet<_>>(),
+        crm: numbers.iter().map(|number| c(*number)).collect::<HashSet<_>>(),
+    };
+    assert_eq!(store.kept_apart("customers").unwrap(), both(&[1, 2]));
+    assert_eq!(store.kept_apart("items").unwrap(), both(&[]));
+    store.commit("customers", &[], &[couple(1, 2)], &[]).unwrap();
+    let left = store.kept_apart("customers").unwrap();
+    assert_eq!(left, PerSide { erp: HashSet::from([e(2)]), crm: HashSet::from([c(1)]) });
+}
+
+#[test]
 fn settling_some_fields_leaves_the_others() {
     let (_folder, path) = place();
     let mut store = open(&path);

@@ -49,7 +49,7 @@ pub(super) fn expression(
     match Expression::parse(text) {
         Ok(expression) => {
             check_columns(desk, path, &expression, side, known);
-            Some(expression)
+            Some(expression.written_as(desk.written(path)))
         }
         Err(error) => {
             refuse(desk, path, error);

@@ -10,7 +10,8 @@ use crate::config::complaint::Path;
 use crate::config::expression::is_column_name;
 use crate::config::schema;
 use crate::config::{
-    Create, Direction, MatchRule, OnConflict, PerSide, Policy, Side, TableMap, TableSide, Template, TemplateValue,
+    Create, Direction, Guard, Limit, MatchRule, OnConflict, OnDelete, PerSide, Policy, Side, TableMap, TableSide,
+    Template, TemplateValue,
 };
 
 /// Checks all table maps.
@@ -70,18 +71,24 @@ fn check(
         let message = "has no effect: only fields that travel both ways can be contested";
         desk.warn(&path.key("on_conflict"), message, "remove it".to_owned());
     }
-    if let Some((path, on_delete)) = given(desk, path, "on_delete", written.on_delete, defaults.on_delete).here()
-        && on_delete != schema::OnDelete::Hold
-    {
-        desk.not_built(&path, "write `on_delete: hold`, or remove it");
+    let on_delete = given(desk, path, "on_delete", written.on_delete, defaults.on_delete).here();
+    let on_delete = on_delete.map_or(OnDelete::Hold, |(_, on_delete)| on_delete);
+    if let (true, Some(direction)) = (written.on_delete.is_some(), direction) {
+        check_reach(desk, &path.key("on_delete"), on_delete, direction);
     }
+    let guard = guard(written.guard.unwrap_or_default(), defaults.guard.unwrap_or_default());
 
     let (own, default) = (written.match_rules.as_ref(), defaults.match_rules.as_ref());
     let rules = given(desk, path, "match", own, default).here().map(|(path, rules)| match_rules(desk, &path, rules));
     let (own, default) = (written.on_create.as_ref(), defaults.on_create.as_ref());
+    // What is created nowhere may still be made anew.
+    let made = match (on_delete, direction, create) {
+        (OnDelete::Restore, Some(direction), Some(_)) => Some(Create::along(direction)),
+        _ => create,
+    };
     let templates = given(desk, path, "on_create", own, default).here().map(|(path, templates)| {
         let is_own = written.on_create.is_some();
-        templates_of(desk, &path, templates, create, is_own, &known)
+        templates_of(desk, &path, templates, made, is_own, &known)
     });
 
     let hint = "pair at least one ERP column with a CRM column";
@@ -91,7 +98,7 @@ fn check(
     }
     let matched: Vec<(String, String)> =
         rules.iter().flatten().flatten().flat_map(|rule: &MatchRule| rule.by.iter().cloned()).collect();
-    let facts = field::Facts { direction, create, on_conflict, matched: &matched, known: &known };
+    let facts = field::Facts { direction, create: made, on_conflict, matched: &matched, known: &known };
     let fields = fields.map(|fields| field::check_all(desk, &path.key("fields"), fields, &facts));
     let after = written.after.as_deref().unwrap_or_default();
     let after = desk.elements(&path.key("after"), after);
@@ -106,6 +113,8 @@ fn check(
         match_rules: rules.unwrap_or(Some(Vec::new()))?,
         first_sync,
         on_conflict,
+        on_delete,
+        guard,
         on_create: templates.unwrap_or(Some(Vec::new()))?,
         fields: fields??,
         after: after.into_iter().map(|(_, table)| table.clone()).collect(),
@@ -177,6 +186,30 @@ pub(super) fn check_winner(desk: &mut Desk<'_>, path: &Path, policy: Policy, dir
     if !direction.writes(winner.other()) {
         let message = format!("the {} cannot win: values travel {} only", winner.name(), direction.key());
         desk.refuse(path, message, format!("write `{}` or `hold`, or remove it", winner.other().key()));
+    }
+}
+
+/// Warns if an answer to deletions reaches one side only.
+fn check_reach(desk: &mut Desk<'_>, path: &Path, on_delete: OnDelete, direction: Direction) {
+    let Some(closed) = Side::BOTH.into_iter().find(|side| !direction.writes(*side)) else { return };
+    // Made anew is what was deleted, deleted is what was left.
+    let (held, verb) = match on_delete {
+        OnDelete::Hold | OnDelete::Uncouple => return,
+        OnDelete::Restore => (closed, "made anew"),
+        OnDelete::Delete => (closed.other(), "deleted"),
+    };
+    let message = format!("nothing is {verb} in the {}: values travel {} only", closed.name(), direction.key());
+    let hint = format!("what is deleted in the {} waits for a person; `direction: both` changes that", held.name());
+    desk.warn(path, message, hint);
+}
+
+/// Fills in what a guard does not say: from the defaults of the file, else from those of the program.
+fn guard(own: schema::Guard, default: schema::Guard) -> Guard {
+    let limit = |own: Option<schema::Bound>, default: Option<schema::Bound>| own.or(default).map(|bound| bound.0);
+    Guard {
+        create: limit(own.create, default.create),
+        update: limit(own.update, default.update).or(Some(Limit::Share(5_000))),
+        delete: limit(own.delete, default.delete).or(Some(Limit::Share(500))),
     }
 }
 
@@ -285,7 +318,7 @@ fn templates_of(
     known: &Known,
 ) -> Option<Vec<Template>> {
     let mut templates = Some(Vec::new());
-    for (path, written) in desk.elements(path, written) {
+    for (number, (path, written)) in desk.elements(path, written).into_iter().enumerate() {
         let side =
             desk.required(&path, "side", "say where the record is new: `side: erp` or `side: crm`", written.side);
         let hint = "give values: `set: { column: value }`";
@@ -318,7 +351,7 @@ fn templates_of(
             values.extend(value.map(|value| (name.clone(), value)));
         }
         if let Some(templates) = &mut templates {
-            templates.push(Template { side, condition, set: values });
+            templates.push(Template { number, side, condition, set: values });
         }
     }
     templates

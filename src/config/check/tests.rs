@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
-use crate::config::{Create, Direction, Drift, FieldMap, Fit, OnConflict, Policy, TemplateValue, When};
+use crate::config::{
+    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, TemplateValue, When,
+};
 
 /// A file in which every key of the file format that is built occurs.
 const FULL: &str = r#"version: 1
@@ -24,7 +26,7 @@ connections:
 
 state: ${PIPELINE_STATE:-sqlite:state/full.db}
 
-defaults: { create: none, on_conflict: hold, on_delete: hold }
+defaults: { create: none, guard: { create: 2000, delete: 0.5% }, on_conflict: hold, on_delete: hold }
 
 tables:
   salespeople:
@@ -209,6 +211,25 @@ fn the_columns_to_read_are_those_that_the_file_needs() {
 }
 
 #[test]
+fn a_company_with_an_apostrophe_stays_one_text() {
+    let text = FULL.replace("filter: \"blocked = ''\"", "filter: \"displayName = '${NAME}' OR city = ${NAME}\"");
+    let text = text.replace("city || county\"", "city || county || ${NAME}\"");
+    let env = |name: &str| if name == "NAME" { Some("O'Neil & Söhne".to_owned()) } else { env(name) };
+    let checked = check(&text, "full.yaml", &env, Purpose::Run);
+    assert_eq!(told(&checked), "");
+    let table = &checked.pipeline.expect("nothing is wrong").tables[2];
+    let filter = table.sides.erp.filter.as_ref().expect("there is a filter");
+    assert_eq!(filter.text(), "displayName = 'O''Neil & Söhne' OR city = 'O''Neil & Söhne'");
+    let Some(Predicate::Any(parts)) = filter.predicate() else { panic!("{:?}", filter.predicate()) };
+    for part in parts {
+        let Predicate::Compare { literal, .. } = part else { panic!("{part:?}") };
+        assert_eq!(*literal, Literal::Text("O'Neil & Söhne".into()));
+    }
+    let (_, TemplateValue::Expression(set)) = &table.on_create[0].set[3] else { panic!("{:?}", table.on_create) };
+    assert_eq!(set.text(), "'from ' || city || county || 'O''Neil & Söhne'");
+}
+
+#[test]
 fn words_that_other_yaml_readers_take_for_booleans_are_words() {
     assert_eq!(changed("{ create: none,", "{ create: none, first_sync: hold,").complaints, []);
     assert_eq!(changed("\"14 DAYS\": 2 }", "off: 1, no: no }").complaints, []);
@@ -227,6 +248,9 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("label: number,", "label: number, colour: red,"),
             ("{ erp: displayName, crm: name }", "{ erp: displayName, crm: name, dir: to_crm }"),
             ("on_delete: hold }", "on_delete: hold, fields: [] }"),
+            ("on_delete: hold\n", "features: { bulk: off }\n"),
+            ("label: number,", "label: number, case_sensitive: true,"),
+            ("name: full", "name: full\nfirst_sync: erp"),
         ],
     ),
     (
@@ -261,6 +285,8 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("case_sensitive: true", "case_sensitive: yes"),
             ("first_sync: erp\n", "first_sync: ERP\n"),
             ("direction: both\n", "direction: to_cmr\n"),
+            ("direction: both\n", "direction: sideways\n"),
+            ("first_sync: erp\n", "first_sync: both\n"),
             ("direction: both\n", "direction: { to: crm }\n"),
             ("direction: both\n", "direction: true\n"),
             ("concurrency: 4", "concurrency: 4.5"),
@@ -273,11 +299,6 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
     (
         "what is not built yet",
         &[
-            ("on_conflict: hold\n", "guard: { create: 2000 }\n"),
-            ("on_delete: hold }", "on_delete: hold, guard: { delete: 5% } }"),
-            ("on_delete: hold\n", "on_delete: restore\n"),
-            ("on_delete: hold\n", "on_delete: uncouple\n"),
-            ("on_delete: hold }", "on_delete: delete }"),
             ("name: full", "name: full\nschedule: \"0 2 * * *\""),
             ("adapter: dataverse", "adapter: dataverse\n    features: { bulk: off }"),
             ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
@@ -286,6 +307,17 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("adapter: business-central", "adapter: odata"),
             ("label: number,", "label: number, key: number,"),
             ("sqlite:state/full.db", "postgres://host/db"),
+        ],
+    ),
+    (
+        "deletions and guards",
+        &[
+            ("on_delete: hold\n", "on_delete: remove\n"),
+            ("    direction: to_crm\n", "    direction: to_crm\n    on_delete: restore\n"),
+            ("    direction: to_crm\n", "    direction: to_crm\n    on_delete: delete\n"),
+            ("on_conflict: hold\n", "guard: 5%\n"),
+            ("on_conflict: hold\n", "guard: { creat: 5, update: 5 %%, delete: 101% }\n"),
+            ("on_conflict: hold\n", "guard: { create: -1, update: 0.001%, delete: \"${SHOUT}\" }\n"),
         ],
     ),
     (
@@ -525,4 +557,39 @@ fn no_text_makes_the_check_panic() {
         let checked = check(&text, "full.yaml", &env, Purpose::Run);
         assert!(checked.pipeline.is_some() || !checked.complaints.is_empty(), "{text}");
     }
+}
+
+#[test]
+fn a_guard_takes_what_it_does_not_say_from_the_defaults() {
+    let number = |number| Some(Limit::Number(number));
+    let share = |share| Some(Limit::Share(share));
+    for (default, own, expected) in [
+        ("", "", Guard { create: None, update: share(5_000), delete: share(500) }),
+        (
+            "",
+            "guard: { create: 7, delete: \"3\" }",
+            Guard { create: number(7), update: share(5_000), delete: number(3) },
+        ),
+        ("guard: { update: 12.5%, delete: 0% }, ", "guard: { delete: 100 % }", {
+            Guard { create: None, update: share(1_250), delete: share(10_000) }
+        }),
+    ] {
+        let text = FULL
+            .replace("guard: { create: 2000, delete: 0.5% }, ", default)
+            .replace("    on_delete: hold\n", &format!("    on_delete: uncouple\n    {own}\n"));
+        let checked = check(&text, "full.yaml", &env, Purpose::Run);
+        let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints));
+        let customers = pipeline.tables.iter().find(|table| table.name == "customers").unwrap();
+        assert_eq!((customers.guard, customers.on_delete), (expected, OnDelete::Uncouple), "{default} {own}");
+        assert_eq!(pipeline.tables[0].on_delete, OnDelete::Hold);
+    }
+    assert_eq!([1_250, 500, 5, 125].map(|share| Limit::Share(share).to_string()), ["12.5%", "5%", "0.05%", "1.25%"]);
+}
+
+#[test]
+fn what_is_only_made_anew_has_templates() {
+    let text = FULL.replace("    create: to_erp\n", "    create: none\n    on_delete: restore\n");
+    let checked = check(&text, "full.yaml", &env, Purpose::Run);
+    let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints));
+    assert_eq!((pipeline.tables[0].create, pipeline.tables[0].on_create.len()), (Create::None, 1));
 }

@@ -15,8 +15,10 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use polars::prelude::*;
 use sqlparser::ast::{self, UnaryOperator, Value, ValueWithSpan};
 
-use crate::config::expression::ExpressionError;
+use crate::config::expression::making::Way;
 use crate::config::expression::reading::arguments;
+use crate::config::expression::sound::STRICT;
+use crate::config::expression::{ExpressionError, ours};
 use number::SCALE;
 use pattern::Pattern;
 
@@ -234,7 +236,12 @@ fn words<'a>(input: &'a Input<'_>) -> &'a str {
 
 impl Call {
     /// Makes the expression of the call.
-    pub(super) fn expr(self, subject: Expr) -> Expr {
+    pub(super) fn expr(self, subject: Expr, way: Way) -> Expr {
+        // The others use whatever they are given.
+        let fails = ["parse_", "from_unix", "round_to"].iter().any(|begin| self.name.starts_with(begin));
+        if way == Way::Lenient && fails {
+            return Call { lenient: true, ..self }.expr(subject, Way::Strict).alias(STRICT);
+        }
         let checked = self.clone();
         subject.map(
             move |column| self.run(&column),
@@ -259,7 +266,7 @@ impl Call {
         if fits || dtype.is_unknown() {
             return Ok(());
         }
-        polars_bail!(ComputeError: "`{}` takes {what}, not {dtype}", self.name)
+        Err(ours(format_args!("`{}` takes {what}, not {}", self.name, phrase(dtype))))
     }
 
     fn run(&self, column: &Column) -> PolarsResult<Column> {
@@ -272,12 +279,27 @@ impl Call {
                 Some(input) => match (self.work)(input) {
                     Ok(output) => output,
                     Err(_) if self.lenient => None,
-                    Err(message) => return Err(PolarsError::ComputeError(message.into())),
+                    Err(message) => return Err(ours(message)),
                 },
             };
             cells.push(output);
         }
         self.gives.column(series.name().clone(), cells)
+    }
+}
+
+/// Says what a column is.
+fn phrase(dtype: &DataType) -> &'static str {
+    match dtype {
+        DataType::String => "a text",
+        DataType::Boolean => "a boolean",
+        DataType::Date => "a date",
+        DataType::Datetime(..) => "a date and time",
+        // Ids are the only numbers of this width.
+        DataType::UInt128 => "a GUID",
+        dtype if dtype.is_integer() => "a whole number",
+        dtype if dtype.is_numeric() => "a decimal",
+        _ => "this",
     }
 }
 

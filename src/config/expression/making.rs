@@ -12,8 +12,17 @@ use sqlparser::ast::{self, BinaryOperator, Ident, UnaryOperator, VisitMut, Visit
 use crate::config::expression::functions::{self, Call};
 use crate::config::expression::reading::arguments;
 
+/// What becomes of a value that one of our functions cannot use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// An error, with the reason.
+    Strict,
+    /// NULL, and the call is marked so that it can be told from one that was asked for.
+    Lenient,
+}
+
 /// Makes the expression of a text that is SQL; `tree` is what it was parsed to.
-pub(super) fn expr(text: &str, tree: &ast::Expr) -> PolarsResult<Expr> {
+pub(super) fn expr(text: &str, tree: &ast::Expr, way: Way) -> PolarsResult<Expr> {
     let mut reword = Reword::default();
     let mut tree = tree.clone();
     let _ = tree.visit(&mut reword);
@@ -24,7 +33,7 @@ pub(super) fn expr(text: &str, tree: &ast::Expr) -> PolarsResult<Expr> {
     let mut made: Vec<Expr> = Vec::new();
     for (call, subject) in reword.calls {
         let subject = put_back(polars::sql::sql_expr(subject.to_string())?, &made);
-        made.push(call.expr(subject));
+        made.push(call.expr(subject, way));
     }
     Ok(put_back(polars::sql::sql_expr(tree.to_string())?, &made))
 }

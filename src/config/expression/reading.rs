@@ -38,13 +38,36 @@ const BEYOND_ONE_ROW: &[&str] = &[
     "string_agg", "sum", "total", "unnest", "var", "var_samp", "variance",
 ];
 
+/// Says in our words what polars refused; of its own only names and calls are taken.
+pub(super) fn refused(message: &str) -> ExpressionError {
+    let quoted = |mark: char| message.split(mark).nth(1).unwrap_or_default();
+    if message.contains("clause)") {
+        let word = quoted('\'');
+        let hint =
+            format!("as a column it stands in double quotes: `\"{word}\"`; as a text in single ones: `'{word}'`");
+        return ExpressionError { message: format!("`{word}` is a word of SQL"), hint: Some(hint) };
+    }
+    if message.contains("no function matches") {
+        let hint = Some("see how many arguments it takes".to_owned());
+        return ExpressionError { message: format!("`{}` does not fit its arguments", quoted('`')), hint };
+    }
+    ExpressionError { message: "holds something that this dialect of SQL does not compute".to_owned(), hint: None }
+}
+
 /// Parses a text that is one expression and nothing else.
 pub(super) fn parse(text: &str) -> Result<Expr, ExpressionError> {
     let failed = |error: ParserError| {
         let (message, hint) = match error {
             ParserError::RecursionLimitExceeded => ("is nested too deeply".to_owned(), None),
             ParserError::TokenizerError(message) | ParserError::ParserError(message) => {
-                (format!("does not parse as SQL: {}", lower(&message)), None)
+                let hint = if message.contains("nterminated string") {
+                    Some("a text ends with `'`; an apostrophe within it is written twice: `'O''Neil'`")
+                } else if message.ends_with("EOF") {
+                    Some("something is missing at its end")
+                } else {
+                    None
+                };
+                (format!("does not parse as SQL: {}", lower(&message)), hint.map(str::to_owned))
             }
         };
         ExpressionError { message, hint }

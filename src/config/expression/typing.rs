@@ -8,6 +8,8 @@ use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use polars::prelude::*;
 use uuid::Uuid;
 
+use crate::config::expression::ours;
+
 /// Gives the constants of comparisons the type of the other part.
 pub(super) fn typed(expr: &Expr, schema: &Schema) -> PolarsResult<Expr> {
     expr.clone().try_map_expr(|expr| match expr {
@@ -55,7 +57,7 @@ fn of_text(text: &str, dtype: &DataType) -> PolarsResult<Option<Scalar>> {
     };
     match value {
         Some(value) => Ok(Some(Scalar::new(dtype.clone(), value))),
-        None => polars_bail!(ComputeError: "`{text}` is no {word}"),
+        None => Err(ours(format_args!("`{text}` is no {word}"))),
     }
 }
 
@@ -119,7 +121,7 @@ mod tests {
         data.with_column(units.into_decimal(38, 10).unwrap().into_column()).unwrap();
         let check = |text: &str, expected: Result<bool, &str>| {
             let found = Expression::parse(text).unwrap().evaluate(&data).map_err(|error| error.to_string());
-            let found = found.map(|series| series.bool().unwrap().get(0) == Some(true));
+            let found = found.map(|computed| computed.series.bool().unwrap().get(0) == Some(true));
             match (&found, expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(*found, expected, "{text}"),
                 (Err(error), Err(part)) => assert!(error.contains(part), "{text}: {error}"),

@@ -222,6 +222,7 @@ fn references_to_a_table_that_failed_are_left_alone() {
 fn a_partner_that_is_gone_is_nobodys_reference() {
     let mut world = World::settled();
     add_person(&world, 1, "AA");
+    add_person(&world, 2, "BB");
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     world.crm.delete("users", 111);
     world.erp.put("customers", 1, &[("person", "AA")]);

@@ -94,6 +94,14 @@ fn a_second_user_with_the_mail_of_a_coupled_one_is_held() {
     counts_agree(&report, "people");
 }
 
+/// Couples two more records, so that no side is without any.
+fn another_pair(world: &mut World) {
+    let values = [("number", "C9"), ("name", "Moe"), ("city", "Moss")];
+    world.erp.put("customers", 9, &values);
+    world.crm.put("accounts", 109, &[&values[..], &[("kind", "3")]].concat());
+    world.run();
+}
+
 #[test]
 fn a_record_deleted_and_made_anew_is_not_made_twice() {
     let mut world = settled();
@@ -107,11 +115,12 @@ fn a_record_deleted_and_made_anew_is_not_made_twice() {
         ],
     );
     assert_eq!(of_kind(&report, InboxKind::Deleted).len(), 1, "{:#?}", report.inbox);
-    // Without the survivor nothing is in the way.
+    // Without the survivor nothing is in the way. A side that lost all its records would stop the table.
+    another_pair(&mut world);
     world.crm.delete("accounts", 101);
     let report = world.run();
     assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
-    assert_eq!(world.crm.column("accounts", "number"), ["C1"]);
+    assert_eq!(world.crm.column("accounts", "number"), ["C9", "C1"]);
     world.quiet();
 
     let mut world = settled();
@@ -433,6 +442,7 @@ fn what_was_contested_is_settled_outside_the_filter_too() {
     }
     // Deleted: then that is what is told.
     let mut world = contested();
+    another_pair(&mut world);
     leave(&world, Side::Erp, true);
     world.run();
     world.erp.delete("customers", 1);

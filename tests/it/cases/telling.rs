@@ -34,6 +34,9 @@ pub fn report(stage: &Stage, report: &RunReport) -> String {
         if let Some(error) = &table.error {
             parts.push(format!("failed: {error}"));
         }
+        if let Some(why) = &table.guarded {
+            parts.push(format!("stopped by its guard: {why}"));
+        }
         if !parts.is_empty() {
             let _ = writeln!(out, "{}: {}", table.table, parts.join("; "));
         }
@@ -44,9 +47,11 @@ pub fn report(stage: &Stage, report: &RunReport) -> String {
             let word = match kind {
                 WriteKind::Insert => "insert",
                 WriteKind::Update => "update",
+                WriteKind::Delete => "delete",
             };
             let record = record(stage.sides.of(side), table, *id);
-            lines.push(format!("wrote {} {table} {record}: {word} {}\n", side.name(), columns.join(", ")));
+            let line = format!("wrote {} {table} {record}: {word} {}", side.name(), columns.join(", "));
+            lines.push(format!("{}\n", line.trim_end()));
         }
         lines.sort();
         out.extend(lines);

@@ -416,14 +416,14 @@ fn running_numbers_count_past_records_that_nobody_touched() {
 fn many_partners_are_read_with_the_table() {
     let mut world = settled();
     let before = world.crm.asked().0;
-    for number in 2..30 {
+    for number in 2..16 {
         world.erp.put("customers", number, &[("phone", &format!("{number}"))]);
     }
     let report = world.run_changed();
     assert_eq!((report.outcome, mode(&report, "customers")), (RunOutcome::Converged, Mode::Changed));
-    // By three ids a request it would be ten; the table has three pages.
+    // By three ids a request it would be five; the table has three pages.
     assert_eq!(world.crm.asked().0 - before, 3, "changes of two tables, and one table");
-    assert_eq!(world.crm.get("accounts", partner(&world, 29), "phone"), "29");
+    assert_eq!(world.crm.get("accounts", partner(&world, 15), "phone"), "15");
     world.quiet();
 }
 
@@ -481,4 +481,57 @@ fn a_write_of_which_nobody_knows_the_end_is_looked_at_again() {
     let customers = report.tables.iter().find(|table| table.table == "customers").unwrap();
     assert_eq!((customers.mode, customers.rows.erp, customers.rows.crm), (Mode::Changed, 1, 1), "{customers:#?}");
     assert_eq!(world.store.open_intents("customers").unwrap(), []);
+}
+
+#[test]
+fn the_guard_takes_the_couplings_for_the_table_and_an_empty_read_for_nothing() {
+    let mut world = settled();
+    // Nothing at all changed on either side: no reason to stop.
+    let report = world.run_changed();
+    assert_eq!((report.outcome, mode(&report, "customers")), (RunOutcome::Converged, Mode::Changed));
+    world.pipeline.tables[1].guard.create = Some(pipeline::config::Limit::Share(5_000));
+    for number in 50..62 {
+        let (code, name) = (format!("C{number}"), format!("Firm {number}"));
+        world.erp.put("customers", number, &[("number", &code), ("name", &name)]);
+    }
+    // Twelve are less than half of what is coupled, though they are all that was read.
+    let known = world.store.watermarks().unwrap();
+    assert_eq!(world.run_changed().outcome, RunOutcome::Converged);
+    assert_ne!(world.store.watermarks().unwrap(), known);
+    // A table that its guard stops keeps its watermark.
+    world.pipeline.tables[1].guard.update = Some(pipeline::config::Limit::Number(1));
+    world.run();
+    let known = world.store.watermarks().unwrap();
+    later(&world);
+    for number in 2..4 {
+        world.erp.put("customers", number, &[("name", &format!("Renamed {number}"))]);
+    }
+    let report = world.run_changed();
+    assert_eq!((report.outcome, mode(&report, "customers")), (RunOutcome::Guarded, Mode::Changed));
+    assert_eq!(world.store.watermarks().unwrap()["customers"], known["customers"]);
+    world.pipeline.tables[1].guard.update = None;
+    assert_eq!(world.run_changed().outcome, RunOutcome::Converged);
+    assert_eq!(world.crm.get("accounts", partner(&world, 3), "name"), "Renamed 3");
+}
+
+#[test]
+fn a_deletion_with_a_policy_is_decided_on_the_whole_table() {
+    use pipeline::config::OnDelete;
+    for (policy, left) in [(OnDelete::Delete, 28), (OnDelete::Restore, 29), (OnDelete::Uncouple, 28)] {
+        let mut world = settled();
+        world.pipeline.tables[1].on_delete = policy;
+        world.run();
+        later(&world);
+        let crm = partner(&world, 2);
+        world.crm.delete("accounts", crm);
+        assert_eq!(world.run_changed().outcome, RunOutcome::Converged, "absence says nothing");
+        world.erp.put("customers", 2, &[("memo", "touched, though no mapped field of it")]);
+        let report = world.run_changed();
+        assert_eq!((report.outcome, mode(&report, "customers")), (RunOutcome::Converged, Mode::Full), "{policy:?}");
+        assert_eq!(report.tables[1].notes[0], "read in full: 1 of the coupled records lost their partner");
+        assert_eq!(world.store.coupling_counts().unwrap()["customers"], left, "{policy:?}");
+        assert_eq!(world.erp.all("customers").len(), if policy == OnDelete::Delete { 28 } else { 29 });
+        assert_eq!(mode(&world.run_changed(), "customers"), Mode::Changed);
+        world.quiet();
+    }
 }

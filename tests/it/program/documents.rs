@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use pipeline::store::Store;
 use serde_json::{Map, Value, json};
 
 use super::oracle::{assert_same, contents};
@@ -104,4 +105,32 @@ fn a_plan_and_a_dry_run_write_nothing_anywhere() {
     let names = |files: &BTreeMap<String, Vec<u8>>| files.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&world.state_files()), names(&kept));
     assert!(world.state_files() == kept, "the state has other bytes");
+}
+
+#[test]
+fn a_guard_ends_with_4_and_its_plan_too() {
+    let world = World::start();
+    world.run(&format!("run {FULL} {TWO}")).code(0);
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let guarded = full.replace("    create: to_erp\n", "    create: to_erp\n    guard: { update: 0 }\n");
+    world.file("guarded.yaml", &guarded);
+    let user = world.store().couplings("salespeople", &[]).unwrap().crm[0];
+    world.crm.with(|crm| crm.edit("systemusers", user, json!({"firstname": "Renamed"}).as_object().unwrap())).unwrap();
+    let before = contents(&world);
+    for line in ["plan guarded.yaml", "plan guarded.yaml --exit-code", "run guarded.yaml --dry-run", "run guarded.yaml"]
+    {
+        let answer = world.run(&format!("{line} {TWO}")).code(4);
+        let told = "1 coupled record would be changed, and `guard.update` allows 0; nothing of it was written: \
+                    `pipeline plan FILE --only salespeople` shows them; if they are meant, raise \
+                    `tables.salespeople.guard.update` and run again";
+        assert!(answer.stdout.contains(told), "{line}: {answer:#?}");
+        let document = world.run(&format!("{line} {TWO} --format json")).code(4).json();
+        let message = match line.starts_with("plan") {
+            true => &document["guarded"][0]["message"],
+            false => &document["tables"][0]["guarded"],
+        };
+        assert_eq!(message, told, "{document:#}");
+    }
+    assert_same(&contents(&world), &before, "nothing was written");
+    world.run(&format!("run {FULL} {TWO}")).code(0);
 }

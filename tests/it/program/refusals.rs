@@ -127,8 +127,8 @@ fn wrong_arguments_and_files_are_refused_before_anything_is_asked() {
     world.file(
         "later.yaml",
         &full
-            .replace("on_delete: hold", "on_delete: delete")
-            .replace("    create: to_erp\n", "    create: to_erp\n    guard: { update: 5 }\n"),
+            .replace("defaults:", "schedule: \"0 2 * * *\"\n\ndefaults:")
+            .replace("    adapter: dataverse\n", "    adapter: dataverse\n    features: { bulk: off }\n"),
     );
     world.file("typo.yaml", &full.replacen("direction: to_erp", "direktion: to_erp", 1));
     let mut told = Transcript::new(&world);

@@ -1,0 +1,126 @@
+//! The file held against the metadata of both sides: table maps and what the sides say of their tables in, everything
+//! that does not fit out, all at once, each at the key that names it.
+//!
+//! A column may be missing or not be writable, a constant may be no value of its column, a rule may compare what is never
+//! equal, SQL may compare a text with a number. All of it is told before anything is read. Which line a key stands in is
+//! not known here.
+
+mod choices;
+mod columns;
+mod kinds;
+mod values;
+
+use crate::config::complaint::Path;
+use crate::config::{PerSide, Pipeline, Side, TableMap};
+use crate::endpoint::{ColumnInfo, TableInfo};
+use crate::extract::Scope;
+
+/// Something in the file that does not fit the metadata of a side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// From the file's root; keys of a table map may stand in `defaults` instead.
+    pub path: Path,
+    /// Where at the end of the path it is.
+    pub at: At,
+    pub message: String,
+    pub hint: String,
+    /// A part of the message that is the value at the path; it may have come out of the environment.
+    pub value: Option<String>,
+}
+
+/// Which of the two ends of `key: value` is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    Key,
+    Value,
+}
+
+/// A table map beside what both sides say of its tables, and where its complaints go.
+struct Desk<'a> {
+    map: &'a TableMap,
+    scope: &'a Scope,
+    path: Path,
+    found: &'a mut Vec<Misfit>,
+}
+
+impl Desk<'_> {
+    fn complain(&mut self, path: Path, at: At, message: String, hint: impl Into<String>) {
+        let misfit = Misfit { path, at, message, hint: hint.into(), value: None };
+        // A rule that two keys spell out, or a column that two halves of a key read, is told once.
+        if !self.found.contains(&misfit) {
+            self.found.push(misfit);
+        }
+    }
+
+    fn info(&self, side: Side) -> &TableInfo {
+        self.scope.infos.of(side)
+    }
+
+    fn column(&self, side: Side, name: &str) -> Option<&ColumnInfo> {
+        self.info(side).column(name)
+    }
+
+    fn field(&self, number: usize) -> Path {
+        self.path.key("fields").index(number)
+    }
+}
+
+/// Holds the table maps of the `scopes` against them; empty where everything fits.
+///
+/// `others` are the tables of table maps that are referred to and not among them.
+pub fn misfits(pipeline: &Pipeline, scopes: &[Scope], others: &[Scope]) -> Vec<Misfit> {
+    let mut found = Vec::new();
+    for scope in scopes {
+        let map = &pipeline.tables[scope.table];
+        let path = Path::root().key("tables").key(&map.name);
+        let mut desk = Desk { map, scope, path, found: &mut found };
+        columns::check(&mut desk);
+        columns::check_fields(&mut desk);
+        columns::check_templates(&mut desk);
+        columns::check_references(&mut desk, pipeline, |table| {
+            scopes.iter().chain(others).find(|scope| scope.table == table).map(|scope| &scope.infos)
+        });
+        columns::check_expressions(&mut desk);
+        values::check(&mut desk);
+        kinds::check(&mut desk);
+        choices::check(&mut desk);
+    }
+    found
+}
+
+/// Returns the misfit of a table that a side does not have.
+pub fn no_table(map: &TableMap, side: Side) -> Misfit {
+    let table = &map.sides.of(side).table;
+    let hint = match side {
+        Side::Erp => "take an entity set of API v2.0 (`customers`), or `publisher/group/version/set` of an API page",
+        Side::Crm => "take the name of the entity set (`accounts`), not that of the table (`account`)",
+    };
+    Misfit {
+        path: Path::root().key("tables").key(&map.name).key(side.key()).key("table"),
+        at: At::Value,
+        message: format!("the {} has no table `{table}`", side.name()),
+        hint: hint.to_owned(),
+        value: Some(table.clone()),
+    }
+}
+
+/// Says what a column is.
+fn described(info: &ColumnInfo) -> String {
+    match info.targets.as_slice() {
+        [] => info.column.kind.phrase().to_owned(),
+        targets => format!("a reference to {}", listed(targets.iter().map(String::as_str))),
+    }
+}
+
+/// Lists names as a sentence does, the first few of many.
+fn listed<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const NAMES_MAX: usize = 8;
+    let names: Vec<String> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    match names.len().checked_sub(NAMES_MAX) {
+        None | Some(0) => names.join(", "),
+        Some(more) => format!("{} and {more} more", names[..NAMES_MAX].join(", ")),
+    }
+}
+
+/// The ERP's and the CRM's column of a pair.
+type Pair<'a> = PerSide<&'a ColumnInfo>;

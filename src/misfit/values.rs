@@ -1,0 +1,92 @@
+//! Constants: is what the file itself gives, in `value`, `values` and `set`, a value of its column?
+//!
+//! The same conversion as at night decides, so that what passes here never fails there.
+
+use crate::config::complaint::Path;
+use crate::config::expression::Expression;
+use crate::config::{Side, TemplateValue};
+use crate::endpoint::ColumnInfo;
+use crate::frame::{Builder, Kind, Value};
+use crate::misfit::{At, Desk};
+use crate::translate::{Problem, convert};
+
+/// Complains about constants that are no value of their column.
+pub(super) fn check(desk: &mut Desk<'_>) {
+    let map = desk.map;
+    for (number, field) in map.fields.iter().enumerate() {
+        // A reference translates it first, and what it leads to is seen at night only.
+        if field.reference.is_some() {
+            continue;
+        }
+        for side in Side::BOTH.into_iter().filter(|side| field.writes(*side)) {
+            let Some(info) = field.column(side).and_then(|name| desk.column(side, name)).cloned() else { continue };
+            let path = desk.field(number);
+            if let Some(constant) = field.value.as_ref().filter(|_| field.expression_to(side).is_none()) {
+                fit(desk, path.key("value"), At::Value, Value::Text(constant.text()), side, &info);
+            }
+            if let Some(value) = field.expression_to(side).and_then(constant) {
+                fit(desk, path.key(&format!("to_{}", side.key())), At::Value, value, side, &info);
+            }
+            for (erp, crm) in &field.values {
+                let (at, text) = if side == Side::Crm { (At::Value, crm) } else { (At::Key, erp) };
+                let path = path.key("values").key(erp);
+                if fit(desk, path.clone(), at, Value::Text(text.clone()), side, &info) {
+                    comes_back(desk, path, at, text, &info);
+                }
+            }
+        }
+    }
+    for template in &map.on_create {
+        for (column, value) in &template.set {
+            let Some(info) = desk.column(template.side, column).cloned() else { continue };
+            let path = desk.path.key("on_create").index(template.number).key("set").key(column);
+            let value = match value {
+                TemplateValue::Constant(constant) => Some(Value::Text(constant.text())),
+                TemplateValue::Expression(expression) => constant(expression),
+                TemplateValue::NextNumber { prefix, digits } => Some(Value::Text(format!("{prefix}{:0digits$}", 1))),
+            };
+            if let Some(value) = value {
+                fit(desk, path, At::Value, value, template.side, &info);
+            }
+        }
+    }
+}
+
+/// Returns the value of an expression that reads no column.
+fn constant(expression: &Expression) -> Option<Value> {
+    if !expression.columns().is_empty() {
+        return None;
+    }
+    let mut row = Builder::new(Vec::new());
+    row.end(uuid::Uuid::nil(), "");
+    let frame = row.finish();
+    frame.evaluate(expression).ok()?.value(0).ok()
+}
+
+/// Complains about a text of `values` that the column would give back in another spelling: it is never found again.
+fn comes_back(desk: &mut Desk<'_>, path: Path, at: At, text: &str, info: &ColumnInfo) {
+    let kind = info.column.kind;
+    if text.is_empty() || matches!(kind, Kind::Text | Kind::Code | Kind::Enum) {
+        return;
+    }
+    if let Some(value) = kind.parse(text).map(|value| value.to_string()).filter(|value| value != text) {
+        let message = format!("`{}` holds `{value}`, which is not `{text}`", info.column.name);
+        desk.complain(path, at, message, format!("write `{value}`"));
+    }
+}
+
+/// Complains about a value that a column cannot hold; `false` if so.
+fn fit(desk: &mut Desk<'_>, path: Path, at: At, value: Value, side: Side, info: &ColumnInfo) -> bool {
+    let told = value.to_string();
+    let Err(problem) = convert(value, side, info) else { return true };
+    let hint = match &problem {
+        Problem::NoOption { .. } => "take one of the options that the column has",
+        Problem::Long { .. } => "take a shorter one",
+        _ => "write a value of that type",
+    };
+    desk.complain(path, at, problem.to_string(), hint);
+    if let Some(misfit) = desk.found.last_mut() {
+        misfit.value = Some(told).filter(|told| !told.is_empty());
+    }
+    false
+}

@@ -1,0 +1,189 @@
+//! What stops a run before it writes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
+
+use pipeline::config::{Guard, Limit, OnDelete, Side};
+use pipeline::run::{RunOutcome, RunReport};
+use pipeline::store::{InboxKind, Store};
+
+use super::{NO_GUARD, coupled, id, names, side, table};
+use crate::rules::World;
+
+/// A guard stopped the customers: nothing of them was written, and the plan says the same.
+fn stopped(world: &mut World, expected: &str) -> RunReport {
+    let (erp, crm) = (world.erp.all("customers"), world.crm.all("accounts"));
+    let couplings = world.store.couplings("customers", &["name=name".into()]).unwrap();
+    let inbox = world.store.inbox(Some("customers")).unwrap();
+    let planned = world.run_as(true);
+    let report = world.run();
+    assert_eq!((planned.outcome, report.outcome), (RunOutcome::Guarded, RunOutcome::Guarded));
+    assert_eq!(planned.plan, report.plan, "the plan is the run (I8)");
+    assert_eq!((world.erp.all("customers"), world.crm.all("accounts")), (erp, crm));
+    assert_eq!(world.store.couplings("customers", &["name=name".into()]).unwrap(), couplings);
+    assert_eq!(world.store.inbox(Some("customers")).unwrap(), inbox, "and nothing is concluded");
+    for told in [&planned, &report] {
+        let message = told.tables.iter().find(|table| table.table == "customers").unwrap().guarded.as_ref().unwrap();
+        assert!(message.starts_with(expected), "{message}");
+    }
+    report
+}
+
+#[test]
+fn too_many_deletions_stop_the_table_and_a_raised_guard_lets_them_pass() {
+    for (on_delete, gone) in
+        [(OnDelete::Delete, Side::Erp), (OnDelete::Delete, Side::Crm), (OnDelete::Uncouple, Side::Erp)]
+    {
+        let mut world = coupled(on_delete, 20);
+        for pair in 1..=10 {
+            side(&world, gone).delete(table(gone), id(gone, pair));
+        }
+        // What else would have happened does not, either.
+        world.erp.put("customers", 15, &[("phone", "2")]);
+        world.erp.put("customers", 30, &[("number", "C30"), ("name", "name 30")]);
+        world.crm.put("accounts", 130, &[("number", "C30"), ("name", "name 30"), ("kind", "3")]);
+        let report = stopped(
+            &mut world,
+            "10 coupled records would be deleted or uncoupled, and `guard.delete` allows 5% of 20 couplings; nothing of it was \
+             written: `pipeline plan FILE --only customers` shows them; if they are meant, raise \
+             `tables.customers.guard.delete` and run again",
+        );
+        assert!(report.plan.actions().count() >= 12, "the plan shows them");
+        world.pipeline.tables[1].guard.delete = Some(Limit::Share(5_000));
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        let left = if on_delete == OnDelete::Delete { 11 } else { 21 };
+        assert_eq!(names(&world, gone.other()).len(), left);
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_handful_passes_a_share_and_not_a_number() {
+    let mut world = coupled(OnDelete::Delete, 20);
+    for pair in 1..=9 {
+        world.erp.delete("customers", pair);
+    }
+    world.pipeline.tables[1].guard.delete = Some(Limit::Number(8));
+    stopped(&mut world, "9 coupled records would be deleted or uncoupled, and `guard.delete` allows 8;");
+    world.pipeline.tables[1].guard.delete = Some(Limit::Share(1));
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(names(&world, Side::Crm).len(), 11);
+}
+
+#[test]
+fn too_many_edits_and_too_many_new_records_stop_the_table() {
+    let mut world = coupled(OnDelete::Hold, 20);
+    for pair in 1..=11 {
+        let at = if pair % 2 == 0 { Side::Erp } else { Side::Crm };
+        side(&world, at).put(table(at), id(at, pair), &[("phone", "2")]);
+    }
+    stopped(&mut world, "11 coupled records would be changed, and `guard.update` allows 50% of 20 couplings;");
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged, "both hold it now: ten are half, and half is allowed");
+    for number in 31..=34 {
+        world.erp.put("customers", number, &[("number", &format!("C{number}")), ("name", "new")]);
+    }
+    world.pipeline.tables[1].guard.create = Some(Limit::Number(3));
+    stopped(&mut world, "4 records would be created, and `guard.create` allows 3;");
+    world.pipeline.tables[1].guard.create = Some(Limit::Share(100));
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+}
+
+#[test]
+fn the_first_load_passes_every_share() {
+    let mut world = World::new();
+    let share = Some(Limit::Share(0));
+    world.pipeline.tables[1].guard = Guard { create: share, update: share, delete: share };
+    for number in 1..=30 {
+        let key = format!("C{number}");
+        world.erp.put("customers", number, &[("number", &key), ("name", "new")]);
+        if number > 15 {
+            world.crm.put("accounts", number, &[("number", &key), ("name", "other"), ("kind", "3")]);
+        }
+    }
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(names(&world, Side::Crm).len(), 30);
+}
+
+#[test]
+fn a_first_load_that_was_cut_off_goes_on() {
+    let mut world = World::new();
+    for number in 1..=30 {
+        let key = format!("C{number}");
+        world.erp.put("customers", number, &[("number", &key), ("name", "new")]);
+        world.crm.put("accounts", number, &[("number", &key), ("name", "other"), ("kind", "3")]);
+    }
+    *world.crm.crash_after.lock().unwrap() = Some(4);
+    assert!(catch_unwind(AssertUnwindSafe(|| world.run())).is_err());
+    *world.crm.crash_after.lock().unwrap() = None;
+    world.reopen();
+    assert_eq!(world.store.coupling_counts().unwrap()["customers"], 30);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.quiet();
+}
+
+#[test]
+fn an_empty_side_stops_the_table_whatever_the_guard_says() {
+    for on_delete in [OnDelete::Hold, OnDelete::Restore, OnDelete::Uncouple, OnDelete::Delete] {
+        for gone in Side::BOTH {
+            let mut world = coupled(on_delete, 2);
+            world.pipeline.tables[1].guard = NO_GUARD;
+            for pair in 1..=2 {
+                side(&world, gone).delete(table(gone), id(gone, pair));
+            }
+            let message = format!(
+                "the {0} returned no record, and 2 of it are coupled; nothing of it was written: look at the company, the \
+                 rights and the filter of the {0}; nothing is concluded from it",
+                gone.name()
+            );
+            stopped(&mut world, &message);
+        }
+    }
+    // Without a filter nobody need be asked by id.
+    let mut world = coupled(OnDelete::Delete, 2);
+    world.pipeline.tables[1].sides.erp.filter = None;
+    world.erp.delete("customers", 1);
+    world.erp.delete("customers", 2);
+    stopped(&mut world, "the ERP returned no record, and 2 of it are coupled;");
+}
+
+#[test]
+fn a_side_of_which_all_left_the_filter_is_not_empty() {
+    let mut world = coupled(OnDelete::Delete, 2);
+    world.erp.put("customers", 1, &[("blocked", "All")]);
+    world.erp.put("customers", 2, &[("blocked", "All")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(names(&world, Side::Crm), ["name 1", "name 2"]);
+    // One of them is deleted: it alone is concluded from.
+    world.erp.delete("customers", 1);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(names(&world, Side::Crm), ["name 2"]);
+}
+
+#[test]
+fn what_refers_to_a_stopped_table_waits() {
+    let mut world = coupled(OnDelete::Hold, 2);
+    world.pipeline.tables[0].guard.create = Some(Limit::Number(0));
+    world.crm.put("users", 111, &[("mail", "new@a.example"), ("name", "New")]);
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Guarded);
+    assert_eq!(report.tables[1].error.as_deref(), Some("waits for people, which its guard stopped"));
+    assert_eq!((world.erp.writes(), world.crm.attempts.load(Ordering::Relaxed)), (0, 0));
+    assert_eq!(world.store.inbox(None).unwrap().iter().filter(|item| item.kind == InboxKind::Failed).count(), 0);
+    world.pipeline.tables[0].guard = NO_GUARD;
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+}
+
+#[test]
+fn the_second_step_has_its_guard_too() {
+    let mut world = coupled(OnDelete::Hold, 20);
+    for pair in 1..=11 {
+        world.erp.put("customers", pair, &[("parent", "C20")]);
+    }
+    let report = stopped(
+        &mut world,
+        "11 coupled records would be changed, and `guard.update` allows 50% of 20 couplings; nothing of it was written",
+    );
+    assert_eq!(report.plan.actions().count(), 11);
+}
