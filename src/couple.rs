@@ -418,6 +418,24 @@ pub fn alike(
     like.collect()
 }
 
+/// Returns the rows of `pool` that a rule takes for the same record as one of `rows`, whichever side that is on.
+pub fn like_any(
+    map: &TableMap,
+    rule: &MatchRule,
+    infos: &PerSide<TableInfo>,
+    rows: &PerSide<Frame>,
+    pool: &PerSide<Frame>,
+    links: &Links,
+) -> PerSide<Vec<usize>> {
+    let wanted = keys(map, rule, infos, rows, links);
+    let wanted: HashSet<u128> = wanted.erp.into_iter().chain(wanted.crm).flatten().collect();
+    let found = keys(map, rule, infos, pool, links);
+    PerSide::from_fn(|side| {
+        let is_wanted = |key: &Option<u128>| key.is_some_and(|key| wanted.contains(&key));
+        found.of(side).iter().enumerate().filter(|(_, key)| is_wanted(key)).map(|(row, _)| row).collect()
+    })
+}
+
 /// Makes one key for each row of both frames, such that equal keys mean that the rule holds; `None` where a column is
 /// blank.
 fn keys(

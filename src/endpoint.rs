@@ -146,6 +146,30 @@ pub struct Traffic {
     pub waited_seconds: f64,
 }
 
+/// How much goes into one request, for those who choose between two ways of reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// Records that one request can ask for by id.
+    pub ids_max: usize,
+    /// Records of one page.
+    pub page_rows_max: usize,
+}
+
+/// What a side that tracks changes tells.
+#[derive(Debug, Clone)]
+pub enum Tracked {
+    /// The records, all of them or those that changed since the token was given, whatever the query's filter says.
+    Changes {
+        frame: Frame,
+        /// Records that were deleted since, also such as nobody here has ever seen.
+        deleted: Vec<Uuid>,
+        /// What the next read continues from.
+        token: String,
+    },
+    /// The side does not take the token any more, or does not track this table after all: only a full read tells.
+    Refused { message: String },
+}
+
 /// How far a side's clock is ahead of ours: somewhere between the two.
 ///
 /// An answer tells its second only, and not how long it was under way, so the truth is a range that narrows with every
@@ -178,6 +202,36 @@ pub trait Endpoint: Sync {
 
     /// Reads records, completely or not at all; `progress` hears the number of rows so far after each page.
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError>;
+
+    /// Reads the records that hold one of `texts` in a column, compared without regard to case and to blanks around.
+    ///
+    /// More may come, none may be missing; `None` where the side cannot promise that, and the table has to be read.
+    fn read_holding(
+        &self,
+        _query: &Query<'_>,
+        _column: &str,
+        _texts: &[String],
+    ) -> Result<Option<Frame>, EndpointError> {
+        Ok(None)
+    }
+
+    /// Tells whether the side tracks the changes of a table, deletions among them.
+    fn tracks(&self, _table: &str) -> Result<bool, EndpointError> {
+        Ok(false)
+    }
+
+    /// Reads what changed since `token` was given; without one everything, and begins to track.
+    fn read_tracked(
+        &self,
+        _query: &Query<'_>,
+        _token: Option<&str>,
+        _progress: &dyn Fn(usize),
+    ) -> Result<Tracked, EndpointError> {
+        Ok(Tracked::Refused { message: format!("the {} tracks no changes", self.side().name()) })
+    }
+
+    /// Returns how much goes into one request.
+    fn bounds(&self) -> Bounds;
 
     /// Writes a batch of at most [`batch_max`](Self::batch_max) records of one table and returns them with `columns`.
     ///

@@ -17,7 +17,7 @@ pub struct Scope {
     pub table: usize,
     pub infos: PerSide<TableInfo>,
     pub columns: PerSide<Vec<String>>,
-    /// The column that tells when a record was last modified; it is among those read where an edit's time decides.
+    /// The column that tells when a record was last modified; it is among those read.
     pub modified: PerSide<Option<String>>,
 }
 
@@ -36,13 +36,12 @@ impl Scope {
             let named = map.sides.of(side).modified.clone();
             named.or_else(|| endpoints.of(side).modified_column(infos.of(side)))
         });
-        let mut columns = PerSide::from_fn(|side| pipeline.columns(table, side));
-        if map.compares_times() {
-            for side in Side::BOTH {
-                let columns: &mut Vec<String> = columns.of_mut(side);
-                columns.extend(modified.of(side).clone().filter(|modified| !columns.contains(modified)));
-            }
-        }
+        // Every run reads it along: `newest` compares the times, and the watermark is the latest of them.
+        let columns = PerSide::from_fn(|side| {
+            let mut columns = pipeline.columns(table, side);
+            columns.extend(modified.of(side).clone().filter(|modified| !columns.contains(modified)));
+            columns
+        });
         Ok(Scope { table, infos, columns, modified })
     }
 
@@ -74,22 +73,30 @@ pub fn read(
     endpoints: PerSide<&dyn Endpoint>,
     progress: &(dyn Fn(Side, usize) + Sync),
 ) -> Result<PerSide<Inside>, EndpointError> {
-    let one = |side: Side| -> Result<Inside, EndpointError> {
-        let query = Query {
-            info: scope.infos.of(side),
-            columns: scope.columns.of(side).clone(),
-            filter: map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned()),
-            ids: None,
-        };
-        let frame = endpoints.of(side).read(&query, &|rows| progress(side, rows))?;
-        inside(map, side, frame)
-    };
+    let one = |side: Side| read_side(map, scope, side, *endpoints.of(side), &|rows| progress(side, rows));
     let (erp, crm) = std::thread::scope(|threads| {
         let erp = threads.spawn(|| one(Side::Erp));
         let crm = one(Side::Crm);
         (erp.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), crm)
     });
     Ok(PerSide { erp: erp?, crm: crm? })
+}
+
+/// Reads one side of a table map inside its filter.
+pub fn read_side(
+    map: &TableMap,
+    scope: &Scope,
+    side: Side,
+    endpoint: &dyn Endpoint,
+    progress: &dyn Fn(usize),
+) -> Result<Inside, EndpointError> {
+    let query = Query {
+        info: scope.infos.of(side),
+        columns: scope.columns.of(side).clone(),
+        filter: map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned()),
+        ids: None,
+    };
+    inside(map, side, endpoint.read(&query, progress)?)
 }
 
 /// Keeps the rows for which the side's filter holds.
@@ -122,10 +129,15 @@ pub fn read_beyond(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn End
     let Some(company) = map.company_of(side) else { return read_all(scope, side, endpoint) };
     let columns = scope.columns.of(side).clone();
     let query = Query { info: scope.infos.of(side), columns, filter: Some(company.predicate()), ids: None };
-    let frame = endpoint.read(&query, &|_| {})?;
+    Ok(of_company(map, side, endpoint.read(&query, &|_| {})?))
+}
+
+/// Leaves out records of another company.
+pub fn of_company(map: &TableMap, side: Side, frame: Frame) -> Frame {
+    let Some(company) = map.company_of(side) else { return frame };
     let rows: Vec<usize> =
         (0..frame.rows()).filter(|&row| company.may_own(&frame.value(company.column, row).to_string())).collect();
-    Ok(if rows.len() == frame.rows() { frame } else { frame.take(&rows) })
+    if rows.len() == frame.rows() { frame } else { frame.take(&rows) }
 }
 
 /// Reads a side without its filter.

@@ -487,6 +487,13 @@ impl Frame {
         }
     }
 
+    /// Returns the latest moment in a column, `None` where there is none.
+    pub fn latest(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.column(name).filter(|column| column.kind == Kind::DateTime)?;
+        // Moments are kept as milliseconds.
+        self.series(name)?.to_physical_repr().i64().ok()?.iter().flatten().max().and_then(time)
+    }
+
     /// Returns the rows named, in that order.
     pub fn take(&self, rows: &[usize]) -> Frame {
         let indices: Vec<IdxSize> = rows.iter().map(|row| IdxSize::try_from(*row).expect("a row number")).collect();

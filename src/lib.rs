@@ -23,6 +23,7 @@ pub mod plan;
 pub mod order;
 pub mod extract;
 pub mod translate;
+pub mod watermark;
 pub mod misfit;
 pub mod couple;
 pub mod delta;

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::binding::Binding;
@@ -21,6 +22,28 @@ pub struct Couplings {
     /// last settled (what exactly is remembered of a one-way field is the business of who compares it); `None` where the
     /// field was never settled.
     pub bases: Vec<Vec<Option<PerSide<u64>>>>,
+}
+
+impl Couplings {
+    /// Returns the couplings named, in that order.
+    pub fn subset(&self, couplings: &[usize]) -> Couplings {
+        Couplings {
+            erp: couplings.iter().map(|&coupling| self.erp[coupling]).collect(),
+            crm: couplings.iter().map(|&coupling| self.crm[coupling]).collect(),
+            origins: couplings.iter().map(|&coupling| self.origins[coupling].clone()).collect(),
+            bases: self.bases.iter().map(|field| couplings.iter().map(|&coupling| field[coupling]).collect()).collect(),
+        }
+    }
+
+    /// Returns the number of couplings.
+    pub fn len(&self) -> usize {
+        self.erp.len()
+    }
+
+    /// Tells whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.erp.is_empty()
+    }
 }
 
 /// How a coupling came about.
@@ -155,6 +178,19 @@ pub struct InboxItem {
     pub attempts: u32,
 }
 
+/// How far the two sides of a table map were read and settled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Watermark {
+    /// What the table map said when it was read; under another one nothing is known of what was read.
+    pub fingerprint: String,
+    /// The newest modification time, each by that side's own clock; `None` where no record had any.
+    pub read_to: PerSide<Option<DateTime<Utc>>>,
+    /// What a side that tracks its changes goes on from.
+    pub token: PerSide<Option<String>>,
+    /// Records so close to the watermark that they will come again: id and a fingerprint of the version that was settled.
+    pub seen: PerSide<Vec<(Uuid, u64)>>,
+}
+
 /// A record that its side refused, by the ids that are known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
@@ -241,6 +277,12 @@ pub trait Store {
 
     /// Returns how many couplings each table map has.
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError>;
+
+    /// Returns how far each table map was read.
+    fn watermarks(&self) -> Result<BTreeMap<String, Watermark>, StoreError>;
+
+    /// Notes how far table maps were read and settled, all of them or none.
+    fn set_watermarks(&mut self, marks: &[(String, Watermark)]) -> Result<(), StoreError>;
 
     /// Returns what the state belongs to; `None` before its first run, and for one that is older than this knowledge.
     fn binding(&self) -> Result<Option<Binding>, StoreError>;

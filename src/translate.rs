@@ -10,7 +10,7 @@
 mod equality;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{Datelike, NaiveDate, Timelike};
 use polars::prelude::Series;
@@ -93,6 +93,12 @@ pub struct TableLinks {
     made: PerSide<HashMap<Uuid, String>>,
     /// In a plan, the records of each side whose partner depends on what the run makes first, and why.
     awaited: PerSide<HashMap<Uuid, String>>,
+    /// Whether the keys of all records were told; else whoever needs one asks for it.
+    whole: bool,
+    /// Whether a record was coupled in this run.
+    grown: bool,
+    /// Keys and ids that were asked for, whether there was an answer or not.
+    asked: HashSet<String>,
 }
 
 impl TableLinks {
@@ -110,6 +116,41 @@ impl TableLinks {
     /// Tells that a record of `side` gets its partner only by what the run makes first.
     pub fn wait(&mut self, side: Side, id: Uuid, reason: &str) {
         self.awaited.of_mut(side).insert(id, reason.to_owned());
+    }
+
+    /// Notes that every key is told.
+    pub fn complete(&mut self) {
+        self.whole = true;
+    }
+
+    /// Tells whether every key is told.
+    pub fn is_complete(&self) -> bool {
+        self.whole
+    }
+
+    /// Notes that a record was coupled in this run.
+    pub fn grow(&mut self) {
+        self.grown = true;
+    }
+
+    /// Tells whether a record was coupled in this run.
+    pub fn has_grown(&self) -> bool {
+        self.grown
+    }
+
+    /// Notes that a key is asked for; `false` where it was before.
+    pub fn ask(&mut self, key: &str) -> bool {
+        self.asked.insert(canonical_key(key))
+    }
+
+    /// Returns the number of couplings.
+    pub fn couplings_count(&self) -> usize {
+        self.partners.erp.len()
+    }
+
+    /// Returns the record on the other side.
+    pub fn partner(&self, side: Side, id: Uuid) -> Option<Uuid> {
+        self.partners.of(side).get(&id).copied()
     }
 
     /// Tells what `column` holds in a record of `side`.
@@ -173,6 +214,16 @@ impl Links {
         let partner = table.partners.of(side).get(&id)?;
         let record = table.made.of(side.other()).get(partner)?;
         Some(format!("its partner can come with {record}, which this run creates first"))
+    }
+
+    /// Tells whether an ERP key leads to a CRM record.
+    pub fn resolves(&self, reference: &Reference, key: &str) -> bool {
+        self.crm_id(reference, key).is_some()
+    }
+
+    /// Tells whether a CRM id leads to an ERP key.
+    pub fn names(&self, reference: &Reference, id: Uuid) -> bool {
+        self.erp_key(reference, id).is_some()
     }
 
     /// Translates an ERP key into the CRM id of the partner.

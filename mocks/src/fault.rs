@@ -37,11 +37,13 @@ pub enum Fault {
     StaleEtag,
     /// The first half of a `$batch` is applied, then the connection closes.
     HalfBatch,
+    /// All change tokens grow too old just before a read of changes.
+    ExpiredChanges,
 }
 
 impl Fault {
     /// All faults, in the order of their names' groups.
-    pub const ALL: [Fault; 11] = [
+    pub const ALL: [Fault; 12] = [
         Fault::Throttled,
         Fault::ThrottledPlain,
         Fault::ExpiredToken,
@@ -53,6 +55,7 @@ impl Fault {
         Fault::TruncatedPage,
         Fault::StaleEtag,
         Fault::HalfBatch,
+        Fault::ExpiredChanges,
     ];
 
     fn name(self) -> &'static str {
@@ -68,6 +71,7 @@ impl Fault {
             Fault::TruncatedPage => "truncated-page",
             Fault::StaleEtag => "stale-etag",
             Fault::HalfBatch => "half-batch",
+            Fault::ExpiredChanges => "expired-changes",
         }
     }
 
@@ -82,6 +86,7 @@ impl Fault {
                 request.method == "GET" && last.starts_with(|c: char| c.is_ascii_lowercase()) && !last.contains('(')
             }
             Fault::HalfBatch => request.method == "POST" && last == "$batch",
+            Fault::ExpiredChanges => request.method == "GET" && request.target.contains("$deltatoken="),
             _ => request.method != "GET",
         }
     }
@@ -122,6 +127,8 @@ pub trait Faulty: Service {
     fn throttled(&mut self, retry_after: Option<u64>) -> Response;
     /// Lets all tokens expire.
     fn expire_tokens(&mut self);
+    /// Lets all change tokens grow too old; a service without change tracking has none.
+    fn expire_changes(&mut self) {}
     /// Edits, as a person would, the first existing record that a write is about to change.
     fn touch(&mut self, request: &Request);
     /// Returns the same `$batch` with the first half of its operations.
@@ -292,6 +299,10 @@ pub fn answer<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request:
         Fault::TruncatedPage => (service.answer(request), Delivery::Truncated),
         Fault::StaleEtag => {
             service.touch(request);
+            (service.answer(request), Delivery::Whole)
+        }
+        Fault::ExpiredChanges => {
+            service.expire_changes();
             (service.answer(request), Delivery::Whole)
         }
         Fault::HalfBatch => {

@@ -16,10 +16,11 @@ use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent, value};
 use crate::adapters::pages::{self, Reading};
-use crate::config::expression::Predicate;
+use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
 use crate::endpoint::{
-    ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write, WriteKind,
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
+    WriteKind,
 };
 use crate::frame::{Column, Frame, Kind, Value};
 
@@ -205,7 +206,7 @@ impl Endpoint for BusinessCentral {
 
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
         let place = self.place(table)?;
-        Ok(TableInfo { table: table.to_owned(), columns: place.tables[&place.set].info.columns.clone() })
+        Ok(TableInfo { table: table.to_owned(), ..place.tables[&place.set].info.clone() })
     }
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
@@ -221,6 +222,37 @@ impl Endpoint for BusinessCentral {
                 self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
             }),
         }
+    }
+
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
+        // The ERP upper-cases codes itself. Other texts it compares with regard to case; without that, they would go through the ERP's own filter syntax.
+        let Some(info) = query.info.column(column).filter(|info| info.column.kind == Kind::Code) else {
+            return Ok(None);
+        };
+        let fits = |text: &str| info.length_max.is_none_or(|length_max| text.chars().count() <= length_max);
+        // A longer text is in no record, and the ERP would refuse the question.
+        let texts: Vec<&str> = texts.iter().map(|text| text.trim()).filter(|text| fits(text)).collect();
+        let equal = |text: &&str| Predicate::Compare {
+            column: column.to_owned(),
+            comparison: Comparison::Equal,
+            literal: Literal::Text((*text).to_owned()),
+        };
+        let lists = texts.chunks(IDS_MAX).map(|texts| Predicate::Any(texts.iter().map(equal).collect()));
+        let Some(lists) = lists.map(|list| filter_text(&list, query.info)).collect::<Option<Vec<String>>>() else {
+            return Ok(None);
+        };
+        let Place { api, set, key, .. } = self.place(&query.info.table)?;
+        let layout = layout(query.info, &query.columns, &key)?;
+        let url = format!("{}{api}/{}?{}", self.client.base(), self.path(&set)?, select(&query.columns, &key));
+        let mut found = layout.rows().finish();
+        for list in lists {
+            found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
+        }
+        Ok(Some(found))
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { ids_max: IDS_MAX, page_rows_max: self.limits.page }
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {

@@ -17,10 +17,14 @@ use crate::adapters::definitions::{self, CrmTable, Directory, List};
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::value;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
+use crate::adapters::tracking;
 use crate::config::{Limits, Side};
-use crate::endpoint::{ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Traffic, Write};
+use crate::endpoint::{
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
+};
 use crate::frame::{Frame, Kind};
 
 const API: &str = "/api/data/v9.2";
@@ -28,6 +32,10 @@ const API: &str = "/api/data/v9.2";
 const BATCH_MAX: usize = 1_000;
 /// Ids in one request; more make the address too long (crm-api.md §7).
 const IDS_MAX: usize = 250;
+/// Characters that a list of texts may have in one address, of the 32,768 that the service takes (crm-api.md §1).
+const TEXTS_CHARS_MAX: usize = 16_000;
+/// The longest column that a database compares as text; a memo is none.
+const TEXT_LENGTH_MAX: usize = 4_000;
 /// When a record was last modified (crm-api.md §13).
 const MODIFIED: [&str; 1] = ["modifiedon"];
 
@@ -42,14 +50,16 @@ struct WhoAmI {
 pub struct Dataverse {
     client: Client,
     limits: Limits,
+    /// Whether change tracking is used where a table has it.
+    change_tracking: bool,
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
 }
 
 impl Dataverse {
     /// Makes the adapter; nothing is sent yet.
-    pub fn new(client: Client, limits: Limits) -> Dataverse {
-        Dataverse { client, limits, directory: Mutex::new(None), tables: Mutex::new(HashMap::new()) }
+    pub fn new(client: Client, limits: Limits, change_tracking: bool) -> Dataverse {
+        Dataverse { client, limits, change_tracking, directory: Mutex::new(None), tables: Mutex::new(HashMap::new()) }
     }
 
     fn table(&self, table: &str) -> Result<Arc<CrmTable>, EndpointError> {
@@ -89,7 +99,7 @@ impl Dataverse {
         if let Some(directory) = &*directory {
             return Ok(Arc::clone(directory));
         }
-        let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute";
+        let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled";
         let found = Arc::new(Directory::new(self.definitions(path)?));
         *directory = Some(Arc::clone(&found));
         Ok(found)
@@ -205,6 +215,59 @@ impl Endpoint for Dataverse {
         }
     }
 
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
+        let is_text = |length: Option<usize>| length.is_some_and(|length| length <= TEXT_LENGTH_MAX);
+        let info = query.info.column(column).filter(|info| info.readable && is_text(info.length_max));
+        if info.is_none_or(|info| info.column.kind != Kind::Text) {
+            return Ok(None);
+        }
+        let table = self.table(&query.info.table)?;
+        let layout = self.layout(&table, &query.columns)?;
+        let url =
+            format!("{}{API}/{}?$select={}", self.client.base(), table.info.table, select(&table, &query.columns));
+        let mut found = layout.rows().finish();
+        for list in text_lists(column, texts) {
+            found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
+        }
+        Ok(Some(found))
+    }
+
+    fn tracks(&self, table: &str) -> Result<bool, EndpointError> {
+        if !self.change_tracking {
+            return Ok(false);
+        }
+        Ok(self.directory()?.by_set(table).is_some_and(|entity| entity.change_tracking_enabled))
+    }
+
+    fn read_tracked(
+        &self,
+        query: &Query<'_>,
+        token: Option<&str>,
+        progress: &dyn Fn(usize),
+    ) -> Result<Tracked, EndpointError> {
+        let table = self.table(&query.info.table)?;
+        let layout = self.layout(&table, &query.columns)?;
+        let mut headers = read_headers();
+        let page = format!("odata.maxpagesize={}", self.limits.page);
+        let url = match token {
+            Some(token) => {
+                headers.push(("Prefer", page));
+                format!("{}{token}", self.client.base())
+            }
+            None => {
+                // Nothing else may be asked of such a read, so it brings what is outside the filter too.
+                headers.push(("Prefer", format!("odata.track-changes,{page}")));
+                let select = select(&table, &query.columns);
+                format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table)
+            }
+        };
+        tracking::read(&self.client, &url, &headers, &layout, progress)
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { ids_max: IDS_MAX, page_rows_max: self.limits.page }
+    }
+
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let prepared = self.table(&info.table).and_then(|table| Ok((self.layout(&table, columns)?, table)));
         let (layout, table) = match prepared {
@@ -285,10 +348,54 @@ fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
     }
 }
 
+/// Returns filters for texts in a column, each short enough for an address.
+///
+/// The database compares without regard to case and to blanks at the end. What begins with a blank would be missed, so
+/// all of that comes along; there is hardly any.
+fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
+    let mut lists: Vec<String> = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    let mut length = 0;
+    let list = |texts: &mut Vec<String>| {
+        let texts = std::mem::take(texts).join(",");
+        format!("Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{texts}])")
+    };
+    for text in texts {
+        let text = value::string(text.trim());
+        let more = percent::query(&text).len() + 3;
+        if open.len() == IDS_MAX || (length + more > TEXTS_CHARS_MAX && !open.is_empty()) {
+            lists.push(list(&mut open));
+            length = 0;
+        }
+        length += more;
+        open.push(text);
+    }
+    if !open.is_empty() {
+        lists.push(list(&mut open));
+    }
+    if let Some(first) = lists.first_mut() {
+        *first = format!("{first} or startswith({column},' ')");
+    }
+    lists
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::adapters::dataverse_batch::tests::contacts;
+
+    #[test]
+    fn texts_are_asked_for_in_lists_that_fit() {
+        let texts = ["O'Hara \"x\"", " a "].map(str::to_owned);
+        let list = r#"Microsoft.Dynamics.CRM.In(PropertyName='name',PropertyValues=["O'Hara \"x\"","a"])"#;
+        assert_eq!(text_lists("name", &texts), [format!("{list} or startswith(name,' ')")]);
+        let many: Vec<String> = (0..600).map(|number| format!("text {number}")).collect();
+        assert_eq!(text_lists("name", &many).len(), 3);
+        let long: Vec<String> = (0..20).map(|number| format!("{number}{}", "ø".repeat(400))).collect();
+        let lists = text_lists("name", &long);
+        assert!(lists.len() > 1 && lists.iter().all(|list| percent::query(list).len() < 20_000), "{}", lists.len());
+        assert_eq!(text_lists("name", &[]), Vec::<String>::new());
+    }
 
     #[test]
     fn addresses_are_put_together() {

@@ -28,6 +28,9 @@ pub struct Entity {
     /// Null for tables that the Web API does not serve.
     pub entity_set_name: Option<String>,
     pub primary_id_attribute: Option<String>,
+    /// Whether the service can tell what changed, deletions among them; once enabled, it stays.
+    #[serde(default)]
+    pub change_tracking_enabled: bool,
 }
 
 /// An attribute as every type has it.

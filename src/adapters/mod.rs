@@ -17,6 +17,7 @@ pub mod batch;
 pub mod csdl;
 pub mod business_central;
 pub mod definitions;
+pub mod tracking;
 pub mod dataverse_batch;
 pub mod dataverse;
 pub mod sqlite;
@@ -38,6 +39,6 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
             let company = connection.company.clone().unwrap_or_default();
             Box::new(BusinessCentral::new(client, company, connection.limits))
         }
-        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits)),
+        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.change_tracking)),
     }
 }

@@ -19,6 +19,7 @@ mod reading;
 mod refusals;
 mod schema;
 mod trouble;
+mod watermarks;
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
@@ -34,7 +35,7 @@ use crate::binding::Binding;
 use crate::config::PerSide;
 use crate::store::{
     Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
-    StoreError,
+    StoreError, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -263,6 +264,16 @@ impl Store for SqliteStore<'_> {
 
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.read(couplings::counts)
+    }
+
+    fn watermarks(&self) -> Result<BTreeMap<String, Watermark>, StoreError> {
+        self.read(watermarks::load)
+    }
+
+    fn set_watermarks(&mut self, marks: &[(String, Watermark)]) -> Result<(), StoreError> {
+        self.write(|connection, _, _| {
+            marks.iter().try_for_each(|(table, mark)| watermarks::set(connection, table, mark))
+        })
     }
 
     fn binding(&self) -> Result<Option<Binding>, StoreError> {

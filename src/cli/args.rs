@@ -85,6 +85,12 @@ pub struct RunArguments {
     /// Only this table map; may be given several times.
     #[arg(long, value_name = "TABLE")]
     pub only: Vec<String>,
+    /// Reads only what was modified since the last time, with what belongs to it.
+    #[arg(long)]
+    pub changed: bool,
+    /// Reads everything; this is the default.
+    #[arg(long, conflicts_with = "changed")]
+    pub full: bool,
     /// Decides everything and writes nothing, not even to the state.
     #[arg(long)]
     pub dry_run: bool,
@@ -101,6 +107,12 @@ pub struct PlanArguments {
     /// Only this table map; may be given several times.
     #[arg(long, value_name = "TABLE")]
     pub only: Vec<String>,
+    /// Reads only what was modified since the last time, with what belongs to it.
+    #[arg(long)]
+    pub changed: bool,
+    /// Reads everything; this is the default.
+    #[arg(long, conflicts_with = "changed")]
+    pub full: bool,
     /// Exits with 10 where there is something to write.
     #[arg(long)]
     pub exit_code: bool,
@@ -171,16 +183,8 @@ const VERBS_NOT_BUILT: [&str; 8] = ["apply", "review", "couple", "uncouple", "wh
 const INBOX_NOT_BUILT: [&str; 6] = ["restore", "delete", "uncouple", "resolve", "export", "import"];
 
 /// Options of the contract that are not built, by verb; a blank verb stands for all.
-const OPTIONS_NOT_BUILT: [(&str, &str); 8] = [
-    ("run", "--changed"),
-    ("run", "--full"),
-    ("run", "--direction"),
-    ("run", "--force"),
-    ("plan", "-o"),
-    ("plan", "--changed"),
-    ("check", "--online"),
-    ("", "--yes"),
-];
+const OPTIONS_NOT_BUILT: [(&str, &str); 5] =
+    [("run", "--direction"), ("run", "--force"), ("plan", "-o"), ("check", "--online"), ("", "--yes")];
 
 /// Returns the verb or option that belongs to the contract but is not built yet, if the arguments (without the
 /// program's name) hold one.
@@ -238,7 +242,7 @@ mod tests {
             ("help apply", Some("apply")),
             ("inbox full.yaml retry customers:1", None),
             ("inbox full.yaml resolve customers:1", Some("inbox resolve")),
-            ("run full.yaml --changed", Some("run --changed")),
+            ("run full.yaml --changed", None),
             ("run full.yaml --direction to_crm", Some("run --direction")),
             ("run full.yaml --force=to_crm", Some("run --force")),
             ("run full.yaml --only customers:10000", Some("run --only TABLE:KEY")),
@@ -250,7 +254,7 @@ mod tests {
             ("run full.yaml --only customers --dry-run -vv", None),
             ("run C:full.yaml", None),
             ("check full.yaml --format json", None),
-            ("run -- --changed", None),
+            ("run -- --force", None),
             ("--version", None),
             ("", None),
         ] {
@@ -273,7 +277,18 @@ mod tests {
         assert_eq!(run.file.path, PathBuf::from("full.yaml"));
         assert_eq!((run.only, run.dry_run, run.verbose), (vec!["customers".into(), "items".into()], true, 2));
         assert_eq!(run.file.format, Format::Json);
-        for line in ["pipeline", "pipeline rum full.yaml", "pipeline run", "pipeline run a.yaml --format xml"] {
+        for (line, changed) in [("run a.yaml --changed", true), ("run a.yaml --full", false), ("run a.yaml", false)] {
+            let line = words(&format!("pipeline {line}"));
+            let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
+            assert_eq!(run.changed, changed);
+        }
+        for line in [
+            "pipeline",
+            "pipeline rum full.yaml",
+            "pipeline run",
+            "pipeline run a.yaml --format xml",
+            "pipeline run a.yaml --changed --full",
+        ] {
             assert_eq!(Arguments::try_parse_from(words(line)).unwrap_err().exit_code(), 2, "{line}");
         }
     }

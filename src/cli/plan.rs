@@ -3,7 +3,7 @@
 use crate::cli::args::PlanArguments;
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::print_as;
-use crate::cli::run::perform;
+use crate::cli::run::{Asked, perform};
 use crate::cli::signals::Signals;
 use crate::report;
 use crate::run::{RunOutcome, RunReport};
@@ -11,7 +11,8 @@ use crate::run::{RunOutcome, RunReport};
 /// Carries out `plan`.
 pub fn plan(arguments: &PlanArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
-    let report = perform(&arguments.file.path, &arguments.only, true, arguments.verbose, &signals)?;
+    let asked = Asked { only: &arguments.only, changed: arguments.changed, dry_run: true, verbose: arguments.verbose };
+    let report = perform(&arguments.file.path, &asked, &signals)?;
     print_as(arguments.file.format, || report::plan::text(&report), || report::plan::json(&report))?;
     Ok(exit(&report, arguments.exit_code, signals.number()))
 }

@@ -24,33 +24,42 @@ use crate::store::{RunRow, Store, StoreError};
 /// Carries out `run`.
 pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
-    let report = perform(&arguments.file.path, &arguments.only, arguments.dry_run, arguments.verbose, &signals)?;
+    let asked = Asked {
+        only: &arguments.only,
+        changed: arguments.changed,
+        dry_run: arguments.dry_run,
+        verbose: arguments.verbose,
+    };
+    let report = perform(&arguments.file.path, &asked, &signals)?;
     print_as(arguments.file.format, || report::run::text(&report), || report::run::json(&report))?;
     Ok(of_run(&report, signals.number()))
 }
 
+/// What `run` and `plan` are asked for.
+pub struct Asked<'a> {
+    pub only: &'a [String],
+    pub changed: bool,
+    pub dry_run: bool,
+    pub verbose: u8,
+}
+
 /// Opens everything and runs; a dry run opens the state for reading and leaves it as it is.
-pub fn perform(
-    path: &Path,
-    only: &[String],
-    dry_run: bool,
-    verbose: u8,
-    signals: &Signals,
-) -> Result<RunReport, Failure> {
+pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let loaded = world::load(path, Purpose::Run)?;
     world::warn(&loaded);
-    world::known_tables(&loaded, only)?;
+    world::known_tables(&loaded, asked.only)?;
     let began = Instant::now();
     let options = Options {
-        only: only.to_vec(),
-        dry_run,
+        only: asked.only.to_vec(),
+        changed: asked.changed,
+        dry_run: asked.dry_run,
         run: Uuid::new_v4().to_string(),
         started: world::now(),
         elapsed: &|| began.elapsed().as_secs_f64(),
         stop: signals.stop(),
     };
-    let progress = Progress::new(verbose);
-    if dry_run {
+    let progress = Progress::new(asked.verbose);
+    if asked.dry_run {
         let mut store = SqliteStore::read_only(&loaded.state)?;
         return decide(&loaded, &mut store, &options, &progress);
     }

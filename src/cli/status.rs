@@ -38,6 +38,7 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         notes,
         held_by: holder(&loaded.state),
         tables,
+        watermarks: store.watermarks()?,
         inbox: store.inbox(None)?,
         runs: store.runs(RUNS_MAX)?,
     };

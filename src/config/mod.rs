@@ -299,6 +299,8 @@ pub struct Connection {
     pub company: Option<String>,
     pub auth: ClientCredentials,
     pub limits: Limits,
+    /// Whether the side's own change tracking is used where a table has it; only the CRM tracks changes.
+    pub change_tracking: bool,
 }
 
 /// OAuth 2.0 client credentials.

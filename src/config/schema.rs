@@ -39,7 +39,24 @@ pub struct Connection {
     pub company: Option<String>,
     pub auth: Option<Auth>,
     pub limits: Option<Limits>,
+    pub features: Option<Features>,
     pub insecure: Option<Flag>,
+}
+
+/// What a side can do besides, also what is to come.
+#[derive(Debug, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Features {
+    pub bulk: Option<Feature>,
+    pub change_tracking: Option<Feature>,
+}
+
+/// Whether something is used where it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Feature {
+    Auto,
+    Off,
 }
 
 /// Adapters, also those to come.

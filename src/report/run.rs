@@ -13,7 +13,7 @@ use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::{document, inbox, rounded};
-use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
+use crate::run::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::InboxKind;
 
 /// Notes of one table map that the text shows.
@@ -38,7 +38,8 @@ pub fn text(report: &RunReport) -> String {
 
 fn heading(report: &RunReport) -> String {
     let dry = if report.dry_run { ", a dry run" } else { "" };
-    format!("{}: run {} of {}{dry}", report.pipeline, report.run, report.started)
+    let changed = if report.tables.iter().any(|table| table.mode == Mode::Changed) { ", changes only" } else { "" };
+    format!("{}: run {} of {}{changed}{dry}", report.pipeline, report.run, report.started)
 }
 
 /// Returns two rows for each table map, one for each direction, under headings and above the totals.
@@ -380,7 +381,7 @@ fn sides<T, D>(values: &PerSide<T>, make: impl Fn(&T) -> D) -> SidesDocument<D> 
 fn table_document<'a>(table: &'a TableReport, plan: &'a Plan) -> TableDocument<'a> {
     TableDocument {
         table: &table.table,
-        mode: "full",
+        mode: table.mode.key(),
         rows: sides(&table.rows, |rows| *rows),
         coupled: table.coupled,
         to_crm: counts_document(&table.to.crm),

@@ -14,7 +14,7 @@ use crate::frame::Value;
 use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, placeholder};
 use crate::report::status::Status;
 use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
-use crate::store::{InboxItem, InboxKind, Origin, RunRow};
+use crate::store::{InboxItem, InboxKind, Origin, RunRow, Watermark};
 
 const RUN: &str = "6f1c2b9e-8f0d-4c43-9c55-0c6a1c2d3e4f";
 const STARTED: &str = "2026-01-31T02:00:00Z";
@@ -303,6 +303,12 @@ pub fn complaints() -> Vec<Complaint> {
 
 /// A state after three runs, one of them cut off.
 pub fn status() -> Status {
+    let time = |text: &str| text.parse().ok();
+    let watermark = || Watermark {
+        fingerprint: String::new(),
+        read_to: PerSide { erp: time("2026-02-01T01:59:12.480Z"), crm: time("2026-02-01T02:00:03Z") },
+        ..Watermark::default()
+    };
     let row = |run: &str, started: &str, outcome: &str, report: String| RunRow {
         run: run.into(),
         started: started.into(),
@@ -324,6 +330,7 @@ pub fn status() -> Status {
         notes: vec!["the state holds 12 couplings of `clients`, and the file has no such table map".into()],
         held_by: Some("night pid 4711 since 2026-02-02T02:00:00Z".into()),
         tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],
+        watermarks: [("customers".into(), watermark())].into(),
         inbox: inbox(),
         runs: vec![
             row("0c6a", "2026-02-02T02:00:00Z", "", String::new()),

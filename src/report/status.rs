@@ -1,13 +1,17 @@
 //! What the state of a pipeline holds now: couplings and open items by table map, the last runs, and who is writing.
 
+use std::collections::BTreeMap;
+
+use chrono::SecondsFormat;
 use serde::Serialize;
 
 use crate::binding::{self, Binding};
+use crate::config::Side;
 use crate::endpoint::Identity;
 use crate::report::document;
 use crate::report::inbox::{self, ItemDocument, KINDS};
 use crate::report::layout::{columns, count, plural};
-use crate::store::{InboxItem, InboxKind, RunRow};
+use crate::store::{InboxItem, InboxKind, RunRow, Watermark};
 
 /// What is known about a pipeline without asking either side.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +29,8 @@ pub struct Status {
     pub held_by: Option<String>,
     /// Table maps in the order of the file and how many couplings each has.
     pub tables: Vec<(String, u64)>,
+    /// How far each table map was read.
+    pub watermarks: BTreeMap<String, Watermark>,
     pub inbox: Vec<InboxItem>,
     /// Newest first.
     pub runs: Vec<RunRow>,
@@ -33,6 +39,12 @@ pub struct Status {
 impl Status {
     fn waiting(&self, table: &str, kind: InboxKind) -> u64 {
         self.inbox.iter().filter(|item| item.table == table && item.kind == kind).count() as u64
+    }
+
+    /// Returns the watermark of a side, by that side's own clock.
+    fn read_to(&self, table: &str, side: Side) -> Option<String> {
+        let time = self.watermarks.get(table).and_then(|mark| *mark.read_to.of(side))?;
+        Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true))
     }
 }
 
@@ -52,6 +64,7 @@ pub fn text(status: &Status) -> String {
 
     let mut heading = vec!["table".to_owned(), "coupled".to_owned()];
     heading.extend(KINDS.map(|kind| kind.key().to_owned()));
+    heading.extend(Side::BOTH.map(|side| format!("{} read to", side.name())));
     let mut rows = vec![heading];
     for (table, coupled) in &status.tables {
         let mut row = vec![table.clone(), count(*coupled)];
@@ -59,6 +72,7 @@ pub fn text(status: &Status) -> String {
             0 => "-".to_owned(),
             waiting => count(waiting),
         }));
+        row.extend(Side::BOTH.map(|side| status.read_to(table, side).unwrap_or_else(|| "-".to_owned())));
         rows.push(row);
     }
     lines.extend(columns(&rows, 1));
@@ -169,6 +183,14 @@ struct TableDocument<'a> {
     skipped: u64,
     deleted: u64,
     ambiguous: u64,
+    /// How far each side was read, by its own clock; null where it was not, or tells no times.
+    read_to: ReadToDocument,
+}
+
+#[derive(Serialize)]
+struct ReadToDocument {
+    erp: Option<String>,
+    crm: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -204,6 +226,10 @@ pub fn json(status: &Status) -> String {
                 skipped: status.waiting(table, InboxKind::Skipped),
                 deleted: status.waiting(table, InboxKind::Deleted),
                 ambiguous: status.waiting(table, InboxKind::Ambiguous),
+                read_to: ReadToDocument {
+                    erp: status.read_to(table, Side::Erp),
+                    crm: status.read_to(table, Side::Crm),
+                },
             })
             .collect(),
         runs: status

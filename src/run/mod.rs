@@ -2,6 +2,10 @@
 
 mod beyond;
 mod state;
+mod needs;
+mod gather;
+mod candidates;
+mod changed;
 mod intents;
 mod partners;
 mod names;
@@ -30,7 +34,7 @@ use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
 use crate::run::pretend::Pretended;
-use crate::store::{InboxItem, Store, StoreError};
+use crate::store::{InboxItem, Store, StoreError, Watermark};
 use crate::translate::Links;
 
 /// The eight counts of one direction, less couplings, which have none.
@@ -54,10 +58,31 @@ pub struct Seconds {
     pub verify: f64,
 }
 
+/// How a table map was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Everything inside the filters.
+    #[default]
+    Full,
+    /// What was modified since the last time, and what belongs to it.
+    Changed,
+}
+
+impl Mode {
+    /// Returns the word of the JSON output.
+    pub fn key(self) -> &'static str {
+        match self {
+            Mode::Full => "full",
+            Mode::Changed => "changed",
+        }
+    }
+}
+
 /// What a run did to one table map.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TableReport {
     pub table: String,
+    pub mode: Mode,
     /// Rows read, inside the filters.
     pub rows: PerSide<u64>,
     /// Couplings at the end.
@@ -160,6 +185,8 @@ pub enum RunError {
 pub struct Options<'a> {
     /// Table maps by name; empty means all.
     pub only: Vec<String>,
+    /// Reads what was modified since the last time, instead of everything.
+    pub changed: bool,
     /// Decides and writes nothing, not even to the state.
     pub dry_run: bool,
     /// The id of this run.
@@ -292,7 +319,7 @@ pub fn run(
                 report.tables[index].error = Some(format!("references wait for {need}"));
                 continue;
             }
-            match pass::second_step(&context, store, &scopes[index], turn, &links, state) {
+            match pass::second_step(&context, store, &scopes[index], turn, &mut links, state) {
                 Ok(()) => report.tables[index] = state.report(),
                 Err(state::PassError::Store(error)) => return Err(error.into()),
                 Err(error) => report.tables[index].error = Some(error.to_string()),
@@ -320,6 +347,10 @@ pub fn run(
     {
         return Err(error.into());
     }
+    let interrupted = options.stop.load(Ordering::Relaxed);
+    if !options.dry_run && !interrupted {
+        settle_watermarks(store, &finished, &report.tables)?;
+    }
     for (state, table) in finished.into_iter().zip(&mut report.tables) {
         match state {
             Some(state) => {
@@ -337,7 +368,7 @@ pub fn run(
     report.names = strays::names(pipeline, &report.plan, &links);
     let failed_tables = report.tables.iter().filter(|table| table.error.is_some()).count();
     let failed = |counts: &Counts| counts.failed > 0;
-    report.outcome = if options.stop.load(Ordering::Relaxed) {
+    report.outcome = if interrupted {
         RunOutcome::Interrupted
     } else if report.tables.iter().any(|table| table.guarded.is_some()) {
         RunOutcome::Guarded
@@ -352,6 +383,19 @@ pub fn run(
     report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
     report.seconds = (options.elapsed)();
     Ok(report)
+}
+
+/// Moves the watermarks of the table maps whose every record is settled or in the inbox by now (I1).
+fn settle_watermarks(
+    store: &mut dyn Store,
+    finished: &[Option<state::PassState>],
+    reports: &[TableReport],
+) -> Result<(), StoreError> {
+    let is_whole = |report: &TableReport| report.error.is_none() && report.guarded.is_none();
+    let whole = finished.iter().zip(reports).filter(|(_, report)| is_whole(report));
+    let marks = whole.filter_map(|(state, report)| Some((report.table.clone(), state.as_ref()?.mark()?)));
+    let marks: Vec<(String, Watermark)> = marks.collect();
+    if marks.is_empty() { Ok(()) } else { store.set_watermarks(&marks) }
 }
 
 /// Asks for the metadata of all passes and holds the file against it; nothing is read before everything fits.
@@ -425,7 +469,8 @@ fn link_unselected(
                 columns.extend(column.filter(|column| !columns.contains(column)).cloned());
             }
             let table_links = links.table(&map.name);
-            if columns.is_empty() {
+            // A run over changes asks for the keys that it needs.
+            if columns.is_empty() || context.options.changed {
                 continue;
             }
             *scope.columns.of_mut(side) = columns.clone();

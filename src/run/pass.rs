@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{PerSide, Side, TableMap, TemplateValue};
 use crate::couple::taken::Coupled;
 use crate::couple::{found_beyond, join, match_rows};
 use crate::delta::Held;
@@ -19,11 +19,13 @@ use crate::frame::evaluated::Fault;
 use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
+use crate::run::changed;
 use crate::run::count::{finish, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::intents::{Made, settle_intents};
 use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
+use crate::run::needs::name_needed;
 use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
@@ -44,27 +46,47 @@ pub fn first_step(
     let clock = || (context.options.elapsed)();
     let began = clock();
 
+    let under_way = store.open_intents(&map.name)?;
     let made = settle_intents(context, store, scope, map)?;
-    let progress = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
-    let read = extract::read(map, scope, context.endpoints, &progress)?;
-    let undecided = hold_undecided(map, &read);
-    let mut state = PassState::new(map, PerSide { erp: read.erp.frame, crm: read.crm.frame });
+    let couplings = couplings(context, store, map, &made)?;
+    let reading = changed::read(context, store, scope, turn, &couplings, &under_way, links)?;
+    let in_full = reading.couplings.is_none();
+    let undecided = hold_undecided(map, &reading.inside);
+    let mut state = PassState::new(map, PerSide { erp: reading.inside.erp.frame, crm: reading.inside.crm.frame });
     for side in Side::BOTH {
         *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
     }
     state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map)?;
-    let couplings = couplings(context, store, map, &made)?;
+    (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
+    if let Some(note) = reading.note {
+        note_it(context, &mut state.report, note);
+    }
     let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
     let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
     let known = (0..couplings.erp.len()).filter(settled).count() as u64;
     state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
-    let mut joined = join(&state.frames, &couplings);
+    let mut joined = match &reading.couplings {
+        None => {
+            links.table(&map.name).complete();
+            join(&state.frames, &couplings)
+        }
+        Some(selected) => {
+            link_others(map, &couplings, selected, links);
+            // Of the rows that were not read at least those that are coupled are known of.
+            state.basis.rows = state.basis.rows.max(couplings.len() as u64);
+            let mut joined = join(&state.frames, &couplings.subset(selected));
+            joined.absent.iter_mut().for_each(|absent| absent.coupling = selected[absent.coupling]);
+            joined
+        }
+    };
     state.pairs = joined.pairs;
     state.times = marks::times(context, scope, map);
     marks::settle_under_way(&mut state);
     marks::distrust(store, map, &mut state)?;
+    // Of a read of changes it means nothing that it is empty.
+    let is_empty = |couplings: &Couplings, rows, side| in_full && is_empty(couplings, rows, side);
     let unfiltered = |side: &Side| map.sides.of(*side).filter.is_none();
     if let Some(side) = Side::BOTH.into_iter().find(|side| unfiltered(side) && is_empty(&couplings, rows, *side)) {
         return empty(store, map, state, &couplings, side);
@@ -93,6 +115,7 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
+    name_needed(context, map, scope, &turn.deferred, &state.frames, links)?;
     let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
@@ -103,7 +126,7 @@ pub fn first_step(
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
-        let mut alone = alone(&step, &mut state, matched.alone, &couplings, &apart)?;
+        let mut alone = alone(&step, &mut state, matched.alone, &couplings, &apart, reading.beyond.as_ref())?;
         settle_widowed(&step, store, &mut state, widowed, &couplings, &mut alone)?;
         alone
     };
@@ -124,6 +147,10 @@ pub fn first_step(
         tell_what_waits(map, scope, &mut state, &apart, links)?;
     }
     finish(context, store, map, &turn.deferred, &mut state)?;
+    changed::note_seen(scope, &mut state);
+    if state.report.new_couplings > 0 {
+        links.table(&map.name).grow();
+    }
     Ok(state)
 }
 
@@ -155,10 +182,11 @@ pub fn second_step(
     store: &mut dyn Store,
     scope: &Scope,
     turn: &Pass,
-    links: &Links,
+    links: &mut Links,
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let map = &context.pipeline.tables[turn.table];
+    name_needed(context, map, scope, &vec![false; map.fields.len()], &state.frames, links)?;
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
@@ -167,7 +195,9 @@ pub fn second_step(
         return Ok(());
     }
     look_again(&step, state)?;
-    finish(context, store, map, &[], state)
+    finish(context, store, map, &[], state)?;
+    changed::note_seen(scope, state);
+    Ok(())
 }
 
 /// Carries out the deletions, after every table map had its turn.
@@ -240,6 +270,7 @@ fn alone(
     rows: PerSide<Vec<usize>>,
     couplings: &Couplings,
     apart: &PerSide<Frame>,
+    beyond: Option<&PerSide<Frame>>,
 ) -> Result<Alone, PassError> {
     let Step { context, scope, map, links, .. } = *step;
     let mut alone = Alone::default();
@@ -265,9 +296,15 @@ fn alone(
             *state.tally.skipped.of_mut(to) += like.len() as u64;
             rows.retain(|row| !like.contains(row));
         }
-        if !rows.is_empty() && map.sides.of(to).filter.is_some() {
-            let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
-            let outside = outside(&all, state.frames.of(to));
+        if !rows.is_empty() && (map.sides.of(to).filter.is_some() || beyond.is_some()) {
+            let outside = match beyond {
+                // What a match rule could find was asked for already.
+                Some(beyond) if !counts_on(map, to) => beyond.of(to).clone(),
+                _ => {
+                    let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
+                    outside(&all, state.frames.of(to))
+                }
+            };
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();
             let free = without(&outside, |id| coupled.contains(id));
@@ -291,6 +328,21 @@ fn alone(
         *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
     }
     Ok(alone)
+}
+
+/// Tells whether a new record on `to` gets a number past all that are there.
+fn counts_on(map: &TableMap, to: Side) -> bool {
+    let values = map.on_create.iter().filter(|template| template.side == to).flat_map(|template| &template.set);
+    values.into_iter().any(|(_, value)| matches!(value, TemplateValue::NextNumber { .. }))
+}
+
+/// Tells the links of the couplings that the pass does not look at.
+fn link_others(map: &TableMap, couplings: &Couplings, looked_at: &[usize], links: &mut Links) {
+    let looked_at: HashSet<usize> = looked_at.iter().copied().collect();
+    let table = links.table(&map.name);
+    for coupling in (0..couplings.len()).filter(|coupling| !looked_at.contains(coupling)) {
+        table.couple(couplings.erp[coupling], couplings.crm[coupling]);
+    }
 }
 
 fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {

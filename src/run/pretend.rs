@@ -14,7 +14,7 @@ use crate::apply::Applied;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::couple::rows_by_id;
 use crate::endpoint::{
-    ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Tracked, Traffic, Write,
 };
 use crate::frame::{Builder, Cell, Frame, Kind, Value};
 use crate::order::Pass;
@@ -148,21 +148,9 @@ impl Pretence {
     }
 }
 
-impl Endpoint for Pretended<'_> {
-    fn side(&self) -> Side {
-        self.inner.side()
-    }
-
-    fn open(&self) -> Result<Identity, EndpointError> {
-        self.inner.open()
-    }
-
-    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
-        self.inner.describe(table)
-    }
-
-    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
-        let mut frame = self.inner.read(query, progress)?;
+impl Pretended<'_> {
+    /// Brings what the side returned to where the plan has brought it so far.
+    fn as_pretended(&self, query: &Query<'_>, mut frame: Frame) -> Result<Frame, EndpointError> {
         let tables = self.lock();
         let Some(pretence) = tables.get(&query.info.table) else { return Ok(frame) };
         if !pretence.deleted.is_empty() {
@@ -189,6 +177,46 @@ impl Endpoint for Pretended<'_> {
         }
         frame.upsert(&rows.finish());
         Ok(frame)
+    }
+}
+
+impl Endpoint for Pretended<'_> {
+    fn side(&self) -> Side {
+        self.inner.side()
+    }
+
+    fn open(&self) -> Result<Identity, EndpointError> {
+        self.inner.open()
+    }
+
+    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
+        self.inner.describe(table)
+    }
+
+    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        self.as_pretended(query, self.inner.read(query, progress)?)
+    }
+
+    fn tracks(&self, table: &str) -> Result<bool, EndpointError> {
+        self.inner.tracks(table)
+    }
+
+    fn read_tracked(
+        &self,
+        query: &Query<'_>,
+        token: Option<&str>,
+        progress: &dyn Fn(usize),
+    ) -> Result<Tracked, EndpointError> {
+        Ok(match self.inner.read_tracked(query, token, progress)? {
+            Tracked::Changes { frame, deleted, token } => {
+                Tracked::Changes { frame: self.as_pretended(query, frame)?, deleted, token }
+            }
+            refused @ Tracked::Refused { .. } => refused,
+        })
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.inner.bounds()
     }
 
     /// Nothing leaves in a dry run.
@@ -324,6 +352,9 @@ mod tests {
         }
         fn write(&self, _: &TableInfo, _: &[String], _: &[Write]) -> Report {
             panic!("a dry run writes nothing");
+        }
+        fn bounds(&self) -> Bounds {
+            Bounds { ids_max: 1, page_rows_max: 1 }
         }
         fn batch_max(&self) -> usize {
             1

@@ -19,7 +19,7 @@ use crate::plan::{Action, Drifted, Later, TablePlan};
 use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
-use crate::store::{CouplingChange, InboxItem, StoreError};
+use crate::store::{CouplingChange, InboxItem, StoreError, Watermark};
 use crate::translate::Links;
 
 /// Why a pass could not be finished.
@@ -64,6 +64,10 @@ pub struct PassState {
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
+    /// How far both sides are known when everything is settled.
+    pub(super) mark: Option<Watermark>,
+    /// Records that came again as they were settled, and were left out.
+    pub(super) again: PerSide<Vec<(Uuid, u64)>>,
     /// In a dry run, what a side refused before and a run would send again.
     pub(super) sent_again: Vec<InboxItem>,
     /// Changes of couplings that wait until the guard has let the plan pass.
@@ -125,6 +129,8 @@ impl PassState {
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
+            mark: None,
+            again: PerSide::default(),
             sent_again: Vec::new(),
             pending: Vec::new(),
             restores: PerSide::default(),
@@ -143,6 +149,11 @@ impl PassState {
     /// Returns what waits for a person.
     pub fn inbox(&self) -> Vec<InboxItem> {
         self.inbox.iter().chain(&self.sent_again).cloned().collect()
+    }
+
+    /// Returns how far both sides are known when everything is settled.
+    pub fn mark(&self) -> Option<Watermark> {
+        self.mark.clone()
     }
 
     /// Returns what was decided.

@@ -172,12 +172,30 @@ fn arguments_that_make_no_sense_end_with_2() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     alone("apply plan.json").code(2).says("`apply` is not built yet");
-    alone("run full.yaml --changed").code(2).says("`run --changed` is not built yet");
+    alone("run full.yaml --force to_crm").code(2).says("`run --force` is not built yet");
     alone("run full.yaml --only customers:10000").code(2).says("`run --only TABLE:KEY` is not built yet");
     let answer = alone("why full.yaml --format json").code(2);
     let error = json!({"kind": "not_built", "message": "`why` is not built yet",
         "hint": "`pipeline --help` lists what is there"});
     assert_eq!(answer.json(), json!({ "error": error }));
+}
+
+#[test]
+fn a_run_over_changes_says_so() {
+    let place = Place::new();
+    alone("run full.yaml --changed --full").code(2).says("--full");
+    let mode = |answer: &Answer| answer.json()["tables"][0]["mode"].as_str().unwrap().to_owned();
+    let first = place.run("run small.yaml --changed").code(0).prints("read in full: there is no watermark for it");
+    assert!(!first.stdout.contains("changes only"), "{first:#?}");
+    let answer = place.run("run small.yaml --changed --format json").code(0);
+    assert_eq!(mode(&answer), "changed");
+    place.run("run small.yaml --changed").code(0).prints(", changes only").prints("there was nothing to write");
+    place.run("plan small.yaml --changed").code(0);
+    assert_eq!(mode(&place.run("run small.yaml --full --format json").code(0)), "full");
+    let answer = place.run("status small.yaml --format json").code(0);
+    for side in ["erp", "crm"] {
+        assert!(answer.json()["tables"][0]["read_to"][side].is_string(), "{answer:#?}");
+    }
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Connection, Secret, Side};
-use pipeline::endpoint::{EndpointError, Query};
+use pipeline::endpoint::{EndpointError, Query, Tracked};
 use pipeline::frame::{Frame, Value};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use crate::world::{RESOURCES, open, query, read, text, world};
+use crate::world::{RESOURCES, names, open, query, read, text, world};
 
 /// Compares a column of a frame with what the fake holds, cell by cell.
 fn assert_column(frame: &Frame, column: &str, records: &[Map<String, serde_json::Value>], property: &str, key: &str) {
@@ -332,4 +332,83 @@ fn a_table_that_is_not_there_is_named() {
         let expected = EndpointError::NoTable { side, table: table.to_owned() };
         assert_eq!(world.endpoint(side).describe(table), Err(expected));
     }
+}
+
+#[test]
+fn the_crm_tells_what_changed() {
+    let world = world();
+    let crm = world.endpoint(Side::Crm);
+    assert!(crm.tracks("accounts").unwrap() && !crm.tracks("uoms").unwrap());
+    let off = Connection { change_tracking: false, ..world.connection(Side::Crm) };
+    assert!(!open(Side::Crm, &off).tracks("accounts").unwrap());
+    let info = crm.describe("accounts").unwrap();
+    let query = query(&info, &["name", "ownerid", "modifiedon"]);
+    let read = |token: Option<&str>| match crm.read_tracked(&query, token, &|_| {}).unwrap() {
+        Tracked::Changes { frame, deleted, token } => (frame, deleted, token),
+        Tracked::Refused { message } => panic!("{message}"),
+    };
+    // Several pages; the token is the way back, without the host.
+    let (all, deleted, token) = read(None);
+    assert_eq!((all.rows(), deleted.len()), (world.records(Side::Crm, "accounts").len(), 0));
+    assert!(all.rows() > 70 && token.starts_with("/api/data/v9.2/accounts?$select="), "{token}");
+    let (none, deleted, next) = read(Some(&token));
+    assert_eq!((none.rows(), deleted.len()), (0, 0));
+    let ids = all.ids();
+    world.crm.with(|state| {
+        state.edit("accounts", ids[0], serde_json::json!({"name": "Renamed"}).as_object().unwrap()).unwrap();
+        state.delete("accounts", ids[1]).unwrap();
+    });
+    for token in [&token, &next] {
+        let (changed, deleted, _) = read(Some(token));
+        let found = changed.ids().iter().position(|id| *id == ids[0]).expect("the edited record is among the changes");
+        assert_eq!(changed.value("name", found), text("Renamed"));
+        assert_eq!(deleted, [ids[1]]);
+    }
+    // A token that is too old, or none at all, is no error: a full read mends it.
+    world.set_faults(Side::Crm, Faults::once(Fault::ExpiredChanges, 1));
+    for token in [token.as_str(), "/api/data/v9.2/accounts?$select=name&$deltatoken=nonsense"] {
+        match crm.read_tracked(&query, Some(token), &|_| {}).unwrap() {
+            Tracked::Refused { message } => assert!(!message.is_empty()),
+            Tracked::Changes { .. } => panic!("{token}"),
+        }
+    }
+    let units = crm.describe("uoms").unwrap();
+    let query = crate::world::query(&units, &["name"]);
+    assert!(matches!(crm.read_tracked(&query, None, &|_| {}).unwrap(), Tracked::Refused { .. }));
+}
+
+#[test]
+fn records_are_found_by_what_a_column_holds() {
+    let world = world();
+    for (side, table, column, texts) in [
+        (Side::Erp, "customers", "number", [" 10000 ", "nothing"]),
+        (Side::Crm, "accounts", "accountnumber", ["10000", "it's \"nothing\""]),
+    ] {
+        let endpoint = world.endpoint(side);
+        let info = endpoint.describe(table).unwrap();
+        let query = query(&info, &[column]);
+        let found = endpoint.read_holding(&query, column, &names(&texts)).unwrap().expect("it can be asked");
+        assert_eq!(found.rows(), 1, "{side:?}");
+        assert_eq!(found.value(column, 0), text("10000"));
+        assert_eq!(endpoint.read_holding(&query, column, &[]).unwrap().map(|frame| frame.rows()), Some(0));
+    }
+    // Without regard to case, and with blanks before it.
+    let crm = world.endpoint(Side::Crm);
+    let id = world.crm.with(|state| {
+        let id = state.find("accounts", "accountnumber", "10000").unwrap();
+        state.edit("accounts", id, serde_json::json!({"name": "  O'Hara & Søn "}).as_object().unwrap()).unwrap();
+        id
+    });
+    let info = crm.describe("accounts").unwrap();
+    let found = crm.read_holding(&query(&info, &["name"]), "name", &names(&["o'hara & søn"])).unwrap().unwrap();
+    assert_eq!(found.ids(), [id]);
+    // What a side compares otherwise, or takes for its own syntax, is not asked.
+    let erp = world.endpoint(Side::Erp);
+    let info = erp.describe("customers").unwrap();
+    let query = query(&info, &["number", "displayName"]);
+    for (column, text) in [("displayName", "Adatum"), ("number", "1*"), ("number", "A..B")] {
+        assert!(erp.read_holding(&query, column, &names(&[text])).unwrap().is_none(), "{column} {text}");
+    }
+    let long = erp.read_holding(&query, "number", &names(&["a number that is longer than any"])).unwrap();
+    assert_eq!(long.map(|frame| frame.rows()), Some(0));
 }

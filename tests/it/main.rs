@@ -13,6 +13,7 @@ mod nightly;
 
 mod adversary;
 mod cases;
+mod changed;
 mod command;
 mod companies;
 mod damage;

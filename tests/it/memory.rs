@@ -1,16 +1,18 @@
 //! A side in memory, behind the same port as the adapters: what the core does with it needs no network.
 //!
-//! It keeps versions, refuses what a real side refuses (stale versions, ids that exist, columns it does not know) and
-//! can be told to lose answers.
+//! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions,
+//! ids that exist, columns it does not know) and can be told to lose answers.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
+use chrono::DateTime;
 use pipeline::config::Side;
+use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
-    WriteKind,
+    Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic,
+    Write, WriteKind,
 };
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
@@ -63,7 +65,14 @@ pub struct Memory {
     pub clock_ms: AtomicI64,
     /// How far that clock is ahead, as the side's answers tell it.
     pub ahead_ms: AtomicI64,
+    /// Requests for records that arrived, with the records that each brought.
+    pub answers: Mutex<Vec<(String, usize)>>,
+    /// Whether the side can be asked by what a column holds.
+    pub searchable: AtomicBool,
 }
+
+/// The column that shows when a record was last changed.
+pub const MODIFIED: &str = "modified";
 
 /// Called after a write with table and record.
 pub type Hook = Box<dyn Fn(&str, &mut BTreeMap<String, Value>) + Send>;
@@ -132,6 +141,8 @@ impl Memory {
             // 2026-01-31T00:00:00Z.
             clock_ms: AtomicI64::new(1_769_817_600_000),
             ahead_ms: AtomicI64::new(0),
+            answers: Mutex::default(),
+            searchable: AtomicBool::new(true),
         }
     }
 
@@ -147,6 +158,29 @@ impl Memory {
             let kind = infos.column(column).unwrap().column.kind;
             record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
         }
+    }
+
+    /// Lets the side's clock go on, or sets it wrong.
+    pub fn advance(&self, seconds: i64) {
+        self.clock_ms.fetch_add(seconds * 1_000, Ordering::Relaxed);
+    }
+
+    /// Changes a record in a transaction that took long: its time is the one at which that began.
+    pub fn put_late(&self, table: &str, id: u128, values: &[(&str, &str)], seconds: i64) {
+        self.advance(-seconds);
+        self.put(table, id, values);
+        self.advance(seconds);
+    }
+
+    /// Returns how many requests for records arrived, and how many records they brought.
+    pub fn asked(&self) -> (usize, usize) {
+        let reads = self.answers.lock().unwrap();
+        (reads.len(), reads.iter().map(|(_, rows)| rows).sum())
+    }
+
+    fn told(&self, table: &str, frame: Frame) -> Frame {
+        self.answers.lock().unwrap().push((table.to_owned(), frame.rows()));
+        frame
     }
 
     /// Notes when a record is modified; the CRM knows whole seconds only.
@@ -268,11 +302,46 @@ impl Endpoint for Memory {
         let table = &tables[&query.info.table];
         let ids: Vec<Uuid> = match &query.ids {
             Some(ids) => ids.clone(),
-            None => table.records.keys().copied().collect(),
+            None => {
+                let from = query.filter.as_ref().and_then(since);
+                let stamp = |record: &Record| match record.1.get(MODIFIED) {
+                    Some(Value::DateTime(time)) => Some(time.timestamp_millis()),
+                    _ => None,
+                };
+                let is_new = |record: &Record| from.is_none_or(|from| stamp(record).is_some_and(|stamp| stamp >= from));
+                table.records.iter().filter(|(_, record)| is_new(record)).map(|(id, _)| *id).collect()
+            }
         };
         let frame = self.frame(table, &query.columns, ids.into_iter());
         progress(frame.rows());
-        Ok(frame)
+        Ok(self.told(&query.info.table, frame))
+    }
+
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
+        // As the real sides: the CRM compares texts without regard to case, the ERP only codes.
+        let kind = query.info.column(column).unwrap().column.kind;
+        let can = kind == Kind::Code || (kind == Kind::Text && self.side == Side::Crm);
+        if !can || !self.searchable.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if self.unreadable.lock().unwrap().contains(&query.info.table) {
+            return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
+        }
+        let fold = |text: &str| text.trim().to_lowercase();
+        let texts: Vec<String> = texts.iter().map(|text| fold(text)).collect();
+        let tables = self.tables.lock().unwrap();
+        let table = &tables[&query.info.table];
+        let holds = |values: &BTreeMap<String, Value>| {
+            values.get(column).is_some_and(|value| texts.contains(&fold(&value.to_string())))
+        };
+        let ids = table.records.iter().filter(|(_, (_, values))| holds(values)).map(|(id, _)| *id);
+        let frame = self.frame(table, &query.columns, ids);
+        drop(tables);
+        Ok(Some(self.told(&query.info.table, frame)))
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { ids_max: 3, page_rows_max: 10 }
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
@@ -387,5 +456,16 @@ impl Endpoint for Memory {
     fn clock_offset(&self) -> Option<ClockOffset> {
         let ms = self.ahead_ms.load(Ordering::Relaxed);
         Some(ClockOffset { ms_min: ms, ms_max: ms })
+    }
+}
+
+/// Returns the moment, in milliseconds since 1970, from which on a filter wants records that were changed.
+fn since(filter: &Predicate) -> Option<i64> {
+    match filter {
+        Predicate::All(parts) => parts.iter().find_map(since),
+        Predicate::Compare { column, literal: Literal::Text(text), .. } if column == MODIFIED => {
+            Some(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
+        }
+        _ => None,
     }
 }

@@ -5,6 +5,7 @@ mod meaning;
 mod oracle;
 
 mod chance;
+mod changes;
 mod edits;
 mod faults;
 mod first;

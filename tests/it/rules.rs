@@ -19,6 +19,8 @@ pub struct World {
     pub crm: Memory,
     pub store: SqliteStore<'static>,
     pub stop: Arc<AtomicBool>,
+    /// Whether the next runs read changes only.
+    pub changed: bool,
     runs: u32,
     /// Where the state is; gone with the world.
     folder: tempfile::TempDir,
@@ -71,7 +73,16 @@ impl World {
         let erp = Memory::new(
             Side::Erp,
             &[
-                ("people", &[("code", Kind::Code), ("email", Kind::Text), ("name", Kind::Text), ("home", Kind::Code)]),
+                (
+                    "people",
+                    &[
+                        ("code", Kind::Code),
+                        ("email", Kind::Text),
+                        ("name", Kind::Text),
+                        ("home", Kind::Code),
+                        ("modified", Kind::DateTime),
+                    ],
+                ),
                 (
                     "customers",
                     &[
@@ -94,7 +105,10 @@ impl World {
         let crm = Memory::new(
             Side::Crm,
             &[
-                ("users", &[("mail", Kind::Text), ("name", Kind::Text), ("home", Kind::Guid)]),
+                (
+                    "users",
+                    &[("mail", Kind::Text), ("name", Kind::Text), ("home", Kind::Guid), ("modified", Kind::DateTime)],
+                ),
                 (
                     "accounts",
                     &[
@@ -117,7 +131,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        World { pipeline: pipeline(tables), erp, crm, store, stop, runs: 0, folder }
+        World { pipeline: pipeline(tables), erp, crm, store, stop, changed: false, runs: 0, folder }
     }
 
     /// Opens the state anew, as the next start of the program does after a crash.
@@ -176,6 +190,7 @@ impl World {
         self.runs += 1;
         let options = Options {
             only: only.iter().map(|table| (*table).to_owned()).collect(),
+            changed: self.changed,
             dry_run,
             run: format!("run {}", self.runs),
             started: now(),
@@ -196,6 +211,14 @@ impl World {
 
     pub fn run(&mut self) -> RunReport {
         self.run_as(false)
+    }
+
+    /// Runs over what was changed since the last time.
+    pub fn run_changed(&mut self) -> RunReport {
+        self.changed = true;
+        let report = self.run_as(false);
+        self.changed = false;
+        report
     }
 
     /// Runs once more and demands that nothing is written (I3).

@@ -68,6 +68,7 @@ impl World {
                     scope: "https://api.businesscentral.dynamics.com/.default".to_owned(),
                 },
                 limits: Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 70 },
+                change_tracking: false,
             },
             Side::Crm => Connection {
                 adapter: Adapter::Dataverse,
@@ -80,6 +81,7 @@ impl World {
                     scope: format!("{}/.default", self.crm.url()),
                 },
                 limits: Limits { concurrency: 8, requests: 6000, per_seconds: 300, batch: 1000, page: 70 },
+                change_tracking: true,
             },
         }
     }

@@ -24,7 +24,7 @@ pub fn definition(state: &State, table: &Table) -> Map<String, Value> {
         "PrimaryNameAttribute": table.primary_name,
         "ObjectTypeCode": table.code,
         "OwnershipType": if table.is_owned() { "UserOwned" } else { "OrganizationOwned" },
-        "ChangeTrackingEnabled": false,
+        "ChangeTrackingEnabled": table.is_tracked(),
         "IsOptimisticConcurrencyEnabled": true,
         "IsActivity": false,
         "IsCustomEntity": false,

@@ -1,6 +1,6 @@
 //! The whole state on disk, in the form that both fakes share.
 //!
-//! Kept are the rows with their stamps and versions, the alternate keys, the settings and the clock; the log, the
+//! Kept are the rows with their stamps and versions, what was deleted, the alternate keys, the settings and the clock; the log, the
 //! tokens and the links to next pages are not.
 
 use std::io;
@@ -15,7 +15,7 @@ use super::value;
 use crate::saved::{self, broken};
 
 /// The number of the saved form; another form is refused.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 impl State {
     /// Writes everything but the log and the tokens: a head, then a row a line.
@@ -24,9 +24,15 @@ impl State {
         let counts = TABLES.iter().enumerate();
         let counts: Map<String, Value> =
             counts.map(|(table, declared)| (declared.set.to_string(), self.store.rows(table).len().into())).collect();
+        let graves = TABLES.iter().enumerate().flat_map(|(table, declared)| {
+            self.store.graves(table).map(|(id, version)| json!([declared.set, id.to_string(), version]))
+        });
+        let deleted: Vec<Value> = graves.collect();
         let head = json!({
             "format": FORMAT,
             "version": self.version,
+            "trackedFrom": self.tracked_from,
+            "deleted": deleted,
             "caller": self.caller.to_string(),
             "baseCurrency": self.base_currency.to_string(),
             "productsStartActive": self.products_start_active,
@@ -69,7 +75,16 @@ impl State {
         (state.caller, state.base_currency) = (id("caller")?, id("baseCurrency")?);
         state.products_start_active = head["productsStartActive"].as_bool().unwrap_or(true);
         state.clock_ahead = TimeDelta::seconds(number("clockAhead")?);
-        state.version = number("version")?;
+        (state.version, state.tracked_from) = (number("version")?, number("trackedFrom")?);
+        for grave in head["deleted"].as_array().into_iter().flatten() {
+            let table = grave[0].as_str().and_then(schema::by_set);
+            let (Some(table), Some(id), Some(version)) =
+                (table, grave[1].as_str().and_then(value::guid), grave[2].as_i64())
+            else {
+                return Err(broken("a deletion without a table, an id or a version"));
+            };
+            state.store.bury(table, id, version);
+        }
         for key in head["keys"].as_array().into_iter().flatten() {
             let columns: Vec<&str> =
                 key["columns"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();

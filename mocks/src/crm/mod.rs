@@ -1,9 +1,9 @@
 //! A stateful fake of a CRM: the Dataverse Web API with the tables of customers, contacts, products and prices.
 //!
 //! [`State`] is the CRM itself, a pure state machine from request to response; [`Crm`] is one on a loopback port. As
-//! strict as the real service: what that refuses, this refuses, with the same status, code and body. Change tracking
-//! (`odata.track-changes`) and the bulk messages (`CreateMultiple` and its kin) are answered like a service where
-//! neither is enabled. It knows nothing of who uses it.
+//! strict as the real service: what that refuses, this refuses, with the same status, code and body. Changes are
+//! tracked (`odata.track-changes`) of the standard tables that come so; the bulk messages (`CreateMultiple` and its kin)
+//! are answered like a service where they are not enabled. It knows nothing of who uses it.
 
 mod address;
 mod batch;
@@ -26,6 +26,7 @@ mod serve;
 mod state;
 mod store;
 mod tables;
+mod tracking;
 mod value;
 mod write;
 

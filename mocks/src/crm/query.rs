@@ -59,7 +59,8 @@ pub fn read(table: usize, options: &[(String, String)]) -> Result<Query, Error> 
                 let invalid = || Error::syntax(format!("Invalid value '{text}' for $count query option found."));
                 query.count = text.parse().map_err(|_| invalid())?;
             }
-            "$skiptoken" => {}
+            // Whether change tracking is to be had is decided before.
+            "$skiptoken" | "$deltatoken" => {}
             "$skip" => return Err(Error::new(400, "0x80060888", "Skip Clause is not supported in CRM")),
             alias if alias.starts_with('@') => {}
             other => {

@@ -21,6 +21,7 @@ use super::reply;
 use super::schema::{TABLES, Table};
 use super::state::State;
 use super::store::{Cell, Row};
+use super::tracking::{self, Tracking};
 use crate::filter;
 use crate::service::{Request, Response};
 
@@ -33,6 +34,7 @@ pub struct Cursor {
     page: u32,
     last: Vec<Option<Cell>>,
     id: Uuid,
+    tracking: Option<Tracking>,
 }
 
 /// Answers a read of an entity set.
@@ -45,9 +47,7 @@ pub fn page(
 ) -> Result<Response, Error> {
     let declared = &TABLES[table];
     let (path, options) = filter::query(target);
-    if prefer.track_changes || filter::option(&options, "$deltatoken").is_some() {
-        return Err(Error::argument(format!("Change tracking is not enabled for entity '{}'.", declared.name)));
-    }
+    let tracking = tracking::of(state, table, prefer.track_changes, &options)?;
     let query = query::read(table, &options)?;
     let cursor = match filter::option(&options, "$skiptoken") {
         None => None,
@@ -59,6 +59,11 @@ pub fn page(
             )
         })?),
     };
+    // The cookie of a page knows when its read began.
+    let tracking = cursor.as_ref().and_then(|cursor| cursor.tracking).or(tracking);
+    if let Some(tracking) = tracking.filter(Tracking::is_delta) {
+        return Ok(delta(state, table, (path, request), &query, cursor.as_ref(), tracking, prefer));
+    }
     let rows_max = match (prefer.page_rows, query.top) {
         (Some(rows), _) => rows,
         (None, Some(top)) => top.min(PAGE_ROWS_MAX),
@@ -96,16 +101,100 @@ pub fn page(
     if let Some((link, next)) = rows.last().filter(|_| more && linked).map(|(id, row)| {
         let last =
             query.order.iter().map(|(column, _)| declared.cell(*column, *id, row).map(Cow::into_owned)).collect();
-        let next = Cursor { page: cursor.as_ref().map_or(2, |cursor| cursor.page + 1), last, id: *id };
+        let page = cursor.as_ref().map_or(2, |cursor| cursor.page + 1);
+        let next = Cursor { page, last, id: *id, tracking };
         let first = rows.first().map(|(id, row)| (*id, *row)).unwrap_or((*id, row));
         (next_link(path, request, declared, &query, first, &next), next)
     }) {
         body.extend_from_slice(b",\"@odata.nextLink\":");
         picture::text(&mut body, &format!("{}{link}", state.root));
         state.links.give_out(link, next);
+    } else if let Some(tracking) = tracking {
+        body.extend_from_slice(b",\"@odata.deltaLink\":");
+        picture::text(&mut body, &delta_link(state, path, request, &tracking));
     }
     body.push(b'}');
-    Ok(reply::json(200, body, prefer.applied(true)))
+    let mut applied = prefer.applied(true);
+    if tracking.is_some() {
+        applied.push(("Preference-Applied".to_owned(), "odata.track-changes".to_owned()));
+    }
+    Ok(reply::json(200, body, applied))
+}
+
+/// Answers a read of changes.
+fn delta(
+    state: &mut State,
+    table: usize,
+    (path, request): (&str, &Request),
+    query: &Query,
+    cursor: Option<&Cursor>,
+    tracking: Tracking,
+    prefer: &Prefer,
+) -> Response {
+    let declared = &TABLES[table];
+    let (items, more) = state.changes(table, &tracking, prefer.page_rows.unwrap_or(PAGE_ROWS_MAX));
+    let mut body = b"{\"@odata.context\":".to_vec();
+    picture::text(&mut body, &format!("{}/$delta", context(state, declared, query, false)));
+    let mut links = Vec::new();
+    let mut given = None;
+    match items.last().filter(|_| more) {
+        Some(last) => {
+            let row = Row::default();
+            let next = Cursor {
+                page: cursor.map_or(2, |cursor| cursor.page + 1),
+                last: Vec::new(),
+                id: last.0,
+                tracking: Some(tracking.after(*last, table, state)),
+            };
+            let link = next_link(path, request, declared, query, (items[0].0, &row), &next);
+            links.extend_from_slice(b",\"@odata.nextLink\":");
+            picture::text(&mut links, &format!("{}{link}", state.root));
+            given = Some((link, next));
+        }
+        None => {
+            links.extend_from_slice(b",\"@odata.deltaLink\":");
+            picture::text(&mut links, &delta_link(state, path, request, &tracking));
+        }
+    }
+    body.extend_from_slice(&links);
+    body.extend_from_slice(b",\"value\":[");
+    for (number, (id, row)) in items.iter().enumerate() {
+        if number > 0 {
+            body.push(b',');
+        }
+        body.push(b'{');
+        match row {
+            Some(row) => picture::row(&mut body, state, (table, *id, row), &query.columns, &query.expand, prefer),
+            None => {
+                body.extend_from_slice(b"\"@odata.context\":");
+                let context = format!("{}/api/data/v9.2/$metadata#{}/$deletedEntity", state.root, declared.set);
+                picture::text(&mut body, &context);
+                let _ = write!(body, ",\"id\":\"{id}\",\"reason\":\"deleted\"");
+            }
+        }
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"]}");
+    if let Some((link, next)) = given {
+        state.links.give_out(link, next);
+    }
+    reply::json(200, body, prefer.applied(true))
+}
+
+/// Makes the link that a later read goes on from: the query as it came, and a token.
+fn delta_link(state: &State, path: &str, request: &Request, tracking: &Tracking) -> String {
+    let kept = kept_options(request);
+    format!("{}{path}?{kept}$deltatoken={}", state.root, tracking.token(state))
+}
+
+/// Returns the options of a query without those that say where it goes on.
+fn kept_options(request: &Request) -> String {
+    let options = request.target.split_once('?').map_or("", |(_, options)| options);
+    let goes_on = |option: &str| {
+        ["$skiptoken=", "%24skiptoken=", "$deltatoken=", "%24deltatoken="].iter().any(|name| option.starts_with(name))
+    };
+    let kept: Vec<&str> = options.split('&').filter(|option| !option.is_empty() && !goes_on(option)).collect();
+    if kept.is_empty() { String::new() } else { format!("{}&", kept.join("&")) }
 }
 
 /// Answers a read of one row.
@@ -159,6 +248,11 @@ pub fn check_options(table: usize, options: &[(String, String)]) -> Result<(), E
 pub fn count(state: &State, table: usize, target: &str) -> Result<Response, Error> {
     let (_, options) = filter::query(target);
     let query = query::read(table, &options)?;
+    if let Some(tracking) = tracking::of(state, table, false, &options)? {
+        let body = format!("\u{feff}{}", state.changes_count(table, &tracking)).into_bytes();
+        let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned()), reply::version()];
+        return Ok(Response { status: 200, headers, body });
+    }
     let count = state.matching(table, query.condition.as_ref()).min(COUNT_MAX);
     let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned()), reply::version()];
     Ok(Response { status: 200, headers, body: format!("\u{feff}{count}").into_bytes() })
@@ -303,20 +397,11 @@ fn next_link(
     inner.push_str("</cookie>");
     let inner = percent(&percent(&inner));
     let cookie = format!(
-        "%3Ccookie%20pagenumber=%22{}%22%20pagingcookie=%22{inner}%22%20istracking=%22False%22%20/%3E",
-        next.page
+        "%3Ccookie%20pagenumber=%22{}%22%20pagingcookie=%22{inner}%22%20istracking=%22{}%22%20/%3E",
+        next.page,
+        if next.tracking.is_some() { "True" } else { "False" }
     );
-    let kept: Vec<&str> = request
-        .target
-        .split_once('?')
-        .map_or("", |(_, options)| options)
-        .split('&')
-        .filter(|option| {
-            !option.is_empty() && !option.starts_with("$skiptoken=") && !option.starts_with("%24skiptoken=")
-        })
-        .collect();
-    let kept = if kept.is_empty() { String::new() } else { format!("{}&", kept.join("&")) };
-    format!("{path}?{kept}$skiptoken={cookie}")
+    format!("{path}?{}$skiptoken={cookie}", kept_options(request))
 }
 
 fn escape(text: &str) -> String {

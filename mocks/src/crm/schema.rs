@@ -189,6 +189,11 @@ pub struct Table {
 }
 
 impl Table {
+    /// Tells whether the table's changes are tracked; these standard tables come so.
+    pub fn is_tracked(&self) -> bool {
+        matches!(self.name, "account" | "contact" | "product" | "systemuser")
+    }
+
     /// Finds a column by the name of its property on the wire.
     pub fn by_property(&self, property: &str) -> Option<usize> {
         self.properties.get(property).copied()

@@ -83,6 +83,10 @@ impl Faulty for State {
         self.tokens.expire();
     }
 
+    fn expire_changes(&mut self) {
+        State::expire_changes(self);
+    }
+
     fn touch(&mut self, request: &Request) {
         let requests = match filter::query(&request.target).0.ends_with("/$batch") {
             true => batch::requests(self, request),

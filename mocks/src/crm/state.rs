@@ -58,6 +58,8 @@ pub struct State {
     /// What was adjusted while loading, and how often.
     pub(super) adjusted: BTreeMap<String, u64>,
     pub(super) version: i64,
+    /// Change tokens of an earlier version are too old.
+    pub(super) tracked_from: i64,
     pub(super) clock_ahead: TimeDelta,
 }
 
@@ -105,6 +107,7 @@ impl Default for State {
             recent: VecDeque::new(),
             adjusted: BTreeMap::new(),
             version: 7_100_000,
+            tracked_from: 0,
             clock_ahead: TimeDelta::zero(),
         };
         for (set, row) in [

@@ -204,13 +204,23 @@ impl Unique {
 pub struct Store {
     tables: Vec<BTreeMap<Uuid, Row>>,
     uniques: Vec<Unique>,
+    /// What was deleted: table, row and the version of the deletion.
+    graves: Vec<(usize, Uuid, i64)>,
+    /// How many there were at [`Store::begin`].
+    graves_before: usize,
     /// What was there before each change since [`Store::begin`].
     undo: Option<Vec<(usize, Uuid, Option<Row>)>>,
 }
 
 impl Default for Store {
     fn default() -> Store {
-        let mut store = Store { tables: vec![BTreeMap::new(); TABLES.len()], uniques: Vec::new(), undo: None };
+        let mut store = Store {
+            tables: vec![BTreeMap::new(); TABLES.len()],
+            uniques: Vec::new(),
+            graves: Vec::new(),
+            graves_before: 0,
+            undo: None,
+        };
         store.add_unique("product", &["productnumber"], Rule::ProductNumber);
         store.add_unique("transactioncurrency", &["isocurrencycode"], Rule::CurrencyCode);
         store.add_unique("productpricelevel", &["pricelevelid", "productid", "uomid"], Rule::PriceLine);
@@ -256,9 +266,28 @@ impl Store {
         self.remember(table, id, before);
     }
 
+    /// Notes that a row was deleted.
+    pub fn bury(&mut self, table: usize, id: Uuid, version: i64) {
+        self.graves.push((table, id, version));
+    }
+
+    /// Returns what was deleted from a table and has not come back, each with the version of its last deletion.
+    pub fn graves(&self, table: usize) -> impl Iterator<Item = (Uuid, i64)> {
+        let of_table = self.graves.iter().filter(move |(of, id, _)| *of == table && self.get(table, *id).is_none());
+        let last: BTreeMap<Uuid, i64> = of_table.map(|(_, id, version)| (*id, *version)).collect();
+        last.into_iter()
+    }
+
+    /// Returns the version of a row's last deletion.
+    pub fn buried(&self, table: usize, id: Uuid) -> i64 {
+        let mut last = self.graves.iter().rev();
+        last.find(|(of, row, _)| *of == table && *row == id).map_or(0, |(.., version)| *version)
+    }
+
     /// Starts to remember, so that [`Store::rollback`] can restore what is there now.
     pub fn begin(&mut self) {
         self.undo = Some(Vec::new());
+        self.graves_before = self.graves.len();
     }
 
     /// Tells whether something is being remembered already.
@@ -273,6 +302,9 @@ impl Store {
 
     /// Undoes everything since [`Store::begin`].
     pub fn rollback(&mut self) {
+        if self.undo.is_some() {
+            self.graves.truncate(self.graves_before);
+        }
         for (table, id, row) in self.undo.take().unwrap_or_default().into_iter().rev() {
             match row {
                 Some(row) => self.put(table, id, row),

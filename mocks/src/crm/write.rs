@@ -120,6 +120,8 @@ pub fn remove(state: &mut State, table: usize, id: Uuid, user: Uuid) -> Result<(
     }
     for (table, id) in doomed {
         state.store.remove(table, id);
+        state.version += 1;
+        state.store.bury(table, id, state.version);
     }
     Ok(())
 }

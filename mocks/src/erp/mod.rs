@@ -108,6 +108,11 @@ impl Default for State {
 }
 
 impl State {
+    /// Sets the clock ahead, so that a test need not wait.
+    pub fn advance(&mut self, seconds: i64) {
+        self.now = self.now.max(Utc::now()) + chrono::TimeDelta::seconds(seconds);
+    }
+
     /// Sets the local currency, which is blank in the tables and no row of the currencies.
     pub fn set_local_currency(&mut self, code: &str) {
         self.local_currency = code.to_uppercase();

@@ -137,6 +137,20 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (table_map, side, id)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- How far a table map was read and settled; times are milliseconds since 1970 by the clock of their side.
+    CREATE TABLE watermark (
+        table_map INTEGER PRIMARY KEY REFERENCES table_map,
+        fingerprint TEXT NOT NULL,
+        erp_read_to INTEGER,
+        crm_read_to INTEGER,
+        erp_token TEXT,
+        crm_token TEXT,
+        -- Records that will come again: 16 bytes of id and 8 of a fingerprint each.
+        erp_seen BLOB NOT NULL,
+        crm_seen BLOB NOT NULL
+    ) STRICT;
+",
 ];
 
 /// What a look at header and schema tells.

@@ -526,6 +526,30 @@ fn the_journal_forgets_old_answers_but_no_open_intent() {
     assert_eq!(store.runs(2).unwrap().len(), 2);
 }
 
+#[test]
+fn watermarks_come_back_and_move_together() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    assert_eq!(store.watermarks().unwrap(), BTreeMap::new());
+    let time = |text: &str| Some(text.parse().unwrap());
+    let mark = Watermark {
+        fingerprint: "f".into(),
+        read_to: PerSide { erp: time("2026-01-31T02:00:00.123Z"), crm: None },
+        token: PerSide { erp: None, crm: Some("/api?$deltatoken=1%212".into()) },
+        seen: PerSide { erp: vec![(e(1), 7), (e(2), u64::MAX)], crm: vec![] },
+    };
+    let later = Watermark { read_to: PerSide { erp: None, crm: time("1969-12-31T23:59:59Z") }, ..mark.clone() };
+    store.set_watermarks(&[("customers".into(), mark.clone()), ("items".into(), Watermark::default())]).unwrap();
+    store.set_watermarks(&[("items".into(), later.clone())]).unwrap();
+    drop(store);
+    let expected = BTreeMap::from([("customers".to_owned(), mark), ("items".to_owned(), later)]);
+    assert_eq!(SqliteStore::read_only(&path).unwrap().watermarks().unwrap(), expected);
+    let mut store = open(&path);
+    Connection::open(&path).unwrap().execute("UPDATE watermark SET erp_seen = x'00'", ()).unwrap();
+    assert!(matches!(store.watermarks(), Err(StoreError::Damaged { .. })));
+    assert!(store.set_watermarks(&[]).is_ok());
+}
+
 fn binding(name: &str) -> Binding {
     let identity = |id: Uuid, side: &str| Identity { id, name: format!("{name} {side}") };
     Binding { pipeline: "full".to_owned(), sides: PerSide { erp: identity(e(1), "ERP"), crm: identity(c(1), "CRM") } }

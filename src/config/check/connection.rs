@@ -48,7 +48,22 @@ pub(super) fn check(
     let auth = desk.required(path, "auth", hint, written.auth);
     let auth = auth.and_then(|auth| credentials(desk, &path.key("auth"), auth, insecure));
     let limits = limits(desk, &path.key("limits"), side, written.limits.unwrap_or_default());
-    Some(Connection { adapter, url: url?, company, auth: auth?, limits })
+    let change_tracking = features(desk, &path.key("features"), side, written.features.as_ref());
+    Some(Connection { adapter, url: url?, company, auth: auth?, limits, change_tracking })
+}
+
+/// Tells whether change tracking is used where a table has it; the other feature is not built.
+fn features(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schema::Features>) -> bool {
+    let written = |feature: fn(&schema::Features) -> Option<schema::Feature>| written.and_then(feature);
+    if written(|features| features.bulk).is_some() {
+        desk.not_built(&path.key("bulk"), "remove it");
+    }
+    let tracking = written(|features| features.change_tracking);
+    if side == Side::Erp && tracking == Some(schema::Feature::Auto) {
+        let hint = "remove it; `run --changed` goes by the time of the last change there";
+        desk.refuse(&path.key("change_tracking"), "the ERP does not track changes", hint.to_owned());
+    }
+    side == Side::Crm && tracking != Some(schema::Feature::Off)
 }
 
 fn check_adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema::Adapter>) {

@@ -301,6 +301,8 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
         &[
             ("name: full", "name: full\nschedule: \"0 2 * * *\""),
             ("adapter: dataverse", "adapter: dataverse\n    features: { bulk: off }"),
+            ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
+            ("adapter: dataverse", "adapter: dataverse\n    features: { change_tracking: never }"),
             ("adapter: business-central", "adapter: nav"),
             ("adapter: business-central", "adapter: odata"),
             ("label: number,", "label: number, key: number,"),

@@ -11,7 +11,7 @@ use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, RunOutcome, run};
 use pipeline::store::{
     Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
-    StoreError,
+    StoreError, Watermark,
 };
 use uuid::Uuid;
 
@@ -123,6 +123,14 @@ impl Store for Mortal<'_> {
         self.change(|store| store.bind(binding))
     }
 
+    fn watermarks(&self) -> Result<BTreeMap<String, Watermark>, StoreError> {
+        self.store.watermarks()
+    }
+
+    fn set_watermarks(&mut self, marks: &[(String, Watermark)]) -> Result<(), StoreError> {
+        self.change(|store| store.set_watermarks(marks))
+    }
+
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {
         self.store.coupling_counts()
     }
@@ -145,6 +153,7 @@ fn dies(world: &mut World, changes: usize, after: bool) -> bool {
     let stop = AtomicBool::new(false);
     let options = Options {
         only: Vec::new(),
+        changed: false,
         dry_run: false,
         run: "a short one".into(),
         started: "2026-01-31T02:00:00Z".into(),

@@ -33,6 +33,8 @@ pub struct World {
     pub erp: Erp,
     pub crm: Crm,
     pub pipeline: Pipeline,
+    /// Whether the next runs read changes only.
+    pub changed: bool,
     folder: TempDir,
     runs: u32,
 }
@@ -99,6 +101,40 @@ impl World {
         World::again(KEPT.get_or_init(|| World::fill(data::scaled::scaled(SMALL_FIRMS, 1))))
     }
 
+    /// So many firms, with a contact each and an item to ten, before the first night.
+    pub fn scaled(firms: usize) -> World {
+        World::again(&World::fill(data::scaled::scaled(firms, 1)))
+    }
+
+    /// Lets time pass on both sides.
+    pub fn later(&self, seconds: i64) {
+        self.erp.with(|state| state.advance(seconds));
+        self.crm.with(|state| state.advance(seconds));
+    }
+
+    /// Runs over what was changed since the last time.
+    pub fn run_changed(&mut self) -> RunReport {
+        self.changed = true;
+        let report = self.run();
+        self.changed = false;
+        report
+    }
+
+    /// How many requests for records arrived at each side, by set and in that order; metadata and logins left out.
+    pub fn asked(&self) -> PerSide<Vec<(String, usize)>> {
+        let count = |reads: Vec<Entry>| {
+            let mut sets: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+            let records =
+                reads.iter().filter(|entry| entry.set.starts_with(|letter: char| letter.is_ascii_lowercase()));
+            records.for_each(|entry| *sets.entry(entry.set.to_string()).or_default() += 1);
+            sets.into_iter().collect()
+        };
+        PerSide {
+            erp: count(self.erp.log().lock().unwrap().reads()),
+            crm: count(self.crm.log().lock().unwrap().reads()),
+        }
+    }
+
     /// The default company after its first night.
     pub fn settled() -> World {
         static KEPT: OnceLock<Kept> = OnceLock::new();
@@ -128,7 +164,7 @@ impl World {
         let erp = Erp::start(erp, erp::Options::default()).unwrap();
         let crm = Crm::start(crm, crm::Options::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let world = World { pipeline: pipeline(&erp, &crm), erp, crm, folder, runs: kept.runs };
+        let world = World { pipeline: pipeline(&erp, &crm), changed: false, erp, crm, folder, runs: kept.runs };
         if let Some(state) = &kept.state {
             std::fs::write(world.path(), state).unwrap();
         }
@@ -158,6 +194,7 @@ impl World {
         self.runs += 1;
         let options = Options {
             only: only.iter().map(|name| (*name).to_owned()).collect(),
+            changed: self.changed,
             dry_run,
             run: format!("run {}", self.runs),
             started: now(),

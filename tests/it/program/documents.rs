@@ -66,7 +66,8 @@ fn the_documents_have_the_keys_of_the_contract() {
     let belongs_to = json!({"pipeline": "text", "erp": place, "crm": place});
     let status = json!({"pipeline": "text", "state": "text", "belongs_to": belongs_to, "in_use_by": "null",
         "tables": [{"table": "text", "coupled": "number", "contested": "number", "failed": "number",
-            "skipped": "number", "deleted": "number", "ambiguous": "number"}],
+            "skipped": "number", "deleted": "number", "ambiguous": "number",
+            "read_to": {"erp": "text", "crm": "text"}}],
         "runs": [{"started": "text", "finished": "text", "run": "text", "outcome": "text", "seconds": "number",
             "to_crm": "number", "to_erp": "number"}], "inbox": [], "notes": []});
     check(&format!("status {FULL} --format json"), 0, &status);

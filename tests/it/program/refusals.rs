@@ -136,7 +136,7 @@ fn wrong_arguments_and_files_are_refused_before_anything_is_asked() {
         told.ask(line, &[], 2);
     }
     told.ask(&format!("run {FULL} --only custmers"), &[], 2);
-    told.ask(&format!("run {FULL} --changed"), &[], 2);
+    told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
     told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
     told.ask(&format!("plan {FULL} -o plan.json"), &[], 2);
     told.ask(&format!("couple {FULL} customers:10000 A-1"), &[], 2);

@@ -1,0 +1,289 @@
+//! The records that a run looks at: all of them, or with `--changed` those that somebody touched since the last time.
+//!
+//! A read of changes proves nothing by absence. What it brings are the changed records of both sides, the partners of
+//! those that are coupled, what waits in the inbox, and for records without a partner everything that a match rule could
+//! take for the same one. So whatever is decided is decided on the same rows as in a full run; only rows are missing of
+//! which a full run would say that nothing happened. Where that cannot be had, the table is read in full.
+
+use std::collections::HashSet;
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::config::{OnDelete, OnUnresolved, PerSide, Side, TableMap};
+use crate::endpoint::{EndpointError, Query, Tracked};
+use crate::extract::{self, Inside, Scope};
+use crate::frame::{Frame, Kind};
+use crate::order::Pass;
+use crate::run::candidates::candidates;
+use crate::run::gather::Gathered;
+use crate::run::state::{PassError, PassState};
+use crate::run::{Context, Event, Mode};
+use crate::store::{Couplings, OpenIntent, Store, Watermark};
+use crate::translate::Links;
+use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
+
+/// What a pass works on.
+pub(super) struct Reading {
+    pub(super) mode: Mode,
+    /// What both sides hold inside their filters, as far as it was read.
+    pub(super) inside: PerSide<Inside>,
+    /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
+    pub(super) beyond: Option<PerSide<Frame>>,
+    /// Which couplings to look at, where that is not all of them.
+    pub(super) couplings: Option<Vec<usize>>,
+    /// How far both sides are known once everything read is settled; `None` where a side tells no times.
+    pub(super) mark: Option<Watermark>,
+    /// Records that came again as they were, and were left out.
+    pub(super) again: PerSide<Vec<(Uuid, u64)>>,
+    /// Why the table was read in full although only changes were asked for.
+    pub(super) note: Option<String>,
+}
+
+/// What one side tells of its changes.
+struct Changes {
+    frame: Frame,
+    deleted: Vec<Uuid>,
+    token: Option<String>,
+}
+
+/// Reads both sides of a table map as far as the run wants it; `under_way` holds the writes that nobody knows the end of.
+pub(super) fn read(
+    context: &Context<'_>,
+    store: &dyn Store,
+    scope: &Scope,
+    turn: &Pass,
+    couplings: &Couplings,
+    under_way: &[OpenIntent],
+    links: &mut Links,
+) -> Result<Reading, PassError> {
+    let map = &context.pipeline.tables[turn.table];
+    let fingerprint = fingerprint_of(map, &scope.columns);
+    let known = store.watermarks()?.remove(&map.name).filter(|known| known.fingerprint == fingerprint);
+    let fresh = Watermark { fingerprint, ..Watermark::default() };
+    if !context.options.changed {
+        // A token leads on from where it was given, whatever is read meanwhile.
+        let token = known.map(|known| known.token).unwrap_or_default();
+        return full(context, scope, map, Watermark { token, ..fresh }, None);
+    }
+    let tracks = tracked_sides(context, map)?;
+    let in_full = |note: String| full(context, scope, map, fresh.clone(), Some((note, tracks)));
+    if let Some(side) = Side::BOTH.into_iter().find(|side| !tells(scope, *side)) {
+        return in_full(format!("the {} does not tell when a record was changed", side.name()));
+    }
+    let Some(known) = known else {
+        return in_full("there is no watermark for it as the file has it now".to_owned());
+    };
+    if let Some(reference) = may_resolve(map, links) {
+        return in_full(format!("{} has new couplings, which its references may have waited for", reference));
+    }
+    let untracked = |side: &Side| *tracks.of(*side) && known.token.of(*side).is_none();
+    if let Some(side) = Side::BOTH.into_iter().find(untracked) {
+        return in_full(format!("the {} tracks its changes from now on", side.name()));
+    }
+
+    let began = (context.options.elapsed)();
+    let tell = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
+    let one = |side: Side| {
+        let token = known.token.of(side).as_deref().filter(|_| *tracks.of(side));
+        changes(context, scope, map, side, *known.read_to.of(side), token, &|rows| tell(side, rows))
+    };
+    let both = both(one)?;
+    let took = (context.options.elapsed)() - began;
+    let both = match (both.erp, both.crm) {
+        (Ok(erp), Ok(crm)) => PerSide { erp, crm },
+        (Err(message), _) | (_, Err(message)) => return in_full(message),
+    };
+    let read_to = PerSide::from_fn(|side| {
+        advanced(*known.read_to.of(side), reached(newest(scope, side, &both.of(side).frame), took))
+    });
+    let token = PerSide::from_fn(|side| both.of(side).token.clone());
+    let mark = Watermark { read_to, token, ..fresh.clone() };
+
+    let mut gathered = Gathered::new(context, scope, map, couplings);
+    let mut again = PerSide::default();
+    for side in Side::BOTH {
+        let (new, old) = apart(&both.of(side).frame, known.seen.of(side));
+        if let Some(column) = scope.modified.of(side) {
+            *again.of_mut(side) = seen(&old, column, *mark.read_to.of(side));
+        }
+        gathered.spare(side, old);
+        gathered.add(side, &new);
+        gathered
+            .want(side, both.of(side).deleted.iter().copied().filter(|id| gathered.is_coupled(side, *id)).collect());
+    }
+    for item in store.inbox(Some(&map.name))? {
+        gathered.want(Side::Erp, item.erp_id.into_iter().collect());
+        gathered.want(Side::Crm, item.crm_id.into_iter().collect());
+    }
+    // Whether a write of a run that was cut off arrived, only reading tells.
+    for OpenIntent { intent, .. } in under_way {
+        gathered.want(intent.side, vec![intent.id]);
+        gathered.want(intent.side.other(), vec![intent.partner]);
+    }
+    gathered.fetch()?;
+    let widowed = gathered.widowed_count();
+    if widowed > 0 && map.on_delete != OnDelete::Hold {
+        // Whether a record was deleted, or made anew under another id, only the whole table tells.
+        return in_full(format!("{widowed} of the coupled records lost their partner"));
+    }
+    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
+    gathered.finish(mark, again)
+}
+
+/// Returns the table map whose new couplings a reference may have waited for in silence: a field that is cleared or kept
+/// until then puts its record into no inbox.
+fn may_resolve<'a>(map: &'a TableMap, links: &mut Links) -> Option<&'a str> {
+    let silent = map.fields.iter().filter(|field| field.on_unresolved != OnUnresolved::Fail);
+    let mut references = silent.filter_map(|field| field.reference.as_ref());
+    references.find(|reference| links.table(&reference.table).has_grown()).map(|reference| reference.table.as_str())
+}
+
+/// Parts what is new from what was settled in the very version that came again.
+fn apart(frame: &Frame, seen: &[(Uuid, u64)]) -> (Frame, Frame) {
+    let seen: HashSet<&(Uuid, u64)> = seen.iter().collect();
+    let is_old = |row: &usize| version(frame, *row).is_some_and(|version| seen.contains(&(frame.id(*row), version)));
+    let (old, new): (Vec<usize>, Vec<usize>) = (0..frame.rows()).partition(is_old);
+    (frame.take(&new), frame.take(&old))
+}
+
+/// Notes which records the next read brings again, now that every record of the pass is settled or in the inbox.
+pub(super) fn note_seen(scope: &Scope, state: &mut PassState) {
+    let Some(mark) = &mut state.mark else { return };
+    for side in Side::BOTH {
+        let Some(column) = scope.modified.of(side) else { continue };
+        let mut all = seen(state.frames.of(side), column, *mark.read_to.of(side));
+        all.extend(state.again.of(side));
+        all.sort_unstable();
+        all.dedup();
+        *mark.seen.of_mut(side) = all;
+    }
+}
+
+/// Reads everything inside the filters; of a side that is to be tracked everything at all.
+fn full(
+    context: &Context<'_>,
+    scope: &Scope,
+    map: &TableMap,
+    mut mark: Watermark,
+    changed: Option<(String, PerSide<bool>)>,
+) -> Result<Reading, PassError> {
+    let began = (context.options.elapsed)();
+    let tell = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
+    let tracks = changed.as_ref().map(|(_, tracks)| *tracks).unwrap_or_default();
+    let mut note = changed.map(|(note, _)| format!("read in full: {note}"));
+    let inside = if tracks.erp || tracks.crm {
+        let read = both(|side| {
+            let query = query(scope, side);
+            let progress = |rows: usize| tell(side, rows);
+            if *tracks.of(side) {
+                match context.endpoints.of(side).read_tracked(&query, None, &progress)? {
+                    Tracked::Changes { frame, token, .. } => {
+                        return Ok((extract::inside(map, side, frame)?, Some(token), None));
+                    }
+                    Tracked::Refused { message } => {
+                        let refusal = format!("the {} refuses to track its changes: {message}", side.name());
+                        return Ok((
+                            extract::read_side(map, scope, side, *context.endpoints.of(side), &progress)?,
+                            None,
+                            Some(refusal),
+                        ));
+                    }
+                }
+            }
+            Ok((extract::read_side(map, scope, side, *context.endpoints.of(side), &progress)?, None, None))
+        })?;
+        for (_, _, refusal) in [&read.erp, &read.crm] {
+            if let (Some(note), Some(refusal)) = (&mut note, refusal) {
+                note.push_str(&format!("; {refusal}"));
+            }
+        }
+        mark.token = PerSide { erp: read.erp.1, crm: read.crm.1 };
+        PerSide { erp: read.erp.0, crm: read.crm.0 }
+    } else {
+        extract::read(map, scope, context.endpoints, &tell)?
+    };
+    let took = (context.options.elapsed)() - began;
+    mark.read_to = PerSide::from_fn(|side| reached(newest(scope, side, &inside.of(side).frame), took));
+    let tells = Side::BOTH.into_iter().all(|side| tells(scope, side));
+    Ok(Reading {
+        mode: Mode::Full,
+        inside,
+        beyond: None,
+        couplings: None,
+        mark: tells.then_some(mark),
+        again: PerSide::default(),
+        note,
+    })
+}
+
+/// Reads what changed on one side; the message says why only a full read can tell.
+fn changes(
+    context: &Context<'_>,
+    scope: &Scope,
+    map: &TableMap,
+    side: Side,
+    read_to: Option<DateTime<Utc>>,
+    token: Option<&str>,
+    progress: &dyn Fn(usize),
+) -> Result<Result<Changes, String>, EndpointError> {
+    let endpoint = *context.endpoints.of(side);
+    if let Some(token) = token {
+        return Ok(match endpoint.read_tracked(&query(scope, side), Some(token), progress)? {
+            Tracked::Changes { frame, deleted, token } => Ok(Changes { frame, deleted, token: Some(token) }),
+            Tracked::Refused { message } => {
+                Err(format!("the {} does not tell the changes since the last run any more ({message})", side.name()))
+            }
+        });
+    }
+    let Some(column) = scope.modified.of(side) else {
+        return Ok(Err(format!("the {} does not tell when a record was changed", side.name())));
+    };
+    // A coupled record that was edited out of its filter does not come. Nothing follows from that: where its partner
+    // was edited too, it is asked for by id.
+    let filter = map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned());
+    let from = read_to.map(read_from);
+    let filter = since(filter, column, from);
+    let mut frame = endpoint.read(&Query { filter, ..query(scope, side) }, progress)?;
+    if let Some(from) = from {
+        frame = frame.take(&rows_since(&frame, column, from));
+    }
+    Ok(Ok(Changes { frame, deleted: Vec::new(), token: None }))
+}
+
+/// Asks which sides track the changes of their table.
+fn tracked_sides(context: &Context<'_>, map: &TableMap) -> Result<PerSide<bool>, EndpointError> {
+    let tracks = |side: Side| context.endpoints.of(side).tracks(&map.sides.of(side).table);
+    Ok(PerSide { erp: tracks(Side::Erp)?, crm: tracks(Side::Crm)? })
+}
+
+/// Does something on both sides at the same time.
+fn both<T: Send>(one: impl Fn(Side) -> Result<T, EndpointError> + Sync) -> Result<PerSide<T>, EndpointError> {
+    let (erp, crm) = std::thread::scope(|threads| {
+        let erp = threads.spawn(|| one(Side::Erp));
+        let crm = one(Side::Crm);
+        (erp.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), crm)
+    });
+    Ok(PerSide { erp: erp?, crm: crm? })
+}
+
+fn query(scope: &Scope, side: Side) -> Query<'_> {
+    Query { info: scope.infos.of(side), columns: scope.columns.of(side).clone(), filter: None, ids: None }
+}
+
+/// Tells whether a side shows to the moment when a record was modified.
+fn tells(scope: &Scope, side: Side) -> bool {
+    let info = scope.modified.of(side).as_ref().and_then(|column| scope.infos.of(side).column(column));
+    info.is_some_and(|info| info.readable && info.column.kind == Kind::DateTime)
+}
+
+fn newest(scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {
+    frame.latest(scope.modified.of(side).as_ref()?)
+}
+
+/// Returns ids in a fixed order, each once.
+pub(super) fn sorted(ids: HashSet<Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = ids.into_iter().collect();
+    ids.sort_unstable();
+    ids
+}

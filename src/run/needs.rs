@@ -1,0 +1,194 @@
+//! Keys that references need, where not every record of the referenced table was read.
+//!
+//! A run over changes reads of a referenced table only what changed there. So when records refer to others whose keys were
+//! not told, these are asked for: by the key, or through the coupling by id, whichever of the two the record has; by
+//! reading the keys of the whole table where the side cannot be asked or that takes fewer requests. A key is asked for
+//! once in a run.
+
+use std::collections::{BTreeSet, HashSet};
+
+use uuid::Uuid;
+
+use crate::config::{FieldMap, PerSide, Reference, Side, TableMap};
+use crate::endpoint::Query;
+use crate::extract::{self, Scope};
+use crate::frame::{Frame, Value};
+use crate::run::Context;
+use crate::run::gather::read_some;
+use crate::run::partners::without;
+use crate::run::state::PassError;
+use crate::translate::{Links, Problem, Translator};
+
+/// Tells the links whatever the records in `frames` refer to, save in fields that wait for a later step.
+pub(super) fn name_needed(
+    context: &Context<'_>,
+    map: &TableMap,
+    scope: &Scope,
+    left_out: &[bool],
+    frames: &PerSide<Frame>,
+    links: &mut Links,
+) -> Result<(), PassError> {
+    if !context.options.changed {
+        return Ok(());
+    }
+    for field in map.fields.iter().zip(left_out).filter(|(_, left_out)| !**left_out).map(|(field, _)| field) {
+        let Some(reference) = &field.reference else { continue };
+        let target = context.pipeline.tables.iter().position(|table| table.name == reference.table);
+        let Some(target) = target else { continue };
+        if links.table(&reference.table).is_complete() {
+            continue;
+        }
+        let mut matches = map.match_rules.iter().flat_map(|rule| &rule.by);
+        let is_matched = matches.any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
+        let asking = || -> Result<Asking<'_>, PassError> {
+            let scope = Scope::describe(context.pipeline, target, context.endpoints)?;
+            Ok(Asking { context, reference, target, scope })
+        };
+        if field.writes(Side::Crm) || is_matched {
+            let mut keys = unresolved_keys(field, scope, frames, links)?;
+            keys.retain(|key| links.table(&reference.table).ask(key));
+            if !keys.is_empty() {
+                asking()?.by_keys(&keys, links)?;
+            }
+        }
+        // Most of the ids are those of records whose keys were just told.
+        if field.writes(Side::Erp) || is_matched {
+            let mut ids = unnamed_ids(field, reference, frames, links);
+            ids.retain(|id| links.table(&reference.table).ask(&id.to_string()));
+            if !ids.is_empty() {
+                asking()?.by_ids(ids, links)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Returns the ERP keys that lead to no CRM record yet.
+fn unresolved_keys(
+    field: &FieldMap,
+    scope: &Scope,
+    frames: &PerSide<Frame>,
+    links: &Links,
+) -> Result<BTreeSet<String>, PassError> {
+    let info = field.crm.as_ref().and_then(|column| scope.infos.crm.column(column));
+    let Some(info) = info else { return Ok(BTreeSet::new()) };
+    let translator = Translator::new(field, Side::Crm, info, links, &frames.erp)?;
+    let problems = translator.map(|translator| translator.all().problems).unwrap_or_default();
+    let key = |problem: Problem| match problem {
+        Problem::Unresolved { key, .. } => Some(key),
+        _ => None,
+    };
+    Ok(problems.into_values().filter_map(key).collect())
+}
+
+/// Returns the CRM ids that lead to no ERP key yet.
+fn unnamed_ids(field: &FieldMap, reference: &Reference, frames: &PerSide<Frame>, links: &Links) -> HashSet<Uuid> {
+    let Some(column) = &field.crm else { return HashSet::new() };
+    let id = |row: usize| match frames.crm.value(column, row) {
+        Value::Guid(id) if !id.is_nil() && !links.names(reference, id) => Some(id),
+        _ => None,
+    };
+    (0..frames.crm.rows()).filter_map(id).collect()
+}
+
+/// One reference, and the table map that it leads to.
+struct Asking<'a> {
+    context: &'a Context<'a>,
+    reference: &'a Reference,
+    target: usize,
+    scope: Scope,
+}
+
+impl Asking<'_> {
+    fn by_keys(&self, keys: &BTreeSet<String>, links: &mut Links) -> Result<(), PassError> {
+        let reference = self.reference;
+        self.ask_keys(Side::Erp, &reference.erp, keys.iter().cloned().collect(), links)?;
+        if let Some(column) = &reference.crm {
+            let left = keys.iter().filter(|key| !links.resolves(reference, key)).cloned().collect();
+            self.ask_keys(Side::Crm, column, left, links)?;
+        }
+        Ok(())
+    }
+
+    fn by_ids(&self, ids: HashSet<Uuid>, links: &mut Links) -> Result<(), PassError> {
+        let reference = self.reference;
+        let table = links.table(&reference.table);
+        let partners: HashSet<Uuid> = ids.iter().filter_map(|id| table.partner(Side::Crm, *id)).collect();
+        self.ask_ids(Side::Erp, &reference.erp, partners, links)?;
+        // The others are told by the CRM itself, or named in a complaint.
+        let left: HashSet<Uuid> = ids.into_iter().filter(|id| !links.names(reference, *id)).collect();
+        let label = self.map().sides.crm.label.as_ref();
+        if let Some(column) = reference.crm.as_ref().or(label) {
+            self.ask_ids(Side::Crm, column, left, links)?;
+        }
+        Ok(())
+    }
+
+    fn map(&self) -> &TableMap {
+        &self.context.pipeline.tables[self.target]
+    }
+
+    /// The same scope with a few columns only: the key, the label, and what the filter looks at.
+    fn narrow(&self, side: Side, column: &str) -> Scope {
+        let map = self.map();
+        let mut columns = vec![column.to_owned()];
+        let filter = map.sides.of(side).filter.iter().flat_map(|filter| filter.columns());
+        let label = map.sides.crm.label.iter().filter(|_| side == Side::Crm);
+        for column in filter.chain(label) {
+            if !columns.contains(column) {
+                columns.push(column.clone());
+            }
+        }
+        let mut scope = self.scope.clone();
+        *scope.columns.of_mut(side) = columns;
+        scope
+    }
+
+    fn ask_keys(&self, side: Side, column: &str, keys: Vec<String>, links: &mut Links) -> Result<(), PassError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let (endpoint, scope) = (*self.context.endpoints.of(side), self.narrow(side, column));
+        let bounds = endpoint.bounds();
+        let table_rows = links.table(&self.reference.table).couplings_count();
+        let whole = table_rows.div_ceil(bounds.page_rows_max.max(1)).max(1);
+        let mut frame = None;
+        if keys.len().div_ceil(bounds.ids_max.max(1)) <= whole {
+            let columns = scope.columns.of(side).clone();
+            let query = Query { info: scope.infos.of(side), columns, filter: None, ids: None };
+            frame = endpoint.read_holding(&query, column, &keys)?;
+        }
+        let frame = match frame {
+            Some(frame) => frame,
+            None => extract::read_all(&scope, side, endpoint)?,
+        };
+        self.tell(side, column, &frame, links)
+    }
+
+    fn ask_ids(&self, side: Side, column: &str, ids: HashSet<Uuid>, links: &mut Links) -> Result<(), PassError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let table_rows = links.table(&self.reference.table).couplings_count();
+        let frame = read_some(self.context, &self.narrow(side, column), self.map(), side, ids, table_rows)?;
+        self.tell(side, column, &frame, links)
+    }
+
+    /// Tells the keys of what is coupled or inside the filter, as a full read does.
+    fn tell(&self, side: Side, column: &str, frame: &Frame, links: &mut Links) -> Result<(), PassError> {
+        let inside: HashSet<Uuid> = extract::inside(self.map(), side, frame.clone())?.frame.ids().into_iter().collect();
+        let table = links.table(&self.reference.table);
+        let known = without(frame, |id| !inside.contains(id) && table.partner(side, *id).is_none());
+        let is_key = match side {
+            Side::Erp => self.reference.erp == column,
+            Side::Crm => self.reference.crm.as_deref() == Some(column),
+        };
+        if is_key {
+            table.name_all(side, column, &known);
+        }
+        if let (Side::Crm, Some(label)) = (side, &self.map().sides.crm.label) {
+            table.label_all(label, &known);
+        }
+        Ok(())
+    }
+}
