@@ -22,6 +22,7 @@ pub mod store;
 pub mod plan;
 pub mod order;
 pub mod extract;
+pub mod address;
 pub mod translate;
 pub mod watermark;
 pub mod misfit;

@@ -11,6 +11,7 @@ mod memory;
 mod misfits;
 mod nightly;
 
+mod addresses;
 mod adversary;
 mod cases;
 mod changed;
