@@ -197,6 +197,13 @@ pub trait Endpoint: Sync {
     /// Proves that the side can be reached, that the login holds and that the company exists; returns who it is.
     fn open(&self) -> Result<Identity, EndpointError>;
 
+    /// Asks for the metadata of several tables together, where that takes fewer requests than one after the other.
+    ///
+    /// [`describe`](Self::describe) answers from it; it is also the one to tell of a table that does not exist.
+    fn prepare(&self, _tables: &[&str]) -> Result<(), EndpointError> {
+        Ok(())
+    }
+
     /// Describes a table; the metadata is asked for once and remembered.
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError>;
 

@@ -48,6 +48,8 @@ struct Request<'a> {
     headers: &'a [(&'a str, String)],
     /// A body makes it a POST.
     body: Option<&'a [u8]>,
+    /// Nothing changes by it, so it may be repeated whatever became of it.
+    is_read: bool,
 }
 
 /// What a failed attempt leaves behind.
@@ -124,9 +126,27 @@ impl Client {
         headers: &[(&str, String)],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        let request = Request { url, headers, body: None };
+        self.read(&Request { url, headers, body: None, is_read: true }, parse)
+    }
+
+    /// Posts a question, which changes nothing; otherwise as [`get`](Self::get).
+    pub fn ask<T>(
+        &self,
+        url: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, Option<T>), EndpointError> {
+        self.read(&Request { url, headers, body: Some(body), is_read: true }, parse)
+    }
+
+    fn read<T>(
+        &self,
+        request: &Request<'_>,
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, Option<T>), EndpointError> {
         let parsed = |answer: &Answer| if answer.is_success() { parse(answer).map(Some) } else { Ok(None) };
-        self.exchange(&request, parsed).map_err(|failure| {
+        self.exchange(request, parsed).map_err(|failure| {
             let side = self.side;
             match failure {
                 Failure::Login(message) => EndpointError::Login { side, message },
@@ -138,7 +158,7 @@ impl Client {
 
     /// Posts a body. The request is repeated only where the side surely did nothing with it.
     pub fn post(&self, url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, PostError> {
-        let request = Request { url, headers, body: Some(body) };
+        let request = Request { url, headers, body: Some(body), is_read: false };
         let result = self.exchange(&request, |_| Ok(()));
         result.map(|(answer, ())| answer).map_err(|failure| match failure {
             Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
@@ -152,7 +172,7 @@ impl Client {
         request: &Request<'_>,
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, T), Failure> {
-        let is_read = request.body.is_none();
+        let is_read = request.is_read;
         let mut failed = 0;
         let mut stale = None;
         loop {

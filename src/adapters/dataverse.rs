@@ -7,13 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{by_position, operation, verdict};
-use crate::adapters::definitions::{self, CrmTable, Directory, List};
+use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
@@ -30,6 +29,8 @@ use crate::frame::{Frame, Kind};
 const API: &str = "/api/data/v9.2";
 /// Operations that one batch takes (crm-api.md §11).
 const BATCH_MAX: usize = 1_000;
+/// Tables asked about in one batch; each takes eleven operations.
+const TABLES_MAX: usize = 50;
 /// Ids in one request; more make the address too long (crm-api.md §7).
 const IDS_MAX: usize = 250;
 /// Characters that a list of texts may have in one address, of the 32,768 that the service takes (crm-api.md §1).
@@ -63,35 +64,84 @@ impl Dataverse {
     }
 
     fn table(&self, table: &str) -> Result<Arc<CrmTable>, EndpointError> {
-        // Held while asking, so that two threads do not ask for the same.
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(found) = tables.get(table) {
-            return Ok(Arc::clone(found));
-        }
-        let found = Arc::new(self.definition(table)?);
-        tables.insert(table.to_owned(), Arc::clone(&found));
-        Ok(found)
+        self.learn(&[table])?;
+        let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = tables.get(table).map(Arc::clone);
+        found.ok_or_else(|| EndpointError::NoTable { side: Side::Crm, table: table.to_owned() })
     }
 
-    /// Asks for everything about a table.
-    fn definition(&self, set: &str) -> Result<CrmTable, EndpointError> {
-        let missing = || EndpointError::NoTable { side: Side::Crm, table: set.to_owned() };
-        let directory = self.directory()?;
-        let entity = directory.by_set(set).ok_or_else(missing)?;
-        let key = entity.primary_id_attribute.as_deref().ok_or_else(missing)?;
-        let of = format!("EntityDefinitions(LogicalName='{}')", entity.logical_name);
-        let attributes = self.definitions::<definitions::Attribute>(&format!(
-            "{of}/Attributes?$select=LogicalName,AttributeType,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead"
-        ))?;
-        let mut details = Vec::new();
-        for (cast, options) in definitions::casts(&attributes) {
-            let path = format!("{of}/Attributes/Microsoft.Dynamics.CRM.{cast}?{options}");
-            details.extend(self.definitions::<definitions::Detail>(&path)?);
+    /// Asks for everything about those tables that exist and are not known yet.
+    fn learn(&self, sets: &[&str]) -> Result<(), EndpointError> {
+        // Held while asking, so that two threads do not ask for the same.
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unknown: Vec<&str> = sets.iter().copied().filter(|set| !tables.contains_key(*set)).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(());
         }
-        let relationships = self.definitions(&format!(
-            "{of}/ManyToOneRelationships?$select=ReferencingAttribute,ReferencingEntityNavigationPropertyName,ReferencedEntity"
-        ))?;
-        Ok(definitions::table(set, key, attributes, details, relationships, &directory))
+        let directory = self.directory()?;
+        // Set, key, and logical name by which it is asked about.
+        let there = |set: &&'_ str| {
+            let entity = directory.by_set(set)?;
+            Some(((*set).to_owned(), entity.primary_id_attribute.clone()?, entity.logical_name.clone()))
+        };
+        let there: Vec<(String, String, String)> = unknown.iter().filter_map(there).collect();
+        for some in there.chunks(TABLES_MAX) {
+            let questions: Vec<Vec<String>> = some.iter().map(|(.., name)| definitions::questions(name)).collect();
+            let mut answers = self.answers(&questions.concat())?.into_iter();
+            for ((set, key, _), questions) in some.iter().zip(&questions) {
+                let answers: Vec<Vec<u8>> = answers.by_ref().take(questions.len()).collect();
+                let table = definitions::read(set, key, &answers, &directory).map_err(untrusted)?;
+                tables.insert(set.clone(), Arc::new(table));
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks questions about the metadata: all in one batch, or one by one where the service does not take that.
+    fn answers(&self, questions: &[String]) -> Result<Vec<Vec<u8>>, EndpointError> {
+        if let Some(answers) = self.answers_at_once(questions)? {
+            return Ok(answers);
+        }
+        questions.iter().map(|question| self.answer(question)).collect()
+    }
+
+    fn answers_at_once(&self, questions: &[String]) -> Result<Option<Vec<Vec<u8>>>, EndpointError> {
+        let root = format!("{}{API}", path_of(self.client.base()));
+        let operation = |question: &String| Operation {
+            method: "GET",
+            path: format!("{root}/{question}"),
+            headers: read_headers(),
+            body: String::new(),
+        };
+        let body = batch_multipart::build(&questions.iter().map(operation).collect::<Vec<_>>());
+        let url = format!("{}{API}/$batch", self.client.base());
+        let (_, answers) = self.client.ask(&url, &batch_headers(), body.as_bytes(), |answer| {
+            let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
+            let replies: Vec<Reply> =
+                by_position(sections, questions.len(), true).into_iter().filter_map(Result::ok).collect();
+            if replies.len() != questions.len() {
+                return Err("the answer to the batch is not whole".to_owned());
+            }
+            if let Some(reply) = replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
+                return Err(Fault::read(reply.status, reply.body.as_bytes()).to_string());
+            }
+            if replies.iter().any(|reply| reply.status >= 300) {
+                return Ok(None);
+            }
+            replies.iter().try_for_each(|reply| definitions::whole(reply.body.as_bytes()))?;
+            Ok(Some(replies.into_iter().map(|reply| reply.body.into_bytes()).collect()))
+        })?;
+        Ok(answers.flatten())
+    }
+
+    fn answer(&self, question: &str) -> Result<Vec<u8>, EndpointError> {
+        let url = format!("{}{API}/{question}", self.client.base());
+        let (answer, whole) = self.client.get(&url, &read_headers(), |answer| definitions::whole(&answer.body))?;
+        let refused = || refused(&Fault::read(answer.status, &answer.body));
+        whole.ok_or_else(refused)?;
+        Ok(answer.body)
     }
 
     fn directory(&self) -> Result<Arc<Directory>, EndpointError> {
@@ -100,20 +150,10 @@ impl Dataverse {
             return Ok(Arc::clone(directory));
         }
         let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled";
-        let found = Arc::new(Directory::new(self.definitions(path)?));
+        let entities = definitions::list(&self.answer(path)?).map_err(untrusted)?;
+        let found = Arc::new(Directory::new(entities));
         *directory = Some(Arc::clone(&found));
         Ok(found)
-    }
-
-    /// Reads a list of definitions; these are not paged (crm-api.md §12).
-    fn definitions<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, EndpointError> {
-        let url = format!("{}{API}/{path}", self.client.base());
-        let (answer, list) = self.client.get(&url, &read_headers(), |answer| {
-            serde_json::from_slice::<List<T>>(&answer.body)
-                .map_err(|error| format!("the metadata is not whole: {error}"))
-        })?;
-        let refused = || refused(&Fault::read(answer.status, &answer.body));
-        Ok(list.ok_or_else(refused)?.value)
     }
 
     fn layout(&self, table: &CrmTable, columns: &[String]) -> Result<Layout, EndpointError> {
@@ -144,12 +184,8 @@ impl Dataverse {
     /// Posts the operations as one batch.
     fn post(&self, operations: &[Operation]) -> Sent<Reply> {
         let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
-        let mut headers = headers();
-        headers.push(("Content-Type", batch_multipart::content_type()));
-        // Else the first failure ends the batch.
-        headers.push(("Prefer", "odata.continue-on-error".to_owned()));
         let url = format!("{}{API}/$batch", self.client.base());
-        let answer = match self.client.post(&url, &headers, batch_multipart::build(operations).as_bytes()) {
+        let answer = match self.client.post(&url, &batch_headers(), batch_multipart::build(operations).as_bytes()) {
             Ok(answer) => answer,
             Err(error) => return all(Verdict::unanswered(&error)),
         };
@@ -190,6 +226,10 @@ impl Endpoint for Dataverse {
             }
             (None, _) => Err(refused(&fault)),
         }
+    }
+
+    fn prepare(&self, tables: &[&str]) -> Result<(), EndpointError> {
+        self.learn(tables)
     }
 
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
@@ -317,6 +357,19 @@ fn read_headers() -> Vec<(&'static str, String)> {
     headers
 }
 
+/// Headers of a batch.
+fn batch_headers() -> Vec<(&'static str, String)> {
+    let mut headers = headers();
+    headers.push(("Content-Type", batch_multipart::content_type()));
+    // Else the first failure ends the batch.
+    headers.push(("Prefer", "odata.continue-on-error".to_owned()));
+    headers
+}
+
+fn untrusted(message: String) -> EndpointError {
+    EndpointError::Untrusted { side: Side::Crm, message }
+}
+
 fn refused(fault: &Fault) -> EndpointError {
     EndpointError::Refused { side: Side::Crm, message: fault.to_string() }
 }
@@ -382,7 +435,52 @@ fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::client::tests::client;
     use crate::adapters::dataverse_batch::tests::contacts;
+    use crate::adapters::script::{Line, Script, say};
+
+    /// An answer to a batch of questions: their number, the status of the first, and what the others say.
+    fn answered(questions: usize, first: u16, body: &str) -> Line {
+        let part = |number: usize| {
+            let status = if number == 0 { first } else { 200 };
+            format!("--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\n\r\n{body}\r\n")
+        };
+        let parts: String = (0..questions).map(part).collect();
+        Line::Say(200, "Content-Type: multipart/mixed; boundary=b\r\n", format!("{parts}--b--\r\n"))
+    }
+
+    #[test]
+    fn metadata_is_asked_for_in_one_batch_or_else_one_by_one() {
+        let (empty, count) = (r#"{"value":[]}"#, definitions::questions("a").len());
+        let tables = ["as", "bs"];
+        let batch = |first: u16| answered(2 * count, first, empty);
+        let refusal = || say(400, r#"{"error":{"code":"0x0","message":"no batch"}}"#);
+        for (what, asked, single) in [
+            ("taken", vec![batch(200)], 0),
+            ("throttled inside", vec![batch(429), batch(200)], 0),
+            ("cut short", vec![answered(1, 200, empty), batch(200)], 0),
+            ("not JSON", vec![answered(2 * count, 200, "{"), batch(200)], 0),
+            ("refused as a whole", vec![refusal()], 2 * count),
+            ("refused inside", vec![batch(400)], 2 * count),
+        ] {
+            let entity = |name: &str| {
+                format!(r#"{{"LogicalName":"{name}","EntitySetName":"{name}s","PrimaryIdAttribute":"id"}}"#)
+            };
+            let mut lines = vec![say(200, &format!(r#"{{"value":[{},{}]}}"#, entity("a"), entity("b")))];
+            let batches = asked.len();
+            lines.extend(asked);
+            lines.extend((0..single).map(|_| say(200, empty)));
+            let server = Script::play(lines);
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let (client, _) = client(&server.url, &login.url);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 };
+            let crm = Dataverse::new(client, limits, true);
+            crm.prepare(&["as", "missing", "bs", "as"]).unwrap();
+            assert_eq!(tables.map(|table| crm.describe(table).unwrap().table), tables, "{what}");
+            assert!(matches!(crm.describe("missing"), Err(EndpointError::NoTable { .. })), "{what}");
+            assert_eq!(server.heard().len(), 1 + batches + single, "{what}: {:#?}", server.heard());
+        }
+    }
 
     #[test]
     fn texts_are_asked_for_in_lists_that_fit() {

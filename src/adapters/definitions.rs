@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::endpoint::{ColumnInfo, TableInfo};
 use crate::frame::{Column, Kind};
@@ -16,8 +17,8 @@ const MONEY_SCALE: u32 = 4;
 
 /// A list of definitions.
 #[derive(Debug, Deserialize)]
-pub struct List<T> {
-    pub value: Vec<T>,
+struct List<T> {
+    value: Vec<T>,
 }
 
 /// A table in the directory.
@@ -144,25 +145,57 @@ impl CrmTable {
     }
 }
 
-/// Names the typed casts that tell more about these attributes, each with what to ask it for.
-pub fn casts(attributes: &[Attribute]) -> Vec<(&'static str, &'static str)> {
-    const CASTS: [(&str, &str, &str); 9] = [
-        ("String", "StringAttributeMetadata", "$select=LogicalName,MaxLength"),
-        ("Memo", "MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
-        ("Decimal", "DecimalAttributeMetadata", "$select=LogicalName,Precision"),
-        ("Double", "DoubleAttributeMetadata", "$select=LogicalName,Precision"),
-        ("Money", "MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
-        ("DateTime", "DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
-        ("Picklist", "PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
-        ("State", "StateAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
-        ("Status", "StatusAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+/// Names what has to be asked about a table, relative to the service's root: its attributes, its relationships, and what
+/// only some types of attributes have. Answers are lists that are not paged (crm-api.md §12).
+pub fn questions(logical_name: &str) -> Vec<String> {
+    const CASTS: [(&str, &str); 9] = [
+        ("StringAttributeMetadata", "$select=LogicalName,MaxLength"),
+        ("MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
+        ("DecimalAttributeMetadata", "$select=LogicalName,Precision"),
+        ("DoubleAttributeMetadata", "$select=LogicalName,Precision"),
+        ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
+        ("DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
+        ("PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("StateAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("StatusAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
     ];
-    let used = |kind: &str| attributes.iter().any(|attribute| attribute.attribute_type == kind);
-    CASTS.iter().filter(|(kind, ..)| used(kind)).map(|(_, cast, options)| (*cast, *options)).collect()
+    let of = format!("EntityDefinitions(LogicalName='{logical_name}')");
+    let attributes = "LogicalName,AttributeType,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead";
+    let relationships = "ReferencingAttribute,ReferencingEntityNavigationPropertyName,ReferencedEntity";
+    let mut questions = vec![
+        format!("{of}/Attributes?$select={attributes}"),
+        format!("{of}/ManyToOneRelationships?$select={relationships}"),
+    ];
+    questions
+        .extend(CASTS.iter().map(|(cast, options)| format!("{of}/Attributes/Microsoft.Dynamics.CRM.{cast}?{options}")));
+    questions
+}
+
+/// Puts a table together from the answers to its [`questions`], in their order.
+pub fn read(set: &str, key: &str, answers: &[Vec<u8>], directory: &Directory) -> Result<CrmTable, String> {
+    let [attributes, relationships, casts @ ..] = answers else {
+        return Err("the metadata is not whole".to_owned());
+    };
+    let mut details = Vec::new();
+    for cast in casts {
+        details.extend(list::<Detail>(cast)?);
+    }
+    Ok(table(set, key, list(attributes)?, details, list(relationships)?, directory))
+}
+
+/// Reads a list of definitions.
+pub fn list<T: DeserializeOwned>(json: &[u8]) -> Result<Vec<T>, String> {
+    let list = serde_json::from_slice::<List<T>>(json);
+    list.map(|list| list.value).map_err(|error| format!("the metadata is not whole: {error}"))
+}
+
+/// Tells whether a list of definitions came whole, whatever it lists.
+pub fn whole(json: &[u8]) -> Result<(), String> {
+    list::<IgnoredAny>(json).map(drop)
 }
 
 /// Puts a table together.
-pub fn table(
+fn table(
     set: &str,
     key: &str,
     attributes: Vec<Attribute>,
@@ -344,10 +377,22 @@ mod tests {
     }
 
     #[test]
-    fn only_casts_that_occur_are_asked_for() {
-        let attributes: Vec<Attribute> =
-            list(&[attribute("a", "String", true), attribute("b", "State", true)].join(","));
-        let names: Vec<&str> = casts(&attributes).iter().map(|(cast, _)| *cast).collect();
-        assert_eq!(names, ["StringAttributeMetadata", "StateAttributeMetadata"]);
+    fn a_table_is_put_together_from_whole_answers_only() {
+        let directory = Directory::default();
+        let questions = questions("contact");
+        assert_eq!(
+            questions[1].split_once('?').unwrap().0,
+            "EntityDefinitions(LogicalName='contact')/ManyToOneRelationships"
+        );
+        let mut answers = vec![br#"{"value":[]}"#.to_vec(); questions.len()];
+        answers[0] = format!(r#"{{"value":[{}]}}"#, attribute("lastname", "String", true)).into_bytes();
+        answers[2] = br#"{"value":[{"LogicalName":"lastname","MaxLength":50}]}"#.to_vec();
+        let table = read("contacts", "contactid", &answers, &directory).unwrap();
+        assert_eq!(table.info.columns[0].length_max, Some(50));
+        answers[2].pop();
+        assert!(whole(&answers[2]).is_err() && whole(b"[]").is_err() && whole(&answers[0]).is_ok());
+        let error = read("contacts", "contactid", &answers, &directory).unwrap_err();
+        assert!(error.starts_with("the metadata is not whole"), "{error}");
+        assert!(read("contacts", "contactid", &[], &directory).is_err());
     }
 }

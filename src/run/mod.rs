@@ -400,6 +400,18 @@ fn settle_watermarks(
 
 /// Asks for the metadata of all passes and holds the file against it; nothing is read before everything fits.
 fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoint>) -> Result<Vec<Scope>, RunError> {
+    // The keys of table maps that are only referred to have to be there, too.
+    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
+    let references = |name: &str| {
+        let mut fields = passes.iter().flat_map(|pass| &pipeline.tables[pass.table].fields);
+        fields.any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == name))
+    };
+    let referred = |table: &usize| !visited(*table) && references(&pipeline.tables[*table].name);
+    for side in Side::BOTH {
+        let needed = (0..pipeline.tables.len()).filter(|table| visited(*table) || referred(table));
+        let tables: Vec<&str> = needed.map(|table| pipeline.tables[table].sides.of(side).table.as_str()).collect();
+        endpoints.of(side).prepare(&tables)?;
+    }
     let mut missing = Vec::new();
     let mut all = |tables: &mut dyn Iterator<Item = usize>| -> Result<Vec<Scope>, RunError> {
         let mut scopes = Vec::new();
@@ -419,14 +431,7 @@ fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoi
         Ok(scopes)
     };
     let scopes = all(&mut passes.iter().map(|pass| pass.table))?;
-    // The keys of table maps that are only referred to have to be there, too.
-    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
-    let references = |name: &str| {
-        let mut fields = passes.iter().flat_map(|pass| &pipeline.tables[pass.table].fields);
-        fields.any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == name))
-    };
-    let referred = |table: &usize| !visited(*table) && references(&pipeline.tables[*table].name);
-    let others = all(&mut (0..pipeline.tables.len()).filter(referred))?;
+    let others = all(&mut (0..pipeline.tables.len()).filter(|table| referred(table)))?;
     missing.extend(misfits(pipeline, &scopes, &others));
     if missing.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(missing)) }
 }

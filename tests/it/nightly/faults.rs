@@ -93,8 +93,8 @@ fn a_person_who_is_quicker_loses_nothing() {
 #[test]
 fn a_mixture_of_everything() {
     for seed in 1..4 {
-        let faults = PerSide::from_fn(|side| Faults::seeded(seed * 10 + side as u64, 0.15, &Fault::ALL));
-        let (met, _) = nights(faults, 6, &format!("seed {seed}"));
+        let faults = PerSide::from_fn(|side| Faults::seeded(seed * 10 + side as u64, 0.25, &Fault::ALL));
+        let (met, _) = nights(faults, 8, &format!("seed {seed}"));
         assert!(met.erp + met.crm > 10, "seed {seed}: {met:?}");
     }
 }
