@@ -73,7 +73,7 @@ pub struct FileArguments {
     #[arg(value_name = "FILE")]
     pub path: PathBuf,
     /// How the result is printed on stdout.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub format: Format,
 }
 
@@ -281,6 +281,11 @@ mod tests {
             let line = words(&format!("pipeline {line}"));
             let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
             assert_eq!(run.changed, changed);
+        }
+        for line in ["inbox a.yaml --format json list", "inbox a.yaml list --format json", "inbox --format=json a.yaml"]
+        {
+            let verb = Arguments::try_parse_from(words(&format!("pipeline {line}"))).unwrap().verb;
+            assert_eq!(verb.format(), Format::Json, "{line}");
         }
         for line in [
             "pipeline",
