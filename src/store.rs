@@ -239,13 +239,23 @@ impl std::fmt::Display for Decided {
     }
 }
 
+/// What is known of a pair of which one record was deleted, and which waits for a decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Survivor {
+    pub ids: PerSide<Uuid>,
+    /// The side that still has its record.
+    pub left: Side,
+    /// A fingerprint of what that record holds; `None` where it was not read, being outside its filter.
+    pub print: Option<u64>,
+}
+
 /// An answer to something that waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// The next run acts on it; an earlier decision about the same is forgotten.
     Decide(Decision),
     /// The next run sends the record again: see [`Store::retry`].
-    Retry { table: String, erp: Option<Uuid>, crm: Option<Uuid> },
+    Retry { table: String, erp: Option<Uuid>, crm: Option<Uuid>, record: String },
     /// The link goes, both records are kept apart, and nothing waits of them any more.
     Part { table: String, ids: PerSide<Uuid>, record: String },
 }
@@ -371,8 +381,11 @@ pub trait Store {
     /// Ends decisions of a table map, by pair and field key, and those about pairs that are not coupled any more.
     fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError>;
 
-    /// Replaces what is known of the survivors of deletions that wait in a table map: a fingerprint of what each holds.
-    fn replace_survivors(&mut self, table: &str, survivors: &[(PerSide<Uuid>, u64)]) -> Result<(), StoreError>;
+    /// Returns what is known of the survivors of deletions that wait in a table map.
+    fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError>;
+
+    /// Replaces that.
+    fn replace_survivors(&mut self, table: &str, survivors: &[Survivor]) -> Result<(), StoreError>;
 
     /// Returns how many couplings each table map has.
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError>;

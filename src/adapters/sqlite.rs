@@ -36,7 +36,7 @@ use crate::binding::Binding;
 use crate::config::PerSide;
 use crate::store::{
     Answer, Apart, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal, Reply,
-    RunRow, Settlement, Store, StoreError, Watermark,
+    RunRow, Settlement, Store, StoreError, Survivor, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -279,7 +279,11 @@ impl Store for SqliteStore<'_> {
         self.write(|connection, _, now| decisions::end(connection, table, done, now))
     }
 
-    fn replace_survivors(&mut self, table: &str, survivors: &[(PerSide<Uuid>, u64)]) -> Result<(), StoreError> {
+    fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError> {
+        self.read(|connection| decisions::survivors(connection, table))
+    }
+
+    fn replace_survivors(&mut self, table: &str, survivors: &[Survivor]) -> Result<(), StoreError> {
         self.write(|connection, _, _| decisions::replace_survivors(connection, table, survivors))
     }
 

@@ -17,6 +17,7 @@ mod changed;
 mod command;
 mod companies;
 mod damage;
+mod decisions;
 mod deletions;
 mod endpoint_writes;
 mod endpoints;

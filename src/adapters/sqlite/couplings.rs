@@ -165,9 +165,10 @@ pub(super) fn apart(connection: &Connection) -> Result<Vec<Apart>, Trouble> {
     Ok(all)
 }
 
-fn side_of(key: &str) -> Result<Side, Trouble> {
+/// Reads a side out of its key.
+pub(super) fn side_of(key: &str) -> Result<Side, Trouble> {
     let side = Side::BOTH.into_iter().find(|known| known.key() == key);
-    side.ok_or_else(|| Trouble::Broken("the side of a record kept apart cannot be read".to_owned()))
+    side.ok_or_else(|| Trouble::Broken(format!("`{key}` is no side")))
 }
 
 /// Returns the values behind the base of one coupling, by field key.

@@ -4,18 +4,18 @@
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::adapters::sqlite::couplings::{change, id, table_map, table_map_for_writing};
+use crate::adapters::sqlite::couplings::{change, id, side_of, table_map, table_map_for_writing};
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::adapters::sqlite::{lease, refusals};
 use crate::config::PerSide;
-use crate::store::{CouplingChange, Decided, Decision, Reply};
+use crate::store::{CouplingChange, Decided, Decision, Reply, Survivor};
 
 /// Takes answers.
 pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Result<(), Trouble> {
     for reply in replies {
         match reply {
             Reply::Decide(decision) => decide(connection, decision, now)?,
-            Reply::Retry { table, erp, crm } => drop(refusals::forget(connection, table, *erp, *crm)?),
+            Reply::Retry { table, erp, crm, .. } => drop(refusals::forget(connection, table, *erp, *crm)?),
             Reply::Part { table, ids, record } => {
                 let parted = CouplingChange::KeepApart { erp: ids.erp, crm: ids.crm, record: record.clone() };
                 change(connection, table, &[parted], lease::seconds(now)?)?;
@@ -106,18 +106,33 @@ pub(super) fn end(
     Ok(())
 }
 
-/// Replaces what is known of the survivors of a table map.
-pub(super) fn replace_survivors(
-    connection: &Connection,
-    table: &str,
-    survivors: &[(PerSide<Uuid>, u64)],
-) -> Result<(), Trouble> {
+/// Returns what is known of the survivors of a table map.
+pub(super) fn survivors(connection: &Connection, table: &str) -> Result<Vec<Survivor>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let mut statement =
+        connection.prepare_cached("SELECT erp_id, crm_id, side, print FROM survivor WHERE table_map = ?1")?;
+    let mut rows = statement.query((table_map,))?;
+    let mut survivors = Vec::new();
+    while let Some(row) = rows.next()? {
+        survivors.push(Survivor {
+            ids: PerSide { erp: id(row, 0)?, crm: id(row, 1)? },
+            left: side_of(&row.get::<_, String>(2)?)?,
+            print: row.get::<_, Option<i64>>(3)?.map(i64::cast_unsigned),
+        });
+    }
+    Ok(survivors)
+}
+
+/// Replaces what is known of the survivors of a table map; of two about the same pair the later one counts.
+pub(super) fn replace_survivors(connection: &Connection, table: &str, survivors: &[Survivor]) -> Result<(), Trouble> {
     let table_map = table_map_for_writing(connection, table)?;
     connection.execute("DELETE FROM survivor WHERE table_map = ?1", (table_map,))?;
-    let mut insert =
-        connection.prepare_cached("INSERT INTO survivor (table_map, erp_id, crm_id, print) VALUES (?1, ?2, ?3, ?4)")?;
-    for (ids, print) in survivors {
-        insert.execute((table_map, ids.erp.as_bytes(), ids.crm.as_bytes(), print.cast_signed()))?;
+    let mut insert = connection.prepare_cached(
+        "INSERT OR REPLACE INTO survivor (table_map, erp_id, crm_id, side, print) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
+    for Survivor { ids, left, print } in survivors {
+        let print = print.map(u64::cast_signed);
+        insert.execute((table_map, ids.erp.as_bytes(), ids.crm.as_bytes(), left.key(), print))?;
     }
     Ok(())
 }

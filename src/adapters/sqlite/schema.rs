@@ -174,7 +174,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
         table_map INTEGER NOT NULL REFERENCES table_map,
         erp_id BLOB NOT NULL CHECK (length(erp_id) = 16),
         crm_id BLOB NOT NULL CHECK (length(crm_id) = 16),
-        print INTEGER NOT NULL,
+        side TEXT NOT NULL,                 -- Where it is.
+        print INTEGER,                      -- Null where it was outside its filter.
         PRIMARY KEY (table_map, erp_id, crm_id)
     ) STRICT, WITHOUT ROWID;
 

@@ -710,7 +710,9 @@ fn what_a_person_decided_stands_until_it_is_carried_out() {
     {
         let mut store = open(&path);
         store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
-        store.replace_survivors("customers", &[(PerSide { erp: e(2), crm: c(2) }, u64::MAX)]).unwrap();
+        let survivor = |print| Survivor { ids: PerSide { erp: e(2), crm: c(2) }, left: Side::Crm, print };
+        store.replace_survivors("customers", &[survivor(None), survivor(Some(u64::MAX))]).unwrap();
+        assert_eq!(store.survivors("customers").unwrap(), [survivor(Some(u64::MAX))]);
         let first = decision(1, Some("phone=phone"), Decided::Take(Side::Erp));
         let replies = [
             Reply::Decide(first.clone()),

@@ -11,7 +11,7 @@ use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, RunOutcome, run};
 use pipeline::store::{
     Answer, Apart, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal, Reply,
-    RunRow, Settlement, Store, StoreError, Watermark,
+    RunRow, Settlement, Store, StoreError, Survivor, Watermark,
 };
 use uuid::Uuid;
 
@@ -72,7 +72,11 @@ impl Store for Mortal<'_> {
         self.change(|store| store.end_decisions(table, done))
     }
 
-    fn replace_survivors(&mut self, table: &str, survivors: &[(PerSide<Uuid>, u64)]) -> Result<(), StoreError> {
+    fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError> {
+        self.store.survivors(table)
+    }
+
+    fn replace_survivors(&mut self, table: &str, survivors: &[Survivor]) -> Result<(), StoreError> {
         self.change(|store| store.replace_survivors(table, survivors))
     }
 
