@@ -10,6 +10,7 @@ use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Pipeline};
 use pipeline::couple::taken::Coupled;
 use pipeline::couple::{Pairs, join, match_rows};
+use pipeline::delta::decided::Rulings;
 use pipeline::delta::names::Names;
 use pipeline::delta::{Work, decide_pairs};
 use pipeline::endpoint::{ColumnInfo, TableInfo};
@@ -155,6 +156,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         untold: &HashMap::new(),
         names: &names,
         times: None,
+        rulings: &Rulings::default(),
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

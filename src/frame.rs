@@ -390,6 +390,20 @@ impl Builder {
         Err(CellError { column: self.columns[column].name.clone(), cell: text.into_owned(), kind })
     }
 
+    /// Gives the present record a value, as [`Builder::push`] does a cell.
+    pub fn push_value(&mut self, column: usize, value: &Value) -> Result<(), CellError> {
+        let text = value.to_string();
+        self.push(
+            column,
+            match value {
+                Value::Null => Cell::Null,
+                Value::Integer(_) | Value::Decimal(_) => Cell::Number(&text),
+                Value::Boolean(value) => Cell::Boolean(*value),
+                _ => Cell::Text(&text),
+            },
+        )
+    }
+
     /// Ends the present record; a column that got no cell is null in it.
     pub fn end(&mut self, id: Uuid, etag: &str) {
         let rows = self.ids.len();

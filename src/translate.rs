@@ -363,6 +363,16 @@ fn written_text(text: &str, side: Side, kind: Kind) -> String {
     }
 }
 
+/// Returns what a side makes of a value that it is given: the ERP has no null where a value can be blank otherwise.
+pub fn stored(value: Value, side: Side, kind: Kind) -> Value {
+    match (value, side, kind) {
+        (Value::Null, Side::Erp, Kind::Text | Kind::Code | Kind::Enum) => Value::Text(String::new()),
+        (Value::Null, Side::Erp, Kind::Boolean) => Value::Boolean(false),
+        (Value::Null, Side::Erp, Kind::Integer | Kind::Decimal { .. }) => Value::Integer(0),
+        (value, ..) => value,
+    }
+}
+
 /// Returns the fingerprints of a column as its own side holds it, one for each row.
 pub fn own(frame: &Frame, side: Side, column: &str) -> Vec<u64> {
     let (Some(described), Some(series)) = (frame.column(column), frame.series(column)) else {

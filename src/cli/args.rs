@@ -6,7 +6,8 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::store::InboxKind;
+use crate::cli::inbox::answer::take;
+use crate::store::{Decided, InboxKind};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
@@ -73,7 +74,7 @@ pub struct FileArguments {
     #[arg(value_name = "FILE")]
     pub path: PathBuf,
     /// How the result is printed on stdout.
-    #[arg(long, value_enum, default_value_t = Format::Text)]
+    #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub format: Format,
 }
 
@@ -148,16 +149,68 @@ pub struct InboxArguments {
 pub enum InboxAction {
     /// Lists what waits.
     List(InboxFilter),
+    /// Lists the records that are kept apart: neither matched nor created anew.
+    Apart,
+    /// Decides a contested field; the next run writes it.
+    #[command(
+        after_help = "Example: pipeline inbox pipelines/full.yaml resolve customers:10000 --field phoneNumber --take crm"
+    )]
+    Resolve(ResolveArguments),
     /// Lets the next run send skipped records again.
     Retry {
         /// Records as the inbox names them, or by id: `customers:10000`, `customers:crm:ID`.
         #[arg(value_name = "TABLE:KEY", required = true)]
         records: Vec<String>,
     },
+    /// Lets the next run make deleted partners anew.
+    Restore {
+        /// The records that are left, as the inbox names them, or by id.
+        #[arg(value_name = "TABLE:KEY", required = true)]
+        records: Vec<String>,
+    },
+    /// Lets the next run delete the records whose partners were deleted, unless they are edited before.
+    Delete {
+        /// The records that are left, as the inbox names them, or by id.
+        #[arg(value_name = "TABLE:KEY", required = true)]
+        records: Vec<String>,
+        /// Asks nothing.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Removes the link of records now; both stay, and are kept apart.
+    Uncouple {
+        /// Records as the inbox names them, or by id.
+        #[arg(value_name = "TABLE:KEY", required = true)]
+        records: Vec<String>,
+    },
+}
+
+/// Which contested fields are decided, and how.
+#[derive(Debug, Args)]
+pub struct ResolveArguments {
+    /// Records as the inbox names them, or by id.
+    #[arg(value_name = "TABLE:KEY", required_unless_present = "all", conflicts_with = "all")]
+    pub records: Vec<String>,
+    /// The field, by its ERP or its CRM column.
+    #[arg(long)]
+    pub field: String,
+    /// Whose value both sides get, or a value in the ERP's terms.
+    #[arg(long, value_name = "erp|crm|value=V", value_parser = parse_take)]
+    pub take: Decided,
+    /// Every record in which the field is contested.
+    #[arg(long)]
+    pub all: bool,
+    /// With --all, only this table map; may be given several times.
+    #[arg(long, value_name = "TABLE", requires = "all")]
+    pub table: Vec<String>,
+}
+
+fn parse_take(text: &str) -> Result<Decided, String> {
+    take(text).ok_or_else(|| "it is none of `erp`, `crm` and `value=V`".to_owned())
 }
 
 /// Which part of the inbox.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct InboxFilter {
     /// Only this table map; may be given several times.
     #[arg(long, value_name = "TABLE")]
@@ -165,6 +218,12 @@ pub struct InboxFilter {
     /// Only this kind; may be given several times.
     #[arg(long, value_name = "KIND", value_parser = InboxKind::ALL.map(InboxKind::key))]
     pub kind: Vec<String>,
+    /// Only this field, by its ERP or its CRM column; may be given several times.
+    #[arg(long, value_name = "FIELD")]
+    pub field: Vec<String>,
+    /// Only this record, as the inbox names it or by id; may be given several times.
+    #[arg(long, value_name = "TABLE:KEY")]
+    pub record: Vec<String>,
 }
 
 /// How a result is printed.
@@ -180,7 +239,7 @@ pub enum Format {
 const VERBS_NOT_BUILT: [&str; 8] = ["apply", "review", "couple", "uncouple", "why", "serve", "schema", "completions"];
 
 /// Answers of the contract that are not built.
-const INBOX_NOT_BUILT: [&str; 6] = ["restore", "delete", "uncouple", "resolve", "export", "import"];
+const INBOX_NOT_BUILT: [&str; 2] = ["export", "import"];
 
 /// Options of the contract that are not built, by verb; a blank verb stands for all.
 const OPTIONS_NOT_BUILT: [(&str, &str); 5] =
@@ -241,7 +300,7 @@ mod tests {
             ("apply plan.json", Some("apply")),
             ("help apply", Some("apply")),
             ("inbox full.yaml retry customers:1", None),
-            ("inbox full.yaml resolve customers:1", Some("inbox resolve")),
+            ("inbox full.yaml export", Some("inbox export")),
             ("run full.yaml --changed", None),
             ("run full.yaml --direction to_crm", Some("run --direction")),
             ("run full.yaml --force=to_crm", Some("run --force")),
@@ -281,6 +340,11 @@ mod tests {
             let line = words(&format!("pipeline {line}"));
             let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
             assert_eq!(run.changed, changed);
+        }
+        for line in ["inbox a.yaml --format json list", "inbox a.yaml list --format json", "inbox --format=json a.yaml"]
+        {
+            let verb = Arguments::try_parse_from(words(&format!("pipeline {line}"))).unwrap().verb;
+            assert_eq!(verb.format(), Format::Json, "{line}");
         }
         for line in [
             "pipeline",

@@ -1,53 +1,141 @@
 //! `pipeline inbox`: what waits for a person, and the answers to it. Asks neither side.
 //!
-//! An answer changes the state only; the next run acts on it. It needs the state for itself, as a run does.
+//! An answer changes the state only; the next run acts on it. It needs the state for itself, as a run does. Of several
+//! answers none is taken where one of them makes no sense.
+
+pub mod answer;
+pub mod find;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::{InboxAction, InboxArguments, InboxFilter};
+use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::print_as;
+use crate::cli::inbox::answer::{Desk, Wish};
+use crate::cli::inbox::find::means;
 use crate::cli::world::{self, Loaded};
+use crate::cli::{print_as, progress};
+use crate::config::{PerSide, Side};
 use crate::report;
-use crate::store::{InboxItem, InboxKind, Store};
+use crate::report::inbox::{Inbox, LastWrite};
+use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
+
+/// How many writes to a pair are looked through for the last one to a field.
+const WRITES_MAX: usize = 200;
 
 /// Carries out `inbox`.
 pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
     let loaded = world::load_state(&arguments.file.path)?;
-    let none = InboxFilter { table: Vec::new(), kind: Vec::new() };
+    let with = |records: &[String], wish: Wish, yes: bool| {
+        let wishes: Vec<(String, Wish)> = records.iter().map(|record| (record.clone(), wish.clone())).collect();
+        take(arguments, &loaded, &wishes, yes)
+    };
     match &arguments.action {
-        None => list(arguments, &loaded, &none),
+        None => list(arguments, &loaded, &InboxFilter::default()),
         Some(InboxAction::List(filter)) => list(arguments, &loaded, filter),
+        Some(InboxAction::Apart) => apart(arguments, &loaded),
         Some(InboxAction::Retry { records }) => retry(arguments, &loaded, records),
+        Some(InboxAction::Restore { records }) => with(records, Wish::Restore, false),
+        Some(InboxAction::Delete { records, yes }) => with(records, Wish::Delete, *yes),
+        Some(InboxAction::Uncouple { records }) => with(records, Wish::Uncouple, false),
+        Some(InboxAction::Resolve(resolve)) => {
+            let wish = Wish::Resolve { field: resolve.field.clone(), verdict: resolve.take.clone() };
+            if resolve.all {
+                return resolve_all(arguments, &loaded, &resolve.table, &wish);
+            }
+            with(&resolve.records, wish, false)
+        }
     }
 }
 
-fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Result<Exit, Failure> {
+/// Opens the state for an answer: alone, as a run does.
+fn open<'a>(loaded: &Loaded, now: &'a dyn Fn() -> String) -> Result<SqliteStore<'a>, Failure> {
+    let store = SqliteStore::open(&loaded.state, &world::holder(), now, loaded.pipeline.keep_values)?;
+    world::binding(loaded, &store)?;
+    Ok(store)
+}
+
+/// Returns the items that a filter lets through.
+fn filtered(loaded: &Loaded, store: &dyn Store, filter: &InboxFilter) -> Result<Vec<InboxItem>, Failure> {
     world::known_tables(loaded, &filter.table)?;
     let kinds: Vec<InboxKind> = filter.kind.iter().filter_map(|kind| InboxKind::from_key(kind)).collect();
-    let store = SqliteStore::read_only(&loaded.state)?;
-    world::binding(loaded, &store)?;
+    let of_field = |item: &InboxItem| {
+        filter.field.is_empty()
+            || columns(loaded, item).is_some_and(|columns| {
+                Side::BOTH
+                    .into_iter()
+                    .any(|side| filter.field.iter().any(|field| columns.of(side).as_ref() == Some(field)))
+            })
+    };
     let mut items = store.inbox(None)?;
     items.retain(|item| {
         (filter.table.is_empty() || filter.table.contains(&item.table))
             && (kinds.is_empty() || kinds.contains(&item.kind))
+            && of_field(item)
+            && (filter.record.is_empty() || filter.record.iter().any(|record| means(item, record)))
     });
-    print_as(arguments.file.format, || report::inbox::text(&items), || report::inbox::json(&items))?;
+    Ok(items)
+}
+
+/// Returns the columns of an item's field; nothing for an item about a whole record. A field that the file does not have
+/// any more is known by its name only.
+fn columns(loaded: &Loaded, item: &InboxItem) -> Option<PerSide<Option<String>>> {
+    let name = item.field.as_ref()?;
+    let map = loaded.pipeline.tables.iter().find(|map| map.name == item.table);
+    let field = map.and_then(|map| map.fields.iter().find(|field| field.name() == name));
+    Some(match field {
+        Some(field) => PerSide::from_fn(|side| field.column(side).map(str::to_owned)),
+        None => PerSide { erp: Some(name.clone()), crm: None },
+    })
+}
+
+fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Result<Exit, Failure> {
+    let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(loaded, &store)?;
+    let items = filtered(loaded, &store, filter)?;
+    let mut decisions = store.decisions(None)?;
+    decisions.retain(|decision| decision.ended.is_none());
+    let last_writes = items.iter().map(|item| last_write(loaded, &store, item)).collect::<Result<_, _>>()?;
+    let inbox = Inbox { items, last_writes, decisions };
+    print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
+    Ok(Exit::Done)
+}
+
+/// Returns the last write to a contested field that arrived, on either side.
+fn last_write(loaded: &Loaded, store: &dyn Store, item: &InboxItem) -> Result<Option<LastWrite>, Failure> {
+    let (InboxKind::Contested, Some(columns)) = (item.kind, columns(loaded, item)) else { return Ok(None) };
+    let writes = store.writes_to(&item.table, PerSide { erp: item.erp_id, crm: item.crm_id }, WRITES_MAX)?;
+    let arrived = writes.into_iter().filter(|write| matches!(write.outcome.as_deref(), Some("written" | "found")));
+    Ok(arrived.into_iter().find_map(|write| {
+        let intent = write.intent;
+        let column = columns.of(intent.side).clone()?;
+        let (_, old, new) = intent.fields.into_iter().find(|(name, ..)| *name == column)?;
+        let at = write.answered_at.unwrap_or(write.intended_at);
+        Some(LastWrite { side: intent.side, old, new, at, run: write.run, why: intent.why })
+    }))
+}
+
+fn apart(arguments: &InboxArguments, loaded: &Loaded) -> Result<Exit, Failure> {
+    let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(loaded, &store)?;
+    let apart = store.apart()?;
+    print_as(arguments.file.format, || report::answers::apart_text(&apart), || report::answers::apart_json(&apart))?;
     Ok(Exit::Done)
 }
 
 /// Lets the next run send records again that were left alone.
 fn retry(arguments: &InboxArguments, loaded: &Loaded, records: &[String]) -> Result<Exit, Failure> {
-    let holder = world::holder();
-    let mut store = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values)?;
-    world::binding(loaded, &store)?;
-    let items = store.inbox(None)?;
-    // All names are looked up first, so that nothing is done for a list with a slip in it.
-    let meant = records.iter().map(|record| find(&items, record)).collect::<Result<Vec<_>, _>>()?;
+    let mut store = open(loaded, &world::now)?;
+    let desk = Desk::new(&loaded.pipeline, &store)?;
+    let replies = records.iter().map(|record| desk.answer(record, &Wish::Retry)).collect::<Result<Vec<_>, _>>()?;
     let mut retried = Vec::new();
-    for item in meant {
-        let skipped = store.retry(&item.table, item.erp_id, item.crm_id)?;
-        retried.push((item.record.as_str(), skipped));
+    for reply in &replies {
+        if let Reply::Retry { table, erp, crm, record } = reply {
+            let refusals = store.refusals(table)?;
+            let refused = refusals.iter().any(|refusal| (refusal.erp, refusal.crm) == (*erp, *crm));
+            retried.push((record.as_str(), refused));
+        }
     }
+    store.reply(&replies)?;
     print_as(
         arguments.file.format,
         || report::inbox::retried_text(&retried),
@@ -56,73 +144,54 @@ fn retry(arguments: &InboxArguments, loaded: &Loaded, records: &[String]) -> Res
     Ok(Exit::Done)
 }
 
-/// Finds what waits of a record: by the name under which the inbox shows it, or by an id as `TABLE:ID` (ERP) or
-/// `TABLE:crm:ID`.
-fn find<'a>(items: &'a [InboxItem], record: &str) -> Result<&'a InboxItem, Failure> {
-    let id = |item: &InboxItem| {
-        let erp = item.erp_id.map(|id| format!("{}:{id}", item.table));
-        let crm = item.crm_id.map(|id| format!("{}:crm:{id}", item.table));
-        [erp, crm].into_iter().flatten().any(|name| name.eq_ignore_ascii_case(record))
-    };
-    // A name that several records bear is shown with the id behind it.
-    let bare = |item: &InboxItem| item.record.rsplit_once(" (").is_some_and(|(name, _)| name == record);
-    let named = |item: &InboxItem| item.record == record || bare(item);
-    let mut meant: Vec<&InboxItem> = items.iter().filter(|item| named(item) || id(item)).collect();
-    meant.dedup_by_key(|item| (item.erp_id, item.crm_id));
-    match meant.as_slice() {
-        [item] => Ok(item),
-        [] => Err(Failure::Arguments {
-            message: format!("nothing waits of `{record}`"),
-            hint: "`pipeline inbox FILE` lists what waits, by the names to use here".to_owned(),
-        }),
-        [first, ..] => {
-            let ids = meant.iter().map(|item| match (item.erp_id, item.crm_id) {
-                (Some(id), _) => format!("{}:{id}", item.table),
-                (None, Some(id)) => format!("{}:crm:{id}", item.table),
-                (None, None) => item.record.clone(),
-            });
-            Err(Failure::Arguments {
-                message: format!("{} records of `{}` are named `{record}`", meant.len(), first.table),
-                hint: format!("take one of {}", ids.collect::<Vec<_>>().join(", ")),
-            })
-        }
-    }
+/// Takes answers: all of them, or none where one makes no sense.
+fn take(arguments: &InboxArguments, loaded: &Loaded, wishes: &[(String, Wish)], yes: bool) -> Result<Exit, Failure> {
+    let mut store = open(loaded, &world::now)?;
+    let desk = Desk::new(&loaded.pipeline, &store)?;
+    let replies = wishes.iter().map(|(record, wish)| desk.answer(record, wish)).collect::<Result<Vec<_>, _>>()?;
+    reply(arguments, &mut store, &replies, yes)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::report::samples;
-    use uuid::Uuid;
-
-    #[test]
-    fn a_record_is_found_by_name_or_id() {
-        let (erp, crm) = (Uuid::from_u128(7), Uuid::from_u128(8));
-        let mut items = samples::inbox();
-        items.truncate(1);
-        items[0].table = "customers".into();
-        items[0].record = "customers:10000".into();
-        items[0].erp_id = Some(erp);
-        items[0].crm_id = Some(crm);
-        let mut field = items[0].clone();
-        field.field = Some("city".into());
-        items.push(field);
-        for (name, found) in [
-            ("customers:10000".to_owned(), true),
-            (format!("customers:{erp}"), true),
-            (format!("customers:crm:{crm}"), true),
-            (format!("customers:{crm}"), false),
-            ("customers:1".to_owned(), false),
-        ] {
-            assert_eq!(find(&items, &name).is_ok(), found, "{name}");
-        }
-        let mut twin = items[0].clone();
-        twin.erp_id = Some(Uuid::from_u128(9));
-        twin.record = format!("customers:10000 ({})", Uuid::from_u128(9));
-        items.push(twin);
-        assert!(find(&items, &items[2].record).is_ok());
-        let failure = find(&items, "customers:10000").unwrap_err();
-        assert_eq!(failure.to_string(), "2 records of `customers` are named `customers:10000`");
-        assert!(failure.hint().contains(&erp.to_string()), "{}", failure.hint());
+/// Decides a field of every record in which it is contested.
+fn resolve_all(arguments: &InboxArguments, loaded: &Loaded, tables: &[String], wish: &Wish) -> Result<Exit, Failure> {
+    let mut store = open(loaded, &world::now)?;
+    let desk = Desk::new(&loaded.pipeline, &store)?;
+    let field = match wish {
+        Wish::Resolve { field, .. } => vec![field.clone()],
+        _ => Vec::new(),
+    };
+    let filter = InboxFilter { table: tables.to_vec(), field, ..InboxFilter::default() };
+    let mut items = filtered(loaded, &store, &filter)?;
+    items.retain(|item| desk.can_be_decided(item));
+    if items.is_empty() {
+        return Err(Failure::Arguments {
+            message: format!("{} is contested nowhere", filter.field.join(", ")),
+            hint: "`pipeline inbox FILE list --kind contested` lists what is".to_owned(),
+        });
     }
+    let replies = items.iter().map(|item| desk.answer_to(&[item], wish)).collect::<Result<Vec<_>, _>>()?;
+    reply(arguments, &mut store, &replies, false)
+}
+
+/// Writes answers into the state, and asks before records are given up.
+fn reply(arguments: &InboxArguments, store: &mut dyn Store, replies: &[Reply], yes: bool) -> Result<Exit, Failure> {
+    let given_up = |reply: &&Reply| matches!(reply, Reply::Decide(decision) if decision.verdict == Decided::Delete);
+    let deleted: Vec<&str> = replies
+        .iter()
+        .filter(given_up)
+        .filter_map(|reply| match reply {
+            Reply::Decide(decision) => Some(decision.record.as_str()),
+            _ => None,
+        })
+        .collect();
+    if !deleted.is_empty() {
+        let question = format!("let the next run delete {}", deleted.join(", "));
+        if !confirm(&question, yes)? {
+            progress::say("nothing was done");
+            return Ok(Exit::Refused);
+        }
+    }
+    store.reply(replies)?;
+    print_as(arguments.file.format, || report::answers::text(replies), || report::answers::json(replies))?;
+    Ok(Exit::Done)
 }

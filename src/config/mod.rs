@@ -54,7 +54,7 @@ impl Side {
 }
 
 /// A value for each side.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct PerSide<T> {
     pub erp: T,
     pub crm: T,

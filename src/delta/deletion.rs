@@ -47,6 +47,8 @@ pub enum Reason {
     Edited,
     /// It would be deleted, and the two never agreed on anything, so nobody knows whether it was edited.
     NeverSettled,
+    /// It would be deleted because a person decided so, and somebody edited it since.
+    Changed,
     /// Its partner would be made anew, or it deleted, and a record that looks the same is where its partner was.
     Twin,
 }
@@ -70,6 +72,9 @@ impl Reason {
             ),
             Reason::NeverSettled => format!(
                 "{record} was deleted in the {lost} before both sides ever agreed; it stays in the {left} until somebody decides"
+            ),
+            Reason::Changed => format!(
+                "{record} was deleted in the {lost} and edited in the {left} after somebody decided about it; it stays there until somebody decides again"
             ),
             Reason::Twin => format!(
                 "{record} was deleted in the {lost}, and a record without partner there matches it; nothing is done until somebody decides"

@@ -26,12 +26,13 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Adds up a plan; `settled` are the pairs, by their ERP ids, of which it changes something that was settled before.
-    pub fn of(plan: &TablePlan, settled: &HashSet<Uuid>) -> Sums {
+    /// Adds up a plan; `settled` are the pairs, by their ERP ids, of which it changes something that was settled before,
+    /// and `decided` those that a person decided one by one: they count in nothing.
+    pub fn of(plan: &TablePlan, settled: &HashSet<Uuid>, decided: &HashSet<Uuid>) -> Sums {
         let mut made = HashSet::new();
         let mut updated = HashSet::new();
         let mut delete = 0;
-        for action in &plan.actions {
+        for action in plan.actions.iter().filter(|action| !decided.contains(&action.ids.erp)) {
             match &action.kind {
                 ActionKind::Insert | ActionKind::Restore { .. } => drop(made.insert(action.ids.erp)),
                 ActionKind::Update => drop(updated.insert(action.ids.erp)),
@@ -277,7 +278,10 @@ mod tests {
             ],
             ..TablePlan::default()
         };
-        let sums = |settled: &[u128]| Sums::of(&plan, &settled.iter().map(|id| Uuid::from_u128(*id)).collect());
+        let ids = |ids: &[u128]| ids.iter().map(|id| Uuid::from_u128(*id)).collect();
+        let sums_but = |settled: &[u128], decided: &[u128]| Sums::of(&plan, &ids(settled), &ids(decided));
+        let sums = |settled: &[u128]| sums_but(settled, &[]);
+        assert_eq!(sums_but(&[2], &[2, 4, 5]), Sums { create: 1, update: 1, update_settled: 0, delete: 1 });
         assert_eq!(sums(&[]), Sums { create: 2, update: 2, update_settled: 0, delete: 2 });
         assert_eq!(sums(&[2, 3, 9]), Sums { create: 2, update: 2, update_settled: 1, delete: 2 });
     }

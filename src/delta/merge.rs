@@ -3,7 +3,7 @@
 //! Three fingerprints a side go in (what it holds, what it held when the pair was last settled, what the other side's
 //! value would be here), a [`Verdict`] comes out. No values, no names, no clock.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::config::{Blank, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, TableMap, When};
 use crate::translate::BLANK;
@@ -115,6 +115,23 @@ pub enum Why {
     Conflict(Side),
     /// Both sides were edited, this one later.
     Newer(Side, Edits),
+    /// A person decided, on that day.
+    Decided(NaiveDate),
+}
+
+/// What a person decided about a field, for exactly the values that both sides hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ruling {
+    pub take: Take,
+    pub on: NaiveDate,
+}
+
+/// Whose value a person takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    Side(Side),
+    /// Neither side's, but one of his own.
+    Value,
 }
 
 /// When both records of a pair were last edited, each by its own side's clock.
@@ -207,6 +224,7 @@ impl std::fmt::Display for Why {
                 let (own, other, clocks) = (edits.told(*side), edits.told(side.other()), edits.clocks());
                 write!(f, "edited on both sides, the {} is newer ({own} against {other}{clocks})", side.name())
             }
+            Why::Decided(on) => write!(f, "decided by a person on {on}"),
         }
     }
 }
@@ -222,6 +240,8 @@ pub enum Verdict {
     Wait,
     /// The other side's value goes to this side.
     Write(Side, Why),
+    /// A value that a person gave on that day goes to both sides.
+    Put(NaiveDate),
     /// Edited on both sides to different values.
     Contested(Standoff),
     /// The side that does not own the field was changed, and keeps the change.
@@ -261,6 +281,15 @@ pub fn merge_newest(facts: &Facts, rule: &Rule, edits: Edits) -> Verdict {
     }
     let untold = Side::BOTH.into_iter().find(|side| edits.at.of(*side).is_none());
     Verdict::Contested(untold.map_or(Standoff::Close(edits), Standoff::Untold))
+}
+
+/// Decides a field that would wait for a person, and of which one has decided.
+pub fn merge_decided(facts: &Facts, rule: &Rule, ruling: Ruling) -> Verdict {
+    match ruling.take {
+        Take::Value => Verdict::Put(ruling.on),
+        // Who takes a blank means it, whatever is done with blanks otherwise.
+        Take::Side(side) => send(facts, &Rule { blank: Blank::Write, ..*rule }, side.other(), Why::Decided(ruling.on)),
+    }
 }
 
 /// A one-way field: its owner's value goes over where the other side differs.
@@ -464,6 +493,40 @@ mod tests {
         edited on both sides within 2 s (ERP 2026-01-30T22:00:01.237Z, CRM 2026-01-30T22:01:03Z): neither is newer
         edited on both sides, and when the ERP record was edited before we wrote it is not known
         ");
+    }
+
+    #[test]
+    fn what_a_person_decided() {
+        use Side::{Crm, Erp};
+        use Verdict::{Fail, Put, Wait, Write};
+        let on = NaiveDate::from_ymd_opt(2026, 1, 31).unwrap();
+        let decided = Why::Decided(on);
+        let (erp, crm, value) = (Take::Side(Erp), Take::Side(Crm), Take::Value);
+        let keep = Rule { blank: Blank::Keep, ..BOTH_WAYS };
+        for (name, base, held, rule, take, expected) in [
+            ("contested, take the ERP's", Some((1, 1)), (2, 3), BOTH_WAYS, erp, Write(Crm, decided)),
+            ("contested, take the CRM's", Some((1, 1)), (2, 3), BOTH_WAYS, crm, Write(Erp, decided)),
+            ("contested, a value", Some((1, 1)), (2, 3), BOTH_WAYS, value, Put(on)),
+            ("a new pair, take the CRM's", None, (2, 3), BOTH_WAYS, crm, Write(Erp, decided)),
+            ("a blank is taken", Some((1, 1)), (BLANK, 3), BOTH_WAYS, erp, Write(Crm, decided)),
+            ("a blank is taken where blanks stay", Some((1, 1)), (BLANK, 3), keep, erp, Write(Crm, decided)),
+        ] {
+            let facts = facts(base, held.0, held.1);
+            let waits = merge(&facts, &rule);
+            assert!(matches!(waits, Verdict::Contested(_) | Verdict::Unfilled), "{name}: {waits:?}");
+            assert_eq!(merge_decided(&facts, &rule, Ruling { take, on }), expected, "{name}");
+        }
+        for (name, arriving, on_unresolved, expected) in [
+            ("what has no counterpart fails", Arriving::Broken, OnUnresolved::Fail, Fail(Crm)),
+            ("a reference without coupling fails", Arriving::Unresolved, OnUnresolved::Fail, Fail(Crm)),
+            ("a reference without coupling is kept", Arriving::Unresolved, OnUnresolved::Keep, Wait),
+        ] {
+            let arriving = PerSide { erp: Some(Arriving::Value(3)), crm: Some(arriving) };
+            let facts = Facts { arriving, ..facts(Some((1, 1)), 2, 3) };
+            let rule = Rule { on_unresolved, ..BOTH_WAYS };
+            assert_eq!(merge_decided(&facts, &rule, Ruling { take: erp, on }), expected, "{name}");
+        }
+        assert_eq!(decided.to_string(), "decided by a person on 2026-01-31");
     }
 
     #[test]

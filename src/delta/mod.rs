@@ -5,6 +5,7 @@
 
 pub mod doubt;
 pub mod merge;
+pub mod decided;
 pub mod deletion;
 pub mod guard;
 pub mod names;
@@ -19,7 +20,8 @@ use crate::config::{
     Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When,
 };
 use crate::couple::Pairs;
-use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_newest};
+use crate::delta::decided::Rulings;
+use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_decided, merge_newest};
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
 use crate::endpoint::TableInfo;
@@ -47,6 +49,18 @@ pub struct Work<'a> {
     pub names: &'a Names,
     /// When records were edited, where the newer value may win.
     pub times: Option<&'a Times>,
+    /// What people decided about what would wait for them.
+    pub rulings: &'a Rulings,
+}
+
+impl Work<'_> {
+    /// Returns what both sides of a pair hold in a field, as people read it.
+    fn texts(&self, field: usize, rows: PerSide<usize>) -> PerSide<String> {
+        PerSide::from_fn(|side| match self.map.fields[field].column(side) {
+            Some(column) => self.frames.of(side).value(column, *rows.of(side)).to_string(),
+            None => String::new(),
+        })
+    }
 }
 
 /// Something that is not decided, for a person or for another record.
@@ -92,6 +106,20 @@ pub struct Decisions {
     /// Pairs and fields that count as equal although a value would not come back as it went: their two expressions are
     /// not each other's inverse there.
     pub lossy: Vec<(usize, usize)>,
+    /// Pairs and fields that are still what somebody decided about, whether it is carried out now or was decided for other
+    /// values.
+    pub standing: Vec<(usize, usize)>,
+    /// Pairs of which nothing changes but what a person decided.
+    pub decided: Vec<usize>,
+}
+
+/// What came out for one field of a pair.
+struct Told {
+    field: usize,
+    verdict: Verdict,
+    settled: PerSide<u64>,
+    /// Somebody decided about the field, and both sides still differ in it.
+    stands: bool,
 }
 
 /// A field's columns, fingerprinted.
@@ -155,7 +183,7 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
     let views = views(work)?;
     let rules: Vec<Rule> = work.map.fields.iter().map(|field| Rule::of(work.map, field)).collect();
     // Only what differs from the quiet case comes out, so a night without edits keeps nothing.
-    let verdicts: Vec<Vec<(usize, Verdict, PerSide<u64>)>> = (0..work.pairs.len())
+    let verdicts: Vec<Vec<Told>> = (0..work.pairs.len())
         .into_par_iter()
         .map(|pair| {
             let mut told = Vec::new();
@@ -171,10 +199,14 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                     }
                     (verdict, _) => verdict,
                 };
+                let waits = matches!(verdict, Verdict::Contested(_) | Verdict::Unfilled);
+                let ruled = work.rulings.of_field(work.pairs.ids[pair], field).filter(|_| waits);
+                let ruling = ruled.and_then(|ruled| ruled.ruling(&work.texts(field, work.pairs.rows[pair])));
+                let verdict = ruling.map_or(verdict, |ruling| merge_decided(&facts, &rules[field], ruling));
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
                 let settled = facts.settled(&rules[field]);
                 if !settles || facts.base != Some(settled) {
-                    told.push((field, verdict, settled));
+                    told.push(Told { field, verdict, settled, stands: ruled.is_some() });
                 }
             }
             told
@@ -200,21 +232,24 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
 }
 
 /// Turns the verdicts on one pair's fields into at most one update a side.
-fn decide_pair(
-    work: &Work<'_>,
-    views: &[View<'_>],
-    pair: usize,
-    told: &[(usize, Verdict, PerSide<u64>)],
-    decisions: &mut Decisions,
-) {
+fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], decisions: &mut Decisions) {
     let rows = work.pairs.rows[pair];
     let ids = work.pairs.ids[pair];
     let record = work.names.pair(work.frames, rows);
     let mut changes: PerSide<Vec<FieldChange>> = PerSide::default();
     let mut failed: PerSide<bool> = PerSide::default();
+    let mut only_decided = true;
 
-    for &(number, verdict, settled) in told {
+    for &Told { field: number, verdict, settled, stands } in told {
         let field = &work.map.fields[number];
+        if stands {
+            decisions.standing.push((pair, number));
+        }
+        // Whoever decided and is asked again is told why.
+        let again = |message: String| match work.rulings.of_field(ids, number).filter(|_| stands) {
+            Some(ruled) => format!("{message}; {}", ruled.outdated()),
+            None => message,
+        };
         let values = || {
             PerSide::from_fn(|side| {
                 field.column(side).map(|column| work.frames.of(side).value(column, *rows.of(side)).to_string())
@@ -253,11 +288,11 @@ fn decide_pair(
             // As with what waits, the base stays: it remembers what the file may want restored one day.
             Verdict::Drifted => {}
             Verdict::Contested(standoff) => {
-                hold(&mut decisions.held, InboxKind::Contested, None, standoff.to_string());
+                hold(&mut decisions.held, InboxKind::Contested, None, again(standoff.to_string()));
             }
             Verdict::Unfilled => {
                 let message = "newly coupled with different values, and `first_sync` does not say who fills it";
-                hold(&mut decisions.held, InboxKind::Contested, None, message.into());
+                hold(&mut decisions.held, InboxKind::Contested, None, again(message.into()));
             }
             Verdict::Fail(to) => {
                 *failed.of_mut(to) = true;
@@ -275,7 +310,22 @@ fn decide_pair(
                     }
                 }
             }
+            Verdict::Put(on) => match decided::put(work, number, ids, rows) {
+                Ok(put) => {
+                    for to in Side::BOTH {
+                        changes.of_mut(to).extend(put.of(to).clone());
+                    }
+                }
+                // It goes to both sides or to none.
+                Err((to, problem)) => {
+                    failed = PerSide { erp: true, crm: true };
+                    let message = failure(&record, to, field.name(), &problem);
+                    let message = format!("{message} (decided by a person on {on})");
+                    hold(&mut decisions.held, InboxKind::Failed, Some(to), message);
+                }
+            },
             Verdict::Write(to, why) => {
+                only_decided &= matches!(why, Why::Decided(_));
                 let column = field.column(to).expect("a field that writes to a side has a column there");
                 let info = work.infos.of(to).column(column);
                 if info.is_some_and(|info| !info.updatable) {
@@ -302,6 +352,9 @@ fn decide_pair(
                 changes.of_mut(to).push(change);
             }
         }
+    }
+    if only_decided && !(changes.erp.is_empty() && changes.crm.is_empty()) {
+        decisions.decided.push(pair);
     }
     for to in Side::BOTH {
         let fields = std::mem::take(changes.of_mut(to));

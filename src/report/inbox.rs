@@ -6,9 +6,11 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use crate::config::Side;
+use crate::report::answers::{self, DecisionDocument};
 use crate::report::document;
 use crate::report::layout::{count, quoted};
-use crate::store::{InboxItem, InboxKind};
+use crate::store::{Decision, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
@@ -166,11 +168,13 @@ fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
         .map(|kind| {
             let advice = match kind {
                 InboxKind::Contested => {
-                    "make both sides hold the same value, or give the field an `on_conflict`; a new pair needs `first_sync`"
+                    "`pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`; `on_conflict`, for a new pair `first_sync`, decides for all records"
                 }
                 InboxKind::Failed => "correct the record as its message says; every run tries again",
                 InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
-                InboxKind::Deleted => "bring the record back, or delete its partner too",
+                InboxKind::Deleted => {
+                    "`pipeline inbox FILE restore TABLE:KEY` makes it anew, `delete` deletes its partner too, `uncouple` keeps that one"
+                }
                 InboxKind::Ambiguous => {
                     "make the columns of `match` differ, or agree with one record only, or remove what is one too many"
                 }
@@ -180,22 +184,111 @@ fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
         .collect()
 }
 
-/// Returns the whole inbox for people; it ends with a line end.
-pub fn text(items: &[InboxItem]) -> String {
-    if items.is_empty() {
-        return "nothing waits for a person\n".to_owned();
+/// The inbox with what is known besides.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Inbox {
+    pub items: Vec<InboxItem>,
+    /// For each item, the last write of ours to a contested field, where the journal still has it.
+    pub last_writes: Vec<Option<LastWrite>>,
+    /// What is decided and not carried out.
+    pub decisions: Vec<Decision>,
+}
+
+/// A write to one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastWrite {
+    pub side: Side,
+    pub old: String,
+    pub new: String,
+    /// RFC 3339.
+    pub at: String,
+    pub run: String,
+    pub why: String,
+}
+
+impl Inbox {
+    /// Returns the decision about an item.
+    fn decision(&self, item: &InboxItem) -> Option<&Decision> {
+        self.decisions.iter().find(|decision| answers::applies(decision, item))
     }
-    whole(items).join("\n") + "\n"
+}
+
+/// Returns the whole inbox for people; it ends with a line end.
+pub fn text(inbox: &Inbox) -> String {
+    let (decided, waiting): (Vec<usize>, Vec<usize>) =
+        (0..inbox.items.len()).partition(|item| inbox.decision(&inbox.items[*item]).is_some());
+    let mut lines = match waiting.is_empty() {
+        true => vec!["nothing waits for a person".to_owned()],
+        false => Vec::new(),
+    };
+    let items: Vec<InboxItem> = waiting.iter().map(|item| inbox.items[*item].clone()).collect();
+    lines.extend(whole(&items));
+    // The lines stand in another order than the items; each begins with its record.
+    let written =
+        waiting.iter().filter_map(|item| Some((&inbox.items[*item], inbox.last_writes.get(*item)?.as_ref()?)));
+    let written: Vec<String> = written.map(|(item, write)| write_line(item, write)).collect();
+    if !written.is_empty() {
+        lines.push("what we wrote there last:".to_owned());
+        lines.extend(written);
+    }
+    let decided: Vec<&Decision> = decided.iter().filter_map(|item| inbox.decision(&inbox.items[*item])).collect();
+    lines.extend(answers::section(&decided));
+    lines.join("\n") + "\n"
+}
+
+fn write_line(item: &InboxItem, write: &LastWrite) -> String {
+    let LastWrite { side, old, new, at, why, .. } = write;
+    let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+    let field = item.field.as_deref().unwrap_or_default();
+    format!("  {} {field}: {} → {} in the {} at {at}{why}", item.record, quoted(old), quoted(new), side.name())
 }
 
 #[derive(Serialize)]
 struct Document<'a> {
-    items: Vec<ItemDocument<'a>>,
+    items: Vec<ListedDocument<'a>>,
+}
+
+/// An item with what is known besides.
+#[derive(Serialize)]
+struct ListedDocument<'a> {
+    #[serde(flatten)]
+    item: ItemDocument<'a>,
+    /// Null where nobody decided, or for other values.
+    decision: Option<DecisionDocument<'a>>,
+    last_write: Option<WriteDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct WriteDocument<'a> {
+    side: &'static str,
+    old: &'a str,
+    new: &'a str,
+    at: &'a str,
+    run: &'a str,
+    why: &'a str,
 }
 
 /// Returns the whole inbox for programs.
-pub fn json(items: &[InboxItem]) -> String {
-    document(&Document { items: items.iter().map(item_document).collect() })
+pub fn json(inbox: &Inbox) -> String {
+    document(&Document {
+        items: inbox.items.iter().enumerate().map(|(number, item)| listed(inbox, number, item)).collect(),
+    })
+}
+
+fn listed<'a>(inbox: &'a Inbox, number: usize, item: &'a InboxItem) -> ListedDocument<'a> {
+    let write = |LastWrite { side, old, new, at, run, why }: &'a LastWrite| WriteDocument {
+        side: side.key(),
+        old,
+        new,
+        at,
+        run,
+        why,
+    };
+    ListedDocument {
+        item: item_document(item),
+        decision: inbox.decision(item).map(answers::decision_document),
+        last_write: inbox.last_writes.get(number).and_then(Option::as_ref).map(write),
+    }
 }
 
 /// Says of each record whether it was skipped, and is sent again by the next run.

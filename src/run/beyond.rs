@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Pairs};
+use crate::delta::decided::Rulings;
 use crate::delta::{Held, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::run::state::{PassError, PassState, Step};
@@ -94,7 +95,10 @@ pub(super) fn recall(
 /// Decides again what waits outside, for the fields of this step.
 pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), PassError> {
     let Some(open) = &state.beyond.open else { return Ok(()) };
-    let decisions = decide_pairs(&Work { frames: &open.frames, pairs: &open.pairs, ..state.work(step) })?;
+    // What a person decided is carried out when the pair is back.
+    let rulings = Rulings::default();
+    let work = Work { frames: &open.frames, pairs: &open.pairs, rulings: &rulings, ..state.work(step) };
+    let decisions = decide_pairs(&work)?;
     let mut items = Vec::new();
     for item in &open.earlier {
         let about = |erp: Option<Uuid>, crm: Option<Uuid>| erp == item.erp_id && crm == item.crm_id;

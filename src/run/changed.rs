@@ -16,10 +16,11 @@ use crate::extract::{self, Inside, Scope};
 use crate::frame::{Frame, Kind};
 use crate::order::Pass;
 use crate::run::candidates::candidates;
+use crate::run::decided;
 use crate::run::gather::Gathered;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Event, Mode};
-use crate::store::{Couplings, OpenIntent, Store, Watermark};
+use crate::store::{Couplings, OpenIntent, Store, StoreError, Watermark};
 use crate::translate::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
@@ -123,7 +124,8 @@ pub(super) fn read(
     }
     gathered.fetch()?;
     let widowed = gathered.widowed_count();
-    if widowed > 0 && map.on_delete != OnDelete::Hold {
+    let decided = || Ok::<bool, StoreError>(decided::load(store, map)?.of_pairs());
+    if widowed > 0 && (map.on_delete != OnDelete::Hold || decided()?) {
         // Whether a record was deleted, or made anew under another id, only the whole table tells.
         return in_full(format!("{widowed} of the coupled records lost their partner"));
     }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::plan::{Action, Later};
 use crate::run::bases::save;
+use crate::run::decided;
 use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Counts, Event};
@@ -30,6 +31,7 @@ pub(super) fn finish(
     let stopped = context.options.stop.load(Ordering::Relaxed);
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
+    decided::end(context, store, map, deferred, state)?;
     state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
     let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
     let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
@@ -134,6 +136,10 @@ fn file(
     } else {
         items.extend(unseen);
         store.replace_inbox(&map.name, &items)?;
+        // Few runs have any.
+        if !state.survivors.is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
+            store.replace_survivors(&map.name, &state.survivors)?;
+        }
         state.inbox = store.inbox(Some(&map.name))?;
     }
     Ok(())

@@ -13,18 +13,20 @@ use crate::apply::{Applied, couplings_after};
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{Absent, alike, found_beyond, rows_by_id};
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
+use crate::delta::merge::Why;
 use crate::delta::{Held, restored_id};
 use crate::endpoint::Outcome;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::before_write;
+use crate::run::decided;
 use crate::run::partners::{Widowed, outside, without};
 use crate::run::refusals::{leave_alone, print_of};
 use crate::run::rounds::{Alone, ROUNDS_MAX, send};
 use crate::run::state::{Doomed, PassError, PassState, Step};
 use crate::run::verify::failed;
-use crate::store::{Answer, CouplingChange, Couplings, InboxKind, Store};
+use crate::store::{Answer, CouplingChange, Couplings, InboxKind, Store, Survivor};
 use crate::translate::Links;
 
 /// Decides what becomes of the survivors; what is to be made anew goes into `alone`.
@@ -40,13 +42,16 @@ pub(super) fn settle_widowed(
     let mut restores: PerSide<Vec<Widowed>> = PerSide::default();
     let mut deletes: PerSide<Vec<Widowed>> = PerSide::default();
     for widow in widowed {
-        match fate(map, &widow) {
+        if state.rulings.of_pair(widow.ids).is_some() {
+            state.standing.insert((widow.ids, None));
+        }
+        match fate(map, state, &widow) {
             Fate::Hold(reason) => hold(state, map, &widow, reason),
             Fate::Restore => restores.of_mut(widow.gone).push(widow),
             Fate::Delete => deletes.of_mut(widow.gone.other()).push(widow),
             Fate::Uncouple => {
-                let PerSide { erp, crm } = widow.ids;
-                state.pending.push(CouplingChange::KeepApart { erp, crm });
+                let (PerSide { erp, crm }, record) = (widow.ids, widow.record.clone());
+                state.pending.push(CouplingChange::KeepApart { erp, crm, record });
                 let why = format!("deleted in the {}; the two are kept apart from now on", widow.gone.name());
                 state.plan.actions.push(action(map, &widow, ActionKind::KeepApart, Side::Erp, why));
                 skip(state, map, &widow);
@@ -66,9 +71,9 @@ pub(super) fn settle_widowed(
     Ok(())
 }
 
-fn fate(map: &TableMap, widow: &Widowed) -> Fate {
+fn fate(map: &TableMap, state: &PassState, widow: &Widowed) -> Fate {
     decide(&Facts {
-        on_delete: map.on_delete,
+        on_delete: decided::on_delete(map, state.rulings.of_pair(widow.ids)),
         gone: widow.gone,
         writes: PerSide::from_fn(|side| map.direction.writes(side)),
         inside: widow.row.is_some(),
@@ -84,7 +89,7 @@ pub(super) fn still_coupled(
     widowed: &[Widowed],
     apart: &mut PerSide<Frame>,
 ) -> Vec<Absent> {
-    let freed: Vec<&Widowed> = widowed.iter().filter(|widow| fate(map, widow) == Fate::Uncouple).collect();
+    let freed: Vec<&Widowed> = widowed.iter().filter(|widow| fate(map, state, widow) == Fate::Uncouple).collect();
     for left in Side::BOTH {
         let rows: Vec<usize> = freed.iter().filter(|widow| widow.gone != left).filter_map(|widow| widow.row).collect();
         if !rows.is_empty() {
@@ -183,15 +188,29 @@ fn doom(
     let mut actions = Vec::new();
     for (((widow, bases), reason), etag) in widows.into_iter().zip(bases).zip(reasons).zip(etags) {
         let twin = widow.row.filter(|row| twins.contains(row)).map(|_| Reason::Twin);
-        if let Some(reason) = twin.or(reason) {
+        let ruled = state.rulings.of_pair(widow.ids).map(|ruled| (ruled.seen, ruled.on));
+        let now = widow.row.map(|row| decided::print_of(step.map, left, state.frames.of(left), row));
+        let reason = match ruled {
+            // What the record held when somebody decided is what he decided about.
+            Some((Some(seen), _)) => (now != Some(seen)).then_some(Reason::Changed),
+            _ => twin.or(reason),
+        };
+        if let Some(reason) = reason {
             hold(state, step.map, &widow, reason);
             continue;
         }
         skip(state, step.map, &widow);
-        let why = format!("deleted in the {}, and not edited in the {} since", widow.gone.name(), left.name());
+        let gone = widow.gone.name();
+        let why = match ruled {
+            Some((_, on)) => format!("deleted in the {gone}; {}", Why::Decided(on)),
+            None => format!("deleted in the {gone}, and not edited in the {} since", left.name()),
+        };
+        if ruled.is_some() {
+            state.decided.insert(widow.ids.erp);
+        }
         let action = Action { etag, ..action(step.map, &widow, ActionKind::Delete, left, why) };
         actions.push(action.clone());
-        state.doomed.push(Doomed { action, bases });
+        state.doomed.push(Doomed { action, bases, print: now.filter(|_| ruled.is_some()) });
     }
     leave_alone(state, step.map, &mut actions);
     let sent: HashSet<Uuid> = actions.iter().map(|action| action.ids.erp).collect();
@@ -223,6 +242,9 @@ fn action(map: &TableMap, widow: &Widowed, kind: ActionKind, side: Side, why: St
 
 fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) {
     skip(state, map, widow);
+    let left = widow.gone.other();
+    let print = widow.row.map(|row| decided::print_of(map, left, state.frames.of(left), row));
+    state.survivors.push(Survivor { ids: widow.ids, left, print });
     state.held.push(held(widow.record.clone(), widow.ids, reason.sentence(&widow.record, widow.gone)));
 }
 
@@ -246,14 +268,20 @@ fn skip(state: &mut PassState, map: &TableMap, widow: &Widowed) {
 }
 
 /// Turns inserts of survivors' partners into restores.
-pub(super) fn as_restores(pipeline: &str, map: &TableMap, state: &PassState, actions: &mut [Action]) {
+pub(super) fn as_restores(pipeline: &str, map: &TableMap, state: &mut PassState, actions: &mut [Action]) {
     for action in actions {
         let to = action.side;
-        let Some(gone) = state.restores.of(to).get(action.ids.of(to.other())) else { continue };
         let source = *action.ids.of(to.other());
-        action.kind = ActionKind::Restore { gone: *gone };
-        *action.ids.of_mut(to) = restored_id(pipeline, &map.name, to, source, *gone);
+        let Some(&gone) = state.restores.of(to).get(&source) else { continue };
+        action.kind = ActionKind::Restore { gone };
+        *action.ids.of_mut(to) = gone;
+        let ruled = state.rulings.of_pair(action.ids).map(|ruled| Why::Decided(ruled.on));
+        *action.ids.of_mut(to) = restored_id(pipeline, &map.name, to, source, gone);
         action.why = format!("deleted in the {}, made anew from the {}", to.name(), to.other().name());
+        if let Some(why) = ruled {
+            action.why += &format!("; {why}");
+            state.decided.insert(action.ids.erp);
+        }
     }
 }
 
@@ -372,6 +400,11 @@ fn spare(
     let inside: HashSet<Uuid> = extract::inside(map, left, survivors.clone())?.frame.ids().into_iter().collect();
     let mut kept = Vec::new();
     for (row, (mut doomed, reason)) in doomed.into_iter().zip(reasons).enumerate() {
+        let now = decided::print_of(map, left, &survivors, row);
+        let reason = match doomed.print {
+            Some(print) => (now != print).then_some(Reason::Changed),
+            None => reason,
+        };
         let outside = (!inside.contains(&survivors.id(row))).then_some(Reason::Outside);
         match outside.or(reason) {
             None => {
@@ -381,6 +414,7 @@ fn spare(
             Some(reason) => {
                 let action = &doomed.action;
                 let message = reason.sentence(&action.record, left.other());
+                state.survivors.push(Survivor { ids: action.ids, left, print: Some(now) });
                 state.held.push(held(action.record.clone(), action.ids, message));
             }
         }

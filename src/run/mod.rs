@@ -16,6 +16,7 @@ mod verify;
 mod pretend;
 mod later;
 mod rounds;
+mod decided;
 mod deletions;
 mod count;
 mod pass;

@@ -19,7 +19,6 @@ use crate::frame::evaluated::Fault;
 use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
-use crate::run::changed;
 use crate::run::count::{finish, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::intents::{Made, settle_intents};
@@ -31,6 +30,7 @@ use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport, marks};
+use crate::run::{changed, decided};
 use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::Links;
 
@@ -59,6 +59,7 @@ pub fn first_step(
     state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map)?;
+    state.rulings = decided::load(store, map)?;
     (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);

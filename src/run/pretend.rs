@@ -16,10 +16,11 @@ use crate::couple::rows_by_id;
 use crate::endpoint::{
     Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Tracked, Traffic, Write,
 };
-use crate::frame::{Builder, Cell, Frame, Kind, Value};
+use crate::frame::{Builder, Frame, Kind, Value};
 use crate::order::Pass;
 use crate::plan::{Action, ActionKind, placeholder};
 use crate::run::partners::without;
+use crate::translate::stored;
 
 /// A side that can be read, with what was pretended in between.
 pub(super) struct Pretended<'a> {
@@ -264,26 +265,9 @@ fn push_row(
             (None, Some(row)) => frame.value(&column.name, row),
             (None, None) => stored(Value::Null, side, column.kind),
         };
-        let text = value.to_string();
-        let cell = match &value {
-            Value::Null => Cell::Null,
-            Value::Integer(_) | Value::Decimal(_) => Cell::Number(&text),
-            Value::Boolean(value) => Cell::Boolean(*value),
-            _ => Cell::Text(&text),
-        };
-        rows.push(index, cell).expect("a value is converted for its column before it is planned");
+        rows.push_value(index, &value).expect("a value is converted for its column before it is planned");
     }
     rows.end(id, "");
-}
-
-/// Returns what a side makes of a value that it is given: the ERP has no null where a value can be blank otherwise.
-fn stored(value: Value, side: Side, kind: Kind) -> Value {
-    match (value, side, kind) {
-        (Value::Null, Side::Erp, Kind::Text | Kind::Code | Kind::Enum) => Value::Text(String::new()),
-        (Value::Null, Side::Erp, Kind::Boolean) => Value::Boolean(false),
-        (Value::Null, Side::Erp, Kind::Integer | Kind::Decimal { .. }) => Value::Integer(0),
-        (value, ..) => value,
-    }
 }
 
 /// Both sides of a dry run.
@@ -300,7 +284,7 @@ mod tests {
     use super::*;
     use crate::config::Side;
     use crate::endpoint::ColumnInfo;
-    use crate::frame::Column;
+    use crate::frame::{Cell, Column};
     use crate::plan::FieldChange;
 
     /// An ERP whose filter lets only the first of its two records through.

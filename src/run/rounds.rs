@@ -84,7 +84,9 @@ pub(super) fn rounds(
         // Later rounds write what the first one wrote, or made, so they add nothing to its sums.
         if round == 0 {
             note_settled(state, &actions);
-            if let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan, &state.settled), &state.basis) {
+            if let Some(trip) =
+                judge(&step.map.guard, &Sums::of(&state.plan, &state.settled, &state.decided), &state.basis)
+            {
                 stop(state, &trip);
                 break;
             }
@@ -261,6 +263,19 @@ fn decide_round(
         };
         state.held.retain(stays);
         state.later.retain(stays);
+    }
+    let again = |ids: &PerSide<Uuid>, field: &Option<usize>| {
+        let looked_at = field.is_some_and(|field| !step.left_out[field]);
+        looked_at && touched.is_none_or(|touched| touched.contains(&ids.erp))
+    };
+    state.standing.retain(|(ids, field)| !again(ids, field));
+    let standing = decisions.standing.into_iter().map(|(pair, field)| (state.pairs.ids[real(pair)], Some(field)));
+    state.standing.extend(standing);
+    if touched.is_none() {
+        for action in &decisions.actions {
+            state.decided.remove(&action.ids.erp);
+        }
+        state.decided.extend(decisions.decided.into_iter().map(|pair| state.pairs.ids[real(pair)].erp));
     }
     for (pair, field) in decisions.lossy {
         let (ids, rows) = (state.pairs.ids[real(pair)], state.pairs.rows[real(pair)]);

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, TableMap};
 use crate::couple::Pairs;
+use crate::delta::decided::Rulings;
 use crate::delta::guard::Basis;
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
@@ -19,7 +20,7 @@ use crate::plan::{Action, Drifted, Later, TablePlan};
 use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
-use crate::store::{CouplingChange, InboxItem, StoreError, Watermark};
+use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
 use crate::translate::Links;
 
 /// Why a pass could not be finished.
@@ -55,6 +56,14 @@ pub struct PassState {
     pub(super) drifted: Vec<Drifted>,
     /// By field and ERP id, records of which a value does not come back as it went.
     pub(super) lossy: BTreeMap<(usize, Uuid), String>,
+    /// What people decided about what would wait for them.
+    pub(super) rulings: Rulings,
+    /// What of it is still open: the pair, and the field where it is about one.
+    pub(super) standing: HashSet<(PerSide<Uuid>, Option<usize>)>,
+    /// Pairs, by their ERP ids, to which nothing is done but what a person decided: no guard counts them.
+    pub(super) decided: HashSet<Uuid>,
+    /// Survivors of deletions that wait.
+    pub(super) survivors: Vec<Survivor>,
     /// When records were edited, where the newer value may win.
     pub(super) times: Option<Times>,
     pub(super) plan: TablePlan,
@@ -90,6 +99,8 @@ pub(super) struct Doomed {
     pub(super) action: Action,
     /// What was remembered when the pair was last settled, by field.
     pub(super) bases: Vec<Option<PerSide<u64>>>,
+    /// A fingerprint of what the record held, where a person decided that this very record is deleted.
+    pub(super) print: Option<u64>,
 }
 
 /// Which pairs were written, or would be in a dry run, by their ERP ids.
@@ -122,6 +133,10 @@ impl PassState {
             untold: HashMap::new(),
             drifted: Vec::new(),
             lossy: BTreeMap::new(),
+            rulings: Rulings::default(),
+            standing: HashSet::new(),
+            decided: HashSet::new(),
+            survivors: Vec::new(),
             times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
             unsaved: HashMap::new(),
@@ -195,6 +210,7 @@ impl PassState {
             untold: &self.untold,
             names: &self.names,
             times: self.times.as_ref(),
+            rulings: &self.rulings,
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::rules::World;
 const NO_GUARD: Guard = Guard { create: None, update: None, delete: None };
 
 /// The table of a side that holds customers.
-fn table(side: Side) -> &'static str {
+pub fn table(side: Side) -> &'static str {
     match side {
         Side::Erp => "customers",
         Side::Crm => "accounts",
@@ -21,7 +21,7 @@ fn table(side: Side) -> &'static str {
 }
 
 /// A world in which so many customers are coupled, ERP 1 with CRM 101 and so on, and both sides agree.
-fn coupled(on_delete: OnDelete, pairs: u128) -> World {
+pub fn coupled(on_delete: OnDelete, pairs: u128) -> World {
     let mut world = World::new();
     for number in 1..=pairs {
         let (key, name) = (format!("C{number}"), format!("name {number}"));
@@ -38,7 +38,7 @@ fn coupled(on_delete: OnDelete, pairs: u128) -> World {
     world
 }
 
-fn side(world: &World, side: Side) -> &Memory {
+pub fn side(world: &World, side: Side) -> &Memory {
     match side {
         Side::Erp => &world.erp,
         Side::Crm => &world.crm,
@@ -46,12 +46,12 @@ fn side(world: &World, side: Side) -> &Memory {
 }
 
 /// The id of a pair's record.
-fn id(side: Side, pair: u128) -> u128 {
+pub fn id(side: Side, pair: u128) -> u128 {
     if side == Side::Erp { pair } else { 100 + pair }
 }
 
 /// Names of all records of a side.
-fn names(world: &World, at: Side) -> Vec<String> {
+pub fn names(world: &World, at: Side) -> Vec<String> {
     let mut names = side(world, at).column(table(at), "name");
     names.sort();
     names

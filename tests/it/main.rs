@@ -18,6 +18,7 @@ mod changed;
 mod command;
 mod companies;
 mod damage;
+mod decisions;
 mod deletions;
 mod endpoint_writes;
 mod endpoints;

@@ -1,0 +1,171 @@
+//! What people answered to the inbox: what was taken, what is decided and waits for the next run, and what is kept apart.
+
+use serde::Serialize;
+
+use crate::config::Side;
+use crate::report::document;
+use crate::report::layout::{count, quoted};
+use crate::store::{Apart, Decided, Decision, InboxItem, InboxKind, Reply};
+
+/// Returns the name by which people call the field of a decision: its ERP column, else its CRM column.
+pub fn field_name(decision: &Decision) -> Option<&str> {
+    // The key of a field is both columns.
+    let (erp, crm) = decision.field.as_deref()?.split_once('=')?;
+    Some(if erp.is_empty() { crm } else { erp })
+}
+
+/// Tells whether a decision is about an item, with the values that it has now.
+pub fn applies(decision: &Decision, item: &InboxItem) -> bool {
+    let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
+    if decision.ended.is_some() || decision.table != item.table || ids != (item.erp_id, item.crm_id) {
+        return false;
+    }
+    let held = (item.erp.as_deref().unwrap_or_default(), item.crm.as_deref().unwrap_or_default());
+    match (field_name(decision), &item.field) {
+        (Some(field), Some(own)) => field == own && held == (&*decision.values.erp, &*decision.values.crm),
+        (None, None) => item.kind == InboxKind::Deleted,
+        _ => false,
+    }
+}
+
+/// Says what the next run makes of a decision.
+fn outlook(decision: &Decision) -> String {
+    let values = &decision.values;
+    match &decision.verdict {
+        Decided::Take(side) => {
+            let (value, old) = (values.of(*side), values.of(side.other()));
+            format!("{} goes to the {} in place of {}", quoted(value), side.other().name(), quoted(old))
+        }
+        Decided::Value(value) => format!("{} goes to both sides", quoted(value)),
+        Decided::Restore => "the deleted record is made anew".to_owned(),
+        Decided::Delete => "the record that is left is deleted too, unless it is edited before".to_owned(),
+    }
+}
+
+fn subject(decision: &Decision) -> String {
+    match field_name(decision) {
+        Some(field) => format!("{} {field}", decision.record),
+        None => decision.record.clone(),
+    }
+}
+
+/// Returns what is decided and waits for the next run, under a heading.
+pub fn section(decisions: &[&Decision]) -> Vec<String> {
+    if decisions.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = vec![format!("decided, for the next run: {}", count(decisions.len() as u64))];
+    lines.extend(decisions.iter().map(|decision| {
+        format!("  {}: {} since {}; {}", subject(decision), decision.verdict, decision.at, outlook(decision))
+    }));
+    lines
+}
+
+/// Says of each answer what the next run makes of it.
+pub fn text(replies: &[Reply]) -> String {
+    let line = |reply: &Reply| match reply {
+        Reply::Decide(decision) => {
+            format!("{}: {}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
+        }
+        Reply::Retry { record, .. } => format!("{record}: the next run sends it again"),
+        Reply::Part { record, .. } => format!("{record}: uncoupled; the two are kept apart from now on"),
+    };
+    replies.iter().map(|reply| line(reply) + "\n").collect()
+}
+
+#[derive(Serialize)]
+struct AnsweredDocument<'a> {
+    answered: Vec<AnswerDocument<'a>>,
+}
+
+#[derive(Serialize)]
+struct AnswerDocument<'a> {
+    table: &'a str,
+    record: &'a str,
+    field: Option<&'a str>,
+    decision: String,
+}
+
+/// Says the same for programs.
+pub fn json(replies: &[Reply]) -> String {
+    document(&AnsweredDocument { answered: replies.iter().map(answer_document).collect() })
+}
+
+fn answer_document(reply: &Reply) -> AnswerDocument<'_> {
+    match reply {
+        Reply::Decide(decision) => {
+            let Decision { table, record, verdict, .. } = decision;
+            AnswerDocument { table, record, field: field_name(decision), decision: verdict.to_string() }
+        }
+        Reply::Retry { table, record, .. } => {
+            AnswerDocument { table, record, field: None, decision: "retry".to_owned() }
+        }
+        Reply::Part { table, record, .. } => {
+            AnswerDocument { table, record, field: None, decision: "uncouple".to_owned() }
+        }
+    }
+}
+
+/// A decision in JSON.
+#[derive(Serialize)]
+pub struct DecisionDocument<'a> {
+    table: &'a str,
+    record: &'a str,
+    field: Option<&'a str>,
+    decision: String,
+    erp: Option<&'a str>,
+    crm: Option<&'a str>,
+    at: &'a str,
+}
+
+/// Returns a decision as JSON shows it.
+pub fn decision_document(decision: &Decision) -> DecisionDocument<'_> {
+    let field = field_name(decision);
+    let value = |side: Side| field.map(|_| decision.values.of(side).as_str());
+    DecisionDocument {
+        table: &decision.table,
+        record: &decision.record,
+        field,
+        decision: decision.verdict.to_string(),
+        erp: value(Side::Erp),
+        crm: value(Side::Crm),
+        at: &decision.at,
+    }
+}
+
+/// Returns the records that are kept apart, for people.
+pub fn apart_text(apart: &[Apart]) -> String {
+    let mut lines = match apart.len() as u64 {
+        0 => vec!["no record is kept apart".to_owned()],
+        number => vec![format!("kept apart, neither matched nor created anew: {}", count(number))],
+    };
+    lines.extend(apart.iter().map(|apart| {
+        let Apart { table, side, id, record, since } = apart;
+        let name = record.as_ref().map(|record| format!("{record}, ")).unwrap_or_default();
+        format!("  {table}: {name}{} {id}, since {since}", side.name())
+    }));
+    lines.join("\n") + "\n"
+}
+
+#[derive(Serialize)]
+struct ApartDocument<'a> {
+    apart: Vec<ApartRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct ApartRecord<'a> {
+    table: &'a str,
+    record: Option<&'a str>,
+    side: &'static str,
+    id: String,
+    since: &'a str,
+}
+
+/// Returns the same for programs.
+pub fn apart_json(apart: &[Apart]) -> String {
+    document(&ApartDocument { apart: apart.iter().map(apart_record).collect() })
+}
+
+fn apart_record(Apart { table, side, id, record, since }: &Apart) -> ApartRecord<'_> {
+    ApartRecord { table, record: record.as_deref(), side: side.key(), id: id.to_string(), since }
+}

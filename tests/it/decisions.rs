@@ -1,0 +1,32 @@
+//! What people answer, carried out by the next run over two sides in memory.
+
+mod chance;
+mod deleted;
+mod fields;
+
+use pipeline::cli::inbox::answer::{Desk, Wish, take};
+use pipeline::store::{Decision, Store};
+
+use crate::rules::World;
+
+/// Answers for a record as `inbox FILE` does; the message where that makes no sense.
+fn answer(world: &mut World, record: &str, wish: &Wish) -> Result<(), String> {
+    let desk = Desk::new(&world.pipeline, &world.store).unwrap();
+    let reply = desk.answer(record, wish).map_err(|failure| failure.to_string())?;
+    world.store.reply(&[reply]).unwrap();
+    Ok(())
+}
+
+/// Decides a contested field.
+#[track_caller]
+fn resolve(world: &mut World, record: &str, field: &str, verdict: &str) {
+    let wish = Wish::Resolve { field: field.to_owned(), verdict: take(verdict).unwrap() };
+    answer(world, record, &wish).unwrap();
+}
+
+/// Returns the decisions that stand.
+fn standing(world: &World) -> Vec<Decision> {
+    let mut decisions = world.store.decisions(None).unwrap();
+    decisions.retain(|decision| decision.ended.is_none());
+    decisions
+}

@@ -1,0 +1,166 @@
+//! Deletions about which a person decides.
+
+use pipeline::cli::inbox::answer::Wish;
+use pipeline::config::{Direction, Limit, OnDelete, Side};
+use pipeline::run::RunOutcome;
+use pipeline::store::{InboxKind, Store};
+
+use super::{answer, standing};
+use crate::deletions::{coupled, id, names, side, table};
+use crate::rules::World;
+
+const ALL: [&str; 3] = ["name 1", "name 2", "name 3"];
+const TWO: [&str; 2] = ["name 2", "name 3"];
+
+/// Three pairs, of which the first lost its record on a side, as the last run told.
+fn widowed(on_delete: OnDelete, gone: Side) -> World {
+    let mut world = coupled(on_delete, 3);
+    side(&world, gone).delete(table(gone), id(gone, 1));
+    world.run();
+    world
+}
+
+/// The name of the record that is left of the first pair.
+fn survivor(gone: Side) -> &'static str {
+    if gone == Side::Erp { "customers:crm:C1" } else { "customers:C1" }
+}
+
+#[test]
+fn the_next_run_does_what_a_person_says() {
+    for gone in Side::BOTH {
+        for wish in [Wish::Restore, Wish::Delete] {
+            for changed in [false, true] {
+                let place = format!("{wish:?}, deleted in the {}", gone.name());
+                let mut world = widowed(OnDelete::Hold, gone);
+                // What a person decided is nothing that a guard has to stop.
+                world.pipeline.tables[1].guard.delete = Some(Limit::Number(0));
+                world.pipeline.tables[1].guard.create = Some(Limit::Number(0));
+                answer(&mut world, survivor(gone), &wish).unwrap();
+                assert_eq!(names(&world, gone), TWO, "{place}: an answer asks neither side");
+                world.changed = changed;
+                let planned = world.run_as(true);
+                assert_eq!(standing(&world).len(), 1, "{place}");
+                let report = world.run();
+                assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
+                assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
+                let expected = if wish == Wish::Restore { ALL.as_slice() } else { TWO.as_slice() };
+                assert_eq!(names(&world, gone), expected, "{place}");
+                assert_eq!(names(&world, gone.other()), expected, "{place}");
+                let why = &report.plan.tables[1].actions[0].why;
+                assert!(why.ends_with("; decided by a person on 2026-01-31"), "{place}: {why}");
+                assert_eq!(standing(&world), [], "{place}");
+                world.quiet();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_survivor_that_is_edited_after_the_decision_is_held() {
+    for gone in Side::BOTH {
+        let left = gone.other();
+        let mut world = widowed(OnDelete::Hold, gone);
+        // An edit before: whoever decides after the next run decides about this very record.
+        side(&world, left).put(table(left), id(left, 1), &[("phone", "2")]);
+        world.run();
+        answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
+        side(&world, left).put(table(left), id(left, 1), &[("phone", "3")]);
+        for _ in 0..2 {
+            let report = world.run();
+            assert_eq!(names(&world, left), ALL, "nobody's edit is lost");
+            assert_eq!(report.inbox.len(), 1);
+            let message = &report.inbox[0].message;
+            assert!(message.contains("after somebody decided about it"), "{message}");
+        }
+        answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(names(&world, left), TWO);
+    }
+}
+
+#[test]
+fn an_edit_while_the_run_is_at_it_saves_the_survivor() {
+    let mut world = widowed(OnDelete::Hold, Side::Erp);
+    answer(&mut world, survivor(Side::Erp), &Wish::Delete).unwrap();
+    world.crm.meanwhile.lock().unwrap().push(("accounts", 101, "phone", "9".into()));
+    let report = world.run();
+    assert_eq!(world.crm.get("accounts", 101, "phone"), "9");
+    assert!(report.inbox[0].message.contains("after somebody decided about it"), "{:#?}", report.inbox);
+    answer(&mut world, survivor(Side::Erp), &Wish::Delete).unwrap();
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(names(&world, Side::Crm), TWO);
+}
+
+#[test]
+fn what_a_person_decides_counts_for_that_record_only() {
+    let mut world = coupled(OnDelete::Hold, 3);
+    world.erp.delete("customers", 1);
+    world.erp.delete("customers", 2);
+    world.run();
+    answer(&mut world, survivor(Side::Erp), &Wish::Delete).unwrap();
+    let report = world.run();
+    assert_eq!((report.inbox.len(), &*report.inbox[0].record), (1, "customers:crm:C2"));
+    assert_eq!(names(&world, Side::Crm), TWO);
+    // Of several answers the last one counts, also against what the file says.
+    world.pipeline.tables[1].on_delete = OnDelete::Delete;
+    answer(&mut world, "customers:crm:C2", &Wish::Delete).unwrap();
+    answer(&mut world, "customers:crm:C2", &Wish::Restore).unwrap();
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(names(&world, Side::Erp), TWO);
+}
+
+#[test]
+fn uncoupling_needs_no_run() {
+    let mut world = widowed(OnDelete::Hold, Side::Crm);
+    answer(&mut world, survivor(Side::Crm), &Wish::Uncouple).unwrap();
+    assert!(world.store.inbox(None).unwrap().is_empty());
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((names(&world, Side::Erp).len(), names(&world, Side::Crm).len()), (3, 2));
+    world.quiet();
+}
+
+#[test]
+fn a_partner_that_comes_back_ends_the_decision() {
+    let mut world = widowed(OnDelete::Hold, Side::Erp);
+    answer(&mut world, survivor(Side::Erp), &Wish::Delete).unwrap();
+    // Out of a recycle bin, under its own id.
+    let values =
+        [("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("phone", "1"), ("limit", "5"), ("blocked", "")];
+    world.erp.put("customers", 1, &values);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((names(&world, Side::Crm).len(), standing(&world).len()), (3, 0));
+}
+
+#[test]
+fn a_side_that_the_table_does_not_write_is_refused() {
+    for (direction, gone, wish, refused) in [
+        (Direction::ToCrm, Side::Erp, Wish::Restore, true),
+        (Direction::ToCrm, Side::Erp, Wish::Delete, false),
+        (Direction::ToCrm, Side::Crm, Wish::Delete, true),
+        (Direction::ToCrm, Side::Crm, Wish::Restore, false),
+    ] {
+        let mut world = widowed(OnDelete::Hold, gone);
+        world.pipeline.tables[1].direction = direction;
+        let told = answer(&mut world, survivor(gone), &wish);
+        let what = if wish == Wish::Restore { "made anew" } else { "deleted" };
+        let expected = format!(
+            "{} cannot be {what} in the {}: `customers` goes to_crm only",
+            survivor(gone),
+            if wish == Wish::Restore { gone.name() } else { gone.other().name() }
+        );
+        assert_eq!(told.err(), refused.then_some(expected), "{gone:?} {wish:?}");
+    }
+}
+
+#[test]
+fn a_deletion_that_is_refused_stays_decided() {
+    let mut world = widowed(OnDelete::Hold, Side::Erp);
+    answer(&mut world, survivor(Side::Erp), &Wish::Delete).unwrap();
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("an order refers to it".to_owned())));
+    let report = world.run();
+    assert_eq!((report.inbox.len(), report.inbox[0].kind), (1, InboxKind::Failed));
+    assert_eq!(standing(&world).len(), 1);
+    *world.crm.refuses.lock().unwrap() = None;
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(names(&world, Side::Crm), TWO);
+}

@@ -1,0 +1,314 @@
+//! Contested fields that a person decides.
+
+use pipeline::config::Blank;
+use pipeline::run::RunOutcome;
+use pipeline::store::{InboxKind, Store};
+
+use super::{answer, resolve, standing};
+use crate::rules::{CUSTOMERS, PEOPLE, World};
+use pipeline::cli::inbox::answer::{Wish, take};
+
+/// A world in which the phone of customer C1 is contested: `2` in the ERP, `3` in the CRM, `1` before.
+fn contested() -> World {
+    let mut world = World::settled();
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.crm.put("accounts", 101, &[("phone", "3")]);
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+    world
+}
+
+fn phones(world: &World) -> (String, String) {
+    (world.erp.get("customers", 1, "phone"), world.crm.get("accounts", 101, "phone"))
+}
+
+#[test]
+fn the_next_run_writes_what_a_person_took() {
+    for (verdict, expected, writes) in [
+        ("erp", "2", (0, 1)),
+        ("crm", "3", (1, 0)),
+        ("value=4", "4", (1, 1)),
+        ("value=2", "2", (0, 1)),
+        ("value=", "", (1, 1)),
+    ] {
+        for changed in [false, true] {
+            let mut world = contested();
+            resolve(&mut world, "customers:C1", "phone", verdict);
+            assert_eq!(phones(&world), ("2".into(), "3".into()), "{verdict}: an answer asks neither side");
+            world.changed = changed;
+            let planned = world.run_as(true);
+            assert_eq!(phones(&world), ("2".into(), "3".into()), "{verdict}: a plan writes nothing");
+            assert_eq!(standing(&world).len(), 1, "{verdict}: a plan ends no decision");
+            let before = (world.erp.writes(), world.crm.writes());
+            let report = world.run();
+            assert_eq!(planned.plan, report.plan, "{verdict}: the plan is the run (I8)");
+            assert_eq!(report.outcome, RunOutcome::Converged, "{verdict}: {:#?}", report.inbox);
+            assert_eq!(phones(&world), (expected.into(), expected.into()), "{verdict}");
+            let after = (world.erp.writes() - before.0, world.crm.writes() - before.1);
+            assert_eq!(after, writes, "{verdict}: only what differs is written (I5)");
+            let actions = &report.plan.tables[1].actions;
+            assert!(actions.iter().all(|action| action.why == "decided by a person on 2026-01-31"), "{actions:#?}");
+            let journal = world.store.writes_of_run(&report.run).unwrap();
+            assert!(journal.iter().all(|write| write.intent.why == "decided by a person on 2026-01-31"));
+            assert_eq!(standing(&world), [], "{verdict}");
+            let ended = world.store.decisions(None).unwrap().remove(0);
+            assert_eq!(ended.ended.as_deref(), Some("2026-01-31T02:00:00Z"), "{verdict}: it is kept with its date");
+            world.quiet();
+        }
+    }
+}
+
+#[test]
+fn a_decision_for_other_values_does_nothing() {
+    for (erp, crm) in [("5", "3"), ("2", "5"), ("3", "2")] {
+        let mut world = contested();
+        resolve(&mut world, "customers:C1", "phone", "erp");
+        world.erp.put("customers", 1, &[("phone", erp)]);
+        world.crm.put("accounts", 101, &[("phone", crm)]);
+        for _ in 0..2 {
+            let report = world.run();
+            assert_eq!(phones(&world), (erp.into(), crm.into()));
+            let messages: Vec<&str> = report.inbox.iter().map(|item| item.message.as_str()).collect();
+            assert_eq!(
+                messages,
+                ["edited on both sides to different values; decided on 2026-01-31 for other values (ERP `2`, CRM `3`)"]
+            );
+            assert_eq!(standing(&world).len(), 1);
+        }
+        // The values come back, and with them what was decided about them.
+        world.erp.put("customers", 1, &[("phone", "2")]);
+        world.crm.put("accounts", 101, &[("phone", "3")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(phones(&world), ("2".into(), "2".into()));
+    }
+}
+
+#[test]
+fn a_decision_that_was_carried_out_does_not_come_back() {
+    let mut world = contested();
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    // The same two values once more, years later: that is another question.
+    world.erp.put("customers", 1, &[("phone", "9")]);
+    world.run();
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.crm.put("accounts", 101, &[("phone", "3")]);
+    let report = world.run();
+    assert_eq!(report.inbox[0].message, "edited on both sides to different values");
+}
+
+#[test]
+fn a_decision_about_what_both_sides_settled_themselves_ends() {
+    let mut world = contested();
+    resolve(&mut world, "customers:C1", "phone", "crm");
+    world.crm.put("accounts", 101, &[("phone", "2")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((phones(&world), standing(&world).len()), (("2".into(), "2".into()), 0));
+}
+
+#[test]
+fn a_write_that_is_refused_or_lost_leaves_the_decision_standing() {
+    use crate::memory::Accident;
+    let mut world = contested();
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("locked".to_owned())));
+    assert_eq!(world.run().inbox[0].kind, InboxKind::Failed);
+    assert_eq!(standing(&world).len(), 1);
+    *world.crm.refuses.lock().unwrap() = None;
+    world.crm.accidents.lock().unwrap().push(Accident::RequestLost);
+    world.run();
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((phones(&world), standing(&world).len()), (("2".into(), "2".into()), 0));
+}
+
+#[test]
+fn an_edit_while_the_run_is_at_it_is_contested_anew() {
+    let mut world = contested();
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    world.crm.meanwhile.lock().unwrap().push(("accounts", 101, "phone", "7".into()));
+    let report = world.run();
+    assert_eq!(world.crm.get("accounts", 101, "phone"), "7", "nobody's edit is lost: {:#?}", report.inbox);
+    assert!(report.inbox[0].message.contains("for other values"), "{:#?}", report.inbox);
+}
+
+#[test]
+fn a_new_pair_that_differs_is_filled_as_a_person_says() {
+    let tables = format!("{PEOPLE}{}", CUSTOMERS.replace("first_sync: erp", "first_sync: hold"));
+    for (verdict, expected) in [("erp", "2"), ("crm", "3"), ("value=4", "4")] {
+        let mut world = World::with(&tables);
+        world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("phone", "2")]);
+        world.crm.put("accounts", 101, &[("number", "C1"), ("name", "Ahlgren"), ("phone", "3"), ("kind", "3")]);
+        assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+        resolve(&mut world, "customers:C1", "phone", verdict);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(phones(&world), (expected.into(), expected.into()));
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_blank_that_a_person_takes_is_written_also_where_blanks_stay() {
+    let mut world = World::settled();
+    for field in &mut world.pipeline.tables[1].fields {
+        field.blank = Blank::Keep;
+    }
+    world.erp.put("customers", 1, &[("phone", "")]);
+    world.crm.put("accounts", 101, &[("phone", "3")]);
+    world.run();
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    world.run();
+    assert_eq!(phones(&world), (String::new(), String::new()));
+    world.quiet();
+}
+
+#[test]
+fn a_value_goes_through_the_field_map_and_fails_where_it_does_not_fit() {
+    let fields = "{ erp: phone, crm: phone, to_crm: \"CONCAT('+', phone)\", to_erp: \"SUBSTR(phone, 2)\" }";
+    let tables = format!("{PEOPLE}{}", CUSTOMERS.replace("{ erp: phone, crm: phone }", fields));
+    let mut world = World::with(&tables);
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("phone", "1")]);
+    world.crm.put("accounts", 101, &[("number", "C1"), ("name", "Ahlgren"), ("phone", "+1"), ("kind", "3")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.crm.put("accounts", 101, &[("phone", "+3")]);
+    world.run();
+    for side in [&world.erp, &world.crm] {
+        for table in side.tables.lock().unwrap().values_mut() {
+            for info in &mut table.info.columns {
+                info.length_max = (info.column.name == "phone").then_some(4);
+            }
+        }
+    }
+    for (value, side) in [("12345", "ERP"), ("1234", "CRM")] {
+        resolve(&mut world, "customers:C1", "phone", &format!("value={value}"));
+        world.erp.put("customers", 1, &[("city", value)]);
+        let report = world.run();
+        assert_eq!(phones(&world), ("2".into(), "+3".into()), "it goes to both sides or to none");
+        let item = &report.inbox[0];
+        let begin = format!("customers:C1 cannot go to the {side}: phone: `");
+        assert!(item.message.starts_with(&begin) && item.message.contains("takes 4"), "{item:#?}");
+        assert!(item.message.ends_with("(decided by a person on 2026-01-31)"), "{item:#?}");
+        assert_eq!((item.kind, report.inbox.len()), (InboxKind::Failed, 1));
+    }
+    // Whoever gave a value that does not fit gives another one.
+    resolve(&mut world, "customers:C1", "phone", "value=123");
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(phones(&world), ("123".into(), "+123".into()));
+    world.quiet();
+}
+
+#[test]
+fn a_value_becomes_what_the_columns_hold() {
+    let tables = format!(
+        "{PEOPLE}{}",
+        CUSTOMERS.replace("{ erp: limit, crm: limit, direction: to_crm }", "{ erp: limit, crm: limit }")
+    );
+    let mut world = World::settled_with(&tables);
+    world.erp.put("customers", 1, &[("limit", "2")]);
+    world.crm.put("accounts", 101, &[("limit", "3")]);
+    world.run();
+    resolve(&mut world, "customers:C1", "limit", "value=lots");
+    let message = world.run().inbox.remove(0).message;
+    assert!(message.contains("`lots` is no decimal, as `limit` needs"), "{message}");
+    resolve(&mut world, "customers:C1", "limit", "value=12.50");
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    let limits = (world.erp.get("customers", 1, "limit"), world.crm.get("accounts", 101, "limit"));
+    assert_eq!(limits, ("12.5".into(), "12.5".into()));
+}
+
+#[test]
+fn answers_that_make_no_sense_are_refused() {
+    let mut world = contested();
+    world.crm.put("accounts", 101, &[("city", "Moss")]);
+    world.erp.put("customers", 1, &[("city", "Bergen")]);
+    world.run();
+    let resolve = |field: &str, verdict: &str| Wish::Resolve { field: field.into(), verdict: take(verdict).unwrap() };
+    for (record, wish, expected) in [
+        ("customers:C9", resolve("phone", "erp"), "nothing waits of `customers:C9`"),
+        ("customers:C1", resolve("fone", "erp"), "customers has no field `fone`"),
+        ("customers:C1", resolve("name", "erp"), "name of customers:C1 is not contested"),
+        ("customers:C1", Wish::Retry, "customers:C1 is contested, not skipped"),
+        ("customers:C1", Wish::Restore, "customers:C1 is contested, and no record of it was deleted"),
+        ("customers:C1", Wish::Delete, "customers:C1 is contested, and no record of it was deleted"),
+    ] {
+        assert_eq!(answer(&mut world, record, &wish).unwrap_err(), expected);
+    }
+    assert_eq!(standing(&world), []);
+    // Somebody changes the file after the field was contested.
+    let field = world.pipeline.tables[1].fields.iter_mut().find(|field| field.name() == "phone").unwrap();
+    field.direction = Some(pipeline::config::Direction::ToCrm);
+    for (verdict, expected) in [
+        ("crm", "phone goes to_crm only, so nothing can be taken to the ERP"),
+        ("value=4", "phone goes to_crm only, so nothing can be taken to the ERP"),
+    ] {
+        assert_eq!(answer(&mut world, "customers:C1", &resolve("phone", verdict)).unwrap_err(), expected);
+    }
+    answer(&mut world, "customers:C1", &resolve("phone", "erp")).unwrap();
+}
+
+#[test]
+fn a_value_that_the_field_does_not_list_is_refused_at_once() {
+    let fields = "{ erp: city, crm: city, values: { Oslo: O, Bergen: B } }";
+    let tables = format!("{PEOPLE}{}", CUSTOMERS.replace("{ erp: city, crm: city }", fields))
+        .replace(", { by: { name: name, city: city } }", "");
+    let mut world = World::with(&tables);
+    world.erp.put("customers", 1, &[("number", "C1"), ("city", "Oslo")]);
+    world.crm.put("accounts", 101, &[("number", "C1"), ("city", "O"), ("kind", "3")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.erp.put("customers", 1, &[("city", "Bergen")]);
+    world.crm.put("accounts", 101, &[("city", "")]);
+    world.run();
+    let resolve = |verdict: &str| Wish::Resolve { field: "city".into(), verdict: take(verdict).unwrap() };
+    let refused = answer(&mut world, "customers:C1", &resolve("value=Moss")).unwrap_err();
+    assert_eq!(refused, "`Moss` is not in `values` of city");
+    answer(&mut world, "customers:C1", &resolve("value=Oslo")).unwrap();
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(
+        (world.erp.get("customers", 1, "city"), world.crm.get("accounts", 101, "city")),
+        ("Oslo".into(), "O".into())
+    );
+}
+
+#[test]
+fn what_is_decided_outside_the_filter_waits_until_it_comes_back() {
+    let mut world = contested();
+    resolve(&mut world, "customers:C1", "phone", "crm");
+    world.crm.put("accounts", 101, &[("kind", "10")]);
+    for _ in 0..2 {
+        let report = world.run();
+        assert_eq!((phones(&world), standing(&world).len()), (("2".into(), "3".into()), 1));
+        assert_eq!(report.inbox.len(), 1);
+    }
+    world.crm.put("accounts", 101, &[("kind", "3")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((phones(&world), standing(&world).len()), (("3".into(), "3".into()), 0));
+}
+
+#[test]
+fn no_guard_counts_what_a_person_decided() {
+    let mut world = contested();
+    world.pipeline.tables[1].guard.update = Some(pipeline::config::Limit::Number(0));
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    // Beside an edit that nobody decided, the record counts.
+    let mut world = contested();
+    world.pipeline.tables[1].guard.update = Some(pipeline::config::Limit::Number(0));
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    world.erp.put("customers", 1, &[("city", "Bergen")]);
+    assert_eq!(world.run().outcome, RunOutcome::Guarded);
+    assert_eq!((phones(&world), standing(&world).len()), (("2".into(), "3".into()), 1));
+}
+
+#[test]
+fn a_pair_that_is_uncoupled_by_a_person_is_kept_apart() {
+    let mut world = contested();
+    answer(&mut world, "customers:C1", &Wish::Uncouple).unwrap();
+    assert!(world.store.inbox(None).unwrap().is_empty(), "no run is needed");
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(phones(&world), ("2".into(), "3".into()));
+    world.quiet();
+    let apart = world.store.apart().unwrap();
+    assert!(
+        apart.len() == 2 && apart.iter().all(|apart| apart.record.as_deref() == Some("customers:C1")),
+        "{apart:#?}"
+    );
+}
