@@ -9,6 +9,7 @@ pub mod deletion;
 pub mod guard;
 pub mod names;
 pub mod newest;
+pub mod restore;
 
 use std::collections::HashMap;
 

@@ -345,7 +345,8 @@ fn link_others(map: &TableMap, couplings: &Couplings, looked_at: &[usize], links
     }
 }
 
-fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {
+/// Tells something that is worth a line, and keeps it for the report.
+pub(super) fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {
     (context.tell)(Event::Note { table: &report.table, message: &note });
     report.notes.push(note);
 }

@@ -3,6 +3,7 @@
 mod answers;
 mod crashes;
 mod guards;
+mod restored;
 
 use pipeline::config::{Guard, OnDelete, Side};
 use pipeline::run::RunOutcome;

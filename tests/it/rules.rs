@@ -141,6 +141,12 @@ impl World {
         self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, true).unwrap();
     }
 
+    /// From now on the state keeps no values beside the fingerprints.
+    pub fn keep_no_values(&mut self) {
+        self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
+        self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, false).unwrap();
+    }
+
     /// A world in which customer 1 is coupled with account 101 and both agree.
     pub fn settled() -> World {
         World::settled_with(&format!("{PEOPLE}{CUSTOMERS}"))
