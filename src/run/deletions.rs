@@ -127,6 +127,7 @@ fn restore(
         }
         let survivor = *widow.ids.of(left);
         state.restores.of_mut(gone).insert(survivor, *widow.ids.of(gone));
+        state.left.of_mut(left).push(survivor);
         alone.ids.of_mut(left).push(survivor);
     }
     Ok(())
@@ -225,6 +226,8 @@ fn action(map: &TableMap, widow: &Widowed, kind: ActionKind, side: Side, why: St
 
 fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) {
     skip(state, map, widow);
+    let left = widow.gone.other();
+    state.left.of_mut(left).push(*widow.ids.of(left));
     state.held.push(held(widow.record.clone(), widow.ids, reason.sentence(&widow.record, widow.gone)));
 }
 

@@ -1,6 +1,7 @@
 //! Deletions and guards over two sides in memory: what each answer does with each deletion, and what stops a run.
 
 mod answers;
+mod cascades;
 mod crashes;
 mod guards;
 mod restored;
