@@ -17,6 +17,7 @@ mod pretend;
 mod later;
 mod rounds;
 mod deletions;
+mod newcomers;
 mod count;
 mod pass;
 pub mod strays;

@@ -30,7 +30,7 @@ use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, 
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::{Context, Event, TableReport, marks};
+use crate::run::{Context, Event, TableReport, marks, newcomers};
 use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::Links;
 
@@ -141,6 +141,9 @@ pub fn first_step(
             return Ok(state);
         }
         look_again(&step, &mut state)?;
+        if !turn.deferred.contains(&true) {
+            newcomers::tell(&step, &mut state)?;
+        }
     }
     name_records(context, map, &state, &beyond, links);
     if context.options.dry_run {
@@ -195,6 +198,7 @@ pub fn second_step(
         return Ok(());
     }
     look_again(&step, state)?;
+    newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
     changed::note_seen(scope, state);
     Ok(())
