@@ -370,7 +370,7 @@ pub fn found_beyond(
 
 /// Returns, of the rows of `side` named, those that will look like a partner still to be made of one of `others`, rows of
 /// the same frame: the row, the other one and the number of the rule, from 1. The new partner holds only what field maps
-/// send there.
+/// send there or, as it is made anew, give back.
 pub fn alike(
     map: &TableMap,
     infos: &PerSide<TableInfo>,
@@ -395,8 +395,8 @@ pub fn alike(
     };
     let sent = |rule: &MatchRule| {
         rule.by.iter().all(|(erp, crm)| {
-            let pairs = |field: &&FieldMap| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm);
-            map.fields.iter().find(pairs).is_some_and(|field| field.writes(side.other()))
+            let pairs = |field: &FieldMap| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm);
+            map.fields.iter().any(|field| pairs(field) && field.direction.is_some())
         })
     };
     let (own, mut theirs) = (keys_of(rows), keys_of(others));

@@ -93,6 +93,8 @@ pub struct TableLinks {
     made: PerSide<HashMap<Uuid, String>>,
     /// In a plan, the records of each side whose partner depends on what the run makes first, and why.
     awaited: PerSide<HashMap<Uuid, String>>,
+    /// The records of each side whose partner was deleted, and of which nobody decided before this run what follows.
+    left: PerSide<HashSet<Uuid>>,
     /// Whether the keys of all records were told; else whoever needs one asks for it.
     whole: bool,
     /// Whether a record was coupled in this run.
@@ -116,6 +118,16 @@ impl TableLinks {
     /// Tells that a record of `side` gets its partner only by what the run makes first.
     pub fn wait(&mut self, side: Side, id: Uuid, reason: &str) {
         self.awaited.of_mut(side).insert(id, reason.to_owned());
+    }
+
+    /// Tells that the partner of this record of `side` was deleted, and that nobody decided yet what follows.
+    pub fn leave(&mut self, side: Side, id: Uuid) {
+        self.left.of_mut(side).insert(id);
+    }
+
+    /// Tells whether a record that was left has a partner again: it was made anew in this run.
+    pub fn has_restored(&self) -> bool {
+        Side::BOTH.into_iter().any(|side| self.left.of(side).iter().any(|id| self.partners.of(side).contains_key(id)))
     }
 
     /// Notes that every key is told.
@@ -214,6 +226,14 @@ impl Links {
         let partner = table.partners.of(side).get(&id)?;
         let record = table.made.of(side.other()).get(partner)?;
         Some(format!("its partner can come with {record}, which this run creates first"))
+    }
+
+    /// Tells of a value of `side` that refers to a record whose partner was deleted, without that anybody had decided
+    /// before this run what follows, whether the record has a partner again; `None` for any other value.
+    pub fn left(&self, reference: &Reference, side: Side, value: &Value) -> Option<bool> {
+        let table = self.tables.get(&reference.table).filter(|table| !table.left.of(side).is_empty())?;
+        let id = table.named(reference, side, value).filter(|id| table.left.of(side).contains(id))?;
+        Some(table.partners.of(side).contains_key(&id))
     }
 
     /// Tells whether an ERP key leads to a CRM record.

@@ -7,6 +7,7 @@
 mod circles;
 mod connection;
 mod field;
+mod filter;
 mod reference;
 mod sql;
 mod table;

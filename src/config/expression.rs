@@ -119,6 +119,20 @@ impl Expression {
         &self.written
     }
 
+    /// Returns the conditions that all have to hold for this one; itself where it is no conjunction.
+    pub fn terms(&self) -> Vec<Expression> {
+        let tree = reading::parse(&self.text).map(|tree| reading::terms(&tree)).unwrap_or_default();
+        let terms: Result<Vec<Expression>, _> = tree.iter().map(|text| Expression::parse(text)).collect();
+        match terms {
+            Ok(terms) if terms.len() > 1 && self.written == self.text => terms,
+            // What a variable gave is not shown, and which term it stands in is not known.
+            Ok(terms) if terms.len() > 1 => {
+                terms.into_iter().map(|term| term.written_as(self.written.clone())).collect()
+            }
+            _ => vec![self.clone()],
+        }
+    }
+
     /// Returns the columns that the expression reads, each once, in order of appearance.
     pub fn columns(&self) -> &[String] {
         &self.columns
@@ -190,6 +204,21 @@ mod tests {
         check("EXTRACT(year FROM day)", &["day"]);
         check("'NAV ' || code", &["code"]);
         check("1 + 2", &[]);
+    }
+
+    #[test]
+    fn a_conjunction_has_terms() {
+        let check = |text: &str, expected: &[&str]| {
+            let terms = Expression::parse(text).expect(text).terms();
+            assert_eq!(terms.iter().map(Expression::written).collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("a=1", &["a=1"]);
+        check("a = 1 AND (b = 2 AND c IN ('x', 'y')) AND d", &["a = 1", "b = 2", "c IN ('x', 'y')", "d"]);
+        check("a = 1 OR b = 2 AND c = 3", &["a = 1 OR b = 2 AND c = 3"]);
+        check("(a = 1 OR b IS NULL) AND d LIKE 'O''%'", &["a = 1 OR b IS NULL", "d LIKE 'O''%'"]);
+        check("a BETWEEN 1 AND 2 AND NOT (b AND c)", &["a BETWEEN 1 AND 2", "NOT (b AND c)"]);
+        let filled = Expression::parse("a = 1 AND b = 2").unwrap().written_as("a = 1 AND b = ${B}".into());
+        assert!(filled.terms().iter().all(|term| term.written() == "a = 1 AND b = ${B}"));
     }
 
     #[test]

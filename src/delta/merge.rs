@@ -23,6 +23,8 @@ pub struct Facts {
     pub arriving: PerSide<Option<Arriving>>,
     /// The side where a record was made for the other's; `None` for two that were there before.
     pub created: Option<Side>,
+    /// The side that cleared a reference by itself, as the record that it led to was deleted there.
+    pub cascaded: Option<Side>,
 }
 
 /// The base of an owner whose value is still to be sent; no value has this fingerprint.
@@ -111,6 +113,8 @@ pub enum Why {
     FirstSync(Side),
     /// A newly coupled pair: the other side is blank.
     FirstValue(Side),
+    /// The record that the field refers to was made anew on that side, which had cleared the reference.
+    Restored(Side),
     /// Both sides were edited; the policy says who wins.
     Conflict(Side),
     /// Both sides were edited, this one later.
@@ -219,6 +223,7 @@ impl std::fmt::Display for Why {
             Why::Owner(side) => write!(f, "the {} owns the field", side.name()),
             Why::FirstSync(side) => write!(f, "first synchronization, the {} fills it", side.name()),
             Why::FirstValue(side) => write!(f, "first synchronization, only the {} has a value", side.name()),
+            Why::Restored(side) => write!(f, "it refers to a record that was made anew in the {}", side.name()),
             Why::Conflict(side) => write!(f, "edited on both sides, the {} wins", side.name()),
             Why::Newer(side, edits) => {
                 let (own, other, clocks) = (edits.told(*side), edits.told(side.other()), edits.clocks());
@@ -260,6 +265,7 @@ pub fn merge(facts: &Facts, rule: &Rule) -> Verdict {
     let agrees = |side: Side| facts.value_to(side) == Some(*facts.own.of(side));
     match (rule.writes.erp, rule.writes.crm) {
         (false, false) => Verdict::Known,
+        _ if let Some(side) = facts.cascaded => merge_cascaded(facts, rule, side),
         (true, true) => {
             if agrees(Side::Crm) || agrees(Side::Erp) {
                 Verdict::Equal
@@ -289,6 +295,15 @@ pub fn merge_decided(facts: &Facts, rule: &Rule, ruling: Ruling) -> Verdict {
         Take::Value => Verdict::Put(ruling.on),
         // Who takes a blank means it, whatever is done with blanks otherwise.
         Take::Side(side) => send(facts, &Rule { blank: Blank::Write, ..*rule }, side.other(), Why::Decided(ruling.on)),
+    }
+}
+
+/// A reference that `side` cleared by itself: that is nobody's edit. Once what it leads to is there again the reference
+/// is put back, and until then it waits.
+fn merge_cascaded(facts: &Facts, rule: &Rule, side: Side) -> Verdict {
+    match facts.value_to(side) {
+        Some(value) if value != BLANK => send(facts, rule, side, Why::Restored(side)),
+        _ => Verdict::Wait,
     }
 }
 
@@ -380,6 +395,7 @@ mod tests {
             own: PerSide { erp, crm },
             arriving: PerSide { erp: Some(Arriving::Value(crm)), crm: Some(Arriving::Value(erp)) },
             created: None,
+            cascaded: None,
         }
     }
 
@@ -556,6 +572,7 @@ mod tests {
             own: PerSide { erp: 1, crm: 2 },
             arriving: PerSide { erp: Some(Arriving::Value(2)), crm: Some(Arriving::Value(2)) },
             created: None,
+            cascaded: None,
         };
         assert_eq!(merge(&facts, &BOTH_WAYS), Verdict::Equal);
     }

@@ -10,6 +10,7 @@ pub mod deletion;
 pub mod guard;
 pub mod names;
 pub mod newest;
+pub mod restore;
 
 use std::collections::HashMap;
 
@@ -29,7 +30,7 @@ use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp};
 use crate::store::{InboxKind, Origin};
-use crate::translate::{Links, Problem, Translated, Translator, convert, own};
+use crate::translate::{BLANK, Links, Problem, Translated, Translator, convert, own};
 
 /// Everything that a decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +131,8 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn facts(&self, pairs: &Pairs, field: usize, pair: usize) -> Facts {
+    fn facts(&self, work: &Work<'_>, field: usize, pair: usize) -> Facts {
+        let pairs = work.pairs;
         let rows = pairs.rows[pair];
         let created = match pairs.origins[pair] {
             Origin::Created(side) => Some(side),
@@ -147,8 +149,30 @@ impl View<'_> {
             })
         });
         let own = PerSide { erp: self.own.erp[rows.erp], crm: self.own.crm[rows.crm] };
-        Facts { base: pairs.bases[field][pair], own, arriving, created }
+        let facts = Facts { base: pairs.bases[field][pair], own, arriving, created, cascaded: None };
+        Facts { cascaded: cascaded(work, field, rows, &facts), ..facts }
     }
+}
+
+/// Returns the side that cleared a reference by itself: it held one when the pair was last settled, is blank now, and the
+/// other side's still leads to a record whose partner there was deleted.
+fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) -> Option<Side> {
+    let field = &work.map.fields[field];
+    let (reference, base) = (field.reference.as_ref()?, facts.base?);
+    let cleared = |side: &Side| *base.of(*side) != BLANK && *facts.own.of(*side) == BLANK;
+    let side = Side::BOTH.into_iter().find(cleared)?;
+    let other = side.other();
+    let value = work.frames.of(other).value(field.column(other)?, *rows.of(other));
+    let came_along = match work.links.left(reference, other, &value) {
+        // Where nothing travels to that side, nothing can be put back there either: its blank goes over.
+        Some(restored) => field.writes(side) || !restored,
+        // It was made anew by a run that was cut off before it came here: what nobody edited leads elsewhere now.
+        None => {
+            let arrives = matches!(facts.arriving.crm, Some(Arriving::Value(new)) if new != BLANK && new != base.crm);
+            side == Side::Crm && field.writes(Side::Erp) && base.erp == facts.own.erp && arrives
+        }
+    };
+    came_along.then_some(side)
 }
 
 /// Fingerprints all fields of both frames.
@@ -160,7 +184,7 @@ fn views<'a>(work: &Work<'a>) -> Result<Vec<View<'a>>, EvaluationError> {
         .map(|(number, field)| {
             let column = |side: Side| match field.column(side) {
                 Some(column) => own(work.frames.of(side), side, column),
-                None => vec![crate::translate::BLANK; work.frames.of(side).rows()],
+                None => vec![BLANK; work.frames.of(side).rows()],
             };
             let translator = |to: Side| -> Result<Option<Translator<'a>>, EvaluationError> {
                 let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
@@ -192,7 +216,7 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 if work.left_out[field] || untold.is_some_and(|untold| untold.contains(&field)) {
                     continue;
                 }
-                let facts = view.facts(work.pairs, field, pair);
+                let facts = view.facts(work, field, pair);
                 let verdict = match (merge(&facts, &rules[field]), work.times) {
                     (Verdict::Contested(_), Some(times)) if rules[field].on_conflict == OnConflict::Newest => {
                         merge_newest(&facts, &rules[field], times.edits(work.frames, work.pairs, pair))
@@ -219,7 +243,7 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
             continue;
         }
         decisions.lossy.extend((0..work.pairs.len()).map(|pair| (pair, number)).filter(|(pair, _)| {
-            let facts = views[number].facts(work.pairs, number, *pair);
+            let facts = views[number].facts(work, number, *pair);
             merge(&facts, &rules[number]) == Verdict::Equal && !facts.comes_back()
         }));
     }

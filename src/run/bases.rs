@@ -100,7 +100,9 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                         notes.push(format!("{record}: the {side} made `{got}` of `{new}` in {column}"));
                     }
                     let kind = work.frames.of(to).column(column).map_or(Kind::Text, |column| column.kind);
-                    base_of_change(field, to, now, fingerprint(&change.new, to, kind), record.proof)
+                    // What is given back to its owner is compared like any value of his.
+                    let sent = fingerprint(&change.new, to, kind);
+                    if field.writes(to) { base_of_change(field, to, now, sent, record.proof) } else { None }
                 }
                 None if action.kind.makes_record() => {
                     let info = field.column(to).and_then(|column| work.infos.of(to).column(column));

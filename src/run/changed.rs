@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::config::{OnDelete, OnUnresolved, PerSide, Side, TableMap};
+use crate::config::{FieldMap, OnDelete, OnUnresolved, PerSide, Reference, Side, TableMap};
 use crate::endpoint::{EndpointError, Query, Tracked};
 use crate::extract::{self, Inside, Scope};
 use crate::frame::{Frame, Kind};
@@ -134,11 +134,18 @@ pub(super) fn read(
 }
 
 /// Returns the table map whose new couplings a reference may have waited for in silence: a field that is cleared or kept
-/// until then puts its record into no inbox.
+/// until then puts its record into no inbox, and no more does one that the CRM cleared when a record was deleted that this
+/// run made anew.
 fn may_resolve<'a>(map: &'a TableMap, links: &mut Links) -> Option<&'a str> {
-    let silent = map.fields.iter().filter(|field| field.on_unresolved != OnUnresolved::Fail);
-    let mut references = silent.filter_map(|field| field.reference.as_ref());
-    references.find(|reference| links.table(&reference.table).has_grown()).map(|reference| reference.table.as_str())
+    let mut waits = |field: &FieldMap, reference: &Reference| {
+        let table = links.table(&reference.table);
+        table.has_grown() && (field.on_unresolved != OnUnresolved::Fail || table.has_restored())
+    };
+    let references = map.fields.iter().filter_map(|field| Some((field, field.reference.as_ref()?)));
+    references
+        .into_iter()
+        .find(|(field, reference)| waits(field, reference))
+        .map(|(_, reference)| reference.table.as_str())
 }
 
 /// Parts what is new from what was settled in the very version that came again.

@@ -14,6 +14,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{Absent, alike, found_beyond, rows_by_id};
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
 use crate::delta::merge::Why;
+use crate::delta::restore::give_back;
 use crate::delta::{Held, restored_id};
 use crate::endpoint::Outcome;
 use crate::extract::{self, Scope};
@@ -22,6 +23,7 @@ use crate::plan::{Action, ActionKind};
 use crate::run::bases::before_write;
 use crate::run::decided;
 use crate::run::partners::{Widowed, outside, without};
+use crate::run::pass::{count, note_it};
 use crate::run::refusals::{leave_alone, print_of};
 use crate::run::rounds::{Alone, ROUNDS_MAX, send};
 use crate::run::state::{Doomed, PassError, PassState, Step};
@@ -130,6 +132,7 @@ fn restore(
         }
         let survivor = *widow.ids.of(left);
         state.restores.of_mut(gone).insert(survivor, *widow.ids.of(gone));
+        state.left.of_mut(left).push(survivor);
         alone.ids.of_mut(left).push(survivor);
     }
     Ok(())
@@ -245,6 +248,7 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
     let left = widow.gone.other();
     let print = widow.row.map(|row| decided::print_of(map, left, state.frames.of(left), row));
     state.survivors.push(Survivor { ids: widow.ids, left, print });
+    state.left.of_mut(left).push(*widow.ids.of(left));
     state.held.push(held(widow.record.clone(), widow.ids, reason.sentence(&widow.record, widow.gone)));
 }
 
@@ -267,10 +271,16 @@ fn skip(state: &mut PassState, map: &TableMap, widow: &Widowed) {
     }
 }
 
-/// Turns inserts of survivors' partners into restores.
-pub(super) fn as_restores(pipeline: &str, map: &TableMap, state: &mut PassState, actions: &mut [Action]) {
-    for action in actions {
-        let to = action.side;
+/// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
+pub(super) fn as_restores(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    to: Side,
+    actions: &mut [Action],
+) -> Result<(), PassError> {
+    let (map, pipeline) = (step.map, &step.context.pipeline.name);
+    for action in actions.iter_mut() {
         let source = *action.ids.of(to.other());
         let Some(&gone) = state.restores.of(to).get(&source) else { continue };
         action.kind = ActionKind::Restore { gone };
@@ -283,6 +293,25 @@ pub(super) fn as_restores(pipeline: &str, map: &TableMap, state: &mut PassState,
             state.decided.insert(action.ids.erp);
         }
     }
+    // What cannot be read now is not known; the survivor may show it.
+    let remembered = |ids: PerSide<Uuid>| store.base_values(&map.name, ids.erp, ids.crm).unwrap_or_default();
+    let lost = give_back(&state.work(step), to, actions, &remembered)?;
+    for (number, field) in map.fields.iter().enumerate() {
+        let mut records = lost.iter().filter(|(lost, _)| *lost == number).map(|(_, record)| record);
+        let Some(first) = records.next() else { continue };
+        let more = records.count();
+        let (those, rest) = (count(more + 1, "record"), if more > 0 { ", …" } else { "" });
+        let note = format!(
+            "{} is not given back to {those} made anew in the {}: nobody knows any more what it held there ({first}{rest})",
+            field.name(),
+            to.name()
+        );
+        // A record whose answer was lost is decided a second time.
+        if !state.report.notes.contains(&note) {
+            note_it(step.context, &mut state.report, note);
+        }
+    }
+    Ok(())
 }
 
 /// Carries out the deletions of a table map.

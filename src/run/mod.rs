@@ -18,11 +18,12 @@ mod later;
 mod rounds;
 mod decided;
 mod deletions;
+mod newcomers;
 mod count;
 mod pass;
 pub mod strays;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
@@ -35,7 +36,7 @@ use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
 use crate::run::pretend::Pretended;
-use crate::store::{InboxItem, Store, StoreError, Watermark};
+use crate::store::{InboxItem, InboxKind, Store, StoreError, Watermark};
 use crate::translate::Links;
 
 /// The eight counts of one direction, less couplings, which have none.
@@ -485,9 +486,19 @@ fn link_unselected(
                 table_links.name_all(side, column, &frame);
             }
         }
+        // Of a pair of which one record is gone, and nobody decided what follows, which of the two it is does not matter:
+        // it leads nowhere, and what refers to it waits.
+        let undecided = store.inbox(Some(&map.name))?.into_iter().filter(|item| item.kind == InboxKind::Deleted);
+        let undecided: HashSet<(Uuid, Uuid)> = undecided.filter_map(|item| item.erp_id.zip(item.crm_id)).collect();
         let couplings = store.couplings(&map.name, &[])?;
-        for (erp, crm) in couplings.erp.iter().zip(&couplings.crm) {
-            links.table(&map.name).couple(*erp, *crm);
+        let table = links.table(&map.name);
+        for (&erp, &crm) in couplings.erp.iter().zip(&couplings.crm) {
+            if undecided.contains(&(erp, crm)) {
+                table.leave(Side::Erp, erp);
+                table.leave(Side::Crm, crm);
+            } else {
+                table.couple(erp, crm);
+            }
         }
     }
     Ok(())

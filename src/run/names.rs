@@ -36,4 +36,7 @@ pub(super) fn name_records(
     for ids in &state.pairs.ids {
         table.couple(ids.erp, ids.crm);
     }
+    for side in Side::BOTH {
+        state.left.of(side).iter().for_each(|id| table.leave(side, *id));
+    }
 }

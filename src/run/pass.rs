@@ -29,8 +29,7 @@ use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, 
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::{Context, Event, TableReport, marks};
-use crate::run::{changed, decided};
+use crate::run::{Context, Event, TableReport, changed, decided, marks, newcomers};
 use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::Links;
 
@@ -142,6 +141,9 @@ pub fn first_step(
             return Ok(state);
         }
         look_again(&step, &mut state)?;
+        if !turn.deferred.contains(&true) {
+            newcomers::tell(&step, &mut state)?;
+        }
     }
     name_records(context, map, &state, &beyond, links);
     if context.options.dry_run {
@@ -196,6 +198,7 @@ pub fn second_step(
         return Ok(());
     }
     look_again(&step, state)?;
+    newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
     changed::note_seen(scope, state);
     Ok(())
@@ -346,7 +349,8 @@ fn link_others(map: &TableMap, couplings: &Couplings, looked_at: &[usize], links
     }
 }
 
-fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {
+/// Tells something that is worth a line, and keeps it for the report.
+pub(super) fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {
     (context.tell)(Event::Note { table: &report.table, message: &note });
     report.notes.push(note);
 }

@@ -65,7 +65,7 @@ pub(super) fn rounds(
             let by_id = couple::rows_by_id(state.frames.of(to.other()));
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
             let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
-            as_restores(&step.context.pipeline.name, step.map, state, &mut inserts.actions);
+            as_restores(step, store, state, to, &mut inserts.actions)?;
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
             state.later.extend(inserts.later);

@@ -83,6 +83,8 @@ pub struct PassState {
     pub(super) pending: Vec<CouplingChange>,
     /// Records to be made anew, by the side that lost them: the survivor, and the id that its partner had.
     pub(super) restores: PerSide<HashMap<Uuid, Uuid>>,
+    /// Survivors, by their side, about whose partner's deletion nobody decided before this run.
+    pub(super) left: PerSide<Vec<Uuid>>,
     /// Deletions, which wait until every table map had its turn.
     pub(super) doomed: Vec<Doomed>,
     /// What shares of the guard are shares of.
@@ -149,6 +151,7 @@ impl PassState {
             sent_again: Vec::new(),
             pending: Vec::new(),
             restores: PerSide::default(),
+            left: PerSide::default(),
             doomed: Vec::new(),
             basis: Basis::default(),
             settled: HashSet::new(),

@@ -1,8 +1,10 @@
 //! Deletions and guards over two sides in memory: what each answer does with each deletion, and what stops a run.
 
 mod answers;
+mod cascades;
 mod crashes;
 mod guards;
+mod restored;
 
 use pipeline::config::{Guard, OnDelete, Side};
 use pipeline::run::RunOutcome;

@@ -230,6 +230,9 @@ fn what_follows_from_a_restored_record_is_announced_too() {
       - { erp: name, crm: parent, ref: { table: customers, erp: number } }
 ",
     );
+    // Nobody knows the number of a lost record: values are not kept, and what may have been cut does not lead back.
+    world.keep_no_values();
+    world.pipeline.tables[0].fields[1].fit = pipeline::config::Fit::Truncate;
     for (id, number, name) in [(1, "C1", "Ahlgren"), (2, "C2", "Berg")] {
         world.erp.put("customers", id, &[("number", number), ("name", name)]);
         world.crm.put("accounts", 100 + id, &[("name", name), ("kind", "3")]);

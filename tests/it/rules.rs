@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::{PerSide, Pipeline, Side};
-use pipeline::frame::Kind;
+use pipeline::frame::{Kind, Value};
 use pipeline::run::{Event, Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxKind, Store};
 
@@ -141,6 +141,12 @@ impl World {
         self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, true).unwrap();
     }
 
+    /// From now on the state keeps no values beside the fingerprints.
+    pub fn keep_no_values(&mut self) {
+        self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
+        self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, false).unwrap();
+    }
+
     /// A world in which customer 1 is coupled with account 101 and both agree.
     pub fn settled() -> World {
         World::settled_with(&format!("{PEOPLE}{CUSTOMERS}"))
@@ -244,6 +250,50 @@ fn records_on_one_side_are_created_on_the_other() {
     names.sort();
     assert_eq!(names, ["A supplier", "Ahlgren", "Dahl"]);
     world.quiet();
+}
+
+#[test]
+fn a_new_record_outside_its_own_filter_is_named() {
+    let mut world = World::with(&CUSTOMERS.replace("      - { crm: kind, value: 3 }\n", "").replace(
+        "kind = 3",
+        "\"kind = 3 AND (city = 'Oslo' OR city IS NULL)\"",
+    ).replace("      - { erp: person, crm: owner, ref: { table: people, erp: code }, direction: to_crm, blank: keep }\n", ""));
+    for (number, city) in [(1, "Oslo"), (2, "Oslo"), (3, "Moss")] {
+        let key = format!("C{number}");
+        world.erp.put("customers", number, &[("number", &key), ("name", &key), ("city", city)]);
+    }
+    let told = |report: &RunReport| -> Vec<String> {
+        let notes = report.tables[0].notes.iter();
+        notes.filter(|note| note.contains("outside the filter there")).cloned().collect()
+    };
+    let planned = told(&world.run_as(true));
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+    assert_eq!(
+        planned,
+        [
+            "2 new records in the CRM will be outside the filter there and not compared, as `kind = 3` does not hold, \
+             unless the CRM gives `kind` on its own: customers:C1, customers:C2",
+            "1 new record in the CRM will be outside the filter there and not compared, as `city = 'Oslo' OR city IS NULL` \
+             does not hold: customers:C3",
+        ]
+    );
+    assert_eq!(
+        told(&report),
+        [
+            "2 new records in the CRM are outside the filter there and not compared, as `kind = 3` does not hold: \
+             customers:C1, customers:C2",
+            "1 new record in the CRM is outside the filter there and not compared, as `kind = 3` and `city = 'Oslo' OR city \
+             IS NULL` do not hold: customers:C3",
+        ]
+    );
+    world.quiet();
+    // What the CRM gives on its own is its own affair: the plan does not know of it, and the run finds nothing to say.
+    let mut world = World::new();
+    *world.crm.hook.lock().unwrap() = Some(Box::new(|_, record| drop(record.insert("kind".into(), Value::Integer(3)))));
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren")]);
+    world.pipeline.tables[1].fields.pop();
+    assert!(world.run().tables[1].notes.is_empty());
 }
 
 #[test]

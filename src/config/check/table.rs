@@ -5,7 +5,7 @@
 
 use crate::config::check::circles::{self, Wish};
 use crate::config::check::sql::{self, Known};
-use crate::config::check::{Desk, field};
+use crate::config::check::{Desk, field, filter};
 use crate::config::complaint::Path;
 use crate::config::expression::is_column_name;
 use crate::config::schema;
@@ -105,7 +105,7 @@ fn check(
     for (path, table) in &after {
         desk.names_table(path, table);
     }
-    Some(TableMap {
+    let map = TableMap {
         name: name.to_owned(),
         sides: PerSide { erp: erp?, crm: crm? },
         direction: direction?,
@@ -118,7 +118,9 @@ fn check(
         on_create: templates.unwrap_or(Some(Vec::new()))?,
         fields: fields??,
         after: after.into_iter().map(|(_, table)| table.clone()).collect(),
-    })
+    };
+    filter::check(desk, path, &map);
+    Some(map)
 }
 
 /// A key that stands at a table map or in the defaults.

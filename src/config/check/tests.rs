@@ -587,6 +587,24 @@ fn a_guard_takes_what_it_does_not_say_from_the_defaults() {
 }
 
 #[test]
+fn a_constant_that_its_filter_leaves_out_is_a_warning() {
+    let warned = |from: &str, to: &str| {
+        let checked = changed(from, to);
+        assert!(checked.pipeline.is_some(), "{:#?}", checked.complaints);
+        let lines = checked.complaints.iter().map(|complaint| {
+            assert_eq!(complaint.severity, Severity::Warning);
+            format!("{}: {}", complaint.path, complaint.message)
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(warned("customertypecode, value: 3", "customertypecode, value: 3.0"), "");
+    let lets_in = "tables.customers.crm.filter: lets in no record that this table map makes";
+    let told = warned("customertypecode, value: 3", "customertypecode, value: 10");
+    assert_eq!(told.split(": `").next(), Some(lets_in), "{told}");
+    assert!(told.contains("gives `customertypecode` another value than the filter asks for"), "{told}");
+}
+
+#[test]
 fn what_is_only_made_anew_has_templates() {
     let text = FULL.replace("    create: to_erp\n", "    create: none\n    on_delete: restore\n");
     let checked = check(&text, "full.yaml", &env, Purpose::Run);

@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, UnaryOperator, Value, ValueWithSpan, Visit,
-    Visitor,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, UnaryOperator, Value,
+    ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -85,6 +85,15 @@ pub(super) fn parse(text: &str) -> Result<Expr, ExpressionError> {
         return Err(ExpressionError { message, hint: None });
     }
     Ok(tree)
+}
+
+/// Returns the parts of a conjunction, as SQL.
+pub(super) fn terms(tree: &Expr) -> Vec<String> {
+    match tree {
+        Expr::Nested(inner) => terms(inner),
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => [terms(left), terms(right)].concat(),
+        other => vec![other.to_string()],
+    }
 }
 
 /// Turns the first letter of a parser's sentence small, as a fragment begins.

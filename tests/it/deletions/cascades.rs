@@ -1,0 +1,241 @@
+//! References that a side clears by itself when the record that they lead to is deleted there: no edit of anybody, as
+//! long as nobody has decided about the deletion.
+
+use pipeline::config::{Direction, OnDelete, Side};
+use pipeline::run::RunOutcome;
+use pipeline::store::{CouplingChange, InboxKind, Store};
+use uuid::Uuid;
+
+use crate::rules::World;
+
+const TABLES: &str = "
+  people:
+    erp: { table: people, label: code }
+    crm: { table: users, label: mail }
+    direction: both
+    create: both
+    match: [ { by: { email: mail } } ]
+    fields:
+      - { erp: code, crm: name }
+      - { erp: email, crm: mail }
+  customers:
+    erp: { table: customers, label: number }
+    crm: { table: accounts, label: number }
+    direction: both
+    create: both
+    match: [ { by: { number: number } } ]
+    fields:
+      - { erp: number, crm: number }
+      - { erp: phone, crm: phone }
+      - { erp: person, crm: owner, ref: { table: people, erp: code } }
+      - { erp: parent, crm: parent, ref: { table: customers, erp: number } }
+";
+
+/// Customer 1 refers to person 11 and to customer 2, on both sides; others are there as well.
+fn settled() -> World {
+    let mut world = World::with(TABLES);
+    for (number, code) in [(11, "AA"), (12, "BB")] {
+        let mail = format!("{code}@a.example");
+        world.erp.put("people", number, &[("code", code), ("email", &mail)]);
+        world.crm.put("users", 100 + number, &[("name", code), ("mail", &mail)]);
+    }
+    for (number, key) in [(1, "C1"), (2, "C2"), (3, "C3")] {
+        world.erp.put("customers", number, &[("number", key)]);
+        world.crm.put("accounts", 100 + number, &[("number", key)]);
+    }
+    world.erp.put("customers", 1, &[("person", "AA"), ("parent", "C2")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.quiet();
+    world
+}
+
+/// A record is deleted on one side, and what refers to it there is cleared.
+#[derive(Debug, Clone, Copy)]
+struct Cascade {
+    gone: Side,
+    /// The table map of the deleted record.
+    table: &'static str,
+}
+
+const CASCADES: [Cascade; 4] = [
+    Cascade { gone: Side::Crm, table: "people" },
+    Cascade { gone: Side::Crm, table: "customers" },
+    Cascade { gone: Side::Erp, table: "people" },
+    Cascade { gone: Side::Erp, table: "customers" },
+];
+
+impl Cascade {
+    fn happen(self, world: &mut World, on_delete: OnDelete) {
+        for table in world.pipeline.tables.iter_mut().filter(|table| table.name == self.table) {
+            table.on_delete = on_delete;
+        }
+        let people = self.table == "people";
+        match self.gone {
+            Side::Crm => {
+                let (table, id, column) = if people { ("users", 111, "owner") } else { ("accounts", 102, "parent") };
+                world.crm.delete(table, id);
+                world.crm.put("accounts", 101, &[(column, "")]);
+            }
+            Side::Erp => {
+                let (id, column) = if people { (11, "person") } else { (2, "parent") };
+                world.erp.delete(self.table, id);
+                world.erp.put("customers", 1, &[(column, "")]);
+            }
+        }
+    }
+
+    /// What customer 1 refers to now: in the ERP the key, in the CRM the id.
+    fn held(self, world: &World) -> (String, String) {
+        let (erp, crm) = if self.table == "people" { ("person", "owner") } else { ("parent", "parent") };
+        (world.erp.get("customers", 1, erp), world.crm.get("accounts", 101, crm))
+    }
+
+    fn answer(self, world: &mut World, on_delete: OnDelete) {
+        world.pipeline.tables.iter_mut().find(|table| table.name == self.table).unwrap().on_delete = on_delete;
+    }
+
+    /// Both sides refer to the same record, and to one that is there.
+    fn refers(self, world: &World) {
+        let (key, id) = self.held(world);
+        let (erp, crm) = if self.table == "people" { ("code", "users") } else { ("number", "accounts") };
+        let couplings = world.store.couplings(self.table, &[]).unwrap();
+        let pair = couplings.crm.iter().position(|crm| crm.to_string() == id);
+        let pair = pair.unwrap_or_else(|| panic!("{self:?}: {id} is no partner"));
+        assert_eq!(world.erp.get(self.table, couplings.erp[pair].as_u128(), erp), key, "{self:?}");
+        assert!(world.crm.all(crm).contains_key(&couplings.crm[pair]), "{self:?}");
+    }
+}
+
+#[test]
+fn a_reference_waits_as_long_as_nobody_decides() {
+    for cascade in CASCADES {
+        let mut world = settled();
+        cascade.happen(&mut world, OnDelete::Hold);
+        let left = cascade.held(&world);
+        // The other fields of the record still flow.
+        world.crm.put("accounts", 101, &[("phone", "2")]);
+        let planned = world.run_as(true);
+        let report = world.run();
+        assert_eq!(planned.plan, report.plan, "{cascade:?}: the plan is the run (I8)");
+        assert_eq!(cascade.held(&world), left, "{cascade:?}");
+        assert_eq!(world.erp.get("customers", 1, "phone"), "2", "{cascade:?}");
+        let kinds: Vec<InboxKind> = report.inbox.iter().map(|item| item.kind).collect();
+        assert_eq!(kinds, [InboxKind::Deleted], "{cascade:?}: {:#?}", report.inbox);
+        world.quiet();
+        // Whoever runs the other table map alone knows of it, too.
+        if cascade.table == "people" {
+            world.attempt(false, &["customers"], &mut |_| {}).unwrap();
+            assert_eq!(cascade.held(&world), left, "{cascade:?}");
+        }
+        cascade.answer(&mut world, OnDelete::Restore);
+        let planned = world.run_as(true);
+        let report = world.run();
+        assert_eq!(planned.plan, report.plan, "{cascade:?}: the plan is the run (I8)");
+        assert_eq!(report.outcome, RunOutcome::Converged, "{cascade:?}: {:#?}", report.inbox);
+        cascade.refers(&world);
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_reference_is_put_back_in_the_run_that_restores() {
+    for cascade in CASCADES {
+        let mut world = settled();
+        cascade.happen(&mut world, OnDelete::Restore);
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{cascade:?}: {:#?}", report.inbox);
+        cascade.refers(&world);
+        world.quiet();
+        // A run over changes comes back to what waited, although nobody touched it since.
+        let mut world = settled();
+        cascade.happen(&mut world, OnDelete::Hold);
+        world.erp.advance(600);
+        world.crm.advance(600);
+        world.run();
+        cascade.answer(&mut world, OnDelete::Restore);
+        let report = world.run_changed();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{cascade:?}: {:#?}", report.inbox);
+        cascade.refers(&world);
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_run_that_is_cut_off_after_the_restore_loses_no_reference() {
+    let cascade = CASCADES[0];
+    let mut world = settled();
+    cascade.happen(&mut world, OnDelete::Restore);
+    world.attempt(false, &["people"], &mut |_| {}).unwrap();
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    cascade.refers(&world);
+    assert_eq!(cascade.held(&world).0, "AA");
+    world.quiet();
+}
+
+#[test]
+fn once_it_is_decided_the_blank_travels() {
+    for cascade in CASCADES {
+        for on_delete in [OnDelete::Delete, OnDelete::Uncouple] {
+            let mut world = settled();
+            cascade.happen(&mut world, on_delete);
+            let planned = world.run_as(true);
+            let report = world.run();
+            assert_eq!(planned.plan, report.plan, "{cascade:?}: the plan is the run (I8)");
+            assert_eq!(report.outcome, RunOutcome::Converged, "{cascade:?} {on_delete:?}: {:#?}", report.inbox);
+            assert_eq!(cascade.held(&world), Default::default(), "{cascade:?} {on_delete:?}");
+            world.quiet();
+        }
+        // Held first, and then a person takes the link away.
+        let mut world = settled();
+        cascade.happen(&mut world, OnDelete::Hold);
+        world.run();
+        let (erp, crm) = if cascade.table == "people" { (11, 111) } else { (2, 102) };
+        let (erp, crm) = (Uuid::from_u128(erp), Uuid::from_u128(crm));
+        let change = CouplingChange::KeepApart { erp, crm, record: String::new() };
+        world.store.commit(cascade.table, &[], &[change], &[]).unwrap();
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{cascade:?}");
+        assert_eq!(cascade.held(&world), Default::default(), "{cascade:?}");
+    }
+}
+
+#[test]
+fn a_reference_that_a_person_changes_meanwhile_is_an_edit() {
+    let cascade = CASCADES[0];
+    let mut world = settled();
+    cascade.happen(&mut world, OnDelete::Hold);
+    world.run();
+    world.crm.put("accounts", 101, &[("owner", &Uuid::from_u128(112).to_string())]);
+    world.run();
+    assert_eq!(cascade.held(&world).0, "BB");
+    // Of a record that nobody deleted, a blank is one like any other.
+    world.crm.put("accounts", 101, &[("owner", "")]);
+    world.run();
+    assert_eq!(cascade.held(&world).0, "");
+}
+
+#[test]
+fn a_reference_with_one_owner_waits_as_well() {
+    for (cascade, direction) in
+        [(CASCADES[0], Direction::ToCrm), (CASCADES[0], Direction::ToErp), (CASCADES[2], Direction::ToCrm)]
+    {
+        let mut world = settled();
+        world.pipeline.tables[1].fields[2].direction = Some(direction);
+        world.run();
+        cascade.happen(&mut world, OnDelete::Hold);
+        let left = cascade.held(&world);
+        world.erp.put("customers", 1, &[("phone", "3")]);
+        let report = world.run();
+        assert_eq!(cascade.held(&world), left, "{cascade:?} {direction:?}");
+        assert_eq!(world.crm.get("accounts", 101, "phone"), "3", "{cascade:?} {direction:?}");
+        assert_eq!(report.inbox.len(), 1, "{cascade:?} {direction:?}: {:#?}", report.inbox);
+        cascade.answer(&mut world, OnDelete::Restore);
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{cascade:?} {direction:?}");
+        // Its owner cleared it, and nobody sends it back to him.
+        let owner = if direction == Direction::ToCrm { Side::Erp } else { Side::Crm };
+        match cascade.gone == owner {
+            true => assert_eq!(cascade.held(&world), Default::default(), "{cascade:?} {direction:?}"),
+            false => cascade.refers(&world),
+        }
+        world.quiet();
+    }
+}

@@ -1,0 +1,144 @@
+//! What only the lost side knew comes back into the record that is made anew.
+
+use std::collections::BTreeMap;
+
+use pipeline::config::{Drift, Side};
+use pipeline::run::{RunOutcome, RunReport};
+use pipeline::store::Store;
+use uuid::Uuid;
+
+use crate::rules::{PEOPLE, World};
+
+/// Each way in which a field may have one owner.
+const OWNED: &str = "
+  customers:
+    erp: { table: customers, label: number }
+    crm: { table: accounts, label: number }
+    direction: both
+    create: both
+    on_delete: restore
+    match: [ { by: { number: number } } ]
+    on_create: [ { side: erp, set: { number: \"'T1'\" } } ]
+    fields:
+      - { erp: number, crm: number, direction: to_crm }
+      - { erp: name, crm: name }
+      - { erp: city, crm: city, direction: to_crm, to_crm: UPPER(city) }
+      - { erp: limit, crm: limit, direction: to_crm }
+      - { erp: grade, crm: kind, direction: to_crm, values: { \"A\": 3, \"B\": 10 } }
+      - { erp: person, crm: owner, ref: { table: people, erp: code }, direction: to_crm }
+      - { erp: memo, crm: memo, direction: to_erp }
+      - { erp: phone, crm: phone, direction: to_erp }
+";
+
+const VALUES: [(&str, &str); 7] = [
+    ("number", "C1"),
+    ("name", "Ahlgren"),
+    ("city", "Oslo"),
+    ("limit", "5"),
+    ("grade", "B"),
+    ("person", "AA"),
+    ("memo", ""),
+];
+
+/// A world in which customer 1 and its account agree, and another pair.
+fn settled(keep_values: bool) -> World {
+    let mut world = World::with(&format!("{PEOPLE}{OWNED}"));
+    if !keep_values {
+        world.keep_no_values();
+    }
+    world.erp.put("people", 11, &[("code", "AA"), ("email", "aa@a.example"), ("name", "A")]);
+    world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "A")]);
+    world.erp.put("customers", 1, &VALUES);
+    world.crm.put("accounts", 101, &[("number", "C1"), ("name", "Ahlgren"), ("memo", "note"), ("phone", "1")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "Dahl")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+    assert_eq!(world.crm.get("accounts", 101, "city"), "OSLO");
+    world
+}
+
+/// The record of one side is deleted.
+fn widowed(gone: Side, keep_values: bool) -> World {
+    let world = settled(keep_values);
+    match gone {
+        Side::Erp => world.erp.delete("customers", 1),
+        Side::Crm => world.crm.delete("accounts", 101),
+    }
+    world
+}
+
+/// What customer and account hold, whatever their ids are by now.
+fn held(world: &World) -> (Vec<String>, Vec<String>) {
+    let of = |all: BTreeMap<_, BTreeMap<String, String>>, columns: &[&str]| -> Vec<String> {
+        let record = all.into_values().find(|record| record["name"] == "Ahlgren").unwrap();
+        columns.iter().map(|column| record.get(*column).cloned().unwrap_or_default()).collect()
+    };
+    (
+        of(world.erp.all("customers"), &["number", "city", "limit", "grade", "person", "memo", "phone"]),
+        of(world.crm.all("accounts"), &["number", "city", "limit", "kind", "memo", "phone"]),
+    )
+}
+
+fn notes(report: &RunReport) -> Vec<&str> {
+    let mut notes = report.tables.iter().flat_map(|table| &table.notes).map(String::as_str);
+    notes.by_ref().filter(|note| note.contains("given back")).collect()
+}
+
+/// Restores, as the plan says it; then the second run is quiet.
+fn restore(world: &mut World) -> RunReport {
+    let planned = world.run_as(true);
+    let report = world.run();
+    assert_eq!(planned.plan, report.plan, "the plan is the run (I8)");
+    assert_eq!(notes(&planned), notes(&report));
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    world.quiet();
+    report
+}
+
+#[test]
+fn what_only_the_lost_side_knew_comes_back() {
+    for gone in Side::BOTH {
+        let before = held(&settled(true));
+        let mut world = widowed(gone, true);
+        let report = restore(&mut world);
+        assert_eq!(held(&world), before, "deleted in the {}", gone.name());
+        assert!(notes(&report).is_empty(), "{:?}", notes(&report));
+        // The record is one like any other: its owner's edits go over.
+        let erp = world.store.couplings("customers", &[]).unwrap().erp;
+        let id = erp.into_iter().find(|id| *id != Uuid::from_u128(2)).unwrap();
+        world.erp.put("customers", id.as_u128(), &[("limit", "7"), ("city", "")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(held(&world).1[1..3], ["", "7"]);
+    }
+}
+
+#[test]
+fn without_kept_values_the_survivor_tells_what_leads_back() {
+    let mut world = widowed(Side::Erp, false);
+    let report = restore(&mut world);
+    let (erp, crm) = held(&world);
+    assert_eq!(erp, ["C1", "", "5", "B", "AA", "note", "1"]);
+    assert_eq!(crm, ["C1", "OSLO", "5", "10", "note", "1"], "what is not known clears nothing");
+    let expected = "city is not given back to 1 record made anew in the ERP: nobody knows any more what it held there \
+        (customers:crm:C1)";
+    assert_eq!(notes(&report), [expected]);
+    // Two letters for one option: the option does not tell which.
+    let mut world = widowed(Side::Erp, false);
+    world.pipeline.tables[1].fields[4].values.push(("C".into(), "10".into()));
+    let report = restore(&mut world);
+    assert_eq!((held(&world).0[3].as_str(), held(&world).1[3].as_str()), ("", "10"));
+    assert!(notes(&report)[1].starts_with("grade is not given back"), "{:?}", notes(&report));
+}
+
+#[test]
+fn a_value_that_drifted_is_given_back_as_the_file_says() {
+    for (drift, erp, crm) in [(Drift::Restore, "5", "5"), (Drift::Leave, "9", "9")] {
+        let mut world = widowed(Side::Erp, true);
+        world.pipeline.tables[1].fields[3].drift = drift;
+        world.crm.put("accounts", 101, &[("limit", "9")]);
+        restore(&mut world);
+        let held = held(&world);
+        assert_eq!((held.0[2].as_str(), held.1[2].as_str()), (erp, crm), "{drift:?}");
+    }
+}
