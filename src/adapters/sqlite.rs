@@ -32,10 +32,10 @@ use uuid::Uuid;
 use crate::adapters::sqlite::schema::Form;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::binding::Binding;
-use crate::config::PerSide;
+use crate::config::{PerSide, Side};
 use crate::store::{
-    Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
-    StoreError, Watermark,
+    Answer, Coupling, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow,
+    Settlement, Store, StoreError, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -203,6 +203,14 @@ fn quick_check(connection: &Connection) -> Result<(), Trouble> {
 impl Store for SqliteStore<'_> {
     fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError> {
         self.read(|connection| couplings::load(connection, table, fields))
+    }
+
+    fn coupling_of(&self, table: &str, side: Side, id: Uuid) -> Result<Option<Coupling>, StoreError> {
+        self.read(|connection| couplings::coupling_of(connection, table, side, id))
+    }
+
+    fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError> {
+        self.read(|connection| couplings::kept_apart_since(connection, table, side, id))
     }
 
     fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError> {

@@ -164,13 +164,7 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 if work.left_out[field] || untold.is_some_and(|untold| untold.contains(&field)) {
                     continue;
                 }
-                let facts = view.facts(work.pairs, field, pair);
-                let verdict = match (merge(&facts, &rules[field]), work.times) {
-                    (Verdict::Contested(_), Some(times)) if rules[field].on_conflict == OnConflict::Newest => {
-                        merge_newest(&facts, &rules[field], times.edits(work.frames, work.pairs, pair))
-                    }
-                    (verdict, _) => verdict,
-                };
+                let (facts, verdict) = judge(work, view, &rules[field], field, pair);
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
                 let settled = facts.settled(&rules[field]);
                 if !settles || facts.base != Some(settled) {
@@ -197,6 +191,58 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
         }
     }
     Ok(decisions)
+}
+
+/// Decides one field of one pair.
+fn judge(work: &Work<'_>, view: &View<'_>, rule: &Rule, field: usize, pair: usize) -> (Facts, Verdict) {
+    let facts = view.facts(work.pairs, field, pair);
+    let verdict = match (merge(&facts, rule), work.times) {
+        (Verdict::Contested(_), Some(times)) if rule.on_conflict == OnConflict::Newest => {
+            merge_newest(&facts, rule, times.edits(work.frames, work.pairs, pair))
+        }
+        (verdict, _) => verdict,
+    };
+    (facts, verdict)
+}
+
+/// One field of one pair: what was decided, and from what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ruling {
+    pub ids: PerSide<Uuid>,
+    /// Number of the field map.
+    pub field: usize,
+    pub facts: Facts,
+    pub verdict: Verdict,
+    /// What each side holds; `None` where the field map has no column there.
+    pub own: PerSide<Option<Value>>,
+    /// What each side would hold if the other side's value came over; `None` where nothing travels to it.
+    pub arriving: PerSide<Option<Result<Value, Problem>>>,
+}
+
+/// Decides every field of every pair as [`decide_pairs`] does, and keeps what it was decided from: for a few pairs.
+pub fn rulings(work: &Work<'_>) -> Result<Vec<Ruling>, EvaluationError> {
+    let views = views(work)?;
+    let mut rulings = Vec::new();
+    for pair in 0..work.pairs.len() {
+        let rows = work.pairs.rows[pair];
+        for (number, field) in work.map.fields.iter().enumerate().filter(|(number, _)| !work.left_out[*number]) {
+            let (facts, verdict) = judge(work, &views[number], &Rule::of(work.map, field), number, pair);
+            let own = |side: Side| field.column(side).map(|column| work.frames.of(side).value(column, *rows.of(side)));
+            let arriving = |to: Side| {
+                let translator = views[number].translators.of(to).as_ref()?;
+                Some(translator.value(*rows.of(to.other())))
+            };
+            rulings.push(Ruling {
+                ids: work.pairs.ids[pair],
+                field: number,
+                facts,
+                verdict,
+                own: PerSide::from_fn(own),
+                arriving: PerSide::from_fn(arriving),
+            });
+        }
+    }
+    Ok(rulings)
 }
 
 /// Turns the verdicts on one pair's fields into at most one update a side.

@@ -12,6 +12,7 @@ pub mod status;
 pub mod failure;
 mod drift;
 pub mod inbox;
+pub mod why;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

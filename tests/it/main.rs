@@ -31,3 +31,4 @@ mod rules;
 mod shipped;
 mod tidy;
 mod transformations;
+mod why;

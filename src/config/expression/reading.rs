@@ -6,8 +6,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, UnaryOperator, Value, ValueWithSpan, Visit,
-    Visitor,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, UnaryOperator, Value,
+    ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -52,6 +52,19 @@ pub(super) fn refused(message: &str) -> ExpressionError {
         return ExpressionError { message: format!("`{}` does not fit its arguments", quoted('`')), hint };
     }
     ExpressionError { message: "holds something that this dialect of SQL does not compute".to_owned(), hint: None }
+}
+
+/// Returns the parts of a conjunction as texts.
+pub(super) fn terms(tree: &Expr) -> Vec<String> {
+    match tree {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            let mut parts = terms(left);
+            parts.extend(terms(right));
+            parts
+        }
+        Expr::Nested(inner) if matches!(**inner, Expr::BinaryOp { op: BinaryOperator::And, .. }) => terms(inner),
+        other => vec![other.to_string()],
+    }
 }
 
 /// Parses a text that is one expression and nothing else.
