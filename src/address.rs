@@ -8,6 +8,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::config::complaint::near;
 use crate::config::{PerSide, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError, Query};
 use crate::extract::of_company;
@@ -131,10 +132,35 @@ pub fn find(
     Ok(addresses.iter().map(found).collect())
 }
 
+/// How many names are worth telling where one is not there.
+const SIMILAR_MAX: usize = 3;
+
+/// Returns labels of each side that come close to a key that nobody bears, the closest first.
+///
+/// Reads the label columns of both sides.
+pub fn similar(
+    map: &TableMap,
+    endpoints: PerSide<&dyn Endpoint>,
+    key: &str,
+) -> Result<PerSide<Vec<String>>, EndpointError> {
+    let mut similar = PerSide::default();
+    for side in Side::BOTH {
+        let Some(label) = &map.sides.of(side).label else { continue };
+        let frame = read(map, side, *endpoints.of(side), Wanted::All)?;
+        let labels: Vec<String> = (0..frame.rows()).map(|row| frame.value(label, row).to_string()).collect();
+        let mut labels: Vec<&str> = labels.iter().map(|label| label.trim()).filter(|label| !label.is_empty()).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        *similar.of_mut(side) = near(key, labels).into_iter().take(SIMILAR_MAX).map(str::to_owned).collect();
+    }
+    Ok(similar)
+}
+
 /// Records to be read.
 enum Wanted<'a> {
     Ids(Vec<Uuid>),
     Labels(&'a [String]),
+    All,
 }
 
 /// Reads the labels of records, those of another company left out.
@@ -154,7 +180,7 @@ fn read(map: &TableMap, side: Side, endpoint: &dyn Endpoint, wanted: Wanted<'_>)
             query.ids = Some(ids);
             endpoint.read(&query, &|_| {})?
         }
-        (Wanted::Labels(_), None) => endpoint.read(&query, &|_| {})?,
+        (Wanted::Labels(_), None) | (Wanted::All, _) => endpoint.read(&query, &|_| {})?,
     };
     Ok(of_company(map, side, frame))
 }

@@ -46,6 +46,17 @@ impl Couplings {
     }
 }
 
+/// What is remembered of one coupling, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coupling {
+    pub ids: PerSide<Uuid>,
+    pub origin: Origin,
+    /// RFC 3339, like `settled_at`.
+    pub coupled_at: String,
+    /// When what both sides hold was last remembered; `None` where it never was.
+    pub settled_at: Option<String>,
+}
+
 /// How a coupling came about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -328,6 +339,12 @@ pub enum StoreError {
 pub trait Store {
     /// Returns the couplings of a table map, with bases aligned to `fields` ([`crate::config::FieldMap::key`]).
     fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError>;
+
+    /// Returns the coupling of a record.
+    fn coupling_of(&self, table: &str, side: Side, id: Uuid) -> Result<Option<Coupling>, StoreError>;
+
+    /// Returns since when a record is kept apart, RFC 3339; `None` where it is not.
+    fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError>;
 
     /// Returns the records of a table map that are neither matched nor given a new partner, until a coupling names them.
     fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError>;

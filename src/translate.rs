@@ -236,6 +236,11 @@ impl Links {
         Some(table.partners.of(side).contains_key(&id))
     }
 
+    /// Returns the record of `side` that a value of that side refers to, as far as keys were told.
+    pub fn refers_to(&self, reference: &Reference, side: Side, value: &Value) -> Option<Uuid> {
+        self.tables.get(&reference.table)?.named(reference, side, value)
+    }
+
     /// Tells whether an ERP key leads to a CRM record.
     pub fn resolves(&self, reference: &Reference, key: &str) -> bool {
         self.crm_id(reference, key).is_some()

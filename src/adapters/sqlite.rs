@@ -33,10 +33,10 @@ use uuid::Uuid;
 use crate::adapters::sqlite::schema::Form;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::binding::Binding;
-use crate::config::PerSide;
+use crate::config::{PerSide, Side};
 use crate::store::{
-    Answer, Apart, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal, Reply,
-    RunRow, Settlement, Store, StoreError, Survivor, Watermark,
+    Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal,
+    Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -204,6 +204,14 @@ fn quick_check(connection: &Connection) -> Result<(), Trouble> {
 impl Store for SqliteStore<'_> {
     fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError> {
         self.read(|connection| couplings::load(connection, table, fields))
+    }
+
+    fn coupling_of(&self, table: &str, side: Side, id: Uuid) -> Result<Option<Coupling>, StoreError> {
+        self.read(|connection| couplings::coupling_of(connection, table, side, id))
+    }
+
+    fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError> {
+        self.read(|connection| couplings::kept_apart_since(connection, table, side, id))
     }
 
     fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError> {

@@ -52,6 +52,9 @@ pub enum Verb {
     /// Shows what waits for a person, and takes the answers.
     #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
     Inbox(InboxArguments),
+    /// Explains one record: where it is, what it is coupled with, and what is decided about each field and why.
+    #[command(after_help = "Example: pipeline why pipelines/full.yaml customers:10000 --field phoneNumber")]
+    Why(WhyArguments),
 }
 
 impl Verb {
@@ -63,6 +66,7 @@ impl Verb {
             Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
+            Verb::Why(arguments) => arguments.file.format,
         }
     }
 }
@@ -133,6 +137,19 @@ pub struct HistoryArguments {
     /// How many runs are listed.
     #[arg(long, value_name = "RUNS", default_value_t = 20)]
     pub limit: usize,
+}
+
+/// Options of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// The record, by ERP label or id (`customers:10000`) or by those of the CRM (`customers:crm:KEY`).
+    #[arg(value_name = "TABLE:KEY")]
+    pub record: String,
+    /// Only this field, by its ERP or CRM column.
+    #[arg(long, value_name = "FIELD")]
+    pub field: Option<String>,
 }
 
 /// Options of `inbox`.
@@ -236,7 +253,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 8] = ["apply", "review", "couple", "uncouple", "why", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 7] = ["apply", "review", "couple", "uncouple", "serve", "schema", "completions"];
 
 /// Answers of the contract that are not built.
 const INBOX_NOT_BUILT: [&str; 2] = ["export", "import"];

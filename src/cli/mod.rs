@@ -16,6 +16,7 @@ pub mod check;
 pub mod status;
 pub mod inbox;
 pub mod history;
+pub mod why;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -57,6 +58,7 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Status(arguments) => status::status(arguments),
         Verb::History(arguments) => history::history(arguments),
         Verb::Inbox(arguments) => inbox::inbox(arguments),
+        Verb::Why(arguments) => why::why(arguments),
     }
 }
 

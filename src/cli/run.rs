@@ -98,7 +98,12 @@ fn decide(
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
     let result = crate::run::run(&loaded.pipeline, sides, store, options, &|event| progress.tell(event));
     progress.clear();
-    result.map_err(|error| match error {
+    result.map_err(|error| failure(loaded, error))
+}
+
+/// Turns what kept a run from being done into a failure.
+pub fn failure(loaded: &Loaded, error: RunError) -> Failure {
+    match error {
         RunError::Endpoint(error) => error.into(),
         RunError::Store(error) => error.into(),
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
@@ -107,7 +112,7 @@ fn decide(
             let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);
             Failure::Mapping { file: loaded.file.clone(), complaints }
         }
-    })
+    }
 }
 
 fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {

@@ -11,12 +11,13 @@ use chrono::{SecondsFormat, Utc};
 use crate::adapters;
 use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::adapters::sqlite::SqliteStore;
+use crate::address::Address;
 use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
-use crate::config::{PerSide, Pipeline, tree};
+use crate::config::{PerSide, Pipeline, TableMap, tree};
 use crate::endpoint::Endpoint;
 use crate::run::strays;
 use crate::store::Store;
@@ -117,6 +118,17 @@ pub fn known_tables(loaded: &Loaded, only: &[String]) -> Result<(), Failure> {
             hint: suggestion(name, names.iter().copied()).unwrap_or_else(|| format!("it has: {}", names.join(", "))),
         }),
     }
+}
+
+/// Reads the name of a record, and finds its table map.
+pub fn address<'a>(loaded: &'a Loaded, record: &str) -> Result<(Address, &'a TableMap), Failure> {
+    let address = Address::parse(record).ok_or_else(|| Failure::Arguments {
+        message: format!("`{record}` names no record"),
+        hint: "a record is named `TABLE:KEY` by its ERP label or id, or `TABLE:crm:KEY` by those of the CRM".to_owned(),
+    })?;
+    known_tables(loaded, std::slice::from_ref(&address.table))?;
+    let map = loaded.pipeline.tables.iter().find(|map| map.name == address.table);
+    Ok((address, map.expect("its name was just found to be known")))
 }
 
 /// Makes the adapters of both sides; nothing is asked of them yet.

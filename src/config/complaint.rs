@@ -164,6 +164,11 @@ impl Complaints {
 
 /// Returns a hint that names what was probably meant, if anything known comes close.
 pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    near(word, known).first().map(|other| format!("did you mean `{other}`?"))
+}
+
+/// Returns what comes close to a word, the closest first.
+pub fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let word = word.to_lowercase();
     let distance = |other: &str| strsim::damerau_levenshtein(&word, &other.to_lowercase());
     let letters = word.chars().count();
@@ -171,7 +176,9 @@ pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> O
     // A third of the letters may differ, but not all of a short word.
     let allowed = letters.max(3).div_ceil(3).min(letters.saturating_sub(1));
     let near = known.into_iter().filter(|other| distance(other) <= allowed || begins(other));
-    near.min_by_key(|other| distance(other)).map(|other| format!("did you mean `{other}`?"))
+    let mut near: Vec<(usize, &str)> = near.map(|other| (distance(other), other)).collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().map(|(_, other)| other).collect()
 }
 
 #[cfg(test)]

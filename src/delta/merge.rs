@@ -13,7 +13,7 @@ use crate::translate::BLANK;
 const NEWEST_TOLERANCE_MS: i64 = 2_000;
 
 /// What is known of one field of one pair.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Facts {
     /// What was remembered when the pair was last settled; see [`settled`].
     pub base: Option<PerSide<u64>>,

@@ -216,21 +216,11 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 if work.left_out[field] || untold.is_some_and(|untold| untold.contains(&field)) {
                     continue;
                 }
-                let facts = view.facts(work, field, pair);
-                let verdict = match (merge(&facts, &rules[field]), work.times) {
-                    (Verdict::Contested(_), Some(times)) if rules[field].on_conflict == OnConflict::Newest => {
-                        merge_newest(&facts, &rules[field], times.edits(work.frames, work.pairs, pair))
-                    }
-                    (verdict, _) => verdict,
-                };
-                let waits = matches!(verdict, Verdict::Contested(_) | Verdict::Unfilled);
-                let ruled = work.rulings.of_field(work.pairs.ids[pair], field).filter(|_| waits);
-                let ruling = ruled.and_then(|ruled| ruled.ruling(&work.texts(field, work.pairs.rows[pair])));
-                let verdict = ruling.map_or(verdict, |ruling| merge_decided(&facts, &rules[field], ruling));
+                let (facts, verdict, stands) = judge(work, view, &rules[field], field, pair);
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
                 let settled = facts.settled(&rules[field]);
                 if !settles || facts.base != Some(settled) {
-                    told.push(Told { field, verdict, settled, stands: ruled.is_some() });
+                    told.push(Told { field, verdict, settled, stands });
                 }
             }
             told
@@ -253,6 +243,62 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
         }
     }
     Ok(decisions)
+}
+
+/// Decides one field of one pair; tells also whether a person's decision stands for what would wait.
+fn judge(work: &Work<'_>, view: &View<'_>, rule: &Rule, field: usize, pair: usize) -> (Facts, Verdict, bool) {
+    let facts = view.facts(work, field, pair);
+    let verdict = match (merge(&facts, rule), work.times) {
+        (Verdict::Contested(_), Some(times)) if rule.on_conflict == OnConflict::Newest => {
+            merge_newest(&facts, rule, times.edits(work.frames, work.pairs, pair))
+        }
+        (verdict, _) => verdict,
+    };
+    let waits = matches!(verdict, Verdict::Contested(_) | Verdict::Unfilled);
+    let ruled = work.rulings.of_field(work.pairs.ids[pair], field).filter(|_| waits);
+    let ruling = ruled.and_then(|ruled| ruled.ruling(&work.texts(field, work.pairs.rows[pair])));
+    let verdict = ruling.map_or(verdict, |ruling| merge_decided(&facts, rule, ruling));
+    (facts, verdict, ruled.is_some())
+}
+
+/// One field of one pair: what was decided, and from what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    pub ids: PerSide<Uuid>,
+    /// Number of the field map.
+    pub field: usize,
+    pub facts: Facts,
+    pub verdict: Verdict,
+    /// What each side holds; `None` where the field map has no column there.
+    pub own: PerSide<Option<Value>>,
+    /// What each side would hold if the other side's value came over; `None` where nothing travels to it.
+    pub arriving: PerSide<Option<Result<Value, Problem>>>,
+}
+
+/// Decides every field of every pair as [`decide_pairs`] does, and keeps what it was decided from: for a few pairs.
+pub fn judge_pairs(work: &Work<'_>) -> Result<Vec<Judged>, EvaluationError> {
+    let views = views(work)?;
+    let mut judged = Vec::new();
+    for pair in 0..work.pairs.len() {
+        let rows = work.pairs.rows[pair];
+        for (number, field) in work.map.fields.iter().enumerate().filter(|(number, _)| !work.left_out[*number]) {
+            let (facts, verdict, _) = judge(work, &views[number], &Rule::of(work.map, field), number, pair);
+            let own = |side: Side| field.column(side).map(|column| work.frames.of(side).value(column, *rows.of(side)));
+            let arriving = |to: Side| {
+                let translator = views[number].translators.of(to).as_ref()?;
+                Some(translator.value(*rows.of(to.other())))
+            };
+            judged.push(Judged {
+                ids: work.pairs.ids[pair],
+                field: number,
+                facts,
+                verdict,
+                own: PerSide::from_fn(own),
+                arriving: PerSide::from_fn(arriving),
+            });
+        }
+    }
+    Ok(judged)
 }
 
 /// Turns the verdicts on one pair's fields into at most one update a side.

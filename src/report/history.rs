@@ -87,6 +87,17 @@ impl Summary {
     }
 }
 
+/// Returns why the newest run that looked at a table map was stopped there by its guard; `None` where it was not.
+pub fn guarded(runs: &[RunRow], table: &str) -> Option<String> {
+    let of_table = |run: &RunRow| {
+        let mut report = serde_json::from_str::<Json>(&run.report).ok()?;
+        let tables = report.get_mut("tables")?.as_array_mut()?;
+        tables.iter_mut().find(|known| known["table"] == table).map(Json::take)
+    };
+    let newest = runs.iter().find_map(of_table)?;
+    Some(newest.get("guarded")?.as_str()?.to_owned())
+}
+
 /// Returns one run for people: its counts, errors and writes.
 pub fn detail_text(detail: &Detail) -> String {
     let Detail { run, writes } = detail;
@@ -285,6 +296,20 @@ mod tests {
         assert_snapshot!("history_text", text(&runs()));
         assert_snapshot!("history_json", json(&runs()[1..]));
         assert_eq!(text(&[]), "no run so far: `pipeline run` makes the first\n");
+    }
+
+    #[test]
+    fn the_newest_run_of_a_table_says_what_its_guard_did() {
+        let mut stopped = samples::run();
+        stopped.tables = vec![samples::guarded()];
+        let row = |report: String| RunRow { report, ..RunRow::default() };
+        let (stopped, passed) = (row(run::json(&stopped)), row(run::json(&samples::run())));
+        let of = |runs: &[RunRow], table: &str| guarded(runs, table).map(|why| why[..4].to_owned());
+        let runs = [row(String::new()), stopped.clone(), passed.clone()];
+        assert_eq!(of(&runs, "customers").as_deref(), Some("1200"));
+        assert_eq!(of(&runs, "salespeople"), None, "the newest that visited it was not stopped");
+        assert_eq!(of(&[passed, stopped], "customers"), None, "a later run went through");
+        assert_eq!(of(&[], "customers"), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod failure;
 mod drift;
 pub mod inbox;
 pub mod answers;
+pub mod why;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

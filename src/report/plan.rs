@@ -3,11 +3,12 @@
 //!
 //! The text ends with the same sentence whatever the plan holds, so that two plans are compared by their last line.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::config::Side;
 use crate::frame::Value;
@@ -29,9 +30,9 @@ pub fn text(report: &RunReport) -> String {
         lines.extend(table.guarded.iter().map(|why| format!("  stopped by its guard: {why}")));
         for action in &table.actions {
             let stands = stands_for(&used, action).map(|own| format!("; here it is {}", quoted(&own)));
-            lines.push(format!("  {}{}", action_line(action), stands.unwrap_or_default()));
-            lines.extend(action.fields.iter().map(|change| format!("    {}", change_line(report, action, change))));
-            lines.extend(follow_up_line(action).map(|line| format!("    {line}")));
+            let mut told = action_lines(&report.names, action);
+            told[0] += stands.as_deref().unwrap_or_default();
+            lines.extend(told.into_iter().map(|line| format!("  {line}")));
         }
         lines.push(String::new());
     }
@@ -59,6 +60,14 @@ pub fn text(report: &RunReport) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Returns what is done to a record, and below it each column.
+pub(super) fn action_lines(names: &BTreeMap<Uuid, String>, action: &Action) -> Vec<String> {
+    let mut lines = vec![action_line(action)];
+    lines.extend(action.fields.iter().map(|change| format!("  {}", change_line(names, action, change))));
+    lines.extend(follow_up_line(action).map(|line| format!("  {line}")));
+    lines
+}
+
 fn action_line(action: &Action) -> String {
     let (side, record) = (action.side.name(), &action.record);
     let action_text = match action.kind {
@@ -77,11 +86,11 @@ fn unfinished(report: &RunReport) -> impl Iterator<Item = (&str, &str)> {
     report.tables.iter().filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)))
 }
 
-fn change_line(report: &RunReport, action: &Action, change: &FieldChange) -> String {
+fn change_line(names: &BTreeMap<Uuid, String>, action: &Action, change: &FieldChange) -> String {
     let FieldChange { column, old, new, why, .. } = change;
     // People know a record by its name; the id is in the JSON.
     let shown = |value: &Value| match value {
-        Value::Link { id, .. } | Value::Guid(id) => report.names.get(id).cloned().unwrap_or_else(|| shown(value)),
+        Value::Link { id, .. } | Value::Guid(id) => names.get(id).cloned().unwrap_or_else(|| shown(value)),
         _ => shown(value),
     };
     let values = match action.kind {
@@ -197,8 +206,9 @@ struct GuardedDocument<'a> {
     message: &'a str,
 }
 
+/// One action in JSON.
 #[derive(Serialize)]
-struct ActionDocument<'a> {
+pub(super) struct ActionDocument<'a> {
     table: &'a str,
     record: &'a str,
     side: &'static str,
@@ -261,16 +271,7 @@ pub fn json(report: &RunReport) -> String {
             .collect(),
         actions: plan
             .actions()
-            .map(|action| ActionDocument {
-                table: &action.table,
-                record: &action.record,
-                side: action.side.key(),
-                action: action.kind.key(),
-                why: &action.why,
-                fields: Fields(&action.fields),
-                then: action.follow_ups.iter().map(|follow_up| follow_up_document(action, follow_up)).collect(),
-                placeholder: stands_for(&used, action),
-            })
+            .map(|action| ActionDocument { placeholder: stands_for(&used, action), ..action_document(action) })
             .collect(),
         drifted: drift::of_plan(plan),
         held: report.inbox.iter().map(inbox::item_document).collect(),
@@ -280,6 +281,20 @@ pub fn json(report: &RunReport) -> String {
             .collect(),
         unfinished: unfinished(report).map(|(table, error)| UnfinishedDocument { table, error }).collect(),
     })
+}
+
+/// Returns an action as JSON shows it.
+pub(super) fn action_document(action: &Action) -> ActionDocument<'_> {
+    ActionDocument {
+        table: &action.table,
+        record: &action.record,
+        side: action.side.key(),
+        action: action.kind.key(),
+        why: &action.why,
+        fields: Fields(&action.fields),
+        then: action.follow_ups.iter().map(|follow_up| follow_up_document(action, follow_up)).collect(),
+        placeholder: None,
+    }
 }
 
 fn follow_up_document<'a>(action: &Action, follow_up: &'a FollowUp) -> FollowUpDocument<'a> {
@@ -292,7 +307,6 @@ mod tests {
     use crate::report::samples;
     use crate::store::InboxItem;
     use insta::assert_snapshot;
-    use uuid::Uuid;
 
     #[test]
     fn a_plan_reads_record_by_record() {

@@ -17,10 +17,12 @@ mod pretend;
 mod later;
 mod rounds;
 mod decided;
+pub mod selected;
 mod deletions;
 mod newcomers;
 mod count;
 mod pass;
+pub mod explain;
 pub mod strays;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,6 +38,7 @@ use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
 use crate::run::pretend::Pretended;
+use crate::run::selected::{Selection, Sight};
 use crate::store::{InboxItem, InboxKind, Store, StoreError, Watermark};
 use crate::translate::Links;
 
@@ -211,6 +214,8 @@ struct Context<'a> {
     pretended: Option<&'a PerSide<Pretended<'a>>>,
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
+    /// The records to look at, where that is not all of them.
+    selection: Option<&'a Selection>,
 }
 
 /// Runs the passes asked for, in order; with `dry_run` it decides all and writes nothing.
@@ -224,6 +229,18 @@ pub fn run(
     options: &Options<'_>,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<RunReport, RunError> {
+    carry_out(pipeline, endpoints, store, options, tell, None).map(|(report, _)| report)
+}
+
+/// Does what [`run`] does, for some records alone where a `selection` says so, and returns what it saw of these.
+fn carry_out(
+    pipeline: &Pipeline,
+    endpoints: PerSide<&dyn Endpoint>,
+    store: &mut dyn Store,
+    options: &Options<'_>,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+    selection: Option<&Selection>,
+) -> Result<(RunReport, Vec<Sight>), RunError> {
     let bound = store.binding()?;
     if let Some(bound) = &bound {
         bound.of_pipeline(&pipeline.name)?;
@@ -244,7 +261,7 @@ pub fn run(
         Some(sides) => PerSide { erp: &sides.erp as &dyn Endpoint, crm: &sides.crm },
         None => endpoints,
     };
-    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables };
+    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables, selection };
 
     let mut links = Links::default();
     let counts = store.coupling_counts()?;
@@ -353,9 +370,11 @@ pub fn run(
     if !options.dry_run && !interrupted {
         settle_watermarks(store, &finished, &report.tables)?;
     }
+    let mut sights = Vec::new();
     for (state, table) in finished.into_iter().zip(&mut report.tables) {
         match state {
-            Some(state) => {
+            Some(mut state) => {
+                sights.extend(state.sight.take());
                 report.inbox.extend(state.inbox());
                 let plan = state.into_plan();
                 if options.dry_run {
@@ -384,7 +403,7 @@ pub fn run(
     };
     report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
     report.seconds = (options.elapsed)();
-    Ok(report)
+    Ok((report, sights))
 }
 
 /// Moves the watermarks of the table maps whose every record is settled or in the inbox by now (I1).

@@ -91,6 +91,20 @@ fn unnamed_ids(field: &FieldMap, reference: &Reference, frames: &PerSide<Frame>,
     (0..frames.crm.rows()).filter_map(id).collect()
 }
 
+/// Returns the records that a field's references lead to where no coupling answers, as far as their keys were told.
+pub(super) fn referred(
+    field: &FieldMap,
+    scope: &Scope,
+    frames: &PerSide<Frame>,
+    links: &Links,
+) -> Result<BTreeSet<(Side, Uuid)>, PassError> {
+    let Some(reference) = &field.reference else { return Ok(BTreeSet::new()) };
+    let keys = unresolved_keys(field, scope, frames, links)?;
+    let erp = keys.iter().filter_map(|key| links.refers_to(reference, Side::Erp, &Value::Text(key.clone())));
+    let crm = unnamed_ids(field, reference, frames, links);
+    Ok(erp.map(|id| (Side::Erp, id)).chain(crm.into_iter().map(|id| (Side::Crm, id))).collect())
+}
+
 /// One reference, and the table map that it leads to.
 struct Asking<'a> {
     context: &'a Context<'a>,

@@ -28,6 +28,7 @@ use crate::run::needs::name_needed;
 use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
+use crate::run::selected::{self, Read};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport, changed, decided, marks, newcomers};
 use crate::store::{Couplings, InboxKind, Origin, Store};
@@ -135,6 +136,16 @@ pub fn first_step(
 
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        if let Some(records) = selected::of_table(context, map) {
+            let mut outside = reading.beyond.unwrap_or_else(|| PerSide::from_fn(|side| scope.empty(side)));
+            Side::BOTH.iter().for_each(|side| outside.of_mut(*side).upsert(beyond.of(*side)));
+            let undecided = PerSide {
+                erp: (&reading.inside.erp.undecided, &reading.inside.erp.faults[..]),
+                crm: (&reading.inside.crm.undecided, &reading.inside.crm.faults[..]),
+            };
+            let read = Read { beyond: outside, undecided, couplings: &couplings };
+            selected::look(&step, &mut state, &read, records)?;
+        }
         rounds(&step, store, &mut state, alone)?;
         if state.guarded {
             stopped(store, map, &mut state)?;
@@ -192,6 +203,9 @@ pub fn second_step(
     name_needed(context, map, scope, &vec![false; map.fields.len()], &state.frames, links)?;
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
+    if let Some(records) = selected::of_table(context, map) {
+        selected::look_closer(&step, state, records)?;
+    }
     rounds(&step, store, state, Alone::default())?;
     if state.guarded {
         // What the first step did is done, and filed.

@@ -312,7 +312,7 @@ fn tell_rounded(step: &Step<'_>, rounded: &[Rounded]) {
 }
 
 /// Copies the rows of some pairs into frames of their own, so that a later round costs what it touches.
-fn excerpt(state: &PassState, chosen: &[usize]) -> (PerSide<Frame>, Pairs) {
+pub(super) fn excerpt(state: &PassState, chosen: &[usize]) -> (PerSide<Frame>, Pairs) {
     let mut pairs = state.pairs.subset(chosen);
     let frames = PerSide::from_fn(|side| {
         let rows: Vec<usize> = pairs.rows.iter().map(|rows| *rows.of(side)).collect();

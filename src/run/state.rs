@@ -19,6 +19,7 @@ use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
 use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
+use crate::run::selected::Sight;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
 use crate::translate::Links;
@@ -93,6 +94,8 @@ pub struct PassState {
     pub(super) settled: HashSet<Uuid>,
     /// The guard stopped the table map; nothing of it is written any more.
     pub(super) guarded: bool,
+    /// What was seen of the records, where only some were asked for.
+    pub(super) sight: Option<Sight>,
 }
 
 /// A deletion that was decided.
@@ -156,6 +159,7 @@ impl PassState {
             basis: Basis::default(),
             settled: HashSet::new(),
             guarded: false,
+            sight: None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use pipeline::address::{Address, Unclear, find};
+use pipeline::address::{Address, Unclear, find, similar};
 use pipeline::config::PerSide;
 use pipeline::endpoint::Endpoint;
 use uuid::Uuid;
@@ -67,6 +67,24 @@ fn a_name_means_the_one_record_that_bears_it() {
             ]
         );
     }
+}
+
+#[test]
+fn similar_names_are_found_on_both_sides() {
+    let mut world = World::new();
+    for (id, number) in [(1, "10000"), (2, "10010"), (3, "A-7"), (4, "10000")] {
+        world.erp.put("customers", id, &[("number", number)]);
+    }
+    world.crm.put("accounts", 7, &[("number", "1000"), ("kind", "10")]);
+    let map = |world: &World| world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap().clone();
+    let found = |world: &World| {
+        let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+        similar(&map(world), sides, "1000").unwrap()
+    };
+    let expected = PerSide { erp: vec!["10000".to_owned(), "10010".to_owned()], crm: vec!["1000".to_owned()] };
+    assert_eq!(found(&world), expected);
+    world.pipeline.tables.iter_mut().for_each(|map| map.sides.crm.label = None);
+    assert_eq!(found(&world).crm, [""; 0]);
 }
 
 #[test]

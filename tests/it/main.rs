@@ -32,3 +32,4 @@ mod rules;
 mod shipped;
 mod tidy;
 mod transformations;
+mod why;

@@ -1,6 +1,6 @@
 //! The nightly run of `pipelines/full.yaml` against both fakes over HTTP, held against an oracle of our own.
 
-mod world;
+pub mod world;
 mod meaning;
 mod oracle;
 

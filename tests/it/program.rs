@@ -11,6 +11,7 @@ mod oracle;
 mod places;
 mod refusals;
 mod turnstile;
+mod why;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

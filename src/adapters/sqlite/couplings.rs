@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::adapters::sqlite::{base, lease};
 use crate::config::{PerSide, Side};
-use crate::store::{Apart, CouplingChange, Couplings, Origin, Settlement};
+use crate::store::{Apart, Coupling, CouplingChange, Couplings, Origin, Settlement};
 
 /// Returns the number of a table map; `None` where nothing was ever written for it.
 pub(super) fn table_map(connection: &Connection, table: &str) -> Result<Option<i64>, Trouble> {
@@ -129,6 +129,42 @@ pub(super) fn counts(connection: &Connection) -> Result<BTreeMap<String, u64>, T
     )?;
     let rows = statement.query_map((), |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Returns the coupling of a record.
+pub(super) fn coupling_of(
+    connection: &Connection,
+    table: &str,
+    side: Side,
+    of: Uuid,
+) -> Result<Option<Coupling>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(None) };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT erp, crm, origin, coupled_at, settled_at FROM coupling WHERE table_map = ?1 AND {} = ?2",
+        side.key()
+    ))?;
+    let mut rows = statement.query((table_map, of.as_bytes()))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(Coupling {
+        ids: PerSide { erp: id(row, 0)?, crm: id(row, 1)? },
+        origin: origin(&row.get::<_, String>(2)?)?,
+        coupled_at: lease::text(row.get(3)?)?,
+        settled_at: row.get::<_, Option<i64>>(4)?.map(lease::text).transpose()?,
+    }))
+}
+
+/// Returns since when a record is kept apart.
+pub(super) fn kept_apart_since(
+    connection: &Connection,
+    table: &str,
+    side: Side,
+    of: Uuid,
+) -> Result<Option<String>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(None) };
+    let mut statement =
+        connection.prepare_cached("SELECT since FROM apart WHERE table_map = ?1 AND side = ?2 AND id = ?3")?;
+    let since = statement.query_row((table_map, side.key(), of.as_bytes()), |row| row.get(0)).optional()?;
+    since.map(lease::text).transpose()
 }
 
 /// Returns the records of a table map that are kept apart.

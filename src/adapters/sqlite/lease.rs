@@ -106,3 +106,10 @@ pub(super) fn seconds(time: &str) -> Result<i64, Trouble> {
         Err(_) => Err(Trouble::Refused(format!("`{time}` is no time in RFC 3339"))),
     }
 }
+
+/// Returns seconds since 1970 as a time.
+pub(super) fn text(seconds: i64) -> Result<String, Trouble> {
+    let time = DateTime::from_timestamp(seconds, 0);
+    let time = time.ok_or_else(|| Trouble::Broken(format!("{seconds} is no time in seconds since 1970")))?;
+    Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}

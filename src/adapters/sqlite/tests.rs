@@ -132,6 +132,18 @@ fn couplings_come_back_in_the_order_in_which_they_were_made() {
     assert_eq!(customers.bases, [vec![None, None, split], vec![None; 3], vec![None; 3]]);
     let items = store.couplings("items", &ab).unwrap();
     assert_eq!((items.erp, items.bases), (vec![e(9), e(8)], vec![vec![both(7), None], vec![None; 2]]));
+    let coupling = |side, id| store.coupling_of("customers", side, id).unwrap();
+    let expected = Coupling {
+        ids: PerSide { erp: e(2), crm: c(2) },
+        origin: Origin::Created(Side::Erp),
+        coupled_at: NOW.to_owned(),
+        settled_at: Some(NOW.to_owned()),
+    };
+    assert_eq!(coupling(Side::Crm, c(2)), Some(expected.clone()));
+    assert_eq!(coupling(Side::Erp, e(2)), Some(expected));
+    assert_eq!(coupling(Side::Erp, e(3)).map(|coupling| coupling.settled_at), Some(None));
+    assert_eq!(coupling(Side::Erp, c(2)), None);
+    assert_eq!(store.coupling_of("contacts", Side::Erp, e(2)).unwrap(), None);
     assert_eq!(store.couplings("contacts", &ab).unwrap().bases, [vec![], vec![]]);
     let counts = BTreeMap::from([("customers".to_owned(), 3), ("items".to_owned(), 2)]);
     assert_eq!(store.coupling_counts().unwrap(), counts);
@@ -151,6 +163,10 @@ fn what_is_kept_apart_stays_so_until_it_is_coupled() {
     };
     assert_eq!(store.kept_apart("customers").unwrap(), both(&[1, 2]));
     assert_eq!(store.kept_apart("items").unwrap(), both(&[]));
+    let since = |table: &str, side, id| store.kept_apart_since(table, side, id).unwrap();
+    assert_eq!(since("customers", Side::Crm, c(2)), Some(NOW.to_owned()));
+    assert_eq!(since("customers", Side::Erp, c(2)), None);
+    assert_eq!(since("items", Side::Crm, c(2)), None);
     store.commit("customers", &[], &[couple(1, 2)], &[]).unwrap();
     let left = store.kept_apart("customers").unwrap();
     assert_eq!(left, PerSide { erp: HashSet::from([e(2)]), crm: HashSet::from([c(1)]) });

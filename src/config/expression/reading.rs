@@ -54,6 +54,19 @@ pub(super) fn refused(message: &str) -> ExpressionError {
     ExpressionError { message: "holds something that this dialect of SQL does not compute".to_owned(), hint: None }
 }
 
+/// Returns the parts of a conjunction as texts.
+pub(super) fn terms(tree: &Expr) -> Vec<String> {
+    match tree {
+        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+            let mut parts = terms(left);
+            parts.extend(terms(right));
+            parts
+        }
+        Expr::Nested(inner) if matches!(**inner, Expr::BinaryOp { op: BinaryOperator::And, .. }) => terms(inner),
+        other => vec![other.to_string()],
+    }
+}
+
 /// Parses a text that is one expression and nothing else.
 pub(super) fn parse(text: &str) -> Result<Expr, ExpressionError> {
     let failed = |error: ParserError| {
@@ -85,15 +98,6 @@ pub(super) fn parse(text: &str) -> Result<Expr, ExpressionError> {
         return Err(ExpressionError { message, hint: None });
     }
     Ok(tree)
-}
-
-/// Returns the parts of a conjunction, as SQL.
-pub(super) fn terms(tree: &Expr) -> Vec<String> {
-    match tree {
-        Expr::Nested(inner) => terms(inner),
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => [terms(left), terms(right)].concat(),
-        other => vec![other.to_string()],
-    }
 }
 
 /// Turns the first letter of a parser's sentence small, as a fragment begins.

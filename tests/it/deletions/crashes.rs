@@ -10,8 +10,8 @@ use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, RunOutcome, run};
 use pipeline::store::{
-    Answer, Apart, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal, Reply,
-    RunRow, Settlement, Store, StoreError, Survivor, Watermark,
+    Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal,
+    Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
 };
 use uuid::Uuid;
 
@@ -50,6 +50,14 @@ impl Mortal<'_> {
 impl Store for Mortal<'_> {
     fn couplings(&self, table: &str, fields: &[String]) -> Result<Couplings, StoreError> {
         self.store.couplings(table, fields)
+    }
+
+    fn coupling_of(&self, table: &str, side: Side, id: Uuid) -> Result<Option<Coupling>, StoreError> {
+        self.store.coupling_of(table, side, id)
+    }
+
+    fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError> {
+        self.store.kept_apart_since(table, side, id)
     }
 
     fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError> {

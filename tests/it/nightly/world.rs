@@ -18,6 +18,7 @@ use pipeline::adapters::open;
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Pipeline, Side};
+use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxItem, Store};
 use serde_json::Value;
@@ -189,6 +190,12 @@ impl World {
         SqliteStore::open(&self.path(), "a test", &now, true).unwrap()
     }
 
+    /// Opens both sides, with tokens and metadata of their own.
+    pub fn endpoints(&self) -> PerSide<Box<dyn Endpoint>> {
+        let clock: Arc<dyn Clock> = Arc::new(Still::default());
+        PerSide::from_fn(|side| open(side, self.pipeline.connections.of(side), Patience::default(), Arc::clone(&clock)))
+    }
+
     /// Runs with what is asked for; each run is a process of its own, with tokens and metadata of its own.
     pub fn attempt(&mut self, only: &[&str], dry_run: bool) -> Result<RunReport, RunError> {
         self.runs += 1;
@@ -201,10 +208,7 @@ impl World {
             elapsed: &|| 0.0,
             stop: &AtomicBool::new(false),
         };
-        let clock: Arc<dyn Clock> = Arc::new(Still::default());
-        let endpoints = PerSide::from_fn(|side| {
-            open(side, self.pipeline.connections.of(side), Patience::default(), Arc::clone(&clock))
-        });
+        let endpoints = self.endpoints();
         let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
         let mut store = self.store();
         run(&self.pipeline, sides, &mut store, &options, &|_| {})

@@ -1,0 +1,59 @@
+//! One record as a run would treat it: the same passes as a run, over that record and whatever it depends on.
+//!
+//! A reference may get its coupling in the very run that needs it. So the records that a selected one refers to without
+//! coupling are selected as well, and the passes are gone through again, until nobody else is needed.
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Pipeline, Side};
+use crate::endpoint::Endpoint;
+use crate::run::selected::{Selection, Sight};
+use crate::run::{Event, Options, RunError, RunReport, carry_out};
+use crate::store::Store;
+
+/// References that lead on to references: a chain longer than this is explained as far as that.
+const CHAIN_MAX: usize = 16;
+
+/// What a run would do with one record, and what it knows of it.
+#[derive(Debug)]
+pub struct Explained {
+    /// Of a dry run over the record and what it depends on.
+    pub report: RunReport,
+    /// What the record's own pass saw; `None` where it could not be finished.
+    pub sight: Option<Sight>,
+}
+
+/// Goes through a run on paper for one record; nothing is written anywhere.
+pub fn explain(
+    pipeline: &Pipeline,
+    endpoints: PerSide<&dyn Endpoint>,
+    store: &mut dyn Store,
+    options: &Options<'_>,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+    (table, side, id): (&str, Side, Uuid),
+) -> Result<Explained, RunError> {
+    let mut selection = Selection::new();
+    selection.entry(table.to_owned()).or_default().of_mut(side).insert(id);
+    let mut links = 0;
+    loop {
+        let options = Options {
+            only: selection.keys().cloned().collect(),
+            changed: true,
+            dry_run: true,
+            run: options.run.clone(),
+            started: options.started.clone(),
+            elapsed: options.elapsed,
+            stop: options.stop,
+        };
+        let (report, sights) = carry_out(pipeline, endpoints, store, &options, tell, Some(&selection))?;
+        let mut grown = false;
+        for (table, side, id) in sights.iter().flat_map(|sight| &sight.refers) {
+            grown |= selection.entry(table.clone()).or_default().of_mut(*side).insert(*id);
+        }
+        links += 1;
+        if !grown || links == CHAIN_MAX {
+            let sight = sights.into_iter().find(|sight| sight.table == table);
+            return Ok(Explained { report, sight });
+        }
+    }
+}

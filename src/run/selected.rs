@@ -1,0 +1,270 @@
+//! Some records alone: which, what is read of them, and what a pass over them saw.
+//!
+//! Whatever their decisions depend on is read besides, as for a run over changes: partners, everything that a match rule
+//! could take for the same record, keys of references. What a reference leads to and what has no coupling yet may get one
+//! in the same run, so a pass tells whom it needs, and whoever asks selects these as well.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use uuid::Uuid;
+
+use crate::address::Address;
+use crate::config::{MatchRule, OnDelete, PerSide, Side, TableMap};
+use crate::couple::{self, like_any};
+use crate::delta::{Judged, Work, judge_pairs};
+use crate::endpoint::EndpointError;
+use crate::extract::{self, Scope};
+use crate::frame::evaluated::Fault;
+use crate::frame::{Frame, Value};
+use crate::order::Pass;
+use crate::run::Context;
+use crate::run::candidates::candidates;
+use crate::run::changed::Reading;
+use crate::run::gather::Gathered;
+use crate::run::needs::referred;
+use crate::run::rounds::excerpt;
+use crate::run::state::{PassError, PassState, Step};
+use crate::store::{Couplings, OpenIntent, Watermark};
+use crate::translate::Links;
+
+/// Records by table map and side.
+pub type Selection = BTreeMap<String, PerSide<BTreeSet<Uuid>>>;
+
+/// What a pass over selected records saw.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    pub table: String,
+    /// The selected records and their partners as they were read, inside the filter or not.
+    pub rows: PerSide<Frame>,
+    /// Those of them that are inside.
+    pub inside: PerSide<HashSet<Uuid>>,
+    /// Those for which the filter has no answer, and why.
+    pub undecided: PerSide<BTreeMap<Uuid, Fault>>,
+    /// The decisions on the fields of the pairs among them, the matched ones too.
+    pub judged: Vec<Judged>,
+    /// What each match rule finds for the selected records that have no coupling.
+    pub searches: Vec<Search>,
+    /// What people call the records that references of the pairs lead to.
+    pub names: BTreeMap<Uuid, String>,
+    /// Whom the references of the selected records lead to where no coupling answers yet.
+    pub refers: Vec<(String, Side, Uuid)>,
+}
+
+/// What one match rule finds for one record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// Number of the rule, from 1.
+    pub rule: usize,
+    /// The side of the record that is compared, and its id.
+    pub side: Side,
+    pub id: Uuid,
+    /// The columns of both sides that have to agree, and what the record holds there.
+    pub values: Vec<(String, String, String)>,
+    /// Records of either side that the rule takes for the same one.
+    pub found: Vec<Found>,
+}
+
+/// A record that a match rule finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    pub side: Side,
+    pub id: Uuid,
+    pub record: String,
+    pub inside: bool,
+    /// Whom it is coupled with already, as people name that one.
+    pub partner: Option<String>,
+}
+
+/// Reads the selected records of a table map and what belongs to them; `None` where only a full read can tell.
+pub(super) fn read(
+    context: &Context<'_>,
+    scope: &Scope,
+    turn: &Pass,
+    couplings: &Couplings,
+    under_way: &[OpenIntent],
+    selected: &PerSide<BTreeSet<Uuid>>,
+    links: &mut Links,
+) -> Result<Option<Reading>, PassError> {
+    let map = &context.pipeline.tables[turn.table];
+    let mut gathered = Gathered::new(context, scope, map, couplings);
+    for side in Side::BOTH {
+        gathered.want(side, selected.of(side).iter().copied().collect());
+    }
+    for OpenIntent { intent, .. } in under_way {
+        gathered.want(intent.side, vec![intent.id]);
+        gathered.want(intent.side.other(), vec![intent.partner]);
+    }
+    gathered.fetch()?;
+    if gathered.widowed_count() > 0 && map.on_delete != OnDelete::Hold {
+        return Ok(None);
+    }
+    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
+    gathered.finish(Watermark::default(), PerSide::default()).map(Some)
+}
+
+/// What was read of one side, for [`look`].
+pub(super) struct Read<'a> {
+    /// Records outside the filter.
+    pub(super) beyond: PerSide<Frame>,
+    /// Records for which the filter has no answer, and why.
+    pub(super) undecided: PerSide<(&'a Frame, &'a [Fault])>,
+    pub(super) couplings: &'a Couplings,
+}
+
+/// Takes note of what the first step of a pass knows of its selected records, before anything is written.
+pub(super) fn look(
+    step: &Step<'_>,
+    state: &mut PassState,
+    read: &Read<'_>,
+    selected: &PerSide<BTreeSet<Uuid>>,
+) -> Result<(), PassError> {
+    let partners: PerSide<BTreeMap<Uuid, Uuid>> = PerSide {
+        erp: read.couplings.erp.iter().copied().zip(read.couplings.crm.iter().copied()).collect(),
+        crm: read.couplings.crm.iter().copied().zip(read.couplings.erp.iter().copied()).collect(),
+    };
+    let mut wanted: PerSide<HashSet<Uuid>> = PerSide::default();
+    let matched = state.pairs.ids.iter().copied();
+    for side in Side::BOTH {
+        for id in selected.of(side) {
+            wanted.of_mut(side).insert(*id);
+            wanted.of_mut(side.other()).extend(partners.of(side).get(id));
+        }
+    }
+    for ids in matched {
+        if Side::BOTH.iter().any(|side| selected.of(*side).contains(ids.of(*side))) {
+            wanted.erp.insert(ids.erp);
+            wanted.crm.insert(ids.crm);
+        }
+    }
+    let mut sight = Sight {
+        table: step.map.name.clone(),
+        rows: PerSide::from_fn(|side| step.scope.empty(side)),
+        inside: PerSide::default(),
+        undecided: PerSide::default(),
+        judged: Vec::new(),
+        searches: Vec::new(),
+        names: BTreeMap::new(),
+        refers: Vec::new(),
+    };
+    for side in Side::BOTH {
+        let (undecided, faults) = *read.undecided.of(side);
+        for (frame, is_inside) in [(state.frames.of(side), true), (read.beyond.of(side), false), (undecided, false)] {
+            let ids = frame.ids();
+            let rows: Vec<usize> = (0..ids.len()).filter(|row| wanted.of(side).contains(&ids[*row])).collect();
+            sight.rows.of_mut(side).upsert(&frame.take(&rows));
+            if is_inside {
+                sight.inside.of_mut(side).extend(rows.iter().map(|row| ids[*row]));
+            }
+        }
+        for (row, fault) in faults.iter().enumerate() {
+            sight.undecided.of_mut(side).insert(undecided.id(row), fault.clone());
+        }
+    }
+    for side in Side::BOTH {
+        for id in selected.of(side).iter().filter(|id| !partners.of(side).contains_key(*id)) {
+            sight.searches.extend(searches(step, state, read, &sight.rows, (side, *id), &partners)?);
+        }
+    }
+    state.sight = Some(sight);
+    look_closer(step, state, selected)
+}
+
+/// Adds what a step decides on the fields that it has, and whom their references need.
+pub(super) fn look_closer(
+    step: &Step<'_>,
+    state: &mut PassState,
+    selected: &PerSide<BTreeSet<Uuid>>,
+) -> Result<(), PassError> {
+    let Some(mut sight) = state.sight.take() else { return Ok(()) };
+    // What the run itself has made meanwhile was not there to be compared.
+    let there = PerSide::from_fn(|side| couple::rows_by_id(sight.rows.of(side)));
+    let is_selected = |ids: &PerSide<Uuid>| {
+        Side::BOTH.iter().any(|side| selected.of(*side).contains(ids.of(*side)))
+            && Side::BOTH.iter().all(|side| there.of(*side).contains_key(ids.of(*side)))
+    };
+    let chosen: Vec<usize> = (0..state.pairs.len()).filter(|pair| is_selected(&state.pairs.ids[*pair])).collect();
+    let (frames, pairs) = excerpt(state, &chosen);
+    let judged = judge_pairs(&Work { frames: &frames, pairs: &pairs, ..state.work(step) })?;
+    for ruling in &judged {
+        let Some(reference) = &step.map.fields[ruling.field].reference else { continue };
+        let arriving = ruling.arriving.crm.as_ref().and_then(|value| value.as_ref().ok());
+        for value in ruling.own.crm.iter().chain(arriving) {
+            if let Value::Guid(id) | Value::Link { id, .. } = value
+                && let Some(name) = step.links.name_of(reference, *id)
+            {
+                sight.names.insert(*id, format!("{}:{name}", reference.table));
+            }
+        }
+    }
+    sight.judged.extend(judged);
+    let mut refers = BTreeSet::new();
+    for (number, field) in step.map.fields.iter().enumerate() {
+        let Some(reference) = field.reference.as_ref().filter(|_| !step.left_out[number]) else { continue };
+        // A partner that is still to be found is compared by what it refers to as well.
+        let compared = step.map.match_rules.iter().flat_map(|rule| &rule.by);
+        let compared =
+            compared.into_iter().any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
+        let frames = if compared { &state.frames } else { &sight.rows };
+        for (side, id) in referred(field, step.scope, frames, step.links)? {
+            refers.insert((reference.table.clone(), side, id));
+        }
+    }
+    sight.refers.extend(refers);
+    state.sight = Some(sight);
+    Ok(())
+}
+
+/// Says what the match rules find for one record, among all that was read.
+fn searches(
+    step: &Step<'_>,
+    state: &PassState,
+    read: &Read<'_>,
+    rows: &PerSide<Frame>,
+    (side, id): (Side, Uuid),
+    partners: &PerSide<BTreeMap<Uuid, Uuid>>,
+) -> Result<Vec<Search>, EndpointError> {
+    let Some(row) = couple::rows_by_id(rows.of(side)).get(&id).copied() else { return Ok(Vec::new()) };
+    let one = PerSide::from_fn(|of| if of == side { rows.of(of).take(&[row]) } else { rows.of(of).take(&[]) });
+    let pool = PerSide::from_fn(|of| {
+        let mut pool = state.frames.of(of).clone();
+        pool.upsert(read.beyond.of(of));
+        pool
+    });
+    let pool = PerSide::from_fn(|of| extract::of_company(step.map, of, pool.of(of).clone()));
+    let by_id = PerSide::from_fn(|of| couple::rows_by_id(pool.of(of)));
+    let named = |of: Side, id: Uuid| match by_id.of(of).get(&id) {
+        Some(row) => state.names.row(pool.of(of), of, *row),
+        None => Address { table: step.map.name.clone(), side: of, key: id.to_string() }.to_string(),
+    };
+    let search = |(number, rule): (usize, &MatchRule)| {
+        let like = like_any(step.map, rule, &step.scope.infos, &one, &pool, step.links);
+        let values = rule.by.iter().map(|(erp, crm)| {
+            let column = if side == Side::Erp { erp } else { crm };
+            (erp.clone(), crm.clone(), one.of(side).value(column, 0).to_string())
+        });
+        let mut found = Vec::new();
+        for of in Side::BOTH {
+            let inside: HashSet<Uuid> = state.frames.of(of).ids().into_iter().collect();
+            for &row in like.of(of) {
+                let found_id = pool.of(of).id(row);
+                if (of, found_id) == (side, id) {
+                    continue;
+                }
+                found.push(Found {
+                    side: of,
+                    id: found_id,
+                    record: state.names.row(pool.of(of), of, row),
+                    inside: inside.contains(&found_id),
+                    partner: partners.of(of).get(&found_id).map(|id| named(of.other(), *id)),
+                });
+            }
+        }
+        Search { rule: number + 1, side, id, values: values.collect(), found }
+    };
+    Ok(step.map.match_rules.iter().enumerate().map(search).collect())
+}
+
+/// Returns the records selected in a table map.
+pub(super) fn of_table<'a>(context: &Context<'a>, map: &TableMap) -> Option<&'a PerSide<BTreeSet<Uuid>>> {
+    context.selection?.get(&map.name)
+}

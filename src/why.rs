@@ -1,0 +1,482 @@
+//! One record explained: a run over it on paper, what that saw, and what the state remembers in; where the record is,
+//! what belongs to it and why, field by field, out.
+//!
+//! Nothing is decided here. Every decision is the run's own ([`crate::run::explain`]); this only finds what concerns the
+//! one record, and says in words what it was decided from.
+
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
+use crate::config::{Blank, Direction, FieldMap, PerSide, Side, TableMap, When};
+use crate::couple::rows_by_id;
+use crate::delta::Judged;
+use crate::delta::merge::{self, Rule};
+use crate::frame::{Frame, Value};
+use crate::plan::{Action, ActionKind};
+use crate::run::explain::Explained;
+use crate::run::selected::{Search, Sight};
+use crate::store::{Coupling, InboxItem, InboxKind, JournalRow};
+
+/// Which record is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    pub map: &'a TableMap,
+    pub side: Side,
+    pub id: Uuid,
+    /// Number of the one field that is of interest; `None` for all.
+    pub field: Option<usize>,
+}
+
+/// What the state remembers of the record.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered {
+    pub coupling: Option<Coupling>,
+    /// Since when the record is kept apart.
+    pub apart: Option<String>,
+    /// The values behind the base, by field key.
+    pub bases: BTreeMap<String, PerSide<String>>,
+    /// Newest first.
+    pub writes: Vec<JournalRow>,
+    /// Why the last run that visited the table map was stopped by its guard.
+    pub guarded: Option<String>,
+}
+
+/// Everything that is known of one record, and why it is treated as it is.
+#[derive(Debug, Clone)]
+pub struct Why {
+    pub table: String,
+    /// The record as people name it.
+    pub record: String,
+    pub verdict: Verdict,
+    pub places: PerSide<Place>,
+    pub coupling: Option<Coupling>,
+    /// Which columns the match rule compares by which the pair was coupled, or would be now.
+    pub rule: Option<String>,
+    pub apart: Option<String>,
+    /// Why the guard stops the table map, or stopped it in the last run.
+    pub guarded: Option<String>,
+    pub fields: Vec<FieldWhy>,
+    /// What the match rules find, where the record has no coupling.
+    pub searches: Vec<Search>,
+    /// What the next run does with it.
+    pub actions: Vec<Action>,
+    /// What waits for a person.
+    pub waits: Vec<InboxItem>,
+    pub writes: Vec<JournalRow>,
+    /// What people call the records that values point to.
+    pub names: BTreeMap<Uuid, String>,
+}
+
+/// The answer in one sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    pub kind: Kind,
+    pub message: String,
+}
+
+/// How it stands with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Something waits for a person.
+    Waits(InboxKind),
+    /// Its table map could not be looked at.
+    Unreadable,
+    /// The guard of its table map stops it.
+    Guarded,
+    /// The next run does something.
+    Pending,
+    /// It is decided during the next run, when that has made something else.
+    Later,
+    /// It is outside the filter, or its partner is.
+    Outside,
+    /// A person, or the deletion of its partner, keeps it apart.
+    KeptApart,
+    /// It has no partner, and gets none.
+    NotCoupled,
+    /// Both sides agree.
+    InSync,
+}
+
+impl Kind {
+    /// Returns the word of the JSON output.
+    pub fn key(self) -> &'static str {
+        match self {
+            Kind::Waits(kind) => kind.key(),
+            Kind::Unreadable => "unreadable",
+            Kind::Guarded => "guarded",
+            Kind::Pending => "pending",
+            Kind::Later => "later",
+            Kind::Outside => "outside",
+            Kind::KeptApart => "kept_apart",
+            Kind::NotCoupled => "not_coupled",
+            Kind::InSync => "in_sync",
+        }
+    }
+}
+
+/// Where a record is on one side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub id: Option<Uuid>,
+    /// Blank where the record has none, or is not there.
+    pub label: String,
+    pub presence: Presence,
+}
+
+/// Whether a side has the record, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    Inside,
+    /// The terms of the filter that do not hold.
+    Outside(Vec<Term>),
+    /// The filter has no answer for it.
+    Undecided(String),
+    /// It was coupled, and is not there any more.
+    Deleted,
+    /// There is none.
+    Missing,
+}
+
+/// A term of a filter that does not hold for a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// As it stands in the file.
+    pub text: String,
+    /// What the record holds in the columns that it reads.
+    pub values: Vec<(String, String)>,
+}
+
+/// One field, and what is decided about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldWhy {
+    pub name: String,
+    pub columns: PerSide<Option<String>>,
+    /// `None` where nothing travels.
+    pub direction: Option<Direction>,
+    /// What each side holds; `None` where it has no column or no record.
+    pub values: PerSide<Option<Value>>,
+    /// By the side where it would go: the other side's value in this one's terms, where it reads otherwise there.
+    pub translated: PerSide<Option<Value>>,
+    /// What both sides held when the pair was last settled, where values are kept.
+    pub base: Option<PerSide<String>>,
+    pub decision: Decision,
+    pub reason: String,
+}
+
+/// What is decided about a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// The pair is not compared, or there is none.
+    NotCompared,
+    Equal,
+    /// They differ, and nothing is done about it.
+    Known,
+    Goes(Side),
+    /// A value that a person gave goes to both sides.
+    GoesToBoth,
+    Contested,
+    /// Changed on the side that does not own it, and left alone.
+    Drifted,
+    /// Its reference has no coupling yet.
+    Waits,
+    /// Its value has no counterpart on that side.
+    Fails(Side),
+}
+
+impl Decision {
+    /// Returns the word of the JSON output.
+    pub fn key(self) -> &'static str {
+        match self {
+            Decision::NotCompared => "not_compared",
+            Decision::Equal => "equal",
+            Decision::Known => "known",
+            Decision::Goes(Side::Crm) => "to_crm",
+            Decision::Goes(Side::Erp) => "to_erp",
+            Decision::GoesToBoth => "to_both",
+            Decision::Contested => "contested",
+            Decision::Drifted => "drifted",
+            Decision::Waits => "waits",
+            Decision::Fails(_) => "fails",
+        }
+    }
+}
+
+/// Explains one record.
+pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered) -> Why {
+    let Question { map, side, id, field } = *question;
+    let Explained { report, sight } = explained;
+    let of_table = report.plan.tables.iter().filter(|table| table.table == map.name);
+    let actions: Vec<Action> = of_table.clone().flat_map(|table| &table.actions).cloned().collect();
+    let actions: Vec<Action> = actions.into_iter().filter(|action| *action.ids.of(side) == id).collect();
+    let matched = actions.iter().find(|action| matches!(action.kind, ActionKind::Couple { .. }));
+    let pair = remembered.coupling.as_ref().map(|coupling| coupling.ids).or(matched.map(|action| action.ids));
+    let ids = PerSide::from_fn(|of| if of == side { Some(id) } else { pair.map(|ids| *ids.of(of)) });
+    let sight = sight.as_ref();
+    let places = PerSide::from_fn(|of| place(map, of, *ids.of(of), sight, remembered.coupling.is_some()));
+    let record = named(map, &places, side, id);
+    let is_it = |item: &&InboxItem| {
+        let same = |known: Option<Uuid>, own: Option<Uuid>| known.is_some() && known == own;
+        item.table == map.name && (same(item.erp_id, ids.erp) || same(item.crm_id, ids.crm))
+    };
+    let waits: Vec<InboxItem> = report.inbox.iter().filter(is_it).cloned().collect();
+    let rule = match remembered.coupling.as_ref().map(|coupling| &coupling.origin) {
+        Some(crate::store::Origin::Matched(rule)) => rule_columns(map, *rule),
+        Some(crate::store::Origin::Created(_)) => None,
+        None => matched.map(|action| action.why.clone()),
+    };
+    let fields = map.fields.iter().enumerate().filter(|(number, _)| field.is_none_or(|field| field == *number));
+    let fields = fields.map(|(number, field)| {
+        let judged = sight.and_then(|sight| {
+            let own = |judged: &&Judged| judged.field == number && *judged.ids.of(side) == id;
+            sight.judged.iter().find(own)
+        });
+        field_why(map, field, judged, &ids, sight, remembered.bases.get(&field.key()))
+    });
+    let fields = fields.collect();
+    let mut searches = sight.map(|sight| sight.searches.clone()).unwrap_or_default();
+    searches.retain(|search| (search.side, search.id) == (side, id) && remembered.coupling.is_none());
+    let table = report.tables.iter().find(|table| table.table == map.name);
+    let later = of_table.flat_map(|table| &table.later).find(|later| {
+        later.record == record || later.record.strip_prefix(&record).is_some_and(|rest| rest.starts_with(" ("))
+    });
+    let circumstances = Circumstances {
+        error: table.and_then(|table| table.error.as_deref()),
+        guarded: table.and_then(|table| table.guarded.as_deref()).or(remembered.guarded.as_deref()),
+        notes: table.map_or(&[][..], |table| &table.notes),
+        later: later.map(|later| later.message.as_str()),
+        apart: remembered.apart.as_deref(),
+        is_coupled: remembered.coupling.is_some(),
+    };
+    let guarded = circumstances.guarded.map(str::to_owned);
+    let verdict = verdict(map, side, &circumstances, &waits, &actions, &places, &searches);
+    let mut names = report.names;
+    names.extend(sight.into_iter().flat_map(|sight| sight.names.clone()));
+    let Remembered { coupling, apart, writes, .. } = remembered;
+    Why {
+        table: map.name.clone(),
+        record,
+        verdict,
+        places,
+        coupling,
+        rule,
+        apart,
+        guarded,
+        fields,
+        searches,
+        actions,
+        waits,
+        writes,
+        names,
+    }
+}
+
+/// Returns the columns that a match rule compares.
+fn rule_columns(map: &TableMap, rule: usize) -> Option<String> {
+    let rule = map.match_rules.get(rule.checked_sub(1)?)?;
+    Some(rule.by.iter().map(|(erp, crm)| format!("{erp} = {crm}")).collect::<Vec<_>>().join(" and "))
+}
+
+/// Names a record by its ERP label, else its CRM label, else its id.
+fn named(map: &TableMap, places: &PerSide<Place>, side: Side, id: Uuid) -> String {
+    match (places.erp.label.as_str(), places.crm.label.as_str(), side) {
+        ("", "", Side::Erp) => format!("{}:{id}", map.name),
+        ("", "", Side::Crm) => format!("{}:crm:{id}", map.name),
+        ("", label, _) => format!("{}:crm:{label}", map.name),
+        (label, _, _) => format!("{}:{label}", map.name),
+    }
+}
+
+fn row_of(sight: Option<&Sight>, side: Side, id: Option<Uuid>) -> Option<(&Frame, usize)> {
+    let frame = sight?.rows.of(side);
+    Some((frame, *rows_by_id(frame).get(&id?)?))
+}
+
+fn place(map: &TableMap, side: Side, id: Option<Uuid>, sight: Option<&Sight>, is_coupled: bool) -> Place {
+    let (Some(sight), Some(known)) = (sight, id) else {
+        return Place { id, label: String::new(), presence: Presence::Missing };
+    };
+    let Some((frame, row)) = row_of(Some(sight), side, id) else {
+        let presence = if is_coupled { Presence::Deleted } else { Presence::Missing };
+        return Place { id, label: String::new(), presence };
+    };
+    let label = map.sides.of(side).label.as_ref();
+    let label = label.map_or_else(String::new, |label| frame.value(label, row).to_string().trim().to_owned());
+    let presence = match sight.undecided.of(side).get(&known) {
+        Some(fault) => Presence::Undecided(fault.to_string()),
+        None if sight.inside.of(side).contains(&known) => Presence::Inside,
+        None => Presence::Outside(terms(map, side, &frame.take(&[row]))),
+    };
+    Place { id, label, presence }
+}
+
+/// Returns the terms of a side's filter that do not hold for the one record of a frame.
+fn terms(map: &TableMap, side: Side, one: &Frame) -> Vec<Term> {
+    let Some(filter) = &map.sides.of(side).filter else { return Vec::new() };
+    let failing = filter.terms().into_iter().filter(|term| one.rows_where(term).is_ok_and(|held| held.rows.is_empty()));
+    let told = |term: crate::config::expression::Expression| {
+        let values = term.columns().iter().map(|column| (column.clone(), one.value(column, 0).to_string()));
+        Term { text: term.written().to_owned(), values: values.collect() }
+    };
+    failing.map(told).collect()
+}
+
+fn field_why(
+    map: &TableMap,
+    field: &FieldMap,
+    judged: Option<&Judged>,
+    ids: &PerSide<Option<Uuid>>,
+    sight: Option<&Sight>,
+    base: Option<&PerSide<String>>,
+) -> FieldWhy {
+    let (decision, reason) = match judged {
+        Some(judged) => decided(map, field, judged),
+        None => (Decision::NotCompared, String::new()),
+    };
+    let held = |side: Side| {
+        let (frame, row) = row_of(sight, side, *ids.of(side))?;
+        Some(frame.value(field.column(side)?, row))
+    };
+    let values = judged.map_or_else(|| PerSide::from_fn(held), |judged| judged.own.clone());
+    let translated = PerSide::from_fn(|to| {
+        let value = judged?.arriving.of(to).as_ref()?.as_ref().ok()?;
+        let source = values.of(to.other()).as_ref().map(Value::to_string).unwrap_or_default();
+        (value.to_string() != source).then(|| value.clone())
+    });
+    FieldWhy {
+        name: field.name().to_owned(),
+        columns: PerSide { erp: field.erp.clone(), crm: field.crm.clone() },
+        direction: field.direction,
+        values,
+        translated,
+        base: base.cloned(),
+        decision,
+        reason,
+    }
+}
+
+/// Says what a verdict means, and why it was given.
+fn decided(map: &TableMap, field: &FieldMap, judged: &Judged) -> (Decision, String) {
+    let rule = Rule::of(map, field);
+    match judged.verdict {
+        merge::Verdict::Equal => (Decision::Equal, String::new()),
+        merge::Verdict::Known => (Decision::Known, known(&rule, judged).to_owned()),
+        merge::Verdict::Wait => {
+            let problem = Side::BOTH.iter().find_map(|to| judged.arriving.of(*to).as_ref()?.as_ref().err());
+            (Decision::Waits, problem.map_or_else(String::new, ToString::to_string))
+        }
+        merge::Verdict::Write(to, _) if field.column(to.other()).is_none() => {
+            (Decision::Goes(to), "a constant of the file".to_owned())
+        }
+        merge::Verdict::Write(to, why) => (Decision::Goes(to), why.to_string()),
+        merge::Verdict::Put(on) => (Decision::GoesToBoth, merge::Why::Decided(on).to_string()),
+        merge::Verdict::Contested(standoff) => (Decision::Contested, standoff.to_string()),
+        merge::Verdict::Unfilled => {
+            (Decision::Contested, "newly coupled, and `first_sync` does not say who fills it".to_owned())
+        }
+        merge::Verdict::Drifted => {
+            (Decision::Drifted, "changed on the side that does not own it, and `drift` leaves it there".to_owned())
+        }
+        merge::Verdict::Fail(to) => {
+            let problem = judged.arriving.of(to).as_ref().and_then(|value| value.as_ref().err());
+            (Decision::Fails(to), problem.map_or_else(|| "no value".to_owned(), ToString::to_string))
+        }
+    }
+}
+
+/// Says why a difference stays, in the order in which [`merge::merge`] asks.
+fn known(rule: &Rule, judged: &Judged) -> &'static str {
+    let writes = rule.writes;
+    let settled = judged.facts.base == Some(judged.facts.settled(rule));
+    match (rule.when, writes.erp || writes.crm) {
+        (When::Create, _) => "only for new records (`when: create`)",
+        (_, false) => "nothing travels in this direction",
+        _ if settled => "as it was when the pair was last settled",
+        _ if rule.blank == Blank::Keep => "a blank stays where it is (`blank: keep`)",
+        _ => "there is nothing to send",
+    }
+}
+
+/// What a verdict depends on besides the record's own decisions.
+struct Circumstances<'a> {
+    error: Option<&'a str>,
+    guarded: Option<&'a str>,
+    notes: &'a [String],
+    later: Option<&'a str>,
+    apart: Option<&'a str>,
+    is_coupled: bool,
+}
+
+fn verdict(
+    map: &TableMap,
+    side: Side,
+    circumstances: &Circumstances<'_>,
+    waits: &[InboxItem],
+    actions: &[Action],
+    places: &PerSide<Place>,
+    searches: &[Search],
+) -> Verdict {
+    let told = |kind: Kind, message: String| Verdict { kind, message };
+    if let Some(error) = circumstances.error {
+        return told(Kind::Unreadable, format!("`{}` could not be looked at: {error}", map.name));
+    }
+    if let Some(item) = waits.first() {
+        let field = item.field.as_ref().filter(|_| item.kind == InboxKind::Contested);
+        let more = if waits.len() > 1 { format!(", and {} more", waits.len() - 1) } else { String::new() };
+        let message = match field {
+            Some(field) => format!("{field}: {}{more}", item.message),
+            None => format!("{}{more}", item.message),
+        };
+        return told(Kind::Waits(item.kind), message);
+    }
+    if let (Some(guarded), false) = (circumstances.guarded, actions.is_empty()) {
+        return told(Kind::Guarded, format!("the guard of `{}` stops it: {guarded}", map.name));
+    }
+    if !actions.is_empty() {
+        return told(Kind::Pending, actions.iter().map(pending).collect::<Vec<_>>().join("; "));
+    }
+    if let Some(message) = circumstances.later {
+        return told(Kind::Later, format!("decided during the next run: {message}"));
+    }
+    let outside = |side: &Side| matches!(places.of(*side).presence, Presence::Outside(_));
+    let first = [side, side.other()].into_iter().find(outside);
+    if let Some(outside) = first {
+        let name = outside.name();
+        let message = match circumstances.is_coupled {
+            true => format!("outside the filter of the {name}: nothing is written on either side until it comes back"),
+            false => format!("outside the filter of the {name}: it is neither matched nor created"),
+        };
+        return told(Kind::Outside, message);
+    }
+    if circumstances.is_coupled {
+        return told(Kind::InSync, "both sides agree".to_owned());
+    }
+    if let Some(since) = circumstances.apart {
+        let message = format!("kept apart since {since}: neither matched nor created anew until a person couples it");
+        return told(Kind::KeptApart, message);
+    }
+    let to = side.other();
+    let beyond = searches.iter().flat_map(|search| &search.found).find(|found| found.side == to && !found.inside);
+    let reason = match (map.create.on(to), beyond) {
+        (false, _) => format!("no match rule finds a partner, and `create` makes none in the {}", to.name()),
+        (true, Some(found)) => format!("{} is there already, outside the filter", found.record),
+        (true, None) => {
+            circumstances.notes.first().cloned().unwrap_or_else(|| "no match rule finds a partner".to_owned())
+        }
+    };
+    told(Kind::NotCoupled, format!("not coupled: {reason}"))
+}
+
+/// Says what the next run does.
+fn pending(action: &Action) -> String {
+    let side = action.side.name();
+    let does = match action.kind {
+        ActionKind::Insert => format!("makes its partner in the {side}"),
+        ActionKind::Restore { .. } => format!("makes it anew in the {side}"),
+        ActionKind::Update => format!("updates it in the {side}"),
+        ActionKind::Delete => format!("deletes it in the {side}"),
+        ActionKind::Couple { .. } => "couples it".to_owned(),
+        ActionKind::Uncouple | ActionKind::KeepApart => "removes its coupling".to_owned(),
+    };
+    format!("the next run {does}: {}", action.why)
+}

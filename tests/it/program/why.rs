@@ -1,0 +1,88 @@
+//! `pipeline why` as a process: the answer and its exit code, what it refuses, and that it leaves nothing behind.
+
+use super::{FULL, World};
+use crate::program::oracle::contents;
+
+#[test]
+fn a_record_is_explained_and_nothing_is_written() {
+    let world = World::start();
+    let plan = world.run(&format!("plan {FULL} --format json"));
+    assert!(!world.state().exists());
+    world.run(&format!("why {FULL} customers:10010 --field name")).code(0).prints(
+        "displayName ↔ name  goes to the CRM  first synchronization, the ERP fills it; ERP \"Žižka Strojírny s.r.o.\", \
+         CRM \"ŽIŽKA STROJÍRNY S.R.O.\"\n",
+        &world,
+    );
+    assert!(!world.state().exists(), "a state that does not exist is not made");
+    let actions = plan.json()["actions"].as_array().unwrap().clone();
+    let planned: Vec<_> = actions.into_iter().filter(|action| action["record"] == "customers:10010").collect();
+    let why = world.run(&format!("why {FULL} customers:10010 --format json")).code(0).json();
+    assert_eq!(why["actions"].as_array().unwrap(), &planned);
+    assert_eq!(why["verdict"], "pending");
+    world.run(&format!("run {FULL}")).code(0);
+    let (before, state) = (contents(&world), world.state_files());
+    world.run(&format!("why {FULL} customers:crm:10010")).code(0).prints("customers:10010: both sides agree\n", &world);
+    assert_eq!((contents(&world), world.state_files()), (before, state));
+}
+
+#[test]
+fn a_record_that_nobody_has_is_told_with_its_neighbours() {
+    let world = World::start();
+    let told = world.run(&format!("why {FULL} customers:1000")).code(1);
+    assert!(told.stdout.starts_with("the ERP has no record `customers:1000`\n  similar in the ERP: "), "{told:#?}");
+    let told = world.run(&format!("why {FULL} customers:1000 --format json")).code(1).json();
+    assert_eq!(told["verdict"], "no_record");
+    assert_eq!(told["similar"]["erp"][0], "10000", "{told:#}");
+    assert_eq!(told["similar"]["crm"][0], "10000", "{told:#}");
+    world
+        .run(&format!("why {FULL} customers:NOBODY-AT-ALL"))
+        .code(1)
+        .prints("no name on either side is like it", &world);
+}
+
+#[test]
+fn what_is_not_understood_is_refused() {
+    let world = World::start();
+    let two = world.erp.with(|erp| {
+        let ids = ["10000", "10010"].map(|number| erp.find("customers", "number", number).unwrap());
+        let name = serde_json::json!({"displayName": "Twins Ltd."});
+        for id in ids {
+            erp.edit("customers", id, name.as_object().unwrap()).unwrap();
+        }
+        ids
+    });
+    let file = std::fs::read_to_string(FULL).unwrap().replace("label: number, filter", "label: displayName, filter");
+    world.file("twins.yaml", &file);
+    let [first, second] = if two[0] < two[1] { two } else { [two[1], two[0]] };
+    let several = format!("take one of customers:{first}, customers:{second}");
+    for (line, message, hint) in [
+        (format!("{FULL} custmers:10000"), format!("{FULL} has no table map `custmers`"), "did you mean `customers`?"),
+        (
+            format!("{FULL} customers"),
+            "`customers` names no record".to_owned(),
+            "a record is named `TABLE:KEY` by its ERP label or id, or `TABLE:crm:KEY` by those of the CRM",
+        ),
+        (
+            format!("{FULL} customers:10000 --field phoneNumbr"),
+            "`customers` maps no field `phoneNumbr`".to_owned(),
+            "did you mean `phoneNumber`?",
+        ),
+        (
+            "twins.yaml customers:TWINS_LTD.".to_owned(),
+            "2 records of the ERP are named `customers:TWINS LTD.`".to_owned(),
+            several.as_str(),
+        ),
+    ] {
+        // A blank within a word is written as `_` above.
+        let mut command = world.command("why");
+        command.args(line.split(' ').map(|word| word.replace('_', " ")));
+        let told = super::Answer::of(command.output().unwrap()).code(2);
+        assert_eq!(told.stdout, "");
+        assert_eq!(told.stderr.trim_end(), format!("error: {message}\n  hint: {hint}"));
+        let mut command = world.command("why --format json");
+        command.args(line.split(' ').map(|word| word.replace('_', " ")));
+        let told = super::Answer::of(command.output().unwrap()).code(2).json();
+        assert_eq!(told["error"]["kind"], "arguments");
+        assert_eq!((&told["error"]["message"], &told["error"]["hint"]), (&message.as_str().into(), &hint.into()));
+    }
+}
