@@ -18,6 +18,7 @@ mod later;
 mod rounds;
 mod decided;
 mod deletions;
+mod doubts;
 mod count;
 mod pass;
 pub mod strays;
