@@ -165,27 +165,51 @@ pub struct InboxArguments {
 #[derive(Debug, Subcommand)]
 pub enum InboxAction {
     /// Lists what waits.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml list --kind contested --table customers")]
     List(InboxFilter),
     /// Lists the records that are kept apart: neither matched nor created anew.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml apart --format json")]
     Apart,
+    /// Writes what waits as CSV, with a column `decision` to fill in: erp, crm, value=V, retry, restore, delete, uncouple.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml export inbox.csv --kind contested")]
+    Export {
+        /// The file to write; without it, stdout.
+        #[arg(value_name = "OUT.csv")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        filter: InboxFilter,
+    },
+    /// Takes the decisions out of an exported CSV: all of them, or none where one is wrong.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml import inbox.csv")]
+    Import {
+        /// The file that was exported and filled in.
+        #[arg(value_name = "IN.csv")]
+        file: PathBuf,
+        /// Asks nothing, also where records will be deleted.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Decides a contested field; the next run writes it.
     #[command(
         after_help = "Example: pipeline inbox pipelines/full.yaml resolve customers:10000 --field phoneNumber --take crm"
     )]
     Resolve(ResolveArguments),
     /// Lets the next run send skipped records again.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
     Retry {
         /// Records as the inbox names them, or by id: `customers:10000`, `customers:crm:ID`.
         #[arg(value_name = "TABLE:KEY", required = true)]
         records: Vec<String>,
     },
     /// Lets the next run make deleted partners anew.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml restore customers:10000")]
     Restore {
         /// The records that are left, as the inbox names them, or by id.
         #[arg(value_name = "TABLE:KEY", required = true)]
         records: Vec<String>,
     },
     /// Lets the next run delete the records whose partners were deleted, unless they are edited before.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml delete customers:crm:A-1001 --yes")]
     Delete {
         /// The records that are left, as the inbox names them, or by id.
         #[arg(value_name = "TABLE:KEY", required = true)]
@@ -195,6 +219,7 @@ pub enum InboxAction {
         yes: bool,
     },
     /// Removes the link of records now; both stay, and are kept apart.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml uncouple customers:10000")]
     Uncouple {
         /// Records as the inbox names them, or by id.
         #[arg(value_name = "TABLE:KEY", required = true)]
@@ -255,9 +280,6 @@ pub enum Format {
 
 const VERBS_NOT_BUILT: [&str; 7] = ["apply", "review", "couple", "uncouple", "serve", "schema", "completions"];
 
-/// Answers of the contract that are not built.
-const INBOX_NOT_BUILT: [&str; 2] = ["export", "import"];
-
 /// Options of the contract that are not built, by verb; a blank verb stands for all.
 const OPTIONS_NOT_BUILT: [(&str, &str); 5] =
     [("run", "--direction"), ("run", "--force"), ("plan", "-o"), ("check", "--online"), ("", "--yes")];
@@ -273,9 +295,9 @@ pub fn not_built(arguments: &[OsString]) -> Option<String> {
     if VERBS_NOT_BUILT.contains(&verb) {
         return Some(verb.to_owned());
     }
+    // Its answers have `--yes`, and values that may look like anything.
     if verb == "inbox" {
-        let mut answers = words.clone().filter(|word| INBOX_NOT_BUILT.contains(word));
-        return answers.next().map(|answer| format!("inbox {answer}"));
+        return None;
     }
     let mut only = false;
     for word in words {
@@ -317,7 +339,7 @@ mod tests {
             ("apply plan.json", Some("apply")),
             ("help apply", Some("apply")),
             ("inbox full.yaml retry customers:1", None),
-            ("inbox full.yaml export", Some("inbox export")),
+            ("inbox full.yaml delete customers:1 --yes", None),
             ("run full.yaml --changed", None),
             ("run full.yaml --direction to_crm", Some("run --direction")),
             ("run full.yaml --force=to_crm", Some("run --force")),
@@ -369,6 +391,11 @@ mod tests {
             "pipeline run",
             "pipeline run a.yaml --format xml",
             "pipeline run a.yaml --changed --full",
+            "pipeline inbox a.yaml resolve customers:1 --take erp",
+            "pipeline inbox a.yaml resolve --field name --take erp",
+            "pipeline inbox a.yaml resolve customers:1 --all --field name --take erp",
+            "pipeline inbox a.yaml resolve customers:1 --field name --take mine",
+            "pipeline inbox a.yaml resolve customers:1 --field name --take restore",
         ] {
             assert_eq!(Arguments::try_parse_from(words(line)).unwrap_err().exit_code(), 2, "{line}");
         }
@@ -396,6 +423,18 @@ mod tests {
         for verb in Arguments::command().get_subcommands_mut() {
             let help = verb.render_long_help().to_string();
             assert!(help.contains("Example: pipeline "), "{help}");
+            for part in verb.get_subcommands_mut().filter(|part| part.get_name() != "help") {
+                let help = part.render_long_help().to_string();
+                assert!(help.contains("Example: pipeline "), "{help}");
+            }
         }
+    }
+
+    #[test]
+    fn the_help_of_the_inbox_shows_its_answers() {
+        let mut command = Arguments::command();
+        let inbox = command.find_subcommand_mut("inbox").unwrap();
+        assert_snapshot!("help_inbox", inbox.render_help());
+        assert_snapshot!("help_inbox_resolve", inbox.find_subcommand_mut("resolve").unwrap().render_help());
     }
 }

@@ -82,6 +82,12 @@ pub enum Failure {
     /// The pipeline file does not fit what the sides say of their tables.
     #[error("{file}: {}; nothing was touched", counts(.complaints))]
     Mapping { file: String, complaints: Vec<Complaint> },
+    /// A file of answers is wrong.
+    #[error("{file}: {}; nothing was done", counts(.complaints))]
+    Answers { file: String, complaints: Vec<Complaint> },
+    /// A file that was asked for cannot be written.
+    #[error("{file} cannot be written: {message}")]
+    Written { file: String, message: String },
     /// The state cannot be used; the message names the file.
     #[error(transparent)]
     State(#[from] StoreError),
@@ -110,6 +116,8 @@ impl Failure {
             Failure::NotBuilt(_) => "not_built",
             Failure::File { .. } => "file",
             Failure::Configuration { .. } | Failure::Mapping { .. } => "configuration",
+            Failure::Answers { .. } => "answers",
+            Failure::Written { .. } => "file",
             Failure::State(error) => match error {
                 StoreError::Locked { .. } => "locked",
                 StoreError::Damaged { .. } => "damaged",
@@ -141,6 +149,10 @@ impl Failure {
             Failure::Mapping { file, .. } => {
                 format!("correct the file, then look again with `pipeline plan {file}`, which writes nothing")
             }
+            Failure::Answers { file, .. } => {
+                format!("correct these lines, or empty their decisions, and import {file} again")
+            }
+            Failure::Written { .. } => "look at the folder, its rights and its free space".into(),
             Failure::State(error) => match error {
                 StoreError::Locked { .. } => "wait until that run has ended; one run at a time writes to a state",
                 StoreError::Damaged { .. } => {
@@ -216,7 +228,9 @@ impl Failure {
     /// Returns what is wrong with the file, where that is the reason.
     pub fn complaints(&self) -> &[Complaint] {
         match self {
-            Failure::Configuration { complaints, .. } | Failure::Mapping { complaints, .. } => complaints,
+            Failure::Configuration { complaints, .. }
+            | Failure::Mapping { complaints, .. }
+            | Failure::Answers { complaints, .. } => complaints,
             _ => &[],
         }
     }
@@ -229,6 +243,8 @@ impl Failure {
             | Failure::File { .. }
             | Failure::Configuration { .. }
             | Failure::Mapping { .. }
+            | Failure::Answers { .. }
+            | Failure::Written { .. }
             | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
             Failure::State(_)
             | Failure::Renamed { .. }
@@ -267,7 +283,9 @@ mod tests {
             Failure::NotBuilt("apply".into()),
             Failure::File { file: "full.yaml".into(), message: "no such file".into() },
             Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint.clone()] },
-            Failure::Mapping { file: "full.yaml".into(), complaints: vec![complaint] },
+            Failure::Mapping { file: "full.yaml".into(), complaints: vec![complaint.clone()] },
+            Failure::Answers { file: "inbox.csv".into(), complaints: vec![complaint] },
+            Failure::Written { file: "inbox.csv".into(), message: "no such folder".into() },
             state(StoreError::Locked { holder: "night pid 4711".into(), since: "2026-01-31T02:00:00Z".into() }),
             state(StoreError::Damaged { message: message() }),
             state(StoreError::Failed { message: message() }),

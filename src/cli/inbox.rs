@@ -4,7 +4,10 @@
 //! answers none is taken where one of them makes no sense.
 
 pub mod answer;
+pub mod by_file;
 pub mod find;
+
+use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::{InboxAction, InboxArguments, InboxFilter};
@@ -13,7 +16,8 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::answer::{Desk, Wish};
 use crate::cli::inbox::find::means;
 use crate::cli::world::{self, Loaded};
-use crate::cli::{print_as, progress};
+use crate::cli::{print, print_as, progress};
+use crate::config::complaint::{Complaint, Severity};
 use crate::config::{PerSide, Side};
 use crate::report;
 use crate::report::inbox::{Inbox, LastWrite};
@@ -37,6 +41,8 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
         Some(InboxAction::Restore { records }) => with(records, Wish::Restore, false),
         Some(InboxAction::Delete { records, yes }) => with(records, Wish::Delete, *yes),
         Some(InboxAction::Uncouple { records }) => with(records, Wish::Uncouple, false),
+        Some(InboxAction::Export { out, filter }) => export(arguments, &loaded, out.as_deref(), filter),
+        Some(InboxAction::Import { file, yes }) => import(arguments, &loaded, file, *yes),
         Some(InboxAction::Resolve(resolve)) => {
             let wish = Wish::Resolve { field: resolve.field.clone(), verdict: resolve.take.clone() };
             if resolve.all {
@@ -171,6 +177,57 @@ fn resolve_all(arguments: &InboxArguments, loaded: &Loaded, tables: &[String], w
     }
     let replies = items.iter().map(|item| desk.answer_to(&[item], wish)).collect::<Result<Vec<_>, _>>()?;
     reply(arguments, &mut store, &replies, false)
+}
+
+/// Writes what waits as CSV: into a file, or to stdout.
+fn export(
+    arguments: &InboxArguments,
+    loaded: &Loaded,
+    out: Option<&Path>,
+    filter: &InboxFilter,
+) -> Result<Exit, Failure> {
+    let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(loaded, &store)?;
+    let items = filtered(loaded, &store, filter)?;
+    let csv = by_file::export(&items);
+    let Some(path) = out else {
+        return print(&csv).map(|()| Exit::Done);
+    };
+    let file = path.display().to_string();
+    std::fs::write(path, csv).map_err(|error| Failure::Written { file: file.clone(), message: error.to_string() })?;
+    let number = items.len() as u64;
+    print_as(
+        arguments.file.format,
+        || report::answers::exported_text(&file, number),
+        || report::answers::exported_json(&file, number),
+    )?;
+    Ok(Exit::Done)
+}
+
+/// Takes the answers that people wrote into an exported file.
+fn import(arguments: &InboxArguments, loaded: &Loaded, file: &Path, yes: bool) -> Result<Exit, Failure> {
+    let name = file.display().to_string();
+    let unreadable = |message: String, hint: &str| Failure::Answers {
+        file: name.clone(),
+        complaints: vec![Complaint {
+            severity: Severity::Error,
+            file: name.clone(),
+            line: 1,
+            column: 1,
+            path: String::new(),
+            message,
+            hint: Some(hint.to_owned()),
+        }],
+    };
+    let bytes = std::fs::read(file).map_err(|error| {
+        unreadable(format!("cannot be read: {error}"), "give the path of a file that `export` made")
+    })?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| unreadable("is not UTF-8".to_owned(), "save it as CSV in UTF-8"))?;
+    let mut store = open(loaded, &world::now)?;
+    let desk = Desk::new(&loaded.pipeline, &store)?;
+    let replies = by_file::replies(file, &text, &desk)?;
+    reply(arguments, &mut store, &replies, yes)
 }
 
 /// Writes answers into the state, and asks before records are given up.

@@ -8,6 +8,7 @@ pub mod exit;
 pub mod signals;
 pub mod progress;
 pub mod ask;
+pub mod sheet;
 pub mod places;
 pub mod world;
 pub mod run;

@@ -1,6 +1,7 @@
 //! `pipeline status`: couplings, what waits, the last runs and who is writing. Asks neither side, changes nothing, and
 //! works while a run goes on.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
@@ -30,6 +31,12 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         .collect();
     // Table maps that the file no longer has, but the state still knows.
     tables.extend(couplings);
+    let mut decisions = store.decisions(None)?;
+    decisions.retain(|decision| decision.ended.is_none());
+    let mut apart: BTreeMap<String, u64> = BTreeMap::new();
+    for record in store.apart()? {
+        *apart.entry(record.table).or_default() += 1;
+    }
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
@@ -40,6 +47,8 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         tables,
         watermarks: store.watermarks()?,
         inbox: store.inbox(None)?,
+        decisions,
+        apart,
         runs: store.runs(RUNS_MAX)?,
     };
     print_as(arguments.format, || report::status::text(&status), || report::status::json(&status))?;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::config::Side;
 use crate::report::document;
-use crate::report::layout::{count, quoted};
+use crate::report::layout::{count, plural, quoted};
 use crate::store::{Apart, Decided, Decision, InboxItem, InboxKind, Reply};
 
 /// Returns the name by which people call the field of a decision: its ERP column, else its CRM column.
@@ -63,6 +63,9 @@ pub fn section(decisions: &[&Decision]) -> Vec<String> {
 
 /// Says of each answer what the next run makes of it.
 pub fn text(replies: &[Reply]) -> String {
+    if replies.is_empty() {
+        return "nothing was decided\n".to_owned();
+    }
     let line = |reply: &Reply| match reply {
         Reply::Decide(decision) => {
             format!("{}: {}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
@@ -104,6 +107,22 @@ fn answer_document(reply: &Reply) -> AnswerDocument<'_> {
             AnswerDocument { table, record, field: None, decision: "uncouple".to_owned() }
         }
     }
+}
+
+/// Says where the inbox was written to.
+pub fn exported_text(file: &str, items: u64) -> String {
+    format!("{} written to {file}; fill in `decision` and import it\n", plural(items, "item", "items"))
+}
+
+#[derive(Serialize)]
+struct ExportedDocument<'a> {
+    file: &'a str,
+    items: u64,
+}
+
+/// Says the same for programs.
+pub fn exported_json(file: &str, items: u64) -> String {
+    document(&ExportedDocument { file, items })
 }
 
 /// A decision in JSON.

@@ -14,7 +14,7 @@ use crate::frame::Value;
 use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, placeholder};
 use crate::report::status::Status;
 use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
-use crate::store::{InboxItem, InboxKind, Origin, RunRow, Watermark};
+use crate::store::{Decided, Decision, InboxItem, InboxKind, Origin, RunRow, Watermark};
 
 const RUN: &str = "6f1c2b9e-8f0d-4c43-9c55-0c6a1c2d3e4f";
 const STARTED: &str = "2026-01-31T02:00:00Z";
@@ -301,6 +301,22 @@ pub fn complaints() -> Vec<Complaint> {
     ]
 }
 
+/// What somebody decided about the first contested field.
+pub fn decision() -> Decision {
+    let item = inbox().remove(1);
+    Decision {
+        table: item.table,
+        record: item.record,
+        ids: PerSide { erp: item.erp_id.unwrap_or_default(), crm: item.crm_id.unwrap_or_default() },
+        field: item.field.map(|field| format!("{field}=theirs")),
+        verdict: Decided::Take(Side::Crm),
+        values: PerSide { erp: item.erp.unwrap_or_default(), crm: item.crm.unwrap_or_default() },
+        seen: None,
+        at: "2026-02-01T09:30:00Z".into(),
+        ended: None,
+    }
+}
+
 /// A state after three runs, one of them cut off.
 pub fn status() -> Status {
     let time = |text: &str| text.parse().ok();
@@ -332,6 +348,8 @@ pub fn status() -> Status {
         tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],
         watermarks: [("customers".into(), watermark())].into(),
         inbox: inbox(),
+        decisions: vec![decision()],
+        apart: [("customers".into(), 2)].into(),
         runs: vec![
             row("0c6a", "2026-02-02T02:00:00Z", "", String::new()),
             row("1d7b", "2026-02-01T02:00:00Z", "incomplete", crate::report::run::json(&run_with_trouble())),

@@ -8,10 +8,11 @@ use serde::Serialize;
 use crate::binding::{self, Binding};
 use crate::config::Side;
 use crate::endpoint::Identity;
+use crate::report::answers::{self, DecisionDocument};
 use crate::report::document;
 use crate::report::inbox::{self, ItemDocument, KINDS};
-use crate::report::layout::{columns, count, plural};
-use crate::store::{InboxItem, InboxKind, RunRow, Watermark};
+use crate::report::layout::{columns, count, list, plural};
+use crate::store::{Decision, InboxItem, InboxKind, RunRow, Watermark};
 
 /// What is known about a pipeline without asking either side.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +33,10 @@ pub struct Status {
     /// How far each table map was read.
     pub watermarks: BTreeMap<String, Watermark>,
     pub inbox: Vec<InboxItem>,
+    /// What is decided and not carried out.
+    pub decisions: Vec<Decision>,
+    /// How many records of each table map are kept apart.
+    pub apart: BTreeMap<String, u64>,
     /// Newest first.
     pub runs: Vec<RunRow>,
 }
@@ -39,6 +44,41 @@ pub struct Status {
 impl Status {
     fn waiting(&self, table: &str, kind: InboxKind) -> u64 {
         self.inbox.iter().filter(|item| item.table == table && item.kind == kind).count() as u64
+    }
+
+    fn decided(&self, table: &str) -> u64 {
+        self.decisions.iter().filter(|decision| decision.table == table).count() as u64
+    }
+
+    fn apart(&self, table: &str) -> u64 {
+        self.apart.get(table).copied().unwrap_or(0)
+    }
+
+    /// Returns why the last run that had its turn with a table map was stopped by the guard, if it was.
+    fn guarded(&self, table: &str) -> Option<String> {
+        let report = |run: &RunRow| serde_json::from_str::<serde_json::Value>(&run.report).ok();
+        let of_table = |report: serde_json::Value| {
+            let tables = report.get("tables")?.as_array()?.clone();
+            tables.into_iter().find(|entry| entry.get("table").and_then(serde_json::Value::as_str) == Some(table))
+        };
+        let last = self.runs.iter().filter_map(report).find_map(of_table)?;
+        last.get("guarded")?.as_str().map(str::to_owned)
+    }
+
+    /// Says what is left to do, and by whom.
+    fn outlook(&self) -> String {
+        let undecided = |item: &&InboxItem| !self.decisions.iter().any(|decision| answers::applies(decision, item));
+        let waiting = self.inbox.iter().filter(undecided).count() as u64;
+        let stopped = self.tables.iter().filter(|(table, _)| self.guarded(table).is_some()).count() as u64;
+        let decided = self.decisions.len() as u64;
+        let phrases = [
+            (waiting, format!("{} for a person", plural(waiting, "item waits", "items wait"))),
+            (decided, format!("{} for the next run", plural(decided, "decision waits", "decisions wait"))),
+            (stopped, format!("a guard stopped {}", plural(stopped, "table map", "table maps"))),
+        ];
+        let phrases: Vec<String> =
+            phrases.into_iter().filter(|(number, _)| *number > 0).map(|(_, told)| told).collect();
+        if phrases.is_empty() { "nothing waits for a person".to_owned() } else { list(&phrases) }
     }
 
     /// Returns the watermark of a side, by that side's own clock.
@@ -64,14 +104,14 @@ pub fn text(status: &Status) -> String {
 
     let mut heading = vec!["table".to_owned(), "coupled".to_owned()];
     heading.extend(KINDS.map(|kind| kind.key().to_owned()));
+    heading.push("apart".to_owned());
     heading.extend(Side::BOTH.map(|side| format!("{} read to", side.name())));
     let mut rows = vec![heading];
     for (table, coupled) in &status.tables {
         let mut row = vec![table.clone(), count(*coupled)];
-        row.extend(KINDS.map(|kind| match status.waiting(table, kind) {
-            0 => "-".to_owned(),
-            waiting => count(waiting),
-        }));
+        let number = |number: u64| if number == 0 { "-".to_owned() } else { count(number) };
+        row.extend(KINDS.map(|kind| number(status.waiting(table, kind))));
+        row.push(number(status.apart(table)));
         row.extend(Side::BOTH.map(|side| status.read_to(table, side).unwrap_or_else(|| "-".to_owned())));
         rows.push(row);
     }
@@ -85,17 +125,23 @@ pub fn text(status: &Status) -> String {
         let rows: Vec<Vec<String>> = status.runs.iter().map(run_row).collect();
         lines.extend(columns(&rows, 5).into_iter().map(|line| format!("  {line}")));
     }
-    for section in [under("notes:", &status.notes), inbox::section(&status.inbox)] {
+    let stopped = status.tables.iter().filter_map(|(table, _)| Some(format!("{table}: {}", status.guarded(table)?)));
+    let stopped: Vec<String> = stopped.collect();
+    let decisions: Vec<&Decision> = status.decisions.iter().collect();
+    let sections = [
+        under("notes:", &status.notes),
+        under("stopped by its guard:", &stopped),
+        inbox::section(&status.inbox),
+        answers::section(&decisions),
+    ];
+    for section in sections {
         if !section.is_empty() {
             lines.push(String::new());
             lines.extend(section);
         }
     }
     lines.push(String::new());
-    lines.push(match status.inbox.len() as u64 {
-        0 => "nothing waits for a person".to_owned(),
-        waiting => format!("{} for a person", plural(waiting, "item waits", "items wait")),
-    });
+    lines.push(status.outlook());
     lines.join("\n") + "\n"
 }
 
@@ -154,6 +200,7 @@ struct StatusDocument<'a> {
     tables: Vec<TableDocument<'a>>,
     runs: Vec<RunDocument<'a>>,
     inbox: Vec<ItemDocument<'a>>,
+    decisions: Vec<DecisionDocument<'a>>,
     notes: &'a [String],
 }
 
@@ -183,6 +230,12 @@ struct TableDocument<'a> {
     skipped: u64,
     deleted: u64,
     ambiguous: u64,
+    /// Decisions that wait for the next run.
+    decided: u64,
+    /// Records that are kept apart, on both sides.
+    kept_apart: u64,
+    /// Why its guard stopped it; null where it did not.
+    guarded: Option<String>,
     /// How far each side was read, by its own clock; null where it was not, or tells no times.
     read_to: ReadToDocument,
 }
@@ -226,6 +279,9 @@ pub fn json(status: &Status) -> String {
                 skipped: status.waiting(table, InboxKind::Skipped),
                 deleted: status.waiting(table, InboxKind::Deleted),
                 ambiguous: status.waiting(table, InboxKind::Ambiguous),
+                decided: status.decided(table),
+                kept_apart: status.apart(table),
+                guarded: status.guarded(table),
                 read_to: ReadToDocument {
                     erp: status.read_to(table, Side::Erp),
                     crm: status.read_to(table, Side::Crm),
@@ -249,6 +305,7 @@ pub fn json(status: &Status) -> String {
             })
             .collect(),
         inbox: status.inbox.iter().map(inbox::item_document).collect(),
+        decisions: status.decisions.iter().map(answers::decision_document).collect(),
         notes: &status.notes,
     })
 }
@@ -256,7 +313,8 @@ pub fn json(status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::samples;
+    use crate::report::{run, samples};
+    use crate::run::{RunReport, TableReport};
     use insta::assert_snapshot;
 
     #[test]
@@ -272,12 +330,36 @@ mod tests {
     #[test]
     fn a_new_state_says_what_comes_first() {
         let (inbox, runs) = (vec![], vec![]);
-        let status =
-            Status { inbox, runs, held_by: None, exists: false, binding: None, notes: vec![], ..samples::status() };
+        let status = Status {
+            inbox,
+            runs,
+            held_by: None,
+            exists: false,
+            binding: None,
+            notes: vec![],
+            decisions: vec![],
+            ..samples::status()
+        };
         let text = text(&status);
         assert!(text.contains("there is no such file yet: the first run makes it"), "{text}");
         assert!(text.contains("no run so far"), "{text}");
         assert!(text.ends_with("nothing waits for a person\n"), "{text}");
+    }
+
+    #[test]
+    fn a_table_map_that_its_guard_stopped_waits_for_a_person() {
+        let stopped = || RunReport { tables: vec![samples::guarded()], inbox: vec![], ..samples::run() };
+        let row = |report: &RunReport| RunRow { report: run::json(report), ..samples::status().runs.remove(1) };
+        let quiet = || Status { inbox: vec![], decisions: vec![], ..samples::status() };
+        let table = samples::guarded().table;
+        let status = Status { runs: vec![samples::status().runs.remove(0), row(&stopped())], ..quiet() };
+        let told = text(&status);
+        assert!(told.contains(&format!("stopped by its guard:\n  {table}: 1200 records")), "{told}");
+        assert!(told.ends_with("a guard stopped 1 table map\n"), "{told}");
+        // A later run that let it pass.
+        let passed = RunReport { tables: vec![TableReport { table, ..TableReport::default() }], ..stopped() };
+        let status = Status { runs: vec![row(&passed), row(&stopped())], ..quiet() };
+        assert!(text(&status).ends_with("nothing waits for a person\n"), "{}", text(&status));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod decided;
 pub mod selected;
 mod deletions;
 mod newcomers;
+mod doubts;
 mod count;
 mod pass;
 pub mod explain;

@@ -129,6 +129,9 @@ pub(super) fn take_matches(map: &TableMap, matches: &[couple::Match], state: &mu
         });
         state.pairs.push(ids, found.rows, origin);
     }
+    for (rule, earlier) in std::mem::take(&mut state.report.matched) {
+        *by_rule.entry(rule).or_default() += earlier;
+    }
     state.report.matched = by_rule.into_iter().collect();
     state.report.matched.sort_unstable();
 }

@@ -4,6 +4,7 @@
 //! circle wait for the second step, when every table map had its turn.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::count::{finish, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
+use crate::run::doubts::Doubtful;
 use crate::run::intents::{Made, settle_intents};
 use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
@@ -124,10 +126,11 @@ pub fn first_step(
     if links.waits() {
         wait_for_match(map, scope, &mut state, &mut matched, links)?;
     }
+    let mut doubtful = Doubtful::of(&matched, &state.frames);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
-        let mut alone = alone(&step, &mut state, matched.alone, &couplings, &apart, reading.beyond.as_ref())?;
+        let mut alone = alone_of(&step, &mut state, matched.alone, &couplings, &apart, reading.beyond.as_ref())?;
         settle_widowed(&step, store, &mut state, widowed, &couplings, &mut alone)?;
         alone
     };
@@ -137,7 +140,7 @@ pub fn first_step(
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         if let Some(records) = selected::of_table(context, map) {
-            let mut outside = reading.beyond.unwrap_or_else(|| PerSide::from_fn(|side| scope.empty(side)));
+            let mut outside = reading.beyond.clone().unwrap_or_else(|| PerSide::from_fn(|side| scope.empty(side)));
             Side::BOTH.iter().for_each(|side| outside.of_mut(*side).upsert(beyond.of(*side)));
             let undecided = PerSide {
                 erp: (&reading.inside.erp.undecided, &reading.inside.erp.faults[..]),
@@ -147,10 +150,28 @@ pub fn first_step(
             selected::look(&step, &mut state, &read, records)?;
         }
         rounds(&step, store, &mut state, alone)?;
-        if state.guarded {
-            stopped(store, map, &mut state)?;
-            return Ok(state);
+    }
+    // One doubt may hang on another.
+    while !state.guarded && !context.options.stop.load(Ordering::Relaxed) {
+        let again = doubtful.match_again(map, scope, &mut state, links, &absent, &beyond);
+        let Some(mut matched) = again else { break };
+        take_matches(map, &matched.matches, &mut state, links);
+        if links.waits() {
+            wait_for_match(map, scope, &mut state, &mut matched, links)?;
         }
+        doubtful = Doubtful::of(&matched, &state.frames);
+        let pairs = matched.matches.iter().map(|found| state.frames.erp.id(found.rows.erp)).collect();
+        take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
+        let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
+        let left = alone_of(&step, &mut state, matched.alone, &couplings, &apart, reading.beyond.as_ref())?;
+        rounds(&step, store, &mut state, Alone { pairs: Some(pairs), ..left })?;
+    }
+    if state.guarded {
+        stopped(store, map, &mut state)?;
+        return Ok(state);
+    }
+    {
+        let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         look_again(&step, &mut state)?;
         if !turn.deferred.contains(&true) {
             newcomers::tell(&step, &mut state)?;
@@ -282,7 +303,7 @@ fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[M
 
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, and not where the
 /// other side has the record already, outside its filter.
-fn alone(
+fn alone_of(
     step: &Step<'_>,
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,

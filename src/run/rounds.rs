@@ -35,6 +35,8 @@ pub(super) struct Alone {
     pub(super) ids: PerSide<Vec<Uuid>>,
     /// What each side holds outside its filter, where that was read: running numbers count past it.
     pub(super) beyond: PerSide<Option<Frame>>,
+    /// The pairs to decide first, by their ERP ids; all of them where nothing is named.
+    pub(super) pairs: Option<HashSet<Uuid>>,
 }
 
 /// Decides and applies until nothing is left to do for the touched pairs.
@@ -55,7 +57,7 @@ pub(super) fn rounds(
     }
     for round in 0..=ROUNDS_MAX {
         let merging = clock();
-        let touched = (round > 0).then(|| std::mem::take(&mut after.again));
+        let touched = if round == 0 { alone.pairs.clone() } else { Some(std::mem::take(&mut after.again)) };
         let (mut actions, mut rounded) = decide_round(step, state, touched.as_ref())?;
         let waiting = std::mem::take(&mut after.waiting);
         for to in Side::BOTH {

@@ -2,6 +2,7 @@
 
 mod chance;
 mod deleted;
+mod doubts;
 mod fields;
 
 use pipeline::cli::inbox::answer::{Desk, Wish, take};

@@ -170,11 +170,19 @@ impl<'a> Desk<'a> {
     fn unsuited(&self, waiting: &[&InboxItem], wish: &Wish) -> Failure {
         let item = waiting[0];
         let record = &item.record;
+        let state = match item.kind {
+            InboxKind::Contested => "is contested",
+            InboxKind::Failed => "failed",
+            InboxKind::Skipped => "is skipped",
+            InboxKind::Deleted => "lost its partner",
+            InboxKind::Ambiguous => "is ambiguous",
+        };
         let message = match wish {
             Wish::Uncouple => format!("{record} has no partner to be uncoupled from"),
-            Wish::Resolve { .. } => format!("{record} is {}, not contested", item.kind.key()),
-            Wish::Retry => format!("{record} is {}, not skipped", item.kind.key()),
-            Wish::Restore | Wish::Delete => format!("{record} is {}, and no record of it was deleted", item.kind.key()),
+            Wish::Resolve { .. } => format!("{record} {state}: that is nothing to resolve"),
+            Wish::Retry => format!("{record} {state}: that is nothing to retry"),
+            Wish::Restore => format!("{record} {state}: that is nothing to restore"),
+            Wish::Delete => format!("{record} {state}: that is nothing to delete"),
         };
         Failure::Arguments { message, hint: way_out(item) }
     }

@@ -226,9 +226,9 @@ fn answers_that_make_no_sense_are_refused() {
         ("customers:C9", resolve("phone", "erp"), "nothing waits of `customers:C9`"),
         ("customers:C1", resolve("fone", "erp"), "customers has no field `fone`"),
         ("customers:C1", resolve("name", "erp"), "name of customers:C1 is not contested"),
-        ("customers:C1", Wish::Retry, "customers:C1 is contested, not skipped"),
-        ("customers:C1", Wish::Restore, "customers:C1 is contested, and no record of it was deleted"),
-        ("customers:C1", Wish::Delete, "customers:C1 is contested, and no record of it was deleted"),
+        ("customers:C1", Wish::Retry, "customers:C1 is contested: that is nothing to retry"),
+        ("customers:C1", Wish::Restore, "customers:C1 is contested: that is nothing to restore"),
+        ("customers:C1", Wish::Delete, "customers:C1 is contested: that is nothing to delete"),
     ] {
         assert_eq!(answer(&mut world, record, &wish).unwrap_err(), expected);
     }

@@ -66,10 +66,10 @@ fn the_documents_have_the_keys_of_the_contract() {
     let belongs_to = json!({"pipeline": "text", "erp": place, "crm": place});
     let status = json!({"pipeline": "text", "state": "text", "belongs_to": belongs_to, "in_use_by": "null",
         "tables": [{"table": "text", "coupled": "number", "contested": "number", "failed": "number",
-            "skipped": "number", "deleted": "number", "ambiguous": "number",
-            "read_to": {"erp": "text", "crm": "text"}}],
+            "skipped": "number", "deleted": "number", "ambiguous": "number", "decided": "number",
+            "kept_apart": "number", "guarded": "null", "read_to": {"erp": "text", "crm": "text"}}],
         "runs": [{"started": "text", "finished": "text", "run": "text", "outcome": "text", "seconds": "number",
-            "to_crm": "number", "to_erp": "number"}], "inbox": [], "notes": []});
+            "to_crm": "number", "to_erp": "number"}], "inbox": [], "decisions": [], "notes": []});
     check(&format!("status {FULL} --format json"), 0, &status);
     let mut kept = run.clone();
     kept.as_object_mut().unwrap().remove("inbox");
@@ -80,6 +80,8 @@ fn the_documents_have_the_keys_of_the_contract() {
         "finished": "text", "outcome": "text", "report": kept}]}),
     );
     check(&format!("inbox {FULL} --format json"), 0, &json!({"items": []}));
+    check(&format!("inbox {FULL} list --format json"), 0, &json!({"items": []}));
+    check(&format!("inbox {FULL} apart --format json"), 0, &json!({"apart": []}));
 }
 
 #[test]

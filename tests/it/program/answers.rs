@@ -1,0 +1,272 @@
+//! `inbox` as a process: its lists, its answers, what it refuses, and the way through a spreadsheet.
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::refusals::Transcript;
+use super::{Answer, FULL, World};
+use pipeline::store::{InboxKind, Store};
+
+/// Customers and what they refer to.
+const TABLES: &str = "--only salespeople --only currencies --only customers";
+
+/// A world in which a customer is contested in two fields and the CRM's record of another one is deleted.
+struct Waiting {
+    world: World,
+    contested: String,
+    /// Ids of the contested pair.
+    pair: (Uuid, Uuid),
+    deleted: String,
+}
+
+impl Waiting {
+    fn new() -> Waiting {
+        let world = World::start();
+        world.run(&format!("run {FULL} {TABLES}"));
+        let store = world.store();
+        let couplings = store.couplings("customers", &[]).unwrap();
+        let waiting: Vec<Option<Uuid>> = store.inbox(None).unwrap().into_iter().map(|item| item.erp_id).collect();
+        let settled = couplings.erp.iter().zip(&couplings.crm).filter(|(erp, _)| !waiting.contains(&Some(**erp)));
+        let pairs: Vec<(Uuid, Uuid)> = settled.map(|(erp, crm)| (*erp, *crm)).collect();
+        drop(store);
+        let body = |value: Value| value.as_object().unwrap().clone();
+        let (erp, crm) = pairs[0];
+        world
+            .erp
+            .with(|side| side.edit("customers", erp, &body(json!({"phoneNumber": "+47 1", "addressLine2": "=1+1"}))))
+            .unwrap();
+        world
+            .crm
+            .with(|side| side.edit("accounts", crm, &body(json!({"telephone1": "+47 2", "address1_line2": "floor 2"}))))
+            .unwrap();
+        world.crm.with(|side| side.delete("accounts", pairs[1].1)).unwrap();
+        let answer = world.run(&format!("run {FULL} {TABLES}")).code(1);
+        let items = world.store().inbox(Some("customers")).unwrap();
+        let of =
+            |kind| items.iter().find(|item| item.kind == kind).unwrap_or_else(|| panic!("{answer:#?}")).record.clone();
+        Waiting { contested: of(InboxKind::Contested), pair: pairs[0], deleted: of(InboxKind::Deleted), world }
+    }
+    /// Runs `inbox` with these words.
+    fn inbox(&self, words: &str) -> Answer {
+        self.world.run(&format!("inbox {FULL} {words}"))
+    }
+
+    /// Returns what both sides hold of the contested customer: phone and second line of the address.
+    fn held(&self) -> [(String, String); 2] {
+        let value = |record: &serde_json::Map<String, Value>, column: &str| {
+            record[column].as_str().unwrap_or_default().to_owned()
+        };
+        let erp = self.world.erp.with(|side| side.records("customers"));
+        let erp = erp.iter().find(|record| record["id"] == self.pair.0.to_string()).unwrap();
+        let crm = self.world.crm.with(|side| side.records("accounts"));
+        let crm = crm.iter().find(|record| record["accountid"] == self.pair.1.to_string()).unwrap();
+        [
+            (value(erp, "phoneNumber"), value(crm, "telephone1")),
+            (value(erp, "addressLine2"), value(crm, "address1_line2")),
+        ]
+    }
+}
+
+#[test]
+fn wrong_answers_are_refused_and_nothing_is_done() {
+    let waiting = Waiting::new();
+    let Waiting { contested, deleted, world, .. } = &waiting;
+    let before = world.state_files();
+    let mut told = Transcript::new(world);
+    for words in [
+        format!("resolve {contested} --field fone --take erp"),
+        format!("resolve {contested} --field name --take erp"),
+        format!("resolve {contested} --field phoneNumber --take both"),
+        "resolve --all --field displayName --take erp".to_owned(),
+        "resolve customers:nobody --field phoneNumber --take erp".to_owned(),
+        format!("resolve {deleted} --field phoneNumber --take erp"),
+        format!("retry {contested}"),
+        format!("restore {contested}"),
+        format!("delete {contested} --yes"),
+        // Nothing is asked where there is no terminal.
+        format!("delete {deleted}"),
+        // One slip in a list, and none of it is done.
+        format!("restore {deleted} {contested}"),
+        "import nowhere.csv".to_owned(),
+        "export nowhere/inbox.csv".to_owned(),
+        "list --table custmers".to_owned(),
+    ] {
+        told.ask(&format!("inbox {FULL} {words}"), &[], 2);
+    }
+    assert_eq!(world.store().decisions(None).unwrap(), []);
+    assert!(before.keys().eq(world.state_files().keys()));
+    assert_snapshot!("answers", told.text);
+}
+
+#[test]
+fn what_waits_is_listed_decided_and_written() {
+    let waiting = Waiting::new();
+    let Waiting { contested, deleted, world, .. } = &waiting;
+    let items = |answer: Answer| answer.code(0).json()["items"].as_array().unwrap().clone();
+    let of_record = items(waiting.inbox(&format!("--format json list --record {contested}")));
+    assert_eq!(of_record.len(), 2, "{of_record:#?}");
+    assert_eq!(of_record, items(waiting.inbox(&format!("list --record {contested} --format json"))));
+    // By either side's column.
+    for field in ["phoneNumber", "telephone1"] {
+        let of_field = items(waiting.inbox(&format!("list --field {field} --kind contested --format json")));
+        assert_eq!(of_field.len(), 1, "{of_field:#?}");
+        let keys: Vec<&String> = of_field[0].as_object().unwrap().keys().collect();
+        assert_eq!(
+            keys,
+            [
+                "table",
+                "record",
+                "kind",
+                "field",
+                "base",
+                "erp",
+                "crm",
+                "message",
+                "since",
+                "attempts",
+                "decision",
+                "last_write"
+            ]
+        );
+        assert_eq!((&of_field[0]["erp"], &of_field[0]["crm"]), (&json!("+47 1"), &json!("+47 2")));
+    }
+    let answer = waiting.inbox(&format!("resolve {contested} --field telephone1 --take crm")).code(0);
+    assert_eq!(
+        answer.stdout,
+        format!(
+            "{contested} phoneNumber: take crm; with the next run \"+47 2\" goes to the ERP in place of \"+47 1\"\n"
+        )
+    );
+    let answer =
+        waiting.inbox(&format!("resolve {contested} --field addressLine2 --take value=gate --format json")).code(0);
+    let answered = json!({"answered": [{"table": "customers", "record": contested, "field": "addressLine2", "decision": "take value=gate"}]});
+    assert_eq!(answer.json(), answered);
+    waiting.inbox(&format!("delete {deleted} --yes")).code(0);
+    let status = world.run(&format!("status {FULL} --format json")).code(0).json();
+    let customers =
+        status["tables"].as_array().unwrap().iter().find(|table| table["table"] == "customers").unwrap().clone();
+    assert_eq!((&customers["decided"], status["decisions"].as_array().unwrap().len()), (&json!(3), 3), "{status:#}");
+    let listed = waiting.inbox(&format!("list --record {contested}")).code(0);
+    assert!(listed.stdout.contains("decided, for the next run: 2"), "{listed:#?}");
+    assert!(listed.stdout.starts_with("nothing waits for a person\n"), "{listed:#?}");
+
+    world.turnstile.reset();
+    world.run(&format!("run {FULL} {TABLES}"));
+    let pair = |text: &str| (text.to_owned(), text.to_owned());
+    assert_eq!(waiting.held(), [pair("+47 2"), pair("gate")]);
+    let left = items(waiting.inbox("--format json"));
+    assert!(left.iter().all(|item| item["record"] != json!(contested) && item["kind"] != "deleted"), "{left:#?}");
+    let history = world.run(&format!("history {FULL} last --format json")).code(0).json();
+    let why = |write: &Value| write["why"].as_str().unwrap().to_owned();
+    let whys: Vec<String> = history["writes"].as_array().unwrap().iter().map(why).collect();
+    assert!(!whys.is_empty() && whys.iter().all(|why| why.contains("decided by a person on ")), "{whys:#?}");
+    world.turnstile.reset();
+    world.run(&format!("run {FULL} {TABLES}"));
+    assert_eq!(world.turnstile.seen().1, 0, "a second run is quiet");
+}
+
+#[test]
+fn what_is_uncoupled_is_listed_as_kept_apart() {
+    let waiting = Waiting::new();
+    let Waiting { contested, world, pair, .. } = &waiting;
+    waiting
+        .inbox(&format!("uncouple {contested}"))
+        .code(0)
+        .prints("uncoupled; the two are kept apart from now on", world);
+    let apart = waiting.inbox("apart --format json").code(0).json();
+    let ids: Vec<&Value> = apart["apart"].as_array().unwrap().iter().map(|record| &record["id"]).collect();
+    assert_eq!(ids, [&json!(pair.0.to_string()), &json!(pair.1.to_string())], "{apart:#}");
+    assert_eq!(apart["apart"][0]["record"], json!(contested));
+    waiting.inbox("apart").code(0).prints(contested, world);
+    let held = waiting.held();
+    world.run(&format!("run {FULL} {TABLES}"));
+    assert_eq!(waiting.held(), held);
+    let status = world.run(&format!("status {FULL} --format json")).code(0).json();
+    let customers =
+        status["tables"].as_array().unwrap().iter().find(|table| table["table"] == "customers").unwrap().clone();
+    assert_eq!(customers["kept_apart"], 2);
+}
+
+/// Returns an exported file with decisions filled in, as a spreadsheet would save it: `decide` is told record and field.
+fn filled(csv: &str, decide: &dyn Fn(&str, &str) -> &'static str) -> String {
+    let mut reader = csv::Reader::from_reader(csv.trim_start_matches('\u{feff}').as_bytes());
+    let heading = reader.headers().unwrap().clone();
+    let at = |name: &str| heading.iter().position(|known| known == name).unwrap();
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(&heading).unwrap();
+    for row in reader.records() {
+        let mut cells: Vec<String> = row.unwrap().iter().map(str::to_owned).collect();
+        cells[at("decision")] = decide(&cells[at("record")], &cells[at("field")]).to_owned();
+        writer.write_record(&cells).unwrap();
+    }
+    String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
+
+#[test]
+fn answers_come_back_from_a_spreadsheet() {
+    let waiting = Waiting::new();
+    let Waiting { contested, deleted, world, .. } = &waiting;
+    waiting.inbox("export inbox.csv").code(0).prints("written to inbox.csv", world);
+    let csv = std::fs::read_to_string(world.folder.path().join("inbox.csv")).unwrap();
+    assert_eq!(waiting.inbox("export").code(0).stdout, csv);
+    // What a spreadsheet would compute is guarded.
+    assert!(csv.contains(",'=1+1,floor 2,") && csv.contains(",'+47 1,'+47 2,"), "{csv}");
+    assert!(csv.ends_with("\r\n"), "{csv}");
+    world.file("none.csv", &csv);
+    waiting.inbox("import none.csv").code(0).prints("nothing was decided", world);
+
+    let all = filled(&csv, &|record, field| match field {
+        "phoneNumber" if record == contested => "erp",
+        "addressLine2" if record == contested => "value=gate",
+        "" if record == deleted => "delete",
+        _ => "",
+    });
+    world.file("all.csv", &all);
+    let failure = waiting.inbox("import all.csv").code(2);
+    assert!(failure.stderr.contains("whether to let the next run delete"), "{failure:#?}");
+    assert_eq!(world.store().decisions(None).unwrap(), [], "nothing is done where one of them has to be asked");
+
+    // All that is wrong is told at once, and nothing is done.
+    let wrong = filled(&csv, &|record, field| match field {
+        "phoneNumber" if record == contested => "mine",
+        "addressLine2" if record == contested => "restore",
+        "" if record == deleted => "uncouple",
+        _ => "",
+    });
+    world.file(
+        "wrong.csv",
+        &wrong.replace(&format!("customers,{deleted},deleted"), &format!("customers,{deleted},failed")),
+    );
+    world.file("other.csv", "table,record\ncustomers,1\n");
+    let mut told = Transcript::new(world);
+    told.ask(&format!("inbox {FULL} import wrong.csv"), &[], 2);
+    told.ask(&format!("inbox {FULL} import other.csv"), &[], 2);
+    assert_snapshot!("sheets", told.text);
+    assert_eq!(world.store().decisions(None).unwrap(), []);
+
+    // Somebody is faster: those lines are stale, and nothing is done.
+    world
+        .erp
+        .with(|side| side.edit("customers", waiting.pair.0, json!({"phoneNumber": "+47 3"}).as_object().unwrap()))
+        .unwrap();
+    world.run(&format!("run {FULL} {TABLES}")).code(1);
+    let failure = waiting.inbox("import all.csv --yes").code(2);
+    let told = format!("phoneNumber of {contested} has changed since: it is contested, ERP `+47 3`, CRM `+47 2`");
+    assert!(failure.stderr.contains(&told), "{failure:#?}");
+    assert_eq!(world.store().decisions(None).unwrap(), []);
+
+    world.file(
+        "all.csv",
+        &filled(&waiting.inbox("export").code(0).stdout, &|record, field| match field {
+            "phoneNumber" if record == contested => "erp",
+            "addressLine2" if record == contested => "value=gate",
+            "" if record == deleted => "delete",
+            _ => "",
+        }),
+    );
+    let answered = waiting.inbox("import all.csv --yes --format json").code(0).json();
+    assert_eq!(answered["answered"].as_array().unwrap().len(), 3, "{answered:#}");
+    world.run(&format!("run {FULL} {TABLES}"));
+    assert_eq!(waiting.held(), [("+47 3".into(), "+47 3".into()), ("gate".into(), "gate".into())]);
+}
