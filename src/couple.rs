@@ -340,6 +340,42 @@ fn match_by_rule(
     }
 }
 
+/// Returns, of the rows of `side` named, those that the first rule takes for the same record as another one of them.
+///
+/// The first rule is the strictest: what it finds on the other side it matches whatever a later one says. Of a later one
+/// two people of one name are no doubles.
+pub fn doubles(
+    map: &TableMap,
+    infos: &PerSide<TableInfo>,
+    side: Side,
+    frame: &Frame,
+    rows: &[usize],
+    links: &Links,
+) -> Vec<Doubt> {
+    let Some(rule) = map.match_rules.first().filter(|_| rows.len() > 1) else { return Vec::new() };
+    let (these, none) = (frame.take(rows), Frame::empty(Vec::new()));
+    let frames = match side {
+        Side::Erp => PerSide { erp: these, crm: none },
+        Side::Crm => PerSide { erp: none, crm: these },
+    };
+    let keys = keys(map, rule, infos, &frames, links);
+    let mut groups: HashMap<u128, PerSide<Vec<usize>>> = HashMap::new();
+    let mut keyed: Vec<(usize, u128)> = Vec::new();
+    for (&row, key) in rows.iter().zip(keys.of(side)) {
+        if let Some(key) = *key {
+            groups.entry(key).or_default().of_mut(side).push(row);
+            keyed.push((row, key));
+        }
+    }
+    groups.retain(|_, group| group.of(side).len() > 1);
+    let groups: HashMap<u128, Rc<PerSide<Vec<usize>>>> =
+        groups.into_iter().map(|(key, group)| (key, Rc::new(group))).collect();
+    let double = |(row, key): (usize, u128)| {
+        groups.get(&key).map(|group| Doubt { side, row, rule: 1, group: group.clone(), likeness: None })
+    };
+    keyed.into_iter().filter_map(double).collect()
+}
+
 /// Returns, of the rows of `side` named, those that some rule finds among all rows of `beyond`, a frame of the other
 /// side that holds records outside the filter.
 pub fn found_beyond(

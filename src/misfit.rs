@@ -82,6 +82,7 @@ pub fn misfits(pipeline: &Pipeline, scopes: &[Scope], others: &[Scope]) -> Vec<M
         });
         columns::check_expressions(&mut desk);
         values::check(&mut desk);
+        values::check_conditions(&mut desk);
         kinds::check(&mut desk);
         choices::check(&mut desk);
     }

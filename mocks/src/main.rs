@@ -2,7 +2,7 @@
 //!
 //! `mocks -- COMMAND` starts the fakes on free loopback ports, tells the command where they are by its environment, and
 //! ends with the command's exit code. `serve` does the same for whoever reads the lines it prints. With `--data` the
-//! records outlive the call, and `edit` and `show` work on what is kept. Own failures end with 125, as those of `env`
+//! records outlive the call, and `add`, `edit` and `show` work on what is kept. Own failures end with 125, as those of `env`
 //! and `timeout` do; a command that cannot be run with 126 or 127; one that a signal ended with 128 and its number.
 
 use clap::{Args, Parser, Subcommand};
@@ -59,7 +59,22 @@ enum Verb {
         #[arg(long, value_name = "N")]
         crm_port: Option<u16>,
     },
-    /// Change a kept record as a person would.
+    /// Add a record to those kept as a person would, and print it.
+    ///
+    /// The side's own rules hold: what it gives on its own is given (a number of its series, defaults), and what it refuses
+    /// is refused with its message. Example: mocks add --data DIR erp customers displayName='Jug & Son' city=Bath
+    Add {
+        #[command(flatten)]
+        kept: Kept,
+        /// What it holds.
+        #[arg(required = true, value_name = "PROP=VALUE")]
+        values: Vec<Assignment>,
+    },
+    /// Change or delete a kept record as a person would.
+    ///
+    /// The side's own rules hold: references are cleared along with what they lead to, and what it refuses is refused with
+    /// its message. Examples: mocks edit --data DIR erp customers number=10000 city=Bath;
+    /// mocks edit --data DIR crm accounts accountnumber=10000 --delete
     Edit {
         #[command(flatten)]
         kept: Kept,
@@ -67,8 +82,11 @@ enum Verb {
         #[arg(value_name = "KEYPROP=VALUE")]
         key: Assignment,
         /// What to set; nothing after the sign clears the property.
-        #[arg(required = true, value_name = "PROP=VALUE")]
+        #[arg(required_unless_present = "delete", value_name = "PROP=VALUE")]
         changes: Vec<Assignment>,
+        /// Delete the record instead.
+        #[arg(long, conflicts_with = "changes")]
+        delete: bool,
     },
     /// Print kept records, one JSON object a line.
     Show {
@@ -120,6 +138,17 @@ impl Kept {
             Side::Erp => Ok(erp.records(set)),
             Side::Crm => Ok(crm.records(set)),
         }
+    }
+
+    /// Returns the id of the one record that has a value.
+    fn find(&self, key: &Assignment, erp: &erp::State, crm: &crm::State) -> Result<Uuid, String> {
+        let found: Vec<Row> = self.records(erp, crm)?.into_iter().filter(|record| key.holds(record)).collect();
+        let [record] = &found[..] else {
+            return Err(format!("{} of {} have {}={}", found.len(), self.set, key.property, key.value));
+        };
+        // On both sides a record begins with its id.
+        let id = record.values().next().and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+        id.ok_or_else(|| "the record has no id".to_owned())
     }
 }
 
@@ -178,7 +207,9 @@ fn main() -> ExitCode {
     let result = match cli.verb {
         None => run(&cli.source, &cli.command),
         Some(Verb::Serve { source, erp_port, crm_port }) => serve(&source, erp_port, crm_port),
-        Some(Verb::Edit { kept, key, changes }) => edit(&kept, &key, &changes),
+        Some(Verb::Add { kept, values }) => add(&kept, &values),
+        Some(Verb::Edit { kept, key, delete: true, .. }) => delete(&kept, &key),
+        Some(Verb::Edit { kept, key, changes, delete: false }) => edit(&kept, &key, &changes),
         Some(Verb::Show { kept, key }) => show(&kept, key.as_ref()),
     };
     result.unwrap_or_else(|message| {
@@ -223,23 +254,47 @@ fn serve(source: &Source, erp_port: Option<u16>, crm_port: Option<u16>) -> Resul
     Ok(ExitCode::SUCCESS)
 }
 
+fn add(kept: &Kept, values: &[Assignment]) -> Result<ExitCode, String> {
+    let (folder, mut erp, mut crm) = Folder::open_kept(&kept.data)?;
+    // An unknown set is told as every verb tells it.
+    kept.records(&erp, &crm)?;
+    let id = match kept.side {
+        Side::Erp => erp.insert(&kept.set, &row(values)).map_err(|refusal| refusal.message)?,
+        Side::Crm => crm.insert(&kept.set, &row(values)).map_err(|error| error.message)?,
+    };
+    folder.save(&erp, &crm)?;
+    let added = match kept.side {
+        Side::Erp => erp.record(&kept.set, id),
+        Side::Crm => crm.record(&kept.set, id),
+    };
+    print(&added.map(|record| Value::Object(record).to_string() + "\n").unwrap_or_default())?;
+    Ok(ExitCode::SUCCESS)
+}
+
 fn edit(kept: &Kept, key: &Assignment, changes: &[Assignment]) -> Result<ExitCode, String> {
     let (folder, mut erp, mut crm) = Folder::open_kept(&kept.data)?;
-    let changes: Row =
-        changes.iter().map(|change| (change.property.clone(), Value::String(change.value.clone()))).collect();
-    let found: Vec<Row> = kept.records(&erp, &crm)?.into_iter().filter(|record| key.holds(record)).collect();
-    let [record] = &found[..] else {
-        return Err(format!("{} of {} have {}={}", found.len(), kept.set, key.property, key.value));
-    };
-    // On both sides a record begins with its id.
-    let id = record.values().next().and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
-    let id = id.ok_or("the record has no id")?;
+    let (id, changes) = (kept.find(key, &erp, &crm)?, row(changes));
     match kept.side {
         Side::Erp => erp.edit(&kept.set, id, &changes).map_err(|refusal| refusal.message)?,
         Side::Crm => crm.edit(&kept.set, id, &changes).map_err(|error| error.message)?,
     }
     folder.save(&erp, &crm)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn delete(kept: &Kept, key: &Assignment) -> Result<ExitCode, String> {
+    let (folder, mut erp, mut crm) = Folder::open_kept(&kept.data)?;
+    let id = kept.find(key, &erp, &crm)?;
+    match kept.side {
+        Side::Erp => erp.delete(&kept.set, id).map_err(|refusal| refusal.message)?,
+        Side::Crm => crm.delete(&kept.set, id).map_err(|error| error.message)?,
+    }
+    folder.save(&erp, &crm)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(assignments: &[Assignment]) -> Row {
+    assignments.iter().map(|given| (given.property.clone(), Value::String(given.value.clone()))).collect()
 }
 
 fn show(kept: &Kept, key: Option<&Assignment>) -> Result<ExitCode, String> {

@@ -278,6 +278,60 @@ fn a_person_edits_kept_records() {
 }
 
 #[test]
+fn a_person_adds_and_deletes_kept_records() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    assert_eq!(code(&["--data", path, "--", "true"]), Some(0));
+    let verb = |verb: &str, arguments: &[&str]| run(&[&[verb, "--data", path], arguments].concat());
+    let done = |output: &Output| {
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(output));
+        stdout(output)
+    };
+    // What the side gives on its own, it gives; what is given, it takes.
+    let added: Value = serde_json::from_str(&done(&verb("add", &["erp", "customers", "displayName=Jug"]))).unwrap();
+    assert!(added["number"].as_str().unwrap().starts_with('C'), "{added}");
+    assert_eq!(added["creditLimit"].to_string(), "0");
+    let key = format!("number={}", added["number"].as_str().unwrap());
+    assert_eq!(show(folder.path(), &["erp", "customers", &key]), [added]);
+    done(&verb("add", &["erp", "customers", "number=KETTLE", "displayName=Kettle", "creditLimit=12.5"]));
+    let kettle = show(folder.path(), &["erp", "customers", "number=KETTLE"]);
+    assert_eq!(kettle[0]["creditLimit"].to_string(), "12.5");
+    let added: Value = serde_json::from_str(&done(&verb("add", &["crm", "accounts", "name=Jug"]))).unwrap();
+    assert_eq!(added["statecode"], 0);
+
+    // A reference to a deleted contact goes with it.
+    done(&verb("add", &["crm", "contacts", "lastname=Spout"]));
+    let contact = show(folder.path(), &["crm", "contacts", "lastname=Spout"])[0]["contactid"].clone();
+    done(&verb(
+        "edit",
+        &["crm", "accounts", "name=Jug", &format!("_primarycontactid_value={}", contact.as_str().unwrap())],
+    ));
+    assert_eq!(show(folder.path(), &["crm", "accounts", "name=Jug"])[0]["_primarycontactid_value"], contact);
+    done(&verb("edit", &["crm", "contacts", "lastname=Spout", "--delete"]));
+    assert!(show(folder.path(), &["crm", "contacts", "lastname=Spout"]).is_empty());
+    assert_eq!(show(folder.path(), &["crm", "accounts", "name=Jug"])[0]["_primarycontactid_value"], Value::Null);
+    done(&verb("edit", &["erp", "customers", "number=KETTLE", "--delete"]));
+    assert!(show(folder.path(), &["erp", "customers", "number=KETTLE"]).is_empty());
+
+    // What a side refuses is refused in its own words, and nothing is kept of it.
+    let before = show(folder.path(), &["erp", "customers"]).len();
+    for (arguments, complaint) in [
+        (&["add", "erp", "unicorns", "name=A"][..], "no set `unicorns`"),
+        (&["add", "erp", "customers", "number=10010", "displayName=Twice"], "already exists"),
+        (&["add", "crm", "accounts", "colour=red"], "colour"),
+        (&["add", "erp", "customers"], "PROP=VALUE"),
+        (&["edit", "erp", "customers", "number=none", "--delete"], "0 of customers"),
+        (&["edit", "erp", "customers", "number=10010", "city=Bath", "--delete"], "--delete"),
+        (&["edit", "erp", "customers", "number=10010"], "PROP=VALUE"),
+    ] {
+        let output = verb(arguments[0], &arguments[1..]);
+        assert_eq!(output.status.code(), Some(125), "{arguments:?}");
+        assert!(stderr(&output).contains(complaint), "{arguments:?}: {}", stderr(&output));
+    }
+    assert_eq!(show(folder.path(), &["erp", "customers"]).len(), before);
+}
+
+#[test]
 fn data_is_made_by_number_and_seed() {
     let customers = |arguments: &[&str]| {
         let folder = tempfile::tempdir().unwrap();

@@ -95,6 +95,13 @@ fn hold_doubt(scene: &Scene<'_>, doubt: &Doubt, partners: &Partners) -> Held {
         }
         (None, true, 1) => format!("{record} matches {} by rule {rule}, which is in doubt itself", candidates()),
         (None, true, _) => format!("{record} matches several records by rule {rule}: {}", candidates()),
+        (None, false, 0) => {
+            let rivals = list(doubt.rivals().take(NAMED_MAX).map(own).collect(), rivals);
+            format!(
+                "{record} and {rivals} are one record by rule {rule}; none of them is created in the {}",
+                other.name()
+            )
+        }
         (None, false, _) => {
             let rivals = list(doubt.rivals().take(NAMED_MAX).map(own).collect(), rivals);
             format!("{record} and {rivals} match the same records by rule {rule}: {}", candidates())

@@ -178,7 +178,7 @@ pub(super) fn check_expressions(desk: &mut Desk<'_>) {
 }
 
 /// Returns all SQL of the table map: its path, the side whose rows it reads, and whether it is a condition.
-fn expressions(desk: &Desk<'_>) -> Vec<(Path, Side, Expression, bool)> {
+pub(super) fn expressions(desk: &Desk<'_>) -> Vec<(Path, Side, Expression, bool)> {
     let mut found = Vec::new();
     let map = desk.map;
     for side in Side::BOTH {

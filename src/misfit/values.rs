@@ -1,12 +1,14 @@
-//! Constants: is what the file itself gives, in `value`, `values` and `set`, a value of its column?
+//! Constants: is what the file itself gives, in `value`, `values` and `set`, a value of its column? And does a condition
+//! compare a choice with an option that it has?
 //!
 //! The same conversion as at night decides, so that what passes here never fails there.
 
 use crate::config::complaint::Path;
-use crate::config::expression::Expression;
+use crate::config::expression::{Comparison, Expression, Literal, Predicate};
 use crate::config::{Side, TemplateValue};
 use crate::endpoint::ColumnInfo;
 use crate::frame::{Builder, Kind, Value};
+use crate::misfit::columns::expressions;
 use crate::misfit::{At, Desk};
 use crate::translate::{Problem, convert};
 
@@ -49,6 +51,39 @@ pub(super) fn check(desk: &mut Desk<'_>) {
                 fit(desk, path, At::Value, value, template.side, &info);
             }
         }
+    }
+}
+
+/// Complains about conditions that compare a choice with an option that it does not have: they would hold for no record,
+/// or for every one.
+pub(super) fn check_conditions(desk: &mut Desk<'_>) {
+    for (path, side, expression, _) in expressions(desk).into_iter().filter(|(.., is_condition)| *is_condition) {
+        let filled_in = expression.written() != expression.text();
+        for (column, literal) in expression.predicate().map(equals).unwrap_or_default() {
+            let Some(info) = desk.column(side, column).filter(|info| !info.options.is_empty()) else { continue };
+            let text = match (info.column.kind, literal) {
+                (Kind::Choice, Literal::Number(text)) | (Kind::Enum, Literal::Text(text)) => text,
+                // A comparison with what is of another type is told as such.
+                _ => continue,
+            };
+            if let Err(Problem::NoOption { value, column, known }) = convert(Value::Text(text.clone()), side, info) {
+                // What a variable gave is not repeated.
+                let value = if filled_in { "${…}".to_owned() } else { value };
+                let message = Problem::NoOption { value, column, known }.to_string();
+                desk.complain(path.clone(), At::Value, message, "take one of the options that the column has");
+            }
+        }
+    }
+}
+
+/// Returns the columns that a condition compares for equality, each with the literal; as far as a side could read it.
+fn equals(predicate: &Predicate) -> Vec<(&str, &Literal)> {
+    match predicate {
+        Predicate::All(parts) | Predicate::Any(parts) => parts.iter().flat_map(equals).collect(),
+        Predicate::Compare { column, comparison: Comparison::Equal | Comparison::NotEqual, literal } => {
+            vec![(column, literal)]
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -163,8 +163,12 @@ fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Act
     earlier.iter().filter(again).cloned().collect()
 }
 
-/// Counts pairs and records by direction: each row that was read once in the direction away from its side. A row in doubt
-/// counts there even where its table map does not write in that direction, because somebody has to see to it.
+/// Counts pairs and records by direction: a pair once in each (design §3.9).
+///
+/// So each row that was read counts once in the direction away from its side: inserted, modified, unchanged, skipped or
+/// failed. A record that this run made on that side was not read; it counts as inserted in the direction that made it, and
+/// as modified in the other one only where something of it went back, a number say. A row in doubt counts even where its
+/// table map does not write in that direction, because somebody has to see to it.
 fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut skipped: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();

@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap, TemplateValue};
 use crate::couple::taken::Coupled;
-use crate::couple::{found_beyond, join, match_rows};
+use crate::couple::{doubles, found_beyond, join, match_rows};
 use crate::delta::Held;
+use crate::delta::doubt::{Scene, hold_doubts};
 use crate::delta::guard::{Basis, HANDFUL, Trip};
 use crate::delta::names::Names;
 use crate::extract::{self, Inside, Scope};
@@ -301,8 +302,8 @@ fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[M
     Ok(couplings)
 }
 
-/// Chooses, of the rows without partner, those that get a new one: not where nothing is created, and not where the
-/// other side has the record already, outside its filter.
+/// Chooses, of the rows without partner, those that get a new one: not where nothing is created, not where the other side
+/// has the record already, outside its filter, and not two for what is one record by the first match rule.
 fn alone_of(
     step: &Step<'_>,
     state: &mut PassState,
@@ -363,6 +364,14 @@ fn alone_of(
                 rows.retain(|row| !found.contains(row));
             }
             *alone.beyond.of_mut(to) = Some(outside);
+        }
+        let doubts = doubles(map, &scope.infos, from, state.frames.of(from), &rows, links);
+        if !doubts.is_empty() {
+            let beyond = PerSide::from_fn(|side| scope.empty(side));
+            let scene = Scene { map, names: &state.names, frames: &state.frames, beyond: &beyond };
+            let held = hold_doubts(&scene, &doubts, std::iter::empty());
+            state.held.extend(held);
+            rows.retain(|row| !doubts.iter().any(|doubt| doubt.row == *row));
         }
         *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
     }

@@ -198,6 +198,12 @@ impl Endpoint for Pretended<'_> {
         self.as_pretended(query, self.inner.read(query, progress)?)
     }
 
+    /// Asks as the run asks; what was pretended comes along whatever it holds, as may always be.
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
+        let frame = self.inner.read_holding(query, column, texts)?;
+        frame.map(|frame| self.as_pretended(query, frame)).transpose()
+    }
+
     fn tracks(&self, table: &str) -> Result<bool, EndpointError> {
         self.inner.tracks(table)
     }

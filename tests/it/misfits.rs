@@ -158,6 +158,18 @@ fn told(from: &str, to: &str) -> String {
 /// What is changed, and what it becomes.
 const CHANGES: &[(&str, &[(&str, &str)])] = &[
     (
+        "conditions that compare a choice with what is no option of it",
+        &[
+            ("filter: kind = 3", "filter: kind = 99"),
+            ("filter: kind = 3", "filter: \"(kind IN (3, 4) OR kind IS NULL) AND state <> 7\""),
+            ("filter: kind = 3", "filter: \"kind = 3 AND state = ${SHUT:-5}\""),
+            ("filter: kind = 3", "filter: kind = '3'"),
+            ("blocked = '' AND", "status = 'Activ' AND"),
+            ("blocked = '' AND", "(status = '' OR status = 'Closed') AND"),
+            ("if: \"phone = '1'\"", "if: \"kind = 2\""),
+        ],
+    ),
+    (
         "columns that are not there",
         &[
             ("table: people, label: code", "table: people, label: cod"),

@@ -253,6 +253,51 @@ fn records_on_one_side_are_created_on_the_other() {
 }
 
 #[test]
+fn two_new_records_of_one_key_are_held() {
+    for side in Side::BOTH {
+        let mut world = World::settled();
+        let name = |id: u128| format!("firm {id}");
+        for id in [201, 202, 203] {
+            let key = if id == 203 { "C9" } else { "C2" };
+            match side {
+                Side::Erp => world.erp.put("customers", id, &[("number", key), ("name", &name(id))]),
+                Side::Crm => {
+                    world.crm.put("accounts", id, &[("number", key), ("name", &name(id)), ("kind", "3")]);
+                }
+            }
+        }
+        let planned = world.run_as(true);
+        let report = world.run();
+        assert_eq!(planned.plan, report.plan, "the plan is the run (I8)");
+        assert_eq!(report.outcome, RunOutcome::Incomplete);
+        let told: Vec<_> = report.inbox.iter().map(|item| (item.kind, item.message.as_str())).collect();
+        let told: Vec<_> = told.iter().filter(|told| told.1.contains("none of them is created in the")).collect();
+        assert_eq!((told.len(), told[0].0), (2, InboxKind::Ambiguous), "{:#?}", report.inbox);
+        let names = match side {
+            Side::Erp => world.crm.column("accounts", "name"),
+            Side::Crm => world.erp.column("customers", "name"),
+        };
+        assert!(names.contains(&name(203)) && !names.contains(&name(201)) && !names.contains(&name(202)), "{names:?}");
+        world.quiet();
+        // One of the two gets a number of its own, and both go over.
+        match side {
+            Side::Erp => world.erp.put("customers", 202, &[("number", "C3")]),
+            Side::Crm => world.crm.put("accounts", 202, &[("number", "C3")]),
+        }
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        world.quiet();
+    }
+    // People of one name are not one person: a later rule makes no doubles.
+    let mut world = World::settled();
+    for id in [201, 202] {
+        let key = format!("D{id}");
+        world.erp.put("customers", id, &[("number", &key), ("name", "Dahl"), ("city", "Oslo")]);
+    }
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(world.crm.column("accounts", "name").len(), 3);
+}
+
+#[test]
 fn a_new_record_outside_its_own_filter_is_named() {
     let mut world = World::with(&CUSTOMERS.replace("      - { crm: kind, value: 3 }\n", "").replace(
         "kind = 3",

@@ -442,6 +442,25 @@ fn a_plan_over_changes_is_what_the_run_does() {
 }
 
 #[test]
+fn a_plan_over_changes_asks_as_the_run_asks() {
+    let mut world = settled();
+    // A match rule looks for its partner, and a reference for its key.
+    world.erp.put("customers", 50, &[("number", "C50"), ("name", "New"), ("person", "AA")]);
+    let asked = |world: &World| [&world.erp, &world.crm].map(|side| std::mem::take(&mut *side.answers.lock().unwrap()));
+    asked(&world);
+    world.changed = true;
+    let planned = world.run_as(true);
+    let plan = asked(&world);
+    let report = world.run();
+    assert_eq!((mode(&report, "customers"), planned.plan), (Mode::Changed, report.plan));
+    let mut run = asked(&world);
+    run.iter_mut().zip(&plan).for_each(|(run, plan)| run.truncate(plan.len()));
+    assert_eq!(plan, run);
+    let most = plan.iter().flatten().map(|(_, rows)| *rows).max();
+    assert!(most < Some(10), "no table of 29 records is read in full: {plan:?}");
+}
+
+#[test]
 fn a_reference_that_waits_in_silence_resolves_with_the_new_coupling() {
     for policy in ["keep", "clear"] {
         let customers = crate::rules::CUSTOMERS.replace("blank: keep", &format!("on_unresolved: {policy}"));
