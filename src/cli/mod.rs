@@ -7,6 +7,7 @@ pub mod args;
 pub mod exit;
 pub mod signals;
 pub mod progress;
+pub mod ask;
 pub mod places;
 pub mod world;
 pub mod run;
