@@ -155,6 +155,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         untold: &HashMap::new(),
         names: &names,
         times: None,
+        force: None,
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

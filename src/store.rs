@@ -259,7 +259,8 @@ pub trait Store {
     /// Returns the intents of a table map that have no answer yet.
     fn open_intents(&self, table: &str) -> Result<Vec<OpenIntent>, StoreError>;
 
-    /// Replaces what waits for a person in a table map; what was there before keeps its `since` and counts on.
+    /// Replaces what waits for a person in a table map; what was there before keeps its `since` and counts on, unless it
+    /// comes with its `since`: then the run did not look at it.
     fn replace_inbox(&mut self, table: &str, items: &[InboxItem]) -> Result<(), StoreError>;
 
     /// Returns what waits, of all table maps or of one.

@@ -10,6 +10,7 @@ pub mod progress;
 pub mod ask;
 pub mod places;
 pub mod world;
+pub mod part;
 pub mod run;
 pub mod plan;
 pub mod check;

@@ -113,6 +113,8 @@ pub enum Why {
     FirstValue(Side),
     /// Both sides were edited; the policy says who wins.
     Conflict(Side),
+    /// A person lets that side win.
+    Forced(Side),
     /// Both sides were edited, this one later.
     Newer(Side, Edits),
 }
@@ -203,6 +205,7 @@ impl std::fmt::Display for Why {
             Why::FirstSync(side) => write!(f, "first synchronization, the {} fills it", side.name()),
             Why::FirstValue(side) => write!(f, "first synchronization, only the {} has a value", side.name()),
             Why::Conflict(side) => write!(f, "edited on both sides, the {} wins", side.name()),
+            Why::Forced(side) => write!(f, "the {} wins, as was asked for", side.name()),
             Why::Newer(side, edits) => {
                 let (own, other, clocks) = (edits.told(*side), edits.told(side.other()), edits.clocks());
                 write!(f, "edited on both sides, the {} is newer ({own} against {other}{clocks})", side.name())
@@ -261,6 +264,20 @@ pub fn merge_newest(facts: &Facts, rule: &Rule, edits: Edits) -> Verdict {
     }
     let untold = Side::BOTH.into_iter().find(|side| edits.at.of(*side).is_none());
     Verdict::Contested(untold.map_or(Standoff::Close(edits), Standoff::Untold))
+}
+
+/// Decides a field whose value on `to` has to give way; `None` where that changes nothing: where both sides agree or
+/// differ as they did when they were settled, where the value goes to `to` anyway, and where the field has one owner.
+pub fn merge_forced(facts: &Facts, rule: &Rule, to: Side) -> Option<Verdict> {
+    let both = rule.writes.erp && rule.writes.crm && rule.when != When::Create;
+    if !both || facts.base == Some(facts.own) {
+        return None;
+    }
+    match merge(facts, rule) {
+        Verdict::Equal => None,
+        Verdict::Write(side, _) if side == to => None,
+        _ => Some(send(facts, rule, to, Why::Forced(to.other()))),
+    }
 }
 
 /// A one-way field: its owner's value goes over where the other side differs.

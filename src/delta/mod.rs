@@ -19,7 +19,7 @@ use crate::config::{
     Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When,
 };
 use crate::couple::Pairs;
-use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_newest};
+use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_forced, merge_newest};
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
 use crate::endpoint::TableInfo;
@@ -47,6 +47,43 @@ pub struct Work<'a> {
     pub names: &'a Names,
     /// When records were edited, where the newer value may win.
     pub times: Option<&'a Times>,
+    /// Which side a person lets win.
+    pub force: Option<&'a Force>,
+}
+
+/// A person lets one side win in two-way fields, whatever was edited.
+#[derive(Debug, Clone)]
+pub struct Force {
+    /// The side that is written.
+    pub to: Side,
+    /// What the person has seen; another value is not overwritten. `None` where that does not matter.
+    pub seen: Option<Vec<Overwritten>>,
+}
+
+impl Force {
+    fn covers(&self, table: &str, ids: PerSide<Uuid>, field: &FieldMap, held: impl FnOnce() -> String) -> bool {
+        let Some(seen) = &self.seen else { return true };
+        let held = held();
+        let same = |lost: &Overwritten| lost.field == field.name() && lost.old == held;
+        seen.iter().any(|lost| lost.table == table && lost.ids == ids && same(lost))
+    }
+}
+
+/// A value of a side that gives way to the other side's because a person wants it so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overwritten {
+    pub table: String,
+    /// The record as people name it.
+    pub record: String,
+    pub ids: PerSide<Uuid>,
+    /// The field by its ERP column, else its CRM column.
+    pub field: String,
+    /// The side that is written.
+    pub to: Side,
+    /// What it held, as people read it.
+    pub old: String,
+    /// What it gets.
+    pub new: String,
 }
 
 /// Something that is not decided, for a person or for another record.
@@ -89,6 +126,8 @@ pub struct Decisions {
     pub rounded: Vec<Rounded>,
     /// What the file wants told of a side that does not own a field.
     pub drifted: Vec<Drifted>,
+    /// Values that give way because a person wants it so.
+    pub overwritten: Vec<Overwritten>,
     /// Pairs and fields that count as equal although a value would not come back as it went: their two expressions are
     /// not each other's inverse there.
     pub lossy: Vec<(usize, usize)>,
@@ -165,7 +204,13 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                     continue;
                 }
                 let facts = view.facts(work.pairs, field, pair);
-                let verdict = match (merge(&facts, &rules[field]), work.times) {
+                let forced = work.force.and_then(|force| {
+                    let verdict = merge_forced(&facts, &rules[field], force.to)?;
+                    let (row, field) = (*work.pairs.rows[pair].of(force.to), &work.map.fields[field]);
+                    let held = || text(work, force.to, field, row);
+                    force.covers(&work.map.name, work.pairs.ids[pair], field, held).then_some(verdict)
+                });
+                let verdict = match (forced.unwrap_or_else(|| merge(&facts, &rules[field])), work.times) {
                     (Verdict::Contested(_), Some(times)) if rules[field].on_conflict == OnConflict::Newest => {
                         merge_newest(&facts, &rules[field], times.edits(work.frames, work.pairs, pair))
                     }
@@ -212,6 +257,7 @@ fn decide_pair(
     let record = work.names.pair(work.frames, rows);
     let mut changes: PerSide<Vec<FieldChange>> = PerSide::default();
     let mut failed: PerSide<bool> = PerSide::default();
+    let mut overwritten: Vec<Overwritten> = Vec::new();
 
     for &(number, verdict, settled) in told {
         let field = &work.map.fields[number];
@@ -295,6 +341,17 @@ fn decide_pair(
                 // What is unresolved and may be written at all is to be cleared.
                 let new = link(work, number, to, new.unwrap_or(Value::Null));
                 let old = work.frames.of(to).value(column, *rows.of(to));
+                if matches!(why, Why::Forced(_)) {
+                    overwritten.push(Overwritten {
+                        table: work.map.name.clone(),
+                        record: record.clone(),
+                        ids,
+                        field: field.name().to_owned(),
+                        to,
+                        old: old.to_string(),
+                        new: new.to_string(),
+                    });
+                }
                 // A constant has nobody who could have edited it.
                 let why = if field.column(to.other()).is_none() { Why::Owner(to.other()) } else { why };
                 let change =
@@ -303,6 +360,7 @@ fn decide_pair(
             }
         }
     }
+    decisions.overwritten.extend(overwritten.into_iter().filter(|lost| !failed.of(lost.to)));
     for to in Side::BOTH {
         let fields = std::mem::take(changes.of_mut(to));
         if fields.is_empty() || *failed.of(to) {
@@ -320,6 +378,11 @@ fn decide_pair(
             follow_ups: Vec::new(),
         });
     }
+}
+
+/// Returns what a side holds in a field, as people read it.
+fn text(work: &Work<'_>, side: Side, field: &FieldMap, row: usize) -> String {
+    field.column(side).map_or_else(String::new, |column| work.frames.of(side).value(column, row).to_string())
 }
 
 fn failure(record: &str, to: Side, field: &str, problem: &str) -> String {

@@ -10,6 +10,7 @@ mod killed;
 mod oracle;
 mod places;
 mod refusals;
+mod selected;
 mod turnstile;
 
 use std::collections::BTreeMap;

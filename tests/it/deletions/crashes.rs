@@ -153,6 +153,7 @@ fn dies(world: &mut World, changes: usize, after: bool) -> bool {
     let stop = AtomicBool::new(false);
     let options = Options {
         only: Vec::new(),
+        selection: pipeline::run::selection::Selection::default(),
         changed: false,
         dry_run: false,
         run: "a short one".into(),
