@@ -20,12 +20,12 @@ pub fn advice(report: &RunReport) -> Option<String> {
     if all.next().is_some() || report.tables.iter().any(|table| table.error.is_some() || table.guarded.is_some()) {
         return None;
     }
-    let Chosen { record, decided, standing } = chosen;
+    let Chosen { record, outlook, standing } = chosen;
     if matches!(standing, Standing::Outside | Standing::Alone | Standing::Apart | Standing::Later) {
         return None;
     }
     let goes = |to: Side| {
-        let fields = decided.to.of(to);
+        let fields = outlook.to.of(to);
         let names: Vec<String> = fields.iter().map(|(field, _)| field.clone()).collect();
         let mut reasons: Vec<&str> = Vec::new();
         for (_, why) in fields {
@@ -37,21 +37,21 @@ pub fn advice(report: &RunReport) -> Option<String> {
         format!("{} {verb} to the {} ({})", list(&names), to.name(), reasons.join("; "))
     };
     let mut parts = Vec::new();
-    if let Some(side) = decided.created {
+    if let Some(side) = outlook.created {
         parts.push(format!("only the {} has it; it is created in the {}", side.other().name(), side.name()));
     }
-    let to: Vec<Side> = [Side::Crm, Side::Erp].into_iter().filter(|to| !decided.to.of(*to).is_empty()).collect();
+    let to: Vec<Side> = [Side::Crm, Side::Erp].into_iter().filter(|to| !outlook.to.of(*to).is_empty()).collect();
     match to[..] {
-        [to] if decided.contested.is_empty() => parts.push(format!("one side has something new: {}", goes(to))),
+        [to] if outlook.contested.is_empty() => parts.push(format!("one side has something new: {}", goes(to))),
         [to] => parts.push(goes(to)),
         [one, other] => {
             parts.push(format!("both sides have something new, and both are kept: {}, {}", goes(one), goes(other)));
         }
         _ => {}
     }
-    if !decided.contested.is_empty() {
+    if !outlook.contested.is_empty() {
         let (fields, were) =
-            (list(&decided.contested), if decided.contested.len() == 1 { "differs" } else { "differ" });
+            (list(&outlook.contested), if outlook.contested.len() == 1 { "differs" } else { "differ" });
         let again = |to: &str| format!("`pipeline run FILE --only {record} --force {to}`");
         parts.push(format!(
             "{fields} {were}, and nothing says who is right, so neither is overwritten: {} lets the ERP win, {} the CRM",
@@ -146,10 +146,10 @@ fn chosen_document(chosen: &Chosen) -> ChosenDocument<'_> {
     ChosenDocument {
         record: &chosen.record,
         standing: chosen.standing.key(),
-        created: chosen.decided.created.map(Side::key),
-        to_crm: field_documents(&chosen.decided.to.crm),
-        to_erp: field_documents(&chosen.decided.to.erp),
-        contested: &chosen.decided.contested,
+        created: chosen.outlook.created.map(Side::key),
+        to_crm: field_documents(&chosen.outlook.to.crm),
+        to_erp: field_documents(&chosen.outlook.to.erp),
+        contested: &chosen.outlook.contested,
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
     use crate::config::PerSide;
     use crate::report::samples;
-    use crate::run::chosen::Decided;
+    use crate::run::chosen::Outlook;
     use crate::store::InboxKind;
 
     fn report(chosen: &[Chosen]) -> RunReport {
@@ -186,14 +186,14 @@ mod tests {
         };
         let to = PerSide { erp: edited("CRM", to_erp), crm: edited("ERP", to_crm) };
         let contested = contested.iter().map(|field| (*field).to_owned()).collect();
-        Chosen { record: "customers:1".into(), standing, decided: Decided { created: None, to, contested } }
+        Chosen { record: "customers:1".into(), standing, outlook: Outlook { created: None, to, contested } }
     }
 
     #[test]
     fn a_single_record_is_told_what_goes_where_and_why() {
         use Standing::Settled;
         let contested = Standing::Waits(InboxKind::Contested);
-        let created = Decided { created: Some(Side::Crm), ..Decided::default() };
+        let created = Outlook { created: Some(Side::Crm), ..Outlook::default() };
         for (chosen, expected) in [
             (
                 chosen(Settled, &[], &["name", "city"], &[]),
@@ -216,7 +216,7 @@ mod tests {
                  --only customers:1 --force to_erp` the CRM",
             ),
             (
-                Chosen { decided: created, ..chosen(Settled, &[], &[], &[]) },
+                Chosen { outlook: created, ..chosen(Settled, &[], &[], &[]) },
                 "only the ERP has it; it is created in the CRM",
             ),
         ] {

@@ -19,7 +19,7 @@ pub struct Chosen {
     pub record: String,
     pub standing: Standing,
     /// What was decided before anything was written.
-    pub decided: Decided,
+    pub outlook: Outlook,
 }
 
 /// How a record stands after the run.
@@ -58,7 +58,7 @@ impl Standing {
 
 /// What was decided about one record before anything was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Decided {
+pub struct Outlook {
     /// The side where a partner is made.
     pub created: Option<Side>,
     /// Fields and reasons, by the side that they go to.
@@ -68,9 +68,9 @@ pub struct Decided {
 }
 
 /// Notes what the first round of a step decided.
-pub(super) fn note(map: &TableMap, decided: &mut HashMap<Ids, Decided>, actions: &[Action]) {
+pub(super) fn note(map: &TableMap, outlook: &mut HashMap<Ids, Outlook>, actions: &[Action]) {
     for action in actions.iter().filter(|action| action.kind.writes()) {
-        let about = decided.entry(known_ids(action)).or_default();
+        let about = outlook.entry(known_ids(action)).or_default();
         if action.kind.makes_record() {
             about.created = Some(action.side);
         } else if action.kind == ActionKind::Update {
@@ -134,18 +134,18 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
             (None, None, Some(row)) => state.names.row(state.frames.of(side), side, *row),
             (None, None, None) => address.to_string(),
         };
-        let mut decided = Decided::default();
-        for (_, about) in state.decided.iter().filter(|(ids, _)| own(ids.0, ids.1)) {
-            decided.created = decided.created.or(about.created);
+        let mut outlook = Outlook::default();
+        for (_, about) in state.outlook.iter().filter(|(ids, _)| own(ids.0, ids.1)) {
+            outlook.created = outlook.created.or(about.created);
             for to in Side::BOTH {
-                decided.to.of_mut(to).extend(about.to.of(to).iter().cloned());
+                outlook.to.of_mut(to).extend(about.to.of(to).iter().cloned());
             }
         }
         let contested =
             state.held.iter().filter(|held| held.kind == InboxKind::Contested && own(held.ids.erp, held.ids.crm));
         let fields = contested.filter_map(|held| held.field.map(|field| map.fields[field].name().to_owned()));
-        decided.contested = fields.collect();
-        told.push(Chosen { record, standing, decided });
+        outlook.contested = fields.collect();
+        told.push(Chosen { record, standing, outlook });
     }
     told
 }

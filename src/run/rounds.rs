@@ -76,7 +76,7 @@ pub(super) fn rounds(
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
         leave_alone(state, step.map, &mut actions);
         if round == 0 && state.asked.is_some() {
-            chosen::note(step.map, &mut state.decided, &actions);
+            chosen::note(step.map, &mut state.outlook, &actions);
         }
         leave_undone(step, state, &mut actions);
         state.report.seconds.merge += clock() - merging;

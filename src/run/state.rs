@@ -17,7 +17,7 @@ use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
 use crate::run::beyond::Beyond;
-use crate::run::chosen::Decided;
+use crate::run::chosen::Outlook;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::{Context, TableReport};
@@ -71,7 +71,7 @@ pub struct PassState {
     /// The records that the pass is about; `None` for the whole table.
     pub(super) asked: Option<Asked>,
     /// What was decided about them first.
-    pub(super) decided: HashMap<Ids, Decided>,
+    pub(super) outlook: HashMap<Ids, Outlook>,
     /// Those of them that are kept apart.
     pub(super) apart: PerSide<HashSet<Uuid>>,
     /// Whole pairs of them that are outside their filters.
@@ -145,7 +145,7 @@ impl PassState {
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
             asked: None,
-            decided: HashMap::new(),
+            outlook: HashMap::new(),
             apart: PerSide::default(),
             outside: Vec::new(),
             mark: None,

@@ -89,7 +89,7 @@ fn named_by_chance() {
         let report = world.run_part(only(&[&name])).unwrap();
         let mut after = all(&world);
         let pair = [after[0][&erp].clone(), after[1][&crm].clone()];
-        let contested = &report.tables[0].selected[0].decided.contested;
+        let contested = &report.tables[0].selected[0].outlook.contested;
         for field in FIELDS {
             let agrees = text(&pair[0], field) == text(&pair[1], field);
             assert_eq!(

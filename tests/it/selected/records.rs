@@ -33,7 +33,7 @@ fn a_named_record_is_settled_and_no_other_is_written() {
         assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
         assert_eq!(report.tables[0].mode, Mode::Selected);
         assert_eq!(standings(&report), [("customers:C1".to_owned(), Standing::Settled)]);
-        assert_eq!(report.tables[0].selected[0].decided.to.crm, [("name".to_owned(), "edited in the ERP".to_owned())]);
+        assert_eq!(report.tables[0].selected[0].outlook.to.crm, [("name".to_owned(), "edited in the ERP".to_owned())]);
         assert_eq!((world.erp.writes() - before.0, world.crm.writes() - before.1), (0, 1));
         assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren AB");
         assert_eq!(world.store.watermarks().unwrap(), marks, "how far a side was read is not known any better");
@@ -118,7 +118,7 @@ fn what_waits_of_others_stays_as_it_is() {
     // The contested one: the skipped one and its refusal are not touched.
     let report = world.run_part(only(&["customers:C1"])).unwrap();
     assert_eq!(standings(&report), [("customers:C1".to_owned(), Standing::Waits(InboxKind::Contested))]);
-    assert_eq!(report.tables[0].selected[0].decided.contested, ["name"]);
+    assert_eq!(report.tables[0].selected[0].outlook.contested, ["name"]);
     assert_eq!(report.inbox.len(), 1, "only of what was asked for is told");
     let mut after = world.store.inbox(None).unwrap();
     assert_eq!(after.len(), 2);
