@@ -116,6 +116,7 @@ fn intent(action: &Action, side: Side) -> Intent {
             .iter()
             .map(|field| (field.column.clone(), field.old.to_string(), field.new.to_string()))
             .collect(),
+        why: action.why.clone(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! The port to the state: couplings, bases, the journal of writes and the inbox, as plain data.
+//! The port to the state: couplings, bases, the journal of writes, the inbox and its answers, as plain data.
 //!
 //! A [`Store`] belongs to one pipeline and one writer at a time. Each method is one transaction: it happened as a whole
 //! or not at all.
@@ -62,8 +62,9 @@ pub enum CouplingChange {
     Couple { erp: Uuid, crm: Uuid, origin: Origin },
     /// Removes the link; the records stay.
     Uncouple { erp: Uuid, crm: Uuid },
-    /// Removes the link, and remembers both records as kept apart: see [`Store::kept_apart`].
-    KeepApart { erp: Uuid, crm: Uuid },
+    /// Removes the link, and remembers both records as kept apart: see [`Store::kept_apart`]. `record` is what people call
+    /// them.
+    KeepApart { erp: Uuid, crm: Uuid, record: String },
 }
 
 /// What both sides of a pair held when it was settled: the whole base of one coupling.
@@ -93,6 +94,8 @@ pub struct Intent {
     pub record: String,
     /// Column, old value, new value, as people read them.
     pub fields: Vec<(String, String, String)>,
+    /// Why, as the plan says it; blank for what was written before reasons were kept.
+    pub why: String,
 }
 
 /// A write of which it is not known whether it was carried out.
@@ -178,6 +181,87 @@ pub struct InboxItem {
     pub attempts: u32,
 }
 
+/// What a person decided about something that waits. The next run acts on it; until it has, the decision stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    pub table: String,
+    /// The record as people name it.
+    pub record: String,
+    /// The pair that it is about.
+    pub ids: PerSide<Uuid>,
+    /// The contested field by its key; `None` for a decision about the whole pair.
+    pub field: Option<String>,
+    pub verdict: Decided,
+    /// What both sides held in that field when it was decided, as people read it: for other values nothing is decided.
+    pub values: PerSide<String>,
+    /// A fingerprint of what the survivor of a deletion held when a run last saw it; filled by the store.
+    pub seen: Option<u64>,
+    /// When it was decided, RFC 3339; filled by the store.
+    pub at: String,
+    /// When nothing was left to do about it, RFC 3339; `None` as long as it stands.
+    pub ended: Option<String>,
+}
+
+/// The decision itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decided {
+    /// That side's value goes to the other one.
+    Take(Side),
+    /// This value goes to both, in the ERP's terms.
+    Value(String),
+    /// The deleted partner is made anew.
+    Restore,
+    /// The survivor is deleted too.
+    Delete,
+}
+
+impl Decided {
+    /// Reads what [`std::fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Decided> {
+        match text {
+            "take erp" => Some(Decided::Take(Side::Erp)),
+            "take crm" => Some(Decided::Take(Side::Crm)),
+            "restore" => Some(Decided::Restore),
+            "delete" => Some(Decided::Delete),
+            other => other.strip_prefix("take value=").map(|value| Decided::Value(value.to_owned())),
+        }
+    }
+}
+
+impl std::fmt::Display for Decided {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Decided::Take(side) => write!(f, "take {}", side.key()),
+            Decided::Value(value) => write!(f, "take value={value}"),
+            Decided::Restore => f.write_str("restore"),
+            Decided::Delete => f.write_str("delete"),
+        }
+    }
+}
+
+/// An answer to something that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The next run acts on it; an earlier decision about the same is forgotten.
+    Decide(Decision),
+    /// The next run sends the record again: see [`Store::retry`].
+    Retry { table: String, erp: Option<Uuid>, crm: Option<Uuid> },
+    /// The link goes, both records are kept apart, and nothing waits of them any more.
+    Part { table: String, ids: PerSide<Uuid>, record: String },
+}
+
+/// A record that is kept apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Apart {
+    pub table: String,
+    pub side: Side,
+    pub id: Uuid,
+    /// The pair as people named it; `None` for one that was parted before names were kept.
+    pub record: Option<String>,
+    /// RFC 3339.
+    pub since: String,
+}
+
 /// How far the two sides of a table map were read and settled.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Watermark {
@@ -238,6 +322,9 @@ pub trait Store {
     /// Returns the records of a table map that are neither matched nor given a new partner, until a coupling names them.
     fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError>;
 
+    /// Returns the records that are kept apart, of all table maps, in the order in which they were parted.
+    fn apart(&self) -> Result<Vec<Apart>, StoreError>;
+
     /// Returns the values behind the base of one coupling, by field key.
     fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError>;
 
@@ -275,6 +362,18 @@ pub trait Store {
     /// Forgets how often a record was refused, so that the next run sends it again; tells whether anything was
     /// remembered.
     fn retry(&mut self, table: &str, erp: Option<Uuid>, crm: Option<Uuid>) -> Result<bool, StoreError>;
+
+    /// Takes answers of a person, all of them or none.
+    fn reply(&mut self, replies: &[Reply]) -> Result<(), StoreError>;
+
+    /// Returns what was decided, of all table maps or of one, oldest first; also what has ended.
+    fn decisions(&self, table: Option<&str>) -> Result<Vec<Decision>, StoreError>;
+
+    /// Ends decisions of a table map, by pair and field key, and those about pairs that are not coupled any more.
+    fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError>;
+
+    /// Replaces what is known of the survivors of deletions that wait in a table map: a fingerprint of what each holds.
+    fn replace_survivors(&mut self, table: &str, survivors: &[(PerSide<Uuid>, u64)]) -> Result<(), StoreError>;
 
     /// Returns how many couplings each table map has.
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError>;

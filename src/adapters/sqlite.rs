@@ -12,6 +12,7 @@
 mod base;
 mod bound;
 mod couplings;
+mod decisions;
 mod inbox;
 mod journal;
 mod lease;
@@ -34,8 +35,8 @@ use crate::adapters::sqlite::trouble::Trouble;
 use crate::binding::Binding;
 use crate::config::PerSide;
 use crate::store::{
-    Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
-    StoreError, Watermark,
+    Answer, Apart, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal, Reply,
+    RunRow, Settlement, Store, StoreError, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -209,6 +210,10 @@ impl Store for SqliteStore<'_> {
         self.read(|connection| couplings::kept_apart(connection, table))
     }
 
+    fn apart(&self) -> Result<Vec<Apart>, StoreError> {
+        self.read(couplings::apart)
+    }
+
     fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError> {
         self.read(|connection| couplings::values(connection, table, erp, crm))
     }
@@ -260,6 +265,22 @@ impl Store for SqliteStore<'_> {
 
     fn retry(&mut self, table: &str, erp: Option<Uuid>, crm: Option<Uuid>) -> Result<bool, StoreError> {
         self.write(|connection, _, _| refusals::forget(connection, table, erp, crm))
+    }
+
+    fn reply(&mut self, replies: &[Reply]) -> Result<(), StoreError> {
+        self.write(|connection, _, now| decisions::reply(connection, replies, now))
+    }
+
+    fn decisions(&self, table: Option<&str>) -> Result<Vec<Decision>, StoreError> {
+        self.read(|connection| decisions::load(connection, table))
+    }
+
+    fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError> {
+        self.write(|connection, _, now| decisions::end(connection, table, done, now))
+    }
+
+    fn replace_survivors(&mut self, table: &str, survivors: &[(PerSide<Uuid>, u64)]) -> Result<(), StoreError> {
+        self.write(|connection, _, _| decisions::replace_survivors(connection, table, survivors))
     }
 
     fn coupling_counts(&self) -> Result<BTreeMap<String, u64>, StoreError> {

@@ -144,7 +144,9 @@ pub fn write_lines(write: &JournalRow) -> Vec<String> {
         (Some(outcome), "") => outcome.clone(),
         (Some(outcome), message) => format!("{outcome}: {message}"),
     };
-    let mut lines = vec![format!("  {} {} in the {}: {answer}", intent.action, intent.record, intent.side.name())];
+    let why = if intent.why.is_empty() { String::new() } else { format!(" ({})", intent.why) };
+    let side = intent.side.name();
+    let mut lines = vec![format!("  {} {} in the {side}{why}: {answer}", intent.action, intent.record)];
     for (column, old, new) in &intent.fields {
         lines.push(match old.is_empty() {
             true => format!("    {column}: {}", quoted(new)),
@@ -199,6 +201,8 @@ pub struct WriteDocument<'a> {
     record: &'a str,
     side: &'static str,
     action: &'a str,
+    /// Null for what was written before reasons were kept.
+    why: Option<&'a str>,
     id: String,
     intended: &'a str,
     answered: Option<&'a str>,
@@ -217,6 +221,7 @@ pub fn write_document(write: &JournalRow) -> WriteDocument<'_> {
         record: &write.intent.record,
         side: write.intent.side.key(),
         action: &write.intent.action,
+        why: Some(write.intent.why.as_str()).filter(|why| !why.is_empty()),
         id: write.intent.id.to_string(),
         intended: &write.intended_at,
         answered: write.answered_at.as_deref(),
@@ -259,6 +264,7 @@ mod tests {
         JournalRow {
             run: text("31"),
             intent: Intent {
+                why: text("edited in the ERP"),
                 table: text("customers"),
                 side: Side::Crm,
                 action: text("update"),

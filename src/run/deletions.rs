@@ -50,8 +50,8 @@ pub(super) fn settle_widowed(
             Fate::Restore => restores.of_mut(widow.gone).push(widow),
             Fate::Delete => deletes.of_mut(widow.gone.other()).push(widow),
             Fate::Uncouple => {
-                let PerSide { erp, crm } = widow.ids;
-                state.pending.push(CouplingChange::KeepApart { erp, crm });
+                let (PerSide { erp, crm }, record) = (widow.ids, widow.record.clone());
+                state.pending.push(CouplingChange::KeepApart { erp, crm, record });
                 let why = format!("deleted in the {}; the two are kept apart from now on", widow.gone.name());
                 state.plan.actions.push(action(map, &widow, ActionKind::KeepApart, Side::Erp, why));
                 skip(state, map, &widow);

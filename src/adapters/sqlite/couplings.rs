@@ -9,10 +9,10 @@ use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Row};
 use uuid::Uuid;
 
-use crate::adapters::sqlite::base;
 use crate::adapters::sqlite::trouble::Trouble;
+use crate::adapters::sqlite::{base, lease};
 use crate::config::{PerSide, Side};
-use crate::store::{CouplingChange, Couplings, Origin, Settlement};
+use crate::store::{Apart, CouplingChange, Couplings, Origin, Settlement};
 
 /// Returns the number of a table map; `None` where nothing was ever written for it.
 pub(super) fn table_map(connection: &Connection, table: &str) -> Result<Option<i64>, Trouble> {
@@ -138,12 +138,36 @@ pub(super) fn kept_apart(connection: &Connection, table: &str) -> Result<PerSide
     let mut statement = connection.prepare_cached("SELECT side, id FROM apart WHERE table_map = ?1")?;
     let mut rows = statement.query((table_map,))?;
     while let Some(row) = rows.next()? {
-        let side: String = row.get(0)?;
-        let side = Side::BOTH.into_iter().find(|known| known.key() == side);
-        let side = side.ok_or_else(|| Trouble::Broken("the side of a record kept apart cannot be read".to_owned()))?;
+        let side = side_of(&row.get::<_, String>(0)?)?;
         apart.of_mut(side).insert(id(row, 1)?);
     }
     Ok(apart)
+}
+
+/// Returns the records that are kept apart, in the order in which they were parted.
+pub(super) fn apart(connection: &Connection) -> Result<Vec<Apart>, Trouble> {
+    let mut statement = connection.prepare(
+        "SELECT name, side, apart.id, record, since FROM apart JOIN table_map ON table_map.id = apart.table_map \
+         ORDER BY table_map, since, record, side DESC, apart.id",
+    )?;
+    let mut rows = statement.query(())?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        let since: i64 = row.get(4)?;
+        all.push(Apart {
+            table: row.get(0)?,
+            side: side_of(&row.get::<_, String>(1)?)?,
+            id: id(row, 2)?,
+            record: row.get(3)?,
+            since: lease::time(since),
+        });
+    }
+    Ok(all)
+}
+
+fn side_of(key: &str) -> Result<Side, Trouble> {
+    let side = Side::BOTH.into_iter().find(|known| known.key() == key);
+    side.ok_or_else(|| Trouble::Broken("the side of a record kept apart cannot be read".to_owned()))
 }
 
 /// Returns the values behind the base of one coupling, by field key.
@@ -188,8 +212,9 @@ pub(super) fn change(
     // What was settled goes with it, by the foreign key.
     let mut delete =
         connection.prepare_cached("DELETE FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3")?;
-    let mut apart = connection
-        .prepare_cached("INSERT OR IGNORE INTO apart (table_map, side, id, since) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut apart = connection.prepare_cached(
+        "INSERT OR IGNORE INTO apart (table_map, side, id, since, record) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?;
     let mut reunite = connection.prepare_cached("DELETE FROM apart WHERE table_map = ?1 AND side = ?2 AND id = ?3")?;
     for change in changes {
         match change {
@@ -209,10 +234,10 @@ pub(super) fn change(
             CouplingChange::Uncouple { erp, crm } => {
                 delete.execute((table_map, erp.as_bytes(), crm.as_bytes()))?;
             }
-            CouplingChange::KeepApart { erp, crm } => {
+            CouplingChange::KeepApart { erp, crm, record } => {
                 delete.execute((table_map, erp.as_bytes(), crm.as_bytes()))?;
                 for (side, id) in [(Side::Erp, erp), (Side::Crm, crm)] {
-                    apart.execute((table_map, side.key(), id.as_bytes(), now))?;
+                    apart.execute((table_map, side.key(), id.as_bytes(), now, record))?;
                 }
             }
         }

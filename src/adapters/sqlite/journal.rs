@@ -17,8 +17,8 @@ pub(super) const RUNS_KEPT: i64 = 100;
 /// Writes intents; returns their numbers.
 pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now: &str) -> Result<Vec<i64>, Trouble> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO journal (run, table_map, side, action, record_id, partner_id, record, fields, intended_at) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO journal (run, table_map, side, action, record_id, partner_id, record, fields, intended_at, why) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let mut numbers = Vec::with_capacity(intents.len());
     for intent in intents {
@@ -34,6 +34,7 @@ pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now
             &intent.record,
             fields,
             now,
+            &intent.why,
         ))?);
     }
     Ok(numbers)
@@ -55,7 +56,7 @@ pub(super) fn answer(connection: &Connection, answers: &[Answer], now: &str) -> 
 type Entry = (i64, JournalRow);
 
 const COLUMNS: &str = "journal.id, name, side, action, record_id, partner_id, record, fields, run, intended_at, outcome, \
-                       message, answered_at";
+                       message, answered_at, why";
 
 fn entry(row: &Row<'_>) -> Result<Entry, Trouble> {
     let journal_id = row.get(0)?;
@@ -70,6 +71,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, Trouble> {
         partner: id(row, 5)?,
         record: row.get(6)?,
         fields: serde_json::from_str(&fields).map_err(|_| broken("the fields"))?,
+        why: row.get(13)?,
     };
     let row = JournalRow {
         run: row.get(8)?,

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
-use chrono::DateTime;
+use chrono::{DateTime, SecondsFormat};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::adapters::sqlite::trouble::Trouble;
@@ -92,6 +92,11 @@ pub(super) fn renew(connection: &Connection, holder: &str, since: &str, now: &st
 pub(super) fn release(connection: &Connection, holder: &str, since: &str) -> Result<(), Trouble> {
     connection.execute("DELETE FROM lease WHERE holder = ?1 AND since = ?2", (holder, since))?;
     Ok(())
+}
+
+/// Returns seconds since 1970 as a time in RFC 3339.
+pub(super) fn time(seconds: i64) -> String {
+    DateTime::from_timestamp(seconds, 0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Returns a time as seconds since 1970.

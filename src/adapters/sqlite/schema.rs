@@ -151,6 +151,36 @@ pub(super) const MIGRATIONS: &[&str] = &[
         crm_seen BLOB NOT NULL
     ) STRICT;
 ",
+    "
+    -- What people decided about what waited.
+    CREATE TABLE decision (
+        id INTEGER PRIMARY KEY,
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        record TEXT NOT NULL,
+        erp_id BLOB NOT NULL CHECK (length(erp_id) = 16),
+        crm_id BLOB NOT NULL CHECK (length(crm_id) = 16),
+        field TEXT,                         -- The key of a contested field; none for the whole pair.
+        decided TEXT NOT NULL,              -- `take erp`, `take crm`, `take value=…`, `restore`, `delete`
+        erp TEXT NOT NULL,                  -- Both values that it was decided on.
+        crm TEXT NOT NULL,
+        seen INTEGER,                       -- What the survivor of a deletion held: see `survivor`.
+        at TEXT NOT NULL,
+        ended TEXT                          -- Null as long as it stands.
+    ) STRICT;
+    CREATE INDEX decision_table_map ON decision (table_map);
+
+    -- What the survivors of deletions held when a run last saw them, as far as they wait for a decision.
+    CREATE TABLE survivor (
+        table_map INTEGER NOT NULL REFERENCES table_map,
+        erp_id BLOB NOT NULL CHECK (length(erp_id) = 16),
+        crm_id BLOB NOT NULL CHECK (length(crm_id) = 16),
+        print INTEGER NOT NULL,
+        PRIMARY KEY (table_map, erp_id, crm_id)
+    ) STRICT, WITHOUT ROWID;
+
+    ALTER TABLE apart ADD COLUMN record TEXT;
+    ALTER TABLE journal ADD COLUMN why TEXT NOT NULL DEFAULT '';
+",
 ];
 
 /// What a look at header and schema tells.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::Side;
 use crate::endpoint::Identity;
-use crate::store::{InboxKind, Origin};
+use crate::store::{Apart, Decided, Decision, InboxKind, Origin, Reply};
 
 const NOW: &str = "2026-03-01T02:00:00Z";
 
@@ -79,6 +79,7 @@ fn settlement(number: u128, base: &[Option<PerSide<u64>>], values: &[(usize, &st
 
 fn intent(number: u128) -> Intent {
     Intent {
+        why: "edited in the ERP".to_owned(),
         table: "customers".to_owned(),
         side: Side::Crm,
         action: "update".to_owned(),
@@ -140,7 +141,7 @@ fn couplings_come_back_in_the_order_in_which_they_were_made() {
 fn what_is_kept_apart_stays_so_until_it_is_coupled() {
     let (_folder, path) = place();
     let mut store = open(&path);
-    let apart = |number| CouplingChange::KeepApart { erp: e(number), crm: c(number) };
+    let apart = |number| CouplingChange::KeepApart { erp: e(number), crm: c(number), record: number.to_string() };
     store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
     store.commit("customers", &[], &[apart(1), apart(2), apart(1)], &[]).unwrap();
     assert_eq!(store.coupling_counts().unwrap(), BTreeMap::new());
@@ -690,4 +691,79 @@ fn refusals_are_kept_until_they_are_replaced_or_forgotten() {
     assert!(!store.retry("customers", Some(e(2)), None).unwrap());
     assert_eq!(store.refusals("customers").unwrap(), [refusal(4, true)]);
     assert_eq!(store.refusals("items").unwrap(), [refusal(3, true)]);
+}
+
+#[test]
+fn what_a_person_decided_stands_until_it_is_carried_out() {
+    let (_folder, path) = place();
+    let decision = |number: u128, field: Option<&str>, verdict: Decided| Decision {
+        table: "customers".to_owned(),
+        record: format!("customers:{number}"),
+        ids: PerSide { erp: e(number), crm: c(number) },
+        field: field.map(str::to_owned),
+        verdict,
+        values: PerSide { erp: "is here".to_owned(), crm: "is there".to_owned() },
+        seen: None,
+        at: String::new(),
+        ended: None,
+    };
+    {
+        let mut store = open(&path);
+        store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
+        store.replace_survivors("customers", &[(PerSide { erp: e(2), crm: c(2) }, u64::MAX)]).unwrap();
+        let first = decision(1, Some("phone=phone"), Decided::Take(Side::Erp));
+        let replies = [
+            Reply::Decide(first.clone()),
+            Reply::Decide(decision(1, Some("name=name"), Decided::Value(" = \"é\" ".to_owned()))),
+            Reply::Decide(decision(2, None, Decided::Restore)),
+            // About the same as before: only this one counts.
+            Reply::Decide(Decision { verdict: Decided::Take(Side::Crm), ..first }),
+            Reply::Decide(decision(2, None, Decided::Delete)),
+        ];
+        store.reply(&replies).unwrap();
+    }
+    let mut store = open(&path);
+    let standing = |store: &SqliteStore<'_>| {
+        let all = store.decisions(Some("customers")).unwrap();
+        all.into_iter().filter(|decision| decision.ended.is_none()).collect::<Vec<_>>()
+    };
+    let dated = |decision: Decision| Decision { at: NOW.to_owned(), ..decision };
+    let name = dated(decision(1, Some("name=name"), Decided::Value(" = \"é\" ".to_owned())));
+    let phone = dated(decision(1, Some("phone=phone"), Decided::Take(Side::Crm)));
+    let delete = Decision { seen: Some(u64::MAX), ..dated(decision(2, None, Decided::Delete)) };
+    assert_eq!(standing(&store), [name.clone(), phone.clone(), delete.clone()]);
+    assert!(store.decisions(Some("items")).unwrap().is_empty());
+
+    store.end_decisions("customers", &[(name.ids, name.field.clone())]).unwrap();
+    assert_eq!(standing(&store), [phone.clone(), delete]);
+    assert_eq!(store.decisions(None).unwrap()[0], Decision { ended: Some(NOW.to_owned()), ..name });
+    // A pair that is none any more has nothing to decide.
+    store.commit("customers", &[], &[CouplingChange::Uncouple { erp: e(2), crm: c(2) }], &[]).unwrap();
+    store.end_decisions("customers", &[]).unwrap();
+    assert_eq!(standing(&store), [phone]);
+}
+
+#[test]
+fn a_pair_that_is_parted_waits_for_nothing() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let coupled = |number| InboxItem { crm_id: Some(c(number)), ..item(InboxKind::Contested, number, Some("phone")) };
+    store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
+    store.replace_inbox("customers", &[coupled(1), coupled(2)]).unwrap();
+    let ids = PerSide { erp: e(1), crm: c(1) };
+    let refusal = Refusal { erp: Some(e(1)), crm: Some(c(1)), message: String::new(), print: 1, times: 2 };
+    store.replace_refusals("customers", &[refusal]).unwrap();
+    store.reply(&[Reply::Part { table: "customers".to_owned(), ids, record: "customers:1".to_owned() }]).unwrap();
+    assert_eq!(store.couplings("customers", &[]).unwrap().erp, [e(2)]);
+    let left = store.inbox(None).unwrap();
+    assert_eq!((left.len(), left[0].erp_id, left[0].attempts), (1, Some(e(2)), 1));
+    assert!(store.refusals("customers").unwrap().is_empty());
+    let apart = |side, id| Apart {
+        table: "customers".to_owned(),
+        side,
+        id,
+        record: Some("customers:1".to_owned()),
+        since: NOW.to_owned(),
+    };
+    assert_eq!(store.apart().unwrap(), [apart(Side::Erp, e(1)), apart(Side::Crm, c(1))]);
 }

@@ -10,8 +10,8 @@ use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, RunOutcome, run};
 use pipeline::store::{
-    Answer, CouplingChange, Couplings, InboxItem, Intent, JournalRow, OpenIntent, Refusal, RunRow, Settlement, Store,
-    StoreError, Watermark,
+    Answer, Apart, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal, Reply,
+    RunRow, Settlement, Store, StoreError, Watermark,
 };
 use uuid::Uuid;
 
@@ -54,6 +54,26 @@ impl Store for Mortal<'_> {
 
     fn kept_apart(&self, table: &str) -> Result<PerSide<HashSet<Uuid>>, StoreError> {
         self.store.kept_apart(table)
+    }
+
+    fn apart(&self) -> Result<Vec<Apart>, StoreError> {
+        self.store.apart()
+    }
+
+    fn reply(&mut self, replies: &[Reply]) -> Result<(), StoreError> {
+        self.change(|store| store.reply(replies))
+    }
+
+    fn decisions(&self, table: Option<&str>) -> Result<Vec<Decision>, StoreError> {
+        self.store.decisions(table)
+    }
+
+    fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError> {
+        self.change(|store| store.end_decisions(table, done))
+    }
+
+    fn replace_survivors(&mut self, table: &str, survivors: &[(PerSide<Uuid>, u64)]) -> Result<(), StoreError> {
+        self.change(|store| store.replace_survivors(table, survivors))
     }
 
     fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError> {
