@@ -157,6 +157,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         names: &names,
         times: None,
         rulings: &Rulings::default(),
+        force: None,
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");

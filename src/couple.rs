@@ -190,6 +190,17 @@ pub struct Matched {
     pub alone: PerSide<Vec<usize>>,
 }
 
+impl Matched {
+    /// Keeps what is about the rows that `keep` says yes to.
+    pub fn retain(&mut self, keep: impl Fn(Side, usize) -> bool) {
+        self.matches.retain(|found| keep(Side::Erp, found.rows.erp) || keep(Side::Crm, found.rows.crm));
+        self.doubts.retain(|doubt| keep(doubt.side, doubt.row));
+        for side in Side::BOTH {
+            self.alone.of_mut(side).retain(|row| keep(side, *row));
+        }
+    }
+}
+
 /// The match key of a record for one rule; `None` where a column is blank.
 type Key = Option<u128>;
 

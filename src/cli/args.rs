@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cli::inbox::answer::take;
+use crate::config::Side;
 use crate::store::{Decided, InboxKind};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
@@ -34,8 +35,9 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Makes both sides agree: the nightly job.
-    #[command(after_help = "Example: pipeline run pipelines/full.yaml --only customers --only contacts")]
+    /// Makes both sides agree: the nightly job, or one record at once.
+    #[command(after_help = "Example: pipeline run pipelines/full.yaml --only customers --only contacts\n         \
+        pipeline run pipelines/full.yaml --only customers:10000 --force to_crm")]
     Run(RunArguments),
     /// Shows what a run would do, record by record, and stores nothing.
     #[command(after_help = "Example: pipeline plan pipelines/full.yaml --exit-code")]
@@ -87,8 +89,24 @@ pub struct FileArguments {
 pub struct RunArguments {
     #[command(flatten)]
     pub file: FileArguments,
-    /// Only this table map; may be given several times.
-    #[arg(long, value_name = "TABLE")]
+    #[command(flatten)]
+    pub part: PartArguments,
+    /// Decides everything and writes nothing, not even to the state.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Agrees that `--force` overwrites edits of the other side; without it, that is asked on a terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// More talk on stderr; twice for still more.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Which part of everything a run is about, for `run` and `plan` alike.
+#[derive(Debug, Args)]
+pub struct PartArguments {
+    /// Only this table map, or this record (`customers:10000`, `customers:crm:A-1001`, or by id); may be given several times.
+    #[arg(long, value_name = "TABLE[:KEY]")]
     pub only: Vec<String>,
     /// Reads only what was modified since the last time, with what belongs to it.
     #[arg(long)]
@@ -96,12 +114,32 @@ pub struct RunArguments {
     /// Reads everything; this is the default.
     #[arg(long, conflicts_with = "changed")]
     pub full: bool,
-    /// Decides everything and writes nothing, not even to the state.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// More talk on stderr; twice for still more.
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    /// Writes to this side only; what would go to the other one waits for another run.
+    #[arg(long, value_enum, value_name = "DIRECTION")]
+    pub direction: Option<Way>,
+    /// Lets the other side's values win in two-way fields, whatever was edited here.
+    #[arg(long, value_enum, value_name = "DIRECTION")]
+    pub force: Option<Way>,
+}
+
+/// One direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Way {
+    /// From the ERP to the CRM.
+    ToCrm,
+    /// From the CRM to the ERP.
+    ToErp,
+}
+
+impl Way {
+    /// Returns the side that is written.
+    pub fn side(self) -> Side {
+        match self {
+            Way::ToCrm => Side::Crm,
+            Way::ToErp => Side::Erp,
+        }
+    }
 }
 
 /// Options of `plan`.
@@ -109,15 +147,8 @@ pub struct RunArguments {
 pub struct PlanArguments {
     #[command(flatten)]
     pub file: FileArguments,
-    /// Only this table map; may be given several times.
-    #[arg(long, value_name = "TABLE")]
-    pub only: Vec<String>,
-    /// Reads only what was modified since the last time, with what belongs to it.
-    #[arg(long)]
-    pub changed: bool,
-    /// Reads everything; this is the default.
-    #[arg(long, conflicts_with = "changed")]
-    pub full: bool,
+    #[command(flatten)]
+    pub part: PartArguments,
     /// Exits with 10 where there is something to write.
     #[arg(long)]
     pub exit_code: bool,
@@ -280,9 +311,8 @@ pub enum Format {
 
 const VERBS_NOT_BUILT: [&str; 7] = ["apply", "review", "couple", "uncouple", "serve", "schema", "completions"];
 
-/// Options of the contract that are not built, by verb; a blank verb stands for all.
-const OPTIONS_NOT_BUILT: [(&str, &str); 5] =
-    [("run", "--direction"), ("run", "--force"), ("plan", "-o"), ("check", "--online"), ("", "--yes")];
+/// Options of the contract that are not built, by verb.
+const OPTIONS_NOT_BUILT: [(&str, &str); 2] = [("plan", "-o"), ("check", "--online")];
 
 /// Returns the verb or option that belongs to the contract but is not built yet, if the arguments (without the
 /// program's name) hold one.
@@ -299,20 +329,15 @@ pub fn not_built(arguments: &[OsString]) -> Option<String> {
     if verb == "inbox" {
         return None;
     }
-    let mut only = false;
     for word in words {
-        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let name = word.split_once('=').map_or(word, |(name, _)| name);
         let option = OPTIONS_NOT_BUILT.iter().find(|(of, option)| {
             let short = option.len() == 2 && word.starts_with(option);
-            (of.is_empty() || *of == verb) && (*option == name || short)
+            *of == verb && (*option == name || short)
         });
         if let Some((_, option)) = option {
             return Some(format!("{verb} {option}"));
         }
-        if (only && word.contains(':')) || (name == "--only" && value.contains(':')) {
-            return Some(format!("{verb} --only TABLE:KEY"));
-        }
-        only = name == "--only";
     }
     None
 }
@@ -341,14 +366,10 @@ mod tests {
             ("inbox full.yaml retry customers:1", None),
             ("inbox full.yaml delete customers:1 --yes", None),
             ("run full.yaml --changed", None),
-            ("run full.yaml --direction to_crm", Some("run --direction")),
-            ("run full.yaml --force=to_crm", Some("run --force")),
-            ("run full.yaml --only customers:10000", Some("run --only TABLE:KEY")),
-            ("run full.yaml --only=customers:crm:A-1", Some("run --only TABLE:KEY")),
+            ("run full.yaml --only customers:10000 --force=to_crm", None),
             ("plan full.yaml -o plan.json", Some("plan -o")),
             ("plan full.yaml -oplan.json", Some("plan -o")),
             ("check full.yaml --online", Some("check --online")),
-            ("run full.yaml --yes", Some("run --yes")),
             ("run full.yaml --only customers --dry-run -vv", None),
             ("run C:full.yaml", None),
             ("check full.yaml --format json", None),
@@ -373,18 +394,22 @@ mod tests {
         let line = words("pipeline run full.yaml --only customers --only items --dry-run --format json -vv");
         let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
         assert_eq!(run.file.path, PathBuf::from("full.yaml"));
-        assert_eq!((run.only, run.dry_run, run.verbose), (vec!["customers".into(), "items".into()], true, 2));
+        assert_eq!((run.part.only, run.dry_run, run.verbose), (vec!["customers".into(), "items".into()], true, 2));
         assert_eq!(run.file.format, Format::Json);
         for (line, changed) in [("run a.yaml --changed", true), ("run a.yaml --full", false), ("run a.yaml", false)] {
             let line = words(&format!("pipeline {line}"));
             let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
-            assert_eq!(run.changed, changed);
+            assert_eq!(run.part.changed, changed);
         }
         for line in ["inbox a.yaml --format json list", "inbox a.yaml list --format json", "inbox --format=json a.yaml"]
         {
             let verb = Arguments::try_parse_from(words(&format!("pipeline {line}"))).unwrap().verb;
             assert_eq!(verb.format(), Format::Json, "{line}");
         }
+        let line = words("pipeline plan a.yaml --only customers:1 --direction to_erp --force to_erp");
+        let Verb::Plan(plan) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
+        let sides = [plan.part.direction, plan.part.force].map(|way| way.map(Way::side));
+        assert_eq!(sides, [Some(Side::Erp); 2]);
         for line in [
             "pipeline",
             "pipeline rum full.yaml",
@@ -396,6 +421,7 @@ mod tests {
             "pipeline inbox a.yaml resolve customers:1 --all --field name --take erp",
             "pipeline inbox a.yaml resolve customers:1 --field name --take mine",
             "pipeline inbox a.yaml resolve customers:1 --field name --take restore",
+            "pipeline run a.yaml --direction both",
         ] {
             assert_eq!(Arguments::try_parse_from(words(line)).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -11,6 +11,7 @@ pub mod ask;
 pub mod sheet;
 pub mod places;
 pub mod world;
+pub mod part;
 pub mod run;
 pub mod plan;
 pub mod check;

@@ -11,7 +11,7 @@ use crate::run::{RunOutcome, RunReport};
 /// Carries out `plan`.
 pub fn plan(arguments: &PlanArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
-    let asked = Asked { only: &arguments.only, changed: arguments.changed, dry_run: true, verbose: arguments.verbose };
+    let asked = Asked { part: &arguments.part, dry_run: true, yes: false, verbose: arguments.verbose };
     let report = perform(&arguments.file.path, &asked, &signals)?;
     print_as(arguments.file.format, || report::plan::text(&report), || report::plan::json(&report))?;
     Ok(exit(&report, arguments.exit_code, signals.number()))

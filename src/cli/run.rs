@@ -1,4 +1,4 @@
-//! `pipeline run`: the nightly job; and what `plan` shares with it.
+//! `pipeline run`: the nightly job, or a part of it; and what `plan` shares with it.
 //!
 //! Arguments, file, variables, state and network are looked at in this order, and nothing is written before all hold.
 
@@ -8,28 +8,28 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
-use crate::cli::args::RunArguments;
+use crate::cli::args::{PartArguments, RunArguments};
+use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::part::{self, Part, part};
 use crate::cli::places;
 use crate::cli::print_as;
-use crate::cli::progress::Progress;
+use crate::cli::progress::{self, Progress};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::PerSide;
 use crate::config::check::Purpose;
+use crate::delta::{Force, Overwritten};
 use crate::report;
-use crate::run::{Options, RunError, RunOutcome, RunReport};
+use crate::report::layout::plural;
+use crate::run::{Event, Options, RunError, RunOutcome, RunReport};
 use crate::store::{RunRow, Store, StoreError};
 
 /// Carries out `run`.
 pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
-    let asked = Asked {
-        only: &arguments.only,
-        changed: arguments.changed,
-        dry_run: arguments.dry_run,
-        verbose: arguments.verbose,
-    };
+    let asked =
+        Asked { part: &arguments.part, dry_run: arguments.dry_run, yes: arguments.yes, verbose: arguments.verbose };
     let report = perform(&arguments.file.path, &asked, &signals)?;
     print_as(arguments.file.format, || report::run::text(&report), || report::run::json(&report))?;
     Ok(of_run(&report, signals.number()))
@@ -37,9 +37,10 @@ pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
 
 /// What `run` and `plan` are asked for.
 pub struct Asked<'a> {
-    pub only: &'a [String],
-    pub changed: bool,
+    pub part: &'a PartArguments,
     pub dry_run: bool,
+    /// `--force` is agreed to.
+    pub yes: bool,
     pub verbose: u8,
 }
 
@@ -47,26 +48,76 @@ pub struct Asked<'a> {
 pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let loaded = world::load(path, Purpose::Run)?;
     world::warn(&loaded);
-    world::known_tables(&loaded, asked.only)?;
+    let mut part = part(&loaded, asked.part)?;
+    if let (Some(force), false, false) = (part.selection.force.clone(), asked.dry_run, asked.yes) {
+        let seen = agreed(&loaded, &part, asked, signals)?;
+        part.selection.force = Some(Force { seen: Some(seen), ..force });
+    }
+    let report = perform_part(&loaded, &part, asked, signals)?;
+    if part.selection.to.is_none() && part.selection.force.is_none() {
+        report::selected::advice(&report).iter().for_each(|advice| progress::say(advice));
+    }
+    Ok(report)
+}
+
+/// Shows what `--force` would overwrite and asks whether it may; nothing is written meanwhile, and nothing else is
+/// overwritten later.
+fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<Vec<Overwritten>, Failure> {
     let began = Instant::now();
-    let options = Options {
-        only: asked.only.to_vec(),
-        changed: asked.changed,
+    let elapsed = || began.elapsed().as_secs_f64();
+    let options = Options { dry_run: true, ..options(part, asked, &elapsed, signals) };
+    let mut store = SqliteStore::read_only(&loaded.state)?;
+    let report = decide(loaded, &mut store, &options, &|_| {})?;
+    let seen: Vec<Overwritten> = report.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
+    if !seen.is_empty() {
+        report::selected::overwritten(&report).iter().for_each(|line| progress::say(line));
+        let values = plural(seen.len() as u64, "value", "values");
+        if !confirm(&format!("overwrite {values}"), asked.yes)? {
+            return Err(Failure::Arguments {
+                message: "not agreed to, so nothing was done".to_owned(),
+                hint: "without `--force`, what both sides edited waits for a person".to_owned(),
+            });
+        }
+    }
+    Ok(seen)
+}
+
+fn options<'a>(
+    part: &Part,
+    asked: &Asked<'_>,
+    elapsed: &'a (dyn Fn() -> f64 + Sync),
+    signals: &'a Signals,
+) -> Options<'a> {
+    Options {
+        only: part.only.clone(),
+        selection: part.selection.clone(),
+        changed: asked.part.changed,
         dry_run: asked.dry_run,
         run: Uuid::new_v4().to_string(),
         started: world::now(),
-        elapsed: &|| began.elapsed().as_secs_f64(),
+        elapsed,
         stop: signals.stop(),
-    };
+    }
+}
+
+/// Runs a part of everything.
+fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
+    let began = Instant::now();
+    let elapsed = || began.elapsed().as_secs_f64();
+    let options = options(part, asked, &elapsed, signals);
     let progress = Progress::new(asked.verbose);
+    let tell = |event: Event<'_>| progress.tell(event);
     if asked.dry_run {
         let mut store = SqliteStore::read_only(&loaded.state)?;
-        return decide(&loaded, &mut store, &options, &progress);
+        let result = decide(loaded, &mut store, &options, &tell);
+        progress.clear();
+        return result;
     }
     let holder = world::holder();
     let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
     let mut store = opened.map_err(|error| named(error, &loaded.state))?;
-    let result = decide(&loaded, &mut store, &options, &progress);
+    let result = decide(loaded, &mut store, &options, &tell);
+    progress.clear();
     let (outcome, report) = match &result {
         Ok(report) => (report.outcome, report::run::kept(report)),
         Err(failure) => {
@@ -92,12 +143,11 @@ fn decide(
     loaded: &Loaded,
     store: &mut dyn Store,
     options: &Options<'_>,
-    progress: &Progress,
+    tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<RunReport, Failure> {
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let result = crate::run::run(&loaded.pipeline, sides, store, options, &|event| progress.tell(event));
-    progress.clear();
+    let result = crate::run::run(&loaded.pipeline, sides, store, options, tell);
     result.map_err(|error| failure(loaded, error))
 }
 
@@ -108,6 +158,7 @@ pub fn failure(loaded: &Loaded, error: RunError) -> Failure {
         RunError::Store(error) => error.into(),
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
         RunError::Foreign(foreign) => Failure::Foreign { state: loaded.state.display().to_string(), foreign },
+        RunError::Unclear(all) => part::unclear(&all),
         RunError::Mapping(misfits) => {
             let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);
             Failure::Mapping { file: loaded.file.clone(), complaints }

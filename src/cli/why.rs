@@ -19,6 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::report;
 use crate::run::Options;
 use crate::run::explain::explain;
+use crate::run::selection::Selection;
 use crate::store::{Store, StoreError};
 use crate::why::{Question, Remembered};
 
@@ -59,6 +60,7 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     };
     let began = Instant::now();
     let options = Options {
+        selection: Selection::default(),
         only: Vec::new(),
         changed: true,
         dry_run: true,

@@ -43,6 +43,8 @@ pub enum Reason {
     Outside,
     /// The table map does not write to the side that would have to change.
     OneWay,
+    /// The run does not write to the side that would have to change.
+    OtherWay,
     /// It would be deleted, and somebody edited it since the two were last settled.
     Edited,
     /// It would be deleted, and the two never agreed on anything, so nobody knows whether it was edited.
@@ -66,6 +68,9 @@ impl Reason {
             ),
             Reason::OneWay => format!(
                 "{record} was deleted in the {lost}; `direction` lets `on_delete` do nothing about that, so it stays in the {left}"
+            ),
+            Reason::OtherWay => format!(
+                "{record} was deleted in the {lost}; what follows from that goes the other way than this run, so it waits"
             ),
             Reason::Edited => format!(
                 "{record} was deleted in the {lost} and edited in the {left} since; it stays there until somebody decides"

@@ -117,6 +117,8 @@ pub enum Why {
     Restored(Side),
     /// Both sides were edited; the policy says who wins.
     Conflict(Side),
+    /// A person lets that side win.
+    Forced(Side),
     /// Both sides were edited, this one later.
     Newer(Side, Edits),
     /// A person decided, on that day.
@@ -225,6 +227,7 @@ impl std::fmt::Display for Why {
             Why::FirstValue(side) => write!(f, "first synchronization, only the {} has a value", side.name()),
             Why::Restored(side) => write!(f, "it refers to a record that was made anew in the {}", side.name()),
             Why::Conflict(side) => write!(f, "edited on both sides, the {} wins", side.name()),
+            Why::Forced(side) => write!(f, "the {} wins, as was asked for", side.name()),
             Why::Newer(side, edits) => {
                 let (own, other, clocks) = (edits.told(*side), edits.told(side.other()), edits.clocks());
                 write!(f, "edited on both sides, the {} is newer ({own} against {other}{clocks})", side.name())
@@ -304,6 +307,20 @@ fn merge_cascaded(facts: &Facts, rule: &Rule, side: Side) -> Verdict {
     match facts.value_to(side) {
         Some(value) if value != BLANK => send(facts, rule, side, Why::Restored(side)),
         _ => Verdict::Wait,
+    }
+}
+
+/// Decides a field whose value on `to` has to give way; `None` where that changes nothing: where both sides agree or
+/// differ as they did when they were settled, where the value goes to `to` anyway, and where the field has one owner.
+pub fn merge_forced(facts: &Facts, rule: &Rule, to: Side) -> Option<Verdict> {
+    let both = rule.writes.erp && rule.writes.crm && rule.when != When::Create;
+    if !both || facts.base == Some(facts.own) {
+        return None;
+    }
+    match merge(facts, rule) {
+        Verdict::Equal => None,
+        Verdict::Write(side, _) if side == to => None,
+        _ => Some(send(facts, rule, to, Why::Forced(to.other()))),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::config::{
 };
 use crate::couple::Pairs;
 use crate::delta::decided::Rulings;
-use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_decided, merge_newest};
+use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_decided, merge_forced, merge_newest};
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
 use crate::endpoint::TableInfo;
@@ -52,6 +52,8 @@ pub struct Work<'a> {
     pub times: Option<&'a Times>,
     /// What people decided about what would wait for them.
     pub rulings: &'a Rulings,
+    /// Which side a person lets win.
+    pub force: Option<&'a Force>,
 }
 
 impl Work<'_> {
@@ -62,6 +64,41 @@ impl Work<'_> {
             None => String::new(),
         })
     }
+}
+
+/// A person lets one side win in two-way fields, whatever was edited.
+#[derive(Debug, Clone)]
+pub struct Force {
+    /// The side that is written.
+    pub to: Side,
+    /// What the person has seen; another value is not overwritten. `None` where that does not matter.
+    pub seen: Option<Vec<Overwritten>>,
+}
+
+impl Force {
+    fn covers(&self, table: &str, ids: PerSide<Uuid>, field: &FieldMap, held: impl FnOnce() -> String) -> bool {
+        let Some(seen) = &self.seen else { return true };
+        let held = held();
+        let same = |lost: &Overwritten| lost.field == field.name() && lost.old == held;
+        seen.iter().any(|lost| lost.table == table && lost.ids == ids && same(lost))
+    }
+}
+
+/// A value of a side that gives way to the other side's because a person wants it so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overwritten {
+    pub table: String,
+    /// The record as people name it.
+    pub record: String,
+    pub ids: PerSide<Uuid>,
+    /// The field by its ERP column, else its CRM column.
+    pub field: String,
+    /// The side that is written.
+    pub to: Side,
+    /// What it held, as people read it.
+    pub old: String,
+    /// What it gets.
+    pub new: String,
 }
 
 /// Something that is not decided, for a person or for another record.
@@ -104,6 +141,8 @@ pub struct Decisions {
     pub rounded: Vec<Rounded>,
     /// What the file wants told of a side that does not own a field.
     pub drifted: Vec<Drifted>,
+    /// Values that give way because a person wants it so.
+    pub overwritten: Vec<Overwritten>,
     /// Pairs and fields that count as equal although a value would not come back as it went: their two expressions are
     /// not each other's inverse there.
     pub lossy: Vec<(usize, usize)>,
@@ -248,7 +287,13 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
 /// Decides one field of one pair; tells also whether a person's decision stands for what would wait.
 fn judge(work: &Work<'_>, view: &View<'_>, rule: &Rule, field: usize, pair: usize) -> (Facts, Verdict, bool) {
     let facts = view.facts(work, field, pair);
-    let verdict = match (merge(&facts, rule), work.times) {
+    let forced = work.force.and_then(|force| {
+        let verdict = merge_forced(&facts, rule, force.to)?;
+        let (row, field) = (*work.pairs.rows[pair].of(force.to), &work.map.fields[field]);
+        let held = || text(work, force.to, field, row);
+        force.covers(&work.map.name, work.pairs.ids[pair], field, held).then_some(verdict)
+    });
+    let verdict = match (forced.unwrap_or_else(|| merge(&facts, rule)), work.times) {
         (Verdict::Contested(_), Some(times)) if rule.on_conflict == OnConflict::Newest => {
             merge_newest(&facts, rule, times.edits(work.frames, work.pairs, pair))
         }
@@ -309,6 +354,7 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
     let mut changes: PerSide<Vec<FieldChange>> = PerSide::default();
     let mut failed: PerSide<bool> = PerSide::default();
     let mut only_decided = true;
+    let mut overwritten: Vec<Overwritten> = Vec::new();
 
     for &Told { field: number, verdict, settled, stands } in told {
         let field = &work.map.fields[number];
@@ -415,6 +461,17 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
                 // What is unresolved and may be written at all is to be cleared.
                 let new = link(work, number, to, new.unwrap_or(Value::Null));
                 let old = work.frames.of(to).value(column, *rows.of(to));
+                if matches!(why, Why::Forced(_)) {
+                    overwritten.push(Overwritten {
+                        table: work.map.name.clone(),
+                        record: record.clone(),
+                        ids,
+                        field: field.name().to_owned(),
+                        to,
+                        old: old.to_string(),
+                        new: new.to_string(),
+                    });
+                }
                 // A constant has nobody who could have edited it.
                 let why = if field.column(to.other()).is_none() { Why::Owner(to.other()) } else { why };
                 let change =
@@ -426,6 +483,7 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
     if only_decided && !(changes.erp.is_empty() && changes.crm.is_empty()) {
         decisions.decided.push(pair);
     }
+    decisions.overwritten.extend(overwritten.into_iter().filter(|lost| !failed.of(lost.to)));
     for to in Side::BOTH {
         let fields = std::mem::take(changes.of_mut(to));
         if fields.is_empty() || *failed.of(to) {
@@ -443,6 +501,11 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
             follow_ups: Vec::new(),
         });
     }
+}
+
+/// Returns what a side holds in a field, as people read it.
+fn text(work: &Work<'_>, side: Side, field: &FieldMap, row: usize) -> String {
+    field.column(side).map_or_else(String::new, |column| work.frames.of(side).value(column, row).to_string())
 }
 
 fn failure(record: &str, to: Side, field: &str, problem: &str) -> String {

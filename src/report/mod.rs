@@ -4,6 +4,7 @@
 //! where it is printed, on what terminal, and which exit code goes with it is not known here.
 
 pub mod layout;
+pub mod selected;
 pub mod run;
 pub mod plan;
 pub mod check;

@@ -16,6 +16,7 @@ use crate::plan::{Action, ActionKind, FieldChange, FollowUp, Plan, TablePlan, pl
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, quoted, shown};
+use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, json_value};
 use crate::run::{RunOutcome, RunReport};
 
@@ -37,9 +38,11 @@ pub fn text(report: &RunReport) -> String {
         lines.push(String::new());
     }
     let drifted = drift::lines(&report.plan, usize::MAX);
-    if !drifted.is_empty() {
-        lines.extend(drifted);
-        lines.push(String::new());
+    for section in [selected::overwritten(report), drifted, selected::left(report)] {
+        if !section.is_empty() {
+            lines.extend(section);
+            lines.push(String::new());
+        }
     }
     if plan.later().next().is_some() {
         lines.push("decided during the run, when it has made what they wait for:".to_owned());
@@ -187,11 +190,20 @@ struct PlanDocument<'a> {
     /// Absent where there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drifted: Vec<DriftDocument<'a>>,
+    /// Records that were asked for by name; absent where none was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    selected: Vec<ChosenDocument<'a>>,
+    /// What would give way because one side is to win; absent where nothing would.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overwritten: Vec<OverwrittenDocument<'a>>,
     held: Vec<ItemDocument<'a>>,
     later: Vec<LaterDocument<'a>>,
     /// Table maps that could not be decided; absent where all were.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unfinished: Vec<UnfinishedDocument<'a>>,
+    /// What is odd about file and state together, and which table maps were left out; absent where nothing is.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -274,12 +286,15 @@ pub fn json(report: &RunReport) -> String {
             .map(|action| ActionDocument { placeholder: stands_for(&used, action), ..action_document(action) })
             .collect(),
         drifted: drift::of_plan(plan),
+        selected: report.tables.iter().flat_map(selected::chosen_documents).collect(),
+        overwritten: report.tables.iter().flat_map(selected::overwritten_documents).collect(),
         held: report.inbox.iter().map(inbox::item_document).collect(),
         later: plan
             .later()
             .map(|(table, later)| LaterDocument { table, record: &later.record, message: &later.message })
             .collect(),
         unfinished: unfinished(report).map(|(table, error)| UnfinishedDocument { table, error }).collect(),
+        notes: &report.notes,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
+use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, inbox, rounded};
 use crate::run::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::InboxKind;
@@ -25,9 +26,10 @@ pub fn text(report: &RunReport) -> String {
     lines.extend(columns(&counts(report), 2));
     let drifted = drift::lines(&report.plan, NOTES_MAX);
     let waiting = inbox::section(&report.inbox);
-    let sections =
-        [failures(report), guarded(report), matches(report), notes(report), drifted, waiting, requests(report)];
-    for section in sections.into_iter().filter(|section| !section.is_empty()) {
+    let (left, overwritten) = (selected::left(report), selected::overwritten(report));
+    let told = [failures(report), guarded(report), matches(report), notes(report), overwritten, drifted, left, waiting];
+    let sections = told.into_iter().chain([requests(report)]);
+    for section in sections.filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
     }
@@ -38,8 +40,12 @@ pub fn text(report: &RunReport) -> String {
 
 fn heading(report: &RunReport) -> String {
     let dry = if report.dry_run { ", a dry run" } else { "" };
-    let changed = if report.tables.iter().any(|table| table.mode == Mode::Changed) { ", changes only" } else { "" };
-    format!("{}: run {} of {}{changed}{dry}", report.pipeline, report.run, report.started)
+    let any = |mode: Mode| report.tables.iter().any(|table| table.mode == mode);
+    let changed = if any(Mode::Changed) { ", changes only" } else { "" };
+    let records = report.tables.iter().map(|table| table.selected.len() as u64).sum();
+    let records =
+        if any(Mode::Selected) { format!(", {}", plural(records, "record", "records")) } else { String::new() };
+    format!("{}: run {} of {}{records}{changed}{dry}", report.pipeline, report.run, report.started)
 }
 
 /// Returns two rows for each table map, one for each direction, under headings and above the totals.
@@ -206,6 +212,11 @@ fn closing(report: &RunReport) -> String {
         }
         RunOutcome::Converged => {
             let done = if done.is_empty() { "there was nothing to write".to_owned() } else { list(&done) };
+            let undone = |to: Side| report.tables.iter().map(|table| *table.undone.of(to)).sum::<u64>();
+            if let Some(to) = Side::BOTH.into_iter().find(|to| undone(*to) > 0) {
+                let (records, side) = (plural(undone(to), "record", "records"), to.name());
+                return format!("{done}; the other direction was left out: {records} would go to the {side}");
+            }
             match report.tables.iter().map(|table| table.outside).sum() {
                 0 => format!("both sides agree: {done}"),
                 left => {
@@ -312,6 +323,12 @@ struct TableDocument<'a> {
     new_couplings: u64,
     uncoupled: u64,
     contested: u64,
+    /// Records that were asked for by name; absent where none was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    selected: Vec<ChosenDocument<'a>>,
+    /// What gave way because one side was to win; absent where nothing did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    overwritten: Vec<OverwrittenDocument<'a>>,
     /// What the file wants told of sides that do not own a field; absent where there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drifted: Vec<DriftDocument<'a>>,
@@ -389,6 +406,8 @@ fn table_document<'a>(table: &'a TableReport, plan: &'a Plan) -> TableDocument<'
         new_couplings: table.new_couplings,
         uncoupled: table.uncoupled,
         contested: table.contested,
+        selected: selected::chosen_documents(table),
+        overwritten: selected::overwritten_documents(table),
         drifted: drift::of_table(plan, &table.table),
         seconds: SecondsDocument {
             extract: rounded(table.seconds.extract),

@@ -57,6 +57,7 @@ pub(super) fn recall(
     }
     let mut earlier = store.inbox(Some(&map.name))?;
     earlier.retain(|item| !matches!(item.kind, InboxKind::Deleted | InboxKind::Ambiguous));
+    earlier.retain(|item| state.asks(item.erp_id, item.crm_id));
     let asked: HashSet<(Uuid, Uuid)> = earlier.iter().filter_map(pair).collect();
     let mut absent: Vec<&Absent> = absent.iter().filter(|absent| asked.contains(&key(&absent.ids))).collect();
     let there = PerSide::from_fn(|side| couple::rows_by_id(beyond.of(side)));

@@ -1,4 +1,4 @@
-//! Records without a partner in, everything in that a match rule could take for the same one.
+//! Records without a partner in, those whose partner was deleted and may be made anew among them, everything in that a match rule could take for the same one.
 //!
 //! A rule counts only where it finds one record on each side, so both sides are asked for everything that bears the same
 //! keys, inside the filters or not; and for what comes that has no partner either, again, until nothing new comes. A side
@@ -8,7 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{MatchRule, PerSide, Side, TableMap};
+use crate::config::{MatchRule, OnDelete, PerSide, Side, TableMap};
 use crate::couple::like_any;
 use crate::endpoint::{EndpointError, Query};
 use crate::extract::{self, Scope};
@@ -30,12 +30,15 @@ pub(super) fn candidates(
     links: &mut Links,
 ) -> Result<(), PassError> {
     let mut done: PerSide<HashSet<Uuid>> = PerSide::default();
+    // Nothing is made or deleted where a person decides.
+    let widowed = if map.on_delete == OnDelete::Hold { PerSide::default() } else { gathered.widowed() };
     let mut search = Search { context, scope, map, tables: PerSide::default(), held: HashMap::new() };
     loop {
         let mut rows = PerSide::from_fn(|side| scope.empty(side));
         for side in Side::BOTH {
             let (inside, _) = gathered.split(side)?;
-            let is_old = |id: &Uuid| gathered.is_coupled(side, *id) || done.of(side).contains(id);
+            let coupled = |id: &Uuid| gathered.is_coupled(side, *id) && !widowed.of(side).contains(id);
+            let is_old = |id: &Uuid| coupled(id) || done.of(side).contains(id);
             *rows.of_mut(side) = without(&inside.frame, is_old);
             done.of_mut(side).extend(rows.of(side).ids());
         }

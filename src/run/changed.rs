@@ -1,8 +1,9 @@
-//! The records that a run looks at: all of them, or with `--changed` those that somebody touched since the last time.
+//! The records that a run looks at: all of them, with `--changed` those that somebody touched since the last time, or
+//! those that were named.
 //!
 //! A read of changes proves nothing by absence. What it brings are the changed records of both sides, the partners of
 //! those that are coupled, what waits in the inbox, and for records without a partner everything that a match rule could
-//! take for the same one. So whatever is decided is decided on the same rows as in a full run; only rows are missing of
+//! take for the same one; of named records likewise. So whatever is decided is decided on the same rows as in a full run; only rows are missing of
 //! which a full run would say that nothing happened. Where that cannot be had, the table is read in full.
 
 use std::collections::HashSet;
@@ -19,6 +20,7 @@ use crate::run::candidates::candidates;
 use crate::run::decided;
 use crate::run::gather::Gathered;
 use crate::run::selected;
+use crate::run::selection::Asked;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Event, Mode};
 use crate::store::{Couplings, OpenIntent, Store, StoreError, Watermark};
@@ -128,14 +130,35 @@ pub(super) fn read(
         gathered.want(intent.side.other(), vec![intent.partner]);
     }
     gathered.fetch()?;
-    let widowed = gathered.widowed_count();
+    let widowed = gathered.widowed();
+    let widowed = widowed.erp.len() + widowed.crm.len();
     let decided = || Ok::<bool, StoreError>(decided::load(store, map)?.of_pairs());
     if widowed > 0 && (map.on_delete != OnDelete::Hold || decided()?) {
         // Whether a record was deleted, or made anew under another id, only the whole table tells.
         return in_full(format!("{widowed} of the coupled records lost their partner"));
     }
     candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
-    gathered.finish(mark, again)
+    gathered.finish(Mode::Changed, Some(mark), again)
+}
+
+/// Reads named records of a table map, with what belongs to them.
+pub(super) fn read_asked(
+    context: &Context<'_>,
+    scope: &Scope,
+    turn: &Pass,
+    couplings: &Couplings,
+    asked: &Asked,
+    links: &mut Links,
+) -> Result<Reading, PassError> {
+    let map = &context.pipeline.tables[turn.table];
+    let mut gathered = Gathered::new(context, scope, map, couplings);
+    for side in Side::BOTH {
+        gathered.want(side, sorted(asked.ids(side).clone()));
+    }
+    gathered.fetch()?;
+    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
+    // What else the sides hold is not known any better than before.
+    gathered.finish(Mode::Selected, None, PerSide::default())
 }
 
 /// Returns the table map whose new couplings a reference may have waited for in silence: a field that is cleared or kept

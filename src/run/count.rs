@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::plan::{Action, Later};
 use crate::run::bases::save;
+use crate::run::chosen::chosen;
 use crate::run::decided;
 use crate::run::refusals::remember;
 use crate::run::state::{PassError, PassState};
@@ -32,12 +33,23 @@ pub(super) fn finish(
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     decided::end(context, store, map, deferred, state)?;
+    keep_overwritten(state);
     state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
     let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
     let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
     let later = once.map(|held| Later { record: held.record.clone(), message: held.message.clone() });
     state.plan.later = state.waiting.iter().cloned().chain(later).collect();
+    state.report.selected = chosen(map, state, &context.named);
     count_up(context, store, map, state)
+}
+
+/// Reports what was overwritten on a side, as far as it was written.
+fn keep_overwritten(state: &mut PassState) {
+    let written: HashSet<(Side, Uuid)> =
+        state.plan.actions.iter().map(|action| (action.side, action.ids.erp)).collect();
+    state.overwritten.sort_by(|one, other| (&one.record, &one.field).cmp(&(&other.record, &other.field)));
+    let kept = state.overwritten.iter().filter(|lost| written.contains(&(lost.to, lost.ids.erp)));
+    state.report.overwritten = kept.cloned().collect();
 }
 
 /// Ends a pass that its guard stopped: nothing is filed, and what waited before waits on.
@@ -120,7 +132,11 @@ fn file(
             Some(field) => waits(field),
             None => item.kind == InboxKind::Failed && deferred.contains(&true),
         };
-        (later || context.options.stop.load(Ordering::Relaxed)) && !known.contains(&matter(item))
+        let ids = (item.erp_id, item.crm_id);
+        // Whether the side that is not written would still refuse it, this run does not find out.
+        let undone = || item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone.of(*to).contains(&ids));
+        let open = later || context.options.stop.load(Ordering::Relaxed) || undone() || !state.asks(ids.0, ids.1);
+        open && !known.contains(&matter(item))
     };
     let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
     if context.options.dry_run {
@@ -134,6 +150,7 @@ fn file(
         state.sent_again = refused_before(&earlier, &known, &state.plan.actions);
         state.inbox = items;
     } else {
+        items.iter_mut().for_each(|item| item.since.clear());
         items.extend(unseen);
         store.replace_inbox(&map.name, &items)?;
         // Few runs have any.
@@ -212,7 +229,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         let tally = &state.tally;
         let inserted = tally.inserted.of(to);
         let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
-        let open = failed.of(to).iter().chain(skipped.of(to)).chain(later.of(to));
+        let open = failed.of(to).iter().chain(skipped.of(to)).chain(later.of(to)).chain(tally.undone.of(to));
         let open_pairs: HashSet<Uuid> = open.filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
         let modified: HashSet<&Uuid> =
             tally.modified.of(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
@@ -224,10 +241,12 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         counts.skipped = *tally.skipped.of(to)
             + tally.left.iter().filter(|erp| settled(erp)).count() as u64
             + skipped.of(to).len() as u64
-            + later.of(to).len() as u64;
+            + later.of(to).len() as u64
+            + tally.undone.of(to).difference(skipped.of(to)).count() as u64;
         counts.deleted = tally.deleted.of(to).len() as u64;
     }
     state.report.to = counts;
+    state.report.undone = PerSide::from_fn(|to| state.tally.undone.of(to).len() as u64);
     state.report.contested = contested.len() as u64;
     let inserted = counts.erp.inserted + counts.crm.inserted;
     let matched: u64 = state.report.matched.iter().map(|(_, count)| count).sum();

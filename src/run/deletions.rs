@@ -47,7 +47,12 @@ pub(super) fn settle_widowed(
         if state.rulings.of_pair(widow.ids).is_some() {
             state.standing.insert((widow.ids, None));
         }
-        match fate(map, state, &widow) {
+        let fate = match fate(map, state, &widow) {
+            Fate::Restore if !step.context.writes(widow.gone) => Fate::Hold(Reason::OtherWay),
+            Fate::Delete if !step.context.writes(widow.gone.other()) => Fate::Hold(Reason::OtherWay),
+            fate => fate,
+        };
+        match fate {
             Fate::Hold(reason) => hold(state, map, &widow, reason),
             Fate::Restore => restores.of_mut(widow.gone).push(widow),
             Fate::Delete => deletes.of_mut(widow.gone.other()).push(widow),
@@ -470,10 +475,12 @@ pub(super) fn set_apart(
         let (kept, free): (Vec<usize>, Vec<usize>) =
             std::mem::take(uncoupled.of_mut(side)).into_iter().partition(|row| apart.of(side).contains(&ids[*row]));
         *uncoupled.of_mut(side) = free;
+        let asked: HashSet<Uuid> = kept.iter().filter(|row| state.asks_row(side, **row)).map(|row| ids[*row]).collect();
         if map.direction.writes(side.other()) {
-            *state.tally.skipped.of_mut(side.other()) += kept.len() as u64;
+            *state.tally.skipped.of_mut(side.other()) += asked.len() as u64;
         }
-        frame.take(&kept)
+        *state.apart.of_mut(side) = asked;
+        state.frames.of(side).take(&kept)
     }))
 }
 

@@ -121,26 +121,36 @@ impl<'a> Gathered<'a> {
         Ok((inside, beyond))
     }
 
-    /// Tells how many of the records that are wanted have a partner that is not there any more.
-    pub(super) fn widowed_count(&self) -> usize {
+    /// Returns the records that are wanted and have a partner that is not there any more.
+    pub(super) fn widowed(&self) -> PerSide<HashSet<Uuid>> {
         let there = PerSide::from_fn(|side| rows_by_id(self.rows.of(side)));
-        let is_widowed = |coupling: &&usize| {
-            let is_there = |side: Side, ids: &[Uuid]| there.of(side).contains_key(&ids[**coupling]);
-            is_there(Side::Erp, &self.couplings.erp) != is_there(Side::Crm, &self.couplings.crm)
-        };
-        self.selected.iter().filter(is_widowed).count()
+        let mut widowed: PerSide<HashSet<Uuid>> = PerSide::default();
+        for &coupling in &self.selected {
+            let (erp, crm) = (self.couplings.erp[coupling], self.couplings.crm[coupling]);
+            match (there.erp.contains_key(&erp), there.crm.contains_key(&crm)) {
+                (true, false) => drop(widowed.erp.insert(erp)),
+                (false, true) => drop(widowed.crm.insert(crm)),
+                _ => {}
+            }
+        }
+        widowed
     }
 
     /// Makes of it what a pass works on.
-    pub(super) fn finish(self, mark: Watermark, again: PerSide<Vec<(Uuid, u64)>>) -> Result<Reading, PassError> {
+    pub(super) fn finish(
+        self,
+        mode: Mode,
+        mark: Option<Watermark>,
+        again: PerSide<Vec<(Uuid, u64)>>,
+    ) -> Result<Reading, PassError> {
         let (erp, crm) = (self.split(Side::Erp)?, self.split(Side::Crm)?);
         let selected: Vec<usize> = self.selected.into_iter().collect();
         Ok(Reading {
-            mode: Mode::Changed,
+            mode,
             inside: PerSide { erp: erp.0, crm: crm.0 },
             beyond: Some(PerSide { erp: erp.1, crm: crm.1 }),
             couplings: Some(selected),
-            mark: Some(mark),
+            mark,
             again,
             note: None,
         })

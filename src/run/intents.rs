@@ -8,6 +8,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::delta::restored_id;
 use crate::extract::{self, Scope};
 use crate::run::Context;
+use crate::run::selection::Asked;
 use crate::run::state::PassError;
 use crate::store::{Answer, CouplingChange, OpenIntent, Origin, Store};
 
@@ -23,14 +24,21 @@ pub(super) struct Made {
 /// Settles what a run that was cut off left open.
 ///
 /// Returns the couplings of records that were made after all, with the id of a record that one of them was made in
-/// place of. A dry run finds them too, and stores nothing.
+/// place of. A dry run finds them too, and stores nothing. `asked` names the records that the run is about.
 pub(super) fn settle_intents(
     context: &Context<'_>,
     store: &mut dyn Store,
     scope: &Scope,
     map: &TableMap,
+    asked: Option<&Asked>,
 ) -> Result<Vec<Made>, PassError> {
-    let open = store.open_intents(&map.name)?;
+    let mut open = store.open_intents(&map.name)?;
+    // What only the reading that follows settles waits for a run that reads it. New records are coupled in any case.
+    open.retain(|OpenIntent { intent, .. }| {
+        let ids = [Some(intent.id), Some(intent.partner)];
+        let (erp, crm) = if intent.side == Side::Erp { (ids[0], ids[1]) } else { (ids[1], ids[0]) };
+        intent.action == "insert" || asked.is_none_or(|asked| asked.holds(erp, crm))
+    });
     if open.is_empty() {
         return Ok(Vec::new());
     }

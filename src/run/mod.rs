@@ -1,5 +1,6 @@
 //! The loop over the passes, and what it tells while it goes.
 
+pub mod selection;
 mod beyond;
 mod state;
 mod needs;
@@ -12,6 +13,7 @@ mod names;
 mod bases;
 mod marks;
 mod refusals;
+pub mod chosen;
 mod verify;
 mod pretend;
 mod later;
@@ -31,15 +33,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
+use crate::address::Unclear;
 use crate::binding::{Binding, Foreign, Renamed};
 use crate::config::{PerSide, Pipeline, Side, TableMap};
+use crate::delta::Overwritten;
 use crate::endpoint::{Endpoint, EndpointError, Traffic};
 use crate::extract::{self, Scope};
 use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
+use crate::run::chosen::{Chosen, Standing};
 use crate::run::pretend::Pretended;
-use crate::run::selected::{Selection, Sight};
+use crate::run::selected::{Sight, Subjects};
+use crate::run::selection::{Asked, Named, Selection};
 use crate::store::{InboxItem, InboxKind, Store, StoreError, Watermark};
 use crate::translate::Links;
 
@@ -72,6 +78,8 @@ pub enum Mode {
     Full,
     /// What was modified since the last time, and what belongs to it.
     Changed,
+    /// Named records, and what belongs to them.
+    Selected,
 }
 
 impl Mode {
@@ -80,6 +88,7 @@ impl Mode {
         match self {
             Mode::Full => "full",
             Mode::Changed => "changed",
+            Mode::Selected => "selected",
         }
     }
 }
@@ -101,6 +110,12 @@ pub struct TableReport {
     pub outside: u64,
     /// Records with at least one contested field.
     pub contested: u64,
+    /// Values that gave way because a person let the other side win; in a dry run those that would.
+    pub overwritten: Vec<Overwritten>,
+    /// Records that would go to a side that the run was not to write.
+    pub undone: PerSide<u64>,
+    /// What became of the records that were asked for by name.
+    pub selected: Vec<Chosen>,
     /// New couplings by match rule (from 1) and how many each gave.
     pub matched: Vec<(usize, u64)>,
     pub seconds: Seconds,
@@ -182,6 +197,9 @@ pub enum RunError {
     /// The state is another company's or organization's.
     #[error(transparent)]
     Foreign(#[from] Box<Foreign>),
+    /// Names of records mean nothing, or several records; nothing was touched.
+    #[error("{}", .0.iter().map(Unclear::to_string).collect::<Vec<_>>().join("; "))]
+    Unclear(Vec<Unclear>),
     /// The file does not fit the metadata of a side; nothing was touched.
     #[error("the file does not fit the tables in {} places", .0.len())]
     Mapping(Vec<Misfit>),
@@ -189,8 +207,10 @@ pub enum RunError {
 
 /// What a run is asked for.
 pub struct Options<'a> {
-    /// Table maps by name; empty means all.
+    /// Table maps by name; empty means all, unless records are named.
     pub only: Vec<String>,
+    /// Named records, one direction, one side that wins.
+    pub selection: Selection,
     /// Reads what was modified since the last time, instead of everything.
     pub changed: bool,
     /// Decides and writes nothing, not even to the state.
@@ -216,7 +236,27 @@ struct Context<'a> {
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
     /// The records to look at, where that is not all of them.
-    selection: Option<&'a Selection>,
+    subjects: Option<&'a Subjects>,
+    /// Records that were asked for by name.
+    named: Vec<Named>,
+}
+
+impl Context<'_> {
+    /// Returns the records that a table map's turn is about; `None` where that is the whole table.
+    fn asked(&self, map: &TableMap) -> Option<Asked> {
+        let whole = self.options.only.contains(&map.name) || self.named.is_empty();
+        (!whole).then(|| Asked::of(map, &self.named))
+    }
+
+    /// Tells whether some table is not read in full, so that keys of references have to be asked for.
+    fn reads_parts(&self) -> bool {
+        self.options.changed || !self.named.is_empty()
+    }
+
+    /// Tells whether the run writes to a side.
+    fn writes(&self, side: Side) -> bool {
+        self.options.selection.to.is_none_or(|to| to == side)
+    }
 }
 
 /// Runs the passes asked for, in order; with `dry_run` it decides all and writes nothing.
@@ -233,14 +273,14 @@ pub fn run(
     carry_out(pipeline, endpoints, store, options, tell, None).map(|(report, _)| report)
 }
 
-/// Does what [`run`] does, for some records alone where a `selection` says so, and returns what it saw of these.
+/// Does what [`run`] does, for some records alone where there are `subjects`, and returns what it saw of these.
 fn carry_out(
     pipeline: &Pipeline,
     endpoints: PerSide<&dyn Endpoint>,
     store: &mut dyn Store,
     options: &Options<'_>,
     tell: &(dyn Fn(Event<'_>) + Sync),
-    selection: Option<&Selection>,
+    subjects: Option<&Subjects>,
 ) -> Result<(RunReport, Vec<Sight>), RunError> {
     let bound = store.binding()?;
     if let Some(bound) = &bound {
@@ -251,10 +291,17 @@ fn carry_out(
         bound.of_sides(&sides)?;
     }
     let binding = Binding { pipeline: pipeline.name.clone(), sides };
-    let selected = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
-    let passes: Vec<Pass> =
-        passes(pipeline).into_iter().filter(|pass| selected(&pipeline.tables[pass.table].name)).collect();
+    let selection = &options.selection;
+    let selected = |name: &str| {
+        let all = options.only.is_empty() && selection.records.is_empty();
+        all || options.only.iter().chain(selection.records.iter().map(|record| &record.table)).any(|only| only == name)
+    };
+    let (passes, left_out): (Vec<Pass>, Vec<Pass>) = passes(pipeline)
+        .into_iter()
+        .filter(|pass| selected(&pipeline.tables[pass.table].name))
+        .partition(|pass| selection.reaches(&pipeline.tables[pass.table]));
     let scopes = describe(pipeline, &passes, endpoints)?;
+    let named = selection::look_up(pipeline, endpoints, &selection.records)?.map_err(RunError::Unclear)?;
     let crm_tables = pipeline.tables.iter().map(|map| (map.name.clone(), map.sides.crm.table.clone())).collect();
     let pretended = options.dry_run.then(|| pretend::both(endpoints, pipeline, &passes));
     let pretended = pretended.as_ref();
@@ -262,12 +309,14 @@ fn carry_out(
         Some(sides) => PerSide { erp: &sides.erp as &dyn Endpoint, crm: &sides.crm },
         None => endpoints,
     };
-    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables, selection };
+    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables, subjects, named };
 
     let mut links = Links::default();
     let counts = store.coupling_counts()?;
     let mut notes: Vec<String> = strays::lost(pipeline, &counts).into_iter().collect();
     notes.extend(strays::unlinked(pipeline, &passes, &counts));
+    let left_out: Vec<&TableMap> = left_out.iter().map(|pass| &pipeline.tables[pass.table]).collect();
+    notes.extend(selection.left_out(&left_out));
     notes.iter().for_each(|message| tell(Event::Warning { message }));
     link_unselected(&context, &passes, store, &mut links)?;
     let mut report = RunReport {
@@ -390,6 +439,8 @@ fn carry_out(
     report.names = strays::names(pipeline, &report.plan, &links);
     let failed_tables = report.tables.iter().filter(|table| table.error.is_some()).count();
     let failed = |counts: &Counts| counts.failed > 0;
+    // What was left undone for its direction was not asked for, and what the run decides later has not failed.
+    let stays = |chosen: &Chosen| !matches!(chosen.standing, Standing::Settled | Standing::Later | Standing::Undone);
     report.outcome = if interrupted {
         RunOutcome::Interrupted
     } else if report.tables.iter().any(|table| table.guarded.is_some()) {
@@ -397,6 +448,7 @@ fn carry_out(
     } else if failed_tables > 0
         || !report.inbox.is_empty()
         || report.tables.iter().any(|table| Side::BOTH.iter().any(|side| failed(table.to.of(*side))))
+        || report.tables.iter().any(|table| table.selected.iter().any(stays))
     {
         RunOutcome::Incomplete
     } else {
@@ -496,8 +548,8 @@ fn link_unselected(
                 columns.extend(column.filter(|column| !columns.contains(column)).cloned());
             }
             let table_links = links.table(&map.name);
-            // A run over changes asks for the keys that it needs.
-            if columns.is_empty() || context.options.changed {
+            // A run over changes, or over named records, asks for the keys that it needs.
+            if columns.is_empty() || context.reads_parts() {
                 continue;
             }
             *scope.columns.of_mut(side) = columns.clone();

@@ -28,7 +28,7 @@ pub(super) fn name_needed(
     frames: &PerSide<Frame>,
     links: &mut Links,
 ) -> Result<(), PassError> {
-    if !context.options.changed {
+    if !context.reads_parts() {
         return Ok(());
     }
     for field in map.fields.iter().zip(left_out).filter(|(_, left_out)| !**left_out).map(|(field, _)| field) {

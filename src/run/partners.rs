@@ -76,22 +76,27 @@ pub(super) fn absent(
             });
             continue;
         }
+        let asked = state.asks(Some(ids.erp), Some(ids.crm));
         if exists.erp && exists.crm {
-            left.push(match (rows.erp, there.erp.get(&ids.erp)) {
+            let name = match (rows.erp, there.erp.get(&ids.erp)) {
                 (Some(row), _) => state.names.row(&state.frames.erp, Side::Erp, row),
                 (None, Some(&row)) => state.names.row(&outside.erp, Side::Erp, row),
                 (None, None) => format!("{}:{}", map.name, ids.erp),
-            });
+            };
+            if asked {
+                left.push(name);
+                state.outside.push(*ids);
+            }
             // A record outside its filter is still somebody's reference.
             links.table(&map.name).couple(ids.erp, ids.crm);
             for side in Side::BOTH {
                 // Only what was read is counted, in the direction away from it.
-                if rows.of(side).is_some() && map.direction.writes(side.other()) {
+                if asked && rows.of(side).is_some() && map.direction.writes(side.other()) {
                     *state.tally.skipped.of_mut(side.other()) += 1;
                 }
             }
         }
-        if let Some(side) = Side::BOTH.into_iter().find(|side| !exists.of(*side)) {
+        if let Some(side) = Side::BOTH.into_iter().find(|side| asked && !exists.of(*side)) {
             let survivor = side.other();
             let record = match (rows.of(survivor), there.of(survivor).get(ids.of(survivor))) {
                 (Some(row), _) => state.names.row(state.frames.of(survivor), survivor, *row),

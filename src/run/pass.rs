@@ -50,20 +50,30 @@ pub fn first_step(
     let began = clock();
 
     let under_way = store.open_intents(&map.name)?;
-    let made = settle_intents(context, store, scope, map)?;
+    let asked = context.asked(map);
+    let made = settle_intents(context, store, scope, map, asked.as_ref())?;
     let couplings = couplings(context, store, map, &made)?;
-    let reading = changed::read(context, store, scope, turn, &couplings, &under_way, links)?;
+    let asked = asked.map(|asked| asked.with_partners(&couplings));
+    let reading = match &asked {
+        Some(asked) => changed::read_asked(context, scope, turn, &couplings, asked, links)?,
+        None => changed::read(context, store, scope, turn, &couplings, &under_way, links)?,
+    };
     let in_full = reading.couplings.is_none();
     let undecided = hold_undecided(map, &reading.inside);
     let mut state = PassState::new(map, PerSide { erp: reading.inside.erp.frame, crm: reading.inside.crm.frame });
+    state.asked = asked;
     for side in Side::BOTH {
         *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
     }
-    state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
+    let undecided = undecided.erp.into_iter().chain(undecided.crm);
+    let undecided: Vec<Held> = undecided.filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
+    state.held.extend(undecided);
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
-    state.refusals = Refusals::load(store, map)?;
+    state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;
     (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
+    // What would go to the other side is still to be read.
+    state.mark = state.mark.filter(|_| context.options.selection.to.is_none());
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
     }
@@ -123,7 +133,11 @@ pub fn first_step(
     let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
+    // The others were read to tell who belongs to whom.
+    matched.retain(|side, row| state.asks_row(side, row));
     take_matches(map, &matched.matches, &mut state, links);
+    let asked = state.asked.clone();
+    state.pairs.retain(|ids| asked.as_ref().is_none_or(|asked| asked.holds(Some(ids.erp), Some(ids.crm))));
     if links.waits() {
         wait_for_match(map, scope, &mut state, &mut matched, links)?;
     }

@@ -15,6 +15,7 @@ use crate::delta::Held;
 use crate::frame::{Kind, Value};
 use crate::plan::Action;
 use crate::run::bases::{Before, fingerprint_in};
+use crate::run::selection::{Asked, Named};
 use crate::run::state::PassState;
 use crate::store::{InboxKind, Refusal, Store, StoreError};
 use crate::translate::{BLANK, fingerprint};
@@ -30,6 +31,8 @@ pub(super) type Ids = (Option<Uuid>, Option<Uuid>);
 pub(super) struct Refusals {
     /// From earlier runs.
     earlier: HashMap<Ids, Refusal>,
+    /// Some of them are not wanted any more.
+    forgotten: bool,
     /// Of this run.
     now: HashMap<Ids, Refusal>,
     /// Left alone in this run.
@@ -39,11 +42,15 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    /// Takes what earlier runs remember of a table map.
-    pub(super) fn load(store: &dyn Store, map: &TableMap) -> Result<Refusals, StoreError> {
-        let earlier = store.refusals(&map.name)?;
+    /// Takes what earlier runs remember of a table map, but for records that a person named: they are sent again.
+    pub(super) fn load(store: &dyn Store, map: &TableMap, named: &[Named]) -> Result<Refusals, StoreError> {
+        let mut earlier = store.refusals(&map.name)?;
+        let named = Asked::of(map, named);
+        let remembered = earlier.len();
+        earlier.retain(|refusal| !named.holds(refusal.erp, refusal.crm));
+        let forgotten = earlier.len() < remembered;
         let earlier = earlier.into_iter().map(|refusal| ((refusal.erp, refusal.crm), refusal)).collect();
-        Ok(Refusals { earlier, ..Refusals::default() })
+        Ok(Refusals { earlier, forgotten, ..Refusals::default() })
     }
 
     /// Notes that a side refused an action.
@@ -115,12 +122,14 @@ pub(super) fn remember(
             *held = skipped_item(ids, to, held.record.clone(), &refusal.message);
         }
     }
-    if dry_run || (state.refusals.earlier.is_empty() && state.refusals.now.is_empty()) {
+    let Refusals { earlier, forgotten, now, skipped, unsent } = &state.refusals;
+    if dry_run || (earlier.is_empty() && now.is_empty() && !forgotten) {
         return Ok(());
     }
-    let Refusals { earlier, now, skipped, unsent } = &state.refusals;
     // What is outside its filter was not tried.
-    let untried = |ids: &Ids| skipped.contains(ids) || unsent.contains(ids) || state.beyond.holds(*ids);
+    let untried = |ids: &Ids| {
+        skipped.contains(ids) || unsent.contains(ids) || state.beyond.holds(*ids) || !state.asks(ids.0, ids.1)
+    };
     let stays = |ids: &&Ids| !now.contains_key(*ids) && (partly || untried(ids));
     let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|ids| earlier[ids].clone()).collect();
     all.extend(now.values().cloned());
@@ -129,7 +138,7 @@ pub(super) fn remember(
 }
 
 /// Returns by what the record of an action is known to people: a partner that is still to be made has no name.
-fn known_ids(action: &Action) -> Ids {
+pub(super) fn known_ids(action: &Action) -> Ids {
     let known = |side: Side| !action.kind.makes_record() || side != action.side;
     (known(Side::Erp).then_some(action.ids.erp), known(Side::Crm).then_some(action.ids.crm))
 }

@@ -16,10 +16,11 @@ use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
 use crate::run::bases::{save, set_base};
+use crate::run::chosen;
 use crate::run::deletions::as_restores;
 use crate::run::marks;
 use crate::run::pretend::Pretended;
-use crate::run::refusals::leave_alone;
+use crate::run::refusals::{known_ids, leave_alone};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
 use crate::store::{CouplingChange, InboxKind, Store, StoreError};
@@ -76,6 +77,10 @@ pub(super) fn rounds(
         tell_rounded(step, &rounded);
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
         leave_alone(state, step.map, &mut actions);
+        if round == 0 && state.asked.is_some() {
+            chosen::note(step.map, &mut state.outlook, &actions);
+        }
+        leave_undone(step, state, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == ROUNDS_MAX {
             let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
@@ -105,6 +110,18 @@ pub(super) fn rounds(
         }
     }
     Ok(())
+}
+
+/// Takes out what goes to a side that the run does not write. Its bases stay, so the next run decides it again.
+fn leave_undone(step: &Step<'_>, state: &mut PassState, actions: &mut Vec<Action>) {
+    actions.retain(|action| {
+        let writes = step.context.writes(action.side);
+        if !writes {
+            state.refusals.note_unsent(action);
+            state.tally.undone.of_mut(action.side).insert(known_ids(action));
+        }
+        writes
+    });
 }
 
 /// Notes the pairs of which something changes that was settled before. What was never settled belongs to a first load:
@@ -289,6 +306,7 @@ fn decide_round(
         !again && !decided.contains(&(told.ids.erp, told.field))
     });
     state.drifted.extend(decisions.drifted);
+    state.overwritten.extend(decisions.overwritten);
     marks::freeze(step.map, state, &decisions.held);
     state.held.extend(decisions.held);
     state.later.extend(decisions.later);

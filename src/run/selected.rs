@@ -17,18 +17,18 @@ use crate::extract::{self, Scope};
 use crate::frame::evaluated::Fault;
 use crate::frame::{Frame, Value};
 use crate::order::Pass;
-use crate::run::Context;
 use crate::run::candidates::candidates;
 use crate::run::changed::Reading;
 use crate::run::gather::Gathered;
 use crate::run::needs::referred;
 use crate::run::rounds::excerpt;
 use crate::run::state::{PassError, PassState, Step};
-use crate::store::{Couplings, OpenIntent, Watermark};
+use crate::run::{Context, Mode};
+use crate::store::{Couplings, OpenIntent};
 use crate::translate::Links;
 
-/// Records by table map and side.
-pub type Selection = BTreeMap<String, PerSide<BTreeSet<Uuid>>>;
+/// Records to be explained, by table map and side.
+pub type Subjects = BTreeMap<String, PerSide<BTreeSet<Uuid>>>;
 
 /// What a pass over selected records saw.
 #[derive(Debug, Clone)]
@@ -95,11 +95,12 @@ pub(super) fn read(
         gathered.want(intent.side.other(), vec![intent.partner]);
     }
     gathered.fetch()?;
-    if gathered.widowed_count() > 0 && map.on_delete != OnDelete::Hold {
+    let widowed = gathered.widowed();
+    if widowed.erp.len() + widowed.crm.len() > 0 && map.on_delete != OnDelete::Hold {
         return Ok(None);
     }
     candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
-    gathered.finish(Watermark::default(), PerSide::default()).map(Some)
+    gathered.finish(Mode::Selected, None, PerSide::default()).map(Some)
 }
 
 /// What was read of one side, for [`look`].
@@ -266,5 +267,5 @@ fn searches(
 
 /// Returns the records selected in a table map.
 pub(super) fn of_table<'a>(context: &Context<'a>, map: &TableMap) -> Option<&'a PerSide<BTreeSet<Uuid>>> {
-    context.selection?.get(&map.name)
+    context.subjects?.get(&map.name)
 }

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, TableMap};
+use crate::config::{PerSide, Side, TableMap};
 use crate::couple::Pairs;
 use crate::delta::decided::Rulings;
 use crate::delta::guard::Basis;
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
-use crate::delta::{Held, Work};
+use crate::delta::{Held, Overwritten, Work};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::Frame;
@@ -18,8 +18,10 @@ use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
 use crate::run::beyond::Beyond;
-use crate::run::refusals::Refusals;
+use crate::run::chosen::Outlook;
+use crate::run::refusals::{Ids, Refusals};
 use crate::run::selected::Sight;
+use crate::run::selection::Asked;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
 use crate::translate::Links;
@@ -53,6 +55,8 @@ pub struct PassState {
     pub(super) waiting: Vec<Later>,
     /// In a dry run, fields by ERP id of which the owner's value is not known before the run.
     pub(super) untold: HashMap<Uuid, Vec<usize>>,
+    /// What a person let one side overwrite on the other.
+    pub(super) overwritten: Vec<Overwritten>,
     /// What was changed on the side that does not own it, and is told.
     pub(super) drifted: Vec<Drifted>,
     /// By field and ERP id, records of which a value does not come back as it went.
@@ -74,6 +78,14 @@ pub struct PassState {
     pub(super) tally: Tally,
     pub(super) report: TableReport,
     pub(super) inbox: Vec<InboxItem>,
+    /// The records that the pass is about; `None` for the whole table.
+    pub(super) asked: Option<Asked>,
+    /// What was decided about them first.
+    pub(super) outlook: HashMap<Ids, Outlook>,
+    /// Those of them that are kept apart.
+    pub(super) apart: PerSide<HashSet<Uuid>>,
+    /// Whole pairs of them that are outside their filters.
+    pub(super) outside: Vec<PerSide<Uuid>>,
     /// How far both sides are known when everything is settled.
     pub(super) mark: Option<Watermark>,
     /// Records that came again as they were settled, and were left out.
@@ -121,6 +133,8 @@ pub(super) struct Tally {
     pub(super) recovered: u64,
     /// Records left alone on purpose, by the side that would have been written.
     pub(super) skipped: PerSide<u64>,
+    /// What would go to a side that the run does not write, by the ids that are known.
+    pub(super) undone: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>>,
 }
 
 impl PassState {
@@ -136,6 +150,7 @@ impl PassState {
             later: Vec::new(),
             waiting: Vec::new(),
             untold: HashMap::new(),
+            overwritten: Vec::new(),
             drifted: Vec::new(),
             lossy: BTreeMap::new(),
             rulings: Rulings::default(),
@@ -149,6 +164,10 @@ impl PassState {
             tally: Tally::default(),
             report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
             inbox: Vec::new(),
+            asked: None,
+            outlook: HashMap::new(),
+            apart: PerSide::default(),
+            outside: Vec::new(),
             mark: None,
             again: PerSide::default(),
             sent_again: Vec::new(),
@@ -163,14 +182,26 @@ impl PassState {
         }
     }
 
+    /// Tells whether something is the business of this pass, by the ids that are known of it.
+    pub(super) fn asks(&self, erp: Option<Uuid>, crm: Option<Uuid>) -> bool {
+        self.asked.as_ref().is_none_or(|asked| asked.holds(erp, crm))
+    }
+
+    /// Tells the same of the record in a row of a side.
+    pub(super) fn asks_row(&self, side: Side, row: usize) -> bool {
+        let id = Some(self.frames.of(side).id(row));
+        if side == Side::Erp { self.asks(id, None) } else { self.asks(None, id) }
+    }
+
     /// Returns the counts so far.
     pub fn report(&self) -> TableReport {
         self.report.clone()
     }
 
-    /// Returns what waits for a person.
+    /// Returns what waits for a person, as far as the pass is about it.
     pub fn inbox(&self) -> Vec<InboxItem> {
-        self.inbox.iter().chain(&self.sent_again).cloned().collect()
+        let own = self.inbox.iter().filter(|item| self.asks(item.erp_id, item.crm_id));
+        own.chain(&self.sent_again).cloned().collect()
     }
 
     /// Returns how far both sides are known when everything is settled.
@@ -181,7 +212,9 @@ impl PassState {
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
         let decided = |item| InboxItem { since: String::new(), attempts: 0, ..item };
-        self.plan.held = self.inbox.into_iter().map(decided).collect();
+        let asked = self.asked.take();
+        let own = |item: &InboxItem| asked.as_ref().is_none_or(|asked| asked.holds(item.erp_id, item.crm_id));
+        self.plan.held = self.inbox.into_iter().filter(own).map(decided).collect();
         self.plan.drifted = self.drifted;
         self.plan
     }
@@ -218,6 +251,7 @@ impl PassState {
             names: &self.names,
             times: self.times.as_ref(),
             rulings: &self.rulings,
+            force: step.context.options.selection.force.as_ref(),
         }
     }
 }

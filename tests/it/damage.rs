@@ -192,6 +192,7 @@ fn digits_that_the_column_does_not_keep_are_told() {
     let night = |world: &mut World| {
         let options = Options {
             only: Vec::new(),
+            selection: pipeline::run::selection::Selection::default(),
             changed: false,
             dry_run: false,
             run: "a run".into(),

@@ -29,6 +29,7 @@ mod newest;
 mod owned;
 mod pushed;
 mod rules;
+mod selected;
 mod shipped;
 mod tidy;
 mod transformations;

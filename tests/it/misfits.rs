@@ -135,6 +135,7 @@ fn told(from: &str, to: &str) -> String {
     let mut store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
     let options = Options {
         only: Vec::new(),
+        selection: pipeline::run::selection::Selection::default(),
         changed: false,
         dry_run: false,
         run: "a run".into(),

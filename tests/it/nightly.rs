@@ -11,3 +11,4 @@ mod faults;
 mod first;
 mod plan;
 mod refusals;
+mod selected;

@@ -11,6 +11,7 @@ mod killed;
 mod oracle;
 mod places;
 mod refusals;
+mod selected;
 mod turnstile;
 mod why;
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::frame::{Kind, Value};
+use pipeline::run::selection::Selection;
 use pipeline::run::{Event, Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxKind, Store};
 
@@ -21,6 +22,8 @@ pub struct World {
     pub stop: Arc<AtomicBool>,
     /// Whether the next runs read changes only.
     pub changed: bool,
+    /// What the next runs are narrowed to.
+    pub selection: Selection,
     runs: u32,
     /// Where the state is; gone with the world.
     folder: tempfile::TempDir,
@@ -131,7 +134,17 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        World { pipeline: pipeline(tables), erp, crm, store, stop, changed: false, runs: 0, folder }
+        World {
+            pipeline: pipeline(tables),
+            erp,
+            crm,
+            store,
+            stop,
+            changed: false,
+            selection: Selection::default(),
+            runs: 0,
+            folder,
+        }
     }
 
     /// Opens the state anew, as the next start of the program does after a crash.
@@ -196,6 +209,7 @@ impl World {
         self.runs += 1;
         let options = Options {
             only: only.iter().map(|table| (*table).to_owned()).collect(),
+            selection: self.selection.clone(),
             changed: self.changed,
             dry_run,
             run: format!("run {}", self.runs),
@@ -224,6 +238,14 @@ impl World {
         self.changed = true;
         let report = self.run_as(false);
         self.changed = false;
+        report
+    }
+
+    /// Runs over named records, with what else is asked for.
+    pub fn run_part(&mut self, selection: Selection) -> Result<RunReport, RunError> {
+        self.selection = selection;
+        let report = self.attempt(false, &[], &mut |_| {});
+        self.selection = Selection::default();
         report
     }
 

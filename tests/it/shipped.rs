@@ -39,6 +39,7 @@ fn night(world: &World, text: &str, file: &str, state: &Path, dry_run: bool) -> 
     let ends = PerSide::from_fn(|side| crate::world::open(side, pipeline.connections.of(side)));
     let options = Options {
         only: Vec::new(),
+        selection: pipeline::run::selection::Selection::default(),
         changed: false,
         dry_run,
         run: "a run".into(),

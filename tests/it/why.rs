@@ -9,6 +9,7 @@ use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::plan::Action;
 use pipeline::run::explain::explain;
+use pipeline::run::selection::Selection;
 use pipeline::run::{Options, RunReport};
 use pipeline::store::{InboxItem, Store};
 use pipeline::why::{Question, Remembered, Why, why};
@@ -25,6 +26,7 @@ pub fn ask(
     (table, side, id): (&str, Side, Uuid),
 ) -> Why {
     let options = Options {
+        selection: Selection::default(),
         only: Vec::new(),
         changed: true,
         dry_run: true,

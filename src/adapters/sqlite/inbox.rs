@@ -2,7 +2,7 @@
 //!
 //! Every function works within the caller's transaction. Something that is raised again is the same thing as before
 //! where kind, field and both ids are the same (without ids: where the record's name is), whatever the message says
-//! now: it keeps its `since`, and counts on once a run.
+//! now: it keeps its `since`, and counts on once a run. What comes with its `since` was not looked at: it stays.
 
 use std::collections::HashMap;
 
@@ -101,12 +101,12 @@ pub(super) fn replace(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
     )?;
     for item in items {
-        let (since, attempts) = match before.get(&Identity::of(item)) {
-            None => (now, 1),
-            Some((earlier, counted)) if run.is_some() && counted.as_deref() == run => {
-                (earlier.since.as_str(), earlier.attempts)
+        let (since, attempts, counted) = match before.get(&Identity::of(item)) {
+            None => (now, 1, run),
+            Some((earlier, counted)) if !item.since.is_empty() || (run.is_some() && counted.as_deref() == run) => {
+                (earlier.since.as_str(), earlier.attempts, counted.as_deref())
             }
-            Some((earlier, _)) => (earlier.since.as_str(), earlier.attempts.saturating_add(1)),
+            Some((earlier, _)) => (earlier.since.as_str(), earlier.attempts.saturating_add(1), run),
         };
         insert.execute((
             table_map,
@@ -121,7 +121,7 @@ pub(super) fn replace(
             &item.message,
             since,
             attempts,
-            run,
+            counted,
         ))?;
     }
     Ok(())

@@ -56,6 +56,7 @@ impl Stage {
         self.runs += 1;
         let options = Options {
             only: Vec::new(),
+            selection: pipeline::run::selection::Selection::default(),
             changed: false,
             dry_run,
             run: format!("run {}", self.runs),

@@ -153,6 +153,7 @@ fn a_record_edited_while_the_read_went_on_is_found() {
     let elapsed = || f64::from(ticks.fetch_add(600, Ordering::Relaxed));
     let options = Options {
         only: Vec::new(),
+        selection: pipeline::run::selection::Selection::default(),
         changed: true,
         dry_run: false,
         run: "a long one".into(),

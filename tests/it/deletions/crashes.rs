@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use pipeline::binding::Binding;
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
+use pipeline::run::selection::Selection;
 use pipeline::run::{Options, RunOutcome, run};
 use pipeline::store::{
     Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal,
@@ -184,6 +185,7 @@ impl Store for Mortal<'_> {
 fn dies(world: &mut World, changes: usize, after: bool) -> bool {
     let stop = AtomicBool::new(false);
     let options = Options {
+        selection: Selection::default(),
         only: Vec::new(),
         changed: false,
         dry_run: false,

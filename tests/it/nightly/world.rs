@@ -19,6 +19,7 @@ use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::endpoint::Endpoint;
+use pipeline::run::selection::Selection;
 use pipeline::run::{Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxItem, Store};
 use serde_json::Value;
@@ -36,6 +37,8 @@ pub struct World {
     pub pipeline: Pipeline,
     /// Whether the next runs read changes only.
     pub changed: bool,
+    /// What the next runs are narrowed to.
+    pub selection: Selection,
     folder: TempDir,
     runs: u32,
 }
@@ -165,7 +168,15 @@ impl World {
         let erp = Erp::start(erp, erp::Options::default()).unwrap();
         let crm = Crm::start(crm, crm::Options::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let world = World { pipeline: pipeline(&erp, &crm), changed: false, erp, crm, folder, runs: kept.runs };
+        let world = World {
+            pipeline: pipeline(&erp, &crm),
+            changed: false,
+            selection: Selection::default(),
+            erp,
+            crm,
+            folder,
+            runs: kept.runs,
+        };
         if let Some(state) = &kept.state {
             std::fs::write(world.path(), state).unwrap();
         }
@@ -201,6 +212,7 @@ impl World {
         self.runs += 1;
         let options = Options {
             only: only.iter().map(|name| (*name).to_owned()).collect(),
+            selection: self.selection.clone(),
             changed: self.changed,
             dry_run,
             run: format!("run {}", self.runs),

@@ -1,0 +1,186 @@
+//! One direction, and one side that wins.
+
+use pipeline::config::{PerSide, Side};
+use pipeline::delta::Force;
+use pipeline::run::RunOutcome;
+use pipeline::run::chosen::Standing;
+use pipeline::run::selection::Selection;
+use pipeline::store::{InboxKind, Store};
+
+use super::{force, only, to};
+use crate::rules::{CUSTOMERS, PEOPLE, World};
+
+/// Both sides of customer 1 were edited: the name by both, the city in the ERP, the phone in the CRM.
+fn contested() -> World {
+    let world = World::settled();
+    world.erp.put("customers", 1, &[("name", "Ahlgren AB"), ("city", "Moss")]);
+    world.crm.put("accounts", 101, &[("name", "Ahlgren AS"), ("phone", "2")]);
+    world
+}
+
+fn held(world: &World) -> PerSide<Vec<String>> {
+    let fields = ["name", "city", "phone"];
+    PerSide {
+        erp: fields.map(|field| world.erp.get("customers", 1, field)).to_vec(),
+        crm: fields.map(|field| world.crm.get("accounts", 101, field)).to_vec(),
+    }
+}
+
+#[test]
+fn one_direction_leaves_the_other_one_undone_and_forgets_nothing() {
+    for side in Side::BOTH {
+        let mut world = contested();
+        world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+        world.crm.put("accounts", 103, &[("name", "Eide"), ("city", "Oslo"), ("kind", "3")]);
+        world.erp.put("people", 11, &[("code", "XX"), ("email", "xx@a.example"), ("name", "X")]);
+        let marks = world.store.watermarks().unwrap();
+        let before = (world.erp.writes(), world.crm.writes());
+        let report = world.run_part(to(side)).unwrap();
+        let writes = PerSide { erp: world.erp.writes() - before.0, crm: world.crm.writes() - before.1 };
+        assert_eq!((*writes.of(side) > 0, *writes.of(side.other())), (true, 0), "{side:?}: {report:#?}");
+        let sides = held(&world);
+        assert_eq!(sides.of(side)[1..], ["Moss", "2"], "{side:?}");
+        assert_ne!(sides.of(side.other())[1..], ["Moss", "2"], "{side:?}");
+        assert_eq!(sides.erp[0], "Ahlgren AB");
+        assert_eq!(sides.crm[0], "Ahlgren AS");
+        assert_eq!(world.store.watermarks().unwrap(), marks, "{side:?}");
+        // The other direction follows, as if nothing had been.
+        let report = world.run();
+        assert_eq!(report.inbox.len(), 1, "{report:#?}");
+        assert_eq!(held(&world).crm[1..], ["Moss", "2"]);
+        assert_eq!(held(&world).erp[1..], ["Moss", "2"]);
+        assert_eq!(world.erp.column("customers", "name").len(), 3);
+        assert_eq!(world.crm.column("accounts", "name").len(), 3);
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_table_that_does_not_go_there_is_left_out_and_named() {
+    let mut world = contested();
+    world.crm.put("users", 111, &[("mail", "new@a.example"), ("name", "New")]);
+    let report = world.run_part(to(Side::Crm)).unwrap();
+    assert_eq!(report.tables.len(), 1);
+    let told = "left out by `--direction to_crm`: `people`, which writes only to the ERP";
+    assert_eq!(report.notes.last().map(String::as_str), Some(told));
+    assert!(world.erp.column("people", "name").is_empty());
+}
+
+#[test]
+fn what_waits_for_the_other_direction_stays_in_the_inbox() {
+    let mut world = World::settled();
+    world.crm.put("accounts", 101, &[("phone", "2")]);
+    *world.erp.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("the record is locked".to_owned())));
+    world.run();
+    world.run();
+    *world.erp.refuses.lock().unwrap() = None;
+    let before = (world.store.inbox(None).unwrap(), world.store.refusals("customers").unwrap());
+    assert_eq!((before.0[0].kind, before.1[0].times), (InboxKind::Skipped, 2));
+    world.crm.put("accounts", 101, &[("phone", "3")]);
+    let report = world.run_part(to(Side::Crm)).unwrap();
+    assert_eq!(report.outcome, RunOutcome::Incomplete, "it waits still");
+    assert_eq!((world.store.inbox(None).unwrap(), world.store.refusals("customers").unwrap()), before);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(world.erp.get("customers", 1, "phone"), "3");
+}
+
+#[test]
+fn a_deletion_that_follows_the_other_way_waits() {
+    for (answer, gone) in [("restore", Side::Erp), ("delete", Side::Crm)] {
+        let text = CUSTOMERS.replace("first_sync: erp", &format!("first_sync: erp\n    on_delete: {answer}"));
+        let mut world = World::settled_with(&format!("{PEOPLE}{text}"));
+        world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+        world.run();
+        match gone {
+            Side::Erp => world.erp.delete("customers", 1),
+            Side::Crm => world.crm.delete("accounts", 101),
+        }
+        let before = (world.erp.writes(), world.crm.writes());
+        let report = world.run_part(to(Side::Crm)).unwrap();
+        assert_eq!((world.erp.writes(), world.crm.writes()), before, "{answer}");
+        assert!(report.inbox[0].message.contains("goes the other way than this run"), "{:#?}", report.inbox);
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{answer}");
+    }
+}
+
+#[test]
+fn one_side_wins_and_the_loser_is_told() {
+    for side in Side::BOTH {
+        let mut world = contested();
+        world.run();
+        world.erp.put("customers", 1, &[("city", "Bergen")]);
+        world.crm.put("accounts", 101, &[("phone", "3")]);
+        let report = world.run_part(force(side, &["customers:C1"])).unwrap();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+        let sides = held(&world);
+        assert_eq!(sides.erp, sides.crm, "{side:?}");
+        let expected = if side == Side::Crm { ["Ahlgren AB", "Bergen", "2"] } else { ["Ahlgren AS", "Moss", "3"] };
+        assert_eq!(sides.erp, expected, "{side:?}");
+        let lost: Vec<(&str, &str, &str)> = report.tables[0]
+            .overwritten
+            .iter()
+            .map(|lost| (lost.field.as_str(), lost.old.as_str(), lost.new.as_str()))
+            .collect();
+        let expected = match side {
+            Side::Crm => [("name", "Ahlgren AS", "Ahlgren AB"), ("phone", "3", "2")],
+            Side::Erp => [("city", "Bergen", "Moss"), ("name", "Ahlgren AB", "Ahlgren AS")],
+        };
+        assert_eq!(lost, expected, "an edit that goes over anyway overwrites nobody");
+        assert!(world.store.inbox(None).unwrap().is_empty());
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_blank_wins_where_a_person_wants_it_and_a_field_with_an_owner_keeps_it() {
+    let mut world = World::new();
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("limit", "5")]);
+    world.crm.put(
+        "accounts",
+        101,
+        &[("number", "C1"), ("name", "Ahlgren"), ("phone", "7"), ("limit", "9"), ("kind", "3")],
+    );
+    let report = world.run_part(force(Side::Crm, &["customers:C1"])).unwrap();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+    assert_eq!(world.crm.get("accounts", 101, "phone"), "");
+    assert_eq!((report.tables[0].overwritten[0].old.as_str(), report.tables[0].overwritten[0].new.as_str()), ("7", ""));
+    world.crm.put("accounts", 101, &[("limit", "9")]);
+    world.run_part(force(Side::Erp, &["customers:C1"])).unwrap();
+    assert_eq!(
+        (world.crm.get("accounts", 101, "limit"), world.erp.get("customers", 1, "limit")),
+        ("5".into(), "5".into())
+    );
+    world.quiet();
+}
+
+#[test]
+fn only_what_a_person_has_seen_is_overwritten() {
+    let mut world = contested();
+    world.selection = force(Side::Crm, &["customers:C1"]);
+    let plan = world.attempt(true, &[], &mut |_| {}).unwrap();
+    assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren AS", "a plan writes nothing");
+    let seen = plan.tables[0].overwritten.clone();
+    assert_eq!(seen.len(), 2, "name and phone: {seen:#?}");
+    // While the person thinks, somebody edits the name once more.
+    world.crm.put("accounts", 101, &[("name", "Ahlgren Group")]);
+    let agreed = Selection { force: Some(Force { to: Side::Crm, seen: Some(seen) }), ..only(&["customers:C1"]) };
+    let report = world.run_part(agreed).unwrap();
+    assert_eq!(held(&world).crm, ["Ahlgren Group", "Moss", "1"]);
+    assert_eq!(report.tables[0].selected[0].standing, Standing::Waits(InboxKind::Contested));
+}
+
+#[test]
+fn a_forced_run_over_a_whole_table_obeys_its_guard() {
+    let text = CUSTOMERS.replace("first_sync: erp", "first_sync: erp\n    guard: { update: 1 }");
+    let mut world = World::settled_with(&format!("{PEOPLE}{text}"));
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.run();
+    let ids: Vec<u128> = world.store.couplings("customers", &[]).unwrap().crm.iter().map(|id| id.as_u128()).collect();
+    for id in ids {
+        world.crm.put("accounts", id, &[("phone", "9")]);
+    }
+    let before = world.crm.writes();
+    let report = world.run_part(force(Side::Crm, &[])).unwrap();
+    assert_eq!((report.outcome, world.crm.writes()), (RunOutcome::Guarded, before), "{report:#?}");
+    assert!(report.tables.iter().all(|table| table.overwritten.is_empty()));
+}
