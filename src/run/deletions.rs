@@ -306,11 +306,13 @@ pub(super) fn as_restores(
         let Some(first) = records.next() else { continue };
         let more = records.count();
         let (those, rest) = (count(more + 1, "record"), if more > 0 { ", …" } else { "" });
-        let note = format!(
-            "{} is not given back to {those} made anew in the {}: nobody knows any more what it held there ({first}{rest})",
-            field.name(),
-            to.name()
-        );
+        let info = field.column(to).and_then(|column| step.scope.infos.of(to).column(column));
+        let why = match info.is_some_and(|info| info.insertable) {
+            true => "nobody knows any more what it held there",
+            false => "it cannot be written there",
+        };
+        let (name, side) = (field.name(), to.name());
+        let note = format!("{name} is not given back to {those} made anew in the {side}: {why} ({first}{rest})");
         // A record whose answer was lost is decided a second time.
         if !state.report.notes.contains(&note) {
             note_it(step.context, &mut state.report, note);
