@@ -30,19 +30,27 @@ pub(super) fn finish(
     let stopped = context.options.stop.load(Ordering::Relaxed);
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
+    leave_for_later(state);
+    count_up(context, store, map, state)
+}
+
+/// Takes over into the plan what it leaves to the run.
+pub(super) fn leave_for_later(state: &mut PassState) {
     state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
     let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
     let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
     let later = once.map(|held| Later { record: held.record.clone(), message: held.message.clone() });
     state.plan.later = state.waiting.iter().cloned().chain(later).collect();
-    count_up(context, store, map, state)
 }
 
-/// Ends a pass that its guard stopped: nothing is filed, and what waited before waits on.
+/// Ends the first step of a pass that its guard stopped: nothing is filed, and what waited before waits on.
 pub(super) fn stopped(store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
+    leave_for_later(state);
     state.inbox = store.inbox(Some(&map.name))?;
-    state.report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
-    state.report.matched.clear();
+    if let Some(report) = &mut state.stopped {
+        report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
+        report.matched.clear();
+    }
     Ok(())
 }
 

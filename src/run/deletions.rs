@@ -292,7 +292,7 @@ fn delete_side(
     let applying = clock();
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
     let before = before_write(state, step.map, left, &actions);
-    let Applied { outcomes, journal, .. } = match context.pretended {
+    let Applied { outcomes, journal, .. } = match context.paper(state) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
         None => send(step, store, left, &actions)?,
     };
@@ -338,7 +338,7 @@ fn delete_side(
         }
         state.report.uncoupled += 1;
     }
-    if !context.options.dry_run && (!answers.is_empty() || !changes.is_empty()) {
+    if !context.on_paper(state) && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes)?;
     }
     let again = spare(step, store, state, left, again, &read)?;

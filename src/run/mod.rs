@@ -207,8 +207,23 @@ struct Context<'a> {
     tell: &'a (dyn Fn(Event<'_>) + Sync),
     /// The same two sides where nothing is written in earnest.
     pretended: Option<&'a PerSide<Pretended<'a>>>,
+    /// Where the rest of the plan of a table map goes that its guard stopped; nobody reads it there.
+    scratch: &'a PerSide<Pretended<'a>>,
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
+}
+
+impl<'a> Context<'a> {
+    /// Returns the sides that are written on paper, where that holds for a pass: in a dry run, and for what its guard
+    /// stopped, so that its plan is whole.
+    fn paper(&self, state: &state::PassState) -> Option<&'a PerSide<Pretended<'a>>> {
+        if state.guarded { Some(self.scratch) } else { self.pretended }
+    }
+
+    /// Tells whether a pass leaves sides and state as they are.
+    fn on_paper(&self, state: &state::PassState) -> bool {
+        self.paper(state).is_some()
+    }
 }
 
 /// Runs the passes asked for, in order; with `dry_run` it decides all and writes nothing.
@@ -238,11 +253,12 @@ pub fn run(
     let crm_tables = pipeline.tables.iter().map(|map| (map.name.clone(), map.sides.crm.table.clone())).collect();
     let pretended = options.dry_run.then(|| pretend::both(endpoints, pipeline, &passes));
     let pretended = pretended.as_ref();
+    let scratch = pretend::both(endpoints, pipeline, &[]);
     let endpoints = match pretended {
         Some(sides) => PerSide { erp: &sides.erp as &dyn Endpoint, crm: &sides.crm },
         None => endpoints,
     };
-    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables };
+    let context = Context { pipeline, endpoints, options, tell, pretended, scratch: &scratch, crm_tables };
 
     let mut links = Links::default();
     let counts = store.coupling_counts()?;
@@ -312,11 +328,13 @@ pub fn run(
         if !turn.deferred.contains(&true) || options.stop.load(Ordering::Relaxed) {
             continue;
         }
-        if let Some(state) = finished[index].as_mut().filter(|state| !state.guarded) {
+        if let Some(state) = finished[index].as_mut().filter(|state| !state.over) {
             let map = &pipeline.tables[turn.table];
             if let Some(need) = failed_need(map, &report.tables) {
                 // Nothing is known of what its records refer to, and nothing is concluded from that.
-                report.tables[index].error = Some(format!("references wait for {need}"));
+                if !state.guarded {
+                    report.tables[index].error = Some(format!("references wait for {need}"));
+                }
                 continue;
             }
             match pass::second_step(&context, store, &scopes[index], turn, &mut links, state) {
@@ -329,7 +347,7 @@ pub fn run(
 
     // Deletions, from the last table map to the first: what refers to a record goes before it.
     for (index, turn) in passes.iter().enumerate().take(finished.len()).rev() {
-        let Some(state) = finished[index].as_mut().filter(|state| !state.guarded && !state.doomed.is_empty()) else {
+        let Some(state) = finished[index].as_mut().filter(|state| !state.doomed.is_empty()) else {
             continue;
         };
         if options.stop.load(Ordering::Relaxed) || report.tables[index].error.is_some() {
@@ -431,7 +449,7 @@ fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoi
     if missing.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(missing)) }
 }
 
-/// Names a table map that `map` needs and that failed, or was stopped.
+/// Names another table map that `map` needs and that failed, or was stopped.
 fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
     let needs = map.fields.iter().filter_map(|field| field.reference.as_ref().map(|reference| &reference.table));
     let fate = |name: &String| {
@@ -439,7 +457,7 @@ fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
         let stopped = table.guarded.as_ref().map(|_| format!("{name}, which its guard stopped"));
         stopped.or_else(|| table.error.as_ref().map(|_| format!("{name}, which failed")))
     };
-    needs.chain(&map.after).find_map(fate)
+    needs.chain(&map.after).filter(|name| **name != map.name).find_map(fate)
 }
 
 /// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.

@@ -20,7 +20,7 @@ use crate::order::Pass;
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::changed;
-use crate::run::count::{finish, stopped};
+use crate::run::count::{finish, leave_for_later, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::intents::{Made, settle_intents};
 use crate::run::later::{tell_what_waits, wait_for_match};
@@ -136,15 +136,15 @@ pub fn first_step(
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         rounds(&step, store, &mut state, alone)?;
-        if state.guarded {
-            stopped(store, map, &mut state)?;
-            return Ok(state);
-        }
         look_again(&step, &mut state)?;
     }
     name_records(context, map, &state, &beyond, links);
-    if context.options.dry_run {
+    if context.on_paper(&state) {
         tell_what_waits(map, scope, &mut state, &apart, links)?;
+    }
+    if state.guarded {
+        stopped(store, map, &mut state)?;
+        return Ok(state);
     }
     finish(context, store, map, &turn.deferred, &mut state)?;
     changed::note_seen(scope, &mut state);
@@ -190,11 +190,12 @@ pub fn second_step(
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     rounds(&step, store, state, Alone::default())?;
+    look_again(&step, state)?;
     if state.guarded {
-        // What the first step did is done, and filed.
+        // What the first step did is done, and filed, or stopped as well.
+        leave_for_later(state);
         return Ok(());
     }
-    look_again(&step, state)?;
     finish(context, store, map, &[], state)?;
     changed::note_seen(scope, state);
     Ok(())
@@ -212,6 +213,9 @@ pub fn last_step(
     let map = &context.pipeline.tables[turn.table];
     let step = Step { context, map, scope, links, left_out: Vec::new() };
     delete(&step, store, state)?;
+    if state.guarded {
+        return Ok(());
+    }
     finish(context, store, map, &[], state)
 }
 
@@ -233,6 +237,7 @@ fn empty(
     state.pending.clear();
     state.plan.actions.clear();
     stop(&mut state, &Trip::Empty { side, couplings });
+    state.over = true;
     stopped(store, map, &mut state)?;
     Ok(state)
 }

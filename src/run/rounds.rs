@@ -84,9 +84,10 @@ pub(super) fn rounds(
         // Later rounds write what the first one wrote, or made, so they add nothing to its sums.
         if round == 0 {
             note_settled(state, &actions);
-            if let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan, &state.settled), &state.basis) {
+            if !state.guarded
+                && let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan, &state.settled), &state.basis)
+            {
                 stop(state, &trip);
-                break;
             }
             couple_pending(step, store, state)?;
         }
@@ -120,7 +121,7 @@ fn note_settled(state: &mut PassState, actions: &[Action]) {
     }
 }
 
-/// Stops a table map before anything of it is written.
+/// Stops a table map before anything of it is written; what is left is decided on paper.
 pub(super) fn stop(state: &mut PassState, trip: &Trip) {
     let hint = trip.hint(&state.plan.table);
     let begun = Side::BOTH.iter().any(|side| !state.tally.inserted.of(*side).is_empty())
@@ -131,6 +132,7 @@ pub(super) fn stop(state: &mut PassState, trip: &Trip) {
     state.plan.guarded = Some(message.clone());
     state.report.guarded = Some(message);
     state.guarded = true;
+    state.stopped = Some(state.report.clone());
 }
 
 /// Stores the couplings that had to wait for the guard.
@@ -138,7 +140,7 @@ fn couple_pending(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState)
     let pending = std::mem::take(&mut state.pending);
     let couples = |change: &&CouplingChange| matches!(change, CouplingChange::Couple { .. });
     state.report.uncoupled += pending.iter().filter(|change| !couples(change)).count() as u64;
-    if !pending.is_empty() && !step.context.options.dry_run {
+    if !pending.is_empty() && !step.context.on_paper(state) {
         store.commit(&step.map.name, &[], &pending, &[])?;
     }
     Ok(())
@@ -186,18 +188,18 @@ fn write_side(
     }
     let applying = clock();
     let (known, must_save) = marks::before_write(state, to, &actions);
-    if must_save && !context.options.dry_run {
+    if must_save && !context.on_paper(state) {
         save(store, step.map, state)?;
     }
     after.known = known;
-    let applied = match context.pretended {
+    let applied = match context.paper(state) {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => send(step, store, to, &actions)?,
     };
     state.report.seconds.apply += clock() - applying;
     let verifying = clock();
     verify(step, store, state, to, &actions, applied, after)?;
-    if !context.options.dry_run {
+    if !context.on_paper(state) {
         save(store, step.map, state)?;
     }
     state.report.seconds.verify += clock() - verifying;

@@ -80,8 +80,12 @@ pub struct PassState {
     pub(super) basis: Basis,
     /// Pairs of which the plan changes something that was settled before the run, by their ERP ids.
     pub(super) settled: HashSet<Uuid>,
-    /// The guard stopped the table map; nothing of it is written any more.
+    /// The guard stopped the table map: nothing of it is written any more, and the rest is decided on paper.
     pub(super) guarded: bool,
+    /// The counts as they were when the guard stopped it.
+    pub(super) stopped: Option<TableReport>,
+    /// Nothing more is decided, not even on paper: a side lost everything.
+    pub(super) over: bool,
 }
 
 /// A deletion that was decided.
@@ -138,12 +142,14 @@ impl PassState {
             basis: Basis::default(),
             settled: HashSet::new(),
             guarded: false,
+            stopped: None,
+            over: false,
         }
     }
 
     /// Returns the counts so far.
     pub fn report(&self) -> TableReport {
-        self.report.clone()
+        self.stopped.as_ref().unwrap_or(&self.report).clone()
     }
 
     /// Returns what waits for a person.
@@ -166,7 +172,7 @@ impl PassState {
 
     /// Tells whether a later step needs the records: references of a circle, or deletions.
     pub fn goes_on(&self, turn: &Pass) -> bool {
-        !self.guarded && (turn.deferred.contains(&true) || !self.doomed.is_empty())
+        !self.over && (turn.deferred.contains(&true) || !self.doomed.is_empty())
     }
 
     /// Lets the records go, where no later step will ask for them.
