@@ -11,13 +11,14 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::RunArguments;
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::places;
-use crate::cli::print_as;
-use crate::cli::progress::Progress;
+use crate::cli::progress::{self, Progress};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
+use crate::cli::{print_as, saved};
 use crate::config::PerSide;
 use crate::config::check::Purpose;
 use crate::report;
+use crate::run::approval::Approved;
 use crate::run::{Options, RunError, RunOutcome, RunReport};
 use crate::store::{RunRow, Store, StoreError};
 
@@ -29,8 +30,10 @@ pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         changed: arguments.changed,
         dry_run: arguments.dry_run,
         verbose: arguments.verbose,
+        approved: None,
     };
-    let report = perform(&arguments.file.path, &asked, &signals)?;
+    let loaded = open(&arguments.file.path, &asked)?;
+    let report = perform(&loaded, &asked, &signals)?;
     print_as(arguments.file.format, || report::run::text(&report), || report::run::json(&report))?;
     Ok(of_run(&report, signals.number()))
 }
@@ -41,15 +44,25 @@ pub struct Asked<'a> {
     pub changed: bool,
     pub dry_run: bool,
     pub verbose: u8,
+    /// A plan that is to be carried out, and its path.
+    pub approved: Option<(&'a Approved, &'a str)>,
 }
 
-/// Opens everything and runs; a dry run opens the state for reading and leaves it as it is.
-pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
+/// Opens the pipeline file for what is asked.
+pub fn open(path: &Path, asked: &Asked<'_>) -> Result<Loaded, Failure> {
     let loaded = world::load(path, Purpose::Run)?;
     world::warn(&loaded);
     world::known_tables(&loaded, asked.only)?;
+    Ok(loaded)
+}
+
+/// Opens the state and runs; a dry run opens it for reading and leaves it as it is.
+pub fn perform(loaded: &Loaded, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let began = Instant::now();
+    let guarded_plan = saved::quoted(&saved::absolute(&saved::guarded_path(loaded)));
     let options = Options {
+        approved: asked.approved.map(|(approved, _)| approved),
+        guarded_plan: (!asked.dry_run).then_some(guarded_plan.as_str()),
         only: asked.only.to_vec(),
         changed: asked.changed,
         dry_run: asked.dry_run,
@@ -61,12 +74,12 @@ pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunR
     let progress = Progress::new(asked.verbose);
     if asked.dry_run {
         let mut store = SqliteStore::read_only(&loaded.state)?;
-        return decide(&loaded, &mut store, &options, &progress);
+        return decide(loaded, &mut store, asked, &options, &progress);
     }
     let holder = world::holder();
     let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
     let mut store = opened.map_err(|error| named(error, &loaded.state))?;
-    let result = decide(&loaded, &mut store, &options, &progress);
+    let result = decide(loaded, &mut store, asked, &options, &progress);
     let (outcome, report) = match &result {
         Ok(report) => (report.outcome, report::run::kept(report)),
         Err(failure) => {
@@ -84,6 +97,15 @@ pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunR
             report,
         })?;
     }
+    // An approved plan is no run over everything: what a guard stopped before is as stopped as it was.
+    if let (Ok(report), None) = (&result, asked.approved)
+        && report.outcome != RunOutcome::Interrupted
+    {
+        // What was done is done, and told, whether this can be kept or not.
+        if let Err(failure) = saved::keep_guarded(report, loaded, asked.changed) {
+            progress::say(&format!("warning: {failure}"));
+        }
+    }
     result
 }
 
@@ -91,6 +113,7 @@ pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunR
 fn decide(
     loaded: &Loaded,
     store: &mut dyn Store,
+    asked: &Asked<'_>,
     options: &Options<'_>,
     progress: &Progress,
 ) -> Result<RunReport, Failure> {
@@ -102,6 +125,10 @@ fn decide(
         RunError::Endpoint(error) => error.into(),
         RunError::Store(error) => error.into(),
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
+        RunError::ForeignPlan(message) => {
+            let plan = asked.approved.map_or_else(String::new, |(_, path)| path.to_owned());
+            Failure::ForeignPlan { plan, message }
+        }
         RunError::Foreign(foreign) => Failure::Foreign { state: loaded.state.display().to_string(), foreign },
         RunError::Mapping(misfits) => {
             let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);

@@ -4,8 +4,11 @@
 //! where it is printed, on what terminal, and which exit code goes with it is not known here.
 
 pub mod layout;
+mod carried;
 pub mod run;
 pub mod plan;
+pub mod saved;
+pub mod show;
 pub mod check;
 pub mod history;
 pub mod status;

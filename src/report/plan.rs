@@ -3,11 +3,12 @@
 //!
 //! The text ends with the same sentence whatever the plan holds, so that two plans are compared by their last line.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::config::Side;
 use crate::frame::Value;
@@ -17,10 +18,44 @@ use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, quoted, shown};
 use crate::report::{document, json_value};
 use crate::run::{RunOutcome, RunReport};
+use crate::store::InboxItem;
+
+/// What is shown of a plan, whether it was made just now or saved before.
+pub struct Shown<'a> {
+    pub plan: &'a Plan,
+    /// Of the whole plan, also where only a part of it is shown.
+    pub hash: String,
+    pub inbox: &'a [InboxItem],
+    pub names: &'a BTreeMap<Uuid, String>,
+    /// Table maps that could not be decided, and why.
+    pub unfinished: Vec<(&'a str, &'a str)>,
+    /// It was interrupted, so that it is not whole.
+    pub interrupted: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// Takes what a dry run decided.
+    pub fn of(report: &'a RunReport) -> Shown<'a> {
+        let unfinished = report.tables.iter().filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)));
+        Shown {
+            plan: &report.plan,
+            hash: report.plan.hash(),
+            inbox: &report.inbox,
+            names: &report.names,
+            unfinished: unfinished.collect(),
+            interrupted: report.outcome == RunOutcome::Interrupted,
+        }
+    }
+}
 
 /// Returns the plan for people; it ends with a line end.
 pub fn text(report: &RunReport) -> String {
-    let plan = &report.plan;
+    text_of(&Shown::of(report))
+}
+
+/// Returns what is shown of a plan for people; it ends with a line end.
+pub fn text_of(report: &Shown<'_>) -> String {
+    let plan = report.plan;
     let mut lines = Vec::new();
     let used = placeholders(plan);
     let says = |table: &&TablePlan| !table.actions.is_empty() || table.guarded.is_some();
@@ -35,7 +70,7 @@ pub fn text(report: &RunReport) -> String {
         }
         lines.push(String::new());
     }
-    let drifted = drift::lines(&report.plan, usize::MAX);
+    let drifted = drift::lines(plan, usize::MAX);
     if !drifted.is_empty() {
         lines.extend(drifted);
         lines.push(String::new());
@@ -46,10 +81,10 @@ pub fn text(report: &RunReport) -> String {
         lines.push(String::new());
     }
     if !report.inbox.is_empty() {
-        lines.extend(inbox::whole(&report.inbox));
+        lines.extend(inbox::whole(report.inbox));
         lines.push(String::new());
     }
-    let failed: Vec<String> = unfinished(report).map(|(table, error)| format!("  {table}: {error}")).collect();
+    let failed: Vec<String> = report.unfinished.iter().map(|(table, error)| format!("  {table}: {error}")).collect();
     if !failed.is_empty() {
         lines.push("tables that could not be finished:".to_owned());
         lines.extend(failed);
@@ -72,12 +107,7 @@ fn action_line(action: &Action) -> String {
     if action.why.is_empty() { action_text } else { format!("{action_text}: {}", action.why) }
 }
 
-/// Returns the table maps that could not be decided, and why.
-fn unfinished(report: &RunReport) -> impl Iterator<Item = (&str, &str)> {
-    report.tables.iter().filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)))
-}
-
-fn change_line(report: &RunReport, action: &Action, change: &FieldChange) -> String {
+fn change_line(report: &Shown<'_>, action: &Action, change: &FieldChange) -> String {
     let FieldChange { column, old, new, why, .. } = change;
     // People know a record by its name; the id is in the JSON.
     let shown = |value: &Value| match value {
@@ -116,8 +146,8 @@ fn follow_up_line(action: &Action) -> Option<String> {
 }
 
 /// Returns the sums and the hash.
-fn closing(report: &RunReport) -> String {
-    let plan = &report.plan;
+pub fn closing(report: &Shown<'_>) -> String {
+    let plan = report.plan;
     let sum = |holds: &dyn Fn(&Action) -> bool| plan.actions().filter(|action| holds(action)).count() as u64;
     let mut sums = Vec::new();
     for side in [Side::Crm, Side::Erp] {
@@ -149,7 +179,7 @@ fn closing(report: &RunReport) -> String {
             format!("; {} decided during the run", if later == 1 { "1 is".to_owned() } else { format!("{later} are") })
         }
     };
-    let failed = match unfinished(report).count() as u64 {
+    let failed = match report.unfinished.len() as u64 {
         0 => String::new(),
         failed => format!("; {} could not be finished", plural(failed, "table", "tables")),
     };
@@ -157,9 +187,8 @@ fn closing(report: &RunReport) -> String {
         0 => String::new(),
         stopped => format!("; a guard stops {}", plural(stopped, "table", "tables")),
     };
-    let verb =
-        if report.outcome == RunOutcome::Interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
-    format!("{verb}: {sums}{later}{held}{guarded}{failed}; hash {}", plan.hash())
+    let verb = if report.interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
+    format!("{verb}: {sums}{later}{held}{guarded}{failed}; hash {}", report.hash)
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.
@@ -249,11 +278,16 @@ impl Serialize for Fields<'_> {
 
 /// Returns the plan for programs.
 pub fn json(report: &RunReport) -> String {
-    let plan = &report.plan;
+    json_of(&Shown::of(report))
+}
+
+/// Returns what is shown of a plan for programs.
+pub fn json_of(report: &Shown<'_>) -> String {
+    let plan = report.plan;
     let used = placeholders(plan);
     document(&PlanDocument {
         pipeline: &plan.pipeline,
-        hash: plan.hash(),
+        hash: report.hash.clone(),
         guarded: plan
             .tables
             .iter()
@@ -278,7 +312,7 @@ pub fn json(report: &RunReport) -> String {
             .later()
             .map(|(table, later)| LaterDocument { table, record: &later.record, message: &later.message })
             .collect(),
-        unfinished: unfinished(report).map(|(table, error)| UnfinishedDocument { table, error }).collect(),
+        unfinished: report.unfinished.iter().map(|(table, error)| UnfinishedDocument { table, error }).collect(),
     })
 }
 
@@ -290,9 +324,7 @@ fn follow_up_document<'a>(action: &Action, follow_up: &'a FollowUp) -> FollowUpD
 mod tests {
     use super::*;
     use crate::report::samples;
-    use crate::store::InboxItem;
     use insta::assert_snapshot;
-    use uuid::Uuid;
 
     #[test]
     fn a_plan_reads_record_by_record() {
@@ -325,7 +357,7 @@ mod tests {
     #[test]
     fn a_plan_that_is_not_whole_says_so() {
         let hash = samples::plan().hash();
-        let closing = |report: RunReport| closing(&report).replace(&hash, "H");
+        let closing = |report: RunReport| closing(&Shown::of(&report)).replace(&hash, "H");
         let sums = "1 insert in the CRM, 1 deletion in the CRM, 2 inserts in the ERP, 1 update in the ERP, 1 pair to \
                     couple and 2 pairs to uncouple; 1 is decided during the run";
         let failed =

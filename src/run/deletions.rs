@@ -18,6 +18,7 @@ use crate::endpoint::Outcome;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
+use crate::run::approval::{admit, admits};
 use crate::run::bases::before_write;
 use crate::run::partners::{Widowed, outside, without};
 use crate::run::refusals::{leave_alone, print_of};
@@ -46,9 +47,12 @@ pub(super) fn settle_widowed(
             Fate::Delete => deletes.of_mut(widow.gone.other()).push(widow),
             Fate::Uncouple => {
                 let PerSide { erp, crm } = widow.ids;
-                state.pending.push(CouplingChange::KeepApart { erp, crm });
                 let why = format!("deleted in the {}; the two are kept apart from now on", widow.gone.name());
-                state.plan.actions.push(action(map, &widow, ActionKind::KeepApart, Side::Erp, why));
+                let action = action(map, &widow, ActionKind::KeepApart, Side::Erp, why);
+                if admits(step.context.options.approved, map, step.links, state, &action) {
+                    state.pending.push(CouplingChange::KeepApart { erp, crm });
+                    state.plan.actions.push(action);
+                }
                 skip(state, map, &widow);
             }
         }
@@ -194,6 +198,7 @@ fn doom(
         state.doomed.push(Doomed { action, bases });
     }
     leave_alone(state, step.map, &mut actions);
+    admit(step.context.options.approved, step.map, step.links, state, &mut actions);
     let sent: HashSet<Uuid> = actions.iter().map(|action| action.ids.erp).collect();
     state.doomed.retain(|doomed| doomed.action.side != left || sent.contains(&doomed.action.ids.erp));
     state.plan.actions.extend(actions);
@@ -341,7 +346,8 @@ fn delete_side(
     if !context.on_paper(state) && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes)?;
     }
-    let again = spare(step, store, state, left, again, &read)?;
+    let mut again = spare(step, store, state, left, again, &read)?;
+    again.retain(|doomed| admits(context.options.approved, step.map, step.links, state, &doomed.action));
     if last {
         let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
         state.held.extend(again.iter().map(|doomed| undeleted(&doomed.action, &message)));

@@ -1,5 +1,6 @@
 //! The loop over the passes, and what it tells while it goes.
 
+pub mod approval;
 mod beyond;
 mod state;
 mod needs;
@@ -18,6 +19,7 @@ mod later;
 mod rounds;
 mod deletions;
 mod count;
+pub mod carried;
 mod pass;
 pub mod strays;
 
@@ -33,6 +35,8 @@ use crate::extract::{self, Scope};
 use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
+use crate::run::approval::Approved;
+use crate::run::carried::Carried;
 use crate::run::pretend::Pretended;
 use crate::store::{InboxItem, Store, StoreError, Watermark};
 use crate::translate::Links;
@@ -125,6 +129,8 @@ pub enum RunOutcome {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunReport {
     pub pipeline: String,
+    /// To what the state belongs: the company and the organization that the run met.
+    pub binding: Binding,
     pub run: String,
     pub outcome: RunOutcome,
     /// RFC 3339.
@@ -142,6 +148,8 @@ pub struct RunReport {
     /// What people call the records that the plan's values point to, where that is known.
     pub names: BTreeMap<Uuid, String>,
     pub dry_run: bool,
+    /// What became of the approved plan, where the run carried out one.
+    pub carried: Option<Carried>,
 }
 
 /// What a run tells while it goes; for progress and talk only.
@@ -176,6 +184,9 @@ pub enum RunError {
     /// The state is another company's or organization's.
     #[error(transparent)]
     Foreign(#[from] Box<Foreign>),
+    /// The approved plan is another pipeline's, company's or organization's.
+    #[error("{0}")]
+    ForeignPlan(String),
     /// The file does not fit the metadata of a side; nothing was touched.
     #[error("the file does not fit the tables in {} places", .0.len())]
     Mapping(Vec<Misfit>),
@@ -189,6 +200,10 @@ pub struct Options<'a> {
     pub changed: bool,
     /// Decides and writes nothing, not even to the state.
     pub dry_run: bool,
+    /// A plan of which nothing but its actions is carried out.
+    pub approved: Option<&'a Approved>,
+    /// Where the plan of what a guard stops is saved, as the caller would have to name it.
+    pub guarded_plan: Option<&'a str>,
     /// The id of this run.
     pub run: String,
     /// When it began, RFC 3339.
@@ -245,6 +260,10 @@ pub fn run(
     if let Some(bound) = &bound {
         bound.of_sides(&sides)?;
     }
+    if let Some(Approved { binding, .. }) = options.approved {
+        binding.of_pipeline(&pipeline.name).map_err(|renamed| RunError::ForeignPlan(renamed.to_string()))?;
+        binding.of_sides(&sides).map_err(|foreign| RunError::ForeignPlan(foreign.to_string()))?;
+    }
     let binding = Binding { pipeline: pipeline.name.clone(), sides };
     let selected = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
     let passes: Vec<Pass> =
@@ -268,6 +287,7 @@ pub fn run(
     link_unselected(&context, &passes, store, &mut links)?;
     let mut report = RunReport {
         pipeline: pipeline.name.clone(),
+        binding: binding.clone(),
         run: options.run.clone(),
         outcome: RunOutcome::Converged,
         started: options.started.clone(),
@@ -279,6 +299,7 @@ pub fn run(
         plan: Plan { pipeline: pipeline.name.clone(), tables: Vec::new() },
         names: BTreeMap::new(),
         dry_run: options.dry_run,
+        carried: options.approved.map(|_| Carried::default()),
     };
     if !options.dry_run {
         if bound.as_ref() != Some(&binding) {
@@ -371,7 +392,11 @@ pub fn run(
     }
     for (state, table) in finished.into_iter().zip(&mut report.tables) {
         match state {
-            Some(state) => {
+            Some(mut state) => {
+                let left = || options.approved.map(|approved| Carried::unreached(approved, &table.table));
+                let own =
+                    if interrupted || table.error.is_some() { left() } else { state.carried.take().or_else(left) };
+                report.carried.iter_mut().for_each(|carried| carried.add(own.clone().unwrap_or_default()));
                 report.inbox.extend(state.inbox());
                 let plan = state.into_plan();
                 if options.dry_run {
@@ -380,7 +405,11 @@ pub fn run(
                 report.plan.tables.push(plan);
             }
             // Nobody looked at what waits there, so it still does.
-            None => report.inbox.extend(store.inbox(Some(&table.table))?),
+            None => {
+                let own = options.approved.map(|approved| Carried::unreached(approved, &table.table));
+                report.carried.iter_mut().for_each(|carried| carried.add(own.clone().unwrap_or_default()));
+                report.inbox.extend(store.inbox(Some(&table.table))?);
+            }
         }
     }
     report.names = strays::names(pipeline, &report.plan, &links);
@@ -392,6 +421,7 @@ pub fn run(
         RunOutcome::Guarded
     } else if failed_tables > 0
         || !report.inbox.is_empty()
+        || report.carried.as_ref().is_some_and(|carried| !carried.moved.is_empty())
         || report.tables.iter().any(|table| Side::BOTH.iter().any(|side| failed(table.to.of(*side))))
     {
         RunOutcome::Incomplete

@@ -17,8 +17,10 @@ use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
 use crate::order::Pass;
+use crate::run::approval::{Approval, tell_unmade};
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
+use crate::run::carried::close;
 use crate::run::changed;
 use crate::run::count::{finish, leave_for_later, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
@@ -59,6 +61,7 @@ pub fn first_step(
     state.held.extend(undecided.erp.into_iter().chain(undecided.crm));
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map)?;
+    state.approval = context.options.approved.map(|approved| Approval::of(approved, &map.name)).unwrap_or_default();
     (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
@@ -119,7 +122,7 @@ pub fn first_step(
     let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
-    take_matches(map, &matched.matches, &mut state, links);
+    take_matches(context, map, &matched.matches, &mut state, links);
     if links.waits() {
         wait_for_match(map, scope, &mut state, &mut matched, links)?;
     }
@@ -148,6 +151,8 @@ pub fn first_step(
     }
     finish(context, store, map, &turn.deferred, &mut state)?;
     changed::note_seen(scope, &mut state);
+    tell_unmade(map, &state, links);
+    close(context, store, scope, map, links, &mut state)?;
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
     }
@@ -198,7 +203,7 @@ pub fn second_step(
     }
     finish(context, store, map, &[], state)?;
     changed::note_seen(scope, state);
-    Ok(())
+    close(context, store, scope, map, links, state)
 }
 
 /// Carries out the deletions, after every table map had its turn.
@@ -216,7 +221,8 @@ pub fn last_step(
     if state.guarded {
         return Ok(());
     }
-    finish(context, store, map, &[], state)
+    finish(context, store, map, &[], state)?;
+    close(context, store, scope, map, links, state)
 }
 
 /// Tells whether a side returned nothing although records of it are coupled.
@@ -236,7 +242,7 @@ fn empty(
     let couplings = couplings.erp.len() as u64;
     state.pending.clear();
     state.plan.actions.clear();
-    stop(&mut state, &Trip::Empty { side, couplings });
+    stop(&mut state, &Trip::Empty { side, couplings }, None);
     state.over = true;
     stopped(store, map, &mut state)?;
     Ok(state)

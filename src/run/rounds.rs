@@ -15,6 +15,7 @@ use crate::delta::{Held, Rounded, Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
+use crate::run::approval::{admit, admit_sources};
 use crate::run::bases::{save, set_base};
 use crate::run::deletions::as_restores;
 use crate::run::marks;
@@ -45,6 +46,7 @@ pub(super) fn rounds(
     alone: Alone,
 ) -> Result<(), PassError> {
     let clock = || (step.context.options.elapsed)();
+    let approved = step.context.options.approved;
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
     // A record that failed in the first step is not written by halves in the second.
     let failed_before = |held: &&Held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
@@ -57,8 +59,9 @@ pub(super) fn rounds(
         let merging = clock();
         let touched = (round > 0).then(|| std::mem::take(&mut after.again));
         let (mut actions, mut rounded) = decide_round(step, state, touched.as_ref())?;
-        let waiting = std::mem::take(&mut after.waiting);
+        let mut waiting = std::mem::take(&mut after.waiting);
         for to in Side::BOTH {
+            admit_sources(approved, step.map, state, to, waiting.of_mut(to.other()));
             if waiting.of(to.other()).is_empty() {
                 continue;
             }
@@ -74,6 +77,7 @@ pub(super) fn rounds(
         tell_rounded(step, &rounded);
         actions.retain(|action| !after.refused.of(action.side).contains(&action.ids.erp));
         leave_alone(state, step.map, &mut actions);
+        admit(approved, step.map, step.links, state, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == ROUNDS_MAX {
             let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
@@ -84,10 +88,12 @@ pub(super) fn rounds(
         // Later rounds write what the first one wrote, or made, so they add nothing to its sums.
         if round == 0 {
             note_settled(state, &actions);
+            // What somebody approved, nobody need be asked again.
             if !state.guarded
+                && approved.is_none()
                 && let Some(trip) = judge(&step.map.guard, &Sums::of(&state.plan, &state.settled), &state.basis)
             {
-                stop(state, &trip);
+                stop(state, &trip, step.context.options.guarded_plan);
             }
             couple_pending(step, store, state)?;
         }
@@ -121,9 +127,9 @@ fn note_settled(state: &mut PassState, actions: &[Action]) {
     }
 }
 
-/// Stops a table map before anything of it is written; what is left is decided on paper.
-pub(super) fn stop(state: &mut PassState, trip: &Trip) {
-    let hint = trip.hint(&state.plan.table);
+/// Stops a table map before anything of it is written; what is left is decided on paper. `plan` is where that is saved.
+pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
+    let hint = trip.hint(&state.plan.table, plan);
     let begun = Side::BOTH.iter().any(|side| !state.tally.inserted.of(*side).is_empty())
         || Side::BOTH.iter().any(|side| !state.tally.modified.of(*side).is_empty());
     // The second step follows on a first one that its guard let pass.

@@ -16,7 +16,9 @@ use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
+use crate::run::approval::Approval;
 use crate::run::beyond::Beyond;
+use crate::run::carried::Carried;
 use crate::run::refusals::Refusals;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Watermark};
@@ -86,6 +88,10 @@ pub struct PassState {
     pub(super) stopped: Option<TableReport>,
     /// Nothing more is decided, not even on paper: a side lost everything.
     pub(super) over: bool,
+    /// What is approved of the table map, where a plan is carried out.
+    pub(super) approval: Approval,
+    /// What became of that.
+    pub(super) carried: Option<Carried>,
 }
 
 /// A deletion that was decided.
@@ -144,6 +150,8 @@ impl PassState {
             guarded: false,
             stopped: None,
             over: false,
+            approval: Approval::default(),
+            carried: None,
         }
     }
 

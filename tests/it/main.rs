@@ -12,6 +12,7 @@ mod misfits;
 mod nightly;
 
 mod adversary;
+mod approved;
 mod cases;
 mod changed;
 mod command;

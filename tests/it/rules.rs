@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::frame::Kind;
+use pipeline::plan::choice::Choice;
+use pipeline::report::saved::{self, Origins, Saved};
+use pipeline::run::approval::Approved;
 use pipeline::run::{Event, Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxKind, Store};
 
@@ -21,6 +24,8 @@ pub struct World {
     pub stop: Arc<AtomicBool>,
     /// Whether the next runs read changes only.
     pub changed: bool,
+    /// The plan that the next runs carry out, where that is all they do.
+    pub approved: Option<Approved>,
     runs: u32,
     /// Where the state is; gone with the world.
     folder: tempfile::TempDir,
@@ -131,7 +136,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        World { pipeline: pipeline(tables), erp, crm, store, stop, changed: false, runs: 0, folder }
+        World { pipeline: pipeline(tables), erp, crm, store, stop, changed: false, approved: None, runs: 0, folder }
     }
 
     /// Opens the state anew, as the next start of the program does after a crash.
@@ -189,6 +194,8 @@ impl World {
     ) -> Result<RunReport, RunError> {
         self.runs += 1;
         let options = Options {
+            approved: self.approved.as_ref(),
+            guarded_plan: None,
             only: only.iter().map(|table| (*table).to_owned()).collect(),
             changed: self.changed,
             dry_run,
@@ -211,6 +218,25 @@ impl World {
 
     pub fn run(&mut self) -> RunReport {
         self.run_as(false)
+    }
+
+    /// Saves a plan as a file would hold it, reads it again, and carries out the part that is named.
+    pub fn apply(&mut self, planned: &RunReport, words: &[&str]) -> RunReport {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let (file, state, only) = ("test.yaml", "test.db", Vec::new());
+        let changed = self.changed;
+        let origins = Origins { program: "a test", file, fingerprint: "", state, changed, only: &only };
+        let saved = Saved::of(planned, &self.pipeline, &origins);
+        let back = saved::read(&saved::text(&saved)).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{saved:?}"), "a plan comes back as it was saved");
+        let choice = Choice::of_words(&words);
+        assert_eq!(choice.unknown(&back.plan), None);
+        let tables = choice.tables_named();
+        let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+        self.approved = Some(Approved::new(back.plan, back.binding, back.moment, choice));
+        let report = self.attempt(false, &tables, &mut |_| {});
+        self.approved = None;
+        report.unwrap()
     }
 
     /// Runs over what was changed since the last time.

@@ -152,6 +152,8 @@ impl Store for Mortal<'_> {
 fn dies(world: &mut World, changes: usize, after: bool) -> bool {
     let stop = AtomicBool::new(false);
     let options = Options {
+        approved: None,
+        guarded_plan: None,
         only: Vec::new(),
         changed: false,
         dry_run: false,

@@ -45,8 +45,8 @@ fn too_many_deletions_stop_the_table_and_a_raised_guard_lets_them_pass() {
         let report = stopped(
             &mut world,
             "10 coupled records would be deleted or uncoupled, and `guard.delete` allows 5% of 20 couplings; nothing of it was \
-             written: `pipeline plan FILE --only customers` shows them; if they are meant, raise \
-             `tables.customers.guard.delete` and run again",
+             written: `pipeline plan FILE --only customers -o PLAN` saves them; if they are meant, `pipeline apply PLAN` \
+             carries out just that, or raise `tables.customers.guard.delete` and run again",
         );
         assert!(report.plan.actions().count() >= 12, "the plan shows them");
         world.pipeline.tables[1].guard.delete = Some(Limit::Share(5_000));
