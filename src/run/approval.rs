@@ -87,8 +87,9 @@ pub(super) struct Approval {
     sources: PerSide<HashSet<Uuid>>,
     /// By side, records that the plan left to the run.
     later: PerSide<HashSet<Uuid>>,
-    /// What was decided and is not in the plan.
+    /// What was decided and is not in the plan, each as it was decided last.
     pub(super) dropped: Vec<Action>,
+    dropped_at: HashMap<(Side, &'static str, Uuid, Uuid), usize>,
     /// By their side, records that get no partner although the run would give them one.
     pub(super) unmade: PerSide<HashSet<Uuid>>,
     /// Pairs, by their ERP ids, of which something is left undone, by the side that it was for.
@@ -127,6 +128,12 @@ impl Approval {
             }
         }
         approval
+    }
+
+    /// Tells whether an action is planned, and left out by choice.
+    pub(super) fn is_left_out(&self, action: &Action) -> bool {
+        let planned = self.planned_for(action.side, action.ids).iter().map(|&at| &self.planned[at]);
+        planned.into_iter().any(|planned| planned.action.kind == action.kind && !planned.chosen)
     }
 
     fn planned_for(&self, side: Side, ids: PerSide<Uuid>) -> &[usize] {
@@ -208,8 +215,13 @@ impl Approval {
                 self.planned[at].sent = false;
             }
         }
-        if !self.dropped.contains(&action) {
-            self.dropped.push(action);
+        let key = (action.side, action.kind.key(), action.ids.erp, action.ids.crm);
+        match self.dropped_at.get(&key) {
+            Some(&at) => self.dropped[at] = action,
+            None => {
+                self.dropped_at.insert(key, self.dropped.len());
+                self.dropped.push(action);
+            }
         }
     }
 }

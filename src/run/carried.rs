@@ -83,9 +83,10 @@ struct Scene<'a> {
     rows: PerSide<HashMap<Uuid, usize>>,
     /// By side, the partner of each record.
     partners: PerSide<HashMap<Uuid, Uuid>>,
-    /// What waits about records, and what waits for another plan.
-    held: Vec<&'a Held>,
-    dropped: &'a [Action],
+    /// By side and record, what waits about it, or waits for another plan.
+    held: PerSide<HashMap<Uuid, &'a Held>>,
+    /// By side and record, what was decided about it and is not in the plan.
+    dropped: PerSide<HashMap<Uuid, Vec<&'a Action>>>,
 }
 
 /// Tells what became of the plan of a table map, as far as the pass has come.
@@ -110,8 +111,17 @@ pub(super) fn close(
         frames: &state.frames,
         rows: PerSide::from_fn(|side| rows_by_id(state.frames.of(side))),
         partners: PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() },
-        held: state.held.iter().chain(&state.later).collect(),
-        dropped: &state.approval.dropped,
+        held: PerSide::from_fn(|side| {
+            let held = state.held.iter().chain(&state.later).rev();
+            held.filter_map(|held| Some(((*held.ids.of(side))?, held))).collect()
+        }),
+        dropped: PerSide::from_fn(|side| {
+            let mut by_id: HashMap<Uuid, Vec<&Action>> = HashMap::new();
+            for action in &state.approval.dropped {
+                by_id.entry(*action.ids.of(side)).or_default().push(action);
+            }
+            by_id
+        }),
     };
     let moment = approved.moment.parse().ok();
     let mut carried = Carried::default();
@@ -131,14 +141,8 @@ pub(super) fn close(
         }
     }
     // What is left out by choice is planned, and what moved was told.
-    let planned = |action: &Action| {
-        let same = |planned: &&Planned| {
-            (planned.action.side, &planned.action.kind, planned.action.ids) == (action.side, &action.kind, action.ids)
-        };
-        state.approval.planned.iter().find(same).is_some_and(|planned| !planned.chosen)
-    };
     let told = |action: &Action| Side::BOTH.into_iter().any(|side| moved.of(side).contains(action.ids.of(side)));
-    let besides = state.approval.dropped.iter().filter(|action| !told(action) && !planned(action));
+    let besides = state.approval.dropped.iter().filter(|action| !told(action) && !state.approval.is_left_out(action));
     carried.unplanned.extend(besides.map(|action| undone(action, would(action))));
     if !carried.moved.is_empty() || !carried.unplanned.is_empty() || carried.left_out > 0 {
         // The next run over changes has to see them again.
@@ -221,17 +225,12 @@ impl Scene<'_> {
     /// Says why an action that was planned is not carried out.
     fn what_moved(&self, action: &Action) -> String {
         let (side, from) = (action.side, action.side.other());
-        let again = self.dropped.iter().find(|now| {
-            now.side == side && now.kind.key() == action.kind.key() && now.ids.of(from) == action.ids.of(from)
-        });
+        let dropped = |at: Side| self.dropped.of(at).get(action.ids.of(at)).into_iter().flatten();
+        let again = dropped(from).find(|now| now.side == side && now.kind.key() == action.kind.key());
         if let Some(message) = again.and_then(|now| difference(action, now)) {
             return message;
         }
-        let about = |held: &&&Held| {
-            let same = |side: Side| *held.ids.of(side) == Some(*action.ids.of(side));
-            same(Side::Erp) || same(Side::Crm)
-        };
-        if let Some(held) = self.held.iter().find(about) {
+        if let Some(held) = Side::BOTH.into_iter().find_map(|at| self.held.of(at).get(action.ids.of(at))) {
             return held.message.clone();
         }
         let makes = action.kind.makes_record();
@@ -245,8 +244,7 @@ impl Scene<'_> {
             if self.partners.of(at).get(id).is_some_and(|partner| partner != action.ids.of(at.other())) {
                 return format!("its record in the {} is coupled with another one now", at.name());
             }
-            let other = |now: &&Action| matches!(now.kind, ActionKind::Couple { .. }) && now.ids.of(at) == id;
-            if let Some(now) = self.dropped.iter().find(other) {
+            if let Some(now) = dropped(at).find(|now| matches!(now.kind, ActionKind::Couple { .. })) {
                 return format!("it has a partner now: {}", now.why);
             }
         }

@@ -105,7 +105,8 @@ fn what_somebody_edited_since_the_plan_is_named_and_the_others_are_written() {
     };
     let mut moved = records(&document["applied"]["moved"]);
     let mut three = [label(0), label(1), label(2)];
-    (moved.sort(), three.sort());
+    moved.sort();
+    three.sort();
     assert_eq!(moved, three.iter().map(String::as_str).collect::<Vec<_>>(), "{document:#}");
     let told = world.run("apply night.plan").code(1).stdout;
     assert!(told.contains("moved since the plan was made, and left out: 3\n"), "{told}");
