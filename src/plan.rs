@@ -3,6 +3,8 @@
 //!
 //! A plan is data. Whether it is printed, hashed, approved or carried out is decided elsewhere.
 
+pub mod choice;
+
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -107,6 +109,8 @@ pub fn placeholder(id: Uuid) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Later {
     pub record: String,
+    /// As far as they are known.
+    pub ids: PerSide<Option<Uuid>>,
     /// What it waits for.
     pub message: String,
 }
@@ -211,6 +215,17 @@ impl Plan {
             feed(&later.record);
             feed(&later.message);
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hasher)
     }
+}
+
+/// Returns the SHA-256 of a text, as lower-case hex: a plan remembers by it what its pipeline file said.
+pub fn fingerprint(text: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(text.as_bytes());
+    hex(hasher)
+}
+
+fn hex(hasher: Sha256) -> String {
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -21,6 +21,7 @@ pub mod tracking;
 pub mod dataverse_batch;
 pub mod dataverse;
 pub mod sqlite;
+pub mod plan_file;
 
 use std::sync::Arc;
 

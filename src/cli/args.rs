@@ -39,9 +39,15 @@ pub enum Verb {
     #[command(after_help = "Example: pipeline run pipelines/full.yaml --only customers --only contacts\n         \
         pipeline run pipelines/full.yaml --only customers:10000 --force to_crm")]
     Run(RunArguments),
-    /// Shows what a run would do, record by record, and stores nothing.
-    #[command(after_help = "Example: pipeline plan pipelines/full.yaml --exit-code")]
+    /// Shows what a run would do, record by record, and stores nothing but the plan.
+    #[command(after_help = "Example: pipeline plan pipelines/full.yaml -o night.plan")]
     Plan(PlanArguments),
+    /// Shows a saved plan, or a part of it, from its file alone.
+    #[command(after_help = "Example: pipeline show night.plan --table customers --field creditLimit")]
+    Show(ShowArguments),
+    /// Carries out a saved plan, and nothing else; what moved since it was made is left out and named.
+    #[command(after_help = "Example: pipeline apply night.plan --only customers:10000")]
+    Apply(ApplyArguments),
     /// Looks for everything that is wrong with a pipeline file.
     #[command(after_help = "Example: pipeline check pipelines/full.yaml --format json")]
     Check(FileArguments),
@@ -65,6 +71,8 @@ impl Verb {
         match self {
             Verb::Run(arguments) => arguments.file.format,
             Verb::Plan(arguments) => arguments.file.format,
+            Verb::Show(arguments) => arguments.format,
+            Verb::Apply(arguments) => arguments.format,
             Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
@@ -140,6 +148,14 @@ impl Way {
             Way::ToErp => Side::Erp,
         }
     }
+
+    /// Returns the way that leads to a side.
+    pub fn to(side: Side) -> Way {
+        match side {
+            Side::Crm => Way::ToCrm,
+            Side::Erp => Way::ToErp,
+        }
+    }
 }
 
 /// Options of `plan`.
@@ -149,12 +165,55 @@ pub struct PlanArguments {
     pub file: FileArguments,
     #[command(flatten)]
     pub part: PartArguments,
+    /// Saves the plan as this file, for `show` and `apply`.
+    #[arg(short, long, value_name = "PLAN")]
+    pub output: Option<PathBuf>,
     /// Exits with 10 where there is something to write.
     #[arg(long)]
     pub exit_code: bool,
     /// More talk on stderr; twice for still more.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Options of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArguments {
+    /// A plan that `plan -o` saved.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// Only this table map; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// Only this record, as the plan names it or by id; may be given several times.
+    #[arg(long, value_name = "TABLE:KEY")]
+    pub record: Vec<String>,
+    /// Only this field, by its column in the ERP or in the CRM; may be given several times.
+    #[arg(long, value_name = "FIELD")]
+    pub field: Vec<String>,
+    /// How the result is printed on stdout.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Options of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArguments {
+    /// A plan that `plan -o` saved, or a run whose guard stopped a table.
+    #[arg(value_name = "PLAN")]
+    pub plan: PathBuf,
+    /// Only this table map or record, as the plan names it or by id; may be given several times.
+    #[arg(long, value_name = "TABLE|TABLE:KEY")]
+    pub only: Vec<String>,
+    /// Answers the question that is asked on a terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// More talk on stderr; twice for still more.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+    /// How the result is printed on stdout.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// Options of `history`.
@@ -309,10 +368,10 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 7] = ["apply", "review", "couple", "uncouple", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 6] = ["review", "couple", "uncouple", "serve", "schema", "completions"];
 
 /// Options of the contract that are not built, by verb.
-const OPTIONS_NOT_BUILT: [(&str, &str); 2] = [("plan", "-o"), ("check", "--online")];
+const OPTIONS_NOT_BUILT: [(&str, &str); 1] = [("check", "--online")];
 
 /// Returns the verb or option that belongs to the contract but is not built yet, if the arguments (without the
 /// program's name) hold one.
@@ -361,14 +420,14 @@ mod tests {
     #[test]
     fn what_is_not_built_is_named() {
         for (line, expected) in [
-            ("apply plan.json", Some("apply")),
-            ("help apply", Some("apply")),
+            ("couple full.yaml customers:1", Some("couple")),
+            ("help couple", Some("couple")),
+            ("apply night.plan --yes --only customers:1", None),
             ("inbox full.yaml retry customers:1", None),
             ("inbox full.yaml delete customers:1 --yes", None),
             ("run full.yaml --changed", None),
             ("run full.yaml --only customers:10000 --force=to_crm", None),
-            ("plan full.yaml -o plan.json", Some("plan -o")),
-            ("plan full.yaml -oplan.json", Some("plan -o")),
+            ("plan full.yaml -o plan.json", None),
             ("check full.yaml --online", Some("check --online")),
             ("run full.yaml --only customers --dry-run -vv", None),
             ("run C:full.yaml", None),

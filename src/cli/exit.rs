@@ -97,6 +97,15 @@ pub enum Failure {
     /// The state belongs to another company or organization.
     #[error("the state {state} cannot be used: {foreign}")]
     Foreign { state: String, foreign: Box<Foreign> },
+    /// A saved plan is none, or does not fit its pipeline file.
+    #[error("the plan {plan} cannot be used: {message}")]
+    Plan { plan: String, message: String, hint: String },
+    /// A saved plan was made over another state, company or organization.
+    #[error("the plan {plan} cannot be carried out: {message}")]
+    ForeignPlan { plan: String, message: String },
+    /// A plan cannot be saved.
+    #[error("the plan cannot be saved as {plan}: {message}")]
+    Unsaved { plan: String, message: String },
     /// A side cannot be used.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
@@ -124,6 +133,9 @@ impl Failure {
                 StoreError::Failed { .. } => "state",
             },
             Failure::Renamed { .. } | Failure::Foreign { .. } => "foreign_state",
+            Failure::Plan { .. } => "plan",
+            Failure::ForeignPlan { .. } => "foreign_plan",
+            Failure::Unsaved { .. } => "unsaved",
             Failure::Endpoint(error) => match error {
                 EndpointError::Unreachable { .. } => "unreachable",
                 EndpointError::Login { .. } => "login",
@@ -140,7 +152,13 @@ impl Failure {
     /// Returns what to do about it; blank where the message says it all.
     pub fn hint(&self) -> String {
         match self {
-            Failure::Arguments { hint, .. } => hint.clone(),
+            Failure::Arguments { hint, .. } | Failure::Plan { hint, .. } => hint.clone(),
+            Failure::ForeignPlan { .. } => {
+                "carry it out where it was made, or make one for this place with `pipeline plan FILE -o PLAN`".into()
+            }
+            Failure::Unsaved { .. } => {
+                "look at the rights and the free space of its folder, or give another `-o`".into()
+            }
             Failure::NotBuilt(_) => "`pipeline --help` lists what is there".into(),
             Failure::File { .. } => "give the path of a pipeline file, as in `pipeline run pipelines/full.yaml`".into(),
             Failure::Configuration { file, .. } => {
@@ -245,10 +263,13 @@ impl Failure {
             | Failure::Mapping { .. }
             | Failure::Answers { .. }
             | Failure::Written { .. }
+            | Failure::Plan { .. }
             | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
             Failure::State(_)
             | Failure::Renamed { .. }
             | Failure::Foreign { .. }
+            | Failure::ForeignPlan { .. }
+            | Failure::Unsaved { .. }
             | Failure::Endpoint(_)
             | Failure::Output(_)
             | Failure::Fault => Exit::CouldNotRun,
@@ -280,7 +301,7 @@ mod tests {
                 message: "no table map `custmers` in full.yaml".into(),
                 hint: "did you mean `customers`?".into(),
             },
-            Failure::NotBuilt("apply".into()),
+            Failure::NotBuilt("couple".into()),
             Failure::File { file: "full.yaml".into(), message: "no such file".into() },
             Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint.clone()] },
             Failure::Mapping { file: "full.yaml".into(), complaints: vec![complaint.clone()] },
@@ -295,6 +316,9 @@ mod tests {
             EndpointError::NoTable { side: Side::Crm, table: "acounts".into() }.into(),
             EndpointError::Refused { side: Side::Crm, message: message() }.into(),
             EndpointError::Untrusted { side: Side::Erp, message: message() }.into(),
+            Failure::Plan { plan: "night.plan".into(), message: message(), hint: "what to do".into() },
+            Failure::ForeignPlan { plan: "night.plan".into(), message: message() },
+            Failure::Unsaved { plan: "night.plan".into(), message: message() },
             Failure::Output(std::io::Error::other("no space left on device")),
             Failure::Fault,
         ]

@@ -12,8 +12,11 @@ pub mod sheet;
 pub mod places;
 pub mod world;
 pub mod part;
+pub mod saved;
 pub mod run;
 pub mod plan;
+pub mod show;
+pub mod apply;
 pub mod check;
 pub mod status;
 pub mod inbox;
@@ -56,6 +59,8 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
     match &verb {
         Verb::Run(arguments) => run::run(arguments),
         Verb::Plan(arguments) => plan::plan(arguments),
+        Verb::Show(arguments) => show::show(arguments),
+        Verb::Apply(arguments) => apply::apply(arguments),
         Verb::Check(arguments) => check::check(arguments),
         Verb::Status(arguments) => status::status(arguments),
         Verb::History(arguments) => history::history(arguments),

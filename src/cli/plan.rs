@@ -1,18 +1,31 @@
-//! `pipeline plan`: what a run would do, record by record. Reads both sides and the state, stores nothing.
+//! `pipeline plan`: what a run would do, record by record. Reads both sides and the state, stores nothing but the plan
+//! where that is asked for.
 
 use crate::cli::args::PlanArguments;
 use crate::cli::exit::{Exit, Failure, of_run};
-use crate::cli::print_as;
-use crate::cli::run::{Asked, perform};
+use crate::cli::run::{Asked, open, perform};
 use crate::cli::signals::Signals;
+use crate::cli::{print_as, progress, saved};
 use crate::report;
+use crate::report::saved::is_whole;
 use crate::run::{RunOutcome, RunReport};
 
 /// Carries out `plan`.
 pub fn plan(arguments: &PlanArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
-    let asked = Asked { part: &arguments.part, dry_run: true, yes: false, verbose: arguments.verbose };
-    let report = perform(&arguments.file.path, &asked, &signals)?;
+    let asked = Asked { part: &arguments.part, dry_run: true, yes: false, verbose: arguments.verbose, approved: None };
+    if let Some(output) = &arguments.output {
+        saved::may_save(output)?;
+    }
+    let loaded = open(&arguments.file.path)?;
+    let report = perform(&loaded, &asked, &signals)?;
+    if let Some(output) = &arguments.output {
+        if is_whole(&report) {
+            saved::save(output, &report, &loaded, asked.part)?;
+        } else {
+            progress::say("the plan is not whole, so it was not saved");
+        }
+    }
     print_as(arguments.file.format, || report::plan::text(&report), || report::plan::json(&report))?;
     Ok(exit(&report, arguments.exit_code, signals.number()))
 }

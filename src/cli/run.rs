@@ -13,24 +13,31 @@ use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::part::{self, Part, part};
 use crate::cli::places;
-use crate::cli::print_as;
 use crate::cli::progress::{self, Progress};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
+use crate::cli::{print_as, saved};
 use crate::config::PerSide;
 use crate::config::check::Purpose;
 use crate::delta::{Force, Overwritten};
 use crate::report;
 use crate::report::layout::plural;
+use crate::run::approval::Approved;
 use crate::run::{Event, Options, RunError, RunOutcome, RunReport};
 use crate::store::{RunRow, Store, StoreError};
 
 /// Carries out `run`.
 pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
-    let asked =
-        Asked { part: &arguments.part, dry_run: arguments.dry_run, yes: arguments.yes, verbose: arguments.verbose };
-    let report = perform(&arguments.file.path, &asked, &signals)?;
+    let asked = Asked {
+        part: &arguments.part,
+        dry_run: arguments.dry_run,
+        yes: arguments.yes,
+        verbose: arguments.verbose,
+        approved: None,
+    };
+    let loaded = open(&arguments.file.path)?;
+    let report = perform(&loaded, &asked, &signals)?;
     print_as(arguments.file.format, || report::run::text(&report), || report::run::json(&report))?;
     Ok(of_run(&report, signals.number()))
 }
@@ -42,19 +49,26 @@ pub struct Asked<'a> {
     /// `--force` is agreed to.
     pub yes: bool,
     pub verbose: u8,
+    /// A plan that is to be carried out, and its path.
+    pub approved: Option<(&'a Approved, &'a str)>,
 }
 
-/// Opens everything and runs; a dry run opens the state for reading and leaves it as it is.
-pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
+/// Reads the pipeline file of a run.
+pub fn open(path: &Path) -> Result<Loaded, Failure> {
     let loaded = world::load(path, Purpose::Run)?;
     world::warn(&loaded);
-    let mut part = part(&loaded, asked.part)?;
+    Ok(loaded)
+}
+
+/// Runs what is asked for; a dry run opens the state for reading and leaves it as it is.
+pub fn perform(loaded: &Loaded, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
+    let mut part = part(loaded, asked.part)?;
     if let (Some(force), false, false) = (part.selection.force.clone(), asked.dry_run, asked.yes) {
-        let seen = agreed(&loaded, &part, asked, signals)?;
+        let seen = agreed(loaded, &part, asked, signals)?;
         part.selection.force = Some(Force { seen: Some(seen), ..force });
     }
-    let report = perform_part(&loaded, &part, asked, signals)?;
-    if part.selection.to.is_none() && part.selection.force.is_none() {
+    let report = perform_part(loaded, &part, asked, signals)?;
+    if part.selection.to.is_none() && part.selection.force.is_none() && asked.approved.is_none() {
         report::selected::advice(&report).iter().for_each(|advice| progress::say(advice));
     }
     Ok(report)
@@ -65,12 +79,12 @@ pub fn perform(path: &Path, asked: &Asked<'_>, signals: &Signals) -> Result<RunR
 fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<Vec<Overwritten>, Failure> {
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
-    let options = Options { dry_run: true, ..options(part, asked, &elapsed, signals) };
+    let options = Options { dry_run: true, ..options(part, asked, None, &elapsed, signals) };
     let mut store = SqliteStore::read_only(&loaded.state)?;
-    let report = decide(loaded, &mut store, &options, &|_| {})?;
+    let report = decide(loaded, &mut store, asked, &options, &|_| {})?;
     let seen: Vec<Overwritten> = report.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
     if !seen.is_empty() {
-        report::selected::overwritten(&report).iter().for_each(|line| progress::say(line));
+        report::selected::overwritten(&report.tables, true).iter().for_each(|line| progress::say(line));
         let values = plural(seen.len() as u64, "value", "values");
         if !confirm(&format!("overwrite {values}"), asked.yes)? {
             return Err(Failure::Arguments {
@@ -84,11 +98,14 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
 
 fn options<'a>(
     part: &Part,
-    asked: &Asked<'_>,
+    asked: &Asked<'a>,
+    guarded_plan: Option<&'a str>,
     elapsed: &'a (dyn Fn() -> f64 + Sync),
     signals: &'a Signals,
 ) -> Options<'a> {
     Options {
+        approved: asked.approved.map(|(approved, _)| approved),
+        guarded_plan,
         only: part.only.clone(),
         selection: part.selection.clone(),
         changed: asked.part.changed,
@@ -104,19 +121,20 @@ fn options<'a>(
 fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
-    let options = options(part, asked, &elapsed, signals);
+    let guarded_plan = saved::quoted(&saved::absolute(&saved::guarded_path(loaded)));
+    let options = options(part, asked, (!asked.dry_run).then_some(guarded_plan.as_str()), &elapsed, signals);
     let progress = Progress::new(asked.verbose);
     let tell = |event: Event<'_>| progress.tell(event);
     if asked.dry_run {
         let mut store = SqliteStore::read_only(&loaded.state)?;
-        let result = decide(loaded, &mut store, &options, &tell);
+        let result = decide(loaded, &mut store, asked, &options, &tell);
         progress.clear();
         return result;
     }
     let holder = world::holder();
     let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
     let mut store = opened.map_err(|error| named(error, &loaded.state))?;
-    let result = decide(loaded, &mut store, &options, &tell);
+    let result = decide(loaded, &mut store, asked, &options, &tell);
     progress.clear();
     let (outcome, report) = match &result {
         Ok(report) => (report.outcome, report::run::kept(report)),
@@ -135,6 +153,15 @@ fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signa
             report,
         })?;
     }
+    // An approved plan is no run over everything: what a guard stopped before is as stopped as it was.
+    if let (Ok(report), None) = (&result, asked.approved)
+        && report.outcome != RunOutcome::Interrupted
+    {
+        // What was done is done, and told, whether this can be kept or not.
+        if let Err(failure) = saved::keep_guarded(report, loaded, asked.part) {
+            progress::say(&format!("warning: {failure}"));
+        }
+    }
     result
 }
 
@@ -142,21 +169,23 @@ fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signa
 fn decide(
     loaded: &Loaded,
     store: &mut dyn Store,
+    asked: &Asked<'_>,
     options: &Options<'_>,
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<RunReport, Failure> {
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
     let result = crate::run::run(&loaded.pipeline, sides, store, options, tell);
-    result.map_err(|error| failure(loaded, error))
+    result.map_err(|error| failure(loaded, asked.approved.map(|(_, path)| path), error))
 }
 
-/// Turns what kept a run from being done into a failure.
-pub fn failure(loaded: &Loaded, error: RunError) -> Failure {
+/// Turns what kept a run from being done into a failure; `plan` is the path of one that was to be carried out.
+pub fn failure(loaded: &Loaded, plan: Option<&str>, error: RunError) -> Failure {
     match error {
         RunError::Endpoint(error) => error.into(),
         RunError::Store(error) => error.into(),
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
+        RunError::ForeignPlan(message) => Failure::ForeignPlan { plan: plan.unwrap_or_default().to_owned(), message },
         RunError::Foreign(foreign) => Failure::Foreign { state: loaded.state.display().to_string(), foreign },
         RunError::Unclear(all) => part::unclear(&all),
         RunError::Mapping(misfits) => {

@@ -60,6 +60,8 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     };
     let began = Instant::now();
     let options = Options {
+        approved: None,
+        guarded_plan: None,
         selection: Selection::default(),
         only: Vec::new(),
         changed: true,
@@ -71,7 +73,7 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     };
     let subject = (map.name.as_str(), address.side, id);
     let explained = explain(&loaded.pipeline, sides, &mut store, &options, &|_| {}, subject);
-    let explained = explained.map_err(|error| failure(&loaded, error))?;
+    let explained = explained.map_err(|error| failure(&loaded, None, error))?;
     let question = Question { map, side: address.side, id, field };
     let why = crate::why::why(&question, explained, remember(&store, &question)?);
     print_as(arguments.file.format, || report::why::text(&why), || report::why::json(&why))?;

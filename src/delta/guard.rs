@@ -140,8 +140,8 @@ impl std::fmt::Display for Trip {
 }
 
 impl Trip {
-    /// Returns what a person does about it.
-    pub fn hint(&self, table: &str) -> String {
+    /// Returns what a person does about it; `plan` is where the plan of what was stopped is saved, as a shell takes it.
+    pub fn hint(&self, table: &str, plan: Option<&str>) -> String {
         let key = match self {
             Trip::Create { .. } => "create",
             Trip::Update { .. } => "update",
@@ -153,9 +153,16 @@ impl Trip {
                 );
             }
         };
-        format!(
-            "`pipeline plan FILE --only {table}` shows them; if they are meant, raise `tables.{table}.guard.{key}` and run again"
-        )
+        match plan {
+            Some(plan) => format!(
+                "`pipeline show {plan}` shows them; if they are meant, `pipeline apply {plan}` carries out just that, or raise \
+                 `tables.{table}.guard.{key}` and run again"
+            ),
+            None => format!(
+                "`pipeline plan FILE --only {table} -o PLAN` saves them; if they are meant, `pipeline apply PLAN` carries out \
+                 just that, or raise `tables.{table}.guard.{key}` and run again"
+            ),
+        }
     }
 }
 

@@ -5,8 +5,11 @@
 
 pub mod layout;
 pub mod selected;
+mod carried;
 pub mod run;
 pub mod plan;
+pub mod saved;
+pub mod show;
 pub mod check;
 pub mod history;
 pub mod status;

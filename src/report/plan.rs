@@ -18,11 +18,51 @@ use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, plural, quoted, shown};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, json_value};
-use crate::run::{RunOutcome, RunReport};
+use crate::run::{RunOutcome, RunReport, TableReport};
+use crate::store::InboxItem;
+
+/// What is shown of a plan, whether it was made just now or saved before.
+pub struct Shown<'a> {
+    pub plan: &'a Plan,
+    /// Of the whole plan, also where only a part of it is shown.
+    pub hash: String,
+    pub inbox: &'a [InboxItem],
+    pub names: &'a BTreeMap<Uuid, String>,
+    /// Table maps that could not be decided, and why.
+    pub unfinished: Vec<(&'a str, &'a str)>,
+    /// What became of single records, and what a forced side overwrites; nothing of a saved plan.
+    pub tables: &'a [TableReport],
+    /// What is odd about file and state together.
+    pub notes: &'a [String],
+    /// It was interrupted, so that it is not whole.
+    pub interrupted: bool,
+}
+
+impl<'a> Shown<'a> {
+    /// Takes what a dry run decided.
+    pub fn of(report: &'a RunReport) -> Shown<'a> {
+        let unfinished = report.tables.iter().filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)));
+        Shown {
+            plan: &report.plan,
+            hash: report.plan.hash(),
+            inbox: &report.inbox,
+            names: &report.names,
+            unfinished: unfinished.collect(),
+            tables: &report.tables,
+            notes: &report.notes,
+            interrupted: report.outcome == RunOutcome::Interrupted,
+        }
+    }
+}
 
 /// Returns the plan for people; it ends with a line end.
 pub fn text(report: &RunReport) -> String {
-    let plan = &report.plan;
+    text_of(&Shown::of(report))
+}
+
+/// Returns what is shown of a plan for people; it ends with a line end.
+pub fn text_of(report: &Shown<'_>) -> String {
+    let plan = report.plan;
     let mut lines = Vec::new();
     let used = placeholders(plan);
     let says = |table: &&TablePlan| !table.actions.is_empty() || table.guarded.is_some();
@@ -37,8 +77,8 @@ pub fn text(report: &RunReport) -> String {
         }
         lines.push(String::new());
     }
-    let drifted = drift::lines(&report.plan, usize::MAX);
-    for section in [selected::overwritten(report), drifted, selected::left(report)] {
+    let drifted = drift::lines(plan, usize::MAX);
+    for section in [selected::overwritten(report.tables, true), drifted, selected::left(report.tables)] {
         if !section.is_empty() {
             lines.extend(section);
             lines.push(String::new());
@@ -50,10 +90,10 @@ pub fn text(report: &RunReport) -> String {
         lines.push(String::new());
     }
     if !report.inbox.is_empty() {
-        lines.extend(inbox::whole(&report.inbox));
+        lines.extend(inbox::whole(report.inbox));
         lines.push(String::new());
     }
-    let failed: Vec<String> = unfinished(report).map(|(table, error)| format!("  {table}: {error}")).collect();
+    let failed: Vec<String> = report.unfinished.iter().map(|(table, error)| format!("  {table}: {error}")).collect();
     if !failed.is_empty() {
         lines.push("tables that could not be finished:".to_owned());
         lines.extend(failed);
@@ -82,11 +122,6 @@ fn action_line(action: &Action) -> String {
         ActionKind::Uncouple | ActionKind::KeepApart => format!("uncouple {record}"),
     };
     if action.why.is_empty() { action_text } else { format!("{action_text}: {}", action.why) }
-}
-
-/// Returns the table maps that could not be decided, and why.
-fn unfinished(report: &RunReport) -> impl Iterator<Item = (&str, &str)> {
-    report.tables.iter().filter_map(|table| Some((table.table.as_str(), table.error.as_deref()?)))
 }
 
 fn change_line(names: &BTreeMap<Uuid, String>, action: &Action, change: &FieldChange) -> String {
@@ -128,8 +163,8 @@ fn follow_up_line(action: &Action) -> Option<String> {
 }
 
 /// Returns the sums and the hash.
-fn closing(report: &RunReport) -> String {
-    let plan = &report.plan;
+pub fn closing(report: &Shown<'_>) -> String {
+    let plan = report.plan;
     let sum = |holds: &dyn Fn(&Action) -> bool| plan.actions().filter(|action| holds(action)).count() as u64;
     let mut sums = Vec::new();
     for side in [Side::Crm, Side::Erp] {
@@ -161,7 +196,7 @@ fn closing(report: &RunReport) -> String {
             format!("; {} decided during the run", if later == 1 { "1 is".to_owned() } else { format!("{later} are") })
         }
     };
-    let failed = match unfinished(report).count() as u64 {
+    let failed = match report.unfinished.len() as u64 {
         0 => String::new(),
         failed => format!("; {} could not be finished", plural(failed, "table", "tables")),
     };
@@ -169,9 +204,8 @@ fn closing(report: &RunReport) -> String {
         0 => String::new(),
         stopped => format!("; a guard stops {}", plural(stopped, "table", "tables")),
     };
-    let verb =
-        if report.outcome == RunOutcome::Interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
-    format!("{verb}: {sums}{later}{held}{guarded}{failed}; hash {}", plan.hash())
+    let verb = if report.interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
+    format!("{verb}: {sums}{later}{held}{guarded}{failed}; hash {}", report.hash)
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.
@@ -271,11 +305,16 @@ impl Serialize for Fields<'_> {
 
 /// Returns the plan for programs.
 pub fn json(report: &RunReport) -> String {
-    let plan = &report.plan;
+    json_of(&Shown::of(report))
+}
+
+/// Returns what is shown of a plan for programs.
+pub fn json_of(report: &Shown<'_>) -> String {
+    let plan = report.plan;
     let used = placeholders(plan);
     document(&PlanDocument {
         pipeline: &plan.pipeline,
-        hash: plan.hash(),
+        hash: report.hash.clone(),
         guarded: plan
             .tables
             .iter()
@@ -293,8 +332,8 @@ pub fn json(report: &RunReport) -> String {
             .later()
             .map(|(table, later)| LaterDocument { table, record: &later.record, message: &later.message })
             .collect(),
-        unfinished: unfinished(report).map(|(table, error)| UnfinishedDocument { table, error }).collect(),
-        notes: &report.notes,
+        unfinished: report.unfinished.iter().map(|(table, error)| UnfinishedDocument { table, error }).collect(),
+        notes: report.notes,
     })
 }
 
@@ -320,7 +359,6 @@ fn follow_up_document<'a>(action: &Action, follow_up: &'a FollowUp) -> FollowUpD
 mod tests {
     use super::*;
     use crate::report::samples;
-    use crate::store::InboxItem;
     use insta::assert_snapshot;
 
     #[test]
@@ -354,7 +392,7 @@ mod tests {
     #[test]
     fn a_plan_that_is_not_whole_says_so() {
         let hash = samples::plan().hash();
-        let closing = |report: RunReport| closing(&report).replace(&hash, "H");
+        let closing = |report: RunReport| closing(&Shown::of(&report)).replace(&hash, "H");
         let sums = "1 insert in the CRM, 1 deletion in the CRM, 2 inserts in the ERP, 1 update in the ERP, 1 pair to \
                     couple and 2 pairs to uncouple; 1 is decided during the run";
         let failed =

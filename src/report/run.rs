@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::config::{PerSide, Side};
 use crate::endpoint::Traffic;
 use crate::plan::Plan;
+use crate::report::carried::{self, CarriedDocument};
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
@@ -26,9 +27,10 @@ pub fn text(report: &RunReport) -> String {
     lines.extend(columns(&counts(report), 2));
     let drifted = drift::lines(&report.plan, NOTES_MAX);
     let waiting = inbox::section(&report.inbox);
-    let (left, overwritten) = (selected::left(report), selected::overwritten(report));
-    let told = [failures(report), guarded(report), matches(report), notes(report), overwritten, drifted, left, waiting];
-    let sections = told.into_iter().chain([requests(report)]);
+    let (left, overwritten) = (selected::left(&report.tables), selected::overwritten(&report.tables, report.dry_run));
+    let carried = report.carried.as_ref().map(carried::lines).unwrap_or_default();
+    let told = [failures(report), guarded(report), matches(report), notes(report), overwritten, drifted, carried, left];
+    let sections = told.into_iter().chain([waiting, requests(report)]);
     for section in sections.filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -202,6 +204,10 @@ fn closing(report: &RunReport) -> String {
         done.push(format!("{verb} {}", plural(total.new_couplings, "pair", "pairs")));
     }
     let open = open(report);
+    if let Some(carried) = report.carried.as_ref().filter(|_| report.outcome != RunOutcome::Interrupted) {
+        let sums = carried::sums(carried);
+        return if open.is_empty() { sums } else { format!("{sums}; {open}") };
+    }
     match report.outcome {
         RunOutcome::Interrupted => "interrupted: what was done is kept; run again to go on".to_owned(),
         RunOutcome::Failed => "failed: no table could be finished; the reasons stand above".to_owned(),
@@ -304,6 +310,9 @@ struct RunDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     inbox: Option<Vec<ItemDocument<'a>>>,
     notes: &'a [String],
+    /// What became of the plan that was carried out; absent where none was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    applied: Option<CarriedDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -388,6 +397,7 @@ fn run_document<'a>(report: &'a RunReport, inbox: Option<Vec<ItemDocument<'a>>>)
         requests: sides(&report.requests, traffic_document),
         inbox,
         notes: &report.notes,
+        applied: report.carried.as_ref().map(carried::document),
     }
 }
 

@@ -11,7 +11,10 @@ use crate::config::complaint::{Complaint, Severity};
 use crate::config::{PerSide, Side};
 use crate::endpoint::{Identity, Traffic};
 use crate::frame::Value;
-use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, placeholder};
+use crate::plan::{
+    Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint, placeholder,
+};
+use crate::report::saved::{AskedFor, Saved};
 use crate::report::status::Status;
 use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::{Decided, Decision, InboxItem, InboxKind, Origin, RunRow, Watermark};
@@ -51,6 +54,7 @@ pub fn run() -> RunReport {
     };
     RunReport {
         pipeline: "full".into(),
+        binding: binding(),
         run: RUN.into(),
         outcome: RunOutcome::Converged,
         started: STARTED.into(),
@@ -65,13 +69,26 @@ pub fn run() -> RunReport {
         plan: plan(),
         names: BTreeMap::new(),
         dry_run: false,
+        carried: None,
+    }
+}
+
+/// To what the state of the runs belongs.
+pub fn binding() -> Binding {
+    Binding {
+        pipeline: "full".into(),
+        sides: PerSide {
+            erp: Identity { id: Uuid::from_u128(0xe), name: "CRONUS International Ltd.".into() },
+            crm: Identity { id: Uuid::from_u128(0xc), name: "cronus.crm4.dynamics.com".into() },
+        },
     }
 }
 
 /// A table map that its guard stopped.
 pub fn guarded() -> TableReport {
-    let why = "1200 records would be created, and `guard.create` allows 1000; nothing of it was written: `pipeline plan \
-               FILE --only customers` shows them; if they are meant, raise `tables.customers.guard.create` and run again";
+    let why = "1200 records would be created, and `guard.create` allows 1000; nothing of it was written: `pipeline show \
+               state/full.db.guarded.plan` shows them; if they are meant, `pipeline apply state/full.db.guarded.plan` \
+               carries out just that, or raise `tables.customers.guard.create` and run again";
     TableReport {
         table: "customers".into(),
         rows: PerSide { erp: 12_605, crm: 11_405 },
@@ -85,6 +102,31 @@ pub fn guarded() -> TableReport {
 pub fn planned() -> RunReport {
     let inbox = plan().tables.remove(1).held;
     RunReport { inbox, outcome: RunOutcome::Incomplete, dry_run: true, ..run() }
+}
+
+/// That plan as it is saved.
+pub fn saved() -> Saved {
+    let report = planned();
+    let columns = |erp: &str, crm: &str| PerSide { erp: Some(erp.into()), crm: Some(crm.into()) };
+    let mut plan = report.plan;
+    let changes = plan.tables[1].actions.iter_mut().flat_map(|action| &mut action.fields);
+    changes.filter(|change| change.column == "creditLimit").for_each(|change| change.field = Some(1));
+    let none = ("currencies".to_owned(), Vec::new());
+    let customers = vec![columns("displayName", "name"), columns("creditLimit", "creditlimit")];
+    Saved {
+        program: "pipeline 0.1.0".into(),
+        file: "/etc/pipeline/full.yaml".into(),
+        fingerprint: fingerprint("version: 1"),
+        state: "/var/lib/pipeline/full.db".into(),
+        binding: report.binding,
+        asked: AskedFor { only: vec!["currencies".into(), "customers".into()], ..AskedFor::default() },
+        moment: report.started,
+        plan,
+        inbox: report.inbox,
+        unfinished: Vec::new(),
+        names: BTreeMap::from([(Uuid::from_u128(5), "salespeople:JR".into())]),
+        columns: BTreeMap::from([none, ("customers".to_owned(), customers)]),
+    }
 }
 
 /// A run that found both sides equal.
@@ -260,6 +302,7 @@ pub fn plan() -> Plan {
         held: inbox().into_iter().map(|item| InboxItem { since: String::new(), attempts: 0, ..item }).collect(),
         later: vec![Later {
             record: "70000".into(),
+            ids: PerSide { erp: Some(Uuid::from_u128(7)), crm: None },
             message:
                 "salespersonCode: salespeople:JR is not coupled yet: it waits itself for what this run creates first"
                     .into(),
@@ -336,13 +379,7 @@ pub fn status() -> Status {
         pipeline: "full".into(),
         state: "state/full.db".into(),
         exists: true,
-        binding: Some(Binding {
-            pipeline: "full".into(),
-            sides: PerSide {
-                erp: Identity { id: Uuid::from_u128(0xe), name: "CRONUS International Ltd.".into() },
-                crm: Identity { id: Uuid::from_u128(0xc), name: "cronus.crm4.dynamics.com".into() },
-            },
-        }),
+        binding: Some(binding()),
         notes: vec!["the state holds 12 couplings of `clients`, and the file has no such table map".into()],
         held_by: Some("night pid 4711 since 2026-02-02T02:00:00Z".into()),
         tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],

@@ -67,8 +67,8 @@ pub fn advice(report: &RunReport) -> Option<String> {
 }
 
 /// Returns the records that were asked for and left as they are; what waits for a person is listed elsewhere.
-pub(super) fn left(report: &RunReport) -> Vec<String> {
-    let all = || report.tables.iter().flat_map(|table| &table.selected);
+pub(super) fn left(tables: &[TableReport]) -> Vec<String> {
+    let all = || tables.iter().flat_map(|table| &table.selected);
     let stays = all().filter_map(|chosen| Some(format!("  {}: {}", chosen.record, reason(chosen.standing)?)));
     let stays: Vec<String> = stays.collect();
     if stays.is_empty() {
@@ -90,12 +90,12 @@ fn reason(standing: Standing) -> Option<&'static str> {
 }
 
 /// Returns what gave way because one side was to win, or would, value by value.
-pub fn overwritten(report: &RunReport) -> Vec<String> {
-    let all: Vec<&Overwritten> = report.tables.iter().flat_map(|table| &table.overwritten).collect();
+pub fn overwritten(tables: &[TableReport], dry_run: bool) -> Vec<String> {
+    let all: Vec<&Overwritten> = tables.iter().flat_map(|table| &table.overwritten).collect();
     if all.is_empty() {
         return Vec::new();
     }
-    let would = if report.dry_run { "would be overwritten" } else { "overwritten" };
+    let would = if dry_run { "would be overwritten" } else { "overwritten" };
     let mut lines = vec![format!("{would} by `--force`: {}", plural(all.len() as u64, "value", "values"))];
     for lost in all.iter().take(VALUES_MAX) {
         let Overwritten { record, field, to, old, new, .. } = lost;
@@ -234,13 +234,13 @@ mod tests {
         let all = [Standing::Settled, Standing::Alone, Standing::Waits(InboxKind::Failed), Standing::Apart];
         let all = all.map(|standing| chosen(standing, &[], &[], &[]));
         assert_eq!(
-            left(&report(&all)),
+            left(&report(&all).tables),
             [
                 "asked for and left as they are: 2 of 4",
                 "  customers:1: not coupled, and no partner is made: see `create` and `match`",
                 "  customers:1: kept apart: neither matched nor created until somebody couples it"
             ]
         );
-        assert!(left(&report(&all[..1])).is_empty());
+        assert!(left(&report(&all[..1]).tables).is_empty());
     }
 }

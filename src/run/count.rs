@@ -34,11 +34,7 @@ pub(super) fn finish(
     file(context, store, map, deferred, state)?;
     decided::end(context, store, map, deferred, state)?;
     keep_overwritten(state);
-    state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
-    let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
-    let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
-    let later = once.map(|held| Later { record: held.record.clone(), message: held.message.clone() });
-    state.plan.later = state.waiting.iter().cloned().chain(later).collect();
+    leave_for_later(state);
     state.report.selected = chosen(map, state, &context.named);
     count_up(context, store, map, state)
 }
@@ -52,11 +48,23 @@ fn keep_overwritten(state: &mut PassState) {
     state.report.overwritten = kept.cloned().collect();
 }
 
-/// Ends a pass that its guard stopped: nothing is filed, and what waited before waits on.
+/// Takes over into the plan what it leaves to the run.
+pub(super) fn leave_for_later(state: &mut PassState) {
+    state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
+    let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
+    let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
+    let later = once.map(|held| Later { record: held.record.clone(), ids: held.ids, message: held.message.clone() });
+    state.plan.later = state.waiting.iter().cloned().chain(later).collect();
+}
+
+/// Ends the first step of a pass that its guard stopped: nothing is filed, and what waited before waits on.
 pub(super) fn stopped(store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
+    leave_for_later(state);
     state.inbox = store.inbox(Some(&map.name))?;
-    state.report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
-    state.report.matched.clear();
+    if let Some(report) = &mut state.stopped {
+        report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
+        report.matched.clear();
+    }
     Ok(())
 }
 
@@ -220,6 +228,16 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             later.of_mut(to).insert(ids);
         }
     }
+    // What a plan that is carried out does not have was left alone on purpose.
+    let mut unplanned: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
+    for to in Side::BOTH {
+        let pairs = state.pairs.ids.iter().filter(|ids| state.approval.left.of(to).contains(&ids.erp));
+        let pairs = pairs.map(|ids| (Some(ids.erp), Some(ids.crm)));
+        let known = |ids: &(Option<Uuid>, Option<Uuid>)| {
+            [&failed, &skipped, &later].iter().any(|known| known.of(to).contains(ids))
+        };
+        unplanned.of_mut(to).extend(pairs.filter(|ids| !known(ids)));
+    }
     let mut counts = PerSide::<Counts>::default();
     for to in Side::BOTH {
         counts.of_mut(to).failed = failed.of(to).difference(skipped.of(to)).count() as u64;
@@ -229,7 +247,8 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
         let tally = &state.tally;
         let inserted = tally.inserted.of(to);
         let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
-        let open = failed.of(to).iter().chain(skipped.of(to)).chain(later.of(to)).chain(tally.undone.of(to));
+        let closed = failed.of(to).iter().chain(skipped.of(to)).chain(later.of(to));
+        let open = closed.chain(tally.undone.of(to)).chain(unplanned.of(to));
         let open_pairs: HashSet<Uuid> = open.filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
         let modified: HashSet<&Uuid> =
             tally.modified.of(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
@@ -242,7 +261,9 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             + tally.left.iter().filter(|erp| settled(erp)).count() as u64
             + skipped.of(to).len() as u64
             + later.of(to).len() as u64
-            + tally.undone.of(to).difference(skipped.of(to)).count() as u64;
+            + tally.undone.of(to).difference(skipped.of(to)).count() as u64
+            + unplanned.of(to).len() as u64
+            + state.approval.unmade.of(to.other()).len() as u64;
         counts.deleted = tally.deleted.of(to).len() as u64;
     }
     state.report.to = counts;

@@ -20,6 +20,7 @@ use crate::endpoint::Outcome;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
+use crate::run::approval::{admit, admits};
 use crate::run::bases::before_write;
 use crate::run::decided;
 use crate::run::partners::{Widowed, outside, without};
@@ -58,9 +59,12 @@ pub(super) fn settle_widowed(
             Fate::Delete => deletes.of_mut(widow.gone.other()).push(widow),
             Fate::Uncouple => {
                 let (PerSide { erp, crm }, record) = (widow.ids, widow.record.clone());
-                state.pending.push(CouplingChange::KeepApart { erp, crm, record });
                 let why = format!("deleted in the {}; the two are kept apart from now on", widow.gone.name());
-                state.plan.actions.push(action(map, &widow, ActionKind::KeepApart, Side::Erp, why));
+                let action = action(map, &widow, ActionKind::KeepApart, Side::Erp, why);
+                if admits(step.context.options.approved, map, step.links, state, &action) {
+                    state.pending.push(CouplingChange::KeepApart { erp, crm, record });
+                    state.plan.actions.push(action);
+                }
                 skip(state, map, &widow);
             }
         }
@@ -221,6 +225,7 @@ fn doom(
         state.doomed.push(Doomed { action, bases, print: now.filter(|_| ruled.is_some()) });
     }
     leave_alone(state, step.map, &mut actions);
+    admit(step.context.options.approved, step.map, step.links, state, &mut actions);
     let sent: HashSet<Uuid> = actions.iter().map(|action| action.ids.erp).collect();
     state.doomed.retain(|doomed| doomed.action.side != left || sent.contains(&doomed.action.ids.erp));
     state.plan.actions.extend(actions);
@@ -356,7 +361,7 @@ fn delete_side(
     let applying = clock();
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
     let before = before_write(state, step.map, left, &actions);
-    let Applied { outcomes, journal, .. } = match context.pretended {
+    let Applied { outcomes, journal, .. } = match context.paper(state) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
         None => send(step, store, left, &actions)?,
     };
@@ -402,10 +407,11 @@ fn delete_side(
         }
         state.report.uncoupled += 1;
     }
-    if !context.options.dry_run && (!answers.is_empty() || !changes.is_empty()) {
+    if !context.on_paper(state) && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes)?;
     }
-    let again = spare(step, store, state, left, again, &read)?;
+    let mut again = spare(step, store, state, left, again, &read)?;
+    again.retain(|doomed| admits(context.options.approved, step.map, step.links, state, &doomed.action));
     if last {
         let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
         state.held.extend(again.iter().map(|doomed| undeleted(&doomed.action, &message)));

@@ -38,6 +38,8 @@ pub fn explain(
     let mut links = 0;
     loop {
         let options = Options {
+            approved: None,
+            guarded_plan: None,
             only: subjects.keys().cloned().collect(),
             selection: Selection::default(),
             changed: true,

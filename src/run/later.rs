@@ -105,14 +105,15 @@ pub(super) fn tell_what_waits(
                 // What has no value refers to nothing.
                 let Ok(value) = translator.source(row) else { continue };
                 if let Some(message) = links.depends(reference, from, &value) {
-                    waiting.push((from, id, Later { record: state.names.row(frame, from, row), message }));
+                    let ids = PerSide::from_fn(|side| (side == from).then_some(id));
+                    waiting.push((from, id, Later { record: state.names.row(frame, from, row), ids, message }));
                 }
             }
         }
     }
     for (side, id, later) in waiting {
         links.table(&map.name).wait(side, id, &later.message);
-        if !state.waiting.iter().any(|known| known.record == later.record) {
+        if !state.waiting.iter().any(|known| known.ids == later.ids) {
             state.waiting.push(later);
         }
     }

@@ -1,6 +1,7 @@
 //! The loop over the passes, and what it tells while it goes.
 
 pub mod selection;
+pub mod approval;
 mod beyond;
 mod state;
 mod needs;
@@ -24,6 +25,7 @@ mod deletions;
 mod newcomers;
 mod doubts;
 mod count;
+pub mod carried;
 mod pass;
 pub mod explain;
 pub mod strays;
@@ -42,6 +44,8 @@ use crate::extract::{self, Scope};
 use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
+use crate::run::approval::Approved;
+use crate::run::carried::Carried;
 use crate::run::chosen::{Chosen, Standing};
 use crate::run::pretend::Pretended;
 use crate::run::selected::{Sight, Subjects};
@@ -146,6 +150,8 @@ pub enum RunOutcome {
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunReport {
     pub pipeline: String,
+    /// To what the state belongs: the company and the organization that the run met.
+    pub binding: Binding,
     pub run: String,
     pub outcome: RunOutcome,
     /// RFC 3339.
@@ -163,6 +169,8 @@ pub struct RunReport {
     /// What people call the records that the plan's values point to, where that is known.
     pub names: BTreeMap<Uuid, String>,
     pub dry_run: bool,
+    /// What became of the approved plan, where the run carried out one.
+    pub carried: Option<Carried>,
 }
 
 /// What a run tells while it goes; for progress and talk only.
@@ -200,6 +208,9 @@ pub enum RunError {
     /// Names of records mean nothing, or several records; nothing was touched.
     #[error("{}", .0.iter().map(Unclear::to_string).collect::<Vec<_>>().join("; "))]
     Unclear(Vec<Unclear>),
+    /// The approved plan is another pipeline's, company's or organization's.
+    #[error("{0}")]
+    ForeignPlan(String),
     /// The file does not fit the metadata of a side; nothing was touched.
     #[error("the file does not fit the tables in {} places", .0.len())]
     Mapping(Vec<Misfit>),
@@ -215,6 +226,10 @@ pub struct Options<'a> {
     pub changed: bool,
     /// Decides and writes nothing, not even to the state.
     pub dry_run: bool,
+    /// A plan of which nothing but its actions is carried out.
+    pub approved: Option<&'a Approved>,
+    /// Where the plan of what a guard stops is saved, as the caller would have to name it.
+    pub guarded_plan: Option<&'a str>,
     /// The id of this run.
     pub run: String,
     /// When it began, RFC 3339.
@@ -233,6 +248,8 @@ struct Context<'a> {
     tell: &'a (dyn Fn(Event<'_>) + Sync),
     /// The same two sides where nothing is written in earnest.
     pretended: Option<&'a PerSide<Pretended<'a>>>,
+    /// Where the rest of the plan of a table map goes that its guard stopped; nobody reads it there.
+    scratch: &'a PerSide<Pretended<'a>>,
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
     /// The records to look at, where that is not all of them.
@@ -256,6 +273,19 @@ impl Context<'_> {
     /// Tells whether the run writes to a side.
     fn writes(&self, side: Side) -> bool {
         self.options.selection.to.is_none_or(|to| to == side)
+    }
+}
+
+impl<'a> Context<'a> {
+    /// Returns the sides that are written on paper, where that holds for a pass: in a dry run, and for what its guard
+    /// stopped, so that its plan is whole.
+    fn paper(&self, state: &state::PassState) -> Option<&'a PerSide<Pretended<'a>>> {
+        if state.guarded { Some(self.scratch) } else { self.pretended }
+    }
+
+    /// Tells whether a pass leaves sides and state as they are.
+    fn on_paper(&self, state: &state::PassState) -> bool {
+        self.paper(state).is_some()
     }
 }
 
@@ -290,6 +320,10 @@ fn carry_out(
     if let Some(bound) = &bound {
         bound.of_sides(&sides)?;
     }
+    if let Some(Approved { binding, .. }) = options.approved {
+        binding.of_pipeline(&pipeline.name).map_err(|renamed| RunError::ForeignPlan(renamed.to_string()))?;
+        binding.of_sides(&sides).map_err(|foreign| RunError::ForeignPlan(foreign.to_string()))?;
+    }
     let binding = Binding { pipeline: pipeline.name.clone(), sides };
     let selection = &options.selection;
     let selected = |name: &str| {
@@ -305,11 +339,13 @@ fn carry_out(
     let crm_tables = pipeline.tables.iter().map(|map| (map.name.clone(), map.sides.crm.table.clone())).collect();
     let pretended = options.dry_run.then(|| pretend::both(endpoints, pipeline, &passes));
     let pretended = pretended.as_ref();
+    let scratch = pretend::both(endpoints, pipeline, &[]);
     let endpoints = match pretended {
         Some(sides) => PerSide { erp: &sides.erp as &dyn Endpoint, crm: &sides.crm },
         None => endpoints,
     };
-    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables, subjects, named };
+    let context =
+        Context { pipeline, endpoints, options, tell, pretended, scratch: &scratch, crm_tables, subjects, named };
 
     let mut links = Links::default();
     let counts = store.coupling_counts()?;
@@ -321,6 +357,7 @@ fn carry_out(
     link_unselected(&context, &passes, store, &mut links)?;
     let mut report = RunReport {
         pipeline: pipeline.name.clone(),
+        binding: binding.clone(),
         run: options.run.clone(),
         outcome: RunOutcome::Converged,
         started: options.started.clone(),
@@ -332,6 +369,7 @@ fn carry_out(
         plan: Plan { pipeline: pipeline.name.clone(), tables: Vec::new() },
         names: BTreeMap::new(),
         dry_run: options.dry_run,
+        carried: options.approved.map(|_| Carried::default()),
     };
     if !options.dry_run {
         if bound.as_ref() != Some(&binding) {
@@ -381,11 +419,13 @@ fn carry_out(
         if !turn.deferred.contains(&true) || options.stop.load(Ordering::Relaxed) {
             continue;
         }
-        if let Some(state) = finished[index].as_mut().filter(|state| !state.guarded) {
+        if let Some(state) = finished[index].as_mut().filter(|state| !state.over) {
             let map = &pipeline.tables[turn.table];
             if let Some(need) = failed_need(map, &report.tables) {
                 // Nothing is known of what its records refer to, and nothing is concluded from that.
-                report.tables[index].error = Some(format!("references wait for {need}"));
+                if !state.guarded {
+                    report.tables[index].error = Some(format!("references wait for {need}"));
+                }
                 continue;
             }
             match pass::second_step(&context, store, &scopes[index], turn, &mut links, state) {
@@ -398,7 +438,7 @@ fn carry_out(
 
     // Deletions, from the last table map to the first: what refers to a record goes before it.
     for (index, turn) in passes.iter().enumerate().take(finished.len()).rev() {
-        let Some(state) = finished[index].as_mut().filter(|state| !state.guarded && !state.doomed.is_empty()) else {
+        let Some(state) = finished[index].as_mut().filter(|state| !state.doomed.is_empty()) else {
             continue;
         };
         if options.stop.load(Ordering::Relaxed) || report.tables[index].error.is_some() {
@@ -425,6 +465,10 @@ fn carry_out(
         match state {
             Some(mut state) => {
                 sights.extend(state.sight.take());
+                let left = || options.approved.map(|approved| Carried::unreached(approved, &table.table));
+                let own =
+                    if interrupted || table.error.is_some() { left() } else { state.carried.take().or_else(left) };
+                report.carried.iter_mut().for_each(|carried| carried.add(own.clone().unwrap_or_default()));
                 report.inbox.extend(state.inbox());
                 let plan = state.into_plan();
                 if options.dry_run {
@@ -433,7 +477,11 @@ fn carry_out(
                 report.plan.tables.push(plan);
             }
             // Nobody looked at what waits there, so it still does.
-            None => report.inbox.extend(store.inbox(Some(&table.table))?),
+            None => {
+                let own = options.approved.map(|approved| Carried::unreached(approved, &table.table));
+                report.carried.iter_mut().for_each(|carried| carried.add(own.clone().unwrap_or_default()));
+                report.inbox.extend(store.inbox(Some(&table.table))?);
+            }
         }
     }
     report.names = strays::names(pipeline, &report.plan, &links);
@@ -447,6 +495,7 @@ fn carry_out(
         RunOutcome::Guarded
     } else if failed_tables > 0
         || !report.inbox.is_empty()
+        || report.carried.as_ref().is_some_and(|carried| !carried.moved.is_empty())
         || report.tables.iter().any(|table| Side::BOTH.iter().any(|side| failed(table.to.of(*side))))
         || report.tables.iter().any(|table| table.selected.iter().any(stays))
     {
@@ -510,7 +559,7 @@ fn describe(pipeline: &Pipeline, passes: &[Pass], endpoints: PerSide<&dyn Endpoi
     if missing.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(missing)) }
 }
 
-/// Names a table map that `map` needs and that failed, or was stopped.
+/// Names another table map that `map` needs and that failed, or was stopped.
 fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
     let needs = map.fields.iter().filter_map(|field| field.reference.as_ref().map(|reference| &reference.table));
     let fate = |name: &String| {
@@ -518,7 +567,7 @@ fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
         let stopped = table.guarded.as_ref().map(|_| format!("{name}, which its guard stopped"));
         stopped.or_else(|| table.error.as_ref().map(|_| format!("{name}, which failed")))
     };
-    needs.chain(&map.after).find_map(fate)
+    needs.chain(&map.after).filter(|name| **name != map.name).find_map(fate)
 }
 
 /// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.

@@ -12,6 +12,7 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Context;
+use crate::run::approval::admits;
 use crate::run::state::{PassError, PassState};
 use crate::store::{CouplingChange, Couplings, Origin};
 use crate::translate::Links;
@@ -62,8 +63,7 @@ pub(super) fn absent(
     for Absent { ids, coupling, rows } in absent {
         let exists = PerSide::from_fn(|side| rows.of(side).is_some() || there.of(side).contains_key(ids.of(side)));
         if !exists.erp && !exists.crm {
-            state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
-            state.plan.actions.push(Action {
+            let action = Action {
                 table: map.name.clone(),
                 record: format!("{}:{}", map.name, ids.erp),
                 side: Side::Erp,
@@ -73,7 +73,11 @@ pub(super) fn absent(
                 etag: None,
                 fields: Vec::new(),
                 follow_ups: Vec::new(),
-            });
+            };
+            if admits(context.options.approved, map, links, state, &action) {
+                state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
+                state.plan.actions.push(action);
+            }
             continue;
         }
         let asked = state.asks(Some(ids.erp), Some(ids.crm));
@@ -111,17 +115,20 @@ pub(super) fn absent(
 }
 
 /// Makes couplings of what the match rules found.
-pub(super) fn take_matches(map: &TableMap, matches: &[couple::Match], state: &mut PassState, links: &mut Links) {
+pub(super) fn take_matches(
+    context: &Context<'_>,
+    map: &TableMap,
+    matches: &[couple::Match],
+    state: &mut PassState,
+    links: &mut Links,
+) {
     let mut by_rule: HashMap<usize, u64> = HashMap::new();
     for found in matches {
         let ids = PerSide::from_fn(|side| state.frames.of(side).id(*found.rows.of(side)));
         let origin = Origin::Matched(found.rule);
-        *by_rule.entry(found.rule).or_default() += 1;
-        state.pending.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
-        links.table(&map.name).couple(ids.erp, ids.crm);
         let rule = &map.match_rules[found.rule - 1];
         let columns: Vec<String> = rule.by.iter().map(|(erp, crm)| format!("{erp} = {crm}")).collect();
-        state.plan.actions.push(Action {
+        let action = Action {
             table: map.name.clone(),
             record: state.names.pair(&state.frames, found.rows),
             side: Side::Erp,
@@ -131,7 +138,14 @@ pub(super) fn take_matches(map: &TableMap, matches: &[couple::Match], state: &mu
             etag: None,
             fields: Vec::new(),
             follow_ups: Vec::new(),
-        });
+        };
+        if !admits(context.options.approved, map, links, state, &action) {
+            continue;
+        }
+        *by_rule.entry(found.rule).or_default() += 1;
+        state.pending.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
+        links.table(&map.name).couple(ids.erp, ids.crm);
+        state.plan.actions.push(action);
         state.pairs.push(ids, found.rows, origin);
     }
     for (rule, earlier) in std::mem::take(&mut state.report.matched) {

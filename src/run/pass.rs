@@ -19,9 +19,11 @@ use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
 use crate::order::Pass;
+use crate::run::approval::{Approval, tell_unmade};
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
-use crate::run::count::{finish, stopped};
+use crate::run::carried::close;
+use crate::run::count::{finish, leave_for_later, stopped};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::doubts::Doubtful;
 use crate::run::intents::{Made, settle_intents};
@@ -71,6 +73,7 @@ pub fn first_step(
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;
+    state.approval = context.options.approved.map(|approved| Approval::of(approved, &map.name)).unwrap_or_default();
     (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
     // What would go to the other side is still to be read.
     state.mark = state.mark.filter(|_| context.options.selection.to.is_none());
@@ -135,7 +138,7 @@ pub fn first_step(
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     // The others were read to tell who belongs to whom.
     matched.retain(|side, row| state.asks_row(side, row));
-    take_matches(map, &matched.matches, &mut state, links);
+    take_matches(context, map, &matched.matches, &mut state, links);
     let asked = state.asked.clone();
     state.pairs.retain(|ids| asked.as_ref().is_none_or(|asked| asked.holds(Some(ids.erp), Some(ids.crm))));
     if links.waits() {
@@ -167,10 +170,10 @@ pub fn first_step(
         rounds(&step, store, &mut state, alone)?;
     }
     // One doubt may hang on another.
-    while !state.guarded && !context.options.stop.load(Ordering::Relaxed) {
+    while !context.options.stop.load(Ordering::Relaxed) {
         let again = doubtful.match_again(map, scope, &mut state, links, &absent, &beyond);
         let Some(mut matched) = again else { break };
-        take_matches(map, &matched.matches, &mut state, links);
+        take_matches(context, map, &matched.matches, &mut state, links);
         if links.waits() {
             wait_for_match(map, scope, &mut state, &mut matched, links)?;
         }
@@ -181,10 +184,6 @@ pub fn first_step(
         let left = alone_of(&step, &mut state, matched.alone, &couplings, &apart, reading.beyond.as_ref())?;
         rounds(&step, store, &mut state, Alone { pairs: Some(pairs), ..left })?;
     }
-    if state.guarded {
-        stopped(store, map, &mut state)?;
-        return Ok(state);
-    }
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
         look_again(&step, &mut state)?;
@@ -193,11 +192,17 @@ pub fn first_step(
         }
     }
     name_records(context, map, &state, &beyond, links);
-    if context.options.dry_run {
+    if context.on_paper(&state) {
         tell_what_waits(map, scope, &mut state, &apart, links)?;
+    }
+    if state.guarded {
+        stopped(store, map, &mut state)?;
+        return Ok(state);
     }
     finish(context, store, map, &turn.deferred, &mut state)?;
     changed::note_seen(scope, &mut state);
+    tell_unmade(map, &state, links);
+    close(context, store, scope, map, links, &mut state)?;
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
     }
@@ -243,15 +248,16 @@ pub fn second_step(
         selected::look_closer(&step, state, records)?;
     }
     rounds(&step, store, state, Alone::default())?;
+    look_again(&step, state)?;
     if state.guarded {
-        // What the first step did is done, and filed.
+        // What the first step did is done, and filed, or stopped as well.
+        leave_for_later(state);
         return Ok(());
     }
-    look_again(&step, state)?;
     newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
     changed::note_seen(scope, state);
-    Ok(())
+    close(context, store, scope, map, links, state)
 }
 
 /// Carries out the deletions, after every table map had its turn.
@@ -266,7 +272,11 @@ pub fn last_step(
     let map = &context.pipeline.tables[turn.table];
     let step = Step { context, map, scope, links, left_out: Vec::new() };
     delete(&step, store, state)?;
-    finish(context, store, map, &[], state)
+    if state.guarded {
+        return Ok(());
+    }
+    finish(context, store, map, &[], state)?;
+    close(context, store, scope, map, links, state)
 }
 
 /// Tells whether a side returned nothing although records of it are coupled.
@@ -286,7 +296,8 @@ fn empty(
     let couplings = couplings.erp.len() as u64;
     state.pending.clear();
     state.plan.actions.clear();
-    stop(&mut state, &Trip::Empty { side, couplings });
+    stop(&mut state, &Trip::Empty { side, couplings }, None);
+    state.over = true;
     stopped(store, map, &mut state)?;
     Ok(state)
 }

@@ -15,6 +15,7 @@ use crate::delta::{Held, Rounded, Work, decide_inserts, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::Event;
+use crate::run::approval::{admit, admit_sources};
 use crate::run::bases::{save, set_base};
 use crate::run::chosen;
 use crate::run::deletions::as_restores;
@@ -48,6 +49,7 @@ pub(super) fn rounds(
     alone: Alone,
 ) -> Result<(), PassError> {
     let clock = || (step.context.options.elapsed)();
+    let approved = step.context.options.approved;
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
     // A record that failed in the first step is not written by halves in the second.
     let failed_before = |held: &&Held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
@@ -60,8 +62,9 @@ pub(super) fn rounds(
         let merging = clock();
         let touched = if round == 0 { alone.pairs.clone() } else { Some(std::mem::take(&mut after.again)) };
         let (mut actions, mut rounded) = decide_round(step, state, touched.as_ref())?;
-        let waiting = std::mem::take(&mut after.waiting);
+        let mut waiting = std::mem::take(&mut after.waiting);
         for to in Side::BOTH {
+            admit_sources(approved, step.map, state, to, waiting.of_mut(to.other()));
             if waiting.of(to.other()).is_empty() {
                 continue;
             }
@@ -81,6 +84,7 @@ pub(super) fn rounds(
             chosen::note(step.map, &mut state.outlook, &actions);
         }
         leave_undone(step, state, &mut actions);
+        admit(approved, step.map, step.links, state, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == ROUNDS_MAX {
             let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
@@ -91,11 +95,13 @@ pub(super) fn rounds(
         // Later rounds write what the first one wrote, or made, so they add nothing to its sums.
         if round == 0 {
             note_settled(state, &actions);
-            if let Some(trip) =
-                judge(&step.map.guard, &Sums::of(&state.plan, &state.settled, &state.decided), &state.basis)
+            // What somebody approved, nobody need be asked again.
+            let sums = Sums::of(&state.plan, &state.settled, &state.decided);
+            if !state.guarded
+                && approved.is_none()
+                && let Some(trip) = judge(&step.map.guard, &sums, &state.basis)
             {
-                stop(state, &trip);
-                break;
+                stop(state, &trip, step.context.options.guarded_plan);
             }
             couple_pending(step, store, state)?;
         }
@@ -141,9 +147,9 @@ fn note_settled(state: &mut PassState, actions: &[Action]) {
     }
 }
 
-/// Stops a table map before anything of it is written.
-pub(super) fn stop(state: &mut PassState, trip: &Trip) {
-    let hint = trip.hint(&state.plan.table);
+/// Stops a table map before anything of it is written; what is left is decided on paper. `plan` is where that is saved.
+pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
+    let hint = trip.hint(&state.plan.table, plan);
     let begun = Side::BOTH.iter().any(|side| !state.tally.inserted.of(*side).is_empty())
         || Side::BOTH.iter().any(|side| !state.tally.modified.of(*side).is_empty());
     // The second step follows on a first one that its guard let pass.
@@ -152,6 +158,7 @@ pub(super) fn stop(state: &mut PassState, trip: &Trip) {
     state.plan.guarded = Some(message.clone());
     state.report.guarded = Some(message);
     state.guarded = true;
+    state.stopped = Some(state.report.clone());
 }
 
 /// Stores the couplings that had to wait for the guard.
@@ -159,7 +166,7 @@ fn couple_pending(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState)
     let pending = std::mem::take(&mut state.pending);
     let couples = |change: &&CouplingChange| matches!(change, CouplingChange::Couple { .. });
     state.report.uncoupled += pending.iter().filter(|change| !couples(change)).count() as u64;
-    if !pending.is_empty() && !step.context.options.dry_run {
+    if !pending.is_empty() && !step.context.on_paper(state) {
         store.commit(&step.map.name, &[], &pending, &[])?;
     }
     Ok(())
@@ -207,18 +214,18 @@ fn write_side(
     }
     let applying = clock();
     let (known, must_save) = marks::before_write(state, to, &actions);
-    if must_save && !context.options.dry_run {
+    if must_save && !context.on_paper(state) {
         save(store, step.map, state)?;
     }
     after.known = known;
-    let applied = match context.pretended {
+    let applied = match context.paper(state) {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => send(step, store, to, &actions)?,
     };
     state.report.seconds.apply += clock() - applying;
     let verifying = clock();
     verify(step, store, state, to, &actions, applied, after)?;
-    if !context.options.dry_run {
+    if !context.on_paper(state) {
         save(store, step.map, state)?;
     }
     state.report.seconds.verify += clock() - verifying;

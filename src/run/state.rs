@@ -17,7 +17,9 @@ use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
+use crate::run::approval::Approval;
 use crate::run::beyond::Beyond;
+use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selected::Sight;
@@ -104,10 +106,18 @@ pub struct PassState {
     pub(super) basis: Basis,
     /// Pairs of which the plan changes something that was settled before the run, by their ERP ids.
     pub(super) settled: HashSet<Uuid>,
-    /// The guard stopped the table map; nothing of it is written any more.
+    /// The guard stopped the table map: nothing of it is written any more, and the rest is decided on paper.
     pub(super) guarded: bool,
     /// What was seen of the records, where only some were asked for.
     pub(super) sight: Option<Sight>,
+    /// The counts as they were when the guard stopped it.
+    pub(super) stopped: Option<TableReport>,
+    /// Nothing more is decided, not even on paper: a side lost everything.
+    pub(super) over: bool,
+    /// What is approved of the table map, where a plan is carried out.
+    pub(super) approval: Approval,
+    /// What became of that.
+    pub(super) carried: Option<Carried>,
 }
 
 /// A deletion that was decided.
@@ -179,6 +189,10 @@ impl PassState {
             settled: HashSet::new(),
             guarded: false,
             sight: None,
+            stopped: None,
+            over: false,
+            approval: Approval::default(),
+            carried: None,
         }
     }
 
@@ -195,7 +209,7 @@ impl PassState {
 
     /// Returns the counts so far.
     pub fn report(&self) -> TableReport {
-        self.report.clone()
+        self.stopped.as_ref().unwrap_or(&self.report).clone()
     }
 
     /// Returns what waits for a person, as far as the pass is about it.
@@ -221,7 +235,7 @@ impl PassState {
 
     /// Tells whether a later step needs the records: references of a circle, or deletions.
     pub fn goes_on(&self, turn: &Pass) -> bool {
-        !self.guarded && (turn.deferred.contains(&true) || !self.doomed.is_empty())
+        !self.over && (turn.deferred.contains(&true) || !self.doomed.is_empty())
     }
 
     /// Lets the records go, where no later step will ask for them.

@@ -191,6 +191,8 @@ fn digits_that_the_column_does_not_keep_are_told() {
     let notes = Mutex::new(Vec::new());
     let night = |world: &mut World| {
         let options = Options {
+            approved: None,
+            guarded_plan: None,
             only: Vec::new(),
             selection: pipeline::run::selection::Selection::default(),
             changed: false,

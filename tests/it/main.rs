@@ -13,6 +13,7 @@ mod nightly;
 
 mod addresses;
 mod adversary;
+mod approved;
 mod cases;
 mod changed;
 mod command;

@@ -134,6 +134,8 @@ fn told(from: &str, to: &str) -> String {
     let now = || "2026-01-31T02:00:00Z".to_owned();
     let mut store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
     let options = Options {
+        approved: None,
+        guarded_plan: None,
         only: Vec::new(),
         selection: pipeline::run::selection::Selection::default(),
         changed: false,

@@ -5,6 +5,7 @@
 //! test waits for a time to pass.
 
 mod answers;
+mod approved;
 mod documents;
 mod held;
 mod killed;

@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::frame::{Kind, Value};
+use pipeline::plan::choice::Choice;
+use pipeline::report::saved::{self, AskedFor, Origins, Saved};
+use pipeline::run::approval::Approved;
 use pipeline::run::selection::Selection;
 use pipeline::run::{Event, Options, RunError, RunOutcome, RunReport, run};
 use pipeline::store::{InboxKind, Store};
@@ -24,6 +27,8 @@ pub struct World {
     pub changed: bool,
     /// What the next runs are narrowed to.
     pub selection: Selection,
+    /// The plan that the next runs carry out, where that is all they do.
+    pub approved: Option<Approved>,
     runs: u32,
     /// Where the state is; gone with the world.
     folder: tempfile::TempDir,
@@ -142,6 +147,7 @@ impl World {
             stop,
             changed: false,
             selection: Selection::default(),
+            approved: None,
             runs: 0,
             folder,
         }
@@ -208,6 +214,8 @@ impl World {
     ) -> Result<RunReport, RunError> {
         self.runs += 1;
         let options = Options {
+            approved: self.approved.as_ref(),
+            guarded_plan: None,
             only: only.iter().map(|table| (*table).to_owned()).collect(),
             selection: self.selection.clone(),
             changed: self.changed,
@@ -231,6 +239,25 @@ impl World {
 
     pub fn run(&mut self) -> RunReport {
         self.run_as(false)
+    }
+
+    /// Saves a plan as a file would hold it, reads it again, and carries out the part that is named.
+    pub fn apply(&mut self, planned: &RunReport, words: &[&str]) -> RunReport {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let (file, state) = ("test.yaml", "test.db");
+        let asked = AskedFor { changed: self.changed, ..AskedFor::default() };
+        let origins = Origins { program: "a test", file, fingerprint: "", state, asked: &asked };
+        let saved = Saved::of(planned, &self.pipeline, &origins);
+        let back = saved::read(&saved::text(&saved)).unwrap();
+        assert_eq!(format!("{back:?}"), format!("{saved:?}"), "a plan comes back as it was saved");
+        let choice = Choice::of_words(&words);
+        assert_eq!(choice.unknown(&back.plan), None);
+        let tables = choice.tables_named();
+        let tables: Vec<&str> = tables.iter().map(String::as_str).collect();
+        self.approved = Some(Approved::new(back.plan, back.binding, back.moment, choice));
+        let report = self.attempt(false, &tables, &mut |_| {});
+        self.approved = None;
+        report.unwrap()
     }
 
     /// Runs over what was changed since the last time.

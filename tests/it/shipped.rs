@@ -38,6 +38,8 @@ fn night(world: &World, text: &str, file: &str, state: &Path, dry_run: bool) -> 
     let pipeline = checked.pipeline.unwrap();
     let ends = PerSide::from_fn(|side| crate::world::open(side, pipeline.connections.of(side)));
     let options = Options {
+        approved: None,
+        guarded_plan: None,
         only: Vec::new(),
         selection: pipeline::run::selection::Selection::default(),
         changed: false,

@@ -26,6 +26,8 @@ pub fn ask(
     (table, side, id): (&str, Side, Uuid),
 ) -> Why {
     let options = Options {
+        approved: None,
+        guarded_plan: None,
         selection: Selection::default(),
         only: Vec::new(),
         changed: true,

@@ -214,6 +214,8 @@ struct Night {
     limits: BTreeMap<(Uuid, Uuid), Held>,
     /// Something else than people had a hand in it.
     disturbed: bool,
+    /// The plan is saved and carried out, instead of running anew.
+    applies: bool,
 }
 
 impl Night {
@@ -250,6 +252,7 @@ impl Night {
             edited: PerSide::default(),
             limits: BTreeMap::new(),
             disturbed: false,
+            applies: false,
         };
         for _ in 0..3 {
             night.make(0);
@@ -477,7 +480,13 @@ impl Night {
             }
         }
         let planned = self.world.run_as(true);
-        let report = self.world.run();
+        let report = if self.applies { self.world.apply(&planned, &[]) } else { self.world.run() };
+        if let Some(carried) = &report.carried {
+            let actions = planned.plan.actions().count() as u64;
+            let undone = (&carried.moved, &carried.unplanned, carried.before, carried.unreached);
+            assert_eq!(undone, (&Vec::new(), &Vec::new(), 0, 0), "seed {seed}, night {night}");
+            assert_eq!(carried.done + carried.failed, actions, "seed {seed}, night {night}");
+        }
         for (planned, done) in planned.plan.actions().zip(report.plan.actions()) {
             assert_eq!(planned, done, "seed {seed}, night {night}: the plan is the run (I8)");
         }
@@ -705,11 +714,39 @@ impl Night {
 }
 
 fn nights(seed: u64) -> (Records, Records, u32) {
+    let night = lived(seed, false);
+    (night.world.erp.all("customers"), night.world.crm.all("accounts"), night.widows)
+}
+
+fn lived(seed: u64, applies: bool) -> Night {
     let mut night = Night::new(seed);
+    night.applies = applies;
     for number in 0..6 {
         night.pass(number);
     }
-    (night.world.erp.all("customers"), night.world.crm.all("accounts"), night.widows)
+    night
+}
+
+/// A plan that is saved, read and carried out leaves both sides and the state as a run does (I8).
+#[test]
+fn nights_by_chance_that_carry_out_their_plans() {
+    let seeds = match std::env::var("SEED") {
+        Ok(seed) => vec![seed.parse().unwrap()],
+        Err(_) => (0..std::env::var("SEEDS").map_or(8, |seeds| seeds.parse().unwrap())).collect::<Vec<u64>>(),
+    };
+    for seed in seeds {
+        let (ran, applied) = (lived(seed, false), lived(seed, true));
+        for (side, table) in [(Side::Erp, "customers"), (Side::Crm, "accounts"), (Side::Erp, "people")] {
+            assert_eq!(ran.world.side(side).all(table), applied.world.side(side).all(table), "seed {seed}: {table}");
+        }
+        for table in ["people", "customers"] {
+            let keys = ["name=name".to_owned(), "city=city".to_owned()];
+            let couplings = |night: &Night| night.world.store.couplings(table, &keys).unwrap();
+            assert_eq!(couplings(&ran), couplings(&applied), "seed {seed}: {table}");
+            let inbox = |night: &Night| night.world.store.inbox(Some(table)).unwrap();
+            assert_eq!(inbox(&ran), inbox(&applied), "seed {seed}: {table}");
+        }
+    }
 }
 
 #[test]

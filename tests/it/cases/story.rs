@@ -55,6 +55,8 @@ impl Stage {
     fn run(&mut self, dry_run: bool) -> String {
         self.runs += 1;
         let options = Options {
+            approved: None,
+            guarded_plan: None,
             only: Vec::new(),
             selection: pipeline::run::selection::Selection::default(),
             changed: false,

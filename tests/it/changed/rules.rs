@@ -152,6 +152,8 @@ fn a_record_edited_while_the_read_went_on_is_found() {
     let ticks = std::sync::atomic::AtomicU32::new(0);
     let elapsed = || f64::from(ticks.fetch_add(600, Ordering::Relaxed));
     let options = Options {
+        approved: None,
+        guarded_plan: None,
         only: Vec::new(),
         selection: pipeline::run::selection::Selection::default(),
         changed: true,

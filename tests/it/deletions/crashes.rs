@@ -186,6 +186,8 @@ fn dies(world: &mut World, changes: usize, after: bool) -> bool {
     let stop = AtomicBool::new(false);
     let options = Options {
         selection: Selection::default(),
+        approved: None,
+        guarded_plan: None,
         only: Vec::new(),
         changed: false,
         dry_run: false,

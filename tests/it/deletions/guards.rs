@@ -45,8 +45,8 @@ fn too_many_deletions_stop_the_table_and_a_raised_guard_lets_them_pass() {
         let report = stopped(
             &mut world,
             "10 coupled records would be deleted or uncoupled, and `guard.delete` allows 5% of 20 couplings; nothing of it was \
-             written: `pipeline plan FILE --only customers` shows them; if they are meant, raise \
-             `tables.customers.guard.delete` and run again",
+             written: `pipeline plan FILE --only customers -o PLAN` saves them; if they are meant, `pipeline apply PLAN` \
+             carries out just that, or raise `tables.customers.guard.delete` and run again",
         );
         assert!(report.plan.actions().count() >= 12, "the plan shows them");
         world.pipeline.tables[1].guard.delete = Some(Limit::Share(5_000));
@@ -187,6 +187,44 @@ fn what_refers_to_a_stopped_table_waits() {
     assert_eq!(world.store.inbox(None).unwrap().iter().filter(|item| item.kind == InboxKind::Failed).count(), 0);
     world.pipeline.tables[0].guard = NO_GUARD;
     assert_eq!(world.run().outcome, RunOutcome::Converged);
+}
+
+/// The plan of what was stopped holds all that follows, so that it can be looked at and approved as a whole.
+#[test]
+fn the_plan_of_a_stopped_table_is_whole() {
+    let mut world = coupled(OnDelete::Delete, 2);
+    world.pipeline.tables[1].guard.create = Some(Limit::Number(1));
+    for (customer, parent) in [(31, ""), (32, "C31")] {
+        let number = format!("C{customer}");
+        world.erp.put("customers", customer, &[("number", &number), ("name", "new"), ("parent", parent)]);
+    }
+    world.crm.put("accounts", 133, &[("name", "from the CRM"), ("city", "Oslo"), ("kind", "3")]);
+    world.crm.delete("accounts", 102);
+    let report = stopped(&mut world, "3 records would be created, and `guard.create` allows 1;");
+    let told = report.plan.actions().map(|action| {
+        let columns: Vec<&str> = action.fields.iter().map(|change| change.column.as_str()).collect();
+        format!("{} {} {}: {}", action.side.key(), action.kind.key(), action.record, columns.join(" "))
+    });
+    let told: Vec<String> = told.collect();
+    assert_eq!(
+        told,
+        [
+            "erp delete customers:C2: ",
+            &format!("erp insert customers:crm:{}: name city", uuid::Uuid::from_u128(133)),
+            "crm insert customers:C31: number name kind",
+            "crm insert customers:C32: number name kind",
+            "crm update customers:C32: parent",
+        ],
+        "references that wait for the second step are there"
+    );
+    let counts = report.tables[1].to;
+    assert_eq!((counts.crm.inserted, counts.erp.deleted, report.tables[1].coupled), (0, 0, 2), "and counted nowhere");
+    world.pipeline.tables[1].guard = NO_GUARD;
+    let done = world.run();
+    assert_eq!(done.outcome, RunOutcome::Converged);
+    let planned: Vec<_> = report.plan.actions().map(|action| (action.side, action.kind.clone(), action.ids)).collect();
+    let carried: Vec<_> = done.plan.actions().map(|action| (action.side, action.kind.clone(), action.ids)).collect();
+    assert_eq!(planned, carried);
 }
 
 #[test]

@@ -211,6 +211,8 @@ impl World {
     pub fn attempt(&mut self, only: &[&str], dry_run: bool) -> Result<RunReport, RunError> {
         self.runs += 1;
         let options = Options {
+            approved: None,
+            guarded_plan: None,
             only: only.iter().map(|name| (*name).to_owned()).collect(),
             selection: self.selection.clone(),
             changed: self.changed,

@@ -125,16 +125,26 @@ fn a_guard_ends_with_4_and_its_plan_too() {
     for line in ["plan guarded.yaml", "plan guarded.yaml --exit-code", "run guarded.yaml --dry-run", "run guarded.yaml"]
     {
         let answer = world.run(&format!("{line} {TWO}")).code(4);
-        let told = "1 coupled record would be changed, and `guard.update` allows 0; nothing of it was written: \
-                    `pipeline plan FILE --only salespeople` shows them; if they are meant, raise \
-                    `tables.salespeople.guard.update` and run again";
-        assert!(answer.stdout.contains(told), "{line}: {answer:#?}");
+        let how = match line.ends_with("run guarded.yaml") {
+            true => {
+                let path = world.folder.path().join("full.db.guarded.plan");
+                format!("`pipeline show {0}` shows them; if they are meant, `pipeline apply {0}`", path.display())
+            }
+            false => "`pipeline plan FILE --only salespeople -o PLAN` saves them; if they are meant, `pipeline apply \
+                      PLAN`"
+                .to_owned(),
+        };
+        let told = format!(
+            "1 coupled record would be changed, and `guard.update` allows 0; nothing of it was written: {how} carries out \
+             just that, or raise `tables.salespeople.guard.update` and run again"
+        );
+        assert!(answer.stdout.contains(&told), "{line}: {answer:#?}");
         let document = world.run(&format!("{line} {TWO} --format json")).code(4).json();
         let message = match line.starts_with("plan") {
             true => &document["guarded"][0]["message"],
             false => &document["tables"][0]["guarded"],
         };
-        assert_eq!(message, told, "{document:#}");
+        assert_eq!(message, &told, "{document:#}");
     }
     assert_same(&contents(&world), &before, "nothing was written");
     world.run(&format!("run {FULL} {TWO}")).code(0);

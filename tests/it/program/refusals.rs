@@ -138,7 +138,7 @@ fn wrong_arguments_and_files_are_refused_before_anything_is_asked() {
     told.ask(&format!("run {FULL} --only custmers"), &[], 2);
     told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
     told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
-    told.ask(&format!("plan {FULL} -o plan.json"), &[], 2);
+    told.ask("show nothing.plan", &[], 2);
     told.ask(&format!("couple {FULL} customers:10000 A-1"), &[], 2);
     told.ask(&format!("run {FULL}"), &[("ERP_URL", ""), ("CRM_CLIENT_SECRET", "")], 2);
     told.ask(&format!("run {FULL}"), &[("PIPELINE_STATE", "postgres://somewhere/full")], 2);
@@ -253,9 +253,14 @@ fn a_whole_run_tells_no_secret_and_keeps_none() {
     let world = World::start();
     let mut told = Transcript::new(&world);
     let two = "--only salespeople --only currencies -vv";
-    for line in
-        [format!("run {FULL} {two}"), format!("plan {FULL} {two}"), format!("status {FULL}"), format!("check {FULL}")]
-    {
+    for line in [
+        format!("plan {FULL} {two} -o night.plan"),
+        "show night.plan".to_owned(),
+        "apply night.plan -vv".to_owned(),
+        format!("run {FULL} {two}"),
+        format!("status {FULL}"),
+        format!("check {FULL}"),
+    ] {
         for format in ["text", "json"] {
             let answer = world.run(&format!("{line} --format {format}")).code(0);
             told.raw += &answer.stdout;
@@ -263,5 +268,6 @@ fn a_whole_run_tells_no_secret_and_keeps_none() {
         }
     }
     assert!(!world.turnstile.tokens().is_empty() && world.state().exists());
+    told.raw += &std::fs::read_to_string(world.folder.path().join("night.plan")).unwrap();
     told.assert_no_secret();
 }

@@ -1,0 +1,116 @@
+//! Saved plans and the world: where they are read and saved, and what they were made for.
+
+use std::path::{Path, PathBuf};
+
+use crate::adapters::plan_file::{self, ReadError};
+use crate::cli::args::{PartArguments, Way};
+use crate::cli::exit::Failure;
+use crate::cli::world::Loaded;
+use crate::plan::fingerprint;
+use crate::report::saved::{AskedFor, Origins, Saved};
+use crate::run::RunReport;
+
+const PROGRAM: &str = concat!("pipeline ", env!("CARGO_PKG_VERSION"));
+
+/// Reads a saved plan.
+pub fn read(path: &Path) -> Result<Saved, Failure> {
+    plan_file::read(path).map_err(|error| {
+        let hint = match &error {
+            ReadError::File(_) => "give the path of a plan that `pipeline plan FILE -o PLAN` saved",
+            ReadError::Unusable(_) => "make it anew with `pipeline plan FILE -o PLAN`",
+        };
+        Failure::Plan { plan: path.display().to_string(), message: error.to_string(), hint: hint.to_owned() }
+    })
+}
+
+/// Refuses a path under which something else is kept, before anything is asked of anybody.
+pub fn may_save(path: &Path) -> Result<(), Failure> {
+    match plan_file::may_save(path) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::Arguments {
+            message: format!("{} is there already and is no saved plan; it stays as it is", path.display()),
+            hint: "give another name behind `-o`".to_owned(),
+        }),
+        Err(error) => Err(unsaved(path, &error)),
+    }
+}
+
+/// Saves what a dry run decided.
+pub fn save(path: &Path, report: &RunReport, loaded: &Loaded, part: &PartArguments) -> Result<(), Failure> {
+    let plan = with_origins(loaded, &asked_for(part), |origins| Saved::of(report, &loaded.pipeline, origins));
+    plan_file::save(path, &plan).map_err(|error| unsaved(path, &error))
+}
+
+/// Says from where a plan is to whoever makes one.
+pub fn with_origins<T>(loaded: &Loaded, asked: &AskedFor, make: impl FnOnce(&Origins<'_>) -> T) -> T {
+    let (file, state) = (absolute(Path::new(&loaded.file)), absolute(&loaded.state));
+    let fingerprint = fingerprint(&loaded.text);
+    make(&Origins { program: PROGRAM, file: &file, fingerprint: &fingerprint, state: &state, asked })
+}
+
+fn asked_for(part: &PartArguments) -> AskedFor {
+    AskedFor {
+        changed: part.changed,
+        only: part.only.clone(),
+        to: part.direction.map(Way::side),
+        force: part.force.map(Way::side),
+    }
+}
+
+/// Returns the options by which a run decides what a saved plan decided; `only` is what is to be carried out of it.
+pub fn part_of(asked: &AskedFor, only: Vec<String>) -> PartArguments {
+    PartArguments {
+        only,
+        changed: asked.changed,
+        full: false,
+        direction: asked.to.map(Way::to),
+        force: asked.force.map(Way::to),
+    }
+}
+
+/// Returns a path by which the file is found from every folder.
+pub fn absolute(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+/// Returns where the plan of what a guard stops is saved: beside the state.
+pub fn guarded_path(loaded: &Loaded) -> PathBuf {
+    let mut name = loaded.state.clone().into_os_string();
+    name.push(".guarded.plan");
+    PathBuf::from(name)
+}
+
+/// Returns a path as a shell takes it.
+pub fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/._-+:@%".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        format!("'{}'", path.replace('\'', "'\\''"))
+    }
+}
+
+/// Saves what the guards of a run stopped, in place of what an earlier run left; where all of that had its turn and no
+/// guard stopped it, the earlier plan has had its time and goes.
+pub fn keep_guarded(report: &RunReport, loaded: &Loaded, part: &PartArguments) -> Result<(), Failure> {
+    let path = guarded_path(loaded);
+    let stopped = with_origins(loaded, &asked_for(part), |origins| Saved::stopped(report, &loaded.pipeline, origins));
+    if let Some(plan) = stopped {
+        return plan_file::save(&path, &plan).map_err(|error| unsaved(&path, &error));
+    }
+    let passed = |table: &str| {
+        let mut done = report.tables.iter().filter(|table| table.error.is_none() && table.guarded.is_none());
+        done.any(|done| done.table == table)
+    };
+    let is_stale = match plan_file::read(&path) {
+        Ok(earlier) => earlier.plan.tables.iter().all(|table| passed(&table.table)),
+        // What cannot be applied is of no use to anybody.
+        Err(ReadError::Unusable(_)) => true,
+        Err(ReadError::File(_)) => false,
+    };
+    if is_stale { plan_file::remove(&path).map_err(|error| unsaved(&path, &error)) } else { Ok(()) }
+}
+
+fn unsaved(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Unsaved { plan: path.display().to_string(), message: error.to_string() }
+}

@@ -1,0 +1,326 @@
+//! What a person approved: of all that a run decides, the actions of a plan are carried out and nothing else (I8).
+//!
+//! An action is the plan's where table, side, kind and ids are the same, and the same columns go from the same old to the
+//! same new values, and the record is in the version that the plan looked at where it names one. What the plan could not
+//! know is allowed where it says so: the key of a new record behind its placeholder, what a new record's side gives on its
+//! own (`follow_ups`), and the records that it left to the run (`later`). What else is decided is dropped, and told by
+//! [`crate::run::carried`].
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::binding::Binding;
+use crate::config::{FieldMap, PerSide, Side, TableMap};
+use crate::frame::Value;
+use crate::plan::choice::Choice;
+use crate::plan::{Action, ActionKind, FieldChange, Plan, placeholder};
+use crate::run::state::PassState;
+use crate::translate::Links;
+
+/// A plan that is to be carried out.
+#[derive(Debug, Clone)]
+pub struct Approved {
+    pub plan: Plan,
+    /// To what the state belonged when it was made.
+    pub binding: Binding,
+    /// When it was made, RFC 3339.
+    pub moment: String,
+    /// The part that is to be carried out now.
+    pub choice: Choice,
+    /// The records that it makes, by what stands for their keys.
+    made: HashMap<String, PerSide<Uuid>>,
+}
+
+impl Approved {
+    /// Approves a part of a plan.
+    pub fn new(plan: Plan, binding: Binding, moment: String, choice: Choice) -> Approved {
+        let makes = plan.actions().filter(|action| action.kind.makes_record());
+        let made = makes.map(|action| (placeholder(*action.ids.of(action.side)), action.ids)).collect();
+        Approved { plan, binding, moment, choice, made }
+    }
+
+    /// Tells whether a value is the planned one, or what the planned one stands for.
+    pub(super) fn means(
+        &self,
+        planned: &Value,
+        now: &Value,
+        ids: PerSide<Uuid>,
+        field: Option<&FieldMap>,
+        links: &Links,
+    ) -> bool {
+        if planned == now {
+            return true;
+        }
+        let (Value::Text(planned), Value::Text(now)) = (planned, now) else { return false };
+        let Some((before, own, after, made)) = self.placeholder_in(planned) else { return false };
+        match field.and_then(|field| field.reference.as_ref()) {
+            // The key of the very record that the plan makes, and of no other.
+            Some(reference) => planned == own && links.name_of(reference, made.crm).map(str::trim) == Some(now.trim()),
+            // The new record's own key, which its side gave.
+            None => {
+                (ids.erp == made.erp || ids.crm == made.crm)
+                    && now.len() > before.len() + after.len()
+                    && now.starts_with(before)
+                    && now.ends_with(after)
+            }
+        }
+    }
+
+    /// Finds in a text what stands for the key of a new record: what is before it, itself, what is behind it, and the ids
+    /// of that record and its source.
+    fn placeholder_in<'t>(&self, text: &'t str) -> Option<(&'t str, &'t str, &'t str, PerSide<Uuid>)> {
+        let length = placeholder(Uuid::nil()).len();
+        let known = |start: usize| text.get(start..start + length).and_then(|own| self.made.get_key_value(own));
+        let (start, (_, made)) = text.match_indices("(NEW ").find_map(|(start, _)| Some((start, known(start)?)))?;
+        Some((&text[..start], &text[start..start + length], &text[start + length..], *made))
+    }
+}
+
+/// What is approved of one table map, and what became of it so far.
+#[derive(Debug, Default)]
+pub(super) struct Approval {
+    pub(super) planned: Vec<Planned>,
+    /// By side and ids, the planned actions.
+    by_ids: HashMap<(Side, Uuid, Uuid), Vec<usize>>,
+    /// By the side where it is made, the records of which the plan makes a partner.
+    sources: PerSide<HashSet<Uuid>>,
+    /// By side, records that the plan left to the run.
+    later: PerSide<HashSet<Uuid>>,
+    /// What was decided and is not in the plan, each as it was decided last.
+    pub(super) dropped: Vec<Action>,
+    dropped_at: HashMap<(Side, &'static str, Uuid, Uuid), usize>,
+    /// By their side, records that get no partner although the run would give them one.
+    pub(super) unmade: PerSide<HashSet<Uuid>>,
+    /// Pairs, by their ERP ids, of which something is left undone, by the side that it was for.
+    pub(super) left: PerSide<HashSet<Uuid>>,
+}
+
+/// One action of the plan.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) action: Action,
+    /// It belongs to the part that is to be carried out now.
+    pub(super) chosen: bool,
+    /// It was decided again, and handed on to be carried out.
+    pub(super) sent: bool,
+}
+
+impl Approval {
+    /// Takes what is approved of a table map.
+    pub(super) fn of(approved: &Approved, table: &str) -> Approval {
+        let mut approval = Approval::default();
+        for plan in approved.plan.tables.iter().filter(|plan| plan.table == table) {
+            for action in &plan.actions {
+                let at = approval.planned.len();
+                approval.by_ids.entry((action.side, action.ids.erp, action.ids.crm)).or_default().push(at);
+                if action.kind.makes_record() {
+                    approval.sources.of_mut(action.side).insert(*action.ids.of(action.side.other()));
+                }
+                let chosen = approved.choice.holds(action);
+                approval.planned.push(Planned { action: action.clone(), chosen, sent: false });
+            }
+            for later in plan.later.iter().filter(|later| approved.choice.holds_record(table, &later.record, later.ids))
+            {
+                for side in Side::BOTH {
+                    approval.later.of_mut(side).extend(*later.ids.of(side));
+                }
+            }
+        }
+        approval
+    }
+
+    /// Tells whether an action is planned, and left out by choice.
+    pub(super) fn is_left_out(&self, action: &Action) -> bool {
+        let planned = self.planned_for(action.side, action.ids).iter().map(|&at| &self.planned[at]);
+        planned.into_iter().any(|planned| planned.action.kind == action.kind && !planned.chosen)
+    }
+
+    fn planned_for(&self, side: Side, ids: PerSide<Uuid>) -> &[usize] {
+        self.by_ids.get(&(side, ids.erp, ids.crm)).map_or(&[], Vec::as_slice)
+    }
+
+    /// Finds the planned action that this one is: that one alone, or nothing but what the plan announced.
+    fn find(&self, approved: &Approved, map: &TableMap, links: &Links, action: &Action) -> Found {
+        if Side::BOTH.into_iter().any(|side| self.later.of(side).contains(action.ids.of(side))) {
+            return Found::Announced;
+        }
+        let free = self.announced(action);
+        let is_free = |change: &&FieldChange| change.field.is_some_and(|field| free.contains(&field));
+        if !action.fields.is_empty() && action.fields.iter().all(|change| is_free(&change)) {
+            return Found::Announced;
+        }
+        // A record that the plan makes has, besides, what its side gave it.
+        let is_new =
+            self.planned_for(action.side, action.ids).iter().any(|&at| self.planned[at].action.kind.makes_record());
+        let same = |at: &&usize| {
+            let planned = &self.planned[**at].action;
+            let as_planned = |change: &FieldChange| {
+                let field = change.field.map(|field| &map.fields[field]);
+                planned.fields.iter().any(|planned| {
+                    planned.column == change.column
+                        && (is_new || approved.means(&planned.old, &change.old, action.ids, field, links))
+                        && approved.means(&planned.new, &change.new, action.ids, field, links)
+                })
+            };
+            let has = |planned: &FieldChange| action.fields.iter().any(|change| change.column == planned.column);
+            planned.kind == action.kind
+                && (planned.etag.is_none() || planned.etag == action.etag)
+                && planned.fields.iter().all(has)
+                && action.fields.iter().all(|change| as_planned(change) || is_free(&change))
+        };
+        if let Some(&at) = self.planned_for(action.side, action.ids).iter().find(same) {
+            return Found::Planned(at);
+        }
+        // Both are gone by now: the link goes with them, as it would have with the deletion.
+        let deletes = |at: &usize| self.planned[*at].chosen && self.planned[*at].action.kind == ActionKind::Delete;
+        let both = Side::BOTH.into_iter().flat_map(|side| self.planned_for(side, action.ids));
+        if action.kind == ActionKind::Uncouple && both.into_iter().any(deletes) {
+            return Found::Announced;
+        }
+        Found::Nothing
+    }
+
+    /// Returns the fields that the plan announced for a pair: what the side of a new record gives goes to this one.
+    fn announced(&self, action: &Action) -> HashSet<usize> {
+        let of_new = self.planned_for(action.side.other(), action.ids).iter().map(|&at| &self.planned[at]);
+        let of_new = of_new.filter(|planned| planned.chosen && action.kind == ActionKind::Update);
+        let blank =
+            |field: usize| action.fields.iter().any(|change| change.field == Some(field) && change.old.is_blank());
+        of_new
+            .flat_map(|planned| planned.action.follow_ups.iter().map(move |then| (planned.sent, then.field)))
+            .filter(|(sent, field)| *sent || blank(*field))
+            .map(|(_, field)| field)
+            .collect()
+    }
+
+    /// Notes that something is left undone.
+    fn leave(&mut self, action: Action) {
+        if action.kind.makes_record() {
+            self.unmade.of_mut(action.side.other()).insert(*action.ids.of(action.side.other()));
+        } else if matches!(action.kind, ActionKind::Couple { .. }) {
+            for side in Side::BOTH {
+                self.unmade.of_mut(side).insert(*action.ids.of(side));
+            }
+        } else if action.kind == ActionKind::Update {
+            self.left.of_mut(action.side).insert(action.ids.erp);
+        }
+        // What was handed on before and is decided anew did not come to pass.
+        let again = |planned: &Action| {
+            let overlaps = |change: &FieldChange| action.fields.iter().any(|now| now.column == change.column);
+            planned.kind == action.kind && (planned.fields.is_empty() || planned.fields.iter().any(overlaps))
+        };
+        for at in self.planned_for(action.side, action.ids).to_vec() {
+            if again(&self.planned[at].action) {
+                self.planned[at].sent = false;
+            }
+        }
+        let key = (action.side, action.kind.key(), action.ids.erp, action.ids.crm);
+        match self.dropped_at.get(&key) {
+            Some(&at) => self.dropped[at] = action,
+            None => {
+                self.dropped_at.insert(key, self.dropped.len());
+                self.dropped.push(action);
+            }
+        }
+    }
+}
+
+/// What the plan says of an action.
+enum Found {
+    /// It is that action of the plan.
+    Planned(usize),
+    /// It follows from what the plan announced.
+    Announced,
+    Nothing,
+}
+
+/// Keeps, of what was decided, what is approved; without a plan that is everything.
+pub(super) fn admit(
+    approved: Option<&Approved>,
+    map: &TableMap,
+    links: &Links,
+    state: &mut PassState,
+    actions: &mut Vec<Action>,
+) {
+    let Some(approved) = approved else { return };
+    for action in std::mem::take(actions) {
+        let chosen = match state.approval.find(approved, map, links, &action) {
+            Found::Planned(at) => {
+                let planned = &mut state.approval.planned[at];
+                planned.sent = planned.chosen;
+                planned.chosen
+            }
+            Found::Announced => true,
+            Found::Nothing => false,
+        };
+        if chosen {
+            actions.push(action);
+            continue;
+        }
+        if action.kind.writes() {
+            state.refusals.note_unsent(&action);
+        }
+        state.approval.leave(action);
+    }
+}
+
+/// Tells whether a single action is approved.
+pub(super) fn admits(
+    approved: Option<&Approved>,
+    map: &TableMap,
+    links: &Links,
+    state: &mut PassState,
+    action: &Action,
+) -> bool {
+    let mut actions = vec![action.clone()];
+    admit(approved, map, links, state, &mut actions);
+    !actions.is_empty()
+}
+
+/// Keeps, of the records of a side that are to get a partner, those of which the plan makes one: running numbers are
+/// given to them as the plan gave them.
+pub(super) fn admit_sources(
+    approved: Option<&Approved>,
+    map: &TableMap,
+    state: &mut PassState,
+    to: Side,
+    ids: &mut Vec<Uuid>,
+) {
+    if approved.is_none() || ids.is_empty() {
+        return;
+    }
+    let from = to.other();
+    let rows = crate::couple::rows_by_id(state.frames.of(from));
+    for id in std::mem::take(ids) {
+        let record = rows.get(&id).map(|row| state.names.row(state.frames.of(from), from, *row)).unwrap_or_default();
+        if state.approval.sources.of(to).contains(&id) || state.approval.later.of(from).contains(&id) {
+            ids.push(id);
+            continue;
+        }
+        let mut own = PerSide::from_fn(|_| Uuid::nil());
+        *own.of_mut(from) = id;
+        let action = Action {
+            table: map.name.clone(),
+            record,
+            side: to,
+            kind: ActionKind::Insert,
+            why: format!("only the {} has it", from.name()),
+            ids: own,
+            etag: None,
+            fields: Vec::new(),
+            follow_ups: Vec::new(),
+        };
+        state.refusals.note_unsent(&action);
+        state.approval.leave(action);
+    }
+}
+
+/// Tells the links of the records that get no partner now: what refers to them waits for the next plan.
+pub(super) fn tell_unmade(map: &TableMap, state: &PassState, links: &mut Links) {
+    for side in Side::BOTH {
+        for id in state.approval.unmade.of(side) {
+            links.table(&map.name).wait(side, *id, "its partner is not in the plan");
+        }
+    }
+}

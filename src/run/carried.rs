@@ -1,0 +1,308 @@
+//! What became of an approved plan: what is done, what was done already, what moved in the meantime, and what a run would
+//! do besides that the plan does not have.
+//!
+//! Told from what both sides and the state hold when the pass has ended, so that whoever carries out a plan twice is told
+//! the second time that it is done.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::rows_by_id;
+use crate::delta::Held;
+use crate::extract::{self, Scope};
+use crate::frame::Frame;
+use crate::plan::{Action, ActionKind};
+use crate::run::Context;
+use crate::run::approval::{Approved, Planned};
+use crate::run::bases::fingerprint_in;
+use crate::run::state::{PassError, PassState};
+use crate::store::{JournalRow, Store, StoreError};
+use crate::translate::{Links, fingerprint};
+
+/// Writes to one record that are looked through.
+const WRITES_MAX: usize = 100;
+
+/// What became of an approved plan, or of the part of one table map.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Carried {
+    /// Actions carried out now.
+    pub done: u64,
+    /// Actions whose effect was there already.
+    pub before: u64,
+    /// Actions that their side did not take; the inbox has them.
+    pub failed: u64,
+    /// Actions of table maps that were not brought to their end.
+    pub unreached: u64,
+    /// Actions outside the part that was asked for.
+    pub left_out: u64,
+    /// Actions that are not carried out, because something moved since the plan.
+    pub moved: Vec<Undone>,
+    /// What a run would do now and the plan does not have.
+    pub unplanned: Vec<Undone>,
+}
+
+/// An action that was not carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Undone {
+    pub table: String,
+    pub record: String,
+    pub side: Side,
+    pub kind: ActionKind,
+    /// What moved; or what the action would do.
+    pub message: String,
+}
+
+impl Carried {
+    /// Adds what became of another table map's part.
+    pub(super) fn add(&mut self, other: Carried) {
+        self.done += other.done;
+        self.before += other.before;
+        self.failed += other.failed;
+        self.unreached += other.unreached;
+        self.left_out += other.left_out;
+        self.moved.extend(other.moved);
+        self.unplanned.extend(other.unplanned);
+    }
+
+    /// Counts the plan of a table map that was not brought to its end.
+    pub(super) fn unreached(approved: &Approved, table: &str) -> Carried {
+        let actions = approved.plan.tables.iter().filter(|plan| plan.table == table).flat_map(|plan| &plan.actions);
+        let (chosen, left_out): (Vec<_>, Vec<_>) = actions.partition(|action| approved.choice.holds(action));
+        Carried { unreached: chosen.len() as u64, left_out: left_out.len() as u64, ..Carried::default() }
+    }
+}
+
+/// What is known at the end of a step.
+struct Scene<'a> {
+    map: &'a TableMap,
+    links: &'a Links,
+    frames: &'a PerSide<Frame>,
+    rows: PerSide<HashMap<Uuid, usize>>,
+    /// By side, the partner of each record.
+    partners: PerSide<HashMap<Uuid, Uuid>>,
+    /// By side and record, what waits about it, or waits for another plan.
+    held: PerSide<HashMap<Uuid, &'a Held>>,
+    /// By side and record, what was decided about it and is not in the plan.
+    dropped: PerSide<HashMap<Uuid, Vec<&'a Action>>>,
+}
+
+/// Tells what became of the plan of a table map, as far as the pass has come.
+pub(super) fn close(
+    context: &Context<'_>,
+    store: &dyn Store,
+    scope: &Scope,
+    map: &TableMap,
+    links: &Links,
+    state: &mut PassState,
+) -> Result<(), PassError> {
+    let Some(approved) = context.options.approved else { return Ok(()) };
+    if state.over {
+        return Ok(());
+    }
+    look_up(context, scope, state)?;
+    let couplings = store.couplings(&map.name, &[])?;
+    let pairs = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
+    let scene = Scene {
+        map,
+        links,
+        frames: &state.frames,
+        rows: PerSide::from_fn(|side| rows_by_id(state.frames.of(side))),
+        partners: PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() },
+        held: PerSide::from_fn(|side| {
+            let held = state.held.iter().chain(&state.later).rev();
+            held.filter_map(|held| Some(((*held.ids.of(side))?, held))).collect()
+        }),
+        dropped: PerSide::from_fn(|side| {
+            let mut by_id: HashMap<Uuid, Vec<&Action>> = HashMap::new();
+            for action in &state.approval.dropped {
+                by_id.entry(*action.ids.of(side)).or_default().push(action);
+            }
+            by_id
+        }),
+    };
+    let moment = approved.moment.parse().ok();
+    let mut carried = Carried::default();
+    let mut moved: PerSide<HashSet<Uuid>> = PerSide::default();
+    for Planned { action, chosen, sent } in &state.approval.planned {
+        if !chosen {
+            carried.left_out += 1;
+        } else if scene.holds(approved, action) || was_written(store, action, moment)? {
+            *(if *sent { &mut carried.done } else { &mut carried.before }) += 1;
+        } else if *sent {
+            carried.failed += 1;
+        } else {
+            for side in Side::BOTH {
+                moved.of_mut(side).insert(*action.ids.of(side));
+            }
+            carried.moved.push(undone(action, scene.what_moved(action)));
+        }
+    }
+    // What is left out by choice is planned, and what moved was told.
+    let told = |action: &Action| Side::BOTH.into_iter().any(|side| moved.of(side).contains(action.ids.of(side)));
+    let besides = state.approval.dropped.iter().filter(|action| !told(action) && !state.approval.is_left_out(action));
+    carried.unplanned.extend(besides.map(|action| undone(action, would(action))));
+    if !carried.moved.is_empty() || !carried.unplanned.is_empty() || carried.left_out > 0 {
+        // The next run over changes has to see them again.
+        state.mark = None;
+    }
+    state.carried = Some(carried);
+    Ok(())
+}
+
+/// Reads the records of planned updates that the run did not bring, so that it can be told what became of them.
+fn look_up(context: &Context<'_>, scope: &Scope, state: &mut PassState) -> Result<(), PassError> {
+    for side in Side::BOTH {
+        let rows = rows_by_id(state.frames.of(side));
+        let open = state.approval.planned.iter().filter(|planned| planned.chosen && !planned.sent);
+        let updates = open.filter(|planned| planned.action.kind == ActionKind::Update && planned.action.side == side);
+        let unread: HashSet<Uuid> =
+            updates.map(|planned| *planned.action.ids.of(side)).filter(|id| !rows.contains_key(id)).collect();
+        if !unread.is_empty() {
+            let mut unread: Vec<Uuid> = unread.into_iter().collect();
+            unread.sort_unstable();
+            let read = extract::read_ids(scope, side, *context.endpoints.of(side), unread)?;
+            state.frames.of_mut(side).upsert(&read);
+        }
+    }
+    state.pairs.locate(&state.frames);
+    Ok(())
+}
+
+/// Tells whether the journal has this very write since the plan was made.
+fn was_written(store: &dyn Store, action: &Action, moment: Option<DateTime<Utc>>) -> Result<bool, StoreError> {
+    if !action.kind.writes() {
+        return Ok(false);
+    }
+    let rows = store.writes_to(&action.table, PerSide::from_fn(|side| Some(*action.ids.of(side))), WRITES_MAX)?;
+    let is_this = |row: &JournalRow| {
+        let since = row.intended_at.parse::<DateTime<Utc>>().ok() >= moment;
+        let taken = row.outcome.as_deref().is_some_and(|outcome| matches!(outcome, "written" | "found" | "exists"));
+        let has = |column: &str, new: &str| {
+            let known = |told: &&(String, String, String)| told.0 == column && (told.2 == new || new.contains("(NEW "));
+            row.intent.fields.iter().any(|told| known(&told))
+        };
+        let same = (row.intent.side, row.intent.action.as_str(), row.intent.id);
+        moment.is_some()
+            && since
+            && taken
+            && same == (action.side, action.kind.key(), *action.ids.of(action.side))
+            && action.fields.iter().all(|change| has(&change.column, &change.new.to_string()))
+    };
+    Ok(rows.iter().any(is_this))
+}
+
+impl Scene<'_> {
+    fn are_coupled(&self, ids: PerSide<Uuid>) -> bool {
+        self.partners.erp.get(&ids.erp) == Some(&ids.crm)
+    }
+
+    /// Tells whether the effect of an action is there.
+    fn holds(&self, approved: &Approved, action: &Action) -> bool {
+        let coupled = self.are_coupled(action.ids);
+        match action.kind {
+            ActionKind::Insert | ActionKind::Restore { .. } | ActionKind::Couple { .. } => coupled,
+            ActionKind::Uncouple | ActionKind::KeepApart => !coupled,
+            ActionKind::Delete => !self.rows.of(action.side).contains_key(action.ids.of(action.side)),
+            ActionKind::Update => {
+                let side = action.side;
+                let Some(&row) = self.rows.of(side).get(action.ids.of(side)) else { return false };
+                let frame = self.frames.of(side);
+                coupled
+                    && action.fields.iter().all(|change| {
+                        let Some(column) = frame.column(&change.column) else { return false };
+                        let now = frame.value(&change.column, row);
+                        let field = change.field.map(|field| &self.map.fields[field]);
+                        fingerprint_in(frame, side, &change.column, row) == fingerprint(&change.new, side, column.kind)
+                            || approved.means(&change.new, &now, action.ids, field, self.links)
+                    })
+            }
+        }
+    }
+
+    /// Says why an action that was planned is not carried out.
+    fn what_moved(&self, action: &Action) -> String {
+        let (side, from) = (action.side, action.side.other());
+        let dropped = |at: Side| self.dropped.of(at).get(action.ids.of(at)).into_iter().flatten();
+        let again = dropped(from).find(|now| now.side == side && now.kind.key() == action.kind.key());
+        if let Some(message) = again.and_then(|now| difference(action, now)) {
+            return message;
+        }
+        if let Some(held) = Side::BOTH.into_iter().find_map(|at| self.held.of(at).get(action.ids.of(at))) {
+            return held.message.clone();
+        }
+        let makes = action.kind.makes_record();
+        for at in Side::BOTH.into_iter().filter(|at| !makes || *at == from) {
+            if !self.rows.of(at).contains_key(action.ids.of(at)) {
+                return format!("its record in the {} is gone or outside the filter", at.name());
+            }
+        }
+        for at in Side::BOTH {
+            let id = action.ids.of(at);
+            if self.partners.of(at).get(id).is_some_and(|partner| partner != action.ids.of(at.other())) {
+                return format!("its record in the {} is coupled with another one now", at.name());
+            }
+            if let Some(now) = dropped(at).find(|now| matches!(now.kind, ActionKind::Couple { .. })) {
+                return format!("it has a partner now: {}", now.why);
+            }
+        }
+        if let (ActionKind::Update, Some(&row)) = (&action.kind, self.rows.of(side).get(action.ids.of(side))) {
+            let frame = self.frames.of(side);
+            let changed = action.fields.iter().find(|change| frame.value(&change.column, row) != change.old);
+            if let Some(change) = changed {
+                let now = frame.value(&change.column, row);
+                let (column, old) = (&change.column, shown(&change.old));
+                return format!("{column} in the {} is {} now, and was {old}", side.name(), shown(&now));
+            }
+        }
+        "both sides agree otherwise by now".to_owned()
+    }
+}
+
+/// Says in what an action as it is decided now differs from the planned one.
+fn difference(planned: &Action, now: &Action) -> Option<String> {
+    let side = now.side.name();
+    for change in &now.fields {
+        let column = &change.column;
+        match planned.fields.iter().find(|planned| planned.column == *column) {
+            None => return Some(format!("{column} in the {side} would become {} as well", shown(&change.new))),
+            Some(before) if before.old != change.old => {
+                let (old, new) = (shown(&before.old), shown(&change.old));
+                return Some(format!("{column} in the {side} is {new} now, and was {old}"));
+            }
+            Some(before) if before.new != change.new => {
+                let (old, new) = (shown(&before.new), shown(&change.new));
+                return Some(format!("{column} in the {side} would become {new} now, and the plan has {old}"));
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = |before: &&crate::plan::FieldChange| !now.fields.iter().any(|change| change.column == before.column);
+    if let Some(before) = planned.fields.iter().find(gone).filter(|_| !now.fields.is_empty()) {
+        return Some(format!("{} in the {side} would not change any more", before.column));
+    }
+    (planned.etag.is_some() && planned.etag != now.etag).then(|| format!("it was edited in the {side} since"))
+}
+
+fn shown(value: &crate::frame::Value) -> String {
+    if value.is_blank() { "blank".to_owned() } else { format!("`{value}`") }
+}
+
+/// Says what an action would do.
+fn would(action: &Action) -> String {
+    let changes: Vec<String> =
+        action.fields.iter().map(|change| format!("{} to {}", change.column, shown(&change.new))).collect();
+    if changes.is_empty() { action.why.clone() } else { changes.join(", ") }
+}
+
+fn undone(action: &Action, message: String) -> Undone {
+    Undone {
+        table: action.table.clone(),
+        record: action.record.clone(),
+        side: action.side,
+        kind: action.kind.clone(),
+        message,
+    }
+}
