@@ -136,6 +136,13 @@ impl Approval {
         planned.into_iter().any(|planned| planned.action.kind == action.kind && !planned.chosen)
     }
 
+    /// Tells whether an action is about a record that the plan makes and whose side did not take it.
+    pub(super) fn is_unmade(&self, action: &Action, is_coupled: impl Fn(PerSide<Uuid>) -> bool) -> bool {
+        let of_pair = Side::BOTH.into_iter().flat_map(|side| self.planned_for(side, action.ids));
+        let mut made = of_pair.map(|&at| &self.planned[at]).filter(|planned| planned.action.kind.makes_record());
+        made.any(|planned| planned.sent && !is_coupled(planned.action.ids))
+    }
+
     fn planned_for(&self, side: Side, ids: PerSide<Uuid>) -> &[usize] {
         self.by_ids.get(&(side, ids.erp, ids.crm)).map_or(&[], Vec::as_slice)
     }
@@ -179,6 +186,25 @@ impl Approval {
             return Found::Announced;
         }
         Found::Nothing
+    }
+
+    /// Takes out of an action what the plan announced, where the rest of it is in no plan: what a side gives a new record
+    /// goes over, whatever else it made of that record.
+    fn announced_part(
+        &self,
+        approved: &Approved,
+        map: &TableMap,
+        links: &Links,
+        action: &mut Action,
+    ) -> Option<Action> {
+        let free = self.announced(action);
+        let is_free = |change: &FieldChange| change.field.is_some_and(|field| free.contains(&field));
+        if !action.fields.iter().any(is_free) || !matches!(self.find(approved, map, links, action), Found::Nothing) {
+            return None;
+        }
+        let (announced, rest) = std::mem::take(&mut action.fields).into_iter().partition(is_free);
+        action.fields = rest;
+        Some(Action { fields: announced, ..action.clone() })
     }
 
     /// Returns the fields that the plan announced for a pair: what the side of a new record gives goes to this one.
@@ -244,7 +270,10 @@ pub(super) fn admit(
     actions: &mut Vec<Action>,
 ) {
     let Some(approved) = approved else { return };
-    for action in std::mem::take(actions) {
+    for mut action in std::mem::take(actions) {
+        if let Some(announced) = state.approval.announced_part(approved, map, links, &mut action) {
+            actions.push(announced);
+        }
         let chosen = match state.approval.find(approved, map, links, &action) {
             Found::Planned(at) => {
                 let planned = &mut state.approval.planned[at];

@@ -131,7 +131,7 @@ pub(super) fn close(
             carried.left_out += 1;
         } else if scene.holds(approved, action) || was_written(store, action, moment)? {
             *(if *sent { &mut carried.done } else { &mut carried.before }) += 1;
-        } else if *sent {
+        } else if *sent || state.approval.is_unmade(action, |ids| scene.are_coupled(ids)) {
             carried.failed += 1;
         } else {
             for side in Side::BOTH {
