@@ -9,12 +9,18 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{OnDelete, PerSide, Side, TableMap};
+use crate::couple::taken::Seat;
+use crate::couple::{Absent, Matched};
 use crate::delta::decided::{Ruled, Rulings};
+use crate::delta::merge::Why;
 use crate::frame::Frame;
+use crate::plan::ActionKind;
 use crate::run::Context;
 use crate::run::bases::fingerprint_in;
+use crate::run::deletions::action;
+use crate::run::partners::Widowed;
 use crate::run::state::PassState;
-use crate::store::{Decided, Store, StoreError};
+use crate::store::{CouplingChange, Decided, Store, StoreError};
 use crate::translate::BLANK;
 
 /// Takes the decisions that stand in a table map.
@@ -28,6 +34,69 @@ pub(super) fn on_delete(map: &TableMap, ruled: Option<&Ruled>) -> OnDelete {
         Some(Decided::Restore) => OnDelete::Restore,
         Some(Decided::Delete) => OnDelete::Delete,
         _ => map.on_delete,
+    }
+}
+
+/// Survivors whose partner a person wants back: they are matched like any record without partner, since somebody may have
+/// made the other one anew by hand.
+pub(super) struct WantedBack(Vec<(PerSide<Uuid>, Side, usize)>);
+
+impl WantedBack {
+    /// Frees them for the match rules.
+    pub(super) fn free(
+        map: &TableMap,
+        state: &PassState,
+        widowed: &[Widowed],
+        absent: &mut Vec<Absent>,
+        uncoupled: &mut PerSide<Vec<usize>>,
+    ) -> WantedBack {
+        let is_wanted = |widow: &&Widowed| {
+            let ruled = state.rulings.of_pair(widow.ids);
+            ruled.is_some_and(|ruled| ruled.verdict == Decided::Restore) && map.direction.writes(widow.gone)
+        };
+        let wanted = widowed.iter().filter(is_wanted);
+        let wanted: Vec<_> = wanted.filter_map(|widow| Some((widow.ids, widow.gone.other(), widow.row?))).collect();
+        for (ids, left, row) in &wanted {
+            absent.retain(|absent| absent.ids != *ids);
+            uncoupled.of_mut(*left).push(*row);
+        }
+        Side::BOTH.into_iter().for_each(|side| uncoupled.of_mut(side).sort_unstable());
+        WantedBack(wanted)
+    }
+
+    /// Parts those that found another partner from the one that is gone; the others are left to be made anew.
+    pub(super) fn settle(
+        self,
+        map: &TableMap,
+        state: &mut PassState,
+        matched: &mut Matched,
+        widowed: &mut Vec<Widowed>,
+    ) {
+        for (ids, left, row) in self.0 {
+            if !matched.matches.iter().any(|found| *found.rows.of(left) == row) {
+                matched.alone.of_mut(left).retain(|alone| *alone != row);
+                matched.doubts.retain(|doubt| (doubt.side, doubt.row) != (left, row));
+                continue;
+            }
+            let Some(at) = widowed.iter().position(|widow| widow.ids == ids) else { continue };
+            let widow = widowed.swap_remove(at);
+            state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
+            let on = state.rulings.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
+            let why = format!("deleted in the {0} and made anew there; {on}", widow.gone.name());
+            state.plan.actions.push(action(map, &widow, ActionKind::Uncouple, Side::Erp, why));
+        }
+    }
+}
+
+/// Notes which survivors have a record on the other side that looks like the one that is gone.
+pub(super) fn note_made_anew(state: &mut PassState, matched: &Matched) {
+    for doubt in &matched.doubts {
+        let Some(likeness) = &doubt.likeness else { continue };
+        if let ([Seat { row, beyond: false }], 1) = (&likeness.seats[..], likeness.count) {
+            let survivor = state.frames.of(doubt.side.other()).id(*row);
+            let record = state.names.row(state.frames.of(doubt.side), doubt.side, doubt.row);
+            state.made_anew.insert(survivor, record);
+        }
     }
 }
 

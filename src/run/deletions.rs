@@ -239,7 +239,8 @@ fn text_before(store: &dyn Store, map: &TableMap, ids: PerSide<Uuid>, side: Side
     values.get(&map.fields[field].key()).map(|value| value.of(side).clone())
 }
 
-fn action(map: &TableMap, widow: &Widowed, kind: ActionKind, side: Side, why: String) -> Action {
+/// Makes an action about a pair of which one record is gone.
+pub(super) fn action(map: &TableMap, widow: &Widowed, kind: ActionKind, side: Side, why: String) -> Action {
     Action {
         table: map.name.clone(),
         record: widow.record.clone(),
@@ -259,7 +260,23 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
     let print = widow.row.map(|row| decided::print_of(map, left, state.frames.of(left), row));
     state.survivors.push(Survivor { ids: widow.ids, left, print });
     state.left.of_mut(left).push(*widow.ids.of(left));
-    state.held.push(held(widow.record.clone(), widow.ids, reason.sentence(&widow.record, widow.gone)));
+    // Somebody made it anew by hand: then there is one thing to do about both records.
+    let anew = state.made_anew.get(widow.ids.of(left)).filter(|_| map.direction.writes(widow.gone));
+    let message = match (anew, reason) {
+        (Some(anew), Reason::Asked | Reason::Twin | Reason::Edited | Reason::NeverSettled) => {
+            reason_made_anew(&widow.record, widow.gone, anew)
+        }
+        _ => reason.sentence(&widow.record, widow.gone),
+    };
+    state.held.push(held(widow.record.clone(), widow.ids, message));
+}
+
+fn reason_made_anew(record: &str, gone: Side, anew: &str) -> String {
+    let name = if record.contains(' ') { format!("'{record}'") } else { record.to_owned() };
+    format!(
+        "{record} was deleted in the {}, and {anew} there looks like it: `pipeline inbox FILE restore {name}` couples the two",
+        gone.name()
+    )
 }
 
 fn held(record: String, ids: PerSide<Uuid>, message: String) -> Held {

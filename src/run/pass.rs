@@ -24,6 +24,7 @@ use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::carried::close;
 use crate::run::count::{finish, leave_for_later, stopped};
+use crate::run::decided::{WantedBack, note_made_anew};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
 use crate::run::doubts::Doubtful;
 use crate::run::intents::{Made, settle_intents};
@@ -108,7 +109,8 @@ pub fn first_step(
     if let Some(side) = Side::BOTH.into_iter().find(|side| unfiltered(side) && is_empty(&couplings, rows, *side)) {
         return empty(store, map, state, &couplings, side);
     }
-    let Missing { outside: beyond, widowed, left } = absent(context, scope, map, &joined.absent, &mut state, links)?;
+    let Missing { outside: beyond, mut widowed, left } =
+        absent(context, scope, map, &joined.absent, &mut state, links)?;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
     let many = known >= HANDFUL;
@@ -133,9 +135,11 @@ pub fn first_step(
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     name_needed(context, map, scope, &turn.deferred, &state.frames, links)?;
-    let absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
+    let mut absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
+    let wanted = WantedBack::free(map, &state, &widowed, &mut absent, &mut joined.uncoupled);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
+    wanted.settle(map, &mut state, &mut matched, &mut widowed);
     // The others were read to tell who belongs to whom.
     matched.retain(|side, row| state.asks_row(side, row));
     take_matches(context, map, &matched.matches, &mut state, links);
@@ -145,6 +149,7 @@ pub fn first_step(
         wait_for_match(map, scope, &mut state, &mut matched, links)?;
     }
     let mut doubtful = Doubtful::of(&matched, &state.frames);
+    note_made_anew(&mut state, &matched);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };

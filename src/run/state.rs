@@ -69,6 +69,8 @@ pub struct PassState {
     pub(super) standing: HashSet<(PerSide<Uuid>, Option<usize>)>,
     /// Pairs, by their ERP ids, to which nothing is done but what a person decided: no guard counts them.
     pub(super) decided: HashSet<Uuid>,
+    /// By the id of a survivor, the record that looks like its lost partner.
+    pub(super) made_anew: HashMap<Uuid, String>,
     /// Survivors of deletions that wait.
     pub(super) survivors: Vec<Survivor>,
     /// When records were edited, where the newer value may win.
@@ -166,6 +168,7 @@ impl PassState {
             rulings: Rulings::default(),
             standing: HashSet::new(),
             decided: HashSet::new(),
+            made_anew: HashMap::new(),
             survivors: Vec::new(),
             times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },

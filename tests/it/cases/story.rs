@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use pipeline::adapters::sqlite::SqliteStore;
+use pipeline::cli::inbox::answer::{Desk, Wish};
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::{Options, run};
@@ -172,6 +173,16 @@ impl<'a> Story<'a> {
             "request is lost" if words[2] == "next" => memory.accidents.lock().unwrap().push(Accident::RequestLost),
             "be read" if words[2] == "cannot" => memory.unreadable.lock().unwrap().push(table.to_owned()),
             "be read again" if words[2] == "can" => memory.unreadable.lock().unwrap().retain(|name| name != table),
+            other if other.starts_with("is answered: ") => {
+                let id = Some(uuid::Uuid::from_u128(self.id(stage, side, table, words[2])));
+                let (field, decision) = words[5..].split_at(words.len() - 6);
+                let wish = Wish::parse(decision[0], field.first().unwrap_or(&"")).expect("a decision");
+                let desk = Desk::new(&stage.pipeline, &stage.store).unwrap();
+                let is_it = |item: &&InboxItem| id == if side == Side::Erp { item.erp_id } else { item.crm_id };
+                let waiting: Vec<&InboxItem> = desk.items.iter().filter(is_it).collect();
+                let reply = desk.answer_to(&waiting, &wish).unwrap();
+                stage.store.reply(&[reply]).unwrap();
+            }
             other => match other.strip_prefix("is refused: ").or(other.strip_prefix("is accepted").map(|_| "")) {
                 Some("") => *memory.refuses.lock().unwrap() = None,
                 Some(reason) => {

@@ -38,6 +38,8 @@ struct Asked {
     field: &'static str,
     wants: String,
     on: (String, String),
+    /// What both sides held before somebody edited them.
+    base: String,
 }
 
 /// Lives through some nights; returns how many decisions were carried out and how many were made on other values.
@@ -82,7 +84,7 @@ fn nights(seed: u64) -> (usize, usize) {
             let wish = Wish::Resolve { field: field.to_owned(), verdict: take(&verdict).unwrap() };
             answer(&mut world, &item.record, &wish).unwrap();
             let record = u64::try_from(item.erp_id.unwrap().as_u128()).unwrap();
-            asked.push(Asked { record, field, wants, on });
+            asked.push(Asked { record, field, wants, on, base: item.base.unwrap() });
         }
         // Somebody edits some of them again before the night.
         for Asked { record, field, .. } in &asked {
@@ -97,7 +99,7 @@ fn nights(seed: u64) -> (usize, usize) {
         let report = world.run();
         world.changed = false;
         assert_eq!(planned.plan, report.plan, "seed {seed}: the plan is the run (I8)");
-        for (Asked { record, field, wants, on }, before) in asked.into_iter().zip(before) {
+        for (Asked { record, field, wants, on, base }, before) in asked.into_iter().zip(before) {
             let now = held(&world, record, field);
             let open = report.inbox.iter().any(|item| {
                 item.erp_id == Some(uuid::Uuid::from_u128(record.into())) && item.field.as_deref() == Some(field)
@@ -107,7 +109,9 @@ fn nights(seed: u64) -> (usize, usize) {
                 assert_eq!((now, open), ((wants.clone(), wants), false), "{place}");
                 carried_out += 1;
             } else {
-                // Whether it is contested still or was settled meanwhile: nobody decided about these values.
+                // Nobody decided about these values: where they are contested, they are so still.
+                let contested = before.0 != before.1 && before.0 != base && before.1 != base;
+                assert_eq!(open, contested, "{place}, is {now:?}");
                 assert!(if open { now == before } else { now.0 == now.1 }, "{place}, is {now:?}");
                 outdated += 1;
             }

@@ -270,3 +270,35 @@ fn answers_come_back_from_a_spreadsheet() {
     world.run(&format!("run {FULL} {TABLES}"));
     assert_eq!(waiting.held(), [("+47 3".into(), "+47 3".into()), ("gate".into(), "gate".into())]);
 }
+
+/// The page about the inbox shows what the program says: `DOCUMENTS=write` prints it.
+#[test]
+fn the_page_about_the_inbox_shows_what_the_program_says() {
+    let waiting = Waiting::new();
+    let Waiting { contested, deleted, world, .. } = &waiting;
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/inbox.md")).unwrap();
+    let told = Transcript::new(world);
+    let mut blocks = Vec::new();
+    for words in [
+        "list --kind contested --kind deleted".to_owned(),
+        format!("resolve {contested} --field phoneNumber --take crm"),
+        format!("resolve {contested} --field addressLine2 --take 'value=Gate 4'"),
+        format!("restore {deleted}"),
+        "list --kind contested --kind deleted".to_owned(),
+        format!("uncouple {contested}"),
+        "apart".to_owned(),
+    ] {
+        let mut command = world.command(&format!("inbox {FULL}"));
+        let value = words.split_once('\'');
+        command.args(value.map_or(&*words, |(before, _)| before).split_whitespace());
+        command.args(value.map(|(_, value)| value.trim_end_matches('\'')));
+        let answer = Answer::of(command.output().unwrap()).code(0);
+        blocks.push(format!("$ pipeline inbox full.yaml {words}\n{}", told.scrub(&answer.stdout)));
+    }
+    if std::env::var("DOCUMENTS").is_ok_and(|value| value == "write") {
+        panic!("{}", blocks.join("\n"));
+    }
+    for block in blocks {
+        assert!(page.contains(&block), "docs/inbox.md does not show\n{block}");
+    }
+}

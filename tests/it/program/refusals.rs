@@ -58,7 +58,7 @@ impl<'a> Transcript<'a> {
     }
 
     /// Replaces what is another in each run: folders, ports, processes, times, ids.
-    fn scrub(&self, text: &str) -> String {
+    pub fn scrub(&self, text: &str) -> String {
         let text = text.replace(FULL, "full.yaml").replace(&*self.world.folder.path().to_string_lossy(), "FOLDER");
         let mut scrubbed = String::new();
         for word in text.split_inclusive([' ', '\n']) {
