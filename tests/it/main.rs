@@ -7,6 +7,7 @@
 
 mod world;
 mod fixture;
+mod dice;
 mod memory;
 mod misfits;
 mod nightly;
