@@ -1,6 +1,7 @@
 //! Attempts to break the promises: what a kind night never does, a rule at a time, and then all of it by chance.
 
 mod chance;
+mod drawn;
 mod rules;
 mod twins;
 

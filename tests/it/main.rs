@@ -8,6 +8,7 @@
 mod world;
 mod fixture;
 mod dice;
+mod mortal;
 mod memory;
 mod misfits;
 mod nightly;

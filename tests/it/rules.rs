@@ -11,6 +11,7 @@ use pipeline::store::{InboxKind, Store};
 
 use crate::fixture::pipeline;
 use crate::memory::{Accident, Memory};
+use crate::mortal::{Fate, Mortal};
 
 /// A pipeline over two sides in memory, with a state.
 pub struct World {
@@ -21,6 +22,8 @@ pub struct World {
     pub stop: Arc<AtomicBool>,
     /// Whether the next runs read changes only.
     pub changed: bool,
+    /// The program dies before or after a commit.
+    pub fate: Fate,
     runs: u32,
     /// Where the state is; gone with the world.
     folder: tempfile::TempDir,
@@ -131,7 +134,17 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
-        World { pipeline: pipeline(tables), erp, crm, store, stop, changed: false, runs: 0, folder }
+        World {
+            pipeline: pipeline(tables),
+            erp,
+            crm,
+            store,
+            stop,
+            changed: false,
+            fate: Fate::default(),
+            runs: 0,
+            folder,
+        }
     }
 
     /// Opens the state anew, as the next start of the program does after a crash.
@@ -204,7 +217,8 @@ impl World {
                 warnings.lock().unwrap().push(message.to_owned());
             }
         };
-        let result = run(&self.pipeline, endpoints, &mut self.store, &options, &hear);
+        let mut store = Mortal { store: &mut self.store, fate: &self.fate };
+        let result = run(&self.pipeline, endpoints, &mut store, &options, &hear);
         warnings.into_inner().unwrap().into_iter().for_each(told);
         result
     }
