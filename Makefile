@@ -24,7 +24,7 @@ check: ## what holds before every commit: format, clippy with warnings denied, t
 test: ## all tests
 	cargo test
 
-simulate: ## SEEDS seeds of nights by chance in memory, a tenth of them over HTTP
+simulate: ## SEEDS seeds of each simulation: drawn pipelines, one pipeline, runs over changes; a tenth of them over HTTP
 	SEEDS=$(SEEDS) HTTP_SEEDS=$$(( ($(SEEDS) + 9) / 10 )) cargo test --test it chance
 
 bench: ## the measurements of benches/core.rs

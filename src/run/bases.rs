@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
 use crate::delta::{held_now, newest};
-use crate::frame::{Frame, Kind, Value};
+use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::Event;
 use crate::run::state::{PassState, Step};
@@ -107,7 +107,11 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                 None if action.kind.makes_record() => {
                     let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
                     let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update && !left_out;
-                    if sent { base_of_blank(field, to, now, record.proof) } else { None }
+                    // What a template gave is no edit, however its arrival is known.
+                    let templated = info.is_some_and(|info| holds_template(action, to, &info.column, *now.of(to)));
+                    let proof = if templated { Proof::Returned } else { record.proof };
+                    let blank = templated && *now.of(to.other()) == BLANK;
+                    if sent || blank { base_of_blank(field, to, now, proof) } else { None }
                 }
                 None => {
                     let base = state.pairs.bases[number][pair];
@@ -129,6 +133,12 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
     for note in notes {
         (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
     }
+}
+
+/// Tells whether a column of a new record holds what a template put there.
+fn holds_template(action: &Action, to: Side, column: &Column, now: u64) -> bool {
+    let given = action.fields.iter().find(|change| change.field.is_none() && change.column == column.name);
+    given.is_some_and(|change| fingerprint(&change.new, to, column.kind) == now)
 }
 
 /// The base of a field that was written with the value `sent`; none where only comparing tells.

@@ -254,7 +254,8 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             tally.modified.of(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
         let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !open_pairs.contains(erp);
         let counts = counts.of_mut(to);
-        counts.inserted = inserted.len() as u64;
+        // What was made, and then waits for a value that it cannot be given, waits.
+        counts.inserted = inserted.difference(&open_pairs).count() as u64;
         counts.modified = modified.len() as u64;
         counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
         counts.skipped = *tally.skipped.of(to)
@@ -269,7 +270,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
     state.report.to = counts;
     state.report.undone = PerSide::from_fn(|to| state.tally.undone.of(to).len() as u64);
     state.report.contested = contested.len() as u64;
-    let inserted = counts.erp.inserted + counts.crm.inserted;
+    let inserted = (state.tally.inserted.erp.len() + state.tally.inserted.crm.len()) as u64;
     let matched: u64 = state.report.matched.iter().map(|(_, count)| count).sum();
     state.report.new_couplings = inserted + matched;
     let stored = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);

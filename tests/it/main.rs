@@ -7,6 +7,8 @@
 
 mod world;
 mod fixture;
+mod dice;
+mod mortal;
 mod memory;
 mod misfits;
 mod nightly;

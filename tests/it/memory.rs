@@ -3,7 +3,7 @@
 //! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions,
 //! ids that exist, columns it does not know) and can be told to lose answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
@@ -16,6 +16,8 @@ use pipeline::endpoint::{
 };
 use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
+
+use crate::mortal::Fate;
 
 /// A record: its version and its values by column.
 type Record = (u64, BTreeMap<String, Value>);
@@ -41,14 +43,20 @@ pub struct Memory {
     pub accidents: Mutex<Vec<Accident>>,
     /// What the side makes of a record after each write.
     pub hook: Mutex<Option<Hook>>,
+    /// Columns that hold the id of a record, and the table where that has to be.
+    pub refers: Mutex<Vec<(&'static str, &'static str)>>,
     /// Tells why a write is refused.
     pub refuses: Mutex<Option<Refusal>>,
     /// What people type right before the next batch is carried out.
     pub meanwhile: Mutex<Vec<Edit>>,
     /// What people type right after the next batch was carried out, before anybody reads.
     pub afterwards: Mutex<Vec<Edit>>,
+    /// What people type right after the next read, of which it brings nothing.
+    pub behind: Mutex<Vec<Edit>>,
     /// The program dies after so many more writes.
     pub crash_after: Mutex<Option<usize>>,
+    /// The program dies before or after a request.
+    pub fate: Fate,
     /// Tables that cannot be read.
     pub unreadable: Mutex<Vec<String>>,
     /// Answers do not hold the written records.
@@ -129,8 +137,11 @@ impl Memory {
             accidents: Mutex::default(),
             hook: Mutex::default(),
             refuses: Mutex::default(),
+            refers: Mutex::default(),
             meanwhile: Mutex::default(),
             afterwards: Mutex::default(),
+            behind: Mutex::default(),
+            fate: Fate::default(),
             crash_after: Mutex::default(),
             unreadable: Mutex::default(),
             silent: AtomicBool::new(false),
@@ -176,6 +187,13 @@ impl Memory {
     pub fn asked(&self) -> (usize, usize) {
         let reads = self.answers.lock().unwrap();
         (reads.len(), reads.iter().map(|(_, rows)| rows).sum())
+    }
+
+    /// Types what people type at this moment.
+    fn type_in(&self, edits: &Mutex<Vec<Edit>>) {
+        for (table, id, column, text) in std::mem::take(&mut *edits.lock().unwrap()) {
+            self.put(table, id, &[(column, &text)]);
+        }
     }
 
     fn told(&self, table: &str, frame: Frame) -> Frame {
@@ -294,6 +312,7 @@ impl Endpoint for Memory {
     }
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        self.fate.step();
         self.reads.fetch_add(1, Ordering::Relaxed);
         if self.unreadable.lock().unwrap().contains(&query.info.table) {
             return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
@@ -313,6 +332,9 @@ impl Endpoint for Memory {
             }
         };
         let frame = self.frame(table, &query.columns, ids.into_iter());
+        drop(tables);
+        self.type_in(&self.behind);
+        self.fate.step();
         progress(frame.rows());
         Ok(self.told(&query.info.table, frame))
     }
@@ -345,14 +367,19 @@ impl Endpoint for Memory {
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
-        let edits = |edits: &Mutex<Vec<Edit>>| {
-            for (table, id, column, text) in std::mem::take(&mut *edits.lock().unwrap()) {
-                self.put(table, id, &[(column, &text)]);
-            }
-        };
-        edits(&self.meanwhile);
+        self.fate.step();
+        self.type_in(&self.meanwhile);
         self.attempts.fetch_add(writes.len(), Ordering::Relaxed);
         let mut tables = self.tables.lock().unwrap();
+        let refers: Vec<(&str, BTreeSet<Uuid>)> = {
+            let refers = self.refers.lock().unwrap();
+            refers.iter().map(|(column, table)| (*column, tables[*table].records.keys().copied().collect())).collect()
+        };
+        let nobody = |(column, value): &(String, Value)| {
+            let (Value::Guid(id) | Value::Link { id, .. }) = value else { return None };
+            let known = refers.iter().find(|(name, _)| name == column).is_none_or(|(_, known)| known.contains(id));
+            (!known).then(|| format!("{column} refers to a record that does not exist"))
+        };
         let table = tables.get_mut(&info.table).unwrap();
         let mut outcomes = Vec::new();
         let mut confirmed = Vec::new();
@@ -390,6 +417,7 @@ impl Endpoint for Memory {
                 _ => None,
             };
             let refusal = self.refuses.lock().unwrap().as_ref().and_then(|refuses| refuses(&info.table, write));
+            let refusal = refusal.or_else(|| write.fields.iter().find_map(&nobody));
             let outcome = outcome.or_else(|| refusal.map(|message| Outcome::Refused { message }));
             if let Some(outcome) = outcome {
                 outcomes.push(outcome);
@@ -430,7 +458,8 @@ impl Endpoint for Memory {
         }
         let rows = self.frame(&tables[&info.table], columns, confirmed.into_iter());
         drop(tables);
-        edits(&self.afterwards);
+        self.type_in(&self.afterwards);
+        self.fate.step();
         if let Some(stop) = self.stops.lock().unwrap().take() {
             stop();
         }

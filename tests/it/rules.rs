@@ -15,6 +15,7 @@ use pipeline::store::{InboxKind, Store};
 
 use crate::fixture::pipeline;
 use crate::memory::{Accident, Memory};
+use crate::mortal::{Fate, Mortal};
 
 /// A pipeline over two sides in memory, with a state.
 pub struct World {
@@ -29,6 +30,8 @@ pub struct World {
     pub selection: Selection,
     /// The plan that the next runs carry out, where that is all they do.
     pub approved: Option<Approved>,
+    /// The program dies before or after a commit.
+    pub fate: Fate,
     runs: u32,
     /// Where the state is; gone with the world.
     folder: tempfile::TempDir,
@@ -148,6 +151,7 @@ impl World {
             changed: false,
             selection: Selection::default(),
             approved: None,
+            fate: Fate::default(),
             runs: 0,
             folder,
         }
@@ -232,7 +236,8 @@ impl World {
                 warnings.lock().unwrap().push(message.to_owned());
             }
         };
-        let result = run(&self.pipeline, endpoints, &mut self.store, &options, &hear);
+        let mut store = Mortal { store: &mut self.store, fate: &self.fate };
+        let result = run(&self.pipeline, endpoints, &mut store, &options, &hear);
         warnings.into_inner().unwrap().into_iter().for_each(told);
         result
     }

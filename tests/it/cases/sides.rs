@@ -6,7 +6,7 @@ use std::path::Path;
 use pipeline::config::Side;
 use pipeline::frame::Kind;
 
-use crate::memory::Memory;
+use crate::memory::{MODIFIED, Memory};
 
 /// A column: name, kind, longest text, options.
 type Column = (&'static str, Kind, Option<usize>, &'static [(i64, &'static str)]);
@@ -39,6 +39,7 @@ const ERP: &[(&str, &[Column])] = &[
             ("since", Kind::Date, None, &[]),
             ("loyal", Kind::Boolean, None, &[]),
             ("memo", Kind::Text, Some(250), &[]),
+            (MODIFIED, Kind::DateTime, None, &[]),
         ],
     ),
 ];
@@ -69,6 +70,7 @@ const CRM: &[(&str, &[Column])] = &[
             ("since", Kind::Date, None, &[]),
             ("loyal", Kind::Boolean, None, &[]),
             ("memo", Kind::Text, Some(250), &[]),
+            (MODIFIED, Kind::DateTime, None, &[]),
         ],
     ),
 ];
@@ -106,10 +108,11 @@ pub fn is_table(side: Side, name: &str) -> bool {
     tables(side).iter().any(|(table, _)| *table == name)
 }
 
-/// Returns the columns of a table, in their order.
+/// Returns the columns of a table that people fill, in their order.
 pub fn columns(side: Side, name: &str) -> Vec<&'static str> {
     let table = tables(side).iter().find(|(table, _)| *table == name);
-    table.map(|(_, columns)| columns.iter().map(|(name, ..)| *name).collect()).unwrap_or_default()
+    let columns = table.into_iter().flat_map(|(_, columns)| *columns).map(|(name, ..)| *name);
+    columns.filter(|name| *name != MODIFIED).collect()
 }
 
 /// Puts a record there, or changes it; a reference is written as the number of its record.
@@ -143,6 +146,7 @@ fn the_page_about_the_cases_shows_these_tables() {
                         Kind::Decimal { scale } => format!("number with {scale} decimals"),
                         Kind::Boolean => "yes or no".to_owned(),
                         Kind::Guid => "reference".to_owned(),
+                        Kind::DateTime => "moment".to_owned(),
                         kind => format!("{kind:?}").to_lowercase(),
                     };
                     let length = length.map(|length| format!(" of {length}")).unwrap_or_default();

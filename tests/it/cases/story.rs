@@ -52,16 +52,16 @@ impl Stage {
         }
     }
 
-    /// Runs the pipeline and tells the report.
-    fn run(&mut self, dry_run: bool) -> String {
+    /// Runs the pipeline and tells the report; `how` is the title of its section.
+    fn run(&mut self, how: &str) -> String {
         self.runs += 1;
         let options = Options {
             approved: None,
             guarded_plan: None,
             only: Vec::new(),
             selection: pipeline::run::selection::Selection::default(),
-            changed: false,
-            dry_run,
+            changed: how == "Run over changes",
+            dry_run: how == "Plan",
             run: format!("run {}", self.runs),
             started: now(),
             elapsed: &|| 0.0,
@@ -97,10 +97,9 @@ impl<'a> Story<'a> {
                 section = title;
             }
             match (section, line) {
-                ("Run" | "Run once more" | "Plan" | "After", "```") => {
+                ("Run" | "Run once more" | "Run over changes" | "Plan" | "After", "```") => {
                     out.push(line.to_owned());
-                    let told =
-                        if section == "After" { telling::sides(&stage.sides) } else { stage.run(section == "Plan") };
+                    let told = if section == "After" { telling::sides(&stage.sides) } else { stage.run(section) };
                     out.extend(told.lines().map(str::to_owned));
                     let rest = &self.lines[number + 1..];
                     let end = rest.iter().position(|line| *line == "```");
@@ -154,6 +153,10 @@ impl<'a> Story<'a> {
     /// Makes something happen that is no edit.
     fn happen(&self, stage: &mut Stage, sentence: &str) {
         let words: Vec<&str> = sentence.split(' ').collect();
+        if let [number, "seconds", "pass"] = words[..] {
+            let seconds: i64 = number.parse().unwrap_or_else(|_| panic!("{}: `{number}` is no number", self.name));
+            return Side::BOTH.into_iter().for_each(|side| stage.sides.of(side).advance(seconds));
+        }
         let what = words.get(3..).unwrap_or_default().join(" ");
         let place = words[..2.min(words.len())].join(" ");
         let (side, table) =

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::{Endpoint, WriteKind};
 use pipeline::report::run::outcome_key;
-use pipeline::run::{Counts, RunReport};
+use pipeline::run::{Counts, Mode, RunReport};
 use uuid::Uuid;
 
 use crate::cases::sides::columns;
@@ -38,7 +38,8 @@ pub fn report(stage: &Stage, report: &RunReport) -> String {
             parts.push(format!("stopped by its guard: {why}"));
         }
         if !parts.is_empty() {
-            let _ = writeln!(out, "{}: {}", table.table, parts.join("; "));
+            let mode = if table.mode == Mode::Changed { " (changes)" } else { "" };
+            let _ = writeln!(out, "{}{mode}: {}", table.table, parts.join("; "));
         }
     }
     for side in Side::BOTH {
@@ -65,6 +66,11 @@ pub fn report(stage: &Stage, report: &RunReport) -> String {
         let (record, values) = (&item.record, values.unwrap_or_default());
         let line = format!("{} {record}{values}: {}", item.kind.key(), item.message);
         let _ = writeln!(out, "{}", known_ids(stage, &line));
+    }
+    for told in report.plan.tables.iter().flat_map(|table| &table.drifted) {
+        let (record, column, side, held) = (&told.record, &told.column, told.side.name(), &told.held);
+        let _ =
+            writeln!(out, "drifted {record}: {column} of the {side} is `{held}`, and its owner says `{}`", told.owned);
     }
     for table in &report.tables {
         for note in &table.notes {

@@ -10,6 +10,7 @@ use pipeline::config::Side;
 use pipeline::run::{Mode, RunOutcome};
 use pipeline::store::Store;
 
+use crate::dice::{Chance, each_seed};
 use crate::memory::{Accident, Memory};
 use crate::rules::{PEOPLE, World};
 
@@ -32,24 +33,6 @@ const CUSTOMERS: &str = "
       - { erp: parent, crm: parent, ref: { table: customers, erp: number } }
       - { crm: kind, value: 3 }
 ";
-
-/// Numbers by chance, the same for the same seed.
-#[derive(Clone)]
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
-
-    fn one_in(&mut self, bound: u64) -> bool {
-        self.below(bound) == 0
-    }
-}
 
 /// One edit by a person: side, table, the number of a record, column and text; without a column the record goes.
 #[derive(Debug, Clone)]
@@ -331,18 +314,10 @@ fn business(world: &World, side: Side) -> Business {
         .collect()
 }
 
-/// Returns the one seed that is asked for, or as many as that, else `count`.
-fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("SEED") {
-        Ok(seed) => vec![seed.parse().unwrap()],
-        Err(_) => (0..std::env::var("SEEDS").map_or(count, |seeds| seeds.parse().unwrap())).collect(),
-    }
-}
-
 /// What `why` says of a record is what the plan holds for it, whatever people did.
 #[test]
 fn why_agrees_with_the_plan_by_chance() {
-    for seed in seeds(3) {
+    each_seed("why_agrees_with_the_plan_by_chance", 3, &[], |seed| {
         let mut day = Day::new(seed);
         for number in 0..8 {
             if number == 5 {
@@ -354,17 +329,17 @@ fn why_agrees_with_the_plan_by_chance() {
             }
             day.full.run();
         }
-    }
+    });
 }
 
 #[test]
 fn days_by_chance() {
     let mut runs_changed = 0;
-    for seed in seeds(6) {
+    each_seed("days_by_chance", 6, &[], |seed| {
         let mut day = Day::new(seed);
         (0..10).for_each(|number| day.pass(number));
         day.compare();
         runs_changed += day.runs_changed;
-    }
+    });
     assert!(runs_changed > 0, "no run read changes only");
 }

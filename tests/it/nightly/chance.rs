@@ -15,6 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::world::{Kept, World};
+use crate::dice::each_of;
 
 /// Two-way fields of a customer: ERP property, CRM property.
 const FIELDS: [(&str, &str); 3] =
@@ -142,6 +143,5 @@ fn nights(seed: u64) {
 #[test]
 fn nights_by_chance_over_http() {
     // Many of them: `make simulate`.
-    let seeds = std::env::var("HTTP_SEEDS").map_or(2, |seeds| seeds.parse().unwrap());
-    (0..seeds).for_each(nights);
+    each_of("HTTP_SEEDS", "nightly::chance", 2, &[], nights);
 }
