@@ -54,6 +54,9 @@ pub enum Verb {
     /// Explains one record: where it is, what it is coupled with, and what is decided about each field and why.
     #[command(after_help = "Example: pipeline why pipelines/full.yaml customers:10000 --field phoneNumber")]
     Why(WhyArguments),
+    /// Shows before a first load what each side holds, what belongs together and what is advised; stores nothing.
+    #[command(after_help = "Example: pipeline review pipelines/full.yaml")]
+    Review(FileArguments),
 }
 
 impl Verb {
@@ -62,7 +65,7 @@ impl Verb {
         match self {
             Verb::Run(arguments) => arguments.file.format,
             Verb::Plan(arguments) => arguments.file.format,
-            Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
+            Verb::Check(arguments) | Verb::Status(arguments) | Verb::Review(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
             Verb::Why(arguments) => arguments.file.format,
@@ -133,8 +136,11 @@ pub struct HistoryArguments {
     /// One run, by the beginning of its id; `last` for the newest.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// How many runs are listed.
-    #[arg(long, value_name = "RUNS", default_value_t = 20)]
+    /// The writes to one record, over all runs: `customers:10000`, `customers:crm:KEY`.
+    #[arg(long, value_name = "TABLE:KEY", conflicts_with = "run")]
+    pub record: Option<String>,
+    /// How many runs are listed, or writes to a record.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub limit: usize,
 }
 
@@ -194,7 +200,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 7] = ["apply", "review", "couple", "uncouple", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 6] = ["apply", "couple", "uncouple", "serve", "schema", "completions"];
 
 /// Answers of the contract that are not built.
 const INBOX_NOT_BUILT: [&str; 6] = ["restore", "delete", "uncouple", "resolve", "export", "import"];

@@ -13,6 +13,7 @@ pub mod failure;
 mod drift;
 pub mod inbox;
 pub mod why;
+pub mod review;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -109,6 +109,14 @@ impl<'a> Pretended<'a> {
         Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish() }
     }
 
+    /// Returns how many of these records were made on paper.
+    pub(super) fn made_count(&self, table: &str, ids: &[Uuid]) -> u64 {
+        let tables = self.lock();
+        let Some(pretence) = tables.get(table) else { return 0 };
+        let is_made = |id: &&Uuid| pretence.records.get(*id).is_some_and(|written| written.new);
+        ids.iter().filter(is_made).count() as u64
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Pretence>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -195,6 +203,12 @@ impl Endpoint for Pretended<'_> {
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
         self.as_pretended(query, self.inner.read(query, progress)?)
+    }
+
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
+        // What was pretended comes along whatever it holds: more may come, none may be missing.
+        let found = self.inner.read_holding(query, column, texts)?;
+        found.map(|frame| self.as_pretended(query, frame)).transpose()
     }
 
     fn tracks(&self, table: &str) -> Result<bool, EndpointError> {

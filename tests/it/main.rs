@@ -27,6 +27,7 @@ mod program;
 mod newest;
 mod owned;
 mod pushed;
+mod review;
 mod rules;
 mod shipped;
 mod tidy;
