@@ -9,6 +9,7 @@ mod held;
 mod killed;
 mod oracle;
 mod places;
+mod procedures;
 mod refusals;
 mod turnstile;
 mod why;
