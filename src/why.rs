@@ -207,9 +207,10 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
     let Question { map, side, id, field } = *question;
     let Explained { report, sight } = explained;
     let of_table = report.plan.tables.iter().filter(|table| table.table == map.name);
-    let actions: Vec<Action> = of_table.clone().flat_map(|table| &table.actions).cloned().collect();
-    let actions: Vec<Action> = actions.into_iter().filter(|action| *action.ids.of(side) == id).collect();
-    let matched = actions.iter().find(|action| matches!(action.kind, ActionKind::Couple { .. }));
+    let own = of_table.clone().flat_map(|table| &table.actions).filter(|action| *action.ids.of(side) == id);
+    let mut actions: Vec<Action> = own.cloned().collect();
+    let matched = actions.iter().find(|action| matches!(action.kind, ActionKind::Couple { .. })).cloned();
+    let matched = matched.as_ref();
     let pair = remembered.coupling.as_ref().map(|coupling| coupling.ids).or(matched.map(|action| action.ids));
     let ids = PerSide::from_fn(|of| if of == side { Some(id) } else { pair.map(|ids| *ids.of(of)) });
     let sight = sight.as_ref();
@@ -219,7 +220,17 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
         let same = |known: Option<Uuid>, own: Option<Uuid>| known.is_some() && known == own;
         item.table == map.name && (same(item.erp_id, ids.erp) || same(item.crm_id, ids.crm))
     };
-    let waits: Vec<InboxItem> = report.inbox.iter().filter(is_it).cloned().collect();
+    let mut waits: Vec<InboxItem> = report.inbox.iter().filter(is_it).cloned().collect();
+    if let Some(number) = field {
+        // What fails keeps the whole record back; what is contested only its own field.
+        let name = map.fields[number].name();
+        waits.retain(|item| item.kind != InboxKind::Contested || item.field.as_deref() == Some(name));
+        actions.retain_mut(|action| {
+            let whole = action.fields.is_empty();
+            action.fields.retain(|change| change.field == Some(number));
+            whole || !action.fields.is_empty()
+        });
+    }
     let rule = match remembered.coupling.as_ref().map(|coupling| &coupling.origin) {
         Some(crate::store::Origin::Matched(rule)) => rule_columns(map, *rule),
         Some(crate::store::Origin::Created(_)) => None,

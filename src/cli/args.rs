@@ -63,6 +63,9 @@ pub enum Verb {
     /// Explains one record: where it is, what it is coupled with, and what is decided about each field and why.
     #[command(after_help = "Example: pipeline why pipelines/full.yaml customers:10000 --field phoneNumber")]
     Why(WhyArguments),
+    /// Shows before a first load what each side holds, what belongs together and what is advised; stores nothing.
+    #[command(after_help = "Example: pipeline review pipelines/full.yaml")]
+    Review(FileArguments),
 }
 
 impl Verb {
@@ -73,7 +76,7 @@ impl Verb {
             Verb::Plan(arguments) => arguments.file.format,
             Verb::Show(arguments) => arguments.format,
             Verb::Apply(arguments) => arguments.format,
-            Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
+            Verb::Check(arguments) | Verb::Status(arguments) | Verb::Review(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
             Verb::Why(arguments) => arguments.file.format,
@@ -111,7 +114,7 @@ pub struct RunArguments {
 }
 
 /// Which part of everything a run is about, for `run` and `plan` alike.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct PartArguments {
     /// Only this table map, or this record (`customers:10000`, `customers:crm:A-1001`, or by id); may be given several times.
     #[arg(long, value_name = "TABLE[:KEY]")]
@@ -224,8 +227,11 @@ pub struct HistoryArguments {
     /// One run, by the beginning of its id; `last` for the newest.
     #[arg(value_name = "RUN")]
     pub run: Option<String>,
-    /// How many runs are listed.
-    #[arg(long, value_name = "RUNS", default_value_t = 20)]
+    /// The writes to one record, over all runs: `customers:10000`, `customers:crm:KEY`.
+    #[arg(long, value_name = "TABLE:KEY", conflicts_with = "run")]
+    pub record: Option<String>,
+    /// How many runs are listed, or writes to a record.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub limit: usize,
 }
 
@@ -368,7 +374,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 6] = ["review", "couple", "uncouple", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 5] = ["couple", "uncouple", "serve", "schema", "completions"];
 
 /// Options of the contract that are not built, by verb.
 const OPTIONS_NOT_BUILT: [(&str, &str); 1] = [("check", "--online")];

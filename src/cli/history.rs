@@ -1,15 +1,23 @@
-//! `pipeline history`: earlier runs, their counts, errors and writes. Asks neither side, changes nothing.
+//! `pipeline history`: earlier runs, their counts, errors and writes; or the writes to one record over all runs. Changes
+//! nothing, and asks neither side save for the name of that record.
 
 use crate::adapters::sqlite::SqliteStore;
+use crate::address::Unclear;
 use crate::cli::args::HistoryArguments;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::why::{both_ids, locate};
 use crate::cli::{print_as, world};
+use crate::config::PerSide;
+use crate::config::check::Purpose;
 use crate::report;
 use crate::report::history::Detail;
 use crate::store::{RunRow, Store};
 
 /// Carries out `history`.
 pub fn history(arguments: &HistoryArguments) -> Result<Exit, Failure> {
+    if let Some(record) = &arguments.record {
+        return of_record(arguments, record);
+    }
     let loaded = world::load_state(&arguments.file.path)?;
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(&loaded, &store)?;
@@ -23,6 +31,23 @@ pub fn history(arguments: &HistoryArguments) -> Result<Exit, Failure> {
     let detail = Detail { run, writes };
     let (text, json) = (report::history::detail_text, report::history::detail_json);
     print_as(arguments.file.format, || text(&detail), || json(&detail))?;
+    Ok(Exit::Done)
+}
+
+/// Shows the writes to one record; its side is asked who bears that name.
+fn of_record(arguments: &HistoryArguments, record: &str) -> Result<Exit, Failure> {
+    let loaded = world::load(&arguments.file.path, Purpose::Run)?;
+    let (address, map) = world::address(&loaded, record)?;
+    let store = SqliteStore::read_only(&loaded.state)?;
+    world::binding(&loaded, &store)?;
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let refused = |unclear: Unclear| Failure::Arguments { message: unclear.to_string(), hint: unclear.hint() };
+    let id = locate(&store, map, sides, &address)?.map_err(refused)?;
+    let ids = both_ids(&store, &map.name, address.side, id)?;
+    let writes = store.writes_to(&map.name, ids, arguments.limit)?;
+    let (text, json) = (report::history::record_text, report::history::record_json);
+    print_as(arguments.file.format, || text(&address, &writes), || json(&address, &writes))?;
     Ok(Exit::Done)
 }
 

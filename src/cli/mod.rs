@@ -22,6 +22,7 @@ pub mod status;
 pub mod inbox;
 pub mod history;
 pub mod why;
+pub mod review;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -66,6 +67,7 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::History(arguments) => history::history(arguments),
         Verb::Inbox(arguments) => inbox::inbox(arguments),
         Verb::Why(arguments) => why::why(arguments),
+        Verb::Review(arguments) => review::review(arguments),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cli::run::failure;
 use crate::cli::world;
 use crate::config::check::Purpose;
 use crate::config::complaint::suggestion;
-use crate::config::{PerSide, TableMap};
+use crate::config::{PerSide, Side, TableMap};
 use crate::endpoint::Endpoint;
 use crate::report;
 use crate::run::Options;
@@ -39,23 +39,19 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     world::binding(&loaded, &store)?;
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp as &dyn Endpoint, crm: &*endpoints.crm };
-    let found = address::find(map, sides, std::slice::from_ref(&address))?.remove(0);
-    let id = match found {
+    let id = match locate(&store, map, sides, &address)? {
         Ok(id) => id,
-        Err(unclear @ Unclear::Nobody(_)) => match remembered(&store, &address)? {
-            Some(id) => id,
-            None => {
-                let (message, hint) = (unclear.to_string(), unclear.hint());
-                let similar = address::similar(map, sides, &address.key)?;
-                let (text, json) = (report::why::nobody_text, report::why::nobody_json);
-                print_as(
-                    arguments.file.format,
-                    || text(&address, &message, &hint, &similar),
-                    || json(&address, &message, &hint, &similar),
-                )?;
-                return Ok(Exit::Unfinished);
-            }
-        },
+        Err(unclear @ Unclear::Nobody(_)) => {
+            let (message, hint) = (unclear.to_string(), unclear.hint());
+            let similar = address::similar(map, sides, &address.key)?;
+            let (text, json) = (report::why::nobody_text, report::why::nobody_json);
+            print_as(
+                arguments.file.format,
+                || text(&address, &message, &hint, &similar),
+                || json(&address, &message, &hint, &similar),
+            )?;
+            return Ok(Exit::Unfinished);
+        }
         Err(unclear) => return Err(Failure::Arguments { message: unclear.to_string(), hint: unclear.hint() }),
     };
     let began = Instant::now();
@@ -94,10 +90,28 @@ fn field(map: &TableMap, name: &str) -> Result<usize, Failure> {
     })
 }
 
-/// Returns the id of a record that is gone and was coupled, where it is asked for by its id.
-fn remembered(store: &dyn Store, address: &Address) -> Result<Option<Uuid>, StoreError> {
-    let Some(id) = address.id() else { return Ok(None) };
-    Ok(store.coupling_of(&address.table, address.side, id)?.map(|_| id))
+/// Finds the record that a name means: on its side, or by its id among the couplings where it is gone there.
+pub fn locate(
+    store: &dyn Store,
+    map: &TableMap,
+    sides: PerSide<&dyn Endpoint>,
+    address: &Address,
+) -> Result<Result<Uuid, Unclear>, Failure> {
+    let found = address::find(map, sides, std::slice::from_ref(address))?.remove(0);
+    let gone = found.is_err().then(|| address.id()).flatten();
+    Ok(match gone {
+        Some(id) if store.coupling_of(&map.name, address.side, id)?.is_some() => Ok(id),
+        _ => found,
+    })
+}
+
+/// Returns a record's ids on both sides, as far as it is coupled.
+pub fn both_ids(store: &dyn Store, table: &str, side: Side, id: Uuid) -> Result<PerSide<Option<Uuid>>, StoreError> {
+    let coupling = store.coupling_of(table, side, id)?;
+    Ok(PerSide::from_fn(|of| match &coupling {
+        Some(coupling) => Some(*coupling.ids.of(of)),
+        None => (of == side).then_some(id),
+    }))
 }
 
 /// Returns what the state remembers of a record.
@@ -108,10 +122,7 @@ fn remember(store: &dyn Store, question: &Question<'_>) -> Result<Remembered, St
         Some(coupling) => store.base_values(&map.name, coupling.ids.erp, coupling.ids.crm)?,
         None => Default::default(),
     };
-    let ids = PerSide::from_fn(|of| match &coupling {
-        Some(coupling) => Some(*coupling.ids.of(of)),
-        None => (of == side).then_some(id),
-    });
+    let ids = both_ids(store, &map.name, side, id)?;
     Ok(Remembered {
         bases,
         apart: store.kept_apart_since(&map.name, side, id)?,

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::Value as Json;
 
+use crate::address::Address;
 use crate::report::document;
 use crate::report::layout::{columns, count, plural, quoted};
 use crate::store::{JournalRow, RunRow};
@@ -165,6 +166,35 @@ pub fn write_lines(write: &JournalRow) -> Vec<String> {
         });
     }
     lines
+}
+
+/// Returns the writes to one record for people, newest first.
+pub fn record_text(address: &Address, writes: &[JournalRow]) -> String {
+    if writes.is_empty() {
+        return format!("{address}: no write to it or to its partner is kept\n");
+    }
+    let mut lines = vec![format!("{address}: {}, newest first", plural(writes.len() as u64, "write", "writes"))];
+    lines.extend(writes.iter().flat_map(dated_lines));
+    lines.join("\n") + "\n"
+}
+
+/// Returns the lines about one write, with its time.
+pub fn dated_lines(write: &JournalRow) -> Vec<String> {
+    let mut lines = write_lines(write);
+    lines[0] = format!("  {} {}", write.intended_at, lines[0].trim_start());
+    lines
+}
+
+#[derive(Serialize)]
+struct RecordDocument<'a> {
+    record: String,
+    writes: Vec<WriteDocument<'a>>,
+}
+
+/// Returns the writes to one record for programs.
+pub fn record_json(address: &Address, writes: &[JournalRow]) -> String {
+    let writes = writes.iter().map(write_document).collect();
+    document(&RecordDocument { record: address.to_string(), writes })
 }
 
 #[derive(Serialize)]

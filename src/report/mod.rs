@@ -18,6 +18,7 @@ mod drift;
 pub mod inbox;
 pub mod answers;
 pub mod why;
+pub mod review;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

@@ -29,8 +29,8 @@ pub fn text(report: &RunReport) -> String {
     let waiting = inbox::section(&report.inbox);
     let (left, overwritten) = (selected::left(&report.tables), selected::overwritten(&report.tables, report.dry_run));
     let carried = report.carried.as_ref().map(carried::lines).unwrap_or_default();
-    let told = [failures(report), guarded(report), matches(report), notes(report), overwritten, drifted, carried, left];
-    let sections = told.into_iter().chain([waiting, requests(report)]);
+    let first = [failures(report), guarded(report), first_loads(report), matches(report), notes(report)];
+    let sections = first.into_iter().chain([overwritten, drifted, carried, left, waiting, requests(report)]);
     for section in sections.filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -145,15 +145,38 @@ fn guarded(report: &RunReport) -> Vec<String> {
     under("stopped by a guard:", stopped.collect())
 }
 
-fn matches(report: &RunReport) -> Vec<String> {
-    let matched = report.tables.iter().filter(|table| !table.matched.is_empty()).map(|table| {
-        let rules: Vec<String> = table
-            .matched
-            .iter()
-            .map(|(rule, pairs)| format!("{} by match rule {rule}", plural(*pairs, "pair", "pairs")))
+/// Says of each table map that was loaded for the first time what came of it, in that order: what the match rules couple is
+/// not created a second time.
+fn first_loads(report: &RunReport) -> Vec<String> {
+    let first = report.tables.iter().filter(|table| table.first && table.new_couplings > 0).map(|table| {
+        let (couple, create) = if report.dry_run { ("couple", "create") } else { ("coupled", "created") };
+        let made = |side: Side| Some((table.to.of(side).inserted, side)).filter(|(number, _)| *number > 0);
+        let made = [Side::Crm, Side::Erp].into_iter().filter_map(made);
+        let made: Vec<String> = made
+            .map(|(number, side)| format!("{} in the {}", plural(number, "record", "records"), side.name()))
             .collect();
-        format!("  {}: {}", table.table, list(&rules))
+        let coupled = match table.matched.is_empty() {
+            true => format!("{couple} nothing by match rules"),
+            false => format!("{couple} {}", rules(table)),
+        };
+        let made = if made.is_empty() { String::new() } else { format!(", then {create} {}", list(&made)) };
+        format!("  {}: {coupled}{made}", table.table)
     });
+    under(
+        if report.dry_run { "first load, in this order would:" } else { "first load, in this order:" },
+        first.collect(),
+    )
+}
+
+/// Says how many pairs each match rule coupled.
+fn rules(table: &TableReport) -> String {
+    let pairs = |(rule, pairs): &(usize, u64)| format!("{} by match rule {rule}", plural(*pairs, "pair", "pairs"));
+    list(&table.matched.iter().map(pairs).collect::<Vec<_>>())
+}
+
+fn matches(report: &RunReport) -> Vec<String> {
+    let again = report.tables.iter().filter(|table| !table.first && !table.matched.is_empty());
+    let matched = again.map(|table| format!("  {}: {}", table.table, rules(table)));
     under(if report.dry_run { "would couple:" } else { "newly coupled:" }, matched.collect())
 }
 

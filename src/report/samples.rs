@@ -27,6 +27,7 @@ pub fn run() -> RunReport {
     let salespeople = TableReport {
         table: "salespeople".into(),
         rows: PerSide { erp: 11, crm: 14 },
+        first: true,
         coupled: 12,
         to: PerSide {
             erp: Counts { inserted: 1, modified: 2, unchanged: 9, skipped: 2, ..Counts::default() },

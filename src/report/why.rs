@@ -58,11 +58,7 @@ pub fn text(why: &Why) -> String {
     if !why.writes.is_empty() {
         lines.push(String::new());
         lines.push("last writes, newest first:".to_owned());
-        for write in &why.writes {
-            let mut told = history::write_lines(write);
-            told[0] = format!("  {} {}", write.intended_at, told[0].trim_start());
-            lines.extend(told);
-        }
+        lines.extend(why.writes.iter().flat_map(history::dated_lines));
     }
     lines.join("\n") + "\n"
 }

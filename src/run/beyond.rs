@@ -29,6 +29,11 @@ pub(super) struct Beyond {
 }
 
 impl Beyond {
+    /// Returns the records of the pairs about which something waits.
+    pub(super) fn frames(&self) -> Option<&PerSide<Frame>> {
+        self.open.as_ref().map(|open| &open.frames)
+    }
+
     /// Tells whether something that a side refused stays in the inbox.
     pub(super) fn holds(&self, ids: (Option<Uuid>, Option<Uuid>)) -> bool {
         self.items.iter().any(|item| item.field.is_none() && (item.erp_id, item.crm_id) == ids)

@@ -1,7 +1,7 @@
 //! One record as a run would treat it: the same passes as a run, over that record and whatever it depends on.
 //!
-//! A reference may get its coupling in the very run that needs it. So the records that a selected one refers to without
-//! coupling are selected as well, and the passes are gone through again, until nobody else is needed.
+//! Whom a reference leads to may get its coupling in the very run that needs it, or lose it. So the records that a selected
+//! one refers to are selected as well, and the passes are gone through again, until nobody else is needed.
 
 use uuid::Uuid;
 

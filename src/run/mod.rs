@@ -104,6 +104,10 @@ pub struct TableReport {
     pub mode: Mode,
     /// Rows read, inside the filters.
     pub rows: PerSide<u64>,
+    /// Of these, in a dry run, those that it made itself before, for another table map of the same table.
+    pub made: PerSide<u64>,
+    /// Whether none of its records was coupled before.
+    pub first: bool,
     /// Couplings at the end.
     pub coupled: u64,
     /// Records written to each side, by the side that is written.

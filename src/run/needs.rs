@@ -91,18 +91,28 @@ fn unnamed_ids(field: &FieldMap, reference: &Reference, frames: &PerSide<Frame>,
     (0..frames.crm.rows()).filter_map(id).collect()
 }
 
-/// Returns the records that a field's references lead to where no coupling answers, as far as their keys were told.
+/// Returns the records that a field's references lead to, as far as their keys were told; those of a side whose values
+/// travel, or of both where `compared`.
 pub(super) fn referred(
     field: &FieldMap,
+    compared: bool,
     scope: &Scope,
     frames: &PerSide<Frame>,
     links: &Links,
 ) -> Result<BTreeSet<(Side, Uuid)>, PassError> {
-    let Some(reference) = &field.reference else { return Ok(BTreeSet::new()) };
-    let keys = unresolved_keys(field, scope, frames, links)?;
-    let erp = keys.iter().filter_map(|key| links.refers_to(reference, Side::Erp, &Value::Text(key.clone())));
-    let crm = unnamed_ids(field, reference, frames, links);
-    Ok(erp.map(|id| (Side::Erp, id)).chain(crm.into_iter().map(|id| (Side::Crm, id))).collect())
+    let mut referred = BTreeSet::new();
+    let Some(reference) = &field.reference else { return Ok(referred) };
+    for from in Side::BOTH {
+        let info = field.column(from.other()).and_then(|column| scope.infos.of(from.other()).column(column));
+        let Some(info) = info.filter(|_| compared || field.writes(from.other())) else { continue };
+        let frame = frames.of(from);
+        let Some(translator) = Translator::new(field, from.other(), info, links, frame)? else { continue };
+        // What has no value refers to nobody.
+        let values = (0..frame.rows()).filter_map(|row| translator.source(row).ok());
+        let ids = values.filter_map(|value| links.refers_to(reference, from, &value)).filter(|id| !id.is_nil());
+        referred.extend(ids.map(|id| (from, id)));
+    }
+    Ok(referred)
 }
 
 /// One reference, and the table map that it leads to.

@@ -71,6 +71,13 @@ pub fn first_step(
     let undecided = undecided.erp.into_iter().chain(undecided.crm);
     let undecided: Vec<Held> = undecided.filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
     state.held.extend(undecided);
+    if let Some(sides) = context.pretended {
+        let made = |side: Side| {
+            let table = &map.sides.of(side).table;
+            sides.of(side).made_count(table, &state.frames.of(side).ids())
+        };
+        state.report.made = PerSide::from_fn(made);
+    }
     state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;
@@ -85,6 +92,7 @@ pub fn first_step(
     let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
     let known = (0..couplings.erp.len()).filter(settled).count() as u64;
     state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
+    state.report.first = couplings.is_empty();
     let mut joined = match &reading.couplings {
         None => {
             links.table(&map.name).complete();
@@ -135,6 +143,8 @@ pub fn first_step(
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     name_needed(context, map, scope, &turn.deferred, &state.frames, links)?;
+    // What waits outside the filter is decided again.
+    name_needed(context, map, scope, &turn.deferred, &beyond, links)?;
     let mut absent = still_coupled(map, &state, &joined.absent, &widowed, &mut apart);
     let wanted = WantedBack::free(map, &state, &widowed, &mut absent, &mut joined.uncoupled);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
@@ -246,7 +256,11 @@ pub fn second_step(
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let map = &context.pipeline.tables[turn.table];
-    name_needed(context, map, scope, &vec![false; map.fields.len()], &state.frames, links)?;
+    let all = vec![false; map.fields.len()];
+    name_needed(context, map, scope, &all, &state.frames, links)?;
+    if let Some(frames) = state.beyond.frames() {
+        name_needed(context, map, scope, &all, frames, links)?;
+    }
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
     if let Some(records) = selected::of_table(context, map) {

@@ -110,6 +110,14 @@ impl<'a> Pretended<'a> {
         Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish() }
     }
 
+    /// Returns how many of these records were made on paper.
+    pub(super) fn made_count(&self, table: &str, ids: &[Uuid]) -> u64 {
+        let tables = self.lock();
+        let Some(pretence) = tables.get(table) else { return 0 };
+        let is_made = |id: &&Uuid| pretence.records.get(*id).is_some_and(|written| written.new);
+        ids.iter().filter(is_made).count() as u64
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Pretence>> {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }

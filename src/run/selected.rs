@@ -1,8 +1,8 @@
 //! Some records alone: which, what is read of them, and what a pass over them saw.
 //!
 //! Whatever their decisions depend on is read besides, as for a run over changes: partners, everything that a match rule
-//! could take for the same record, keys of references. What a reference leads to and what has no coupling yet may get one
-//! in the same run, so a pass tells whom it needs, and whoever asks selects these as well.
+//! could take for the same record, keys of references. Whom a reference leads to may get its coupling in the same run, or
+//! lose it, so a pass tells whom it needs, and whoever asks selects these as well.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -46,7 +46,7 @@ pub struct Sight {
     pub searches: Vec<Search>,
     /// What people call the records that references of the pairs lead to.
     pub names: BTreeMap<Uuid, String>,
-    /// Whom the references of the selected records lead to where no coupling answers yet.
+    /// Whom the references of the selected records lead to.
     pub refers: Vec<(String, Side, Uuid)>,
 }
 
@@ -201,12 +201,12 @@ pub(super) fn look_closer(
     let mut refers = BTreeSet::new();
     for (number, field) in step.map.fields.iter().enumerate() {
         let Some(reference) = field.reference.as_ref().filter(|_| !step.left_out[number]) else { continue };
-        // A partner that is still to be found is compared by what it refers to as well.
-        let compared = step.map.match_rules.iter().flat_map(|rule| &rule.by);
+        // A partner that is still to be found is compared by what it refers to as well; of a whole table nobody asks.
+        let by = step.map.match_rules.iter().flat_map(|rule| &rule.by);
         let compared =
-            compared.into_iter().any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
-        let frames = if compared { &state.frames } else { &sight.rows };
-        for (side, id) in referred(field, step.scope, frames, step.links)? {
+            by.into_iter().any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
+        let frames = if compared && state.report.mode == Mode::Changed { &state.frames } else { &sight.rows };
+        for (side, id) in referred(field, compared, step.scope, frames, step.links)? {
             refers.insert((reference.table.clone(), side, id));
         }
     }

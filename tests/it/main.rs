@@ -31,6 +31,7 @@ mod program;
 mod newest;
 mod owned;
 mod pushed;
+mod review;
 mod rules;
 mod selected;
 mod shipped;

@@ -11,6 +11,7 @@ mod held;
 mod killed;
 mod oracle;
 mod places;
+mod procedures;
 mod refusals;
 mod selected;
 mod turnstile;

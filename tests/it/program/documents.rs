@@ -47,6 +47,14 @@ fn the_documents_have_the_keys_of_the_contract() {
         answer.json()
     };
     check(&format!("check {FULL} --format json"), 0, &json!({"complaints": []}));
+    let reviewed = world.run(&format!("review {FULL} --format json")).code(0).json();
+    assert!(!world.state().exists(), "a review stores nothing");
+    assert_eq!(reviewed.as_object().unwrap().keys().collect::<Vec<_>>(), ["pipeline", "tables", "next"]);
+    let expected = json!({"table": "text", "direction": "text", "needs": [], "rows": {"erp": "number", "crm": "number"},
+        "coupled": "number", "matchable": "number", "ambiguous": "number", "new": {"erp": "number", "crm": "number"},
+        "changed": {"erp": "number", "crm": "number"}, "later": "number", "waits": "number", "advice": "text",
+        "message": "text"});
+    assert_eq!(text(&form(&reviewed["tables"][0])), text(&expected));
     let planned = world.run(&format!("plan {FULL} {TWO} --format json")).code(0).json();
     let keys: Vec<&String> = planned["actions"][0].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["table", "record", "side", "action", "why", "fields"]);

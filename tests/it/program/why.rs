@@ -26,6 +26,30 @@ fn a_record_is_explained_and_nothing_is_written() {
 }
 
 #[test]
+fn the_writes_to_a_record_are_told_over_all_runs() {
+    let world = World::start();
+    let line = format!("history {FULL} --record customers:10010");
+    world.run(&line).code(0).prints("customers:10010: no write to it or to its partner is kept\n", &world);
+    world.run(&format!("run {FULL}")).code(0);
+    let edit = serde_json::json!({"displayName": "Another name"});
+    world.erp.with(|erp| {
+        let id = erp.find("customers", "number", "10010").unwrap();
+        erp.edit("customers", id, edit.as_object().unwrap()).unwrap();
+    });
+    world.run(&format!("run {FULL}")).code(0);
+    let told = world.run(&line).code(0);
+    assert!(told.stdout.starts_with("customers:10010: 2 writes, newest first\n"), "{told:#?}");
+    let told =
+        world.run(&format!("history {FULL} --record customers:crm:10010 --limit 1 --format json")).code(0).json();
+    assert_eq!(told["record"], "customers:crm:10010");
+    assert_eq!(told["writes"].as_array().unwrap().len(), 1);
+    assert_eq!(told["writes"][0]["fields"]["name"]["new"], "Another name", "{told:#}");
+    let told = world.run(&format!("history {FULL} --record customers:99")).code(2);
+    assert!(told.stderr.starts_with("error: the ERP has no record `customers:99`\n  hint: "), "{told:#?}");
+    world.run(&format!("history {FULL} last --record customers:99")).code(2);
+}
+
+#[test]
 fn a_record_that_nobody_has_is_told_with_its_neighbours() {
     let world = World::start();
     let told = world.run(&format!("why {FULL} customers:1000")).code(1);

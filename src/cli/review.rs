@@ -1,0 +1,29 @@
+//! `pipeline review`: what stands before a first load. Reads both sides and the state, stores nothing.
+
+use crate::adapters::sqlite::SqliteStore;
+use crate::cli::args::{FileArguments, PartArguments};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::print_as;
+use crate::cli::run::{Asked, open, perform};
+use crate::cli::signals::Signals;
+use crate::report;
+use crate::run::RunOutcome;
+use crate::store::Store;
+
+/// Carries out `review`.
+pub fn review(arguments: &FileArguments) -> Result<Exit, Failure> {
+    let signals = Signals::listen();
+    let everything = PartArguments::default();
+    let asked = Asked { part: &everything, dry_run: true, yes: false, verbose: 0, approved: None };
+    let loaded = open(&arguments.path)?;
+    let report = perform(&loaded, &asked, &signals)?;
+    if report.outcome == RunOutcome::Interrupted {
+        // Half a review would advise on half of what is there.
+        return Ok(crate::cli::exit::of_run(&report, signals.number()));
+    }
+    let coupled = SqliteStore::read_only(&loaded.state)?.coupling_counts()?;
+    let review = crate::review::review(&loaded.pipeline, &report, &coupled);
+    print_as(arguments.format, || report::review::text(&review, &loaded.file), || report::review::json(&review))?;
+    let whole = report.tables.iter().all(|table| table.error.is_none());
+    Ok(if whole { Exit::Done } else { Exit::Unfinished })
+}

@@ -1,0 +1,78 @@
+//! What is advised before a first load, and afterwards.
+
+use insta::assert_snapshot;
+use pipeline::config::Create;
+use pipeline::report;
+use pipeline::review::review;
+use pipeline::store::Store;
+
+use crate::rules::World;
+
+/// Returns the review of a world.
+fn told(world: &mut World) -> String {
+    let plan = world.run_as(true);
+    let review = review(&world.pipeline, &plan, &world.store.coupling_counts().unwrap());
+    let json: serde_json::Value = serde_json::from_str(&report::review::json(&review)).unwrap();
+    for (table, known) in review.tables.iter().zip(json["tables"].as_array().unwrap()) {
+        assert_eq!(known["advice"], table.advice.key());
+    }
+    assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0), "a review writes nothing");
+    report::review::text(&review, "test.yaml")
+}
+
+/// People on both sides of whom one is in both, customers in the ERP only.
+fn filled() -> World {
+    let world = World::new();
+    world.erp.put("people", 11, &[("code", "AA"), ("email", "aa@a.example")]);
+    world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "Anna")]);
+    world.crm.put("users", 112, &[("mail", "bb@a.example"), ("name", "Berit")]);
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("blocked", "All")]);
+    world
+}
+
+#[test]
+fn an_empty_company_has_nothing_to_load() {
+    assert_snapshot!(told(&mut World::new()));
+}
+
+#[test]
+fn an_empty_side_is_filled_and_two_full_ones_are_coupled_first() {
+    assert_snapshot!(told(&mut filled()));
+}
+
+#[test]
+fn ambiguous_records_are_counted() {
+    let mut world = filled();
+    for id in [101, 102] {
+        world.crm.put("accounts", id, &[("number", "C1"), ("name", "Ahlgren"), ("kind", "3")]);
+    }
+    assert_snapshot!(told(&mut world));
+}
+
+#[test]
+fn without_a_match_rule_both_sides_would_be_doubled() {
+    let mut world = filled();
+    world.pipeline.tables[0].match_rules.clear();
+    assert_snapshot!("no_rule", told(&mut world));
+    world.pipeline.tables[0].create = Create::None;
+    assert!(told(&mut world).contains("people: couple first, as both sides hold records: a run has nothing to do"));
+}
+
+#[test]
+fn what_a_guard_stops_or_cannot_be_read_is_said() {
+    let mut world = filled();
+    world.pipeline.tables[1].guard.create = Some(pipeline::config::Limit::Number(0));
+    assert_snapshot!("guarded", told(&mut world));
+    world.crm.unreadable.lock().unwrap().push("accounts".into());
+    assert_snapshot!("unreadable", told(&mut world));
+}
+
+#[test]
+fn what_is_coupled_has_nothing_to_do_or_something_to_settle() {
+    let mut world = World::settled();
+    assert_snapshot!("nothing", told(&mut world));
+    world.erp.put("customers", 1, &[("name", "Ahlgren AB")]);
+    world.crm.put("accounts", 101, &[("phone", "7")]);
+    assert_snapshot!("settle", told(&mut world));
+}
