@@ -30,6 +30,7 @@ pub mod couple;
 pub mod delta;
 pub mod apply;
 pub mod run;
+pub mod by_hand;
 pub mod report;
 #[expect(clippy::disallowed_methods, reason = "the edge of the program: files, clocks, waiting")]
 pub mod adapters;

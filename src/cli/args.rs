@@ -23,6 +23,13 @@ Exit codes:
 
 Example: pipeline run pipelines/full.yaml";
 
+const COUPLE_EXAMPLES: &str = "\
+Example: pipeline couple pipelines/full.yaml customers:10000 A-1001
+         pipeline couple pipelines/full.yaml customers:crm:A-1001 10000 --sync to_erp
+         pipeline couple pipelines/full.yaml customers:10000 --create
+         pipeline couple pipelines/full.yaml customers --match
+         pipeline couple pipelines/full.yaml customers --from pairs.csv";
+
 /// Keeps the records of an ERP and a CRM the same, field by field.
 #[derive(Debug, Parser)]
 #[command(name = "pipeline", version, after_help = EXIT_CODES)]
@@ -50,6 +57,9 @@ pub enum Verb {
     /// Shows earlier runs, or one of them with its writes.
     #[command(after_help = "Example: pipeline history pipelines/full.yaml last")]
     History(HistoryArguments),
+    /// Couples records by hand, by a list, or by the match rules; or makes the missing partner.
+    #[command(after_help = COUPLE_EXAMPLES)]
+    Couple(CoupleArguments),
     /// Shows what waits for a person, and takes the answers.
     #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
     Inbox(InboxArguments),
@@ -63,6 +73,7 @@ impl Verb {
             Verb::Plan(arguments) => arguments.file.format,
             Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
+            Verb::Couple(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
         }
     }
@@ -165,6 +176,35 @@ pub struct HistoryArguments {
     pub limit: usize,
 }
 
+/// Options of `couple`.
+#[derive(Debug, Args)]
+pub struct CoupleArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// `TABLE:KEY KEY` (one record, and its partner on the other side); `TABLE:KEY…` with `--create` or `--match`; `TABLE`
+    /// with `--match` or `--from`.
+    #[arg(value_name = "RECORD", required = true)]
+    pub records: Vec<String>,
+    /// Makes the partner on the side that lacks it, and couples the two.
+    #[arg(long, conflicts_with_all = ["by_match", "from", "sync"])]
+    pub create: bool,
+    /// Couples what the match rules find; shows the pairs and asks first.
+    #[arg(long = "match", conflicts_with = "from")]
+    pub by_match: bool,
+    /// Couples the pairs of a CSV file with the columns `erp` and `crm`, labels or ids; all of them or none.
+    #[arg(long, value_name = "CSV")]
+    pub from: Option<PathBuf>,
+    /// Synchronizes the coupled records at once; this side is overwritten.
+    #[arg(long, value_enum, value_name = "DIRECTION")]
+    pub sync: Option<Way>,
+    /// Agrees to what would be asked on a terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// More talk on stderr; twice for still more.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
 /// Options of `inbox`.
 #[derive(Debug, Args)]
 pub struct InboxArguments {
@@ -208,7 +248,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 8] = ["apply", "review", "couple", "uncouple", "why", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 7] = ["apply", "review", "uncouple", "why", "serve", "schema", "completions"];
 
 /// Answers of the contract that are not built.
 const INBOX_NOT_BUILT: [&str; 6] = ["restore", "delete", "uncouple", "resolve", "export", "import"];

@@ -16,6 +16,7 @@ pub mod plan;
 pub mod check;
 pub mod status;
 pub mod inbox;
+pub mod couple;
 pub mod history;
 
 use std::ffi::OsString;
@@ -57,6 +58,7 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Check(arguments) => check::check(arguments),
         Verb::Status(arguments) => status::status(arguments),
         Verb::History(arguments) => history::history(arguments),
+        Verb::Couple(arguments) => couple::couple(arguments),
         Verb::Inbox(arguments) => inbox::inbox(arguments),
     }
 }

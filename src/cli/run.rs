@@ -82,7 +82,8 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
     Ok(seen)
 }
 
-fn options<'a>(
+/// Returns what the engine is asked for.
+pub fn options<'a>(
     part: &Part,
     asked: &Asked<'_>,
     elapsed: &'a (dyn Fn() -> f64 + Sync),
@@ -101,7 +102,7 @@ fn options<'a>(
 }
 
 /// Runs a part of everything.
-fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
+pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
     let options = options(part, asked, &elapsed, signals);
@@ -139,7 +140,7 @@ fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signa
 }
 
 /// Opens both sides and runs.
-fn decide(
+pub fn decide(
     loaded: &Loaded,
     store: &mut dyn Store,
     options: &Options<'_>,
@@ -148,7 +149,12 @@ fn decide(
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
     let result = crate::run::run(&loaded.pipeline, sides, store, options, tell);
-    result.map_err(|error| match error {
+    result.map_err(|error| failure(loaded, error))
+}
+
+/// Says why a run could not be done.
+pub fn failure(loaded: &Loaded, error: RunError) -> Failure {
+    match error {
         RunError::Endpoint(error) => error.into(),
         RunError::Store(error) => error.into(),
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
@@ -158,7 +164,7 @@ fn decide(
             let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);
             Failure::Mapping { file: loaded.file.clone(), complaints }
         }
-    })
+    }
 }
 
 fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {
@@ -166,7 +172,7 @@ fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {
 }
 
 /// Adds the path to the one message of the state that does not have it.
-fn named(error: StoreError, path: &Path) -> StoreError {
+pub fn named(error: StoreError, path: &Path) -> StoreError {
     match error {
         StoreError::Locked { holder, since } => {
             StoreError::Locked { holder: format!("{holder} ({})", path.display()), since }

@@ -6,6 +6,7 @@
 pub mod layout;
 pub mod selected;
 pub mod run;
+pub mod couple;
 pub mod plan;
 pub mod check;
 pub mod history;

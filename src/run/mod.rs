@@ -263,14 +263,7 @@ pub fn run(
     tell: &(dyn Fn(Event<'_>) + Sync),
 ) -> Result<RunReport, RunError> {
     let bound = store.binding()?;
-    if let Some(bound) = &bound {
-        bound.of_pipeline(&pipeline.name)?;
-    }
-    let sides = PerSide { erp: endpoints.erp.open()?, crm: endpoints.crm.open()? };
-    if let Some(bound) = &bound {
-        bound.of_sides(&sides)?;
-    }
-    let binding = Binding { pipeline: pipeline.name.clone(), sides };
+    let binding = belongs_to(pipeline, endpoints, bound.as_ref())?;
     let selection = &options.selection;
     let selected = |name: &str| {
         let all = options.only.is_empty() && selection.records.is_empty();
@@ -435,6 +428,22 @@ pub fn run(
     report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
     report.seconds = (options.elapsed)();
     Ok(report)
+}
+
+/// Opens both sides and returns what a state of this pipeline belongs to; refuses one that is `bound` to another.
+pub fn belongs_to(
+    pipeline: &Pipeline,
+    endpoints: PerSide<&dyn Endpoint>,
+    bound: Option<&Binding>,
+) -> Result<Binding, RunError> {
+    if let Some(bound) = bound {
+        bound.of_pipeline(&pipeline.name)?;
+    }
+    let sides = PerSide { erp: endpoints.erp.open()?, crm: endpoints.crm.open()? };
+    if let Some(bound) = bound {
+        bound.of_sides(&sides)?;
+    }
+    Ok(Binding { pipeline: pipeline.name.clone(), sides })
 }
 
 /// Moves the watermarks of the table maps whose every record is settled or in the inbox by now (I1).

@@ -13,6 +13,7 @@ mod nightly;
 
 mod addresses;
 mod adversary;
+mod by_hand;
 mod cases;
 mod changed;
 mod command;

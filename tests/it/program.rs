@@ -4,6 +4,7 @@
 //! The fakes stand behind a turnstile that counts requests and holds one of them where a test asks for it, so that no
 //! test waits for a time to pass.
 
+mod couple;
 mod documents;
 mod held;
 mod killed;
