@@ -5,6 +5,7 @@
 //! and why. Neither side is written.
 
 pub mod csv;
+pub mod part;
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,6 +20,9 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::{RunError, belongs_to};
 use crate::store::{Answer, CouplingChange, Couplings, Intent, Origin, RunRow, Store, StoreError};
+
+/// Requests by id; where it takes more, the table is read.
+const REQUESTS_MAX: usize = 20;
 
 /// Two records that somebody wants to couple.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -216,7 +220,14 @@ impl Known {
         for side in Side::BOTH {
             let mut ids: Vec<Uuid> = wanted.of(side).iter().copied().collect();
             ids.sort_unstable();
-            *frames.of_mut(side) = extract::read_ids(&scope, side, *desk.endpoints.of(side), ids)?;
+            let endpoint = *desk.endpoints.of(side);
+            *frames.of_mut(side) = if ids.len() > REQUESTS_MAX * endpoint.bounds().ids_max {
+                let all = extract::read_all(&scope, side, endpoint)?;
+                let of_pairs = all.ids().into_iter().enumerate().filter(|(_, id)| wanted.of(side).contains(id));
+                all.take(&of_pairs.map(|(row, _)| row).collect::<Vec<_>>())
+            } else {
+                extract::read_ids(&scope, side, endpoint, ids)?
+            };
         }
         let rows = PerSide::from_fn(|side| rows_by_id(frames.of(side)));
         let names = Names::new(desk.map, &[&frames]);
@@ -303,7 +314,7 @@ fn file(
     if records.is_empty() {
         return Ok(());
     }
-    store.begin_run(&moment.run, &moment.at)?;
+    begin(store, moment)?;
     let intents: Vec<Intent> = records
         .iter()
         .map(|(ids, record)| Intent {
@@ -320,11 +331,21 @@ fn file(
     let journal = store.intend(&moment.run, &intents)?;
     let done = |journal_id: &i64| Answer { journal_id: *journal_id, outcome: "done".into(), message: String::new() };
     store.answer(&journal.iter().map(done).collect::<Vec<_>>(), &map.name, changes)?;
+    end(store, moment, true)
+}
+
+/// Begins a row of the history.
+fn begin(store: &mut dyn Store, moment: &Moment) -> Result<(), StoreError> {
+    store.begin_run(&moment.run, &moment.at)
+}
+
+/// Ends it; `whole` tells whether everything was done.
+fn end(store: &mut dyn Store, moment: &Moment, whole: bool) -> Result<(), StoreError> {
     store.finish_run(&RunRow {
         run: moment.run.clone(),
         started: moment.at.clone(),
         finished: Some(moment.at.clone()),
-        outcome: "converged".to_owned(),
+        outcome: if whole { "converged" } else { "incomplete" }.to_owned(),
         report: "{}".to_owned(),
     })
 }

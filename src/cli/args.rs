@@ -60,6 +60,10 @@ pub enum Verb {
     /// Couples records by hand, by a list, or by the match rules; or makes the missing partner.
     #[command(after_help = COUPLE_EXAMPLES)]
     Couple(CoupleArguments),
+    /// Ends couplings: both records stay, and are kept apart.
+    #[command(after_help = "Example: pipeline uncouple pipelines/full.yaml customers:10000 --with contacts\n         \
+        pipeline uncouple pipelines/full.yaml contacts --all")]
+    Uncouple(UncoupleArguments),
     /// Shows what waits for a person, and takes the answers.
     #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
     Inbox(InboxArguments),
@@ -74,6 +78,7 @@ impl Verb {
             Verb::Check(arguments) | Verb::Status(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Couple(arguments) => arguments.file.format,
+            Verb::Uncouple(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
         }
     }
@@ -205,6 +210,25 @@ pub struct CoupleArguments {
     pub verbose: u8,
 }
 
+/// Options of `uncouple`.
+#[derive(Debug, Args)]
+pub struct UncoupleArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// `TABLE:KEY…`, or `TABLE` with `--all`.
+    #[arg(value_name = "RECORD", required = true)]
+    pub records: Vec<String>,
+    /// Ends all couplings of the table map.
+    #[arg(long)]
+    pub all: bool,
+    /// Also parts the records of this table map that refer to a parted one on both sides; may be given several times.
+    #[arg(long = "with", value_name = "TABLE")]
+    pub along: Vec<String>,
+    /// Agrees to what would be asked on a terminal.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// Options of `inbox`.
 #[derive(Debug, Args)]
 pub struct InboxArguments {
@@ -248,7 +272,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 7] = ["apply", "review", "uncouple", "why", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 6] = ["apply", "review", "why", "serve", "schema", "completions"];
 
 /// Answers of the contract that are not built.
 const INBOX_NOT_BUILT: [&str; 6] = ["restore", "delete", "uncouple", "resolve", "export", "import"];

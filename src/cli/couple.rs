@@ -235,12 +235,14 @@ fn perform(arguments: &CoupleArguments, loaded: &Loaded, part: &Part, signals: &
     run::perform_part(loaded, part, &asked, signals)
 }
 
-fn open(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
+/// Opens the state for writing.
+pub fn open(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
     let opened = SqliteStore::open(&loaded.state, &world::holder(), &world::now, loaded.pipeline.keep_values);
     opened.map_err(|error| run::named(error, &loaded.state).into())
 }
 
-fn moment() -> Moment {
+/// Returns the moment and an id for what is done by hand.
+pub fn moment() -> Moment {
     Moment { run: Uuid::new_v4().to_string(), at: world::now() }
 }
 
@@ -325,10 +327,11 @@ fn only_table(arguments: &CoupleArguments, map: &TableMap) -> Result<(), Failure
     }
 }
 
-fn one_table(map: &TableMap) -> Failure {
+/// Refuses records of several table maps.
+pub fn one_table(map: &TableMap) -> Failure {
     Failure::Arguments {
         message: "the records are of several table maps".to_owned(),
-        hint: format!("couple those of `{}` by themselves", map.name),
+        hint: format!("name those of `{}` by themselves", map.name),
     }
 }
 
@@ -345,7 +348,7 @@ fn goes(loaded: &Loaded, map: &TableMap, to: Side, hint: &str) -> Result<(), Fai
 }
 
 /// Tells all objections at once.
-fn objected(all: &[Objection]) -> Failure {
+pub fn objected(all: &[Objection]) -> Failure {
     let line = |objection: &Objection| match objection.line {
         Some(line) => format!("line {line}: {}", objection.message),
         None => objection.message.clone(),
@@ -357,5 +360,5 @@ fn objected(all: &[Objection]) -> Failure {
         }
     }
     let messages: Vec<String> = all.iter().map(line).collect();
-    Failure::Arguments { message: format!("{}; nothing was coupled", messages.join("; ")), hint: hints.join("; ") }
+    Failure::Arguments { message: format!("{}; nothing was done", messages.join("; ")), hint: hints.join("; ") }
 }

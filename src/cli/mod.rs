@@ -17,6 +17,7 @@ pub mod check;
 pub mod status;
 pub mod inbox;
 pub mod couple;
+pub mod uncouple;
 pub mod history;
 
 use std::ffi::OsString;
@@ -59,6 +60,7 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Status(arguments) => status::status(arguments),
         Verb::History(arguments) => history::history(arguments),
         Verb::Couple(arguments) => couple::couple(arguments),
+        Verb::Uncouple(arguments) => uncouple::uncouple(arguments),
         Verb::Inbox(arguments) => inbox::inbox(arguments),
     }
 }

@@ -7,6 +7,7 @@ pub mod layout;
 pub mod selected;
 pub mod run;
 pub mod couple;
+pub mod uncouple;
 pub mod plan;
 pub mod check;
 pub mod history;

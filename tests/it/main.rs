@@ -27,6 +27,7 @@ mod plans;
 mod program;
 mod newest;
 mod owned;
+mod parted;
 mod pushed;
 mod rules;
 mod selected;

@@ -13,6 +13,7 @@ mod places;
 mod refusals;
 mod selected;
 mod turnstile;
+mod uncouple;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -47,7 +47,7 @@ fn a_pair_is_coupled_shown_and_synchronized() {
     assert_same(&contents(&world), &before, "coupling writes neither side");
     assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 1);
     let again = world.run(&format!("couple by_hand.yaml customers:{number} {key}")).code(2);
-    assert!(again.stderr.contains("are coupled already; nothing was coupled"), "{again:#?}");
+    assert!(again.stderr.contains("are coupled already; nothing was done"), "{again:#?}");
     let history = world.run("history by_hand.yaml last").code(0);
     assert!(history.stdout.contains(&format!("couple customers:{number}")), "{history:#?}");
 
@@ -96,7 +96,7 @@ fn a_list_is_coupled_as_a_whole_or_not_at_all() {
     assert!(refused.stderr.contains("line 4: a pair needs both"), "{refused:#?}");
     world.file("bad.csv", &bad.replace(",1\n", ""));
     let refused = world.run("couple by_hand.yaml customers --from bad.csv").code(2);
-    let told = "line 3: the ERP has no record `customers:NOBODY`; nothing was coupled";
+    let told = "line 3: the ERP has no record `customers:NOBODY`; nothing was done";
     assert!(refused.stderr.contains(told), "{refused:#?}");
     assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 0);
     world.file("good.csv", &format!("crm,erp\n{},{}\n{},{}\n", pairs[0].3, pairs[0].0, pairs[1].2, pairs[1].1));
