@@ -64,6 +64,8 @@ pub enum Origin {
     Matched(usize),
     /// The record was created on that side.
     Created(Side),
+    /// A person coupled the two.
+    Hand,
 }
 
 /// One change of the couplings.

@@ -233,7 +233,7 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
     }
     let rule = match remembered.coupling.as_ref().map(|coupling| &coupling.origin) {
         Some(crate::store::Origin::Matched(rule)) => rule_columns(map, *rule),
-        Some(crate::store::Origin::Created(_)) => None,
+        Some(crate::store::Origin::Created(_) | crate::store::Origin::Hand) => None,
         None => matched.map(|action| action.why.clone()),
     };
     let fields = map.fields.iter().enumerate().filter(|(number, _)| field.is_none_or(|field| field == *number));

@@ -24,6 +24,13 @@ Exit codes:
 
 Example: pipeline run pipelines/full.yaml";
 
+const COUPLE_EXAMPLES: &str = "\
+Example: pipeline couple pipelines/full.yaml customers:10000 A-1001
+         pipeline couple pipelines/full.yaml customers:crm:A-1001 10000 --sync to_erp
+         pipeline couple pipelines/full.yaml customers:10000 --create
+         pipeline couple pipelines/full.yaml customers --match
+         pipeline couple pipelines/full.yaml customers --from pairs.csv";
+
 /// Keeps the records of an ERP and a CRM the same, field by field.
 #[derive(Debug, Parser)]
 #[command(name = "pipeline", version, after_help = EXIT_CODES)]
@@ -57,6 +64,13 @@ pub enum Verb {
     /// Shows earlier runs, or one of them with its writes.
     #[command(after_help = "Example: pipeline history pipelines/full.yaml last")]
     History(HistoryArguments),
+    /// Couples records by hand, by a list, or by the match rules; or makes the missing partner.
+    #[command(after_help = COUPLE_EXAMPLES)]
+    Couple(CoupleArguments),
+    /// Ends couplings: both records stay, and are kept apart.
+    #[command(after_help = "Example: pipeline uncouple pipelines/full.yaml customers:10000 --with contacts\n         \
+        pipeline uncouple pipelines/full.yaml contacts --all")]
+    Uncouple(UncoupleArguments),
     /// Shows what waits for a person, and takes the answers.
     #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
     Inbox(InboxArguments),
@@ -78,6 +92,8 @@ impl Verb {
             Verb::Apply(arguments) => arguments.format,
             Verb::Check(arguments) | Verb::Status(arguments) | Verb::Review(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
+            Verb::Couple(arguments) => arguments.file.format,
+            Verb::Uncouple(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
             Verb::Why(arguments) => arguments.file.format,
         }
@@ -248,6 +264,54 @@ pub struct WhyArguments {
     pub field: Option<String>,
 }
 
+/// Options of `couple`.
+#[derive(Debug, Args)]
+pub struct CoupleArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// `TABLE:KEY KEY` (one record, and its partner on the other side); `TABLE:KEY…` with `--create` or `--match`; `TABLE`
+    /// with `--match` or `--from`.
+    #[arg(value_name = "RECORD", required = true)]
+    pub records: Vec<String>,
+    /// Makes the partner on the side that lacks it, and couples the two.
+    #[arg(long, conflicts_with_all = ["by_match", "from", "sync"])]
+    pub create: bool,
+    /// Couples what the match rules find; shows the pairs and asks first.
+    #[arg(long = "match", conflicts_with = "from")]
+    pub by_match: bool,
+    /// Couples the pairs of a CSV file with the columns `erp` and `crm`, labels or ids; all of them or none.
+    #[arg(long, value_name = "CSV")]
+    pub from: Option<PathBuf>,
+    /// Synchronizes the coupled records at once; this side is overwritten.
+    #[arg(long, value_enum, value_name = "DIRECTION")]
+    pub sync: Option<Way>,
+    /// Agrees to what would be asked on a terminal.
+    #[arg(long)]
+    pub yes: bool,
+    /// More talk on stderr; twice for still more.
+    #[arg(short, long, action = ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Options of `uncouple`.
+#[derive(Debug, Args)]
+pub struct UncoupleArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// `TABLE:KEY…`, or `TABLE` with `--all`.
+    #[arg(value_name = "RECORD", required = true)]
+    pub records: Vec<String>,
+    /// Ends all couplings of the table map.
+    #[arg(long)]
+    pub all: bool,
+    /// Also parts the records of this table map that refer to a parted one on both sides; may be given several times.
+    #[arg(long = "with", value_name = "TABLE")]
+    pub along: Vec<String>,
+    /// Agrees to what would be asked on a terminal.
+    #[arg(long)]
+    pub yes: bool,
+}
+
 /// Options of `inbox`.
 #[derive(Debug, Args)]
 pub struct InboxArguments {
@@ -374,7 +438,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 5] = ["couple", "uncouple", "serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 3] = ["serve", "schema", "completions"];
 
 /// Options of the contract that are not built, by verb.
 const OPTIONS_NOT_BUILT: [(&str, &str); 1] = [("check", "--online")];
@@ -426,8 +490,8 @@ mod tests {
     #[test]
     fn what_is_not_built_is_named() {
         for (line, expected) in [
-            ("couple full.yaml customers:1", Some("couple")),
-            ("help couple", Some("couple")),
+            ("serve full.yaml", Some("serve")),
+            ("help serve", Some("serve")),
             ("apply night.plan --yes --only customers:1", None),
             ("inbox full.yaml retry customers:1", None),
             ("inbox full.yaml delete customers:1 --yes", None),

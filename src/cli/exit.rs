@@ -301,7 +301,7 @@ mod tests {
                 message: "no table map `custmers` in full.yaml".into(),
                 hint: "did you mean `customers`?".into(),
             },
-            Failure::NotBuilt("couple".into()),
+            Failure::NotBuilt("serve".into()),
             Failure::File { file: "full.yaml".into(), message: "no such file".into() },
             Failure::Configuration { file: "full.yaml".into(), complaints: vec![complaint.clone()] },
             Failure::Mapping { file: "full.yaml".into(), complaints: vec![complaint.clone()] },

@@ -20,6 +20,8 @@ pub mod apply;
 pub mod check;
 pub mod status;
 pub mod inbox;
+pub mod couple;
+pub mod uncouple;
 pub mod history;
 pub mod why;
 pub mod review;
@@ -65,6 +67,8 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Check(arguments) => check::check(arguments),
         Verb::Status(arguments) => status::status(arguments),
         Verb::History(arguments) => history::history(arguments),
+        Verb::Couple(arguments) => couple::couple(arguments),
+        Verb::Uncouple(arguments) => uncouple::uncouple(arguments),
         Verb::Inbox(arguments) => inbox::inbox(arguments),
         Verb::Why(arguments) => why::why(arguments),
         Verb::Review(arguments) => review::review(arguments),

@@ -96,7 +96,8 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
     Ok(seen)
 }
 
-fn options<'a>(
+/// Returns what the engine is asked for.
+pub fn options<'a>(
     part: &Part,
     asked: &Asked<'a>,
     guarded_plan: Option<&'a str>,
@@ -118,7 +119,7 @@ fn options<'a>(
 }
 
 /// Runs a part of everything.
-fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
+pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
     let guarded_plan = saved::quoted(&saved::absolute(&saved::guarded_path(loaded)));
@@ -166,7 +167,7 @@ fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signa
 }
 
 /// Opens both sides and runs.
-fn decide(
+pub fn decide(
     loaded: &Loaded,
     store: &mut dyn Store,
     asked: &Asked<'_>,
@@ -179,7 +180,7 @@ fn decide(
     result.map_err(|error| failure(loaded, asked.approved.map(|(_, path)| path), error))
 }
 
-/// Turns what kept a run from being done into a failure; `plan` is the path of one that was to be carried out.
+/// Says why a run could not be done; `plan` is the path of one that was to be carried out.
 pub fn failure(loaded: &Loaded, plan: Option<&str>, error: RunError) -> Failure {
     match error {
         RunError::Endpoint(error) => error.into(),
@@ -200,7 +201,7 @@ fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {
 }
 
 /// Adds the path to the one message of the state that does not have it.
-fn named(error: StoreError, path: &Path) -> StoreError {
+pub fn named(error: StoreError, path: &Path) -> StoreError {
     match error {
         StoreError::Locked { holder, since } => {
             StoreError::Locked { holder: format!("{holder} ({})", path.display()), since }

@@ -437,6 +437,11 @@ pub struct FieldMap {
 }
 
 impl TableMap {
+    /// Tells whether a field refers to records of another table map.
+    pub fn refers_to(&self, table: &str) -> bool {
+        self.fields.iter().any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == table))
+    }
+
     /// Tells whether a contested field of this table map is decided by the times of both records.
     pub fn compares_times(&self) -> bool {
         self.fields.iter().any(FieldMap::compares_times)

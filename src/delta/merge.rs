@@ -421,6 +421,26 @@ mod tests {
     }
 
     #[test]
+    fn a_side_that_is_to_win() {
+        use Side::{Crm, Erp};
+        let forced = |to: Side| Some(Verdict::Write(to, Why::Forced(to.other())));
+        for (name, base, erp, crm, to, expected) in [
+            ("equal", Some((1, 1)), 1, 1, Crm, None),
+            ("they differ as they were settled", Some((1, 2)), 1, 2, Crm, None),
+            ("it goes there anyway", Some((1, 1)), 3, 1, Crm, None),
+            ("the loser was edited", Some((1, 1)), 1, 3, Crm, forced(Crm)),
+            ("both were edited", Some((1, 1)), 2, 3, Erp, forced(Erp)),
+            ("never settled", None, 2, 3, Crm, forced(Crm)),
+            ("a blank wins", None, BLANK, 3, Crm, forced(Crm)),
+        ] {
+            assert_eq!(merge_forced(&facts(base, erp, crm), &BOTH_WAYS, to), expected, "{name}");
+        }
+        assert_eq!(merge_forced(&facts(None, 2, 3), &to_crm(BOTH_WAYS), Erp), None, "it has an owner");
+        let keep = Rule { blank: Blank::Keep, ..BOTH_WAYS };
+        assert_eq!(merge_forced(&facts(None, BLANK, 3), &keep, Crm), Some(Verdict::Known), "blanks stay");
+    }
+
+    #[test]
     fn a_two_way_field() {
         use Side::{Crm, Erp};
         use Verdict::{Equal, Known, Unfilled, Write};

@@ -175,7 +175,7 @@ impl View<'_> {
         let rows = pairs.rows[pair];
         let created = match pairs.origins[pair] {
             Origin::Created(side) => Some(side),
-            Origin::Matched(_) => None,
+            Origin::Matched(_) | Origin::Hand => None,
         };
         let arriving = PerSide::from_fn(|to| {
             let translated = self.arriving.of(to).as_ref()?;

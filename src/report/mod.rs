@@ -7,6 +7,8 @@ pub mod layout;
 pub mod selected;
 mod carried;
 pub mod run;
+pub mod couple;
+pub mod uncouple;
 pub mod plan;
 pub mod saved;
 pub mod show;

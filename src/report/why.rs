@@ -113,6 +113,7 @@ fn how(origin: &Origin) -> String {
     match origin {
         Origin::Matched(rule) => format!("by match rule {rule}"),
         Origin::Created(side) => format!("by making the record in the {}", side.name()),
+        Origin::Hand => "by hand".to_owned(),
     }
 }
 

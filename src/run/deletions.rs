@@ -20,6 +20,7 @@ use crate::endpoint::Outcome;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
+use crate::run::Context;
 use crate::run::approval::{admit, admits};
 use crate::run::bases::before_write;
 use crate::run::decided;
@@ -488,6 +489,7 @@ fn undeleted(action: &Action, message: &str) -> Held {
 
 /// Takes out of uncoupled rows what is kept apart, and counts it.
 pub(super) fn set_apart(
+    context: &Context<'_>,
     store: &dyn Store,
     map: &TableMap,
     state: &mut PassState,
@@ -498,7 +500,11 @@ pub(super) fn set_apart(
         let frame = state.frames.of(side);
         let ids = frame.ids();
         let (kept, free): (Vec<usize>, Vec<usize>) =
-            std::mem::take(uncoupled.of_mut(side)).into_iter().partition(|row| apart.of(side).contains(&ids[*row]));
+            std::mem::take(uncoupled.of_mut(side)).into_iter().partition(|row| {
+                // Whoever wants a partner made for a record ends that it is kept apart.
+                let freed = context.options.selection.create && state.asks_row(side, *row);
+                apart.of(side).contains(&ids[*row]) && !freed
+            });
         *uncoupled.of_mut(side) = free;
         let asked: HashSet<Uuid> = kept.iter().filter(|row| state.asks_row(side, **row)).map(|row| ids[*row]).collect();
         if map.direction.writes(side.other()) {

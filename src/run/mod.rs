@@ -317,18 +317,11 @@ fn carry_out(
     subjects: Option<&Subjects>,
 ) -> Result<(RunReport, Vec<Sight>), RunError> {
     let bound = store.binding()?;
-    if let Some(bound) = &bound {
-        bound.of_pipeline(&pipeline.name)?;
+    let binding = belongs_to(pipeline, endpoints, bound.as_ref())?;
+    if let Some(Approved { binding: planned, .. }) = options.approved {
+        planned.of_pipeline(&pipeline.name).map_err(|renamed| RunError::ForeignPlan(renamed.to_string()))?;
+        planned.of_sides(&binding.sides).map_err(|foreign| RunError::ForeignPlan(foreign.to_string()))?;
     }
-    let sides = PerSide { erp: endpoints.erp.open()?, crm: endpoints.crm.open()? };
-    if let Some(bound) = &bound {
-        bound.of_sides(&sides)?;
-    }
-    if let Some(Approved { binding, .. }) = options.approved {
-        binding.of_pipeline(&pipeline.name).map_err(|renamed| RunError::ForeignPlan(renamed.to_string()))?;
-        binding.of_sides(&sides).map_err(|foreign| RunError::ForeignPlan(foreign.to_string()))?;
-    }
-    let binding = Binding { pipeline: pipeline.name.clone(), sides };
     let selection = &options.selection;
     let selected = |name: &str| {
         let all = options.only.is_empty() && selection.records.is_empty();
@@ -510,6 +503,22 @@ fn carry_out(
     report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
     report.seconds = (options.elapsed)();
     Ok((report, sights))
+}
+
+/// Opens both sides and returns what a state of this pipeline belongs to; refuses one that is `bound` to another.
+pub fn belongs_to(
+    pipeline: &Pipeline,
+    endpoints: PerSide<&dyn Endpoint>,
+    bound: Option<&Binding>,
+) -> Result<Binding, RunError> {
+    if let Some(bound) = bound {
+        bound.of_pipeline(&pipeline.name)?;
+    }
+    let sides = PerSide { erp: endpoints.erp.open()?, crm: endpoints.crm.open()? };
+    if let Some(bound) = bound {
+        bound.of_sides(&sides)?;
+    }
+    Ok(Binding { pipeline: pipeline.name.clone(), sides })
 }
 
 /// Moves the watermarks of the table maps whose every record is settled or in the inbox by now (I1).

@@ -133,7 +133,7 @@ pub fn first_step(
         note_it(context, &mut state.report, note);
         state.report.outside = left.len() as u64;
     }
-    let mut apart = set_apart(store, map, &mut state, &mut joined.uncoupled)?;
+    let mut apart = set_apart(context, store, map, &mut state, &mut joined.uncoupled)?;
     recall(store, map, &joined.absent, &couplings, &beyond, &mut state)?;
     for ids in &state.pairs.ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
@@ -367,7 +367,10 @@ fn alone_of(
             }
             continue;
         }
-        let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
+        let like = match context.options.selection.create {
+            true => Vec::new(),
+            false => like_one_apart(scope, map, state, from, &rows, apart.of(to), links),
+        };
         if let Some(&first) = like.first() {
             let note = format!(
                 "{} not created in the {}: a record that is kept apart there looks the same ({}{})",

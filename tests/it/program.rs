@@ -6,6 +6,7 @@
 
 mod answers;
 mod approved;
+mod couple;
 mod documents;
 mod held;
 mod killed;
@@ -16,6 +17,7 @@ mod refusals;
 mod selected;
 mod turnstile;
 mod why;
+mod uncouple;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

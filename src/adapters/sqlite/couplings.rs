@@ -285,8 +285,10 @@ pub(super) fn change(
 fn origin(text: &str) -> Result<Origin, Trouble> {
     let rule = || text.strip_prefix("rule ").and_then(|rule| rule.parse().ok()).map(Origin::Matched);
     let side = || Side::BOTH.into_iter().find(|side| text.strip_prefix("created in ") == Some(side.key()));
+    let hand = || (text == "by hand").then_some(Origin::Hand);
     rule()
         .or_else(|| side().map(Origin::Created))
+        .or_else(hand)
         .ok_or_else(|| Trouble::Broken(format!("`{text}` is no origin of a coupling")))
 }
 
@@ -294,6 +296,7 @@ fn origin_text(origin: &Origin) -> String {
     match origin {
         Origin::Matched(rule) => format!("rule {rule}"),
         Origin::Created(side) => format!("created in {}", side.key()),
+        Origin::Hand => "by hand".to_owned(),
     }
 }
 

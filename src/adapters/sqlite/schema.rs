@@ -45,7 +45,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
         table_map INTEGER NOT NULL REFERENCES table_map,
         erp BLOB NOT NULL CHECK (length(erp) = 16),
         crm BLOB NOT NULL CHECK (length(crm) = 16),
-        origin TEXT NOT NULL,               -- `rule 2`, `created in erp`, `created in crm`
+        origin TEXT NOT NULL,               -- `rule 2`, `created in erp`, `created in crm`, `by hand`
         coupled_at INTEGER NOT NULL,        -- Seconds since 1970, like settled_at.
         settled_at INTEGER,
         base BLOB NOT NULL

@@ -322,6 +322,7 @@ fn action_document(action: &Action) -> ActionDocument {
         ActionKind::Couple { origin: Origin::Matched(rule) } => ("couple", None, Some(*rule)),
         ActionKind::Couple { origin: Origin::Created(Side::Erp) } => ("couple_created_erp", None, None),
         ActionKind::Couple { origin: Origin::Created(Side::Crm) } => ("couple_created_crm", None, None),
+        ActionKind::Couple { origin: Origin::Hand } => ("couple_by_hand", None, None),
         ActionKind::Uncouple => ("uncouple", None, None),
         ActionKind::KeepApart => ("keep_apart", None, None),
     };
@@ -363,6 +364,7 @@ fn action(table: &str, document: ActionDocument) -> Result<Action, String> {
         ("couple", None, Some(rule)) => ActionKind::Couple { origin: Origin::Matched(rule) },
         ("couple_created_erp", None, None) => ActionKind::Couple { origin: Origin::Created(Side::Erp) },
         ("couple_created_crm", None, None) => ActionKind::Couple { origin: Origin::Created(Side::Crm) },
+        ("couple_by_hand", None, None) => ActionKind::Couple { origin: Origin::Hand },
         ("uncouple", None, None) => ActionKind::Uncouple,
         ("keep_apart", None, None) => ActionKind::KeepApart,
         (other, ..) => return Err(format!("`{other}` of {} is no action", document.record)),

@@ -1,0 +1,350 @@
+//! Couplings that people make: names of two records in, a coupling out, or everything that stands in its way.
+//!
+//! Nothing is decided about values here; the next run compares the pair like any that is newly coupled. What is done is
+//! written into the journal together with the coupling, so that it can be told later who belongs together since when
+//! and why. Neither side is written.
+
+pub mod part;
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::address::{Address, find};
+use crate::config::{PerSide, Pipeline, Side, TableMap};
+use crate::couple::rows_by_id;
+use crate::delta::names::Names;
+use crate::endpoint::Endpoint;
+use crate::extract::{self, Scope};
+use crate::frame::Frame;
+use crate::run::{RunError, belongs_to};
+use crate::store::{Answer, CouplingChange, Couplings, Intent, Origin, RunRow, Store, StoreError};
+
+/// Requests by id; where it takes more, the table is read.
+const REQUESTS_MAX: usize = 20;
+
+/// Two records that somebody wants to couple.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// Where it stands in a list, for messages.
+    pub line: Option<usize>,
+    /// Both names; they have to be of different sides.
+    pub addresses: [Address; 2],
+}
+
+/// Two records that can be coupled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pair {
+    pub ids: PerSide<Uuid>,
+    /// As people name it.
+    pub record: String,
+    /// The record of the CRM as people name it, or its id.
+    pub partner: String,
+    pub origin: Origin,
+    /// Couplings of theirs whose other record is gone; they end.
+    pub dead: Vec<PerSide<Uuid>>,
+    /// What is odd about it, and no reason against it.
+    pub notes: Vec<String>,
+}
+
+/// Why something that a person asked for cannot be done, and what to do instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Objection {
+    pub line: Option<usize>,
+    pub message: String,
+    pub hint: String,
+}
+
+/// Both sides, and what the file says.
+pub struct Desk<'a> {
+    pub pipeline: &'a Pipeline,
+    pub endpoints: PerSide<&'a dyn Endpoint>,
+    pub map: &'a TableMap,
+}
+
+impl<'a> Desk<'a> {
+    /// Opens both sides, and makes sure that the state belongs to them.
+    pub fn open(
+        pipeline: &'a Pipeline,
+        endpoints: PerSide<&'a dyn Endpoint>,
+        store: &mut dyn Store,
+        map: &'a TableMap,
+    ) -> Result<Desk<'a>, RunError> {
+        let bound = store.binding()?;
+        let binding = belongs_to(pipeline, endpoints, bound.as_ref())?;
+        if bound.as_ref() != Some(&binding) {
+            store.bind(&binding)?;
+        }
+        Ok(Desk { pipeline, endpoints, map })
+    }
+
+    /// Looks at pairs that somebody wants to couple; all objections at once, and nothing is done then.
+    pub fn look(&self, store: &dyn Store, wanted: &[Wanted]) -> Result<Result<Vec<Pair>, Vec<Objection>>, RunError> {
+        let mut objections = Vec::new();
+        let flat: Vec<Address> = wanted.iter().flat_map(|wanted| wanted.addresses.clone()).collect();
+        let found = find(self.map, self.endpoints, &flat)?;
+        let mut pairs: Vec<(Option<usize>, PerSide<Uuid>)> = Vec::new();
+        for (wanted, found) in wanted.iter().zip(found.chunks(2)) {
+            let mut object = |message: String, hint: String| {
+                objections.push(Objection { line: wanted.line, message, hint });
+            };
+            let [one, other] = &wanted.addresses;
+            if one.side == other.side {
+                let hint = "couple one of the ERP with one of the CRM".to_owned();
+                object(format!("`{one}` and `{other}` are both of the {}", one.side.name()), hint);
+                continue;
+            }
+            match (&found[0], &found[1]) {
+                (Ok(one_id), Ok(other_id)) if one.side == Side::Erp => {
+                    pairs.push((wanted.line, PerSide { erp: *one_id, crm: *other_id }));
+                }
+                (Ok(one_id), Ok(other_id)) => pairs.push((wanted.line, PerSide { erp: *other_id, crm: *one_id })),
+                (one, other) => {
+                    for unclear in [one, other].into_iter().filter_map(|found| found.as_ref().err()) {
+                        object(unclear.to_string(), unclear.hint());
+                    }
+                }
+            }
+        }
+        let known = Known::of(self, store, pairs.iter().map(|(_, ids)| *ids))?;
+        let mut taken: PerSide<HashSet<Uuid>> = PerSide::default();
+        let mut good = Vec::new();
+        for (line, ids) in pairs {
+            let record = known.name(Side::Erp, ids.erp);
+            let mut dead = Vec::new();
+            let mut against = Vec::new();
+            for side in Side::BOTH {
+                let id = *ids.of(side);
+                if !taken.of_mut(side).insert(id) {
+                    against
+                        .push((format!("{} is named twice", known.name(side, id)), "each has one partner".to_owned()));
+                }
+                let Some(pair) = known.coupled.of(side).get(&id).copied() else { continue };
+                let partner = *pair.of(side.other());
+                if pair == ids {
+                    if side == Side::Erp {
+                        let hint = "there is nothing to do".to_owned();
+                        against.push((
+                            format!("{record} and {} are coupled already", known.name(Side::Crm, ids.crm)),
+                            hint,
+                        ));
+                    }
+                } else if known.exists(side.other(), partner) {
+                    let own = known.name(side, id);
+                    let message = format!("{own} is coupled already, with {}", known.name(side.other(), partner));
+                    against.push((message, format!("part the two first: `pipeline uncouple FILE {own}`")));
+                } else {
+                    dead.push(pair);
+                }
+            }
+            let notes = known.notes(self.map, ids, &dead)?;
+            if against.is_empty() {
+                let partner = known.name(Side::Crm, ids.crm);
+                good.push(Pair { ids, record, partner, origin: Origin::Hand, dead, notes });
+            }
+            objections.extend(against.into_iter().map(|(message, hint)| Objection { line, message, hint }));
+        }
+        Ok(if objections.is_empty() { Ok(good) } else { Err(objections) })
+    }
+
+    /// Looks at records that are to get a partner made: returns the couplings that are dead, and what is against it.
+    pub fn look_alone(
+        &self,
+        store: &dyn Store,
+        addresses: &[Address],
+    ) -> Result<Result<Vec<Pair>, Vec<Objection>>, RunError> {
+        let couplings = store.couplings(&self.map.name, &[])?;
+        let pairs = pairs_by_id(&couplings);
+        let (mut dead, mut objections): (Vec<Pair>, Vec<Objection>) = Default::default();
+        let found = find(self.map, self.endpoints, addresses)?;
+        let coupled = addresses
+            .iter()
+            .zip(&found)
+            .filter_map(|(address, found)| pairs.of(address.side).get(found.as_ref().ok()?).copied());
+        let known = Known::of(self, store, coupled)?;
+        for (address, found) in addresses.iter().zip(&found) {
+            match found {
+                Err(unclear) => {
+                    objections.push(Objection { line: None, message: unclear.to_string(), hint: unclear.hint() });
+                }
+                Ok(id) => {
+                    let Some(ids) = pairs.of(address.side).get(id).copied() else { continue };
+                    let partner = *ids.of(address.side.other());
+                    if known.exists(address.side.other(), partner) {
+                        let partner = known.name(address.side.other(), partner);
+                        let message = format!("{address} is coupled already, with {partner}");
+                        let hint = format!("part the two first: `pipeline uncouple FILE {address}`");
+                        objections.push(Objection { line: None, message, hint });
+                    } else {
+                        let record = known.name(address.side, *id);
+                        dead.push(Pair {
+                            ids,
+                            record,
+                            partner: partner.to_string(),
+                            origin: Origin::Hand,
+                            dead: vec![ids],
+                            notes: Vec::new(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(if objections.is_empty() { Ok(dead) } else { Err(objections) })
+    }
+}
+
+/// What is known of records that are to be coupled, and of the partners that they have.
+struct Known {
+    frames: PerSide<Frame>,
+    rows: PerSide<HashMap<Uuid, usize>>,
+    names: Names,
+    coupled: PerSide<HashMap<Uuid, PerSide<Uuid>>>,
+}
+
+impl Known {
+    fn of(desk: &Desk<'_>, store: &dyn Store, pairs: impl Iterator<Item = PerSide<Uuid>>) -> Result<Known, RunError> {
+        let table = desk.pipeline.tables.iter().position(|map| map.name == desk.map.name).unwrap_or_default();
+        let scope = Scope::describe(desk.pipeline, table, desk.endpoints)?;
+        let coupled = pairs_by_id(&store.couplings(&desk.map.name, &[])?);
+        let mut wanted: PerSide<HashSet<Uuid>> = PerSide::default();
+        for ids in pairs {
+            for side in Side::BOTH {
+                wanted.of_mut(side).insert(*ids.of(side));
+                if let Some(pair) = coupled.of(side).get(ids.of(side)) {
+                    wanted.of_mut(side.other()).insert(*pair.of(side.other()));
+                }
+            }
+        }
+        let mut frames = PerSide::from_fn(|side| scope.empty(side));
+        for side in Side::BOTH {
+            let mut ids: Vec<Uuid> = wanted.of(side).iter().copied().collect();
+            ids.sort_unstable();
+            let endpoint = *desk.endpoints.of(side);
+            *frames.of_mut(side) = if ids.len() > REQUESTS_MAX * endpoint.bounds().ids_max {
+                let all = extract::read_all(&scope, side, endpoint)?;
+                let of_pairs = all.ids().into_iter().enumerate().filter(|(_, id)| wanted.of(side).contains(id));
+                all.take(&of_pairs.map(|(row, _)| row).collect::<Vec<_>>())
+            } else {
+                extract::read_ids(&scope, side, endpoint, ids)?
+            };
+        }
+        let rows = PerSide::from_fn(|side| rows_by_id(frames.of(side)));
+        let names = Names::new(desk.map, &[&frames]);
+        Ok(Known { frames, rows, names, coupled })
+    }
+
+    fn exists(&self, side: Side, id: Uuid) -> bool {
+        self.rows.of(side).contains_key(&id)
+    }
+
+    fn name(&self, side: Side, id: Uuid) -> String {
+        match self.rows.of(side).get(&id) {
+            Some(row) => self.names.row(self.frames.of(side), side, *row),
+            None => id.to_string(),
+        }
+    }
+
+    /// Says what is odd about a pair.
+    fn notes(&self, map: &TableMap, ids: PerSide<Uuid>, dead: &[PerSide<Uuid>]) -> Result<Vec<String>, RunError> {
+        let mut notes: Vec<String> = dead
+            .iter()
+            .map(|pair| {
+                let (side, id) = if pair.erp == ids.erp { (Side::Crm, pair.crm) } else { (Side::Erp, pair.erp) };
+                format!("its coupling with {id} ends: the {} has no such record any more", side.name())
+            })
+            .collect();
+        for side in Side::BOTH {
+            let row = self.rows.of(side).get(ids.of(side)).copied();
+            let frame = self.frames.of(side).take(&row.into_iter().collect::<Vec<_>>());
+            if extract::inside(map, side, frame)?.frame.rows() == 0 {
+                let name = self.name(side, *ids.of(side));
+                notes.push(format!("{name} is outside its filter: nothing is written until it comes back"));
+            }
+        }
+        Ok(notes)
+    }
+}
+
+/// Returns the pair of each coupled record, by its side.
+fn pairs_by_id(couplings: &Couplings) -> PerSide<HashMap<Uuid, PerSide<Uuid>>> {
+    let pairs = || couplings.erp.iter().zip(&couplings.crm).map(|(erp, crm)| PerSide { erp: *erp, crm: *crm });
+    PerSide { erp: pairs().map(|ids| (ids.erp, ids)).collect(), crm: pairs().map(|ids| (ids.crm, ids)).collect() }
+}
+
+/// When something is done by hand, for the history.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// An id like that of a run.
+    pub run: String,
+    /// RFC 3339.
+    pub at: String,
+}
+
+/// Couples pairs: the journal and the couplings in one transaction.
+pub fn couple(store: &mut dyn Store, map: &TableMap, pairs: &[Pair], moment: &Moment) -> Result<(), StoreError> {
+    let mut changes = Vec::new();
+    for pair in pairs {
+        changes.extend(pair.dead.iter().map(|ids| CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm }));
+        let (PerSide { erp, crm }, origin) = (pair.ids, pair.origin.clone());
+        changes.push(CouplingChange::Couple { erp, crm, origin });
+    }
+    let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
+    file(store, map, "couple", &told, &changes, moment)
+}
+
+/// Ends couplings whose other record is gone.
+pub fn bury(store: &mut dyn Store, map: &TableMap, pairs: &[Pair], moment: &Moment) -> Result<(), StoreError> {
+    let dead = pairs.iter().flat_map(|pair| &pair.dead);
+    let changes: Vec<CouplingChange> =
+        dead.map(|ids| CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm }).collect();
+    let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
+    file(store, map, "uncouple", &told, &changes, moment)
+}
+
+/// Writes into history and journal what is done to couplings, and does it.
+fn file(
+    store: &mut dyn Store,
+    map: &TableMap,
+    action: &str,
+    records: &[(PerSide<Uuid>, &str)],
+    changes: &[CouplingChange],
+    moment: &Moment,
+) -> Result<(), StoreError> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    begin(store, moment)?;
+    let intents: Vec<Intent> = records
+        .iter()
+        .map(|(ids, record)| Intent {
+            table: map.name.clone(),
+            side: Side::Erp,
+            action: action.to_owned(),
+            id: ids.erp,
+            partner: ids.crm,
+            record: (*record).to_owned(),
+            fields: Vec::new(),
+            why: "by hand".to_owned(),
+        })
+        .collect();
+    let journal = store.intend(&moment.run, &intents)?;
+    let done = |journal_id: &i64| Answer { journal_id: *journal_id, outcome: "done".into(), message: String::new() };
+    store.answer(&journal.iter().map(done).collect::<Vec<_>>(), &map.name, changes)?;
+    end(store, moment, true)
+}
+
+/// Begins a row of the history.
+fn begin(store: &mut dyn Store, moment: &Moment) -> Result<(), StoreError> {
+    store.begin_run(&moment.run, &moment.at)
+}
+
+/// Ends it; `whole` tells whether everything was done.
+fn end(store: &mut dyn Store, moment: &Moment, whole: bool) -> Result<(), StoreError> {
+    store.finish_run(&RunRow {
+        run: moment.run.clone(),
+        started: moment.at.clone(),
+        finished: Some(moment.at.clone()),
+        outcome: if whole { "converged" } else { "incomplete" }.to_owned(),
+        report: "{}".to_owned(),
+    })
+}

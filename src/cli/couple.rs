@@ -1,0 +1,356 @@
+//! `pipeline couple`: who belongs to whom, by hand, by a list or by the match rules.
+//!
+//! A coupling changes the state only, and needs it for itself. What is written besides, a partner that is made or values
+//! that are to be equal at once, goes through a run like any other.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use crate::adapters::sqlite::SqliteStore;
+use crate::address::Address;
+use crate::by_hand::{self, Desk, Moment, Objection, Pair, Wanted};
+use crate::cli::args::{CoupleArguments, PartArguments, Way};
+use crate::cli::ask::confirm;
+use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::part::{Part, address};
+use crate::cli::print_as;
+use crate::cli::progress;
+use crate::cli::run::{self, Asked};
+use crate::cli::sheet;
+use crate::cli::signals::Signals;
+use crate::cli::world::{self, Loaded};
+use crate::config::check::Purpose;
+use crate::config::{Create, PerSide, Side, TableMap};
+use crate::delta::Force;
+use crate::plan::ActionKind;
+use crate::report;
+use crate::report::couple::Coupled;
+use crate::report::layout::plural;
+use crate::run::chosen::Standing;
+use crate::run::selection::Selection;
+use crate::run::{Options, RunReport};
+use crate::store::{InboxKind, Store};
+
+/// Carries out `couple`.
+pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
+    let signals = Signals::listen();
+    let mut loaded = world::load(&arguments.file.path, Purpose::Run)?;
+    world::warn(&loaded);
+    let table = arguments.records[0].split(':').next().unwrap_or_default().to_owned();
+    world::known_tables(&loaded, std::slice::from_ref(&table))?;
+    let at = loaded.pipeline.tables.iter().position(|map| map.name == table).expect("the name is known");
+    if let Some(way) = arguments.sync {
+        goes(&loaded, &loaded.pipeline.tables[at], way.side(), &format!("leave `--sync to_{}` out", way.side().key()))?;
+    }
+    let done = if arguments.create {
+        create(arguments, &mut loaded, at, &signals)?
+    } else if arguments.by_match {
+        by_rules(arguments, &loaded, at, &signals)?
+    } else {
+        by_name(arguments, &loaded, at, &signals)?
+    };
+    print_as(arguments.file.format, || report::couple::text(&done), || report::couple::json(&done))?;
+    Ok(exit(&done, signals.number()))
+}
+
+/// A record that a person asked about and that got no partner leaves something to do.
+fn exit(done: &Coupled, signal: Option<u8>) -> Exit {
+    match &done.run {
+        Some(run) => of_run(run, signal),
+        None if !done.ambiguous.is_empty() || !done.left.is_empty() => Exit::Unfinished,
+        None => Exit::Done,
+    }
+}
+
+/// Couples the two records that are named, or those of a list.
+fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Signals) -> Result<Coupled, Failure> {
+    let map = &loaded.pipeline.tables[at];
+    let wanted = match &arguments.from {
+        Some(path) => {
+            only_table(arguments, map)?;
+            listed(&world::read(path)?, &path.display().to_string(), map)?
+        }
+        None => vec![named(&arguments.records)?],
+    };
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let moment = moment();
+    let mut store = open(loaded)?;
+    let told = |error| run::failure(loaded, None, error);
+    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
+    let pairs = desk.look(&store, &wanted).map_err(told)?.map_err(|all| objected(&all))?;
+    agree(arguments, &pairs)?;
+    by_hand::couple(&mut store, map, &pairs, &moment)?;
+    drop(store);
+    let mut done = Coupled { pairs, ..Coupled::new(map) };
+    match arguments.sync {
+        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, way, signals)?),
+        None => done.first = Some(first_run(arguments, loaded, map, &done.pairs, signals)?),
+    }
+    Ok(done)
+}
+
+/// Couples what the match rules find.
+fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Signals) -> Result<Coupled, Failure> {
+    let map = &loaded.pipeline.tables[at];
+    if map.match_rules.is_empty() {
+        return Err(Failure::Arguments {
+            message: format!("`{}` has no match rules", map.name),
+            hint: format!(
+                "write `match` into tables.{}, or couple by name: `pipeline couple FILE TABLE:KEY KEY`",
+                map.name
+            ),
+        });
+    }
+    let mut part = Part::default();
+    for record in &arguments.records {
+        match record.contains(':') {
+            true => part.selection.records.push(address(record)?),
+            false => part.only.push(record.clone()),
+        }
+    }
+    let tables = part.only.iter().chain(part.selection.records.iter().map(|record| &record.table));
+    if tables.clone().any(|table| *table != map.name) {
+        return Err(one_table(map));
+    }
+    let moment = moment();
+    let mut store = open(loaded)?;
+    let plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    let mut done = Coupled::new(map);
+    let found = plan.plan.actions().filter_map(|action| match &action.kind {
+        ActionKind::Couple { origin } => Some(Pair {
+            ids: action.ids,
+            record: action.record.clone(),
+            partner: action.ids.crm.to_string(),
+            origin: origin.clone(),
+            dead: Vec::new(),
+            notes: vec![action.why.clone()],
+        }),
+        _ => None,
+    });
+    done.pairs = found.collect();
+    done.ambiguous = plan.inbox.iter().filter(|item| item.kind == InboxKind::Ambiguous).cloned().collect();
+    let selected = plan.tables.iter().flat_map(|table| &table.selected);
+    let alone =
+        selected.filter(|chosen| matches!(chosen.standing, Standing::Alone | Standing::Outside | Standing::Apart));
+    done.left = alone.map(|chosen| (chosen.record.clone(), chosen.standing)).collect();
+    if !done.pairs.is_empty() {
+        if !arguments.yes {
+            report::couple::preview(&done).iter().for_each(|line| progress::say(line));
+        }
+        agree(arguments, &done.pairs)?;
+        by_hand::couple(&mut store, map, &done.pairs, &moment)?;
+    }
+    drop(store);
+    match arguments.sync {
+        Some(way) if !done.pairs.is_empty() => {
+            done.run = Some(synchronize(arguments, loaded, map, &done.pairs, way, signals)?);
+        }
+        _ => done.first = Some(plan),
+    }
+    Ok(done)
+}
+
+/// Makes the partners of records that have none.
+fn create(arguments: &CoupleArguments, loaded: &mut Loaded, at: usize, signals: &Signals) -> Result<Coupled, Failure> {
+    let addresses = arguments.records.iter().map(|record| address(record)).collect::<Result<Vec<_>, _>>()?;
+    let map = &mut loaded.pipeline.tables[at];
+    if addresses.iter().any(|address| address.table != map.name) {
+        return Err(one_table(map));
+    }
+    map.create = Create::along(map.direction);
+    let map = &loaded.pipeline.tables[at];
+    for address in &addresses {
+        goes(
+            loaded,
+            map,
+            address.side.other(),
+            "couple it with a record that is there: `pipeline couple FILE TABLE:KEY KEY`",
+        )?;
+    }
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let mut store = open(loaded)?;
+    let told = |error| run::failure(loaded, None, error);
+    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
+    let dead = desk.look_alone(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    by_hand::bury(&mut store, map, &dead, &moment())?;
+    drop(store);
+    let selection = Selection { records: addresses, create: true, ..Selection::default() };
+    let part = Part { only: Vec::new(), selection };
+    let run = perform(arguments, loaded, &part, signals)?;
+    Ok(Coupled { pairs: dead, created: true, run: Some(run), ..Coupled::new(map) })
+}
+
+/// Makes coupled records equal at once: one side is overwritten.
+fn synchronize(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    map: &TableMap,
+    pairs: &[Pair],
+    way: Way,
+    signals: &Signals,
+) -> Result<RunReport, Failure> {
+    let force = Some(Force { to: way.side(), seen: None });
+    let part = Part { only: Vec::new(), selection: Selection { force, ..records(map, pairs) } };
+    perform(arguments, loaded, &part, signals)
+}
+
+/// Returns what the first run over these pairs would do.
+fn first_run(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    map: &TableMap,
+    pairs: &[Pair],
+    signals: &Signals,
+) -> Result<RunReport, Failure> {
+    let mut store = SqliteStore::read_only(&loaded.state)?;
+    let part = Part { only: Vec::new(), selection: records(map, pairs) };
+    dry_run(arguments, loaded, &part, &mut store, signals)
+}
+
+fn records(map: &TableMap, pairs: &[Pair]) -> Selection {
+    let address = |pair: &Pair| Address { table: map.name.clone(), side: Side::Erp, key: pair.ids.erp.to_string() };
+    Selection { records: pairs.iter().map(address).collect(), ..Selection::default() }
+}
+
+fn dry_run(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    part: &Part,
+    store: &mut dyn Store,
+    signals: &Signals,
+) -> Result<RunReport, Failure> {
+    let began = Instant::now();
+    let elapsed = || began.elapsed().as_secs_f64();
+    let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
+    let asked = Asked { part: &everything, dry_run: true, yes: true, verbose: arguments.verbose, approved: None };
+    let options = Options { dry_run: true, ..run::options(part, &asked, None, &elapsed, signals) };
+    run::decide(loaded, store, &asked, &options, &|_| {})
+}
+
+fn perform(arguments: &CoupleArguments, loaded: &Loaded, part: &Part, signals: &Signals) -> Result<RunReport, Failure> {
+    let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
+    let asked = Asked { part: &everything, dry_run: false, yes: true, verbose: arguments.verbose, approved: None };
+    run::perform_part(loaded, part, &asked, signals)
+}
+
+/// Opens the state for writing.
+pub fn open(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
+    let opened = SqliteStore::open(&loaded.state, &world::holder(), &world::now, loaded.pipeline.keep_values);
+    opened.map_err(|error| run::named(error, &loaded.state).into())
+}
+
+/// Returns the moment and an id for what is done by hand.
+pub fn moment() -> Moment {
+    Moment { run: Uuid::new_v4().to_string(), at: world::now() }
+}
+
+/// Asks where something is overwritten, or where nobody named the pairs.
+fn agree(arguments: &CoupleArguments, pairs: &[Pair]) -> Result<(), Failure> {
+    let number = plural(pairs.len() as u64, "pair", "pairs");
+    let question = match (arguments.sync, arguments.by_match) {
+        (Some(way), _) => {
+            let (to, from) = (way.side().name(), way.side().other().name());
+            format!("couple {number} and overwrite what differs in the {to} by what the {from} holds")
+        }
+        (None, true) => format!("couple {number}"),
+        (None, false) => return Ok(()),
+    };
+    if confirm(&question, arguments.yes)? {
+        return Ok(());
+    }
+    Err(Failure::Arguments {
+        message: "not agreed to, so nothing was done".to_owned(),
+        hint: "`pipeline couple FILE TABLE:KEY KEY` couples single records".to_owned(),
+    })
+}
+
+/// Reads `TABLE:KEY KEY`: the second one is of the other side.
+fn named(records: &[String]) -> Result<Wanted, Failure> {
+    let [one, other] = records else {
+        return Err(Failure::Arguments {
+            message: format!(
+                "{} given, and two belong together",
+                plural(records.len() as u64, "record is", "records are")
+            ),
+            hint: "`pipeline couple FILE customers:10000 A-1001`; or `--create`, `--match`, `--from`".to_owned(),
+        });
+    };
+    let one = address(one)?;
+    let prefix = format!("{}:", one.table);
+    let other = match other.starts_with(&prefix) {
+        true => address(other)?,
+        false => Address { table: one.table.clone(), side: one.side.other(), key: other.trim().to_owned() },
+    };
+    Ok(Wanted { line: None, addresses: [one, other] })
+}
+
+/// Reads a list of pairs.
+fn listed(text: &str, file: &str, map: &TableMap) -> Result<Vec<Wanted>, Failure> {
+    let hint = || "the first line is `erp,crm`, each further one a pair of labels or ids".to_owned();
+    let rows = sheet::read(text, &["erp", "crm"])
+        .map_err(|(line, message)| Failure::Arguments { message: format!("{file}:{line}: {message}"), hint: hint() })?;
+    let mut objections = Vec::new();
+    let mut wanted = Vec::new();
+    for row in rows {
+        let line = Some(row.line);
+        let [erp, crm] = [0, 1].map(|cell: usize| row.cells[cell].trim().to_owned());
+        if erp.is_empty() || crm.is_empty() {
+            let message = "a pair needs both an `erp` and a `crm`".to_owned();
+            objections.push(Objection { line, message, hint: hint() });
+            continue;
+        }
+        let address = |side: Side, key: String| Address { table: map.name.clone(), side, key };
+        let addresses = [address(Side::Erp, erp), address(Side::Crm, crm)];
+        wanted.push(Wanted { line, addresses });
+    }
+    if objections.is_empty() { Ok(wanted) } else { Err(objected(&objections)) }
+}
+
+fn only_table(arguments: &CoupleArguments, map: &TableMap) -> Result<(), Failure> {
+    match arguments.records.as_slice() {
+        [table] if *table == map.name => Ok(()),
+        _ => Err(Failure::Arguments {
+            message: "`--from` takes one table map, and the list names the records".to_owned(),
+            hint: format!("`pipeline couple FILE {} --from pairs.csv`", map.name),
+        }),
+    }
+}
+
+/// Refuses records of several table maps.
+pub fn one_table(map: &TableMap) -> Failure {
+    Failure::Arguments {
+        message: "the records are of several table maps".to_owned(),
+        hint: format!("name those of `{}` by themselves", map.name),
+    }
+}
+
+/// Refuses a side that the table map does not write.
+fn goes(loaded: &Loaded, map: &TableMap, to: Side, hint: &str) -> Result<(), Failure> {
+    if map.direction.writes(to) {
+        return Ok(());
+    }
+    let (name, key) = (&map.name, map.direction.key());
+    Err(Failure::Arguments {
+        message: format!("`{name}` does not go to the {}: tables.{name}.direction is {key}", to.name()),
+        hint: format!("{hint}, or change `direction` in {}", loaded.file),
+    })
+}
+
+/// Tells all objections at once.
+pub fn objected(all: &[Objection]) -> Failure {
+    let line = |objection: &Objection| match objection.line {
+        Some(line) => format!("line {line}: {}", objection.message),
+        None => objection.message.clone(),
+    };
+    let mut hints: Vec<String> = Vec::new();
+    for objection in all {
+        if !hints.contains(&objection.hint) {
+            hints.push(objection.hint.clone());
+        }
+    }
+    let messages: Vec<String> = all.iter().map(line).collect();
+    Failure::Arguments { message: format!("{}; nothing was done", messages.join("; ")), hint: hints.join("; ") }
+}

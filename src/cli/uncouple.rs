@@ -1,0 +1,81 @@
+//! `pipeline uncouple`: links end, records stay, and the two are kept apart until somebody couples them.
+
+use crate::by_hand::Desk;
+use crate::by_hand::part::part;
+use crate::cli::args::UncoupleArguments;
+use crate::cli::ask::confirm;
+use crate::cli::couple::{moment, objected, one_table, open};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::part::address;
+use crate::cli::print_as;
+use crate::cli::run;
+use crate::cli::world;
+use crate::config::PerSide;
+use crate::config::check::Purpose;
+use crate::report;
+use crate::report::layout::plural;
+use crate::report::uncouple::{Referring, Uncoupled};
+
+/// Carries out `uncouple`.
+pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
+    let loaded = world::load(&arguments.file.path, Purpose::Run)?;
+    world::warn(&loaded);
+    let table = arguments.records[0].split(':').next().unwrap_or_default().to_owned();
+    world::known_tables(&loaded, std::slice::from_ref(&table))?;
+    world::known_tables(&loaded, &arguments.along)?;
+    let tables = &loaded.pipeline.tables;
+    let map = tables.iter().find(|map| map.name == table).expect("the name is known");
+    let addresses = match (arguments.all, arguments.records.as_slice()) {
+        (true, [name]) if *name == map.name => Vec::new(),
+        (true, _) => {
+            return Err(Failure::Arguments {
+                message: "`--all` takes one table map".to_owned(),
+                hint: format!("`pipeline uncouple FILE {table} --all`"),
+            });
+        }
+        (false, records) => records.iter().map(|record| address(record)).collect::<Result<Vec<_>, _>>()?,
+    };
+    if addresses.iter().any(|address| address.table != map.name) {
+        return Err(one_table(map));
+    }
+    let refers = |name: &String| {
+        let other = tables.iter().find(|map| map.name == *name);
+        other.is_some_and(|other| other.refers_to(&map.name))
+    };
+    if let Some(other) = arguments.along.iter().find(|name| !refers(name)) {
+        return Err(Failure::Arguments {
+            message: format!("`{other}` has no field that refers to `{table}`"),
+            hint: format!("leave `--with {other}` out, and part its records by name"),
+        });
+    }
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let mut store = open(&loaded)?;
+    let told = |error| run::failure(&loaded, None, error);
+    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
+    let mut partings = desk.look_apart(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    let mut referring = Vec::new();
+    for other in tables.iter().filter(|other| other.name != map.name && other.refers_to(&map.name)) {
+        let found = desk.referring(&store, other, &partings).map_err(told)?;
+        if !arguments.along.contains(&other.name) && !found.is_empty() {
+            let records = found.into_iter().map(|parting| parting.record).collect();
+            referring.push(Referring { table: other.name.clone(), records });
+        } else {
+            partings.extend(found);
+        }
+    }
+    if partings.len() > 1 || (arguments.all && !partings.is_empty()) {
+        let pairs = plural(partings.len() as u64, "pair", "pairs");
+        if !confirm(&format!("uncouple {pairs}"), arguments.yes)? {
+            return Err(Failure::Arguments {
+                message: "not agreed to, so nothing was done".to_owned(),
+                hint: "`pipeline uncouple FILE TABLE:KEY` parts a single pair".to_owned(),
+            });
+        }
+    }
+    let parted = part(&desk, &mut store, partings, &moment()).map_err(told)?;
+    let done = Uncoupled { table, parted, referring };
+    print_as(arguments.file.format, || report::uncouple::text(&done), || report::uncouple::json(&done))?;
+    let whole = done.parted.iter().all(|one| one.failed.is_none());
+    Ok(if whole { Exit::Done } else { Exit::Unfinished })
+}

@@ -1,0 +1,160 @@
+//! Couplings that people make, on two sides in memory: what is refused, what is stored, and what the next run does.
+
+use pipeline::address::Address;
+use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted, couple};
+use pipeline::config::{PerSide, Side};
+use pipeline::endpoint::Endpoint;
+use pipeline::run::RunOutcome;
+use pipeline::run::selection::Selection;
+use pipeline::store::{CouplingChange, Origin, Store};
+
+use crate::rules::{CUSTOMERS, PEOPLE, World};
+use crate::selected::only;
+
+pub fn moment(number: u32) -> Moment {
+    Moment { run: format!("by hand {number}"), at: "2026-01-31T03:00:00Z".to_owned() }
+}
+
+/// Looks at pairs, and couples them where nothing is against it.
+fn by_hand(world: &mut World, names: &[(&str, &str)]) -> Result<Vec<Pair>, Vec<Objection>> {
+    let map = world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
+    let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+    let address = |name: &str| Address::parse(name).unwrap();
+    let wanted: Vec<Wanted> = names
+        .iter()
+        .enumerate()
+        .map(|(at, (one, other))| Wanted { line: Some(at + 2), addresses: [address(one), address(other)] })
+        .collect();
+    let desk = Desk::open(&world.pipeline, sides, &mut world.store, map).unwrap();
+    let pairs = desk.look(&world.store, &wanted).unwrap()?;
+    let number = u32::try_from(world.store.runs(999).unwrap().len()).unwrap();
+    couple(&mut world.store, map, &pairs, &moment(number)).unwrap();
+    Ok(pairs)
+}
+
+/// Customers 2 and 3, accounts 102 and 103, of which no rule knows who belongs to whom.
+fn strangers() -> World {
+    let mut world = World::settled_with(&format!("{PEOPLE}{}", CUSTOMERS.replace("create: both", "create: none")));
+    for (id, name) in [(2, "Dahl"), (3, "Eide")] {
+        let code = format!("C{id}");
+        world.erp.put("customers", id, &[("number", &code), ("name", name), ("phone", "5")]);
+        let code = format!("A{id}");
+        world.crm.put("accounts", 100 + id, &[("number", &code), ("name", &format!("{name} AS")), ("kind", "3")]);
+    }
+    world.run();
+    assert_eq!(world.store.couplings("customers", &[]).unwrap().len(), 1);
+    world
+}
+
+#[test]
+fn a_pair_coupled_by_hand_is_as_if_matched() {
+    let mut world = strangers();
+    let writes = (world.erp.writes(), world.crm.writes());
+    let pairs = by_hand(&mut world, &[("customers:C2", "customers:crm:A2")]).unwrap();
+    assert_eq!((pairs[0].record.as_str(), pairs[0].notes.len()), ("customers:C2", 0));
+    assert_eq!((world.erp.writes(), world.crm.writes()), writes, "coupling writes neither side");
+    let couplings = world.store.couplings("customers", &[]).unwrap();
+    assert_eq!(couplings.origins[1], Origin::Hand);
+    let ids = PerSide { erp: Some(couplings.erp[1]), crm: Some(couplings.crm[1]) };
+    let journal = world.store.writes_to("customers", ids, 9).unwrap();
+    assert_eq!((journal[0].intent.action.as_str(), journal[0].outcome.as_deref()), ("couple", Some("done")));
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(world.crm.get("accounts", 102, "name"), "Dahl", "`first_sync` decides");
+    assert_eq!(world.crm.get("accounts", 102, "number"), "C2");
+    world.quiet();
+
+    // The same two, found by a rule in another world.
+    let mut other = strangers();
+    other.crm.put("accounts", 102, &[("number", "C2")]);
+    other.run();
+    assert_eq!(other.crm.all("accounts"), world.crm.all("accounts"));
+    assert_eq!(other.erp.all("customers"), world.erp.all("customers"));
+}
+
+#[test]
+fn all_that_stands_in_the_way_is_told_at_once_and_nothing_is_coupled() {
+    let mut world = strangers();
+    let objections = by_hand(
+        &mut world,
+        &[
+            ("customers:C2", "customers:crm:A2"),
+            ("customers:C9", "customers:crm:A9"),
+            ("customers:C2", "customers:C3"),
+            ("customers:C1", "customers:crm:A3"),
+            ("customers:C3", "customers:crm:C1"),
+            ("customers:C1", "customers:crm:C1"),
+            ("customers:C2", "customers:crm:A3"),
+        ],
+    )
+    .unwrap_err();
+    let told: Vec<String> =
+        objections.iter().map(|objection| format!("{}: {}", objection.line.unwrap(), objection.message)).collect();
+    assert_eq!(
+        told,
+        [
+            "3: the ERP has no record `customers:C9`",
+            "3: the CRM has no record `customers:crm:A9`",
+            "4: `customers:C2` and `customers:C3` are both of the ERP",
+            "5: customers:C1 is coupled already, with customers:crm:C1",
+            "6: customers:crm:C1 is coupled already, with customers:C1",
+            "7: customers:C1 is named twice",
+            "7: customers:C1 and customers:crm:C1 are coupled already",
+            "7: customers:crm:C1 is named twice",
+            "8: customers:C2 is named twice",
+            "8: customers:crm:A3 is named twice",
+        ]
+    );
+    assert!(objections[3].hint.contains("`pipeline uncouple FILE customers:C1`"), "{:#?}", objections[3]);
+    assert_eq!(world.store.couplings("customers", &[]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_dead_coupling_gives_way_and_one_that_was_parted_is_whole_again() {
+    let mut world = strangers();
+    world.crm.delete("accounts", 101);
+    let pairs = by_hand(&mut world, &[("customers:C1", "customers:crm:A2")]).unwrap();
+    assert!(pairs[0].notes[0].contains("the CRM has no such record any more"), "{pairs:#?}");
+    assert_eq!(world.store.couplings("customers", &[]).unwrap().len(), 1);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(world.crm.get("accounts", 102, "name"), "Ahlgren");
+
+    let couplings = world.store.couplings("customers", &[]).unwrap();
+    let (erp, crm, record) = (couplings.erp[0], couplings.crm[0], String::new());
+    world.store.commit("customers", &[], &[CouplingChange::KeepApart { erp, crm, record }], &[]).unwrap();
+    by_hand(&mut world, &[("customers:crm:C1", "customers:C1")]).unwrap();
+    assert!(world.store.kept_apart("customers").unwrap().erp.is_empty());
+    world.quiet();
+}
+
+#[test]
+fn a_record_outside_its_filter_is_coupled_and_told() {
+    let mut world = strangers();
+    world.erp.put("customers", 2, &[("blocked", "All")]);
+    let pairs = by_hand(&mut world, &[("customers:C2", "customers:crm:A2")]).unwrap();
+    assert_eq!(pairs[0].notes, ["customers:C2 is outside its filter: nothing is written until it comes back"]);
+    world.run();
+    assert_eq!(world.crm.get("accounts", 102, "name"), "Dahl AS");
+}
+
+#[test]
+fn a_partner_is_made_for_a_record_that_is_kept_apart_and_for_no_other() {
+    let mut world = strangers();
+    by_hand(&mut world, &[("customers:C2", "customers:crm:A2")]).unwrap();
+    world.run();
+    let couplings = world.store.couplings("customers", &[]).unwrap();
+    let at = couplings.erp.iter().position(|id| id.as_u128() == 2).unwrap();
+    let (erp, crm, record) = (couplings.erp[at], couplings.crm[at], String::new());
+    world.store.commit("customers", &[], &[CouplingChange::KeepApart { erp, crm, record }], &[]).unwrap();
+    // What `couple --create` asks for.
+    world.pipeline.tables[1].create = pipeline::config::Create::Both;
+    let report = world.run_part(Selection { create: true, ..only(&["customers:C2"]) }).unwrap();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+    world.pipeline.tables[1].create = pipeline::config::Create::None;
+    let couplings = world.store.couplings("customers", &[]).unwrap();
+    let at = couplings.erp.iter().position(|id| id.as_u128() == 2).unwrap();
+    assert_eq!(couplings.origins[at], Origin::Created(Side::Crm));
+    let apart = world.store.kept_apart("customers").unwrap();
+    assert_eq!((apart.erp.len(), apart.crm.len()), (0, 1), "its former partner stays apart");
+    assert_eq!(world.erp.column("customers", "name").len(), 3);
+    world.quiet();
+}

@@ -1,0 +1,152 @@
+//! Couplings that people end, on two sides in memory: the records stay, and nothing is written about them any more.
+
+use pipeline::address::Address;
+use pipeline::by_hand::part::{Parted, Parting, part};
+use pipeline::by_hand::{Desk, Objection};
+use pipeline::config::{PerSide, Side};
+use pipeline::endpoint::Endpoint;
+use pipeline::run::RunOutcome;
+use pipeline::store::Store;
+
+use crate::by_hand::moment;
+use crate::memory::Accident;
+use crate::rules::{CUSTOMERS, PEOPLE, World};
+
+/// Parts the named records, those of `along` that refer to them, or all; returns what would fail besides.
+fn parted(
+    world: &mut World,
+    table: &str,
+    names: &[&str],
+    along: bool,
+) -> Result<(Vec<Parted>, Vec<Parting>), Vec<Objection>> {
+    let map = world.pipeline.tables.iter().find(|map| map.name == table).unwrap();
+    let customers = world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
+    let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+    let desk = Desk::open(&world.pipeline, sides, &mut world.store, map).unwrap();
+    let addresses: Vec<Address> = names.iter().map(|name| Address::parse(name).unwrap()).collect();
+    let mut partings = desk.look_apart(&world.store, &addresses).unwrap()?;
+    let mut referring = match table {
+        "people" => desk.referring(&world.store, customers, &partings).unwrap(),
+        _ => Vec::new(),
+    };
+    if along {
+        partings.append(&mut referring);
+    }
+    let number = u32::try_from(world.store.runs(999).unwrap().len()).unwrap();
+    Ok((part(&desk, &mut world.store, partings, &moment(number)).unwrap(), referring))
+}
+
+fn coupled(world: &World, table: &str) -> usize {
+    world.store.couplings(table, &[]).unwrap().len()
+}
+
+#[test]
+fn what_is_parted_is_written_no_more() {
+    for name in ["customers:C1", "customers:crm:C1"] {
+        let mut world = World::settled();
+        world.erp.put("customers", 1, &[("name", "Ahlgren AB")]);
+        world.crm.put("accounts", 101, &[("name", "Ahlgren AS")]);
+        world.run();
+        assert_eq!(world.store.inbox(None).unwrap().len(), 1);
+        let (done, _) = parted(&mut world, "customers", &[name], false).unwrap();
+        assert_eq!((done.len(), done[0].parting.record.as_str(), done[0].released), (1, "customers:C1", false));
+        assert_eq!((coupled(&world, "customers"), world.store.inbox(None).unwrap().len()), (0, 0));
+        let before = (world.erp.writes(), world.crm.writes());
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!((world.erp.writes(), world.crm.writes()), before, "neither matched nor made anew");
+        let ids = PerSide { erp: Some(done[0].parting.ids.erp), crm: None };
+        let journal = world.store.writes_to("customers", ids, 9).unwrap();
+        assert_eq!((journal[0].intent.action.as_str(), journal[0].outcome.as_deref()), ("uncouple", Some("done")));
+    }
+}
+
+#[test]
+fn what_cannot_be_parted_stops_everything() {
+    let mut world = World::settled();
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("blocked", "All")]);
+    let objections =
+        parted(&mut world, "customers", &["customers:C1", "customers:C2", "customers:C9"], false).unwrap_err();
+    let told: Vec<&str> = objections.iter().map(|objection| objection.message.as_str()).collect();
+    assert_eq!(told, ["`customers:C2` is not coupled", "the ERP has no record `customers:C9`"]);
+    assert_eq!(coupled(&world, "customers"), 1);
+}
+
+#[test]
+fn a_pair_of_which_one_record_is_gone_can_be_parted_by_either_name() {
+    let id = format!("customers:crm:{}", uuid::Uuid::from_u128(101));
+    for name in ["customers:C1", &id] {
+        let mut world = World::settled();
+        world.crm.delete("accounts", 101);
+        let (done, _) = parted(&mut world, "customers", &[name], false).unwrap();
+        assert_eq!((done[0].parting.gone, coupled(&world, "customers")), (Some(Side::Crm), 0));
+        world.quiet();
+    }
+}
+
+/// A CRM of several companies, in which account 101 is North's.
+fn north() -> World {
+    let text = CUSTOMERS.replace("filter: kind = 3", "filter: \"kind = 3 AND (company = 'North' OR company IS NULL)\"");
+    let text =
+        text.replace("{ crm: kind, value: 3 }", "{ crm: kind, value: 3 }\n      - { crm: company, value: North }");
+    let mut world = World::with(&format!("{PEOPLE}{text}"));
+    world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren")]);
+    world.crm.put("accounts", 101, &[("number", "C1"), ("name", "Ahlgren"), ("kind", "3")]);
+    world.run();
+    assert_eq!(world.crm.get("accounts", 101, "company"), "North");
+    world
+}
+
+#[test]
+fn a_parted_record_is_given_back_so_that_another_company_may_take_it() {
+    for accident in [Accident::None, Accident::AnswerLost, Accident::RequestLost] {
+        let mut world = north();
+        world.crm.accidents.lock().unwrap().push(accident);
+        let (done, _) = parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+        let arrives = accident != Accident::RequestLost;
+        assert_eq!((done[0].released, done[0].failed.is_none()), (arrives, arrives), "{accident:?}");
+        assert_eq!(world.crm.get("accounts", 101, "company").is_empty(), arrives, "{accident:?}");
+        assert!(world.store.open_intents("customers").unwrap().is_empty(), "{accident:?}");
+        assert_eq!(coupled(&world, "customers"), 0);
+        world.quiet();
+    }
+    let mut world = north();
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("not allowed".to_owned())));
+    let (done, _) = parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+    assert_eq!(done[0].failed.as_deref(), Some("not allowed"));
+    assert_eq!(coupled(&world, "customers"), 0, "the link goes all the same");
+}
+
+#[test]
+fn who_refers_to_what_is_parted_is_found_on_both_sides() {
+    for along in [false, true] {
+        let mut world = World::settled();
+        world.erp.put("people", 11, &[("code", "AA"), ("email", "aa@a.example"), ("name", "A")]);
+        world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "A")]);
+        world.erp.put("customers", 1, &[("person", "AA")]);
+        world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("person", "AA")]);
+        world.erp.put("customers", 3, &[("number", "C3"), ("name", "Eide")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        // Somebody gives the second one to another owner in the CRM.
+        let couplings = world.store.couplings("customers", &[]).unwrap();
+        let at = couplings.erp.iter().position(|id| id.as_u128() == 2).unwrap();
+        world.crm.put("accounts", couplings.crm[at].as_u128(), &[("owner", &uuid::Uuid::from_u128(999).to_string())]);
+        let (done, left) = parted(&mut world, "people", &["people:AA"], along).unwrap();
+        let names = |all: &[Parting]| all.iter().map(|one| one.record.clone()).collect::<Vec<_>>();
+        let done: Vec<Parting> = done.into_iter().map(|one| one.parting).collect();
+        assert_eq!(names(&left), if along { vec![] } else { vec!["customers:C1"] });
+        assert_eq!(names(&done), if along { vec!["people:AA", "customers:C1"] } else { vec!["people:AA"] });
+        assert_eq!((coupled(&world, "people"), coupled(&world, "customers")), (0, if along { 2 } else { 3 }));
+    }
+}
+
+#[test]
+fn a_whole_table_map_can_be_parted() {
+    let mut world = World::settled();
+    for number in 2..6_u128 {
+        world.erp.put("customers", number, &[("number", &format!("C{number}")), ("name", "X")]);
+    }
+    world.run();
+    let (done, _) = parted(&mut world, "customers", &[], false).unwrap();
+    assert_eq!((done.len(), coupled(&world, "customers")), (5, 0));
+    world.quiet();
+}

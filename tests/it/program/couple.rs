@@ -1,0 +1,135 @@
+//! `couple` as a person types it.
+
+use pipeline::config::Side;
+use pipeline::store::Store;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::oracle::{assert_same, contents};
+use super::selected::{customer, edit};
+use super::{FULL, World};
+
+/// A world where customers are neither matched nor created, so that people couple them; and both ids of two of them.
+fn world() -> (World, Vec<(String, Uuid, String, Uuid)>) {
+    let world = World::start();
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let (head, tail) = full.split_once("\n  customers:\n").unwrap();
+    let tail = tail.replacen("    create: both\n", "    create: none\n", 1);
+    world.file("by_hand.yaml", &format!("{head}\n  customers:\n{tail}"));
+    let customers = world.erp.with(|state| state.records("customers"));
+    let accounts = world.crm.with(|state| state.records("accounts"));
+    let text = |record: &serde_json::Map<String, serde_json::Value>, key: &str| {
+        record.get(key).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    let both = customers.iter().filter_map(|customer| {
+        let number = text(customer, "number");
+        let account = accounts.iter().find(|account| text(account, "accountnumber") == number)?;
+        let ids = (text(customer, "id").parse().unwrap(), text(account, "accountid").parse().unwrap());
+        Some((number.clone(), ids.0, number, ids.1))
+    });
+    let both: Vec<_> = both.take(3).collect();
+    (world, both)
+}
+
+#[test]
+fn a_pair_is_coupled_shown_and_synchronized() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, erp, key, crm) = &pairs[0];
+    edit(&world, Side::Crm, *crm, json!({"address1_city": "There"}));
+    edit(&world, Side::Erp, *erp, json!({"city": "Here"}));
+    let before = contents(&world);
+    let answer = world.run(&format!("couple by_hand.yaml customers:{number} {key}")).code(0);
+    let told = format!("coupled 1 pair:\n  customers:{number} with customers:crm:{key}");
+    assert!(answer.stdout.contains(&told), "{answer:#?}");
+    let differs = "address1_city: ERP \"Here\", CRM \"There\"; ERP → CRM (first synchronization, the ERP fills it)";
+    assert!(answer.stdout.contains(differs), "{answer:#?}");
+    assert_same(&contents(&world), &before, "coupling writes neither side");
+    assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 1);
+    let again = world.run(&format!("couple by_hand.yaml customers:{number} {key}")).code(2);
+    assert!(again.stderr.contains("are coupled already; nothing was done"), "{again:#?}");
+    let history = world.run("history by_hand.yaml last").code(0);
+    assert!(history.stdout.contains(&format!("couple customers:{number}")), "{history:#?}");
+
+    // The CRM wins at once, where a script says yes.
+    let (number, _, key, crm) = &pairs[1];
+    edit(&world, Side::Crm, *crm, json!({"address1_city": "There"}));
+    let line = format!("couple by_hand.yaml customers:crm:{key} {number} --sync to_erp");
+    let asked = world.run(&line).code(2);
+    assert!(asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
+    assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 1);
+    let done = world.run(&format!("{line} --yes --format json")).code(0).json();
+    assert_eq!((&done["coupled"][0]["origin"], &done["run"]["outcome"]), (&json!("by hand"), &json!("converged")));
+    let customers = world.erp.with(|state| state.records("customers"));
+    let customer = customers.iter().find(|customer| customer["number"] == **number).unwrap();
+    assert_eq!(customer["city"], "There");
+}
+
+#[test]
+fn the_match_rules_couple_after_a_yes() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let before = contents(&world);
+    let (number, ..) = &pairs[0];
+    let asked = world.run("couple by_hand.yaml customers --match").code(2);
+    assert!(asked.stderr.contains(" to couple:\n") && asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
+    assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 0);
+    let one = world.run(&format!("couple by_hand.yaml customers:{number} --match --yes --format json")).code(0).json();
+    let first = &one["coupled"].as_array().unwrap()[..];
+    assert_eq!((first.len(), &first[0]["record"]), (1, &json!(format!("customers:{number}"))));
+    let all = world.run("couple by_hand.yaml customers --match --yes --format json");
+    let all = all.json();
+    assert!(all["coupled"].as_array().unwrap().len() > 3, "{all:#}");
+    assert!(all["coupled"][0]["origin"].as_str().unwrap().starts_with("match rule "), "{all:#}");
+    assert_same(&contents(&world), &before, "coupling writes neither side");
+    let coupled = world.store().couplings("customers", &[]).unwrap().len();
+    assert_eq!(coupled, all["coupled"].as_array().unwrap().len() + 1);
+}
+
+#[test]
+fn a_list_is_coupled_as_a_whole_or_not_at_all() {
+    let (world, pairs) = world();
+    let line = |pair: &(String, Uuid, String, Uuid)| format!("{},{}\n", pair.0, pair.3);
+    let bad = format!("erp,crm\n{}NOBODY,{}\n,1\n", line(&pairs[0]), pairs[1].2);
+    world.file("bad.csv", &bad);
+    let refused = world.run("couple by_hand.yaml customers --from bad.csv").code(2);
+    assert!(refused.stderr.contains("line 4: a pair needs both"), "{refused:#?}");
+    world.file("bad.csv", &bad.replace(",1\n", ""));
+    let refused = world.run("couple by_hand.yaml customers --from bad.csv").code(2);
+    let told = "line 3: the ERP has no record `customers:NOBODY`; nothing was done";
+    assert!(refused.stderr.contains(told), "{refused:#?}");
+    assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 0);
+    world.file("good.csv", &format!("crm,erp\n{},{}\n{},{}\n", pairs[0].3, pairs[0].0, pairs[1].2, pairs[1].1));
+    world.run("couple by_hand.yaml customers --from good.csv").code(0);
+    let couplings = world.store().couplings("customers", &[]).unwrap();
+    assert_eq!((couplings.erp, couplings.crm), (vec![pairs[0].1, pairs[1].1], vec![pairs[0].3, pairs[1].3]));
+}
+
+#[test]
+fn a_partner_is_made_where_the_direction_allows_it() {
+    let (world, _) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies --only customers").code(0);
+    let coupled = world.store().couplings("customers", &[]).unwrap();
+    let customers = world.erp.with(|state| state.records("customers"));
+    let alone = customers.iter().find(|customer| {
+        let id: Uuid = customer["id"].as_str().unwrap().parse().unwrap();
+        customer["blocked"]
+            .as_str()
+            .is_none_or(|blocked| blocked.trim_matches([' ', '_']).is_empty() || blocked == "_x0020_")
+            && !coupled.erp.contains(&id)
+    });
+    let number = alone.unwrap()["number"].as_str().unwrap();
+    let accounts = world.crm.with(|state| state.records("accounts").len());
+    let done = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(0);
+    assert!(done.stdout.contains("both sides agree: wrote 1 record to the CRM"), "{done:#?}");
+    assert_eq!(world.crm.with(|state| state.records("accounts").len()), accounts + 1);
+    let again = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(2);
+    assert!(again.stderr.contains("is coupled already, with customers:crm:"), "{again:#?}");
+    let (number, ..) = customer(&world, 0);
+    let person = world.run("couple by_hand.yaml salespeople:NOBODY --create").code(2);
+    let told = "`salespeople` does not go to the CRM: tables.salespeople.direction is to_erp";
+    assert!(person.stderr.contains(told), "{person:#?} {number}");
+    world.turnstile.reset();
+    world.run("run by_hand.yaml --only salespeople --only currencies --only customers").code(0);
+    assert_eq!(world.turnstile.seen().1, 0);
+}
