@@ -171,9 +171,8 @@ fn arguments_that_make_no_sense_end_with_2() {
 
 #[test]
 fn what_is_not_built_is_refused_by_name() {
-    alone("why full.yaml customers:1").code(2).says("`why` is not built yet");
-    alone("run full.yaml --force to_crm").code(2).says("`run --force` is not built yet");
-    alone("run full.yaml --only customers:10000").code(2).says("`run --only TABLE:KEY` is not built yet");
+    alone("serve full.yaml").code(2).says("`serve` is not built yet");
+    alone("check full.yaml --online").code(2).says("`check --online` is not built yet");
     let answer = alone("why full.yaml --format json").code(2);
     let error = json!({"kind": "not_built", "message": "`why` is not built yet",
         "hint": "`pipeline --help` lists what is there"});

@@ -136,10 +136,11 @@ fn wrong_arguments_and_files_are_refused_before_anything_is_asked() {
         told.ask(line, &[], 2);
     }
     told.ask(&format!("run {FULL} --only custmers"), &[], 2);
-    told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
-    told.ask(&format!("run {FULL} --force to_crm"), &[], 2);
+    told.ask(&format!("run {FULL} --only salespeople --force to_crm"), &[], 2);
+    told.ask(&format!("run {FULL} --direction to_erp --force to_crm"), &[], 2);
     told.ask("show nothing.plan", &[], 2);
-    told.ask(&format!("couple {FULL} customers:10000 A-1"), &[], 2);
+    told.ask(&format!("couple {FULL} customers:10000"), &[], 2);
+    told.ask(&format!("uncouple {FULL} customers:"), &[], 2);
     told.ask(&format!("run {FULL}"), &[("ERP_URL", ""), ("CRM_CLIENT_SECRET", "")], 2);
     told.ask(&format!("run {FULL}"), &[("PIPELINE_STATE", "postgres://somewhere/full")], 2);
     assert_eq!(world.turnstile.seen(), (0, 0));
