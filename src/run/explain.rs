@@ -1,13 +1,13 @@
 //! One record as a run would treat it: the same passes as a run, over that record and whatever it depends on.
 //!
-//! Whom a reference leads to may get its coupling in the very run that needs it, or lose it. So the records that a selected
-//! one refers to are selected as well, and the passes are gone through again, until nobody else is needed.
+//! Whom a reference leads to may get its coupling in the very run that needs it, or lose it. So the records that a
+//! subject refers to become subjects as well, and the passes are gone through again, until nobody else is needed.
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Pipeline, Side};
 use crate::endpoint::Endpoint;
-use crate::run::selected::{Selection, Sight};
+use crate::run::sight::{Sight, Subjects};
 use crate::run::{Event, Options, RunError, RunReport, carry_out};
 use crate::store::Store;
 
@@ -32,12 +32,12 @@ pub fn explain(
     tell: &(dyn Fn(Event<'_>) + Sync),
     (table, side, id): (&str, Side, Uuid),
 ) -> Result<Explained, RunError> {
-    let mut selection = Selection::new();
-    selection.entry(table.to_owned()).or_default().of_mut(side).insert(id);
+    let mut subjects = Subjects::new();
+    subjects.entry(table.to_owned()).or_default().of_mut(side).insert(id);
     let mut links = 0;
     loop {
         let options = Options {
-            only: selection.keys().cloned().collect(),
+            only: subjects.keys().cloned().collect(),
             changed: true,
             dry_run: true,
             run: options.run.clone(),
@@ -45,10 +45,10 @@ pub fn explain(
             elapsed: options.elapsed,
             stop: options.stop,
         };
-        let (report, sights) = carry_out(pipeline, endpoints, store, &options, tell, Some(&selection))?;
+        let (report, sights) = carry_out(pipeline, endpoints, store, &options, tell, Some(&subjects))?;
         let mut grown = false;
         for (table, side, id) in sights.iter().flat_map(|sight| &sight.refers) {
-            grown |= selection.entry(table.clone()).or_default().of_mut(*side).insert(*id);
+            grown |= subjects.entry(table.clone()).or_default().of_mut(*side).insert(*id);
         }
         links += 1;
         if !grown || links == CHAIN_MAX {

@@ -16,7 +16,7 @@ mod verify;
 mod pretend;
 mod later;
 mod rounds;
-pub mod selected;
+pub mod sight;
 mod deletions;
 mod count;
 mod pass;
@@ -36,7 +36,7 @@ use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::{Pass, passes};
 use crate::plan::Plan;
 use crate::run::pretend::Pretended;
-use crate::run::selected::{Selection, Sight};
+use crate::run::sight::{Sight, Subjects};
 use crate::store::{InboxItem, Store, StoreError, Watermark};
 use crate::translate::Links;
 
@@ -216,8 +216,8 @@ struct Context<'a> {
     pretended: Option<&'a PerSide<Pretended<'a>>>,
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
-    /// The records to look at, where that is not all of them.
-    selection: Option<&'a Selection>,
+    /// The records to explain, where that is what the run is for: no others are looked at.
+    subjects: Option<&'a Subjects>,
 }
 
 /// Runs the passes asked for, in order; with `dry_run` it decides all and writes nothing.
@@ -234,14 +234,14 @@ pub fn run(
     carry_out(pipeline, endpoints, store, options, tell, None).map(|(report, _)| report)
 }
 
-/// Does what [`run`] does, for some records alone where a `selection` says so, and returns what it saw of these.
+/// Does what [`run`] does, for its `subjects` alone where there are any, and returns what it saw of these.
 fn carry_out(
     pipeline: &Pipeline,
     endpoints: PerSide<&dyn Endpoint>,
     store: &mut dyn Store,
     options: &Options<'_>,
     tell: &(dyn Fn(Event<'_>) + Sync),
-    selection: Option<&Selection>,
+    subjects: Option<&Subjects>,
 ) -> Result<(RunReport, Vec<Sight>), RunError> {
     let bound = store.binding()?;
     if let Some(bound) = &bound {
@@ -263,7 +263,7 @@ fn carry_out(
         Some(sides) => PerSide { erp: &sides.erp as &dyn Endpoint, crm: &sides.crm },
         None => endpoints,
     };
-    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables, selection };
+    let context = Context { pipeline, endpoints, options, tell, pretended, crm_tables, subjects };
 
     let mut links = Links::default();
     let counts = store.coupling_counts()?;

@@ -18,7 +18,7 @@ use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
 use crate::run::beyond::Beyond;
 use crate::run::refusals::Refusals;
-use crate::run::selected::Sight;
+use crate::run::sight::Sight;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Watermark};
 use crate::translate::Links;

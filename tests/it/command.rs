@@ -174,8 +174,8 @@ fn what_is_not_built_is_refused_by_name() {
     alone("apply plan.json").code(2).says("`apply` is not built yet");
     alone("run full.yaml --force to_crm").code(2).says("`run --force` is not built yet");
     alone("run full.yaml --only customers:10000").code(2).says("`run --only TABLE:KEY` is not built yet");
-    let answer = alone("why full.yaml --format json").code(2);
-    let error = json!({"kind": "not_built", "message": "`why` is not built yet",
+    let answer = alone("schema full.yaml --format json").code(2);
+    let error = json!({"kind": "not_built", "message": "`schema` is not built yet",
         "hint": "`pipeline --help` lists what is there"});
     assert_eq!(answer.json(), json!({ "error": error }));
 }
