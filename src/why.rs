@@ -4,10 +4,13 @@
 //! Nothing is decided here. Every decision is the run's own ([`crate::run::explain`]); this only finds what concerns the
 //! one record, and says in words what it was decided from.
 
+pub mod verdict;
+
 use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
+use crate::config::expression::Expression;
 use crate::config::{Blank, Direction, FieldMap, PerSide, Side, TableMap, When};
 use crate::couple::rows_by_id;
 use crate::delta::Judged;
@@ -15,8 +18,9 @@ use crate::delta::merge::{self, Rule};
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind};
 use crate::run::explain::Explained;
-use crate::run::selected::{Search, Sight};
-use crate::store::{Coupling, InboxItem, InboxKind, JournalRow};
+use crate::run::sight::{Search, Sight};
+use crate::store::{Coupling, InboxItem, InboxKind, JournalRow, Origin};
+use crate::why::verdict::{Circumstances, Verdict, verdict};
 
 /// Which record is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -66,53 +70,6 @@ pub struct Why {
     pub writes: Vec<JournalRow>,
     /// What people call the records that values point to.
     pub names: BTreeMap<Uuid, String>,
-}
-
-/// The answer in one sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    pub kind: Kind,
-    pub message: String,
-}
-
-/// How it stands with a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Something waits for a person.
-    Waits(InboxKind),
-    /// Its table map could not be looked at.
-    Unreadable,
-    /// The guard of its table map stops it.
-    Guarded,
-    /// The next run does something.
-    Pending,
-    /// It is decided during the next run, when that has made something else.
-    Later,
-    /// It is outside the filter, or its partner is.
-    Outside,
-    /// A person, or the deletion of its partner, keeps it apart.
-    KeptApart,
-    /// It has no partner, and gets none.
-    NotCoupled,
-    /// Both sides agree.
-    InSync,
-}
-
-impl Kind {
-    /// Returns the word of the JSON output.
-    pub fn key(self) -> &'static str {
-        match self {
-            Kind::Waits(kind) => kind.key(),
-            Kind::Unreadable => "unreadable",
-            Kind::Guarded => "guarded",
-            Kind::Pending => "pending",
-            Kind::Later => "later",
-            Kind::Outside => "outside",
-            Kind::KeptApart => "kept_apart",
-            Kind::NotCoupled => "not_coupled",
-            Kind::InSync => "in_sync",
-        }
-    }
 }
 
 /// Where a record is on one side.
@@ -232,8 +189,8 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
         });
     }
     let rule = match remembered.coupling.as_ref().map(|coupling| &coupling.origin) {
-        Some(crate::store::Origin::Matched(rule)) => rule_columns(map, *rule),
-        Some(crate::store::Origin::Created(_) | crate::store::Origin::Hand) => None,
+        Some(Origin::Matched(rule)) => rule_columns(map, *rule),
+        Some(Origin::Created(_) | Origin::Hand) => None,
         None => matched.map(|action| action.why.clone()),
     };
     let fields = map.fields.iter().enumerate().filter(|(number, _)| field.is_none_or(|field| field == *number));
@@ -325,7 +282,7 @@ fn place(map: &TableMap, side: Side, id: Option<Uuid>, sight: Option<&Sight>, is
 fn terms(map: &TableMap, side: Side, one: &Frame) -> Vec<Term> {
     let Some(filter) = &map.sides.of(side).filter else { return Vec::new() };
     let failing = filter.terms().into_iter().filter(|term| one.rows_where(term).is_ok_and(|held| held.rows.is_empty()));
-    let told = |term: crate::config::expression::Expression| {
+    let told = |term: Expression| {
         let values = term.columns().iter().map(|column| (column.clone(), one.value(column, 0).to_string()));
         Term { text: term.written().to_owned(), values: values.collect() }
     };
@@ -406,88 +363,4 @@ fn known(rule: &Rule, judged: &Judged) -> &'static str {
         _ if rule.blank == Blank::Keep => "a blank stays where it is (`blank: keep`)",
         _ => "there is nothing to send",
     }
-}
-
-/// What a verdict depends on besides the record's own decisions.
-struct Circumstances<'a> {
-    error: Option<&'a str>,
-    guarded: Option<&'a str>,
-    notes: &'a [String],
-    later: Option<&'a str>,
-    apart: Option<&'a str>,
-    is_coupled: bool,
-}
-
-fn verdict(
-    map: &TableMap,
-    side: Side,
-    circumstances: &Circumstances<'_>,
-    waits: &[InboxItem],
-    actions: &[Action],
-    places: &PerSide<Place>,
-    searches: &[Search],
-) -> Verdict {
-    let told = |kind: Kind, message: String| Verdict { kind, message };
-    if let Some(error) = circumstances.error {
-        return told(Kind::Unreadable, format!("`{}` could not be looked at: {error}", map.name));
-    }
-    if let Some(item) = waits.first() {
-        let field = item.field.as_ref().filter(|_| item.kind == InboxKind::Contested);
-        let more = if waits.len() > 1 { format!(", and {} more", waits.len() - 1) } else { String::new() };
-        let message = match field {
-            Some(field) => format!("{field}: {}{more}", item.message),
-            None => format!("{}{more}", item.message),
-        };
-        return told(Kind::Waits(item.kind), message);
-    }
-    if let (Some(guarded), false) = (circumstances.guarded, actions.is_empty()) {
-        return told(Kind::Guarded, format!("the guard of `{}` stops it: {guarded}", map.name));
-    }
-    if !actions.is_empty() {
-        return told(Kind::Pending, actions.iter().map(pending).collect::<Vec<_>>().join("; "));
-    }
-    if let Some(message) = circumstances.later {
-        return told(Kind::Later, format!("decided during the next run: {message}"));
-    }
-    let outside = |side: &Side| matches!(places.of(*side).presence, Presence::Outside(_));
-    let first = [side, side.other()].into_iter().find(outside);
-    if let Some(outside) = first {
-        let name = outside.name();
-        let message = match circumstances.is_coupled {
-            true => format!("outside the filter of the {name}: nothing is written on either side until it comes back"),
-            false => format!("outside the filter of the {name}: it is neither matched nor created"),
-        };
-        return told(Kind::Outside, message);
-    }
-    if circumstances.is_coupled {
-        return told(Kind::InSync, "both sides agree".to_owned());
-    }
-    if let Some(since) = circumstances.apart {
-        let message = format!("kept apart since {since}: neither matched nor created anew until a person couples it");
-        return told(Kind::KeptApart, message);
-    }
-    let to = side.other();
-    let beyond = searches.iter().flat_map(|search| &search.found).find(|found| found.side == to && !found.inside);
-    let reason = match (map.create.on(to), beyond) {
-        (false, _) => format!("no match rule finds a partner, and `create` makes none in the {}", to.name()),
-        (true, Some(found)) => format!("{} is there already, outside the filter", found.record),
-        (true, None) => {
-            circumstances.notes.first().cloned().unwrap_or_else(|| "no match rule finds a partner".to_owned())
-        }
-    };
-    told(Kind::NotCoupled, format!("not coupled: {reason}"))
-}
-
-/// Says what the next run does.
-fn pending(action: &Action) -> String {
-    let side = action.side.name();
-    let does = match action.kind {
-        ActionKind::Insert => format!("makes its partner in the {side}"),
-        ActionKind::Restore { .. } => format!("makes it anew in the {side}"),
-        ActionKind::Update => format!("updates it in the {side}"),
-        ActionKind::Delete => format!("deletes it in the {side}"),
-        ActionKind::Couple { .. } => "couples it".to_owned(),
-        ActionKind::Uncouple | ActionKind::KeepApart => "removes its coupling".to_owned(),
-    };
-    format!("the next run {does}: {}", action.why)
 }

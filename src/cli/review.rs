@@ -2,7 +2,7 @@
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::{FileArguments, PartArguments};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::print_as;
 use crate::cli::run::{Asked, open, perform};
 use crate::cli::signals::Signals;
@@ -19,7 +19,7 @@ pub fn review(arguments: &FileArguments) -> Result<Exit, Failure> {
     let report = perform(&loaded, &asked, &signals)?;
     if report.outcome == RunOutcome::Interrupted {
         // Half a review would advise on half of what is there.
-        return Ok(crate::cli::exit::of_run(&report, signals.number()));
+        return Ok(of_run(&report, signals.number()));
     }
     let coupled = SqliteStore::read_only(&loaded.state)?.coupling_counts()?;
     let review = crate::review::review(&loaded.pipeline, &report, &coupled);

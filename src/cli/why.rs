@@ -14,7 +14,7 @@ use crate::cli::run::failure;
 use crate::cli::world;
 use crate::config::check::Purpose;
 use crate::config::complaint::suggestion;
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::endpoint::Endpoint;
 use crate::report;
 use crate::run::Options;
@@ -79,9 +79,7 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
 /// Finds a field by its ERP column, or by its CRM column.
 fn field(map: &TableMap, name: &str) -> Result<usize, Failure> {
     let is_it = |column: &Option<String>| column.as_deref() == Some(name);
-    let by = |column: fn(&crate::config::FieldMap) -> &Option<String>| {
-        map.fields.iter().position(|field| is_it(column(field)))
-    };
+    let by = |column: fn(&FieldMap) -> &Option<String>| map.fields.iter().position(|field| is_it(column(field)));
     by(|field| &field.erp).or_else(|| by(|field| &field.crm)).ok_or_else(|| {
         let names = || map.fields.iter().flat_map(|field| [&field.erp, &field.crm]).filter_map(|name| name.as_deref());
         let all = || format!("it has: {}", map.fields.iter().map(|field| field.name()).collect::<Vec<_>>().join(", "));

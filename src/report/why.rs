@@ -11,9 +11,10 @@ use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{columns, plural, quoted, shown};
 use crate::report::plan::{self, ActionDocument};
 use crate::report::{document, json_value};
-use crate::run::selected::{Found, Search};
+use crate::run::sight::{Found, Search};
 use crate::store::Origin;
-use crate::why::{Decision, FieldWhy, Kind, Place, Presence, Term, Why};
+use crate::why::verdict::Kind;
+use crate::why::{Decision, FieldWhy, Place, Presence, Term, Why};
 
 /// Returns the explanation for people; it ends with a line end.
 pub fn text(why: &Why) -> String {

@@ -19,8 +19,8 @@ use crate::order::Pass;
 use crate::run::candidates::candidates;
 use crate::run::decided;
 use crate::run::gather::Gathered;
-use crate::run::selected;
 use crate::run::selection::Asked;
+use crate::run::sight;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Event, Mode};
 use crate::store::{Couplings, OpenIntent, Store, StoreError, Watermark};
@@ -65,8 +65,8 @@ pub(super) fn read(
     let fingerprint = fingerprint_of(map, &scope.columns);
     let known = store.watermarks()?.remove(&map.name).filter(|known| known.fingerprint == fingerprint);
     let fresh = Watermark { fingerprint, ..Watermark::default() };
-    if let Some(records) = selected::of_table(context, map) {
-        let some = selected::read(context, scope, turn, couplings, under_way, records, links)?;
+    if let Some(records) = sight::of_table(context, map) {
+        let some = sight::read(context, scope, turn, couplings, under_way, records, links)?;
         return some.map_or_else(|| full(context, scope, map, fresh, None), Ok);
     }
     if !context.options.changed {

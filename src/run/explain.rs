@@ -1,14 +1,14 @@
 //! One record as a run would treat it: the same passes as a run, over that record and whatever it depends on.
 //!
-//! Whom a reference leads to may get its coupling in the very run that needs it, or lose it. So the records that a selected
-//! one refers to are selected as well, and the passes are gone through again, until nobody else is needed.
+//! Whom a reference leads to may get its coupling in the very run that needs it, or lose it. So the records that a
+//! subject refers to become subjects as well, and the passes are gone through again, until nobody else is needed.
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Pipeline, Side};
 use crate::endpoint::Endpoint;
-use crate::run::selected::{Sight, Subjects};
 use crate::run::selection::Selection;
+use crate::run::sight::{Sight, Subjects};
 use crate::run::{Event, Options, RunError, RunReport, carry_out};
 use crate::store::Store;
 

@@ -20,7 +20,7 @@ mod pretend;
 mod later;
 mod rounds;
 mod decided;
-pub mod selected;
+pub mod sight;
 mod deletions;
 mod newcomers;
 mod doubts;
@@ -48,8 +48,8 @@ use crate::run::approval::Approved;
 use crate::run::carried::Carried;
 use crate::run::chosen::{Chosen, Standing};
 use crate::run::pretend::Pretended;
-use crate::run::selected::{Sight, Subjects};
 use crate::run::selection::{Asked, Named, Selection};
+use crate::run::sight::{Sight, Subjects};
 use crate::store::{InboxItem, InboxKind, Store, StoreError, Watermark};
 use crate::translate::Links;
 
@@ -256,7 +256,7 @@ struct Context<'a> {
     scratch: &'a PerSide<Pretended<'a>>,
     /// CRM table of each table map, for references.
     crm_tables: HashMap<String, String>,
-    /// The records to look at, where that is not all of them.
+    /// The records to explain, where that is what the run is for: no others are looked at.
     subjects: Option<&'a Subjects>,
     /// Records that were asked for by name.
     named: Vec<Named>,
@@ -307,7 +307,7 @@ pub fn run(
     carry_out(pipeline, endpoints, store, options, tell, None).map(|(report, _)| report)
 }
 
-/// Does what [`run`] does, for some records alone where there are `subjects`, and returns what it saw of these.
+/// Does what [`run`] does, for its `subjects` alone where there are any, and returns what it saw of these.
 fn carry_out(
     pipeline: &Pipeline,
     endpoints: PerSide<&dyn Endpoint>,

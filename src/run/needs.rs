@@ -46,6 +46,8 @@ pub(super) fn name_needed(
         };
         if field.writes(Side::Crm) || is_matched {
             let mut keys = unresolved_keys(field, scope, frames, links)?;
+            // A record that is still to be made in the ERP refers to it, too.
+            keys.extend(constant_key(field, frames).filter(|key| !links.resolves(reference, key)));
             keys.retain(|key| links.table(&reference.table).ask(key));
             if !keys.is_empty() {
                 asking()?.by_keys(&keys, links)?;
@@ -61,6 +63,12 @@ pub(super) fn name_needed(
         }
     }
     Ok(())
+}
+
+/// Returns the key that a constant of the file refers to, where there is a record that has it.
+fn constant_key(field: &FieldMap, frames: &PerSide<Frame>) -> Option<String> {
+    let constant = field.value.as_ref().filter(|_| field.erp.is_none())?;
+    (frames.erp.rows() + frames.crm.rows() > 0).then(|| constant.text())
 }
 
 /// Returns the ERP keys that lead to no CRM record yet.
@@ -102,6 +110,9 @@ pub(super) fn referred(
 ) -> Result<BTreeSet<(Side, Uuid)>, PassError> {
     let mut referred = BTreeSet::new();
     let Some(reference) = &field.reference else { return Ok(referred) };
+    let constant = constant_key(field, frames).map(Value::Text);
+    let constant = constant.and_then(|key| links.refers_to(reference, Side::Erp, &key));
+    referred.extend(constant.map(|id| (Side::Erp, id)));
     for from in Side::BOTH {
         let info = field.column(from.other()).and_then(|column| scope.infos.of(from.other()).column(column));
         let Some(info) = info.filter(|_| compared || field.writes(from.other())) else { continue };

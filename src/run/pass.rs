@@ -34,7 +34,7 @@ use crate::run::needs::name_needed;
 use crate::run::partners::{Missing, absent, outside, take_doubts, take_matches, without};
 use crate::run::refusals::Refusals;
 use crate::run::rounds::{Alone, rounds, stop};
-use crate::run::selected::{self, Read};
+use crate::run::sight::{self, Read};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Event, TableReport, changed, decided, marks, newcomers};
 use crate::store::{Couplings, InboxKind, Origin, Store};
@@ -172,7 +172,7 @@ pub fn first_step(
 
     {
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
-        if let Some(records) = selected::of_table(context, map) {
+        if let Some(records) = sight::of_table(context, map) {
             let mut outside = reading.beyond.clone().unwrap_or_else(|| PerSide::from_fn(|side| scope.empty(side)));
             Side::BOTH.iter().for_each(|side| outside.of_mut(*side).upsert(beyond.of(*side)));
             let undecided = PerSide {
@@ -180,7 +180,7 @@ pub fn first_step(
                 crm: (&reading.inside.crm.undecided, &reading.inside.crm.faults[..]),
             };
             let read = Read { beyond: outside, undecided, couplings: &couplings };
-            selected::look(&step, &mut state, &read, records)?;
+            sight::look(&step, &mut state, &read, records)?;
         }
         rounds(&step, store, &mut state, alone)?;
     }
@@ -263,8 +263,8 @@ pub fn second_step(
     }
     let left_out = turn.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
-    if let Some(records) = selected::of_table(context, map) {
-        selected::look_closer(&step, state, records)?;
+    if let Some(records) = sight::of_table(context, map) {
+        sight::look_closer(&step, state, records)?;
     }
     rounds(&step, store, state, Alone::default())?;
     look_again(&step, state)?;

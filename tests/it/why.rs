@@ -98,7 +98,7 @@ pub fn agrees(plan: &RunReport, why: &Why, (table, side, id): (&str, Side, Uuid)
     assert_eq!(told, planned, "{place}: what waits of {table} {side:?} {id}: {why:#?}");
     let mut later = of_table.flat_map(|table| &table.later);
     let later = later.any(|later| bare(&later.record) == why.record);
-    assert_eq!(why.verdict.kind == pipeline::why::Kind::Later, later && told.is_empty(), "{place}: {why:#?}");
+    assert_eq!(why.verdict.kind == pipeline::why::verdict::Kind::Later, later && told.is_empty(), "{place}: {why:#?}");
 }
 
 /// Demands it for every record of both sides.

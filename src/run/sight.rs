@@ -1,8 +1,8 @@
-//! Some records alone: which, what is read of them, and what a pass over them saw.
+//! The subjects of an explanation: which records, what is read of them, and what their pass saw.
 //!
 //! Whatever their decisions depend on is read besides, as for a run over changes: partners, everything that a match rule
 //! could take for the same record, keys of references. Whom a reference leads to may get its coupling in the same run, or
-//! lose it, so a pass tells whom it needs, and whoever asks selects these as well.
+//! lose it, so a pass tells whom it needs, and whoever asks makes them subjects as well.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -27,14 +27,14 @@ use crate::run::{Context, Mode};
 use crate::store::{Couplings, OpenIntent};
 use crate::translate::Links;
 
-/// Records to be explained, by table map and side.
+/// The records to explain, by table map and side.
 pub type Subjects = BTreeMap<String, PerSide<BTreeSet<Uuid>>>;
 
-/// What a pass over selected records saw.
+/// What a pass saw of its subjects.
 #[derive(Debug, Clone)]
 pub struct Sight {
     pub table: String,
-    /// The selected records and their partners as they were read, inside the filter or not.
+    /// The subjects and their partners as they were read, inside the filter or not.
     pub rows: PerSide<Frame>,
     /// Those of them that are inside.
     pub inside: PerSide<HashSet<Uuid>>,
@@ -42,11 +42,11 @@ pub struct Sight {
     pub undecided: PerSide<BTreeMap<Uuid, Fault>>,
     /// The decisions on the fields of the pairs among them, the matched ones too.
     pub judged: Vec<Judged>,
-    /// What each match rule finds for the selected records that have no coupling.
+    /// What each match rule finds for the subjects that have no coupling.
     pub searches: Vec<Search>,
     /// What people call the records that references of the pairs lead to.
     pub names: BTreeMap<Uuid, String>,
-    /// Whom the references of the selected records lead to.
+    /// Whom the references of the subjects lead to.
     pub refers: Vec<(String, Side, Uuid)>,
 }
 
@@ -75,20 +75,20 @@ pub struct Found {
     pub partner: Option<String>,
 }
 
-/// Reads the selected records of a table map and what belongs to them; `None` where only a full read can tell.
+/// Reads the subjects of a table map and what belongs to them; `None` where only a full read can tell.
 pub(super) fn read(
     context: &Context<'_>,
     scope: &Scope,
     turn: &Pass,
     couplings: &Couplings,
     under_way: &[OpenIntent],
-    selected: &PerSide<BTreeSet<Uuid>>,
+    subjects: &PerSide<BTreeSet<Uuid>>,
     links: &mut Links,
 ) -> Result<Option<Reading>, PassError> {
     let map = &context.pipeline.tables[turn.table];
     let mut gathered = Gathered::new(context, scope, map, couplings);
     for side in Side::BOTH {
-        gathered.want(side, selected.of(side).iter().copied().collect());
+        gathered.want(side, subjects.of(side).iter().copied().collect());
     }
     for OpenIntent { intent, .. } in under_way {
         gathered.want(intent.side, vec![intent.id]);
@@ -112,12 +112,12 @@ pub(super) struct Read<'a> {
     pub(super) couplings: &'a Couplings,
 }
 
-/// Takes note of what the first step of a pass knows of its selected records, before anything is written.
+/// Takes note of what the first step of a pass knows of its subjects, before anything is written.
 pub(super) fn look(
     step: &Step<'_>,
     state: &mut PassState,
     read: &Read<'_>,
-    selected: &PerSide<BTreeSet<Uuid>>,
+    subjects: &PerSide<BTreeSet<Uuid>>,
 ) -> Result<(), PassError> {
     let partners: PerSide<BTreeMap<Uuid, Uuid>> = PerSide {
         erp: read.couplings.erp.iter().copied().zip(read.couplings.crm.iter().copied()).collect(),
@@ -126,13 +126,13 @@ pub(super) fn look(
     let mut wanted: PerSide<HashSet<Uuid>> = PerSide::default();
     let matched = state.pairs.ids.iter().copied();
     for side in Side::BOTH {
-        for id in selected.of(side) {
+        for id in subjects.of(side) {
             wanted.of_mut(side).insert(*id);
             wanted.of_mut(side.other()).extend(partners.of(side).get(id));
         }
     }
     for ids in matched {
-        if Side::BOTH.iter().any(|side| selected.of(*side).contains(ids.of(*side))) {
+        if Side::BOTH.iter().any(|side| subjects.of(*side).contains(ids.of(*side))) {
             wanted.erp.insert(ids.erp);
             wanted.crm.insert(ids.crm);
         }
@@ -162,28 +162,28 @@ pub(super) fn look(
         }
     }
     for side in Side::BOTH {
-        for id in selected.of(side).iter().filter(|id| !partners.of(side).contains_key(*id)) {
+        for id in subjects.of(side).iter().filter(|id| !partners.of(side).contains_key(*id)) {
             sight.searches.extend(searches(step, state, read, &sight.rows, (side, *id), &partners)?);
         }
     }
     state.sight = Some(sight);
-    look_closer(step, state, selected)
+    look_closer(step, state, subjects)
 }
 
 /// Adds what a step decides on the fields that it has, and whom their references need.
 pub(super) fn look_closer(
     step: &Step<'_>,
     state: &mut PassState,
-    selected: &PerSide<BTreeSet<Uuid>>,
+    subjects: &PerSide<BTreeSet<Uuid>>,
 ) -> Result<(), PassError> {
     let Some(mut sight) = state.sight.take() else { return Ok(()) };
     // What the run itself has made meanwhile was not there to be compared.
     let there = PerSide::from_fn(|side| couple::rows_by_id(sight.rows.of(side)));
-    let is_selected = |ids: &PerSide<Uuid>| {
-        Side::BOTH.iter().any(|side| selected.of(*side).contains(ids.of(*side)))
+    let is_subject = |ids: &PerSide<Uuid>| {
+        Side::BOTH.iter().any(|side| subjects.of(*side).contains(ids.of(*side)))
             && Side::BOTH.iter().all(|side| there.of(*side).contains_key(ids.of(*side)))
     };
-    let chosen: Vec<usize> = (0..state.pairs.len()).filter(|pair| is_selected(&state.pairs.ids[*pair])).collect();
+    let chosen: Vec<usize> = (0..state.pairs.len()).filter(|pair| is_subject(&state.pairs.ids[*pair])).collect();
     let (frames, pairs) = excerpt(state, &chosen);
     let judged = judge_pairs(&Work { frames: &frames, pairs: &pairs, ..state.work(step) })?;
     for ruling in &judged {
@@ -265,7 +265,7 @@ fn searches(
     Ok(step.map.match_rules.iter().enumerate().map(search).collect())
 }
 
-/// Returns the records selected in a table map.
+/// Returns the subjects in a table map; `None` where there are none, or the run is for all records.
 pub(super) fn of_table<'a>(context: &Context<'a>, map: &TableMap) -> Option<&'a PerSide<BTreeSet<Uuid>>> {
     context.subjects?.get(&map.name)
 }
