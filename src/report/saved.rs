@@ -250,7 +250,7 @@ mod tests {
         // What a side refused before is shown beside what the plan holds.
         let refused = InboxItem { message: "refused before".into(), ..saved.inbox[0].clone() };
         saved.inbox.insert(1, refused);
-        saved.asked.changed = true;
+        saved.asked = AskedFor { changed: true, to: Some(Side::Crm), force: Some(Side::Crm), ..saved.asked };
         assert_eq!(read(&text(&saved)).unwrap(), saved);
         assert_snapshot!("saved_plan", text(&saved));
     }

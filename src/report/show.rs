@@ -24,12 +24,14 @@ pub fn text(saved: &Saved, part: &Part) -> String {
         [] => String::new(),
         only => format!(", only {}", list(only)),
     };
+    let ways = [("direction", saved.asked.to), ("force", saved.asked.force)];
+    let ways = ways.map(|(option, to)| to.map_or_else(String::new, |to| format!(", `--{option} to_{}`", to.key())));
     let head = [
         format!("saved plan of `{}`, made {} by {}", saved.plan.pipeline, saved.moment, saved.program),
         format!("  file:  {}", saved.file),
         format!("  state: {}", saved.state),
         format!("  for:   {}", binding::names(&saved.binding.sides)),
-        format!("  read:  {read}{only}"),
+        format!("  read:  {read}{only}{}", ways.concat()),
     ];
     let whole = part.choice.is_all() && part.fields.is_empty();
     let note = if whole { "" } else { "a part of it:\n\n" };
