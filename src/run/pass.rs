@@ -150,6 +150,7 @@ pub fn first_step(
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &joined.uncoupled, &coupled);
     wanted.settle(map, &mut state, &mut matched, &mut widowed);
+    let mut doubtful = Doubtful::of(&matched, &state.frames);
     // The others were read to tell who belongs to whom.
     matched.retain(|side, row| state.asks_row(side, row));
     take_matches(context, map, &matched.matches, &mut state, links);
@@ -158,7 +159,6 @@ pub fn first_step(
     if links.waits() {
         wait_for_match(map, scope, &mut state, &mut matched, links)?;
     }
-    let mut doubtful = Doubtful::of(&matched, &state.frames);
     note_made_anew(&mut state, &matched);
     take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
     let alone = {
@@ -188,11 +188,12 @@ pub fn first_step(
     while !context.options.stop.load(Ordering::Relaxed) {
         let again = doubtful.match_again(map, scope, &mut state, links, &absent, &beyond);
         let Some(mut matched) = again else { break };
+        doubtful = Doubtful::of(&matched, &state.frames);
+        matched.retain(|side, row| state.asks_row(side, row));
         take_matches(context, map, &matched.matches, &mut state, links);
         if links.waits() {
             wait_for_match(map, scope, &mut state, &mut matched, links)?;
         }
-        doubtful = Doubtful::of(&matched, &state.frames);
         let pairs = matched.matches.iter().map(|found| state.frames.erp.id(found.rows.erp)).collect();
         take_doubts(map, &matched.doubts, &couplings, &beyond, &mut state);
         let step = Step { context, map, scope, links, left_out: turn.deferred.clone() };
