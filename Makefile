@@ -6,8 +6,12 @@ DATA ?= state/demo
 ARGS ?=
 SEEDS ?= 100
 
+FULL := pipelines/full.yaml
+MOCKS := $(TARGET)/debug/mocks
+PIPELINE := $(TARGET)/debug/pipeline
+
 .DEFAULT_GOAL := help
-.PHONY: help run check test simulate bench install clean
+.PHONY: help run demo check test simulate bench install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +19,23 @@ help: ## this list
 run: ## the nightly run of pipelines/full.yaml against both fakes, whose records stay in state/demo
 	cargo build
 	cargo run --quiet --bin mocks -- --data $(DATA) -- "$(TARGET)/debug/pipeline" run pipelines/full.yaml $(ARGS)
+
+demo: ## the whole story: run, edits on both sides, plan, conflict, its answer, run, why
+	cargo build
+	@rm -rf state/story && mkdir -p state
+	$(MOCKS) --data state/story -- $(PIPELINE) run $(FULL) > state/story.txt && tail -n 1 state/story.txt
+	@echo; echo "# The ERP gets another phone number, the CRM another city, and both another name."
+	$(MOCKS) edit --data state/story erp customers number=10000 phoneNumber="+45 33 12 34 56" displayName="Møller ApS"
+	$(MOCKS) edit --data state/story crm accounts accountnumber=10000 address1_city="Aarhus" name="Møller & Co."
+	@echo; echo "# What would a run do? It exits with 1, since the name waits for a person; so does the run."
+	$(MOCKS) --data state/story -- $(PIPELINE) plan $(FULL) || test $$? = 1
+	$(MOCKS) --data state/story -- $(PIPELINE) run $(FULL) > state/story.txt || test $$? = 1
+	@tail -n 1 state/story.txt
+	@echo; echo "# The CRM's name is right."
+	$(MOCKS) --data state/story -- $(PIPELINE) inbox $(FULL) resolve customers:10000 --field displayName --take crm
+	$(MOCKS) --data state/story -- $(PIPELINE) run $(FULL) > state/story.txt && tail -n 1 state/story.txt
+	@echo; echo "# Why is it as it is?"
+	$(MOCKS) --data state/story -- $(PIPELINE) why $(FULL) customers:10000
 
 check: ## what holds before every commit: format, clippy with warnings denied, tests
 	cargo fmt --all --check
