@@ -4,6 +4,7 @@
 //! a label anywhere. A name is looked up on its side whatever the filters say, so that people can ask about a record
 //! that no run looks at. What is coupled with what is not known here.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use uuid::Uuid;
@@ -154,6 +155,22 @@ pub fn similar(
         *similar.of_mut(side) = near(key, labels).into_iter().take(SIMILAR_MAX).map(str::to_owned).collect();
     }
     Ok(similar)
+}
+
+/// Returns the labels of records of a side, of some or of all, whatever the filters say; a blank one is left out, and all
+/// are where the file names no label there.
+///
+/// Reads the label column alone.
+pub fn labels(
+    map: &TableMap,
+    side: Side,
+    endpoint: &dyn Endpoint,
+    ids: Option<Vec<Uuid>>,
+) -> Result<HashMap<Uuid, String>, EndpointError> {
+    let Some(label) = &map.sides.of(side).label else { return Ok(HashMap::new()) };
+    let frame = read(map, side, endpoint, ids.map_or(Wanted::All, Wanted::Ids))?;
+    let labels = (0..frame.rows()).map(|row| (frame.id(row), frame.value(label, row).to_string()));
+    Ok(labels.filter(|(_, label)| !label.trim().is_empty()).collect())
 }
 
 /// Records to be read.

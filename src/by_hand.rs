@@ -144,6 +144,7 @@ impl<'a> Desk<'a> {
             }
             objections.extend(against.into_iter().map(|(message, hint)| Objection { line, message, hint }));
         }
+        objections.sort_by_key(|objection| objection.line);
         Ok(if objections.is_empty() { Ok(good) } else { Err(objections) })
     }
 

@@ -345,6 +345,9 @@ pub trait Store {
     /// Returns the coupling of a record.
     fn coupling_of(&self, table: &str, side: Side, id: Uuid) -> Result<Option<Coupling>, StoreError>;
 
+    /// Returns what is remembered of each coupling of a table map, in the order in which they were made.
+    fn coupled(&self, table: &str) -> Result<Vec<Coupling>, StoreError>;
+
     /// Returns since when a record is kept apart, RFC 3339; `None` where it is not.
     fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError>;
 

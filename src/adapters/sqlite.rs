@@ -210,6 +210,10 @@ impl Store for SqliteStore<'_> {
         self.read(|connection| couplings::coupling_of(connection, table, side, id))
     }
 
+    fn coupled(&self, table: &str) -> Result<Vec<Coupling>, StoreError> {
+        self.read(|connection| couplings::coupled(connection, table))
+    }
+
     fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError> {
         self.read(|connection| couplings::kept_apart_since(connection, table, side, id))
     }

@@ -67,6 +67,9 @@ pub enum Verb {
     /// Couples records by hand, by a list, or by the match rules; or makes the missing partner.
     #[command(after_help = COUPLE_EXAMPLES)]
     Couple(CoupleArguments),
+    /// Lists who is coupled with whom, or writes it as CSV.
+    #[command(after_help = "Example: pipeline couplings pipelines/full.yaml export couplings.csv --table customers")]
+    Couplings(CouplingsArguments),
     /// Ends couplings: both records stay, and are kept apart.
     #[command(after_help = "Example: pipeline uncouple pipelines/full.yaml customers:10000 --with contacts\n         \
         pipeline uncouple pipelines/full.yaml contacts --all")]
@@ -93,6 +96,7 @@ impl Verb {
             Verb::Check(arguments) | Verb::Status(arguments) | Verb::Review(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Couple(arguments) => arguments.file.format,
+            Verb::Couplings(arguments) => arguments.file.format,
             Verb::Uncouple(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
             Verb::Why(arguments) => arguments.file.format,
@@ -291,6 +295,43 @@ pub struct CoupleArguments {
     /// More talk on stderr; twice for still more.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Options of `couplings`.
+#[derive(Debug, Args)]
+pub struct CouplingsArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    #[command(subcommand)]
+    pub action: Option<CouplingsAction>,
+}
+
+/// What to do with the couplings; without one, they are listed.
+#[derive(Debug, Subcommand)]
+pub enum CouplingsAction {
+    /// Lists who is coupled with whom, how that came about and since when.
+    #[command(after_help = "Example: pipeline couplings pipelines/full.yaml list --table customers")]
+    List(CouplingsFilter),
+    /// Writes them as CSV; `couple FILE TABLE --from` reads such a list.
+    #[command(after_help = "Example: pipeline couplings pipelines/full.yaml export couplings.csv --table customers")]
+    Export {
+        /// The file to write; without it, stdout.
+        #[arg(value_name = "OUT.csv")]
+        out: Option<PathBuf>,
+        #[command(flatten)]
+        filter: CouplingsFilter,
+    },
+}
+
+/// Which couplings, and how much about them.
+#[derive(Debug, Default, Args)]
+pub struct CouplingsFilter {
+    /// Only this table map; may be given several times.
+    #[arg(long, value_name = "TABLE")]
+    pub table: Vec<String>,
+    /// Asks neither side: ids only, and no labels.
+    #[arg(long)]
+    pub offline: bool,
 }
 
 /// Options of `uncouple`.

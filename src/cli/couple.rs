@@ -3,12 +3,13 @@
 //! A coupling changes the state only, and needs it for itself. What is written besides, a partner that is made or values
 //! that are to be equal at once, goes through a run like any other.
 
+use std::path::Path;
 use std::time::Instant;
 
 use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
-use crate::address::Address;
+use crate::address::{Address, labels};
 use crate::by_hand::{self, Desk, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::confirm;
@@ -17,7 +18,7 @@ use crate::cli::part::{Part, address};
 use crate::cli::print_as;
 use crate::cli::progress;
 use crate::cli::run::{self, Asked};
-use crate::cli::sheet;
+use crate::cli::sheet::{self, Row};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
@@ -27,7 +28,7 @@ use crate::plan::ActionKind;
 use crate::report;
 use crate::report::couple::Coupled;
 use crate::report::layout::plural;
-use crate::run::chosen::Standing;
+use crate::run::chosen::{Chosen, Standing};
 use crate::run::selection::Selection;
 use crate::run::{Options, RunReport};
 use crate::store::{InboxKind, Store};
@@ -69,7 +70,7 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     let wanted = match &arguments.from {
         Some(path) => {
             only_table(arguments, map)?;
-            listed(&world::read(path)?, &path.display().to_string(), map)?
+            listed(&list(path)?, &path.display().to_string(), map)?
         }
         None => vec![named(&arguments.records)?],
     };
@@ -130,11 +131,18 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
         _ => None,
     });
     done.pairs = found.collect();
+    name_partners(loaded, map, part.only.is_empty(), &mut done.pairs)?;
     done.ambiguous = plan.inbox.iter().filter(|item| item.kind == InboxKind::Ambiguous).cloned().collect();
     let selected = plan.tables.iter().flat_map(|table| &table.selected);
-    let alone =
-        selected.filter(|chosen| matches!(chosen.standing, Standing::Alone | Standing::Outside | Standing::Apart));
-    done.left = alone.map(|chosen| (chosen.record.clone(), chosen.standing)).collect();
+    // For whom a run would make a partner, no rule has found one.
+    let standing = |chosen: &Chosen| match chosen.outlook.created {
+        Some(_) => Standing::Alone,
+        None => chosen.standing,
+    };
+    let left = selected.map(|chosen| (chosen.record.clone(), standing(chosen)));
+    done.left = left
+        .filter(|(_, standing)| matches!(standing, Standing::Alone | Standing::Outside | Standing::Apart))
+        .collect();
     if !done.pairs.is_empty() {
         if !arguments.yes {
             report::couple::preview(&done).iter().for_each(|line| progress::say(line));
@@ -150,6 +158,23 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
         _ => done.first = Some(plan),
     }
     Ok(done)
+}
+
+/// Calls the records of the CRM what people call them; `some` is a selection, not worth a read of the whole table.
+fn name_partners(loaded: &Loaded, map: &TableMap, some: bool, pairs: &mut [Pair]) -> Result<(), Failure> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    let endpoint = world::endpoints(&loaded.pipeline).crm;
+    let ids = some.then(|| pairs.iter().map(|pair| pair.ids.crm).collect());
+    let labels = labels(map, Side::Crm, &*endpoint, ids)?;
+    for pair in pairs {
+        if let Some(label) = labels.get(&pair.ids.crm) {
+            let address = Address { table: map.name.clone(), side: Side::Crm, key: label.clone() };
+            pair.partner = address.to_string();
+        }
+    }
+    Ok(())
 }
 
 /// Makes the partners of records that have none.
@@ -287,11 +312,36 @@ fn named(records: &[String]) -> Result<Wanted, Failure> {
     Ok(Wanted { line: None, addresses: [one, other] })
 }
 
-/// Reads a list of pairs.
+/// Returns the text of a list of pairs.
+fn list(path: &Path) -> Result<String, Failure> {
+    world::read(path).map_err(|failure| match failure {
+        Failure::File { .. } => Failure::Arguments {
+            message: failure.to_string(),
+            hint: "give the path of a CSV file with the columns `erp` and `crm`".to_owned(),
+        },
+        other => other,
+    })
+}
+
+/// Reads the pairs of a table map out of a list.
 fn listed(text: &str, file: &str, map: &TableMap) -> Result<Vec<Wanted>, Failure> {
     let hint = || "the first line is `erp,crm`, each further one a pair of labels or ids".to_owned();
-    let rows = sheet::read(text, &["erp", "crm"])
+    // An exported list says of each line which table map it is of.
+    let rows = sheet::read(text, &["erp", "crm", "table"])
+        .or_else(|_| sheet::read(text, &["erp", "crm"]))
         .map_err(|(line, message)| Failure::Arguments { message: format!("{file}:{line}: {message}"), hint: hint() })?;
+    let of_others = |row: &Row| row.cells.get(2).is_some_and(|table| table.trim() != map.name);
+    let (others, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(of_others);
+    if let (Some(other), true) = (others.first(), rows.is_empty()) {
+        return Err(Failure::Arguments {
+            message: format!("{file}:{}: the list has no pair of `{}`", other.line, map.name),
+            hint: format!("its column `table` says of which table map a line is, here of `{}`", other.cells[2].trim()),
+        });
+    }
+    if !others.is_empty() {
+        let lines = plural(others.len() as u64, "line", "lines");
+        progress::say(&format!("{file}: {lines} of other table maps left out"));
+    }
     let mut objections = Vec::new();
     let mut wanted = Vec::new();
     for row in rows {

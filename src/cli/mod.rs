@@ -21,6 +21,7 @@ pub mod check;
 pub mod status;
 pub mod inbox;
 pub mod couple;
+pub mod couplings;
 pub mod uncouple;
 pub mod history;
 pub mod why;
@@ -68,6 +69,7 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Status(arguments) => status::status(arguments),
         Verb::History(arguments) => history::history(arguments),
         Verb::Couple(arguments) => couple::couple(arguments),
+        Verb::Couplings(arguments) => couplings::couplings(arguments),
         Verb::Uncouple(arguments) => uncouple::uncouple(arguments),
         Verb::Inbox(arguments) => inbox::inbox(arguments),
         Verb::Why(arguments) => why::why(arguments),

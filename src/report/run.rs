@@ -148,7 +148,7 @@ fn guarded(report: &RunReport) -> Vec<String> {
 /// Says of each table map that was loaded for the first time what came of it, in that order: what the match rules couple is
 /// not created a second time.
 fn first_loads(report: &RunReport) -> Vec<String> {
-    let first = report.tables.iter().filter(|table| table.first && table.new_couplings > 0).map(|table| {
+    let first = report.tables.iter().filter(|table| is_first_load(table) && table.new_couplings > 0).map(|table| {
         let (couple, create) = if report.dry_run { ("couple", "create") } else { ("coupled", "created") };
         let made = |side: Side| Some((table.to.of(side).inserted, side)).filter(|(number, _)| *number > 0);
         let made = [Side::Crm, Side::Erp].into_iter().filter_map(made);
@@ -168,6 +168,11 @@ fn first_loads(report: &RunReport) -> Vec<String> {
     )
 }
 
+/// A few records that somebody named are no load.
+fn is_first_load(table: &TableReport) -> bool {
+    table.first && table.mode != Mode::Selected
+}
+
 /// Says how many pairs each match rule coupled.
 fn rules(table: &TableReport) -> String {
     let pairs = |(rule, pairs): &(usize, u64)| format!("{} by match rule {rule}", plural(*pairs, "pair", "pairs"));
@@ -175,7 +180,7 @@ fn rules(table: &TableReport) -> String {
 }
 
 fn matches(report: &RunReport) -> Vec<String> {
-    let again = report.tables.iter().filter(|table| !table.first && !table.matched.is_empty());
+    let again = report.tables.iter().filter(|table| !is_first_load(table) && !table.matched.is_empty());
     let matched = again.map(|table| format!("  {}: {}", table.table, rules(table)));
     under(if report.dry_run { "would couple:" } else { "newly coupled:" }, matched.collect())
 }

@@ -64,6 +64,10 @@ impl Store for Mortal<'_> {
         self.store.coupling_of(table, side, id)
     }
 
+    fn coupled(&self, table: &str) -> Result<Vec<Coupling>, StoreError> {
+        self.store.coupled(table)
+    }
+
     fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError> {
         self.store.kept_apart_since(table, side, id)
     }

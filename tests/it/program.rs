@@ -7,6 +7,7 @@
 mod answers;
 mod approved;
 mod couple;
+mod couplings;
 mod documents;
 mod held;
 mod killed;

@@ -144,13 +144,31 @@ pub(super) fn coupling_of(
         side.key()
     ))?;
     let mut rows = statement.query((table_map, of.as_bytes()))?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some(Coupling {
+    rows.next()?.map(coupling).transpose()
+}
+
+/// Returns what is remembered of each coupling of a table map, in the order in which they were made.
+pub(super) fn coupled(connection: &Connection, table: &str) -> Result<Vec<Coupling>, Trouble> {
+    let mut coupled = Vec::new();
+    let Some(table_map) = table_map(connection, table)? else { return Ok(coupled) };
+    let mut statement = connection.prepare_cached(
+        "SELECT erp, crm, origin, coupled_at, settled_at FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+    )?;
+    let mut rows = statement.query(ids(table_map))?;
+    while let Some(row) = rows.next()? {
+        coupled.push(coupling(row)?);
+    }
+    Ok(coupled)
+}
+
+/// Reads both ids of a coupling, its origin, when it was made and when it was settled.
+fn coupling(row: &Row<'_>) -> Result<Coupling, Trouble> {
+    Ok(Coupling {
         ids: PerSide { erp: id(row, 0)?, crm: id(row, 1)? },
         origin: origin(&row.get::<_, String>(2)?)?,
         coupled_at: lease::text(row.get(3)?)?,
         settled_at: row.get::<_, Option<i64>>(4)?.map(lease::text).transpose()?,
-    }))
+    })
 }
 
 /// Returns since when a record is kept apart.

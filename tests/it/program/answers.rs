@@ -189,7 +189,7 @@ fn what_is_uncoupled_is_listed_as_kept_apart() {
 }
 
 /// Returns an exported file with decisions filled in, as a spreadsheet would save it: `decide` is told record and field.
-fn filled(csv: &str, decide: &dyn Fn(&str, &str) -> &'static str) -> String {
+pub fn filled<'a>(csv: &str, decide: &dyn Fn(&str, &str) -> &'a str) -> String {
     let mut reader = csv::Reader::from_reader(csv.trim_start_matches('\u{feff}').as_bytes());
     let heading = reader.headers().unwrap().clone();
     let at = |name: &str| heading.iter().position(|known| known == name).unwrap();

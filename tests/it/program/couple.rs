@@ -77,6 +77,21 @@ fn the_match_rules_couple_after_a_yes() {
     let one = world.run(&format!("couple by_hand.yaml customers:{number} --match --yes --format json")).code(0).json();
     let first = &one["coupled"].as_array().unwrap()[..];
     assert_eq!((first.len(), &first[0]["record"]), (1, &json!(format!("customers:{number}"))));
+    // Of a table map that creates: who gets no partner by a rule is told, although a run would make one.
+    let accounts = world.crm.with(|state| state.records("accounts"));
+    let customers = world.erp.with(|state| state.records("customers"));
+    let like = |customer: &&serde_json::Map<String, serde_json::Value>| {
+        customer["blocked"] == "_x0020_"
+            && !accounts.iter().any(|account| {
+                account.get("accountnumber") == Some(&customer["number"])
+                    || account["name"].as_str().map(str::to_lowercase)
+                        == customer["displayName"].as_str().map(str::to_lowercase)
+            })
+    };
+    let alone = customers.iter().find(like).unwrap()["number"].as_str().unwrap();
+    let left = world.run(&format!("couple {FULL} customers:{alone} --match --yes")).code(1);
+    let told = format!("there was nothing to couple\n  customers:{alone}: no rule finds a partner\n");
+    assert_eq!(left.stdout, told);
     let all = world.run("couple by_hand.yaml customers --match --yes --format json");
     let all = all.json();
     assert!(all["coupled"].as_array().unwrap().len() > 3, "{all:#}");

@@ -1,12 +1,16 @@
 //! The sessions in docs/procedures, run against the fakes as they stand there: what a page shows is what the program says.
 //!
 //! Each page has a world of its own: the default company before its first night, and the shipped file. In a fence
-//! `console` a line that begins with `$ ` is run, and what follows is what it prints on stdout; `[exit code N]` ends what
-//! does not end with 0, and a line `…` stands for any lines. A comment `<!-- edit SIDE SET PROPERTY=KEY {…} -->` is what a
-//! person types on that side meanwhile. Ids and times are the same in every page. `PAGES=write cargo test procedures`
-//! writes all pages anew; of an output with `…` as many lines stay as there were.
+//! `console` a line that begins with `$ ` is run, and what follows is what it prints on stdout, with ` 2>&1` also the talk;
+//! `[exit code N]` ends what does not end with 0, and a line `…` stands for any lines. A fence `csv NAME` is a file of that
+//! name. What people do meanwhile are comments: `<!-- edit SIDE SET PROPERTY=KEY {…} -->`, `<!-- delete SIDE SET
+//! PROPERTY=KEY -->`, and `<!-- fill FILE RECORD FIELD DECISION; … -->` for lines of an exported inbox (`-` for no field).
+//! Ids and times are the same in every page. `PAGES=write cargo test procedures` writes all pages anew; of an output with
+//! `…` as many lines stay as there were.
 
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use chrono::DateTime;
 use uuid::Uuid;
@@ -92,33 +96,76 @@ fn durations(line: &str) -> String {
     told
 }
 
-/// What a person types on a side: `edit SIDE SET PROPERTY=KEY {…}`.
-fn edit(world: &World, comment: &str) {
-    let mut words = comment.splitn(4, ' ');
-    let mut next = || words.next().unwrap_or_else(|| panic!("{comment}"));
-    let (side, set, (property, key)) = (next(), next(), next().split_once('=').unwrap());
-    let values: serde_json::Value = serde_json::from_str(next()).unwrap_or_else(|error| panic!("{comment}: {error}"));
-    let values = values.as_object().unwrap();
+/// What a person does meanwhile; any other comment is one for the readers of the source.
+fn meanwhile(world: &World, comment: &str) {
+    let words: Vec<&str> = comment.splitn(5, ' ').collect();
+    match words.as_slice() {
+        ["edit", side, set, record, values] => {
+            let values: serde_json::Value =
+                serde_json::from_str(values).unwrap_or_else(|error| panic!("{comment}: {error}"));
+            change(world, side, set, record, values.as_object());
+        }
+        ["delete", side, set, record] => change(world, side, set, record, None),
+        ["fill", file, ..] => fill(world, file, comment.splitn(3, ' ').last().unwrap_or_default()),
+        _ => {}
+    }
+}
+
+/// Edits the record of a side that holds `PROPERTY=KEY`; deletes it where there are no values.
+fn change(
+    world: &World,
+    side: &str,
+    set: &str,
+    record: &str,
+    values: Option<&serde_json::Map<String, serde_json::Value>>,
+) {
+    let (property, key) = record.split_once('=').unwrap();
+    let nobody = || panic!("nobody in {side} {set} has {record}");
     match side {
         "erp" => world.erp.with(|erp| {
-            let id = erp.find(set, property, key).unwrap_or_else(|| panic!("{comment}: nobody"));
-            erp.edit(set, id, values).unwrap();
+            let id = erp.find(set, property, key).unwrap_or_else(nobody);
+            match values {
+                Some(values) => erp.edit(set, id, values).unwrap(),
+                None => erp.delete(set, id).unwrap(),
+            }
         }),
         "crm" => world.crm.with(|crm| {
-            let id = crm.find(set, property, key).unwrap_or_else(|| panic!("{comment}: nobody"));
-            crm.edit(set, id, values).unwrap();
+            let id = crm.find(set, property, key).unwrap_or_else(nobody);
+            match values {
+                Some(values) => crm.edit(set, id, values).unwrap(),
+                None => crm.delete(set, id).unwrap(),
+            }
         }),
-        other => panic!("{comment}: there is no side `{other}`"),
+        other => panic!("there is no side `{other}`"),
     }
+}
+
+/// Writes decisions into an exported inbox, `RECORD FIELD DECISION` each.
+fn fill(world: &World, file: &str, decisions: &str) {
+    let csv = std::fs::read_to_string(world.folder.path().join(file)).unwrap();
+    let decisions: Vec<Vec<&str>> = decisions.split("; ").map(|one| one.splitn(3, ' ').collect()).collect();
+    let of = |record: &str, field: &str| {
+        let one = decisions.iter().find(|one| (one[0], one[1].trim_matches('-')) == (record, field));
+        one.map_or("", |one| one[2])
+    };
+    world.file(file, &super::answers::filled(&csv, &of));
 }
 
 /// Runs a command and returns what the page shows of it.
 fn answer(world: &World, line: &str) -> Vec<String> {
     let line = line.strip_prefix("pipeline ").unwrap_or_else(|| panic!("`{line}` is no command of ours"));
-    let answer = world.run(line);
-    assert!(answer.code.is_some_and(|code| ![2, 3, 101].contains(&code)), "{line}: {answer:#?}");
-    let mut told = scrubbed(&answer.stdout, world);
-    if let Some(code) = answer.code.filter(|code| *code != 0) {
+    let (line, talks) = line.strip_suffix(" 2>&1").map_or((line, false), |line| (line, true));
+    // What is told on both goes into one file, in the order in which it is written.
+    let mut told = tempfile::tempfile().unwrap();
+    let talk = if talks { Stdio::from(told.try_clone().unwrap()) } else { Stdio::null() };
+    let code = world.command(line).stdout(told.try_clone().unwrap()).stderr(talk).status().unwrap().code();
+    let mut text = String::new();
+    told.rewind().unwrap();
+    told.read_to_string(&mut text).unwrap();
+    let refused = [2, 3].map(Some).contains(&code);
+    assert!(code.is_some_and(|code| code != 101) && (talks || !refused), "{line}: {code:?} {text}");
+    let mut told = scrubbed(&text, world);
+    if let Some(code) = code.filter(|code| *code != 0) {
         told.push(format!("[exit code {code}]"));
     }
     told
@@ -149,8 +196,13 @@ fn play(page: &str) -> String {
         if line.starts_with("```") {
             within = !within && line == "```console";
         }
-        if let Some(comment) = line.strip_prefix("<!-- edit ").and_then(|rest| rest.strip_suffix(" -->")) {
-            edit(&world, comment);
+        if let Some(comment) = line.strip_prefix("<!-- ").and_then(|rest| rest.strip_suffix(" -->")) {
+            meanwhile(&world, comment);
+        }
+        if let Some(name) = line.strip_prefix("```csv ") {
+            let text: String =
+                lines.clone().take_while(|line| *line != "```").map(|line| line.to_owned() + "\n").collect();
+            world.file(name, &text);
         }
         if let (true, Some(command)) = (within, line.strip_prefix("$ ")) {
             let mut shown = Vec::new();

@@ -1,0 +1,86 @@
+//! `pipeline couplings`: who is coupled with whom, as a list or as CSV. Reads the state and, for the labels, both sides.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::adapters::sqlite::SqliteStore;
+use crate::address;
+use crate::cli::args::{CouplingsAction, CouplingsArguments, CouplingsFilter, Format};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::run::failure;
+use crate::cli::world::{self, Loaded};
+use crate::cli::{print, print_as, sheet};
+use crate::config::check::Purpose;
+use crate::config::{PerSide, Side};
+use crate::endpoint::Endpoint;
+use crate::report::couplings as report;
+use crate::report::couplings::Listed;
+use crate::run::belongs_to;
+use crate::store::Store;
+
+/// Carries out `couplings`.
+pub fn couplings(arguments: &CouplingsArguments) -> Result<Exit, Failure> {
+    let all = CouplingsFilter::default();
+    let (filter, out) = match &arguments.action {
+        None => (&all, None),
+        Some(CouplingsAction::List(filter)) => (filter, None),
+        Some(CouplingsAction::Export { out, filter }) => (filter, Some(out.as_deref())),
+    };
+    let loaded = match filter.offline {
+        true => world::load_state(&arguments.file.path)?,
+        false => world::load(&arguments.file.path, Purpose::Run)?,
+    };
+    let couplings = listed(&loaded, filter)?;
+    match (out, arguments.file.format) {
+        (Some(Some(path)), format) => export(&couplings, path, format)?,
+        (Some(None), Format::Text) => print(&csv(&couplings))?,
+        // Programs get the same document whichever way they ask.
+        (None, _) | (Some(None), Format::Json) => {
+            print_as(arguments.file.format, || report::text(&couplings), || report::json(&couplings))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Returns the couplings of the table maps asked for, in the order of the file.
+fn listed(loaded: &Loaded, filter: &CouplingsFilter) -> Result<Vec<Listed>, Failure> {
+    world::known_tables(loaded, &filter.table)?;
+    let store = SqliteStore::read_only(&loaded.state)?;
+    let bound = world::binding(loaded, &store)?;
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp as &dyn Endpoint, crm: &*endpoints.crm };
+    if !filter.offline {
+        belongs_to(&loaded.pipeline, sides, bound.as_ref()).map_err(|error| failure(loaded, None, error))?;
+    }
+    let mut all = Vec::new();
+    let asked = |name: &String| filter.table.is_empty() || filter.table.contains(name);
+    for map in loaded.pipeline.tables.iter().filter(|map| asked(&map.name)) {
+        let coupled = store.coupled(&map.name)?;
+        let mut labels: PerSide<HashMap<Uuid, String>> = PerSide::default();
+        if !filter.offline && !coupled.is_empty() {
+            for side in Side::BOTH {
+                *labels.of_mut(side) = address::labels(map, side, *sides.of(side), None)?;
+            }
+        }
+        all.extend(coupled.into_iter().map(|coupling| {
+            let labels = PerSide::from_fn(|side| labels.of(side).get(coupling.ids.of(side)).cloned());
+            Listed { table: map.name.clone(), coupling, labels }
+        }));
+    }
+    Ok(all)
+}
+
+fn csv(couplings: &[Listed]) -> String {
+    sheet::write(&report::COLUMNS, &couplings.iter().map(report::row).collect::<Vec<_>>())
+}
+
+/// Writes couplings as CSV into a file.
+fn export(couplings: &[Listed], path: &Path, format: Format) -> Result<(), Failure> {
+    let file = path.display().to_string();
+    let failed = |error: std::io::Error| Failure::Written { file: file.clone(), message: error.to_string() };
+    std::fs::write(path, csv(couplings)).map_err(failed)?;
+    let number = couplings.len() as u64;
+    print_as(format, || report::exported_text(&file, number), || report::exported_json(&file, number))
+}
