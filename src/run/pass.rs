@@ -23,6 +23,7 @@ use crate::run::approval::{Approval, tell_unmade};
 use crate::run::bases::keys;
 use crate::run::beyond::{look_again, recall};
 use crate::run::carried::close;
+use crate::run::changed::Before;
 use crate::run::count::{finish, leave_for_later, stopped};
 use crate::run::decided::{WantedBack, note_made_anew};
 use crate::run::deletions::{delete, like_one_apart, set_apart, settle_widowed, still_coupled};
@@ -57,10 +58,8 @@ pub fn first_step(
     let made = settle_intents(context, store, scope, map, asked.as_ref())?;
     let couplings = couplings(context, store, map, &made)?;
     let asked = asked.map(|asked| asked.with_partners(&couplings));
-    let reading = match &asked {
-        Some(asked) => changed::read_asked(context, scope, turn, &couplings, asked, links)?,
-        None => changed::read(context, store, scope, turn, &couplings, &under_way, links)?,
-    };
+    let before = Before { couplings: &couplings, under_way: &under_way, asked: asked.as_ref() };
+    let reading = changed::read(context, store, scope, turn, &before, links)?;
     let in_full = reading.couplings.is_none();
     let undecided = hold_undecided(map, &reading.inside);
     let mut state = PassState::new(map, PerSide { erp: reading.inside.erp.frame, crm: reading.inside.crm.frame });
