@@ -16,7 +16,7 @@ use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::plan::{Action, Later, TablePlan};
-use crate::run::pass::count;
+use crate::run::notes::count;
 use crate::run::state::PassState;
 use crate::store::InboxKind;
 use crate::translate::{Links, Problem, Translator};
