@@ -109,6 +109,7 @@ fn match_up(
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &ground.beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &uncoupled, &coupled);
     wanted.settle(map, state, &mut matched, &mut widowed);
+    let doubtful = Doubtful::of(&matched, &state.frames);
     // The others were read to tell who belongs to whom.
     matched.retain(|side, row| state.asks_row(side, row));
     take_matches(context, map, &matched.matches, state, links);
@@ -117,7 +118,6 @@ fn match_up(
     if links.waits() {
         wait_for_match(map, scope, state, &mut matched, links)?;
     }
-    let doubtful = Doubtful::of(&matched, &state.frames);
     note_made_anew(state, &matched);
     take_doubts(map, &matched.doubts, &ground.couplings, &ground.beyond, state);
     let step = turn.step(links);
@@ -151,11 +151,12 @@ fn doubt_again(
     while !context.options.stop.load(Ordering::Relaxed) {
         let again = doubtful.match_again(map, scope, state, links, absent, &ground.beyond);
         let Some(mut matched) = again else { break };
+        doubtful = Doubtful::of(&matched, &state.frames);
+        matched.retain(|side, row| state.asks_row(side, row));
         take_matches(context, map, &matched.matches, state, links);
         if links.waits() {
             wait_for_match(map, scope, state, &mut matched, links)?;
         }
-        doubtful = Doubtful::of(&matched, &state.frames);
         let pairs = matched.matches.iter().map(|found| state.frames.erp.id(found.rows.erp)).collect();
         take_doubts(map, &matched.doubts, &ground.couplings, &ground.beyond, state);
         let step = turn.step(links);

@@ -373,7 +373,7 @@ fn a_new_record_outside_its_own_filter_is_named() {
         [
             "2 new records in the CRM will be outside the filter there and not compared, as `kind = 3` does not hold, \
              unless the CRM gives `kind` on its own: customers:C1, customers:C2",
-            "1 new record in the CRM will be outside the filter there and not compared, as `city = 'Oslo' OR city IS NULL` \
+            "1 new record in the CRM will be outside the filter there and not compared, as `(city = 'Oslo' OR city IS NULL)` \
              does not hold: customers:C3",
         ]
     );
@@ -382,8 +382,8 @@ fn a_new_record_outside_its_own_filter_is_named() {
         [
             "2 new records in the CRM are outside the filter there and not compared, as `kind = 3` does not hold: \
              customers:C1, customers:C2",
-            "1 new record in the CRM is outside the filter there and not compared, as `kind = 3` and `city = 'Oslo' OR city \
-             IS NULL` do not hold: customers:C3",
+            "1 new record in the CRM is outside the filter there and not compared, as `kind = 3` and `(city = 'Oslo' OR city IS NULL)` \
+             do not hold: customers:C3",
         ]
     );
     world.quiet();
