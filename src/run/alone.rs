@@ -8,7 +8,7 @@ use crate::config::{PerSide, Side, TableMap, TemplateValue};
 use crate::couple::{doubles, found_beyond};
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::extract;
-use crate::run::deletions::like_one_apart;
+use crate::run::apart::like_one_apart;
 use crate::run::notes::{count, note_it};
 use crate::run::opening::Ground;
 use crate::run::partners::{outside, without};

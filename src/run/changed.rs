@@ -25,7 +25,7 @@ use crate::run::sight;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Event, Mode};
 use crate::store::{Couplings, OpenIntent, Store, StoreError, Watermark};
-use crate::translate::Links;
+use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
 /// What a pass works on.

@@ -22,7 +22,9 @@ mod later;
 mod rounds;
 mod decided;
 pub mod sight;
+mod apart;
 mod deletions;
+mod deleting;
 mod newcomers;
 mod doubts;
 mod count;
@@ -54,7 +56,7 @@ use crate::run::pretend::Pretended;
 use crate::run::selection::{Asked, Named, Selection};
 use crate::run::sight::{Sight, Subjects};
 use crate::store::{InboxItem, InboxKind, Store, StoreError, Watermark};
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// The eight counts of one direction, less couplings, which have none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,11 +11,11 @@ use crate::delta::names::Names;
 use crate::extract::Inside;
 use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
+use crate::run::apart::set_apart;
 use crate::run::approval::Approval;
 use crate::run::bases::keys;
 use crate::run::beyond::recall;
 use crate::run::changed::{self, Before};
-use crate::run::deletions::set_apart;
 use crate::run::intents::{Made, settle_intents};
 use crate::run::notes::note_it;
 use crate::run::partners::{Missing, Widowed, absent};
@@ -23,7 +23,7 @@ use crate::run::refusals::Refusals;
 use crate::run::state::{PassError, PassState, Turn};
 use crate::run::{Context, decided, marks};
 use crate::store::{Couplings, InboxKind, Origin, Store};
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// What the first step of a pass knows of its table map, besides its state.
 pub(super) struct Ground {

@@ -17,7 +17,8 @@ use crate::run::beyond::look_again;
 use crate::run::carried::close;
 use crate::run::count::{finish, leave_for_later, stopped};
 use crate::run::decided::{WantedBack, note_made_anew};
-use crate::run::deletions::{delete, settle_widowed, still_coupled};
+use crate::run::deleting::delete;
+use crate::run::deletions::{settle_widowed, still_coupled};
 use crate::run::doubts::Doubtful;
 use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
@@ -29,7 +30,7 @@ use crate::run::sight::{self, Read};
 use crate::run::state::{PassError, PassState, Step, Turn};
 use crate::run::{Context, Event, changed, newcomers};
 use crate::store::{Couplings, Store};
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
 pub fn first_step(

@@ -26,7 +26,7 @@ use crate::run::selection::Asked;
 use crate::run::sight::Sight;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Why a pass could not be finished.
 #[derive(Debug, thiserror::Error)]
