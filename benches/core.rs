@@ -14,9 +14,10 @@ use pipeline::delta::decided::Rulings;
 use pipeline::delta::names::Names;
 use pipeline::delta::{Work, decide_pairs};
 use pipeline::endpoint::{ColumnInfo, TableInfo};
-use pipeline::frame::{Builder, Cell, Column, Frame, Kind};
+use pipeline::frame::builder::Builder;
+use pipeline::frame::{Cell, Column, Frame, Kind};
 use pipeline::store::Couplings;
-use pipeline::translate::Links;
+use pipeline::translate::links::Links;
 use uuid::Uuid;
 
 /// Records a side.

@@ -16,7 +16,8 @@ use crate::couple::taken::{Coupled, Index, Likeness, Seat};
 use crate::endpoint::TableInfo;
 use crate::frame::{Frame, Kind, Value};
 use crate::store::{Couplings, Origin};
-use crate::translate::{BLANK, Links, Translator, fingerprint, own};
+use crate::translate::links::Links;
+use crate::translate::{BLANK, Translator, fingerprint, own};
 
 /// Couplings whose two records are both in the frames, as parallel columns.
 #[derive(Debug, Clone, Default)]

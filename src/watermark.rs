@@ -92,7 +92,8 @@ pub fn fingerprint_of(map: &TableMap, columns: &PerSide<Vec<String>>) -> String 
 mod tests {
     use super::*;
     use crate::config::expression::Expression;
-    use crate::frame::{Builder, Cell, Column};
+    use crate::frame::builder::Builder;
+    use crate::frame::{Cell, Column};
 
     fn at(text: &str) -> DateTime<Utc> {
         text.parse().unwrap()

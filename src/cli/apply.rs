@@ -13,7 +13,7 @@ use crate::cli::saved::part_of;
 use crate::cli::show::known;
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
-use crate::cli::{print_as, progress, saved};
+use crate::cli::{ask, print_as, progress, saved};
 use crate::plan::choice::Choice;
 use crate::plan::fingerprint;
 use crate::report;
@@ -30,7 +30,7 @@ pub fn apply(arguments: &ApplyArguments) -> Result<Exit, Failure> {
     known(&plan_path, &choice, &plan.plan)?;
     unchanged(&plan_path, &plan)?;
     let only = if choice.is_all() { plan.asked.only.clone() } else { choice.tables_named() };
-    if !arguments.yes && !confirmed(&plan, &choice) {
+    if !confirmed(&plan, &choice, arguments.yes)? {
         return Err(Failure::Arguments {
             message: format!("{plan_path} was not carried out"),
             hint: "`--yes` answers the question".to_owned(),
@@ -80,15 +80,12 @@ fn same_state(path: &str, plan: &Saved, loaded: &Loaded) -> Result<(), Failure> 
     Err(Failure::ForeignPlan { plan: path.to_owned(), message })
 }
 
-/// Asks whether the plan is meant, where somebody is there to answer.
-fn confirmed(plan: &Saved, choice: &Choice) -> bool {
-    if !std::io::stdin().is_terminal() {
-        return true;
+/// Asks whether the plan is meant, where somebody is there to answer: a script that carries out a plan has said so.
+fn confirmed(plan: &Saved, choice: &Choice, yes: bool) -> Result<bool, Failure> {
+    if yes || !std::io::stdin().is_terminal() {
+        return Ok(true);
     }
     let part = choice.part(&plan.plan);
     progress::say(&report::plan::closing(&Shown { plan: &part, ..plan.shown() }));
-    progress::say("carry this out? [y/N]");
-    let mut answer = String::new();
-    // Who cannot be heard has not agreed.
-    std::io::stdin().read_line(&mut answer).is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
+    ask::confirm("carry this out", false)
 }

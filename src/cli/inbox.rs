@@ -10,7 +10,7 @@ pub mod find;
 use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
-use crate::cli::args::{InboxAction, InboxArguments, InboxFilter};
+use crate::cli::args::inbox::{InboxAction, InboxArguments, InboxFilter};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::answer::{Desk, Wish};

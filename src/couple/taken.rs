@@ -11,7 +11,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{Absent, Key, Pairs, keys};
 use crate::endpoint::TableInfo;
 use crate::frame::Frame;
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Of thousands that are alike, the first few say enough.
 pub const NAMED_MAX: usize = 5;

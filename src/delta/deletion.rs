@@ -7,7 +7,8 @@ use crate::config::{OnDelete, PerSide, Side, TableMap};
 use crate::endpoint::TableInfo;
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind};
-use crate::translate::{Links, Translator, fingerprint, own};
+use crate::translate::links::Links;
+use crate::translate::{Translator, fingerprint, own};
 
 /// What is known of a pair of which one record is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::config::{Drift, FieldMap, Fit, PerSide, Side};
 use crate::couple::rows_by_id;
-use crate::delta::{Work, follow_ups, link};
+use crate::delta::inserts::follow_ups;
+use crate::delta::{Work, link};
 use crate::endpoint::ColumnInfo;
 use crate::frame::Value;
 use crate::frame::evaluated::EvaluationError;

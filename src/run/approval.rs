@@ -16,7 +16,7 @@ use crate::frame::Value;
 use crate::plan::choice::Choice;
 use crate::plan::{Action, ActionKind, FieldChange, Plan, placeholder};
 use crate::run::state::PassState;
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// A plan that is to be carried out.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use crate::run::gather::Gathered;
 use crate::run::needs::name_needed;
 use crate::run::partners::without;
 use crate::run::state::PassError;
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Adds the candidates of all records inside their filters that have no partner.
 pub(super) fn candidates(

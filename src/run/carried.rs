@@ -20,7 +20,8 @@ use crate::run::approval::{Approved, Planned};
 use crate::run::bases::fingerprint_in;
 use crate::run::state::{PassError, PassState};
 use crate::store::{JournalRow, Store, StoreError};
-use crate::translate::{Links, fingerprint};
+use crate::translate::fingerprint;
+use crate::translate::links::Links;
 
 /// Writes to one record that are looked through.
 const WRITES_MAX: usize = 100;

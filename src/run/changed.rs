@@ -1,12 +1,13 @@
 //! The records that a run looks at: all of them, with `--changed` those that somebody touched since the last time, or
-//! those that were named.
+//! single ones: those that were named, or are to be explained.
 //!
 //! A read of changes proves nothing by absence. What it brings are the changed records of both sides, the partners of
 //! those that are coupled, what waits in the inbox, and for records without a partner everything that a match rule could
-//! take for the same one; of named records likewise. So whatever is decided is decided on the same rows as in a full run; only rows are missing of
-//! which a full run would say that nothing happened. Where that cannot be had, the table is read in full.
+//! take for the same one; of single records likewise. So whatever is decided is decided on the same rows as in a full
+//! run; only rows are missing of which a full run would say that nothing happened. Where that cannot be had, the table is
+//! read in full.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -24,7 +25,7 @@ use crate::run::sight;
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Event, Mode};
 use crate::store::{Couplings, OpenIntent, Store, StoreError, Watermark};
-use crate::translate::Links;
+use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
 /// What a pass works on.
@@ -44,6 +45,23 @@ pub(super) struct Reading {
     pub(super) note: Option<String>,
 }
 
+/// What a pass knows of its table map before it reads.
+pub(super) struct Before<'a> {
+    pub(super) couplings: &'a Couplings,
+    /// Writes that nobody knows the end of.
+    pub(super) under_way: &'a [OpenIntent],
+    /// The records that were asked for by name, where the pass is about those.
+    pub(super) asked: Option<&'a Asked>,
+}
+
+/// Single records to read, and what for.
+enum Single<'a> {
+    /// They were named: the run writes them and nothing else, so they and what belongs to them are all that counts.
+    Named(&'a Asked),
+    /// They are to be explained, as a run over everything would decide about them.
+    Explained(&'a PerSide<BTreeSet<Uuid>>),
+}
+
 /// What one side tells of its changes.
 struct Changes {
     frame: Frame,
@@ -51,22 +69,23 @@ struct Changes {
     token: Option<String>,
 }
 
-/// Reads both sides of a table map as far as the run wants it; `under_way` holds the writes that nobody knows the end of.
+/// Reads both sides of a table map as far as the run wants it.
 pub(super) fn read(
     context: &Context<'_>,
     store: &dyn Store,
     scope: &Scope,
     turn: &Pass,
-    couplings: &Couplings,
-    under_way: &[OpenIntent],
+    before: &Before<'_>,
     links: &mut Links,
 ) -> Result<Reading, PassError> {
     let map = &context.pipeline.tables[turn.table];
+    let Before { couplings, under_way, asked } = *before;
     let fingerprint = fingerprint_of(map, &scope.columns);
     let known = store.watermarks()?.remove(&map.name).filter(|known| known.fingerprint == fingerprint);
     let fresh = Watermark { fingerprint, ..Watermark::default() };
-    if let Some(records) = sight::of_table(context, map) {
-        let some = sight::read(context, scope, turn, couplings, under_way, records, links)?;
+    let explained = || sight::of_table(context, map).map(Single::Explained);
+    if let Some(records) = asked.map(Single::Named).or_else(explained) {
+        let some = read_single(context, scope, turn, before, &records, links)?;
         return some.map_or_else(|| full(context, scope, map, fresh, None), Ok);
     }
     if !context.options.changed {
@@ -124,11 +143,7 @@ pub(super) fn read(
         gathered.want(Side::Erp, item.erp_id.into_iter().collect());
         gathered.want(Side::Crm, item.crm_id.into_iter().collect());
     }
-    // Whether a write of a run that was cut off arrived, only reading tells.
-    for OpenIntent { intent, .. } in under_way {
-        gathered.want(intent.side, vec![intent.id]);
-        gathered.want(intent.side.other(), vec![intent.partner]);
-    }
+    gathered.want_written(under_way);
     gathered.fetch()?;
     let widowed = gathered.widowed();
     let widowed = widowed.erp.len() + widowed.crm.len();
@@ -141,24 +156,40 @@ pub(super) fn read(
     gathered.finish(Mode::Changed, Some(mark), again)
 }
 
-/// Reads named records of a table map, with what belongs to them.
-pub(super) fn read_asked(
+/// Reads single records of a table map, with what belongs to them; `None` where only a full read can tell.
+///
+/// Of a record that does not exist nothing comes.
+fn read_single(
     context: &Context<'_>,
     scope: &Scope,
     turn: &Pass,
-    couplings: &Couplings,
-    asked: &Asked,
+    before: &Before<'_>,
+    records: &Single<'_>,
     links: &mut Links,
-) -> Result<Reading, PassError> {
+) -> Result<Option<Reading>, PassError> {
     let map = &context.pipeline.tables[turn.table];
-    let mut gathered = Gathered::new(context, scope, map, couplings);
+    let mut gathered = Gathered::new(context, scope, map, before.couplings);
     for side in Side::BOTH {
-        gathered.want(side, sorted(asked.ids(side).clone()));
+        gathered.want(
+            side,
+            match records {
+                Single::Named(asked) => sorted(asked.ids(side).clone()),
+                Single::Explained(subjects) => subjects.of(side).iter().copied().collect(),
+            },
+        );
+    }
+    let is_explained = matches!(records, Single::Explained(_));
+    if is_explained {
+        gathered.want_written(before.under_way);
     }
     gathered.fetch()?;
+    let widowed = gathered.widowed();
+    if is_explained && widowed.erp.len() + widowed.crm.len() > 0 && map.on_delete != OnDelete::Hold {
+        return Ok(None);
+    }
     candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
     // What else the sides hold is not known any better than before.
-    gathered.finish(Mode::Selected, None, PerSide::default())
+    gathered.finish(Mode::Selected, None, PerSide::default()).map(Some)
 }
 
 /// Returns the table map whose new couplings a reference may have waited for in silence: a field that is cleared or kept

@@ -15,7 +15,7 @@ use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::run::state::PassState;
 use crate::store::InboxKind;
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Records that the match rules had doubts about, by side.
 pub(super) struct Doubtful(PerSide<HashSet<Uuid>>);

@@ -16,7 +16,7 @@ use crate::run::changed::{Reading, sorted};
 use crate::run::partners::without;
 use crate::run::state::PassError;
 use crate::run::{Context, Mode};
-use crate::store::{Couplings, Watermark};
+use crate::store::{Couplings, OpenIntent, Watermark};
 
 /// What has been brought together of one table map.
 pub(super) struct Gathered<'a> {
@@ -89,6 +89,14 @@ impl<'a> Gathered<'a> {
                 self.wanted.erp.insert(self.couplings.erp[coupling]);
                 self.wanted.crm.insert(self.couplings.crm[coupling]);
             }
+        }
+    }
+
+    /// Wants the records of writes that nobody knows the end of: whether one arrived, only reading tells.
+    pub(super) fn want_written(&mut self, under_way: &[OpenIntent]) {
+        for OpenIntent { intent, .. } in under_way {
+            self.want(intent.side, vec![intent.id]);
+            self.want(intent.side.other(), vec![intent.partner]);
         }
     }
 

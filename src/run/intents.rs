@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::delta::restored_id;
+use crate::delta::inserts::restored_id;
 use crate::extract::{self, Scope};
 use crate::run::Context;
 use crate::run::selection::Asked;

@@ -16,10 +16,11 @@ use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::plan::{Action, Later, TablePlan};
-use crate::run::pass::count;
+use crate::run::notes::count;
 use crate::run::state::PassState;
 use crate::store::InboxKind;
-use crate::translate::{Links, Problem, Translator};
+use crate::translate::links::Links;
+use crate::translate::{Problem, Translator};
 
 /// Takes out of what was matched the records of which a match rule reads a reference that waits: whether they have a
 /// partner, the run will tell.

@@ -4,6 +4,7 @@ pub mod selection;
 pub mod approval;
 mod beyond;
 mod state;
+mod notes;
 mod needs;
 mod gather;
 mod candidates;
@@ -21,11 +22,15 @@ mod later;
 mod rounds;
 mod decided;
 pub mod sight;
+mod apart;
 mod deletions;
+mod deleting;
 mod newcomers;
 mod doubts;
 mod count;
 pub mod carried;
+mod opening;
+mod alone;
 mod pass;
 pub mod explain;
 pub mod strays;
@@ -51,7 +56,7 @@ use crate::run::pretend::Pretended;
 use crate::run::selection::{Asked, Named, Selection};
 use crate::run::sight::{Sight, Subjects};
 use crate::store::{InboxItem, InboxKind, Store, StoreError, Watermark};
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// The eight counts of one direction, less couplings, which have none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

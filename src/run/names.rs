@@ -6,7 +6,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::frame::Frame;
 use crate::run::Context;
 use crate::run::state::PassState;
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Tells the links what the records of this table map are called, for references of others.
 pub(super) fn name_records(

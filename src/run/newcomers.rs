@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::config::Side;
 use crate::frame::evaluated::EvaluationError;
-use crate::run::pass::{count, note_it};
+use crate::run::notes::{count, note_it};
 use crate::run::state::{PassState, Step};
 
 /// Of many records the first few are named.

@@ -15,7 +15,7 @@ use crate::run::Context;
 use crate::run::approval::admits;
 use crate::run::state::{PassError, PassState};
 use crate::store::{CouplingChange, Couplings, Origin};
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// What became of coupled records that were not read.
 pub(super) struct Missing {

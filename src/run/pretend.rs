@@ -16,7 +16,8 @@ use crate::couple::rows_by_id;
 use crate::endpoint::{
     Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Tracked, Traffic, Write,
 };
-use crate::frame::{Builder, Frame, Kind, Value};
+use crate::frame::builder::Builder;
+use crate::frame::{Frame, Kind, Value};
 use crate::order::Pass;
 use crate::plan::{Action, ActionKind, placeholder};
 use crate::run::partners::without;

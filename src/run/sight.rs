@@ -1,31 +1,25 @@
-//! The subjects of an explanation: which records, what is read of them, and what their pass saw.
+//! The subjects of an explanation: which records, and what their pass saw of them.
 //!
-//! Whatever their decisions depend on is read besides, as for a run over changes: partners, everything that a match rule
-//! could take for the same record, keys of references. Whom a reference leads to may get its coupling in the same run, or
-//! lose it, so a pass tells whom it needs, and whoever asks makes them subjects as well.
+//! Whatever their decisions depend on is read besides, as for a run over changes. Whom a reference leads to may get its
+//! coupling in the same run, or lose it, so a pass tells whom it needs, and whoever asks makes them subjects as well.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use uuid::Uuid;
 
 use crate::address::Address;
-use crate::config::{MatchRule, OnDelete, PerSide, Side, TableMap};
+use crate::config::{MatchRule, PerSide, Side, TableMap};
 use crate::couple::{self, like_any};
 use crate::delta::{Judged, Work, judge_pairs};
 use crate::endpoint::EndpointError;
-use crate::extract::{self, Scope};
+use crate::extract;
 use crate::frame::evaluated::Fault;
 use crate::frame::{Frame, Value};
-use crate::order::Pass;
-use crate::run::candidates::candidates;
-use crate::run::changed::Reading;
-use crate::run::gather::Gathered;
 use crate::run::needs::referred;
 use crate::run::rounds::excerpt;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::{Context, Mode};
-use crate::store::{Couplings, OpenIntent};
-use crate::translate::Links;
+use crate::store::Couplings;
 
 /// The records to explain, by table map and side.
 pub type Subjects = BTreeMap<String, PerSide<BTreeSet<Uuid>>>;
@@ -73,34 +67,6 @@ pub struct Found {
     pub inside: bool,
     /// Whom it is coupled with already, as people name that one.
     pub partner: Option<String>,
-}
-
-/// Reads the subjects of a table map and what belongs to them; `None` where only a full read can tell.
-pub(super) fn read(
-    context: &Context<'_>,
-    scope: &Scope,
-    turn: &Pass,
-    couplings: &Couplings,
-    under_way: &[OpenIntent],
-    subjects: &PerSide<BTreeSet<Uuid>>,
-    links: &mut Links,
-) -> Result<Option<Reading>, PassError> {
-    let map = &context.pipeline.tables[turn.table];
-    let mut gathered = Gathered::new(context, scope, map, couplings);
-    for side in Side::BOTH {
-        gathered.want(side, subjects.of(side).iter().copied().collect());
-    }
-    for OpenIntent { intent, .. } in under_way {
-        gathered.want(intent.side, vec![intent.id]);
-        gathered.want(intent.side.other(), vec![intent.partner]);
-    }
-    gathered.fetch()?;
-    let widowed = gathered.widowed();
-    if widowed.erp.len() + widowed.crm.len() > 0 && map.on_delete != OnDelete::Hold {
-        return Ok(None);
-    }
-    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
-    gathered.finish(Mode::Selected, None, PerSide::default()).map(Some)
 }
 
 /// What was read of one side, for [`look`].

@@ -26,7 +26,7 @@ use crate::run::selection::Asked;
 use crate::run::sight::Sight;
 use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Why a pass could not be finished.
 #[derive(Debug, thiserror::Error)]
@@ -281,4 +281,21 @@ pub(super) struct Step<'a> {
     pub(super) links: &'a Links,
     /// Fields that wait for the other step.
     pub(super) left_out: Vec<bool>,
+}
+
+/// What a pass works with while it still learns who belongs to whom, before that is a step.
+#[derive(Clone, Copy)]
+pub(super) struct Turn<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) map: &'a TableMap,
+    pub(super) scope: &'a Scope,
+    pub(super) pass: &'a Pass,
+}
+
+impl<'a> Turn<'a> {
+    /// Returns the first step of the pass, in which deferred fields are left out.
+    pub(super) fn step(&self, links: &'a Links) -> Step<'a> {
+        let Turn { context, map, scope, pass } = *self;
+        Step { context, map, scope, links, left_out: pass.deferred.clone() }
+    }
 }

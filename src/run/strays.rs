@@ -11,7 +11,7 @@ use crate::config::{Pipeline, Reference};
 use crate::frame::Value;
 use crate::order::Pass;
 use crate::plan::Plan;
-use crate::translate::Links;
+use crate::translate::links::Links;
 
 /// Names the table maps of which the state has couplings and the file has nothing.
 ///

@@ -4,7 +4,8 @@
 //! say a service to fold is not folded: composed and decomposed letters differ, so do CR LF and LF.
 
 use super::*;
-use crate::frame::{Builder, Cell, Column};
+use crate::frame::builder::Builder;
+use crate::frame::{Cell, Column};
 
 /// A column of a side, in short.
 fn column(kind: Kind) -> ColumnInfo {

@@ -14,7 +14,8 @@ use pipeline::endpoint::{
     Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic,
     Write, WriteKind,
 };
-use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
+use pipeline::frame::builder::Builder;
+use pipeline::frame::{Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
 
 use crate::mortal::Fate;

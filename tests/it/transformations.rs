@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use pipeline::config::expression::Expression;
-use pipeline::frame::{Builder, Cell, Column, Frame, Kind, Value};
+use pipeline::frame::builder::Builder;
+use pipeline::frame::{Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
 
 /// The types of rules of sync-semantics.md §4, as the page names them.

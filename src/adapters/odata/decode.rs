@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::adapters::odata::{Dialect, name};
-use crate::frame::{Builder, Cell, Column, Frame, Kind};
+use crate::frame::builder::Builder;
+use crate::frame::{Cell, Column, Frame, Kind};
 
 const ETAG: usize = 0;
 const ID: usize = 1;

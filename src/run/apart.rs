@@ -1,0 +1,58 @@
+//! Records that people keep apart: neither matched nor created anew.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::found_beyond;
+use crate::extract::Scope;
+use crate::frame::Frame;
+use crate::run::Context;
+use crate::run::state::{PassError, PassState};
+use crate::store::Store;
+use crate::translate::links::Links;
+
+/// Takes out of uncoupled rows what is kept apart, and counts it.
+pub(super) fn set_apart(
+    context: &Context<'_>,
+    store: &dyn Store,
+    map: &TableMap,
+    state: &mut PassState,
+    uncoupled: &mut PerSide<Vec<usize>>,
+) -> Result<PerSide<Frame>, PassError> {
+    let apart = store.kept_apart(&map.name)?;
+    Ok(PerSide::from_fn(|side| {
+        let frame = state.frames.of(side);
+        let ids = frame.ids();
+        let (kept, free): (Vec<usize>, Vec<usize>) =
+            std::mem::take(uncoupled.of_mut(side)).into_iter().partition(|row| {
+                // Whoever wants a partner made for a record ends that it is kept apart.
+                let freed = context.options.selection.create && state.asks_row(side, *row);
+                apart.of(side).contains(&ids[*row]) && !freed
+            });
+        *uncoupled.of_mut(side) = free;
+        let asked: HashSet<Uuid> = kept.iter().filter(|row| state.asks_row(side, **row)).map(|row| ids[*row]).collect();
+        if map.direction.writes(side.other()) {
+            *state.tally.skipped.of_mut(side.other()) += asked.len() as u64;
+        }
+        *state.apart.of_mut(side) = asked;
+        state.frames.of(side).take(&kept)
+    }))
+}
+
+/// Names, of the rows of `from` that would get a new partner, those that look like a record kept apart.
+pub(super) fn like_one_apart(
+    scope: &Scope,
+    map: &TableMap,
+    state: &PassState,
+    from: Side,
+    rows: &[usize],
+    apart: &Frame,
+    links: &Links,
+) -> Vec<usize> {
+    if apart.rows() == 0 || rows.is_empty() {
+        return Vec::new();
+    }
+    found_beyond(map, &scope.infos, from, state.frames.of(from), rows, apart, links)
+}

@@ -1,0 +1,220 @@
+//! Deletions carried out, when every table map had its turn, and records made anew in place of deleted ones.
+//!
+//! Deletions come last and go from the last table map to the first, so that what refers to a record goes before it. Each
+//! names the version that was looked at; a record that somebody edited meanwhile is not deleted.
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use crate::apply::{Applied, couplings_after};
+use crate::config::{PerSide, Side};
+use crate::couple::rows_by_id;
+use crate::delta::Held;
+use crate::delta::deletion::{Reason, edited};
+use crate::delta::inserts::restored_id;
+use crate::delta::merge::Why;
+use crate::delta::restore::give_back;
+use crate::endpoint::Outcome;
+use crate::extract;
+use crate::frame::Frame;
+use crate::plan::{Action, ActionKind};
+use crate::run::approval::admits;
+use crate::run::bases::before_write;
+use crate::run::decided;
+use crate::run::deletions::{held, text_before};
+use crate::run::notes::{count, note_it};
+use crate::run::refusals::print_of;
+use crate::run::rounds::{ROUNDS_MAX, send};
+use crate::run::state::{Doomed, PassError, PassState, Step};
+use crate::run::verify::failed;
+use crate::store::{Answer, Store, Survivor};
+
+/// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
+pub(super) fn as_restores(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    to: Side,
+    actions: &mut [Action],
+) -> Result<(), PassError> {
+    let (map, pipeline) = (step.map, &step.context.pipeline.name);
+    for action in actions.iter_mut() {
+        let source = *action.ids.of(to.other());
+        let Some(&gone) = state.restores.of(to).get(&source) else { continue };
+        action.kind = ActionKind::Restore { gone };
+        *action.ids.of_mut(to) = gone;
+        let ruled = state.rulings.of_pair(action.ids).map(|ruled| Why::Decided(ruled.on));
+        *action.ids.of_mut(to) = restored_id(pipeline, &map.name, to, source, gone);
+        action.why = format!("deleted in the {}, made anew from the {}", to.name(), to.other().name());
+        if let Some(why) = ruled {
+            action.why += &format!("; {why}");
+            state.decided.insert(action.ids.erp);
+        }
+    }
+    // What cannot be read now is not known; the survivor may show it.
+    let remembered = |ids: PerSide<Uuid>| store.base_values(&map.name, ids.erp, ids.crm).unwrap_or_default();
+    let lost = give_back(&state.work(step), to, actions, &remembered)?;
+    for (number, field) in map.fields.iter().enumerate() {
+        let mut records = lost.iter().filter(|(lost, _)| *lost == number).map(|(_, record)| record);
+        let Some(first) = records.next() else { continue };
+        let more = records.count();
+        let (those, rest) = (count(more + 1, "record"), if more > 0 { ", …" } else { "" });
+        let info = field.column(to).and_then(|column| step.scope.infos.of(to).column(column));
+        let why = match info.is_some_and(|info| info.insertable) {
+            true => "nobody knows any more what it held there",
+            false => "it cannot be written there",
+        };
+        let (name, side) = (field.name(), to.name());
+        let note = format!("{name} is not given back to {those} made anew in the {side}: {why} ({first}{rest})");
+        // A record whose answer was lost is decided a second time.
+        if !state.report.notes.contains(&note) {
+            note_it(step.context, &mut state.report, note);
+        }
+    }
+    Ok(())
+}
+
+/// Carries out the deletions of a table map.
+pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
+    let mut doomed = std::mem::take(&mut state.doomed);
+    for round in 0..=ROUNDS_MAX {
+        let mut again = Vec::new();
+        for left in Side::BOTH {
+            let (here, elsewhere) = doomed.into_iter().partition(|doomed: &Doomed| doomed.action.side == left);
+            doomed = elsewhere;
+            again.extend(delete_side(step, store, state, left, here, round == ROUNDS_MAX)?);
+        }
+        if again.is_empty() || step.context.options.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        doomed = again;
+    }
+    Ok(())
+}
+
+/// Deletes on one side; returns what has to be tried again.
+fn delete_side(
+    step: &Step<'_>,
+    store: &mut dyn Store,
+    state: &mut PassState,
+    left: Side,
+    doomed: Vec<Doomed>,
+    last: bool,
+) -> Result<Vec<Doomed>, PassError> {
+    let (context, scope) = (step.context, step.scope);
+    if doomed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let clock = || (context.options.elapsed)();
+    let applying = clock();
+    let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
+    let before = before_write(state, step.map, left, &actions);
+    let Applied { outcomes, journal, .. } = match context.paper(state) {
+        Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
+        None => send(step, store, left, &actions)?,
+    };
+    state.report.seconds.apply += clock() - applying;
+
+    let unclear = |outcome: &Outcome| matches!(outcome, Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. });
+    let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| unclear(outcome));
+    let unread: Vec<Uuid> = unread.map(|(action, _)| *action.ids.of(left)).collect();
+    let read = extract::read_ids(scope, left, *context.endpoints.of(left), unread)?;
+    let found: HashSet<Uuid> = read.ids().into_iter().collect();
+    let (mut answers, mut changes, mut again) = (Vec::new(), Vec::new(), Vec::new());
+    for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
+        let action = &doomed.action;
+        let there = found.contains(action.ids.of(left));
+        match outcome {
+            Outcome::Written => drop(state.tally.deleted.of_mut(left).insert(action.ids.erp)),
+            // Somebody was faster; there is nothing left to do.
+            Outcome::Gone => {}
+            Outcome::Refused { message } | Outcome::NotSent { message } => {
+                if matches!(outcome, Outcome::Refused { .. }) {
+                    let print = print_of(state, step.map, action, &before);
+                    state.refusals.note(action, message, print);
+                } else {
+                    state.refusals.note_unsent(action);
+                }
+                state.held.push(undeleted(action, message));
+                continue;
+            }
+            Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => {
+                if let Outcome::Unknown { .. } = outcome {
+                    let outcome = if there { "found" } else { "not found" }.to_owned();
+                    answers.push(Answer { journal_id, outcome, message: String::new() });
+                }
+                if there {
+                    again.push(doomed);
+                    continue;
+                }
+                changes.extend(couplings_after(action));
+                if let Outcome::Unknown { .. } = outcome {
+                    state.tally.deleted.of_mut(left).insert(action.ids.erp);
+                }
+            }
+        }
+        state.report.uncoupled += 1;
+    }
+    if !context.on_paper(state) && (!answers.is_empty() || !changes.is_empty()) {
+        store.answer(&answers, &step.map.name, &changes)?;
+    }
+    let mut again = spare(step, store, state, left, again, &read)?;
+    again.retain(|doomed| admits(context.options.approved, step.map, step.links, state, &doomed.action));
+    if last {
+        let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
+        state.held.extend(again.iter().map(|doomed| undeleted(&doomed.action, &message)));
+        return Ok(Vec::new());
+    }
+    Ok(again)
+}
+
+/// Takes out what must not be deleted after all: what was edited, and what left its filter. The others get the version
+/// that was looked at. `frame` holds them as they are now.
+fn spare(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    left: Side,
+    doomed: Vec<Doomed>,
+    frame: &Frame,
+) -> Result<Vec<Doomed>, PassError> {
+    let (map, infos) = (step.map, &step.scope.infos);
+    let by_id = rows_by_id(frame);
+    let row = |doomed: &Doomed| by_id.get(doomed.action.ids.of(left)).copied();
+    let rows: Vec<usize> = doomed.iter().filter_map(row).collect();
+    let survivors = frame.take(&rows);
+    let bases: Vec<_> = doomed.iter().map(|doomed| doomed.bases.clone()).collect();
+    let ids: Vec<PerSide<Uuid>> = doomed.iter().map(|doomed| doomed.action.ids).collect();
+    let text = |row: usize, field: usize| text_before(store, map, ids[row], left, field);
+    let reasons = edited(map, infos, step.links, left, &survivors, &bases, &text)?;
+    let inside: HashSet<Uuid> = extract::inside(map, left, survivors.clone())?.frame.ids().into_iter().collect();
+    let mut kept = Vec::new();
+    for (row, (mut doomed, reason)) in doomed.into_iter().zip(reasons).enumerate() {
+        let now = decided::print_of(map, left, &survivors, row);
+        let reason = match doomed.print {
+            Some(print) => (now != print).then_some(Reason::Changed),
+            None => reason,
+        };
+        let outside = (!inside.contains(&survivors.id(row))).then_some(Reason::Outside);
+        match outside.or(reason) {
+            None => {
+                doomed.action.etag = survivors.etag(row);
+                kept.push(doomed);
+            }
+            Some(reason) => {
+                let action = &doomed.action;
+                let message = reason.sentence(&action.record, left.other());
+                state.survivors.push(Survivor { ids: action.ids, left, print: Some(now) });
+                state.held.push(held(action.record.clone(), action.ids, message));
+            }
+        }
+    }
+    Ok(kept)
+}
+
+fn undeleted(action: &Action, message: &str) -> Held {
+    let message = format!("{} cannot be deleted in the {}: {message}", action.record, action.side.name());
+    Held { message, ..failed(action, "") }
+}

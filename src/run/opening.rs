@@ -1,0 +1,249 @@
+//! How a table map's turn begins: what a run that was cut off left open is settled, both sides are read, and their
+//! records are joined on the couplings. Nothing is decided yet.
+
+use std::collections::HashSet;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::{Absent, join};
+use crate::delta::Held;
+use crate::delta::guard::{Basis, HANDFUL};
+use crate::delta::names::Names;
+use crate::extract::Inside;
+use crate::frame::Frame;
+use crate::frame::evaluated::Fault;
+use crate::run::apart::set_apart;
+use crate::run::approval::Approval;
+use crate::run::bases::keys;
+use crate::run::beyond::recall;
+use crate::run::changed::{self, Before};
+use crate::run::intents::{Made, settle_intents};
+use crate::run::notes::note_it;
+use crate::run::partners::{Missing, Widowed, absent};
+use crate::run::refusals::Refusals;
+use crate::run::state::{PassError, PassState, Turn};
+use crate::run::{Context, decided, marks};
+use crate::store::{Couplings, InboxKind, Origin, Store};
+use crate::translate::links::Links;
+
+/// What the first step of a pass knows of its table map, besides its state.
+pub(super) struct Ground {
+    pub(super) couplings: Couplings,
+    /// Coupled records that exist outside their filter.
+    pub(super) beyond: PerSide<Frame>,
+    /// Records that people keep apart.
+    pub(super) apart: PerSide<Frame>,
+    /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
+    pub(super) besides: Option<PerSide<Frame>>,
+    /// Records for which the filter has no answer, and why.
+    pub(super) undecided: PerSide<(Frame, Vec<Fault>)>,
+}
+
+/// What the couplings leave over.
+pub(super) struct Loose {
+    /// Couplings of which at least one record was not read.
+    pub(super) absent: Vec<Absent>,
+    /// Rows without a coupling.
+    pub(super) uncoupled: PerSide<Vec<usize>>,
+    /// Pairs of which one record is gone.
+    pub(super) widowed: Vec<Widowed>,
+}
+
+/// How a turn begins.
+pub(super) enum Opened {
+    Read(Ground, Loose),
+    /// A side lost everything.
+    Empty(Side, Ground),
+}
+
+/// Settles what a run that was cut off left open, and reads both sides as far as the run wants it.
+///
+/// The state has no pairs yet. Which couplings to look at comes back last, where that is not all of them.
+pub(super) fn read(
+    turn: &Turn<'_>,
+    store: &mut dyn Store,
+    links: &mut Links,
+) -> Result<(PassState, Ground, Option<Vec<usize>>), PassError> {
+    let Turn { context, map, scope, pass } = *turn;
+    let under_way = store.open_intents(&map.name)?;
+    let asked = context.asked(map);
+    let made = settle_intents(context, store, scope, map, asked.as_ref())?;
+    let couplings = couplings(context, store, map, &made)?;
+    let asked = asked.map(|asked| asked.with_partners(&couplings));
+    let before = Before { couplings: &couplings, under_way: &under_way, asked: asked.as_ref() };
+    let reading = changed::read(context, store, scope, pass, &before, links)?;
+    let undecided = hold_undecided(map, &reading.inside);
+    let PerSide { erp, crm } = reading.inside;
+    let mut state = PassState::new(map, PerSide { erp: erp.frame, crm: crm.frame });
+    state.asked = asked;
+    take_undecided(undecided, &mut state);
+    if let Some(sides) = context.pretended {
+        let made = |side: Side| {
+            let table = &map.sides.of(side).table;
+            sides.of(side).made_count(table, &state.frames.of(side).ids())
+        };
+        state.report.made = PerSide::from_fn(made);
+    }
+    state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
+    state.refusals = Refusals::load(store, map, &context.named)?;
+    state.rulings = decided::load(store, map)?;
+    state.approval = context.options.approved.map(|approved| Approval::of(approved, &map.name)).unwrap_or_default();
+    (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
+    // What would go to the other side is still to be read.
+    state.mark = state.mark.filter(|_| context.options.selection.to.is_none());
+    if let Some(note) = reading.note {
+        note_it(context, &mut state.report, note);
+    }
+    let ground = Ground {
+        couplings,
+        beyond: PerSide::from_fn(|side| scope.empty(side)),
+        apart: PerSide::from_fn(|side| scope.empty(side)),
+        besides: reading.beyond,
+        undecided: PerSide { erp: (erp.undecided, erp.faults), crm: (crm.undecided, crm.faults) },
+    };
+    Ok((state, ground, reading.couplings))
+}
+
+/// Joins what was read on the couplings, those `looked_at` where that is not all of them, and finds out about coupled
+/// records that were not read.
+pub(super) fn join_up(
+    turn: &Turn<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    (mut ground, looked_at): (Ground, Option<Vec<usize>>),
+    links: &mut Links,
+) -> Result<Opened, PassError> {
+    let Turn { context, map, scope, .. } = *turn;
+    let mut loose = join_read(map, state, &ground.couplings, looked_at.as_deref(), links);
+    state.times = marks::times(context, scope, map);
+    marks::settle_under_way(state);
+    marks::distrust(store, map, state)?;
+    if let Some(side) = emptied(state, &ground, |side| map.sides.of(side).filter.is_none()) {
+        return Ok(Opened::Empty(side, ground));
+    }
+    let Missing { outside, widowed, left } = absent(context, scope, map, &loose.absent, state, links)?;
+    (ground.beyond, loose.widowed) = (outside, widowed);
+    // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
+    // nothing.
+    let many = state.basis.couplings >= HANDFUL;
+    if let Some(side) = emptied(state, &ground, |side| many || ground.beyond.of(side).rows() == 0) {
+        return Ok(Opened::Empty(side, ground));
+    }
+    if let Some(first) = left.first() {
+        let pairs = if left.len() == 1 { "coupled pair is" } else { "coupled pairs are" };
+        let more = if left.len() > 1 { ", …" } else { "" };
+        let note = format!("{} {pairs} outside the filter and not compared ({first}{more})", left.len());
+        note_it(context, &mut state.report, note);
+        state.report.outside = left.len() as u64;
+    }
+    ground.apart = set_apart(context, store, map, state, &mut loose.uncoupled)?;
+    recall(store, map, &loose.absent, &ground.couplings, &ground.beyond, state)?;
+    for ids in &state.pairs.ids {
+        links.table(&map.name).couple(ids.erp, ids.crm);
+    }
+    Ok(Opened::Read(ground, loose))
+}
+
+/// Joins the rows on the couplings: pairs go to the state, and what is left over comes back.
+fn join_read(
+    map: &TableMap,
+    state: &mut PassState,
+    couplings: &Couplings,
+    looked_at: Option<&[usize]>,
+    links: &mut Links,
+) -> Loose {
+    let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
+    let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
+    let known = (0..couplings.erp.len()).filter(settled).count() as u64;
+    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
+    state.report.first = couplings.is_empty();
+    let joined = match looked_at {
+        None => {
+            links.table(&map.name).complete();
+            join(&state.frames, couplings)
+        }
+        Some(selected) => {
+            link_others(map, couplings, selected, links);
+            // Of the rows that were not read at least those that are coupled are known of.
+            state.basis.rows = state.basis.rows.max(couplings.len() as u64);
+            let mut joined = join(&state.frames, &couplings.subset(selected));
+            joined.absent.iter_mut().for_each(|absent| absent.coupling = selected[absent.coupling]);
+            joined
+        }
+    };
+    state.pairs = joined.pairs;
+    Loose { absent: joined.absent, uncoupled: joined.uncoupled, widowed: Vec::new() }
+}
+
+/// Returns the first side, of those that `counts` says yes to, that returned nothing although records of it are coupled.
+/// Of a read of some records it means nothing that it is empty.
+fn emptied(state: &PassState, ground: &Ground, counts: impl Fn(Side) -> bool) -> Option<Side> {
+    let is_empty = |side| !ground.couplings.is_empty() && state.frames.of(side).rows() == 0;
+    let in_full = ground.besides.is_none();
+    Side::BOTH.into_iter().find(|side| in_full && counts(*side) && is_empty(*side))
+}
+
+/// Counts the records for which the filter has no answer, and holds those that the pass is about.
+fn take_undecided(undecided: PerSide<Vec<Held>>, state: &mut PassState) {
+    for side in Side::BOTH {
+        *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
+    }
+    let undecided = undecided.erp.into_iter().chain(undecided.crm);
+    let undecided: Vec<Held> = undecided.filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
+    state.held.extend(undecided);
+}
+
+/// Names the records of which the filter cannot tell whether they are inside.
+fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> {
+    let inside = PerSide::from_fn(|side| read.of(side).frame.clone());
+    let undecided = PerSide::from_fn(|side| read.of(side).undecided.clone());
+    let names = Names::new(map, &[&inside, &undecided]);
+    PerSide::from_fn(|side| {
+        let held = |(row, fault): (usize, &Fault)| {
+            let record = names.row(undecided.of(side), side, row);
+            let id = Some(undecided.of(side).id(row));
+            let ids = match side {
+                Side::Erp => PerSide { erp: id, crm: None },
+                Side::Crm => PerSide { erp: None, crm: id },
+            };
+            let to = if map.direction.writes(side.other()) { side.other() } else { side };
+            let message = format!("{record} is left alone: the filter {fault}");
+            let values = PerSide::default();
+            Held { kind: InboxKind::Failed, record, ids, field: None, values, to: Some(to), message }
+        };
+        read.of(side).faults.iter().enumerate().map(held).collect()
+    })
+}
+
+/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
+fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[Made]) -> Result<Couplings, PassError> {
+    let mut couplings = store.couplings(&map.name, &keys(map))?;
+    if context.options.dry_run {
+        for Made { ids, side, gone } in made {
+            if let Some(gone) = gone {
+                let old = if *side == Side::Erp { &couplings.erp } else { &couplings.crm };
+                if let Some(at) = old.iter().position(|id| id == gone) {
+                    couplings.erp.remove(at);
+                    couplings.crm.remove(at);
+                    couplings.origins.remove(at);
+                    for field in &mut couplings.bases {
+                        field.remove(at);
+                    }
+                }
+            }
+            couplings.erp.push(ids.erp);
+            couplings.crm.push(ids.crm);
+            couplings.origins.push(Origin::Created(*side));
+            couplings.bases.iter_mut().for_each(|field| field.push(None));
+        }
+    }
+    Ok(couplings)
+}
+
+/// Tells the links of the couplings that the pass does not look at.
+fn link_others(map: &TableMap, couplings: &Couplings, looked_at: &[usize], links: &mut Links) {
+    let looked_at: HashSet<usize> = looked_at.iter().copied().collect();
+    let table = links.table(&map.name);
+    for coupling in (0..couplings.len()).filter(|coupling| !looked_at.contains(coupling)) {
+        table.couple(couplings.erp[coupling], couplings.crm[coupling]);
+    }
+}
