@@ -182,7 +182,7 @@ pub fn first_step(
             let read = Read { beyond: outside, undecided, couplings: &couplings };
             sight::look(&step, &mut state, &read, records)?;
         }
-        rounds(&step, store, &mut state, alone)?;
+        rounds(&step, store, &mut state, Alone { foresees: true, ..alone })?;
     }
     // One doubt may hang on another.
     while !context.options.stop.load(Ordering::Relaxed) {

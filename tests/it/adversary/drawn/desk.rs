@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::adversary::drawn::judge::Waiting;
 use crate::adversary::drawn::look::Look;
-use crate::adversary::drawn::night::{Ids, NO_GUARD, Night, STABLE, CRM, ERP};
+use crate::adversary::drawn::night::{CRM, ERP, Ids, NO_GUARD, Night, STABLE};
 use crate::adversary::drawn::oracle::Held;
 use crate::by_hand::by_hand;
 use crate::dice::Chance;
@@ -178,9 +178,11 @@ impl Night {
     fn wish(&mut self, look: &Look, item: &InboxItem, ids: PerSide<Uuid>) -> Option<Wish> {
         let inside = Side::BOTH.into_iter().all(|side| self.inside(look, side, *ids.of(side)));
         let name = item.field.clone();
-        let by_time = self.map().fields.iter().any(|field| {
-            Some(field.name()) == name.as_deref() && field.on_conflict == OnConflict::Newest
-        });
+        let by_time = self
+            .map()
+            .fields
+            .iter()
+            .any(|field| Some(field.name()) == name.as_deref() && field.on_conflict == OnConflict::Newest);
         let chance = self.die()?;
         match item.kind {
             // What was clearly edited later wins one day without anybody's decision.
@@ -201,13 +203,11 @@ impl Night {
                 Some(Wish::Resolve { field, verdict })
             }
             InboxKind::Skipped => Some(Wish::Retry),
-            InboxKind::Deleted => {
-                Some(match chance.below(5) {
-                    0 => Wish::Uncouple,
-                    1 | 2 => Wish::Restore,
-                    _ => Wish::Delete,
-                })
-            }
+            InboxKind::Deleted => Some(match chance.below(5) {
+                0 => Wish::Uncouple,
+                1 | 2 => Wish::Restore,
+                _ => Wish::Delete,
+            }),
             _ => None,
         }
     }
@@ -216,7 +216,9 @@ impl Night {
     fn part(&mut self) {
         let look = Look::at(&self.world);
         let free = |ids: &&PerSide<Uuid>| {
-            look.both_exist(**ids) && ids.erp.as_u128() >= ERP + STABLE && !(CRM..CRM + STABLE).contains(&ids.crm.as_u128())
+            look.both_exist(**ids)
+                && ids.erp.as_u128() >= ERP + STABLE
+                && !(CRM..CRM + STABLE).contains(&ids.crm.as_u128())
         };
         let pairs: Vec<PerSide<Uuid>> = look.coupled.iter().filter(free).copied().collect();
         let Some(chance) = self.die().filter(|_| !pairs.is_empty()) else { return };
@@ -234,7 +236,8 @@ impl Night {
         let parted = std::mem::take(&mut self.people.as_mut().unwrap().parted);
         for (erp, crm) in parted {
             let ids = PerSide { erp, crm };
-            let there = look.both_exist(ids) && Side::BOTH.into_iter().all(|side| apart.of(side).contains(ids.of(side)));
+            let there =
+                look.both_exist(ids) && Side::BOTH.into_iter().all(|side| apart.of(side).contains(ids.of(side)));
             if !there || self.one_in(2) {
                 self.people.as_mut().unwrap().parted.push((erp, crm));
                 continue;

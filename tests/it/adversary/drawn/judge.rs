@@ -93,7 +93,8 @@ impl Night {
                 let ids = edited.coupled.iter().find(|ids| ids.of(side) == id);
                 let ids = *ids.unwrap_or_else(|| panic!("{place}, and was never coupled (I7)"));
                 let widowed = edited.record(side.other(), *ids.of(side.other())).is_none();
-                let meant = on_delete(&ids) == OnDelete::Delete && direction.writes(side) && self.inside(edited, side, *id);
+                let meant =
+                    on_delete(&ids) == OnDelete::Delete && direction.writes(side) && self.inside(edited, side, *id);
                 assert!(widowed && meant, "{place}, and nothing says so (I7)");
                 let Some(last) = self.last.of(side).get(id) else { continue };
                 for field in self.map().fields.iter().filter(|field| field.when != When::Create) {
