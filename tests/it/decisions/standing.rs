@@ -7,7 +7,7 @@ use pipeline::store::{Decision, InboxKind};
 
 use super::{answer, resolve, standing};
 use crate::deletions::{coupled, id, names, side, table};
-use crate::rules::World;
+use crate::rules::{CUSTOMERS, PEOPLE, World};
 use crate::selected::{only, to};
 
 /// Three pairs: the phone of the first is contested, `2` in the ERP and `3` in the CRM, and the third lost its record in
@@ -137,6 +137,51 @@ fn a_run_that_writes_one_side_or_other_records_leaves_it_standing() {
     world.run_part(only(&["customers:C2"])).unwrap();
     assert_eq!((writes(&world), standing(&world)), (before, decided));
     carried_out(&mut world, &Wish::Restore);
+}
+
+/// A value that a person gave goes to both sides; one that came to one of them only goes to the other one later.
+#[test]
+fn a_value_that_came_to_one_side_goes_to_the_other_one() {
+    let plain = "{ erp: phone, crm: phone }";
+    let plus = "{ erp: phone, crm: phone, to_erp: \"SUBSTR(phone, 2)\", to_crm: \"CONCAT('+', phone)\" }";
+    for (field, given, there) in [(plain, "4", "4"), (plus, "4", "+4"), (plain, "", "")] {
+        for first in Side::BOTH {
+            for refused in [false, true] {
+                let mut world = World::with(&format!("{PEOPLE}{}", CUSTOMERS.replace(plain, field)));
+                world.erp.put("customers", 1, &[("number", "C1"), ("name", "Dahl"), ("phone", "1")]);
+                world.crm.put("accounts", 101, &[("number", "C1"), ("name", "Dahl"), ("kind", "3")]);
+                assert_eq!(world.run().outcome, RunOutcome::Converged);
+                world.erp.put("customers", 1, &[("phone", "2")]);
+                world.crm.put("accounts", 101, &[("phone", "+3")]);
+                world.run();
+                resolve(&mut world, "customers:C1", "phone", &format!("value={given}"));
+                if refused {
+                    let other = first.other();
+                    *side(&world, other).refuses.lock().unwrap() = Some(Box::new(|_, _| Some("not today".to_owned())));
+                    world.run();
+                    *side(&world, other).refuses.lock().unwrap() = None;
+                } else {
+                    world.run_part(to(first)).unwrap();
+                }
+                let place = format!("{given} {there}, first in the {}, {refused}", first.name());
+                let phones =
+                    |world: &World| (world.erp.get("customers", 1, "phone"), world.crm.get("accounts", 101, "phone"));
+                let half = if first == Side::Erp {
+                    (given.to_owned(), "+3".to_owned())
+                } else {
+                    ("2".to_owned(), there.to_owned())
+                };
+                assert_eq!((phones(&world), standing(&world).len()), (half, 1), "{place}");
+                let planned = world.run_as(true);
+                let report = world.run();
+                assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
+                assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
+                assert_eq!(phones(&world), (given.to_owned(), there.to_owned()), "{place}");
+                assert_eq!(standing(&world), [], "{place}");
+                world.quiet();
+            }
+        }
+    }
 }
 
 /// References to the same table have their turn when the rest of the table is written and decisions about it have ended.
