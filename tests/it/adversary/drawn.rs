@@ -30,8 +30,9 @@ const KEPT: &[u64] = &[398, 471, 719, 746, 904];
 
 /// The same for nights with people at the desk.
 const USUAL_WITH_PEOPLE: u64 = 24;
-/// Seeds that once failed: a value that a person gave came to one side, and the two were taken to agree (54, 76, 98, 126).
-const KEPT_WITH_PEOPLE: &[u64] = &[54, 76, 98, 126];
+/// Seeds that once failed: a value that a person gave came to one side, and the two were taken to agree (54, 76, 98, 126), and
+/// half of one whose record fails on the other side (182, of the simulation itself).
+const KEPT_WITH_PEOPLE: &[u64] = &[54, 76, 98, 126, 182];
 
 /// Returns what happened, what was planned, and the file.
 fn nights(seed: u64) -> (Told, Vec<Plan>, String) {

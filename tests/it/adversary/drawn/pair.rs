@@ -124,7 +124,7 @@ impl Night {
         self.bases.insert(key, bases);
     }
 
-    /// Returns what a person decided about a field, as long as it holds what it held then.
+    /// Returns what a person decided about a field, as long as it holds what it held then, or half of what he gave.
     fn decided(
         &self,
         ids: PerSide<Uuid>,
@@ -135,10 +135,13 @@ impl Night {
         let key = ((ids.erp, ids.crm), field.name().to_owned());
         let (decided, on) = self.people.as_ref()?.fields.get(&key)?;
         match decided {
-            _ if on != own => None,
-            Decided::Take(side) => Some(Decision::Take(*side)),
+            Decided::Take(side) => (on == own).then_some(Decision::Take(*side)),
             Decided::Value(erp) => match after.arriving(&self.drawn, number, field, Side::Crm, erp)? {
-                Arriving::Value(crm) => Some(Decision::Put(PerSide { erp: erp.clone(), crm })),
+                Arriving::Value(crm) => {
+                    let goal = PerSide { erp: erp.clone(), crm };
+                    let counts = |side: Side| own.of(side) == on.of(side) || own.of(side) == goal.of(side);
+                    Side::BOTH.into_iter().all(counts).then_some(Decision::Put(goal))
+                }
                 _ => None,
             },
             _ => None,
