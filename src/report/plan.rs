@@ -71,7 +71,7 @@ pub fn text_of(report: &Shown<'_>) -> String {
         lines.extend(table.guarded.iter().map(|why| format!("  stopped by its guard: {why}")));
         for action in &table.actions {
             let stands = stands_for(&used, action).map(|own| format!("; here it is {}", quoted(&own)));
-            let mut told = action_lines(&report.names, action);
+            let mut told = action_lines(report.names, action);
             told[0] += stands.as_deref().unwrap_or_default();
             lines.extend(told.into_iter().map(|line| format!("  {line}")));
         }
