@@ -93,7 +93,7 @@ impl Rulings {
 
 impl Ruled {
     /// Returns the decision as it counts for these values; nothing where it was made on others.
-    pub fn ruling(&self, values: &PerSide<String>) -> Option<Ruling> {
+    fn ruling(&self, values: &PerSide<String>) -> Option<Ruling> {
         let take = match &self.verdict {
             Decided::Take(side) => Take::Side(*side),
             Decided::Value(_) => Take::Value,
@@ -107,6 +107,30 @@ impl Ruled {
         let PerSide { erp, crm } = &self.values;
         format!("decided on {} for other values (ERP `{erp}`, CRM `{crm}`)", self.on)
     }
+}
+
+/// Returns what was decided about a field as it counts for what both sides hold now; nothing where it was made on other
+/// values. A value that a person gave may have come to one side, in a run that did not write the other one.
+pub fn ruling(work: &Work<'_>, number: usize, pair: usize, ruled: &Ruled) -> Option<Ruling> {
+    let (ids, rows) = (work.pairs.ids[pair], work.pairs.rows[pair]);
+    let texts = work.texts(number, rows);
+    ruled.ruling(&texts).or_else(|| {
+        let given = matches!(ruled.verdict, Decided::Value(_)).then(|| put(work, number, ids, rows))?;
+        let changes = given.ok()?;
+        let as_decided = |side: Side| changes.of(side).is_none() || texts.of(side) == ruled.values.of(side);
+        Side::BOTH.into_iter().all(as_decided).then_some(Ruling { take: Take::Value, on: ruled.on })
+    })
+}
+
+/// Tells whether a value that a person gave is still to come to a side, which holds what it was decided on.
+pub fn is_to_come(work: &Work<'_>, number: usize, pair: usize, side: Side) -> bool {
+    let (ids, rows) = (work.pairs.ids[pair], work.pairs.rows[pair]);
+    let ruled = work.rulings.of_field(ids, number);
+    ruled.is_some_and(|ruled| {
+        matches!(ruled.verdict, Decided::Value(_))
+            && work.texts(number, rows).of(side) == ruled.values.of(side)
+            && put(work, number, ids, rows).is_ok_and(|changes| changes.of(side).is_some())
+    })
 }
 
 /// Returns the changes by which a value that a person gave goes to both sides, none for a side that holds it already; or

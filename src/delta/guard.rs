@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 
 use crate::config::{Guard, Limit, Side};
-use crate::plan::{ActionKind, TablePlan};
+use crate::plan::{Action, ActionKind};
 
 use uuid::Uuid;
 
@@ -26,13 +26,13 @@ pub struct Sums {
 }
 
 impl Sums {
-    /// Adds up a plan; `settled` are the pairs, by their ERP ids, of which it changes something that was settled before,
+    /// Adds up actions; `settled` are the pairs, by their ERP ids, of which they change something that was settled before,
     /// and `decided` those that a person decided one by one: they count in nothing.
-    pub fn of(plan: &TablePlan, settled: &HashSet<Uuid>, decided: &HashSet<Uuid>) -> Sums {
+    pub fn of<'a>(actions: impl Iterator<Item = &'a Action>, settled: &HashSet<Uuid>, decided: &HashSet<Uuid>) -> Sums {
         let mut made = HashSet::new();
         let mut updated = HashSet::new();
         let mut delete = 0;
-        for action in plan.actions.iter().filter(|action| !decided.contains(&action.ids.erp)) {
+        for action in actions.filter(|action| !decided.contains(&action.ids.erp)) {
             match &action.kind {
                 ActionKind::Insert | ActionKind::Restore { .. } => drop(made.insert(action.ids.erp)),
                 ActionKind::Update => drop(updated.insert(action.ids.erp)),
@@ -170,7 +170,6 @@ impl Trip {
 mod tests {
     use super::*;
     use crate::config::PerSide;
-    use crate::plan::Action;
     use crate::store::Origin;
 
     fn told(guard: Guard, sums: Sums, couplings: u64, rows: u64) -> String {
@@ -269,24 +268,21 @@ mod tests {
             fields: Vec::new(),
             follow_ups: Vec::new(),
         };
-        let plan = TablePlan {
-            actions: vec![
-                action(1, Side::Erp, ActionKind::Couple { origin: Origin::Matched(1) }),
-                action(1, Side::Crm, ActionKind::Update),
-                action(2, Side::Crm, ActionKind::Update),
-                action(2, Side::Erp, ActionKind::Update),
-                action(3, Side::Crm, ActionKind::Insert),
-                // What the second step adds to a new record.
-                action(3, Side::Crm, ActionKind::Update),
-                action(4, Side::Crm, ActionKind::Restore { gone: Uuid::nil() }),
-                action(5, Side::Erp, ActionKind::Delete),
-                action(6, Side::Erp, ActionKind::KeepApart),
-                action(7, Side::Erp, ActionKind::Uncouple),
-            ],
-            ..TablePlan::default()
-        };
+        let plan = [
+            action(1, Side::Erp, ActionKind::Couple { origin: Origin::Matched(1) }),
+            action(1, Side::Crm, ActionKind::Update),
+            action(2, Side::Crm, ActionKind::Update),
+            action(2, Side::Erp, ActionKind::Update),
+            action(3, Side::Crm, ActionKind::Insert),
+            // What the second step adds to a new record.
+            action(3, Side::Crm, ActionKind::Update),
+            action(4, Side::Crm, ActionKind::Restore { gone: Uuid::nil() }),
+            action(5, Side::Erp, ActionKind::Delete),
+            action(6, Side::Erp, ActionKind::KeepApart),
+            action(7, Side::Erp, ActionKind::Uncouple),
+        ];
         let ids = |ids: &[u128]| ids.iter().map(|id| Uuid::from_u128(*id)).collect();
-        let sums_but = |settled: &[u128], decided: &[u128]| Sums::of(&plan, &ids(settled), &ids(decided));
+        let sums_but = |settled: &[u128], decided: &[u128]| Sums::of(plan.iter(), &ids(settled), &ids(decided));
         let sums = |settled: &[u128]| sums_but(settled, &[]);
         assert_eq!(sums_but(&[2], &[2, 4, 5]), Sums { create: 1, update: 1, update_settled: 0, delete: 1 });
         assert_eq!(sums(&[]), Sums { create: 2, update: 2, update_settled: 0, delete: 2 });

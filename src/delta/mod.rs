@@ -301,7 +301,7 @@ fn judge(work: &Work<'_>, view: &View<'_>, rule: &Rule, field: usize, pair: usiz
     };
     let waits = matches!(verdict, Verdict::Contested(_) | Verdict::Unfilled);
     let ruled = work.rulings.of_field(work.pairs.ids[pair], field).filter(|_| waits);
-    let ruling = ruled.and_then(|ruled| ruled.ruling(&work.texts(field, work.pairs.rows[pair])));
+    let ruling = ruled.and_then(|ruled| decided::ruling(work, field, pair, ruled));
     let verdict = ruling.map_or(verdict, |ruling| merge_decided(&facts, rule, ruling));
     (facts, verdict, ruled.is_some())
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
-use crate::delta::{held_now, newest};
+use crate::delta::{decided, held_now, newest};
 use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::Event;
@@ -102,7 +102,9 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     let kind = work.frames.of(to).column(column).map_or(Kind::Text, |column| column.kind);
                     // What is given back to its owner is compared like any value of his.
                     let sent = fingerprint(&change.new, to, kind);
-                    if field.writes(to) { base_of_change(field, to, now, sent, record.proof) } else { None }
+                    // Half of what a person gave for both sides agrees with nothing yet.
+                    let half = decided::is_to_come(&work, number, pair, to.other());
+                    if field.writes(to) && !half { base_of_change(field, to, now, sent, record.proof) } else { None }
                 }
                 None if action.kind.makes_record() => {
                     let info = field.column(to).and_then(|column| work.infos.of(to).column(column));

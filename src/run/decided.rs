@@ -127,7 +127,11 @@ pub(super) fn end(
     let compared: HashSet<&PerSide<Uuid>> = state.pairs.ids.iter().collect();
     let had_turn = |field: usize| !deferred.get(field).copied().unwrap_or(false);
     let done = state.rulings.all().filter(|(ids, field)| {
-        let looked_at = field.is_none_or(|field| had_turn(field) && compared.contains(ids));
+        let looked_at = match field {
+            Some(field) => had_turn(*field) && compared.contains(ids),
+            // Who asks for some records learns nothing of the others.
+            None => state.asks(Some(ids.erp), Some(ids.crm)),
+        };
         looked_at && !state.standing.contains(&(*ids, *field))
     });
     let done = done.map(|(ids, field)| (ids, field.map(|field| map.fields[field].key())));

@@ -58,7 +58,7 @@ pub fn first_step(
     state.report.seconds.merge = clock() - merging;
 
     look(&turn.step(links), &mut state, &ground)?;
-    rounds(&turn.step(links), store, &mut state, alone)?;
+    rounds(&turn.step(links), store, &mut state, Alone { foresees: true, ..alone })?;
     doubt_again(&turn, store, &mut state, (&ground, &absent, doubtful), links)?;
     look_again(&turn.step(links), &mut state)?;
     if !pass.deferred.contains(&true) {

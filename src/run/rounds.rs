@@ -40,6 +40,8 @@ pub(super) struct Alone {
     pub(super) beyond: PerSide<Option<Frame>>,
     /// The pairs to decide first, by their ERP ids; all of them where nothing is named.
     pub(super) pairs: Option<HashSet<Uuid>>,
+    /// The first writes of a table map come now: its guard counts what the second step is known to change besides.
+    pub(super) foresees: bool,
 }
 
 /// Decides and applies until nothing is left to do for the touched pairs.
@@ -95,9 +97,11 @@ pub(super) fn rounds(
         plan(state, &actions);
         // Later rounds write what the first one wrote, or made, so they add nothing to its sums.
         if round == 0 {
+            let foreseen = if alone.foresees && approved.is_none() { foresee(step, state)? } else { Vec::new() };
             note_settled(state, &actions);
+            note_settled(state, &foreseen);
             // What somebody approved, nobody need be asked again.
-            let sums = Sums::of(&state.plan, &state.settled, &state.decided);
+            let sums = Sums::of(state.plan.actions.iter().chain(&foreseen), &state.settled, &state.decided);
             if !state.guarded
                 && approved.is_none()
                 && let Some(trip) = judge(&step.map.guard, &sums, &state.basis)
@@ -146,6 +150,34 @@ fn note_settled(state: &mut PassState, actions: &[Action]) {
             state.settled.insert(action.ids.erp);
         }
     }
+}
+
+/// Returns what the second step will change in pairs that are there: references to the same table that lead to somebody
+/// already. What leads to a record that is yet to be made, or to a table map that has not had its turn, nobody knows.
+fn foresee(step: &Step<'_>, state: &mut PassState) -> Result<Vec<Action>, PassError> {
+    let own = |number: usize| {
+        let reference = step.map.fields[number].reference.as_ref();
+        step.left_out[number] && reference.is_some_and(|reference| reference.table == step.map.name)
+    };
+    let left_out: Vec<bool> = (0..step.map.fields.len()).map(|number| !own(number)).collect();
+    if !left_out.contains(&false) {
+        return Ok(Vec::new());
+    }
+    let decisions = decide_pairs(&Work { left_out: &left_out, ..state.work(step) })?;
+    let failed = state.held.iter().chain(&state.later).filter(|held| held.kind == InboxKind::Failed);
+    let failed: HashSet<(Option<Side>, Option<Uuid>)> = failed.map(|held| (held.to, held.ids.erp)).collect();
+    let decided: HashSet<Uuid> = decisions.decided.iter().map(|&pair| state.pairs.ids[pair].erp).collect();
+    let mut actions = decisions.actions;
+    actions.retain(|action| {
+        // One that is blank for now may lead in the end to where it leads already.
+        let leads = action.fields.iter().any(|change| !change.new.is_blank());
+        let comes = step.context.writes(action.side) && !failed.contains(&(Some(action.side), Some(action.ids.erp)));
+        leads && comes && !decided.contains(&action.ids.erp)
+    });
+    for action in &actions {
+        state.decided.remove(&action.ids.erp);
+    }
+    Ok(actions)
 }
 
 /// Stops a table map before anything of it is written; what is left is decided on paper. `plan` is where that is saved.

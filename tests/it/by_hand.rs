@@ -16,7 +16,7 @@ pub fn moment(number: u32) -> Moment {
 }
 
 /// Looks at pairs, and couples them where nothing is against it.
-fn by_hand(world: &mut World, names: &[(&str, &str)]) -> Result<Vec<Pair>, Vec<Objection>> {
+pub fn by_hand(world: &mut World, names: &[(&str, &str)]) -> Result<Vec<Pair>, Vec<Objection>> {
     let map = world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
     let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
     let address = |name: &str| Address::parse(name).unwrap();

@@ -4,6 +4,7 @@ mod chance;
 mod deleted;
 mod doubts;
 mod fields;
+mod standing;
 
 use pipeline::cli::inbox::answer::{Desk, Wish, take};
 use pipeline::store::{Decision, Store};

@@ -13,7 +13,7 @@ use crate::memory::Accident;
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 
 /// Parts the named records, those of `along` that refer to them, or all; returns what would fail besides.
-fn parted(
+pub fn parted(
     world: &mut World,
     table: &str,
     names: &[&str],

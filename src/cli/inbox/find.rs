@@ -32,7 +32,8 @@ pub fn of_record<'a>(
     let Some(first) = waiting.first() else {
         return Err(Failure::Arguments {
             message: format!("nothing waits of `{name}`"),
-            hint: "`pipeline inbox FILE` lists what waits, by the names to use here; a run files it, a plan does not".to_owned(),
+            hint: "`pipeline inbox FILE` lists what waits, by the names to use here; a run files it, a plan does not"
+                .to_owned(),
         });
     };
     let records: BTreeSet<_> = waiting.iter().map(|item| (&item.table, item.erp_id, item.crm_id)).collect();

@@ -4,6 +4,7 @@
 //! Once everything is calm, runs go on until one writes nothing. Then both sides agree on whatever is not contested,
 //! nobody's edit is lost, nothing is there twice, and each row that was read is counted.
 
+mod desk;
 mod draw;
 mod judge;
 mod look;
@@ -26,6 +27,12 @@ const USUAL: u64 = 32;
 /// Seeds that once failed; they always run: a new record that fails counted twice (398, 719), a template's value that
 /// went back after a lost answer (471, 904), a reference to a record that was gone (746, of the simulation itself).
 const KEPT: &[u64] = &[398, 471, 719, 746, 904];
+
+/// The same for nights with people at the desk.
+const USUAL_WITH_PEOPLE: u64 = 24;
+/// Seeds that once failed: a value that a person gave came to one side, and the two were taken to agree (54, 76, 98, 126), and
+/// half of one whose record fails on the other side (182, of the simulation itself).
+const KEPT_WITH_PEOPLE: &[u64] = &[54, 76, 98, 126, 182];
 
 /// Returns what happened, what was planned, and the file.
 fn nights(seed: u64) -> (Told, Vec<Plan>, String) {
@@ -58,6 +65,24 @@ fn pipelines_by_chance() {
     }
     for key in KEYS.split_whitespace() {
         assert!(few || files.contains(&key.replace('_', " ").replace('~', "_")), "`{key}` was never drawn");
+    }
+}
+
+/// The same nights, with people who answer what waits, couple and part, let a side win, look after single records, and
+/// carry out plans that are older than the last edits.
+#[test]
+fn pipelines_by_chance_with_people_at_the_desk() {
+    let (mut told, mut played) = (Told::default(), 0);
+    each_seed("adversary::drawn::pipelines_by_chance_with_people", USUAL_WITH_PEOPLE, KEPT_WITH_PEOPLE, |seed| {
+        let mut night = Night::with_people(seed);
+        for number in 0..NIGHTS {
+            night.pass(number);
+        }
+        told.add(&night.told);
+        played += 1;
+    });
+    for (what, times) in told.at_the_desk() {
+        assert!(played < USUAL_WITH_PEOPLE || times > 0, "nothing was {what} in all these nights");
     }
 }
 

@@ -239,3 +239,43 @@ fn the_second_step_has_its_guard_too() {
     );
     assert_eq!(report.plan.actions().count(), 11);
 }
+
+/// What the second step will change in pairs that are there is known before the first one writes.
+#[test]
+fn a_guard_counts_both_steps_before_the_first_write() {
+    let mut world = coupled(OnDelete::Hold, 20);
+    for pair in 1..=6 {
+        world.erp.put("customers", pair, &[("phone", "2")]);
+    }
+    // Two of them are the same pairs, and count once.
+    for pair in 5..=11 {
+        world.erp.put("customers", pair, &[("parent", "C20")]);
+    }
+    let report = stopped(
+        &mut world,
+        "11 coupled records would be changed, and `guard.update` allows 50% of 20 couplings; nothing of it was written",
+    );
+    assert_eq!(report.plan.actions().count(), 13, "the plan shows both steps");
+    world.erp.put("customers", 11, &[("parent", "")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged, "ten are half, and half is allowed");
+    world.quiet();
+}
+
+/// Of a record that leads to one that is yet to be made, the second step alone knows: what the first one wrote stays.
+#[test]
+fn what_leads_to_a_record_that_is_yet_to_be_made_is_counted_in_the_second_step() {
+    let mut world = coupled(OnDelete::Hold, 20);
+    world.pipeline.tables[1].guard.update = Some(Limit::Number(1));
+    world.erp.put("customers", 30, &[("number", "C30"), ("name", "new")]);
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.erp.put("customers", 2, &[("parent", "C30")]);
+    let report = world.run();
+    let told = report.tables[1].guarded.as_ref().unwrap();
+    assert!(told.contains("2 coupled records would be changed") && told.contains("nothing more of it"), "{told}");
+    let account = id(Side::Crm, 1);
+    assert_eq!((world.crm.get("accounts", account, "phone"), names(&world, Side::Crm).len()), ("2".into(), 21));
+    assert_eq!(world.crm.get("accounts", id(Side::Crm, 2), "parent"), "");
+    // What was written counts no more.
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.quiet();
+}

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use pipeline::config::{OnDelete, OnUnresolved, Side, When};
+use pipeline::config::{OnDelete, OnUnresolved, PerSide, Side, When};
 use pipeline::run::RunReport;
-use pipeline::store::{InboxItem, InboxKind, Store};
+use pipeline::store::{Decided, InboxItem, InboxKind, Store};
 use uuid::Uuid;
 
 use crate::adversary::drawn::draw::Terms;
@@ -77,7 +77,13 @@ impl Night {
     /// What people deleted has the consequences that the table map names, and no other (I7).
     fn widows(&mut self, edited: &Look, after: &Look, expected: &mut Waiting) {
         let map = self.map();
-        let (on_delete, direction) = (map.on_delete, map.direction);
+        let (usual, direction) = (map.on_delete, map.direction);
+        let decided = self.people.as_ref().map(|people| people.pairs.clone()).unwrap_or_default();
+        let on_delete = |ids: &PerSide<Uuid>| match decided.get(&(ids.erp, ids.crm)) {
+            Some(Decided::Restore) => OnDelete::Restore,
+            Some(Decided::Delete) => OnDelete::Delete,
+            _ => usual,
+        };
         for side in Side::BOTH {
             for (id, was) in edited.records.of(side) {
                 if after.record(side, *id).is_some() {
@@ -87,7 +93,8 @@ impl Night {
                 let ids = edited.coupled.iter().find(|ids| ids.of(side) == id);
                 let ids = *ids.unwrap_or_else(|| panic!("{place}, and was never coupled (I7)"));
                 let widowed = edited.record(side.other(), *ids.of(side.other())).is_none();
-                let meant = on_delete == OnDelete::Delete && direction.writes(side) && self.inside(edited, side, *id);
+                let meant =
+                    on_delete(&ids) == OnDelete::Delete && direction.writes(side) && self.inside(edited, side, *id);
                 assert!(widowed && meant, "{place}, and nothing says so (I7)");
                 let Some(last) = self.last.of(side).get(id) else { continue };
                 for field in self.map().fields.iter().filter(|field| field.when != When::Create) {
@@ -115,8 +122,9 @@ impl Night {
             let partner = after.coupled.iter().find(|now| *now.of(left) == survivor);
             let inside = self.inside(edited, left, survivor);
             let holds = here && partner == Some(ids);
-            match on_delete {
-                _ if on_delete != OnDelete::Hold && !inside => assert!(holds, "{place} outside"),
+            let fate = on_delete(ids);
+            match fate {
+                _ if fate != OnDelete::Hold && !inside => assert!(holds, "{place} outside"),
                 OnDelete::Uncouple => {
                     let parted = here && partner.is_none() && apart.of(left).contains(&survivor);
                     assert!(parted, "{place}");

@@ -10,6 +10,7 @@ use pipeline::run::{RunOutcome, RunReport};
 use uuid::Uuid;
 
 use crate::adversary::adds_up;
+use crate::adversary::drawn::desk::People;
 use crate::adversary::drawn::draw::{Drawn, draw};
 use crate::adversary::drawn::look::{Look, Records};
 use crate::adversary::drawn::oracle::Held;
@@ -19,7 +20,7 @@ use crate::rules::{PEOPLE, World};
 
 /// Runs after everything is calm until one writes nothing, that one among them; guards that trip are not counted.
 const RUNS_MAX: u32 = 3;
-const NO_GUARD: Guard = Guard { create: None, update: None, delete: None };
+pub(super) const NO_GUARD: Guard = Guard { create: None, update: None, delete: None };
 /// Records that others refer to: they stay, inside the filters.
 pub(super) const STABLE: u128 = 3;
 /// Where the ids of each side begin.
@@ -50,6 +51,8 @@ pub struct Night {
     pub(super) merged: bool,
     /// Names that were typed during the runs of this night, by pair.
     pub(super) typed: BTreeMap<Ids, (Side, String)>,
+    /// People at the desk, where there are any.
+    pub(super) people: Option<People>,
     /// Deaths by side or commit, for who wants each of them.
     pub deaths: Option<(usize, u64)>,
     pub told: Told,
@@ -70,6 +73,13 @@ pub struct Told {
     pub typed: u32,
     pub refused: u32,
     pub drifted: u32,
+    pub forced: u32,
+    pub resolved: u32,
+    pub decided: u32,
+    pub parted: u32,
+    pub coupled: u32,
+    pub named: u32,
+    pub applied: u32,
 }
 
 impl Told {
@@ -89,6 +99,19 @@ impl Told {
         ]
     }
 
+    /// Returns what people at the desk did, each with its name.
+    pub fn at_the_desk(&self) -> [(&'static str, u32); 7] {
+        [
+            ("overwritten", self.forced),
+            ("resolved", self.resolved),
+            ("decided about a deletion", self.decided),
+            ("parted", self.parted),
+            ("coupled by hand", self.coupled),
+            ("looked after alone", self.named),
+            ("carried out", self.applied),
+        ]
+    }
+
     /// Adds what happened elsewhere.
     pub fn add(&mut self, other: &Told) {
         self.guarded += other.guarded;
@@ -101,6 +124,13 @@ impl Told {
         self.typed += other.typed;
         self.refused += other.refused;
         self.drifted += other.drifted;
+        self.forced += other.forced;
+        self.resolved += other.resolved;
+        self.decided += other.decided;
+        self.parted += other.parted;
+        self.coupled += other.coupled;
+        self.named += other.named;
+        self.applied += other.applied;
     }
 }
 
@@ -141,6 +171,7 @@ impl Night {
             disturbed: false,
             merged: false,
             typed: BTreeMap::new(),
+            people: None,
             deaths: None,
             told: Told::default(),
             plans: Vec::new(),
@@ -155,6 +186,11 @@ impl Night {
             }
         }
         night
+    }
+
+    /// A world in which people answer what waits and do things by hand.
+    pub fn with_people(seed: u64) -> Night {
+        Night { people: Some(People::new(seed)), ..Night::new(seed) }
     }
 
     pub(super) fn map(&self) -> &TableMap {
@@ -238,7 +274,8 @@ impl Night {
                 self.set_guard(NO_GUARD);
                 continue;
             }
-            if !tripped {
+            // What a person decided is counted by no guard.
+            if !tripped && self.people.is_none() {
                 self.kept_within(&guard, before);
             }
             adds_up(&self.world.pipeline, &report, &self.place);
@@ -302,16 +339,21 @@ impl Night {
         self.number = number;
         let seed = self.place.split(',').next().unwrap_or_default().to_owned();
         self.place = format!("{seed}, night {number}");
+        if number > 0 {
+            self.desk();
+        }
         if number == 3 {
             self.world.crm.put("users", 113, &[("mail", "CC@a.example"), ("name", "CC")]);
         }
         if number > 0 {
             self.edits();
         }
+        let planned = self.plan_ahead();
         self.typed.clear();
         self.confirmed();
         let edited = Look::at(&self.world);
         self.world.pass_ms(3_600_000);
+        self.by_parts(planned);
         if self.deaths.is_some() {
             self.troubled(false);
         } else if self.chance.one_in(2) {

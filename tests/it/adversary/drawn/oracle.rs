@@ -32,6 +32,18 @@ pub struct Facts {
     pub created: Option<Side>,
     /// Who edited the record last; `None` where neither was clearly later.
     pub newer: Option<Side>,
+    /// The side that gives way, whoever edited what.
+    pub forced: Option<Side>,
+    /// What a person decided about these very values.
+    pub decided: Option<Decision>,
+}
+
+/// What a person decided about a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    Take(Side),
+    /// What both sides are to hold.
+    Put(Held),
 }
 
 /// What becomes of a field.
@@ -40,6 +52,8 @@ pub enum Verdict {
     /// Both stay as they are, and that is agreed on.
     Settled,
     Goes(Side, String),
+    /// Both get what a person gave.
+    Put(Held),
     Contested,
     Fails(Side),
     /// Both stay as they are until somebody is coupled.
@@ -83,7 +97,28 @@ impl Facts {
         match direction {
             Direction::ToCrm => self.owned(field, Side::Crm),
             Direction::ToErp => self.owned(field, Side::Erp),
-            Direction::Both => self.shared(field, field.first_sync.or(table_first)),
+            Direction::Both => self.asked(field, self.shared(field, field.first_sync.or(table_first))),
+        }
+    }
+
+    /// What a person asked for counts more than what follows from the edits.
+    fn asked(&self, field: &FieldMap, verdict: Verdict) -> Verdict {
+        let blank = self.own.erp.is_empty() && self.own.crm.is_empty();
+        if let Some(to) = self.forced {
+            let nothing = blank || self.base.as_ref() == Some(&self.own);
+            return match verdict {
+                Verdict::Goes(side, _) if side == to => verdict,
+                _ if nothing => Verdict::Settled,
+                _ => self.send(field, to),
+            };
+        }
+        match (&verdict, &self.decided) {
+            (Verdict::Contested, Some(Decision::Put(goal))) => Verdict::Put(goal.clone()),
+            (Verdict::Contested, Some(Decision::Take(side))) => {
+                // Who takes a blank means it.
+                self.send(&FieldMap { blank: Blank::Write, ..field.clone() }, side.other())
+            }
+            _ => verdict,
         }
     }
 

@@ -2,14 +2,14 @@
 
 use pipeline::config::{Direction, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, When};
 use pipeline::run::RunReport;
-use pipeline::store::InboxKind;
+use pipeline::store::{Decided, InboxKind};
 use uuid::Uuid;
 
 use crate::adversary::drawn::draw::Terms;
 use crate::adversary::drawn::judge::Waiting;
 use crate::adversary::drawn::look::Look;
-use crate::adversary::drawn::night::Night;
-use crate::adversary::drawn::oracle::{Arriving, Facts, Held, UNSENT, Verdict};
+use crate::adversary::drawn::night::{Ids, Night};
+use crate::adversary::drawn::oracle::{Arriving, Decision, Facts, Held, UNSENT, Verdict};
 
 /// A field of a pair after the night.
 struct Outcome<'a> {
@@ -72,6 +72,7 @@ impl Night {
             let failing = |other: usize| verdicts[other] == Verdict::Fails(to) && (second(number) || !second(other));
             (0..verdicts.len()).any(failing)
         };
+        let mut ended = Vec::new();
         for (number, field) in map.fields.iter().enumerate() {
             let (facts, verdict) = (&facts[number], &verdicts[number]);
             let outcome = Outcome {
@@ -86,7 +87,8 @@ impl Night {
             let by_time = field.on_conflict == OnConflict::Newest
                 && field.direction == Some(Direction::Both)
                 && facts.base.as_ref().is_some_and(edits);
-            let unclear = self.disturbed || facts.newer.is_none();
+            let forced = facts.forced.is_some();
+            let unclear = !forced && (self.disturbed || facts.newer.is_none());
             let typed = self.typed.get(&key).filter(|_| field.name() == "name");
             let agreed = if let Some((side, text)) = typed {
                 let waits = report.inbox.iter().any(|item| {
@@ -113,9 +115,47 @@ impl Night {
                 }
                 outcome.as_foretold()
             };
+            ended.push(agreed.is_some());
             bases[number] = agreed.or(bases[number].take());
         }
+        for ((field, facts), agreed) in map.fields.iter().zip(&facts).zip(ended) {
+            self.ends(key, field, facts, agreed);
+        }
         self.bases.insert(key, bases);
+    }
+
+    /// Returns what a person decided about a field, as long as it holds what it held then, or half of what he gave.
+    fn decided(
+        &self,
+        ids: PerSide<Uuid>,
+        (number, field): (usize, &FieldMap),
+        own: &Held,
+        after: &Look,
+    ) -> Option<Decision> {
+        let key = ((ids.erp, ids.crm), field.name().to_owned());
+        let (decided, on) = self.people.as_ref()?.fields.get(&key)?;
+        match decided {
+            Decided::Take(side) => (on == own).then_some(Decision::Take(*side)),
+            Decided::Value(erp) => match after.arriving(&self.drawn, number, field, Side::Crm, erp)? {
+                Arriving::Value(crm) => {
+                    let goal = PerSide { erp: erp.clone(), crm };
+                    let counts = |side: Side| own.of(side) == on.of(side) || own.of(side) == goal.of(side);
+                    Side::BOTH.into_iter().all(counts).then_some(Decision::Put(goal))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// A decision ends when it was carried out, or when nothing is contested any more.
+    fn ends(&mut self, key: Ids, field: &FieldMap, facts: &Facts, agreed: bool) {
+        let first = self.map().first_sync;
+        let Some(people) = &mut self.people else { return };
+        let plain = Facts { decided: None, ..facts.clone() };
+        if agreed || plain.verdict(field, first) != Verdict::Contested {
+            people.fields.remove(&(key, field.name().to_owned()));
+        }
     }
 
     /// Gathers what is known of a field of a pair. Of a record that was made, what was sent is what it held first.
@@ -130,7 +170,9 @@ impl Night {
         let text = |look: &Look, side: Side| look.text(side, *ids.of(side), field.column(side));
         let own = PerSide::from_fn(|side| text(edited, side));
         let arriving = PerSide::from_fn(|to| after.arriving(&self.drawn, number, field, to, own.of(to.other())));
-        let mut facts = Facts { base, own, arriving, created, newer: self.newer(ids) };
+        let forced = self.people.as_ref().and_then(|people| people.forced);
+        let decided = self.decided(ids, (number, field), &own, after);
+        let mut facts = Facts { base, own, arriving, created, newer: self.newer(ids), forced, decided };
         let Some(side) = created else { return facts };
         let at_once = field.when != When::Update && self.drawn.terms[number] != Terms::Parent;
         let sent = at_once && field.direction.is_some_and(|direction| direction.writes(side));
@@ -174,6 +216,12 @@ impl Outcome<'_> {
             Verdict::Settled => {
                 stays("");
                 return Some(facts.settled(field));
+            }
+            Verdict::Put(goal) => {
+                let fails = self.fails.erp || self.fails.crm;
+                let here = |side: Side| got.of(side) == goal.of(side) || fails && got.of(side) == facts.own.of(side);
+                assert!(Side::BOTH.into_iter().all(here), "{place}: got {got:?}");
+                return (got == goal).then(|| got.clone());
             }
             Verdict::Contested => stays(" (I6)"),
             Verdict::Fails(_) | Verdict::Waits | Verdict::Drifts => stays(""),

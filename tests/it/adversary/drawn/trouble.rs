@@ -9,6 +9,7 @@ use pipeline::run::{Mode, RunOutcome};
 use pipeline::store::InboxKind;
 
 use crate::adversary::adds_up;
+use crate::adversary::drawn::desk::People;
 use crate::adversary::drawn::look::Look;
 use crate::adversary::drawn::night::Night;
 use crate::dice::Chance;
@@ -53,7 +54,9 @@ impl Night {
         if free && !self.drawn.matches_names && self.chance.one_in(2) {
             for ids in &look.coupled {
                 let here = Side::BOTH.into_iter().all(|side| self.inside(&look, side, *ids.of(side)));
-                if here && !self.typed.contains_key(&(ids.erp, ids.crm)) && self.chance.one_in(3) {
+                let decides = |people: &People| people.fields.keys().any(|(pair, _)| *pair == (ids.erp, ids.crm));
+                let free = !self.typed.contains_key(&(ids.erp, ids.crm)) && !self.people.as_ref().is_some_and(decides);
+                if here && free && self.chance.one_in(3) {
                     let side = self.chance.pick(&Side::BOTH);
                     let text = format!("typed {}", self.chance.below(1_000_000));
                     let edit: Edit = (Night::table(side), ids.of(side).as_u128(), "name", text.clone());
