@@ -42,6 +42,8 @@ pub struct TableReview {
     pub later: u64,
     /// What else waits for a person.
     pub waits: u64,
+    /// Records that people keep apart, on both sides.
+    pub apart: u64,
     pub advice: Advice,
 }
 
@@ -95,14 +97,21 @@ pub enum Next {
     Nothing,
 }
 
-/// Reviews a pipeline; `report` is that of a dry run over everything, `coupled` the couplings so far.
-pub fn review(pipeline: &Pipeline, report: &RunReport, coupled: &BTreeMap<String, u64>) -> Review {
+/// Reviews a pipeline; `report` is that of a dry run over everything, `coupled` the couplings so far, and
+/// `apart` the records kept apart.
+pub fn review(
+    pipeline: &Pipeline,
+    report: &RunReport,
+    coupled: &BTreeMap<String, u64>,
+    apart: &BTreeMap<String, u64>,
+) -> Review {
     let passes = passes(pipeline);
     let maps = passes.iter().map(|pass| &pipeline.tables[pass.table]);
     let tables: Vec<TableReview> = maps
         .filter_map(|map| {
             let told = report.tables.iter().find(|table| table.table == map.name)?;
-            Some(table(map, told, report, coupled.get(&map.name).copied().unwrap_or(0)))
+            let of_map = |numbers: &BTreeMap<String, u64>| numbers.get(&map.name).copied().unwrap_or(0);
+            Some(TableReview { apart: of_map(apart), ..table(map, told, report, of_map(coupled)) })
         })
         .collect();
     let any = |is: &dyn Fn(&TableReview) -> bool| tables.iter().any(is);
@@ -140,6 +149,7 @@ fn table(map: &TableMap, told: &TableReport, report: &RunReport, coupled: u64) -
         changed: PerSide::from_fn(|side| told.to.of(side).modified + told.to.of(side).deleted),
         later,
         waits: items().count() as u64 - ambiguous,
+        apart: 0,
         advice: Advice::Nothing,
     };
     review.advice = advice(map, told, &review);

@@ -20,6 +20,7 @@ use crate::cli::{print, print_as, progress};
 use crate::config::complaint::{Complaint, Severity};
 use crate::config::{PerSide, Side};
 use crate::report;
+use crate::report::answers::applies;
 use crate::report::inbox::{Inbox, LastWrite};
 use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
 
@@ -188,7 +189,10 @@ fn export(
 ) -> Result<Exit, Failure> {
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(loaded, &store)?;
-    let items = filtered(loaded, &store, filter)?;
+    let mut items = filtered(loaded, &store, filter)?;
+    // What is decided does not wait for a person any more.
+    let decisions = store.decisions(None)?;
+    items.retain(|item| !decisions.iter().any(|decision| applies(decision, item)));
     let csv = by_file::export(&items);
     let Some(path) = out else {
         return print(&csv).map(|()| Exit::Done);

@@ -6,6 +6,7 @@ use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::print_as;
 use crate::cli::run::{Asked, open, perform};
 use crate::cli::signals::Signals;
+use crate::cli::status::kept_apart;
 use crate::report;
 use crate::run::RunOutcome;
 use crate::store::Store;
@@ -21,8 +22,9 @@ pub fn review(arguments: &FileArguments) -> Result<Exit, Failure> {
         // Half a review would advise on half of what is there.
         return Ok(of_run(&report, signals.number()));
     }
-    let coupled = SqliteStore::read_only(&loaded.state)?.coupling_counts()?;
-    let review = crate::review::review(&loaded.pipeline, &report, &coupled);
+    let store = SqliteStore::read_only(&loaded.state)?;
+    let (coupled, apart) = (store.coupling_counts()?, kept_apart(&store)?);
+    let review = crate::review::review(&loaded.pipeline, &report, &coupled, &apart);
     print_as(arguments.format, || report::review::text(&review, &loaded.file), || report::review::json(&review))?;
     let whole = report.tables.iter().all(|table| table.error.is_none());
     Ok(if whole { Exit::Done } else { Exit::Unfinished })

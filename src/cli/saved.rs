@@ -8,7 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::world::Loaded;
 use crate::plan::fingerprint;
 use crate::report::saved::{AskedFor, Origins, Saved};
-use crate::run::RunReport;
+use crate::run::{RunReport, TableReport};
 
 const PROGRAM: &str = concat!("pipeline ", env!("CARGO_PKG_VERSION"));
 
@@ -90,17 +90,17 @@ pub fn quoted(path: &str) -> String {
     }
 }
 
-/// Saves what the guards of a run stopped, in place of what an earlier run left; where all of that had its turn and no
-/// guard stopped it, the earlier plan has had its time and goes.
+/// Saves what the guards of a run stopped, in place of what an earlier run left; where all of that had its whole turn and
+/// no guard stopped it, the earlier plan has had its time and goes.
 pub fn keep_guarded(report: &RunReport, loaded: &Loaded, part: &PartArguments) -> Result<(), Failure> {
     let path = guarded_path(loaded);
     let stopped = with_origins(loaded, &asked_for(part), |origins| Saved::stopped(report, &loaded.pipeline, origins));
     if let Some(plan) = stopped {
         return plan_file::save(&path, &plan).map_err(|error| unsaved(&path, &error));
     }
-    let passed = |table: &str| {
-        let mut done = report.tables.iter().filter(|table| table.error.is_none() && table.guarded.is_none());
-        done.any(|done| done.table == table)
+    let passed = |name: &str| {
+        let whole = |table: &TableReport| !table.partial && table.error.is_none() && table.guarded.is_none();
+        report.tables.iter().any(|table| table.table == name && whole(table))
     };
     let is_stale = match plan_file::read(&path) {
         Ok(earlier) => earlier.plan.tables.iter().all(|table| passed(&table.table)),

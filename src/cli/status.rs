@@ -33,10 +33,6 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     tables.extend(couplings);
     let mut decisions = store.decisions(None)?;
     decisions.retain(|decision| decision.ended.is_none());
-    let mut apart: BTreeMap<String, u64> = BTreeMap::new();
-    for record in store.apart()? {
-        *apart.entry(record.table).or_default() += 1;
-    }
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
@@ -48,11 +44,20 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         watermarks: store.watermarks()?,
         inbox: store.inbox(None)?,
         decisions,
-        apart,
+        apart: kept_apart(&store)?,
         runs: store.runs(RUNS_MAX)?,
     };
     print_as(arguments.format, || report::status::text(&status), || report::status::json(&status))?;
     Ok(Exit::Done)
+}
+
+/// Returns how many records of each table map are kept apart.
+pub fn kept_apart(store: &dyn Store) -> Result<BTreeMap<String, u64>, Failure> {
+    let mut apart: BTreeMap<String, u64> = BTreeMap::new();
+    for record in store.apart()? {
+        *apart.entry(record.table).or_default() += 1;
+    }
+    Ok(apart)
 }
 
 /// Returns who writes to the state, by what the writer left beside it.

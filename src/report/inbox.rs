@@ -322,8 +322,9 @@ fn line(item: &InboxItem) -> String {
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_ref()?)))
-        // Once is enough: some are long.
-        .filter(|(_, value)| !said(value))
+        // Once is enough: some are long. Whoever decides between values needs all of them as they are now, and a message may
+        // tell of earlier ones.
+        .filter(|(_, value)| item.kind == InboxKind::Contested || !said(value))
         .map(|(name, value)| format!("{name} {}", quoted(value)))
         .collect();
     let values = values.join(", ");
@@ -365,6 +366,23 @@ mod tests {
         let headings: Vec<&String> = lines.iter().filter(|line| !line.starts_with("    ")).collect();
         assert_eq!(headings, ["  customers, failed (2 of 50)", "  items, contested", "  items, ambiguous"]);
         assert_eq!(lines.len(), 3 + 5);
+    }
+
+    #[test]
+    fn a_contested_field_shows_all_values_whatever_its_message_says() {
+        let told = |text: &str| Some(text.to_owned());
+        let item = InboxItem {
+            record: "items:1".into(),
+            kind: InboxKind::Contested,
+            field: told("displayName"),
+            base: told("A20"),
+            erp: told("E20"),
+            crm: told("C20b"),
+            message: "both sides edited it; decided on 2026-01-31 for other values (ERP `E20`, CRM `C20`)".into(),
+            ..samples::inbox().remove(0)
+        };
+        let line = line(&item);
+        assert!(line.contains("before \"A20\", ERP \"E20\", CRM \"C20b\""), "{line}");
     }
 
     #[test]

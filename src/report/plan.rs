@@ -204,8 +204,9 @@ pub fn closing(report: &Shown<'_>) -> String {
         0 => String::new(),
         stopped => format!("; a guard stops {}", plural(stopped, "table", "tables")),
     };
+    let undone = selected::undone(report.tables).map_or_else(String::new, |undone| format!("; {undone}"));
     let verb = if report.interrupted { "interrupted, so this is not the whole plan" } else { "plan" };
-    format!("{verb}: {sums}{later}{held}{guarded}{failed}; hash {}", report.hash)
+    format!("{verb}: {sums}{later}{held}{guarded}{failed}{undone}; hash {}", report.hash)
 }
 
 /// Tells whether the plan would write to a side; couplings alone change only the state.

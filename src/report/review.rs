@@ -78,6 +78,10 @@ fn advice(table: &TableReview) -> String {
             if table.waits == 1 { "1 waits".to_owned() } else { format!("{} wait", count(table.waits)) }
         );
     }
+    if table.apart > 0 {
+        let are = if table.apart == 1 { "is" } else { "are" };
+        told += &format!("; {} {are} kept apart", plural(table.apart, "record", "records"));
+    }
     told
 }
 
@@ -116,6 +120,7 @@ struct TableDocument<'a> {
     changed: SidesDocument,
     later: u64,
     waits: u64,
+    kept_apart: u64,
     advice: &'static str,
     message: String,
 }
@@ -144,6 +149,7 @@ pub fn json(review: &Review) -> String {
             changed,
             later: known.later,
             waits: known.waits,
+            kept_apart: known.apart,
             advice: known.advice.key(),
             message: advice(known),
         }

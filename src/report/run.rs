@@ -241,15 +241,14 @@ fn closing(report: &RunReport) -> String {
         RunOutcome::Failed => "failed: no table could be finished; the reasons stand above".to_owned(),
         _ if report.dry_run => {
             let would = if done.is_empty() { "write nothing".to_owned() } else { list(&done) };
-            let open = if open.is_empty() { open } else { format!("; {open}") };
-            format!("dry run, nothing was written: a run would {would}{open}")
+            let rest = [Some(open), selected::undone(&report.tables)].into_iter().flatten();
+            let rest: String = rest.filter(|told| !told.is_empty()).map(|told| format!("; {told}")).collect();
+            format!("dry run, nothing was written: a run would {would}{rest}")
         }
         RunOutcome::Converged => {
             let done = if done.is_empty() { "there was nothing to write".to_owned() } else { list(&done) };
-            let undone = |to: Side| report.tables.iter().map(|table| *table.undone.of(to)).sum::<u64>();
-            if let Some(to) = Side::BOTH.into_iter().find(|to| undone(*to) > 0) {
-                let (records, side) = (plural(undone(to), "record", "records"), to.name());
-                return format!("{done}; the other direction was left out: {records} would go to the {side}");
+            if let Some(undone) = selected::undone(&report.tables) {
+                return format!("{done}; {undone}");
             }
             match report.tables.iter().map(|table| table.outside).sum() {
                 0 => format!("both sides agree: {done}"),
@@ -270,7 +269,7 @@ fn closing(report: &RunReport) -> String {
     }
 }
 
-/// Returns what is left: what waits, and tables that failed.
+/// Returns what is left: what waits, tables that failed, and records that were asked for in vain.
 fn open(report: &RunReport) -> String {
     let (mut open, mut waiting) = (Vec::new(), 0);
     for kind in inbox::KINDS {
@@ -309,6 +308,9 @@ fn open(report: &RunReport) -> String {
     if failed > 0 {
         let tables = format!("{} could not be finished", plural(failed, "table", "tables"));
         text = if text.is_empty() { tables } else { format!("{text}; {tables}") };
+    }
+    if let Some(stays) = selected::stays(&report.tables) {
+        text = if text.is_empty() { stays } else { format!("{text}; {stays}") };
     }
     text
 }
@@ -353,6 +355,9 @@ struct SidesDocument<T> {
 struct TableDocument<'a> {
     table: &'a str,
     mode: &'static str,
+    /// Only named records, or one of two directions, had their turn; absent where all had.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    partial: bool,
     rows: SidesDocument<u64>,
     coupled: u64,
     to_crm: CountsDocument,
@@ -437,6 +442,7 @@ fn table_document<'a>(table: &'a TableReport, plan: &'a Plan) -> TableDocument<'
     TableDocument {
         table: &table.table,
         mode: table.mode.key(),
+        partial: table.partial,
         rows: sides(&table.rows, |rows| *rows),
         coupled: table.coupled,
         to_crm: counts_document(&table.to.crm),

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::config::Side;
 use crate::delta::Overwritten;
+use crate::plan::ActionKind;
 use crate::report::layout::{count, list, plural};
-use crate::run::chosen::{Chosen, Standing};
+use crate::run::chosen::{Chosen, Follows, Standing};
 use crate::run::{RunReport, TableReport};
 
 /// Values that the text shows one by one.
@@ -37,7 +38,14 @@ pub fn advice(report: &RunReport) -> Option<String> {
         format!("{} {verb} to the {} ({})", list(&names), to.name(), reasons.join("; "))
     };
     let mut parts = Vec::new();
-    if let Some(side) = outlook.created {
+    if let Some(Follows { action, side, why }) = &outlook.follows {
+        let then = if *action == ActionKind::Delete {
+            format!("; it is deleted in the {} too", side.name())
+        } else {
+            String::new()
+        };
+        parts.push(format!("{why}{then}"));
+    } else if let Some(side) = outlook.created {
         parts.push(format!("only the {} has it; it is created in the {}", side.other().name(), side.name()));
     }
     let to: Vec<Side> = [Side::Crm, Side::Erp].into_iter().filter(|to| !outlook.to.of(*to).is_empty()).collect();
@@ -89,6 +97,23 @@ fn reason(standing: Standing) -> Option<&'static str> {
     }
 }
 
+/// Says that records stay as they are although somebody asked for them; what waits, and what goes the way that was left out,
+/// is told elsewhere.
+pub(super) fn stays(tables: &[TableReport]) -> Option<String> {
+    let stays = |chosen: &&Chosen| reason(chosen.standing).is_some() && chosen.standing != Standing::Undone;
+    let number = tables.iter().flat_map(|table| &table.selected).filter(stays).count() as u64;
+    let stays = if number == 1 { "stays as it is" } else { "stay as they are" };
+    (number > 0).then(|| format!("{} {stays}", plural(number, "record", "records")))
+}
+
+/// Says how much would go the way that `--direction` leaves out.
+pub(super) fn undone(tables: &[TableReport]) -> Option<String> {
+    let undone = |to: Side| tables.iter().map(|table| *table.undone.of(to)).sum::<u64>();
+    let to = Side::BOTH.into_iter().find(|to| undone(*to) > 0)?;
+    let (records, side) = (plural(undone(to), "record", "records"), to.name());
+    Some(format!("the other direction was left out: {records} would go to the {side}"))
+}
+
 /// Returns what gave way because one side was to win, or would, value by value.
 pub fn overwritten(tables: &[TableReport], dry_run: bool) -> Vec<String> {
     let all: Vec<&Overwritten> = tables.iter().flat_map(|table| &table.overwritten).collect();
@@ -96,7 +121,8 @@ pub fn overwritten(tables: &[TableReport], dry_run: bool) -> Vec<String> {
         return Vec::new();
     }
     let would = if dry_run { "would be overwritten" } else { "overwritten" };
-    let mut lines = vec![format!("{would} by `--force`: {}", plural(all.len() as u64, "value", "values"))];
+    let winner = all[0].to.other().name();
+    let mut lines = vec![format!("{would}, as the {winner} wins: {}", plural(all.len() as u64, "value", "values"))];
     for lost in all.iter().take(VALUES_MAX) {
         let Overwritten { record, field, to, old, new, .. } = lost;
         let new = if new.is_empty() { "blank".to_owned() } else { format!("`{new}`") };
@@ -118,6 +144,17 @@ pub(super) struct ChosenDocument<'a> {
     to_crm: Vec<FieldDocument<'a>>,
     to_erp: Vec<FieldDocument<'a>>,
     contested: &'a [String],
+    /// Absent where no record of the pair was deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follows: Option<FollowsDocument<'a>>,
+}
+
+/// What follows from the deletion of a record.
+#[derive(Serialize)]
+struct FollowsDocument<'a> {
+    action: &'static str,
+    side: &'static str,
+    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -150,6 +187,11 @@ fn chosen_document(chosen: &Chosen) -> ChosenDocument<'_> {
         to_crm: field_documents(&chosen.outlook.to.crm),
         to_erp: field_documents(&chosen.outlook.to.erp),
         contested: &chosen.outlook.contested,
+        follows: chosen.outlook.follows.as_ref().map(|Follows { action, side, why }| FollowsDocument {
+            action: action.key(),
+            side: side.key(),
+            why,
+        }),
     }
 }
 
@@ -172,6 +214,7 @@ mod tests {
     use super::*;
     use crate::config::PerSide;
     use crate::report::samples;
+    use crate::run::RunOutcome;
     use crate::run::chosen::Outlook;
     use crate::store::InboxKind;
 
@@ -186,7 +229,7 @@ mod tests {
         };
         let to = PerSide { erp: edited("CRM", to_erp), crm: edited("ERP", to_crm) };
         let contested = contested.iter().map(|field| (*field).to_owned()).collect();
-        Chosen { record: "customers:1".into(), standing, outlook: Outlook { created: None, to, contested } }
+        Chosen { record: "customers:1".into(), standing, outlook: Outlook { to, contested, ..Outlook::default() } }
     }
 
     #[test]
@@ -194,6 +237,13 @@ mod tests {
         use Standing::Settled;
         let contested = Standing::Waits(InboxKind::Contested);
         let created = Outlook { created: Some(Side::Crm), ..Outlook::default() };
+        let follows = |action: ActionKind, why: &str| {
+            let follows = Follows { action, side: Side::Erp, why: why.into() };
+            Chosen {
+                outlook: Outlook { follows: Some(follows), ..Outlook::default() },
+                ..chosen(Settled, &[], &[], &[])
+            }
+        };
         for (chosen, expected) in [
             (
                 chosen(Settled, &[], &["name", "city"], &[]),
@@ -219,6 +269,14 @@ mod tests {
                 Chosen { outlook: created, ..chosen(Settled, &[], &[], &[]) },
                 "only the ERP has it; it is created in the CRM",
             ),
+            (
+                follows(ActionKind::Delete, "deleted in the CRM, and not edited in the ERP since"),
+                "deleted in the CRM, and not edited in the ERP since; it is deleted in the ERP too",
+            ),
+            (
+                follows(ActionKind::KeepApart, "deleted in the CRM; the two are kept apart from now on"),
+                "deleted in the CRM; the two are kept apart from now on",
+            ),
         ] {
             let told = advice(&report(std::slice::from_ref(&chosen)));
             assert_eq!(told, Some(format!("customers:1: {expected}")));
@@ -242,5 +300,10 @@ mod tests {
             ]
         );
         assert!(left(&report(&all[..1]).tables).is_empty());
+        assert_eq!(stays(&report(&all).tables), Some("2 records stay as they are".into()));
+        assert_eq!(stays(&report(&[chosen(Standing::Undone, &[], &[], &[])]).tables), None);
+        let apart = RunReport { outcome: RunOutcome::Incomplete, inbox: Vec::new(), ..report(&all[3..]) };
+        let told = crate::report::run::text(&apart);
+        assert!(told.ends_with("not everything agrees: wrote nothing; 1 record stays as it is\n"), "{told}");
     }
 }

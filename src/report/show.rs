@@ -54,7 +54,10 @@ pub fn unknown_field<'a>(saved: &Saved, part: &'a Part) -> Option<&'a str> {
 }
 
 fn with(saved: &Saved, part: &Part, print: impl Fn(&Shown<'_>) -> String) -> String {
-    let (plan, inbox) = (cut(saved, part), waiting(saved, part));
+    let (mut plan, inbox) = (cut(saved, part), waiting(saved, part));
+    for why in plan.tables.iter_mut().filter_map(|table| table.guarded.as_mut()) {
+        *why = without_this(why);
+    }
     let unfinished = saved.shown().unfinished;
     let meant = |(table, _): &(&str, &str)| part.choice.holds_record(table, "", PerSide::default());
     print(&Shown {
@@ -63,6 +66,15 @@ fn with(saved: &Saved, part: &Part, print: impl Fn(&Shown<'_>) -> String) -> Str
         unfinished: unfinished.into_iter().filter(meant).collect(),
         ..saved.shown()
     })
+}
+
+/// Takes out of what a guard says that `show` would show it: whoever reads this is looking at it.
+fn without_this(why: &str) -> String {
+    let parts = why.split_once("`pipeline show ").and_then(|(before, after)| {
+        let (_, rest) = after.split_once("` shows them; ")?;
+        Some(format!("{before}{rest}"))
+    });
+    parts.unwrap_or_else(|| why.to_owned())
 }
 
 /// Returns the part of the plan that is asked for.
@@ -133,6 +145,16 @@ mod tests {
             assert!(!columns.is_empty() && columns.iter().all(|column| *column == "creditLimit"), "{columns:?}");
         }
         assert_eq!(unknown_field(&saved, &part(&[], &["name", "nmae"])), Some("nmae"));
+    }
+
+    #[test]
+    fn what_a_guard_stopped_does_not_point_to_itself() {
+        let mut saved = samples::saved();
+        saved.plan.tables[1].guarded = samples::guarded().guarded;
+        let told = text(&saved, &Part::default());
+        let expected = "nothing of it was written: if they are meant, `pipeline apply state/full.db.guarded.plan`";
+        assert!(told.contains(expected) && !told.contains("pipeline show"), "{told}");
+        assert!(told.trim_end().ends_with(&saved.plan.hash()), "{told}");
     }
 
     #[test]

@@ -54,12 +54,20 @@ impl Status {
         self.apart.get(table).copied().unwrap_or(0)
     }
 
-    /// Returns why the last run that had its turn with a table map was stopped by the guard, if it was.
+    /// Returns why the last run in which a table map had its turn was stopped by the guard, if it was. A part of the table
+    /// map that passes, or a run that could not finish it, tells nothing of what was stopped before.
     fn guarded(&self, table: &str) -> Option<String> {
         let report = |run: &RunRow| serde_json::from_str::<serde_json::Value>(&run.report).ok();
+        let tells = |entry: &serde_json::Value| {
+            let has = |key: &str| entry.get(key).is_some();
+            // Earlier versions told of named records by their mode alone.
+            let part = has("partial") || entry.get("mode").and_then(serde_json::Value::as_str) == Some("selected");
+            has("guarded") || !(part || has("error"))
+        };
         let of_table = |report: serde_json::Value| {
             let tables = report.get("tables")?.as_array()?.clone();
-            tables.into_iter().find(|entry| entry.get("table").and_then(serde_json::Value::as_str) == Some(table))
+            let own = |entry: &serde_json::Value| entry.get("table").and_then(serde_json::Value::as_str) == Some(table);
+            tables.into_iter().find(own).filter(tells)
         };
         let last = self.runs.iter().filter_map(report).find_map(of_table)?;
         last.get("guarded")?.as_str().map(str::to_owned)
@@ -356,6 +364,18 @@ mod tests {
         let told = text(&status);
         assert!(told.contains(&format!("stopped by its guard:\n  {table}: 1200 records")), "{told}");
         assert!(told.ends_with("a guard stopped 1 table map\n"), "{told}");
+        // A later run that had its turn with a part of it, or could not finish it.
+        let later = |entry: TableReport| {
+            let report = RunReport { tables: vec![TableReport { table: table.clone(), ..entry }], ..stopped() };
+            let status = Status { runs: vec![row(&report), row(&stopped())], ..quiet() };
+            text(&status)
+        };
+        let part = TableReport { partial: true, ..TableReport::default() };
+        let failed = TableReport { error: Some("CRM cannot be reached".into()), ..TableReport::default() };
+        for entry in [part, failed] {
+            let told = later(entry);
+            assert!(told.ends_with("a guard stopped 1 table map\n"), "{told}");
+        }
         // A later run that let it pass.
         let passed = RunReport { tables: vec![TableReport { table, ..TableReport::default() }], ..stopped() };
         let status = Status { runs: vec![row(&passed), row(&stopped())], ..quiet() };

@@ -13,7 +13,7 @@ use crate::run::state::PassState;
 use crate::store::InboxKind;
 
 /// A record that was asked for by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Chosen {
     /// As messages name it.
     pub record: String,
@@ -57,7 +57,7 @@ impl Standing {
 }
 
 /// What was decided about one record before anything was written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outlook {
     /// The side where a partner is made.
     pub created: Option<Side>,
@@ -65,6 +65,35 @@ pub struct Outlook {
     pub to: PerSide<Vec<(String, String)>>,
     /// Fields that were edited on both sides to different values.
     pub contested: Vec<String>,
+    /// Its partner, or it itself, was deleted: what follows from that, and why.
+    pub follows: Option<Follows>,
+}
+
+/// What follows from the deletion of one record of a pair.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Follows {
+    pub action: ActionKind,
+    /// The side that it is done to.
+    pub side: Side,
+    pub why: String,
+}
+
+impl Follows {
+    /// Takes what was decided about one of these records, where it follows from a deletion.
+    fn of(action: &Action, own: impl Fn(Option<Uuid>, Option<Uuid>) -> bool) -> Option<Follows> {
+        let mut ids = action.ids;
+        match action.kind {
+            // Whoever names the deleted record means the one that is made in its place.
+            ActionKind::Restore { gone } => *ids.of_mut(action.side) = gone,
+            ActionKind::Delete | ActionKind::Uncouple | ActionKind::KeepApart => {}
+            _ => return None,
+        }
+        own(Some(ids.erp), Some(ids.crm)).then(|| Follows {
+            action: action.kind.clone(),
+            side: action.side,
+            why: action.why.clone(),
+        })
+    }
 }
 
 /// Notes what the first round of a step decided.
@@ -145,6 +174,7 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
             state.held.iter().filter(|held| held.kind == InboxKind::Contested && own(held.ids.erp, held.ids.crm));
         let fields = contested.filter_map(|held| held.field.map(|field| map.fields[field].name().to_owned()));
         outlook.contested = fields.collect();
+        outlook.follows = state.plan.actions.iter().find_map(|action| Follows::of(action, own));
         told.push(Chosen { record, standing, outlook });
     }
     told

@@ -107,6 +107,8 @@ impl Mode {
 pub struct TableReport {
     pub table: String,
     pub mode: Mode,
+    /// Whether only a part of it had its turn: named records, or one of its two directions.
+    pub partial: bool,
     /// Rows read, inside the filters.
     pub rows: PerSide<u64>,
     /// Of these, in a dry run, those that it made itself before, for another table map of the same table.

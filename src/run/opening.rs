@@ -21,7 +21,7 @@ use crate::run::notes::note_it;
 use crate::run::partners::{Missing, Widowed, absent};
 use crate::run::refusals::Refusals;
 use crate::run::state::{PassError, PassState, Turn};
-use crate::run::{Context, decided, marks};
+use crate::run::{Context, Mode, decided, marks};
 use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::links::Links;
 
@@ -88,6 +88,8 @@ pub(super) fn read(
     state.rulings = decided::load(store, map)?;
     state.approval = context.options.approved.map(|approved| Approval::of(approved, &map.name)).unwrap_or_default();
     (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
+    let leaves_out = |to: Side| map.direction.writes(to.other());
+    state.report.partial = reading.mode == Mode::Selected || context.options.selection.to.is_some_and(leaves_out);
     // What would go to the other side is still to be read.
     state.mark = state.mark.filter(|_| context.options.selection.to.is_none());
     if let Some(note) = reading.note {

@@ -1,22 +1,25 @@
 //! What is advised before a first load, and afterwards.
 
 use insta::assert_snapshot;
+use pipeline::cli::status::kept_apart;
 use pipeline::config::Create;
 use pipeline::report;
 use pipeline::review::review;
 use pipeline::store::Store;
 
-use crate::rules::World;
+use crate::rules::{CUSTOMERS, PEOPLE, World};
 
 /// Returns the review of a world.
 fn told(world: &mut World) -> String {
+    let before = (world.erp.writes(), world.crm.writes());
     let plan = world.run_as(true);
-    let review = review(&world.pipeline, &plan, &world.store.coupling_counts().unwrap());
+    let (coupled, apart) = (world.store.coupling_counts().unwrap(), kept_apart(&world.store).unwrap());
+    let review = review(&world.pipeline, &plan, &coupled, &apart);
     let json: serde_json::Value = serde_json::from_str(&report::review::json(&review)).unwrap();
     for (table, known) in review.tables.iter().zip(json["tables"].as_array().unwrap()) {
         assert_eq!(known["advice"], table.advice.key());
     }
-    assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0), "a review writes nothing");
+    assert_eq!((world.erp.writes(), world.crm.writes()), before, "a review writes nothing");
     report::review::text(&review, "test.yaml")
 }
 
@@ -75,4 +78,16 @@ fn what_is_coupled_has_nothing_to_do_or_something_to_settle() {
     world.erp.put("customers", 1, &[("name", "Ahlgren AB")]);
     world.crm.put("accounts", 101, &[("phone", "7")]);
     assert_snapshot!("settle", told(&mut world));
+}
+
+#[test]
+fn what_is_kept_apart_is_mentioned() {
+    let tables = CUSTOMERS.replace("first_sync: erp", "first_sync: erp\n    on_delete: uncouple");
+    let mut world = World::settled_with(&format!("{PEOPLE}{tables}"));
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.run();
+    world.crm.delete("accounts", 101);
+    world.run();
+    let text = told(&mut world);
+    assert!(text.contains("customers (after people): coupled: nothing to do; 2 records are kept apart\n"), "{text}");
 }

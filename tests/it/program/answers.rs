@@ -267,6 +267,11 @@ fn answers_come_back_from_a_spreadsheet() {
     );
     let answered = waiting.inbox("import all.csv --yes --format json").code(0).json();
     assert_eq!(answered["answered"].as_array().unwrap().len(), 3, "{answered:#}");
+    // What is decided does not wait any more, so it is not asked a second time.
+    let rest = waiting.inbox("export").code(0).stdout;
+    assert!(!rest.contains(deleted.as_str()) && !rest.contains("phoneNumber"), "{rest}");
+    world.file("rest.csv", &rest);
+    waiting.inbox("import rest.csv").code(0).prints("nothing was decided", world);
     world.run(&format!("run {FULL} {TABLES}"));
     assert_eq!(waiting.held(), [("+47 3".into(), "+47 3".into()), ("gate".into(), "gate".into())]);
 }

@@ -217,6 +217,12 @@ fn what_a_guard_stops_is_saved_and_the_printed_command_carries_it_out() {
     let shown = world.run(&format!("show {}", saved.display())).code(0).stdout;
     assert!(shown.contains("stopped by its guard") && shown.contains("only salespeople\n"), "{shown}");
     assert!(!shown.contains("\ncurrencies\n"), "what was not stopped was done");
+    // One record of it is no turn of the table map.
+    let other = world.store().couplings("salespeople", &[]).unwrap().erp[1];
+    world.run(&format!("run guarded.yaml --only salespeople:{other}")).code(0);
+    assert!(saved.exists(), "what was stopped still waits");
+    let status = world.run("status guarded.yaml").code(0).stdout;
+    assert!(status.contains("a guard stopped 1 table map"), "{status}");
     // It is another run's turn, in which the guard trips for something else: the plan is that of the last trip.
     rename("Renamed again");
     world.run(&format!("apply {}", saved.display())).code(1);

@@ -52,7 +52,7 @@ fn the_documents_have_the_keys_of_the_contract() {
     assert_eq!(reviewed.as_object().unwrap().keys().collect::<Vec<_>>(), ["pipeline", "tables", "next"]);
     let expected = json!({"table": "text", "direction": "text", "needs": [], "rows": {"erp": "number", "crm": "number"},
         "coupled": "number", "matchable": "number", "ambiguous": "number", "new": {"erp": "number", "crm": "number"},
-        "changed": {"erp": "number", "crm": "number"}, "later": "number", "waits": "number", "advice": "text",
+        "changed": {"erp": "number", "crm": "number"}, "later": "number", "waits": "number", "kept_apart": "number", "advice": "text",
         "message": "text"});
     assert_eq!(text(&form(&reviewed["tables"][0])), text(&expected));
     let planned = world.run(&format!("plan {FULL} {TWO} --format json")).code(0).json();

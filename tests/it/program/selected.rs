@@ -131,10 +131,14 @@ fn one_direction_leaves_the_other_tables_out_and_says_so() {
     let (_, erp, crm) = customer(&world, 0);
     edit(&world, Side::Erp, erp, json!({"city": "Here"}));
     edit(&world, Side::Crm, crm, json!({"telephone1": "12345"}));
+    let closing = "the other direction was left out: 1 record would go to the ERP";
+    for verb in ["plan", "run --dry-run"] {
+        let answer = world.run(&format!("{verb} {FULL} --direction to_crm")).code(0);
+        assert!(answer.stdout.contains(closing), "{answer:#?}");
+    }
     let answer = world.run(&format!("run {FULL} --direction to_crm")).code(0);
     let told = "left out by `--direction to_crm`: `salespeople`, which writes only to the ERP";
     assert!(answer.stderr.contains(told) && answer.stdout.contains(told), "{answer:#?}");
-    let closing = "the other direction was left out: 1 record would go to the ERP";
     assert!(answer.stdout.contains(closing), "{answer:#?}");
     let report = world.run(&format!("run {FULL} --direction to_erp --format json")).code(0).json();
     assert!(report["tables"].as_array().unwrap().iter().all(|table| table["to_crm"]["modified"] == 0), "{report:#}");

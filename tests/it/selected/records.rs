@@ -1,10 +1,13 @@
 //! Named records: they are settled, and nobody else is touched.
 
+use pipeline::config::Side;
+use pipeline::report::selected::advice;
 use pipeline::run::chosen::Standing;
+use pipeline::run::selection::Selection;
 use pipeline::run::{Mode, RunError, RunOutcome};
 use pipeline::store::{InboxKind, Store};
 
-use super::only;
+use super::{only, to};
 use crate::memory::Accident;
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 
@@ -190,6 +193,43 @@ fn a_deleted_partner_is_made_anew_only_where_there_is_no_twin() {
         let expected = if twin { Standing::Waits(InboxKind::Deleted) } else { Standing::Settled };
         assert_eq!(standings(&report), [("customers:C1".to_owned(), expected)], "{report:#?}");
         assert_eq!(world.crm.column("accounts", "name").iter().filter(|name| *name == "Ahlgren").count(), 1);
+    }
+}
+
+#[test]
+fn what_follows_from_a_deletion_is_told() {
+    let gone = "deleted in the CRM";
+    for (on_delete, expected) in [
+        ("restore", format!("{gone}, made anew from the ERP")),
+        ("uncouple", format!("{gone}; the two are kept apart from now on")),
+        ("delete", format!("{gone}, and not edited in the ERP since; it is deleted in the ERP too")),
+    ] {
+        let answered = format!("first_sync: erp\n    on_delete: {on_delete}");
+        let mut world = World::settled_with(&format!("{PEOPLE}{}", CUSTOMERS.replace("first_sync: erp", &answered)));
+        world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+        world.run();
+        world.crm.delete("accounts", 101);
+        for dry_run in [true, false] {
+            world.selection = only(&["customers:C1"]);
+            let report = world.attempt(dry_run, &[], &mut |_| {}).unwrap();
+            let told = advice(&report);
+            assert_eq!(told, Some(format!("customers:C1: {expected}")), "{on_delete} {dry_run}: {report:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_leaves_something_out_is_no_turn_of_the_whole_table_map() {
+    let mut world = World::settled();
+    for (selection, expected) in [
+        (only(&["customers:C1"]), [("customers", true)].as_slice()),
+        (to(Side::Erp), &[("people", false), ("customers", true)]),
+        (to(Side::Crm), &[("customers", true)]),
+        (Selection::default(), &[("people", false), ("customers", false)]),
+    ] {
+        let report = world.run_part(selection).unwrap();
+        let told: Vec<(&str, bool)> = report.tables.iter().map(|table| (table.table.as_str(), table.partial)).collect();
+        assert_eq!(told, expected);
     }
 }
 
