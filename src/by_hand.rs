@@ -18,7 +18,9 @@ use crate::endpoint::Endpoint;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::{RunError, belongs_to};
-use crate::store::{Answer, CouplingChange, Couplings, Intent, Origin, RunRow, Store, StoreError};
+use crate::store::{
+    Answer, CouplingChange, Couplings, InboxItem, InboxKind, Intent, Origin, RunRow, Store, StoreError,
+};
 
 /// Requests by id; where it takes more, the table is read.
 const REQUESTS_MAX: usize = 20;
@@ -290,7 +292,24 @@ pub fn couple(store: &mut dyn Store, map: &TableMap, pairs: &[Pair], moment: &Mo
         changes.push(CouplingChange::Couple { erp, crm, origin });
     }
     let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
-    file(store, map, "couple", &told, &changes, moment)
+    file(store, map, "couple", &told, &changes, moment)?;
+    // Whom the two belong to is no question any more; what else waits is decided by the next run.
+    let mut items = store.inbox(Some(&map.name))?;
+    let before = items.len();
+    let about = |item: &InboxItem, ids: &PerSide<Uuid>| match item.kind {
+        InboxKind::Ambiguous => item.erp_id == Some(ids.erp) || item.crm_id == Some(ids.crm),
+        _ => false,
+    };
+    let ended = |item: &InboxItem, ids: &PerSide<Uuid>| {
+        item.kind == InboxKind::Deleted && item.erp_id == Some(ids.erp) && item.crm_id == Some(ids.crm)
+    };
+    items.retain(|item| {
+        !pairs.iter().any(|pair| about(item, &pair.ids) || pair.dead.iter().any(|ids| ended(item, ids)))
+    });
+    if items.len() < before {
+        store.replace_inbox(&map.name, &items)?;
+    }
+    Ok(())
 }
 
 /// Ends couplings whose other record is gone.

@@ -441,6 +441,9 @@ pub trait Store {
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError>;
 
+    /// Returns the writes to whatever was called so, newest first, as far as the journal still has them.
+    fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError>;
+
     /// Returns the newest runs first.
     fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError>;
 }

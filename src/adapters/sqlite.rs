@@ -351,6 +351,10 @@ impl Store for SqliteStore<'_> {
         self.read(|connection| journal::writes_to(connection, table, ids, rows_max))
     }
 
+    fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(|connection| journal::writes_named(connection, table, record, rows_max))
+    }
+
     fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError> {
         self.read(|connection| journal::runs(connection, rows_max))
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::address::{Address, find};
 use crate::apply::{Target, apply};
 use crate::by_hand::{Desk, Known, Moment, Objection, begin, end, pairs_by_id};
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{OnUnresolved, PerSide, Side, TableMap, When};
 use crate::endpoint::{Outcome, Query};
 use crate::extract::{self, Scope};
 use crate::frame::Value;
@@ -180,6 +180,19 @@ impl Desk<'_> {
         }
         if found.is_empty() { Ok(Vec::new()) } else { desk.partings(store, &found) }
     }
+}
+
+/// Tells whether records of `other` fail in the next run where what they refer to in `table` has no coupling any more.
+///
+/// What both sides may edit was settled, and is resolved again only after an edit; a one-way reference is translated anew
+/// in every run.
+pub fn fails_without(other: &TableMap, table: &str) -> bool {
+    other.fields.iter().any(|field| {
+        field.reference.as_ref().is_some_and(|reference| reference.table == table)
+            && field.writes(Side::Erp) != field.writes(Side::Crm)
+            && field.when != When::Create
+            && field.on_unresolved == OnUnresolved::Fail
+    })
 }
 
 /// Parts pairs, table map by table map: what gives CRM records back is written first, then the links go.

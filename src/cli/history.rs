@@ -5,7 +5,7 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::address::Unclear;
 use crate::cli::args::HistoryArguments;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::why::{both_ids, locate};
+use crate::cli::why::{both_ids, locate, written_to};
 use crate::cli::{print_as, world};
 use crate::config::PerSide;
 use crate::config::check::Purpose;
@@ -43,7 +43,10 @@ fn of_record(arguments: &HistoryArguments, record: &str) -> Result<Exit, Failure
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
     let refused = |unclear: Unclear| Failure::Arguments { message: unclear.to_string(), hint: unclear.hint() };
-    let id = locate(&store, map, sides, &address)?.map_err(refused)?;
+    let id = match locate(&store, map, sides, &address)? {
+        Ok(id) => id,
+        Err(unclear) => written_to(&store, map, &address)?.ok_or_else(|| refused(unclear))?,
+    };
     let ids = both_ids(&store, &map.name, address.side, id)?;
     let writes = store.writes_to(&map.name, ids, arguments.limit)?;
     let (text, json) = (report::history::record_text, report::history::record_json);

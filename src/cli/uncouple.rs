@@ -1,7 +1,7 @@
 //! `pipeline uncouple`: links end, records stay, and the two are kept apart until somebody couples them.
 
 use crate::by_hand::Desk;
-use crate::by_hand::part::part;
+use crate::by_hand::part::{fails_without, part};
 use crate::cli::args::UncoupleArguments;
 use crate::cli::ask::confirm;
 use crate::cli::couple::{moment, objected, one_table, open};
@@ -59,7 +59,8 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
         let found = desk.referring(&store, other, &partings).map_err(told)?;
         if !arguments.along.contains(&other.name) && !found.is_empty() {
             let records = found.into_iter().map(|parting| parting.record).collect();
-            referring.push(Referring { table: other.name.clone(), records });
+            let fails = fails_without(other, &map.name);
+            referring.push(Referring { table: other.name.clone(), records, fails });
         } else {
             partings.extend(found);
         }

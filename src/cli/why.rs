@@ -9,6 +9,7 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::address::{self, Address, Unclear};
 use crate::cli::args::WhyArguments;
 use crate::cli::exit::{Exit, Failure};
+use crate::cli::inbox::find::lost_names;
 use crate::cli::print_as;
 use crate::cli::run::failure;
 use crate::cli::world;
@@ -20,7 +21,7 @@ use crate::report;
 use crate::run::Options;
 use crate::run::explain::explain;
 use crate::run::selection::Selection;
-use crate::store::{Store, StoreError};
+use crate::store::{JournalRow, Store, StoreError};
 use crate::why::{Question, Remembered};
 
 /// How many writes to the record are shown.
@@ -42,7 +43,11 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     let id = match locate(&store, map, sides, &address)? {
         Ok(id) => id,
         Err(unclear @ Unclear::Nobody(_)) => {
-            let (message, hint) = (unclear.to_string(), unclear.hint());
+            let hint = unclear.hint();
+            let message = match last_write(&store, map, &address)? {
+                Some(write) => format!("{unclear} any more: {}", told(&write)),
+                None => unclear.to_string(),
+            };
             let similar = address::similar(map, sides, &address.key)?;
             let (text, json) = (report::why::nobody_text, report::why::nobody_json);
             print_as(
@@ -88,7 +93,34 @@ fn field(map: &TableMap, name: &str) -> Result<usize, Failure> {
     })
 }
 
-/// Finds the record that a name means: on its side, or by its id among the couplings where it is gone there.
+/// Returns the newest write to whatever was called so.
+fn last_write(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<JournalRow>, StoreError> {
+    Ok(store.writes_named(&map.name, &address.to_string(), 1)?.pop())
+}
+
+/// Returns the record of that name to which something was written, as the journal has it.
+pub fn written_to(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<Uuid>, StoreError> {
+    let write = last_write(store, map, address)?.map(|write| write.intent);
+    Ok(write.map(|write| if write.side == address.side { write.id } else { write.partner }))
+}
+
+/// Says what was done last to a record that is not there any more.
+fn told(write: &JournalRow) -> String {
+    let (side, at) = (write.intent.side.name(), &write.intended_at);
+    let what = match write.intent.action.as_str() {
+        "delete" => format!("this pipeline deleted it in the {side} on {at}"),
+        action => format!("the last that this pipeline did to it was `{action}` in the {side} on {at}"),
+    };
+    let answer = match write.outcome.as_deref() {
+        None => " (no answer yet)".to_owned(),
+        Some("written" | "found" | "done") => String::new(),
+        Some(outcome) => format!(" ({outcome})"),
+    };
+    format!("{what}{answer}, because: {}", write.intent.why)
+}
+
+/// Finds the record that a name means: on its side, or where it is gone there, by its id among the couplings, by what it
+/// was called among the deletions that wait, or by the name under which something was written to it.
 pub fn locate(
     store: &dyn Store,
     map: &TableMap,
@@ -96,11 +128,29 @@ pub fn locate(
     address: &Address,
 ) -> Result<Result<Uuid, Unclear>, Failure> {
     let found = address::find(map, sides, std::slice::from_ref(address))?.remove(0);
-    let gone = found.is_err().then(|| address.id()).flatten();
+    if !matches!(found, Err(Unclear::Nobody(_))) {
+        return Ok(found);
+    }
+    let gone = match address.id() {
+        Some(id) => Some(id),
+        None => lost(store, map, address)?,
+    };
     Ok(match gone {
         Some(id) if store.coupling_of(&map.name, address.side, id)?.is_some() => Ok(id),
         _ => found,
     })
+}
+
+/// Returns the id of a record that no live one is called like, as the state remembers it.
+fn lost(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<Uuid>, StoreError> {
+    let items = store.inbox(Some(&map.name))?;
+    let names = lost_names(store, map, &items)?;
+    let is_it = |name: &Address| name.side == address.side && name.key.eq_ignore_ascii_case(&address.key);
+    let mut waiting = names.iter().filter(|(name, _)| is_it(name));
+    if let (Some((_, item)), None) = (waiting.next(), waiting.next()) {
+        return Ok(if address.side == Side::Erp { item.erp_id } else { item.crm_id });
+    }
+    written_to(store, map, address)
 }
 
 /// Returns a record's ids on both sides, as far as it is coupled.

@@ -131,6 +131,11 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     all
 }
 
+/// Returns how many of the new pairs the first run does not compare.
+fn outside(first: &RunReport) -> u64 {
+    first.tables.iter().map(|table| table.outside).sum()
+}
+
 /// Returns it for people; it ends with a line end.
 pub fn text(coupled: &Coupled) -> String {
     let mut lines = Vec::new();
@@ -157,8 +162,14 @@ pub fn text(coupled: &Coupled) -> String {
         if differences.len() > PAIRS_MAX {
             lines.push(format!("  and {} more", count((differences.len() - PAIRS_MAX) as u64)));
         }
-    } else if coupled.first.is_some() && !coupled.pairs.is_empty() {
+    } else if let Some(first) = &coupled.first
+        && outside(first) < coupled.pairs.len() as u64
+    {
         lines.push("no mapped field differs".to_owned());
+    }
+    if let Some(number) = coupled.first.as_ref().map(outside).filter(|number| *number > 0) {
+        let pairs = plural(number, "pair was", "pairs were");
+        lines.push(format!("{pairs} not compared, because a record of it is outside its filter"));
     }
     if let Some(report) = &coupled.run {
         if !lines.is_empty() {

@@ -22,6 +22,8 @@ pub struct Uncoupled {
 pub struct Referring {
     pub table: String,
     pub records: Vec<String>,
+    /// Whether they fail from the next run on; else they do once somebody gives them another such reference.
+    pub fails: bool,
 }
 
 /// Returns it for people; it ends with a line end.
@@ -48,11 +50,15 @@ pub fn text(done: &Uncoupled) -> String {
     if done.parted.len() > RECORDS_MAX {
         lines.push(format!("  and {} more", count((done.parted.len() - RECORDS_MAX) as u64)));
     }
-    for Referring { table, records } in &done.referring {
+    for Referring { table, records, fails } in &done.referring {
         let (number, first) = (plural(records.len() as u64, "record", "records"), records.first());
         let more = if records.len() > 1 { ", …" } else { "" };
+        let then = match fails {
+            true => "will fail in the next run",
+            false => "stay as they are, until somebody changes that reference",
+        };
         lines.push(format!(
-            "{number} of `{table}` refer to what was parted and will fail ({}{more}); `--with {table}` parts them, too",
+            "{number} of `{table}` refer to what was parted and {then} ({}{more}); `--with {table}` parts them, too",
             first.map_or("", String::as_str)
         ));
     }
@@ -83,6 +89,7 @@ struct PartedDocument<'a> {
 struct ReferringDocument<'a> {
     table: &'a str,
     records: &'a [String],
+    fails: bool,
 }
 
 /// Returns it for programs.
@@ -100,6 +107,8 @@ pub fn json(done: &Uncoupled) -> String {
     document(&UncoupleDocument {
         table: &done.table,
         uncoupled: parted.collect(),
-        referring: referring.map(|one| ReferringDocument { table: &one.table, records: &one.records }).collect(),
+        referring: referring
+            .map(|one| ReferringDocument { table: &one.table, records: &one.records, fails: one.fails })
+            .collect(),
     })
 }

@@ -29,6 +29,7 @@ mod newcomers;
 mod doubts;
 mod count;
 pub mod carried;
+mod returning;
 mod opening;
 mod alone;
 mod pass;

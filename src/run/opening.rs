@@ -18,8 +18,9 @@ use crate::run::beyond::recall;
 use crate::run::changed::{self, Before};
 use crate::run::intents::{Made, settle_intents};
 use crate::run::notes::note_it;
-use crate::run::partners::{Missing, Widowed, absent};
+use crate::run::partners::{Missing, Widowed, absent, read_absent};
 use crate::run::refusals::Refusals;
+use crate::run::returning::take_back;
 use crate::run::state::{PassError, PassState, Turn};
 use crate::run::{Context, Mode, decided, marks};
 use crate::store::{Couplings, InboxKind, Origin, Store};
@@ -122,8 +123,10 @@ pub(super) fn join_up(
     if let Some(side) = emptied(state, &ground, |side| map.sides.of(side).filter.is_none()) {
         return Ok(Opened::Empty(side, ground));
     }
-    let Missing { outside, widowed, left } = absent(context, scope, map, &loose.absent, state, links)?;
-    (ground.beyond, loose.widowed) = (outside, widowed);
+    ground.beyond = read_absent(context, scope, &loose.absent)?;
+    take_back(turn, store, state, (&mut ground, &mut loose), links)?;
+    let Missing { widowed, left } = absent(context, map, &loose.absent, &ground.beyond, state, links);
+    loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
     let many = state.basis.couplings >= HANDFUL;

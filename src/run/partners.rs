@@ -19,8 +19,6 @@ use crate::translate::links::Links;
 
 /// What became of coupled records that were not read.
 pub(super) struct Missing {
-    /// Records that exist outside their filter.
-    pub(super) outside: PerSide<Frame>,
     /// Pairs of which one record is gone.
     pub(super) widowed: Vec<Widowed>,
     /// Pairs that are whole and of which at least one record is outside its filter, as people name them.
@@ -40,24 +38,33 @@ pub(super) struct Widowed {
     pub(super) record: String,
 }
 
-/// Finds out about coupled records that were not read: outside the filter, or gone (I7).
-///
-/// Tells the links of the couplings that are whole: nobody can refer to a record that is gone.
-pub(super) fn absent(
+/// Reads the coupled records that were not read: those that exist are outside their filter.
+pub(super) fn read_absent(
     context: &Context<'_>,
     scope: &Scope,
-    map: &TableMap,
     absent: &[Absent],
-    state: &mut PassState,
-    links: &mut Links,
-) -> Result<Missing, PassError> {
+) -> Result<PerSide<Frame>, PassError> {
     let mut outside = PerSide::from_fn(|side| scope.empty(side));
     for side in Side::BOTH {
         let missing = absent.iter().filter(|absent| absent.rows.of(side).is_none());
         let ids: Vec<Uuid> = missing.map(|absent| *absent.ids.of(side)).collect();
         *outside.of_mut(side) = extract::read_ids(scope, side, *context.endpoints.of(side), ids)?;
     }
-    state.names = Names::new(map, &[&state.frames, &outside]);
+    Ok(outside)
+}
+
+/// Finds out about coupled records that were not read: `outside` the filter, or gone (I7).
+///
+/// Tells the links of the couplings that are whole: nobody can refer to a record that is gone.
+pub(super) fn absent(
+    context: &Context<'_>,
+    map: &TableMap,
+    absent: &[Absent],
+    outside: &PerSide<Frame>,
+    state: &mut PassState,
+    links: &mut Links,
+) -> Missing {
+    state.names = Names::new(map, &[&state.frames, outside]);
     let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
     let (mut widowed, mut left) = (Vec::new(), Vec::new());
     for Absent { ids, coupling, rows } in absent {
@@ -111,7 +118,7 @@ pub(super) fn absent(
             widowed.push(Widowed { ids: *ids, coupling: *coupling, gone: side, row, record });
         }
     }
-    Ok(Missing { outside, widowed, left })
+    Missing { widowed, left }
 }
 
 /// Makes couplings of what the match rules found.

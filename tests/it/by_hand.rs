@@ -4,6 +4,7 @@ use pipeline::address::Address;
 use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted, couple};
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
+use pipeline::report::couple::{Coupled, text as couple_text};
 use pipeline::run::RunOutcome;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, Origin, Store};
@@ -157,4 +158,35 @@ fn a_partner_is_made_for_a_record_that_is_kept_apart_and_for_no_other() {
     assert_eq!((apart.erp.len(), apart.crm.len()), (0, 1), "its former partner stays apart");
     assert_eq!(world.erp.column("customers", "name").len(), 3);
     world.quiet();
+}
+
+#[test]
+fn a_pair_that_is_not_compared_is_not_told_to_agree() {
+    let mut world = strangers();
+    world.erp.put("customers", 2, &[("blocked", "All")]);
+    let pairs = by_hand(&mut world, &[("customers:C2", "customers:crm:A2")]).unwrap();
+    let map = world.pipeline.tables[1].clone();
+    world.selection = Selection { records: vec![Address::parse("customers:C2").unwrap()], ..Selection::default() };
+    let first = Some(world.run_as(true));
+    let told = couple_text(&Coupled { pairs, first, ..Coupled::new(&map) });
+    assert!(told.contains("1 pair was not compared, because a record of it is outside its filter"), "{told}");
+    assert!(!told.contains("no mapped field differs"), "{told}");
+}
+
+#[test]
+fn a_doubt_ends_with_the_coupling_that_settles_it() {
+    let mut world = World::settled();
+    for id in [102, 103] {
+        world.crm.put("accounts", id, &[("number", "C2"), ("name", "Dahl"), ("kind", "3")]);
+    }
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.run();
+    let waits = |world: &World| world.store.inbox(None).unwrap();
+    let of_customer = |world: &World| waits(world).into_iter().filter(|item| item.record == "customers:C2").count();
+    assert_eq!(of_customer(&world), 1, "{:#?}", waits(&world));
+    let since: Vec<String> = waits(&world).into_iter().map(|item| item.since).collect();
+    let account = format!("customers:crm:{}", uuid::Uuid::from_u128(102));
+    by_hand(&mut world, &[("customers:C2", &account)]).unwrap();
+    assert_eq!(of_customer(&world), 0, "{:#?}", waits(&world));
+    assert!(waits(&world).iter().all(|item| since.contains(&item.since)), "what else waits is as it was");
 }

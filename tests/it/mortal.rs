@@ -187,6 +187,10 @@ impl Store for Mortal<'_> {
         self.store.writes_to(table, ids, rows_max)
     }
 
+    fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError> {
+        self.store.writes_named(table, record, rows_max)
+    }
+
     fn runs(&self, rows_max: usize) -> Result<Vec<RunRow>, StoreError> {
         self.store.runs(rows_max)
     }

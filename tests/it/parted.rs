@@ -1,12 +1,12 @@
 //! Couplings that people end, on two sides in memory: the records stay, and nothing is written about them any more.
 
 use pipeline::address::Address;
-use pipeline::by_hand::part::{Parted, Parting, part};
+use pipeline::by_hand::part::{Parted, Parting, fails_without, part};
 use pipeline::by_hand::{Desk, Objection};
-use pipeline::config::{PerSide, Side};
+use pipeline::config::{Direction, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::RunOutcome;
-use pipeline::store::Store;
+use pipeline::store::{InboxKind, Store};
 
 use crate::by_hand::moment;
 use crate::memory::Accident;
@@ -149,4 +149,27 @@ fn a_whole_table_map_can_be_parted() {
     let (done, _) = parted(&mut world, "customers", &[], false).unwrap();
     assert_eq!((done.len(), coupled(&world, "customers")), (5, 0));
     world.quiet();
+}
+
+#[test]
+fn who_refers_to_what_was_parted_is_told_what_becomes_of_it() {
+    for direction in [Direction::Both, Direction::ToCrm] {
+        let mut world = World::settled();
+        world.pipeline.tables[1].fields[5].direction = Some(direction);
+        world.erp.put("people", 11, &[("code", "AA"), ("email", "aa@a.example"), ("name", "A")]);
+        world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "A")]);
+        world.erp.put("customers", 1, &[("person", "AA")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        let (_, referring) = parted(&mut world, "people", &["people:AA"], false).unwrap();
+        assert_eq!(referring.len(), 1);
+        let fails = fails_without(&world.pipeline.tables[1], "people");
+        assert_eq!(fails, direction == Direction::ToCrm);
+        let report = world.run();
+        let failed = report.inbox.iter().any(|item| item.kind == InboxKind::Failed && item.record == "customers:C1");
+        assert_eq!(failed, fails, "{direction:?}: {:#?}", report.inbox);
+        // What newly refers to it has nowhere to lead to.
+        world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("person", "AA")]);
+        let failed = |report: pipeline::run::RunReport| report.inbox.iter().any(|item| item.record == "customers:C2");
+        assert!(failed(world.run()), "{direction:?}");
+    }
 }

@@ -126,6 +126,20 @@ pub(super) fn writes_to(
     Ok(entries.into_iter().map(|(_, row)| row).collect())
 }
 
+/// Returns the writes to whatever was called so in a table map, newest first.
+pub(super) fn writes_named(
+    connection: &Connection,
+    table: &str,
+    record: &str,
+    rows_max: usize,
+) -> Result<Vec<JournalRow>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let condition = "journal.table_map = ?1 AND record = ?2 COLLATE NOCASE ORDER BY journal.id DESC LIMIT ?3";
+    let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
+    let entries = entries(connection, condition, (table_map, record, rows_max))?;
+    Ok(entries.into_iter().map(|(_, row)| row).collect())
+}
+
 /// Notes that a run began.
 pub(super) fn begin_run(connection: &Connection, run: &str, started: &str) -> Result<(), Trouble> {
     connection.execute(

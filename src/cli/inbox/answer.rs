@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::cli::exit::Failure;
-use crate::cli::inbox::find::of_record;
+use crate::cli::inbox::find::{lost_names, means, of_record};
 use crate::config::complaint::suggestion;
 use crate::config::{Direction, FieldMap, PerSide, Pipeline, Side, TableMap};
 use crate::report::answers::applies;
@@ -61,6 +61,8 @@ pub struct Desk<'a> {
     /// What was decided and is not carried out.
     pub decisions: Vec<Decision>,
     survivors: HashMap<String, Vec<Survivor>>,
+    /// What records that are gone were called, and the names under which the inbox has them.
+    lost: HashMap<String, String>,
 }
 
 impl<'a> Desk<'a> {
@@ -72,12 +74,20 @@ impl<'a> Desk<'a> {
         }
         let mut decisions = store.decisions(None)?;
         decisions.retain(|decision| decision.ended.is_none());
-        Ok(Desk { pipeline, items: store.inbox(None)?, decisions, survivors })
+        let items = store.inbox(None)?;
+        let mut lost = HashMap::new();
+        for map in &pipeline.tables {
+            let names = lost_names(store, map, &items)?;
+            lost.extend(names.into_iter().map(|(address, item)| (address.to_string(), item.record.clone())));
+        }
+        Ok(Desk { pipeline, items, decisions, survivors, lost })
     }
 
     /// Returns the answer to what waits of a record, or why there can be none.
     pub fn answer(&self, record: &str, wish: &Wish) -> Result<Reply, Failure> {
         let suits = |item: &InboxItem| wish.suits(self, item);
+        let known = self.items.iter().any(|item| means(item, record));
+        let record = self.lost.get(record).filter(|_| !known).map_or(record, String::as_str);
         let waiting = of_record(&self.items, record, &suits)?;
         self.answer_to(&waiting, wish)
     }

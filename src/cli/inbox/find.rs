@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use crate::address::Address;
 use crate::cli::exit::Failure;
-use crate::store::InboxItem;
+use crate::config::{FieldMap, TableMap};
+use crate::store::{InboxItem, InboxKind, Store, StoreError};
 
 /// Tells whether a name means an item: the name under which the inbox shows the record, or an id as `TABLE:ID` (ERP) or
 /// `TABLE:crm:ID`. A name that several records bear is shown with the id behind it; without it, it means them all.
@@ -49,6 +51,30 @@ pub fn of_record<'a>(
         message: format!("{} records of `{}` are named `{name}`", records.len(), first.table),
         hint: format!("take one of {}", ids.collect::<Vec<_>>().join(", ")),
     })
+}
+
+/// Returns, for each deletion in a table map that waits, what people called the record that is gone: by the label that it
+/// bore when both sides last agreed, where the state keeps that, else by the one that its survivor bears.
+pub fn lost_names<'a>(
+    store: &dyn Store,
+    map: &TableMap,
+    items: &'a [InboxItem],
+) -> Result<Vec<(Address, &'a InboxItem)>, StoreError> {
+    let mut names = Vec::new();
+    for item in items.iter().filter(|item| item.kind == InboxKind::Deleted && item.table == map.name) {
+        let survivor = Address::parse(&item.record);
+        let (Some(survivor), Some(erp), Some(crm)) = (survivor, item.erp_id, item.crm_id) else { continue };
+        let side = survivor.side.other();
+        let label = map.sides.of(side).label.as_deref();
+        let field = label.and_then(|label| map.fields.iter().find(|field| field.column(side) == Some(label)));
+        let kept = match field.map(FieldMap::key) {
+            Some(key) => store.base_values(&map.name, erp, crm)?.remove(&key),
+            None => None,
+        };
+        let kept = kept.map(|values| values.of(side).trim().to_owned()).filter(|key| !key.is_empty());
+        names.push((Address { side, key: kept.unwrap_or_else(|| survivor.key.clone()), ..survivor }, item));
+    }
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -239,3 +239,75 @@ fn a_reference_with_one_owner_waits_as_well() {
         world.quiet();
     }
 }
+
+/// A world as [`settled`], in which an account without owner is outside the filter.
+fn settled_with_owners(direction: Direction) -> World {
+    let filtered = "crm: { table: accounts, label: number, filter: owner IS NOT NULL }";
+    let mut world = World::with(&TABLES.replace("crm: { table: accounts, label: number }", filtered));
+    world.pipeline.tables[1].fields[2].direction = Some(direction);
+    for (number, code) in [(11, "AA"), (12, "BB")] {
+        let mail = format!("{code}@a.example");
+        world.erp.put("people", number, &[("code", code), ("email", &mail)]);
+        world.crm.put("users", 100 + number, &[("name", code), ("mail", &mail)]);
+    }
+    for (number, key, owner) in [(1, "C1", "AA"), (2, "C2", "BB"), (3, "C3", "AA")] {
+        world.erp.put("customers", number, &[("number", key), ("person", owner)]);
+        let owner = Uuid::from_u128(if owner == "AA" { 111 } else { 112 }).to_string();
+        world.crm.put("accounts", 100 + number, &[("number", key), ("owner", &owner)]);
+    }
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.quiet();
+    world
+}
+
+#[test]
+fn a_record_that_its_cleared_reference_took_out_of_its_filter_comes_back() {
+    let cascade = CASCADES[0];
+    for direction in [Direction::Both, Direction::ToCrm] {
+        let clear = |world: &mut World, on_delete: OnDelete| {
+            cascade.happen(world, on_delete);
+            // A person took this one out before.
+            world.crm.put("accounts", 102, &[("owner", "")]);
+        };
+        let back = |world: &mut World| {
+            cascade.refers(world);
+            assert_eq!(world.erp.get("customers", 1, "person"), "AA", "{direction:?}");
+            assert_eq!(world.crm.get("accounts", 102, "owner"), "", "{direction:?}: a person cleared it");
+            world.quiet();
+        };
+        // In the run that restores, after a night in which the deletion waited.
+        for changed in [false, true] {
+            let mut world = settled_with_owners(direction);
+            clear(&mut world, OnDelete::Hold);
+            world.crm.put("accounts", 101, &[("phone", "2")]);
+            world.run();
+            assert_eq!(cascade.held(&world), ("AA".to_owned(), String::new()), "{direction:?}");
+            assert_eq!(world.erp.get("customers", 1, "phone"), "", "outside, and not compared");
+            cascade.answer(&mut world, OnDelete::Restore);
+            if changed {
+                world.run_changed();
+            } else {
+                let planned = world.run_as(true);
+                let report = world.run();
+                assert_eq!(planned.plan, report.plan, "{direction:?}: the plan is the run (I8)");
+                assert_eq!(report.outcome, RunOutcome::Converged, "{direction:?}: {:#?}", report.inbox);
+            }
+            assert_eq!(world.erp.get("customers", 1, "phone"), "2", "{direction:?}");
+            back(&mut world);
+        }
+        // A later run than the one that restored.
+        let mut world = settled_with_owners(direction);
+        clear(&mut world, OnDelete::Restore);
+        world.attempt(false, &["people"], &mut |_| {}).unwrap();
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{direction:?}");
+        back(&mut world);
+        // As long as the deletion waits, and where it is decided otherwise, it stays outside.
+        for on_delete in [OnDelete::Hold, OnDelete::Delete, OnDelete::Uncouple] {
+            let mut world = settled_with_owners(direction);
+            clear(&mut world, on_delete);
+            world.run();
+            assert_eq!(cascade.held(&world).1, "", "{direction:?} {on_delete:?}");
+            world.quiet();
+        }
+    }
+}

@@ -110,3 +110,29 @@ fn what_is_not_understood_is_refused() {
         assert_eq!((&told["error"]["message"], &told["error"]["hint"]), (&message.as_str().into(), &hint.into()));
     }
 }
+
+#[test]
+fn a_deleted_record_is_known_by_the_name_that_it_bore() {
+    let world = World::start();
+    world.run(&format!("run {FULL} --only salespeople --only currencies --only customers")).code(0);
+    let delete = |number: &str| {
+        world.erp.with(|erp| {
+            let id = erp.find("customers", "number", number).unwrap();
+            erp.delete("customers", id).unwrap();
+        });
+    };
+    delete("10010");
+    world.run(&format!("run {FULL} --only customers")).code(1);
+    let told = world.run(&format!("why {FULL} customers:10010")).code(0);
+    assert!(told.stdout.starts_with("customers:crm:10010 was deleted in the ERP"), "{told:#?}");
+    world.run(&format!("inbox {FULL} restore customers:99999")).code(2);
+    let told = world.run(&format!("inbox {FULL} delete customers:10010 --yes")).code(0);
+    assert!(told.stdout.contains("customers:crm:10010"), "{told:#?}");
+    world.run(&format!("run {FULL} --only customers")).code(0);
+    // The survivor is gone as well, by our own write.
+    let told = world.run(&format!("why {FULL} customers:crm:10010")).code(1);
+    let message = "the CRM has no record `customers:crm:10010` any more: this pipeline deleted it in the CRM on ";
+    assert!(told.stdout.starts_with(message), "{told:#?}");
+    let told = world.run(&format!("history {FULL} --record customers:crm:10010")).code(0);
+    assert!(told.stdout.contains("customers:crm:10010: "), "{told:#?}");
+}

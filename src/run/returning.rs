@@ -1,0 +1,184 @@
+//! Coupled records that are outside their filter only because a deletion cleared a reference that the filter reads.
+//!
+//! A record outside its filter is not compared, so nobody would put that reference back. Once what it led to was made
+//! anew, the pair is taken back among those that are compared: its reference is written, and with that it is inside.
+//! A reference that a person cleared leads to the same record as before, and stays cleared.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::couple::{Absent, Pairs, rows_by_id};
+use crate::delta::merge::{Verdict, Why};
+use crate::delta::{Judged, Work, judge_pairs};
+use crate::endpoint::EndpointError;
+use crate::extract;
+use crate::frame::builder::Builder;
+use crate::frame::{Frame, Value};
+use crate::run::deletions::text_before;
+use crate::run::needs::name_needed;
+use crate::run::opening::{Ground, Loose};
+use crate::run::partners::without;
+use crate::run::state::{PassError, PassState, Turn};
+use crate::store::Store;
+use crate::translate::links::Links;
+
+/// Moves the pairs that a restored reference brings back inside from what the couplings leave over to what is compared.
+pub(super) fn take_back(
+    turn: &Turn<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    (ground, loose): (&mut Ground, &mut Loose),
+    links: &mut Links,
+) -> Result<(), PassError> {
+    let Turn { context, map, pass, .. } = *turn;
+    for side in Side::BOTH {
+        let columns = map.sides.of(side).filter.as_ref().map_or(&[][..], |filter| filter.columns());
+        let fields: Vec<usize> = (0..map.fields.len())
+            .filter(|&number| {
+                let field = &map.fields[number];
+                let read = field.column(side).is_some_and(|column| columns.iter().any(|read| read == column));
+                // What waits for the second step would come back only after the rest was written.
+                field.reference.is_some() && field.writes(side) && read && !pass.deferred[number]
+            })
+            .collect();
+        if fields.is_empty() || !context.writes(side) {
+            continue;
+        }
+        let cleared = cleared(state, ground, loose, side, map, &fields);
+        if cleared.is_empty() {
+            continue;
+        }
+        let (frames, pairs) = excerpt(state, ground, side, map, &cleared);
+        name_needed(context, map, turn.scope, &pass.deferred, &frames, links)?;
+        let step = turn.step(links);
+        let judged = judge_pairs(&Work { frames: &frames, pairs: &pairs, ..state.work(&step) })?;
+        let mut given: HashMap<Uuid, Vec<(&str, Value)>> = HashMap::new();
+        for judged in judged.iter().filter(|judged| fields.contains(&judged.field)) {
+            if let Some(value) = put_back(store, map, side, judged, links)
+                && let Some(column) = map.fields[judged.field].column(side)
+            {
+                given.entry(*judged.ids.of(side)).or_default().push((column, value));
+            }
+        }
+        let mut back: HashSet<Uuid> = HashSet::new();
+        for row in 0..frames.of(side).rows() {
+            let Some(values) = given.get(&frames.of(side).id(row)) else { continue };
+            let paper = with_values(frames.of(side), row, values)
+                .map_err(|message| EndpointError::Untrusted { side, message })?;
+            if extract::inside(map, side, paper)?.frame.rows() == 1 {
+                back.insert(frames.of(side).id(row));
+            }
+        }
+        compare(state, ground, loose, side, &back);
+    }
+    Ok(())
+}
+
+/// Returns the couplings of which this side's record is outside its filter and alone in that, with a reference that was
+/// settled and is blank now.
+fn cleared(
+    state: &PassState,
+    ground: &Ground,
+    loose: &Loose,
+    side: Side,
+    map: &TableMap,
+    fields: &[usize],
+) -> Vec<Absent> {
+    let beyond = ground.beyond.of(side);
+    let there = rows_by_id(beyond);
+    let was_cleared = |absent: &&Absent| {
+        let Some(&row) = there.get(absent.ids.of(side)).filter(|_| absent.rows.of(side.other()).is_some()) else {
+            return false;
+        };
+        fields.iter().any(|&field| {
+            let blank = map.fields[field].column(side).is_some_and(|column| beyond.value(column, row).is_blank());
+            blank && ground.couplings.bases[field][absent.coupling].is_some()
+        })
+    };
+    let asked = |absent: &&Absent| state.asks(Some(absent.ids.erp), Some(absent.ids.crm));
+    loose.absent.iter().filter(asked).filter(was_cleared).copied().collect()
+}
+
+/// Returns both records of these couplings, and the pairs that they are.
+fn excerpt(
+    state: &PassState,
+    ground: &Ground,
+    side: Side,
+    map: &TableMap,
+    absent: &[Absent],
+) -> (PerSide<Frame>, Pairs) {
+    let frames = PerSide::from_fn(|of| {
+        let frame = if of == side { ground.beyond.of(of) } else { state.frames.of(of) };
+        let rows = rows_by_id(frame);
+        frame.take(&absent.iter().filter_map(|absent| rows.get(absent.ids.of(of)).copied()).collect::<Vec<_>>())
+    });
+    let mut pairs = Pairs::new(map.fields.len());
+    for (row, absent) in absent.iter().enumerate() {
+        push(&mut pairs, ground, absent, PerSide { erp: row, crm: row });
+    }
+    (frames, pairs)
+}
+
+/// Adds a pair with what is remembered of it.
+fn push(pairs: &mut Pairs, ground: &Ground, absent: &Absent, rows: PerSide<usize>) {
+    pairs.push(absent.ids, rows, ground.couplings.origins[absent.coupling].clone());
+    let last = pairs.len() - 1;
+    for (to, from) in pairs.bases.iter_mut().zip(&ground.couplings.bases) {
+        to[last] = from[absent.coupling];
+    }
+}
+
+/// Returns the reference that is put back on a side, where the decision is to do so.
+fn put_back(store: &dyn Store, map: &TableMap, side: Side, judged: &Judged, links: &mut Links) -> Option<Value> {
+    let restored = match judged.verdict {
+        Verdict::Write(to, Why::Restored(_)) => to == side,
+        // Of a field with one owner it is the owner's edit, that the same value leads elsewhere: it is no edit where what
+        // the field led to before has no partner any more.
+        Verdict::Write(to, Why::Edited(owner)) if to == side && owner != side => {
+            let before = text_before(store, map, judged.ids, side, judged.field);
+            let before = before.and_then(|text| Uuid::parse_str(&text).ok());
+            let table = &map.fields[judged.field].reference.as_ref()?.table;
+            before.is_some_and(|id| links.table(table).partner(side, id).is_none())
+        }
+        _ => false,
+    };
+    let value = judged.arriving.of(side).as_ref().filter(|_| restored)?.as_ref().ok()?;
+    (!value.is_blank()).then(|| value.clone())
+}
+
+/// Returns one record with other values in some columns.
+fn with_values(frame: &Frame, row: usize, values: &[(&str, Value)]) -> Result<Frame, String> {
+    let mut builder = Builder::new(frame.columns().to_vec());
+    for (number, column) in frame.columns().iter().enumerate() {
+        let given = values.iter().find(|(name, _)| *name == column.name).map(|(_, value)| value.clone());
+        let value = given.unwrap_or_else(|| frame.value(&column.name, row));
+        builder.push_value(number, &value).map_err(|error| error.to_string())?;
+    }
+    builder.end(frame.id(row), frame.etag(row).as_deref().unwrap_or_default());
+    Ok(builder.finish())
+}
+
+/// Takes pairs, by their ids on the side where they were outside, among those that are compared.
+fn compare(state: &mut PassState, ground: &mut Ground, loose: &mut Loose, side: Side, back: &HashSet<Uuid>) {
+    if back.is_empty() {
+        return;
+    }
+    let returns = without(ground.beyond.of(side), |id| !back.contains(id));
+    *ground.beyond.of_mut(side) = without(ground.beyond.of(side), |id| back.contains(id));
+    // What is there keeps its row.
+    let first = state.frames.of(side).rows();
+    state.frames.of_mut(side).append(&returns);
+    state.frames.of_mut(side).settle();
+    *state.report.rows.of_mut(side) += returns.rows() as u64;
+    let rows: HashMap<Uuid, usize> = rows_by_id(&returns).into_iter().map(|(id, row)| (id, first + row)).collect();
+    for absent in &loose.absent {
+        let (Some(&row), Some(other)) = (rows.get(absent.ids.of(side)), *absent.rows.of(side.other())) else {
+            continue;
+        };
+        let rows = if side == Side::Erp { PerSide { erp: row, crm: other } } else { PerSide { erp: other, crm: row } };
+        push(&mut state.pairs, ground, absent, rows);
+    }
+    loose.absent.retain(|absent| !back.contains(absent.ids.of(side)));
+}
