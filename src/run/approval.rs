@@ -3,8 +3,8 @@
 //! An action is the plan's where table, side, kind and ids are the same, and the same columns go from the same old to the
 //! same new values, and the record is in the version that the plan looked at where it names one. What the plan could not
 //! know is allowed where it says so: the key of a new record behind its placeholder, what a new record's side gives on its
-//! own (`follow_ups`), and the records that it left to the run (`later`). What else is decided is dropped, and told by
-//! [`crate::run::carried`].
+//! own (`follow_ups`, and what it puts into two-way columns that came blank), and the records that it left to the run
+//! (`later`). What else is decided is dropped, and told by [`crate::run::carried`].
 
 use std::collections::{HashMap, HashSet};
 
@@ -87,6 +87,8 @@ pub(super) struct Approval {
     sources: PerSide<HashSet<Uuid>>,
     /// By side, records that the plan left to the run.
     later: PerSide<HashSet<Uuid>>,
+    /// By side, records without partner that wait by the plan: whether they still do is looked at again.
+    waiting: PerSide<HashSet<Uuid>>,
     /// What was decided and is not in the plan, each as it was decided last.
     pub(super) dropped: Vec<Action>,
     dropped_at: HashMap<(Side, &'static str, Uuid, Uuid), usize>,
@@ -120,6 +122,13 @@ impl Approval {
                 let chosen = approved.choice.holds(action);
                 approval.planned.push(Planned { action: action.clone(), chosen, sent: false });
             }
+            for item in &plan.held {
+                match (item.erp_id, item.crm_id) {
+                    (Some(erp), None) => drop(approval.waiting.erp.insert(erp)),
+                    (None, Some(crm)) => drop(approval.waiting.crm.insert(crm)),
+                    _ => {}
+                }
+            }
             for later in plan.later.iter().filter(|later| approved.choice.holds_record(table, &later.record, later.ids))
             {
                 for side in Side::BOTH {
@@ -152,7 +161,7 @@ impl Approval {
         if Side::BOTH.into_iter().any(|side| self.later.of(side).contains(action.ids.of(side))) {
             return Found::Announced;
         }
-        let free = self.announced(action);
+        let free = self.announced(map, action);
         let is_free = |change: &&FieldChange| change.field.is_some_and(|field| free.contains(&field));
         if !action.fields.is_empty() && action.fields.iter().all(|change| is_free(&change)) {
             return Found::Announced;
@@ -197,7 +206,7 @@ impl Approval {
         links: &Links,
         action: &mut Action,
     ) -> Option<Action> {
-        let free = self.announced(action);
+        let free = self.announced(map, action);
         let is_free = |change: &FieldChange| change.field.is_some_and(|field| free.contains(&field));
         if !action.fields.iter().any(is_free) || !matches!(self.find(approved, map, links, action), Found::Nothing) {
             return None;
@@ -207,17 +216,27 @@ impl Approval {
         Some(Action { fields: announced, ..action.clone() })
     }
 
-    /// Returns the fields that the plan announced for a pair: what the side of a new record gives goes to this one.
-    fn announced(&self, action: &Action) -> HashSet<usize> {
+    /// Returns the fields that the plan announced for a pair: what the side of a new record gives goes to this one. That
+    /// is so, too, of a two-way column that a record got no value for when it was made just now.
+    fn announced(&self, map: &TableMap, action: &Action) -> HashSet<usize> {
         let of_new = self.planned_for(action.side.other(), action.ids).iter().map(|&at| &self.planned[at]);
-        let of_new = of_new.filter(|planned| planned.chosen && action.kind == ActionKind::Update);
+        let of_new: Vec<&Planned> =
+            of_new.filter(|planned| planned.chosen && action.kind == ActionKind::Update).collect();
+        let filled = |field: &usize| {
+            let given = |new: &Planned| new.action.fields.iter().any(|change| change.field == Some(*field));
+            let made = |new: &&Planned| new.sent && new.action.kind.makes_record() && !given(new);
+            map.fields[*field].writes(action.side.other()) && of_new.iter().any(made)
+        };
         let blank =
             |field: usize| action.fields.iter().any(|change| change.field == Some(field) && change.old.is_blank());
-        of_new
+        let now_filled = action.fields.iter().filter_map(|change| change.field).filter(|field| blank(*field));
+        let now_filled = now_filled.filter(filled);
+        let follow_ups = of_new
+            .iter()
             .flat_map(|planned| planned.action.follow_ups.iter().map(move |then| (planned.sent, then.field)))
             .filter(|(sent, field)| *sent || blank(*field))
-            .map(|(_, field)| field)
-            .collect()
+            .map(|(_, field)| field);
+        follow_ups.chain(now_filled).collect()
     }
 
     /// Notes that something is left undone.
@@ -308,7 +327,7 @@ pub(super) fn admits(
 }
 
 /// Keeps, of the records of a side that are to get a partner, those of which the plan makes one: running numbers are
-/// given to them as the plan gave them.
+/// given to them as the plan gave them. Behind them stay those that wait by the plan, so that they are filed again.
 pub(super) fn admit_sources(
     approved: Option<&Approved>,
     map: &TableMap,
@@ -321,10 +340,15 @@ pub(super) fn admit_sources(
     }
     let from = to.other();
     let rows = crate::couple::rows_by_id(state.frames.of(from));
+    let mut waiting = Vec::new();
     for id in std::mem::take(ids) {
         let record = rows.get(&id).map(|row| state.names.row(state.frames.of(from), from, *row)).unwrap_or_default();
         if state.approval.sources.of(to).contains(&id) || state.approval.later.of(from).contains(&id) {
             ids.push(id);
+            continue;
+        }
+        if state.approval.waiting.of(from).contains(&id) {
+            waiting.push(id);
             continue;
         }
         let mut own = PerSide::from_fn(|_| Uuid::nil());
@@ -343,6 +367,7 @@ pub(super) fn admit_sources(
         state.refusals.note_unsent(&action);
         state.approval.leave(action);
     }
+    ids.extend(waiting);
 }
 
 /// Tells the links of the records that get no partner now: what refers to them waits for the next plan.

@@ -14,12 +14,13 @@ use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
-use crate::plan::{Action, ActionKind};
+use crate::plan::{Action, ActionKind, FieldChange};
 use crate::run::Context;
 use crate::run::approval::{Approved, Planned};
 use crate::run::bases::fingerprint_in;
+use crate::run::refusals::{Ids, known_ids};
 use crate::run::state::{PassError, PassState};
-use crate::store::{JournalRow, Store, StoreError};
+use crate::store::{InboxItem, JournalRow, Store, StoreError};
 use crate::translate::fingerprint;
 use crate::translate::links::Links;
 
@@ -143,9 +144,25 @@ pub(super) fn close(
     }
     // What is left out by choice is planned, and what moved was told.
     let told = |action: &Action| Side::BOTH.into_iter().any(|side| moved.of(side).contains(action.ids.of(side)));
+    // What waits is in the inbox, and told from there.
+    let mut about: HashMap<Ids, Vec<&InboxItem>> = HashMap::new();
+    for item in &state.inbox {
+        about.entry((item.erp_id, item.crm_id)).or_default().push(item);
+    }
+    let waits = |action: &Action| {
+        let Some(items) = about.get(&known_ids(action)) else { return false };
+        let names = |item: &InboxItem, change: &FieldChange| {
+            let field = change.field.map(|field| map.fields[field].name());
+            item.field.is_none() || item.field.as_deref() == field
+        };
+        let all = || action.fields.iter().all(|change| items.iter().any(|item| names(item, change)));
+        action.kind.makes_record() || (action.kind == ActionKind::Update && all())
+    };
     let besides = state.approval.dropped.iter().filter(|action| !told(action) && !state.approval.is_left_out(action));
+    let besides = besides.filter(|action| !waits(action));
     carried.unplanned.extend(besides.map(|action| undone(action, would(action))));
-    if !carried.moved.is_empty() || !carried.unplanned.is_empty() || carried.left_out > 0 {
+    let leaves = !state.approval.dropped.is_empty() || !state.later.is_empty();
+    if leaves || !carried.moved.is_empty() || carried.left_out > 0 {
         // The next run over changes has to see them again.
         state.mark = None;
     }

@@ -10,7 +10,7 @@ use crate::plan::{Action, Later};
 use crate::run::bases::save;
 use crate::run::chosen::chosen;
 use crate::run::decided;
-use crate::run::refusals::remember;
+use crate::run::refusals::{Left, remember};
 use crate::run::state::{PassError, PassState};
 use crate::run::{Context, Counts, Event};
 use crate::store::{InboxItem, InboxKind, Store};
@@ -135,6 +135,8 @@ fn file(
     let earlier = store.inbox(Some(&map.name))?;
     let known: HashSet<Matter> = items.iter().map(matter).collect();
     let waits = |name: &str| map.fields.iter().zip(deferred).any(|(field, waits)| *waits && field.name() == name);
+    let left = Left::of(state);
+    let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
     let unseen = |item: &&InboxItem| {
         let later = match &item.field {
             Some(field) => waits(field),
@@ -144,6 +146,7 @@ fn file(
         // Whether the side that is not written would still refuse it, this run does not find out.
         let undone = || item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone.of(*to).contains(&ids));
         let open = later || context.options.stop.load(Ordering::Relaxed) || undone() || !state.asks(ids.0, ids.1);
+        let open = open || left.holds(ids, item.field.as_deref().and_then(number));
         open && !known.contains(&matter(item))
     };
     let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();

@@ -500,7 +500,7 @@ fn carry_out(
         RunOutcome::Guarded
     } else if failed_tables > 0
         || !report.inbox.is_empty()
-        || report.carried.as_ref().is_some_and(|carried| !carried.moved.is_empty())
+        || report.carried.as_ref().is_some_and(|carried| !carried.moved.is_empty() || !carried.unplanned.is_empty())
         || report.tables.iter().any(|table| Side::BOTH.iter().any(|side| failed(table.to.of(*side))))
         || report.tables.iter().any(|table| table.selected.iter().any(stays))
     {

@@ -13,7 +13,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::frame::{Kind, Value};
-use crate::plan::Action;
+use crate::plan::{Action, ActionKind};
 use crate::run::bases::{Before, fingerprint_in};
 use crate::run::selection::{Asked, Named};
 use crate::run::state::PassState;
@@ -67,6 +67,59 @@ impl Refusals {
     /// Notes that an action did not reach its side.
     pub(super) fn note_unsent(&mut self, action: &Action) {
         self.unsent.insert(known_ids(action));
+    }
+}
+
+/// Of which records a run left something on purpose, neither sent nor decided: what a plan that is carried out does not
+/// have, and what waits for such. What was known of them before stays as it was.
+#[derive(Default)]
+pub(super) struct Left {
+    /// By side, all of them.
+    records: PerSide<HashSet<Uuid>>,
+    /// By side, those that are left as a whole.
+    whole: PerSide<HashSet<Uuid>>,
+    /// By side and record, the fields that are left.
+    fields: HashSet<(Side, Uuid, usize)>,
+}
+
+impl Left {
+    /// Takes what a pass has left so far.
+    pub(super) fn of(state: &PassState) -> Left {
+        let mut left = Left::default();
+        for action in &state.approval.dropped {
+            if action.kind == ActionKind::Update {
+                action.fields.iter().for_each(|change| left.add(known_ids(action), change.field));
+            } else {
+                left.add(known_ids(action), None);
+            }
+        }
+        for held in &state.later {
+            let is_pair = held.ids.erp.is_some() && held.ids.crm.is_some();
+            left.add((held.ids.erp, held.ids.crm), held.field.filter(|_| is_pair));
+        }
+        left
+    }
+
+    fn add(&mut self, ids: Ids, field: Option<usize>) {
+        for (side, id) in [(Side::Erp, ids.0), (Side::Crm, ids.1)] {
+            let Some(id) = id else { continue };
+            self.records.of_mut(side).insert(id);
+            match field {
+                Some(field) => drop(self.fields.insert((side, id, field))),
+                None => drop(self.whole.of_mut(side).insert(id)),
+            }
+        }
+    }
+
+    /// Tells whether something is about what was left: a record, or one of its fields.
+    pub(super) fn holds(&self, ids: Ids, field: Option<usize>) -> bool {
+        [(Side::Erp, ids.0), (Side::Crm, ids.1)].into_iter().any(|(side, id)| {
+            let Some(id) = id else { return false };
+            match field {
+                Some(field) => self.whole.of(side).contains(&id) || self.fields.contains(&(side, id, field)),
+                None => self.records.of(side).contains(&id),
+            }
+        })
     }
 }
 
@@ -126,9 +179,11 @@ pub(super) fn remember(
     if dry_run || (earlier.is_empty() && now.is_empty() && !forgotten) {
         return Ok(());
     }
+    let left = Left::of(state);
     // What is outside its filter was not tried.
     let untried = |ids: &Ids| {
-        skipped.contains(ids) || unsent.contains(ids) || state.beyond.holds(*ids) || !state.asks(ids.0, ids.1)
+        let unsent = skipped.contains(ids) || unsent.contains(ids) || left.holds(*ids, None);
+        unsent || state.beyond.holds(*ids) || !state.asks(ids.0, ids.1)
     };
     let stays = |ids: &&Ids| !now.contains_key(*ids) && (partly || untried(ids));
     let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|ids| earlier[ids].clone()).collect();

@@ -1,5 +1,7 @@
 //! A plan that a person approved, over two sides in memory: it is carried out and nothing else, and what moved is named.
 
+mod waits;
+
 use pipeline::config::{Limit, OnDelete, Side};
 use pipeline::endpoint::Identity;
 use pipeline::frame::Value;
@@ -128,7 +130,7 @@ fn what_the_plan_does_not_have_is_not_done_and_named() {
     world.erp.put("customers", 4, &[("parent", "C11")]);
     world.crm.put("users", 111, &[("mail", "new@a.example"), ("name", "New")]);
     let report = world.apply(&planned, &[]);
-    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert_eq!((report.outcome, report.inbox.len()), (RunOutcome::Incomplete, 0), "{:#?}", report.inbox);
     assert_eq!(sums(&report)[..4], [1, 0, 0, 0]);
     assert_eq!(
         told(&carried(&report).unplanned),
