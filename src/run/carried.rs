@@ -20,7 +20,7 @@ use crate::run::approval::{Approved, Planned};
 use crate::run::bases::fingerprint_in;
 use crate::run::refusals::{Ids, known_ids};
 use crate::run::state::{PassError, PassState};
-use crate::store::{InboxItem, JournalRow, Store, StoreError};
+use crate::store::{InboxItem, InboxKind, JournalRow, Store, StoreError};
 use crate::translate::fingerprint;
 use crate::translate::links::Links;
 
@@ -144,9 +144,10 @@ pub(super) fn close(
     }
     // What is left out by choice is planned, and what moved was told.
     let told = |action: &Action| Side::BOTH.into_iter().any(|side| moved.of(side).contains(action.ids.of(side)));
-    // What waits is in the inbox, and told from there.
+    // What waits is in the inbox, and told from there; what a person decided since does not wait any more.
     let mut about: HashMap<Ids, Vec<&InboxItem>> = HashMap::new();
-    for item in &state.inbox {
+    let decidable = |kind: InboxKind| matches!(kind, InboxKind::Contested | InboxKind::Deleted);
+    for item in state.inbox.iter().filter(|item| !decidable(item.kind)) {
         about.entry((item.erp_id, item.crm_id)).or_default().push(item);
     }
     let waits = |action: &Action| {
