@@ -8,7 +8,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::found_beyond;
 use crate::extract::Scope;
 use crate::frame::Frame;
-use crate::run::Context;
+use crate::run::context::Context;
 use crate::run::state::{PassError, PassState};
 use crate::store::Store;
 use crate::translate::links::Links;

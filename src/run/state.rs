@@ -17,14 +17,15 @@ use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
+use crate::run::account::TableReport;
 use crate::run::approval::Approval;
 use crate::run::beyond::Beyond;
 use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
+use crate::run::context::Context;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
-use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
 use crate::translate::links::Links;
 

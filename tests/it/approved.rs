@@ -6,9 +6,10 @@ use pipeline::config::{Limit, OnDelete, Side};
 use pipeline::endpoint::Identity;
 use pipeline::frame::Value;
 use pipeline::plan::{ActionKind, placeholder};
+use pipeline::run::RunError;
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::approval::Approved;
 use pipeline::run::carried::{Carried, Undone};
-use pipeline::run::{RunError, RunOutcome, RunReport};
 use pipeline::store::Store;
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted, couple};
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::report::couple::{Coupled, text as couple_text};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, Origin, Store};
 
