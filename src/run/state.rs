@@ -72,6 +72,8 @@ pub struct PassState {
     pub(super) decided: HashSet<Uuid>,
     /// By the id of a survivor, the record that looks like its lost partner.
     pub(super) made_anew: HashMap<Uuid, String>,
+    /// By side, records that get no partner although new ones are made, and why.
+    pub(super) unpartnered: PerSide<HashMap<Uuid, String>>,
     /// Survivors of deletions that wait.
     pub(super) survivors: Vec<Survivor>,
     /// When records were edited, where the newer value may win.
@@ -170,6 +172,7 @@ impl PassState {
             standing: HashSet::new(),
             decided: HashSet::new(),
             made_anew: HashMap::new(),
+            unpartnered: PerSide::default(),
             survivors: Vec::new(),
             times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
