@@ -38,6 +38,17 @@ pub(super) fn describe(
     passes: &[Pass],
     endpoints: PerSide<&dyn Endpoint>,
 ) -> Result<Vec<Scope>, RunError> {
+    let (scopes, found) = compare(pipeline, passes, endpoints)?;
+    if found.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(found)) }
+}
+
+/// Asks for the metadata of all passes and holds the file against it: the passes whose tables both sides have, and
+/// everything that does not fit.
+pub fn compare(
+    pipeline: &Pipeline,
+    passes: &[Pass],
+    endpoints: PerSide<&dyn Endpoint>,
+) -> Result<(Vec<Scope>, Vec<Misfit>), EndpointError> {
     // The keys of table maps that are only referred to have to be there, too.
     let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
     let references = |name: &str| {
@@ -50,8 +61,8 @@ pub(super) fn describe(
         let tables: Vec<&str> = needed.map(|table| pipeline.tables[table].sides.of(side).table.as_str()).collect();
         endpoints.of(side).prepare(&tables)?;
     }
-    let mut missing = Vec::new();
-    let mut all = |tables: &mut dyn Iterator<Item = usize>| -> Result<Vec<Scope>, RunError> {
+    let mut found = Vec::new();
+    let mut all = |tables: &mut dyn Iterator<Item = usize>| -> Result<Vec<Scope>, EndpointError> {
         let mut scopes = Vec::new();
         for table in tables {
             let map = &pipeline.tables[table];
@@ -64,14 +75,14 @@ pub(super) fn describe(
             if absent.is_empty() {
                 scopes.push(Scope::describe(pipeline, table, endpoints)?);
             }
-            missing.extend(absent);
+            found.extend(absent);
         }
         Ok(scopes)
     };
     let scopes = all(&mut passes.iter().map(|pass| pass.table))?;
     let others = all(&mut (0..pipeline.tables.len()).filter(|table| referred(table)))?;
-    missing.extend(misfits(pipeline, &scopes, &others));
-    if missing.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(missing)) }
+    found.extend(misfits(pipeline, &scopes, &others));
+    Ok((scopes, found))
 }
 
 /// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.
