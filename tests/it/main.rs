@@ -7,6 +7,7 @@
 
 mod world;
 mod fixture;
+mod hostile;
 mod dice;
 mod mortal;
 mod memory;
