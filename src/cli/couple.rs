@@ -14,6 +14,7 @@ use crate::by_hand::{self, Desk, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
 use crate::cli::print_as;
 use crate::cli::progress;
@@ -117,7 +118,8 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     }
     let moment = moment();
     let mut store = open(loaded)?;
-    let plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
     let found = plan.plan.actions().filter_map(|action| match &action.kind {
         ActionKind::Couple { origin } => Some(Pair {
@@ -233,7 +235,9 @@ fn first_run(
 ) -> Result<RunReport, Failure> {
     let mut store = SqliteStore::read_only(&loaded.state)?;
     let part = Part { only: Vec::new(), selection: records(map, pairs) };
-    dry_run(arguments, loaded, &part, &mut store, signals)
+    let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    name_the_others(loaded, &store, &mut plan)?;
+    Ok(plan)
 }
 
 fn records(map: &TableMap, pairs: &[Pair]) -> Selection {
@@ -291,8 +295,10 @@ fn agree(
             let force = Some(Force { to: way.side(), seen: None });
             let coupled = pairs.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
             let selection = Selection { force, pairs: coupled, ..records(map, pairs) };
-            let plan = dry_run(arguments, loaded, &Part { only: Vec::new(), selection }, store, signals)?;
-            report::selected::overwritten(&plan.tables, true).iter().for_each(|line| progress::say(line));
+            let mut plan = dry_run(arguments, loaded, &Part { only: Vec::new(), selection }, store, signals)?;
+            name_the_others(loaded, store, &mut plan)?;
+            let lines = report::selected::overwritten(&plan.tables, &plan.names, true);
+            lines.iter().for_each(|line| progress::say(line));
             Some(plan.tables.into_iter().flat_map(|table| table.overwritten).collect::<Vec<_>>())
         }
         None => None,

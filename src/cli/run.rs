@@ -11,6 +11,7 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::{PartArguments, RunArguments};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::named::name_the_others;
 use crate::cli::part::{self, Part, part};
 use crate::cli::places;
 use crate::cli::progress::{self, Progress};
@@ -81,10 +82,12 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
     let elapsed = || began.elapsed().as_secs_f64();
     let options = Options { dry_run: true, ..options(part, asked, None, &elapsed, signals) };
     let mut store = SqliteStore::read_only(&loaded.state)?;
-    let report = decide(loaded, &mut store, asked, &options, &|_| {})?;
+    let mut report = decide(loaded, &mut store, asked, &options, &|_| {})?;
     let seen: Vec<Overwritten> = report.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
     if !seen.is_empty() {
-        report::selected::overwritten(&report.tables, true).iter().for_each(|line| progress::say(line));
+        name_the_others(loaded, &store, &mut report)?;
+        let lines = report::selected::overwritten(&report.tables, &report.names, true);
+        lines.iter().for_each(|line| progress::say(line));
         let values = plural(seen.len() as u64, "value", "values");
         if !confirm(&format!("overwrite {values}"), asked.yes)? {
             return Err(Failure::Arguments {

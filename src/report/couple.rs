@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use crate::by_hand::Pair;
 use crate::config::{Side, TableMap};
 use crate::report::inbox::{self, ItemDocument};
-use crate::report::layout::{count, plural, quoted, shown};
+use crate::report::layout::{count, named, plural, quoted};
 use crate::report::{document, run};
 use crate::run::RunReport;
 use crate::run::chosen::Standing;
@@ -111,7 +111,7 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     let mut all = Vec::new();
     for action in first.plan.actions().filter(|action| action.kind.key() == "update" && of_pair(action.ids.erp)) {
         for change in &action.fields {
-            let (old, new) = (shown(&change.old), shown(&change.new));
+            let (old, new) = (named(&first.names, &change.old), named(&first.names, &change.new));
             let (erp, crm) = if action.side == Side::Crm { (new, old) } else { (old, new) };
             let first = format!("{} → {} ({})", action.side.other().name(), action.side.name(), change.why);
             all.push(Difference { record: &action.record, field: &change.column, erp, crm, first });

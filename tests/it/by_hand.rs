@@ -5,6 +5,7 @@ use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted, couple};
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::report::couple::{Coupled, text as couple_text};
+use pipeline::report::selected::overwritten;
 use pipeline::run::RunOutcome;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, Origin, Store};
@@ -195,6 +196,33 @@ fn what_a_synchronization_would_overwrite_is_known_before_anything_is_coupled() 
         let report = world.run_part(force(side, &["customers:C2"])).unwrap();
         assert_eq!(report.tables[0].overwritten, planned, "{side:?}");
     }
+}
+
+#[test]
+fn records_that_values_point_to_are_told_by_name() {
+    let mut world = strangers();
+    for (id, code) in [(11, "SP1"), (12, "SP2")] {
+        let mail = format!("{code}@a.example");
+        world.erp.put("people", id, &[("code", code), ("email", &mail)]);
+        world.crm.put("users", 100 + id, &[("mail", &mail)]);
+    }
+    world.run();
+    world.erp.put("customers", 2, &[("person", "SP2")]);
+    world.crm.put("accounts", 102, &[("owner", &uuid::Uuid::from_u128(111).to_string())]);
+    let ids = PerSide { erp: uuid::Uuid::from_u128(2), crm: uuid::Uuid::from_u128(102) };
+    world.selection = Selection { pairs: vec![("customers".to_owned(), ids)], ..force(Side::Crm, &["customers:C2"]) };
+    let planned = world.run_as(true);
+    world.selection = only(&["customers:C2"]);
+    let lines = overwritten(&planned.tables, &planned.names, true);
+    assert!(lines.iter().any(|line| line.ends_with("` for people:SP2")), "{lines:#?}");
+    let pairs = by_hand(&mut world, &[("customers:C2", "customers:crm:A2")]).unwrap();
+    let map = world.pipeline.tables[1].clone();
+    // Whom the value that gives way leads to, the run need not know; who shows it asks.
+    let mut first = world.run_as(true);
+    first.names.insert(uuid::Uuid::from_u128(111), "people:SP1".to_owned());
+    let told = couple_text(&Coupled { pairs, first: Some(first), ..Coupled::new(&map) });
+    let line = "  customers:C2 owner: ERP people:SP2, CRM people:SP1; ERP → CRM (the ERP owns the field)\n";
+    assert!(told.contains(line), "{told}");
 }
 
 #[test]
