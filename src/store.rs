@@ -192,6 +192,19 @@ pub struct InboxItem {
     pub since: String,
     /// In how many runs it was raised; filled by the store.
     pub attempts: u32,
+    pub background: Background,
+}
+
+/// What is known besides of something that waits, for people; nothing is decided by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Background {
+    /// What people call the record that the CRM's value leads to.
+    pub crm_record: Option<String>,
+    /// Of a contested field, when each record had last been modified when the field was filed with these values: whichever
+    /// field it was. RFC 3339, each by its own side's clock.
+    pub modified: PerSide<Option<String>>,
+    /// Who modified the CRM's record then, as people read it.
+    pub crm_modified_by: Option<String>,
 }
 
 /// What a person decided about something that waits. The next run acts on it; until it has, the decision stands.

@@ -120,11 +120,12 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     for item in first.inbox.iter().filter(|item| item.kind == InboxKind::Contested && item.erp_id.is_some_and(of_pair))
     {
         let value = |value: &Option<String>| quoted(value.as_deref().unwrap_or_default());
+        let crm = item.background.crm_record.clone().unwrap_or_else(|| value(&item.crm));
         all.push(Difference {
             record: &item.record,
             field: item.field.as_deref().unwrap_or_default(),
             erp: value(&item.erp),
-            crm: value(&item.crm),
+            crm,
             first: format!("waits: {}", item.message),
         });
     }

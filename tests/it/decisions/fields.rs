@@ -312,3 +312,61 @@ fn a_pair_that_is_uncoupled_by_a_person_is_kept_apart() {
         "{apart:#?}"
     );
 }
+
+#[test]
+fn a_contested_field_knows_when_its_records_were_modified_when_it_was_filed() {
+    let mut world = World::settled();
+    let told = |world: &World, field: &str| {
+        let items = world.store.inbox(None).unwrap();
+        let item = items.iter().find(|item| item.field.as_deref() == Some(field)).unwrap();
+        let [erp, crm] = [&item.background.modified.erp, &item.background.modified.crm].map(|time| {
+            let time = chrono::DateTime::parse_from_rfc3339(time.as_deref().unwrap()).unwrap();
+            time.timestamp_millis()
+        });
+        (erp, crm)
+    };
+    let now = |world: &World| world.erp.clock_ms.load(std::sync::atomic::Ordering::Relaxed);
+    world.pass_ms(60_000);
+    world.erp.put("customers", 1, &[("phone", "2"), ("city", "Moss")]);
+    let erp = now(&world);
+    world.pass_ms(60_000);
+    world.crm.put("accounts", 101, &[("phone", "3"), ("name", "Ahlgren AS")]);
+    let crm = now(&world);
+    world.pass_ms(60_000);
+    world.run_as(true);
+    // City and name go over in the same run: our own writes are nobody's modification.
+    world.run();
+    assert_eq!(told(&world, "phone"), (erp, crm / 1_000 * 1_000));
+    // Neither are they in the next night, nor is an edit of another field.
+    world.pass_ms(60_000);
+    world.erp.put("customers", 1, &[("city", "Bergen")]);
+    world.run();
+    assert_eq!(told(&world, "phone"), (erp, crm / 1_000 * 1_000));
+    // Other values were filed when they were seen.
+    world.pass_ms(60_000);
+    world.erp.put("customers", 1, &[("phone", "4")]);
+    let again = now(&world);
+    world.run();
+    assert_eq!(told(&world, "phone").0, again);
+}
+
+#[test]
+fn a_contested_reference_is_told_by_name() {
+    let mut world = World::settled();
+    for id in [2, 3] {
+        let code = format!("C{id}");
+        world.erp.put("customers", id, &[("number", &code), ("name", &code)]);
+        world.crm.put("accounts", 100 + id, &[("number", &code), ("name", &code), ("kind", "3")]);
+    }
+    world.run();
+    world.erp.put("customers", 1, &[("parent", "C2"), ("city", "Moss")]);
+    world.crm.put("accounts", 101, &[("parent", &uuid::Uuid::from_u128(103).to_string())]);
+    let report = world.run();
+    let item = &report.inbox[0];
+    assert_eq!((item.kind, item.background.crm_record.as_deref()), (InboxKind::Contested, Some("customers:C3")));
+    let told = pipeline::report::inbox::whole(&report.inbox);
+    assert!(told[2].contains("ERP \"C2\", CRM customers:C3"), "{told:#?}");
+    // References have their turn last, when this run has written the city: of the CRM only our own time is left.
+    let modified = &item.background.modified;
+    assert_eq!((modified.erp.is_some(), &modified.crm), (true, &None), "{item:#?}");
+}
