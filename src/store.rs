@@ -282,6 +282,8 @@ pub enum Reply {
     Decide(Decision),
     /// The next run sends the record again: see [`Store::retry`].
     Retry { table: String, erp: Option<Uuid>, crm: Option<Uuid>, record: String },
+    /// A decision that is not carried out is forgotten, and what it was about waits again.
+    Withdraw(Decision),
     /// The link goes, both records are kept apart, and nothing waits of them any more.
     Part { table: String, ids: PerSide<Uuid>, record: String },
 }

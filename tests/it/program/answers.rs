@@ -147,6 +147,16 @@ fn what_waits_is_listed_decided_and_written() {
     let answered = json!({"answered": [{"table": "customers", "record": contested, "field": "addressLine2", "decision": "take value=gate"}]});
     assert_eq!(answer.json(), answered);
     waiting.inbox(&format!("delete {deleted} --yes")).code(0);
+    // A decision about a whole record is withdrawn as well, and made once more.
+    let none = waiting.inbox(&format!("withdraw {deleted} --field addressLine2")).code(2);
+    assert!(none.stderr.contains("hint: decided is delete"), "{none:#?}");
+    let withdrawn = waiting.inbox(&format!("withdraw {deleted} --format json")).code(0).json();
+    let answered =
+        json!({"answered": [{"table": "customers", "record": deleted, "field": null, "decision": "withdraw"}]});
+    assert_eq!(withdrawn, answered);
+    let waits = items(waiting.inbox("list --kind deleted --format json"));
+    assert_eq!(waits[0]["decision"], Value::Null);
+    waiting.inbox(&format!("delete {deleted} --yes")).code(0);
     let status = world.run(&format!("status {FULL} --format json")).code(0).json();
     let customers =
         status["tables"].as_array().unwrap().iter().find(|table| table["table"] == "customers").unwrap().clone();
@@ -294,6 +304,7 @@ fn the_page_about_the_inbox_shows_what_the_program_says() {
         format!("resolve {contested} --field addressLine2 --take 'value=Gate 4'"),
         format!("restore {deleted}"),
         "list --kind contested --kind deleted".to_owned(),
+        format!("withdraw {contested} --field addressLine2"),
         format!("uncouple {contested}"),
         "apart".to_owned(),
     ] {
