@@ -97,7 +97,7 @@ pub struct Intent {
     pub table: String,
     /// The side that is written.
     pub side: Side,
-    /// `insert`, `update` or `delete`.
+    /// `insert`, `update` or `delete`; `couple` or `uncouple` where no record is written.
     pub action: String,
     /// The record that is written.
     pub id: Uuid,
@@ -109,6 +109,13 @@ pub struct Intent {
     pub fields: Vec<(String, String, String)>,
     /// Why, as the plan says it; blank for what was written before reasons were kept.
     pub why: String,
+}
+
+impl Intent {
+    /// Tells whether a record is written; what people couple and part changes the state alone.
+    pub fn writes(&self) -> bool {
+        !matches!(self.action.as_str(), "couple" | "uncouple")
+    }
 }
 
 /// A write of which it is not known whether it was carried out.

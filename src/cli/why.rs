@@ -109,7 +109,10 @@ fn told(write: &JournalRow) -> String {
     let (side, at) = (write.intent.side.name(), &write.intended_at);
     let what = match write.intent.action.as_str() {
         "delete" => format!("this pipeline deleted it in the {side} on {at}"),
-        action => format!("the last that this pipeline did to it was `{action}` in the {side} on {at}"),
+        action if write.intent.writes() => {
+            format!("the last that this pipeline did to it was `{action}` in the {side} on {at}")
+        }
+        action => format!("the last that was done with it here was `{action}` on {at}"),
     };
     let answer = match write.outcome.as_deref() {
         None => " (no answer yet)".to_owned(),

@@ -157,8 +157,11 @@ pub fn write_lines(write: &JournalRow) -> Vec<String> {
         (Some(outcome), message) => format!("{outcome}: {message}"),
     };
     let why = if intent.why.is_empty() { String::new() } else { format!(" ({})", intent.why) };
-    let side = intent.side.name();
-    let mut lines = vec![format!("  {} {} in the {side}{why}: {answer}", intent.action, intent.record)];
+    let place = match intent.writes() {
+        true => format!(" in the {}", intent.side.name()),
+        false => ", neither record written".to_owned(),
+    };
+    let mut lines = vec![format!("  {} {}{place}{why}: {answer}", intent.action, intent.record)];
     for (column, old, new) in &intent.fields {
         lines.push(match old.is_empty() {
             true => format!("    {column}: {}", quoted(new)),
@@ -240,7 +243,8 @@ pub struct WriteDocument<'a> {
     run: &'a str,
     table: &'a str,
     record: &'a str,
-    side: &'static str,
+    /// Null where no record was written.
+    side: Option<&'static str>,
     action: &'a str,
     /// Null for what was written before reasons were kept.
     why: Option<&'a str>,
@@ -260,7 +264,7 @@ pub fn write_document(write: &JournalRow) -> WriteDocument<'_> {
         run: &write.run,
         table: &write.intent.table,
         record: &write.intent.record,
-        side: write.intent.side.key(),
+        side: write.intent.writes().then(|| write.intent.side.key()),
         action: &write.intent.action,
         why: Some(write.intent.why.as_str()).filter(|why| !why.is_empty()),
         id: write.intent.id.to_string(),
@@ -340,6 +344,19 @@ mod tests {
         assert_eq!(of(&runs, "salespeople"), None, "the newest that visited it was not stopped");
         assert_eq!(of(&[passed, stopped], "customers"), None, "a later run went through");
         assert_eq!(of(&[], "customers"), None);
+    }
+
+    #[test]
+    fn who_couples_or_parts_by_hand_writes_no_record() {
+        for action in ["couple", "uncouple"] {
+            let mut write = write(Some("done"), "", &[]);
+            (write.intent.action, write.intent.why) = (action.to_owned(), "by hand".to_owned());
+            assert_eq!(
+                write_lines(&write),
+                [format!("  {action} customers:10000, neither record written (by hand): done")]
+            );
+            assert_eq!(write_document(&write).side, None);
+        }
     }
 
     #[test]
