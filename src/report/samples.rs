@@ -394,6 +394,7 @@ pub fn status() -> Status {
         pipeline: "full".into(),
         state: "state/full.db".into(),
         exists: true,
+        stopped: BTreeMap::new(),
         binding: Some(binding()),
         notes: vec!["the state holds 12 couplings of `clients`, and the file has no such table map".into()],
         held_by: Some("night pid 4711 since 2026-02-02T02:00:00Z".into()),
