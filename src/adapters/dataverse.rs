@@ -13,6 +13,7 @@ use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{by_position, operation, verdict};
 use crate::adapters::definitions::{self, CrmTable, Directory};
+use crate::adapters::modifiers;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
@@ -337,6 +338,17 @@ impl Endpoint for Dataverse {
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
         let is_time = |name: &str| info.column(name).is_some_and(|column| column.column.kind == Kind::DateTime);
         MODIFIED.into_iter().find(|name| is_time(name)).map(str::to_owned)
+    }
+
+    fn modifiers(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
+        let table = self.table(&info.table)?;
+        if table.info.column(modifiers::COLUMN).is_none_or(|column| !column.readable) {
+            return Ok(HashMap::new());
+        }
+        let select = select(&table, &[modifiers::COLUMN.to_owned()]);
+        let root = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
+        let list = |ids: &[Uuid]| format!("{root}&$filter={}", percent::query(&id_list(&table.key, ids, None)));
+        modifiers::read(&self.client, ids.chunks(IDS_MAX).map(list), read_headers(), &table)
     }
 
     fn clock_offset(&self) -> Option<ClockOffset> {

@@ -19,6 +19,7 @@ pub mod business_central;
 pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
+pub mod modifiers;
 pub mod dataverse;
 pub mod sqlite;
 pub mod plan_file;

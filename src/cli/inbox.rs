@@ -42,6 +42,7 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
         Some(InboxAction::Restore { records }) => with(records, Wish::Restore, false),
         Some(InboxAction::Delete { records, yes }) => with(records, Wish::Delete, *yes),
         Some(InboxAction::Uncouple { records }) => with(records, Wish::Uncouple, false),
+        Some(InboxAction::Withdraw { records, field }) => withdraw(arguments, &loaded, records, field.as_deref()),
         Some(InboxAction::Export { out, filter }) => export(arguments, &loaded, out.as_deref(), filter),
         Some(InboxAction::Import { file, yes }) => import(arguments, &loaded, file, *yes),
         Some(InboxAction::Resolve(resolve)) => {
@@ -157,6 +158,22 @@ fn take(arguments: &InboxArguments, loaded: &Loaded, wishes: &[(String, Wish)], 
     let desk = Desk::new(&loaded.pipeline, &store)?;
     let replies = wishes.iter().map(|(record, wish)| desk.answer(record, wish)).collect::<Result<Vec<_>, _>>()?;
     reply(arguments, &mut store, &replies, yes)
+}
+
+/// Forgets decisions that are not carried out: all of those named, or none.
+fn withdraw(
+    arguments: &InboxArguments,
+    loaded: &Loaded,
+    records: &[String],
+    field: Option<&str>,
+) -> Result<Exit, Failure> {
+    let mut store = open(loaded, &world::now)?;
+    let desk = Desk::new(&loaded.pipeline, &store)?;
+    let mut replies = Vec::new();
+    for record in records {
+        replies.extend(desk.withdraw(record, field)?);
+    }
+    reply(arguments, &mut store, &replies, false)
 }
 
 /// Decides a field of every record in which it is contested.

@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::FileArguments;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{print_as, world};
+use crate::cli::{print_as, saved, world};
 use crate::report;
 use crate::report::status::Status;
 use crate::run::strays;
@@ -33,6 +33,7 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     tables.extend(couplings);
     let mut decisions = store.decisions(None)?;
     decisions.retain(|decision| decision.ended.is_none());
+    let stopped = saved::stopped(&loaded);
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
@@ -46,6 +47,7 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         decisions,
         apart: kept_apart(&store)?,
         runs: store.runs(RUNS_MAX)?,
+        stopped,
     };
     print_as(arguments.format, || report::status::text(&status), || report::status::json(&status))?;
     Ok(Exit::Done)

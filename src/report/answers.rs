@@ -70,6 +70,10 @@ pub fn text(replies: &[Reply]) -> String {
         Reply::Decide(decision) => {
             format!("{}: {}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
         }
+        Reply::Withdraw(decision) => {
+            let Decision { verdict, at, .. } = decision;
+            format!("{}: {verdict} of {at} is withdrawn; it waits for a person again", subject(decision))
+        }
         Reply::Retry { record, .. } => format!("{record}: the next run sends it again"),
         Reply::Part { record, .. } => format!("{record}: uncoupled; the two are kept apart from now on"),
     };
@@ -99,6 +103,10 @@ fn answer_document(reply: &Reply) -> AnswerDocument<'_> {
         Reply::Decide(decision) => {
             let Decision { table, record, verdict, .. } = decision;
             AnswerDocument { table, record, field: field_name(decision), decision: verdict.to_string() }
+        }
+        Reply::Withdraw(decision) => {
+            let Decision { table, record, .. } = decision;
+            AnswerDocument { table, record, field: field_name(decision), decision: "withdraw".to_owned() }
         }
         Reply::Retry { table, record, .. } => {
             AnswerDocument { table, record, field: None, decision: "retry".to_owned() }

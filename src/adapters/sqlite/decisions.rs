@@ -15,6 +15,7 @@ pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Re
     for reply in replies {
         match reply {
             Reply::Decide(decision) => decide(connection, decision, now)?,
+            Reply::Withdraw(decision) => forget(connection, decision)?,
             Reply::Retry { table, erp, crm, .. } => drop(refusals::forget(connection, table, *erp, *crm)?),
             Reply::Part { table, ids, record } => {
                 let parted = CouplingChange::KeepApart { erp: ids.erp, crm: ids.crm, record: record.clone() };
@@ -32,13 +33,21 @@ pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Re
     Ok(())
 }
 
-fn decide(connection: &Connection, decision: &Decision, now: &str) -> Result<(), Trouble> {
+/// Forgets what stands about the same.
+fn forget(connection: &Connection, decision: &Decision) -> Result<(), Trouble> {
     let table_map = table_map_for_writing(connection, &decision.table)?;
     let (erp, crm) = (decision.ids.erp.as_bytes(), decision.ids.crm.as_bytes());
     connection.execute(
         "DELETE FROM decision WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL",
         (table_map, erp, crm, &decision.field),
     )?;
+    Ok(())
+}
+
+fn decide(connection: &Connection, decision: &Decision, now: &str) -> Result<(), Trouble> {
+    forget(connection, decision)?;
+    let table_map = table_map_for_writing(connection, &decision.table)?;
+    let (erp, crm) = (decision.ids.erp.as_bytes(), decision.ids.crm.as_bytes());
     connection.execute(
         "INSERT INTO decision (table_map, record, erp_id, crm_id, field, decided, erp, crm, seen, at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
