@@ -25,7 +25,7 @@ use crate::run::gather::Gathered;
 use crate::run::selection::Asked;
 use crate::run::sight;
 use crate::run::state::{PassError, PassState};
-use crate::store::{Couplings, OpenIntent, Store, StoreError, Watermark};
+use crate::store::{Couplings, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
@@ -140,6 +140,7 @@ pub(super) fn read(
         gathered
             .want(side, both.of(side).deleted.iter().copied().filter(|id| gathered.is_coupled(side, *id)).collect());
     }
+    gathered.want(Side::Erp, unsettled(map, couplings));
     for item in store.inbox(Some(&map.name))? {
         gathered.want(Side::Erp, item.erp_id.into_iter().collect());
         gathered.want(Side::Crm, item.crm_id.into_iter().collect());
@@ -206,6 +207,21 @@ fn may_resolve<'a>(map: &'a TableMap, links: &mut Links) -> Option<&'a str> {
         .into_iter()
         .find(|(field, reference)| waits(field, reference))
         .map(|(_, reference)| reference.table.as_str())
+}
+
+/// Returns the ERP ids of pairs that somebody coupled and no run has compared since: no change of theirs tells of them.
+///
+/// Of a pair that was coupled by hand the run after it may have written one direction only. Of all others a field without
+/// base is one that came into the file while the pair was outside its filter, or a reference that waits: the edit that
+/// ends either is read as such, or left to a full run.
+fn unsettled(map: &TableMap, couplings: &Couplings) -> Vec<Uuid> {
+    let waits = |field: &FieldMap| field.reference.is_some() && field.on_unresolved != OnUnresolved::Fail;
+    let fields = || map.fields.iter().zip(&couplings.bases);
+    let is_new = |coupling: &usize| match couplings.origins[*coupling] {
+        Origin::Hand => fields().any(|(field, bases)| bases[*coupling].is_none() && !waits(field)),
+        Origin::Matched(_) | Origin::Created(_) => fields().all(|(_, bases)| bases[*coupling].is_none()),
+    };
+    (0..couplings.len()).filter(is_new).map(|coupling| couplings.erp[coupling]).collect()
 }
 
 /// Parts what is new from what was settled in the very version that came again.
