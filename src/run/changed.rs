@@ -86,7 +86,7 @@ pub(super) fn read(
     let fresh = Watermark { fingerprint, ..Watermark::default() };
     let explained = || sight::of_table(context, map).map(Single::Explained);
     if let Some(records) = asked.map(Single::Named).or_else(explained) {
-        let some = read_single(context, scope, turn, before, &records, links)?;
+        let some = read_single(context, store, scope, turn, before, &records, links)?;
         return some.map_or_else(|| full(context, scope, map, fresh, None), Ok);
     }
     if !context.options.changed {
@@ -147,14 +147,13 @@ pub(super) fn read(
     }
     gathered.want_written(under_way);
     gathered.fetch()?;
-    let widowed = gathered.widowed();
-    let widowed = widowed.erp.len() + widowed.crm.len();
-    let decided = || Ok::<bool, StoreError>(decided::load(store, map)?.of_pairs());
-    if widowed > 0 && (map.on_delete != OnDelete::Hold || decided()?) {
+    let widowed = acted_on(&gathered, store, map)?;
+    let number = widowed.erp.len() + widowed.crm.len();
+    if number > 0 {
         // Whether a record was deleted, or made anew under another id, only the whole table tells.
-        return in_full(format!("{widowed} of the coupled records lost their partner"));
+        return in_full(format!("{number} of the coupled records lost their partner"));
     }
-    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
+    candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
     gathered.finish(Mode::Changed, Some(mark), again)
 }
 
@@ -163,6 +162,7 @@ pub(super) fn read(
 /// Of a record that does not exist nothing comes.
 fn read_single(
     context: &Context<'_>,
+    store: &dyn Store,
     scope: &Scope,
     turn: &Pass,
     before: &Before<'_>,
@@ -185,13 +185,21 @@ fn read_single(
         gathered.want_written(before.under_way);
     }
     gathered.fetch()?;
-    let widowed = gathered.widowed();
-    if is_explained && widowed.erp.len() + widowed.crm.len() > 0 && map.on_delete != OnDelete::Hold {
+    let widowed = acted_on(&gathered, store, map)?;
+    if is_explained && widowed.erp.len() + widowed.crm.len() > 0 {
         return Ok(None);
     }
-    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
+    candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
     // What else the sides hold is not known any better than before.
     gathered.finish(Mode::Selected, None, PerSide::default()).map(Some)
+}
+
+/// Returns the survivors of deletions about which something is done: the file says what, or somebody decided.
+fn acted_on(gathered: &Gathered<'_>, store: &dyn Store, map: &TableMap) -> Result<PerSide<HashSet<Uuid>>, StoreError> {
+    let widowed = gathered.widowed();
+    let none = widowed.erp.is_empty() && widowed.crm.is_empty();
+    let acts = !none && (map.on_delete != OnDelete::Hold || decided::load(store, map)?.of_pairs());
+    Ok(if acts { widowed } else { PerSide::default() })
 }
 
 /// Returns the table map whose new couplings a reference may have waited for in silence: a field that is cleared or kept

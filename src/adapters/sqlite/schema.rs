@@ -182,6 +182,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE apart ADD COLUMN record TEXT;
     ALTER TABLE journal ADD COLUMN why TEXT NOT NULL DEFAULT '';
 ",
+    "
+    -- When a run last found that it could not be carried out; null where the next run is to do it.
+    ALTER TABLE decision ADD COLUMN unmet TEXT;
+",
 ];
 
 /// What a look at header and schema tells.
