@@ -231,8 +231,18 @@ pub struct Decision {
     pub seen: Option<u64>,
     /// When it was decided, RFC 3339; filled by the store.
     pub at: String,
+    /// When a run last found that it could not carry it out, RFC 3339: then somebody has to look again. What hindered it
+    /// may end by itself.
+    pub unmet: Option<String>,
     /// When nothing was left to do about it, RFC 3339; `None` as long as it stands.
     pub ended: Option<String>,
+}
+
+impl Decision {
+    /// Tells whether the next run is expected to carry it out.
+    pub fn is_due(&self) -> bool {
+        self.unmet.is_none() && self.ended.is_none()
+    }
 }
 
 /// The decision itself.
@@ -424,6 +434,9 @@ pub trait Store {
 
     /// Ends decisions of a table map, by pair and field key, and those about pairs that are not coupled any more.
     fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError>;
+
+    /// Notes that the decisions about these pairs stand and could not be carried out.
+    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError>;
 
     /// Returns what is known of the survivors of deletions that wait in a table map.
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError>;

@@ -22,7 +22,7 @@ use crate::config::{PerSide, Side};
 use crate::report;
 use crate::report::answers::applies;
 use crate::report::inbox::{Inbox, LastWrite};
-use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
+use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store};
 
 /// How many writes to a pair are looked through for the last one to a field.
 const WRITES_MAX: usize = 200;
@@ -101,7 +101,7 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
     world::binding(loaded, &store)?;
     let items = filtered(loaded, &store, filter)?;
     let mut decisions = store.decisions(None)?;
-    decisions.retain(|decision| decision.ended.is_none());
+    decisions.retain(Decision::is_due);
     let last_writes = items.iter().map(|item| last_write(loaded, &store, item)).collect::<Result<_, _>>()?;
     let inbox = Inbox { items, last_writes, decisions };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;

@@ -14,10 +14,10 @@ pub fn field_name(decision: &Decision) -> Option<&str> {
     Some(if erp.is_empty() { crm } else { erp })
 }
 
-/// Tells whether a decision is about an item, with the values that it has now.
+/// Tells whether a decision is about an item, with the values that it has now, and to be carried out by the next run.
 pub fn applies(decision: &Decision, item: &InboxItem) -> bool {
     let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
-    if decision.ended.is_some() || decision.table != item.table || ids != (item.erp_id, item.crm_id) {
+    if !decision.is_due() || decision.table != item.table || ids != (item.erp_id, item.crm_id) {
         return false;
     }
     let held = (item.erp.as_deref().unwrap_or_default(), item.crm.as_deref().unwrap_or_default());

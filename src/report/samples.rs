@@ -371,6 +371,7 @@ pub fn decision() -> Decision {
         values: PerSide { erp: item.erp.unwrap_or_default(), crm: item.crm.unwrap_or_default() },
         seen: None,
         at: "2026-02-01T09:30:00Z".into(),
+        unmet: None,
         ended: None,
     }
 }

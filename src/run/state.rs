@@ -69,6 +69,8 @@ pub struct PassState {
     pub(super) rulings: Rulings,
     /// What of it is still open: the pair, and the field where it is about one.
     pub(super) standing: HashSet<(PerSide<Uuid>, Option<usize>)>,
+    /// Pairs about which a person decided what cannot be done.
+    pub(super) unmet: Vec<PerSide<Uuid>>,
     /// Pairs, by their ERP ids, to which nothing is done but what a person decided: no guard counts them.
     pub(super) decided: HashSet<Uuid>,
     /// By the id of a survivor, the record that looks like its lost partner.
@@ -173,6 +175,7 @@ impl PassState {
             lossy: BTreeMap::new(),
             rulings: Rulings::default(),
             standing: HashSet::new(),
+            unmet: Vec::new(),
             decided: HashSet::new(),
             made_anew: HashMap::new(),
             unpartnered: PerSide::default(),

@@ -188,6 +188,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE inbox ADD COLUMN erp_modified TEXT;
     ALTER TABLE inbox ADD COLUMN crm_modified TEXT;
     ALTER TABLE inbox ADD COLUMN crm_modified_by TEXT;
+    -- When a run last found that it could not be carried out; null where the next run is to do it.
+    ALTER TABLE decision ADD COLUMN unmet TEXT;
 ",
 ];
 

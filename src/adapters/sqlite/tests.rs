@@ -731,6 +731,7 @@ fn what_a_person_decided_stands_until_it_is_carried_out() {
         values: PerSide { erp: "is here".to_owned(), crm: "is there".to_owned() },
         seen: None,
         at: String::new(),
+        unmet: None,
         ended: None,
     };
     {
@@ -759,6 +760,13 @@ fn what_a_person_decided_stands_until_it_is_carried_out() {
     let name = dated(decision(1, Some("name=name"), Decided::Value(" = \"é\" ".to_owned())));
     let phone = dated(decision(1, Some("phone=phone"), Decided::Take(Side::Crm)));
     let delete = Decision { seen: Some(u64::MAX), ..dated(decision(2, None, Decided::Delete)) };
+    assert_eq!(standing(&store), [name.clone(), phone.clone(), delete.clone()]);
+    // What a run could not carry out is due no more until it is decided once more.
+    store.note_unmet("customers", &[delete.ids, phone.ids]).unwrap();
+    let unmet = Decision { unmet: Some(NOW.to_owned()), ..delete.clone() };
+    assert_eq!(standing(&store), [name.clone(), phone.clone(), unmet.clone()]);
+    assert!(phone.is_due() && !unmet.is_due());
+    store.reply(&[Reply::Decide(decision(2, None, Decided::Delete))]).unwrap();
     assert_eq!(standing(&store), [name.clone(), phone.clone(), delete.clone()]);
     assert!(store.decisions(Some("items")).unwrap().is_empty());
 

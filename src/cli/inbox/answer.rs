@@ -105,8 +105,9 @@ impl<'a> Desk<'a> {
         let ids = PerSide { erp, crm };
         let decide = |field: Option<&FieldMap>, verdict: Decided, values: PerSide<String>| {
             let (record, field) = (item.record.clone(), field.map(FieldMap::key));
-            let (seen, at, ended) = (None, String::new(), None);
-            Reply::Decide(Decision { table: table.clone(), record, ids, field, verdict, values, seen, at, ended })
+            let (table, at) = (table.clone(), String::new());
+            let (seen, unmet, ended) = (None, None, None);
+            Reply::Decide(Decision { table, record, ids, field, verdict, values, seen, at, unmet, ended })
         };
         let map = self.map(&item.table)?;
         match wish {
