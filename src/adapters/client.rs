@@ -312,7 +312,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, ClientCredentials, Limits, Secret};
+    use crate::config::{Adapter, ClientCredentials, Features, Limits, Secret};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -334,7 +334,7 @@ pub mod tests {
                 scope: "s".into(),
             },
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
-            change_tracking: true,
+            features: Features { bulk: true, change_tracking: true },
         };
         let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
         let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);

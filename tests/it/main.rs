@@ -17,6 +17,7 @@ mod nightly;
 mod addresses;
 mod adversary;
 mod approved;
+mod bulk;
 mod by_hand;
 mod cases;
 mod changed;

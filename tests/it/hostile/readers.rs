@@ -134,7 +134,7 @@ pub fn metadata_json(bytes: &[u8]) {
     let entities = definitions::list::<Entity>(&answers[0]).unwrap_or_default();
     let directory = Directory::new(entities);
     let _ = directory.by_set("accounts");
-    if let Ok(table) = definitions::read("accounts", "accountid", &answers, &directory) {
+    if let Ok(table) = definitions::read("accounts", "account", "accountid", &answers, &directory) {
         for column in &table.info.columns {
             assert!(!table.property(&column.column.name).is_empty());
         }
