@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
-use pipeline::config::{Connection, Features, Secret, Side};
+use pipeline::config::{Connection, Features, Limits, Secret, Side};
 use pipeline::endpoint::{EndpointError, Query, Tracked};
 use pipeline::frame::{Frame, Value};
 use serde_json::{Map, json};
@@ -332,6 +332,32 @@ fn a_table_that_is_not_there_is_named() {
         let expected = EndpointError::NoTable { side, table: table.to_owned() };
         assert_eq!(world.endpoint(side).describe(table), Err(expected));
     }
+}
+
+/// The ERP finds so many rows in the eight minutes that it gives itself, and no more (erp-api.md §7).
+#[test]
+fn a_table_that_is_too_slow_for_its_pages_is_read_in_smaller_ones() {
+    let world = world();
+    let limits = Limits { page: 400, ..world.connection(Side::Erp).limits };
+    let endpoint = open(Side::Erp, &Connection { limits, ..world.connection(Side::Erp) });
+    let info = endpoint.describe("customers").unwrap();
+    let all = world.records(Side::Erp, "customers");
+    assert!((101..400).contains(&all.len()), "{}", all.len());
+    world.erp.with(|state| state.rows_in_time = 100);
+    endpoint.open().unwrap();
+    let before = endpoint.traffic();
+    let frame = endpoint.read(&query(&info, &["number"]), &|_| {}).unwrap();
+    assert_column(&frame, "number", &all, "number", "id");
+    let traffic = endpoint.traffic();
+    // Pages of 400 and 200 are in vain, and then all of them come with 100.
+    let pages = u64::try_from(all.len().div_ceil(100)).unwrap();
+    assert_eq!((traffic.retried - before.retried, traffic.sent - before.sent), (2, 2 + pages));
+    // A gateway that gives up once costs one page.
+    world.erp.with(|state| state.rows_in_time = usize::MAX);
+    world.set_faults(Side::Erp, Faults::once(Fault::TimedOut, 1));
+    let frame = endpoint.read(&query(&info, &["number"]), &|_| {}).unwrap();
+    assert_column(&frame, "number", &all, "number", "id");
+    assert_eq!(endpoint.traffic().retried - traffic.retried, 1);
 }
 
 #[test]
