@@ -9,9 +9,9 @@ use crate::cli::exit::Failure;
 use crate::cli::world::Loaded;
 use crate::plan::{TablePlan, fingerprint};
 use crate::report::saved::{AskedFor, Origins, Saved};
+use crate::run::account::{RunReport, TableReport};
 use crate::run::approval::Approved;
 use crate::run::carried::Carried;
-use crate::run::{RunReport, TableReport};
 
 const PROGRAM: &str = concat!("pipeline ", env!("CARGO_PKG_VERSION"));
 

@@ -310,8 +310,8 @@ pub fn json(status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::report::{run, samples};
+    use crate::run::account::{RunReport, TableReport};
     use crate::run::carried::Carried;
-    use crate::run::{RunReport, TableReport};
     use insta::assert_snapshot;
 
     #[test]
