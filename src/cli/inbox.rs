@@ -20,9 +20,8 @@ use crate::cli::{print, print_as, progress};
 use crate::config::complaint::{Complaint, Severity};
 use crate::config::{PerSide, Side};
 use crate::report;
-use crate::report::answers::applies;
 use crate::report::inbox::{Inbox, LastWrite};
-use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store};
+use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
 
 /// How many writes to a pair are looked through for the last one to a field.
 const WRITES_MAX: usize = 200;
@@ -55,8 +54,14 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
     }
 }
 
-/// Opens the state for an answer: alone, as a run does.
+/// Opens the state for an answer: alone, as a run does. One that is not there is not made, as nothing waits in it.
 fn open<'a>(loaded: &Loaded, now: &'a dyn Fn() -> String) -> Result<SqliteStore<'a>, Failure> {
+    if !loaded.state.exists() {
+        return Err(Failure::Arguments {
+            message: format!("nothing waits: there is no state in {} yet", loaded.state.display()),
+            hint: "the first `pipeline run` makes it".to_owned(),
+        });
+    }
     let store = SqliteStore::open(&loaded.state, &world::holder(), now, loaded.pipeline.keep_values)?;
     world::binding(loaded, &store)?;
     Ok(store)
@@ -100,10 +105,9 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(loaded, &store)?;
     let items = filtered(loaded, &store, filter)?;
-    let mut decisions = store.decisions(None)?;
-    decisions.retain(Decision::is_due);
+    let answered = world::answered(&store, &items)?;
     let last_writes = items.iter().map(|item| last_write(loaded, &store, item)).collect::<Result<_, _>>()?;
-    let inbox = Inbox { items, last_writes, decisions };
+    let inbox = Inbox { items, last_writes, answered };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
     Ok(Exit::Done)
 }
@@ -208,8 +212,8 @@ fn export(
     world::binding(loaded, &store)?;
     let mut items = filtered(loaded, &store, filter)?;
     // What is decided does not wait for a person any more.
-    let decisions = store.decisions(None)?;
-    items.retain(|item| !decisions.iter().any(|decision| applies(decision, item)));
+    let answered = world::answered(&store, &items)?;
+    items.retain(|item| !answered.covers(item));
     let csv = by_file::export(&items);
     let Some(path) = out else {
         return print(&csv).map(|()| Exit::Done);

@@ -100,6 +100,18 @@ fn wrong_answers_are_refused_and_nothing_is_done() {
 }
 
 #[test]
+fn an_answer_makes_no_state_where_there_is_none() {
+    let world = World::start();
+    for answer in ["retry customers:1", "restore customers:1", "resolve --all --field city --take erp", "import in.csv"]
+    {
+        world.file("in.csv", "table,record\n");
+        let answer = world.run(&format!("inbox {FULL} {answer}")).code(2);
+        assert!(answer.stderr.contains("nothing waits: there is no state in "), "{}", answer.stderr);
+        assert!(!world.state().exists() && world.state_files().is_empty(), "{:?}", world.state_files().keys());
+    }
+}
+
+#[test]
 fn what_waits_is_listed_decided_and_written() {
     let waiting = Waiting::new();
     let Waiting { contested, deleted, world, .. } = &waiting;
