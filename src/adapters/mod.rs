@@ -6,6 +6,7 @@
 
 pub mod odata;
 pub mod clock;
+pub mod budget;
 pub mod limiter;
 pub mod token;
 pub mod http;
