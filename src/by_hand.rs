@@ -17,7 +17,8 @@ use crate::delta::names::Names;
 use crate::endpoint::Endpoint;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
-use crate::run::{RunError, belongs_to};
+use crate::run::RunError;
+use crate::run::prepare::belongs_to;
 use crate::store::{
     Answer, CouplingChange, Couplings, InboxItem, InboxKind, Intent, Origin, RunRow, Store, StoreError,
 };

@@ -138,6 +138,20 @@ pub enum EndpointError {
     Untrusted { side: Side, message: String },
 }
 
+impl EndpointError {
+    /// Returns the side that could not be asked.
+    pub fn side(&self) -> Side {
+        match self {
+            EndpointError::Unreachable { side, .. }
+            | EndpointError::Login { side, .. }
+            | EndpointError::NoCompany { side, .. }
+            | EndpointError::NoTable { side, .. }
+            | EndpointError::Refused { side, .. }
+            | EndpointError::Untrusted { side, .. } => *side,
+        }
+    }
+}
+
 /// What went over the wire so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Traffic {
@@ -196,6 +210,9 @@ pub trait Endpoint: Sync {
 
     /// Proves that the side can be reached, that the login holds and that the company exists; returns who it is.
     fn open(&self) -> Result<Identity, EndpointError>;
+
+    /// Tells whether the side evaluates a filter itself; what it does not is evaluated here, over more records.
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool;
 
     /// Asks for the metadata of several tables together, where that takes fewer requests than one after the other.
     ///

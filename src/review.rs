@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::config::{Direction, PerSide, Pipeline, Side, TableMap};
 use crate::order::passes;
-use crate::run::{RunReport, TableReport};
+use crate::run::account::{RunReport, TableReport};
 use crate::store::InboxKind;
 
 /// What stands before a first load.

@@ -20,6 +20,7 @@ use crate::adapters::odata::value;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::adapters::tracking;
+use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
 use crate::endpoint::{
     Bounds, ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
@@ -228,6 +229,10 @@ impl Endpoint for Dataverse {
         }
     }
 
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool {
+        self.table(&info.table).is_ok_and(|table| filter_text(filter, &table).is_some())
+    }
+
     fn prepare(&self, tables: &[&str]) -> Result<(), EndpointError> {
         self.learn(tables)
     }
@@ -241,11 +246,7 @@ impl Endpoint for Dataverse {
         let layout = self.layout(&table, &query.columns)?;
         let select = select(&table, &query.columns);
         let url = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
-        let property = |column: &str| Some(table.property(column));
-        let filter = query
-            .filter
-            .as_ref()
-            .and_then(|predicate| filter::text(Dialect::Dataverse, predicate, &table.info, &property));
+        let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, &table));
         match &query.ids {
             None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
             Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
@@ -389,6 +390,12 @@ fn select(table: &CrmTable, columns: &[String]) -> String {
     let mut properties = vec![table.key.clone()];
     properties.extend(columns.iter().filter(|column| **column != table.key).map(|column| table.property(column)));
     properties.join(",")
+}
+
+/// Returns the part of a filter that the CRM evaluates.
+fn filter_text(predicate: &Predicate, table: &CrmTable) -> Option<String> {
+    let property = |column: &str| Some(table.property(column));
+    filter::text(Dialect::Dataverse, predicate, &table.info, &property)
 }
 
 /// Returns a filter for a list of ids; there is no `in` here (crm-api.md §7).

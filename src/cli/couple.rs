@@ -29,9 +29,10 @@ use crate::plan::ActionKind;
 use crate::report;
 use crate::report::couple::Coupled;
 use crate::report::layout::plural;
+use crate::run::account::RunReport;
 use crate::run::chosen::{Chosen, Standing};
+use crate::run::context::Options;
 use crate::run::selection::Selection;
-use crate::run::{Options, RunReport};
 use crate::store::{InboxKind, Store};
 
 /// Carries out `couple`.

@@ -17,7 +17,7 @@ use crate::config::{PerSide, Side};
 use crate::endpoint::Endpoint;
 use crate::report::couplings as report;
 use crate::report::couplings::Listed;
-use crate::run::belongs_to;
+use crate::run::prepare::belongs_to;
 use crate::store::Store;
 
 /// Carries out `couplings`.

@@ -11,7 +11,7 @@ use crate::cli::exit::Failure;
 use crate::cli::world::{self, Loaded};
 use crate::config::Side;
 use crate::frame::Value;
-use crate::run::RunReport;
+use crate::run::account::RunReport;
 use crate::store::Store;
 
 /// Records that are asked for one by one; of more of them all labels are read.

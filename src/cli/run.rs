@@ -23,8 +23,10 @@ use crate::config::check::Purpose;
 use crate::delta::{Force, Overwritten};
 use crate::report;
 use crate::report::layout::plural;
+use crate::run::RunError;
+use crate::run::account::{Event, RunOutcome, RunReport};
 use crate::run::approval::Approved;
-use crate::run::{Event, Options, RunError, RunOutcome, RunReport};
+use crate::run::context::Options;
 use crate::store::{RunRow, Store, StoreError};
 
 /// Carries out `run`.

@@ -8,7 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::world::Loaded;
 use crate::plan::fingerprint;
 use crate::report::saved::{AskedFor, Origins, Saved};
-use crate::run::{RunReport, TableReport};
+use crate::run::account::{RunReport, TableReport};
 
 const PROGRAM: &str = concat!("pipeline ", env!("CARGO_PKG_VERSION"));
 

@@ -18,7 +18,7 @@ use crate::config::complaint::suggestion;
 use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::endpoint::Endpoint;
 use crate::report;
-use crate::run::Options;
+use crate::run::context::Options;
 use crate::run::explain::explain;
 use crate::run::selection::Selection;
 use crate::store::{JournalRow, Store, StoreError};

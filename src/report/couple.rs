@@ -8,7 +8,7 @@ use crate::config::{Side, TableMap};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{count, named, plural, quoted};
 use crate::report::{document, run};
-use crate::run::RunReport;
+use crate::run::account::RunReport;
 use crate::run::chosen::Standing;
 use crate::store::{InboxItem, InboxKind, Origin};
 

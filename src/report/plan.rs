@@ -18,7 +18,7 @@ use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, named, plural, quoted};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, json_value};
-use crate::run::{RunOutcome, RunReport, TableReport};
+use crate::run::account::{RunOutcome, RunReport, TableReport};
 use crate::store::InboxItem;
 
 /// What is shown of a plan, whether it was made just now or saved before.

@@ -15,7 +15,7 @@ use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, inbox, rounded};
-use crate::run::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
+use crate::run::account::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::InboxKind;
 
 /// Notes of one table map that the text shows.

@@ -16,7 +16,7 @@ use crate::plan::{
 };
 use crate::report::saved::{AskedFor, Saved};
 use crate::report::status::Status;
-use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
+use crate::run::account::{Counts, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::{Decided, Decision, InboxItem, InboxKind, Origin, RunRow, Watermark};
 
 const RUN: &str = "6f1c2b9e-8f0d-4c43-9c55-0c6a1c2d3e4f";

@@ -18,7 +18,7 @@ use crate::plan::{Plan, TablePlan};
 use crate::report::document;
 use crate::report::plan::Shown;
 use crate::report::saved::form::Document;
-use crate::run::{RunOutcome, RunReport};
+use crate::run::account::{RunOutcome, RunReport};
 use crate::store::InboxItem;
 
 /// The format that this program writes and reads.

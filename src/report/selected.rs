@@ -9,8 +9,8 @@ use crate::config::Side;
 use crate::delta::Overwritten;
 use crate::plan::ActionKind;
 use crate::report::layout::{count, list, name_of, plural};
+use crate::run::account::{RunReport, TableReport};
 use crate::run::chosen::{Chosen, Follows, Standing};
-use crate::run::{RunReport, TableReport};
 
 /// Values that the text shows one by one.
 const VALUES_MAX: usize = 20;
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use crate::config::PerSide;
     use crate::report::samples;
-    use crate::run::RunOutcome;
+    use crate::run::account::RunOutcome;
     use crate::run::chosen::Outlook;
     use crate::store::InboxKind;
 

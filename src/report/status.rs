@@ -322,7 +322,7 @@ pub fn json(status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::report::{run, samples};
-    use crate::run::{RunReport, TableReport};
+    use crate::run::account::{RunReport, TableReport};
     use insta::assert_snapshot;
 
     #[test]

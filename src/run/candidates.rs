@@ -13,7 +13,7 @@ use crate::couple::like_any;
 use crate::endpoint::{EndpointError, Query};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};
-use crate::run::Context;
+use crate::run::context::Context;
 use crate::run::gather::Gathered;
 use crate::run::needs::name_needed;
 use crate::run::partners::without;

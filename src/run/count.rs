@@ -7,12 +7,13 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::plan::{Action, Later};
+use crate::run::account::{Counts, Event};
 use crate::run::bases::save;
 use crate::run::chosen::chosen;
+use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::refusals::{Left, remember};
 use crate::run::state::{PassError, PassState};
-use crate::run::{Context, Counts, Event};
 use crate::store::{InboxItem, InboxKind, Store};
 
 /// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.

@@ -7,9 +7,11 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Pipeline, Side};
 use crate::endpoint::Endpoint;
+use crate::run::account::{Event, RunReport};
+use crate::run::context::Options;
 use crate::run::selection::Selection;
 use crate::run::sight::{Sight, Subjects};
-use crate::run::{Event, Options, RunError, RunReport, carry_out};
+use crate::run::{RunError, carry_out};
 use crate::store::Store;
 
 /// References that lead on to references: a chain longer than this is explained as far as that.

@@ -15,7 +15,7 @@ use crate::delta::inserts::decide_inserts;
 use crate::delta::{Held, Rounded, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::Event;
+use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::bases::{save, set_base};
 use crate::run::chosen;

@@ -17,14 +17,15 @@ use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
+use crate::run::account::TableReport;
 use crate::run::approval::Approval;
 use crate::run::beyond::Beyond;
 use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
+use crate::run::context::Context;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
-use crate::run::{Context, TableReport};
 use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
 use crate::translate::links::Links;
 
@@ -71,6 +72,8 @@ pub struct PassState {
     pub(super) decided: HashSet<Uuid>,
     /// By the id of a survivor, the record that looks like its lost partner.
     pub(super) made_anew: HashMap<Uuid, String>,
+    /// By side, records that get no partner although new ones are made, and why.
+    pub(super) unpartnered: PerSide<HashMap<Uuid, String>>,
     /// Survivors of deletions that wait.
     pub(super) survivors: Vec<Survivor>,
     /// When records were edited, where the newer value may win.
@@ -169,6 +172,7 @@ impl PassState {
             standing: HashSet::new(),
             decided: HashSet::new(),
             made_anew: HashMap::new(),
+            unpartnered: PerSide::default(),
             survivors: Vec::new(),
             times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },

@@ -6,9 +6,10 @@ use pipeline::config::{Limit, OnDelete, Side};
 use pipeline::endpoint::Identity;
 use pipeline::frame::Value;
 use pipeline::plan::{ActionKind, placeholder};
+use pipeline::run::RunError;
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::approval::Approved;
 use pipeline::run::carried::{Carried, Undone};
-use pipeline::run::{RunError, RunOutcome, RunReport};
 use pipeline::store::Store;
 use uuid::Uuid;
 
@@ -90,6 +91,20 @@ fn what_moved_since_the_plan_is_left_out_and_the_others_are_written() {
     let names = [6, 7, 8].map(|pair| Uuid::from_u128(100 + pair));
     let written: Vec<Uuid> = world.crm.written.lock().unwrap().iter().map(|write| write.2).collect();
     assert_eq!(written, names, "exactly the others are written");
+}
+
+#[test]
+fn a_record_that_the_other_side_has_by_now_outside_its_filter_is_not_made_and_the_reason_names_that_one() {
+    let mut world = coupled(1);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "two"), ("city", "Oslo")]);
+    let planned = world.run_as(true);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "a supplier"), ("kind", "4")]);
+    let report = world.apply(&planned, &[]);
+    assert_eq!(sums(&report), [0, 0, 0, 1, 0]);
+    assert_eq!(
+        told(&carried(&report).moved),
+        ["customers:C2 insert: customers:crm:C2 is there already, outside the filter"]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::report::couple::{Coupled, text as couple_text};
 use pipeline::report::selected::overwritten;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, Origin, Store};
 

@@ -11,6 +11,7 @@ mod couplings;
 mod documents;
 mod held;
 mod killed;
+mod online;
 mod oracle;
 mod places;
 mod procedures;

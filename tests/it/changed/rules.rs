@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use pipeline::config::Side;
-use pipeline::run::{Mode, RunOutcome, RunReport};
+use pipeline::run::account::{Mode, RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 use pipeline::watermark::OVERLAP_SECONDS;
 
@@ -144,7 +144,8 @@ fn a_late_commit_is_found_by_the_overlap_or_by_the_next_full_run() {
 
 #[test]
 fn a_record_edited_while_the_read_went_on_is_found() {
-    use pipeline::run::{Options, run};
+    use pipeline::run::context::Options;
+    use pipeline::run::run;
     let mut world = settled();
     // The read takes ten minutes by our clock, and ten by the side's: the newest of its records was made at its end.
     world.erp.advance(600);

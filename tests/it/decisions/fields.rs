@@ -1,7 +1,7 @@
 //! Contested fields that a person decides.
 
 use pipeline::config::Blank;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
 use super::{answer, resolve, standing};

@@ -2,7 +2,7 @@
 
 use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Limit, OnDelete, Side};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{Decision, InboxKind};
 
 use super::{answer, resolve, standing};

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::{PerSide, Side};
-use pipeline::run::{Mode, RunOutcome, RunReport};
+use pipeline::run::account::{Mode, RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 use serde_json::json;
 use uuid::Uuid;

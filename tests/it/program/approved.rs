@@ -109,9 +109,9 @@ fn what_somebody_edited_since_the_plan_is_named_and_the_others_are_written() {
     three.sort();
     assert_eq!(moved, three.iter().map(String::as_str).collect::<Vec<_>>(), "{document:#}");
     let told = world.run("apply night.plan").code(1).stdout;
-    assert!(told.contains("moved since the plan was made, and left out: 3\n"), "{told}");
+    assert!(told.contains("no longer as planned, and left out: 3\n"), "{told}");
     assert!(told.contains("it was edited in the ERP since"), "{told}");
-    assert!(told.ends_with("3 actions of the plan were done already; 3 moved and left out\n"), "{told}");
+    assert!(told.ends_with("3 actions of the plan were done already; 3 no longer as planned and left out\n"), "{told}");
     world.run("apply night.plan --only salespeople:nobody").code(2);
 }
 

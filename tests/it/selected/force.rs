@@ -2,7 +2,7 @@
 
 use pipeline::config::{PerSide, Side};
 use pipeline::delta::Force;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::run::chosen::Standing;
 use pipeline::run::selection::Selection;
 use pipeline::store::{InboxKind, Store};
