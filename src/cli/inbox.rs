@@ -10,6 +10,7 @@ pub mod find;
 use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
+use crate::cli::args::Format;
 use crate::cli::args::inbox::{InboxAction, InboxArguments, InboxFilter};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure};
@@ -99,9 +100,19 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(loaded, &store)?;
     let items = filtered(loaded, &store, filter)?;
+    print_list(arguments, loaded, &store, items)
+}
+
+/// Prints items, what was decided about them, and what was written there last.
+fn print_list(
+    arguments: &InboxArguments,
+    loaded: &Loaded,
+    store: &dyn Store,
+    items: Vec<InboxItem>,
+) -> Result<Exit, Failure> {
     let mut decisions = store.decisions(None)?;
     decisions.retain(|decision| decision.ended.is_none());
-    let last_writes = items.iter().map(|item| last_write(loaded, &store, item)).collect::<Result<_, _>>()?;
+    let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
     let inbox = Inbox { items, last_writes, decisions };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
     Ok(Exit::Done)
@@ -195,10 +206,14 @@ fn export(
     items.retain(|item| !decisions.iter().any(|decision| applies(decision, item)));
     let csv = by_file::export(&items);
     let Some(path) = out else {
-        return print(&csv).map(|()| Exit::Done);
+        return match arguments.file.format {
+            Format::Text => print(&csv).map(|()| Exit::Done),
+            // Programs get the same document whichever way they ask.
+            Format::Json => print_list(arguments, loaded, &store, items),
+        };
     };
+    world::save(path, &csv)?;
     let file = path.display().to_string();
-    std::fs::write(path, csv).map_err(|error| Failure::Written { file: file.clone(), message: error.to_string() })?;
     let number = items.len() as u64;
     print_as(
         arguments.file.format,

@@ -210,6 +210,11 @@ fn answers_come_back_from_a_spreadsheet() {
     waiting.inbox("export inbox.csv").code(0).prints("written to inbox.csv", world);
     let csv = std::fs::read_to_string(world.folder.path().join("inbox.csv")).unwrap();
     assert_eq!(waiting.inbox("export").code(0).stdout, csv);
+    // Whatever has the name already, decisions filled in or not, stays as it is.
+    let refused = waiting.inbox("export inbox.csv").code(2);
+    assert!(refused.stderr.contains("inbox.csv is there already, and stays as it is"), "{refused:#?}");
+    let document = waiting.inbox("export --format json").code(0).json();
+    assert_eq!(document["items"].as_array().unwrap().len(), csv.lines().count() - 1, "{document:#}");
     // What a spreadsheet would compute is guarded.
     assert!(csv.contains(",'=1+1,floor 2,") && csv.contains(",'+47 1,'+47 2,"), "{csv}");
     assert!(csv.ends_with("\r\n"), "{csv}");
