@@ -18,7 +18,7 @@ use crate::cli::inbox::answer::{Desk, Wish};
 use crate::cli::inbox::find::means;
 use crate::cli::world::{self, Loaded};
 use crate::cli::{print, print_as, progress};
-use crate::config::complaint::{Complaint, Severity};
+use crate::config::complaint::{Complaint, Severity, suggestion};
 use crate::config::{PerSide, Side};
 use crate::report;
 use crate::report::answers::applies;
@@ -75,6 +75,7 @@ fn filtered(loaded: &Loaded, store: &dyn Store, filter: &InboxFilter) -> Result<
             })
     };
     let mut items = store.inbox(None)?;
+    known_fields(loaded, &items, filter)?;
     items.retain(|item| {
         (filter.table.is_empty() || filter.table.contains(&item.table))
             && (kinds.is_empty() || kinds.contains(&item.kind))
@@ -82,6 +83,27 @@ fn filtered(loaded: &Loaded, store: &dyn Store, filter: &InboxFilter) -> Result<
             && (filter.record.is_empty() || filter.record.iter().any(|record| means(item, record)))
     });
     Ok(items)
+}
+
+/// Refuses a field that no table map has which the filter lets through; one that still waits may be gone from the file.
+fn known_fields(loaded: &Loaded, items: &[InboxItem], filter: &InboxFilter) -> Result<(), Failure> {
+    let maps = loaded.pipeline.tables.iter();
+    let maps: Vec<_> = maps.filter(|map| filter.table.is_empty() || filter.table.contains(&map.name)).collect();
+    let fields = || maps.iter().flat_map(|map| &map.fields);
+    let known = || fields().flat_map(|field| Side::BOTH.into_iter().filter_map(|side| field.column(side)));
+    let waits = |name: &str| items.iter().any(|item| item.field.as_deref() == Some(name));
+    let Some(unknown) = filter.field.iter().find(|name| !known().any(|own| own == *name) && !waits(name)) else {
+        return Ok(());
+    };
+    let (who, hint) = match maps[..] {
+        [map] => (map.name.as_str(), format!("it has: {}", known().collect::<Vec<_>>().join(", "))),
+        _ => ("no table map", "a field is named by its ERP column, or by its CRM column".to_owned()),
+    };
+    let has = if maps.len() == 1 { "has no field" } else { "has a field" };
+    Err(Failure::Arguments {
+        message: format!("{who} {has} `{unknown}`"),
+        hint: suggestion(unknown, known()).unwrap_or(hint),
+    })
 }
 
 /// Returns the columns of an item's field; nothing for an item about a whole record. A field that the file does not have
@@ -113,7 +135,10 @@ fn print_list(
     let mut decisions = store.decisions(None)?;
     decisions.retain(|decision| decision.ended.is_none());
     let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
-    let inbox = Inbox { items, last_writes, decisions };
+    let is_open = |item: &InboxItem| !decisions.iter().any(|decision| applies(decision, item));
+    let all = store.inbox(None)?.iter().filter(|item| is_open(item)).count();
+    let elsewhere = all.saturating_sub(items.iter().filter(|item| is_open(item)).count()) as u64;
+    let inbox = Inbox { items, last_writes, decisions, elsewhere };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
     Ok(Exit::Done)
 }

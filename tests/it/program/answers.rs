@@ -91,6 +91,8 @@ fn wrong_answers_are_refused_and_nothing_is_done() {
         "import nowhere.csv".to_owned(),
         "export nowhere/inbox.csv".to_owned(),
         "list --table custmers".to_owned(),
+        "list --field fone".to_owned(),
+        "list --table customers --field displayNam".to_owned(),
     ] {
         told.ask(&format!("inbox {FULL} {words}"), &[], 2);
     }
@@ -107,6 +109,12 @@ fn what_waits_is_listed_decided_and_written() {
     let of_record = items(waiting.inbox(&format!("--format json list --record {contested}")));
     assert_eq!(of_record.len(), 2, "{of_record:#?}");
     assert_eq!(of_record, items(waiting.inbox(&format!("list --record {contested} --format json"))));
+    // Something else waits, and that is not denied.
+    for filter in ["--kind skipped", "--table items", "--record customers:99999", "--table customers --field name"] {
+        let none = waiting.inbox(&format!("list {filter}")).code(0);
+        let told = "nothing of this waits for a person; elsewhere ";
+        assert!(none.stdout.starts_with(told), "{filter}: {none:#?}");
+    }
     // By either side's column.
     for field in ["phoneNumber", "telephone1"] {
         let of_field = items(waiting.inbox(&format!("list --field {field} --kind contested --format json")));
