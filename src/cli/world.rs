@@ -4,6 +4,8 @@
 //! is the order of the checks: file, variables, state, network.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +37,27 @@ pub struct Loaded {
     pub state: PathBuf,
     /// What is odd about the file, and variables that are missing where that is allowed.
     pub warnings: Vec<Complaint>,
+}
+
+/// Refuses a path under which something is kept, before it is asked what to save there.
+pub fn may_save(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_ok() { Err(is_there(path)) } else { Ok(()) }
+}
+
+/// Saves a text in a new file: what is there already may be somebody's work.
+pub fn save(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => is_there(path),
+        _ => Failure::Written { file: path.display().to_string(), message: error.to_string() },
+    })
+}
+
+fn is_there(path: &Path) -> Failure {
+    Failure::Arguments {
+        message: format!("{} is there already, and stays as it is", path.display()),
+        hint: "give another name, or remove it first".to_owned(),
+    }
 }
 
 /// Returns the text of a file.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::config::Side;
 use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::document;
-use crate::report::layout::{count, quoted};
+use crate::report::layout::{count, plural, quoted};
 use crate::store::{Background, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
@@ -202,6 +202,8 @@ pub struct Inbox {
     pub last_writes: Vec<Option<LastWrite>>,
     /// What people answered, and is not carried out.
     pub answered: Answered,
+    /// How many items wait besides, which were not asked for.
+    pub elsewhere: u64,
 }
 
 /// A write to one field.
@@ -220,9 +222,13 @@ pub struct LastWrite {
 pub fn text(inbox: &Inbox) -> String {
     let waiting: Vec<usize> =
         (0..inbox.items.len()).filter(|item| !inbox.answered.covers(&inbox.items[*item])).collect();
-    let mut lines = match waiting.is_empty() {
-        true => vec!["nothing waits for a person".to_owned()],
-        false => Vec::new(),
+    let mut lines = match (waiting.is_empty(), inbox.elsewhere) {
+        (true, 0) => vec!["nothing waits for a person".to_owned()],
+        (true, elsewhere) => {
+            let items = plural(elsewhere, "item does", "items do");
+            vec![format!("nothing of this waits for a person; elsewhere {items}: `pipeline inbox FILE` lists all")]
+        }
+        (false, _) => Vec::new(),
     };
     let items: Vec<InboxItem> = waiting.iter().map(|item| inbox.items[*item].clone()).collect();
     lines.extend(whole(&items));

@@ -80,7 +80,11 @@ pub fn advice(report: &RunReport) -> Option<String> {
 /// Returns the records that were asked for and left as they are; what waits for a person is listed elsewhere.
 pub(super) fn left(tables: &[TableReport]) -> Vec<String> {
     let all = || tables.iter().flat_map(|table| &table.selected);
-    let stays = all().filter_map(|chosen| Some(format!("  {}: {}", chosen.record, reason(chosen.standing)?)));
+    let told = |chosen: &Chosen| match &chosen.outlook.alike {
+        Some(alike) => Some(format!("not created: {alike}")),
+        None => reason(chosen.standing).map(str::to_owned),
+    };
+    let stays = all().filter_map(|chosen| Some(format!("  {}: {}", chosen.record, told(chosen)?)));
     let stays: Vec<String> = stays.collect();
     if stays.is_empty() {
         return stays;
@@ -151,6 +155,9 @@ pub(super) struct ChosenDocument<'a> {
     to_crm: Vec<FieldDocument<'a>>,
     to_erp: Vec<FieldDocument<'a>>,
     contested: &'a [String],
+    /// Absent where nobody looks the same, or the record has a partner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alike: Option<&'a str>,
     /// Absent where no record of the pair was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     follows: Option<FollowsDocument<'a>>,
@@ -194,6 +201,7 @@ fn chosen_document(chosen: &Chosen) -> ChosenDocument<'_> {
         to_crm: field_documents(&chosen.outlook.to.crm),
         to_erp: field_documents(&chosen.outlook.to.erp),
         contested: &chosen.outlook.contested,
+        alike: chosen.outlook.alike.as_deref(),
         follows: chosen.outlook.follows.as_ref().map(|Follows { action, side, why }| FollowsDocument {
             action: action.key(),
             side: side.key(),

@@ -24,7 +24,7 @@ pub fn parted(
     let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
     let desk = Desk::open(&world.pipeline, sides, &mut world.store, map).unwrap();
     let addresses: Vec<Address> = names.iter().map(|name| Address::parse(name).unwrap()).collect();
-    let mut partings = desk.look_apart(&world.store, &addresses).unwrap()?;
+    let mut partings = desk.look_apart(&world.store, &addresses, along).unwrap()?;
     let mut referring = match table {
         "people" => desk.referring(&world.store, customers, &partings).unwrap(),
         _ => Vec::new(),
