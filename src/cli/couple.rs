@@ -14,6 +14,7 @@ use crate::by_hand::{self, Desk, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
 use crate::cli::print_as;
 use crate::cli::progress;
@@ -23,7 +24,7 @@ use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
 use crate::config::{Create, PerSide, Side, TableMap};
-use crate::delta::Force;
+use crate::delta::{Force, Overwritten};
 use crate::plan::ActionKind;
 use crate::report;
 use crate::report::couple::Coupled;
@@ -82,12 +83,12 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
     let pairs = desk.look(&store, &wanted).map_err(told)?.map_err(|all| objected(&all))?;
-    agree(arguments, &pairs)?;
+    let seen = agree(arguments, loaded, map, &pairs, &mut store, signals)?;
     by_hand::couple(&mut store, map, &pairs, &moment)?;
     drop(store);
     let mut done = Coupled { pairs, ..Coupled::new(map) };
     match arguments.sync {
-        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, way, signals)?),
+        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?),
         None => done.first = Some(first_run(arguments, loaded, map, &done.pairs, signals)?),
     }
     Ok(done)
@@ -118,7 +119,8 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     }
     let moment = moment();
     let mut store = open(loaded)?;
-    let plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
     let found = plan.plan.actions().filter_map(|action| match &action.kind {
         ActionKind::Couple { origin } => Some(Pair {
@@ -144,17 +146,18 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     done.left = left
         .filter(|(_, standing)| matches!(standing, Standing::Alone | Standing::Outside | Standing::Apart))
         .collect();
+    let mut seen = None;
     if !done.pairs.is_empty() {
         if !arguments.yes {
             report::couple::preview(&done).iter().for_each(|line| progress::say(line));
         }
-        agree(arguments, &done.pairs)?;
+        seen = agree(arguments, loaded, map, &done.pairs, &mut store, signals)?;
         by_hand::couple(&mut store, map, &done.pairs, &moment)?;
     }
     drop(store);
     match arguments.sync {
         Some(way) if !done.pairs.is_empty() => {
-            done.run = Some(synchronize(arguments, loaded, map, &done.pairs, way, signals)?);
+            done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?);
         }
         _ => done.first = Some(plan),
     }
@@ -209,16 +212,16 @@ fn create(arguments: &CoupleArguments, loaded: &mut Loaded, at: usize, signals: 
     Ok(Coupled { pairs: dead, created: true, run: Some(run), ..Coupled::new(map) })
 }
 
-/// Makes coupled records equal at once: one side is overwritten.
+/// Makes coupled records equal at once: one side is overwritten, as far as a person has `seen` it where one was asked.
 fn synchronize(
     arguments: &CoupleArguments,
     loaded: &Loaded,
     map: &TableMap,
     pairs: &[Pair],
-    way: Way,
+    (way, seen): (Way, Option<Vec<Overwritten>>),
     signals: &Signals,
 ) -> Result<RunReport, Failure> {
-    let force = Some(Force { to: way.side(), seen: None });
+    let force = Some(Force { to: way.side(), seen });
     let part = Part { only: Vec::new(), selection: Selection { force, ..records(map, pairs) } };
     perform(arguments, loaded, &part, signals)
 }
@@ -233,7 +236,9 @@ fn first_run(
 ) -> Result<RunReport, Failure> {
     let mut store = SqliteStore::read_only(&loaded.state)?;
     let part = Part { only: Vec::new(), selection: records(map, pairs) };
-    dry_run(arguments, loaded, &part, &mut store, signals)
+    let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    name_the_others(loaded, &store, &mut plan)?;
+    Ok(plan)
 }
 
 fn records(map: &TableMap, pairs: &[Pair]) -> Selection {
@@ -273,23 +278,48 @@ pub fn moment() -> Moment {
     Moment { run: Uuid::new_v4().to_string(), at: world::now() }
 }
 
-/// Asks where something is overwritten, or where nobody named the pairs.
-fn agree(arguments: &CoupleArguments, pairs: &[Pair]) -> Result<(), Failure> {
-    let number = plural(pairs.len() as u64, "pair", "pairs");
-    let question = match (arguments.sync, arguments.by_match) {
-        (Some(way), _) => {
-            let (to, from) = (way.side().name(), way.side().other().name());
-            format!("couple {number} and overwrite what differs in the {to} by what the {from} holds")
+/// Asks where something is overwritten, which it shows first, or where nobody named the pairs; returns what would be
+/// overwritten, where a person was shown it.
+fn agree(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    map: &TableMap,
+    pairs: &[Pair],
+    store: &mut dyn Store,
+    signals: &Signals,
+) -> Result<Option<Vec<Overwritten>>, Failure> {
+    if arguments.yes {
+        return Ok(None);
+    }
+    let seen = match arguments.sync {
+        Some(way) => {
+            let force = Some(Force { to: way.side(), seen: None });
+            let coupled = pairs.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
+            let selection = Selection { force, pairs: coupled, ..records(map, pairs) };
+            let mut plan = dry_run(arguments, loaded, &Part { only: Vec::new(), selection }, store, signals)?;
+            name_the_others(loaded, store, &mut plan)?;
+            let lines = report::selected::overwritten(&plan.tables, &plan.names, true);
+            lines.iter().for_each(|line| progress::say(line));
+            Some(plan.tables.into_iter().flat_map(|table| table.overwritten).collect::<Vec<_>>())
         }
-        (None, true) => format!("couple {number}"),
-        (None, false) => return Ok(()),
+        None => None,
+    };
+    let overwritten = seen.as_ref().map_or(0, Vec::len) as u64;
+    let couple = format!("couple {}", plural(pairs.len() as u64, "pair", "pairs"));
+    let question = match overwritten {
+        0 if !arguments.by_match => return Ok(seen),
+        0 => couple,
+        number => format!("{couple} and overwrite {}", plural(number, "value", "values")),
     };
     if confirm(&question, arguments.yes)? {
-        return Ok(());
+        return Ok(seen);
     }
     Err(Failure::Arguments {
         message: "not agreed to, so nothing was done".to_owned(),
-        hint: "`pipeline couple FILE TABLE:KEY KEY` couples single records".to_owned(),
+        hint: match arguments.sync {
+            Some(_) => "without `--sync`, `couple` writes neither side and shows where the records differ".to_owned(),
+            None => "`pipeline couple FILE TABLE:KEY KEY` couples single records".to_owned(),
+        },
     })
 }
 

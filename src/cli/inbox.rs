@@ -22,7 +22,7 @@ use crate::config::{PerSide, Side};
 use crate::report;
 use crate::report::answers::applies;
 use crate::report::inbox::{Inbox, LastWrite};
-use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
+use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store};
 
 /// How many writes to a pair are looked through for the last one to a field.
 const WRITES_MAX: usize = 200;
@@ -42,6 +42,7 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
         Some(InboxAction::Restore { records }) => with(records, Wish::Restore, false),
         Some(InboxAction::Delete { records, yes }) => with(records, Wish::Delete, *yes),
         Some(InboxAction::Uncouple { records }) => with(records, Wish::Uncouple, false),
+        Some(InboxAction::Withdraw { records, field }) => withdraw(arguments, &loaded, records, field.as_deref()),
         Some(InboxAction::Export { out, filter }) => export(arguments, &loaded, out.as_deref(), filter),
         Some(InboxAction::Import { file, yes }) => import(arguments, &loaded, file, *yes),
         Some(InboxAction::Resolve(resolve)) => {
@@ -100,7 +101,7 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
     world::binding(loaded, &store)?;
     let items = filtered(loaded, &store, filter)?;
     let mut decisions = store.decisions(None)?;
-    decisions.retain(|decision| decision.ended.is_none());
+    decisions.retain(Decision::is_due);
     let last_writes = items.iter().map(|item| last_write(loaded, &store, item)).collect::<Result<_, _>>()?;
     let inbox = Inbox { items, last_writes, decisions };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
@@ -157,6 +158,22 @@ fn take(arguments: &InboxArguments, loaded: &Loaded, wishes: &[(String, Wish)], 
     let desk = Desk::new(&loaded.pipeline, &store)?;
     let replies = wishes.iter().map(|(record, wish)| desk.answer(record, wish)).collect::<Result<Vec<_>, _>>()?;
     reply(arguments, &mut store, &replies, yes)
+}
+
+/// Forgets decisions that are not carried out: all of those named, or none.
+fn withdraw(
+    arguments: &InboxArguments,
+    loaded: &Loaded,
+    records: &[String],
+    field: Option<&str>,
+) -> Result<Exit, Failure> {
+    let mut store = open(loaded, &world::now)?;
+    let desk = Desk::new(&loaded.pipeline, &store)?;
+    let mut replies = Vec::new();
+    for record in records {
+        replies.extend(desk.withdraw(record, field)?);
+    }
+    reply(arguments, &mut store, &replies, false)
 }
 
 /// Decides a field of every record in which it is contested.

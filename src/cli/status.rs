@@ -7,11 +7,11 @@ use std::path::Path;
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::FileArguments;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{print_as, world};
+use crate::cli::{print_as, saved, world};
 use crate::report;
 use crate::report::status::Status;
 use crate::run::strays;
-use crate::store::Store;
+use crate::store::{Decision, Store};
 
 /// How many runs are shown.
 const RUNS_MAX: usize = 10;
@@ -32,7 +32,8 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     // Table maps that the file no longer has, but the state still knows.
     tables.extend(couplings);
     let mut decisions = store.decisions(None)?;
-    decisions.retain(|decision| decision.ended.is_none());
+    decisions.retain(Decision::is_due);
+    let stopped = saved::stopped(&loaded);
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
@@ -46,6 +47,7 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         decisions,
         apart: kept_apart(&store)?,
         runs: store.runs(RUNS_MAX)?,
+        stopped,
     };
     print_as(arguments.format, || report::status::text(&status), || report::status::json(&status))?;
     Ok(Exit::Done)

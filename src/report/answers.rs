@@ -14,10 +14,10 @@ pub fn field_name(decision: &Decision) -> Option<&str> {
     Some(if erp.is_empty() { crm } else { erp })
 }
 
-/// Tells whether a decision is about an item, with the values that it has now.
+/// Tells whether a decision is about an item, with the values that it has now, and to be carried out by the next run.
 pub fn applies(decision: &Decision, item: &InboxItem) -> bool {
     let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
-    if decision.ended.is_some() || decision.table != item.table || ids != (item.erp_id, item.crm_id) {
+    if !decision.is_due() || decision.table != item.table || ids != (item.erp_id, item.crm_id) {
         return false;
     }
     let held = (item.erp.as_deref().unwrap_or_default(), item.crm.as_deref().unwrap_or_default());
@@ -70,6 +70,10 @@ pub fn text(replies: &[Reply]) -> String {
         Reply::Decide(decision) => {
             format!("{}: {}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
         }
+        Reply::Withdraw(decision) => {
+            let Decision { verdict, at, .. } = decision;
+            format!("{}: {verdict} of {at} is withdrawn; it waits for a person again", subject(decision))
+        }
         Reply::Retry { record, .. } => format!("{record}: the next run sends it again"),
         Reply::Part { record, .. } => format!("{record}: uncoupled; the two are kept apart from now on"),
     };
@@ -99,6 +103,10 @@ fn answer_document(reply: &Reply) -> AnswerDocument<'_> {
         Reply::Decide(decision) => {
             let Decision { table, record, verdict, .. } = decision;
             AnswerDocument { table, record, field: field_name(decision), decision: verdict.to_string() }
+        }
+        Reply::Withdraw(decision) => {
+            let Decision { table, record, .. } = decision;
+            AnswerDocument { table, record, field: field_name(decision), decision: "withdraw".to_owned() }
         }
         Reply::Retry { table, record, .. } => {
             AnswerDocument { table, record, field: None, decision: "retry".to_owned() }

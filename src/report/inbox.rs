@@ -10,7 +10,7 @@ use crate::config::Side;
 use crate::report::answers::{self, DecisionDocument};
 use crate::report::document;
 use crate::report::layout::{count, quoted};
-use crate::store::{Decision, InboxItem, InboxKind};
+use crate::store::{Background, Decision, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
@@ -35,6 +35,12 @@ pub struct ItemDocument<'a> {
     /// Null for what was only planned: no run has raised it yet.
     since: Option<&'a str>,
     attempts: u32,
+    /// The record that the CRM's value leads to.
+    crm_record: Option<&'a str>,
+    /// Of a contested field, when the records were last modified, whichever field it was, and by whom.
+    erp_modified: Option<&'a str>,
+    crm_modified: Option<&'a str>,
+    crm_modified_by: Option<&'a str>,
 }
 
 /// Returns an item as JSON shows it.
@@ -50,6 +56,10 @@ pub fn item_document(item: &InboxItem) -> ItemDocument<'_> {
         message: &item.message,
         since: Some(item.since.as_str()).filter(|since| !since.is_empty()),
         attempts: item.attempts,
+        crm_record: item.background.crm_record.as_deref(),
+        erp_modified: item.background.modified.erp.as_deref(),
+        crm_modified: item.background.modified.crm.as_deref(),
+        crm_modified_by: item.background.crm_modified_by.as_deref(),
     }
 }
 
@@ -231,9 +241,31 @@ pub fn text(inbox: &Inbox) -> String {
         lines.push("what we wrote there last:".to_owned());
         lines.extend(written);
     }
+    lines.extend(modified(&items));
     let decided: Vec<&Decision> = decided.iter().filter_map(|item| inbox.decision(&inbox.items[*item])).collect();
     lines.extend(answers::section(&decided));
     lines.join("\n") + "\n"
+}
+
+/// Returns when the records of contested fields were last modified, and by whom, under a heading; once for each record.
+pub fn modified(items: &[InboxItem]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for InboxItem { record, background: Background { modified, crm_modified_by, .. }, .. } in items {
+        let by = crm_modified_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let told = |side: Side, by: &str| Some(format!("{} {}{by}", side.name(), modified.of(side).as_ref()?));
+        let sides: Vec<String> = [told(Side::Erp, ""), told(Side::Crm, &by)].into_iter().flatten().collect();
+        let line = format!("  {record}: {}", sides.join(", "));
+        if !sides.is_empty() && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if !lines.is_empty() {
+        lines.insert(
+            0,
+            "last modification of the records, in whatever field, as known when they were filed:".to_owned(),
+        );
+    }
+    lines
 }
 
 fn write_line(item: &InboxItem, write: &LastWrite) -> String {
@@ -319,13 +351,17 @@ fn line(item: &InboxItem) -> String {
     // The message may quote a server; a line end in it must not break the list.
     let message = item.message.replace(['\n', '\r'], " ");
     let said = |value: &str| !value.is_empty() && message.contains(&format!("`{value}`"));
+    let record = item.background.crm_record.as_ref();
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_ref()?)))
         // Once is enough: some are long. Whoever decides between values needs all of them as they are now, and a message may
         // tell of earlier ones.
         .filter(|(_, value)| item.kind == InboxKind::Contested || !said(value))
-        .map(|(name, value)| format!("{name} {}", quoted(value)))
+        .map(|(name, value)| match record.filter(|_| name == "CRM") {
+            Some(record) => format!("{name} {record}"),
+            None => format!("{name} {}", quoted(value)),
+        })
         .collect();
     let values = values.join(", ");
     if message.starts_with(&item.record) {

@@ -1,11 +1,14 @@
 //! Records that were asked for by name: what was decided about each and why, and which were left as they are.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::config::Side;
 use crate::delta::Overwritten;
 use crate::plan::ActionKind;
-use crate::report::layout::{count, list, plural};
+use crate::report::layout::{count, list, name_of, plural};
 use crate::run::account::{RunReport, TableReport};
 use crate::run::chosen::{Chosen, Follows, Standing};
 
@@ -115,7 +118,7 @@ pub(super) fn undone(tables: &[TableReport]) -> Option<String> {
 }
 
 /// Returns what gave way because one side was to win, or would, value by value.
-pub fn overwritten(tables: &[TableReport], dry_run: bool) -> Vec<String> {
+pub fn overwritten(tables: &[TableReport], names: &BTreeMap<Uuid, String>, dry_run: bool) -> Vec<String> {
     let all: Vec<&Overwritten> = tables.iter().flat_map(|table| &table.overwritten).collect();
     if all.is_empty() {
         return Vec::new();
@@ -125,8 +128,12 @@ pub fn overwritten(tables: &[TableReport], dry_run: bool) -> Vec<String> {
     let mut lines = vec![format!("{would}, as the {winner} wins: {}", plural(all.len() as u64, "value", "values"))];
     for lost in all.iter().take(VALUES_MAX) {
         let Overwritten { record, field, to, old, new, .. } = lost;
-        let new = if new.is_empty() { "blank".to_owned() } else { format!("`{new}`") };
-        lines.push(format!("  {record} {field}: the {} loses `{old}` for {new}", to.name()));
+        let [old, new] = [old, new].map(|text| match name_of(names, text) {
+            Some(name) => name.to_owned(),
+            None if text.is_empty() => "blank".to_owned(),
+            None => format!("`{text}`"),
+        });
+        lines.push(format!("  {record} {field}: the {} loses {old} for {new}", to.name()));
     }
     if all.len() > VALUES_MAX {
         lines.push(format!("  and {} more; `--format json` lists all", count((all.len() - VALUES_MAX) as u64)));

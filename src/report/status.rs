@@ -9,9 +9,9 @@ use crate::binding::{self, Binding};
 use crate::config::Side;
 use crate::endpoint::Identity;
 use crate::report::answers::{self, DecisionDocument};
-use crate::report::document;
 use crate::report::inbox::{self, ItemDocument, KINDS};
 use crate::report::layout::{columns, count, list, plural};
+use crate::report::{document, history};
 use crate::store::{Decision, InboxItem, InboxKind, RunRow, Watermark};
 
 /// What is known about a pipeline without asking either side.
@@ -39,6 +39,8 @@ pub struct Status {
     pub apart: BTreeMap<String, u64>,
     /// Newest first.
     pub runs: Vec<RunRow>,
+    /// Why a guard stopped what is kept for somebody to approve, by table map.
+    pub stopped: BTreeMap<String, String>,
 }
 
 impl Status {
@@ -54,23 +56,9 @@ impl Status {
         self.apart.get(table).copied().unwrap_or(0)
     }
 
-    /// Returns why the last run in which a table map had its turn was stopped by the guard, if it was. A part of the table
-    /// map that passes, or a run that could not finish it, tells nothing of what was stopped before.
+    /// Returns why the guard stopped a table map, if it did.
     fn guarded(&self, table: &str) -> Option<String> {
-        let report = |run: &RunRow| serde_json::from_str::<serde_json::Value>(&run.report).ok();
-        let tells = |entry: &serde_json::Value| {
-            let has = |key: &str| entry.get(key).is_some();
-            // Earlier versions told of named records by their mode alone.
-            let part = has("partial") || entry.get("mode").and_then(serde_json::Value::as_str) == Some("selected");
-            has("guarded") || !(part || has("error"))
-        };
-        let of_table = |report: serde_json::Value| {
-            let tables = report.get("tables")?.as_array()?.clone();
-            let own = |entry: &serde_json::Value| entry.get("table").and_then(serde_json::Value::as_str) == Some(table);
-            tables.into_iter().find(own).filter(tells)
-        };
-        let last = self.runs.iter().filter_map(report).find_map(of_table)?;
-        last.get("guarded")?.as_str().map(str::to_owned)
+        history::guarded(&self.runs, table, self.stopped.get(table).map(String::as_str))
     }
 
     /// Says what is left to do, and by whom.
@@ -323,6 +311,7 @@ mod tests {
     use super::*;
     use crate::report::{run, samples};
     use crate::run::account::{RunReport, TableReport};
+    use crate::run::carried::Carried;
     use insta::assert_snapshot;
 
     #[test]
@@ -377,9 +366,28 @@ mod tests {
             assert!(told.ends_with("a guard stopped 1 table map\n"), "{told}");
         }
         // A later run that let it pass.
-        let passed = RunReport { tables: vec![TableReport { table, ..TableReport::default() }], ..stopped() };
-        let status = Status { runs: vec![row(&passed), row(&stopped())], ..quiet() };
-        assert!(text(&status).ends_with("nothing waits for a person\n"), "{}", text(&status));
+        let entry = TableReport { table: table.clone(), ..TableReport::default() };
+        let passed = RunReport { tables: vec![entry], ..stopped() };
+        let kept = || BTreeMap::from([(table.clone(), "1200 records".to_owned())]);
+        for stopped_and_kept in [BTreeMap::new(), kept()] {
+            let status = Status { runs: vec![row(&passed), row(&stopped())], stopped: stopped_and_kept, ..quiet() };
+            assert!(text(&status).ends_with("nothing waits for a person\n"), "{}", text(&status));
+        }
+        // A plan that was carried out: what was stopped waits as long as it is kept.
+        let applied = RunReport { carried: Some(Carried::default()), ..passed };
+        for (stopped_and_kept, expected) in
+            [(BTreeMap::new(), "nothing waits for a person\n"), (kept(), "a guard stopped 1 table map\n")]
+        {
+            let status = Status { runs: vec![row(&applied), row(&stopped())], stopped: stopped_and_kept, ..quiet() };
+            assert!(text(&status).ends_with(expected), "{}", text(&status));
+        }
+        // It is longer ago than any run that is shown.
+        let status = Status { runs: vec![samples::status().runs.remove(0)], stopped: kept(), ..quiet() };
+        assert!(
+            text(&status).contains(&format!("stopped by its guard:\n  {table}: 1200 records")),
+            "{}",
+            text(&status)
+        );
     }
 
     #[test]

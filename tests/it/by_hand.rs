@@ -5,12 +5,13 @@ use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted, couple};
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::report::couple::{Coupled, text as couple_text};
+use pipeline::report::selected::overwritten;
 use pipeline::run::account::RunOutcome;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, Origin, Store};
 
 use crate::rules::{CUSTOMERS, PEOPLE, World};
-use crate::selected::only;
+use crate::selected::{force, only};
 
 pub fn moment(number: u32) -> Moment {
     Moment { run: format!("by hand {number}"), at: "2026-01-31T03:00:00Z".to_owned() }
@@ -158,6 +159,70 @@ fn a_partner_is_made_for_a_record_that_is_kept_apart_and_for_no_other() {
     assert_eq!((apart.erp.len(), apart.crm.len()), (0, 1), "its former partner stays apart");
     assert_eq!(world.erp.column("customers", "name").len(), 3);
     world.quiet();
+}
+
+#[test]
+fn what_a_synchronization_would_overwrite_is_known_before_anything_is_coupled() {
+    for side in Side::BOTH {
+        let mut world = strangers();
+        // The partner that the account had is gone, and their coupling gives way.
+        world.erp.delete("customers", 1);
+        world.crm.put("accounts", 101, &[("number", "A1"), ("phone", "7"), ("limit", "9")]);
+        let ids = PerSide { erp: uuid::Uuid::from_u128(2), crm: uuid::Uuid::from_u128(101) };
+        let before = (world.erp.writes(), world.crm.writes());
+        world.selection = Selection {
+            pairs: vec![("customers".to_owned(), ids)],
+            ..force(side, &[&format!("customers:{}", ids.erp)])
+        };
+        let planned = world.run_as(true).tables.remove(0).overwritten;
+        world.selection = Selection::default();
+        assert_eq!((world.erp.writes(), world.crm.writes()), before);
+        assert_eq!(world.store.couplings("customers", &[]).unwrap().len(), 1);
+        let lost: Vec<(&str, &str, &str)> =
+            planned.iter().map(|lost| (lost.field.as_str(), lost.old.as_str(), lost.new.as_str())).collect();
+        // The city of customer 2 is blank: in the ERP there is nothing to overwrite, in the CRM a blank wins.
+        let expected = match side {
+            Side::Crm => vec![
+                ("city", "Oslo", ""),
+                ("limit", "9", ""),
+                ("name", "Ahlgren", "Dahl"),
+                ("number", "A1", "C2"),
+                ("phone", "7", "5"),
+            ],
+            Side::Erp => vec![("name", "Dahl", "Ahlgren"), ("phone", "5", "7")],
+        };
+        assert_eq!(lost, expected, "{side:?}");
+        by_hand(&mut world, &[("customers:C2", &format!("customers:crm:{}", ids.crm))]).unwrap();
+        let report = world.run_part(force(side, &["customers:C2"])).unwrap();
+        assert_eq!(report.tables[0].overwritten, planned, "{side:?}");
+    }
+}
+
+#[test]
+fn records_that_values_point_to_are_told_by_name() {
+    let mut world = strangers();
+    for (id, code) in [(11, "SP1"), (12, "SP2")] {
+        let mail = format!("{code}@a.example");
+        world.erp.put("people", id, &[("code", code), ("email", &mail)]);
+        world.crm.put("users", 100 + id, &[("mail", &mail)]);
+    }
+    world.run();
+    world.erp.put("customers", 2, &[("person", "SP2")]);
+    world.crm.put("accounts", 102, &[("owner", &uuid::Uuid::from_u128(111).to_string())]);
+    let ids = PerSide { erp: uuid::Uuid::from_u128(2), crm: uuid::Uuid::from_u128(102) };
+    world.selection = Selection { pairs: vec![("customers".to_owned(), ids)], ..force(Side::Crm, &["customers:C2"]) };
+    let planned = world.run_as(true);
+    world.selection = only(&["customers:C2"]);
+    let lines = overwritten(&planned.tables, &planned.names, true);
+    assert!(lines.iter().any(|line| line.ends_with("` for people:SP2")), "{lines:#?}");
+    let pairs = by_hand(&mut world, &[("customers:C2", "customers:crm:A2")]).unwrap();
+    let map = world.pipeline.tables[1].clone();
+    // Whom the value that gives way leads to, the run need not know; who shows it asks.
+    let mut first = world.run_as(true);
+    first.names.insert(uuid::Uuid::from_u128(111), "people:SP1".to_owned());
+    let told = couple_text(&Coupled { pairs, first: Some(first), ..Coupled::new(&map) });
+    let line = "  customers:C2 owner: ERP people:SP2, CRM people:SP1; ERP → CRM (the ERP owns the field)\n";
+    assert!(told.contains(line), "{told}");
 }
 
 #[test]

@@ -56,13 +56,29 @@ fn a_pair_is_coupled_shown_and_synchronized() {
     edit(&world, Side::Crm, *crm, json!({"address1_city": "There"}));
     let line = format!("couple by_hand.yaml customers:crm:{key} {number} --sync to_erp");
     let asked = world.run(&line).code(2);
-    assert!(asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
+    let customers = world.erp.with(|state| state.records("customers"));
+    let city = customers.iter().find(|customer| customer["number"] == **number).unwrap()["city"].clone();
+    let city = city.as_str().unwrap();
+    let told = format!("  customers:{number} city: the ERP loses `{city}` for `There`\n");
+    let (heading, rest) = asked.stderr.split_once("would be overwritten, as the CRM wins: ").unwrap();
+    let (values, rest) = rest.split_once('\n').unwrap();
+    assert!(heading.is_empty() && rest.contains(&told), "{asked:#?}");
+    let question = format!("error: whether to couple 1 pair and overwrite {values} has to be asked");
+    assert!(rest.contains(&question) && rest.contains("`--yes` answers it"), "{asked:#?}");
     assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 1);
+    // The same for a list.
+    world.file("one.csv", &format!("erp,crm\n{number},{key}\n"));
+    let listed = world.run("couple by_hand.yaml customers --from one.csv --sync to_erp").code(2);
+    assert_eq!(listed.stderr, asked.stderr);
     let done = world.run(&format!("{line} --yes --format json")).code(0).json();
     assert_eq!((&done["coupled"][0]["origin"], &done["run"]["outcome"]), (&json!("by hand"), &json!("converged")));
     let customers = world.erp.with(|state| state.records("customers"));
     let customer = customers.iter().find(|customer| customer["number"] == **number).unwrap();
     assert_eq!(customer["city"], "There");
+    let overwritten = done["run"]["tables"][0]["overwritten"].as_array().unwrap();
+    let lost = json!({"table": "customers", "record": format!("customers:{number}"), "field": "city", "side": "erp",
+        "old": city, "new": "There"});
+    assert!(overwritten.contains(&lost), "{done:#}");
 }
 
 #[test]
@@ -73,6 +89,11 @@ fn the_match_rules_couple_after_a_yes() {
     let (number, ..) = &pairs[0];
     let asked = world.run("couple by_hand.yaml customers --match").code(2);
     assert!(asked.stderr.contains(" to couple:\n") && asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
+    // What is overwritten is shown besides.
+    let asked = world.run("couple by_hand.yaml customers --match --sync to_crm").code(2);
+    let (pairs_told, values_told) = asked.stderr.split_once("would be overwritten, as the ERP wins: ").unwrap();
+    assert!(pairs_told.contains(" to couple:\n") && values_told.contains(": the CRM loses `"), "{asked:#?}");
+    assert!(values_told.contains(" and overwrite ") && values_told.contains("`--yes` answers it"), "{asked:#?}");
     assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 0);
     let one = world.run(&format!("couple by_hand.yaml customers:{number} --match --yes --format json")).code(0).json();
     let first = &one["coupled"].as_array().unwrap()[..];
