@@ -19,6 +19,7 @@ pub mod chosen;
 mod verify;
 mod pretend;
 mod later;
+mod keyed;
 mod rounds;
 mod decided;
 pub mod sight;
