@@ -46,8 +46,8 @@ pub struct Client {
 
 struct Request<'a> {
     url: &'a str,
+    method: &'static str,
     headers: &'a [(&'a str, String)],
-    /// A body makes it a POST.
     body: Option<&'a [u8]>,
     /// Nothing changes by it, so it may be repeated whatever became of it.
     is_read: bool,
@@ -150,7 +150,7 @@ impl Client {
         headers: &[(&str, String)],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        self.read(&Request { url, headers, body: None, is_read: true, handed_back }, parse)
+        self.read(&Request { url, method: "GET", headers, body: None, is_read: true, handed_back }, parse)
     }
 
     /// Posts a question, which changes nothing; otherwise as [`get`](Self::get).
@@ -161,7 +161,8 @@ impl Client {
         body: &[u8],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        self.read(&Request { url, headers, body: Some(body), is_read: true, handed_back: &[] }, parse)
+        let request = Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back: &[] };
+        self.read(&request, parse)
     }
 
     fn read<T>(
@@ -182,7 +183,18 @@ impl Client {
 
     /// Posts a body. The request is repeated only where the side surely did nothing with it.
     pub fn post(&self, url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, PostError> {
-        let request = Request { url, headers, body: Some(body), is_read: false, handed_back: &[] };
+        self.write("POST", url, headers, Some(body))
+    }
+
+    /// Sends a write of any method, repeated as [`post`](Self::post) is.
+    pub fn write(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, PostError> {
+        let request = Request { url, method, headers, body, is_read: false, handed_back: &[] };
         let result = self.exchange(&request, |_| Ok(()));
         result.map(|(answer, ())| answer).map_err(|failure| match failure {
             Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
@@ -271,11 +283,10 @@ impl Client {
         let permit = self.limiter.admit(&*self.clock, again);
         self.count_wait(permit.waited);
         self.sent.fetch_add(1, Ordering::Relaxed);
-        let authorization = format!("Bearer {}", token.bearer);
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = headers.chain([("Authorization", authorization.as_str())]);
+        let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
-        let result = send(&self.agent, request.url, headers, request.body);
+        let result = send(&self.agent, request.method, request.url, headers, request.body);
         let now = self.clock.now();
         match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
@@ -322,7 +333,7 @@ impl Client {
         let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
         let mut failed = 0;
         loop {
-            let result = send(&self.agent, self.token.url(), headers.into_iter(), Some(form.as_bytes()));
+            let result = send(&self.agent, "POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
             failed += 1;
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
@@ -371,7 +382,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, ClientCredentials, Features, Limits, Secret};
+    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Secret};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -386,14 +397,15 @@ pub mod tests {
             adapter: Adapter::Dataverse,
             url: url.to_owned(),
             company: None,
-            auth: ClientCredentials {
+            auth: Auth::OAuth2(ClientCredentials {
                 token_url: token_url.to_owned(),
                 client_id: "app".into(),
                 client_secret: Secret::new("secret".into()),
                 scope: "s".into(),
-            },
+            }),
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
             features: Features { bulk: true, change_tracking: true },
+            keys: std::collections::BTreeMap::new(),
         };
         let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
         let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
