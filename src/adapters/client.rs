@@ -382,7 +382,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Secret};
+    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Proof, SecretSource};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -400,7 +400,7 @@ pub mod tests {
             auth: Auth::OAuth2(ClientCredentials {
                 token_url: token_url.to_owned(),
                 client_id: "app".into(),
-                client_secret: Secret::new("secret".into()),
+                proof: Proof::Secret(SecretSource::given("secret".into())),
                 scope: "s".into(),
             }),
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },

@@ -8,6 +8,7 @@ pub mod odata;
 pub mod clock;
 pub mod budget;
 pub mod limiter;
+pub mod credentials;
 pub mod token;
 pub mod http;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
-use pipeline::config::{Connection, Features, Limits, Secret, Side};
+use pipeline::config::{Connection, Features, Limits, Proof, SecretSource, Side};
 use pipeline::endpoint::{EndpointError, Query, Tracked};
 use pipeline::frame::{Frame, Value};
 use serde_json::{Map, json};
@@ -295,7 +295,8 @@ fn what_cannot_be_opened_says_why() {
     for side in Side::BOTH {
         let good = world.connection(side);
         let mut wrong_secret = good.clone();
-        wrong_secret.auth.client_credentials_mut().unwrap().client_secret = Secret::new("hush+hush".into());
+        wrong_secret.auth.client_credentials_mut().unwrap().proof =
+            Proof::Secret(SecretSource::given("hush+hush".into()));
         let unreachable = Connection { url: nowhere.clone(), ..good.clone() };
         let mut no_tokens = good.clone();
         no_tokens.auth.client_credentials_mut().unwrap().token_url = format!("{nowhere}/token");

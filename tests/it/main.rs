@@ -18,6 +18,7 @@ mod nightly;
 mod addresses;
 mod adversary;
 mod approved;
+mod authentication;
 mod bulk;
 mod by_hand;
 mod cases;
