@@ -152,7 +152,7 @@ fn basic(desk: &mut Desk<'_>, path: &Path, written: schema::Auth) -> Option<Auth
     });
     let ways = [("password", written.password), ("password_file", written.password_file)];
     let [given, file] = one_of(desk, path, ways, "name a variable: `password: ${…}`, or a `password_file`")?;
-    let password = given.map(|text| SecretSource::given(text)).or(file.map(|path| SecretSource::File(path.into())));
+    let password = given.map(SecretSource::given).or(file.map(|path| SecretSource::File(path.into())));
     Some(Auth::Basic { user: user?, password: password? })
 }
 
