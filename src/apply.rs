@@ -103,7 +103,8 @@ fn send(batch: &[Action], side: Side, target: &Target<'_>) -> Report {
     target.endpoint.write(target.info, target.columns, &writes)
 }
 
-fn intent(action: &Action, side: Side) -> Intent {
+/// Returns what the journal holds of an action on a side.
+pub fn intent(action: &Action, side: Side) -> Intent {
     Intent {
         table: action.table.clone(),
         side,
