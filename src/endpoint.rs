@@ -3,6 +3,8 @@
 //! An [`Endpoint`] describes tables, reads records into a [`Frame`] and writes batches. It knows nothing of table maps,
 //! couplings or the other side; retries, throttling, paging and the wire's spelling of values are its own business.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use crate::config::Side;
@@ -273,6 +275,13 @@ pub trait Endpoint: Sync {
 
     /// Returns the column in which this side keeps when a record was last modified, where the table has it.
     fn modified_column(&self, info: &TableInfo) -> Option<String>;
+
+    /// Returns who modified records last, as people read it; those of whom the side does not tell it are missing.
+    ///
+    /// Takes a request for every [`Bounds::ids_max`] records.
+    fn modifiers(&self, _info: &TableInfo, _ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
+        Ok(HashMap::new())
+    }
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
     fn clock_offset(&self) -> Option<ClockOffset>;

@@ -39,11 +39,13 @@ pub enum Fault {
     HalfBatch,
     /// All change tokens grow too old just before a read of changes.
     ExpiredChanges,
+    /// 504 with an HTML body: the gateway gave up waiting, and a write was applied all the same.
+    TimedOut,
 }
 
 impl Fault {
     /// All faults, in the order of their names' groups.
-    pub const ALL: [Fault; 12] = [
+    pub const ALL: [Fault; 13] = [
         Fault::Throttled,
         Fault::ThrottledPlain,
         Fault::ExpiredToken,
@@ -56,6 +58,7 @@ impl Fault {
         Fault::StaleEtag,
         Fault::HalfBatch,
         Fault::ExpiredChanges,
+        Fault::TimedOut,
     ];
 
     fn name(self) -> &'static str {
@@ -72,6 +75,7 @@ impl Fault {
             Fault::StaleEtag => "stale-etag",
             Fault::HalfBatch => "half-batch",
             Fault::ExpiredChanges => "expired-changes",
+            Fault::TimedOut => "timed-out",
         }
     }
 
@@ -80,7 +84,7 @@ impl Fault {
         let (path, _) = filter::query(&request.target);
         let last = path.rsplit('/').next().unwrap_or_default();
         match self {
-            Fault::Throttled | Fault::ThrottledPlain | Fault::ExpiredToken => true,
+            Fault::Throttled | Fault::ThrottledPlain | Fault::ExpiredToken | Fault::TimedOut => true,
             // A page is a read of a set; `$metadata`, functions and single records are none.
             Fault::SlowPage | Fault::TruncatedPage => {
                 request.method == "GET" && last.starts_with(|c: char| c.is_ascii_lowercase()) && !last.contains('(')
@@ -285,6 +289,12 @@ pub fn answer<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request:
             service.expire_tokens();
             (service.answer(request), Delivery::Whole)
         }
+        Fault::TimedOut => {
+            service.answer(request);
+            let headers = vec![("Content-Type".into(), "text/html; charset=utf-8".into())];
+            let body = "<html><head><title>504 Gateway Time-out</title></head></html>\r\n";
+            (Response { status: 504, headers, body: body.into() }, Delivery::Whole)
+        }
         Fault::UnavailableBefore => (unavailable(faults.retry_after), Delivery::Whole),
         Fault::UnavailableAfter => {
             service.answer(request);
@@ -391,6 +401,8 @@ mod tests {
             (Fault::DroppedAfter, "PATCH", 0, 1, Delivery::Dropped),
             (Fault::TruncatedPage, "GET", 200, 1, Delivery::Truncated),
             (Fault::StaleEtag, "PATCH", 200, 1, Delivery::Whole),
+            (Fault::TimedOut, "PATCH", 504, 1, Delivery::Whole),
+            (Fault::TimedOut, "GET", 504, 1, Delivery::Whole),
         ];
         for (fault, method, status, answered, delivery) in cases {
             let (mut service, mut faults) = (Counter::default(), Faults::once(fault, 1));

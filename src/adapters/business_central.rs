@@ -401,6 +401,8 @@ fn verdict(write: &Write, reply: &Reply) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::client::tests::client;
+    use crate::adapters::script::{Script, say};
 
     #[test]
     fn a_table_is_a_set_or_a_custom_page() {
@@ -485,6 +487,61 @@ mod tests {
             let body = format!(r#"{{"error":{{"code":"{code}","message":"m  CorrelationId:  1."}}}}"#);
             let found = verdict(&write, &Reply { status, body });
             assert_eq!(found, expected, "{kind:?} {status} {code}");
+        }
+    }
+
+    /// What a batch can come back as (erp-api.md §5). A write that is not answered for stays open: whoever reads its record
+    /// tells whether it arrived.
+    #[test]
+    fn a_batch_says_of_each_write_no_more_than_its_answer_does() {
+        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="item"><Key><PropertyRef Name="id"/></Key>
+            <Property Name="id" Type="Edm.Guid"/><Property Name="displayName" Type="Edm.String" MaxLength="100"/></EntityType>
+            <EntityContainer><EntitySet Name="items" EntityType="N.item"/></EntityContainer></Schema></edmx:Edmx>"#;
+        let companies =
+            r#"{"value":[{"id":"5b1e0c52-7a44-ef11-8e52-6045bd2b1a01","name":"CRONUS","displayName":"CRONUS"}]}"#;
+        let refusal = r#"{"error":{"code":"Application_DialogException","message":"No.  CorrelationId:  1."}}"#;
+        let answered = |parts: &[&str]| format!(r#"{{"responses":[{}]}}"#, parts.join(","));
+        let good = |id: &str| format!(r#"{{"id":{id},"status":200,"headers":{{}},"body":{{}}}}"#);
+        let bad = |id: &str, status: u16| format!(r#"{{"id":{id},"status":{status},"headers":{{}},"body":{refusal}}}"#);
+        let (first, second, failed) = (good("\"1\""), good("\"2\""), bad("\"1\"", 400));
+        let (busy, slow) = (bad("\"2\"", 429), bad("\"2\"", 504));
+        for (what, status, body, expected) in [
+            ("in another order", 200, answered(&[&second, &first]), "written, written"),
+            ("one fails", 200, answered(&[&second, &failed]), "refused, written"),
+            ("it ends at the first failure", 200, answered(&[&failed]), "refused, unknown"),
+            ("nothing is answered for", 200, answered(&[]), "unknown, unknown"),
+            ("no ids", 200, answered(&[&good("null"), &good("null")]), "unknown, unknown"),
+            ("an id twice", 200, answered(&[&first, &first]), "unknown, unknown"),
+            ("a number for an id", 200, answered(&[&good("1"), &second]), "unknown, unknown"),
+            ("throttled inside", 200, answered(&[&first, &busy]), "written, not sent"),
+            ("out of time inside", 200, answered(&[&first, &slow]), "written, unknown"),
+            ("cut", 200, "{\"responses\":[".to_owned(), "unknown, unknown"),
+            ("too many operations", 500, refusal.to_owned(), "unknown, unknown"),
+            ("no rights", 403, refusal.to_owned(), "refused, refused"),
+        ] {
+            let server = Script::play(vec![say(200, metadata), say(200, companies), say(status, &body)]);
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let (client, _) = client(&server.url, &login.url);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 500, page: 10 };
+            let erp = BusinessCentral::new(client, "CRONUS".into(), limits);
+            assert_eq!(erp.batch_max(), BATCH_MAX, "the 101st operation would cost the whole batch");
+            let info = erp.describe("items").unwrap();
+            let write = |id: u128| Write {
+                kind: WriteKind::Update,
+                id: Uuid::from_u128(id),
+                etag: Some("W/\"1\"".into()),
+                fields: vec![("displayName".into(), Value::Text("x".into()))],
+            };
+            let report = erp.write(&info, &[], &[write(1), write(2)]);
+            let word = |outcome: &Outcome| match outcome {
+                Outcome::Written => "written",
+                Outcome::Refused { .. } => "refused",
+                Outcome::NotSent { .. } => "not sent",
+                Outcome::Unknown { .. } => "unknown",
+                _ => "else",
+            };
+            let words: Vec<&str> = report.outcomes.iter().map(word).collect();
+            assert_eq!(words.join(", "), expected, "{what}");
         }
     }
 

@@ -50,6 +50,8 @@ struct Request<'a> {
     body: Option<&'a [u8]>,
     /// Nothing changes by it, so it may be repeated whatever became of it.
     is_read: bool,
+    /// Statuses after which the caller asks for something else instead of the same again.
+    handed_back: &'a [u16],
 }
 
 /// What a failed attempt leaves behind.
@@ -126,7 +128,19 @@ impl Client {
         headers: &[(&str, String)],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        self.read(&Request { url, headers, body: None, is_read: true }, parse)
+        self.get_unless(&[], url, headers, parse)
+    }
+
+    /// Reads an address as [`get`](Self::get) does, but gives answers of the `handed_back` statuses to the caller at once:
+    /// what took too long is not to be asked for in the same way again.
+    pub fn get_unless<T>(
+        &self,
+        handed_back: &[u16],
+        url: &str,
+        headers: &[(&str, String)],
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, Option<T>), EndpointError> {
+        self.read(&Request { url, headers, body: None, is_read: true, handed_back }, parse)
     }
 
     /// Posts a question, which changes nothing; otherwise as [`get`](Self::get).
@@ -137,7 +151,7 @@ impl Client {
         body: &[u8],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        self.read(&Request { url, headers, body: Some(body), is_read: true }, parse)
+        self.read(&Request { url, headers, body: Some(body), is_read: true, handed_back: &[] }, parse)
     }
 
     fn read<T>(
@@ -158,7 +172,7 @@ impl Client {
 
     /// Posts a body. The request is repeated only where the side surely did nothing with it.
     pub fn post(&self, url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, PostError> {
-        let request = Request { url, headers, body: Some(body), is_read: false };
+        let request = Request { url, headers, body: Some(body), is_read: false, handed_back: &[] };
         let result = self.exchange(&request, |_| Ok(()));
         result.map(|(answer, ())| answer).map_err(|failure| match failure {
             Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
@@ -173,6 +187,7 @@ impl Client {
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, T), Failure> {
         let is_read = request.is_read;
+        let transient = |status: u16| is_transient(status) && !request.handed_back.contains(&status);
         let mut failed = 0;
         let mut stale = None;
         loop {
@@ -189,7 +204,7 @@ impl Client {
                     self.retried.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                Ok(answer) if answer.status == 429 || (is_read && is_transient(answer.status)) => {
+                Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let asked = retry_after(answer.header("retry-after"), answer.header("date"));
                     let message = format!("it answered HTTP {}", answer.status);
                     // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
@@ -200,7 +215,11 @@ impl Client {
                     return Err(Failure::Unknown(format!("it answered HTTP {}", answer.status)));
                 }
                 Ok(answer) => match parse(&answer) {
-                    Ok(value) => return Ok((answer, value)),
+                    Ok(value) => {
+                        self.retried
+                            .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
+                        return Ok((answer, value));
+                    }
                     Err(message) => (Failure::Garbled(message), (None, false), self.patience.attempts),
                 },
                 Err(broken) => {
@@ -312,7 +331,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, ClientCredentials, Limits, Secret};
+    use crate::config::{Adapter, ClientCredentials, Features, Limits, Secret};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -334,7 +353,7 @@ pub mod tests {
                 scope: "s".into(),
             },
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
-            change_tracking: true,
+            features: Features { bulk: true, change_tracking: true },
         };
         let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
         let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);

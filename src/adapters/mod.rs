@@ -19,6 +19,8 @@ pub mod business_central;
 pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
+pub mod modifiers;
+pub mod dataverse_bulk;
 pub mod dataverse;
 pub mod sqlite;
 pub mod plan_file;
@@ -40,6 +42,6 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
             let company = connection.company.clone().unwrap_or_default();
             Box::new(BusinessCentral::new(client, company, connection.limits))
         }
-        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.change_tracking)),
+        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.features)),
     }
 }

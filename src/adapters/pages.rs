@@ -1,8 +1,8 @@
 //! Reads as both services page them: a chain of links into one frame, or many lists of ids into one frame.
 //!
-//! The next page is asked for while the present one is decoded, so waiting and computing overlap. A read is complete or
-//! fails: a chain that loops, leads away or goes nowhere, and a record that was not asked for, are errors. What the
-//! addresses look like is the adapters' business.
+//! The next page is asked for while the present one is decoded, so waiting and computing overlap. A page that takes the
+//! side too long is asked for again, smaller. A read is complete or fails: a chain that loops, leads away or goes nowhere,
+//! and a record that was not asked for, are errors. What the addresses look like is the adapters' business.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,6 +23,13 @@ use crate::frame::Frame;
 const IDLE_PAGES_MAX: usize = 50;
 /// Lists of ids asked for at once; more gain nothing on a side that serves few requests at a time.
 const ID_WORKERS_MAX: usize = 8;
+/// Answers to a page that was too much: it took longer than the side or its gateway waits, or is larger than it gives
+/// (erp-api.md §3, §7).
+const TOO_MUCH: [u16; 3] = [408, 413, 504];
+/// Smaller pages are not tried: where they take too long, something else is wrong, and only patience helps.
+const PAGE_ROWS_MIN: usize = 100;
+/// What a side is asked by for pages of so many records.
+const PAGE_PREFERENCE: &str = "odata.maxpagesize=";
 
 /// One read: where it begins, with which headers, and how rows are laid out.
 pub struct Reading<'a> {
@@ -64,8 +71,9 @@ impl Reading<'_> {
     fn fetch(&self, sender: SyncSender<Result<String, EndpointError>>) {
         let mut chain = Chain::new(self.client.base(), &self.url);
         let mut url = self.url.clone();
+        let mut headers = self.headers.clone();
         loop {
-            let (body, next) = match self.page(&url) {
+            let (body, next) = match self.page(&url, &mut headers) {
                 Ok(page) => page,
                 Err(error) => {
                     // Nobody listens after the first error of the decoding side; then this one does not matter.
@@ -87,20 +95,47 @@ impl Reading<'_> {
         }
     }
 
-    fn page(&self, url: &str) -> Result<(String, Option<String>), EndpointError> {
-        let (answer, next) = self.client.get(url, &self.headers, |answer| {
-            next_link(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
-        })?;
-        match next {
-            Some(next) => {
-                let body = String::from_utf8(answer.body).expect("the body was read as UTF-8 a moment ago");
-                Ok((body, next))
-            }
-            None => {
-                let message = Fault::read(answer.status, &answer.body).to_string();
-                Err(EndpointError::Refused { side: self.client.side(), message })
+    /// Reads one page. What was too much is halved, for the pages that follow as well: the link stays the same, since it
+    /// says where to go on and not how far.
+    fn page(
+        &self,
+        url: &str,
+        headers: &mut Vec<(&'static str, String)>,
+    ) -> Result<(String, Option<String>), EndpointError> {
+        loop {
+            let smaller = self.smaller(headers);
+            let handed_back = if smaller.is_some() { &TOO_MUCH[..] } else { &[] };
+            let (answer, next) = self.client.get_unless(handed_back, url, headers, |answer| {
+                next_link(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
+            })?;
+            match (next, smaller) {
+                (Some(next), _) => {
+                    let body = String::from_utf8(answer.body).expect("the body was read as UTF-8 a moment ago");
+                    return Ok((body, next));
+                }
+                (None, Some(smaller)) if TOO_MUCH.contains(&answer.status) => *headers = smaller,
+                (None, _) => {
+                    let message = Fault::read(answer.status, &answer.body).to_string();
+                    return Err(EndpointError::Refused { side: self.client.side(), message });
+                }
             }
         }
+    }
+
+    /// Returns the headers that ask for half as much; `None` where that is not worth trying.
+    fn smaller(&self, headers: &[(&'static str, String)]) -> Option<Vec<(&'static str, String)>> {
+        let preferred = |value: &str| {
+            let (_, rest) = value.split_once(PAGE_PREFERENCE)?;
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+            digits.parse::<usize>().ok()
+        };
+        let mut headers = headers.to_vec();
+        let (header, rows) = headers.iter_mut().find_map(|(_, value)| preferred(value).map(|rows| (value, rows)))?;
+        // More than was asked for never comes.
+        let most = self.asked.map_or(rows, |ids| rows.min(ids.len()));
+        let half = (most / 2).max(PAGE_ROWS_MIN);
+        *header = header.replace(&format!("{PAGE_PREFERENCE}{rows}"), &format!("{PAGE_PREFERENCE}{half}"));
+        (half < most).then_some(headers)
     }
 
     fn untrusted(&self, message: String) -> EndpointError {
@@ -210,6 +245,63 @@ mod tests {
             assert!(result == expected || result.starts_with(&format!("{untrusted}{expected}")), "{result}");
             assert_eq!(asked, paths);
         }
+    }
+
+    /// Nothing is lost or doubled: the link is the same, and it leads on from where the last page ended.
+    #[test]
+    fn a_page_that_takes_too_long_is_asked_for_again_in_halves() {
+        let late = |status: u16| say(status, "<html>");
+        for (page_rows, pages, expected, asked) in [
+            (
+                800,
+                vec![page(&[1], "ROOT/2"), late(504), late(408), page(&[2], "ROOT/3"), late(413), page(&[3], "")],
+                "3",
+                &["/1 800", "/2 800", "/2 400", "/2 200", "/3 200", "/3 100"][..],
+            ),
+            // There is a smallest page, and then only patience is left (three attempts here).
+            (150, vec![late(504), late(504), page(&[1], "")], "1", &["/1 150", "/1 100", "/1 100"]),
+            (
+                70,
+                vec![late(504), late(504), late(504)],
+                "CRM cannot be reached: it answered HTTP 504",
+                &["/1 70", "/1 70", "/1 70"],
+            ),
+            (70, vec![late(413)], "CRM refused the request: HTTP 413", &["/1 70"]),
+        ] {
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let count = asked.len() as u64;
+            let server = Script::play(pages);
+            let (client, _) = client(&server.url, &login.url);
+            let headers = vec![("Prefer", format!("a,odata.maxpagesize={page_rows},b=1"))];
+            let (url, layout) = (format!("{}/1", server.url), layout());
+            let reading = Reading { client: &client, url, headers, layout: &layout, asked: None };
+            let told = reading.run(&|_| {}).map_or_else(|error| error.to_string(), |frame| frame.rows().to_string());
+            let short = |line: String| {
+                let rows = line.split("maxpagesize=").nth(1).unwrap_or_default();
+                let path = line.split(' ').nth(1).unwrap_or_default();
+                format!("{path} {}", rows.trim_end_matches(",b=1"))
+            };
+            let heard: Vec<String> = server.heard().into_iter().map(short).collect();
+            assert_eq!((told.as_str(), heard), (expected, asked.iter().map(|line| (*line).to_owned()).collect()));
+            let pages_read = expected.parse().unwrap_or(1);
+            assert_eq!((client.traffic().sent, client.traffic().retried), (count, count - pages_read));
+        }
+    }
+
+    #[test]
+    fn a_list_of_ids_is_never_asked_for_in_pages_that_are_larger_than_itself() {
+        let (client, _) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+        let ids: Vec<Uuid> = (0..300).map(Uuid::from_u128).collect();
+        let (headers, layout) = (vec![("Prefer", "odata.maxpagesize=20000".to_owned())], layout());
+        let smaller = |asked: Option<&[Uuid]>| {
+            let reading =
+                Reading { client: &client, url: String::new(), headers: headers.clone(), layout: &layout, asked };
+            reading.smaller(&headers).map(|headers| headers[0].1.clone())
+        };
+        let rows = |rows: usize| Some(format!("odata.maxpagesize={rows}"));
+        assert_eq!(smaller(None), rows(10_000));
+        assert_eq!(smaller(Some(&ids)), rows(150));
+        assert_eq!(smaller(Some(&ids[..100])), None, "a hundred rows are the smallest page");
     }
 
     #[test]

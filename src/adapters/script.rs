@@ -47,7 +47,7 @@ impl Script {
         Script { url, heard }
     }
 
-    /// Returns the requests so far: request line, authorization and body.
+    /// Returns the requests so far: request line, authorization, preferences where there are any, and body.
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap().clone()
     }
@@ -55,7 +55,7 @@ impl Script {
 
 fn hear(stream: &mut TcpStream) -> String {
     let mut reader = BufReader::new(stream);
-    let (mut first, mut token, mut length) = (String::new(), String::new(), 0);
+    let (mut first, mut token, mut prefer, mut length) = (String::new(), String::new(), String::new(), 0);
     reader.read_line(&mut first).unwrap();
     loop {
         let mut line = String::new();
@@ -64,14 +64,17 @@ fn hear(stream: &mut TcpStream) -> String {
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
         } else if lower.starts_with("authorization:") {
-            token = line["authorization: bearer ".len()..].trim().to_owned();
+            let login = line["authorization:".len()..].trim();
+            token = login.strip_prefix("Bearer ").unwrap_or(login).to_owned();
+        } else if lower.starts_with("prefer:") {
+            prefer = format!("{} ", line["prefer:".len()..].trim());
         } else if line.trim().is_empty() {
             break;
         }
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    format!("{} [{token}] {}", first.trim(), String::from_utf8(body).unwrap()).trim().to_owned()
+    format!("{} [{token}] {prefer}{}", first.trim(), String::from_utf8(body).unwrap()).trim().to_owned()
 }
 
 pub fn say(status: u16, body: &str) -> Line {

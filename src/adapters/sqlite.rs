@@ -291,6 +291,10 @@ impl Store for SqliteStore<'_> {
         self.write(|connection, _, now| decisions::end(connection, table, done, now))
     }
 
+    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError> {
+        self.write(|connection, _, now| decisions::note_unmet(connection, table, pairs, now))
+    }
+
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError> {
         self.read(|connection| decisions::survivors(connection, table))
     }

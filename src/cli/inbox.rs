@@ -21,7 +21,6 @@ use crate::cli::{print, print_as, progress};
 use crate::config::complaint::{Complaint, Severity, suggestion};
 use crate::config::{PerSide, Side};
 use crate::report;
-use crate::report::answers::applies;
 use crate::report::inbox::{Inbox, LastWrite};
 use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
 
@@ -43,6 +42,7 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
         Some(InboxAction::Restore { records }) => with(records, Wish::Restore, false),
         Some(InboxAction::Delete { records, yes }) => with(records, Wish::Delete, *yes),
         Some(InboxAction::Uncouple { records }) => with(records, Wish::Uncouple, false),
+        Some(InboxAction::Withdraw { records, field }) => withdraw(arguments, &loaded, records, field.as_deref()),
         Some(InboxAction::Export { out, filter }) => export(arguments, &loaded, out.as_deref(), filter),
         Some(InboxAction::Import { file, yes }) => import(arguments, &loaded, file, *yes),
         Some(InboxAction::Resolve(resolve)) => {
@@ -55,8 +55,14 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
     }
 }
 
-/// Opens the state for an answer: alone, as a run does.
+/// Opens the state for an answer: alone, as a run does. One that is not there is not made, as nothing waits in it.
 fn open<'a>(loaded: &Loaded, now: &'a dyn Fn() -> String) -> Result<SqliteStore<'a>, Failure> {
+    if !loaded.state.exists() {
+        return Err(Failure::Arguments {
+            message: format!("nothing waits: there is no state in {} yet", loaded.state.display()),
+            hint: "the first `pipeline run` makes it".to_owned(),
+        });
+    }
     let store = SqliteStore::open(&loaded.state, &world::holder(), now, loaded.pipeline.keep_values)?;
     world::binding(loaded, &store)?;
     Ok(store)
@@ -132,13 +138,12 @@ fn print_list(
     store: &dyn Store,
     items: Vec<InboxItem>,
 ) -> Result<Exit, Failure> {
-    let mut decisions = store.decisions(None)?;
-    decisions.retain(|decision| decision.ended.is_none());
+    let all = store.inbox(None)?;
+    let answered = world::answered(store, &all)?;
+    let open = |items: &[InboxItem]| items.iter().filter(|item| !answered.covers(item)).count() as u64;
+    let elsewhere = open(&all).saturating_sub(open(&items));
     let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
-    let is_open = |item: &InboxItem| !decisions.iter().any(|decision| applies(decision, item));
-    let all = store.inbox(None)?.iter().filter(|item| is_open(item)).count();
-    let elsewhere = all.saturating_sub(items.iter().filter(|item| is_open(item)).count()) as u64;
-    let inbox = Inbox { items, last_writes, decisions, elsewhere };
+    let inbox = Inbox { items, last_writes, answered, elsewhere };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
     Ok(Exit::Done)
 }
@@ -195,6 +200,22 @@ fn take(arguments: &InboxArguments, loaded: &Loaded, wishes: &[(String, Wish)], 
     reply(arguments, &mut store, &replies, yes)
 }
 
+/// Forgets decisions that are not carried out: all of those named, or none.
+fn withdraw(
+    arguments: &InboxArguments,
+    loaded: &Loaded,
+    records: &[String],
+    field: Option<&str>,
+) -> Result<Exit, Failure> {
+    let mut store = open(loaded, &world::now)?;
+    let desk = Desk::new(&loaded.pipeline, &store)?;
+    let mut replies = Vec::new();
+    for record in records {
+        replies.extend(desk.withdraw(record, field)?);
+    }
+    reply(arguments, &mut store, &replies, false)
+}
+
 /// Decides a field of every record in which it is contested.
 fn resolve_all(arguments: &InboxArguments, loaded: &Loaded, tables: &[String], wish: &Wish) -> Result<Exit, Failure> {
     let mut store = open(loaded, &world::now)?;
@@ -227,8 +248,8 @@ fn export(
     world::binding(loaded, &store)?;
     let mut items = filtered(loaded, &store, filter)?;
     // What is decided does not wait for a person any more.
-    let decisions = store.decisions(None)?;
-    items.retain(|item| !decisions.iter().any(|decision| applies(decision, item)));
+    let answered = world::answered(&store, &items)?;
+    items.retain(|item| !answered.covers(item));
     let csv = by_file::export(&items);
     let Some(path) = out else {
         return match arguments.file.format {

@@ -127,7 +127,9 @@ pub fn options<'a>(
 pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
-    let guarded_plan = saved::quoted(&saved::absolute(&saved::guarded_path(loaded)));
+    let is_part = !part.selection.records.is_empty() || part.selection.to.is_some();
+    let guarded_path = saved::guarded_path(loaded, is_part);
+    let guarded_plan = saved::quoted(&saved::absolute(&guarded_path));
     let options = options(part, asked, (!asked.dry_run).then_some(guarded_plan.as_str()), &elapsed, signals);
     let progress = Progress::new(asked.verbose);
     let tell = |event: Event<'_>| progress.tell(event);
@@ -159,12 +161,16 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
             report,
         })?;
     }
-    // An approved plan is no run over everything: what a guard stopped before is as stopped as it was.
-    if let (Ok(report), None) = (&result, asked.approved)
+    // An approved plan is no run over everything: what a guard stopped before is as stopped as it was, unless it is that.
+    if let Ok(report) = &result
         && report.outcome != RunOutcome::Interrupted
     {
+        let kept = match asked.approved {
+            Some((approved, _)) => saved::drop_carried(report, loaded, approved),
+            None => saved::keep_guarded(report, loaded, asked.part, &guarded_path),
+        };
         // What was done is done, and told, whether this can be kept or not.
-        if let Err(failure) = saved::keep_guarded(report, loaded, asked.part) {
+        if let Err(failure) = kept {
             progress::say(&format!("warning: {failure}"));
         }
     }

@@ -3,6 +3,7 @@
 //! Every function opens one thing and turns what can go wrong into a [`Failure`]. The order in which a verb calls them
 //! is the order of the checks: file, variables, state, network.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -21,8 +22,9 @@ use crate::config::check::{Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
 use crate::config::{PerSide, Pipeline, TableMap, tree};
 use crate::endpoint::Endpoint;
+use crate::report::answers::Answered;
 use crate::run::strays;
-use crate::store::Store;
+use crate::store::{Decision, InboxItem, InboxKind, Refusal, Store, StoreError};
 
 /// A pipeline file that can be used.
 #[derive(Debug)]
@@ -116,6 +118,25 @@ pub fn binding(loaded: &Loaded, store: &dyn Store) -> Result<Option<Binding>, Fa
         binding.of_pipeline(&loaded.pipeline.name).map_err(|renamed| Failure::Renamed { state: state(), renamed })?;
     }
     Ok(binding)
+}
+
+/// Returns what people answered to what waits, and no run has acted on: decisions that are due, and of the skipped `items`
+/// those that nobody remembers a refusal of any more, since somebody asked for them.
+pub fn answered(store: &dyn Store, items: &[InboxItem]) -> Result<Answered, StoreError> {
+    let mut decisions = store.decisions(None)?;
+    decisions.retain(Decision::is_due);
+    let skipped = || items.iter().filter(|item| item.kind == InboxKind::Skipped);
+    let mut refused: HashMap<&str, Vec<Refusal>> = HashMap::new();
+    for item in skipped() {
+        if !refused.contains_key(item.table.as_str()) {
+            refused.insert(&item.table, store.refusals(&item.table)?);
+        }
+    }
+    let is_refused = |item: &&InboxItem| {
+        let ids = (item.erp_id, item.crm_id);
+        refused[item.table.as_str()].iter().any(|refusal| (refusal.erp, refusal.crm) == ids)
+    };
+    Ok(Answered { decisions, retried: skipped().filter(|item| !is_refused(item)).cloned().collect() })
 }
 
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.

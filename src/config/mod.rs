@@ -299,7 +299,15 @@ pub struct Connection {
     pub company: Option<String>,
     pub auth: ClientCredentials,
     pub limits: Limits,
-    /// Whether the side's own change tracking is used where a table has it; only the CRM tracks changes.
+    pub features: Features,
+}
+
+/// What is used of what only some sides, and there only some tables, can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// One request that makes many records.
+    pub bulk: bool,
+    /// The side's own account of what changed, deletions among it.
     pub change_tracking: bool,
 }
 

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::by_hand::Pair;
 use crate::config::{Side, TableMap};
 use crate::report::inbox::{self, ItemDocument};
-use crate::report::layout::{count, named, plural, quoted};
+use crate::report::layout::{count, cut, named, plural, quoted};
 use crate::report::{document, run};
 use crate::run::account::RunReport;
 use crate::run::chosen::Standing;
@@ -80,25 +80,18 @@ pub fn preview(coupled: &Coupled) -> Vec<String> {
 }
 
 fn pair_lines(pairs: &[Pair]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for pair in pairs.iter().take(PAIRS_MAX) {
+    let line = |pair: &Pair| {
         let notes = if pair.notes.is_empty() { String::new() } else { format!(" ({})", pair.notes.join("; ")) };
-        lines.push(format!("  {} with {}{notes}", pair.record, pair.partner));
-    }
-    if pairs.len() > PAIRS_MAX {
-        lines.push(format!("  and {} more", count((pairs.len() - PAIRS_MAX) as u64)));
-    }
-    lines
+        format!("  {} with {}{notes}", pair.record, pair.partner)
+    };
+    cut(pairs.iter().map(line), PAIRS_MAX)
 }
 
 fn doubts(coupled: &Coupled) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     if !coupled.ambiguous.is_empty() {
         lines.push(format!("in doubt, and left alone: {}", count(coupled.ambiguous.len() as u64)));
-        lines.extend(coupled.ambiguous.iter().take(PAIRS_MAX).map(|item| format!("  {}", item.message)));
-        if coupled.ambiguous.len() > PAIRS_MAX {
-            lines.push(format!("  and {} more", count((coupled.ambiguous.len() - PAIRS_MAX) as u64)));
-        }
+        lines.extend(cut(coupled.ambiguous.iter().map(|item| format!("  {}", item.message)), PAIRS_MAX));
     }
     let reason = |standing: &Standing| match standing {
         Standing::Outside => "outside the filter",
@@ -136,11 +129,12 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     let own = first.inbox.iter().filter(|item| item.table == coupled.table && of_pair(item.erp_id));
     for item in own.filter(|item| item.kind == InboxKind::Contested) {
         let value = |value: &Option<String>| quoted(value.as_deref().unwrap_or_default());
+        let crm = item.background.crm_record.clone().unwrap_or_else(|| value(&item.crm));
         all.push(Difference {
             record: &item.record,
             field: item.field.as_deref().unwrap_or_default(),
             erp: value(&item.erp),
-            crm: value(&item.crm),
+            crm,
             first: format!("waits: {}", item.message),
         });
     }
@@ -188,12 +182,11 @@ pub fn text(coupled: &Coupled) -> String {
     if !differences.is_empty() {
         let number = plural(differences.len() as u64, "field differs", "fields differ");
         lines.push(format!("{number}; the next run decides:"));
-        for Difference { record, field, erp, crm, first } in differences.iter().take(PAIRS_MAX) {
-            lines.push(format!("  {record} {field}: ERP {erp}, CRM {crm}; {first}"));
-        }
-        if differences.len() > PAIRS_MAX {
-            lines.push(format!("  and {} more", count((differences.len() - PAIRS_MAX) as u64)));
-        }
+        let line = |one: &Difference<'_>| {
+            let Difference { record, field, erp, crm, first } = one;
+            format!("  {record} {field}: ERP {erp}, CRM {crm}; {first}")
+        };
+        lines.extend(cut(differences.iter().map(line), PAIRS_MAX));
     } else if let Some(First { outside, .. }) = &coupled.first
         && undecided.is_empty()
         && *outside < coupled.pairs.len() as u64
@@ -202,13 +195,11 @@ pub fn text(coupled: &Coupled) -> String {
     }
     if !undecided.is_empty() {
         lines.push(format!("not compared to the end: {}", count(undecided.len() as u64)));
-        lines.extend(undecided.iter().take(PAIRS_MAX).map(|(record, message)| match message.starts_with(record) {
+        let line = |(record, message): &(&str, &str)| match message.starts_with(record) {
             true => format!("  {message}"),
             false => format!("  {record}: {message}"),
-        }));
-        if undecided.len() > PAIRS_MAX {
-            lines.push(format!("  and {} more", count((undecided.len() - PAIRS_MAX) as u64)));
-        }
+        };
+        lines.extend(cut(undecided.iter().map(line), PAIRS_MAX));
     }
     if let Some(number) = coupled.first.as_ref().map(|first| first.outside).filter(|number| *number > 0) {
         let pairs = plural(number, "pair was", "pairs were");

@@ -66,6 +66,16 @@ pub fn list(phrases: &[String]) -> String {
     }
 }
 
+/// Returns the first `lines_max` lines, and how many more there are.
+pub fn cut(lines: impl ExactSizeIterator<Item = String>, lines_max: usize) -> Vec<String> {
+    let more = lines.len().saturating_sub(lines_max);
+    let mut shown: Vec<String> = lines.take(lines_max).collect();
+    if more > 0 {
+        shown.push(format!("  and {} more", count(more as u64)));
+    }
+    shown
+}
+
 /// Returns a value as a report shows it: text in quotes, `blank` for what is empty, anything else as it is.
 pub fn shown(value: &Value) -> String {
     match value {

@@ -55,6 +55,7 @@ pub fn text(why: &Why) -> String {
     if !why.waits.is_empty() {
         lines.push(String::new());
         lines.extend(inbox::whole(&why.waits));
+        lines.extend(inbox::modified(&why.waits));
     }
     if !why.writes.is_empty() {
         lines.push(String::new());

@@ -257,12 +257,18 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
     state.left.of_mut(left).push(*widow.ids.of(left));
     // Somebody made it anew by hand: then there is one thing to do about both records.
     let anew = state.made_anew.get(widow.ids.of(left)).filter(|_| map.direction.writes(widow.gone));
+    let ruled = state.rulings.of_pair(widow.ids);
     let message = match (anew, reason) {
+        (_, reason) if let Some(ruled) = ruled => reason.sentence_decided(&widow.record, widow.gone, ruled),
         (Some(anew), Reason::Asked | Reason::Twin | Reason::Edited | Reason::NeverSettled) => {
             reason_made_anew(&widow.record, widow.gone, anew)
         }
         _ => reason.sentence(&widow.record, widow.gone),
     };
+    // What only goes the other way than this run, the next one does.
+    if ruled.is_some() && reason != Reason::OtherWay {
+        state.unmet.push(widow.ids);
+    }
     state.held.push(held(widow.record.clone(), widow.ids, message));
 }
 

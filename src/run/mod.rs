@@ -23,6 +23,7 @@ pub mod chosen;
 mod verify;
 mod pretend;
 mod later;
+mod background;
 mod rounds;
 mod decided;
 pub mod sight;

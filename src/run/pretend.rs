@@ -240,6 +240,10 @@ impl Endpoint for Pretended<'_> {
         self.inner.bounds()
     }
 
+    fn modifiers(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
+        self.inner.modifiers(info, ids)
+    }
+
     /// Nothing leaves in a dry run.
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let columns = columns.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();

@@ -212,6 +212,7 @@ fn a_lost_deletion_is_unknown_and_a_throttled_one_is_sent_again() {
             (Fault::UnavailableAfter, false, false),
             (Fault::DroppedBefore, false, true),
             (Fault::DroppedAfter, false, false),
+            (Fault::TimedOut, false, false),
         ]
         .into_iter()
         .enumerate()
@@ -248,6 +249,7 @@ fn a_write_is_repeated_only_where_nothing_was_done() {
             (Fault::DroppedBefore, 0),
             (Fault::DroppedAfter, 2),
             (Fault::HalfBatch, 1),
+            (Fault::TimedOut, 2),
         ];
         for (number, (fault, done)) in faults.into_iter().enumerate() {
             let before = count();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
-use pipeline::config::{Connection, Secret, Side};
+use pipeline::config::{Connection, Features, Limits, Secret, Side};
 use pipeline::endpoint::{EndpointError, Query, Tracked};
 use pipeline::frame::{Frame, Value};
 use serde_json::{Map, json};
@@ -334,12 +334,39 @@ fn a_table_that_is_not_there_is_named() {
     }
 }
 
+/// The ERP finds so many rows in the eight minutes that it gives itself, and no more (erp-api.md §7).
+#[test]
+fn a_table_that_is_too_slow_for_its_pages_is_read_in_smaller_ones() {
+    let world = world();
+    let limits = Limits { page: 400, ..world.connection(Side::Erp).limits };
+    let endpoint = open(Side::Erp, &Connection { limits, ..world.connection(Side::Erp) });
+    let info = endpoint.describe("customers").unwrap();
+    let all = world.records(Side::Erp, "customers");
+    assert!((101..400).contains(&all.len()), "{}", all.len());
+    world.erp.with(|state| state.rows_in_time = 100);
+    endpoint.open().unwrap();
+    let before = endpoint.traffic();
+    let frame = endpoint.read(&query(&info, &["number"]), &|_| {}).unwrap();
+    assert_column(&frame, "number", &all, "number", "id");
+    let traffic = endpoint.traffic();
+    // Pages of 400 and 200 are in vain, and then all of them come with 100.
+    let pages = u64::try_from(all.len().div_ceil(100)).unwrap();
+    assert_eq!((traffic.retried - before.retried, traffic.sent - before.sent), (2, 2 + pages));
+    // A gateway that gives up once costs one page.
+    world.erp.with(|state| state.rows_in_time = usize::MAX);
+    world.set_faults(Side::Erp, Faults::once(Fault::TimedOut, 1));
+    let frame = endpoint.read(&query(&info, &["number"]), &|_| {}).unwrap();
+    assert_column(&frame, "number", &all, "number", "id");
+    assert_eq!(endpoint.traffic().retried - traffic.retried, 1);
+}
+
 #[test]
 fn the_crm_tells_what_changed() {
     let world = world();
     let crm = world.endpoint(Side::Crm);
     assert!(crm.tracks("accounts").unwrap() && !crm.tracks("uoms").unwrap());
-    let off = Connection { change_tracking: false, ..world.connection(Side::Crm) };
+    let features = Features { bulk: true, change_tracking: false };
+    let off = Connection { features, ..world.connection(Side::Crm) };
     assert!(!open(Side::Crm, &off).tracks("accounts").unwrap());
     let info = crm.describe("accounts").unwrap();
     let query = query(&info, &["name", "ownerid", "modifiedon"]);

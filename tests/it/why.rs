@@ -50,7 +50,7 @@ pub fn ask(
         apart: store.kept_apart_since(table, side, id).unwrap(),
         bases: bases.unwrap_or_default(),
         writes: store.writes_to(table, ids, 5).unwrap(),
-        guarded: pipeline::report::history::guarded(&store.runs(5).unwrap(), table),
+        guarded: pipeline::report::history::guarded(&store.runs(5).unwrap(), table, None),
         coupling,
     };
     why(&Question { map, side, id, field: None }, explained, remembered)

@@ -14,7 +14,7 @@ use super::prefer::Prefer;
 use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
 use super::store::{Cell, Row};
-use super::{batch, csdl, metadata, read, reply, write};
+use super::{batch, bulk, csdl, metadata, read, reply, write};
 use crate::fault::Faulty;
 use crate::filter;
 use crate::service::{Request, Response, Service};
@@ -32,6 +32,8 @@ pub struct Outcome {
     pub response: Response,
     pub set: String,
     pub id: Option<Uuid>,
+    /// The rows that a bulk message wrote, each as the operation that it stands for.
+    pub records: Vec<(&'static str, Uuid)>,
 }
 
 impl Service for State {
@@ -138,11 +140,16 @@ impl State {
     }
 }
 
-/// Notes an operation in the log.
+/// Notes an operation in the log; a bulk message counts as the operations that it stands for.
 pub fn note(state: &State, request: &Request, outcome: &Outcome, status: u16) {
     let log = state.log();
     let mut log = log.lock().expect("no holder of the log panics");
-    log.operation(&request.method, &outcome.set, outcome.id, status);
+    for (method, id) in &outcome.records {
+        log.operation(method, &outcome.set, Some(*id), status);
+    }
+    if outcome.records.is_empty() {
+        log.operation(&request.method, &outcome.set, outcome.id, status);
+    }
 }
 
 /// Answers one operation, inside of a batch or not.
@@ -178,7 +185,7 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
         ("GET", [""]) => return Ok(csdl::service_document(state)),
         ("GET", ["$metadata"]) => return Ok(csdl::document()),
         ("GET", ["WhoAmI" | "WhoAmI()"]) => return Ok(who_am_i(state)),
-        ("GET", ["sdkmessagefilters"]) => return Ok(no_bulk_messages(state)),
+        ("GET", ["sdkmessagefilters"]) => return bulk::probe(state, &options),
         (_, [first, ..]) if first.starts_with("EntityDefinitions") => {
             let read = method == "GET";
             return if read { metadata::answer(state, &segments, &options) } else { Err(wrong_verb(method)) };
@@ -193,6 +200,10 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
         ("GET", Some(address), []) => read::single(state, table, &address, request, &request.target, prefer),
         ("GET", Some(address), [property]) => read::property(state, table, &address, property),
         ("POST", None, []) => post(state, table, request, &options, prefer, outcome),
+        ("POST", None, [segment]) => match bulk::Message::of(state, table, segment) {
+            Some(message) => bulk::answer(state, table, message, &body(table, request)?, request, outcome),
+            None => Err(Error::segment(segment)),
+        },
         ("POST", Some(address), ["Microsoft.Dynamics.CRM.PublishProductHierarchy"])
             if TABLES[table].name == "product" =>
         {
@@ -416,12 +427,6 @@ fn who_am_i(state: &State) -> Response {
         "OrganizationId": state.organization.to_string(),
     });
     reply::json(200, body.to_string().into_bytes(), vec![("x-ms-dop-hint".to_owned(), "8".to_owned())])
-}
-
-/// The probe for `CreateMultiple` and its kin: this organization supports none of them for any table.
-fn no_bulk_messages(state: &State) -> Response {
-    let context = format!("{}/api/data/v9.2/$metadata#sdkmessagefilters(sdkmessagefilterid)", state.root);
-    reply::json(200, json!({"@odata.context": context, "value": []}).to_string().into_bytes(), Vec::new())
 }
 
 fn wrong_verb(method: &str) -> Error {

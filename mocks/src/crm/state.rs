@@ -4,7 +4,7 @@
 //! stamp the row with a person as the one who changed it. How seed data comes in is in `seed`, how all of it is kept
 //! in `kept`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::bulk::TABLES_WITH_BULK;
 use super::error::Error;
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
@@ -46,6 +47,8 @@ pub struct State {
     log: Shared,
     /// Whether a new product is active at once; a setting of the organization.
     pub products_start_active: bool,
+    /// The logical names of the tables that have the bulk messages.
+    pub bulk_tables: BTreeSet<String>,
     pub(super) store: Store,
     pub(super) organization: Uuid,
     pub(super) business_unit: Uuid,
@@ -98,6 +101,7 @@ impl Default for State {
             tokens: Tokens::new(TENANT, CLIENT_ID, CLIENT_SECRET, &format!("{root}/.default")),
             log: Arc::new(Mutex::new(Log::default())),
             products_start_active: true,
+            bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
             store: Store::default(),
             organization: ORGANIZATION,
             business_unit: BUSINESS_UNIT,

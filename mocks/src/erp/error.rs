@@ -88,12 +88,20 @@ impl Refusal {
         Self::new(403, "Authorization_RequestDenied", message)
     }
 
+    /// The operation took longer than its eight minutes; such an answer comes from the gateway and has no body.
+    pub fn timed_out() -> Self {
+        Self::new(408, "", "")
+    }
+
     pub fn read_only(caption: &str) -> Self {
         Self::new(400, "BadRequest_InvalidOperation", format!("Control '{caption}' is read-only"))
     }
 
     /// Makes the JSON body; the message ends in a correlation id, as online builds send it.
     pub fn body(&self) -> Vec<u8> {
+        if self.status == 408 {
+            return Vec::new();
+        }
         let correlation = uuid::Uuid::new_v4();
         let message = format!("{}  CorrelationId:  {correlation}.", self.message);
         json!({"error": {"code": self.code, "message": message}}).to_string().into_bytes()

@@ -46,6 +46,8 @@ pub struct State {
     pub prefix: String,
     /// The rows of a page at most, whatever a client prefers.
     pub page_max: usize,
+    /// The rows that the service finds before its operation time-out; a page that would hold more answers 408.
+    pub rows_in_time: usize,
     /// Whether the application has permission sets; without them every call is refused with 403.
     pub permitted: bool,
     /// The application that may call, and its tokens.
@@ -79,6 +81,7 @@ impl Default for State {
         let mut state = Self {
             prefix: "/v2.0/northbrook.example/Production".into(),
             page_max: 20_000,
+            rows_in_time: usize::MAX,
             permitted: true,
             tokens: Tokens::new(
                 "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f",

@@ -187,6 +187,9 @@ impl State {
         let top = mark.as_ref().map_or(query.top, |mark| mark.top).map(|top| top as usize);
         let size = preferred.unwrap_or(self.page_max).min(self.page_max);
         let rows = self.rows(set, &query, mark.as_ref(), size.min(top.unwrap_or(usize::MAX)));
+        if rows.len().min(size) > self.rows_in_time {
+            return Err(Refusal::timed_out());
+        }
 
         let mut out = Vec::with_capacity(256 + rows.len().min(size) * 512);
         out.extend_from_slice(b"{\"@odata.context\":");

@@ -14,7 +14,7 @@ use crate::frame::Value;
 use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint};
 use crate::report::document;
 use crate::report::saved::{AskedFor, FORMAT, Saved};
-use crate::store::{InboxItem, InboxKind, Origin};
+use crate::store::{Background, InboxItem, InboxKind, Origin};
 
 /// An id, as a text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -174,6 +174,14 @@ struct ItemDocument {
     message: String,
     since: String,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crm_record: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    erp_modified: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crm_modified: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crm_modified_by: Option<String>,
     /// The plan decided it, other than what a side refused before and the plan sends again.
     decided: bool,
 }
@@ -325,7 +333,7 @@ impl Document {
 
 /// Returns an item as a plan holds it.
 fn undated(item: &InboxItem) -> InboxItem {
-    InboxItem { since: String::new(), attempts: 0, ..item.clone() }
+    InboxItem { since: String::new(), attempts: 0, background: Background::default(), ..item.clone() }
 }
 
 fn side(key: &str) -> Result<Side, String> {
@@ -457,6 +465,10 @@ fn item_document(item: &InboxItem, decided: bool) -> ItemDocument {
         message: item.message,
         since: item.since,
         attempts: item.attempts,
+        crm_record: item.background.crm_record,
+        erp_modified: item.background.modified.erp,
+        crm_modified: item.background.modified.crm,
+        crm_modified_by: item.background.crm_modified_by,
         decided,
     }
 }
@@ -476,6 +488,11 @@ fn item(document: ItemDocument) -> Result<InboxItem, String> {
         message: document.message,
         since: document.since,
         attempts: document.attempts,
+        background: Background {
+            crm_record: document.crm_record,
+            modified: PerSide { erp: document.erp_modified, crm: document.crm_modified },
+            crm_modified_by: document.crm_modified_by,
+        },
     })
 }
 

@@ -225,6 +225,23 @@ fn what_a_guard_stops_is_saved_and_the_printed_command_carries_it_out() {
     assert!(saved.exists(), "what was stopped still waits");
     let status = world.run("status guarded.yaml").code(0).stdout;
     assert!(status.contains("a guard stopped 1 table map"), "{status}");
+    // That record, stopped by itself, takes nothing away either: its plan is kept under another name.
+    let part = world.folder.path().join("full.db.guarded-part.plan");
+    let before = std::fs::read_to_string(&saved).unwrap();
+    let first = world.store().couplings("salespeople", &[]).unwrap().erp[0];
+    let answer = world.run(&format!("run guarded.yaml --only salespeople:{first}")).code(4);
+    let part_command = format!("pipeline apply {}", part.display());
+    assert!(answer.stdout.contains(&format!("`{part_command}` carries out just that")), "{answer:#?}");
+    assert_eq!(std::fs::read_to_string(&saved).unwrap(), before);
+    // Another plan for the table map changes nothing of what is stopped; nor do many runs over others.
+    world.run(&format!("plan guarded.yaml --only salespeople:{other} -o other.plan")).code(0);
+    world.run("apply other.plan").code(0);
+    for _ in 0..10 {
+        world.run("run guarded.yaml --only currencies").code(0);
+    }
+    let status = world.run("status guarded.yaml --format json").code(0).json();
+    let salespeople = status["tables"].as_array().unwrap().iter().find(|table| table["table"] == "salespeople");
+    assert!(salespeople.unwrap()["guarded"].as_str().unwrap().contains(&command), "{status:#}");
     // It is another run's turn, in which the guard trips for something else: the plan is that of the last trip.
     rename("Renamed again");
     world.run(&format!("apply {}", saved.display())).code(1);
@@ -235,9 +252,11 @@ fn what_a_guard_stops_is_saved_and_the_printed_command_carries_it_out() {
         records.iter().filter(|record| record["displayName"].as_str().unwrap().starts_with("Renamed again")).count()
     };
     assert_eq!(name(&world), 1);
-    assert!(saved.exists());
+    assert!(!saved.exists(), "what was stopped is carried out");
+    let status = world.run("status guarded.yaml").code(0).stdout;
+    assert!(!status.contains("a guard stopped"), "{status}");
     world.run(&format!("run guarded.yaml {TWO}")).code(0);
-    assert!(!saved.exists(), "what was stopped has had its turn");
+    assert!(!part.exists(), "what was stopped of a part has had its turn");
     // Another file under that name is left alone, and that is said.
     std::fs::write(&saved, "notes of somebody").unwrap();
     rename("Renamed once more");
