@@ -14,7 +14,7 @@ MOCKS := $(TARGET)/debug/mocks
 PIPELINE := $(TARGET)/debug/pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo check test simulate hostile fuzz bench install clean
+.PHONY: help run demo check test simulate crash hostile fuzz bench install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: ## all tests
 
 simulate: ## SEEDS seeds of each simulation: drawn pipelines, one pipeline, runs over changes; a tenth of them over HTTP
 	SEEDS=$(SEEDS) HTTP_SEEDS=$$(( ($(SEEDS) + 9) / 10 )) cargo test --test it chance
+
+crash: ## kill the program at every single call that it makes on a socket or on the state's files (an hour)
+	CALLS=all cargo test --test it program::calls
 
 hostile: ## MUTATIONS of each file in tests/corpus, for everything that reads what others wrote
 	MUTATIONS=$(MUTATIONS) cargo test --test it hostile

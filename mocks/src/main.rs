@@ -30,6 +30,7 @@ const FAILED: u8 = 125;
 /// Fakes of an ERP (Business Central API v2.0) and a CRM (Dataverse Web API) on loopback ports.
 ///
 /// Runs COMMAND with ERP_URL, ERP_TOKEN_URL, ERP_CLIENT_ID, ERP_CLIENT_SECRET and the same for CRM in its environment,
+/// NAV_URL, NAV_USER and NAV_ACCESS_KEY for the ERP's OData V4 pages,
 /// ERP_COMPANY where the company is not the usual one, and PIPELINE_STATE where --data names a folder.
 ///
 /// Exit codes: those of COMMAND; 128 and the signal's number where a signal ended it; 126 or 127 where it could not be
@@ -343,6 +344,9 @@ impl Fakes {
             ("ERP_TOKEN_URL", self.erp.token_url()),
             ("ERP_CLIENT_ID", self.erp.client_id()),
             ("ERP_CLIENT_SECRET", self.erp.client_secret()),
+            ("NAV_URL", self.erp.nav_url()),
+            ("NAV_USER", self.erp.nav_login().0),
+            ("NAV_ACCESS_KEY", self.erp.nav_login().1),
             ("CRM_URL", self.crm.url()),
             ("CRM_TOKEN_URL", self.crm.token_url()),
             ("CRM_CLIENT_ID", self.crm.client_id()),
@@ -350,7 +354,8 @@ impl Fakes {
         ];
         let company = self.erp.company();
         if company != COMPANY {
-            environment.push(("ERP_COMPANY", company));
+            environment.push(("ERP_COMPANY", company.clone()));
+            environment.push(("NAV_COMPANY", company));
         }
         if let Some(folder) = &self.folder {
             environment.push(("PIPELINE_STATE", format!("sqlite:{}", folder.path().join("full.db").display())));

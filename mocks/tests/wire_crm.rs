@@ -5,7 +5,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
+use mocks::crm::quota::Quota;
 use mocks::crm::{Crm, Options, State};
 use mocks::fault::{Fault, Faults, Faulty};
 use mocks::service::{Request, Response, Service};
@@ -633,6 +635,36 @@ fn section_5_what_change_tracking_refuses() {
     let link = body["@odata.deltaLink"].as_str().unwrap().strip_prefix(&format!("{ROOT}{API}")).unwrap().to_owned();
     caller.state.expire_changes();
     assert_eq!(error(&caller.send("GET", &link, &[], "")), (400, "0x80044352".into(), old.into()));
+}
+
+#[test]
+fn section_15_limits_are_enforced_and_say_which() {
+    let mut caller = Caller::new();
+    let window = Duration::from_secs(300);
+    caller.state.quota = Quota { requests_max: 2, window, ..Quota::default() };
+    for left in ["1", "0"] {
+        let response = caller.send("GET", "/WhoAmI", &[], "");
+        assert_eq!(header(&response, "x-ms-ratelimit-burst-remaining-xrm-requests"), Some(left));
+    }
+    let refused = caller.send("GET", "/WhoAmI", &[], "");
+    let message = "Number of requests exceeded the limit of 2 over time window of 300 seconds.";
+    assert_eq!(error(&refused), (429, "0x80072322".into(), message.into()));
+    assert_eq!(header(&refused, "Retry-After"), Some("300"));
+    let again = caller.send("GET", "/WhoAmI", &[], "");
+    assert_eq!(header(&again, "Retry-After"), Some("600"), "the same request again");
+    caller.send("GET", "/accounts?$select=name", &[], "");
+    let counts = caller.state.log().lock().unwrap().counts();
+    assert_eq!((counts.throttled, counts.throttled_again), (3, 1));
+    // A batch counts as one request, and takes as long as its operations.
+    let second = Duration::from_secs(1);
+    caller.state.quota = Quota { execution_max: second * 5, per_operation: second, ..Quota::default() };
+    let account = format!("{API}/accounts({AHLGREN})");
+    let patch = ("PATCH", account.as_str(), &["If-Match: *", "Content-Type: application/json"][..], r#"{"fax":"1"}"#);
+    let body = multipart("b", &[patch; 5]);
+    let batch = [("Content-Type", "multipart/mixed; boundary=b")];
+    assert_eq!(caller.send("POST", "/$batch", &batch, body.as_str()).status, 200);
+    let refused = caller.send("POST", "/$batch", &batch, body.as_str());
+    assert_eq!((refused.status, error(&refused).1.as_str()), (429, "0x80072321"));
 }
 
 #[test]

@@ -153,6 +153,7 @@ pub mod tests {
         let customer = [("accounts", "parentcustomerid_account"), ("contacts", "parentcustomerid_contact")];
         CrmTable {
             info: TableInfo {
+                key: crate::endpoint::Key::Id("contactid".into()),
                 table: "contacts".into(),
                 columns: vec![
                     column("contactid", Kind::Guid),

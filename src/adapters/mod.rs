@@ -6,6 +6,7 @@
 
 pub mod odata;
 pub mod clock;
+pub mod budget;
 pub mod limiter;
 pub mod token;
 pub mod http;
@@ -16,6 +17,7 @@ pub mod pages;
 pub mod batch;
 pub mod csdl;
 pub mod business_central;
+pub mod nav;
 pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
@@ -31,17 +33,19 @@ use crate::adapters::business_central::BusinessCentral;
 use crate::adapters::client::Client;
 use crate::adapters::clock::{Clock, Patience};
 use crate::adapters::dataverse::Dataverse;
+use crate::adapters::nav::Nav;
 use crate::config::{Adapter, Connection, Side};
 use crate::endpoint::Endpoint;
 
 /// Makes the adapter of one side; nothing is sent yet.
 pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<dyn Clock>) -> Box<dyn Endpoint> {
     let client = Client::new(side, connection, patience, clock);
+    let company = connection.company.clone().unwrap_or_default();
     match connection.adapter {
         Adapter::BusinessCentral => {
-            let company = connection.company.clone().unwrap_or_default();
-            Box::new(BusinessCentral::new(client, company, connection.limits))
+            Box::new(BusinessCentral::new(client, company, connection.limits, connection.keys.clone()))
         }
+        Adapter::Nav => Box::new(Nav::new(client, company, connection.limits)),
         Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.features)),
     }
 }

@@ -1,7 +1,9 @@
-//! Bearer tokens of the client-credentials grant: fetched when first needed, shared by all threads, renewed in time.
+//! What a request logs in with: bearer tokens of the client-credentials grant, fetched when first needed, shared by all
+//! threads and renewed in time; or a user's name and password, which are the same in every request.
 //!
-//! In go credentials and the answers of the token endpoint; out come tokens. How a form is posted is the caller's
-//! business, so that this module knows no network; the secret leaves it in the form only, never in an error.
+//! In go credentials and the answers of the token endpoint; out come the values of `Authorization` headers. How a form is
+//! posted is the caller's business, so that this module knows no network; a secret leaves it in the form and in the header
+//! only, never in an error.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -10,15 +12,16 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::adapters::odata::percent;
-use crate::config::ClientCredentials;
+use crate::config::{Auth, ClientCredentials};
 
 /// How long before its end a token is renewed.
 const EARLY: Duration = Duration::from_secs(300);
 
-/// A token and its number; a newer token has a higher one.
+/// A login and its number; a newer one has a higher number.
 #[derive(Clone)]
 pub struct Token {
-    pub bearer: String,
+    /// The value of the `Authorization` header.
+    pub authorization: String,
     pub number: u64,
     fresh_until: Duration,
 }
@@ -43,7 +46,7 @@ pub struct TokenAnswer {
 
 /// The tokens of one connection.
 pub struct TokenSource {
-    credentials: ClientCredentials,
+    auth: Auth,
     cache: Mutex<Option<Token>>,
 }
 
@@ -64,18 +67,18 @@ struct Refusal<'a> {
 
 impl TokenSource {
     /// Makes a source that has no token yet.
-    pub fn new(credentials: ClientCredentials) -> TokenSource {
-        TokenSource { credentials, cache: Mutex::new(None) }
+    pub fn new(auth: Auth) -> TokenSource {
+        TokenSource { auth, cache: Mutex::new(None) }
     }
 
-    /// Returns the endpoint's address.
+    /// Returns the endpoint's address; blank where no token is fetched.
     pub fn url(&self) -> &str {
-        &self.credentials.token_url
+        self.auth.client_credentials().map_or("", |credentials| &credentials.token_url)
     }
 
-    /// Returns what a token is asked for.
+    /// Returns what a token is asked for; blank where none is fetched.
     pub fn scope(&self) -> &str {
-        &self.credentials.scope
+        self.auth.client_credentials().map_or("", |credentials| &credentials.scope)
     }
 
     /// Returns a token that is fresh at `now`, and newer than the one of number `stale`.
@@ -87,6 +90,19 @@ impl TokenSource {
         stale: Option<u64>,
         fetch: impl FnOnce(&str) -> Result<TokenAnswer, TokenError>,
     ) -> Result<Token, TokenError> {
+        let credentials = match &self.auth {
+            Auth::OAuth2(credentials) => credentials,
+            // There is no other one than that which was refused.
+            Auth::Basic { .. } if stale.is_some() => {
+                let message = "the user or the password is wrong; check `user` and `password`, which is the access key \
+                               for web services";
+                return Err(TokenError::Refused(message.to_owned()));
+            }
+            Auth::Basic { user, password } => {
+                let authorization = format!("Basic {}", base64(format!("{user}:{}", password.reveal()).as_bytes()));
+                return Ok(Token { authorization, number: 1, fresh_until: Duration::MAX });
+            }
+        };
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         let number = match &*cache {
             Some(token) if now < token.fresh_until && stale.is_none_or(|stale| token.number > stale) => {
@@ -95,21 +111,37 @@ impl TokenSource {
             Some(token) => token.number + 1,
             None => 1,
         };
-        let (bearer, lifetime) = read(&fetch(&self.form())?)?;
-        let token = Token { bearer, number, fresh_until: now + fresh_for(lifetime) };
+        let (bearer, lifetime) = read(&fetch(&form(credentials))?)?;
+        let authorization = format!("Bearer {bearer}");
+        let token = Token { authorization, number, fresh_until: now + fresh_for(lifetime) };
         *cache = Some(token.clone());
         Ok(token)
     }
+}
 
-    fn form(&self) -> String {
-        let ClientCredentials { client_id, client_secret, scope, .. } = &self.credentials;
-        format!(
-            "grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
-            percent::strict(client_id),
-            percent::strict(client_secret.reveal()),
-            percent::strict(scope)
-        )
+fn form(credentials: &ClientCredentials) -> String {
+    let ClientCredentials { client_id, client_secret, scope, .. } = credentials;
+    format!(
+        "grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
+        percent::strict(client_id),
+        percent::strict(client_secret.reveal()),
+        percent::strict(scope)
+    )
+}
+
+/// Writes bytes as Base64 (RFC 4648), as the basic scheme wants them.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let group = (0..3).fold(0_usize, |group, at| group << 8 | usize::from(chunk.get(at).copied().unwrap_or(0)));
+        for at in 0..4 {
+            // Three bytes make four digits, fewer make one more than they are.
+            let digit = char::from(DIGITS[group >> (18 - 6 * at) & 63]);
+            out.push(if at <= chunk.len() { digit } else { '=' });
+        }
     }
+    out
 }
 
 /// Returns how long a token is used: until five minutes before its end, but half its life at least.
@@ -148,13 +180,17 @@ mod tests {
     use super::*;
     use crate::config::Secret;
 
-    fn source() -> TokenSource {
-        TokenSource::new(ClientCredentials {
+    fn credentials() -> ClientCredentials {
+        ClientCredentials {
             token_url: "https://login.example/t/oauth2/v2.0/token".into(),
             client_id: "app".into(),
             client_secret: Secret::new("s3cr+t/val=".into()),
             scope: "https://api.example/.default".into(),
-        })
+        }
+    }
+
+    fn source() -> TokenSource {
+        TokenSource::new(Auth::OAuth2(credentials()))
     }
 
     fn answer(status: u16, body: &str) -> Result<TokenAnswer, TokenError> {
@@ -164,7 +200,7 @@ mod tests {
     #[test]
     fn the_form_is_encoded() {
         assert_eq!(
-            source().form(),
+            form(&credentials()),
             "grant_type=client_credentials&client_id=app&client_secret=s3cr%2Bt%2Fval%3D&\
              scope=https%3A%2F%2Fapi.example%2F.default"
         );
@@ -179,15 +215,30 @@ mod tests {
                 fetched += 1;
                 answer(200, &format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"t{fetched}"}}"#))
             });
-            token.map(|token| (token.bearer, token.number)).unwrap()
+            token.map(|token| (token.authorization, token.number)).unwrap()
         };
-        let first = ("t1".to_owned(), 1);
-        let second = ("t2".to_owned(), 2);
+        let first = ("Bearer t1".to_owned(), 1);
+        let second = ("Bearer t2".to_owned(), 2);
         assert_eq!(ask(0, None), first);
         assert_eq!(ask(3_298, None), first);
         assert_eq!(ask(3_299, None), second, "five minutes before the end");
         assert_eq!(ask(3_300, Some(1)), second, "another thread has renewed it already");
-        assert_eq!(ask(3_300, Some(2)), ("t3".to_owned(), 3));
+        assert_eq!(ask(3_300, Some(2)), ("Bearer t3".to_owned(), 3));
+    }
+
+    #[test]
+    fn a_user_and_a_password_are_the_same_in_every_request_and_refused_for_good() {
+        for (password, expected) in
+            [("", "TkFWOg=="), ("a", "TkFWOmE="), ("ab", "TkFWOmFi"), ("Zm9+/ü=", "TkFWOlptOSsvw7w9")]
+        {
+            let auth = Auth::Basic { user: "NAV".into(), password: Secret::new(password.into()) };
+            let source = TokenSource::new(auth);
+            let ask = |stale| source.token(Duration::ZERO, stale, |_| panic!("nothing is fetched"));
+            let token = ask(None).ok().unwrap();
+            assert_eq!(token.authorization, format!("Basic {expected}"));
+            let Err(TokenError::Refused(message)) = ask(Some(token.number)) else { panic!("it was refused") };
+            assert!(message.starts_with("the user or the password is wrong"), "{message}");
+        }
     }
 
     #[test]

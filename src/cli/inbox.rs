@@ -140,9 +140,9 @@ fn print_list(
 ) -> Result<Exit, Failure> {
     let all = store.inbox(None)?;
     let answered = world::answered(store, &all)?;
+    let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
     let open = |items: &[InboxItem]| items.iter().filter(|item| !answered.covers(item)).count() as u64;
     let elsewhere = open(&all).saturating_sub(open(&items));
-    let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
     let inbox = Inbox { items, last_writes, answered, elsewhere };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
     Ok(Exit::Done)

@@ -14,6 +14,8 @@ pub mod schema;
 pub mod read;
 pub mod check;
 
+use std::collections::BTreeMap;
+
 use crate::config::expression::Expression;
 
 /// One of the two systems.
@@ -287,6 +289,8 @@ pub struct Pipeline {
 pub enum Adapter {
     BusinessCentral,
     Dataverse,
+    /// OData V4 pages of NAV 2018 and of Business Central.
+    Nav,
 }
 
 /// How to reach one side.
@@ -297,9 +301,11 @@ pub struct Connection {
     pub url: String,
     /// The ERP company, by name; the CRM has none.
     pub company: Option<String>,
-    pub auth: ClientCredentials,
+    pub auth: Auth,
     pub limits: Limits,
     pub features: Features,
+    /// The key columns that table maps name, by the side's table.
+    pub keys: BTreeMap<String, String>,
 }
 
 /// What is used of what only some sides, and there only some tables, can do.
@@ -309,6 +315,35 @@ pub struct Features {
     pub bulk: bool,
     /// The side's own account of what changed, deletions among it.
     pub change_tracking: bool,
+}
+
+/// How to log in.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    OAuth2(ClientCredentials),
+    /// A user's name, and a password or an access key for web services.
+    Basic {
+        user: String,
+        password: Secret,
+    },
+}
+
+impl Auth {
+    /// Returns the client credentials, where a token is fetched with some.
+    pub fn client_credentials(&self) -> Option<&ClientCredentials> {
+        match self {
+            Auth::OAuth2(credentials) => Some(credentials),
+            Auth::Basic { .. } => None,
+        }
+    }
+
+    /// Returns the client credentials for a change.
+    pub fn client_credentials_mut(&mut self) -> Option<&mut ClientCredentials> {
+        match self {
+            Auth::OAuth2(credentials) => Some(credentials),
+            Auth::Basic { .. } => None,
+        }
+    }
 }
 
 /// OAuth 2.0 client credentials.
@@ -360,6 +395,8 @@ pub struct TableSide {
     /// The column by which people name a record.
     pub label: Option<String>,
     pub filter: Option<Expression>,
+    /// The column with the GUID by which the side addresses a record; without it the one that the metadata names.
+    pub key: Option<String>,
     /// The column that tells when a record was last modified; without it the one that the metadata is known to have.
     pub modified: Option<String>,
 }

@@ -78,12 +78,15 @@ pub struct Auth {
     pub client_id: Option<String>,
     pub client_secret: Option<String>,
     pub scope: Option<String>,
+    pub user: Option<String>,
+    pub password: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
     Oauth2,
+    Basic,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -135,6 +138,7 @@ pub struct TableSide {
     pub table: Option<String>,
     pub label: Option<String>,
     pub filter: Option<String>,
+    pub key: Option<String>,
     pub modified: Option<String>,
 }
 

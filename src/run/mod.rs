@@ -24,6 +24,7 @@ mod verify;
 mod pretend;
 mod later;
 mod background;
+mod keyed;
 mod rounds;
 mod decided;
 pub mod sight;

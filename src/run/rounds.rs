@@ -21,6 +21,7 @@ use crate::run::background;
 use crate::run::bases::{save, set_base};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
+use crate::run::keyed::take_keys;
 use crate::run::marks;
 use crate::run::pretend::Pretended;
 use crate::run::refusals::{known_ids, leave_alone};
@@ -76,6 +77,7 @@ pub(super) fn rounds(
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
             let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
+            take_keys(step, state, to, &mut inserts.actions)?;
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
             state.later.extend(inserts.later);

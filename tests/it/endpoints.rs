@@ -295,10 +295,10 @@ fn what_cannot_be_opened_says_why() {
     for side in Side::BOTH {
         let good = world.connection(side);
         let mut wrong_secret = good.clone();
-        wrong_secret.auth.client_secret = Secret::new("hush+hush".into());
+        wrong_secret.auth.client_credentials_mut().unwrap().client_secret = Secret::new("hush+hush".into());
         let unreachable = Connection { url: nowhere.clone(), ..good.clone() };
         let mut no_tokens = good.clone();
-        no_tokens.auth.token_url = format!("{nowhere}/token");
+        no_tokens.auth.client_credentials_mut().unwrap().token_url = format!("{nowhere}/token");
         let elsewhere = Connection { url: format!("{}/typo", good.url), ..good.clone() };
         for connection in [wrong_secret, unreachable, no_tokens, elsewhere] {
             messages.push(open(side, &connection).open().unwrap_err().to_string());

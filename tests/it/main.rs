@@ -12,6 +12,7 @@ mod dice;
 mod mortal;
 mod memory;
 mod misfits;
+mod nav;
 mod nightly;
 
 mod addresses;

@@ -213,6 +213,7 @@ mod tests {
         };
         TableInfo {
             table: "t".into(),
+            key: crate::endpoint::Key::Id("id".into()),
             columns: vec![
                 column("name", Kind::Text, Some(10)),
                 column("number", Kind::Code, Some(20)),

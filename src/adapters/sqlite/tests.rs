@@ -696,6 +696,38 @@ fn the_journal_is_asked_by_run_and_by_record() {
 }
 
 #[test]
+fn a_lock_ends_with_its_store_whoever_has_a_copy_of_the_file() {
+    let (_folder, path) = place();
+    let store = open(&path);
+    // As a child process has it that a thread begins to start at this moment.
+    let copy = store.writer.as_ref().unwrap().lock.as_ref().unwrap().copy();
+    drop(store);
+    drop(open(&path));
+    drop(copy);
+}
+
+#[test]
+fn a_new_state_is_there_as_a_whole_or_not_at_all() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    // What is left where a program dies while it makes one.
+    for name in ["full.db.new", "full.db.new-journal", "full.db.lock"] {
+        fs::write(path.with_file_name(name), "a part of something").unwrap();
+    }
+    open(&path).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    let names = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["full.db", "full.db.lock"]);
+    // A link that leads to where nothing is yet leads to the state.
+    let link = path.with_file_name("link.db");
+    std::os::unix::fs::symlink("elsewhere.db", &link).unwrap();
+    open(&link).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    assert!(link.is_symlink() && path.with_file_name("elsewhere.db").is_file());
+    assert_eq!(SqliteStore::read_only(&link).unwrap().coupling_counts().unwrap()["customers"], 1);
+}
+
+#[test]
 fn refusals_are_kept_until_they_are_replaced_or_forgotten() {
     let (_folder, path) = place();
     let mut store = open(&path);

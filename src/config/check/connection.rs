@@ -2,35 +2,35 @@
 //!
 //! Addresses are judged by their text alone. Nothing that a variable gave is repeated in a complaint.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::config::check::Desk;
 use crate::config::complaint::Path;
 use crate::config::schema;
-use crate::config::{Adapter, ClientCredentials, Connection, Features, Limits, Secret, Side};
+use crate::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Secret, Side};
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
 /// The same for the CRM (`crm-api.md`).
 const CRM_LIMITS: Limits = Limits { concurrency: 52, requests: 6000, per_seconds: 300, batch: 1000, page: 5000 };
 
-/// Checks the connection of `side`, which has to speak `adapter`.
-pub(super) fn check(
-    desk: &mut Desk<'_>,
-    path: &Path,
-    side: Side,
-    adapter: Adapter,
-    written: schema::Connection,
-) -> Option<Connection> {
-    check_adapter(desk, path, side, written.adapter);
+/// Checks the connection of `side`.
+pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Connection) -> Option<Connection> {
+    let adapter = adapter(desk, path, side, written.adapter);
     let insecure = written.insecure.is_some_and(|insecure| insecure.0);
     let hint = "write the service root: `url: https://…`";
     let url = desk.required(path, "url", hint, written.url);
     let url = url.map(|url| url.trim_end_matches('/').to_owned());
     if let Some(url) = &url {
         check_url(desk, &path.key("url"), url, insecure);
-        let api = if side == Side::Erp { "/api/v2.0" } else { "/api/data/v9.2" };
-        if url.contains("/api/") {
+        let is_pages = format!("{url}/").contains("/ODataV4/");
+        let api = match side {
+            Side::Erp if is_pages => "/ODataV4",
+            Side::Erp => "/api/v2.0",
+            Side::Crm => "/api/data/v9.2",
+        };
+        if url.contains("/api/") || is_pages {
             let message = "is more than the service root";
             desk.refuse(&path.key("url"), message, format!("leave out `{api}`"));
         }
@@ -44,12 +44,16 @@ pub(super) fn check(
             None
         }
     };
-    let hint = "give `auth: { type: oauth2, token_url, client_id, client_secret, scope }`";
+    let hint = match adapter {
+        Some(Adapter::Nav) => "give `auth: { type: basic, user, password }`",
+        _ => "give `auth: { type: oauth2, token_url, client_id, client_secret, scope }`",
+    };
     let auth = desk.required(path, "auth", hint, written.auth);
-    let auth = auth.and_then(|auth| credentials(desk, &path.key("auth"), auth, insecure));
+    let auth = auth.and_then(|auth| self::auth(desk, &path.key("auth"), side, auth, insecure));
     let limits = limits(desk, &path.key("limits"), side, written.limits.unwrap_or_default());
     let features = features(desk, &path.key("features"), side, written.features.as_ref());
-    Some(Connection { adapter, url: url?, company, auth: auth?, limits, features })
+    let keys = BTreeMap::new();
+    Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, features, keys })
 }
 
 /// Returns what is used where a table has it; the ERP has none of it.
@@ -77,24 +81,65 @@ fn features(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schem
     }
 }
 
-fn check_adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema::Adapter>) {
-    let (wanted, word) = match side {
-        Side::Erp => (schema::Adapter::BusinessCentral, "business-central"),
-        Side::Crm => (schema::Adapter::Dataverse, "dataverse"),
+/// Returns the adapter of a side; `None` where it has none, which is complained about.
+fn adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema::Adapter>) -> Option<Adapter> {
+    let word = match side {
+        Side::Erp => "business-central",
+        Side::Crm => "dataverse",
     };
     let hint = format!("write `adapter: {word}`");
-    let Some(adapter) = desk.required(path, "adapter", &hint, written) else { return };
+    let written = desk.required(path, "adapter", &hint, written)?;
     let path = path.key("adapter");
-    if matches!(adapter, schema::Adapter::Nav | schema::Adapter::Odata) {
-        desk.not_built(&path, &hint);
-    } else if adapter != wanted {
-        let message = format!("`{}` is not for the {}", desk.written(&path), side.name());
-        desk.refuse(&path, message, hint);
+    match (side, written) {
+        (Side::Erp, schema::Adapter::BusinessCentral) => return Some(Adapter::BusinessCentral),
+        (Side::Erp, schema::Adapter::Nav) => return Some(Adapter::Nav),
+        (Side::Crm, schema::Adapter::Dataverse) => return Some(Adapter::Dataverse),
+        (_, schema::Adapter::Odata) => desk.not_built(&path, &hint),
+        _ => {
+            let message = format!("`{}` is not for the {}", desk.written(&path), side.name());
+            desk.refuse(&path, message, hint);
+        }
     }
+    None
+}
+
+/// Checks how to log in; a key of another way to do it is complained about.
+fn auth(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Auth, insecure: bool) -> Option<Auth> {
+    let kind = desk.required(path, "type", "write `type: oauth2`", written.kind);
+    let given = [
+        ("token_url", written.token_url.is_some(), schema::AuthKind::Oauth2),
+        ("client_id", written.client_id.is_some(), schema::AuthKind::Oauth2),
+        ("client_secret", written.client_secret.is_some(), schema::AuthKind::Oauth2),
+        ("scope", written.scope.is_some(), schema::AuthKind::Oauth2),
+        ("user", written.user.is_some(), schema::AuthKind::Basic),
+        ("password", written.password.is_some(), schema::AuthKind::Basic),
+    ];
+    for (key, _, of) in given.into_iter().filter(|(_, is_given, of)| *is_given && kind.is_some_and(|kind| kind != *of))
+    {
+        let word = if of == schema::AuthKind::Oauth2 { "oauth2" } else { "basic" };
+        desk.refuse(&path.key(key), format!("belongs to `type: {word}`"), "remove it".to_owned());
+    }
+    if kind != Some(schema::AuthKind::Basic) {
+        return credentials(desk, path, written, insecure).map(Auth::OAuth2);
+    }
+    if side == Side::Crm {
+        desk.refuse(&path.key("type"), "the CRM takes tokens only", "write `type: oauth2`".to_owned());
+    }
+    let user = desk.required(path, "user", "name the user as the ERP does", written.user);
+    let hint = "name a variable: `password: ${…}`";
+    let password = desk.required(path, "password", hint, written.password);
+    let user = user.filter(|user| {
+        // It would end where the password begins.
+        let is_plain = !user.contains(':');
+        if !is_plain {
+            desk.refuse(&path.key("user"), "holds a colon, which a login cannot carry", None);
+        }
+        is_plain
+    });
+    Some(Auth::Basic { user: user?, password: Secret::new(password?) })
 }
 
 fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure: bool) -> Option<ClientCredentials> {
-    desk.required(path, "type", "write `type: oauth2`", written.kind);
     let token_url = desk.required(path, "token_url", "name the address that gives tokens", written.token_url);
     if let Some(url) = &token_url {
         check_url(desk, &path.key("token_url"), url, insecure);

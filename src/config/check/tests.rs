@@ -116,12 +116,12 @@ fn the_connections_mean_what_is_written() {
     let erp = &pipeline.connections.erp;
     assert_eq!(erp.url, "http://127.0.0.1:8080/t/production");
     assert_eq!(erp.company.as_deref(), Some("2024"));
-    assert_eq!(erp.auth.client_secret.reveal(), "hush-hush");
+    assert_eq!(erp.auth.client_credentials().unwrap().client_secret.reveal(), "hush-hush");
     let limits = crate::config::Limits { concurrency: 4, requests: 6000, per_seconds: 300, batch: 100, page: 500 };
     assert_eq!(erp.limits, limits);
     let crm = &pipeline.connections.crm;
     assert_eq!((crm.limits.concurrency, crm.limits.batch, crm.limits.page), (52, 1000, 5000));
-    assert_eq!(crm.auth.scope, "https://org.crm4.dynamics.com/.default");
+    assert_eq!(crm.auth.client_credentials().unwrap().scope, "https://org.crm4.dynamics.com/.default");
 }
 
 #[test]
@@ -303,10 +303,22 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("adapter: business-central", "adapter: business-central\n    features: { bulk: auto }"),
             ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
             ("adapter: dataverse", "adapter: dataverse\n    features: { change_tracking: never }"),
-            ("adapter: business-central", "adapter: nav"),
             ("adapter: business-central", "adapter: odata"),
-            ("label: number,", "label: number, key: number,"),
             ("sqlite:state/full.db", "postgres://host/db"),
+        ],
+    ),
+    (
+        "keys and logins",
+        &[
+            ("label: number,", "label: number, key: \"a b\","),
+            ("label: accountnumber,", "label: accountnumber, key: accountid,"),
+            ("url: ${ERP_URL}/", "url: https://erp.example/NAV/ODataV4"),
+            ("auth: { type: oauth2, token_url: \"${ERP", "auth: { type: basic, user: \"A:B\", token_url: \"${ERP"),
+            (
+                "auth: { type: oauth2, token_url: \"${CRM",
+                "auth: { type: basic, user: A, password: B, token_url: \"${CRM",
+            ),
+            ("auth: { type: oauth2, token_url: \"${CRM", "auth: { type: oauth2, user: A, token_url: \"${CRM"),
         ],
     ),
     (

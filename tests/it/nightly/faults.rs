@@ -74,7 +74,7 @@ fn a_write_of_which_nobody_knows_doubles_nothing() {
 
 #[test]
 fn a_write_whose_answer_is_lost_doubles_nothing() {
-    for fault in [Fault::DroppedAfter, Fault::HalfBatch] {
+    for fault in [Fault::DroppedAfter, Fault::HalfBatch, Fault::TimedOut] {
         twice(fault, 2);
     }
 }
