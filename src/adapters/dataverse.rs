@@ -10,7 +10,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
-use crate::adapters::client::Client;
+use crate::adapters::client::{Client, PostError};
 use crate::adapters::dataverse_batch::{by_position, operation, verdict};
 use crate::adapters::dataverse_bulk::{self, Availability, Said};
 use crate::adapters::definitions::{self, CrmTable, Directory};
@@ -20,6 +20,7 @@ use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::value;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
+use crate::adapters::portion::Portion;
 use crate::adapters::tracking;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
@@ -56,6 +57,7 @@ pub struct Dataverse {
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
     bulk: Availability,
+    portion: Portion,
 }
 
 impl Dataverse {
@@ -68,6 +70,7 @@ impl Dataverse {
             directory: Mutex::default(),
             tables: Mutex::default(),
             bulk: Availability::default(),
+            portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
         }
     }
 
@@ -220,7 +223,14 @@ impl Dataverse {
         );
         let mut headers = headers();
         headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
-        match dataverse_bulk::said(&ids, &self.client.post(&url, &headers, body.as_bytes())) {
+        let answer = self.client.post(&url, &headers, body.as_bytes());
+        match &answer {
+            Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.status == 413 => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.is_success() => self.portion.went_well(writes.len()),
+            _ => {}
+        }
+        match dataverse_bulk::said(&ids, &answer) {
             Said::Refused => {
                 self.bulk.refused(&table.name);
                 None
@@ -241,15 +251,34 @@ impl Dataverse {
     fn post(&self, operations: &[Operation]) -> Sent<Reply> {
         let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
         let url = format!("{}{API}/$batch", self.client.base());
+        let count = operations.len();
         let answer = match self.client.post(&url, &batch_headers(), batch_multipart::build(operations).as_bytes()) {
             Ok(answer) => answer,
-            Err(error) => return all(Verdict::unanswered(&error)),
+            Err(error) => {
+                if matches!(error, PostError::Overtaxed(_)) {
+                    self.portion.too_much(count);
+                }
+                return all(Verdict::unanswered(&error));
+            }
         };
         // The batch itself may be turned away with plain JSON; look before splitting.
         match batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body) {
-            Ok(sections) => Sent::Told(by_position(sections, operations.len(), answer.is_success())),
+            Ok(sections) => {
+                let replies = by_position(sections, count, answer.is_success());
+                let is_overtaxed = |reply: &Reply| Fault::read(reply.status, reply.body.as_bytes()).is_overtaxed();
+                match replies.iter().flatten().any(is_overtaxed) {
+                    true => self.portion.too_much(count),
+                    false => self.portion.went_well(count),
+                }
+                Sent::Told(replies)
+            }
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
-            Err(_) => Sent::TurnedAway(answer),
+            Err(_) => {
+                if answer.status == 413 {
+                    self.portion.too_much(count);
+                }
+                Sent::TurnedAway(answer)
+            }
         }
     }
 }
@@ -397,7 +426,7 @@ impl Endpoint for Dataverse {
     }
 
     fn batch_max(&self) -> usize {
-        self.limits.batch.clamp(1, BATCH_MAX)
+        self.portion.now()
     }
 
     fn concurrency(&self) -> usize {

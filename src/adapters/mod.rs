@@ -15,6 +15,7 @@ pub mod script;
 pub mod client;
 pub mod pages;
 pub mod batch;
+pub mod portion;
 pub mod csdl;
 pub mod business_central;
 pub mod definitions;

@@ -250,6 +250,9 @@ fn reads_outlast_the_faults_of_the_wire() {
         let info = endpoint.describe(table).unwrap();
         let whole = endpoint.read(&query(&info, &[]), &|_| {}).unwrap().ids();
         for fault in [Fault::Throttled, Fault::ThrottledPlain, Fault::ExpiredToken, Fault::TruncatedPage] {
+            // One that remembers no earlier refusals.
+            let endpoint = world.endpoint(side);
+            endpoint.describe(table).unwrap();
             let before = endpoint.traffic();
             world.set_faults(side, Faults::once(fault, 2));
             let ids = endpoint.read(&query(&info, &[]), &|_| {}).unwrap().ids();

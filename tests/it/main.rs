@@ -27,6 +27,7 @@ mod decisions;
 mod deletions;
 mod endpoint_writes;
 mod endpoints;
+mod faults;
 mod places;
 mod plans;
 mod program;

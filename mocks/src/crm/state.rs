@@ -62,6 +62,13 @@ pub struct State {
     /// The time by which that is counted.
     pub time: Arc<dyn Time>,
     pub(super) spent: Spent,
+    /// How many tokens were refused.
+    pub(super) strangers: u64,
+    /// The operation of the next batch from which on the database times out.
+    pub(super) stumbles_at: Option<usize>,
+    /// Whether a change set that failed answers with the bare error instead of a set that holds it alone; the service has
+    /// been seen doing either.
+    pub bare_change_set_errors: bool,
     /// How late the answer to the last request is to be sent.
     pub(super) took: Duration,
     /// What was adjusted while loading, and how often.
@@ -118,6 +125,9 @@ impl Default for State {
             time: Arc::new(Wall::default()),
             spent: Spent::default(),
             took: Duration::ZERO,
+            strangers: 0,
+            stumbles_at: None,
+            bare_change_set_errors: false,
             adjusted: BTreeMap::new(),
             version: 7_100_000,
             tracked_from: 0,
