@@ -11,13 +11,13 @@ use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::{Client, PostError};
-use crate::adapters::dataverse_batch::{by_position, operation, verdict};
+use crate::adapters::dataverse_batch::{by_position, operation, path_of, verdict};
 use crate::adapters::dataverse_bulk::{self, Availability, Said};
+use crate::adapters::dataverse_lists::{self, FILTER_CHARS_MAX, Lists};
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::value;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::adapters::portion::Portion;
@@ -33,10 +33,6 @@ const API: &str = "/api/data/v9.2";
 const BATCH_MAX: usize = 1_000;
 /// Tables asked about in one batch; each takes eleven operations.
 const TABLES_MAX: usize = 50;
-/// Ids in one request; more make the address too long (crm-api.md §7).
-const IDS_MAX: usize = 250;
-/// Characters that a list of texts may have in one address, of the 32,768 that the service takes (crm-api.md §1).
-const TEXTS_CHARS_MAX: usize = 16_000;
 /// The longest column that a database compares as text; a memo is none.
 const TEXT_LENGTH_MAX: usize = 4_000;
 /// When a record was last modified (crm-api.md §13).
@@ -179,17 +175,34 @@ impl Dataverse {
         Ok(Layout::new(Dialect::Dataverse, &table.key, columns))
     }
 
-    fn reading<'a>(
-        &'a self,
-        url: &str,
-        filter: Option<&str>,
-        layout: &'a Layout,
-        asked: Option<&'a [Uuid]>,
-    ) -> Reading<'a> {
+    fn reading<'a>(&'a self, url: &str, filter: Option<&str>, layout: &'a Layout) -> Reading<'a> {
         let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
+        Reading {
+            client: &self.client,
+            url: format!("{url}{filter}"),
+            headers: self.page_headers(),
+            layout,
+            asked: None,
+        }
+    }
+
+    fn lists<'a>(&'a self, url: String, table: &'a CrmTable, filter: Option<&'a str>, layout: &'a Layout) -> Lists<'a> {
+        Lists {
+            client: &self.client,
+            url,
+            headers: self.page_headers(),
+            batch: (format!("{}{API}/$batch", self.client.base()), batch_headers()),
+            key: &table.key,
+            filter,
+            layout,
+            page_rows_max: self.limits.page,
+        }
+    }
+
+    fn page_headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = read_headers();
         headers.push(("Prefer", format!("odata.maxpagesize={}", self.limits.page)));
-        Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
+        headers
     }
 
     /// Tells whether many records of a table may be made by one message.
@@ -330,14 +343,15 @@ impl Endpoint for Dataverse {
         let filter = query
             .filter
             .as_ref()
-            .and_then(|predicate| filter::text(Dialect::Dataverse, predicate, &table.info, &property));
-        match &query.ids {
-            None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
-            Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
-                let list = id_list(&table.key, ids, filter.as_deref());
-                self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
-            }),
-        }
+            .and_then(|predicate| filter::text(Dialect::Dataverse, predicate, &table.info, &property))
+            // The caller filters again; an address that is too long brings nothing at all.
+            .filter(|filter| percent::query(filter).len() <= FILTER_CHARS_MAX);
+        let Some(ids) = &query.ids else {
+            return self.reading(&url, filter.as_deref(), &layout).run(progress);
+        };
+        let lists = self.lists(url, &table, filter.as_deref(), &layout);
+        let ids_max = dataverse_lists::ids_max(self.limits.page);
+        pages::by_ids(&self.client, ids, ids_max, &layout, progress, &|ids| lists.read(ids))
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
@@ -350,11 +364,7 @@ impl Endpoint for Dataverse {
         let layout = self.layout(&table, &query.columns)?;
         let url =
             format!("{}{API}/{}?$select={}", self.client.base(), table.info.table, select(&table, &query.columns));
-        let mut found = layout.rows().finish();
-        for list in text_lists(column, texts) {
-            found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
-        }
-        Ok(Some(found))
+        self.lists(url, &table, None, &layout).holding(column, texts).map(Some)
     }
 
     fn tracks(&self, table: &str) -> Result<bool, EndpointError> {
@@ -390,7 +400,7 @@ impl Endpoint for Dataverse {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { ids_max: IDS_MAX, page_rows_max: self.limits.page }
+        Bounds { ids_max: dataverse_lists::ids_max(self.limits.page), page_rows_max: self.limits.page }
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
@@ -478,12 +488,6 @@ fn refused(fault: &Fault) -> EndpointError {
     EndpointError::Refused { side: Side::Crm, message: fault.to_string() }
 }
 
-/// Returns the path of an address, without its end slash; request lines of a batch begin with it.
-fn path_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    url[after_scheme..].find('/').map_or("", |at| &url[after_scheme + at..])
-}
-
 /// Returns an address without its scheme, as people know it.
 fn authority(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, rest)| rest)
@@ -493,47 +497,6 @@ fn select(table: &CrmTable, columns: &[String]) -> String {
     let mut properties = vec![table.key.clone()];
     properties.extend(columns.iter().filter(|column| **column != table.key).map(|column| table.property(column)));
     properties.join(",")
-}
-
-/// Returns a filter for a list of ids; there is no `in` here (crm-api.md §7).
-fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
-    let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
-    let list = format!("Microsoft.Dynamics.CRM.In(PropertyName='{key}',PropertyValues=[{}])", ids.join(","));
-    match filter {
-        None => list,
-        Some(filter) => format!("{list} and ({filter})"),
-    }
-}
-
-/// Returns filters for texts in a column, each short enough for an address.
-///
-/// The database compares without regard to case and to blanks at the end. What begins with a blank would be missed, so
-/// all of that comes along; there is hardly any.
-fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
-    let mut lists: Vec<String> = Vec::new();
-    let mut open: Vec<String> = Vec::new();
-    let mut length = 0;
-    let list = |texts: &mut Vec<String>| {
-        let texts = std::mem::take(texts).join(",");
-        format!("Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{texts}])")
-    };
-    for text in texts {
-        let text = value::string(text.trim());
-        let more = percent::query(&text).len() + 3;
-        if open.len() == IDS_MAX || (length + more > TEXTS_CHARS_MAX && !open.is_empty()) {
-            lists.push(list(&mut open));
-            length = 0;
-        }
-        length += more;
-        open.push(text);
-    }
-    if !open.is_empty() {
-        lists.push(list(&mut open));
-    }
-    if let Some(first) = lists.first_mut() {
-        *first = format!("{first} or startswith({column},' ')");
-    }
-    lists
 }
 
 #[cfg(test)]
@@ -587,29 +550,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_asked_for_in_lists_that_fit() {
-        let texts = ["O'Hara \"x\"", " a "].map(str::to_owned);
-        let list = r#"Microsoft.Dynamics.CRM.In(PropertyName='name',PropertyValues=["O'Hara \"x\"","a"])"#;
-        assert_eq!(text_lists("name", &texts), [format!("{list} or startswith(name,' ')")]);
-        let many: Vec<String> = (0..600).map(|number| format!("text {number}")).collect();
-        assert_eq!(text_lists("name", &many).len(), 3);
-        let long: Vec<String> = (0..20).map(|number| format!("{number}{}", "ø".repeat(400))).collect();
-        let lists = text_lists("name", &long);
-        assert!(lists.len() > 1 && lists.iter().all(|list| percent::query(list).len() < 20_000), "{}", lists.len());
-        assert_eq!(text_lists("name", &[]), Vec::<String>::new());
-    }
-
-    #[test]
     fn addresses_are_put_together() {
-        let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
-        let list = r#"Microsoft.Dynamics.CRM.In(PropertyName='contactid',PropertyValues=["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"])"#;
-        assert_eq!(id_list("contactid", &ids, None), list);
-        assert_eq!(id_list("contactid", &ids, Some("a eq 1 or b eq 2")), format!("{list} and (a eq 1 or b eq 2)"));
-        for (url, path) in
-            [("https://crm.example", ""), ("https://crm.example/org", "/org"), ("http://[::1]:80/a/b", "/a/b")]
-        {
-            assert_eq!(path_of(url), path);
-        }
         let columns = ["lastname", "contactid", "parentcustomerid"].map(str::to_owned);
         assert_eq!(select(&contacts(), &columns), "contactid,lastname,_parentcustomerid_value");
     }
