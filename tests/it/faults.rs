@@ -103,3 +103,14 @@ fn what_a_database_had_no_time_for_is_left_open_and_fewer_go_at_once() {
     crm.write(&info, &[], &accounts(2_000, many));
     assert_eq!(crm.batch_max(), 40);
 }
+
+/// The service's servers each count by themselves, and a cookie would keep us at one of them.
+#[test]
+fn no_cookie_is_kept() {
+    let world = world();
+    let crm = world.endpoint(Side::Crm);
+    crm.open().unwrap();
+    read(&*crm, "accounts", &["name"]);
+    under(&world, &*crm, Fault::ExpiredToken, &accounts(0, 2));
+    assert_eq!(world.crm.with(|state| state.pinned()), 0);
+}

@@ -44,6 +44,7 @@ impl Service for State {
             return response;
         }
         drop(log_now);
+        self.pinned += u64::from(request.header("cookie").is_some());
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return self.unauthorized();
         }
@@ -64,6 +65,8 @@ impl Service for State {
             response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
         }
         response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
+        let cookie = "ARRAffinity=4f1c8d0b7a2e;Path=/;HttpOnly;Secure;SameSite=None";
+        response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
         let left = self.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
         response

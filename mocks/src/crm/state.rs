@@ -62,6 +62,8 @@ pub struct State {
     /// The time by which that is counted.
     pub time: Arc<dyn Time>,
     pub(super) spent: Spent,
+    /// How many requests came with the cookie of a server.
+    pub(super) pinned: u64,
     /// How many tokens were refused.
     pub(super) strangers: u64,
     /// The operation of the next batch from which on the database times out.
@@ -125,6 +127,7 @@ impl Default for State {
             time: Arc::new(Wall::default()),
             spent: Spent::default(),
             took: Duration::ZERO,
+            pinned: 0,
             strangers: 0,
             stumbles_at: None,
             bare_change_set_errors: false,
@@ -180,6 +183,11 @@ impl State {
     /// Returns what was adjusted while loading, with counts; what loads as it is leaves nothing here.
     pub fn adjusted(&self) -> &BTreeMap<String, u64> {
         &self.adjusted
+    }
+
+    /// Returns how many requests came with a cookie, which pins them to one server and its limits.
+    pub fn pinned(&self) -> u64 {
+        self.pinned
     }
 
     /// Returns the id of the application user.
