@@ -3,7 +3,7 @@
 //! Knows the addresses, lookups and their navigation properties, the multipart batch and what the CRM's error codes mean.
 //! Waiting, tokens and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
@@ -14,6 +14,7 @@ use crate::adapters::client::{Client, PostError};
 use crate::adapters::dataverse_batch::{by_position, operation, path_of, verdict};
 use crate::adapters::dataverse_bulk::{self, Availability, Said};
 use crate::adapters::dataverse_lists::{self, FILTER_CHARS_MAX, Lists};
+use crate::adapters::dataverse_products;
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
@@ -203,6 +204,92 @@ impl Dataverse {
         let mut headers = read_headers();
         headers.push(("Prefer", format!("odata.maxpagesize={}", self.limits.page)));
         headers
+    }
+
+    /// The path of the service's root; request lines of a batch begin with it.
+    fn root(&self) -> String {
+        format!("{}{API}", path_of(self.client.base()))
+    }
+
+    fn write_records(&self, table: &CrmTable, batch: &Batch<'_>) -> Report {
+        let Batch { info, columns, writes, layout, .. } = *batch;
+        let root = self.root();
+        let select = select(table, columns);
+        let together = |writes: &[Write]| {
+            let operations = writes.iter().map(|write| operation(&root, table, &select, write)).collect();
+            let batch = Batch { endpoint: self, info, columns, writes, layout };
+            batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
+        };
+        if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(table) {
+            return together(writes);
+        }
+        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+        for run in dataverse_bulk::runs(writes) {
+            let created = if dataverse_bulk::suits(run) { self.create_many(table, run) } else { None };
+            match created {
+                Some(outcomes) => report.outcomes.extend(outcomes),
+                // One record spoilt it for all: in a batch, each stands for itself.
+                None => {
+                    let Report { outcomes, rows } = together(run);
+                    report.outcomes.extend(outcomes);
+                    report.rows.append(&rows);
+                }
+            }
+        }
+        report
+    }
+
+    /// Returns the products that a write sets active and that have to be published for it.
+    fn drafts(&self, table: &CrmTable, batch: &Batch<'_>) -> HashSet<Uuid> {
+        let activated = batch.writes.iter().filter(|write| dataverse_products::activates(table, write));
+        let activated: Vec<Uuid> = activated.map(|write| write.id).collect();
+        if activated.is_empty() {
+            return HashSet::new();
+        }
+        let columns = vec![dataverse_products::STATE.to_owned()];
+        let query = Query { info: batch.info, columns, filter: None, ids: Some(activated) };
+        // Where that cannot be read, the update is sent as it is, and the service says what is wrong.
+        let Ok(states) = self.read(&query, &|_| {}) else { return HashSet::new() };
+        let is_draft = |row: &usize| dataverse_products::is_unpublished(&states.value(dataverse_products::STATE, *row));
+        (0..states.rows()).filter(is_draft).map(|row| states.id(row)).collect()
+    }
+
+    /// Writes what there is besides the state, then publishes the drafts for which that went well.
+    fn publish(&self, table: &CrmTable, batch: &Batch<'_>, drafts: &HashSet<Uuid>) -> Report {
+        let stripped: Vec<Write> = batch
+            .writes
+            .iter()
+            .map(|write| match drafts.contains(&write.id) {
+                true => dataverse_products::without_state(write),
+                false => write.clone(),
+            })
+            .collect();
+        let mut report = self.write_records(table, &Batch { writes: &stripped, ..*batch });
+        let updated: Vec<usize> = (0..batch.writes.len())
+            .filter(|at| drafts.contains(&batch.writes[*at].id) && report.outcomes[*at] == Outcome::Written)
+            .collect();
+        let root = self.root();
+        let operation = |at: &usize| dataverse_products::publication(&root, table, &batch.writes[*at]);
+        let operations: Vec<Operation> = updated.iter().map(operation).collect();
+        if operations.is_empty() {
+            return report;
+        }
+        let told = match self.post(&operations) {
+            Sent::Told(told) => told,
+            Sent::TurnedAway(answer) => operations.iter().map(|_| Err(Verdict::turned_away(&answer))).collect(),
+        };
+        for (at, told) in updated.into_iter().zip(told) {
+            let verdict = told.map_or_else(|verdict| verdict, |reply| verdict(&batch.writes[at], &reply));
+            report.outcomes[at] = match verdict {
+                Verdict::Settled(outcome) => outcome,
+                Verdict::Duplicate(message) => Outcome::Refused { message },
+            };
+        }
+        // What the update answered is not what the record is now.
+        let ids = report.rows.ids();
+        let as_is: Vec<usize> = (0..ids.len()).filter(|row| !drafts.contains(&ids[*row])).collect();
+        report.rows = report.rows.take(&as_is);
+        report
     }
 
     /// Tells whether many records of a table may be made by one message.
@@ -409,30 +496,9 @@ impl Endpoint for Dataverse {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let root = format!("{}{API}", path_of(self.client.base()));
-        let select = select(&table, columns);
-        let together = |writes: &[Write]| {
-            let operations = writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
-            let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
-            batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
-        };
-        if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(&table) {
-            return together(writes);
-        }
-        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
-        for run in dataverse_bulk::runs(writes) {
-            let created = if dataverse_bulk::suits(run) { self.create_many(&table, run) } else { None };
-            match created {
-                Some(outcomes) => report.outcomes.extend(outcomes),
-                // One record spoilt it for all: in a batch, each stands for itself.
-                None => {
-                    let Report { outcomes, rows } = together(run);
-                    report.outcomes.extend(outcomes);
-                    report.rows.append(&rows);
-                }
-            }
-        }
-        report
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let drafts = self.drafts(&table, &batch);
+        if drafts.is_empty() { self.write_records(&table, &batch) } else { self.publish(&table, &batch, &drafts) }
     }
 
     fn batch_max(&self) -> usize {

@@ -23,6 +23,7 @@ pub mod tracking;
 pub mod dataverse_batch;
 pub mod dataverse_bulk;
 pub mod dataverse_lists;
+pub mod dataverse_products;
 pub mod dataverse;
 pub mod sqlite;
 pub mod plan_file;

@@ -30,6 +30,7 @@ mod endpoints;
 mod faults;
 mod places;
 mod plans;
+mod products;
 mod program;
 mod newest;
 mod owned;
