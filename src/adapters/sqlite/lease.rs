@@ -12,6 +12,7 @@ use std::path::Path;
 use chrono::{DateTime, SecondsFormat};
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::adapters::sqlite::log;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::store::StoreError;
 
@@ -111,7 +112,12 @@ pub(super) fn renew(connection: &Connection, holder: &str, since: &str, now: &st
 
 /// Gives the lease back.
 pub(super) fn release(connection: &Connection, holder: &str, since: &str) -> Result<(), Trouble> {
-    connection.execute("DELETE FROM lease WHERE holder = ?1 AND since = ?2", (holder, since))?;
+    let transaction = connection.unchecked_transaction()?;
+    let ours = transaction.execute("DELETE FROM lease WHERE holder = ?1 AND since = ?2", (holder, since))?;
+    if ours == 1 {
+        log::renew(&transaction)?;
+        transaction.commit()?;
+    }
     Ok(())
 }
 

@@ -9,6 +9,8 @@ use crate::config::Side;
 use crate::endpoint::Identity;
 use crate::store::{Apart, Background, Decided, Decision, InboxKind, Origin, Reply};
 
+mod damaged;
+
 const NOW: &str = "2026-03-01T02:00:00Z";
 
 fn clock() -> String {
