@@ -70,7 +70,6 @@ struct Writer<'a> {
     /// The run that began here.
     run: Option<String>,
     /// Held for the life of the store; `None` where the file system has no locks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is held, not asked"))]
     lock: Option<Lock>,
 }
 
@@ -86,7 +85,7 @@ impl<'a> SqliteStore<'a> {
     ) -> Result<SqliteStore<'a>, StoreError> {
         let path = &real_path(path)?;
         let since = now();
-        let lock = lease::lock(path, holder, &since)?;
+        let mut lock = lease::lock(path, holder, &since)?;
         let told = |trouble: Trouble| trouble.of(path);
         if !path.exists() {
             log::has_its_file(path).and_then(|()| create(path)).map_err(told)?;
@@ -101,7 +100,7 @@ impl<'a> SqliteStore<'a> {
             return Err(StoreError::Damaged { message });
         }
         let mut connection = Connection::open_with_flags(path, FLAGS).map_err(|error| told(error.into()))?;
-        prepare_for_writing(&mut connection, path, holder, &since, lock.is_some()).map_err(told)?;
+        prepare_for_writing(&mut connection, path, holder, &since, lock.as_mut()).map_err(told)?;
         let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
         Ok(SqliteStore { connection, path: path.clone(), emptied: false, writer: Some(writer) })
     }
@@ -146,10 +145,14 @@ impl<'a> SqliteStore<'a> {
                 log::renew(&transaction)?
             }
             let result = change(&transaction, writer, &now)?;
+            let last = log::last(&transaction)?;
             transaction.commit()?;
-            Ok(result)
+            Ok((result, last))
         };
-        let result = carry_out().map_err(|trouble: Trouble| trouble.of(&self.path))?;
+        let (result, last) = carry_out().map_err(|trouble: Trouble| trouble.of(&self.path))?;
+        if let (Some(lock), Some(last)) = (self.writer.as_mut().and_then(|writer| writer.lock.as_mut()), last) {
+            lock.note(&last);
+        }
         self.emptied = log::empty_where_large(&self.connection, &self.path);
         Ok(result)
     }
@@ -206,13 +209,14 @@ fn prepare_for_writing(
     path: &Path,
     holder: &str,
     now: &str,
-    locked: bool,
+    lock: Option<&mut Lock>,
 ) -> Result<(), Trouble> {
     let left = log::is_left(path);
     // Whatever is wrong, the file and its log are evidence and stay as they are.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
     tune(connection)?;
     log::belongs(connection, path)?;
+    log::has_its_end(connection, path, lock.as_ref().and_then(|lock| lock.left.as_ref()))?;
     let form = schema::inspect(connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
@@ -224,10 +228,14 @@ fn prepare_for_writing(
     if form != Form::Present {
         schema::bring_up_to_date(&transaction)?;
     }
-    lease::take(&transaction, holder, now, locked)?;
+    lease::take(&transaction, holder, now, lock.is_some())?;
     sound::check(&transaction)?;
     log::begin(&transaction, left)?;
+    let last = log::last(&transaction)?;
     transaction.commit()?;
+    if let (Some(lock), Some(last)) = (lock, last) {
+        lock.note(&last);
+    }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(())
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::adapters::sqlite::lease::Note;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::adapters::sqlite::{BUSY_SECONDS, reading};
 
@@ -83,13 +84,15 @@ pub(super) fn belongs(connection: &Connection, path: &Path) -> Result<(), Troubl
 
 /// Reads the stamp and the earlier ones; `None` where no run has drawn one.
 fn stamps(connection: &Connection) -> Result<Option<(Vec<u8>, Vec<u8>)>, Trouble> {
-    let known: bool =
-        connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'stamp'", (), |row| row.get(0))?;
-    if !known {
+    if !is_known(connection)? {
         return Ok(None);
     }
     let row = connection.query_row("SELECT stamp, before FROM stamp", (), |row| Ok((row.get(0)?, row.get(1)?)));
     Ok(row.optional()?)
+}
+
+fn is_known(connection: &Connection) -> Result<bool, Trouble> {
+    Ok(connection.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'stamp'", (), |row| row.get(0))?)
 }
 
 /// Draws a stamp, within the caller's transaction; `left` tells that the log holds something, so that the file may still
@@ -127,4 +130,38 @@ pub(super) fn empty_where_large(connection: &Connection, path: &Path) -> bool {
 pub(super) fn renew(connection: &Connection) -> Result<(), Trouble> {
     connection.prepare_cached("UPDATE stamp SET turn = turn + 1")?.execute(())?;
     Ok(())
+}
+
+/// Returns which transaction is the last one; `None` where no run has drawn a stamp.
+pub(super) fn last(connection: &Connection) -> Result<Option<Note>, Trouble> {
+    if !is_known(connection)? {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare_cached("SELECT hex(stamp), turn FROM stamp")?;
+    Ok(statement.query_row((), |row| Ok(Note { stamp: row.get(0)?, turn: row.get(1)? })).optional()?)
+}
+
+/// Fails where something of what a program wrote before it was killed is missing; `left` is what it noted.
+///
+/// SQLite reads a log as far as it is sound, and takes the rest for a transaction that did not come to its end: right
+/// for what a death leaves, wrong for a disk that lost what was on it already.
+pub(super) fn has_its_end(connection: &Connection, path: &Path, left: Option<&Note>) -> Result<(), Trouble> {
+    let Some(left) = left.filter(|_| is_left(path)) else { return Ok(()) };
+    let is_reached = |found: &Note| found.stamp == left.stamp && found.turn >= left.turn;
+    // A program that died before it noted the first transaction of its own left the note of the one before.
+    let is_passed = || -> Result<bool, Trouble> {
+        let before: String = connection.query_row("SELECT hex(before) FROM stamp", (), |row| row.get(0))?;
+        Ok(before.as_bytes().chunks(2 * STAMP_BYTES).any(|stamp| stamp == left.stamp.as_bytes()))
+    };
+    if let Some(found) = last(connection)?
+        && (is_reached(&found) || is_passed()?)
+    {
+        return Ok(());
+    }
+    let log = of(path);
+    let name = log.file_name().unwrap_or_default().to_string_lossy();
+    Err(Trouble::Broken(format!(
+        "the log {name} beside it has lost what the last run wrote at its end; put back a backup of both, or move the log \
+         away and look at `pipeline plan` before the next run: what that run made may be coupled anew"
+    )))
 }

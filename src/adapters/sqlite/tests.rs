@@ -43,7 +43,7 @@ fn refused(path: &Path) -> StoreError {
 fn killed(path: &Path) -> (TempDir, PathBuf) {
     let (folder, copy) = place();
     fs::create_dir_all(copy.parent().unwrap()).unwrap();
-    for end in ["", "-wal"] {
+    for end in ["", "-wal", ".lock"] {
         let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
         fs::copy(name(path), name(&copy)).unwrap();
     }
