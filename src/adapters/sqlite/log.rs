@@ -65,11 +65,9 @@ pub(super) fn belongs(connection: &Connection, path: &Path) -> Result<(), Troubl
     };
     let fits = match (&alone, &together) {
         (None, None) => true,
-        (None, Some((_, before))) => before.is_empty(),
+        (None, Some(together)) => together.before.is_empty(),
         (Some(_), None) => false,
-        (Some((alone, _)), Some((stamp, before))) => {
-            alone == stamp || before.chunks(STAMP_BYTES).any(|before| before == alone)
-        }
+        (Some(alone), Some(together)) => together.fits(&alone.stamp),
     };
     if fits {
         return Ok(());
@@ -82,12 +80,26 @@ pub(super) fn belongs(connection: &Connection, path: &Path) -> Result<(), Troubl
     )))
 }
 
+/// The stamp of a state, and those that the file may still bear as long as the log is not in it.
+struct Stamps {
+    stamp: Vec<u8>,
+    before: Vec<u8>,
+}
+
+impl Stamps {
+    /// Tells whether a file that bears this stamp is the one that the log was written for.
+    fn fits(&self, alone: &[u8]) -> bool {
+        alone == self.stamp || self.before.chunks(STAMP_BYTES).any(|before| before == alone)
+    }
+}
+
 /// Reads the stamp and the earlier ones; `None` where no run has drawn one.
-fn stamps(connection: &Connection) -> Result<Option<(Vec<u8>, Vec<u8>)>, Trouble> {
+fn stamps(connection: &Connection) -> Result<Option<Stamps>, Trouble> {
     if !is_known(connection)? {
         return Ok(None);
     }
-    let row = connection.query_row("SELECT stamp, before FROM stamp", (), |row| Ok((row.get(0)?, row.get(1)?)));
+    let row = connection
+        .query_row("SELECT stamp, before FROM stamp", (), |row| Ok(Stamps { stamp: row.get(0)?, before: row.get(1)? }));
     Ok(row.optional()?)
 }
 
@@ -99,8 +111,8 @@ fn is_known(connection: &Connection) -> Result<bool, Trouble> {
 /// bear an earlier one than the last.
 pub(super) fn begin(connection: &Connection, left: bool) -> Result<(), Trouble> {
     let before = match stamps(connection)? {
-        Some((stamp, before)) if left => [before, stamp].concat(),
-        Some((stamp, _)) => stamp,
+        Some(Stamps { stamp, before }) if left => [before, stamp].concat(),
+        Some(Stamps { stamp, .. }) => stamp,
         None => Vec::new(),
     };
     connection.execute(

@@ -217,7 +217,8 @@ fn a_log_without_its_file_or_beside_another_one_is_told() {
         .unwrap();
     let (other, strange) = (fs::read(other).unwrap(), fs::read(strange).unwrap());
     let mut told = String::new();
-    let cases: [(&str, &Path, Option<&[u8]>, Option<usize>); 9] = [
+    type Case<'a> = (&'a str, &'a Path, Option<&'a [u8]>, Option<usize>);
+    let cases: [Case<'_>; 9] = [
         ("its own file", &copy, None, Some(3)),
         ("as it was when the log began", &copy, Some(&last), Some(3)),
         ("an earlier backup", &copy, Some(&old), None),
