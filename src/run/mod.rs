@@ -15,6 +15,7 @@ mod candidates;
 mod changed;
 mod intents;
 mod partners;
+mod ours;
 mod names;
 mod bases;
 mod marks;

@@ -27,6 +27,7 @@ use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
 use crate::run::opening::{Ground, Loose, Opened, join_up, read};
+use crate::run::ours::take_ours;
 use crate::run::partners::{take_doubts, take_matches};
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::sight::{self, Read};
@@ -111,6 +112,7 @@ fn match_up(
     name_needed(context, map, scope, &pass.deferred, &ground.beyond, links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
+    take_ours(context, map, &mut uncoupled, state, links);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &ground.beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &uncoupled, &coupled);
     wanted.settle(map, state, &mut matched, &mut widowed);

@@ -9,6 +9,8 @@ use crate::config::Side;
 use crate::endpoint::Identity;
 use crate::store::{Apart, Background, Decided, Decision, InboxKind, Origin, Reply};
 
+mod damaged;
+
 const NOW: &str = "2026-03-01T02:00:00Z";
 
 fn clock() -> String {
@@ -41,7 +43,7 @@ fn refused(path: &Path) -> StoreError {
 fn killed(path: &Path) -> (TempDir, PathBuf) {
     let (folder, copy) = place();
     fs::create_dir_all(copy.parent().unwrap()).unwrap();
-    for end in ["", "-wal"] {
+    for end in ["", "-wal", ".lock"] {
         let name = |path: &Path| PathBuf::from(format!("{}{end}", path.display()));
         fs::copy(name(path), name(&copy)).unwrap();
     }
