@@ -3,8 +3,10 @@
 use pipeline::config::Side;
 use pipeline::endpoint::{Endpoint, Outcome};
 use pipeline::frame::Value;
+use pipeline::run::RunOutcome;
 use uuid::Uuid;
 
+use crate::nightly::world as nightly;
 use crate::world::{World, insert, names, read, text, update, world};
 
 fn state(world: &World, id: Uuid) -> i64 {
@@ -64,4 +66,30 @@ fn a_draft_that_is_set_active_is_published() {
     assert!(shown.len() == 2 && shown.contains(&ids[3]) && shown.contains(&retired), "{shown:?}");
     let name = world.crm.with(|state| state.record("products", ids[0])).unwrap()["name"].clone();
     assert_eq!(name, "Published");
+}
+
+/// What docs/dataverse.md says to write for such an organization.
+#[test]
+fn a_night_publishes_the_products_that_it_makes() {
+    let mut world = nightly::World::small();
+    world.crm.with(|state| state.products_start_active = false);
+    world.rewrite(&[
+        ("filter: producttypecode = 1 AND statecode = 0 }", "filter: producttypecode = 1 AND statecode <> 1 }"),
+        ("filter: producttypecode = 3 AND statecode = 0 }", "filter: producttypecode = 3 AND statecode <> 1 }"),
+        (
+            "      - { crm: producttypecode, value: 1 }\n",
+            "      - { crm: producttypecode, value: 1 }\n      - { crm: statecode, value: 0, when: update }\n",
+        ),
+        (
+            "      - { crm: producttypecode, value: 3 }\n",
+            "      - { crm: producttypecode, value: 3 }\n      - { crm: statecode, value: 0, when: update }\n",
+        ),
+    ]);
+    let before = world.records(Side::Crm, "products").len();
+    assert_eq!(world.run().outcome, RunOutcome::Converged, "{:#?}", world.inbox());
+    let products = world.records(Side::Crm, "products");
+    assert!(products.len() > before);
+    let drafts = products.iter().filter(|product| product["statecode"] == 2).count();
+    assert_eq!(drafts, 0, "of {}", products.len() - before);
+    assert_eq!(world.quiet().outcome, RunOutcome::Converged);
 }
