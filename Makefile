@@ -5,13 +5,16 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 DATA ?= state/demo
 ARGS ?=
 SEEDS ?= 100
+MUTATIONS ?= 2000
+READERS ?= $(notdir $(wildcard tests/corpus/*))
+FUZZ_SECONDS ?= 60
 
 FULL := pipelines/full.yaml
 MOCKS := $(TARGET)/debug/mocks
 PIPELINE := $(TARGET)/debug/pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo check test simulate bench install clean
+.PHONY: help run demo check test simulate crash hostile fuzz bench install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +50,19 @@ test: ## all tests
 
 simulate: ## SEEDS seeds of each simulation: drawn pipelines, one pipeline, runs over changes; a tenth of them over HTTP
 	SEEDS=$(SEEDS) HTTP_SEEDS=$$(( ($(SEEDS) + 9) / 10 )) cargo test --test it chance
+
+crash: ## kill the program at every single call that it makes on a socket or on the state's files (an hour)
+	CALLS=all cargo test --test it program::calls
+
+hostile: ## MUTATIONS of each file in tests/corpus, for everything that reads what others wrote
+	MUTATIONS=$(MUTATIONS) cargo test --test it hostile
+
+fuzz: ## FUZZ_SECONDS for each of READERS; needs a nightly toolchain and `cargo install cargo-fuzz`
+	@for reader in $(READERS); do \
+	  mkdir -p "fuzz/found/$$reader" && \
+	  READER=$$reader cargo +nightly fuzz run --dev --sanitizer none readers "fuzz/found/$$reader" "tests/corpus/$$reader" \
+	    -- -max_total_time=$(FUZZ_SECONDS) -max_len=16384 -timeout=10 -rss_limit_mb=2048 || exit 1; \
+	done
 
 bench: ## the measurements of benches/core.rs
 	cargo bench --bench core

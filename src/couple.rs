@@ -389,7 +389,7 @@ pub fn doubles(
 }
 
 /// Returns, of the rows of `side` named, those that some rule finds among all rows of `beyond`, a frame of the other
-/// side that holds records outside the filter.
+/// side that holds records outside the filter, each with the row there that the first such rule finds first.
 pub fn found_beyond(
     map: &TableMap,
     infos: &PerSide<TableInfo>,
@@ -398,22 +398,27 @@ pub fn found_beyond(
     rows: &[usize],
     beyond: &Frame,
     links: &Links,
-) -> Vec<usize> {
+) -> HashMap<usize, usize> {
     let frames = match side {
         Side::Erp => PerSide { erp: frame.clone(), crm: beyond.clone() },
         Side::Crm => PerSide { erp: beyond.clone(), crm: frame.clone() },
     };
-    let mut found: HashSet<usize> = HashSet::new();
+    let mut found: HashMap<usize, usize> = HashMap::new();
     for rule in &map.match_rules {
         let keys = keys(map, rule, infos, &frames, links);
-        let known: HashSet<u128> = keys.of(side.other()).iter().flatten().copied().collect();
+        let mut known: HashMap<u128, usize> = HashMap::new();
+        for (there, key) in keys.of(side.other()).iter().enumerate() {
+            if let Some(key) = key {
+                known.entry(*key).or_insert(there);
+            }
+        }
         for &row in rows {
-            if keys.of(side)[row].is_some_and(|key| known.contains(&key)) {
-                found.insert(row);
+            if let Some(&there) = keys.of(side)[row].and_then(|key| known.get(&key)) {
+                found.entry(row).or_insert(there);
             }
         }
     }
-    rows.iter().copied().filter(|row| found.contains(row)).collect()
+    found
 }
 
 /// Returns, of the rows of `side` named, those that will look like a partner still to be made of one of `others`, rows of

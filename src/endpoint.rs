@@ -3,6 +3,8 @@
 //! An [`Endpoint`] describes tables, reads records into a [`Frame`] and writes batches. It knows nothing of table maps,
 //! couplings or the other side; retries, throttling, paging and the wire's spelling of values are its own business.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use crate::config::Side;
@@ -174,6 +176,20 @@ pub enum EndpointError {
     Untrusted { side: Side, message: String },
 }
 
+impl EndpointError {
+    /// Returns the side that could not be asked.
+    pub fn side(&self) -> Side {
+        match self {
+            EndpointError::Unreachable { side, .. }
+            | EndpointError::Login { side, .. }
+            | EndpointError::NoCompany { side, .. }
+            | EndpointError::NoTable { side, .. }
+            | EndpointError::Refused { side, .. }
+            | EndpointError::Untrusted { side, .. } => *side,
+        }
+    }
+}
+
 /// What went over the wire so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Traffic {
@@ -232,6 +248,9 @@ pub trait Endpoint: Sync {
 
     /// Proves that the side can be reached, that the login holds and that the company exists; returns who it is.
     fn open(&self) -> Result<Identity, EndpointError>;
+
+    /// Tells whether the side evaluates a filter itself; what it does not is evaluated here, over more records.
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool;
 
     /// Asks for the metadata of several tables together, where that takes fewer requests than one after the other.
     ///
@@ -292,6 +311,13 @@ pub trait Endpoint: Sync {
 
     /// Returns the column in which this side keeps when a record was last modified, where the table has it.
     fn modified_column(&self, info: &TableInfo) -> Option<String>;
+
+    /// Returns who modified records last, as people read it; those of whom the side does not tell it are missing.
+    ///
+    /// Takes a request for every [`Bounds::ids_max`] records.
+    fn modifiers(&self, _info: &TableInfo, _ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
+        Ok(HashMap::new())
+    }
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
     fn clock_offset(&self) -> Option<ClockOffset>;

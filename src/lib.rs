@@ -33,6 +33,7 @@ pub mod run;
 pub mod why;
 pub mod review;
 pub mod by_hand;
+pub mod online;
 pub mod report;
 #[expect(clippy::disallowed_methods, reason = "the edge of the program: files, clocks, waiting")]
 pub mod adapters;

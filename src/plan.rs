@@ -170,8 +170,8 @@ impl Plan {
         self.tables.iter().flat_map(|table| table.later.iter().map(|later| (table.table.as_str(), later)))
     }
 
-    /// Returns the SHA-256 of everything that the plan would do, of what must hold before, and of what waits instead, as
-    /// lower-case hex.
+    /// Returns the SHA-256 of everything that the plan would do and why, of what must hold before, and of what waits
+    /// instead, as lower-case hex: whoever approves a plan approves its reasons, too.
     ///
     /// The same decisions on the same records give the same hash, on any machine and with any number of threads.
     pub fn hash(&self) -> String {
@@ -184,7 +184,8 @@ impl Plan {
         for action in self.actions() {
             feed(&action.table);
             feed(action.side.key());
-            feed(action.kind.key());
+            feed(&format!("{:?}", action.kind));
+            feed(&action.why);
             feed(&action.ids.erp.to_string());
             feed(&action.ids.crm.to_string());
             feed(action.etag.as_deref().unwrap_or(""));
@@ -192,7 +193,16 @@ impl Plan {
                 feed(&field.column);
                 feed(&format!("{:?}", field.old));
                 feed(&format!("{:?}", field.new));
+                feed(&field.why);
             }
+            for FollowUp { from, to, .. } in &action.follow_ups {
+                feed("follow-up");
+                feed(from);
+                feed(to);
+            }
+        }
+        for table in &self.tables {
+            feed(table.guarded.as_deref().unwrap_or_default());
         }
         // Not since when and how often: a run in between that decides the same leaves the plan the same.
         for item in self.held() {

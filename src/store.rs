@@ -97,7 +97,7 @@ pub struct Intent {
     pub table: String,
     /// The side that is written.
     pub side: Side,
-    /// `insert`, `update` or `delete`.
+    /// `insert`, `update` or `delete`; `couple` or `uncouple` where no record is written.
     pub action: String,
     /// The record that is written.
     pub id: Uuid,
@@ -109,6 +109,13 @@ pub struct Intent {
     pub fields: Vec<(String, String, String)>,
     /// Why, as the plan says it; blank for what was written before reasons were kept.
     pub why: String,
+}
+
+impl Intent {
+    /// Tells whether a record is written; what people couple and part changes the state alone.
+    pub fn writes(&self) -> bool {
+        !matches!(self.action.as_str(), "couple" | "uncouple")
+    }
 }
 
 /// A write of which it is not known whether it was carried out.
@@ -192,6 +199,19 @@ pub struct InboxItem {
     pub since: String,
     /// In how many runs it was raised; filled by the store.
     pub attempts: u32,
+    pub background: Background,
+}
+
+/// What is known besides of something that waits, for people; nothing is decided by it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Background {
+    /// What people call the record that the CRM's value leads to.
+    pub crm_record: Option<String>,
+    /// Of a contested field, when each record had last been modified when the field was filed with these values: whichever
+    /// field it was. RFC 3339, each by its own side's clock.
+    pub modified: PerSide<Option<String>>,
+    /// Who modified the CRM's record then, as people read it.
+    pub crm_modified_by: Option<String>,
 }
 
 /// What a person decided about something that waits. The next run acts on it; until it has, the decision stands.
@@ -211,8 +231,18 @@ pub struct Decision {
     pub seen: Option<u64>,
     /// When it was decided, RFC 3339; filled by the store.
     pub at: String,
+    /// When a run last found that it could not carry it out, RFC 3339: then somebody has to look again. What hindered it
+    /// may end by itself.
+    pub unmet: Option<String>,
     /// When nothing was left to do about it, RFC 3339; `None` as long as it stands.
     pub ended: Option<String>,
+}
+
+impl Decision {
+    /// Tells whether the next run is expected to carry it out.
+    pub fn is_due(&self) -> bool {
+        self.unmet.is_none() && self.ended.is_none()
+    }
 }
 
 /// The decision itself.
@@ -269,6 +299,8 @@ pub enum Reply {
     Decide(Decision),
     /// The next run sends the record again: see [`Store::retry`].
     Retry { table: String, erp: Option<Uuid>, crm: Option<Uuid>, record: String },
+    /// A decision that is not carried out is forgotten, and what it was about waits again.
+    Withdraw(Decision),
     /// The link goes, both records are kept apart, and nothing waits of them any more.
     Part { table: String, ids: PerSide<Uuid>, record: String },
 }
@@ -402,6 +434,9 @@ pub trait Store {
 
     /// Ends decisions of a table map, by pair and field key, and those about pairs that are not coupled any more.
     fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError>;
+
+    /// Notes that the decisions about these pairs stand and could not be carried out.
+    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError>;
 
     /// Returns what is known of the survivors of deletions that wait in a table map.
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError>;

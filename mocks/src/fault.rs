@@ -133,6 +133,10 @@ pub trait Faulty: Service {
     fn expire_tokens(&mut self);
     /// Lets all change tokens grow too old; a service without change tracking has none.
     fn expire_changes(&mut self) {}
+    /// Returns how long the last answer took, where that is simulated, and forgets it.
+    fn took(&mut self) -> Duration {
+        Duration::ZERO
+    }
     /// Edits, as a person would, the first existing record that a write is about to change.
     fn touch(&mut self, request: &Request);
     /// Returns the same `$batch` with the first half of its operations.
@@ -272,6 +276,14 @@ pub fn answer<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request:
     if service.is_token(request) {
         return (service.answer(request), Delivery::Whole);
     }
+    let (response, delivery) = under(service, faults, request);
+    match service.took() {
+        took if delivery == Delivery::Whole && !took.is_zero() => (response, Delivery::Late(took)),
+        _ => (response, delivery),
+    }
+}
+
+fn under<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Request) -> (Response, Delivery) {
     if let Some(left) = faults.wait() {
         faults.impatient += 1;
         return (service.throttled(Some(left)), Delivery::Whole);

@@ -313,6 +313,19 @@ fn a_person_adds_and_deletes_kept_records() {
     done(&verb("edit", &["erp", "customers", "number=KETTLE", "--delete"]));
     assert!(show(folder.path(), &["erp", "customers", "number=KETTLE"]).is_empty());
 
+    // The ERP lets a code be deleted that others bear, and they go on bearing it.
+    for (set, code, bearers, property) in [
+        ("currencies", "DKK", "customers", "currencyCode"),
+        ("unitsOfMeasure", "PCS", "items", "baseUnitOfMeasureCode"),
+        ("salespeoplePurchasers", "AB", "customers", "salespersonCode"),
+    ] {
+        let bearing = ["erp", bearers, &format!("{property}={code}")];
+        let before = show(folder.path(), &bearing);
+        assert!(!before.is_empty(), "{code}");
+        done(&verb("edit", &["erp", set, &format!("code={code}"), "--delete"]));
+        assert_eq!(show(folder.path(), &bearing), before, "{code}");
+    }
+
     // What a side refuses is refused in its own words, and nothing is kept of it.
     let before = show(folder.path(), &["erp", "customers"]).len();
     for (arguments, complaint) in [

@@ -5,7 +5,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
+use mocks::crm::quota::Quota;
 use mocks::crm::{Crm, Options, State};
 use mocks::fault::{Fault, Faults, Faulty};
 use mocks::service::{Request, Response, Service};
@@ -636,18 +638,130 @@ fn section_5_what_change_tracking_refuses() {
 }
 
 #[test]
-fn section_11_bulk_messages_are_off_and_say_so() {
+fn section_15_limits_are_enforced_and_say_which() {
     let mut caller = Caller::new();
-    let probe = "/sdkmessagefilters?$select=sdkmessagefilterid&$filter=sdkmessageid/name eq 'UpsertMultiple' \
-        and primaryobjecttypecode eq 'account'";
-    let (status, body) = caller.get(probe);
-    assert_eq!((status, &body["value"]), (200, &json!([])));
-    for message in ["CreateMultiple", "UpdateMultiple", "UpsertMultiple"] {
-        let path = format!("/accounts/Microsoft.Dynamics.CRM.{message}");
+    let window = Duration::from_secs(300);
+    caller.state.quota = Quota { requests_max: 2, window, ..Quota::default() };
+    for left in ["1", "0"] {
+        let response = caller.send("GET", "/WhoAmI", &[], "");
+        assert_eq!(header(&response, "x-ms-ratelimit-burst-remaining-xrm-requests"), Some(left));
+    }
+    let refused = caller.send("GET", "/WhoAmI", &[], "");
+    let message = "Number of requests exceeded the limit of 2 over time window of 300 seconds.";
+    assert_eq!(error(&refused), (429, "0x80072322".into(), message.into()));
+    assert_eq!(header(&refused, "Retry-After"), Some("300"));
+    let again = caller.send("GET", "/WhoAmI", &[], "");
+    assert_eq!(header(&again, "Retry-After"), Some("600"), "the same request again");
+    caller.send("GET", "/accounts?$select=name", &[], "");
+    let counts = caller.state.log().lock().unwrap().counts();
+    assert_eq!((counts.throttled, counts.throttled_again), (3, 1));
+    // A batch counts as one request, and takes as long as its operations.
+    let second = Duration::from_secs(1);
+    caller.state.quota = Quota { execution_max: second * 5, per_operation: second, ..Quota::default() };
+    let account = format!("{API}/accounts({AHLGREN})");
+    let patch = ("PATCH", account.as_str(), &["If-Match: *", "Content-Type: application/json"][..], r#"{"fax":"1"}"#);
+    let body = multipart("b", &[patch; 5]);
+    let batch = [("Content-Type", "multipart/mixed; boundary=b")];
+    assert_eq!(caller.send("POST", "/$batch", &batch, body.as_str()).status, 200);
+    let refused = caller.send("POST", "/$batch", &batch, body.as_str());
+    assert_eq!((refused.status, error(&refused).1.as_str()), (429, "0x80072321"));
+}
+
+#[test]
+fn section_13_bulk_messages_are_told_by_their_probe() {
+    let mut caller = Caller::new();
+    let probe = |message: &str, tables: &str| {
+        format!(
+            "/sdkmessagefilters?$select=primaryobjecttypecode&$filter=sdkmessageid/name eq '{message}' and ({tables})"
+        )
+    };
+    let both = "primaryobjecttypecode eq 'account' or primaryobjecttypecode eq 'systemuser'";
+    let found = |caller: &mut Caller, message: &str| {
+        let (status, body) = caller.get(&probe(message, both));
+        let tables = body["value"].as_array().unwrap().iter().map(|row| row["primaryobjecttypecode"].clone());
+        (status, tables.collect::<Vec<_>>())
+    };
+    for (message, tables) in [("CreateMultiple", 1), ("UpdateMultiple", 1), ("UpsertMultiple", 0)] {
+        let expected = ["account"].map(Value::from)[..tables].to_vec();
+        assert_eq!(found(&mut caller, message), (200, expected), "{message}");
+    }
+    let unknown = |caller: &mut Caller, set: &str, message: &str| {
+        let path = format!("/{set}/Microsoft.Dynamics.CRM.{message}");
         let refused = error(&caller.write("POST", &path, &[], json!({"Targets": []})));
         let expected = format!("Resource not found for the segment 'Microsoft.Dynamics.CRM.{message}'.");
         assert_eq!(refused, (404, "0x8006088a".into(), expected));
+    };
+    for (set, message) in
+        [("systemusers", "CreateMultiple"), ("accounts", "UpsertMultiple"), ("accounts", "DeleteMultiple")]
+    {
+        unknown(&mut caller, set, message);
     }
+    caller.state.bulk_tables.clear();
+    assert_eq!(found(&mut caller, "CreateMultiple"), (200, Vec::new()));
+    unknown(&mut caller, "accounts", "CreateMultiple");
+}
+
+#[test]
+fn section_13_bulk_messages_are_all_or_nothing() {
+    let mut caller = Caller::new();
+    let account = |id: u32, name: &str| {
+        json!({"@odata.type": "Microsoft.Dynamics.CRM.account", "name": name,
+            "accountid": format!("a1000000-0000-4000-8000-{id:012}")})
+    };
+    let created = |id: u32| format!("a1000000-0000-4000-8000-{id:012}");
+    let create = "/accounts/Microsoft.Dynamics.CRM.CreateMultiple";
+    let update = "/accounts/Microsoft.Dynamics.CRM.UpdateMultiple";
+    let before = caller.state.count("accounts");
+    let targets = json!({"Targets": [account(1, "One"), account(2, "Two")]});
+    let response = caller.write("POST", create, &[], targets.clone());
+    let (status, body) = parsed(&response);
+    assert_eq!((status, &body["Ids"]), (200, &json!([created(1), created(2)])));
+    assert_eq!(body["@odata.context"], format!("{ROOT}{API}/$metadata#Microsoft.Dynamics.CRM.CreateMultipleResponse"));
+    assert_eq!(caller.state.count("accounts"), before + 2);
+    // Each row counts as the operation that it stands for.
+    let writes = caller.state.log().lock().unwrap().writes();
+    assert_eq!(writes.iter().map(|entry| (entry.method, entry.status)).collect::<Vec<_>>(), [("POST", 200); 2]);
+    let long = "x".repeat(161);
+    let without = |name: &str, mut target: Value| {
+        target.as_object_mut().unwrap().remove(name);
+        target
+    };
+    let with = |name: &str, value: Value, mut target: Value| {
+        target.as_object_mut().unwrap().insert(name.into(), value);
+        target
+    };
+    for (path, targets, expected) in [
+        (create, json!([account(3, "Three"), account(1, "Again")]), (412, "0x80040237")),
+        (create, json!([account(3, "Three"), account(3, "Twice")]), (412, "0x80040237")),
+        (create, json!([account(3, "Three"), account(4, &long)]), (400, "0x80044331")),
+        (create, json!([account(3, "Three"), without("@odata.type", account(4, "Four"))]), (400, "0x80048d19")),
+        (
+            create,
+            json!([with("@odata.type", json!("#Microsoft.Dynamics.CRM.contact"), account(3, "X"))]),
+            (400, "0x80040203"),
+        ),
+        (create, json!([with("@odata.type", json!("account"), account(3, "X"))]), (400, "0x80048d19")),
+        (create, json!([with("nonsense", json!(1), account(3, "X"))]), (400, "0x0")),
+        (create, json!([]), (400, "0x80040203")),
+        (create, json!("account"), (400, "0x80040203")),
+        (update, json!([account(1, "Uno"), account(9, "Nobody")]), (404, "0x80040217")),
+        (update, json!([account(1, "Uno"), account(1, "Due")]), (412, "0x80040237")),
+        (update, json!([account(1, "Uno"), without("accountid", account(2, "Due"))]), (400, "0x80040203")),
+    ] {
+        let refused = error(&caller.write("POST", path, &[], json!({"Targets": targets})));
+        assert_eq!((refused.0, refused.1.as_str()), expected, "{path} {targets}");
+        assert_eq!(caller.state.count("accounts"), before + 2, "{path} {targets}");
+        let one = caller.state.record("accounts", created(1).parse().unwrap()).unwrap();
+        assert_eq!(one["name"], "One", "{path} {targets}");
+    }
+    let condition = [("If-Match", "*")];
+    assert_eq!(error(&caller.write("POST", update, &condition, targets.clone())).0, 400, "no conditions");
+    assert_eq!(error(&caller.write("POST", create, &[], with("More", json!(1), targets))).1, "0x80048d19");
+    // The number sign before a type is allowed, and an update gives nothing back.
+    let target = with("@odata.type", json!("#Microsoft.Dynamics.CRM.account"), account(1, "Uno"));
+    let response = caller.write("POST", update, &[], json!({"Targets": [target]}));
+    assert_eq!((response.status, response.body.len()), (204, 0));
+    assert_eq!(caller.state.record("accounts", created(1).parse().unwrap()).unwrap()["name"], "Uno");
 }
 
 #[test]

@@ -362,6 +362,16 @@ fn companies_and_metadata_are_served() {
     let mut caller = Caller::new();
     let companies = caller.send("GET", &format!("{ROOT}/companies"), &[], None);
     assert_eq!(companies.column("name"), ["CRONUS International Ltd."]);
+    for (filter, found) in [
+        ("name eq 'CRONUS International Ltd.'", 1),
+        ("name eq 'Nobody'", 0),
+        ("id eq 5b1e0c52-7a44-ef11-8e52-6045bd2b1a01", 1),
+        ("(id eq e1000000-0000-4000-8000-0000000000ff) and (name ne 'Nobody')", 0),
+    ] {
+        let target = format!("{ROOT}/companies?$filter={}", filter.replace(' ', "%20"));
+        let companies = caller.send("GET", &target, &[], None).column("name");
+        assert_eq!(companies.len(), found, "{filter}");
+    }
     let one = caller.send("GET", &format!("{ROOT}/{COMPANY}"), &[], None).json();
     assert_eq!(one["id"], "5b1e0c52-7a44-ef11-8e52-6045bd2b1a01");
     let standard = caller.send("GET", &format!("{ROOT}/$metadata"), &[], None);

@@ -195,6 +195,10 @@ impl Endpoint for BusinessCentral {
         self.company()
     }
 
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool {
+        filter_text(filter, info).is_some()
+    }
+
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
         let place = self.place(table)?;
         let key = Key::Id(place.key);

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
-use crate::adapters::limiter::Limiter;
+use crate::adapters::limiter::{Facet, Limiter};
+use crate::adapters::odata::fault::Fault;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
 use crate::endpoint::{ClockOffset, EndpointError, Traffic};
@@ -52,6 +53,15 @@ struct Request<'a> {
     is_read: bool,
     /// Statuses after which the caller asks for something else instead of the same again.
     handed_back: &'a [u16],
+}
+
+/// Where the next attempt waits for its turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// By itself, while others go on.
+    Here,
+    /// With everybody, because the side asks for it.
+    AtTheGate,
 }
 
 /// What a failed attempt leaves behind.
@@ -202,9 +212,10 @@ impl Client {
         let transient = |status: u16| is_transient(status) && !request.handed_back.contains(&status);
         let mut failed = 0;
         let mut stale = None;
+        let mut again = false;
         loop {
             let token = self.token(stale)?;
-            let result = self.attempt(request, &token);
+            let result = self.attempt(request, &token, failed, again);
             let (failure, rest, attempts_max) = match result {
                 Ok(answer) if answer.status == 401 => {
                     if stale.is_some() {
@@ -217,11 +228,9 @@ impl Client {
                     continue;
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
-                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
                     let message = format!("it answered HTTP {}", answer.status);
-                    // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
-                    let everybody = answer.status == 429 || asked.is_some();
-                    (Failure::Transient(message), (asked, everybody), self.patience.attempts)
+                    let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
+                    (Failure::Transient(message), rest, self.patience.attempts)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
                     return Err(Failure::Unknown(format!("it answered HTTP {}", answer.status)));
@@ -232,7 +241,7 @@ impl Client {
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
                     }
-                    Err(message) => (Failure::Garbled(message), (None, false), self.patience.attempts),
+                    Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
@@ -244,23 +253,23 @@ impl Client {
                     let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
                     let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
                     let hint = if unconnected { "; check `url`" } else { "" };
-                    (Failure::Transient(broken.message + hint), (None, false), attempts_max)
+                    (Failure::Transient(broken.message + hint), Rest::Here, attempts_max)
                 }
             };
             failed += 1;
             if failed >= attempts_max {
                 return Err(failure);
             }
-            self.pause(failed, rest.0, rest.1);
+            again = rest == Rest::AtTheGate;
+            if !again {
+                self.pause(failed, None);
+            }
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn pause(&self, failed: u32, asked: Option<Duration>, everybody: bool) {
+    fn pause(&self, failed: u32, asked: Option<Duration>) {
         let wait = self.patience.wait(failed, asked, self.clock.jitter());
-        if everybody {
-            self.limiter.rest(self.clock.now() + wait);
-        }
         self.clock.sleep(wait);
         self.count_wait(wait);
     }
@@ -269,17 +278,31 @@ impl Client {
         self.waited_ms.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    fn attempt(&self, request: &Request<'_>, token: &Token) -> Result<Answer, Broken> {
-        let permit = self.limiter.admit(&*self.clock);
+    /// Sends a request once; one that is sent `again` waits at the gate, before all others.
+    fn attempt(&self, request: &Request<'_>, token: &Token, failed: u32, again: bool) -> Result<Answer, Broken> {
+        let permit = self.limiter.admit(&*self.clock, again);
         self.count_wait(permit.waited);
         self.sent.fetch_add(1, Ordering::Relaxed);
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
+        let now = self.clock.now();
+        match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
+            // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
+            Some((answer, Some(asked))) => {
+                let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());
+                permit.refused(now, until, facet(answer));
+            }
+            Some((answer, None)) => {
+                let bytes = answer.body.len() + request.body.map_or(0, <[u8]>::len);
+                permit.answered(now, request.is_read, bytes);
+            }
+            None => drop(permit),
+        }
         // What is not from the service itself (a gateway that is overloaded, say) may have another clock.
         if let Some(answer) = result.as_ref().ok().filter(|answer| answer.is_success())
-            && let Some(told) = offset(answer.header("date"), began, self.clock.now())
+            && let Some(told) = offset(answer.header("date"), began, now)
         {
             let mut known = self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner);
             *known = Some(narrowed(*known, told));
@@ -324,8 +347,25 @@ impl Client {
             if failed >= attempts_max {
                 return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
             }
-            self.pause(failed, asked, false);
+            self.pause(failed, asked);
         }
+    }
+}
+
+/// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
+#[expect(clippy::option_option, reason = "no rest at all is another thing than a rest of no stated length")]
+fn rested(answer: &Answer) -> Option<Option<Duration>> {
+    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
+    (answer.status == 429 || (asked.is_some() && is_transient(answer.status))).then_some(asked)
+}
+
+/// Returns which limit a 429 speaks of, by the codes of Dataverse (crm-api.md §15); others do not say.
+fn facet(answer: &Answer) -> Option<Facet> {
+    match Fault::read(answer.status, &answer.body).code.as_str() {
+        "0x80072322" => Some(Facet::Requests),
+        "0x80072321" => Some(Facet::Time),
+        "0x80072326" => Some(Facet::Concurrency),
+        _ => None,
     }
 }
 
@@ -342,7 +382,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, Auth, ClientCredentials, Limits, Secret};
+    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Secret};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -364,7 +404,7 @@ pub mod tests {
                 scope: "s".into(),
             }),
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
-            change_tracking: true,
+            features: Features { bulk: true, change_tracking: true },
             keys: std::collections::BTreeMap::new(),
         };
         let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };

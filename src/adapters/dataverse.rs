@@ -12,7 +12,9 @@ use uuid::Uuid;
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{by_position, operation, verdict};
+use crate::adapters::dataverse_bulk::{self, Availability, Said};
 use crate::adapters::definitions::{self, CrmTable, Directory};
+use crate::adapters::modifiers;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
@@ -20,9 +22,10 @@ use crate::adapters::odata::value;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
 use crate::adapters::tracking;
-use crate::config::{Limits, Side};
+use crate::config::expression::Predicate;
+use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Tracked, Traffic, Write,
 };
 use crate::frame::{Frame, Kind};
 
@@ -51,16 +54,23 @@ struct WhoAmI {
 pub struct Dataverse {
     client: Client,
     limits: Limits,
-    /// Whether change tracking is used where a table has it.
-    change_tracking: bool,
+    features: Features,
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
+    bulk: Availability,
 }
 
 impl Dataverse {
     /// Makes the adapter; nothing is sent yet.
-    pub fn new(client: Client, limits: Limits, change_tracking: bool) -> Dataverse {
-        Dataverse { client, limits, change_tracking, directory: Mutex::new(None), tables: Mutex::new(HashMap::new()) }
+    pub fn new(client: Client, limits: Limits, features: Features) -> Dataverse {
+        Dataverse {
+            client,
+            limits,
+            features,
+            directory: Mutex::default(),
+            tables: Mutex::default(),
+            bulk: Availability::default(),
+        }
     }
 
     fn table(&self, table: &str) -> Result<Arc<CrmTable>, EndpointError> {
@@ -90,9 +100,9 @@ impl Dataverse {
         for some in there.chunks(TABLES_MAX) {
             let questions: Vec<Vec<String>> = some.iter().map(|(.., name)| definitions::questions(name)).collect();
             let mut answers = self.answers(&questions.concat())?.into_iter();
-            for ((set, key, _), questions) in some.iter().zip(&questions) {
+            for ((set, key, name), questions) in some.iter().zip(&questions) {
                 let answers: Vec<Vec<u8>> = answers.by_ref().take(questions.len()).collect();
-                let table = definitions::read(set, key, &answers, &directory).map_err(untrusted)?;
+                let table = definitions::read(set, name, key, &answers, &directory).map_err(untrusted)?;
                 tables.insert(set.clone(), Arc::new(table));
             }
         }
@@ -181,6 +191,54 @@ impl Dataverse {
         Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
     }
 
+    /// Tells whether many records of a table may be made by one message.
+    fn creates_many(&self, table: &CrmTable) -> bool {
+        let names = || {
+            let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut names: Vec<String> = tables.values().map(|table| table.name.clone()).collect();
+            names.sort_unstable();
+            names
+        };
+        self.features.bulk && self.bulk.of(&table.name, &names(), |question| self.answer(question).ok())
+    }
+
+    /// Makes many records by one message; `None` where it was refused, so that none of them is there.
+    ///
+    /// The answer holds no records, so whoever wants to see them reads them.
+    fn create_many(&self, table: &CrmTable, writes: &[Write]) -> Option<Vec<Outcome>> {
+        let targets: Vec<Result<String, String>> =
+            writes.iter().map(|write| dataverse_bulk::target(table, write)).collect();
+        let sendable = writes.iter().zip(&targets).filter_map(|(write, target)| Some((write.id, target.clone().ok()?)));
+        let (ids, sendable): (Vec<Uuid>, Vec<String>) = sendable.unzip();
+        if ids.is_empty() {
+            return None;
+        }
+        let body = dataverse_bulk::body(&sendable);
+        let url = format!(
+            "{}{API}/{}/Microsoft.Dynamics.CRM.{}",
+            self.client.base(),
+            table.info.table,
+            dataverse_bulk::MESSAGE
+        );
+        let mut headers = headers();
+        headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
+        match dataverse_bulk::said(&ids, &self.client.post(&url, &headers, body.as_bytes())) {
+            Said::Refused => {
+                self.bulk.refused(&table.name);
+                None
+            }
+            Said::All(outcome) => Some(
+                targets
+                    .into_iter()
+                    .map(|target| match target {
+                        Ok(_) => outcome.clone(),
+                        Err(message) => Outcome::Refused { message },
+                    })
+                    .collect(),
+            ),
+        }
+    }
+
     /// Posts the operations as one batch.
     fn post(&self, operations: &[Operation]) -> Sent<Reply> {
         let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
@@ -228,6 +286,10 @@ impl Endpoint for Dataverse {
         }
     }
 
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool {
+        self.table(&info.table).is_ok_and(|table| filter_text(filter, &table).is_some())
+    }
+
     fn prepare(&self, tables: &[&str]) -> Result<(), EndpointError> {
         self.learn(tables)
     }
@@ -241,11 +303,7 @@ impl Endpoint for Dataverse {
         let layout = self.layout(&table, &query.columns)?;
         let select = select(&table, &query.columns);
         let url = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
-        let property = |column: &str| Some(table.property(column));
-        let filter = query
-            .filter
-            .as_ref()
-            .and_then(|predicate| filter::text(Dialect::Dataverse, predicate, &table.info, &property));
+        let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, &table));
         match &query.ids {
             None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
             Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
@@ -273,7 +331,7 @@ impl Endpoint for Dataverse {
     }
 
     fn tracks(&self, table: &str) -> Result<bool, EndpointError> {
-        if !self.change_tracking {
+        if !self.features.change_tracking {
             return Ok(false);
         }
         Ok(self.directory()?.by_set(table).is_some_and(|entity| entity.change_tracking_enabled))
@@ -316,9 +374,28 @@ impl Endpoint for Dataverse {
         };
         let root = format!("{}{API}", path_of(self.client.base()));
         let select = select(&table, columns);
-        let operations = writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
-        batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
+        let together = |writes: &[Write]| {
+            let operations = writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
+            let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+            batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
+        };
+        if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(&table) {
+            return together(writes);
+        }
+        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+        for run in dataverse_bulk::runs(writes) {
+            let created = if dataverse_bulk::suits(run) { self.create_many(&table, run) } else { None };
+            match created {
+                Some(outcomes) => report.outcomes.extend(outcomes),
+                // One record spoilt it for all: in a batch, each stands for itself.
+                None => {
+                    let Report { outcomes, rows } = together(run);
+                    report.outcomes.extend(outcomes);
+                    report.rows.append(&rows);
+                }
+            }
+        }
+        report
     }
 
     fn batch_max(&self) -> usize {
@@ -336,6 +413,17 @@ impl Endpoint for Dataverse {
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
         let is_time = |name: &str| info.column(name).is_some_and(|column| column.column.kind == Kind::DateTime);
         MODIFIED.into_iter().find(|name| is_time(name)).map(str::to_owned)
+    }
+
+    fn modifiers(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
+        let table = self.table(&info.table)?;
+        if table.info.column(modifiers::COLUMN).is_none_or(|column| !column.readable) {
+            return Ok(HashMap::new());
+        }
+        let select = select(&table, &[modifiers::COLUMN.to_owned()]);
+        let root = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
+        let list = |ids: &[Uuid]| format!("{root}&$filter={}", percent::query(&id_list(&table.key, ids, None)));
+        modifiers::read(&self.client, ids.chunks(IDS_MAX).map(list), read_headers(), &table)
     }
 
     fn clock_offset(&self) -> Option<ClockOffset> {
@@ -389,6 +477,12 @@ fn select(table: &CrmTable, columns: &[String]) -> String {
     let mut properties = vec![table.key.clone()];
     properties.extend(columns.iter().filter(|column| **column != table.key).map(|column| table.property(column)));
     properties.join(",")
+}
+
+/// Returns the part of a filter that the CRM evaluates.
+fn filter_text(predicate: &Predicate, table: &CrmTable) -> Option<String> {
+    let property = |column: &str| Some(table.property(column));
+    filter::text(Dialect::Dataverse, predicate, &table.info, &property)
 }
 
 /// Returns a filter for a list of ids; there is no `in` here (crm-api.md §7).
@@ -474,7 +568,7 @@ mod tests {
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let (client, _) = client(&server.url, &login.url);
             let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 };
-            let crm = Dataverse::new(client, limits, true);
+            let crm = Dataverse::new(client, limits, Features { bulk: true, change_tracking: true });
             crm.prepare(&["as", "missing", "bs", "as"]).unwrap();
             assert_eq!(tables.map(|table| crm.describe(table).unwrap().table), tables, "{what}");
             assert!(matches!(crm.describe("missing"), Err(EndpointError::NoTable { .. })), "{what}");

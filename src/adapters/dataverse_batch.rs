@@ -14,19 +14,7 @@ use crate::frame::Value;
 /// Makes one request of a batch.
 pub fn operation(root: &str, table: &CrmTable, select: &str, write: &Write) -> Result<Operation, String> {
     let is_insert = write.kind == WriteKind::Insert;
-    let mut properties: Vec<(String, String)> = Vec::with_capacity(write.fields.len() + 1);
-    if is_insert {
-        properties.push((table.key.clone(), value::string(&write.id.to_string())));
-    }
-    for (name, new) in &write.fields {
-        let column = table.info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
-        match table.lookups.get(name) {
-            // A new record's lookups are blank, or the service's default, which null would be refused for.
-            Some(_) if is_insert && new.is_blank() => {}
-            Some(targets) => properties.push(lookup(name, targets, new)?),
-            None => properties.push((name.clone(), value::json(Dialect::Dataverse, column, new)?)),
-        }
-    }
+    let properties = properties(table, write)?;
     let body = value::object(properties.iter().map(|(name, json)| (name.as_str(), json.as_str())));
     let set = &table.info.table;
     let if_match = || ("If-Match", write.etag.clone().unwrap_or_else(|| "*".to_owned()));
@@ -44,6 +32,25 @@ pub fn operation(root: &str, table: &CrmTable, select: &str, write: &Write) -> R
         ("PATCH", format!("({})", write.id))
     };
     Ok(Operation { method, path: format!("{root}/{set}{row}?$select={select}"), headers, body })
+}
+
+/// Returns what a write says of its record: properties and their JSON, for an insert the key among them.
+pub fn properties(table: &CrmTable, write: &Write) -> Result<Vec<(String, String)>, String> {
+    let is_insert = write.kind == WriteKind::Insert;
+    let mut properties: Vec<(String, String)> = Vec::with_capacity(write.fields.len() + 1);
+    if is_insert {
+        properties.push((table.key.clone(), value::string(&write.id.to_string())));
+    }
+    for (name, new) in &write.fields {
+        let column = table.info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
+        match table.lookups.get(name) {
+            // A new record's lookups are blank, or the service's default, which null would be refused for.
+            Some(_) if is_insert && new.is_blank() => {}
+            Some(targets) => properties.push(lookup(name, targets, new)?),
+            None => properties.push((name.clone(), value::json(Dialect::Dataverse, column, new)?)),
+        }
+    }
+    Ok(properties)
 }
 
 /// Writes a lookup: by the navigation property that leads to the value's table, or null by any of its own. A bind to
@@ -155,6 +162,7 @@ pub mod tests {
                     column("transactioncurrencyid", Kind::Guid),
                 ],
             },
+            name: "contact".into(),
             key: "contactid".into(),
             lookups: HashMap::from([
                 ("parentcustomerid".to_owned(), targets(&customer)),
@@ -163,12 +171,12 @@ pub mod tests {
         }
     }
 
-    fn write(kind: WriteKind, fields: &[(&str, Value)]) -> Write {
+    pub fn write(kind: WriteKind, fields: &[(&str, Value)]) -> Write {
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         Write { kind, id: Uuid::from_u128(7), etag: None, fields }
     }
 
-    fn link(table: &str) -> Value {
+    pub fn link(table: &str) -> Value {
         Value::Link { table: table.into(), id: Uuid::from_u128(1) }
     }
 

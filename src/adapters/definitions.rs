@@ -117,6 +117,8 @@ pub struct Directory {
 #[derive(Debug, Clone, PartialEq)]
 pub struct CrmTable {
     pub info: TableInfo,
+    /// By which the service itself knows it: one record, not the set of them.
+    pub name: String,
     pub key: String,
     /// For each lookup the tables (entity sets) it may point to, with the navigation property for each.
     pub lookups: HashMap<String, Vec<(String, String)>>,
@@ -171,8 +173,8 @@ pub fn questions(logical_name: &str) -> Vec<String> {
     questions
 }
 
-/// Puts a table together from the answers to its [`questions`], in their order.
-pub fn read(set: &str, key: &str, answers: &[Vec<u8>], directory: &Directory) -> Result<CrmTable, String> {
+/// Puts a table together from its set, its logical name, its key and the answers to its [`questions`], in their order.
+pub fn read(set: &str, name: &str, key: &str, answers: &[Vec<u8>], directory: &Directory) -> Result<CrmTable, String> {
     let [attributes, relationships, casts @ ..] = answers else {
         return Err("the metadata is not whole".to_owned());
     };
@@ -180,7 +182,7 @@ pub fn read(set: &str, key: &str, answers: &[Vec<u8>], directory: &Directory) ->
     for cast in casts {
         details.extend(list::<Detail>(cast)?);
     }
-    Ok(table(set, key, list(attributes)?, details, list(relationships)?, directory))
+    Ok(table(set, name, key, list(attributes)?, details, list(relationships)?, directory))
 }
 
 /// Reads a list of definitions.
@@ -197,6 +199,7 @@ pub fn whole(json: &[u8]) -> Result<(), String> {
 /// Puts a table together.
 fn table(
     set: &str,
+    name: &str,
     key: &str,
     attributes: Vec<Attribute>,
     details: Vec<Detail>,
@@ -248,11 +251,8 @@ fn table(
     lookups.retain(|name, _| {
         attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
     });
-    CrmTable {
-        info: TableInfo { table: set.to_owned(), key: Key::Id(key.to_owned()), columns },
-        key: key.to_owned(),
-        lookups,
-    }
+    let info = TableInfo { table: set.to_owned(), key: Key::Id(key.to_owned()), columns };
+    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups }
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.
@@ -340,7 +340,7 @@ mod tests {
                {"ReferencingAttribute":"ownerid","ReferencingEntityNavigationPropertyName":"ownerid","ReferencedEntity":"owner"},
                {"ReferencingAttribute":"x","ReferencingEntityNavigationPropertyName":"x","ReferencedEntity":"inner"}"#,
         );
-        table("contacts", "contactid", attributes, details, relationships, &directory)
+        table("contacts", "contact", "contactid", attributes, details, relationships, &directory)
     }
 
     #[test]
@@ -391,12 +391,12 @@ mod tests {
         let mut answers = vec![br#"{"value":[]}"#.to_vec(); questions.len()];
         answers[0] = format!(r#"{{"value":[{}]}}"#, attribute("lastname", "String", true)).into_bytes();
         answers[2] = br#"{"value":[{"LogicalName":"lastname","MaxLength":50}]}"#.to_vec();
-        let table = read("contacts", "contactid", &answers, &directory).unwrap();
+        let table = read("contacts", "contact", "contactid", &answers, &directory).unwrap();
         assert_eq!(table.info.columns[0].length_max, Some(50));
         answers[2].pop();
         assert!(whole(&answers[2]).is_err() && whole(b"[]").is_err() && whole(&answers[0]).is_ok());
-        let error = read("contacts", "contactid", &answers, &directory).unwrap_err();
+        let error = read("contacts", "contact", "contactid", &answers, &directory).unwrap_err();
         assert!(error.starts_with("the metadata is not whole"), "{error}");
-        assert!(read("contacts", "contactid", &[], &directory).is_err());
+        assert!(read("contacts", "contact", "contactid", &[], &directory).is_err());
     }
 }

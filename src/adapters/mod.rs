@@ -6,6 +6,7 @@
 
 pub mod odata;
 pub mod clock;
+pub mod budget;
 pub mod limiter;
 pub mod token;
 pub mod http;
@@ -20,6 +21,8 @@ pub mod service;
 pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
+pub mod modifiers;
+pub mod dataverse_bulk;
 pub mod dataverse;
 pub mod sqlite;
 pub mod plan_file;
@@ -44,6 +47,6 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
         }
         Adapter::Nav => Box::new(Service::pages(client, company, connection.limits)),
         Adapter::OData => Box::new(Service::plain(client, connection.limits, connection.keys.clone())),
-        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.change_tracking)),
+        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.features)),
     }
 }

@@ -349,6 +349,10 @@ impl Endpoint for Service {
         Ok(self.page(table)?.info)
     }
 
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool {
+        self.page(&info.table).is_ok_and(|page| page.filter(filter).is_some())
+    }
+
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
         let page = self.page(&query.info.table)?;
         if let Some(ids) = &query.ids {

@@ -23,13 +23,15 @@ mod trouble;
 mod watermarks;
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
+use crate::adapters::sqlite::lease::Lock;
 use crate::adapters::sqlite::schema::Form;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::binding::Binding;
@@ -63,7 +65,8 @@ struct Writer<'a> {
     /// The run that began here.
     run: Option<String>,
     /// Held for the life of the store; `None` where the file system has no locks.
-    lock: Option<File>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is held, not asked"))]
+    lock: Option<Lock>,
 }
 
 impl<'a> SqliteStore<'a> {
@@ -79,7 +82,11 @@ impl<'a> SqliteStore<'a> {
         let path = &real_path(path)?;
         let since = now();
         let lock = lease::lock(path, holder, &since)?;
-        // A full disk leaves such a file; taken for a new state, it would make a first load of a settled company.
+        let told = |trouble: Trouble| trouble.of(path);
+        if !path.exists() {
+            create(path).map_err(told)?;
+        }
+        // Not by us; taken for a new state, it would make a first load of a settled company.
         if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
             let message = format!(
                 "{}: the file is empty, which a state never is; put a backup in its place, or remove the file to begin \
@@ -88,9 +95,7 @@ impl<'a> SqliteStore<'a> {
             );
             return Err(StoreError::Damaged { message });
         }
-        let told = |trouble: Trouble| trouble.of(path);
-        let flags = FLAGS | OpenFlags::SQLITE_OPEN_CREATE;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(|error| told(error.into()))?;
+        let mut connection = Connection::open_with_flags(path, FLAGS).map_err(|error| told(error.into()))?;
         prepare_for_writing(&mut connection, path, holder, &since, lock.is_some()).map_err(told)?;
         let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
         Ok(SqliteStore { connection, path: path.clone(), writer: Some(writer) })
@@ -138,9 +143,8 @@ impl<'a> SqliteStore<'a> {
 impl Drop for SqliteStore<'_> {
     fn drop(&mut self) {
         if let Some(writer) = &self.writer {
-            // Neither matters for the next run; both spare it a wrong name in a message, or a wait.
+            // It does not matter for the next run, and spares it a wait.
             let _ = lease::release(&self.connection, &writer.holder, &writer.since);
-            let _ = writer.lock.as_ref().map(|lock| lock.set_len(0));
         }
     }
 }
@@ -151,7 +155,42 @@ fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
     fs::create_dir_all(folder).map_err(|error| StoreError::Failed {
         message: format!("the folder {} cannot be made: {error}", folder.display()),
     })?;
-    Ok(fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()))
+    Ok(fs::canonicalize(path)
+        .or_else(|_| fs::read_link(path).map(|target| folder.join(target)))
+        .unwrap_or_else(|_| path.to_owned()))
+}
+
+/// Makes a new state beside its place, and moves it there as a whole: whatever the program dies of, and wherever the disk
+/// is full, there is an empty state or none, never a part of one.
+fn create(path: &Path) -> Result<(), Trouble> {
+    let beside = path.with_added_extension("new");
+    let remove = || {
+        for file in [beside.clone(), beside_named(&beside, "-journal")] {
+            // What a run that was killed here left, or nothing.
+            let _ = fs::remove_file(file);
+        }
+    };
+    remove();
+    let make = || {
+        let mut connection = Connection::open_with_flags(&beside, FLAGS | OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "fullfsync", true)?;
+        let transaction = connection.transaction()?;
+        schema::bring_up_to_date(&transaction)?;
+        transaction.commit()?;
+        connection.close().map_err(|(_, error)| error)?;
+        let failed = |error: io::Error| StoreError::Failed { message: format!("{}: {error}", path.display()) };
+        Ok(fs::rename(&beside, path).map_err(failed)?)
+    };
+    // Its name reaches the disk with the log, whose first sync is one of the folder too.
+    make().inspect_err(|_| remove())
+}
+
+/// Returns the name of one of the files that SQLite keeps beside another.
+fn beside_named(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    name.into()
 }
 
 fn prepare_for_writing(
@@ -289,6 +328,10 @@ impl Store for SqliteStore<'_> {
 
     fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError> {
         self.write(|connection, _, now| decisions::end(connection, table, done, now))
+    }
+
+    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError> {
+        self.write(|connection, _, now| decisions::note_unmet(connection, table, pairs, now))
     }
 
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError> {

@@ -6,6 +6,7 @@
 pub mod inbox;
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use crate::cli::args::inbox::InboxArguments;
@@ -57,8 +58,8 @@ pub enum Verb {
     #[command(after_help = "Example: pipeline apply night.plan --only customers:10000")]
     Apply(ApplyArguments),
     /// Looks for everything that is wrong with a pipeline file.
-    #[command(after_help = "Example: pipeline check pipelines/full.yaml --format json")]
-    Check(FileArguments),
+    #[command(after_help = "Example: pipeline check pipelines/full.yaml --online")]
+    Check(CheckArguments),
     /// Shows couplings, what waits for a person, and the last runs.
     #[command(after_help = "Example: pipeline status pipelines/full.yaml")]
     Status(FileArguments),
@@ -94,7 +95,8 @@ impl Verb {
             Verb::Plan(arguments) => arguments.file.format,
             Verb::Show(arguments) => arguments.format,
             Verb::Apply(arguments) => arguments.format,
-            Verb::Check(arguments) | Verb::Status(arguments) | Verb::Review(arguments) => arguments.format,
+            Verb::Check(arguments) => arguments.file.format,
+            Verb::Status(arguments) | Verb::Review(arguments) => arguments.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Couple(arguments) => arguments.file.format,
             Verb::Couplings(arguments) => arguments.file.format,
@@ -114,6 +116,17 @@ pub struct FileArguments {
     /// How the result is printed on stdout.
     #[arg(long, value_enum, default_value_t = Format::Text, global = true)]
     pub format: Format,
+}
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// Also asks both sides: login, company, clocks, every column and filter of the file, and what has to be allowed;
+    /// writes nothing.
+    #[arg(long)]
+    pub online: bool,
 }
 
 /// Options of `run`.
@@ -252,8 +265,8 @@ pub struct HistoryArguments {
     #[arg(long, value_name = "TABLE:KEY", conflicts_with = "run")]
     pub record: Option<String>,
     /// How many runs are listed, or writes to a record.
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
-    pub limit: usize,
+    #[arg(long, value_name = "NUMBER", default_value_t = NonZero::new(20).expect("twenty is not zero"))]
+    pub limit: NonZero<usize>,
 }
 
 /// Options of `why`.
@@ -366,35 +379,15 @@ pub enum Format {
 
 const VERBS_NOT_BUILT: [&str; 3] = ["serve", "schema", "completions"];
 
-/// Options of the contract that are not built, by verb.
-const OPTIONS_NOT_BUILT: [(&str, &str); 1] = [("check", "--online")];
-
-/// Returns the verb or option that belongs to the contract but is not built yet, if the arguments (without the
-/// program's name) hold one.
+/// Returns the verb that belongs to the contract but is not built yet, if the arguments (without the program's name)
+/// hold one.
 pub fn not_built(arguments: &[OsString]) -> Option<String> {
     let mut words = arguments.iter().filter_map(|argument| argument.to_str()).take_while(|word| *word != "--");
     let mut verb = words.by_ref().find(|word| !word.starts_with('-'))?;
     if verb == "help" {
-        verb = words.by_ref().find(|word| !word.starts_with('-'))?;
+        verb = words.find(|word| !word.starts_with('-'))?;
     }
-    if VERBS_NOT_BUILT.contains(&verb) {
-        return Some(verb.to_owned());
-    }
-    // Its answers have `--yes`, and values that may look like anything.
-    if verb == "inbox" {
-        return None;
-    }
-    for word in words {
-        let name = word.split_once('=').map_or(word, |(name, _)| name);
-        let option = OPTIONS_NOT_BUILT.iter().find(|(of, option)| {
-            let short = option.len() == 2 && word.starts_with(option);
-            *of == verb && (*option == name || short)
-        });
-        if let Some((_, option)) = option {
-            return Some(format!("{verb} {option}"));
-        }
-    }
-    None
+    VERBS_NOT_BUILT.contains(&verb).then(|| verb.to_owned())
 }
 
 /// Tells whether the arguments ask for JSON, as far as that can be told before they are understood.
@@ -424,7 +417,7 @@ mod tests {
             ("run full.yaml --changed", None),
             ("run full.yaml --only customers:10000 --force=to_crm", None),
             ("plan full.yaml -o plan.json", None),
-            ("check full.yaml --online", Some("check --online")),
+            ("check full.yaml --online", None),
             ("run full.yaml --only customers --dry-run -vv", None),
             ("run C:full.yaml", None),
             ("check full.yaml --format json", None),
@@ -477,6 +470,7 @@ mod tests {
             "pipeline inbox a.yaml resolve customers:1 --field name --take mine",
             "pipeline inbox a.yaml resolve customers:1 --field name --take restore",
             "pipeline run a.yaml --direction both",
+            "pipeline history a.yaml --limit 0",
         ] {
             assert_eq!(Arguments::try_parse_from(words(line)).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::{Address, labels};
-use crate::by_hand::{self, Desk, Moment, Objection, Pair, Wanted};
+use crate::by_hand::{self, Desk, Looked, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
 use crate::cli::print_as;
 use crate::cli::progress;
@@ -23,14 +24,17 @@ use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
 use crate::config::{Create, PerSide, Side, TableMap};
-use crate::delta::Force;
+use crate::delta::{Force, Overwritten};
 use crate::plan::ActionKind;
 use crate::report;
-use crate::report::couple::Coupled;
-use crate::report::layout::plural;
+use crate::report::couple::{Coupled, First};
+use crate::report::layout::{count, plural};
+use crate::run::account::RunReport;
 use crate::run::chosen::{Chosen, Standing};
+use crate::run::context::Options;
+use crate::run::explain::foresee;
 use crate::run::selection::Selection;
-use crate::run::{Options, RunReport};
+use crate::run::sight::Subjects;
 use crate::store::{InboxKind, Store};
 
 /// Carries out `couple`.
@@ -80,14 +84,15 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     let mut store = open(loaded)?;
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
-    let pairs = desk.look(&store, &wanted).map_err(told)?.map_err(|all| objected(&all))?;
-    agree(arguments, &pairs)?;
+    let Looked { pairs, already } = desk.look(&store, &wanted).map_err(told)?.map_err(|all| objected(&all))?;
+    let seen = agree(arguments, loaded, map, &pairs, &mut store, signals)?;
     by_hand::couple(&mut store, map, &pairs, &moment)?;
     drop(store);
-    let mut done = Coupled { pairs, ..Coupled::new(map) };
+    let mut done = Coupled { pairs, already, ..Coupled::new(map) };
     match arguments.sync {
-        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, way, signals)?),
-        None => done.first = Some(first_run(arguments, loaded, map, &done.pairs, signals)?),
+        _ if done.pairs.is_empty() => {}
+        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?),
+        None => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
     }
     Ok(done)
 }
@@ -117,7 +122,8 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     }
     let moment = moment();
     let mut store = open(loaded)?;
-    let plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
+    name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
     let found = plan.plan.actions().filter_map(|action| match &action.kind {
         ActionKind::Couple { origin } => Some(Pair {
@@ -143,19 +149,19 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     done.left = left
         .filter(|(_, standing)| matches!(standing, Standing::Alone | Standing::Outside | Standing::Apart))
         .collect();
+    let mut seen = None;
     if !done.pairs.is_empty() {
         if !arguments.yes {
             report::couple::preview(&done).iter().for_each(|line| progress::say(line));
         }
-        agree(arguments, &done.pairs)?;
+        seen = agree(arguments, loaded, map, &done.pairs, &mut store, signals)?;
         by_hand::couple(&mut store, map, &done.pairs, &moment)?;
     }
     drop(store);
     match arguments.sync {
-        Some(way) if !done.pairs.is_empty() => {
-            done.run = Some(synchronize(arguments, loaded, map, &done.pairs, way, signals)?);
-        }
-        _ => done.first = Some(plan),
+        _ if done.pairs.is_empty() => {}
+        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?),
+        None => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
     }
     Ok(done)
 }
@@ -200,39 +206,89 @@ fn create(arguments: &CoupleArguments, loaded: &mut Loaded, at: usize, signals: 
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
     let dead = desk.look_alone(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    let mut selection = Selection { records: addresses, create: true, double: arguments.yes, ..Selection::default() };
+    if !selection.double {
+        selection.double = may_double(arguments, loaded, &selection, &mut store, signals)?;
+    }
     by_hand::bury(&mut store, map, &dead, &moment())?;
     drop(store);
-    let selection = Selection { records: addresses, create: true, ..Selection::default() };
     let part = Part { only: Vec::new(), selection };
     let run = perform(arguments, loaded, &part, signals)?;
     Ok(Coupled { pairs: dead, created: true, run: Some(run), ..Coupled::new(map) })
 }
 
-/// Makes coupled records equal at once: one side is overwritten.
+/// Shows whom the other side has already that looks like a record of the selection, and asks whether it is made all the
+/// same; `false` where nobody does.
+fn may_double(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    selection: &Selection,
+    store: &mut dyn Store,
+    signals: &Signals,
+) -> Result<bool, Failure> {
+    let part = Part { only: Vec::new(), selection: selection.clone() };
+    let plan = dry_run(arguments, loaded, &part, store, signals)?;
+    let selected = plan.tables.iter().flat_map(|table| &table.selected);
+    let alike = selected.filter_map(|chosen| Some(format!("{}: {}", chosen.record, chosen.outlook.alike.as_ref()?)));
+    let alike: Vec<String> = alike.collect();
+    if alike.is_empty() {
+        return Ok(false);
+    }
+    alike.iter().for_each(|line| progress::say(line));
+    let records = plural(alike.len() as u64, "record", "records");
+    if confirm(&format!("make {records} a second time"), false)? {
+        return Ok(true);
+    }
+    Err(Failure::Arguments {
+        message: "not agreed to, so nothing was done".to_owned(),
+        hint: "`pipeline couple FILE TABLE:KEY KEY` couples it with the record that is there".to_owned(),
+    })
+}
+
+/// Makes coupled records equal at once: one side is overwritten, as far as a person has `seen` it where one was asked.
 fn synchronize(
     arguments: &CoupleArguments,
     loaded: &Loaded,
     map: &TableMap,
     pairs: &[Pair],
-    way: Way,
+    (way, seen): (Way, Option<Vec<Overwritten>>),
     signals: &Signals,
 ) -> Result<RunReport, Failure> {
-    let force = Some(Force { to: way.side(), seen: None });
+    let force = Some(Force { to: way.side(), seen });
     let part = Part { only: Vec::new(), selection: Selection { force, ..records(map, pairs) } };
     perform(arguments, loaded, &part, signals)
 }
 
-/// Returns what the first run over these pairs would do.
-fn first_run(
-    arguments: &CoupleArguments,
-    loaded: &Loaded,
-    map: &TableMap,
-    pairs: &[Pair],
-    signals: &Signals,
-) -> Result<RunReport, Failure> {
+/// Returns what the next run would do with these pairs; whom they refer to may get its coupling in that very run.
+fn first_run(loaded: &Loaded, map: &TableMap, pairs: &[Pair], signals: &Signals) -> Result<First, Failure> {
     let mut store = SqliteStore::read_only(&loaded.state)?;
-    let part = Part { only: Vec::new(), selection: records(map, pairs) };
-    dry_run(arguments, loaded, &part, &mut store, signals)
+    let began = Instant::now();
+    let elapsed = || began.elapsed().as_secs_f64();
+    let options = Options {
+        approved: None,
+        guarded_plan: None,
+        only: Vec::new(),
+        selection: Selection::default(),
+        changed: true,
+        dry_run: true,
+        run: String::new(),
+        started: world::now(),
+        elapsed: &elapsed,
+        stop: signals.stop(),
+    };
+    let ids = PerSide::from_fn(|side| pairs.iter().map(|pair| *pair.ids.of(side)).collect());
+    let subjects = Subjects::from([(map.name.clone(), ids)]);
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let foreseen = foresee(&loaded.pipeline, sides, &mut store, &options, &|_| {}, subjects);
+    let (mut report, sights) = foreseen.map_err(|error| run::failure(loaded, None, error))?;
+    name_the_others(loaded, &store, &mut report)?;
+    let sight = sights.iter().find(|sight| sight.table == map.name);
+    let is_inside = |pair: &&Pair| {
+        sight.is_some_and(|sight| Side::BOTH.iter().all(|side| sight.inside.of(*side).contains(pair.ids.of(*side))))
+    };
+    let compared = pairs.iter().filter(is_inside).count();
+    Ok(First { report, outside: (pairs.len() - compared) as u64 })
 }
 
 fn records(map: &TableMap, pairs: &[Pair]) -> Selection {
@@ -272,23 +328,48 @@ pub fn moment() -> Moment {
     Moment { run: Uuid::new_v4().to_string(), at: world::now() }
 }
 
-/// Asks where something is overwritten, or where nobody named the pairs.
-fn agree(arguments: &CoupleArguments, pairs: &[Pair]) -> Result<(), Failure> {
-    let number = plural(pairs.len() as u64, "pair", "pairs");
-    let question = match (arguments.sync, arguments.by_match) {
-        (Some(way), _) => {
-            let (to, from) = (way.side().name(), way.side().other().name());
-            format!("couple {number} and overwrite what differs in the {to} by what the {from} holds")
+/// Asks where something is overwritten, which it shows first, or where nobody named the pairs; returns what would be
+/// overwritten, where a person was shown it.
+fn agree(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    map: &TableMap,
+    pairs: &[Pair],
+    store: &mut dyn Store,
+    signals: &Signals,
+) -> Result<Option<Vec<Overwritten>>, Failure> {
+    if arguments.yes {
+        return Ok(None);
+    }
+    let seen = match arguments.sync {
+        Some(way) => {
+            let force = Some(Force { to: way.side(), seen: None });
+            let coupled = pairs.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
+            let selection = Selection { force, pairs: coupled, ..records(map, pairs) };
+            let mut plan = dry_run(arguments, loaded, &Part { only: Vec::new(), selection }, store, signals)?;
+            name_the_others(loaded, store, &mut plan)?;
+            let lines = report::selected::overwritten(&plan.tables, &plan.names, true);
+            lines.iter().for_each(|line| progress::say(line));
+            Some(plan.tables.into_iter().flat_map(|table| table.overwritten).collect::<Vec<_>>())
         }
-        (None, true) => format!("couple {number}"),
-        (None, false) => return Ok(()),
+        None => None,
+    };
+    let overwritten = seen.as_ref().map_or(0, Vec::len) as u64;
+    let couple = format!("couple {}", plural(pairs.len() as u64, "pair", "pairs"));
+    let question = match overwritten {
+        0 if !arguments.by_match => return Ok(seen),
+        0 => couple,
+        number => format!("{couple} and overwrite {}", plural(number, "value", "values")),
     };
     if confirm(&question, arguments.yes)? {
-        return Ok(());
+        return Ok(seen);
     }
     Err(Failure::Arguments {
         message: "not agreed to, so nothing was done".to_owned(),
-        hint: "`pipeline couple FILE TABLE:KEY KEY` couples single records".to_owned(),
+        hint: match arguments.sync {
+            Some(_) => "without `--sync`, `couple` writes neither side and shows where the records differ".to_owned(),
+            None => "`pipeline couple FILE TABLE:KEY KEY` couples single records".to_owned(),
+        },
     })
 }
 
@@ -402,5 +483,9 @@ pub fn objected(all: &[Objection]) -> Failure {
         }
     }
     let messages: Vec<String> = all.iter().map(line).collect();
-    Failure::Arguments { message: format!("{}; nothing was done", messages.join("; ")), hint: hints.join("; ") }
+    let message = match &messages[..] {
+        [message] => format!("{message}; nothing was done"),
+        all => format!("{} objections, and nothing was done:\n  {}", count(all.len() as u64), all.join("\n  ")),
+    };
+    Failure::Arguments { message, hint: hints.join("; ") }
 }

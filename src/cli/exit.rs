@@ -8,7 +8,7 @@ use crate::binding::{Foreign, Renamed};
 use crate::config::complaint::Complaint;
 use crate::endpoint::EndpointError;
 use crate::report::check::counts;
-use crate::run::{RunOutcome, RunReport};
+use crate::run::account::{RunOutcome, RunReport};
 use crate::store::StoreError;
 
 /// What the caller is told by the exit code.

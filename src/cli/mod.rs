@@ -13,6 +13,7 @@ pub mod places;
 pub mod world;
 pub mod part;
 pub mod saved;
+pub mod named;
 pub mod run;
 pub mod plan;
 pub mod show;

@@ -8,7 +8,7 @@ use crate::cli::signals::Signals;
 use crate::cli::{print_as, progress, saved};
 use crate::report;
 use crate::report::saved::is_whole;
-use crate::run::{RunOutcome, RunReport};
+use crate::run::account::{RunOutcome, RunReport};
 
 /// Carries out `plan`.
 pub fn plan(arguments: &PlanArguments) -> Result<Exit, Failure> {

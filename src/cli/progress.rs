@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::config::{PerSide, Side};
 use crate::report::layout::{count, plural};
-use crate::run::{Counts, Event, TableReport};
+use crate::run::account::{Counts, Event, TableReport};
 
 /// How often a bar without news moves, so that one sees the program is alive.
 const TICK: Duration = Duration::from_millis(120);

@@ -8,7 +8,7 @@ use crate::cli::run::{Asked, open, perform};
 use crate::cli::signals::Signals;
 use crate::cli::status::kept_apart;
 use crate::report;
-use crate::run::RunOutcome;
+use crate::run::account::RunOutcome;
 use crate::store::Store;
 
 /// Carries out `review`.

@@ -11,6 +11,7 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::{PartArguments, RunArguments};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::named::name_the_others;
 use crate::cli::part::{self, Part, part};
 use crate::cli::places;
 use crate::cli::progress::{self, Progress};
@@ -22,8 +23,10 @@ use crate::config::check::Purpose;
 use crate::delta::{Force, Overwritten};
 use crate::report;
 use crate::report::layout::plural;
+use crate::run::RunError;
+use crate::run::account::{Event, RunOutcome, RunReport};
 use crate::run::approval::Approved;
-use crate::run::{Event, Options, RunError, RunOutcome, RunReport};
+use crate::run::context::Options;
 use crate::store::{RunRow, Store, StoreError};
 
 /// Carries out `run`.
@@ -81,10 +84,12 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
     let elapsed = || began.elapsed().as_secs_f64();
     let options = Options { dry_run: true, ..options(part, asked, None, &elapsed, signals) };
     let mut store = SqliteStore::read_only(&loaded.state)?;
-    let report = decide(loaded, &mut store, asked, &options, &|_| {})?;
+    let mut report = decide(loaded, &mut store, asked, &options, &|_| {})?;
     let seen: Vec<Overwritten> = report.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
     if !seen.is_empty() {
-        report::selected::overwritten(&report.tables, true).iter().for_each(|line| progress::say(line));
+        name_the_others(loaded, &store, &mut report)?;
+        let lines = report::selected::overwritten(&report.tables, &report.names, true);
+        lines.iter().for_each(|line| progress::say(line));
         let values = plural(seen.len() as u64, "value", "values");
         if !confirm(&format!("overwrite {values}"), asked.yes)? {
             return Err(Failure::Arguments {
@@ -122,7 +127,9 @@ pub fn options<'a>(
 pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) -> Result<RunReport, Failure> {
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
-    let guarded_plan = saved::quoted(&saved::absolute(&saved::guarded_path(loaded)));
+    let is_part = !part.selection.records.is_empty() || part.selection.to.is_some();
+    let guarded_path = saved::guarded_path(loaded, is_part);
+    let guarded_plan = saved::quoted(&saved::absolute(&guarded_path));
     let options = options(part, asked, (!asked.dry_run).then_some(guarded_plan.as_str()), &elapsed, signals);
     let progress = Progress::new(asked.verbose);
     let tell = |event: Event<'_>| progress.tell(event);
@@ -154,12 +161,16 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
             report,
         })?;
     }
-    // An approved plan is no run over everything: what a guard stopped before is as stopped as it was.
-    if let (Ok(report), None) = (&result, asked.approved)
+    // An approved plan is no run over everything: what a guard stopped before is as stopped as it was, unless it is that.
+    if let Ok(report) = &result
         && report.outcome != RunOutcome::Interrupted
     {
+        let kept = match asked.approved {
+            Some((approved, _)) => saved::drop_carried(report, loaded, approved),
+            None => saved::keep_guarded(report, loaded, asked.part, &guarded_path),
+        };
         // What was done is done, and told, whether this can be kept or not.
-        if let Err(failure) = saved::keep_guarded(report, loaded, asked.part) {
+        if let Err(failure) = kept {
             progress::say(&format!("warning: {failure}"));
         }
     }

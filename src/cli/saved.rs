@@ -1,14 +1,17 @@
 //! Saved plans and the world: where they are read and saved, and what they were made for.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::adapters::plan_file::{self, ReadError};
 use crate::cli::args::{PartArguments, Way};
 use crate::cli::exit::Failure;
 use crate::cli::world::Loaded;
-use crate::plan::fingerprint;
+use crate::plan::{TablePlan, fingerprint};
 use crate::report::saved::{AskedFor, Origins, Saved};
-use crate::run::{RunReport, TableReport};
+use crate::run::account::{RunReport, TableReport};
+use crate::run::approval::Approved;
+use crate::run::carried::Carried;
 
 const PROGRAM: &str = concat!("pipeline ", env!("CARGO_PKG_VERSION"));
 
@@ -73,11 +76,25 @@ pub fn absolute(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-/// Returns where the plan of what a guard stops is saved: beside the state.
-pub fn guarded_path(loaded: &Loaded) -> PathBuf {
+/// Returns where the plan of what a guard stops is saved, beside the state; a run over a part of table maps leaves alone what
+/// one over the whole of them left.
+pub fn guarded_path(loaded: &Loaded, part: bool) -> PathBuf {
     let mut name = loaded.state.clone().into_os_string();
-    name.push(".guarded.plan");
+    name.push(if part { ".guarded-part.plan" } else { ".guarded.plan" });
     PathBuf::from(name)
+}
+
+/// Returns what of both is there, the plan over whole table maps first.
+fn kept_plans(loaded: &Loaded) -> Vec<(PathBuf, Result<Saved, ReadError>)> {
+    let paths = [false, true].map(|part| guarded_path(loaded, part));
+    paths.map(|path| (path.clone(), plan_file::read(&path))).into()
+}
+
+/// Returns the table maps of which a guard stopped, as a whole, something that is kept, and why it did.
+pub fn stopped(loaded: &Loaded) -> BTreeMap<String, String> {
+    let plan = plan_file::read(&guarded_path(loaded, false));
+    let tables = plan.map(|plan| plan.plan.tables).unwrap_or_default();
+    tables.into_iter().map(|TablePlan { table, guarded, .. }| (table, guarded.unwrap_or_default())).collect()
 }
 
 /// Returns a path as a shell takes it.
@@ -90,25 +107,46 @@ pub fn quoted(path: &str) -> String {
     }
 }
 
-/// Saves what the guards of a run stopped, in place of what an earlier run left; where all of that had its whole turn and
-/// no guard stopped it, the earlier plan has had its time and goes.
-pub fn keep_guarded(report: &RunReport, loaded: &Loaded, part: &PartArguments) -> Result<(), Failure> {
-    let path = guarded_path(loaded);
+/// Saves at `path` what the guards of a run stopped, in place of what an earlier run left there. Of what is kept, that of
+/// which every table map had its whole turn without being stopped has had its time and goes.
+pub fn keep_guarded(report: &RunReport, loaded: &Loaded, part: &PartArguments, path: &Path) -> Result<(), Failure> {
     let stopped = with_origins(loaded, &asked_for(part), |origins| Saved::stopped(report, &loaded.pipeline, origins));
-    if let Some(plan) = stopped {
-        return plan_file::save(&path, &plan).map_err(|error| unsaved(&path, &error));
+    if let Some(plan) = &stopped {
+        plan_file::save(path, plan).map_err(|error| unsaved(path, &error))?;
     }
     let passed = |name: &str| {
         let whole = |table: &TableReport| !table.partial && table.error.is_none() && table.guarded.is_none();
         report.tables.iter().any(|table| table.table == name && whole(table))
     };
-    let is_stale = match plan_file::read(&path) {
-        Ok(earlier) => earlier.plan.tables.iter().all(|table| passed(&table.table)),
-        // What cannot be applied is of no use to anybody.
-        Err(ReadError::Unusable(_)) => true,
-        Err(ReadError::File(_)) => false,
+    for (path, earlier) in kept_plans(loaded) {
+        let is_stale = match earlier {
+            Ok(earlier) => earlier.plan.tables.iter().all(|table| passed(&table.table)),
+            // What cannot be applied is of no use to anybody.
+            Err(ReadError::Unusable(_)) => true,
+            Err(ReadError::File(_)) => false,
+        };
+        if is_stale {
+            plan_file::remove(&path).map_err(|error| unsaved(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what a guard stopped and a person has approved, once all of it is carried out.
+pub fn drop_carried(report: &RunReport, loaded: &Loaded, approved: &Approved) -> Result<(), Failure> {
+    let whole = |carried: &Carried| {
+        let Carried { failed, unreached, left_out, moved, .. } = carried;
+        (*failed, *unreached, *left_out) == (0, 0, 0) && moved.is_empty()
     };
-    if is_stale { plan_file::remove(&path).map_err(|error| unsaved(&path, &error)) } else { Ok(()) }
+    if !report.carried.as_ref().is_some_and(whole) {
+        return Ok(());
+    }
+    for (path, plan) in kept_plans(loaded) {
+        if plan.is_ok_and(|plan| plan.moment == approved.moment && plan.plan.hash() == approved.plan.hash()) {
+            plan_file::remove(&path).map_err(|error| unsaved(&path, &error))?;
+        }
+    }
+    Ok(())
 }
 
 fn unsaved(path: &Path, error: &std::io::Error) -> Failure {

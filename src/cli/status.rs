@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::FileArguments;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::{print_as, world};
+use crate::cli::{print_as, saved, world};
 use crate::report;
 use crate::report::status::Status;
 use crate::run::strays;
@@ -31,8 +31,9 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         .collect();
     // Table maps that the file no longer has, but the state still knows.
     tables.extend(couplings);
-    let mut decisions = store.decisions(None)?;
-    decisions.retain(|decision| decision.ended.is_none());
+    let inbox = store.inbox(None)?;
+    let answered = world::answered(&store, &inbox)?;
+    let stopped = saved::stopped(&loaded);
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
@@ -42,10 +43,11 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         held_by: holder(&loaded.state),
         tables,
         watermarks: store.watermarks()?,
-        inbox: store.inbox(None)?,
-        decisions,
+        inbox,
+        answered,
         apart: kept_apart(&store)?,
         runs: store.runs(RUNS_MAX)?,
+        stopped,
     };
     print_as(arguments.format, || report::status::text(&status), || report::status::json(&status))?;
     Ok(Exit::Done)

@@ -12,13 +12,14 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::find::lost_names;
 use crate::cli::print_as;
 use crate::cli::run::failure;
+use crate::cli::saved;
 use crate::cli::world;
 use crate::config::check::Purpose;
 use crate::config::complaint::suggestion;
 use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::endpoint::Endpoint;
 use crate::report;
-use crate::run::Options;
+use crate::run::context::Options;
 use crate::run::explain::explain;
 use crate::run::selection::Selection;
 use crate::store::{JournalRow, Store, StoreError};
@@ -76,7 +77,9 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     let explained = explain(&loaded.pipeline, sides, &mut store, &options, &|_| {}, subject);
     let explained = explained.map_err(|error| failure(&loaded, None, error))?;
     let question = Question { map, side: address.side, id, field };
-    let why = crate::why::why(&question, explained, remember(&store, &question)?);
+    let stopped = saved::stopped(&loaded);
+    let remembered = remember(&store, &question, stopped.get(&map.name).map(String::as_str))?;
+    let why = crate::why::why(&question, explained, remembered);
     print_as(arguments.file.format, || report::why::text(&why), || report::why::json(&why))?;
     Ok(Exit::Done)
 }
@@ -109,7 +112,10 @@ fn told(write: &JournalRow) -> String {
     let (side, at) = (write.intent.side.name(), &write.intended_at);
     let what = match write.intent.action.as_str() {
         "delete" => format!("this pipeline deleted it in the {side} on {at}"),
-        action => format!("the last that this pipeline did to it was `{action}` in the {side} on {at}"),
+        action if write.intent.writes() => {
+            format!("the last that this pipeline did to it was `{action}` in the {side} on {at}")
+        }
+        action => format!("the last that was done with it here was `{action}` on {at}"),
     };
     let answer = match write.outcome.as_deref() {
         None => " (no answer yet)".to_owned(),
@@ -162,8 +168,8 @@ pub fn both_ids(store: &dyn Store, table: &str, side: Side, id: Uuid) -> Result<
     }))
 }
 
-/// Returns what the state remembers of a record.
-fn remember(store: &dyn Store, question: &Question<'_>) -> Result<Remembered, StoreError> {
+/// Returns what the state remembers of a record; `kept` is why a guard stopped what is kept of its table map.
+fn remember(store: &dyn Store, question: &Question<'_>, kept: Option<&str>) -> Result<Remembered, StoreError> {
     let Question { map, side, id, .. } = *question;
     let coupling = store.coupling_of(&map.name, side, id)?;
     let bases = match &coupling {
@@ -175,7 +181,7 @@ fn remember(store: &dyn Store, question: &Question<'_>) -> Result<Remembered, St
         bases,
         apart: store.kept_apart_since(&map.name, side, id)?,
         writes: store.writes_to(&map.name, ids, WRITES_MAX)?,
-        guarded: report::history::guarded(&store.runs(RUNS_MAX)?, &map.name),
+        guarded: report::history::guarded(&store.runs(RUNS_MAX)?, &map.name, kept),
         coupling,
     })
 }

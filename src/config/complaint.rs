@@ -131,18 +131,28 @@ impl fmt::Display for Complaint {
 #[derive(Debug)]
 pub struct Complaints {
     file: String,
+    /// Where the file ends, as soon as that is known.
+    end: Option<Place>,
     list: Vec<Complaint>,
 }
 
 impl Complaints {
     /// Starts without complaints.
     pub fn new(file: &str) -> Complaints {
-        Complaints { file: file.to_owned(), list: Vec::new() }
+        Complaints { file: file.to_owned(), end: None, list: Vec::new() }
+    }
+
+    /// Takes note of what the file says: what is missing at its end is told there, and not on a line behind it.
+    pub fn read(&mut self, text: &str) {
+        // A lone carriage return breaks a line, too.
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        let last = text.rsplit('\n').next().unwrap_or_default();
+        self.end = Some(Place { line: text.split('\n').count(), column: last.chars().count() + 1 });
     }
 
     /// Adds one complaint.
     pub fn add(&mut self, severity: Severity, place: Place, path: &Path, message: String, hint: Option<String>) {
-        let Place { line, column } = place;
+        let Place { line, column } = self.end.filter(|end| place.line > end.line).unwrap_or(place);
         let (file, path) = (self.file.clone(), path.to_string());
         let complaint = Complaint { severity, file, line, column, path, message, hint };
         if !self.list.contains(&complaint) {

@@ -305,10 +305,18 @@ pub struct Connection {
     pub company: Option<String>,
     pub auth: Auth,
     pub limits: Limits,
-    /// Whether the side's own change tracking is used where a table has it; only the CRM tracks changes.
-    pub change_tracking: bool,
+    pub features: Features,
     /// The key columns that table maps name, by the side's table.
     pub keys: BTreeMap<String, String>,
+}
+
+/// What is used of what only some sides, and there only some tables, can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Features {
+    /// One request that makes many records.
+    pub bulk: bool,
+    /// The side's own account of what changed, deletions among it.
+    pub change_tracking: bool,
 }
 
 /// How to log in.

@@ -209,6 +209,7 @@ impl Node {
 
 /// Parses a YAML text; `None` where there is nothing to go on with.
 pub fn parse(text: &str, complaints: &mut Complaints) -> Option<Node> {
+    complaints.read(text);
     let mut reader = Reader { parser: Parser::new_from_str(text), text, complaints };
     reader.document().unwrap_or_default()
 }

@@ -4,6 +4,7 @@
 //! and not merely out of sight has been proven before, by asking for it by id. Nothing is written here.
 
 use crate::config::{OnDelete, PerSide, Side, TableMap};
+use crate::delta::decided::Ruled;
 use crate::endpoint::TableInfo;
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind};
@@ -84,6 +85,25 @@ impl Reason {
             ),
             Reason::Twin => format!(
                 "{record} was deleted in the {lost}, and a record without partner there matches it; nothing is done until somebody decides"
+            ),
+        }
+    }
+}
+
+impl Reason {
+    /// Says it of a survivor about which a person decided what cannot be done now.
+    pub fn sentence_decided(self, record: &str, gone: Side, Ruled { verdict, on, .. }: &Ruled) -> String {
+        let sentence = self.sentence(record, gone);
+        match self {
+            // It says so, and the decision is as good as none; or the next run does what was decided.
+            Reason::Asked | Reason::Changed | Reason::OtherWay => sentence,
+            Reason::Outside => format!("{sentence}; decided on {on}: {verdict}, which waits until it comes back"),
+            Reason::OneWay => format!("{sentence}; decided on {on}: {verdict}"),
+            Reason::Edited | Reason::NeverSettled => format!("{sentence} again; decided on {on}: {verdict}"),
+            Reason::Twin => format!(
+                "{record} was deleted in the {0}, and a record without partner there matches it; decided on {on}: {verdict}, which \
+                 waits until that record is gone, or the only one and inside its filter",
+                gone.name()
             ),
         }
     }

@@ -84,7 +84,8 @@ impl Force {
     }
 }
 
-/// A value of a side that gives way to the other side's because a person wants it so.
+/// A value of a side that gives way to the other side's because a person wants it so; of a newly coupled pair, any that
+/// is not blank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overwritten {
     pub table: String,
@@ -461,7 +462,10 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
                 // What is unresolved and may be written at all is to be cleared.
                 let new = link(work, number, to, new.unwrap_or(Value::Null));
                 let old = work.frames.of(to).value(column, *rows.of(to));
-                if matches!(why, Why::Forced(_)) {
+                // Nobody has agreed to any value of a new pair, so whatever the winner is written over gives way.
+                let is_new = || work.pairs.bases[number][pair].is_none() && !old.is_blank();
+                let wins = work.force.is_some_and(|force| force.to == to);
+                if matches!(why, Why::Forced(_)) || (wins && is_new()) {
                     overwritten.push(Overwritten {
                         table: work.map.name.clone(),
                         record: record.clone(),

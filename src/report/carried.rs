@@ -12,7 +12,7 @@ const LINES_MAX: usize = 20;
 
 /// Returns what moved and what is not in the plan, under headings.
 pub fn lines(carried: &Carried) -> Vec<String> {
-    let moved = format!("moved since the plan was made, and left out: {}", count(carried.moved.len() as u64));
+    let moved = format!("no longer as planned, and left out: {}", count(carried.moved.len() as u64));
     let besides = format!("not in the plan: {}; a new plan takes it in", count(carried.unplanned.len() as u64));
     [part(moved, &carried.moved), part(besides, &carried.unplanned)].concat()
 }
@@ -58,7 +58,7 @@ pub fn sums(carried: &Carried) -> String {
     };
     let mut rest = Vec::new();
     for (number, what) in [
-        (moved, "moved and left out"),
+        (moved, "no longer as planned and left out"),
         (failed, "failed"),
         (unreached, "not reached"),
         (left_out, "left out by `--only`"),
@@ -147,14 +147,14 @@ mod tests {
             ),
             (
                 Carried { before: 1, moved: undone(2), failed: 1, unreached: 4, left_out: 5, ..none.clone() },
-                "1 action of the plan was done already; 2 moved and left out, 1 failed, 4 not reached and 5 left out by `--only`",
+                "1 action of the plan was done already; 2 no longer as planned and left out, 1 failed, 4 not reached and 5 left out by `--only`",
             ),
         ] {
             assert_eq!(sums(&carried), expected);
         }
         let lines = lines(&Carried { moved: undone(21), unplanned: undone(1), ..none });
         assert_eq!(lines.len(), 24);
-        assert_eq!(lines[0], "moved since the plan was made, and left out: 21");
+        assert_eq!(lines[0], "no longer as planned, and left out: 21");
         assert_eq!(lines[1], "  customers:0, update in the CRM: it was edited in the CRM since");
         assert_eq!(lines[21], "  and 1 more; `--format json` has them all");
         assert_eq!(lines[22], "not in the plan: 1; a new plan takes it in");

@@ -6,6 +6,7 @@ use crate::config::Pipeline;
 use crate::config::complaint::{Complaint, Severity};
 use crate::report::document;
 use crate::report::layout::{list, plural};
+use crate::report::online::OnlineDocument;
 
 /// Returns the complaints for people, one paragraph each, and a closing sentence; it ends with a line end.
 ///
@@ -52,6 +53,9 @@ pub fn counts(complaints: &[Complaint]) -> String {
 #[derive(Serialize)]
 struct CheckDocument<'a> {
     complaints: Vec<ComplaintDocument<'a>>,
+    /// What both sides say, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    online: Option<OnlineDocument<'a>>,
 }
 
 /// One complaint in JSON.
@@ -83,9 +87,9 @@ pub fn complaint_document(complaint: &Complaint) -> ComplaintDocument<'_> {
     }
 }
 
-/// Returns the complaints for programs.
-pub fn json(complaints: &[Complaint]) -> String {
-    document(&CheckDocument { complaints: complaints.iter().map(complaint_document).collect() })
+/// Returns the complaints for programs, and what both sides say where they were asked.
+pub fn json(complaints: &[Complaint], online: Option<OnlineDocument<'_>>) -> String {
+    document(&CheckDocument { complaints: complaints.iter().map(complaint_document).collect(), online })
 }
 
 #[cfg(test)]
@@ -101,8 +105,8 @@ mod tests {
 
     #[test]
     fn complaints_are_one_document() {
-        assert_snapshot!("check_json", json(&samples::complaints()));
-        assert_eq!(json(&[]), "{\n  \"complaints\": []\n}");
+        assert_snapshot!("check_json", json(&samples::complaints(), None));
+        assert_eq!(json(&[], None), "{\n  \"complaints\": []\n}");
     }
 
     #[test]

@@ -88,15 +88,29 @@ impl Summary {
     }
 }
 
-/// Returns why the newest run that looked at a table map was stopped there by its guard; `None` where it was not.
-pub fn guarded(runs: &[RunRow], table: &str) -> Option<String> {
-    let of_table = |run: &RunRow| {
-        let mut report = serde_json::from_str::<Json>(&run.report).ok()?;
-        let tables = report.get_mut("tables")?.as_array_mut()?;
-        tables.iter_mut().find(|known| known["table"] == table).map(Json::take)
+/// Returns why the last run in which a table map had its turn was stopped by the guard, if it was; `kept` is why it stopped
+/// what is kept for somebody to approve.
+///
+/// A part of the table map that passes, or a run that could not finish it, tells nothing of what was stopped before; nor
+/// does a plan that was carried out, as long as what was stopped is kept.
+pub fn guarded(runs: &[RunRow], table: &str, kept: Option<&str>) -> Option<String> {
+    let report = |run: &RunRow| serde_json::from_str::<Json>(&run.report).ok();
+    let tells = |entry: &Json, applied: bool| {
+        let has = |key: &str| entry.get(key).is_some();
+        // Earlier versions told of named records by their mode alone.
+        let part = has("partial") || entry.get("mode").and_then(Json::as_str) == Some("selected");
+        has("guarded") || !(part || has("error") || (applied && kept.is_some()))
     };
-    let newest = runs.iter().find_map(of_table)?;
-    Some(newest.get("guarded")?.as_str()?.to_owned())
+    let of_table = |report: Json| {
+        let tables = report.get("tables")?.as_array()?.clone();
+        let own = |entry: &Json| entry.get("table").and_then(Json::as_str) == Some(table);
+        tables.into_iter().find(own).filter(|entry| tells(entry, report.get("applied").is_some()))
+    };
+    match runs.iter().filter_map(report).find_map(of_table) {
+        Some(last) => last.get("guarded")?.as_str().map(str::to_owned),
+        // It is longer ago than these runs.
+        None => kept.map(str::to_owned),
+    }
 }
 
 /// Returns one run for people: its counts, errors and writes.
@@ -157,8 +171,11 @@ pub fn write_lines(write: &JournalRow) -> Vec<String> {
         (Some(outcome), message) => format!("{outcome}: {message}"),
     };
     let why = if intent.why.is_empty() { String::new() } else { format!(" ({})", intent.why) };
-    let side = intent.side.name();
-    let mut lines = vec![format!("  {} {} in the {side}{why}: {answer}", intent.action, intent.record)];
+    let place = match intent.writes() {
+        true => format!(" in the {}", intent.side.name()),
+        false => ", neither record written".to_owned(),
+    };
+    let mut lines = vec![format!("  {} {}{place}{why}: {answer}", intent.action, intent.record)];
     for (column, old, new) in &intent.fields {
         lines.push(match old.is_empty() {
             true => format!("    {column}: {}", quoted(new)),
@@ -240,7 +257,8 @@ pub struct WriteDocument<'a> {
     run: &'a str,
     table: &'a str,
     record: &'a str,
-    side: &'static str,
+    /// Null where no record was written.
+    side: Option<&'static str>,
     action: &'a str,
     /// Null for what was written before reasons were kept.
     why: Option<&'a str>,
@@ -260,7 +278,7 @@ pub fn write_document(write: &JournalRow) -> WriteDocument<'_> {
         run: &write.run,
         table: &write.intent.table,
         record: &write.intent.record,
-        side: write.intent.side.key(),
+        side: write.intent.writes().then(|| write.intent.side.key()),
         action: &write.intent.action,
         why: Some(write.intent.why.as_str()).filter(|why| !why.is_empty()),
         id: write.intent.id.to_string(),
@@ -334,12 +352,25 @@ mod tests {
         stopped.tables = vec![samples::guarded()];
         let row = |report: String| RunRow { report, ..RunRow::default() };
         let (stopped, passed) = (row(run::json(&stopped)), row(run::json(&samples::run())));
-        let of = |runs: &[RunRow], table: &str| guarded(runs, table).map(|why| why[..4].to_owned());
+        let of = |runs: &[RunRow], table: &str| guarded(runs, table, None).map(|why| why[..4].to_owned());
         let runs = [row(String::new()), stopped.clone(), passed.clone()];
         assert_eq!(of(&runs, "customers").as_deref(), Some("1200"));
         assert_eq!(of(&runs, "salespeople"), None, "the newest that visited it was not stopped");
         assert_eq!(of(&[passed, stopped], "customers"), None, "a later run went through");
         assert_eq!(of(&[], "customers"), None);
+    }
+
+    #[test]
+    fn who_couples_or_parts_by_hand_writes_no_record() {
+        for action in ["couple", "uncouple"] {
+            let mut write = write(Some("done"), "", &[]);
+            (write.intent.action, write.intent.why) = (action.to_owned(), "by hand".to_owned());
+            assert_eq!(
+                write_lines(&write),
+                [format!("  {action} customers:10000, neither record written (by hand): done")]
+            );
+            assert_eq!(write_document(&write).side, None);
+        }
     }
 
     #[test]

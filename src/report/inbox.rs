@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::config::Side;
-use crate::report::answers::{self, DecisionDocument};
+use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::document;
-use crate::report::layout::{count, quoted};
-use crate::store::{Decision, InboxItem, InboxKind};
+use crate::report::layout::{count, plural, quoted};
+use crate::store::{Background, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
@@ -35,6 +35,12 @@ pub struct ItemDocument<'a> {
     /// Null for what was only planned: no run has raised it yet.
     since: Option<&'a str>,
     attempts: u32,
+    /// The record that the CRM's value leads to.
+    crm_record: Option<&'a str>,
+    /// Of a contested field, when the records were last modified, whichever field it was, and by whom.
+    erp_modified: Option<&'a str>,
+    crm_modified: Option<&'a str>,
+    crm_modified_by: Option<&'a str>,
 }
 
 /// Returns an item as JSON shows it.
@@ -50,6 +56,10 @@ pub fn item_document(item: &InboxItem) -> ItemDocument<'_> {
         message: &item.message,
         since: Some(item.since.as_str()).filter(|since| !since.is_empty()),
         attempts: item.attempts,
+        crm_record: item.background.crm_record.as_deref(),
+        erp_modified: item.background.modified.erp.as_deref(),
+        crm_modified: item.background.modified.crm.as_deref(),
+        crm_modified_by: item.background.crm_modified_by.as_deref(),
     }
 }
 
@@ -190,8 +200,10 @@ pub struct Inbox {
     pub items: Vec<InboxItem>,
     /// For each item, the last write of ours to a contested field, where the journal still has it.
     pub last_writes: Vec<Option<LastWrite>>,
-    /// What is decided and not carried out.
-    pub decisions: Vec<Decision>,
+    /// What people answered, and is not carried out.
+    pub answered: Answered,
+    /// How many items wait besides, which were not asked for.
+    pub elsewhere: u64,
 }
 
 /// A write to one field.
@@ -206,20 +218,17 @@ pub struct LastWrite {
     pub why: String,
 }
 
-impl Inbox {
-    /// Returns the decision about an item.
-    fn decision(&self, item: &InboxItem) -> Option<&Decision> {
-        self.decisions.iter().find(|decision| answers::applies(decision, item))
-    }
-}
-
 /// Returns the whole inbox for people; it ends with a line end.
 pub fn text(inbox: &Inbox) -> String {
-    let (decided, waiting): (Vec<usize>, Vec<usize>) =
-        (0..inbox.items.len()).partition(|item| inbox.decision(&inbox.items[*item]).is_some());
-    let mut lines = match waiting.is_empty() {
-        true => vec!["nothing waits for a person".to_owned()],
-        false => Vec::new(),
+    let waiting: Vec<usize> =
+        (0..inbox.items.len()).filter(|item| !inbox.answered.covers(&inbox.items[*item])).collect();
+    let mut lines = match (waiting.is_empty(), inbox.elsewhere) {
+        (true, 0) => vec!["nothing waits for a person".to_owned()],
+        (true, elsewhere) => {
+            let items = plural(elsewhere, "item does", "items do");
+            vec![format!("nothing of this waits for a person; elsewhere {items}: `pipeline inbox FILE` lists all")]
+        }
+        (false, _) => Vec::new(),
     };
     let items: Vec<InboxItem> = waiting.iter().map(|item| inbox.items[*item].clone()).collect();
     lines.extend(whole(&items));
@@ -231,9 +240,30 @@ pub fn text(inbox: &Inbox) -> String {
         lines.push("what we wrote there last:".to_owned());
         lines.extend(written);
     }
-    let decided: Vec<&Decision> = decided.iter().filter_map(|item| inbox.decision(&inbox.items[*item])).collect();
-    lines.extend(answers::section(&decided));
+    lines.extend(modified(&items));
+    lines.extend(answers::section(&inbox.answered.to(&inbox.items)));
     lines.join("\n") + "\n"
+}
+
+/// Returns when the records of contested fields were last modified, and by whom, under a heading; once for each record.
+pub fn modified(items: &[InboxItem]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for InboxItem { record, background: Background { modified, crm_modified_by, .. }, .. } in items {
+        let by = crm_modified_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
+        let told = |side: Side, by: &str| Some(format!("{} {}{by}", side.name(), modified.of(side).as_ref()?));
+        let sides: Vec<String> = [told(Side::Erp, ""), told(Side::Crm, &by)].into_iter().flatten().collect();
+        let line = format!("  {record}: {}", sides.join(", "));
+        if !sides.is_empty() && !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if !lines.is_empty() {
+        lines.insert(
+            0,
+            "last modification of the records, in whatever field, as known when they were filed:".to_owned(),
+        );
+    }
+    lines
 }
 
 fn write_line(item: &InboxItem, write: &LastWrite) -> String {
@@ -253,7 +283,7 @@ struct Document<'a> {
 struct ListedDocument<'a> {
     #[serde(flatten)]
     item: ItemDocument<'a>,
-    /// Null where nobody decided, or for other values.
+    /// Null where nobody answered, or for other values.
     decision: Option<DecisionDocument<'a>>,
     last_write: Option<WriteDocument<'a>>,
 }
@@ -286,7 +316,7 @@ fn listed<'a>(inbox: &'a Inbox, number: usize, item: &'a InboxItem) -> ListedDoc
     };
     ListedDocument {
         item: item_document(item),
-        decision: inbox.decision(item).map(answers::decision_document),
+        decision: inbox.answered.document(item),
         last_write: inbox.last_writes.get(number).and_then(Option::as_ref).map(write),
     }
 }
@@ -319,13 +349,17 @@ fn line(item: &InboxItem) -> String {
     // The message may quote a server; a line end in it must not break the list.
     let message = item.message.replace(['\n', '\r'], " ");
     let said = |value: &str| !value.is_empty() && message.contains(&format!("`{value}`"));
+    let record = item.background.crm_record.as_ref();
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
         .into_iter()
         .filter_map(|(name, value)| Some((name, value.as_ref()?)))
         // Once is enough: some are long. Whoever decides between values needs all of them as they are now, and a message may
         // tell of earlier ones.
         .filter(|(_, value)| item.kind == InboxKind::Contested || !said(value))
-        .map(|(name, value)| format!("{name} {}", quoted(value)))
+        .map(|(name, value)| match record.filter(|_| name == "CRM") {
+            Some(record) => format!("{name} {record}"),
+            None => format!("{name} {}", quoted(value)),
+        })
         .collect();
     let values = values.join(", ");
     if message.starts_with(&item.record) {

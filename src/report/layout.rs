@@ -2,6 +2,10 @@
 //!
 //! No colour and no width of a terminal: the same bytes everywhere.
 
+use std::collections::BTreeMap;
+
+use uuid::Uuid;
+
 use crate::frame::Value;
 
 /// Lays rows out in columns two blanks apart; the first `left` columns are flush left, all others flush right.
@@ -62,6 +66,16 @@ pub fn list(phrases: &[String]) -> String {
     }
 }
 
+/// Returns the first `lines_max` lines, and how many more there are.
+pub fn cut(lines: impl ExactSizeIterator<Item = String>, lines_max: usize) -> Vec<String> {
+    let more = lines.len().saturating_sub(lines_max);
+    let mut shown: Vec<String> = lines.take(lines_max).collect();
+    if more > 0 {
+        shown.push(format!("  and {} more", count(more as u64)));
+    }
+    shown
+}
+
 /// Returns a value as a report shows it: text in quotes, `blank` for what is empty, anything else as it is.
 pub fn shown(value: &Value) -> String {
     match value {
@@ -69,6 +83,19 @@ pub fn shown(value: &Value) -> String {
         Value::Text(text) => quoted(text),
         other => other.to_string(),
     }
+}
+
+/// Returns a value as [`shown`] does; a record that it points to by what people call it, where that is known.
+pub fn named(names: &BTreeMap<Uuid, String>, value: &Value) -> String {
+    match value {
+        Value::Guid(id) | Value::Link { id, .. } => names.get(id).cloned().unwrap_or_else(|| shown(value)),
+        _ => shown(value),
+    }
+}
+
+/// Returns what people call the record that a text is the id of, where that is known.
+pub fn name_of<'a>(names: &'a BTreeMap<Uuid, String>, text: &str) -> Option<&'a str> {
+    names.get(&Uuid::try_parse(text).ok()?).map(String::as_str)
 }
 
 /// Returns a text in quotes, on one line whatever it holds; `blank` for an empty one.

@@ -13,6 +13,7 @@ pub mod uncouple;
 pub mod plan;
 pub mod saved;
 pub mod show;
+pub mod online;
 pub mod check;
 pub mod history;
 pub mod status;

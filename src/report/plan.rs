@@ -15,10 +15,10 @@ use crate::frame::Value;
 use crate::plan::{Action, ActionKind, FieldChange, FollowUp, Plan, TablePlan, placeholder};
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
-use crate::report::layout::{list, plural, quoted, shown};
+use crate::report::layout::{list, named, plural, quoted};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, json_value};
-use crate::run::{RunOutcome, RunReport, TableReport};
+use crate::run::account::{RunOutcome, RunReport, TableReport};
 use crate::store::InboxItem;
 
 /// What is shown of a plan, whether it was made just now or saved before.
@@ -78,7 +78,7 @@ pub fn text_of(report: &Shown<'_>) -> String {
         lines.push(String::new());
     }
     let drifted = drift::lines(plan, usize::MAX);
-    for section in [selected::overwritten(report.tables, true), drifted, selected::left(report.tables)] {
+    for section in [selected::overwritten(report.tables, report.names, true), drifted, selected::left(report.tables)] {
         if !section.is_empty() {
             lines.extend(section);
             lines.push(String::new());
@@ -127,10 +127,7 @@ fn action_line(action: &Action) -> String {
 fn change_line(names: &BTreeMap<Uuid, String>, action: &Action, change: &FieldChange) -> String {
     let FieldChange { column, old, new, why, .. } = change;
     // People know a record by its name; the id is in the JSON.
-    let shown = |value: &Value| match value {
-        Value::Link { id, .. } | Value::Guid(id) => names.get(id).cloned().unwrap_or_else(|| shown(value)),
-        _ => shown(value),
-    };
+    let shown = |value: &Value| named(names, value);
     let values = match action.kind {
         ActionKind::Insert | ActionKind::Restore { .. } => shown(new),
         _ => format!("{} → {}", shown(old), shown(new)),

@@ -15,7 +15,7 @@ use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, inbox, rounded};
-use crate::run::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
+use crate::run::account::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::InboxKind;
 
 /// Notes of one table map that the text shows.
@@ -27,7 +27,8 @@ pub fn text(report: &RunReport) -> String {
     lines.extend(columns(&counts(report), 2));
     let drifted = drift::lines(&report.plan, NOTES_MAX);
     let waiting = inbox::section(&report.inbox);
-    let (left, overwritten) = (selected::left(&report.tables), selected::overwritten(&report.tables, report.dry_run));
+    let left = selected::left(&report.tables);
+    let overwritten = selected::overwritten(&report.tables, &report.names, report.dry_run);
     let carried = report.carried.as_ref().map(carried::lines).unwrap_or_default();
     let first = [failures(report), guarded(report), first_loads(report), matches(report), notes(report)];
     let sections = first.into_iter().chain([overwritten, drifted, carried, left, waiting, requests(report)]);

@@ -14,10 +14,11 @@ use crate::frame::Value;
 use crate::plan::{
     Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint, placeholder,
 };
+use crate::report::answers::Answered;
 use crate::report::saved::{AskedFor, Saved};
 use crate::report::status::Status;
-use crate::run::{Counts, RunOutcome, RunReport, Seconds, TableReport};
-use crate::store::{Decided, Decision, InboxItem, InboxKind, Origin, RunRow, Watermark};
+use crate::run::account::{Counts, RunOutcome, RunReport, Seconds, TableReport};
+use crate::store::{Background, Decided, Decision, InboxItem, InboxKind, Origin, RunRow, Watermark};
 
 const RUN: &str = "6f1c2b9e-8f0d-4c43-9c55-0c6a1c2d3e4f";
 const STARTED: &str = "2026-01-31T02:00:00Z";
@@ -189,6 +190,7 @@ pub fn inbox() -> Vec<InboxItem> {
         message: message.into(),
         since: STARTED.into(),
         attempts: 2,
+        background: Background::default(),
     };
     let values = |item: InboxItem, base: &str, erp: &str, crm: &str| InboxItem {
         base: Some(base.into()),
@@ -204,12 +206,22 @@ pub fn inbox() -> Vec<InboxItem> {
             "0301 200",
             "",
         ),
-        values(
-            item("10000", InboxKind::Contested, Some("creditLimit"), "both sides changed it"),
-            "1000",
-            "1500",
-            "900",
-        ),
+        InboxItem {
+            background: Background {
+                crm_record: None,
+                modified: PerSide {
+                    erp: Some("2026-01-30T09:12:07.31Z".into()),
+                    crm: Some("2026-01-30T15:40:00Z".into()),
+                },
+                crm_modified_by: Some("Ida Sørli".into()),
+            },
+            ..values(
+                item("10000", InboxKind::Contested, Some("creditLimit"), "both sides changed it"),
+                "1000",
+                "1500",
+                "900",
+            )
+        },
         item("A-1001", InboxKind::Ambiguous, None, "2 records of the ERP have this number: 10000 and 30000"),
     ]
 }
@@ -300,7 +312,10 @@ pub fn plan() -> Plan {
             action("80000", Side::Erp, ActionKind::KeepApart, "deleted in the CRM; kept apart", vec![]),
         ],
         guarded: None,
-        held: inbox().into_iter().map(|item| InboxItem { since: String::new(), attempts: 0, ..item }).collect(),
+        held: inbox()
+            .into_iter()
+            .map(|item| InboxItem { since: String::new(), attempts: 0, background: Background::default(), ..item })
+            .collect(),
         later: vec![Later {
             record: "70000".into(),
             ids: PerSide { erp: Some(Uuid::from_u128(7)), crm: None },
@@ -357,6 +372,7 @@ pub fn decision() -> Decision {
         values: PerSide { erp: item.erp.unwrap_or_default(), crm: item.crm.unwrap_or_default() },
         seen: None,
         at: "2026-02-01T09:30:00Z".into(),
+        unmet: None,
         ended: None,
     }
 }
@@ -380,13 +396,14 @@ pub fn status() -> Status {
         pipeline: "full".into(),
         state: "state/full.db".into(),
         exists: true,
+        stopped: BTreeMap::new(),
         binding: Some(binding()),
         notes: vec!["the state holds 12 couplings of `clients`, and the file has no such table map".into()],
         held_by: Some("night pid 4711 since 2026-02-02T02:00:00Z".into()),
         tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],
         watermarks: [("customers".into(), watermark())].into(),
         inbox: inbox(),
-        decisions: vec![decision()],
+        answered: Answered { decisions: vec![decision()], retried: Vec::new() },
         apart: [("customers".into(), 2)].into(),
         runs: vec![
             row("0c6a", "2026-02-02T02:00:00Z", "", String::new()),

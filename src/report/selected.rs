@@ -1,13 +1,16 @@
 //! Records that were asked for by name: what was decided about each and why, and which were left as they are.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
+use uuid::Uuid;
 
 use crate::config::Side;
 use crate::delta::Overwritten;
 use crate::plan::ActionKind;
-use crate::report::layout::{count, list, plural};
+use crate::report::layout::{count, list, name_of, plural};
+use crate::run::account::{RunReport, TableReport};
 use crate::run::chosen::{Chosen, Follows, Standing};
-use crate::run::{RunReport, TableReport};
 
 /// Values that the text shows one by one.
 const VALUES_MAX: usize = 20;
@@ -77,7 +80,11 @@ pub fn advice(report: &RunReport) -> Option<String> {
 /// Returns the records that were asked for and left as they are; what waits for a person is listed elsewhere.
 pub(super) fn left(tables: &[TableReport]) -> Vec<String> {
     let all = || tables.iter().flat_map(|table| &table.selected);
-    let stays = all().filter_map(|chosen| Some(format!("  {}: {}", chosen.record, reason(chosen.standing)?)));
+    let told = |chosen: &Chosen| match &chosen.outlook.alike {
+        Some(alike) => Some(format!("not created: {alike}")),
+        None => reason(chosen.standing).map(str::to_owned),
+    };
+    let stays = all().filter_map(|chosen| Some(format!("  {}: {}", chosen.record, told(chosen)?)));
     let stays: Vec<String> = stays.collect();
     if stays.is_empty() {
         return stays;
@@ -115,7 +122,7 @@ pub(super) fn undone(tables: &[TableReport]) -> Option<String> {
 }
 
 /// Returns what gave way because one side was to win, or would, value by value.
-pub fn overwritten(tables: &[TableReport], dry_run: bool) -> Vec<String> {
+pub fn overwritten(tables: &[TableReport], names: &BTreeMap<Uuid, String>, dry_run: bool) -> Vec<String> {
     let all: Vec<&Overwritten> = tables.iter().flat_map(|table| &table.overwritten).collect();
     if all.is_empty() {
         return Vec::new();
@@ -125,8 +132,12 @@ pub fn overwritten(tables: &[TableReport], dry_run: bool) -> Vec<String> {
     let mut lines = vec![format!("{would}, as the {winner} wins: {}", plural(all.len() as u64, "value", "values"))];
     for lost in all.iter().take(VALUES_MAX) {
         let Overwritten { record, field, to, old, new, .. } = lost;
-        let new = if new.is_empty() { "blank".to_owned() } else { format!("`{new}`") };
-        lines.push(format!("  {record} {field}: the {} loses `{old}` for {new}", to.name()));
+        let [old, new] = [old, new].map(|text| match name_of(names, text) {
+            Some(name) => name.to_owned(),
+            None if text.is_empty() => "blank".to_owned(),
+            None => format!("`{text}`"),
+        });
+        lines.push(format!("  {record} {field}: the {} loses {old} for {new}", to.name()));
     }
     if all.len() > VALUES_MAX {
         lines.push(format!("  and {} more; `--format json` lists all", count((all.len() - VALUES_MAX) as u64)));
@@ -144,6 +155,9 @@ pub(super) struct ChosenDocument<'a> {
     to_crm: Vec<FieldDocument<'a>>,
     to_erp: Vec<FieldDocument<'a>>,
     contested: &'a [String],
+    /// Absent where nobody looks the same, or the record has a partner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alike: Option<&'a str>,
     /// Absent where no record of the pair was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     follows: Option<FollowsDocument<'a>>,
@@ -187,6 +201,7 @@ fn chosen_document(chosen: &Chosen) -> ChosenDocument<'_> {
         to_crm: field_documents(&chosen.outlook.to.crm),
         to_erp: field_documents(&chosen.outlook.to.erp),
         contested: &chosen.outlook.contested,
+        alike: chosen.outlook.alike.as_deref(),
         follows: chosen.outlook.follows.as_ref().map(|Follows { action, side, why }| FollowsDocument {
             action: action.key(),
             side: side.key(),
@@ -214,7 +229,7 @@ mod tests {
     use super::*;
     use crate::config::PerSide;
     use crate::report::samples;
-    use crate::run::RunOutcome;
+    use crate::run::account::RunOutcome;
     use crate::run::chosen::Outlook;
     use crate::store::InboxKind;
 

@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::binding::{self, Binding};
 use crate::config::Side;
 use crate::endpoint::Identity;
-use crate::report::answers::{self, DecisionDocument};
-use crate::report::document;
+use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::inbox::{self, ItemDocument, KINDS};
 use crate::report::layout::{columns, count, list, plural};
-use crate::store::{Decision, InboxItem, InboxKind, RunRow, Watermark};
+use crate::report::{document, history};
+use crate::store::{InboxItem, InboxKind, RunRow, Watermark};
 
 /// What is known about a pipeline without asking either side.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,12 +33,14 @@ pub struct Status {
     /// How far each table map was read.
     pub watermarks: BTreeMap<String, Watermark>,
     pub inbox: Vec<InboxItem>,
-    /// What is decided and not carried out.
-    pub decisions: Vec<Decision>,
+    /// What people answered, and is not carried out.
+    pub answered: Answered,
     /// How many records of each table map are kept apart.
     pub apart: BTreeMap<String, u64>,
     /// Newest first.
     pub runs: Vec<RunRow>,
+    /// Why a guard stopped what is kept for somebody to approve, by table map.
+    pub stopped: BTreeMap<String, String>,
 }
 
 impl Status {
@@ -47,38 +49,28 @@ impl Status {
     }
 
     fn decided(&self, table: &str) -> u64 {
-        self.decisions.iter().filter(|decision| decision.table == table).count() as u64
+        self.answered.tables().filter(|own| *own == table).count() as u64
     }
 
     fn apart(&self, table: &str) -> u64 {
         self.apart.get(table).copied().unwrap_or(0)
     }
 
-    /// Returns why the last run in which a table map had its turn was stopped by the guard, if it was. A part of the table
-    /// map that passes, or a run that could not finish it, tells nothing of what was stopped before.
+    /// Returns why the guard stopped a table map, if it did.
     fn guarded(&self, table: &str) -> Option<String> {
-        let report = |run: &RunRow| serde_json::from_str::<serde_json::Value>(&run.report).ok();
-        let tells = |entry: &serde_json::Value| {
-            let has = |key: &str| entry.get(key).is_some();
-            // Earlier versions told of named records by their mode alone.
-            let part = has("partial") || entry.get("mode").and_then(serde_json::Value::as_str) == Some("selected");
-            has("guarded") || !(part || has("error"))
-        };
-        let of_table = |report: serde_json::Value| {
-            let tables = report.get("tables")?.as_array()?.clone();
-            let own = |entry: &serde_json::Value| entry.get("table").and_then(serde_json::Value::as_str) == Some(table);
-            tables.into_iter().find(own).filter(tells)
-        };
-        let last = self.runs.iter().filter_map(report).find_map(of_table)?;
-        last.get("guarded")?.as_str().map(str::to_owned)
+        history::guarded(&self.runs, table, self.stopped.get(table).map(String::as_str))
+    }
+
+    /// Returns what nobody has answered to.
+    fn undecided(&self) -> impl Iterator<Item = &InboxItem> {
+        self.inbox.iter().filter(|item| !self.answered.covers(item))
     }
 
     /// Says what is left to do, and by whom.
     fn outlook(&self) -> String {
-        let undecided = |item: &&InboxItem| !self.decisions.iter().any(|decision| answers::applies(decision, item));
-        let waiting = self.inbox.iter().filter(undecided).count() as u64;
+        let waiting = self.undecided().count() as u64;
         let stopped = self.tables.iter().filter(|(table, _)| self.guarded(table).is_some()).count() as u64;
-        let decided = self.decisions.len() as u64;
+        let decided = self.answered.tables().count() as u64;
         let phrases = [
             (waiting, format!("{} for a person", plural(waiting, "item waits", "items wait"))),
             (decided, format!("{} for the next run", plural(decided, "decision waits", "decisions wait"))),
@@ -135,12 +127,12 @@ pub fn text(status: &Status) -> String {
     }
     let stopped = status.tables.iter().filter_map(|(table, _)| Some(format!("{table}: {}", status.guarded(table)?)));
     let stopped: Vec<String> = stopped.collect();
-    let decisions: Vec<&Decision> = status.decisions.iter().collect();
+    let waiting: Vec<InboxItem> = status.undecided().cloned().collect();
     let sections = [
         under("notes:", &status.notes),
         under("stopped by its guard:", &stopped),
-        inbox::section(&status.inbox),
-        answers::section(&decisions),
+        inbox::section(&waiting),
+        answers::section(&status.answered),
     ];
     for section in sections {
         if !section.is_empty() {
@@ -313,7 +305,7 @@ pub fn json(status: &Status) -> String {
             })
             .collect(),
         inbox: status.inbox.iter().map(inbox::item_document).collect(),
-        decisions: status.decisions.iter().map(answers::decision_document).collect(),
+        decisions: status.answered.documents(),
         notes: &status.notes,
     })
 }
@@ -322,7 +314,8 @@ pub fn json(status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::report::{run, samples};
-    use crate::run::{RunReport, TableReport};
+    use crate::run::account::{RunReport, TableReport};
+    use crate::run::carried::Carried;
     use insta::assert_snapshot;
 
     #[test]
@@ -345,7 +338,7 @@ mod tests {
             exists: false,
             binding: None,
             notes: vec![],
-            decisions: vec![],
+            answered: Answered::default(),
             ..samples::status()
         };
         let text = text(&status);
@@ -358,7 +351,7 @@ mod tests {
     fn a_table_map_that_its_guard_stopped_waits_for_a_person() {
         let stopped = || RunReport { tables: vec![samples::guarded()], inbox: vec![], ..samples::run() };
         let row = |report: &RunReport| RunRow { report: run::json(report), ..samples::status().runs.remove(1) };
-        let quiet = || Status { inbox: vec![], decisions: vec![], ..samples::status() };
+        let quiet = || Status { inbox: vec![], answered: Answered::default(), ..samples::status() };
         let table = samples::guarded().table;
         let status = Status { runs: vec![samples::status().runs.remove(0), row(&stopped())], ..quiet() };
         let told = text(&status);
@@ -377,9 +370,28 @@ mod tests {
             assert!(told.ends_with("a guard stopped 1 table map\n"), "{told}");
         }
         // A later run that let it pass.
-        let passed = RunReport { tables: vec![TableReport { table, ..TableReport::default() }], ..stopped() };
-        let status = Status { runs: vec![row(&passed), row(&stopped())], ..quiet() };
-        assert!(text(&status).ends_with("nothing waits for a person\n"), "{}", text(&status));
+        let entry = TableReport { table: table.clone(), ..TableReport::default() };
+        let passed = RunReport { tables: vec![entry], ..stopped() };
+        let kept = || BTreeMap::from([(table.clone(), "1200 records".to_owned())]);
+        for stopped_and_kept in [BTreeMap::new(), kept()] {
+            let status = Status { runs: vec![row(&passed), row(&stopped())], stopped: stopped_and_kept, ..quiet() };
+            assert!(text(&status).ends_with("nothing waits for a person\n"), "{}", text(&status));
+        }
+        // A plan that was carried out: what was stopped waits as long as it is kept.
+        let applied = RunReport { carried: Some(Carried::default()), ..passed };
+        for (stopped_and_kept, expected) in
+            [(BTreeMap::new(), "nothing waits for a person\n"), (kept(), "a guard stopped 1 table map\n")]
+        {
+            let status = Status { runs: vec![row(&applied), row(&stopped())], stopped: stopped_and_kept, ..quiet() };
+            assert!(text(&status).ends_with(expected), "{}", text(&status));
+        }
+        // It is longer ago than any run that is shown.
+        let status = Status { runs: vec![samples::status().runs.remove(0)], stopped: kept(), ..quiet() };
+        assert!(
+            text(&status).contains(&format!("stopped by its guard:\n  {table}: 1200 records")),
+            "{}",
+            text(&status)
+        );
     }
 
     #[test]

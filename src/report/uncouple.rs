@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::by_hand::part::Parted;
 use crate::report::document;
-use crate::report::layout::{count, plural};
+use crate::report::layout::{cut, plural};
 
 /// Records that the text names one by one.
 const RECORDS_MAX: usize = 20;
@@ -33,23 +33,7 @@ pub fn text(done: &Uncoupled) -> String {
     }
     let number = plural(done.parted.len() as u64, "pair", "pairs");
     let mut lines = vec![format!("uncoupled {number}; they are kept apart until somebody couples them:")];
-    for Parted { parting, released, failed } in done.parted.iter().take(RECORDS_MAX) {
-        let mut notes = Vec::new();
-        if let Some(gone) = parting.gone {
-            notes.push(format!("the {} has no such record any more", gone.name()));
-        }
-        if *released {
-            notes.push("given back in the CRM: it belongs to no company".to_owned());
-        }
-        if let Some(message) = failed {
-            notes.push(format!("still of this company in the CRM: {message}"));
-        }
-        let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
-        lines.push(format!("  {}{notes}", parting.record));
-    }
-    if done.parted.len() > RECORDS_MAX {
-        lines.push(format!("  and {} more", count((done.parted.len() - RECORDS_MAX) as u64)));
-    }
+    lines.extend(cut(done.parted.iter().map(parted_line), RECORDS_MAX));
     for Referring { table, records, fails } in &done.referring {
         let (number, first) = (plural(records.len() as u64, "record", "records"), records.first());
         let more = if records.len() > 1 { ", …" } else { "" };
@@ -58,11 +42,26 @@ pub fn text(done: &Uncoupled) -> String {
             false => "stay as they are, until somebody changes that reference",
         };
         lines.push(format!(
-            "{number} of `{table}` refer to what was parted and {then} ({}{more}); `--with {table}` parts them, too",
+            "{number} of `{table}` refer to what was parted and {then} ({}{more}); the same command with `--with {table}` parts them, too",
             first.map_or("", String::as_str)
         ));
     }
     lines.join("\n") + "\n"
+}
+
+fn parted_line(Parted { parting, released, failed }: &Parted) -> String {
+    let mut notes = Vec::new();
+    if let Some(gone) = parting.gone {
+        notes.push(format!("the {} has no such record any more", gone.name()));
+    }
+    if *released {
+        notes.push("given back in the CRM: it belongs to no company".to_owned());
+    }
+    if let Some(message) = failed {
+        notes.push(format!("still of this company in the CRM: {message}"));
+    }
+    let notes = if notes.is_empty() { String::new() } else { format!(" ({})", notes.join("; ")) };
+    format!("  {}{notes}", parting.record)
 }
 
 #[derive(Serialize)]

@@ -8,7 +8,7 @@ use crate::config::{Direction, PerSide, Side};
 use crate::frame::Value;
 use crate::report::history::{self, WriteDocument};
 use crate::report::inbox::{self, ItemDocument};
-use crate::report::layout::{columns, plural, quoted, shown};
+use crate::report::layout::{columns, named, plural, quoted};
 use crate::report::plan::{self, ActionDocument};
 use crate::report::{document, json_value};
 use crate::run::sight::{Found, Search};
@@ -55,6 +55,7 @@ pub fn text(why: &Why) -> String {
     if !why.waits.is_empty() {
         lines.push(String::new());
         lines.extend(inbox::whole(&why.waits));
+        lines.extend(inbox::modified(&why.waits));
     }
     if !why.writes.is_empty() {
         lines.push(String::new());
@@ -166,7 +167,7 @@ fn field_row(why: &Why, field: &FieldWhy) -> Vec<String> {
         Decision::Waits => "waits".to_owned(),
         Decision::Fails(side) => format!("cannot go to the {}", side.name()),
     };
-    let texts = PerSide::from_fn(|side| field.values.of(side).as_ref().map(|value| value_text(why, value)));
+    let texts = PerSide::from_fn(|side| field.values.of(side).as_ref().map(|value| named(&why.names, value)));
     let mut told = Vec::new();
     if texts.erp.is_some() && texts.erp == texts.crm {
         told.extend(texts.erp.map(|text| format!("both {text}")));
@@ -176,8 +177,8 @@ fn field_row(why: &Why, field: &FieldWhy) -> Vec<String> {
         let Some(value) = field.values.of(side) else { continue };
         // Where both are equal, the other side's value says it.
         let there = field.translated.of(side.other()).as_ref().filter(|_| field.decision != Decision::Equal);
-        let there = there.map(|there| format!(" (in the {} {})", side.other().name(), value_text(why, there)));
-        told.push(format!("{} {}{}", side.name(), value_text(why, value), there.unwrap_or_default()));
+        let there = there.map(|there| format!(" (in the {} {})", side.other().name(), named(&why.names, there)));
+        told.push(format!("{} {}{}", side.name(), named(&why.names, value), there.unwrap_or_default()));
     }
     if let (Some(base), false) = (&field.base, field.decision == Decision::Equal) {
         told.push(match base.erp == base.crm {
@@ -192,14 +193,6 @@ fn joined(reason: &str, values: &[String]) -> String {
     let values = values.join(", ");
     let parts = [reason, &values];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-/// Returns a value as people read it: a record by its name where that is known.
-fn value_text(why: &Why, value: &Value) -> String {
-    match value {
-        Value::Guid(id) | Value::Link { id, .. } => why.names.get(id).cloned().unwrap_or_else(|| shown(value)),
-        other => shown(other),
-    }
 }
 
 #[derive(Serialize)]

@@ -1,6 +1,6 @@
 //! Records without partner in, those that get a new one out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -8,7 +8,9 @@ use crate::config::{PerSide, Side, TableMap, TemplateValue};
 use crate::couple::{doubles, found_beyond};
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::extract;
+use crate::frame::Frame;
 use crate::run::apart::like_one_apart;
+use crate::run::context::Context;
 use crate::run::notes::{count, note_it};
 use crate::run::opening::Ground;
 use crate::run::partners::{outside, without};
@@ -16,7 +18,7 @@ use crate::run::rounds::Alone;
 use crate::run::state::{PassError, PassState, Step};
 
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, not where the other side
-/// has the record already, outside its filter, and not two for what is one record by the first match rule.
+/// has the record already, kept apart or outside its filter, and nobody wants it doubled, and not two for what is one record by the first match rule.
 pub(super) fn alone_of(
     step: &Step<'_>,
     state: &mut PassState,
@@ -35,21 +37,11 @@ pub(super) fn alone_of(
             }
             continue;
         }
-        let like = match context.options.selection.create {
-            true => Vec::new(),
-            false => like_one_apart(scope, map, state, from, &rows, apart.of(to), links),
-        };
-        if let Some(&first) = like.first() {
-            let note = format!(
-                "{} not created in the {}: a record that is kept apart there looks the same ({}{})",
-                count(like.len(), "record"),
-                to.name(),
-                state.names.row(state.frames.of(from), from, first),
-                if like.len() > 1 { ", …" } else { "" }
-            );
-            note_it(context, &mut state.report, note);
-            *state.tally.skipped.of_mut(to) += like.len() as u64;
-            rows.retain(|row| !like.contains(row));
+        if !context.options.selection.double {
+            let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
+            let looks_like = |there: &str| format!("{there}, which is kept apart, looks the same");
+            let what = "a record that is kept apart there looks the same";
+            leave_alone(context, state, to, &mut rows, (&like, apart.of(to)), what, &looks_like);
         }
         if !rows.is_empty() && (map.sides.of(to).filter.is_some() || besides.is_some()) {
             let outside = match besides {
@@ -63,20 +55,11 @@ pub(super) fn alone_of(
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();
             let free = without(&outside, |id| coupled.contains(id));
-            let frame = state.frames.of(from);
-            let found = found_beyond(map, &scope.infos, from, frame, &rows, &free, links);
-            if let Some(&first) = found.first() {
-                let note = format!(
-                    "{} not created in the {}: they are there already, outside the filter ({}{})",
-                    count(found.len(), "record"),
-                    to.name(),
-                    state.names.row(frame, from, first),
-                    if found.len() > 1 { ", …" } else { "" }
-                );
-                note_it(context, &mut state.report, note);
-                *state.tally.skipped.of_mut(to) += found.len() as u64;
-                let found: HashSet<usize> = found.into_iter().collect();
-                rows.retain(|row| !found.contains(row));
+            let found = found_beyond(map, &scope.infos, from, state.frames.of(from), &rows, &free, links);
+            let is_there = |there: &str| format!("{there} is there already, outside the filter");
+            let what = "they are there already, outside the filter";
+            if !context.options.selection.double {
+                leave_alone(context, state, to, &mut rows, (&found, &free), what, &is_there);
             }
             *alone.beyond.of_mut(to) = Some(outside);
         }
@@ -91,6 +74,32 @@ pub(super) fn alone_of(
         *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
     }
     Ok(alone)
+}
+
+/// Leaves alone, of the rows that would get a partner on `to`, those that have somebody there already: row and row there.
+/// One note tells `what` of all of them; `why` tells it of one, by the name of who is there.
+fn leave_alone(
+    context: &Context<'_>,
+    state: &mut PassState,
+    to: Side,
+    rows: &mut Vec<usize>,
+    (found, there): (&HashMap<usize, usize>, &Frame),
+    what: &str,
+    why: &dyn Fn(&str) -> String,
+) {
+    let from = to.other();
+    let (left, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| found.contains_key(row));
+    *rows = others;
+    let Some(&first) = left.first() else { return };
+    let first = state.names.row(state.frames.of(from), from, first);
+    let (records, more) = (count(left.len(), "record"), if left.len() > 1 { ", …" } else { "" });
+    let note = format!("{records} not created in the {}: {what} ({first}{more})", to.name());
+    note_it(context, &mut state.report, note);
+    *state.tally.skipped.of_mut(to) += left.len() as u64;
+    for row in left {
+        let reason = why(&state.names.row(there, to, found[&row]));
+        state.unpartnered.of_mut(from).insert(state.frames.of(from).id(row), reason);
+    }
 }
 
 /// Tells whether a new record on `to` gets a number past all that are there.

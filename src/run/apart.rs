@@ -1,6 +1,6 @@
 //! Records that people keep apart: neither matched nor created anew.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::found_beyond;
 use crate::extract::Scope;
 use crate::frame::Frame;
-use crate::run::Context;
+use crate::run::context::Context;
 use crate::run::state::{PassError, PassState};
 use crate::store::Store;
 use crate::translate::links::Links;
@@ -41,7 +41,7 @@ pub(super) fn set_apart(
     }))
 }
 
-/// Names, of the rows of `from` that would get a new partner, those that look like a record kept apart.
+/// Names, of the rows of `from` that would get a new partner, those that look like a record kept apart, with its row.
 pub(super) fn like_one_apart(
     scope: &Scope,
     map: &TableMap,
@@ -50,9 +50,9 @@ pub(super) fn like_one_apart(
     rows: &[usize],
     apart: &Frame,
     links: &Links,
-) -> Vec<usize> {
+) -> HashMap<usize, usize> {
     if apart.rows() == 0 || rows.is_empty() {
-        return Vec::new();
+        return HashMap::new();
     }
     found_beyond(map, &scope.infos, from, state.frames.of(from), rows, apart, links)
 }

@@ -9,7 +9,7 @@ use crate::delta::merge::UNSENT;
 use crate::delta::{decided, held_now, newest};
 use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
-use crate::run::Event;
+use crate::run::account::Event;
 use crate::run::state::{PassState, Step};
 use crate::store::{Settlement, Store, StoreError};
 use crate::translate::{BLANK, fingerprint};

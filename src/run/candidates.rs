@@ -1,4 +1,5 @@
-//! Records without a partner in, those whose partner was deleted and may be made anew among them, everything in that a match rule could take for the same one.
+//! Records without a partner in, those whose partner was deleted and may be made anew among them, everything in that a
+//! match rule could take for the same one.
 //!
 //! A rule counts only where it finds one record on each side, so both sides are asked for everything that bears the same
 //! keys, inside the filters or not; and for what comes that has no partner either, again, until nothing new comes. A side
@@ -8,30 +9,28 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{MatchRule, OnDelete, PerSide, Side, TableMap};
+use crate::config::{MatchRule, PerSide, Side, TableMap};
 use crate::couple::like_any;
 use crate::endpoint::{EndpointError, Query};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};
-use crate::run::Context;
+use crate::run::context::Context;
 use crate::run::gather::Gathered;
 use crate::run::needs::name_needed;
 use crate::run::partners::without;
 use crate::run::state::PassError;
 use crate::translate::links::Links;
 
-/// Adds the candidates of all records inside their filters that have no partner.
+/// Adds the candidates of all records inside their filters that have no partner, or had one and are `widowed`.
 pub(super) fn candidates(
     context: &Context<'_>,
     scope: &Scope,
     map: &TableMap,
     deferred: &[bool],
-    gathered: &mut Gathered<'_>,
+    (gathered, widowed): (&mut Gathered<'_>, &PerSide<HashSet<Uuid>>),
     links: &mut Links,
 ) -> Result<(), PassError> {
     let mut done: PerSide<HashSet<Uuid>> = PerSide::default();
-    // Nothing is made or deleted where a person decides.
-    let widowed = if map.on_delete == OnDelete::Hold { PerSide::default() } else { gathered.widowed() };
     let mut search = Search { context, scope, map, tables: PerSide::default(), held: HashMap::new() };
     loop {
         let mut rows = PerSide::from_fn(|side| scope.empty(side));

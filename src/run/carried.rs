@@ -15,9 +15,9 @@ use crate::delta::Held;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind, FieldChange};
-use crate::run::Context;
 use crate::run::approval::{Approved, Planned};
 use crate::run::bases::fingerprint_in;
+use crate::run::context::Context;
 use crate::run::refusals::{Ids, known_ids};
 use crate::run::state::{PassError, PassState};
 use crate::store::{InboxItem, InboxKind, JournalRow, Store, StoreError};
@@ -40,7 +40,7 @@ pub struct Carried {
     pub unreached: u64,
     /// Actions outside the part that was asked for.
     pub left_out: u64,
-    /// Actions that are not carried out, because something moved since the plan.
+    /// Actions that are not carried out, because something moved since the plan, or failed on which they depend.
     pub moved: Vec<Undone>,
     /// What a run would do now and the plan does not have.
     pub unplanned: Vec<Undone>,
@@ -87,6 +87,10 @@ struct Scene<'a> {
     partners: PerSide<HashMap<Uuid, Uuid>>,
     /// By side and record, what waits about it, or waits for another plan.
     held: PerSide<HashMap<Uuid, &'a Held>>,
+    /// By side and record, why it gets no partner although new ones are made.
+    unpartnered: &'a PerSide<HashMap<Uuid, String>>,
+    /// Records that are kept apart, by side.
+    apart: &'a PerSide<HashSet<Uuid>>,
     /// By side and record, what was decided about it and is not in the plan.
     dropped: PerSide<HashMap<Uuid, Vec<&'a Action>>>,
 }
@@ -117,6 +121,8 @@ pub(super) fn close(
             let held = state.held.iter().chain(&state.later).rev();
             held.filter_map(|held| Some(((*held.ids.of(side))?, held))).collect()
         }),
+        unpartnered: &state.unpartnered,
+        apart: &state.apart,
         dropped: PerSide::from_fn(|side| {
             let mut by_id: HashMap<Uuid, Vec<&Action>> = HashMap::new();
             for action in &state.approval.dropped {
@@ -258,6 +264,9 @@ impl Scene<'_> {
                 return format!("its record in the {} is gone or outside the filter", at.name());
             }
         }
+        if let Some(reason) = self.unpartnered.of(from).get(action.ids.of(from)).filter(|_| makes) {
+            return reason.clone();
+        }
         for at in Side::BOTH {
             let id = action.ids.of(at);
             if self.partners.of(at).get(id).is_some_and(|partner| partner != action.ids.of(at.other())) {
@@ -266,6 +275,10 @@ impl Scene<'_> {
             if let Some(now) = dropped(at).find(|now| matches!(now.kind, ActionKind::Couple { .. })) {
                 return format!("it has a partner now: {}", now.why);
             }
+        }
+        let is_apart = self.apart.of(from).contains(action.ids.of(from));
+        if is_apart || !(makes || matches!(action.kind, ActionKind::Couple { .. }) || self.are_coupled(action.ids)) {
+            return "the pair was parted since".to_owned();
         }
         if let (ActionKind::Update, Some(&row)) = (&action.kind, self.rows.of(side).get(action.ids.of(side))) {
             let frame = self.frames.of(side);

@@ -17,14 +17,15 @@ use crate::endpoint::{EndpointError, Query, Tracked};
 use crate::extract::{self, Inside, Scope};
 use crate::frame::{Frame, Kind};
 use crate::order::Pass;
+use crate::run::account::{Event, Mode};
 use crate::run::candidates::candidates;
+use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::gather::Gathered;
 use crate::run::selection::Asked;
 use crate::run::sight;
 use crate::run::state::{PassError, PassState};
-use crate::run::{Context, Event, Mode};
-use crate::store::{Couplings, OpenIntent, Store, StoreError, Watermark};
+use crate::store::{Couplings, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
@@ -85,7 +86,7 @@ pub(super) fn read(
     let fresh = Watermark { fingerprint, ..Watermark::default() };
     let explained = || sight::of_table(context, map).map(Single::Explained);
     if let Some(records) = asked.map(Single::Named).or_else(explained) {
-        let some = read_single(context, scope, turn, before, &records, links)?;
+        let some = read_single(context, store, scope, turn, before, &records, links)?;
         return some.map_or_else(|| full(context, scope, map, fresh, None), Ok);
     }
     if !context.options.changed {
@@ -139,20 +140,20 @@ pub(super) fn read(
         gathered
             .want(side, both.of(side).deleted.iter().copied().filter(|id| gathered.is_coupled(side, *id)).collect());
     }
+    gathered.want(Side::Erp, unsettled(map, couplings));
     for item in store.inbox(Some(&map.name))? {
         gathered.want(Side::Erp, item.erp_id.into_iter().collect());
         gathered.want(Side::Crm, item.crm_id.into_iter().collect());
     }
     gathered.want_written(under_way);
     gathered.fetch()?;
-    let widowed = gathered.widowed();
-    let widowed = widowed.erp.len() + widowed.crm.len();
-    let decided = || Ok::<bool, StoreError>(decided::load(store, map)?.of_pairs());
-    if widowed > 0 && (map.on_delete != OnDelete::Hold || decided()?) {
+    let widowed = acted_on(&gathered, store, map)?;
+    let number = widowed.erp.len() + widowed.crm.len();
+    if number > 0 {
         // Whether a record was deleted, or made anew under another id, only the whole table tells.
-        return in_full(format!("{widowed} of the coupled records lost their partner"));
+        return in_full(format!("{number} of the coupled records lost their partner"));
     }
-    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
+    candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
     gathered.finish(Mode::Changed, Some(mark), again)
 }
 
@@ -161,6 +162,7 @@ pub(super) fn read(
 /// Of a record that does not exist nothing comes.
 fn read_single(
     context: &Context<'_>,
+    store: &dyn Store,
     scope: &Scope,
     turn: &Pass,
     before: &Before<'_>,
@@ -183,13 +185,21 @@ fn read_single(
         gathered.want_written(before.under_way);
     }
     gathered.fetch()?;
-    let widowed = gathered.widowed();
-    if is_explained && widowed.erp.len() + widowed.crm.len() > 0 && map.on_delete != OnDelete::Hold {
+    let widowed = acted_on(&gathered, store, map)?;
+    if is_explained && widowed.erp.len() + widowed.crm.len() > 0 {
         return Ok(None);
     }
-    candidates(context, scope, map, &turn.deferred, &mut gathered, links)?;
+    candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
     // What else the sides hold is not known any better than before.
     gathered.finish(Mode::Selected, None, PerSide::default()).map(Some)
+}
+
+/// Returns the survivors of deletions about which something is done: the file says what, or somebody decided.
+fn acted_on(gathered: &Gathered<'_>, store: &dyn Store, map: &TableMap) -> Result<PerSide<HashSet<Uuid>>, StoreError> {
+    let widowed = gathered.widowed();
+    let none = widowed.erp.is_empty() && widowed.crm.is_empty();
+    let acts = !none && (map.on_delete != OnDelete::Hold || decided::load(store, map)?.of_pairs());
+    Ok(if acts { widowed } else { PerSide::default() })
 }
 
 /// Returns the table map whose new couplings a reference may have waited for in silence: a field that is cleared or kept
@@ -205,6 +215,21 @@ fn may_resolve<'a>(map: &'a TableMap, links: &mut Links) -> Option<&'a str> {
         .into_iter()
         .find(|(field, reference)| waits(field, reference))
         .map(|(_, reference)| reference.table.as_str())
+}
+
+/// Returns the ERP ids of pairs that somebody coupled and no run has compared since: no change of theirs tells of them.
+///
+/// Of a pair that was coupled by hand the run after it may have written one direction only. Of all others a field without
+/// base is one that came into the file while the pair was outside its filter, or a reference that waits: the edit that
+/// ends either is read as such, or left to a full run.
+fn unsettled(map: &TableMap, couplings: &Couplings) -> Vec<Uuid> {
+    let waits = |field: &FieldMap| field.reference.is_some() && field.on_unresolved != OnUnresolved::Fail;
+    let fields = || map.fields.iter().zip(&couplings.bases);
+    let is_new = |coupling: &usize| match couplings.origins[*coupling] {
+        Origin::Hand => fields().any(|(field, bases)| bases[*coupling].is_none() && !waits(field)),
+        Origin::Matched(_) | Origin::Created(_) => fields().all(|(_, bases)| bases[*coupling].is_none()),
+    };
+    (0..couplings.len()).filter(is_new).map(|coupling| couplings.erp[coupling]).collect()
 }
 
 /// Parts what is new from what was settled in the very version that came again.

@@ -65,6 +65,8 @@ pub struct Outlook {
     pub to: PerSide<Vec<(String, String)>>,
     /// Fields that were edited on both sides to different values.
     pub contested: Vec<String>,
+    /// Who of the other side looks the same, so that no partner is made.
+    pub alike: Option<String>,
     /// Its partner, or it itself, was deleted: what follows from that, and why.
     pub follows: Option<Follows>,
 }
@@ -174,6 +176,7 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
             state.held.iter().filter(|held| held.kind == InboxKind::Contested && own(held.ids.erp, held.ids.crm));
         let fields = contested.filter_map(|held| held.field.map(|field| map.fields[field].name().to_owned()));
         outlook.contested = fields.collect();
+        outlook.alike = state.unpartnered.of(side).get(id).filter(|_| standing == Standing::Alone).cloned();
         outlook.follows = state.plan.actions.iter().find_map(|action| Follows::of(action, own));
         told.push(Chosen { record, standing, outlook });
     }

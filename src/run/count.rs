@@ -7,13 +7,15 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::plan::{Action, Later};
+use crate::run::account::{Counts, Event};
+use crate::run::background;
 use crate::run::bases::save;
 use crate::run::chosen::chosen;
+use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::refusals::{Left, remember};
 use crate::run::state::{PassError, PassState};
-use crate::run::{Context, Counts, Event};
-use crate::store::{InboxItem, InboxKind, Store};
+use crate::store::{Background, InboxItem, InboxKind, Store};
 
 /// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
 pub(super) fn finish(
@@ -122,6 +124,7 @@ fn file(
             // The store knows; what no run has raised yet has neither.
             since: String::new(),
             attempts: 0,
+            background: Background::default(),
         };
         if let (InboxKind::Contested, Some(field), Some(erp), Some(crm)) =
             (held.kind, field, held.ids.erp, held.ids.crm)
@@ -133,6 +136,10 @@ fn file(
     items.extend(state.beyond.items.iter().cloned());
 
     let earlier = store.inbox(Some(&map.name))?;
+    let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
+    for item in items.iter_mut().take(state.held.len()) {
+        background::give(state, item, before.get(&matter(item)).copied());
+    }
     let known: HashSet<Matter> = items.iter().map(matter).collect();
     let waits = |name: &str| map.fields.iter().zip(deferred).any(|(field, waits)| *waits && field.name() == name);
     let left = Left::of(state);
@@ -151,7 +158,6 @@ fn file(
     };
     let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
     if context.options.dry_run {
-        let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
         for item in &mut items {
             if let Some(before) = before.get(&matter(item)) {
                 item.since.clone_from(&before.since);

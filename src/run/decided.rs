@@ -15,8 +15,8 @@ use crate::delta::decided::{Ruled, Rulings};
 use crate::delta::merge::Why;
 use crate::frame::Frame;
 use crate::plan::ActionKind;
-use crate::run::Context;
 use crate::run::bases::fingerprint_in;
+use crate::run::context::Context;
 use crate::run::deletions::action;
 use crate::run::partners::Widowed;
 use crate::run::state::PassState;
@@ -109,7 +109,7 @@ pub(super) fn print_of(map: &TableMap, side: Side, frame: &Frame, row: usize) ->
     held.fold(0, |all: u64, part| (all.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15))
 }
 
-/// Ends the decisions about which nothing is left to do; `deferred` tells which
+/// Ends the decisions about which nothing is left to do, and notes those that cannot be carried out; `deferred` tells which
 /// fields have not had their turn yet.
 pub(super) fn end(
     context: &Context<'_>,
@@ -136,5 +136,6 @@ pub(super) fn end(
     });
     let done = done.map(|(ids, field)| (ids, field.map(|field| map.fields[field].key())));
     let done: Vec<(PerSide<Uuid>, Option<String>)> = done.chain(state.rulings.lost.iter().cloned()).collect();
-    store.end_decisions(&map.name, &done)
+    store.end_decisions(&map.name, &done)?;
+    if state.unmet.is_empty() { Ok(()) } else { store.note_unmet(&map.name, &state.unmet) }
 }

@@ -205,7 +205,12 @@ fn spare(
             }
             Some(reason) => {
                 let action = &doomed.action;
-                let message = reason.sentence(&action.record, left.other());
+                let ruled = state.rulings.of_pair(action.ids);
+                let message = match ruled {
+                    Some(ruled) => reason.sentence_decided(&action.record, left.other(), ruled),
+                    None => reason.sentence(&action.record, left.other()),
+                };
+                state.unmet.extend(ruled.map(|_| action.ids));
                 state.survivors.push(Survivor { ids: action.ids, left, print: Some(now) });
                 state.held.push(held(action.record.clone(), action.ids, message));
             }

@@ -121,10 +121,10 @@ fn restore(
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let survivors = state.frames.of(left).clone();
     let twins = found_beyond(map, &step.scope.infos, left, &survivors, &rows, &free, step.links);
-    let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains(row)).collect();
+    let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains_key(row)).collect();
     hold_doubles(step, state, left, &restored, alone);
     for widow in widows {
-        if widow.row.is_some_and(|row| twins.contains(&row)) {
+        if widow.row.is_some_and(|row| twins.contains_key(&row)) {
             hold(state, map, &widow, Reason::Twin);
             continue;
         }
@@ -188,7 +188,7 @@ fn doom(
     let etags: Vec<Option<String>> = rows.iter().map(|row| frame.etag(*row)).collect();
     let mut actions = Vec::new();
     for (((widow, bases), reason), etag) in widows.into_iter().zip(bases).zip(reasons).zip(etags) {
-        let twin = widow.row.filter(|row| twins.contains(row)).map(|_| Reason::Twin);
+        let twin = widow.row.filter(|row| twins.contains_key(row)).map(|_| Reason::Twin);
         let ruled = state.rulings.of_pair(widow.ids).map(|ruled| (ruled.seen, ruled.on));
         let now = widow.row.map(|row| decided::print_of(step.map, left, state.frames.of(left), row));
         let reason = match ruled {
@@ -257,12 +257,18 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
     state.left.of_mut(left).push(*widow.ids.of(left));
     // Somebody made it anew by hand: then there is one thing to do about both records.
     let anew = state.made_anew.get(widow.ids.of(left)).filter(|_| map.direction.writes(widow.gone));
+    let ruled = state.rulings.of_pair(widow.ids);
     let message = match (anew, reason) {
+        (_, reason) if let Some(ruled) = ruled => reason.sentence_decided(&widow.record, widow.gone, ruled),
         (Some(anew), Reason::Asked | Reason::Twin | Reason::Edited | Reason::NeverSettled) => {
             reason_made_anew(&widow.record, widow.gone, anew)
         }
         _ => reason.sentence(&widow.record, widow.gone),
     };
+    // What only goes the other way than this run, the next one does.
+    if ruled.is_some() && reason != Reason::OtherWay {
+        state.unmet.push(widow.ids);
+    }
     state.held.push(held(widow.record.clone(), widow.ids, message));
 }
 

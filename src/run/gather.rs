@@ -12,10 +12,11 @@ use crate::couple::rows_by_id;
 use crate::endpoint::EndpointError;
 use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
+use crate::run::account::Mode;
 use crate::run::changed::{Reading, sorted};
+use crate::run::context::Context;
 use crate::run::partners::without;
 use crate::run::state::PassError;
-use crate::run::{Context, Mode};
 use crate::store::{Couplings, OpenIntent, Watermark};
 
 /// What has been brought together of one table map.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::inserts::restored_id;
 use crate::extract::{self, Scope};
-use crate::run::Context;
+use crate::run::context::Context;
 use crate::run::selection::Asked;
 use crate::run::state::PassError;
 use crate::store::{Answer, CouplingChange, OpenIntent, Origin, Store};

@@ -13,8 +13,8 @@ use crate::delta::newest::{KEYS, Mark, Times, UNDER_WAY, version};
 use crate::endpoint::ClockOffset;
 use crate::extract::Scope;
 use crate::plan::{Action, ActionKind};
-use crate::run::Context;
 use crate::run::bases::set_base;
+use crate::run::context::Context;
 use crate::run::state::PassState;
 use crate::store::{InboxItem, InboxKind, Store, StoreError};
 

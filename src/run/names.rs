@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::frame::Frame;
-use crate::run::Context;
+use crate::run::context::Context;
 use crate::run::state::PassState;
 use crate::translate::links::Links;
 

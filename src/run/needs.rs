@@ -13,7 +13,7 @@ use crate::config::{FieldMap, PerSide, Reference, Side, TableMap};
 use crate::endpoint::Query;
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Value};
-use crate::run::Context;
+use crate::run::context::Context;
 use crate::run::gather::read_some;
 use crate::run::partners::without;
 use crate::run::state::PassError;

@@ -1,6 +1,7 @@
 //! What is worth a line in the report besides the counts.
 
-use crate::run::{Context, Event, TableReport};
+use crate::run::account::{Event, TableReport};
+use crate::run::context::Context;
 
 /// Tells something that is worth a line, and keeps it for the report.
 pub(super) fn note_it(context: &Context<'_>, report: &mut TableReport, note: String) {

@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{Absent, join};
 use crate::delta::Held;
@@ -11,18 +13,20 @@ use crate::delta::names::Names;
 use crate::extract::Inside;
 use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
+use crate::run::account::Mode;
 use crate::run::apart::set_apart;
 use crate::run::approval::Approval;
 use crate::run::bases::keys;
 use crate::run::beyond::recall;
 use crate::run::changed::{self, Before};
+use crate::run::context::Context;
 use crate::run::intents::{Made, settle_intents};
 use crate::run::notes::note_it;
 use crate::run::partners::{Missing, Widowed, absent, read_absent};
 use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
 use crate::run::state::{PassError, PassState, Turn};
-use crate::run::{Context, Mode, decided, marks};
+use crate::run::{decided, marks};
 use crate::store::{Couplings, InboxKind, Origin, Store};
 use crate::translate::links::Links;
 
@@ -219,25 +223,29 @@ fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> 
     })
 }
 
-/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents.
+/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents, and the pairs that
+/// somebody may couple.
 fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[Made]) -> Result<Couplings, PassError> {
     let mut couplings = store.couplings(&map.name, &keys(map))?;
     if context.options.dry_run {
-        for Made { ids, side, gone } in made {
-            if let Some(gone) = gone {
-                let old = if *side == Side::Erp { &couplings.erp } else { &couplings.crm };
-                if let Some(at) = old.iter().position(|id| id == gone) {
-                    couplings.erp.remove(at);
-                    couplings.crm.remove(at);
-                    couplings.origins.remove(at);
-                    for field in &mut couplings.bases {
-                        field.remove(at);
-                    }
-                }
-            }
+        let gone = made.iter().filter_map(|Made { side, gone, .. }| Some((*side, (*gone)?)));
+        let pairs = context.options.selection.pairs.iter().filter(|(table, _)| *table == map.name);
+        let pairs: Vec<PerSide<Uuid>> = pairs.map(|(_, ids)| *ids).collect();
+        // A coupling whose other record is gone gives way to the new one.
+        let replaced = pairs.iter().flat_map(|ids| Side::BOTH.map(|side| (side, *ids.of(side))));
+        let ended: HashSet<(Side, Uuid)> = gone.chain(replaced).collect();
+        if !ended.is_empty() {
+            let ends = |at: usize| {
+                ended.contains(&(Side::Erp, couplings.erp[at])) || ended.contains(&(Side::Crm, couplings.crm[at]))
+            };
+            let stay: Vec<usize> = (0..couplings.len()).filter(|at| !ends(*at)).collect();
+            couplings = couplings.subset(&stay);
+        }
+        let made = made.iter().map(|Made { ids, side, .. }| (*ids, Origin::Created(*side)));
+        for (ids, origin) in made.chain(pairs.into_iter().map(|ids| (ids, Origin::Hand))) {
             couplings.erp.push(ids.erp);
             couplings.crm.push(ids.crm);
-            couplings.origins.push(Origin::Created(*side));
+            couplings.origins.push(origin);
             couplings.bases.iter_mut().for_each(|field| field.push(None));
         }
     }

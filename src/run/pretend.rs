@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use uuid::Uuid;
 
 use crate::apply::Applied;
+use crate::config::expression::Predicate;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::couple::rows_by_id;
 use crate::endpoint::{
@@ -199,6 +200,10 @@ impl Endpoint for Pretended<'_> {
         self.inner.open()
     }
 
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool {
+        self.inner.evaluates(info, filter)
+    }
+
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
         self.inner.describe(table)
     }
@@ -233,6 +238,10 @@ impl Endpoint for Pretended<'_> {
 
     fn bounds(&self) -> Bounds {
         self.inner.bounds()
+    }
+
+    fn modifiers(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
+        self.inner.modifiers(info, ids)
     }
 
     /// Nothing leaves in a dry run.
@@ -333,6 +342,9 @@ mod tests {
         }
         fn open(&self) -> Result<Identity, EndpointError> {
             Ok(Identity { id: Uuid::nil(), name: String::new() })
+        }
+        fn evaluates(&self, _: &TableInfo, _: &Predicate) -> bool {
+            true
         }
         fn describe(&self, _: &str) -> Result<TableInfo, EndpointError> {
             Ok(info())

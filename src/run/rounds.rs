@@ -15,8 +15,9 @@ use crate::delta::inserts::decide_inserts;
 use crate::delta::{Held, Rounded, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::Event;
+use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
+use crate::run::background;
 use crate::run::bases::{save, set_base};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
@@ -65,7 +66,7 @@ pub(super) fn rounds(
     for round in 0..=ROUNDS_MAX {
         let merging = clock();
         let touched = if round == 0 { alone.pairs.clone() } else { Some(std::mem::take(&mut after.again)) };
-        let (mut actions, mut rounded) = decide_round(step, state, touched.as_ref())?;
+        let (mut actions, mut rounded) = decide_round(step, store, state, touched.as_ref())?;
         let mut waiting = std::mem::take(&mut after.waiting);
         for to in Side::BOTH {
             admit_sources(approved, step.map, state, to, waiting.of_mut(to.other()));
@@ -300,6 +301,7 @@ fn pretend(step: &Step<'_>, state: &mut PassState, side: &Pretended<'_>, to: Sid
 /// Decides pairs, all of them or those touched, and takes over what is settled and what is held.
 fn decide_round(
     step: &Step<'_>,
+    store: &dyn Store,
     state: &mut PassState,
     touched: Option<&HashSet<Uuid>>,
 ) -> Result<(Vec<Action>, Vec<Rounded>), PassError> {
@@ -350,6 +352,7 @@ fn decide_round(
     state.drifted.extend(decisions.drifted);
     state.overwritten.extend(decisions.overwritten);
     marks::freeze(step.map, state, &decisions.held);
+    background::note(step, store, state, &decisions.held)?;
     state.held.extend(decisions.held);
     state.later.extend(decisions.later);
     Ok((decisions.actions, decisions.rounded))

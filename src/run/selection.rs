@@ -22,8 +22,12 @@ pub struct Selection {
     pub to: Option<Side>,
     /// One side wins in two-way fields.
     pub force: Option<Force>,
+    /// Pairs that somebody may couple, by table map: a dry run takes them for coupled.
+    pub pairs: Vec<(String, PerSide<Uuid>)>,
     /// A person wants partners made for the named records, also for those that are kept apart.
     pub create: bool,
+    /// Partners are made even where the other side has somebody who looks the same, kept apart or outside the filter.
+    pub double: bool,
 }
 
 impl Selection {

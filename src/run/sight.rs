@@ -15,10 +15,11 @@ use crate::endpoint::EndpointError;
 use crate::extract;
 use crate::frame::evaluated::Fault;
 use crate::frame::{Frame, Value};
+use crate::run::account::Mode;
+use crate::run::context::Context;
 use crate::run::needs::referred;
 use crate::run::rounds::excerpt;
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::{Context, Mode};
 use crate::store::Couplings;
 
 /// The records to explain, by table map and side.

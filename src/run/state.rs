@@ -17,15 +17,17 @@ use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::plan::{Action, Drifted, Later, TablePlan};
+use crate::run::account::TableReport;
 use crate::run::approval::Approval;
+use crate::run::background::Backgrounds;
 use crate::run::beyond::Beyond;
 use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
+use crate::run::context::Context;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
-use crate::run::{Context, TableReport};
-use crate::store::{CouplingChange, InboxItem, StoreError, Survivor, Watermark};
+use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Watermark};
 use crate::translate::links::Links;
 
 /// Why a pass could not be finished.
@@ -67,10 +69,14 @@ pub struct PassState {
     pub(super) rulings: Rulings,
     /// What of it is still open: the pair, and the field where it is about one.
     pub(super) standing: HashSet<(PerSide<Uuid>, Option<usize>)>,
+    /// Pairs about which a person decided what cannot be done.
+    pub(super) unmet: Vec<PerSide<Uuid>>,
     /// Pairs, by their ERP ids, to which nothing is done but what a person decided: no guard counts them.
     pub(super) decided: HashSet<Uuid>,
     /// By the id of a survivor, the record that looks like its lost partner.
     pub(super) made_anew: HashMap<Uuid, String>,
+    /// By side, records that get no partner although new ones are made, and why.
+    pub(super) unpartnered: PerSide<HashMap<Uuid, String>>,
     /// Survivors of deletions that wait.
     pub(super) survivors: Vec<Survivor>,
     /// When records were edited, where the newer value may win.
@@ -110,6 +116,8 @@ pub struct PassState {
     pub(super) settled: HashSet<Uuid>,
     /// The guard stopped the table map: nothing of it is written any more, and the rest is decided on paper.
     pub(super) guarded: bool,
+    /// What people want to know of what waits.
+    pub(super) backgrounds: Backgrounds,
     /// What was seen of the records, where only some were asked for.
     pub(super) sight: Option<Sight>,
     /// The counts as they were when the guard stopped it.
@@ -167,8 +175,10 @@ impl PassState {
             lossy: BTreeMap::new(),
             rulings: Rulings::default(),
             standing: HashSet::new(),
+            unmet: Vec::new(),
             decided: HashSet::new(),
             made_anew: HashMap::new(),
+            unpartnered: PerSide::default(),
             survivors: Vec::new(),
             times: None,
             plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
@@ -191,6 +201,7 @@ impl PassState {
             basis: Basis::default(),
             settled: HashSet::new(),
             guarded: false,
+            backgrounds: Backgrounds::default(),
             sight: None,
             stopped: None,
             over: false,
@@ -228,7 +239,7 @@ impl PassState {
 
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
-        let decided = |item| InboxItem { since: String::new(), attempts: 0, ..item };
+        let decided = |item| InboxItem { since: String::new(), attempts: 0, background: Background::default(), ..item };
         let asked = self.asked.take();
         let own = |item: &InboxItem| asked.as_ref().is_none_or(|asked| asked.holds(item.erp_id, item.crm_id));
         self.plan.held = self.inbox.into_iter().filter(own).map(decided).collect();

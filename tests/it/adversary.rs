@@ -6,7 +6,7 @@ mod rules;
 mod twins;
 
 use pipeline::config::{Pipeline, Side};
-use pipeline::run::RunReport;
+use pipeline::run::account::RunReport;
 
 /// Each row that was read is counted once in the direction away from its side.
 fn adds_up(pipeline: &Pipeline, report: &RunReport, place: &str) {

@@ -6,13 +6,16 @@ use pipeline::config::{Limit, OnDelete, Side};
 use pipeline::endpoint::Identity;
 use pipeline::frame::Value;
 use pipeline::plan::{ActionKind, placeholder};
+use pipeline::run::RunError;
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::approval::Approved;
 use pipeline::run::carried::{Carried, Undone};
-use pipeline::run::{RunError, RunOutcome, RunReport};
 use pipeline::store::Store;
 use uuid::Uuid;
 
+use crate::by_hand::by_hand;
 use crate::memory::Accident;
+use crate::parted::parted;
 use crate::rules::{PEOPLE, World};
 
 /// Coupled customers, ERP 1 with CRM 101 and so on, that agree.
@@ -90,6 +93,39 @@ fn what_moved_since_the_plan_is_left_out_and_the_others_are_written() {
     let names = [6, 7, 8].map(|pair| Uuid::from_u128(100 + pair));
     let written: Vec<Uuid> = world.crm.written.lock().unwrap().iter().map(|write| write.2).collect();
     assert_eq!(written, names, "exactly the others are written");
+}
+
+#[test]
+fn a_record_that_the_other_side_has_by_now_outside_its_filter_is_not_made_and_the_reason_names_that_one() {
+    let mut world = coupled(1);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "two"), ("city", "Oslo")]);
+    let planned = world.run_as(true);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "a supplier"), ("kind", "4")]);
+    let report = world.apply(&planned, &[]);
+    assert_eq!(sums(&report), [0, 0, 0, 1, 0]);
+    assert_eq!(
+        told(&carried(&report).moved),
+        ["customers:C2 insert: customers:crm:C2 is there already, outside the filter"]
+    );
+}
+
+#[test]
+fn a_pair_that_was_parted_since_the_plan_is_named_as_that() {
+    let mut world = coupled(2);
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    let planned = world.run_as(true);
+    parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+    let report = world.apply(&planned, &[]);
+    assert_eq!(told(&carried(&report).moved), ["customers:C1 update: the pair was parted since"]);
+    // A pair that the plan couples, too.
+    let mut world = coupled(1);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "two")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "two"), ("kind", "3")]);
+    let planned = world.run_as(true);
+    by_hand(&mut world, &[("customers:C2", "customers:crm:C2")]).unwrap();
+    parted(&mut world, "customers", &["customers:C2"], false).unwrap();
+    let report = world.apply(&planned, &[]);
+    assert_eq!(told(&carried(&report).moved), ["customers:C2 couple: the pair was parted since"]);
 }
 
 #[test]

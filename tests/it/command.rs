@@ -172,7 +172,6 @@ fn arguments_that_make_no_sense_end_with_2() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     alone("serve full.yaml").code(2).says("`serve` is not built yet");
-    alone("check full.yaml --online").code(2).says("`check --online` is not built yet");
     let answer = alone("schema full.yaml --format json").code(2);
     let error = json!({"kind": "not_built", "message": "`schema` is not built yet",
         "hint": "`pipeline --help` lists what is there"});

@@ -2,7 +2,7 @@
 
 use std::mem::swap;
 
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 
 use crate::rules::World;
 

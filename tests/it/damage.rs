@@ -5,7 +5,9 @@ use std::sync::Mutex;
 use pipeline::config::PerSide;
 use pipeline::endpoint::Endpoint;
 use pipeline::frame::Kind;
-use pipeline::run::{Event, Options, RunOutcome, RunReport, run};
+use pipeline::run::account::{Event, RunOutcome, RunReport};
+use pipeline::run::context::Options;
+use pipeline::run::run;
 use pipeline::store::InboxKind;
 
 use crate::rules::World;

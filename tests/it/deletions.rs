@@ -7,7 +7,7 @@ mod guards;
 mod restored;
 
 use pipeline::config::{Guard, OnDelete, Side};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 
 use crate::memory::Memory;
 use crate::rules::World;

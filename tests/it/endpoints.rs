@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
-use pipeline::config::{Connection, Limits, Secret, Side};
+use pipeline::config::{Connection, Features, Limits, Secret, Side};
 use pipeline::endpoint::{EndpointError, Query, Tracked};
 use pipeline::frame::{Frame, Value};
 use serde_json::{Map, json};
@@ -365,7 +365,8 @@ fn the_crm_tells_what_changed() {
     let world = world();
     let crm = world.endpoint(Side::Crm);
     assert!(crm.tracks("accounts").unwrap() && !crm.tracks("uoms").unwrap());
-    let off = Connection { change_tracking: false, ..world.connection(Side::Crm) };
+    let features = Features { bulk: true, change_tracking: false };
+    let off = Connection { features, ..world.connection(Side::Crm) };
     assert!(!open(Side::Crm, &off).tracks("accounts").unwrap());
     let info = crm.describe("accounts").unwrap();
     let query = query(&info, &["name", "ownerid", "modifiedon"]);

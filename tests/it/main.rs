@@ -7,6 +7,7 @@
 
 mod world;
 mod fixture;
+mod hostile;
 mod dice;
 mod mortal;
 mod memory;
@@ -17,6 +18,7 @@ mod nightly;
 mod addresses;
 mod adversary;
 mod approved;
+mod bulk;
 mod by_hand;
 mod cases;
 mod changed;

@@ -307,6 +307,10 @@ impl Endpoint for Memory {
         Ok(self.identity.lock().unwrap().clone())
     }
 
+    fn evaluates(&self, _: &TableInfo, filter: &Predicate) -> bool {
+        since(filter).is_some()
+    }
+
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
         let tables = self.tables.lock().unwrap();
         let known = tables.get(table).map(|table| table.info.clone());

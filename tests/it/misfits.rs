@@ -10,7 +10,8 @@ use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::ColumnInfo;
 use pipeline::frame::Kind;
-use pipeline::run::{Options, RunError, run};
+use pipeline::run::context::Options;
+use pipeline::run::{RunError, run};
 
 use crate::memory::Memory;
 

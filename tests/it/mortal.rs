@@ -88,6 +88,10 @@ impl Store for Mortal<'_> {
         Mortal::commit(self, |store| store.end_decisions(table, done))
     }
 
+    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError> {
+        Mortal::commit(self, |store| store.note_unmet(table, pairs))
+    }
+
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError> {
         self.store.survivors(table)
     }

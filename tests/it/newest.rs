@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use pipeline::config::{OnConflict, Side};
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 
 use crate::fixture::pipeline;

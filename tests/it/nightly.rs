@@ -10,5 +10,6 @@ mod edits;
 mod faults;
 mod first;
 mod plan;
+mod quota;
 mod refusals;
 mod selected;

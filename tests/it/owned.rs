@@ -1,7 +1,7 @@
 //! What a field with an owner does with changes on its other side (`drift`), and with texts too long for it (`fit`).
 
 use pipeline::plan::Drifted;
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::InboxKind;
 
 use crate::rules::{CUSTOMERS, PEOPLE, World};

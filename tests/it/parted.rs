@@ -5,7 +5,7 @@ use pipeline::by_hand::part::{Parted, Parting, fails_without, part};
 use pipeline::by_hand::{Desk, Objection};
 use pipeline::config::{Direction, PerSide, Side};
 use pipeline::endpoint::Endpoint;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
 use crate::by_hand::moment;
@@ -24,7 +24,7 @@ pub fn parted(
     let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
     let desk = Desk::open(&world.pipeline, sides, &mut world.store, map).unwrap();
     let addresses: Vec<Address> = names.iter().map(|name| Address::parse(name).unwrap()).collect();
-    let mut partings = desk.look_apart(&world.store, &addresses).unwrap()?;
+    let mut partings = desk.look_apart(&world.store, &addresses, along).unwrap()?;
     let mut referring = match table {
         "people" => desk.referring(&world.store, customers, &partings).unwrap(),
         _ => Vec::new(),
@@ -169,7 +169,8 @@ fn who_refers_to_what_was_parted_is_told_what_becomes_of_it() {
         assert_eq!(failed, fails, "{direction:?}: {:#?}", report.inbox);
         // What newly refers to it has nowhere to lead to.
         world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("person", "AA")]);
-        let failed = |report: pipeline::run::RunReport| report.inbox.iter().any(|item| item.record == "customers:C2");
+        let failed =
+            |report: pipeline::run::account::RunReport| report.inbox.iter().any(|item| item.record == "customers:C2");
         assert!(failed(world.run()), "{direction:?}");
     }
 }

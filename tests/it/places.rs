@@ -4,7 +4,8 @@
 use std::sync::atomic::Ordering;
 
 use pipeline::config::Side;
-use pipeline::run::{RunError, RunReport};
+use pipeline::run::RunError;
+use pipeline::run::account::RunReport;
 use pipeline::store::Store;
 use uuid::Uuid;
 
@@ -131,7 +132,7 @@ fn what_a_side_refused_waits_in_the_next_plan_until_it_is_taken() {
     assert_eq!(world.run().inbox.len(), 1);
     for _ in 0..2 {
         let plan = world.run_as(true);
-        assert_eq!(plan.outcome, pipeline::run::RunOutcome::Incomplete);
+        assert_eq!(plan.outcome, pipeline::run::account::RunOutcome::Incomplete);
         assert_eq!(plan.inbox, world.store.inbox(None).unwrap(), "with its since and attempts; a plan is no attempt");
         assert_eq!(plan.plan.actions().count(), 1, "it would be sent again");
     }

@@ -2,7 +2,7 @@
 
 use pipeline::config::Side;
 use pipeline::plan::{ActionKind, Plan};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
 use crate::rules::World;

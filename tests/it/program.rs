@@ -6,11 +6,13 @@
 
 mod answers;
 mod approved;
+mod calls;
 mod couple;
 mod couplings;
 mod documents;
 mod held;
 mod killed;
+mod online;
 mod oracle;
 mod places;
 mod procedures;
@@ -49,7 +51,7 @@ impl<S> Fake<S> {
     }
 }
 
-/// Both fakes with the default company, a folder for state and files, and what the program has to know.
+/// Both fakes with a company, a folder for state and files, and what the program has to know.
 pub struct World {
     pub erp: Fake<erp::State>,
     pub crm: Fake<crm::State>,
@@ -59,12 +61,17 @@ pub struct World {
 }
 
 impl World {
-    /// Starts both fakes.
+    /// Starts both fakes with the default company.
     pub fn start() -> World {
+        World::of(data::company::company(data::company::SEED))
+    }
+
+    /// Starts both fakes with these records.
+    pub fn of(records: impl Iterator<Item = data::Chunk>) -> World {
         let (mut erp, mut crm) = (erp::State::default(), crm::State::default());
         erp.set_local_currency(data::LOCAL_CURRENCY);
         crm.set_base_currency(data::LOCAL_CURRENCY).unwrap();
-        data::fill(data::company::company(data::company::SEED), &mut erp, &mut crm).unwrap();
+        data::fill(records, &mut erp, &mut crm).unwrap();
         crm.settle();
         let turnstile = Arc::new(Turnstile::default());
         let (service, server) = serve(erp, &turnstile);

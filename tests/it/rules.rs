@@ -8,9 +8,11 @@ use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::frame::{Kind, Value};
 use pipeline::plan::choice::Choice;
 use pipeline::report::saved::{self, AskedFor, Origins, Saved};
+use pipeline::run::account::{Event, RunOutcome, RunReport};
 use pipeline::run::approval::Approved;
+use pipeline::run::context::Options;
 use pipeline::run::selection::Selection;
-use pipeline::run::{Event, Options, RunError, RunOutcome, RunReport, run};
+use pipeline::run::{RunError, run};
 use pipeline::store::{InboxKind, Store};
 
 use crate::fixture::pipeline;

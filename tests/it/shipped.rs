@@ -7,7 +7,9 @@ use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Side};
 use pipeline::plan::ActionKind;
-use pipeline::run::{Options, RunError, RunOutcome, RunReport, run};
+use pipeline::run::account::{RunOutcome, RunReport};
+use pipeline::run::context::Options;
+use pipeline::run::{RunError, run};
 
 use crate::world::{World, world};
 

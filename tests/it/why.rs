@@ -8,9 +8,10 @@ use std::sync::atomic::AtomicBool;
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::plan::Action;
+use pipeline::run::account::RunReport;
+use pipeline::run::context::Options;
 use pipeline::run::explain::explain;
 use pipeline::run::selection::Selection;
-use pipeline::run::{Options, RunReport};
 use pipeline::store::{InboxItem, Store};
 use pipeline::why::{Question, Remembered, Why, why};
 use uuid::Uuid;
@@ -49,7 +50,7 @@ pub fn ask(
         apart: store.kept_apart_since(table, side, id).unwrap(),
         bases: bases.unwrap_or_default(),
         writes: store.writes_to(table, ids, 5).unwrap(),
-        guarded: pipeline::report::history::guarded(&store.runs(5).unwrap(), table),
+        guarded: pipeline::report::history::guarded(&store.runs(5).unwrap(), table, None),
         coupling,
     };
     why(&Question { map, side, id, field: None }, explained, remembered)

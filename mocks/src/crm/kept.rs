@@ -36,6 +36,7 @@ impl State {
             "caller": self.caller.to_string(),
             "baseCurrency": self.base_currency.to_string(),
             "productsStartActive": self.products_start_active,
+            "bulkTables": self.bulk_tables,
             "clockAhead": self.clock_ahead.num_seconds(),
             "keys": keys,
             "sets": counts,
@@ -74,6 +75,9 @@ impl State {
         state.store = Store::default();
         (state.caller, state.base_currency) = (id("caller")?, id("baseCurrency")?);
         state.products_start_active = head["productsStartActive"].as_bool().unwrap_or(true);
+        if let Some(tables) = head["bulkTables"].as_array() {
+            state.bulk_tables = tables.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+        }
         state.clock_ahead = TimeDelta::seconds(number("clockAhead")?);
         (state.version, state.tracked_from) = (number("version")?, number("trackedFrom")?);
         for grave in head["deleted"].as_array().into_iter().flatten() {

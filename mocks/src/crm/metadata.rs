@@ -114,9 +114,11 @@ fn cast_of(segment: &str) -> Result<&'static str, Error> {
 }
 
 /// The names that are navigation properties: they come only when expanded.
-const EXPANDABLE: [&str; 5] = ["Attributes", "ManyToOneRelationships", "Keys", "OptionSet", "GlobalOptionSet"];
+const EXPANDABLE: [&str; 6] =
+    ["Attributes", "ManyToOneRelationships", "Keys", "OptionSet", "GlobalOptionSet", "sdkmessageid"];
 
-fn collection(
+/// A list of definitions, filtered and selected.
+pub fn collection(
     state: &State,
     of: &str,
     kind: &str,
@@ -189,7 +191,7 @@ fn shaped(item: Map<String, Value>, kind: &str, options: &[(String, String)]) ->
                 shaped_item.insert(name.clone(), expanded(value, inner_kind(&name), inner)?);
             }
         } else if selected.as_ref().is_none_or(|selected| selected.contains(&name.as_str()))
-            || matches!(name.as_str(), "MetadataId" | "@odata.type")
+            || matches!(name.as_str(), "MetadataId" | "sdkmessagefilterid" | "@odata.type")
         {
             shaped_item.insert(name, value);
         }

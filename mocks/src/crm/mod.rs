@@ -2,11 +2,12 @@
 //!
 //! [`State`] is the CRM itself, a pure state machine from request to response; [`Crm`] is one on a loopback port. As
 //! strict as the real service: what that refuses, this refuses, with the same status, code and body. Changes are
-//! tracked (`odata.track-changes`) of the standard tables that come so; the bulk messages (`CreateMultiple` and its kin)
-//! are answered like a service where they are not enabled. It knows nothing of who uses it.
+//! tracked (`odata.track-changes`) of the standard tables that come so; the bulk messages `CreateMultiple` and
+//! `UpdateMultiple` are there for the tables that the organization has them for. It knows nothing of who uses it.
 
 mod address;
 mod batch;
+pub mod bulk;
 mod condition;
 mod csdl;
 mod definition;
@@ -16,6 +17,7 @@ mod metadata;
 mod picture;
 mod prefer;
 mod query;
+pub mod quota;
 mod read;
 mod reply;
 mod rules;

@@ -3,7 +3,7 @@
 //! Here are the conditions of writes (`If-Match`, `If-None-Match`), the upsert that an unconditional PATCH is, and
 //! what the fault plan needs of a service.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -11,10 +11,11 @@ use uuid::Uuid;
 use super::address::{self, Address};
 use super::error::Error;
 use super::prefer::Prefer;
+use super::quota::Refusal;
 use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
 use super::store::{Cell, Row};
-use super::{batch, csdl, metadata, read, reply, write};
+use super::{batch, bulk, csdl, metadata, read, reply, write};
 use crate::fault::Faulty;
 use crate::filter;
 use crate::service::{Request, Response, Service};
@@ -22,9 +23,6 @@ use crate::token::Access;
 
 /// The longest URL of a GET.
 const URL_CHARS_MAX: usize = 32_768;
-/// The requests that one user may send in a window, and the window.
-const REQUESTS_MAX: usize = 6000;
-const WINDOW: Duration = Duration::from_secs(300);
 
 /// An answer, with what the log notes of the operation.
 #[derive(Debug, Default)]
@@ -32,6 +30,8 @@ pub struct Outcome {
     pub response: Response,
     pub set: String,
     pub id: Option<Uuid>,
+    /// The rows that a bulk message wrote, each as the operation that it stands for.
+    pub records: Vec<(&'static str, Uuid)>,
 }
 
 impl Service for State {
@@ -47,6 +47,11 @@ impl Service for State {
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return self.unauthorized();
         }
+        if let Err(refusal) = self.admit(request) {
+            let mut log = log.lock().expect("no holder of the log panics");
+            log.throttled(refusal.is_repeated);
+            return too_many(&refusal.error, Some(refusal.retry_after));
+        }
         let mut response = if filter::query(&request.target).0.ends_with("/$batch") && request.method == "POST" {
             log.lock().expect("no holder of the log panics").batch();
             batch::answer(self, request)
@@ -59,7 +64,7 @@ impl Service for State {
             response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
         }
         response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
-        let left = REQUESTS_MAX.saturating_sub(self.requests_in_window());
+        let left = self.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
         response
     }
@@ -73,10 +78,11 @@ impl Faulty for State {
     fn throttled(&mut self, retry_after: Option<u64>) -> Response {
         self.log().lock().expect("no holder of the log panics").request();
         let message = "Number of requests exceeded the limit of 6000 over time window of 300 seconds.";
-        let mut response = reply::error(&Error::new(429, "0x80072322", message), false);
-        response.headers.extend(retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string())));
-        response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), "0".to_owned()));
-        response
+        too_many(&Error::new(429, "0x80072322", message), retry_after)
+    }
+
+    fn took(&mut self) -> Duration {
+        std::mem::take(&mut self.took)
     }
 
     fn expire_tokens(&mut self) {
@@ -128,21 +134,39 @@ impl State {
         Response { status: 401, headers: vec![("WWW-Authenticate".to_owned(), challenge)], body: Vec::new() }
     }
 
-    fn requests_in_window(&mut self) -> usize {
-        let now = Instant::now();
-        self.recent.push_back(now);
-        while self.recent.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
-            self.recent.pop_front();
-        }
-        self.recent.len()
+    /// Holds a request against the service protection limits.
+    fn admit(&mut self, request: &Request) -> Result<(), Refusal> {
+        let operations = if self.quota.per_operation.is_zero() {
+            0
+        } else if filter::query(&request.target).0.ends_with("/$batch") {
+            batch::requests(self, request).len()
+        } else {
+            bulk::targets(request)
+        };
+        let takes = self.spent.admit(&self.quota, request, operations, self.time.now())?;
+        self.took = self.time.pass(takes);
+        Ok(())
     }
 }
 
-/// Notes an operation in the log.
+/// The refusal of a request beyond the service protection limits.
+fn too_many(error: &Error, retry_after: Option<u64>) -> Response {
+    let mut response = reply::error(error, false);
+    response.headers.extend(retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string())));
+    response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), "0".to_owned()));
+    response
+}
+
+/// Notes an operation in the log; a bulk message counts as the operations that it stands for.
 pub fn note(state: &State, request: &Request, outcome: &Outcome, status: u16) {
     let log = state.log();
     let mut log = log.lock().expect("no holder of the log panics");
-    log.operation(&request.method, &outcome.set, outcome.id, status);
+    for (method, id) in &outcome.records {
+        log.operation(method, &outcome.set, Some(*id), status);
+    }
+    if outcome.records.is_empty() {
+        log.operation(&request.method, &outcome.set, outcome.id, status);
+    }
 }
 
 /// Answers one operation, inside of a batch or not.
@@ -178,7 +202,7 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
         ("GET", [""]) => return Ok(csdl::service_document(state)),
         ("GET", ["$metadata"]) => return Ok(csdl::document()),
         ("GET", ["WhoAmI" | "WhoAmI()"]) => return Ok(who_am_i(state)),
-        ("GET", ["sdkmessagefilters"]) => return Ok(no_bulk_messages(state)),
+        ("GET", ["sdkmessagefilters"]) => return bulk::probe(state, &options),
         (_, [first, ..]) if first.starts_with("EntityDefinitions") => {
             let read = method == "GET";
             return if read { metadata::answer(state, &segments, &options) } else { Err(wrong_verb(method)) };
@@ -193,6 +217,10 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
         ("GET", Some(address), []) => read::single(state, table, &address, request, &request.target, prefer),
         ("GET", Some(address), [property]) => read::property(state, table, &address, property),
         ("POST", None, []) => post(state, table, request, &options, prefer, outcome),
+        ("POST", None, [segment]) => match bulk::Message::of(state, table, segment) {
+            Some(message) => bulk::answer(state, table, message, &body(table, request)?, request, outcome),
+            None => Err(Error::segment(segment)),
+        },
         ("POST", Some(address), ["Microsoft.Dynamics.CRM.PublishProductHierarchy"])
             if TABLES[table].name == "product" =>
         {
@@ -416,12 +444,6 @@ fn who_am_i(state: &State) -> Response {
         "OrganizationId": state.organization.to_string(),
     });
     reply::json(200, body.to_string().into_bytes(), vec![("x-ms-dop-hint".to_owned(), "8".to_owned())])
-}
-
-/// The probe for `CreateMultiple` and its kin: this organization supports none of them for any table.
-fn no_bulk_messages(state: &State) -> Response {
-    let context = format!("{}/api/data/v9.2/$metadata#sdkmessagefilters(sdkmessagefilterid)", state.root);
-    reply::json(200, json!({"@odata.context": context, "value": []}).to_string().into_bytes(), Vec::new())
 }
 
 fn wrong_verb(method: &str) -> Error {

@@ -4,16 +4,18 @@
 //! stamp the row with a person as the one who changed it. How seed data comes in is in `seed`, how all of it is kept
 //! in `kept`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::bulk::TABLES_WITH_BULK;
 use super::error::Error;
+use super::quota::{Quota, Spent, Time, Wall};
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
 use super::store::{Cell, Row, Rule, Store};
@@ -46,6 +48,8 @@ pub struct State {
     log: Shared,
     /// Whether a new product is active at once; a setting of the organization.
     pub products_start_active: bool,
+    /// The logical names of the tables that have the bulk messages.
+    pub bulk_tables: BTreeSet<String>,
     pub(super) store: Store,
     pub(super) organization: Uuid,
     pub(super) business_unit: Uuid,
@@ -53,8 +57,13 @@ pub struct State {
     pub(super) caller: Uuid,
     pub(super) base_currency: Uuid,
     pub(super) links: Links,
-    /// When the requests of the last minutes came.
-    pub(super) recent: VecDeque<Instant>,
+    /// What the application user may ask for.
+    pub quota: Quota,
+    /// The time by which that is counted.
+    pub time: Arc<dyn Time>,
+    pub(super) spent: Spent,
+    /// How late the answer to the last request is to be sent.
+    pub(super) took: Duration,
     /// What was adjusted while loading, and how often.
     pub(super) adjusted: BTreeMap<String, u64>,
     pub(super) version: i64,
@@ -98,13 +107,17 @@ impl Default for State {
             tokens: Tokens::new(TENANT, CLIENT_ID, CLIENT_SECRET, &format!("{root}/.default")),
             log: Arc::new(Mutex::new(Log::default())),
             products_start_active: true,
+            bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
             store: Store::default(),
             organization: ORGANIZATION,
             business_unit: BUSINESS_UNIT,
             caller: APPLICATION_USER,
             base_currency: BASE_CURRENCY,
             links: Links::default(),
-            recent: VecDeque::new(),
+            quota: Quota::default(),
+            time: Arc::new(Wall::default()),
+            spent: Spent::default(),
+            took: Duration::ZERO,
             adjusted: BTreeMap::new(),
             version: 7_100_000,
             tracked_from: 0,

@@ -201,7 +201,14 @@ impl State {
                     _ => metadata::document(api).into_bytes(),
                 },
             }),
-            ("GET", Place::Companies(id)) => self.companies(api, &base, *id),
+            ("GET", Place::Companies(id)) => {
+                let root = format!("{base}{}", self.root(api));
+                let body = match api {
+                    Api::Pages | Api::Nav => self.published_companies(&root, *id),
+                    _ => self.companies(&format!("{root}/$metadata#companies"), &options, id.is_some())?,
+                };
+                Ok(found(200, body.to_string().into_bytes()))
+            }
             ("GET", Place::Records(page)) => {
                 let preferred = preference(request, "odata.maxpagesize").or(preference(request, "maxpagesize"));
                 let size = preferred.as_deref().and_then(|text| text.parse().ok()).filter(|size| *size > 0);
@@ -268,25 +275,6 @@ impl State {
             Some(text) if text != "*" && text != row.etag() => Err(Refusal::changed()),
             _ => Ok(()),
         }
-    }
-
-    fn companies(&self, api: Api, base: &str, id: Option<Uuid>) -> Result<Response, Refusal> {
-        if matches!(api, Api::Pages | Api::Nav) {
-            let body = self.published_companies(&format!("{base}{}", self.root(api)), id);
-            return Ok(found(200, body.to_string().into_bytes()));
-        }
-        let context = format!("{base}{}/$metadata#companies", self.root(api));
-        let record = self.company_record();
-        let body = match id {
-            None => serde_json::json!({"@odata.context": context, "value": [record]}),
-            Some(_) => {
-                let mut body = Map::new();
-                body.insert("@odata.context".into(), format!("{context}/$entity").into());
-                body.extend(record);
-                Value::Object(body)
-            }
-        };
-        Ok(found(200, body.to_string().into_bytes()))
     }
 
     fn service_document(&self, api: Api, base: &str) -> Response {

@@ -7,6 +7,7 @@
 
 mod batch;
 mod cell;
+mod company;
 mod condition;
 mod contact;
 mod error;

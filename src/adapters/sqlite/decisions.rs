@@ -15,6 +15,7 @@ pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Re
     for reply in replies {
         match reply {
             Reply::Decide(decision) => decide(connection, decision, now)?,
+            Reply::Withdraw(decision) => forget(connection, decision)?,
             Reply::Retry { table, erp, crm, .. } => drop(refusals::forget(connection, table, *erp, *crm)?),
             Reply::Part { table, ids, record } => {
                 let parted = CouplingChange::KeepApart { erp: ids.erp, crm: ids.crm, record: record.clone() };
@@ -32,13 +33,21 @@ pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Re
     Ok(())
 }
 
-fn decide(connection: &Connection, decision: &Decision, now: &str) -> Result<(), Trouble> {
+/// Forgets what stands about the same.
+fn forget(connection: &Connection, decision: &Decision) -> Result<(), Trouble> {
     let table_map = table_map_for_writing(connection, &decision.table)?;
     let (erp, crm) = (decision.ids.erp.as_bytes(), decision.ids.crm.as_bytes());
     connection.execute(
         "DELETE FROM decision WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL",
         (table_map, erp, crm, &decision.field),
     )?;
+    Ok(())
+}
+
+fn decide(connection: &Connection, decision: &Decision, now: &str) -> Result<(), Trouble> {
+    forget(connection, decision)?;
+    let table_map = table_map_for_writing(connection, &decision.table)?;
+    let (erp, crm) = (decision.ids.erp.as_bytes(), decision.ids.crm.as_bytes());
     connection.execute(
         "INSERT INTO decision (table_map, record, erp_id, crm_id, field, decided, erp, crm, seen, at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
@@ -61,7 +70,7 @@ fn decide(connection: &Connection, decision: &Decision, now: &str) -> Result<(),
 /// Returns what was decided, of all table maps or of one, oldest first.
 pub(super) fn load(connection: &Connection, table: Option<&str>) -> Result<Vec<Decision>, Trouble> {
     let mut statement = connection.prepare_cached(
-        "SELECT name, record, erp_id, crm_id, field, decided, erp, crm, seen, at, ended FROM decision \
+        "SELECT name, record, erp_id, crm_id, field, decided, erp, crm, seen, at, unmet, ended FROM decision \
          JOIN table_map ON table_map.id = decision.table_map WHERE ?1 IS NULL OR name = ?1 ORDER BY decision.id",
     )?;
     let mut rows = statement.query((table,))?;
@@ -77,7 +86,8 @@ pub(super) fn load(connection: &Connection, table: Option<&str>) -> Result<Vec<D
             values: PerSide { erp: row.get(6)?, crm: row.get(7)? },
             seen: row.get::<_, Option<i64>>(8)?.map(i64::cast_unsigned),
             at: row.get(9)?,
-            ended: row.get(10)?,
+            unmet: row.get(10)?,
+            ended: row.get(11)?,
         });
     }
     Ok(decisions)
@@ -103,6 +113,24 @@ pub(super) fn end(
          (SELECT 1 FROM coupling WHERE coupling.table_map = ?1 AND coupling.erp = erp_id AND coupling.crm = crm_id)",
         (table_map, now),
     )?;
+    Ok(())
+}
+
+/// Notes that the decisions about these pairs stand and could not be carried out.
+pub(super) fn note_unmet(
+    connection: &Connection,
+    table: &str,
+    pairs: &[PerSide<Uuid>],
+    now: &str,
+) -> Result<(), Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(()) };
+    for ids in pairs {
+        connection.execute(
+            "UPDATE decision SET unmet = ?4 \
+             WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS NULL AND ended IS NULL",
+            (table_map, ids.erp.as_bytes(), ids.crm.as_bytes(), now),
+        )?;
+    }
     Ok(())
 }
 

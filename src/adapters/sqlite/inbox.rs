@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::adapters::sqlite::couplings::{optional_id, table_map, table_map_for_writing};
 use crate::adapters::sqlite::trouble::Trouble;
-use crate::store::{InboxItem, InboxKind};
+use crate::config::PerSide;
+use crate::store::{Background, InboxItem, InboxKind};
 
 #[derive(PartialEq, Eq, Hash)]
 struct Identity {
@@ -36,7 +37,8 @@ impl Identity {
     }
 }
 
-const COLUMNS: &str = "name, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run";
+const COLUMNS: &str = "name, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run, \
+     crm_record, erp_modified, crm_modified, crm_modified_by";
 
 /// Reads a row of [`COLUMNS`]: what waits, and the run that counted it last.
 fn item(row: &Row<'_>) -> Result<(InboxItem, Option<String>), Trouble> {
@@ -55,6 +57,11 @@ fn item(row: &Row<'_>) -> Result<(InboxItem, Option<String>), Trouble> {
         message: row.get(9)?,
         since: row.get(10)?,
         attempts: row.get(11)?,
+        background: Background {
+            crm_record: row.get(13)?,
+            modified: PerSide { erp: row.get(14)?, crm: row.get(15)? },
+            crm_modified_by: row.get(16)?,
+        },
     };
     Ok((item, row.get(12)?))
 }
@@ -97,8 +104,9 @@ pub(super) fn replace(
         rows(connection, Some(table_map))?.into_iter().map(|row| (Identity::of(&row.0), row)).collect();
     connection.execute("DELETE FROM inbox WHERE table_map = ?1", (table_map,))?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO inbox (table_map, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+        "INSERT INTO inbox (table_map, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run, \
+         crm_record, erp_modified, crm_modified, crm_modified_by) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
     )?;
     for item in items {
         let (since, attempts, counted) = match before.get(&Identity::of(item)) {
@@ -108,7 +116,8 @@ pub(super) fn replace(
             }
             Some((earlier, _)) => (earlier.since.as_str(), earlier.attempts.saturating_add(1), run),
         };
-        insert.execute((
+        let Background { crm_record, modified, crm_modified_by } = &item.background;
+        insert.execute(params![
             table_map,
             &item.record,
             item.kind.key(),
@@ -122,7 +131,11 @@ pub(super) fn replace(
             since,
             attempts,
             counted,
-        ))?;
+            crm_record,
+            &modified.erp,
+            &modified.crm,
+            crm_modified_by,
+        ])?;
     }
     Ok(())
 }

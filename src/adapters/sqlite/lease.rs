@@ -19,8 +19,29 @@ use crate::store::StoreError;
 /// to be read, as no transaction falls into that time.
 const LEASE_SECONDS: i64 = 60 * 60;
 
+/// The operating system's lock on a state, for as long as this lives.
+pub(super) struct Lock(File);
+
+#[cfg(test)]
+impl Lock {
+    /// Returns what a child process gets of it.
+    pub(super) fn copy(&self) -> File {
+        self.0.try_clone().expect("the file is open")
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It spares the next run a wrong name in a message, no more.
+        let _ = self.0.set_len(0);
+        // Closing the file is not enough: a child process that another thread starts at this moment has a copy of it,
+        // and would keep the lock until its own program begins.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Takes the operating system's lock; `None` where the file system has none.
-pub(super) fn lock(path: &Path, holder: &str, since: &str) -> Result<Option<File>, StoreError> {
+pub(super) fn lock(path: &Path, holder: &str, since: &str) -> Result<Option<Lock>, StoreError> {
     let path = path.with_added_extension("lock");
     let failed = |error: std::io::Error| StoreError::Failed { message: format!("{}: {error}", path.display()) };
     let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
@@ -32,7 +53,7 @@ pub(super) fn lock(path: &Path, holder: &str, since: &str) -> Result<Option<File
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     file.set_len(0).and_then(|()| write!(file, "{holder}\n{since}\n")).map_err(failed)?;
-    Ok(Some(file))
+    Ok(Some(Lock(file)))
 }
 
 fn locked_by(mut file: &File) -> StoreError {

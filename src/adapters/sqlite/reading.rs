@@ -15,7 +15,7 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use crate::adapters::odata::percent;
 use crate::adapters::sqlite::schema::{self, Form};
 use crate::adapters::sqlite::trouble::Trouble;
-use crate::adapters::sqlite::{FLAGS, tune};
+use crate::adapters::sqlite::{FLAGS, beside_named, tune};
 
 /// How often a file is copied that a run touches meanwhile; a run that goes on leaves its log, which is read then.
 const COPIES_MAX: usize = 5;
@@ -123,9 +123,7 @@ fn copied(file: &Connection) -> Result<Connection, Trouble> {
 
 /// Returns where a run keeps what is not in the file yet.
 fn log_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
+    beside_named(path, "-wal")
 }
 
 /// Returns by what a change of the file is seen.

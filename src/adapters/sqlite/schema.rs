@@ -182,6 +182,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE apart ADD COLUMN record TEXT;
     ALTER TABLE journal ADD COLUMN why TEXT NOT NULL DEFAULT '';
 ",
+    "
+    -- What is known besides of what waits: whom a reference leads to, and when and by whom the records were modified.
+    ALTER TABLE inbox ADD COLUMN crm_record TEXT;
+    ALTER TABLE inbox ADD COLUMN erp_modified TEXT;
+    ALTER TABLE inbox ADD COLUMN crm_modified TEXT;
+    ALTER TABLE inbox ADD COLUMN crm_modified_by TEXT;
+    -- When a run last found that it could not be carried out; null where the next run is to do it.
+    ALTER TABLE decision ADD COLUMN unmet TEXT;
+",
 ];
 
 /// What a look at header and schema tells.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::Side;
 use crate::endpoint::Identity;
-use crate::store::{Apart, Decided, Decision, InboxKind, Origin, Reply};
+use crate::store::{Apart, Background, Decided, Decision, InboxKind, Origin, Reply};
 
 const NOW: &str = "2026-03-01T02:00:00Z";
 
@@ -108,6 +108,11 @@ fn item(kind: InboxKind, number: u128, field: Option<&str>) -> InboxItem {
         message: "both sides changed it".to_owned(),
         since: String::new(),
         attempts: 0,
+        background: Background {
+            crm_record: Some("people:SP1".to_owned()),
+            modified: PerSide { erp: Some(NOW.to_owned()), crm: None },
+            crm_modified_by: Some("Ida".to_owned()),
+        },
     }
 }
 
@@ -585,7 +590,7 @@ fn a_state_remembers_what_it_belongs_to() {
     assert_eq!(open(&path).binding().unwrap(), Some(binding("new")));
 }
 
-/// Makes a state as the first release left it, with one coupling.
+/// Makes a state as the first release left it, with one coupling and a contested field.
 fn of_format_1(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let connection = Connection::open(path).unwrap();
@@ -594,7 +599,9 @@ fn of_format_1(path: &Path) {
     connection
         .execute_batch(
             "INSERT INTO table_map VALUES (1, 'customers');
-             INSERT INTO coupling VALUES (1 << 40, 1, randomblob(16), randomblob(16), 'rule 1', 0, NULL, x'')",
+             INSERT INTO coupling VALUES (1 << 40, 1, randomblob(16), randomblob(16), 'rule 1', 0, NULL, x'');
+             INSERT INTO inbox VALUES (1, 1, '1', 'contested', NULL, NULL, 'phone', 'was', 'is here', 'is there',
+                 'both sides changed it', '2026-01-31', 1, NULL)",
         )
         .unwrap();
 }
@@ -607,10 +614,13 @@ fn an_older_state_is_read_as_it_is_and_brought_forward_by_a_run() {
     let before = fs::read(&path).unwrap();
     let reader = SqliteStore::read_only(&path).unwrap();
     assert_eq!((count(&reader), reader.binding().unwrap()), (1, None));
+    let waiting = reader.inbox(None).unwrap();
+    assert_eq!((waiting[0].record.as_str(), &waiting[0].background), ("1", &Background::default()));
     drop(reader);
     assert!(fs::read(&path).unwrap() == before, "reading changes nothing");
     let mut store = open(&path);
     assert_eq!((count(&store), store.binding().unwrap()), (1, None));
+    assert_eq!(store.inbox(None).unwrap(), waiting);
     store.bind(&binding("old")).unwrap();
     drop(store);
     let version: i32 =
@@ -686,6 +696,38 @@ fn the_journal_is_asked_by_run_and_by_record() {
 }
 
 #[test]
+fn a_lock_ends_with_its_store_whoever_has_a_copy_of_the_file() {
+    let (_folder, path) = place();
+    let store = open(&path);
+    // As a child process has it that a thread begins to start at this moment.
+    let copy = store.writer.as_ref().unwrap().lock.as_ref().unwrap().copy();
+    drop(store);
+    drop(open(&path));
+    drop(copy);
+}
+
+#[test]
+fn a_new_state_is_there_as_a_whole_or_not_at_all() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    // What is left where a program dies while it makes one.
+    for name in ["full.db.new", "full.db.new-journal", "full.db.lock"] {
+        fs::write(path.with_file_name(name), "a part of something").unwrap();
+    }
+    open(&path).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    let names = fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["full.db", "full.db.lock"]);
+    // A link that leads to where nothing is yet leads to the state.
+    let link = path.with_file_name("link.db");
+    std::os::unix::fs::symlink("elsewhere.db", &link).unwrap();
+    open(&link).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    assert!(link.is_symlink() && path.with_file_name("elsewhere.db").is_file());
+    assert_eq!(SqliteStore::read_only(&link).unwrap().coupling_counts().unwrap()["customers"], 1);
+}
+
+#[test]
 fn refusals_are_kept_until_they_are_replaced_or_forgotten() {
     let (_folder, path) = place();
     let mut store = open(&path);
@@ -721,6 +763,7 @@ fn what_a_person_decided_stands_until_it_is_carried_out() {
         values: PerSide { erp: "is here".to_owned(), crm: "is there".to_owned() },
         seen: None,
         at: String::new(),
+        unmet: None,
         ended: None,
     };
     {
@@ -749,6 +792,13 @@ fn what_a_person_decided_stands_until_it_is_carried_out() {
     let name = dated(decision(1, Some("name=name"), Decided::Value(" = \"é\" ".to_owned())));
     let phone = dated(decision(1, Some("phone=phone"), Decided::Take(Side::Crm)));
     let delete = Decision { seen: Some(u64::MAX), ..dated(decision(2, None, Decided::Delete)) };
+    assert_eq!(standing(&store), [name.clone(), phone.clone(), delete.clone()]);
+    // What a run could not carry out is due no more until it is decided once more.
+    store.note_unmet("customers", &[delete.ids, phone.ids]).unwrap();
+    let unmet = Decision { unmet: Some(NOW.to_owned()), ..delete.clone() };
+    assert_eq!(standing(&store), [name.clone(), phone.clone(), unmet.clone()]);
+    assert!(phone.is_due() && !unmet.is_due());
+    store.reply(&[Reply::Decide(decision(2, None, Decided::Delete))]).unwrap();
     assert_eq!(standing(&store), [name.clone(), phone.clone(), delete.clone()]);
     assert!(store.decisions(Some("items")).unwrap().is_empty());
 

@@ -50,6 +50,16 @@ pub enum InboxAction {
         after_help = "Example: pipeline inbox pipelines/full.yaml resolve customers:10000 --field phoneNumber --take crm"
     )]
     Resolve(ResolveArguments),
+    /// Takes back what was decided and not carried out; it waits for a person again.
+    #[command(after_help = "Example: pipeline inbox pipelines/full.yaml withdraw customers:10000 --field phoneNumber")]
+    Withdraw {
+        /// Records as the inbox names them, or by id.
+        #[arg(value_name = "TABLE:KEY", required = true)]
+        records: Vec<String>,
+        /// Only what was decided about this field, by its ERP or its CRM column; without it, all about the record.
+        #[arg(long)]
+        field: Option<String>,
+    },
     /// Lets the next run send skipped records again.
     #[command(after_help = "Example: pipeline inbox pipelines/full.yaml retry customers:10000")]
     Retry {

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use crate::cli::exit::Failure;
-use crate::cli::inbox::find::{lost_names, means, of_record};
+use crate::cli::inbox::find::{is_called, lost_names, means, of_record};
 use crate::config::complaint::suggestion;
 use crate::config::{Direction, FieldMap, PerSide, Pipeline, Side, TableMap};
-use crate::report::answers::applies;
+use crate::report::answers::{applies, field_name};
 use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
 
 /// What a person wants done with a record.
@@ -105,8 +105,9 @@ impl<'a> Desk<'a> {
         let ids = PerSide { erp, crm };
         let decide = |field: Option<&FieldMap>, verdict: Decided, values: PerSide<String>| {
             let (record, field) = (item.record.clone(), field.map(FieldMap::key));
-            let (seen, at, ended) = (None, String::new(), None);
-            Reply::Decide(Decision { table: table.clone(), record, ids, field, verdict, values, seen, at, ended })
+            let (table, at) = (table.clone(), String::new());
+            let (seen, unmet, ended) = (None, None, None);
+            Reply::Decide(Decision { table, record, ids, field, verdict, values, seen, at, unmet, ended })
         };
         let map = self.map(&item.table)?;
         match wish {
@@ -136,6 +137,47 @@ impl<'a> Desk<'a> {
                 Ok(decide(Some(field), verdict.clone(), PerSide { erp: value(&item.erp), crm: value(&item.crm) }))
             }
         }
+    }
+
+    /// Returns what withdraws the decisions about a record that are not carried out: all of them, or the one about a field.
+    pub fn withdraw(&self, record: &str, field: Option<&str>) -> Result<Vec<Reply>, Failure> {
+        let called = |decision: &&Decision, name: &str| {
+            let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
+            is_called((&decision.table, &decision.record), ids, name)
+        };
+        let known = self.decisions.iter().any(|decision| called(&decision, record));
+        let name = self.lost.get(record).filter(|_| !known).map_or(record, String::as_str);
+        let decided: Vec<&Decision> = self.decisions.iter().filter(|decision| called(decision, name)).collect();
+        let Some(first) = decided.first() else {
+            return Err(Failure::Arguments {
+                message: format!("nothing is decided of `{record}` that is still to be carried out"),
+                hint: "`pipeline inbox FILE` lists what is decided, for the next run".to_owned(),
+            });
+        };
+        if let Some(other) = decided.iter().find(|decision| decision.ids != first.ids) {
+            return Err(Failure::Arguments {
+                message: format!("several records of `{}` are named `{record}`", first.table),
+                hint: format!("take one of {0}:{1}, {0}:{2}, …", first.table, first.ids.erp, other.ids.erp),
+            });
+        }
+        let of_field = |decision: &&&Decision| match (field, &decision.field) {
+            (None, _) => true,
+            (Some(field), Some(key)) => key.split('=').any(|column| column == field),
+            (Some(_), None) => false,
+        };
+        let withdrawn: Vec<Reply> =
+            decided.iter().filter(of_field).map(|decision| Reply::Withdraw((*decision).clone())).collect();
+        if withdrawn.is_empty() {
+            let names: Vec<String> = decided
+                .iter()
+                .map(|decision| field_name(decision).map_or_else(|| decision.verdict.to_string(), str::to_owned))
+                .collect();
+            return Err(Failure::Arguments {
+                message: format!("nothing is decided of {} of `{record}`", field.unwrap_or_default()),
+                hint: format!("decided is {}", names.join(", ")),
+            });
+        }
+        Ok(withdrawn)
     }
 
     /// Tells whether an item is a field of which a person says what it should hold: a contested one, or one that failed for

@@ -10,9 +10,23 @@ use crate::config::complaint::{Complaint, Severity};
 use crate::store::{InboxItem, Reply};
 
 /// The columns, in the order in which they are written.
-const COLUMNS: [&str; 13] = [
-    "table", "record", "kind", "field", "base", "erp", "crm", "decision", "message", "since", "attempts", "erp_id",
+const COLUMNS: [&str; 16] = [
+    "table",
+    "record",
+    "kind",
+    "field",
+    "base",
+    "erp",
+    "crm",
+    "decision",
+    "message",
+    "since",
+    "attempts",
+    "erp_id",
     "crm_id",
+    "erp_modified",
+    "crm_modified",
+    "crm_modified_by",
 ];
 
 /// Returns what waits as CSV, with an empty column for decisions.
@@ -34,6 +48,9 @@ pub fn export(items: &[InboxItem]) -> String {
             item.attempts.to_string(),
             id(item.erp_id),
             id(item.crm_id),
+            text(&item.background.modified.erp),
+            text(&item.background.modified.crm),
+            text(&item.background.crm_modified_by),
         ]
     };
     sheet::write(&COLUMNS, &items.iter().map(row).collect::<Vec<_>>())

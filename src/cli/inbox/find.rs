@@ -12,11 +12,16 @@ use crate::store::{InboxItem, InboxKind, Store, StoreError};
 /// Tells whether a name means an item: the name under which the inbox shows the record, or an id as `TABLE:ID` (ERP) or
 /// `TABLE:crm:ID`. A name that several records bear is shown with the id behind it; without it, it means them all.
 pub fn means(item: &InboxItem, name: &str) -> bool {
+    is_called((&item.table, &item.record), (item.erp_id, item.crm_id), name)
+}
+
+/// Tells the same of a record by its table map and name, and by the ids that are known.
+pub fn is_called((table, record): (&str, &str), (erp, crm): (Option<Uuid>, Option<Uuid>), name: &str) -> bool {
     let id = |prefix: &str, id: Option<Uuid>| {
-        id.is_some_and(|id| format!("{}:{prefix}{id}", item.table).eq_ignore_ascii_case(name))
+        id.is_some_and(|id| format!("{table}:{prefix}{id}").eq_ignore_ascii_case(name))
     };
-    let bare = item.record.rsplit_once(" (").is_some_and(|(bare, _)| bare == name);
-    item.record == name || bare || id("", item.erp_id) || id("crm:", item.crm_id)
+    let bare = record.rsplit_once(" (").is_some_and(|(bare, _)| bare == name);
+    record == name || bare || id("", erp) || id("crm:", crm)
 }
 
 /// Returns what waits of the one record that a name means.

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::config::check::Desk;
 use crate::config::complaint::Path;
 use crate::config::schema;
-use crate::config::{Adapter, Auth, ClientCredentials, Connection, Limits, Secret, Side};
+use crate::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Secret, Side};
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
@@ -63,23 +63,34 @@ pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schem
     let auth = desk.required(path, "auth", hint, written.auth);
     let auth = auth.and_then(|auth| self::auth(desk, &path.key("auth"), side, auth, insecure));
     let limits = limits(desk, &path.key("limits"), side, adapter, written.limits.unwrap_or_default());
-    let change_tracking = features(desk, &path.key("features"), side, written.features.as_ref());
+    let features = features(desk, &path.key("features"), side, written.features.as_ref());
     let keys = BTreeMap::new();
-    Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, change_tracking, keys })
+    Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, features, keys })
 }
 
-/// Tells whether change tracking is used where a table has it; the other feature is not built.
-fn features(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schema::Features>) -> bool {
+/// Returns what is used where a table has it; the ERP has none of it.
+fn features(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schema::Features>) -> Features {
+    let mut used = |key: &str, written: Option<schema::Feature>, message: &str, hint: &str| {
+        if side == Side::Erp && written == Some(schema::Feature::Auto) {
+            desk.refuse(&path.key(key), message, hint.to_owned());
+        }
+        side == Side::Crm && written != Some(schema::Feature::Off)
+    };
     let written = |feature: fn(&schema::Features) -> Option<schema::Feature>| written.and_then(feature);
-    if written(|features| features.bulk).is_some() {
-        desk.not_built(&path.key("bulk"), "remove it");
+    Features {
+        bulk: used(
+            "bulk",
+            written(|features| features.bulk),
+            "the ERP has no message for many records",
+            "remove it; many records go there in batches",
+        ),
+        change_tracking: used(
+            "change_tracking",
+            written(|features| features.change_tracking),
+            "the ERP does not track changes",
+            "remove it; `run --changed` goes by the time of the last change there",
+        ),
     }
-    let tracking = written(|features| features.change_tracking);
-    if side == Side::Erp && tracking == Some(schema::Feature::Auto) {
-        let hint = "remove it; `run --changed` goes by the time of the last change there";
-        desk.refuse(&path.key("change_tracking"), "the ERP does not track changes", hint.to_owned());
-    }
-    side == Side::Crm && tracking != Some(schema::Feature::Off)
 }
 
 /// Returns the adapter of a side; `None` where it has none, which is complained about.

@@ -300,7 +300,7 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
         "what is not built yet",
         &[
             ("name: full", "name: full\nschedule: \"0 2 * * *\""),
-            ("adapter: dataverse", "adapter: dataverse\n    features: { bulk: off }"),
+            ("adapter: business-central", "adapter: business-central\n    features: { bulk: auto }"),
             ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
             ("adapter: dataverse", "adapter: dataverse\n    features: { change_tracking: never }"),
             ("sqlite:state/full.db", "postgres://host/db"),

@@ -11,9 +11,10 @@ use crate::binding::Binding;
 use crate::config::{PerSide, Side};
 use crate::endpoint::Identity;
 use crate::frame::Value;
-use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan};
+use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint};
+use crate::report::document;
 use crate::report::saved::{AskedFor, FORMAT, Saved};
-use crate::store::{InboxItem, InboxKind, Origin};
+use crate::store::{Background, InboxItem, InboxKind, Origin};
 
 /// An id, as a text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -63,6 +64,8 @@ pub(super) struct Document {
     force: Option<String>,
     moment: String,
     pub(super) hash: String,
+    /// Of the whole document, but for itself.
+    seal: String,
     tables: Vec<TableDocument>,
     inbox: Vec<ItemDocument>,
     unfinished: Vec<UnfinishedDocument>,
@@ -171,6 +174,14 @@ struct ItemDocument {
     message: String,
     since: String,
     attempts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crm_record: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    erp_modified: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crm_modified: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    crm_modified_by: Option<String>,
     /// The plan decided it, other than what a side refused before and the plan sends again.
     decided: bool,
 }
@@ -216,7 +227,7 @@ impl Document {
             let at = held.iter().position(|held| **held == bare);
             at.map(|at| held.remove(at)).is_some()
         };
-        Document {
+        let mut document = Document {
             plan_format: FORMAT,
             program: saved.program.clone(),
             pipeline: saved.plan.pipeline.clone(),
@@ -231,6 +242,7 @@ impl Document {
             force: saved.asked.force.map(way_to),
             moment: saved.moment.clone(),
             hash: saved.plan.hash(),
+            seal: String::new(),
             tables: saved.plan.tables.iter().map(table).collect(),
             inbox: saved.inbox.iter().map(|item| item_document(item, decided(item))).collect(),
             unfinished: saved
@@ -239,7 +251,22 @@ impl Document {
                 .map(|(table, error)| UnfinishedDocument { table: table.clone(), error: error.clone() })
                 .collect(),
             names: saved.names.iter().map(|(id, name)| (Id(*id), name.clone())).collect(),
-        }
+        };
+        document.seal = document.fitting_seal();
+        document
+    }
+
+    /// Returns the seal that belongs to what the document says, however it is laid out.
+    fn fitting_seal(&mut self) -> String {
+        let seal = std::mem::take(&mut self.seal);
+        let fitting = fingerprint(&document(self));
+        self.seal = seal;
+        fitting
+    }
+
+    /// Tells whether it says what it said when it was made.
+    pub(super) fn is_as_made(&mut self) -> bool {
+        self.fitting_seal() == self.seal
     }
 
     /// Returns what was saved; the message says what a value should have been.
@@ -306,7 +333,7 @@ impl Document {
 
 /// Returns an item as a plan holds it.
 fn undated(item: &InboxItem) -> InboxItem {
-    InboxItem { since: String::new(), attempts: 0, ..item.clone() }
+    InboxItem { since: String::new(), attempts: 0, background: Background::default(), ..item.clone() }
 }
 
 fn side(key: &str) -> Result<Side, String> {
@@ -438,6 +465,10 @@ fn item_document(item: &InboxItem, decided: bool) -> ItemDocument {
         message: item.message,
         since: item.since,
         attempts: item.attempts,
+        crm_record: item.background.crm_record,
+        erp_modified: item.background.modified.erp,
+        crm_modified: item.background.modified.crm,
+        crm_modified_by: item.background.crm_modified_by,
         decided,
     }
 }
@@ -457,6 +488,11 @@ fn item(document: ItemDocument) -> Result<InboxItem, String> {
         message: document.message,
         since: document.since,
         attempts: document.attempts,
+        background: Background {
+            crm_record: document.crm_record,
+            modified: PerSide { erp: document.erp_modified, crm: document.crm_modified },
+            crm_modified_by: document.crm_modified_by,
+        },
     })
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::frame::Value;
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{InboxItem, InboxKind, Store};
 use uuid::Uuid;
 

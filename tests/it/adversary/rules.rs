@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use pipeline::config::Side;
 use pipeline::frame::Value;
 use pipeline::plan::ActionKind;
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 
 use crate::memory::Accident;
@@ -37,7 +37,7 @@ fn user(number: u128) -> String {
     uuid::Uuid::from_u128(110 + number).to_string()
 }
 
-fn table<'a>(report: &'a RunReport, name: &str) -> &'a pipeline::run::TableReport {
+fn table<'a>(report: &'a RunReport, name: &str) -> &'a pipeline::run::account::TableReport {
     report.tables.iter().find(|table| table.table == name).unwrap()
 }
 

@@ -1,13 +1,13 @@
 //! Records that look like one that is coupled already: never made a second time, never coupled by a guess, always named.
 
 use pipeline::config::Side;
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{InboxItem, InboxKind, Store};
 use uuid::Uuid;
 
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 
-fn table<'a>(report: &'a RunReport, name: &str) -> &'a pipeline::run::TableReport {
+fn table<'a>(report: &'a RunReport, name: &str) -> &'a pipeline::run::account::TableReport {
     report.tables.iter().find(|table| table.table == name).unwrap()
 }
 

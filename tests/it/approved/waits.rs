@@ -2,7 +2,7 @@
 
 use pipeline::config::Side;
 use pipeline::frame::Value;
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{InboxItem, InboxKind, Refusal, Store};
 
 use crate::approved::{carried, coupled, sums};

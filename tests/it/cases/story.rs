@@ -10,7 +10,8 @@ use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::cli::inbox::answer::{Desk, Wish};
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::endpoint::Endpoint;
-use pipeline::run::{Options, run};
+use pipeline::run::context::Options;
+use pipeline::run::run;
 use pipeline::store::{InboxItem, Store};
 
 use crate::cases::{sides, telling};

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::{Endpoint, WriteKind};
 use pipeline::report::run::outcome_key;
-use pipeline::run::{Counts, Mode, RunReport};
+use pipeline::run::account::{Counts, Mode, RunReport};
 use uuid::Uuid;
 
 use crate::cases::sides::columns;

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use pipeline::config::Side;
-use pipeline::run::{Mode, RunOutcome};
+use pipeline::run::account::{Mode, RunOutcome};
 use pipeline::store::Store;
 
 use crate::dice::{Chance, each_seed};

@@ -2,13 +2,16 @@
 
 use std::sync::atomic::Ordering;
 
-use pipeline::config::Side;
-use pipeline::run::{Mode, RunOutcome, RunReport};
+use pipeline::config::{Create, Side};
+use pipeline::run::account::{Mode, RunOutcome, RunReport};
+use pipeline::run::selection::Selection;
 use pipeline::store::{InboxKind, Store};
 use pipeline::watermark::OVERLAP_SECONDS;
 
+use crate::by_hand::by_hand;
 use crate::memory::Memory;
 use crate::rules::World;
+use crate::selected::only;
 
 const HOUR: i64 = 3_600;
 
@@ -144,7 +147,8 @@ fn a_late_commit_is_found_by_the_overlap_or_by_the_next_full_run() {
 
 #[test]
 fn a_record_edited_while_the_read_went_on_is_found() {
-    use pipeline::run::{Options, run};
+    use pipeline::run::context::Options;
+    use pipeline::run::run;
     let mut world = settled();
     // The read takes ten minutes by our clock, and ten by the side's: the newest of its records was made at its end.
     world.erp.advance(600);
@@ -170,6 +174,45 @@ fn a_record_edited_while_the_read_went_on_is_found() {
     world.erp.put_late("customers", 2, &[("name", "In the middle")], 500);
     world.run_changed();
     assert_eq!(world.crm.get("accounts", partner(&world, 2), "name"), "In the middle");
+}
+
+#[test]
+fn a_pair_coupled_by_hand_is_settled_although_nobody_touched_it() {
+    for one_direction_first in [false, true] {
+        let mut world = settled();
+        world.pipeline.tables[1].create = Create::None;
+        world.erp.put("customers", 77, &[("number", "C77"), ("name", "Dahl"), ("city", "Moss"), ("phone", "")]);
+        world.crm.put("accounts", 177, &[("number", "A77"), ("name", "Dahl AS"), ("phone", "5"), ("kind", "3")]);
+        world.run();
+        later(&world);
+        world.erp.put("customers", 2, &[("memo", "pushes the watermark")]);
+        world.crm.put("accounts", 101, &[("memo", "pushes the watermark")]);
+        world.run();
+        later(&world);
+        by_hand(&mut world, &[("customers:C77", "customers:crm:A77")]).unwrap();
+        if one_direction_first {
+            world.run_part(Selection { to: Some(Side::Crm), ..only(&["customers:C77"]) }).unwrap();
+            // What that wrote is behind the watermark, too.
+            world.crm.put_late("accounts", 177, &[("memo", "long ago")], HOUR);
+            world.erp.put("customers", 2, &[("memo", "pushes it once more")]);
+        }
+        let report = world.run_changed();
+        assert_eq!((report.outcome, mode(&report, "customers")), (RunOutcome::Converged, Mode::Changed));
+        let account = ["number", "name", "city"].map(|column| world.crm.get("accounts", 177, column));
+        assert_eq!(
+            (account, world.erp.get("customers", 77, "phone")),
+            (["C77", "Dahl", "Moss"].map(str::to_owned), "5".to_owned())
+        );
+        // From then on it is a pair like any other, and nobody asks for it.
+        later(&world);
+        world.erp.put("customers", 2, &[("memo", "pushes the watermark again")]);
+        world.crm.put("accounts", 101, &[("memo", "pushes the watermark again")]);
+        world.run_changed();
+        later(&world);
+        let before = (world.erp.asked(), world.crm.asked());
+        world.run_changed();
+        assert_eq!((world.erp.asked().0 - before.0.0, world.crm.asked().0 - before.1.0), (2, 2), "one for each table");
+    }
 }
 
 #[test]

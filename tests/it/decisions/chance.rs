@@ -2,7 +2,7 @@
 
 use pipeline::cli::inbox::answer::Wish;
 use pipeline::cli::inbox::answer::take;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
 use super::{answer, standing};

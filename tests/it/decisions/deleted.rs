@@ -2,12 +2,13 @@
 
 use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Direction, Limit, OnDelete, Side};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
-use super::{answer, standing};
+use super::{answer, standing, told};
 use crate::deletions::{coupled, id, names, side, table};
 use crate::rules::World;
+use crate::selected::only;
 
 const ALL: [&str; 3] = ["name 1", "name 2", "name 3"];
 const TWO: [&str; 2] = ["name 2", "name 3"];
@@ -163,4 +164,88 @@ fn a_deletion_that_is_refused_stays_decided() {
     *world.crm.refuses.lock().unwrap() = None;
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     assert_eq!(names(&world, Side::Crm), TWO);
+}
+
+#[test]
+fn a_decision_that_cannot_be_carried_out_waits_for_a_person_again() {
+    for gone in Side::BOTH {
+        let left = gone.other();
+        for wish in [Wish::Restore, Wish::Delete] {
+            let mut world = widowed(OnDelete::Hold, gone);
+            answer(&mut world, survivor(gone), &wish).unwrap();
+            assert!(told(&world).starts_with("nothing waits for a person\ndecided, for the next run: 1"));
+            let (column, out, back) = if left == Side::Erp { ("blocked", "All", "") } else { ("kind", "10", "3") };
+            side(&world, left).put(table(left), id(left, 1), &[(column, out)]);
+            for _ in 0..2 {
+                assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+                let told = told(&world);
+                assert!(told.starts_with("waiting for a person: 1\n") && !told.contains("for the next run"), "{told}");
+                let verdict = if wish == Wish::Restore { "restore" } else { "delete" };
+                let why =
+                    format!("it is left alone; decided on 2026-01-31: {verdict}, which waits until it comes back");
+                assert!(told.contains(&why), "{told}");
+            }
+            // It stands, for what hindered it may end.
+            side(&world, left).put(table(left), id(left, 1), &[(column, back)]);
+            assert_eq!(world.run().outcome, RunOutcome::Converged);
+            let all = if wish == Wish::Restore { &ALL[..] } else { &TWO[..] };
+            assert_eq!(
+                (names(&world, left), standing(&world).len()),
+                (all.iter().map(|name| (*name).to_owned()).collect(), 0)
+            );
+        }
+        // An edit after the decision, before the run and while it is at it.
+        for meanwhile in [false, true] {
+            let mut world = widowed(OnDelete::Hold, gone);
+            answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
+            match meanwhile {
+                true => {
+                    let edit = (table(left), id(left, 1), "phone", "9".into());
+                    side(&world, left).meanwhile.lock().unwrap().push(edit);
+                }
+                false => side(&world, left).put(table(left), id(left, 1), &[("phone", "9")]),
+            }
+            assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+            let waits = told(&world);
+            assert!(waits.starts_with("waiting for a person: 1\n") && !waits.contains("for the next run"), "{waits}");
+            answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
+            assert!(told(&world).starts_with("nothing waits for a person\ndecided, for the next run: 1"));
+        }
+    }
+}
+
+#[test]
+fn a_record_made_anew_by_hand_outside_its_filter_is_told() {
+    let mut world = widowed(OnDelete::Hold, Side::Crm);
+    world.crm.put("accounts", 901, &[("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("kind", "10")]);
+    answer(&mut world, "customers:C1", &Wish::Restore).unwrap();
+    for _ in 0..2 {
+        assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+        let told = told(&world);
+        let why = "decided on 2026-01-31: restore, which waits until that record is gone, or the only one and inside";
+        assert!(told.starts_with("waiting for a person: 1\n") && told.contains(why), "{told}");
+    }
+    world.crm.put("accounts", 901, &[("kind", "3")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((names(&world, Side::Crm), standing(&world).len()), (ALL.map(str::to_owned).to_vec(), 0));
+}
+
+#[test]
+fn who_asks_for_one_record_gets_it_coupled_with_what_was_made_anew_by_hand() {
+    for gone in Side::BOTH {
+        let mut world = widowed(OnDelete::Hold, gone);
+        let values = [("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("phone", "1"), ("limit", "5")];
+        match gone {
+            Side::Erp => world.erp.put("customers", 901, &values),
+            Side::Crm => world.crm.put("accounts", 901, &[&values[..], &[("kind", "3")]].concat()),
+        }
+        answer(&mut world, survivor(gone), &Wish::Restore).unwrap();
+        let report = world.run_part(only(&[survivor(gone)])).unwrap();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+        assert_eq!(names(&world, gone), ALL, "the two are coupled, and none is made");
+        let couplings = world.store.couplings("customers", &[]).unwrap();
+        let ids = if gone == Side::Erp { &couplings.erp } else { &couplings.crm };
+        assert!(ids.iter().any(|id| id.as_u128() == 901) && standing(&world).is_empty());
+        world.quiet();
+    }
 }

@@ -1,12 +1,12 @@
 //! Contested fields that a person decides.
 
 use pipeline::config::Blank;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
 use super::{answer, resolve, standing};
 use crate::rules::{CUSTOMERS, PEOPLE, World};
-use pipeline::cli::inbox::answer::{Wish, take};
+use pipeline::cli::inbox::answer::{Desk, Wish, take};
 
 /// A world in which the phone of customer C1 is contested: `2` in the ERP, `3` in the CRM, `1` before.
 fn contested() -> World {
@@ -311,4 +311,110 @@ fn a_pair_that_is_uncoupled_by_a_person_is_kept_apart() {
         apart.len() == 2 && apart.iter().all(|apart| apart.record.as_deref() == Some("customers:C1")),
         "{apart:#?}"
     );
+}
+
+#[test]
+fn a_contested_field_knows_when_its_records_were_modified_when_it_was_filed() {
+    let mut world = World::settled();
+    let told = |world: &World, field: &str| {
+        let items = world.store.inbox(None).unwrap();
+        let item = items.iter().find(|item| item.field.as_deref() == Some(field)).unwrap();
+        let [erp, crm] = [&item.background.modified.erp, &item.background.modified.crm].map(|time| {
+            let time = chrono::DateTime::parse_from_rfc3339(time.as_deref().unwrap()).unwrap();
+            time.timestamp_millis()
+        });
+        (erp, crm)
+    };
+    let now = |world: &World| world.erp.clock_ms.load(std::sync::atomic::Ordering::Relaxed);
+    world.pass_ms(60_000);
+    world.erp.put("customers", 1, &[("phone", "2"), ("city", "Moss")]);
+    let erp = now(&world);
+    world.pass_ms(60_000);
+    world.crm.put("accounts", 101, &[("phone", "3"), ("name", "Ahlgren AS")]);
+    let crm = now(&world);
+    world.pass_ms(60_000);
+    world.run_as(true);
+    // City and name go over in the same run: our own writes are nobody's modification.
+    world.run();
+    assert_eq!(told(&world, "phone"), (erp, crm / 1_000 * 1_000));
+    // Neither are they in the next night, nor is an edit of another field.
+    world.pass_ms(60_000);
+    world.erp.put("customers", 1, &[("city", "Bergen")]);
+    world.run();
+    assert_eq!(told(&world, "phone"), (erp, crm / 1_000 * 1_000));
+    // Other values were filed when they were seen.
+    world.pass_ms(60_000);
+    world.erp.put("customers", 1, &[("phone", "4")]);
+    let again = now(&world);
+    world.run();
+    assert_eq!(told(&world, "phone").0, again);
+}
+
+#[test]
+fn a_contested_reference_is_told_by_name() {
+    let mut world = World::settled();
+    for id in [2, 3] {
+        let code = format!("C{id}");
+        world.erp.put("customers", id, &[("number", &code), ("name", &code)]);
+        world.crm.put("accounts", 100 + id, &[("number", &code), ("name", &code), ("kind", "3")]);
+    }
+    world.run();
+    world.erp.put("customers", 1, &[("parent", "C2"), ("city", "Moss")]);
+    world.crm.put("accounts", 101, &[("parent", &uuid::Uuid::from_u128(103).to_string())]);
+    let report = world.run();
+    let item = &report.inbox[0];
+    assert_eq!((item.kind, item.background.crm_record.as_deref()), (InboxKind::Contested, Some("customers:C3")));
+    let told = pipeline::report::inbox::whole(&report.inbox);
+    assert!(told[2].contains("ERP \"C2\", CRM customers:C3"), "{told:#?}");
+    // References have their turn last, when this run has written the city: of the CRM only our own time is left.
+    let modified = &item.background.modified;
+    assert_eq!((modified.erp.is_some(), &modified.crm), (true, &None), "{item:#?}");
+}
+
+/// Withdraws decisions as `inbox FILE withdraw` does; the message where that makes no sense.
+fn withdraw(world: &mut World, record: &str, field: Option<&str>) -> Result<usize, String> {
+    let desk = Desk::new(&world.pipeline, &world.store).unwrap();
+    let replies = desk.withdraw(record, field).map_err(|failure| format!("{failure} ({})", failure.hint()))?;
+    world.store.reply(&replies).unwrap();
+    Ok(replies.len())
+}
+
+#[test]
+fn a_decision_that_is_withdrawn_was_never_made() {
+    let mut world = contested();
+    let before = world.store.inbox(None).unwrap();
+    let nothing = "nothing is decided of `customers:C1` that is still to be carried out (`pipeline inbox FILE` lists \
+                   what is decided, for the next run)";
+    assert_eq!(withdraw(&mut world, "customers:C1", None).unwrap_err(), nothing);
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    assert_eq!(
+        withdraw(&mut world, "customers:C1", Some("city")).unwrap_err(),
+        "nothing is decided of city of `customers:C1` (decided is phone)"
+    );
+    assert_eq!(standing(&world).len(), 1);
+    let account = format!("customers:crm:{}", uuid::Uuid::from_u128(101));
+    assert_eq!(withdraw(&mut world, &account, Some("phone")), Ok(1));
+    assert_eq!((standing(&world), world.store.inbox(None).unwrap()), (Vec::new(), before));
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+    assert_eq!(phones(&world), ("2".into(), "3".into()));
+    // What is carried out cannot be taken back.
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    world.run();
+    assert_eq!(withdraw(&mut world, "customers:C1", None).unwrap_err(), nothing);
+    assert_eq!(world.store.decisions(None).unwrap().len(), 1);
+}
+
+#[test]
+fn a_decision_that_is_withdrawn_half_way_leaves_the_field_to_a_person() {
+    let mut world = contested();
+    resolve(&mut world, "customers:C1", "phone", "value=4");
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("locked".to_owned())));
+    world.run();
+    assert_eq!(phones(&world), ("4".into(), "3".into()));
+    assert_eq!(withdraw(&mut world, "customers:C1", None), Ok(1));
+    *world.crm.refuses.lock().unwrap() = None;
+    let report = world.run();
+    let contested = report.inbox.iter().find(|item| item.kind == InboxKind::Contested).unwrap();
+    assert_eq!((contested.erp.as_deref(), contested.crm.as_deref()), (Some("4"), Some("3")));
+    assert_eq!(phones(&world), ("4".into(), "3".into()));
 }

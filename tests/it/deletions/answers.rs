@@ -3,7 +3,7 @@
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::frame::Value;
 use pipeline::plan::ActionKind;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{CouplingChange, InboxKind, Origin, Store};
 use uuid::Uuid;
 
@@ -38,7 +38,7 @@ fn each_answer_does_what_it_says() {
             let report = world.run();
             assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
             let (told, done) = (&planned.tables[1], &report.tables[1]);
-            let numbers = |table: &pipeline::run::TableReport| (table.to, table.coupled, table.uncoupled);
+            let numbers = |table: &pipeline::run::account::TableReport| (table.to, table.coupled, table.uncoupled);
             assert_eq!(numbers(told), numbers(done), "{place}");
             let (there, here, coupled, uncoupled) = match on_delete {
                 OnDelete::Hold => (two, all, 3, 0),

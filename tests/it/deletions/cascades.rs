@@ -2,7 +2,7 @@
 //! long as nobody has decided about the deletion.
 
 use pipeline::config::{Direction, OnDelete, Side};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{CouplingChange, InboxKind, Store};
 use uuid::Uuid;
 

@@ -5,8 +5,10 @@ use std::sync::atomic::AtomicBool;
 
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
+use pipeline::run::account::RunOutcome;
+use pipeline::run::context::Options;
+use pipeline::run::run;
 use pipeline::run::selection::Selection;
-use pipeline::run::{Options, RunOutcome, run};
 use pipeline::store::Store;
 
 use super::{coupled, id, names, side, table};

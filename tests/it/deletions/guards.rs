@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use pipeline::config::{Guard, Limit, OnDelete, Side};
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 
 use super::{NO_GUARD, coupled, id, names, side, table};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pipeline::config::{Drift, Side};
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::Store;
 use uuid::Uuid;
 

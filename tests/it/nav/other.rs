@@ -8,7 +8,8 @@ use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Adapter, Connection, Limits, Side};
 use pipeline::endpoint::{Key, Outcome, Query, Report, Write};
 use pipeline::frame::{Kind, Value};
-use pipeline::run::{RunError, RunOutcome};
+use pipeline::run::RunError;
+use pipeline::run::account::RunOutcome;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::{PerSide, Side};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::InboxKind;
 use serde_json::json;
 use uuid::Uuid;

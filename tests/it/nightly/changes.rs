@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::{PerSide, Side};
-use pipeline::run::{Mode, RunOutcome, RunReport};
+use pipeline::run::account::{Mode, RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 use serde_json::json;
 use uuid::Uuid;
@@ -127,7 +127,7 @@ fn a_token_that_is_too_old_means_a_full_read() {
 #[test]
 fn without_change_tracking_it_goes_by_the_time() {
     let mut world = World::small();
-    world.pipeline.connections.crm.change_tracking = false;
+    world.pipeline.connections.crm.features.change_tracking = false;
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     world.later(DAY);
     let couplings = world.store().couplings("contacts", &[]).unwrap();

@@ -5,7 +5,7 @@ use mocks::log::Entry;
 use pipeline::config::{PerSide, Side};
 use pipeline::plan::ActionKind;
 use pipeline::report;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 use serde_json::json;
 use uuid::Uuid;

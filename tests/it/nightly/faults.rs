@@ -5,7 +5,7 @@ use std::time::Duration;
 use mocks::data::{self, Row};
 use mocks::fault::{Fault, Faults};
 use pipeline::config::{PerSide, Side};
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 
 use super::oracle::{Snapshot, judge};
 use super::world::{World, text};

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use mocks::data::company::UNUSER;
 use pipeline::config::Side;
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 use serde_json::json;
 use uuid::Uuid;

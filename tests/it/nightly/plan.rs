@@ -10,7 +10,7 @@ use pipeline::config::{PerSide, Side};
 use pipeline::frame::Value;
 use pipeline::plan::{Action, ActionKind, FieldChange, Plan};
 use pipeline::report;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::Store;
 use uuid::Uuid;
 

@@ -2,8 +2,8 @@
 
 use pipeline::address::Address;
 use pipeline::config::Side;
+use pipeline::run::account::{Mode, RunOutcome};
 use pipeline::run::selection::Selection;
-use pipeline::run::{Mode, RunOutcome};
 use pipeline::store::Store;
 use serde_json::json;
 use uuid::Uuid;

@@ -19,8 +19,10 @@ use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Pipeline, Side};
 use pipeline::endpoint::Endpoint;
+use pipeline::run::account::{RunOutcome, RunReport};
+use pipeline::run::context::Options;
 use pipeline::run::selection::Selection;
-use pipeline::run::{Options, RunError, RunOutcome, RunReport, run};
+use pipeline::run::{RunError, run};
 use pipeline::store::{InboxItem, Store};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -39,6 +41,8 @@ pub struct World {
     pub changed: bool,
     /// What the next runs are narrowed to.
     pub selection: Selection,
+    /// The clock of the next runs, where that has to be one that others know.
+    pub clock: Option<Arc<dyn Clock>>,
     folder: TempDir,
     runs: u32,
 }
@@ -53,7 +57,7 @@ pub struct Kept {
 
 /// A clock that only moves when somebody waits.
 #[derive(Default)]
-struct Still {
+pub struct Still {
     now: Mutex<Duration>,
 }
 
@@ -172,6 +176,7 @@ impl World {
             pipeline: pipeline(&erp, &crm),
             changed: false,
             selection: Selection::default(),
+            clock: None,
             erp,
             crm,
             folder,
@@ -203,7 +208,7 @@ impl World {
 
     /// Opens both sides, with tokens and metadata of their own.
     pub fn endpoints(&self) -> PerSide<Box<dyn Endpoint>> {
-        let clock: Arc<dyn Clock> = Arc::new(Still::default());
+        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(Still::default()));
         PerSide::from_fn(|side| open(side, self.pipeline.connections.of(side), Patience::default(), Arc::clone(&clock)))
     }
 

@@ -91,12 +91,26 @@ fn wrong_answers_are_refused_and_nothing_is_done() {
         "import nowhere.csv".to_owned(),
         "export nowhere/inbox.csv".to_owned(),
         "list --table custmers".to_owned(),
+        "list --field fone".to_owned(),
+        "list --table customers --field displayNam".to_owned(),
     ] {
         told.ask(&format!("inbox {FULL} {words}"), &[], 2);
     }
     assert_eq!(world.store().decisions(None).unwrap(), []);
     assert!(before.keys().eq(world.state_files().keys()));
     assert_snapshot!("answers", told.text);
+}
+
+#[test]
+fn an_answer_makes_no_state_where_there_is_none() {
+    let world = World::start();
+    for answer in ["retry customers:1", "restore customers:1", "resolve --all --field city --take erp", "import in.csv"]
+    {
+        world.file("in.csv", "table,record\n");
+        let answer = world.run(&format!("inbox {FULL} {answer}")).code(2);
+        assert!(answer.stderr.contains("nothing waits: there is no state in "), "{}", answer.stderr);
+        assert!(!world.state().exists() && world.state_files().is_empty(), "{:?}", world.state_files().keys());
+    }
 }
 
 #[test]
@@ -107,6 +121,12 @@ fn what_waits_is_listed_decided_and_written() {
     let of_record = items(waiting.inbox(&format!("--format json list --record {contested}")));
     assert_eq!(of_record.len(), 2, "{of_record:#?}");
     assert_eq!(of_record, items(waiting.inbox(&format!("list --record {contested} --format json"))));
+    // Something else waits, and that is not denied.
+    for filter in ["--kind skipped", "--table items", "--record customers:99999", "--table customers --field name"] {
+        let none = waiting.inbox(&format!("list {filter}")).code(0);
+        let told = "nothing of this waits for a person; elsewhere ";
+        assert!(none.stdout.starts_with(told), "{filter}: {none:#?}");
+    }
     // By either side's column.
     for field in ["phoneNumber", "telephone1"] {
         let of_field = items(waiting.inbox(&format!("list --field {field} --kind contested --format json")));
@@ -125,6 +145,10 @@ fn what_waits_is_listed_decided_and_written() {
                 "message",
                 "since",
                 "attempts",
+                "crm_record",
+                "erp_modified",
+                "crm_modified",
+                "crm_modified_by",
                 "decision",
                 "last_write"
             ]
@@ -142,6 +166,16 @@ fn what_waits_is_listed_decided_and_written() {
         waiting.inbox(&format!("resolve {contested} --field addressLine2 --take value=gate --format json")).code(0);
     let answered = json!({"answered": [{"table": "customers", "record": contested, "field": "addressLine2", "decision": "take value=gate"}]});
     assert_eq!(answer.json(), answered);
+    waiting.inbox(&format!("delete {deleted} --yes")).code(0);
+    // A decision about a whole record is withdrawn as well, and made once more.
+    let none = waiting.inbox(&format!("withdraw {deleted} --field addressLine2")).code(2);
+    assert!(none.stderr.contains("hint: decided is delete"), "{none:#?}");
+    let withdrawn = waiting.inbox(&format!("withdraw {deleted} --format json")).code(0).json();
+    let answered =
+        json!({"answered": [{"table": "customers", "record": deleted, "field": null, "decision": "withdraw"}]});
+    assert_eq!(withdrawn, answered);
+    let waits = items(waiting.inbox("list --kind deleted --format json"));
+    assert_eq!(waits[0]["decision"], Value::Null);
     waiting.inbox(&format!("delete {deleted} --yes")).code(0);
     let status = world.run(&format!("status {FULL} --format json")).code(0).json();
     let customers =
@@ -210,6 +244,11 @@ fn answers_come_back_from_a_spreadsheet() {
     waiting.inbox("export inbox.csv").code(0).prints("written to inbox.csv", world);
     let csv = std::fs::read_to_string(world.folder.path().join("inbox.csv")).unwrap();
     assert_eq!(waiting.inbox("export").code(0).stdout, csv);
+    // Whatever has the name already, decisions filled in or not, stays as it is.
+    let refused = waiting.inbox("export inbox.csv").code(2);
+    assert!(refused.stderr.contains("inbox.csv is there already, and stays as it is"), "{refused:#?}");
+    let document = waiting.inbox("export --format json").code(0).json();
+    assert_eq!(document["items"].as_array().unwrap().len(), csv.lines().count() - 1, "{document:#}");
     // What a spreadsheet would compute is guarded.
     assert!(csv.contains(",'=1+1,floor 2,") && csv.contains(",'+47 1,'+47 2,"), "{csv}");
     assert!(csv.ends_with("\r\n"), "{csv}");
@@ -290,6 +329,7 @@ fn the_page_about_the_inbox_shows_what_the_program_says() {
         format!("resolve {contested} --field addressLine2 --take 'value=Gate 4'"),
         format!("restore {deleted}"),
         "list --kind contested --kind deleted".to_owned(),
+        format!("withdraw {contested} --field addressLine2"),
         format!("uncouple {contested}"),
         "apart".to_owned(),
     ] {
@@ -306,4 +346,32 @@ fn the_page_about_the_inbox_shows_what_the_program_says() {
     for block in blocks {
         assert!(page.contains(&block), "docs/inbox.md does not show\n{block}");
     }
+}
+
+#[test]
+fn a_contested_field_says_when_both_records_were_modified_and_by_whom_in_the_crm() {
+    let waiting = Waiting::new();
+    let Waiting { contested, pair, world, .. } = &waiting;
+    let filed = waiting.inbox("list --kind contested --field phoneNumber --format json").code(0).json();
+    let item = &filed["items"][0];
+    let accounts = world.crm.with(|side| side.records("accounts"));
+    let account = accounts.iter().find(|account| account["accountid"] == pair.1.to_string()).unwrap();
+    let users = world.crm.with(|side| side.records("systemusers"));
+    let editor = users.iter().find(|user| user["systemuserid"] == account["_modifiedby_value"]).unwrap();
+    let customers = world.erp.with(|side| side.records("customers"));
+    let customer = customers.iter().find(|customer| customer["id"] == pair.0.to_string()).unwrap();
+    assert_eq!(
+        [&item["erp_modified"], &item["crm_modified"], &item["crm_modified_by"]],
+        [&customer["lastModifiedDateTime"], &account["modifiedon"], &editor["fullname"]]
+    );
+    let line = format!(
+        "  {contested}: ERP {}, CRM {} by {}\n",
+        customer["lastModifiedDateTime"].as_str().unwrap(),
+        account["modifiedon"].as_str().unwrap(),
+        editor["fullname"].as_str().unwrap()
+    );
+    let text = waiting.inbox("list").code(0).stdout;
+    assert_eq!(text.matches(&line).count(), 1, "both fields are of one record: {text}");
+    let why = world.run(&format!("why {FULL} {contested}")).code(0).stdout;
+    assert!(why.contains(&line), "{why}");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use pipeline::report::saved;
 use pipeline::store::Store;
 use serde_json::{Value, json};
 
@@ -109,9 +110,9 @@ fn what_somebody_edited_since_the_plan_is_named_and_the_others_are_written() {
     three.sort();
     assert_eq!(moved, three.iter().map(String::as_str).collect::<Vec<_>>(), "{document:#}");
     let told = world.run("apply night.plan").code(1).stdout;
-    assert!(told.contains("moved since the plan was made, and left out: 3\n"), "{told}");
+    assert!(told.contains("no longer as planned, and left out: 3\n"), "{told}");
     assert!(told.contains("it was edited in the ERP since"), "{told}");
-    assert!(told.ends_with("3 actions of the plan were done already; 3 moved and left out\n"), "{told}");
+    assert!(told.ends_with("3 actions of the plan were done already; 3 no longer as planned and left out\n"), "{told}");
     world.run("apply night.plan --only salespeople:nobody").code(2);
 }
 
@@ -143,10 +144,9 @@ fn a_plan_that_does_not_fit_is_refused_with_the_next_step() {
     let mut command = world.command("apply night.plan");
     let other = Answer::of(command.env("PIPELINE_STATE", "sqlite:other.db").output().unwrap()).code(3);
     assert!(other.stderr.contains("it was made over the state ") && other.stderr.contains("other.db"), "{other:#?}");
-    world.file(
-        "foreign.plan",
-        &plan.replace(&world.erp.with(|erp| erp.company_id().to_string()), &uuid::Uuid::max().to_string()),
-    );
+    let mut foreign = saved::read(&plan).unwrap();
+    foreign.binding.sides.erp.id = uuid::Uuid::max();
+    world.file("foreign.plan", &saved::text(&foreign));
     refused(
         "apply foreign.plan",
         3,
@@ -162,6 +162,8 @@ fn a_plan_that_does_not_fit_is_refused_with_the_next_step() {
     refused("show deep.plan", 2, "it is damaged: ", "make it anew");
     world.file("typed.plan", &plan.replacen("\"action\": \"couple\"", "\"action\": \"uncouple\"", 1));
     refused("apply typed.plan", 2, "it is damaged: `uncouple` of ", "make it anew");
+    world.file("forged.plan", &plan.replacen("\"only\": [", "\"only\": [\n    \"items\",", 1));
+    refused("show forged.plan", 2, "it was changed after it was made: it does not fit its seal", "make it anew");
     refused("show night.yaml", 2, "the plan night.yaml cannot be used: it is no saved plan", "make it anew");
     refused("show nothing.plan", 2, "the plan nothing.plan cannot be used: No such file", "give the path of a plan");
     refused(
@@ -223,6 +225,23 @@ fn what_a_guard_stops_is_saved_and_the_printed_command_carries_it_out() {
     assert!(saved.exists(), "what was stopped still waits");
     let status = world.run("status guarded.yaml").code(0).stdout;
     assert!(status.contains("a guard stopped 1 table map"), "{status}");
+    // That record, stopped by itself, takes nothing away either: its plan is kept under another name.
+    let part = world.folder.path().join("full.db.guarded-part.plan");
+    let before = std::fs::read_to_string(&saved).unwrap();
+    let first = world.store().couplings("salespeople", &[]).unwrap().erp[0];
+    let answer = world.run(&format!("run guarded.yaml --only salespeople:{first}")).code(4);
+    let part_command = format!("pipeline apply {}", part.display());
+    assert!(answer.stdout.contains(&format!("`{part_command}` carries out just that")), "{answer:#?}");
+    assert_eq!(std::fs::read_to_string(&saved).unwrap(), before);
+    // Another plan for the table map changes nothing of what is stopped; nor do many runs over others.
+    world.run(&format!("plan guarded.yaml --only salespeople:{other} -o other.plan")).code(0);
+    world.run("apply other.plan").code(0);
+    for _ in 0..10 {
+        world.run("run guarded.yaml --only currencies").code(0);
+    }
+    let status = world.run("status guarded.yaml --format json").code(0).json();
+    let salespeople = status["tables"].as_array().unwrap().iter().find(|table| table["table"] == "salespeople");
+    assert!(salespeople.unwrap()["guarded"].as_str().unwrap().contains(&command), "{status:#}");
     // It is another run's turn, in which the guard trips for something else: the plan is that of the last trip.
     rename("Renamed again");
     world.run(&format!("apply {}", saved.display())).code(1);
@@ -233,9 +252,11 @@ fn what_a_guard_stops_is_saved_and_the_printed_command_carries_it_out() {
         records.iter().filter(|record| record["displayName"].as_str().unwrap().starts_with("Renamed again")).count()
     };
     assert_eq!(name(&world), 1);
-    assert!(saved.exists());
+    assert!(!saved.exists(), "what was stopped is carried out");
+    let status = world.run("status guarded.yaml").code(0).stdout;
+    assert!(!status.contains("a guard stopped"), "{status}");
     world.run(&format!("run guarded.yaml {TWO}")).code(0);
-    assert!(!saved.exists(), "what was stopped has had its turn");
+    assert!(!part.exists(), "what was stopped of a part has had its turn");
     // Another file under that name is left alone, and that is said.
     std::fs::write(&saved, "notes of somebody").unwrap();
     rename("Renamed once more");

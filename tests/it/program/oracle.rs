@@ -34,21 +34,13 @@ const NUMBERS: [(Side, &str, &str, &[&str]); 11] = [
 /// Returns one line for each record of both sides, in order.
 pub fn contents(world: &World) -> BTreeSet<String> {
     let records = records(world);
-    let mut names: HashMap<String, String> = HashMap::new();
-    let mut numbers: HashMap<(&str, String), String> = HashMap::new();
+    let (names, mut numbers) = (names_of(&records), HashMap::new());
     for (side, set, record) in &records {
         let id = id(record);
-        let text = |property: &str| record.get(property).and_then(Value::as_str).unwrap_or_default().to_owned();
-        // These two are made by a service along with another record, under an id of its own.
-        if *set == "uoms" {
-            names.insert(id.clone(), format!("unit {} of {}", text("name"), text("_uomscheduleid_value")));
-        } else if *side == Side::Erp && *set == "contacts" && text("type") == "Company" {
-            names.insert(id.clone(), format!("company contact {} {}", text("displayName"), text("email")));
-        }
         let name = names.get(&id).unwrap_or(&id).clone();
         for (of, _, property, _) in NUMBERS.iter().filter(|(of, known, ..)| of == side && known == set) {
             if *of == Side::Erp && (*property == "number" || *property == "code") {
-                numbers.insert((set, text(property)), name.clone());
+                numbers.insert((*set, text(record, property)), name.clone());
             }
         }
     }
@@ -94,6 +86,29 @@ pub fn assert_same(found: &BTreeSet<String>, expected: &BTreeSet<String>, when: 
         list(missing),
         list(odd)
     );
+}
+
+/// Returns what stands for the ids that a service draws.
+pub fn names(world: &World) -> HashMap<String, String> {
+    names_of(&records(world))
+}
+
+/// These two are made by a service along with another record, under an id of its own.
+fn names_of(records: &Records) -> HashMap<String, String> {
+    let mut names = HashMap::new();
+    for (side, set, record) in records {
+        let text = |property: &str| text(record, property);
+        if *set == "uoms" {
+            names.insert(id(record), format!("unit {} of {}", text("name"), text("_uomscheduleid_value")));
+        } else if *side == Side::Erp && *set == "contacts" && text("type") == "Company" {
+            names.insert(id(record), format!("company contact {} {}", text("displayName"), text("email")));
+        }
+    }
+    names
+}
+
+fn text(record: &Map<String, Value>, property: &str) -> String {
+    record.get(property).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
 fn records(world: &World) -> Records {

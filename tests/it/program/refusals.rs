@@ -124,12 +124,7 @@ fn wrong_arguments_and_files_are_refused_before_anything_is_asked() {
     let world = World::start();
     let full = std::fs::read_to_string(FULL).unwrap();
     world.file("broken.yaml", "version: 1\nname: broken\ntables:\n  customers: [\n");
-    world.file(
-        "later.yaml",
-        &full
-            .replace("defaults:", "schedule: \"0 2 * * *\"\n\ndefaults:")
-            .replace("    adapter: dataverse\n", "    adapter: dataverse\n    features: { bulk: off }\n"),
-    );
+    world.file("later.yaml", &full.replace("defaults:", "schedule: \"0 2 * * *\"\n\ndefaults:"));
     world.file("typo.yaml", &full.replacen("direction: to_erp", "direktion: to_erp", 1));
     let mut told = Transcript::new(&world);
     for line in ["run nowhere.yaml", "run broken.yaml", "run later.yaml", "run typo.yaml"] {

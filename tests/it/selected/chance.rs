@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use pipeline::config::Side;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use pipeline::run::chosen::Standing;
 use pipeline::store::{InboxKind, Store};
 use uuid::Uuid;

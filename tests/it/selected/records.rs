@@ -2,9 +2,10 @@
 
 use pipeline::config::Side;
 use pipeline::report::selected::advice;
+use pipeline::run::RunError;
+use pipeline::run::account::{Mode, RunOutcome};
 use pipeline::run::chosen::Standing;
 use pipeline::run::selection::Selection;
-use pipeline::run::{Mode, RunError, RunOutcome};
 use pipeline::store::{InboxKind, Store};
 
 use super::{only, to};
@@ -21,7 +22,7 @@ fn two_edited() -> World {
     world
 }
 
-fn standings(report: &pipeline::run::RunReport) -> Vec<(String, Standing)> {
+fn standings(report: &pipeline::run::account::RunReport) -> Vec<(String, Standing)> {
     let all = report.tables.iter().flat_map(|table| &table.selected);
     all.map(|chosen| (chosen.record.clone(), chosen.standing)).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
-use pipeline::run::RunReport;
+use pipeline::run::account::RunReport;
 use serde_json::json;
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use pipeline::cli::inbox::answer::{Desk, Wish};
 use pipeline::config::{OnConflict, PerSide, Side};
-use pipeline::run::RunReport;
+use pipeline::run::account::RunReport;
 use pipeline::run::selection::Selection;
 use pipeline::store::{Decided, InboxItem, InboxKind, Store};
 use uuid::Uuid;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use pipeline::config::{OnDelete, OnUnresolved, PerSide, Side, When};
-use pipeline::run::RunReport;
+use pipeline::run::account::RunReport;
 use pipeline::store::{Decided, InboxItem, InboxKind, Store};
 use uuid::Uuid;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use pipeline::config::{Create, Guard, Limit, PerSide, Side, TableMap};
 use pipeline::endpoint::WriteKind;
 use pipeline::plan::Plan;
-use pipeline::run::{RunOutcome, RunReport};
+use pipeline::run::account::{RunOutcome, RunReport};
 use uuid::Uuid;
 
 use crate::adversary::adds_up;

@@ -1,7 +1,7 @@
 //! What a pair has to hold after a night, field by field.
 
 use pipeline::config::{Direction, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, When};
-use pipeline::run::RunReport;
+use pipeline::run::account::RunReport;
 use pipeline::store::{Decided, InboxKind};
 use uuid::Uuid;
 

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
 use pipeline::config::{Direction, Side, When};
-use pipeline::run::{Mode, RunOutcome};
+use pipeline::run::account::{Mode, RunOutcome};
 use pipeline::store::InboxKind;
 
 use crate::adversary::adds_up;

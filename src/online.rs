@@ -1,0 +1,188 @@
+//! A pipeline held against both living sides before anybody relies on it: who they are, what of the file they do not
+//! have, whether they answer each question that a run asks of a table, and what the login needs to be allowed.
+//!
+//! Everything that can be found is found at once: one side in trouble does not hide what is wrong with the other.
+//! Nothing is written, and no records are read: each table is asked for one that does not exist. Which line of the file
+//! a finding belongs to is not known here, only its path.
+
+use uuid::Uuid;
+
+use crate::binding::{Binding, Foreign};
+use crate::config::complaint::Path;
+use crate::config::{OnDelete, PerSide, Pipeline, Side, TableMap};
+use crate::endpoint::{ClockOffset, Endpoint, EndpointError, Identity, Query};
+use crate::extract::Scope;
+use crate::misfit::Misfit;
+use crate::order::passes;
+use crate::run::prepare::compare;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Online {
+    pub sides: PerSide<Met>,
+    /// In the order of a run; only those that both sides have.
+    pub tables: Vec<TableMet>,
+    /// What of the file does not fit the metadata.
+    pub misfits: Vec<Misfit>,
+    /// What a side could not do, and the key of the file that it belongs to.
+    pub troubles: Vec<(Path, EndpointError)>,
+    /// Why the state cannot be used with these sides.
+    pub foreign: Option<Box<Foreign>>,
+}
+
+/// One side.
+#[derive(Debug, Default)]
+pub struct Met {
+    /// `None` where it did not let us in.
+    pub identity: Option<Identity>,
+    /// How far its clock is ahead of ours, where its answers tell.
+    pub clock: Option<ClockOffset>,
+    /// Requests that are under way at once: what the file allows, or less where the side recommends less.
+    pub concurrency: usize,
+}
+
+/// One table map.
+#[derive(Debug)]
+pub struct TableMet {
+    pub table: String,
+    pub sides: PerSide<SideMet>,
+}
+
+/// One side of a table map.
+#[derive(Debug)]
+pub struct SideMet {
+    /// What the login has to be allowed to do there.
+    pub needs: Vec<Right>,
+    pub filter: Filtering,
+}
+
+/// Who evaluates the filter of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Filtering {
+    /// There is none.
+    None,
+    /// The side.
+    There,
+    /// The side, save for these terms, as they are written.
+    Partly(Vec<String>),
+    /// We: the whole table is read.
+    Here,
+}
+
+/// Something that a login is allowed to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    Read,
+    Create,
+    Update,
+    Delete,
+}
+
+impl Right {
+    /// Returns the word for people and programs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Right::Read => "read",
+            Right::Create => "create",
+            Right::Update => "update",
+            Right::Delete => "delete",
+        }
+    }
+}
+
+/// Meets both sides and holds the file against them; `bound` is what the state belongs to, where it belongs to
+/// something.
+pub fn meet(pipeline: &Pipeline, endpoints: PerSide<&dyn Endpoint>, bound: Option<&Binding>) -> Online {
+    let mut online = Online::default();
+    for side in Side::BOTH {
+        match endpoints.of(side).open() {
+            Ok(identity) => online.sides.of_mut(side).identity = Some(identity),
+            Err(error) => online.troubles.push((place_of(&error), error)),
+        }
+    }
+    if let (Some(erp), Some(crm)) = (online.sides.erp.identity.clone(), online.sides.crm.identity.clone()) {
+        let sides = PerSide { erp, crm };
+        online.foreign = bound.and_then(|bound| bound.of_sides(&sides).err());
+        match compare(pipeline, &passes(pipeline), endpoints) {
+            Ok((scopes, misfits)) => {
+                online.misfits = misfits;
+                scopes.iter().for_each(|scope| online.look_at(pipeline, scope, endpoints));
+            }
+            Err(error) => online.troubles.push((place_of(&error), error)),
+        }
+    }
+    for side in Side::BOTH {
+        let met = online.sides.of_mut(side);
+        met.clock = endpoints.of(side).clock_offset();
+        met.concurrency = endpoints.of(side).concurrency();
+    }
+    online
+}
+
+impl Online {
+    /// Asks both sides of a table map what a run asks them.
+    fn look_at(&mut self, pipeline: &Pipeline, scope: &Scope, endpoints: PerSide<&dyn Endpoint>) {
+        let map = &pipeline.tables[scope.table];
+        let path = Path::root().key("tables").key(&map.name);
+        for side in Side::BOTH {
+            if let Err(error) = ask(map, scope, side, *endpoints.of(side)) {
+                let told = self.troubles.iter().any(|(_, before)| *before == error);
+                let key = if map.sides.of(side).filter.is_some() { "filter" } else { "table" };
+                if !told {
+                    self.troubles.push((path.key(side.key()).key(key), error));
+                }
+            }
+        }
+        let sides = PerSide::from_fn(|side| SideMet {
+            needs: needs(map, side),
+            filter: filtering(map, scope, side, *endpoints.of(side)),
+        });
+        self.tables.push(TableMet { table: map.name.clone(), sides });
+    }
+}
+
+/// Asks for a record that does not exist, with the columns and the filter of a run: a side that must not be read, or that
+/// does not understand the filter, says so.
+fn ask(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Result<(), EndpointError> {
+    let info = scope.infos.of(side);
+    // Columns that are not there are told already.
+    let columns = scope.columns.of(side).iter().filter(|name| info.column(name).is_some_and(|column| column.readable));
+    let filter = map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned());
+    let nobody = Uuid::from_u128(1);
+    let query = Query { info, columns: columns.cloned().collect(), filter, ids: Some(vec![nobody]) };
+    endpoint.read(&query, &|_| {}).map(drop)
+}
+
+fn filtering(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Filtering {
+    let Some(filter) = &map.sides.of(side).filter else { return Filtering::None };
+    let terms = filter.terms();
+    let evaluates = |predicate| endpoint.evaluates(scope.infos.of(side), predicate);
+    let ours = terms.iter().filter(|term| !term.predicate().is_some_and(evaluates));
+    let ours: Vec<String> = ours.map(|term| term.written().to_owned()).collect();
+    match ours.len() {
+        0 => Filtering::There,
+        all if all == terms.len() => Filtering::Here,
+        _ => Filtering::Partly(ours),
+    }
+}
+
+/// Returns what a run may do on a side, by the keys of the table map.
+fn needs(map: &TableMap, side: Side) -> Vec<Right> {
+    let written = map.direction.writes(side);
+    let made = map.create.on(side) || (written && map.on_delete == OnDelete::Restore);
+    let deleted = written && map.on_delete == OnDelete::Delete;
+    [(true, Right::Read), (made, Right::Create), (written, Right::Update), (deleted, Right::Delete)]
+        .into_iter()
+        .filter_map(|(needed, right)| needed.then_some(right))
+        .collect()
+}
+
+/// Returns the key of a connection that an error belongs to.
+fn place_of(error: &EndpointError) -> Path {
+    let key = match error {
+        EndpointError::Login { .. } => "auth",
+        EndpointError::NoCompany { .. } => "company",
+        _ => "url",
+    };
+    Path::root().key("connections").key(error.side().key()).key(key)
+}

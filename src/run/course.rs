@@ -1,0 +1,200 @@
+//! The passes of a run one after the other, in three rounds: every table map's own turn, then the references that had
+//! to wait for that, then, from the last table map to the first, the deletions. A table map that fails takes those
+//! along that refer to it, and no others.
+
+use std::sync::atomic::Ordering;
+
+use crate::config::TableMap;
+use crate::endpoint::EndpointError;
+use crate::extract::Scope;
+use crate::order::Pass;
+use crate::run::account::{Event, RunReport, TableReport};
+use crate::run::carried::Carried;
+use crate::run::context::Context;
+use crate::run::sight::Sight;
+use crate::run::state::{PassError, PassState};
+use crate::run::{RunError, later, pass, strays};
+use crate::store::{Store, StoreError, Watermark};
+use crate::translate::links::Links;
+
+/// The passes of a run, and what became of each so far.
+pub struct Course<'a> {
+    context: &'a Context<'a>,
+    passes: &'a [Pass],
+    scopes: &'a [Scope],
+    links: Links,
+    /// Of the passes that had their first step; `None` where that failed.
+    states: Vec<Option<PassState>>,
+    /// As many as `states`.
+    reports: Vec<TableReport>,
+    /// The first thing that a side could not do.
+    first_error: Option<EndpointError>,
+}
+
+impl<'a> Course<'a> {
+    pub fn new(context: &'a Context<'a>, passes: &'a [Pass], scopes: &'a [Scope], links: Links) -> Course<'a> {
+        let (states, reports) = (Vec::new(), Vec::new());
+        Course { context, passes, scopes, links, states, reports, first_error: None }
+    }
+
+    /// Gives every table map its turn, until the run has to end.
+    pub fn first_steps(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        for (position, (turn, scope)) in self.passes.iter().zip(self.scopes).enumerate() {
+            if self.is_to_stop() {
+                break;
+            }
+            let map = self.map(turn);
+            let total = self.passes.len();
+            (self.context.tell)(Event::TableStarted { table: &map.name, position: position + 1, total });
+            let state = match failed_need(map, &self.reports) {
+                Some(need) => Err(PassError::Waits(format!("waits for {need}"))),
+                None => pass::first_step(self.context, store, scope, turn, &mut self.links),
+            };
+            match state {
+                Ok(mut state) => {
+                    self.reports.push(state.report());
+                    if !state.goes_on(turn) {
+                        state.release();
+                    }
+                    self.states.push(Some(state));
+                }
+                Err(PassError::Store(error)) => return Err(error),
+                Err(error) => {
+                    let message = Some(error.to_string());
+                    self.reports.push(TableReport {
+                        table: map.name.clone(),
+                        error: message,
+                        ..TableReport::default()
+                    });
+                    self.states.push(None);
+                    if let (None, PassError::Endpoint(error)) = (&self.first_error, error) {
+                        self.first_error = Some(error);
+                    }
+                }
+            }
+            (self.context.tell)(Event::TableFinished { report: &self.reports[position] });
+        }
+        Ok(())
+    }
+
+    /// Writes references in a circle, now that every record that they could name is coupled.
+    pub fn second_steps(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        for index in 0..self.states.len() {
+            let turn = &self.passes[index];
+            if !turn.deferred.contains(&true) || self.is_to_stop() {
+                continue;
+            }
+            let need = failed_need(self.map(turn), &self.reports);
+            let Some(state) = self.states[index].as_mut().filter(|state| !state.over) else { continue };
+            if let Some(need) = need {
+                // Nothing is known of what its records refer to, and nothing is concluded from that.
+                if !state.guarded {
+                    self.reports[index].error = Some(format!("references wait for {need}"));
+                }
+                continue;
+            }
+            let done = pass::second_step(self.context, store, &self.scopes[index], turn, &mut self.links, state);
+            self.take(index, done)?;
+        }
+        Ok(())
+    }
+
+    /// Carries out deletions, from the last table map to the first: what refers to a record goes before it.
+    pub fn deletions(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        for index in (0..self.states.len()).rev() {
+            if self.is_to_stop() || self.reports[index].error.is_some() {
+                continue;
+            }
+            let Some(state) = self.states[index].as_mut().filter(|state| !state.doomed.is_empty()) else { continue };
+            let turn = &self.passes[index];
+            let done = pass::last_step(self.context, store, &self.scopes[index], turn, &self.links, state);
+            self.take(index, done)?;
+        }
+        Ok(())
+    }
+
+    /// Tells why nothing at all could be done, where that is so.
+    pub fn failed_throughout(&mut self) -> Result<(), EndpointError> {
+        let nothing = self.states.iter().all(Option::is_none);
+        self.first_error.take_if(|_| nothing).map_or(Ok(()), Err)
+    }
+
+    /// Moves the watermarks of the table maps whose every record is settled or in the inbox by now (I1).
+    pub fn settle_watermarks(&self, store: &mut dyn Store) -> Result<(), StoreError> {
+        let is_whole = |report: &TableReport| report.error.is_none() && report.guarded.is_none();
+        let whole = self.states.iter().zip(&self.reports).filter(|(_, report)| is_whole(report));
+        let marks = whole.filter_map(|(state, report)| Some((report.table.clone(), state.as_ref()?.mark()?)));
+        let marks: Vec<(String, Watermark)> = marks.collect();
+        if marks.is_empty() { Ok(()) } else { store.set_watermarks(&marks) }
+    }
+
+    /// Enters what became of every table map into the report of the run, and returns what was seen of the records to
+    /// explain.
+    pub fn account_for(
+        self,
+        store: &dyn Store,
+        interrupted: bool,
+        report: &mut RunReport,
+    ) -> Result<Vec<Sight>, RunError> {
+        let options = self.context.options;
+        let mut sights = Vec::new();
+        for (state, mut table) in self.states.into_iter().zip(self.reports) {
+            let unreached = || options.approved.map(|approved| Carried::unreached(approved, &table.table));
+            let carried = match state {
+                Some(mut state) => {
+                    sights.extend(state.sight.take());
+                    let reached = !interrupted && table.error.is_none();
+                    let carried = state.carried.take().filter(|_| reached).or_else(unreached);
+                    report.inbox.extend(state.inbox());
+                    let plan = state.into_plan();
+                    if options.dry_run {
+                        table.notes.extend(later::notes(&plan));
+                    }
+                    report.plan.tables.push(plan);
+                    carried
+                }
+                // Nobody looked at what waits there, so it still does.
+                None => {
+                    report.inbox.extend(store.inbox(Some(&table.table))?);
+                    unreached()
+                }
+            };
+            if let Some(all) = &mut report.carried {
+                all.add(carried.unwrap_or_default());
+            }
+            report.tables.push(table);
+        }
+        report.names = strays::names(self.context.pipeline, &report.plan, &self.links);
+        Ok(sights)
+    }
+
+    fn map(&self, turn: &Pass) -> &'a TableMap {
+        &self.context.pipeline.tables[turn.table]
+    }
+
+    fn is_to_stop(&self) -> bool {
+        self.context.options.stop.load(Ordering::Relaxed)
+    }
+
+    /// Takes note of how a later step of a pass ended; only the state's own trouble ends the run.
+    fn take(&mut self, index: usize, done: Result<(), PassError>) -> Result<(), StoreError> {
+        match (done, &self.states[index]) {
+            (Err(PassError::Store(error)), _) => return Err(error),
+            (Err(error), _) => self.reports[index].error = Some(error.to_string()),
+            (Ok(()), Some(state)) => self.reports[index] = state.report(),
+            (Ok(()), None) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Names another table map that `map` needs and that failed, or was stopped.
+fn failed_need(map: &TableMap, done: &[TableReport]) -> Option<String> {
+    let needs = map.fields.iter().filter_map(|field| field.reference.as_ref().map(|reference| &reference.table));
+    let fate = |name: &String| {
+        let table = done.iter().find(|table| table.table == *name)?;
+        let stopped = table.guarded.as_ref().map(|_| format!("{name}, which its guard stopped"));
+        stopped.or_else(|| table.error.as_ref().map(|_| format!("{name}, which failed")))
+    };
+    needs.chain(&map.after).filter(|name| **name != map.name).find_map(fate)
+}

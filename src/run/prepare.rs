@@ -1,0 +1,141 @@
+//! Before the first pass: whose state this is, whether the file fits the metadata of both sides, and whom the records
+//! that are not visited are coupled with.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::binding::Binding;
+use crate::config::{PerSide, Pipeline, Side};
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::extract::{self, Scope};
+use crate::misfit::{Misfit, misfits, no_table};
+use crate::order::Pass;
+use crate::run::RunError;
+use crate::run::context::Context;
+use crate::store::{InboxKind, Store};
+use crate::translate::links::Links;
+
+/// Opens both sides and returns what a state of this pipeline belongs to; refuses one that is `bound` to another.
+pub fn belongs_to(
+    pipeline: &Pipeline,
+    endpoints: PerSide<&dyn Endpoint>,
+    bound: Option<&Binding>,
+) -> Result<Binding, RunError> {
+    if let Some(bound) = bound {
+        bound.of_pipeline(&pipeline.name)?;
+    }
+    let sides = PerSide { erp: endpoints.erp.open()?, crm: endpoints.crm.open()? };
+    if let Some(bound) = bound {
+        bound.of_sides(&sides)?;
+    }
+    Ok(Binding { pipeline: pipeline.name.clone(), sides })
+}
+
+/// Asks for the metadata of all passes and holds the file against it; nothing is read before everything fits.
+pub(super) fn describe(
+    pipeline: &Pipeline,
+    passes: &[Pass],
+    endpoints: PerSide<&dyn Endpoint>,
+) -> Result<Vec<Scope>, RunError> {
+    let (scopes, found) = compare(pipeline, passes, endpoints)?;
+    if found.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(found)) }
+}
+
+/// Asks for the metadata of all passes and holds the file against it: the passes whose tables both sides have, and
+/// everything that does not fit.
+pub fn compare(
+    pipeline: &Pipeline,
+    passes: &[Pass],
+    endpoints: PerSide<&dyn Endpoint>,
+) -> Result<(Vec<Scope>, Vec<Misfit>), EndpointError> {
+    // The keys of table maps that are only referred to have to be there, too.
+    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
+    let references = |name: &str| {
+        let mut fields = passes.iter().flat_map(|pass| &pipeline.tables[pass.table].fields);
+        fields.any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == name))
+    };
+    let referred = |table: &usize| !visited(*table) && references(&pipeline.tables[*table].name);
+    for side in Side::BOTH {
+        let needed = (0..pipeline.tables.len()).filter(|table| visited(*table) || referred(table));
+        let tables: Vec<&str> = needed.map(|table| pipeline.tables[table].sides.of(side).table.as_str()).collect();
+        endpoints.of(side).prepare(&tables)?;
+    }
+    let mut found = Vec::new();
+    let mut all = |tables: &mut dyn Iterator<Item = usize>| -> Result<Vec<Scope>, EndpointError> {
+        let mut scopes = Vec::new();
+        for table in tables {
+            let map = &pipeline.tables[table];
+            let absent = |side: Side| match endpoints.of(side).describe(&map.sides.of(side).table) {
+                Err(EndpointError::NoTable { .. }) => Ok(Some(no_table(map, side))),
+                Err(error) => Err(error),
+                Ok(_) => Ok(None),
+            };
+            let absent: Vec<Misfit> = absent(Side::Erp)?.into_iter().chain(absent(Side::Crm)?).collect();
+            if absent.is_empty() {
+                scopes.push(Scope::describe(pipeline, table, endpoints)?);
+            }
+            found.extend(absent);
+        }
+        Ok(scopes)
+    };
+    let scopes = all(&mut passes.iter().map(|pass| pass.table))?;
+    let others = all(&mut (0..pipeline.tables.len()).filter(|table| referred(table)))?;
+    found.extend(misfits(pipeline, &scopes, &others));
+    Ok((scopes, found))
+}
+
+/// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.
+pub(super) fn link_unselected(
+    context: &Context<'_>,
+    passes: &[Pass],
+    store: &dyn Store,
+    links: &mut Links,
+) -> Result<(), RunError> {
+    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
+    for (table, map) in context.pipeline.tables.iter().enumerate() {
+        let references = || {
+            let maps = passes.iter().map(|pass| &context.pipeline.tables[pass.table]);
+            maps.flat_map(|map| &map.fields).filter_map(|field| field.reference.as_ref())
+        };
+        if visited(table) || !references().any(|reference| reference.table == map.name) {
+            continue;
+        }
+        let mut scope = Scope::describe(context.pipeline, table, context.endpoints)?;
+        for side in Side::BOTH {
+            let mut columns: Vec<String> = Vec::new();
+            for reference in references().filter(|reference| reference.table == map.name) {
+                let column = match side {
+                    Side::Erp => Some(&reference.erp),
+                    Side::Crm => reference.crm.as_ref(),
+                };
+                columns.extend(column.filter(|column| !columns.contains(column)).cloned());
+            }
+            let table_links = links.table(&map.name);
+            // A run over changes, or over named records, asks for the keys that it needs.
+            if columns.is_empty() || context.reads_parts() {
+                continue;
+            }
+            *scope.columns.of_mut(side) = columns.clone();
+            let frame = extract::read_all(&scope, side, *context.endpoints.of(side))?;
+            for column in &columns {
+                table_links.name_all(side, column, &frame);
+            }
+        }
+        // Of a pair of which one record is gone, and nobody decided what follows, which of the two it is does not matter:
+        // it leads nowhere, and what refers to it waits.
+        let undecided = store.inbox(Some(&map.name))?.into_iter().filter(|item| item.kind == InboxKind::Deleted);
+        let undecided: HashSet<(Uuid, Uuid)> = undecided.filter_map(|item| item.erp_id.zip(item.crm_id)).collect();
+        let couplings = store.couplings(&map.name, &[])?;
+        let table = links.table(&map.name);
+        for (&erp, &crm) in couplings.erp.iter().zip(&couplings.crm) {
+            if undecided.contains(&(erp, crm)) {
+                table.leave(Side::Erp, erp);
+                table.leave(Side::Crm, crm);
+            } else {
+                table.couple(erp, crm);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+CASE WHEN TRY_CAST(name AS INT) > 3 THEN CAST(number AS INT) / lines ELSE 0 END = 4

@@ -1,0 +1,1 @@
+blocked = 'Ship' AND (number = 'A*' OR number LIKE 'B%') AND amount >= 1.005

@@ -1,0 +1,1 @@
+LOWER(TRIM(name)) || COALESCE(number, '') LIKE '%ø%'

@@ -1,0 +1,1 @@
+number IN ('1', '2', NULL) AND day BETWEEN '2026-01-01' AND '2026-02-30' AND owner IS NULL

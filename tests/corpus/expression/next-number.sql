@@ -1,0 +1,1 @@
+next_number('SP NO. ', 5)

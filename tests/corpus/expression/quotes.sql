@@ -1,0 +1,1 @@
+name = 'O''Brien' OR name = '\' OR name LIKE '[%_]^'

@@ -1,0 +1,1 @@
+name ~ '(a+)+$' OR REGEXP_LIKE(name, '(((((a*)*)*)*)*)b')

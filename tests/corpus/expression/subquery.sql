@@ -1,0 +1,1 @@
+name IN (SELECT name FROM customers); DROP TABLE customers

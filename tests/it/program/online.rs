@@ -1,0 +1,82 @@
+//! `check --online`: both sides are asked, everything that does not fit is told at once with its place, and nothing is
+//! written.
+
+use super::oracle::{assert_same, contents};
+use super::refusals::Transcript;
+use super::{FULL, World};
+
+/// Path and message of each complaint.
+fn complaints(document: &serde_json::Value) -> Vec<(&str, &str)> {
+    let complaints = document["complaints"].as_array().unwrap();
+    complaints.iter().map(|one| (one["path"].as_str().unwrap(), one["message"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn the_shipped_file_fits_both_sides() {
+    let world = World::start();
+    let before = contents(&world);
+    let told = Transcript::new(&world).scrub(&world.run(&format!("check {FULL} --online")).code(0).stdout);
+    insta::assert_snapshot!("online", told);
+    let document = world.run(&format!("check {FULL} --online --format json")).code(0).json();
+    assert_eq!(complaints(&document), []);
+    let online = &document["online"];
+    assert_eq!(online["erp"]["name"], "CRONUS International Ltd.");
+    assert_eq!(online["crm"]["limits"]["concurrency"], 8, "the CRM recommends fewer than the file allows");
+    let customers = online["tables"].as_array().unwrap().iter().find(|table| table["table"] == "customers").unwrap();
+    assert_eq!(customers["erp"]["filter"], "there");
+    assert_eq!(customers["crm"]["needs"], serde_json::json!(["read", "create", "update"]));
+    assert_same(&contents(&world), &before, "nothing was written");
+    assert!(!world.state().exists(), "no state was made");
+}
+
+#[test]
+fn everything_that_does_not_fit_is_told_at_once() {
+    let world = World::start();
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let wrong = full
+        .replacen("erp: { table: currencies", "erp: { table: curencies", 1)
+        .replacen("erp: displayName, crm: name", "erp: displayNam, crm: name", 1)
+        .replacen("filter: \"blocked = ''\"", "filter: \"blocked = '' AND UPPER(city) <> 'OSLO'\"", 1);
+    world.file("wrong.yaml", &wrong);
+    let document = world.run("check wrong.yaml --online --format json").code(2).json();
+    let found = complaints(&document);
+    assert!(found.contains(&("tables.currencies.erp.table", "the ERP has no table `curencies`")), "{found:#?}");
+    assert!(found.iter().any(|(_, message)| message.contains("`displayNam`")), "{found:#?}");
+    let lines: Vec<u64> =
+        document["complaints"].as_array().unwrap().iter().map(|one| one["line"].as_u64().unwrap()).collect();
+    assert!(lines.iter().all(|line| *line > 1), "each has its line: {lines:?}");
+    let partly = |table: &&serde_json::Value| table["erp"]["filter"] == "partly";
+    let tables = document["online"]["tables"].as_array().unwrap();
+    let filtered: Vec<&serde_json::Value> = tables.iter().filter(partly).map(|table| &table["erp"]).collect();
+    assert_eq!(filtered.len(), 1);
+    assert_eq!(filtered[0]["filtered_here"], serde_json::json!(["UPPER(city) <> 'OSLO'"]));
+}
+
+#[test]
+fn one_side_in_trouble_does_not_hide_the_other() {
+    let world = World::start();
+    let ask = |name: &str, value: &str| {
+        let mut command = world.command(&format!("check {FULL} --online --format json"));
+        super::Answer::of(command.env(name, value).output().unwrap()).code(3).json()
+    };
+    let document = ask("CRM_CLIENT_SECRET", "wrong");
+    let [(path, message)] = complaints(&document)[..] else { panic!("{document:#}") };
+    assert_eq!(path, "connections.crm.auth");
+    assert!(message.contains("invalid_client"), "{message}");
+    assert_eq!(document["online"]["erp"]["name"], "CRONUS International Ltd.");
+    assert_eq!(document["online"]["crm"]["name"], serde_json::Value::Null);
+    let document = ask("ERP_COMPANY", "Nobody Ltd.");
+    assert_eq!(complaints(&document)[0].0, "connections.erp.company");
+    assert!(document["online"]["crm"]["id"].is_string());
+}
+
+#[test]
+fn a_state_of_another_place_is_told_with_the_rest() {
+    let world = World::start();
+    world.run(&format!("run {FULL} --only salespeople")).code(0);
+    let other = World::start();
+    std::fs::copy(world.state(), other.state()).unwrap();
+    other.crm.with(|crm| crm.set_organization(uuid::Uuid::from_u128(8)));
+    let document = other.run(&format!("check {FULL} --online --format json")).code(3).json();
+    assert_eq!(complaints(&document)[0].0, "state", "{document:#}");
+}
