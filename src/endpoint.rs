@@ -66,7 +66,7 @@ pub fn key_text(kind: Kind, value: &Value) -> String {
     let text = value.to_string();
     match kind {
         Kind::Code => text.trim().to_uppercase(),
-        Kind::Text => text.trim_end().to_owned(),
+        Kind::Text | Kind::Enum => text,
         // A side may write the same value in several ways, as `1` and `1.0`.
         _ => kind.parse(&text).map_or(text, |value| value.to_string()),
     }
@@ -349,7 +349,7 @@ mod tests {
         }
         for (kind, value, expected) in [
             (Kind::Code, Value::Text(" c-1 ".into()), "C-1"),
-            (Kind::Text, Value::Text("Ab ".into()), "Ab"),
+            (Kind::Text, Value::Text("Ab ".into()), "Ab "),
             (Kind::Integer, Value::Text("10000".into()), "10000"),
             (Kind::Integer, Value::Integer(10_000), "10000"),
             (Kind::Decimal { scale: 2 }, Value::Text("1.50".into()), "1.5"),

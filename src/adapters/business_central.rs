@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
-use crate::adapters::odata::batch_json::{self, Operation, Reply};
+use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::{Dialect, filter, percent, value};
+use crate::adapters::odata::{Dialect, filter, percent, select, value};
 use crate::adapters::pages::{self, Reading};
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
@@ -184,30 +184,6 @@ impl BusinessCentral {
             }
         })
     }
-
-    /// Posts the operations as one batch.
-    fn post(&self, api: &str, operations: &[Operation]) -> Sent<Reply> {
-        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
-        let headers = [
-            ("Accept", "application/json".to_owned()),
-            ("Accept-Language", "en-US".to_owned()),
-            ("Content-Type", "application/json".to_owned()),
-            // Else the first failure ends the batch.
-            ("Prefer", "odata.continue-on-error".to_owned()),
-        ];
-        let url = format!("{}{api}/$batch", self.client.base());
-        match self.client.post(&url, &headers, batch_json::build(operations).as_bytes()) {
-            Err(error) => all(Verdict::unanswered(&error)),
-            Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
-            Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
-                Err(message) => all(Verdict::unknown(message)),
-                Ok(replies) => {
-                    let missing = || Verdict::unknown("the answer to the batch does not mention it");
-                    Sent::Told(replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect())
-                }
-            },
-        }
-    }
 }
 
 impl Endpoint for BusinessCentral {
@@ -232,7 +208,7 @@ impl Endpoint for BusinessCentral {
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
         let Place { api, set, key, .. } = self.place(&query.info.table)?;
         let layout = layout(query.info, &query.columns, &key)?;
-        let options = select(&query.columns, &key);
+        let options = select::select(std::slice::from_ref(&key), &query.columns);
         let url = format!("{}{api}/{}?{options}", self.client.base(), self.path(&set)?);
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, query.info));
         match &query.ids {
@@ -263,7 +239,12 @@ impl Endpoint for BusinessCentral {
         };
         let Place { api, set, key, .. } = self.place(&query.info.table)?;
         let layout = layout(query.info, &query.columns, &key)?;
-        let url = format!("{}{api}/{}?{}", self.client.base(), self.path(&set)?, select(&query.columns, &key));
+        let url = format!(
+            "{}{api}/{}?{}",
+            self.client.base(),
+            self.path(&set)?,
+            select::select(std::slice::from_ref(&key), &query.columns)
+        );
         let mut found = layout.rows().finish();
         for list in lists {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
@@ -285,7 +266,8 @@ impl Endpoint for BusinessCentral {
         };
         let operations = writes.iter().map(|write| BusinessCentral::operation(&path, &key, info, write)).collect();
         let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
-        let post = |operations: &[Operation]| self.post(&api, operations);
+        let url = format!("{}{api}", self.client.base());
+        let post = |operations: &[Operation]| batch::post_json(&self.client, &url, operations);
         batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
     }
 
@@ -358,28 +340,6 @@ fn layout(info: &TableInfo, columns: &[String], key: &str) -> Result<Layout, End
     };
     let columns = columns.iter().map(column).collect::<Result<_, _>>()?;
     Ok(Layout::new(Dialect::BusinessCentral, key, columns))
-}
-
-/// Returns `$select`, and `$expand` for the columns of navigations.
-fn select(columns: &[String], key: &str) -> String {
-    let mut own = vec![key];
-    let mut expanded: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for column in columns {
-        match column.split_once('/') {
-            Some((navigation, property)) => expanded.entry(navigation).or_default().push(property),
-            None if column == key => {}
-            None => own.push(column),
-        }
-    }
-    let mut options = format!("$select={}", own.join(","));
-    if !expanded.is_empty() {
-        let expands: Vec<String> = expanded
-            .iter()
-            .map(|(navigation, properties)| format!("{navigation}($select={})", properties.join(",")))
-            .collect();
-        options.push_str(&format!("&$expand={}", expands.join(",")));
-    }
-    options
 }
 
 /// Returns the part of a filter that the ERP evaluates; columns of navigations are left to us.
@@ -457,16 +417,6 @@ mod tests {
             let found = choose_company(&frame, wanted).map(|company| company.id.as_u128() & 0xf);
             assert_eq!(found, expected, "{wanted}");
         }
-    }
-
-    #[test]
-    fn columns_of_navigations_are_expanded() {
-        let columns = ["number", "paymentTerm/code", "id", "currency/code", "paymentTerm/displayName"];
-        let columns: Vec<String> = columns.map(str::to_owned).to_vec();
-        assert_eq!(
-            select(&columns, "id"),
-            "$select=id,number&$expand=currency($select=code),paymentTerm($select=code,displayName)"
-        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum Style {
     Api,
     /// OData V4 pages of NAV and Business Central: names of fields, options as texts, the table's primary key.
     Pages,
+    /// Any other service: what the document says, and nothing else.
+    Plain,
 }
 
 /// Reads the tables of a metadata document, by entity set.
@@ -57,7 +59,9 @@ impl<'a> Types<'a> {
         let members = |node: Node<'a, 'a>| {
             let members = elements(node, "Member").zip(0_i64..).filter_map(|(member, position)| {
                 let value = member.attribute("Value").and_then(|value| value.parse().ok()).unwrap_or(position);
-                Some((value, name::decode(member.attribute("Name")?).into_owned()))
+                let name = member.attribute("Name")?;
+                let name = if style == Style::Plain { name.into() } else { name::decode(name) };
+                Some((value, name.into_owned()))
             });
             members.collect()
         };
@@ -77,7 +81,7 @@ impl<'a> Types<'a> {
         };
         match (self.style, names.as_slice()) {
             (Style::Api, []) => Some(Key::Id("id".to_owned())),
-            (Style::Pages, []) => None,
+            (Style::Pages | Style::Plain, []) => None,
             (Style::Api, [name]) if is_guid(name) => Some(Key::Id((*name).to_owned())),
             (_, names) => Some(Key::Values(names.iter().map(|name| (*name).to_owned()).collect())),
         }
@@ -146,6 +150,7 @@ impl<'a> Types<'a> {
         match self.style {
             Style::Api => is_code(name),
             Style::Pages => is_code_field(name),
+            Style::Plain => false,
         }
     }
 
@@ -153,6 +158,7 @@ impl<'a> Types<'a> {
         match self.style {
             Style::Api => is_read_only(set, name),
             Style::Pages => is_read_only_field(set, name),
+            Style::Plain => false,
         }
     }
 }

@@ -19,7 +19,7 @@ pub mod batch;
 pub mod portion;
 pub mod csdl;
 pub mod business_central;
-pub mod nav;
+pub mod service;
 pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
@@ -37,7 +37,7 @@ use crate::adapters::business_central::BusinessCentral;
 use crate::adapters::client::Client;
 use crate::adapters::clock::{Clock, Patience};
 use crate::adapters::dataverse::Dataverse;
-use crate::adapters::nav::Nav;
+use crate::adapters::service::Service;
 use crate::config::{Adapter, Connection, Side};
 use crate::endpoint::Endpoint;
 
@@ -49,7 +49,8 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
         Adapter::BusinessCentral => {
             Box::new(BusinessCentral::new(client, company, connection.limits, connection.keys.clone()))
         }
-        Adapter::Nav => Box::new(Nav::new(client, company, connection.limits)),
+        Adapter::Nav => Box::new(Service::pages(client, company, connection.limits)),
+        Adapter::OData => Box::new(Service::plain(client, connection.limits, connection.keys.clone())),
         Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.features)),
     }
 }

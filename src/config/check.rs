@@ -147,12 +147,6 @@ impl Desk<'_> {
         }
     }
 
-    /// Refuses what is described in the documentation but not built.
-    fn not_built(&mut self, path: &Path, instead: &str) {
-        let (key, written) = (path.last_key().to_owned(), self.written(path));
-        self.refuse(path, format!("`{key}: {written}` is not built yet"), instead.to_owned());
-    }
-
     /// Complains if a key below `path` is missing, unless a slip of the pen is why.
     fn required<T>(&mut self, path: &Path, key: &str, hint: &str, value: Option<T>) -> Option<T> {
         let is_slip = |other: &&str| self.tree.is_damaged(&path.key(other)) && suggestion(other, [key]).is_some();

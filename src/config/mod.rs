@@ -292,6 +292,8 @@ pub enum Adapter {
     Dataverse,
     /// OData V4 pages of NAV 2018 and of Business Central.
     Nav,
+    /// Any other OData V4 service.
+    OData,
 }
 
 /// How to reach one side.

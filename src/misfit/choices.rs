@@ -67,10 +67,15 @@ fn check_new_keys(desk: &mut Desk<'_>, side: Side) {
             side.name(),
             map.sides.of(side).table
         );
-        let hint = format!(
-            "pair `{name}` with a column of the {}, or give it in `on_create`, as `next_number('C', 5)` does",
-            side.other().name()
-        );
+        let hint = match kind {
+            Some(Kind::Guid) => {
+                format!("write `{}: {{ key: {name} }}` if that service takes ids that its clients choose", side.key())
+            }
+            _ => format!(
+                "pair `{name}` with a column of the {}, or give it in `on_create`, as `next_number('C', 5)` does",
+                side.other().name()
+            ),
+        };
         desk.complain(path, At::Value, message, hint);
     }
 }

@@ -4,17 +4,24 @@
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Auth, Connection, SecretSource, Side};
-use pipeline::endpoint::{Endpoint, EndpointError, Key, Outcome, Query, Report, TableInfo};
-use pipeline::frame::{Frame, Value};
+use pipeline::endpoint::{Endpoint, EndpointError, Key, Outcome, Query, Report, TableInfo, Write, key_text};
+use pipeline::frame::{Frame, Kind, Value};
 use serde_json::json;
 use uuid::Uuid;
 
 mod nights;
+mod other;
 
 use crate::world::{delete, insert, names, open, query, read, refusal, text, update, world};
 
 fn id(info: &TableInfo, key: &str) -> Uuid {
     info.id_of(&[key.to_owned()])
+}
+
+/// A new record under the id that its key makes, which comes first in the fields.
+fn new(info: &TableInfo, fields: &[(&str, Value)]) -> Write {
+    let key = key_text(Kind::Code, &fields[0].1);
+    Write { id: id(info, &key), ..insert(0, fields) }
 }
 
 fn by_ids(endpoint: &dyn Endpoint, info: &TableInfo, columns: &[&str], ids: &[Uuid]) -> Frame {
@@ -117,13 +124,13 @@ fn writes_have_the_outcomes_that_they_deserve() {
         .with(|state| state.insert("customers", json!({"number": "A+B", "displayName": "Odd"}).as_object().unwrap()))
         .unwrap();
     let writes = [
-        insert(1, &[("No", text("nav-1")), ("Name", text("Dahl & \"Sønn\"")), ("Blocked", text(""))]),
+        new(&info, &[("No", text("nav-1")), ("Name", text("Dahl & \"Sønn\"")), ("Blocked", text(""))]),
         update(of(0), etag(&keys[0]), &[("Name", text("Ahlgren Group")), ("Phone_No", Value::Null)]),
         update(of(1), None, &[("City", text("Bath"))]),
         update(of(2), etag(&keys[2]), &[("City", text("York"))]),
         update(id(&info, "gone"), None, &[("City", text("York"))]),
-        insert(2, &[("No", text(&keys[0])), ("Name", text("Twin"))]),
-        insert(3, &[("No", text("NAV-3")), ("Name", text("x")), ("Salesperson_Code", text("NOBODY"))]),
+        new(&info, &[("No", text(&keys[0])), ("Name", text("Twin"))]),
+        new(&info, &[("No", text("NAV-3")), ("Name", text("x")), ("Salesperson_Code", text("NOBODY"))]),
         update(id(&info, "A+B"), None, &[("City", text("York"))]),
         delete(of(3), etag(&keys[3])),
         update(of(4), etag(&keys[4]), &[("Blocked", text("Sometimes"))]),
@@ -166,7 +173,7 @@ fn a_lost_answer_is_unknown_and_a_write_is_repeated_only_where_nothing_was_done(
         let before = count();
         world.erp.set_faults(Faults::once(fault, 1));
         let key = format!("LOST-{number}");
-        let write = insert(9, &[("No", text(&key)), ("Name", text("Lost"))]);
+        let write = new(&info, &[("No", text(&key)), ("Name", text("Lost"))]);
         let report = nav.write(&info, &names(&["Name"]), &[write]);
         let word = match report.outcomes[0] {
             Outcome::Written => "written",
@@ -204,6 +211,7 @@ fn what_cannot_be_opened_says_why() {
         assert_eq!(nav.describe(table), Err(EndpointError::NoTable { side: Side::Erp, table: table.to_owned() }));
     }
     // The same pages beside the API of Business Central, to whoever has a token.
-    let beside = Connection { adapter: pipeline::config::Adapter::Nav, ..world.connection(Side::Erp) };
+    let limits = world.nav().limits;
+    let beside = Connection { adapter: pipeline::config::Adapter::Nav, limits, ..world.connection(Side::Erp) };
     assert_eq!(read(&*open(Side::Erp, &beside), "Item", &["No"]).rows(), world.records(Side::Erp, "items").len());
 }

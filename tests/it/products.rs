@@ -3,7 +3,7 @@
 use pipeline::config::Side;
 use pipeline::endpoint::{Endpoint, Outcome};
 use pipeline::frame::Value;
-use pipeline::run::RunOutcome;
+use pipeline::run::account::RunOutcome;
 use uuid::Uuid;
 
 use crate::nightly::world as nightly;

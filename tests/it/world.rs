@@ -96,6 +96,7 @@ impl World {
             adapter: Adapter::Nav,
             url: self.erp.nav_url(),
             auth: Auth::Basic { user, password: SecretSource::given(password) },
+            limits: Limits { batch: 1, ..self.connection(Side::Erp).limits },
             ..self.connection(Side::Erp)
         }
     }

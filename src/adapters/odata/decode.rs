@@ -131,7 +131,9 @@ impl Layout {
         let seed = RowSeed { properties: &self.properties, cells: &mut cells };
         seed.deserialize(&mut json).map_err(|error| error.to_string())?;
         let nested = self.sources.iter().any(|(_, inner)| inner.is_some());
-        if nested || cells.iter().any(Option::is_none) {
+        // Other services may have no versions at all; where there are some, the one in the answer is wanted.
+        let needed = if self.dialect == Dialect::Plain { KEY } else { ETAG };
+        if nested || cells[needed..].iter().any(Option::is_none) {
             return Ok(false);
         }
         self.push(&cells, rows).map(|()| true)
@@ -149,7 +151,8 @@ impl Layout {
                 id.ok_or_else(|| format!("a row's `{}` is no GUID", self.properties[KEY]))?
             }
             RowKey::Values { info, kinds, directory } => {
-                let values = kinds.iter().zip(KEY..).map(|(kind, position)| key_value(*kind, raw(position)));
+                let values =
+                    kinds.iter().zip(KEY..).map(|(kind, position)| key_value(self.dialect, *kind, raw(position)));
                 let values = values.collect::<Option<Vec<String>>>();
                 let names = || self.properties[KEY..KEY + kinds.len()].join(", ");
                 let values = values.ok_or_else(|| format!("a row's key ({}) cannot be read", names()))?;
@@ -221,9 +224,11 @@ fn text(raw: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Returns the value of a key property as a text that is the same for equal keys; `None` where it is no single value.
-fn key_value(kind: Kind, raw: &str) -> Option<String> {
+fn key_value(dialect: Dialect, kind: Kind, raw: &str) -> Option<String> {
     let value = match text(raw) {
-        Some(text) if kind == Kind::Enum => Value::Text(name::decode(&text).into_owned()),
+        Some(text) if kind == Kind::Enum && dialect == Dialect::BusinessCentral => {
+            Value::Text(name::decode(&text).into_owned())
+        }
         Some(text) => Value::Text(text.into_owned()),
         None if raw.starts_with(['{', '[']) => return None,
         None if raw == "null" => Value::Null,
@@ -251,7 +256,7 @@ fn push_cell(dialect: Dialect, builder: &mut Builder, index: usize, raw: &str) -
     let held = text(raw);
     let decoded;
     let cell = match (raw, &held) {
-        ("null", _) if is_text && dialect == Dialect::BusinessCentral => Cell::Text(""),
+        ("null", _) if is_text && dialect != Dialect::Dataverse => Cell::Text(""),
         ("null", _) => Cell::Null,
         ("true", _) => Cell::Boolean(true),
         ("false", _) => Cell::Boolean(false),

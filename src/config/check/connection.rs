@@ -12,6 +12,10 @@ use crate::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limi
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
+/// The same for other OData services: whether they take a batch at all is for the file to say.
+const SERVICE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
+/// The most operations that a batch of the ERP or of another service has.
+const ERP_BATCH_MAX: usize = 100;
 /// The same for the CRM (`crm-api.md`).
 const CRM_LIMITS: Limits = Limits { concurrency: 52, requests: 6000, per_seconds: 300, batch: 1000, page: 5000 };
 
@@ -30,12 +34,20 @@ pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schem
             Side::Erp => "/api/v2.0",
             Side::Crm => "/api/data/v9.2",
         };
-        if url.contains("/api/") || is_pages {
+        // Any other service has its root where it has it.
+        if adapter != Some(Adapter::OData) && (url.contains("/api/") || is_pages) {
             let message = "is more than the service root";
             desk.refuse(&path.key("url"), message, format!("leave out `{api}`"));
         }
     }
     let company = match side {
+        Side::Erp if adapter == Some(Adapter::OData) => {
+            if written.company.is_some() {
+                let hint = "remove it; a service that has some shows each at an address of its own";
+                desk.refuse(&path.key("company"), "`adapter: odata` knows no companies", hint.to_owned());
+            }
+            None
+        }
         Side::Erp => desk.required(path, "company", "name the company as the ERP does", written.company),
         Side::Crm => {
             if written.company.is_some() {
@@ -45,12 +57,12 @@ pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schem
         }
     };
     let hint = match adapter {
-        Some(Adapter::Nav) => "give `auth: { type: basic, user, password }`",
+        Some(Adapter::Nav | Adapter::OData) => "give `auth: { type: basic, user, password }`",
         _ => "give `auth: { type: oauth2, token_url, client_id, client_secret, scope }`",
     };
     let auth = desk.required(path, "auth", hint, written.auth);
     let auth = auth.and_then(|auth| self::auth(desk, &path.key("auth"), side, auth, insecure));
-    let limits = limits(desk, &path.key("limits"), side, written.limits.unwrap_or_default());
+    let limits = limits(desk, &path.key("limits"), side, adapter, written.limits.unwrap_or_default());
     let features = features(desk, &path.key("features"), side, written.features.as_ref());
     let keys = BTreeMap::new();
     Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, features, keys })
@@ -93,8 +105,8 @@ fn adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema:
     match (side, written) {
         (Side::Erp, schema::Adapter::BusinessCentral) => return Some(Adapter::BusinessCentral),
         (Side::Erp, schema::Adapter::Nav) => return Some(Adapter::Nav),
+        (Side::Erp, schema::Adapter::Odata) => return Some(Adapter::OData),
         (Side::Crm, schema::Adapter::Dataverse) => return Some(Adapter::Dataverse),
-        (_, schema::Adapter::Odata) => desk.not_built(&path, &hint),
         _ => {
             let message = format!("`{}` is not for the {}", desk.written(&path), side.name());
             desk.refuse(&path, message, hint);
@@ -199,10 +211,11 @@ fn one_of<const N: usize>(
     }
 }
 
-fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Limits) -> Limits {
-    let base = match side {
-        Side::Erp => ERP_LIMITS,
-        Side::Crm => CRM_LIMITS,
+fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, adapter: Option<Adapter>, written: schema::Limits) -> Limits {
+    let (base, batch_max) = match (side, adapter) {
+        (Side::Erp, Some(Adapter::Nav | Adapter::OData)) => (SERVICE_LIMITS, ERP_BATCH_MAX),
+        (Side::Erp, _) => (ERP_LIMITS, ERP_BATCH_MAX),
+        (Side::Crm, _) => (CRM_LIMITS, CRM_LIMITS.batch),
     };
     let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<usize>| {
         let Some(schema::Whole(number)) = written else { return default };
@@ -220,7 +233,7 @@ fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Limits)
         concurrency: limit("concurrency", written.concurrency, base.concurrency, None),
         requests: limit("requests", written.requests, base.requests, None),
         per_seconds: limit("per_seconds", written.per_seconds, base.per_seconds, None),
-        batch: limit("batch", written.batch, base.batch, Some(base.batch)),
+        batch: limit("batch", written.batch, base.batch, Some(batch_max)),
         page: limit("page", written.page, base.page, Some(base.page)),
     }
 }

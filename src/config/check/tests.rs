@@ -316,7 +316,6 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("adapter: business-central", "adapter: business-central\n    features: { bulk: auto }"),
             ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
             ("adapter: dataverse", "adapter: dataverse\n    features: { change_tracking: never }"),
-            ("adapter: business-central", "adapter: odata"),
             ("sqlite:state/full.db", "postgres://host/db"),
         ],
     ),
@@ -326,6 +325,8 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("label: number,", "label: number, key: \"a b\","),
             ("label: accountnumber,", "label: accountnumber, key: accountid,"),
             ("url: ${ERP_URL}/", "url: https://erp.example/NAV/ODataV4"),
+            ("adapter: business-central", "adapter: odata"),
+            ("adapter: dataverse", "adapter: nav"),
             ("auth: { type: oauth2, token_url: \"${ERP", "auth: { type: basic, user: \"A:B\", token_url: \"${ERP"),
             (
                 "auth: { type: oauth2, token_url: \"${CRM",

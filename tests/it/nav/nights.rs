@@ -19,31 +19,31 @@ use crate::world::{World, open, world};
 
 const NAV: &str = include_str!("../../../pipelines/nav.yaml");
 
-struct Nights {
-    world: World,
-    text: String,
+pub struct Nights {
+    pub world: World,
+    pub text: String,
     folder: TempDir,
 }
 
 impl Nights {
-    fn new(text: String) -> Nights {
+    pub fn new(text: String) -> Nights {
         Nights { world: world(), text, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn state(&self) -> PathBuf {
+    pub fn state(&self) -> PathBuf {
         self.folder.path().join("state.db")
     }
 
-    fn run(&self, how: How) -> RunReport {
+    pub fn run(&self, how: How) -> RunReport {
         night(&self.world, &self.text, "nav.yaml", &self.state(), how)
     }
 
-    fn accounts(&self, values: Value) -> Uuid {
+    pub fn account(&self, values: Value) -> Uuid {
         self.world.crm.with(|state| state.insert("accounts", values.as_object().unwrap())).unwrap()
     }
 
     /// How many customers bear each name.
-    fn customers(&self) -> HashMap<String, usize> {
+    pub fn customers(&self) -> HashMap<String, usize> {
         let mut names = HashMap::new();
         for record in self.world.records(Side::Erp, "customers") {
             *names.entry(record["displayName"].as_str().unwrap().to_owned()).or_default() += 1;
@@ -84,7 +84,7 @@ fn lost_answers_double_nothing() {
     ] {
         let nights = Nights::new(NAV.to_owned());
         for number in 0..6 {
-            nights.accounts(
+            nights.account(
                 json!({"name": format!("Lost & Found {number}"), "address1_city": "Ely", "customertypecode": 3}),
             );
         }
@@ -133,7 +133,7 @@ fn what_a_run_that_was_cut_off_made_is_found_by_its_key() {
     for arrived in [true, false] {
         let nights = Nights::new(NAV.to_owned());
         assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
-        let account = nights.accounts(json!({"name": "Halfway", "address1_city": "Ely", "customertypecode": 3}));
+        let account = nights.account(json!({"name": "Halfway", "address1_city": "Ely", "customertypecode": 3}));
         let info = open(Side::Erp, &nights.world.nav()).describe("Customer").unwrap();
         let intent = Intent {
             table: "customers".into(),
@@ -168,7 +168,7 @@ fn a_new_record_without_a_key_of_its_own_is_held() {
     nights.world.erp.with(|state| state.insert("customers", blocked.as_object().unwrap())).unwrap();
     let account = |name: &str, number: &str| {
         let email = format!("{}@example.com", name.replace(' ', "."));
-        nights.accounts(json!({"name": name, "accountnumber": number, "emailaddress1": email, "customertypecode": 3}))
+        nights.account(json!({"name": name, "accountnumber": number, "emailaddress1": email, "customertypecode": 3}))
     };
     let (none, taken) = (account("No number", ""), account("Taken", "b-1"));
     let twins = [account("Twin one", "T-1"), account("Twin two", "t-1 ")];
