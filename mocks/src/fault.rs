@@ -168,6 +168,7 @@ pub struct Faults {
     applied: BTreeMap<Fault, u64>,
     throttled_until: Option<Instant>,
     impatient: u64,
+    requests: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -195,6 +196,7 @@ impl Faults {
             applied: BTreeMap::new(),
             throttled_until: None,
             impatient: 0,
+            requests: 0,
         }
     }
 
@@ -222,6 +224,11 @@ impl Faults {
     /// Returns how many requests came before the end of a `Retry-After`.
     pub fn impatient(&self) -> u64 {
         self.impatient
+    }
+
+    /// Returns how many requests came in all, also those that never reached the service.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     fn draw(&mut self, request: &Request) -> Option<Fault> {
@@ -273,6 +280,7 @@ impl Seeded {
 
 /// Answers a request under a plan of faults.
 pub fn answer<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Request) -> (Response, Delivery) {
+    faults.requests += 1;
     if service.is_token(request) {
         return (service.answer(request), Delivery::Whole);
     }
@@ -448,6 +456,7 @@ mod tests {
         assert_eq!((service.answered, faults.impatient()), (0, 2));
         answer(&mut service, &mut faults, &request("POST", "/token"));
         assert_eq!(service.answered, 1, "tokens are never throttled");
+        assert_eq!(faults.requests(), 4, "also those that the service never saw");
     }
 
     #[test]
