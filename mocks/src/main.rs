@@ -6,6 +6,7 @@
 //! and `timeout` do; a command that cannot be run with 126 or 127; one that a signal ended with 128 and its number.
 
 use clap::{Args, Parser, Subcommand};
+use mocks::conform::verb::{Asked, conform};
 use mocks::crm::{self, Crm};
 use mocks::data::kept::Folder;
 use mocks::data::{self, COMPANY, Row, Side, company, files, scaled};
@@ -96,6 +97,13 @@ enum Verb {
         /// Only the records with that value.
         #[arg(value_name = "KEYPROP=VALUE")]
         key: Option<Assignment>,
+    },
+    /// Tell which expectations a service does not meet, be it a fake or a real one; exit code 1 where one is not met.
+    ///
+    /// Reads only, unless --write allows more. Example, over the ERP's fake: mocks -- mocks conform erp --write
+    Conform {
+        #[command(subcommand)]
+        asked: Asked,
     },
 }
 
@@ -236,6 +244,10 @@ fn main() -> ExitCode {
         Some(Verb::Edit { kept, key, delete: true, .. }) => delete(&kept, &key),
         Some(Verb::Edit { kept, key, changes, delete: false }) => edit(&kept, &key, &changes),
         Some(Verb::Show { kept, key }) => show(&kept, key.as_ref()),
+        Some(Verb::Conform { asked }) => conform(&asked).and_then(|(text, met)| {
+            print(&text)?;
+            Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }),
     };
     result.unwrap_or_else(|message| {
         talk(&message);
