@@ -125,9 +125,9 @@ struct Source {
     /// Let a fault happen, at the Nth request of each side that it can happen to (the first without N).
     #[arg(long = "fault", value_name = "NAME[:N]", value_parser = fault)]
     faults: Vec<(Fault, u64)>,
-    /// Let each request meet a fault of any kind with this probability; the same seed (0 without S) draws the same.
+    /// Let each request meet a fault with this probability; the same seed (0 without S) draws the same.
     ///
-    /// At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
+    /// It is any fault but those that turn a caller away. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
     #[arg(long, value_name = "RATE[:S]", value_parser = noise)]
     noise: Option<(f64, u64)>,
 }
@@ -138,7 +138,7 @@ impl Source {
         let noise = self.noise.map(|(rate, seed)| {
             // Each side draws its own.
             let seed = seed.wrapping_mul(2).wrapping_add(u64::from(side == Side::Crm));
-            Faults::seeded(seed, rate, &Fault::ALL)
+            Faults::noise(seed, rate)
         });
         self.faults.iter().fold(noise.unwrap_or_default(), |plan, (fault, nth)| plan.and(*fault, *nth))
     }

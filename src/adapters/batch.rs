@@ -52,7 +52,7 @@ impl Verdict {
     pub fn unanswered(error: &PostError) -> Verdict {
         match error {
             PostError::NotSent(message) => Verdict::not_sent(message),
-            PostError::Unknown(message) => Verdict::unknown(message),
+            PostError::Unknown(message) | PostError::Overtaxed(message) => Verdict::unknown(message),
         }
     }
 

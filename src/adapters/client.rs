@@ -26,6 +26,8 @@ pub enum PostError {
     NotSent(String),
     /// It may have been carried out.
     Unknown(String),
+    /// It may have been carried out; the side did not finish it in time.
+    Overtaxed(String),
 }
 
 /// The client of one side, shared by all threads.
@@ -73,6 +75,8 @@ enum Failure {
     Garbled(String),
     /// The request may have been carried out.
     Unknown(String),
+    /// The same, because the side took too long over it.
+    Overtaxed(String),
 }
 
 impl Client {
@@ -176,7 +180,9 @@ impl Client {
             match failure {
                 Failure::Login(message) => EndpointError::Login { side, message },
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
-                Failure::Transient(message) | Failure::Unknown(message) => EndpointError::Unreachable { side, message },
+                Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
+                    EndpointError::Unreachable { side, message }
+                }
             }
         })
     }
@@ -200,6 +206,7 @@ impl Client {
             Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
+            Failure::Overtaxed(message) => PostError::Overtaxed(message),
         })
     }
 
@@ -233,7 +240,12 @@ impl Client {
                     (Failure::Transient(message), rest, self.patience.attempts)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
-                    return Err(Failure::Unknown(format!("it answered HTTP {}", answer.status)));
+                    let fault = Fault::read(answer.status, &answer.body);
+                    let message = format!("it answered HTTP {}", answer.status);
+                    return Err(match fault.is_overtaxed() {
+                        true => Failure::Overtaxed(message),
+                        false => Failure::Unknown(message),
+                    });
                 }
                 Ok(answer) => match parse(&answer) {
                     Ok(value) => {
@@ -382,7 +394,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Secret};
+    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Proof, SecretSource};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -400,7 +412,7 @@ pub mod tests {
             auth: Auth::OAuth2(ClientCredentials {
                 token_url: token_url.to_owned(),
                 client_id: "app".into(),
-                client_secret: Secret::new("secret".into()),
+                proof: Proof::Secret(SecretSource::given("secret".into())),
                 scope: "s".into(),
             }),
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
@@ -431,6 +443,7 @@ pub mod tests {
                     Ok(answer) => answer.status.to_string(),
                     Err(PostError::NotSent(message)) => format!("not sent: {message}"),
                     Err(PostError::Unknown(message)) => format!("unknown: {message}"),
+                    Err(PostError::Overtaxed(message)) => format!("overtaxed: {message}"),
                 },
             };
             assert_eq!(client.traffic().sent as usize, server.heard().len());
@@ -449,6 +462,8 @@ pub mod tests {
             ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
             ("throttled for good", Box::new(move || vec![wait(""), wait(""), wait("")])),
             ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
+            ("too slow", Box::new(|| vec![say(504, ""), say(200, "{}")])),
+            ("database too slow", Box::new(|| vec![say(500, r#"{"error":{"code":"0x80044151"}}"#), say(200, "{}")])),
             ("broken", Box::new(|| vec![say(500, "<html>"), say(504, ""), say(200, "{}")])),
             ("dropped", Box::new(|| vec![Line::Drop, say(200, "{}")])),
             ("cut", Box::new(|| vec![Line::Cut("{".into()), say(200, "{}")])),
@@ -478,6 +493,12 @@ pub mod tests {
         unavailable
           read: ("200", 2, 2)
           write: ("unknown: it answered HTTP 503", 1, 0)
+        too slow
+          read: ("200", 2, 2)
+          write: ("overtaxed: it answered HTTP 504", 1, 0)
+        database too slow
+          read: ("200", 2, 2)
+          write: ("overtaxed: it answered HTTP 500", 1, 0)
         broken
           read: ("200", 3, 6)
           write: ("unknown: it answered HTTP 500", 1, 0)

@@ -228,8 +228,8 @@ impl Permit<'_> {
             state.halve(began, now);
             let (others, seconds) = (state.busy as f64, state.seconds);
             match facet {
-                Some(Facet::Requests) => state.requests.refused(now, others),
-                Some(Facet::Time) => state.time.refused(now, others * seconds),
+                Some(Facet::Requests) => state.requests.refused(now, until, others),
+                Some(Facet::Time) => state.time.refused(now, until, others * seconds),
                 Some(Facet::Concurrency) => {
                     // Of those that went out with it, the ones still under way are what the side bears.
                     state.width = state.width.min(others.max(1.0));

@@ -16,9 +16,11 @@ mod decisions;
 mod inbox;
 mod journal;
 mod lease;
+mod log;
 mod reading;
 mod refusals;
 mod schema;
+mod sound;
 mod trouble;
 mod watermarks;
 
@@ -28,6 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use uuid::Uuid;
 
@@ -52,6 +55,8 @@ pub struct SqliteStore<'a> {
     // The connection closes before the writer's lock is freed: fields drop in this order.
     connection: Connection,
     path: PathBuf,
+    /// The last transaction has left an empty log.
+    emptied: bool,
     /// `None` where the file is open for reading.
     writer: Option<Writer<'a>>,
 }
@@ -65,7 +70,6 @@ struct Writer<'a> {
     /// The run that began here.
     run: Option<String>,
     /// Held for the life of the store; `None` where the file system has no locks.
-    #[cfg_attr(not(test), expect(dead_code, reason = "it is held, not asked"))]
     lock: Option<Lock>,
 }
 
@@ -81,10 +85,10 @@ impl<'a> SqliteStore<'a> {
     ) -> Result<SqliteStore<'a>, StoreError> {
         let path = &real_path(path)?;
         let since = now();
-        let lock = lease::lock(path, holder, &since)?;
+        let mut lock = lease::lock(path, holder, &since)?;
         let told = |trouble: Trouble| trouble.of(path);
         if !path.exists() {
-            create(path).map_err(told)?;
+            log::has_its_file(path).and_then(|()| create(path)).map_err(told)?;
         }
         // Not by us; taken for a new state, it would make a first load of a settled company.
         if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
@@ -96,9 +100,9 @@ impl<'a> SqliteStore<'a> {
             return Err(StoreError::Damaged { message });
         }
         let mut connection = Connection::open_with_flags(path, FLAGS).map_err(|error| told(error.into()))?;
-        prepare_for_writing(&mut connection, path, holder, &since, lock.is_some()).map_err(told)?;
+        prepare_for_writing(&mut connection, path, holder, &since, lock.as_mut()).map_err(told)?;
         let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
-        Ok(SqliteStore { connection, path: path.clone(), writer: Some(writer) })
+        Ok(SqliteStore { connection, path: path.clone(), emptied: false, writer: Some(writer) })
     }
 
     /// Opens a state for reading, beside a run if need be; a state that does not exist yet is empty.
@@ -107,9 +111,12 @@ impl<'a> SqliteStore<'a> {
         let exists = path
             .try_exists()
             .map_err(|error| StoreError::Failed { message: format!("{}: {error}", path.display()) })?;
+        if !exists {
+            log::has_its_file(path).map_err(told)?;
+        }
         let file = if exists { reading::open(path).map_err(told)? } else { None };
         let connection = file.map_or_else(empty_in_memory, Ok).map_err(told)?;
-        Ok(SqliteStore { connection, path: path.to_owned(), writer: None })
+        Ok(SqliteStore { connection, path: path.to_owned(), emptied: false, writer: None })
     }
 
     /// Runs a question on one consistent view of the file.
@@ -126,17 +133,28 @@ impl<'a> SqliteStore<'a> {
         &mut self,
         change: impl FnOnce(&Connection, &Writer<'_>, &str) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        let (connection, writer) = (&mut self.connection, self.writer.as_ref());
+        let (connection, writer, emptied) = (&mut self.connection, self.writer.as_ref(), self.emptied);
         let carry_out = || {
             let writer = writer.ok_or_else(|| Trouble::Refused("the state is open for reading only".to_owned()))?;
             let now = (writer.now)();
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             lease::renew(&transaction, &writer.holder, &writer.since, &now)?;
+            if emptied {
+                log::begin(&transaction, false)?
+            } else {
+                log::renew(&transaction)?
+            }
             let result = change(&transaction, writer, &now)?;
+            let last = log::last(&transaction)?;
             transaction.commit()?;
-            Ok(result)
+            Ok((result, last))
         };
-        carry_out().map_err(|trouble: Trouble| trouble.of(&self.path))
+        let (result, last) = carry_out().map_err(|trouble: Trouble| trouble.of(&self.path))?;
+        if let (Some(lock), Some(last)) = (self.writer.as_mut().and_then(|writer| writer.lock.as_mut()), last) {
+            lock.note(&last);
+        }
+        self.emptied = log::empty_where_large(&self.connection, &self.path);
+        Ok(result)
     }
 }
 
@@ -165,7 +183,7 @@ fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
 fn create(path: &Path) -> Result<(), Trouble> {
     let beside = path.with_added_extension("new");
     let remove = || {
-        for file in [beside.clone(), beside_named(&beside, "-journal")] {
+        for file in [beside.clone(), log::beside(&beside, "-journal")] {
             // What a run that was killed here left, or nothing.
             let _ = fs::remove_file(file);
         }
@@ -186,35 +204,39 @@ fn create(path: &Path) -> Result<(), Trouble> {
     make().inspect_err(|_| remove())
 }
 
-/// Returns the name of one of the files that SQLite keeps beside another.
-fn beside_named(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
-}
-
 fn prepare_for_writing(
     connection: &mut Connection,
     path: &Path,
     holder: &str,
     now: &str,
-    locked: bool,
+    lock: Option<&mut Lock>,
 ) -> Result<(), Trouble> {
+    let left = log::is_left(path);
+    // Whatever is wrong, the file and its log are evidence and stay as they are.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, left)?;
     tune(connection)?;
+    log::belongs(connection, path)?;
+    log::has_its_end(connection, path, lock.as_ref().and_then(|lock| lock.left.as_ref()))?;
     let form = schema::inspect(connection, path)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // On one system a plain sync leaves data in the drive's cache; elsewhere these two do nothing.
     connection.pragma_update(None, "fullfsync", true)?;
     connection.pragma_update(None, "checkpoint_fullfsync", true)?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if form != Form::Present {
         schema::bring_up_to_date(&transaction)?;
     }
-    lease::take(&transaction, holder, now, locked)?;
-    quick_check(&transaction)?;
+    lease::take(&transaction, holder, now, lock.is_some())?;
+    sound::check(&transaction)?;
+    log::begin(&transaction, left)?;
+    let last = log::last(&transaction)?;
     transaction.commit()?;
+    if let (Some(lock), Some(last)) = (lock, last) {
+        lock.note(&last);
+    }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok(())
 }
 
@@ -231,13 +253,6 @@ fn tune(connection: &Connection) -> Result<(), Trouble> {
     connection.pragma_update(None, "cache_size", -(128 << 10))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
-}
-
-/// Looks through the whole file, before a run writes anything: a broken page that is found when its couplings are
-/// wanted is found after other tables were written. A million couplings with their values take a second.
-fn quick_check(connection: &Connection) -> Result<(), Trouble> {
-    let result: String = connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0))?;
-    if result == "ok" { Ok(()) } else { Err(Trouble::Broken(format!("the file is broken ({result})"))) }
 }
 
 impl Store for SqliteStore<'_> {
@@ -267,6 +282,10 @@ impl Store for SqliteStore<'_> {
 
     fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError> {
         self.read(|connection| couplings::values(connection, table, erp, crm))
+    }
+
+    fn pairs_with(&self, table: &str, field: &str, side: Side, text: &str) -> Result<Vec<PerSide<Uuid>>, StoreError> {
+        self.read(|connection| couplings::pairs_with(connection, table, field, side, text))
     }
 
     fn commit(

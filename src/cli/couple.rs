@@ -229,7 +229,8 @@ fn may_double(
     let part = Part { only: Vec::new(), selection: selection.clone() };
     let plan = dry_run(arguments, loaded, &part, store, signals)?;
     let selected = plan.tables.iter().flat_map(|table| &table.selected);
-    let alike = selected.filter_map(|chosen| Some(format!("{}: {}", chosen.record, chosen.outlook.alike.as_ref()?)));
+    let alike =
+        selected.filter_map(|chosen| Some(format!("{}: {}", chosen.record, chosen.outlook.unpartnered.as_ref()?)));
     let alike: Vec<String> = alike.collect();
     if alike.is_empty() {
         return Ok(false);

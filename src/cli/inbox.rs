@@ -155,6 +155,11 @@ fn last_write(loaded: &Loaded, store: &dyn Store, item: &InboxItem) -> Result<Op
     let arrived = writes.into_iter().filter(|write| matches!(write.outcome.as_deref(), Some("written" | "found")));
     Ok(arrived.into_iter().find_map(|write| {
         let intent = write.intent;
+        // What it was coupled with before has nothing to do with it.
+        let pair = if intent.side == Side::Erp { (intent.id, intent.partner) } else { (intent.partner, intent.id) };
+        if (Some(pair.0), Some(pair.1)) != (item.erp_id, item.crm_id) {
+            return None;
+        }
         let column = columns.of(intent.side).clone()?;
         let (_, old, new) = intent.fields.into_iter().find(|(name, ..)| *name == column)?;
         let at = write.answered_at.unwrap_or(write.intended_at);

@@ -20,7 +20,7 @@ use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
-use crate::config::{PerSide, Pipeline, TableMap, tree};
+use crate::config::{PerSide, Pipeline, Side, TableMap, tree};
 use crate::endpoint::Endpoint;
 use crate::report::answers::Answered;
 use crate::run::strays;
@@ -92,8 +92,12 @@ pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
     let file = path.display().to_string();
     let checked = check(&text, &file, &variable, purpose);
     match checked.pipeline {
-        Some(pipeline) => {
+        Some(mut pipeline) => {
             let state = state_path(path, &pipeline.state);
+            let folder = path.parent().unwrap_or(Path::new(""));
+            for side in Side::BOTH {
+                pipeline.connections.of_mut(side).auth.begin_at(folder);
+            }
             Ok(Loaded { pipeline, file, text, state, warnings: checked.complaints })
         }
         None => Err(Failure::Configuration { file, complaints: checked.complaints }),

@@ -15,6 +15,7 @@ pub mod read;
 pub mod check;
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use crate::config::expression::Expression;
 
@@ -324,8 +325,36 @@ pub enum Auth {
     /// A user's name, and a password or an access key for web services.
     Basic {
         user: String,
-        password: Secret,
+        password: SecretSource,
     },
+    /// A token that something else keeps fresh in a file, which is read again and again.
+    Bearer {
+        token_file: PathBuf,
+    },
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// In the file of the pipeline, that is in a variable that it names.
+    Given(Secret),
+    /// In a file of its own; read when it is first needed.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// Takes a secret as it is.
+    pub fn given(text: String) -> SecretSource {
+        SecretSource::Given(Secret::new(text))
+    }
+}
+
+/// How an application proves who it is.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    Secret(SecretSource),
+    /// A PEM file with a certificate and its private RSA key.
+    Certificate(PathBuf),
 }
 
 impl Auth {
@@ -333,15 +362,29 @@ impl Auth {
     pub fn client_credentials(&self) -> Option<&ClientCredentials> {
         match self {
             Auth::OAuth2(credentials) => Some(credentials),
-            Auth::Basic { .. } => None,
+            Auth::Basic { .. } | Auth::Bearer { .. } => None,
         }
+    }
+
+    /// Lets relative paths of files begin at a folder, that of the pipeline file.
+    pub fn begin_at(&mut self, folder: &Path) {
+        let path = match self {
+            Auth::OAuth2(ClientCredentials {
+                proof: Proof::Secret(SecretSource::File(path)) | Proof::Certificate(path),
+                ..
+            })
+            | Auth::Basic { password: SecretSource::File(path), .. }
+            | Auth::Bearer { token_file: path } => path,
+            Auth::OAuth2(_) | Auth::Basic { .. } => return,
+        };
+        *path = folder.join(&*path);
     }
 
     /// Returns the client credentials for a change.
     pub fn client_credentials_mut(&mut self) -> Option<&mut ClientCredentials> {
         match self {
             Auth::OAuth2(credentials) => Some(credentials),
-            Auth::Basic { .. } => None,
+            Auth::Basic { .. } | Auth::Bearer { .. } => None,
         }
     }
 }
@@ -351,7 +394,7 @@ impl Auth {
 pub struct ClientCredentials {
     pub token_url: String,
     pub client_id: String,
-    pub client_secret: Secret,
+    pub proof: Proof,
     pub scope: String,
 }
 

@@ -77,9 +77,13 @@ pub struct Auth {
     pub token_url: Option<String>,
     pub client_id: Option<String>,
     pub client_secret: Option<String>,
+    pub client_secret_file: Option<String>,
+    pub certificate: Option<String>,
     pub scope: Option<String>,
     pub user: Option<String>,
     pub password: Option<String>,
+    pub password_file: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -87,6 +91,7 @@ pub struct Auth {
 pub enum AuthKind {
     Oauth2,
     Basic,
+    Bearer,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]

@@ -195,13 +195,11 @@ pub fn text(coupled: &Coupled) -> String {
     }
     if !undecided.is_empty() {
         lines.push(format!("not compared to the end: {}", count(undecided.len() as u64)));
-        lines.extend(undecided.iter().take(PAIRS_MAX).map(|(record, message)| match message.starts_with(record) {
+        let line = |(record, message): &(&str, &str)| match message.starts_with(record) {
             true => format!("  {message}"),
             false => format!("  {record}: {message}"),
-        }));
-        if undecided.len() > PAIRS_MAX {
-            lines.push(format!("  and {} more", count((undecided.len() - PAIRS_MAX) as u64)));
-        }
+        };
+        lines.extend(cut(undecided.iter().map(line), PAIRS_MAX));
     }
     if let Some(number) = coupled.first.as_ref().map(|first| first.outside).filter(|number| *number > 0) {
         let pairs = plural(number, "pair was", "pairs were");

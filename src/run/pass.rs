@@ -16,6 +16,7 @@ use crate::run::alone::alone_of;
 use crate::run::approval::tell_unmade;
 use crate::run::beyond::look_again;
 use crate::run::carried::close;
+use crate::run::chosen::count_rows;
 use crate::run::context::Context;
 use crate::run::count::{finish, leave_for_later, stopped};
 use crate::run::decided::{WantedBack, note_made_anew};
@@ -26,6 +27,7 @@ use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
 use crate::run::opening::{Ground, Loose, Opened, join_up, read};
+use crate::run::ours::take_ours;
 use crate::run::partners::{take_doubts, take_matches};
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::sight::{self, Read};
@@ -56,6 +58,7 @@ pub fn first_step(
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     let Matching { alone, absent, doubtful } = match_up(&turn, store, &mut state, (&mut ground, loose), links)?;
+    count_rows(&mut state, PerSide { erp: &ground.undecided.erp.0, crm: &ground.undecided.crm.0 });
     name_records(context, map, &state, &ground.beyond, links);
     state.report.seconds.merge = clock() - merging;
 
@@ -109,6 +112,7 @@ fn match_up(
     name_needed(context, map, scope, &pass.deferred, &ground.beyond, links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
+    take_ours(context, map, &mut uncoupled, state, links);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &ground.beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &uncoupled, &coupled);
     wanted.settle(map, state, &mut matched, &mut widowed);

@@ -23,6 +23,7 @@ use crate::run::chosen;
 use crate::run::deleting::as_restores;
 use crate::run::keyed::take_keys;
 use crate::run::marks;
+use crate::run::parted::{note, partings};
 use crate::run::pretend::Pretended;
 use crate::run::refusals::{known_ids, leave_alone};
 use crate::run::state::{PassError, PassState, Step};
@@ -197,13 +198,15 @@ pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
     state.stopped = Some(state.report.clone());
 }
 
-/// Stores the couplings that had to wait for the guard.
+/// Stores the couplings that had to wait for the guard, and tells the journal of those that end.
 fn couple_pending(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
     let pending = std::mem::take(&mut state.pending);
     let couples = |change: &&CouplingChange| matches!(change, CouplingChange::Couple { .. });
     state.report.uncoupled += pending.iter().filter(|change| !couples(change)).count() as u64;
     if !pending.is_empty() && !step.context.on_paper(state) {
+        let partings = partings(store, step.map, &state.plan.actions, &pending)?;
         store.commit(&step.map.name, &[], &pending, &[])?;
+        note(step, store, &partings)?;
     }
     Ok(())
 }

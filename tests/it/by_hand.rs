@@ -153,7 +153,7 @@ fn a_partner_is_made_for_a_record_that_is_kept_apart_and_for_no_other() {
     let report = world.run_part(wanted.clone()).unwrap();
     let left = &report.tables[0].selected[0];
     let alike = Some("customers:crm:C2, which is kept apart, looks the same");
-    assert_eq!((left.standing, left.outlook.alike.as_deref()), (Standing::Alone, alike), "{report:#?}");
+    assert_eq!((left.standing, left.outlook.unpartnered.as_deref()), (Standing::Alone, alike), "{report:#?}");
     let report = world.run_part(Selection { double: true, ..wanted }).unwrap();
     assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
     world.pipeline.tables[1].create = pipeline::config::Create::None;

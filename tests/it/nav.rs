@@ -3,7 +3,7 @@
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
-use pipeline::config::{Auth, Connection, Secret, Side};
+use pipeline::config::{Auth, Connection, SecretSource, Side};
 use pipeline::endpoint::{Endpoint, EndpointError, Key, Outcome, Query, Report, TableInfo};
 use pipeline::frame::{Frame, Value};
 use serde_json::json;
@@ -189,7 +189,7 @@ fn what_cannot_be_opened_says_why() {
     let world = world();
     let error = |connection: &Connection| open(Side::Erp, connection).open().unwrap_err();
     let (user, _) = world.erp.nav_login();
-    let auth = Auth::Basic { user, password: Secret::new("hush:hush".into()) };
+    let auth = Auth::Basic { user, password: SecretSource::given("hush:hush".into()) };
     let wrong = error(&Connection { auth, ..world.nav() });
     assert!(matches!(&wrong, EndpointError::Login { message, .. } if message.contains("access key")), "{wrong}");
     assert!(!wrong.to_string().contains("hush"));

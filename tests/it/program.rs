@@ -9,6 +9,7 @@ mod approved;
 mod calls;
 mod couple;
 mod couplings;
+mod damaged;
 mod documents;
 mod held;
 mod killed;

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::check::{Purpose, check};
-use pipeline::config::{PerSide, Side};
+use pipeline::config::{PerSide, Proof, SecretSource, Side};
 use pipeline::plan::ActionKind;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::context::Options;
@@ -36,7 +36,10 @@ fn variable(world: &World, name: &str) -> Option<String> {
         "URL" => Some(side.url.clone()),
         "TOKEN_URL" => Some(login.token_url.clone()),
         "CLIENT_ID" => Some(login.client_id.clone()),
-        "CLIENT_SECRET" => Some(login.client_secret.reveal().to_owned()),
+        "CLIENT_SECRET" => match &login.proof {
+            Proof::Secret(SecretSource::Given(secret)) => Some(secret.reveal().to_owned()),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -10,7 +10,7 @@ use mocks::fault::Faults;
 use mocks::{crm, data, erp};
 use pipeline::adapters;
 use pipeline::adapters::clock::{Clock, Patience};
-use pipeline::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Secret, Side};
+use pipeline::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side};
 use pipeline::endpoint::{Endpoint, Outcome, Query, TableInfo, Write, WriteKind};
 use pipeline::frame::{Frame, Value};
 use serde_json::Map;
@@ -65,7 +65,7 @@ impl World {
                 auth: Auth::OAuth2(ClientCredentials {
                     token_url: self.erp.token_url(),
                     client_id: self.erp.client_id(),
-                    client_secret: Secret::new(self.erp.client_secret()),
+                    proof: Proof::Secret(SecretSource::given(self.erp.client_secret())),
                     scope: "https://api.businesscentral.dynamics.com/.default".to_owned(),
                 }),
                 limits: Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 70 },
@@ -79,7 +79,7 @@ impl World {
                 auth: Auth::OAuth2(ClientCredentials {
                     token_url: self.crm.token_url(),
                     client_id: self.crm.client_id(),
-                    client_secret: Secret::new(self.crm.client_secret()),
+                    proof: Proof::Secret(SecretSource::given(self.crm.client_secret())),
                     scope: format!("{}/.default", self.crm.url()),
                 }),
                 limits: Limits { concurrency: 8, requests: 6000, per_seconds: 300, batch: 1000, page: 70 },
@@ -95,7 +95,7 @@ impl World {
         Connection {
             adapter: Adapter::Nav,
             url: self.erp.nav_url(),
-            auth: Auth::Basic { user, password: Secret::new(password) },
+            auth: Auth::Basic { user, password: SecretSource::given(password) },
             ..self.connection(Side::Erp)
         }
     }

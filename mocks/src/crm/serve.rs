@@ -44,6 +44,7 @@ impl Service for State {
             return response;
         }
         drop(log_now);
+        self.pinned += u64::from(request.header("cookie").is_some());
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return self.unauthorized();
         }
@@ -64,6 +65,8 @@ impl Service for State {
             response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
         }
         response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
+        let cookie = "ARRAffinity=4f1c8d0b7a2e;Path=/;HttpOnly;Secure;SameSite=None";
+        response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
         let left = self.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
         response
@@ -79,6 +82,25 @@ impl Faulty for State {
         self.log().lock().expect("no holder of the log panics").request();
         let message = "Number of requests exceeded the limit of 6000 over time window of 300 seconds.";
         too_many(&Error::new(429, "0x80072322", message), retry_after)
+    }
+
+    fn stranger(&mut self) -> Response {
+        self.log().lock().expect("no holder of the log panics").request();
+        reply::error(&Error::new(403, "0x80072560", "The user is not a member of the organization."), false)
+    }
+
+    fn timed_out(&mut self, request: &Request) -> Response {
+        if filter::query(&request.target).0.ends_with("/$batch") {
+            self.stumbles_at = Some(batch::requests(self, request).len() / 2);
+            return self.answer(request);
+        }
+        self.log().lock().expect("no holder of the log panics").request();
+        reply::error(&Error::sql_timeout(), false)
+    }
+
+    fn refuse_batch(&mut self) -> Response {
+        self.log().lock().expect("no holder of the log panics").request();
+        reply::error(&Error::new(400, "0x80048d19", "Error identified in Payload provided by the user."), false)
     }
 
     fn took(&mut self) -> Duration {
@@ -126,12 +148,20 @@ impl State {
         self.store.get(table, id).map(|_| (table, id))
     }
 
-    fn unauthorized(&self) -> Response {
+    /// The refusal of a token; its body is nothing, a page of the web server's, or an error, by turns.
+    fn unauthorized(&mut self) -> Response {
         let challenge = format!(
             "Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}/oauth2/authorize, resource_id={}/",
             self.root
         );
-        Response { status: 401, headers: vec![("WWW-Authenticate".to_owned(), challenge)], body: Vec::new() }
+        self.strangers += 1;
+        let mut response = match self.strangers % 3 {
+            1 => Response { status: 401, ..Response::default() },
+            2 => reply::front_end(401, "401 - Unauthorized: Access is denied due to invalid credentials."),
+            _ => reply::error(&Error::new(401, "0x8005F101", "The access token has expired."), false),
+        };
+        response.headers.push(("WWW-Authenticate".to_owned(), challenge));
+        response
     }
 
     /// Holds a request against the service protection limits.

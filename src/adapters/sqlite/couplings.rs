@@ -10,7 +10,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Row};
 use uuid::Uuid;
 
 use crate::adapters::sqlite::trouble::Trouble;
-use crate::adapters::sqlite::{base, lease};
+use crate::adapters::sqlite::{base, lease, sound};
 use crate::config::{PerSide, Side};
 use crate::store::{Apart, Coupling, CouplingChange, Couplings, Origin, Settlement};
 
@@ -57,7 +57,7 @@ pub(super) fn forget_values(connection: &Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Trouble> {
+pub(super) fn blob<'a>(row: &'a Row<'_>, column: usize) -> Result<&'a [u8], Trouble> {
     row.get_ref(column)?.as_blob().map_err(|_| Trouble::Broken("a base is no sequence of bytes".to_owned()))
 }
 
@@ -101,18 +101,19 @@ pub(super) fn load(connection: &Connection, table: &str, fields: &[String]) -> R
             columns[*number as usize].push(column);
         }
     }
-    let mut statement = connection
-        .prepare_cached("SELECT erp, crm, base, origin FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id")?;
+    let question = format!("SELECT {} FROM coupling WHERE id BETWEEN ?1 AND ?2 ORDER BY id", sound::COLUMNS);
+    let mut statement = connection.prepare_cached(&question)?;
     let mut rows = statement.query(ids(table_map))?;
     while let Some(row) = rows.next()? {
         let at = couplings.erp.len();
-        couplings.erp.push(id(row, 0)?);
-        couplings.crm.push(id(row, 1)?);
+        let (_, erp, crm) = sound::coupling(row)?;
+        couplings.erp.push(erp);
+        couplings.crm.push(crm);
         couplings.origins.push(origin(&row.get::<_, String>(3)?)?);
         for base in &mut couplings.bases {
             base.push(None);
         }
-        for entry in base::entries(blob(row, 2)?) {
+        for entry in base::entries(blob(row, 4)?) {
             let (number, prints) = entry?;
             for column in columns.get(number as usize).into_iter().flatten() {
                 couplings.bases[*column][at] = Some(prints);
@@ -244,6 +245,33 @@ pub(super) fn values(
     Ok(numbers.into_iter().filter_map(|(field, number)| Some((field, values.remove(&number)?))).collect())
 }
 
+/// Returns the pairs that held a text in a field of a side when they were last settled.
+pub(super) fn pairs_with(
+    connection: &Connection,
+    table: &str,
+    field: &str,
+    side: Side,
+    text: &str,
+) -> Result<Vec<PerSide<Uuid>>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let Some(number) = numbers(connection, table_map)?.remove(field) else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT erp, crm, data FROM coupling JOIN base_value ON base_value.coupling = coupling.id \
+         WHERE coupling.id BETWEEN ?1 AND ?2 ORDER BY coupling.id",
+    )?;
+    let fold = |text: &str| text.trim().to_lowercase();
+    let wanted = fold(text);
+    let mut pairs = Vec::new();
+    let mut rows = statement.query(ids(table_map))?;
+    while let Some(row) = rows.next()? {
+        let values = base::decode_values(row.get_ref(2)?.as_str().unwrap_or_default())?;
+        if values.get(&number).is_some_and(|value| fold(value.of(side)) == wanted) {
+            pairs.push(PerSide { erp: id(row, 0)?, crm: id(row, 1)? });
+        }
+    }
+    Ok(pairs)
+}
+
 /// Applies coupling changes, in their order.
 pub(super) fn change(
     connection: &Connection,
@@ -262,7 +290,8 @@ pub(super) fn change(
         .optional()?;
     let mut next = newest.map_or(first, |id| id + 1);
     let mut insert = connection.prepare_cached(
-        "INSERT INTO coupling (id, table_map, erp, crm, origin, coupled_at, base) VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'')",
+        "INSERT INTO coupling (id, table_map, erp, crm, origin, coupled_at, base, print) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'', ?7)",
     )?;
     // What was settled goes with it, by the foreign key.
     let mut delete =
@@ -277,7 +306,9 @@ pub(super) fn change(
                 for (side, id) in [(Side::Erp, erp), (Side::Crm, crm)] {
                     reunite.execute((table_map, side.key(), id.as_bytes()))?;
                 }
-                let row = (next, table_map, erp.as_bytes(), crm.as_bytes(), origin_text(origin), now);
+                let origin = origin_text(origin);
+                let print = sound::print(next, *erp, *crm, origin.as_bytes(), &[]);
+                let row = (next, table_map, erp.as_bytes(), crm.as_bytes(), origin, now, print);
                 match insert.execute(row) {
                     Ok(_) => next += 1,
                     Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
@@ -357,16 +388,17 @@ pub(super) fn settle(
     }
     let table_map = table_map_for_writing(connection, table)?;
     let numbers = numbers_for_writing(connection, table_map, fields)?;
-    let mut find =
-        connection.prepare_cached("SELECT id, base FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3")?;
-    let mut update = connection.prepare_cached("UPDATE coupling SET base = ?2, settled_at = ?3 WHERE id = ?1")?;
+    let question = format!("SELECT {} FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3", sound::COLUMNS);
+    let mut find = connection.prepare_cached(&question)?;
+    let mut update =
+        connection.prepare_cached("UPDATE coupling SET base = ?2, settled_at = ?3, print = ?4 WHERE id = ?1")?;
     let mut values = ValueStatements {
         find: connection.prepare_cached("SELECT data FROM base_value WHERE coupling = ?1")?,
         write: connection.prepare_cached("INSERT OR REPLACE INTO base_value (coupling, data) VALUES (?1, ?2)")?,
         delete: connection.prepare_cached("DELETE FROM base_value WHERE coupling = ?1")?,
     };
     for settlement in settled {
-        let (coupling, old) = {
+        let (coupling, origin, old) = {
             let mut rows = find.query((table_map, settlement.erp.as_bytes(), settlement.crm.as_bytes()))?;
             let Some(row) = rows.next()? else {
                 return Err(Trouble::Refused(format!(
@@ -374,8 +406,8 @@ pub(super) fn settle(
                     settlement.erp, settlement.crm
                 )));
             };
-            let entries: Result<BTreeMap<u32, PerSide<u64>>, Trouble> = base::entries(blob(row, 1)?).collect();
-            (row.get::<_, i64>(0)?, entries?)
+            let entries: Result<BTreeMap<u32, PerSide<u64>>, Trouble> = base::entries(blob(row, 4)?).collect();
+            (sound::coupling(row)?.0, row.get::<_, String>(3)?, entries?)
         };
         let mut new = old.clone();
         for (number, prints) in numbers.iter().zip(&settlement.base) {
@@ -385,7 +417,9 @@ pub(super) fn settle(
             };
         }
         let entries: Vec<(u32, PerSide<u64>)> = new.iter().map(|(number, prints)| (*number, *prints)).collect();
-        update.execute((coupling, base::encode(&entries), now))?;
+        let base = base::encode(&entries);
+        let print = sound::print(coupling, settlement.erp, settlement.crm, origin.as_bytes(), &base);
+        update.execute((coupling, base, now, print))?;
         if keep_values {
             // A value whose base moved without it would tell a person what was never agreed.
             let outdated = old.iter().filter(|(number, prints)| new.get(number) != Some(prints)).map(|(n, _)| *n);

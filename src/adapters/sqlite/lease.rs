@@ -6,12 +6,13 @@
 //! nothing more. The clock is the caller's.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, SecondsFormat};
 use rusqlite::{Connection, OptionalExtension};
 
+use crate::adapters::sqlite::log;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::store::StoreError;
 
@@ -20,29 +21,64 @@ use crate::store::StoreError;
 const LEASE_SECONDS: i64 = 60 * 60;
 
 /// The operating system's lock on a state, for as long as this lives.
-pub(super) struct Lock(File);
+///
+/// Its file says who holds it, and in a third line which transaction was the last ([`Note`]). The line is not synced: it
+/// survives the death of a program, not a power cut, and is only ever behind.
+pub(super) struct Lock {
+    file: File,
+    state: PathBuf,
+    /// Where the note begins.
+    head_bytes: u64,
+    /// What the last program noted that held the lock and did not end well.
+    pub(super) left: Option<Note>,
+}
 
-#[cfg(test)]
+/// Which transaction of a state was the last: the stamp of its opening, and how many came before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Note {
+    pub(super) stamp: String,
+    pub(super) turn: i64,
+}
+
+impl Note {
+    fn parse(line: &str) -> Option<Note> {
+        let mut words = line.split(' ');
+        let (stamp, turn, again) = (words.next()?, words.next()?, words.next()?);
+        // Where they differ, the program died between the two.
+        (turn == again).then_some(Note { stamp: stamp.to_owned(), turn: turn.parse().ok()? })
+    }
+}
+
 impl Lock {
+    /// Notes a transaction that is on disk; what cannot be noted is only not looked for later.
+    pub(super) fn note(&mut self, note: &Note) {
+        let line = format!("{} {turn:020} {turn:020}\n", note.stamp, turn = note.turn);
+        let _ = self.file.seek(SeekFrom::Start(self.head_bytes)).and_then(|_| self.file.write_all(line.as_bytes()));
+    }
+
     /// Returns what a child process gets of it.
+    #[cfg(test)]
     pub(super) fn copy(&self) -> File {
-        self.0.try_clone().expect("the file is open")
+        self.file.try_clone().expect("the file is open")
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // It spares the next run a wrong name in a message, no more.
-        let _ = self.0.set_len(0);
+        // As long as there is a log, what is noted of it counts. Else nothing is left to look for, and the next run is
+        // spared a wrong name in a message.
+        if !log::is_left(&self.state) {
+            let _ = self.file.set_len(0);
+        }
         // Closing the file is not enough: a child process that another thread starts at this moment has a copy of it,
         // and would keep the lock until its own program begins.
-        let _ = self.0.unlock();
+        let _ = self.file.unlock();
     }
 }
 
 /// Takes the operating system's lock; `None` where the file system has none.
-pub(super) fn lock(path: &Path, holder: &str, since: &str) -> Result<Option<Lock>, StoreError> {
-    let path = path.with_added_extension("lock");
+pub(super) fn lock(state: &Path, holder: &str, since: &str) -> Result<Option<Lock>, StoreError> {
+    let path = state.with_added_extension("lock");
     let failed = |error: std::io::Error| StoreError::Failed { message: format!("{}: {error}", path.display()) };
     let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
     let mut file = options.map_err(failed)?;
@@ -52,18 +88,31 @@ pub(super) fn lock(path: &Path, holder: &str, since: &str) -> Result<Option<Lock
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(None),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
-    file.set_len(0).and_then(|()| write!(file, "{holder}\n{since}\n")).map_err(failed)?;
-    Ok(Some(Lock(file)))
+    let mut before = String::new();
+    // Without a note nothing is looked for.
+    let _ = file.read_to_string(&mut before);
+    let left = before.lines().nth(2).and_then(Note::parse);
+    let head = format!("{holder}\n{since}\n");
+    let mut write = || {
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(head.as_bytes())
+    };
+    write().map_err(failed)?;
+    let mut lock = Lock { file, state: state.to_owned(), head_bytes: head.len() as u64, left };
+    if let Some(left) = lock.left.clone() {
+        lock.note(&left);
+    }
+    Ok(Some(lock))
 }
 
 fn locked_by(mut file: &File) -> StoreError {
     let mut text = String::new();
     // Who it is, is for the message only; some systems forbid even to read a locked file.
     let _ = file.read_to_string(&mut text);
-    match text.split_once('\n') {
-        Some((holder, since)) if since.ends_with('\n') => {
-            StoreError::Locked { holder: holder.to_owned(), since: since.trim_end().to_owned() }
-        }
+    let mut lines = text.split_inclusive('\n').map(|line| line.strip_suffix('\n'));
+    match (lines.next().flatten(), lines.next().flatten()) {
+        (Some(holder), Some(since)) => StoreError::Locked { holder: holder.to_owned(), since: since.to_owned() },
         _ => StoreError::Locked { holder: "another run".to_owned(), since: "a moment ago".to_owned() },
     }
 }
@@ -111,7 +160,12 @@ pub(super) fn renew(connection: &Connection, holder: &str, since: &str, now: &st
 
 /// Gives the lease back.
 pub(super) fn release(connection: &Connection, holder: &str, since: &str) -> Result<(), Trouble> {
-    connection.execute("DELETE FROM lease WHERE holder = ?1 AND since = ?2", (holder, since))?;
+    let transaction = connection.unchecked_transaction()?;
+    let ours = transaction.execute("DELETE FROM lease WHERE holder = ?1 AND since = ?2", (holder, since))?;
+    if ours == 1 {
+        log::renew(&transaction)?;
+        transaction.commit()?;
+    }
     Ok(())
 }
 

@@ -6,16 +6,17 @@
 //! taken only if nobody touched it meanwhile.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use rusqlite::backup::{Backup, StepResult};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
 
 use crate::adapters::odata::percent;
 use crate::adapters::sqlite::schema::{self, Form};
 use crate::adapters::sqlite::trouble::Trouble;
-use crate::adapters::sqlite::{FLAGS, beside_named, tune};
+use crate::adapters::sqlite::{FLAGS, log, tune};
 
 /// How often a file is copied that a run touches meanwhile; a run that goes on leaves its log, which is read then.
 const COPIES_MAX: usize = 5;
@@ -34,7 +35,10 @@ pub(super) fn open(path: &Path) -> Result<Option<Connection>, Trouble> {
         },
         Err(trouble) => return Err(trouble),
     };
-    let connection = match schema::inspect(&connection, path)? {
+    log::belongs(&connection, path)?;
+    let form = schema::inspect(&connection, path)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    let connection = match form {
         Form::Empty => return Ok(None),
         Form::Present => connection,
         Form::Older => {
@@ -55,6 +59,8 @@ fn in_place(path: &Path) -> Result<Option<Connection>, Trouble> {
     if connection.is_readonly(MAIN_DB)? {
         return Ok(None);
     }
+    // The last one that closes plays the log into the file, which must not be another one's.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, log::is_left(path))?;
     connection.pragma_update(None, "query_only", true)?;
     tune(&connection)?;
     touch(&connection)?;
@@ -64,10 +70,10 @@ fn in_place(path: &Path) -> Result<Option<Connection>, Trouble> {
 /// Reads a file without making or changing anything beside it.
 pub(super) fn without_rights(path: &Path) -> Result<Connection, Trouble> {
     for _ in 0..COPIES_MAX {
-        if log_of(path).exists() {
+        if log::of(path).exists() {
             match by_address(path, "mode=ro&readonly_shm=1") {
                 // The run has ended, and taken its log along.
-                Err(trouble) if trouble.is_missing_right() && !log_of(path).exists() => {}
+                Err(trouble) if trouble.is_missing_right() && !log::of(path).exists() => {}
                 Err(trouble) if trouble.is_missing_right() => {
                     return Err(Trouble::Refused(format!(
                         "{}: the last run was cut off, and only who may write here can read what it left; start a run, \
@@ -81,7 +87,7 @@ pub(super) fn without_rights(path: &Path) -> Result<Connection, Trouble> {
         }
         let before = touched(path);
         let copy = by_address(path, "mode=ro&immutable=1").and_then(|file| copied(&file));
-        if before.is_some() && before == touched(path) && !log_of(path).exists() {
+        if before.is_some() && before == touched(path) && !log::of(path).exists() {
             return copy;
         }
     }
@@ -89,7 +95,7 @@ pub(super) fn without_rights(path: &Path) -> Result<Connection, Trouble> {
 }
 
 /// Opens a file by an address with options.
-fn by_address(path: &Path, options: &str) -> Result<Connection, Trouble> {
+pub(super) fn by_address(path: &Path, options: &str) -> Result<Connection, Trouble> {
     let Some(name) = path.to_str() else {
         return Err(Trouble::Refused(format!(
             "{}: the name is not all text, and needs the right to write the file",
@@ -119,11 +125,6 @@ fn copied(file: &Connection) -> Result<Connection, Trouble> {
     }
     tune(&memory)?;
     Ok(memory)
-}
-
-/// Returns where a run keeps what is not in the file yet.
-fn log_of(path: &Path) -> PathBuf {
-    beside_named(path, "-wal")
 }
 
 /// Returns by what a change of the file is seen.

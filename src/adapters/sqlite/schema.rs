@@ -8,6 +8,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use crate::adapters::sqlite::sound;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::store::StoreError;
 
@@ -191,7 +192,22 @@ pub(super) const MIGRATIONS: &[&str] = &[
     -- When a run last found that it could not be carried out; null where the next run is to do it.
     ALTER TABLE decision ADD COLUMN unmet TEXT;
 ",
+    "
+    -- Of all that decides what a coupling means: see sound.rs.
+    ALTER TABLE coupling ADD COLUMN print INTEGER;
+
+    -- To which file a log belongs: see log.rs.
+    CREATE TABLE stamp (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        stamp BLOB NOT NULL,                -- Of the last opening for writing.
+        before BLOB NOT NULL,               -- What the file may bear as long as the log is not in it.
+        turn INTEGER NOT NULL               -- Counts transactions.
+    ) STRICT;
+",
 ];
+
+/// The first format in which each coupling has a print.
+const PRINTS_SINCE: i32 = 8;
 
 /// What a look at header and schema tells.
 #[derive(Debug, PartialEq, Eq)]
@@ -248,6 +264,9 @@ pub(super) fn migrate(connection: &Connection, from: i32, to: i32) -> Result<(),
     for (step, version) in MIGRATIONS.iter().zip(1..=to) {
         if version > from {
             connection.execute_batch(step)?;
+            if version == PRINTS_SINCE {
+                sound::seal(connection)?;
+            }
         }
     }
     connection.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use crate::config::check::Desk;
 use crate::config::complaint::Path;
 use crate::config::schema;
-use crate::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Secret, Side};
+use crate::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side};
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
@@ -105,29 +105,43 @@ fn adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema:
 
 /// Checks how to log in; a key of another way to do it is complained about.
 fn auth(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Auth, insecure: bool) -> Option<Auth> {
+    use schema::AuthKind::{Basic, Bearer, Oauth2};
     let kind = desk.required(path, "type", "write `type: oauth2`", written.kind);
     let given = [
-        ("token_url", written.token_url.is_some(), schema::AuthKind::Oauth2),
-        ("client_id", written.client_id.is_some(), schema::AuthKind::Oauth2),
-        ("client_secret", written.client_secret.is_some(), schema::AuthKind::Oauth2),
-        ("scope", written.scope.is_some(), schema::AuthKind::Oauth2),
-        ("user", written.user.is_some(), schema::AuthKind::Basic),
-        ("password", written.password.is_some(), schema::AuthKind::Basic),
+        ("token_url", written.token_url.is_some(), Oauth2, "oauth2"),
+        ("client_id", written.client_id.is_some(), Oauth2, "oauth2"),
+        ("client_secret", written.client_secret.is_some(), Oauth2, "oauth2"),
+        ("client_secret_file", written.client_secret_file.is_some(), Oauth2, "oauth2"),
+        ("certificate", written.certificate.is_some(), Oauth2, "oauth2"),
+        ("scope", written.scope.is_some(), Oauth2, "oauth2"),
+        ("user", written.user.is_some(), Basic, "basic"),
+        ("password", written.password.is_some(), Basic, "basic"),
+        ("password_file", written.password_file.is_some(), Basic, "basic"),
+        ("token_file", written.token_file.is_some(), Bearer, "bearer"),
     ];
-    for (key, _, of) in given.into_iter().filter(|(_, is_given, of)| *is_given && kind.is_some_and(|kind| kind != *of))
-    {
-        let word = if of == schema::AuthKind::Oauth2 { "oauth2" } else { "basic" };
-        desk.refuse(&path.key(key), format!("belongs to `type: {word}`"), "remove it".to_owned());
+    for (key, is_given, of, word) in given {
+        if is_given && kind.is_some_and(|kind| kind != of) {
+            desk.refuse(&path.key(key), format!("belongs to `type: {word}`"), "remove it".to_owned());
+        }
     }
-    if kind != Some(schema::AuthKind::Basic) {
-        return credentials(desk, path, written, insecure).map(Auth::OAuth2);
+    match kind {
+        None | Some(Oauth2) => credentials(desk, path, written, insecure).map(Auth::OAuth2),
+        Some(Basic) => {
+            if side == Side::Crm {
+                desk.refuse(&path.key("type"), "the CRM takes tokens only", "write `type: oauth2`".to_owned());
+            }
+            basic(desk, path, written)
+        }
+        Some(Bearer) => {
+            let hint = "name the file in which something else keeps a token fresh";
+            let token_file = desk.required(path, "token_file", hint, written.token_file)?;
+            Some(Auth::Bearer { token_file: token_file.into() })
+        }
     }
-    if side == Side::Crm {
-        desk.refuse(&path.key("type"), "the CRM takes tokens only", "write `type: oauth2`".to_owned());
-    }
+}
+
+fn basic(desk: &mut Desk<'_>, path: &Path, written: schema::Auth) -> Option<Auth> {
     let user = desk.required(path, "user", "name the user as the ERP does", written.user);
-    let hint = "name a variable: `password: ${…}`";
-    let password = desk.required(path, "password", hint, written.password);
     let user = user.filter(|user| {
         // It would end where the password begins.
         let is_plain = !user.contains(':');
@@ -136,7 +150,10 @@ fn auth(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Auth, ins
         }
         is_plain
     });
-    Some(Auth::Basic { user: user?, password: Secret::new(password?) })
+    let ways = [("password", written.password), ("password_file", written.password_file)];
+    let [given, file] = one_of(desk, path, ways, "name a variable: `password: ${…}`, or a `password_file`")?;
+    let password = given.map(SecretSource::given).or(file.map(|path| SecretSource::File(path.into())));
+    Some(Auth::Basic { user: user?, password: password? })
 }
 
 fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure: bool) -> Option<ClientCredentials> {
@@ -145,15 +162,41 @@ fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure
         check_url(desk, &path.key("token_url"), url, insecure);
     }
     let client_id = desk.required(path, "client_id", "name the registered application", written.client_id);
-    let hint = "name a variable: `client_secret: ${…}`";
-    let client_secret = desk.required(path, "client_secret", hint, written.client_secret);
+    let ways = [
+        ("client_secret", written.client_secret),
+        ("client_secret_file", written.client_secret_file),
+        ("certificate", written.certificate),
+    ];
+    let hint = "name a variable: `client_secret: ${…}`, or a `client_secret_file`, or a `certificate`";
+    let proof = one_of(desk, path, ways, hint).and_then(|[given, file, certificate]| {
+        let given = given.map(|text| Proof::Secret(SecretSource::given(text)));
+        let file = file.map(|path| Proof::Secret(SecretSource::File(path.into())));
+        given.or(file).or(certificate.map(|path| Proof::Certificate(path.into())))
+    });
     let scope = desk.required(path, "scope", "name what the token is for", written.scope);
-    Some(ClientCredentials {
-        token_url: token_url?,
-        client_id: client_id?,
-        client_secret: Secret::new(client_secret?),
-        scope: scope?,
-    })
+    Some(ClientCredentials { token_url: token_url?, client_id: client_id?, proof: proof?, scope: scope? })
+}
+
+/// Returns the ways to give one thing, of which exactly one must be written.
+fn one_of<const N: usize>(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    ways: [(&str, Option<String>); N],
+    hint: &str,
+) -> Option<[Option<String>; N]> {
+    let written: Vec<&str> = ways.iter().filter(|(_, text)| text.is_some()).map(|(key, _)| *key).collect();
+    match written[..] {
+        [_] => Some(ways.map(|(_, text)| text)),
+        [] => {
+            let (first, text) = ways.into_iter().next()?;
+            desk.required(path, first, hint, text);
+            None
+        }
+        [first, second, ..] => {
+            desk.refuse(&path.key(second), format!("is given beside `{first}`"), "keep one of them".to_owned());
+            None
+        }
+    }
 }
 
 fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Limits) -> Limits {

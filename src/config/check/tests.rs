@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{
-    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, TemplateValue, When,
+    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, Proof, SecretSource,
+    TemplateValue, When,
 };
 
 /// A file in which every key of the file format that is built occurs.
@@ -116,7 +117,8 @@ fn the_connections_mean_what_is_written() {
     let erp = &pipeline.connections.erp;
     assert_eq!(erp.url, "http://127.0.0.1:8080/t/production");
     assert_eq!(erp.company.as_deref(), Some("2024"));
-    assert_eq!(erp.auth.client_credentials().unwrap().client_secret.reveal(), "hush-hush");
+    let proof = &erp.auth.client_credentials().unwrap().proof;
+    assert!(matches!(proof, Proof::Secret(SecretSource::Given(secret)) if secret.reveal() == "hush-hush"));
     let limits = crate::config::Limits { concurrency: 4, requests: 6000, per_seconds: 300, batch: 100, page: 500 };
     assert_eq!(erp.limits, limits);
     let crm = &pipeline.connections.crm;
@@ -294,6 +296,17 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("      - { erp: displayName, crm: name }\n", "      -\n"),
             ("type: oauth2, token_url: \"${ERP", "type: basic, token_url: \"${ERP"),
             ("value: 3,", "value: [3],"),
+        ],
+    ),
+    (
+        "ways to log in",
+        &[
+            ("client_secret: \"${ERP_CLIENT_SECRET}\", ", ""),
+            ("client_secret: \"${ERP", "certificate: a.pem, client_secret: \"${ERP"),
+            ("client_secret: \"${ERP", "client_secret_file: a, client_secret: \"${ERP"),
+            ("client_secret: \"${CRM", "token_file: a, client_secret: \"${CRM"),
+            ("{ type: oauth2, token_url: \"${CRM_TOKEN_URL}\", client_id: \"${CRM_CLIENT_ID}\",", "{ type: bearer,"),
+            ("client_secret: \"${ERP_CLIENT_SECRET}\", ", "client_secret: [], "),
         ],
     ),
     (

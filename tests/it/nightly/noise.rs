@@ -1,4 +1,4 @@
-//! A night in which one request of twenty meets a fault of any kind: it ends where an undisturbed night does, nothing is
+//! A night in which one request of twenty meets a fault, any that can be outlasted: it ends where an undisturbed night does, nothing is
 //! doubled, and it takes few requests more than the undisturbed night and what had to be sent again.
 //!
 //! A small night is played inside of the test, by a clock that does not wait. `make noise` (the variable `CHANGES`) plays a
@@ -92,7 +92,7 @@ fn firms(changes: u64) -> usize {
 fn played(world: &mut World, rate: f64) -> Night {
     for side in Side::BOTH {
         world.pipeline.connections.of_mut(side).limits.batch = BATCH;
-        let mut faults = Faults::seeded(SEED * 2 + side as u64, rate, &Fault::ALL);
+        let mut faults = Faults::noise(SEED * 2 + side as u64, rate);
         // The fakes go by the clock on the wall, which no test waits for.
         (faults.retry_after, faults.delay) = (0, Duration::from_millis(1));
         world.set_faults(side, faults);

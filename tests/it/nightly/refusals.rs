@@ -1,6 +1,6 @@
 //! What makes a run impossible: told in one error, and nothing is written.
 
-use pipeline::config::{ClientCredentials, PerSide, Secret, Side};
+use pipeline::config::{ClientCredentials, PerSide, Proof, SecretSource, Side};
 use pipeline::endpoint::EndpointError;
 use pipeline::run::RunError;
 use pipeline::store::Store;
@@ -38,7 +38,7 @@ fn a_wrong_secret() {
     for side in Side::BOTH {
         let secret = "not the one + more";
         let error = refused(|world| {
-            login(world, side).client_secret = Secret::new(secret.into());
+            login(world, side).proof = Proof::Secret(SecretSource::given(secret.into()));
         });
         assert!(matches!(&error, EndpointError::Login { side: at, .. } if *at == side), "{error:?}");
         assert!(!error.to_string().contains("not the one"), "{error}");

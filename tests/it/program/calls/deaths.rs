@@ -59,3 +59,42 @@ fn the_run_that_recovers_is_killed_too() {
         .collect();
     each(&pairs, scene::world, |world, moments| die(world, scene, moments));
 }
+
+#[test]
+fn a_log_that_lost_its_end_is_refused_before_a_side_is_asked() {
+    let (scene, world) = (scene::later_night(), scene::world());
+    for part in 1..4 {
+        scene.begin(&world);
+        let number = scene.calls.len() * 2 / 3;
+        assert_eq!(disturbed(&world, RUN, (number, Deed::Before)).code, None);
+        let path = world.folder.path().join("full.db-wal");
+        let whole = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &whole[..whole.len() * part / 4]).unwrap();
+        world.turnstile.reset();
+        let answer = world.run(RUN).code(3);
+        assert!(answer.stderr.contains("full.db-wal beside it has lost"), "{answer:#?}");
+        assert_eq!(world.turnstile.seen(), (0, 0), "a side was asked");
+        std::fs::write(&path, &whole).unwrap();
+        scene.recovers(&world, "with the whole log");
+    }
+}
+
+/// As the message about a broken log says, and as a person does who puts back the backup of last night: what a run has
+/// made since is found by its ids, and not made a second time.
+#[test]
+fn a_state_that_lost_a_whole_run_doubles_nothing() {
+    for scene in [scene::first_load(), scene::later_night()] {
+        let calls = scene.calls.len();
+        let cases: Vec<Moment> = [2, 3, 4].map(|part| (calls * part / 5, Deed::Before)).to_vec();
+        each(&cases, scene::world, |world, moment| {
+            let when = format!("{}, killed at {moment:?}, and the state of before put back", scene.name);
+            scene.begin(world);
+            assert_eq!(disturbed(world, RUN, *moment).code, None, "{when}");
+            scene.put_back_state(world);
+            let answer = world.run(RUN);
+            assert!(matches!(answer.code, Some(0 | 1)), "{when}: {answer:#?}");
+            scene.has_as_many(world, &when);
+            scene::quiet(world, answer.code, &when);
+        });
+    }
+}

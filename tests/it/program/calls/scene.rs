@@ -2,7 +2,7 @@
 //!
 //! A scene is what is there before the run, as bytes, and how an undisturbed run ends; each case begins from the bytes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
 use mocks::data::{Side, scaled};
@@ -78,6 +78,10 @@ impl World {
             *crm = crm::State::restore(&mut kept.crm.as_slice()).unwrap();
             (crm.tokens.scope, crm.root) = own;
         });
+        self.put_back_state(kept);
+    }
+
+    fn put_back_state(&self, kept: &Kept) {
         for name in self.state_files().into_keys() {
             std::fs::remove_file(self.folder.path().join(name)).unwrap();
         }
@@ -94,7 +98,7 @@ impl Scene {
         let end = End::of(world, answer.code);
         assert!(matches!(answer.code, Some(0 | 1)), "{answer:#?}");
         let scene = Scene { name, kept, end, calls };
-        quiet(world, &scene, name);
+        quiet(world, scene.end.code, name);
         scene
     }
 
@@ -112,16 +116,34 @@ impl Scene {
         let end = End::of(world, answer.code);
         assert_same(&end.contents, &self.end.contents, when);
         assert_same(&end.remembered, &self.end.remembered, when);
-        quiet(world, self, when);
+        quiet(world, self.end.code, when);
+    }
+
+    /// Puts back the state of before the night, and leaves both sides as they are.
+    pub fn put_back_state(&self, world: &World) {
+        world.put_back_state(&self.kept);
+    }
+
+    /// Demands as many records of each set as after an undisturbed night.
+    #[track_caller]
+    pub fn has_as_many(&self, world: &World, when: &str) {
+        let count = |contents: &BTreeSet<String>| {
+            let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+            for line in contents {
+                *counts.entry(line.split(" {").next().unwrap().to_owned()).or_default() += 1;
+            }
+            counts
+        };
+        assert_eq!(count(&contents(world)), count(&self.end.contents), "{when}");
     }
 }
 
 /// Runs once more, which writes nothing (I3).
 #[track_caller]
-fn quiet(world: &World, scene: &Scene, when: &str) {
+pub fn quiet(world: &World, code: Option<i32>, when: &str) {
     world.turnstile.reset();
     let answer = world.run(RUN);
-    assert_eq!((answer.code, world.turnstile.seen().1), (scene.end.code, 0), "{when}, and again: {answer:#?}");
+    assert_eq!((answer.code, world.turnstile.seen().1), (code, 0), "{when}, and again: {answer:#?}");
 }
 
 impl End {
