@@ -210,6 +210,7 @@ pub struct Faults {
     applied: BTreeMap<Fault, u64>,
     throttled_until: Option<Instant>,
     impatient: u64,
+    requests: u64,
     locked_out: bool,
 }
 
@@ -238,6 +239,7 @@ impl Faults {
             applied: BTreeMap::new(),
             throttled_until: None,
             impatient: 0,
+            requests: 0,
             locked_out: false,
         }
     }
@@ -258,6 +260,12 @@ impl Faults {
         Self { seeded: Some(Seeded { state: seed, rate, faults: faults.to_vec() }), ..Self::none() }
     }
 
+    /// Lets each API request meet, with a probability of `rate`, any fault that a caller can outlast.
+    pub fn noise(seed: u64, rate: f64) -> Self {
+        let outlasted: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| !fault.turns_away()).collect();
+        Self::seeded(seed, rate, &outlasted)
+    }
+
     /// Returns how often each fault has happened.
     pub fn applied(&self) -> &BTreeMap<Fault, u64> {
         &self.applied
@@ -266,6 +274,11 @@ impl Faults {
     /// Returns how many requests came before the end of a `Retry-After`.
     pub fn impatient(&self) -> u64 {
         self.impatient
+    }
+
+    /// Returns how many requests came in all, also those that never reached the service.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     fn draw(&mut self, request: &Request) -> Option<Fault> {
@@ -317,6 +330,7 @@ impl Seeded {
 
 /// Answers a request under a plan of faults.
 pub fn answer<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Request) -> (Response, Delivery) {
+    faults.requests += 1;
     if service.is_token(request) {
         return (service.answer(request), Delivery::Whole);
     }
@@ -511,6 +525,7 @@ mod tests {
         assert_eq!((service.answered, faults.impatient()), (0, 2));
         answer(&mut service, &mut faults, &request("POST", "/token"));
         assert_eq!(service.answered, 1, "tokens are never throttled");
+        assert_eq!(faults.requests(), 4, "also those that the service never saw");
     }
 
     #[test]

@@ -134,6 +134,8 @@ fn its_own_failures_are_told_apart() {
         (&[][..], "COMMAND"),
         (&["--fault", "earthquake", "--", "true"], "earthquake"),
         (&["--fault", "throttled:none", "--", "true"], "no count of requests"),
+        (&["--noise", "5", "--", "true"], "a probability from 0 to 1"),
+        (&["--noise", "0.05:lots", "--", "true"], "`lots` is no seed"),
         (&["--from", "/no/such/folder", "--", "true"], "/no/such/folder"),
         (&["show", "--data", "/no/such/folder", "erp", "customers"], "no such folder"),
         (&["show", "--data", "/", "lms", "customers"], "no side `lms`"),
@@ -243,6 +245,22 @@ fn a_fault_happens_where_it_was_asked_for() {
     });
     assert_eq!(statuses, [200, 429, 200, 503, 204]);
     assert_eq!(server.stop(Signal::INT).0, Some(0));
+}
+
+#[test]
+fn noise_is_the_same_for_the_same_seed_and_told_at_the_end() {
+    let told = |noise: &str| {
+        let server = Server::start(&["--noise", noise], "CRM_CLIENT_SECRET");
+        let (token, url) = (server.token("CRM"), format!("{}/api/data/v9.2/WhoAmI", server.environment["CRM_URL"]));
+        ask("GET", &url, &[&token], "");
+        let (_, _, said) = server.stop(Signal::TERM);
+        said.lines().filter(|line| line.contains(" requests, ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told("0:7"), ["mocks: erp: 0 requests, 0 faults", "mocks: crm: 2 requests, 0 faults"]);
+    let drawn: Vec<_> = (0..4).map(|seed| told(&format!("1:{seed}"))).collect();
+    assert_eq!(told("1:3"), drawn[3]);
+    assert!(drawn.iter().any(|other| *other != drawn[3]), "{drawn:?}");
+    assert!(drawn.iter().all(|told| told[1].starts_with("mocks: crm: 2 requests, 1 faults: 1 ")), "{drawn:?}");
 }
 
 #[test]

@@ -36,6 +36,7 @@ use crate::table::Table;
 use crate::token::Tokens;
 use cell::Cell;
 pub use error::Refusal;
+pub(crate) use read::base64;
 use schema::{Role, SETS, Set};
 
 const CUSTOMERS: usize = 0;

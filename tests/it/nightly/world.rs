@@ -28,7 +28,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-const FULL: &str = include_str!("../../../pipelines/full.yaml");
+pub const FULL: &str = include_str!("../../../pipelines/full.yaml");
 /// How many firms the small company has.
 const SMALL_FIRMS: usize = 40;
 
