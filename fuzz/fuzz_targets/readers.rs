@@ -13,4 +13,4 @@ static READER: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     found.expect("there is a reader of that name in tests/it/hostile/readers.rs").1
 });
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| READER(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| (*READER)(bytes));
