@@ -51,7 +51,7 @@ test: ## all tests
 simulate: ## SEEDS seeds of each simulation: drawn pipelines, one pipeline, runs over changes; a tenth of them over HTTP
 	SEEDS=$(SEEDS) HTTP_SEEDS=$$(( ($(SEEDS) + 9) / 10 )) cargo test --test it chance
 
-crash: ## kill the program at every single call that it makes on a socket or on the state's files (an hour)
+crash: ## kill the program at every single call that it makes on a socket or on the state's files (hours)
 	CALLS=all cargo test --test it program::calls
 
 hostile: ## MUTATIONS of each file in tests/corpus, for everything that reads what others wrote
