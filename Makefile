@@ -8,13 +8,14 @@ SEEDS ?= 100
 MUTATIONS ?= 2000
 READERS ?= $(notdir $(wildcard tests/corpus/*))
 FUZZ_SECONDS ?= 60
+CHANGES ?= 10000
 
 FULL := pipelines/full.yaml
 MOCKS := $(TARGET)/debug/mocks
 PIPELINE := $(TARGET)/debug/pipeline
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo check test simulate crash hostile fuzz bench install clean
+.PHONY: help run demo check test simulate noise crash hostile fuzz bench install clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +51,10 @@ test: ## all tests
 
 simulate: ## SEEDS seeds of each simulation: drawn pipelines, one pipeline, runs over changes; a tenth of them over HTTP
 	SEEDS=$(SEEDS) HTTP_SEEDS=$$(( ($(SEEDS) + 9) / 10 )) cargo test --test it chance
+
+noise: ## a night of CHANGES changes in which one request of twenty meets a fault, beside an undisturbed one (minutes)
+	cargo build
+	CHANGES=$(CHANGES) cargo test --test it nightly::noise -- --nocapture
 
 crash: ## kill the program at every single call that it makes on a socket or on the state's files (hours)
 	CALLS=all cargo test --test it program::calls

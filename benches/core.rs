@@ -13,7 +13,7 @@ use pipeline::couple::{Pairs, join, match_rows};
 use pipeline::delta::decided::Rulings;
 use pipeline::delta::names::Names;
 use pipeline::delta::{Work, decide_pairs};
-use pipeline::endpoint::{ColumnInfo, TableInfo};
+use pipeline::endpoint::{ColumnInfo, Key, TableInfo};
 use pipeline::frame::builder::Builder;
 use pipeline::frame::{Cell, Column, Frame, Kind};
 use pipeline::store::Couplings;
@@ -70,7 +70,8 @@ impl Night {
             options: Vec::new(),
             targets: Vec::new(),
         };
-        let info = TableInfo { table: "t".into(), columns: columns.iter().map(describe).collect() };
+        let info =
+            TableInfo { table: "t".into(), key: Key::Id("id".into()), columns: columns.iter().map(describe).collect() };
         let frame = |edited: bool, id: &dyn Fn(usize) -> Uuid| {
             let mut builder = Builder::new(columns.clone());
             for record in 0..records {

@@ -47,12 +47,13 @@ pub fn apply(
     done: &dyn Fn(usize),
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied { outcomes: Vec::new(), journal: Vec::new(), rows: Frame::empty(Vec::new()) };
-    let batch_max = target.endpoint.batch_max().max(1);
-    let wave_max = batch_max * target.endpoint.concurrency().max(1);
-    for wave in actions.chunks(wave_max) {
-        if target.stop.load(Ordering::Relaxed) {
-            break;
-        }
+    let mut left = actions;
+    while !left.is_empty() && !target.stop.load(Ordering::Relaxed) {
+        // A side that has trouble takes less at once, and more again when it is well.
+        let batch_max = target.endpoint.batch_max().max(1);
+        let wave_max = batch_max * target.endpoint.concurrency().max(1);
+        let wave;
+        (wave, left) = left.split_at(wave_max.min(left.len()));
         let intents: Vec<Intent> = wave.iter().map(|action| intent(action, side)).collect();
         let journal = store.intend(target.run, &intents)?;
         let batches: Vec<&[Action]> = wave.chunks(batch_max).collect();
@@ -103,7 +104,8 @@ fn send(batch: &[Action], side: Side, target: &Target<'_>) -> Report {
     target.endpoint.write(target.info, target.columns, &writes)
 }
 
-fn intent(action: &Action, side: Side) -> Intent {
+/// Returns what the journal holds of an action on a side.
+pub fn intent(action: &Action, side: Side) -> Intent {
     Intent {
         table: action.table.clone(),
         side,

@@ -50,6 +50,14 @@ pub struct Pair {
     pub notes: Vec<String>,
 }
 
+/// What somebody wants to couple, when nothing is against it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Looked {
+    pub pairs: Vec<Pair>,
+    /// Pairs of a list that are coupled with each other already.
+    pub already: u64,
+}
+
 /// Why something that a person asked for cannot be done, and what to do instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Objection {
@@ -82,7 +90,10 @@ impl<'a> Desk<'a> {
     }
 
     /// Looks at pairs that somebody wants to couple; all objections at once, and nothing is done then.
-    pub fn look(&self, store: &dyn Store, wanted: &[Wanted]) -> Result<Result<Vec<Pair>, Vec<Objection>>, RunError> {
+    ///
+    /// That the two are coupled with each other already is an objection to a single pair. In a list it is none: what was
+    /// exported can be read back.
+    pub fn look(&self, store: &dyn Store, wanted: &[Wanted]) -> Result<Result<Looked, Vec<Objection>>, RunError> {
         let mut objections = Vec::new();
         let flat: Vec<Address> = wanted.iter().flat_map(|wanted| wanted.addresses.clone()).collect();
         let found = find(self.map, self.endpoints, &flat)?;
@@ -111,9 +122,10 @@ impl<'a> Desk<'a> {
         }
         let known = Known::of(self, store, pairs.iter().map(|(_, ids)| *ids))?;
         let mut taken: PerSide<HashSet<Uuid>> = PerSide::default();
-        let mut good = Vec::new();
+        let mut good = Looked::default();
         for (line, ids) in pairs {
             let record = known.name(Side::Erp, ids.erp);
+            let mut is_known = false;
             let mut dead = Vec::new();
             let mut against = Vec::new();
             for side in Side::BOTH {
@@ -125,7 +137,8 @@ impl<'a> Desk<'a> {
                 let Some(pair) = known.coupled.of(side).get(&id).copied() else { continue };
                 let partner = *pair.of(side.other());
                 if pair == ids {
-                    if side == Side::Erp {
+                    is_known = line.is_some();
+                    if side == Side::Erp && !is_known {
                         let hint = "there is nothing to do".to_owned();
                         against.push((
                             format!("{record} and {} are coupled already", known.name(Side::Crm, ids.crm)),
@@ -140,10 +153,12 @@ impl<'a> Desk<'a> {
                     dead.push(pair);
                 }
             }
-            let notes = known.notes(self.map, ids, &dead)?;
-            if against.is_empty() {
+            if against.is_empty() && is_known {
+                good.already += 1;
+            } else if against.is_empty() {
+                let notes = known.notes(self.map, ids, &dead)?;
                 let partner = known.name(Side::Crm, ids.crm);
-                good.push(Pair { ids, record, partner, origin: Origin::Hand, dead, notes });
+                good.pairs.push(Pair { ids, record, partner, origin: Origin::Hand, dead, notes });
             }
             objections.extend(against.into_iter().map(|(message, hint)| Objection { line, message, hint }));
         }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::config::Side;
 use crate::config::expression::Predicate;
-use crate::frame::{Column, Frame, Value};
+use crate::frame::{Column, Frame, Kind, Value};
 
 /// Who a side is: the company of the ERP, the organization of the CRM.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,14 +25,50 @@ pub struct Identity {
 pub struct TableInfo {
     /// As the file names it.
     pub table: String,
+    pub key: Key,
     /// Every readable or writable column, in the order of the metadata.
     pub columns: Vec<ColumnInfo>,
+}
+
+/// What tells the records of a table from each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// A GUID in that column, which whoever makes a record chooses.
+    Id(String),
+    /// What the record holds in these columns: a new one has to bring it along. The id is made of it, see
+    /// [`TableInfo::id_of`].
+    Values(Vec<String>),
 }
 
 impl TableInfo {
     /// Returns the column of that name.
     pub fn column(&self, name: &str) -> Option<&ColumnInfo> {
         self.columns.iter().find(|column| column.column.name == name)
+    }
+
+    /// Returns the id of the record that holds these values in its key columns, in their order, each as
+    /// [`key_text`] writes it.
+    ///
+    /// It is a function of table and values, so it is the same in every run and on every machine. The values cannot be had
+    /// back from it: who needs them remembers them, or reads the keys of the table.
+    pub fn id_of(&self, values: &[String]) -> Uuid {
+        const NAMESPACE: Uuid = Uuid::from_u128(0x2b7d_90c4_51ae_5e0b_8f13_64d2_9c08_7a3f);
+        let mut text = self.table.clone();
+        // A length before each value, so that no two lists of values make the same text.
+        values.iter().for_each(|value| text.push_str(&format!("/{}:{value}", value.len())));
+        Uuid::new_v5(&NAMESPACE, text.as_bytes())
+    }
+}
+
+/// Returns the value of a key column as a text that is the same for equal keys: codes upper-cased and trimmed, as their
+/// side does it.
+pub fn key_text(kind: Kind, value: &Value) -> String {
+    let text = value.to_string();
+    match kind {
+        Kind::Code => text.trim().to_uppercase(),
+        Kind::Text | Kind::Enum => text,
+        // A side may write the same value in several ways, as `1` and `1.0`.
+        _ => kind.parse(&text).map_or(text, |value| value.to_string()),
     }
 }
 
@@ -285,4 +321,41 @@ pub trait Endpoint: Sync {
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
     fn clock_offset(&self) -> Option<ClockOffset>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_of_a_record_is_made_of_its_key() {
+        let info = |table: &str| TableInfo {
+            table: table.into(),
+            key: Key::Values(vec!["Item_No".into(), "Code".into()]),
+            columns: Vec::new(),
+        };
+        let id = |table: &str, values: [&str; 2]| info(table).id_of(&values.map(str::to_owned));
+        let one = id("ItemUnits", ["1000", "PCS"]);
+        assert_eq!(one, id("ItemUnits", ["1000", "PCS"]));
+        // It stands in the states of everybody who coupled by it.
+        assert_eq!(one.to_string(), "cbe8b502-7fc5-5f43-b9f2-ae78404d7604");
+        for (table, values) in [
+            ("ItemUnits", ["1000P", "CS"]),
+            ("ItemUnits", ["1000", "pcs"]),
+            ("ItemUnits", ["1000/3:PCS", ""]),
+            ("Items", ["1000", "PCS"]),
+        ] {
+            assert_ne!(id(table, values), one, "{table} {values:?}");
+        }
+        for (kind, value, expected) in [
+            (Kind::Code, Value::Text(" c-1 ".into()), "C-1"),
+            (Kind::Text, Value::Text("Ab ".into()), "Ab "),
+            (Kind::Integer, Value::Text("10000".into()), "10000"),
+            (Kind::Integer, Value::Integer(10_000), "10000"),
+            (Kind::Decimal { scale: 2 }, Value::Text("1.50".into()), "1.5"),
+            (Kind::Date, Value::Null, ""),
+        ] {
+            assert_eq!(key_text(kind, &value), expected, "{kind:?} {value:?}");
+        }
+    }
 }

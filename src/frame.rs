@@ -299,11 +299,15 @@ impl Frame {
         }
     }
 
-    /// Returns the latest moment in a column, `None` where there is none.
+    /// Returns the latest moment in a column, `None` where there is none; a day is the moment at which it begins.
     pub fn latest(&self, name: &str) -> Option<DateTime<Utc>> {
-        self.column(name).filter(|column| column.kind == Kind::DateTime)?;
-        // Moments are kept as milliseconds.
-        self.series(name)?.to_physical_repr().i64().ok()?.iter().flatten().max().and_then(time)
+        let physical = self.series(name)?.to_physical_repr();
+        match self.column(name)?.kind {
+            // Moments are kept as milliseconds, and days as numbers of days.
+            Kind::DateTime => physical.i64().ok()?.iter().flatten().max().and_then(time),
+            Kind::Date => physical.i32().ok()?.iter().flatten().max().and_then(|day| time(i64::from(day) * 86_400_000)),
+            _ => None,
+        }
     }
 
     /// Returns the rows named, in that order.

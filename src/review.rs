@@ -1,7 +1,8 @@
 //! A plan of everything in, what is advised for each table map out: before the first load, and for one that is coupled.
 //!
 //! The built-in synchronization advises either a full synchronization, which doubles what both sides have, or coupling
-//! first (sync-semantics.md §17.2). A run of ours couples first whatever is advised; the advice says what it will find.
+//! first (sync-semantics.md §17.2). A run of ours couples first whatever is advised; the advice says what it will find. So
+//! salespeople, currencies and unit groups need no advice of their own, as they have there.
 
 use std::collections::BTreeMap;
 

@@ -392,6 +392,10 @@ pub trait Store {
     /// Returns the values behind the base of one coupling, by field key.
     fn base_values(&self, table: &str, erp: Uuid, crm: Uuid) -> Result<BTreeMap<String, PerSide<String>>, StoreError>;
 
+    /// Returns the pairs that held a text in a field, whatever its case, when they were last settled, as far as values are
+    /// kept.
+    fn pairs_with(&self, table: &str, field: &str, side: Side, text: &str) -> Result<Vec<PerSide<Uuid>>, StoreError>;
+
     /// Applies coupling changes and settlements together; bases of fields not in `fields` stay.
     fn commit(
         &mut self,
@@ -468,7 +472,8 @@ pub trait Store {
     /// Returns the writes of a run in their order, as far as the journal still has them.
     fn writes_of_run(&self, run: &str) -> Result<Vec<JournalRow>, StoreError>;
 
-    /// Returns the writes to a record and to its partner, newest first, as far as the journal still has them.
+    /// Returns the writes to a record and to whatever was its partner then, newest first, as far as the journal still has
+    /// them, what was uncoupled among them.
     fn writes_to(
         &self,
         table: &str,

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{PerSide, Side, TableMap};
-use crate::frame::{Frame, Kind, Value};
+use crate::frame::{Column, Frame, Kind, Value};
 use crate::translate::fingerprint;
 
 /// How far behind its watermark a read begins.
@@ -39,12 +39,19 @@ pub fn read_from(read_to: DateTime<Utc>) -> DateTime<Utc> {
 }
 
 /// Narrows a filter to what was modified since; without a moment nothing is narrowed.
-pub fn since(filter: Option<Predicate>, column: &str, from: Option<DateTime<Utc>>) -> Option<Predicate> {
+///
+/// A column that knows the day only is asked for the whole day: what was modified on the newest day that was read, or late
+/// on the day before, comes again.
+pub fn since(filter: Option<Predicate>, column: &Column, from: Option<DateTime<Utc>>) -> Option<Predicate> {
     let Some(from) = from else { return filter };
+    let literal = match column.kind {
+        Kind::Date => from.date_naive().to_string(),
+        _ => from.to_rfc3339_opts(SecondsFormat::Millis, true),
+    };
     let modified = Predicate::Compare {
-        column: column.to_owned(),
+        column: column.name.clone(),
         comparison: Comparison::GreaterOrEqual,
-        literal: Literal::Text(from.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        literal: Literal::Text(literal),
     };
     Some(match filter {
         None => modified,
@@ -58,7 +65,11 @@ pub fn since(filter: Option<Predicate>, column: &str, from: Option<DateTime<Utc>
 
 /// Returns the rows that were modified since; a record without a time was not.
 pub fn rows_since(frame: &Frame, column: &str, from: DateTime<Utc>) -> Vec<usize> {
-    let modified = |row: &usize| matches!(frame.value(column, *row), Value::DateTime(time) if time >= from);
+    let modified = |row: &usize| match frame.value(column, *row) {
+        Value::DateTime(time) => time >= from,
+        Value::Date(day) => day >= from.date_naive(),
+        _ => false,
+    };
     (0..frame.rows()).filter(modified).collect()
 }
 
@@ -136,15 +147,35 @@ mod tests {
         let filter = |text: &str| Expression::parse(text).unwrap().predicate().cloned();
         let from = Some(at("2026-01-31T01:55:00Z"));
         let late = "at >= '2026-01-31T01:55:00.000Z'";
+        let moment = Column { name: "at".into(), kind: Kind::DateTime };
         for (text, expected) in [
             ("a = 1", format!("a = 1 AND {late}")),
             ("a = 1 AND b = 2", format!("a = 1 AND b = 2 AND {late}")),
             ("a = 1 OR a = 2", format!("(a = 1 OR a = 2) AND {late}")),
         ] {
-            assert_eq!(since(filter(text), "at", from), filter(&expected), "{text}");
-            assert_eq!(since(filter(text), "at", None), filter(text), "{text}");
+            assert_eq!(since(filter(text), &moment, from), filter(&expected), "{text}");
+            assert_eq!(since(filter(text), &moment, None), filter(text), "{text}");
         }
-        assert_eq!(since(None, "at", from), filter(late));
+        assert_eq!(since(None, &moment, from), filter(late));
+        let day = Column { name: "at".into(), kind: Kind::Date };
+        assert_eq!(since(None, &day, from), filter("at >= '2026-01-31'"));
+    }
+
+    /// A day is all that NAV tells, and records that are edited later bear the same one.
+    #[test]
+    fn a_column_that_knows_the_day_is_read_from_the_day_before_the_newest() {
+        let mut rows = Builder::new(vec![Column { name: "day".into(), kind: Kind::Date }]);
+        for (id, cell) in ["2026-01-29", "2026-01-30", "0001-01-01", "2026-01-31"].into_iter().enumerate() {
+            rows.push(0, if cell.starts_with("0001") { Cell::Null } else { Cell::Text(cell) }).unwrap();
+            rows.end(Uuid::from_u128(id as u128), "W/1");
+        }
+        let frame = rows.finish();
+        let newest = frame.latest("day");
+        assert_eq!(newest, Some(at("2026-01-31T00:00:00Z")));
+        let from = read_from(reached(newest, 0.0).unwrap());
+        assert_eq!(rows_since(&frame, "day", from), [1, 3]);
+        assert_eq!(seen(&frame, "day", newest).len(), 2);
+        assert_eq!(frame.take(&[2]).latest("day"), None);
     }
 
     #[test]

@@ -41,11 +41,21 @@ pub enum Fault {
     ExpiredChanges,
     /// 504 with an HTML body: the gateway gave up waiting, and a write was applied all the same.
     TimedOut,
+    /// All tokens expire just before the request, and the fresh one is refused as well.
+    LockedOut,
+    /// The caller is no user there any more.
+    NotAMember,
+    /// The database times out over a write: in the midst of a `$batch`, or over all of it.
+    SqlTimeout,
+    /// A gateway finds a request with a body too large.
+    TooLarge,
+    /// A `$batch` is refused as it stands, before any of it is read.
+    BatchRefused,
 }
 
 impl Fault {
     /// All faults, in the order of their names' groups.
-    pub const ALL: [Fault; 13] = [
+    pub const ALL: [Fault; 18] = [
         Fault::Throttled,
         Fault::ThrottledPlain,
         Fault::ExpiredToken,
@@ -59,6 +69,11 @@ impl Fault {
         Fault::HalfBatch,
         Fault::ExpiredChanges,
         Fault::TimedOut,
+        Fault::LockedOut,
+        Fault::NotAMember,
+        Fault::SqlTimeout,
+        Fault::TooLarge,
+        Fault::BatchRefused,
     ];
 
     fn name(self) -> &'static str {
@@ -76,7 +91,17 @@ impl Fault {
             Fault::HalfBatch => "half-batch",
             Fault::ExpiredChanges => "expired-changes",
             Fault::TimedOut => "timed-out",
+            Fault::LockedOut => "locked-out",
+            Fault::NotAMember => "not-a-member",
+            Fault::SqlTimeout => "sql-timeout",
+            Fault::TooLarge => "too-large",
+            Fault::BatchRefused => "batch-refused",
         }
+    }
+
+    /// Tells whether the caller is turned away at the door; every other fault can be outlasted.
+    pub fn turns_away(self) -> bool {
+        matches!(self, Fault::LockedOut | Fault::NotAMember)
     }
 
     /// Tells whether the fault can happen to this API request.
@@ -84,12 +109,17 @@ impl Fault {
         let (path, _) = filter::query(&request.target);
         let last = path.rsplit('/').next().unwrap_or_default();
         match self {
-            Fault::Throttled | Fault::ThrottledPlain | Fault::ExpiredToken | Fault::TimedOut => true,
+            Fault::Throttled
+            | Fault::ThrottledPlain
+            | Fault::ExpiredToken
+            | Fault::TimedOut
+            | Fault::LockedOut
+            | Fault::NotAMember => true,
             // A page is a read of a set; `$metadata`, functions and single records are none.
             Fault::SlowPage | Fault::TruncatedPage => {
                 request.method == "GET" && last.starts_with(|c: char| c.is_ascii_lowercase()) && !last.contains('(')
             }
-            Fault::HalfBatch => request.method == "POST" && last == "$batch",
+            Fault::HalfBatch | Fault::BatchRefused => request.method == "POST" && last == "$batch",
             Fault::ExpiredChanges => request.method == "GET" && request.target.contains("$deltatoken="),
             _ => request.method != "GET",
         }
@@ -133,6 +163,22 @@ pub trait Faulty: Service {
     fn expire_tokens(&mut self);
     /// Lets all change tokens grow too old; a service without change tracking has none.
     fn expire_changes(&mut self) {}
+    /// Refuses a caller who is no user.
+    fn stranger(&mut self) -> Response {
+        Response { status: 403, ..Response::default() }
+    }
+    /// Answers a write over which the database times out; what is done of it is the service's affair.
+    fn timed_out(&mut self, _request: &Request) -> Response {
+        Response { status: 500, ..Response::default() }
+    }
+    /// Refuses a `$batch` as it stands.
+    fn refuse_batch(&mut self) -> Response {
+        Response { status: 400, ..Response::default() }
+    }
+    /// Returns how long the last answer took, where that is simulated, and forgets it.
+    fn took(&mut self) -> Duration {
+        Duration::ZERO
+    }
     /// Edits, as a person would, the first existing record that a write is about to change.
     fn touch(&mut self, request: &Request);
     /// Returns the same `$batch` with the first half of its operations.
@@ -164,6 +210,8 @@ pub struct Faults {
     applied: BTreeMap<Fault, u64>,
     throttled_until: Option<Instant>,
     impatient: u64,
+    requests: u64,
+    locked_out: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -191,6 +239,8 @@ impl Faults {
             applied: BTreeMap::new(),
             throttled_until: None,
             impatient: 0,
+            requests: 0,
+            locked_out: false,
         }
     }
 
@@ -210,6 +260,12 @@ impl Faults {
         Self { seeded: Some(Seeded { state: seed, rate, faults: faults.to_vec() }), ..Self::none() }
     }
 
+    /// Lets each API request meet, with a probability of `rate`, any fault that a caller can outlast.
+    pub fn noise(seed: u64, rate: f64) -> Self {
+        let outlasted: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| !fault.turns_away()).collect();
+        Self::seeded(seed, rate, &outlasted)
+    }
+
     /// Returns how often each fault has happened.
     pub fn applied(&self) -> &BTreeMap<Fault, u64> {
         &self.applied
@@ -218,6 +274,11 @@ impl Faults {
     /// Returns how many requests came before the end of a `Retry-After`.
     pub fn impatient(&self) -> u64 {
         self.impatient
+    }
+
+    /// Returns how many requests came in all, also those that never reached the service.
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     fn draw(&mut self, request: &Request) -> Option<Fault> {
@@ -269,12 +330,25 @@ impl Seeded {
 
 /// Answers a request under a plan of faults.
 pub fn answer<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Request) -> (Response, Delivery) {
+    faults.requests += 1;
     if service.is_token(request) {
         return (service.answer(request), Delivery::Whole);
     }
+    let (response, delivery) = under(service, faults, request);
+    match service.took() {
+        took if delivery == Delivery::Whole && !took.is_zero() => (response, Delivery::Late(took)),
+        _ => (response, delivery),
+    }
+}
+
+fn under<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Request) -> (Response, Delivery) {
     if let Some(left) = faults.wait() {
         faults.impatient += 1;
         return (service.throttled(Some(left)), Delivery::Whole);
+    }
+    if std::mem::take(&mut faults.locked_out) {
+        service.expire_tokens();
+        return (service.answer(request), Delivery::Whole);
     }
     let Some(fault) = faults.draw(request) else {
         return (service.answer(request), Delivery::Whole);
@@ -315,12 +389,27 @@ pub fn answer<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request:
             service.expire_changes();
             (service.answer(request), Delivery::Whole)
         }
+        Fault::LockedOut => {
+            faults.locked_out = true;
+            service.expire_tokens();
+            (service.answer(request), Delivery::Whole)
+        }
+        Fault::NotAMember => (service.stranger(), Delivery::Whole),
+        Fault::SqlTimeout => (service.timed_out(request), Delivery::Whole),
+        Fault::TooLarge => (too_large(), Delivery::Whole),
+        Fault::BatchRefused => (service.refuse_batch(), Delivery::Whole),
         Fault::HalfBatch => {
             let half = service.half(request);
             service.answer(&half);
             (Response::default(), Delivery::Dropped)
         }
     }
+}
+
+fn too_large() -> Response {
+    let body = "<!DOCTYPE html>\r\n<html><head><title>413 Request Entity Too Large</title></head></html>\r\n";
+    let headers = vec![("Content-Type".into(), "text/html".into())];
+    Response { status: 413, headers, body: body.into() }
 }
 
 fn unavailable(retry_after: u64) -> Response {
@@ -436,6 +525,7 @@ mod tests {
         assert_eq!((service.answered, faults.impatient()), (0, 2));
         answer(&mut service, &mut faults, &request("POST", "/token"));
         assert_eq!(service.answered, 1, "tokens are never throttled");
+        assert_eq!(faults.requests(), 4, "also those that the service never saw");
     }
 
     #[test]

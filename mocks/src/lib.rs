@@ -15,3 +15,4 @@ pub mod erp;
 pub mod crm;
 pub mod data;
 pub mod net;
+pub mod conform;

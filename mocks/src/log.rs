@@ -43,6 +43,10 @@ pub struct Counts {
     pub writes: u64,
     /// Operations answered with 400 or above.
     pub refused: u64,
+    /// Requests refused because there were too many, by the service's own limits.
+    pub throttled: u64,
+    /// Those of them that had just been refused already.
+    pub throttled_again: u64,
 }
 
 /// Counters and the latest entries.
@@ -68,6 +72,12 @@ impl Log {
     /// Counts one `$batch` envelope.
     pub fn batch(&mut self) {
         self.counts.batches += 1;
+    }
+
+    /// Counts one request refused because there were too many; `again` if it had just been refused already.
+    pub fn throttled(&mut self, again: bool) {
+        self.counts.throttled += 1;
+        self.counts.throttled_again += u64::from(again);
     }
 
     /// Notes one operation, inner or not.

@@ -6,6 +6,7 @@
 //! and `timeout` do; a command that cannot be run with 126 or 127; one that a signal ended with 128 and its number.
 
 use clap::{Args, Parser, Subcommand};
+use mocks::conform::verb::{Asked, conform};
 use mocks::crm::{self, Crm};
 use mocks::data::kept::Folder;
 use mocks::data::{self, COMPANY, Row, Side, company, files, scaled};
@@ -30,6 +31,7 @@ const FAILED: u8 = 125;
 /// Fakes of an ERP (Business Central API v2.0) and a CRM (Dataverse Web API) on loopback ports.
 ///
 /// Runs COMMAND with ERP_URL, ERP_TOKEN_URL, ERP_CLIENT_ID, ERP_CLIENT_SECRET and the same for CRM in its environment,
+/// NAV_URL, NAV_USER and NAV_ACCESS_KEY for the ERP's OData V4 pages,
 /// ERP_COMPANY where the company is not the usual one, and PIPELINE_STATE where --data names a folder.
 ///
 /// Exit codes: those of COMMAND; 128 and the signal's number where a signal ended it; 126 or 127 where it could not be
@@ -96,6 +98,13 @@ enum Verb {
         #[arg(value_name = "KEYPROP=VALUE")]
         key: Option<Assignment>,
     },
+    /// Tell which expectations a service does not meet, be it a fake or a real one; exit code 1 where one is not met.
+    ///
+    /// Reads only, unless --write allows more. Example, over the ERP's fake: mocks -- mocks conform erp --write
+    Conform {
+        #[command(subcommand)]
+        asked: Asked,
+    },
 }
 
 /// Where the records come from, and what goes wrong with them.
@@ -116,6 +125,23 @@ struct Source {
     /// Let a fault happen, at the Nth request of each side that it can happen to (the first without N).
     #[arg(long = "fault", value_name = "NAME[:N]", value_parser = fault)]
     faults: Vec<(Fault, u64)>,
+    /// Let each request meet a fault with this probability; the same seed (0 without S) draws the same.
+    ///
+    /// It is any fault but those that turn a caller away. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
+    #[arg(long, value_name = "RATE[:S]", value_parser = noise)]
+    noise: Option<(f64, u64)>,
+}
+
+impl Source {
+    /// The faults of one side.
+    fn plan(&self, side: Side) -> Faults {
+        let noise = self.noise.map(|(rate, seed)| {
+            // Each side draws its own.
+            let seed = seed.wrapping_mul(2).wrapping_add(u64::from(side == Side::Crm));
+            Faults::noise(seed, rate)
+        });
+        self.faults.iter().fold(noise.unwrap_or_default(), |plan, (fault, nth)| plan.and(*fault, *nth))
+    }
 }
 
 /// Records that are kept in a folder.
@@ -194,6 +220,13 @@ fn fault(text: &str) -> Result<(Fault, u64), String> {
     }
 }
 
+fn noise(text: &str) -> Result<(f64, u64), String> {
+    let (rate, seed) = text.split_once(':').unwrap_or((text, "0"));
+    let rate = rate.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
+    let rate = rate.ok_or_else(|| format!("`{text}` does not begin with a probability from 0 to 1"))?;
+    Ok((rate, seed.parse().map_err(|_| format!("`{seed}` is no seed: a whole number is expected"))?))
+}
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -211,6 +244,10 @@ fn main() -> ExitCode {
         Some(Verb::Edit { kept, key, delete: true, .. }) => delete(&kept, &key),
         Some(Verb::Edit { kept, key, changes, delete: false }) => edit(&kept, &key, &changes),
         Some(Verb::Show { kept, key }) => show(&kept, key.as_ref()),
+        Some(Verb::Conform { asked }) => conform(&asked).and_then(|(text, met)| {
+            print(&text)?;
+            Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }),
     };
     result.unwrap_or_else(|message| {
         talk(&message);
@@ -310,6 +347,7 @@ struct Fakes {
     erp: Erp,
     crm: Crm,
     folder: Option<Folder>,
+    noise: bool,
 }
 
 impl Fakes {
@@ -325,14 +363,14 @@ impl Fakes {
             }
             None => fresh(source)?,
         };
-        let faults = || source.faults.iter().fold(Faults::none(), |plan, (fault, nth)| plan.and(*fault, *nth));
         let wrong = |side, error| format!("{side}: cannot start: {error}");
-        let erp = Erp::start(erp, erp::Options { port: erp_port, faults: faults() });
-        let crm = Crm::start(crm, crm::Options { port: crm_port, faults: faults() });
+        let erp = Erp::start(erp, erp::Options { port: erp_port, faults: source.plan(Side::Erp) });
+        let crm = Crm::start(crm, crm::Options { port: crm_port, faults: source.plan(Side::Crm) });
         Ok(Fakes {
             erp: erp.map_err(|error| wrong(Side::Erp, error))?,
             crm: crm.map_err(|error| wrong(Side::Crm, error))?,
             folder,
+            noise: source.noise.is_some(),
         })
     }
 
@@ -343,6 +381,9 @@ impl Fakes {
             ("ERP_TOKEN_URL", self.erp.token_url()),
             ("ERP_CLIENT_ID", self.erp.client_id()),
             ("ERP_CLIENT_SECRET", self.erp.client_secret()),
+            ("NAV_URL", self.erp.nav_url()),
+            ("NAV_USER", self.erp.nav_login().0),
+            ("NAV_ACCESS_KEY", self.erp.nav_login().1),
             ("CRM_URL", self.crm.url()),
             ("CRM_TOKEN_URL", self.crm.token_url()),
             ("CRM_CLIENT_ID", self.crm.client_id()),
@@ -350,7 +391,8 @@ impl Fakes {
         ];
         let company = self.erp.company();
         if company != COMPANY {
-            environment.push(("ERP_COMPANY", company));
+            environment.push(("ERP_COMPANY", company.clone()));
+            environment.push(("NAV_COMPANY", company));
         }
         if let Some(folder) = &self.folder {
             environment.push(("PIPELINE_STATE", format!("sqlite:{}", folder.path().join("full.db").display())));
@@ -366,8 +408,20 @@ impl Fakes {
         for (side, counts) in [(Side::Erp, self.erp.counts()), (Side::Crm, self.crm.counts())] {
             talk(&format!("{side}: {} reads, {} writes, {} tokens", counts.reads, counts.writes, counts.tokens));
         }
+        if self.noise {
+            talk(&format!("erp: {}", met(&self.erp.faults())));
+            talk(&format!("crm: {}", met(&self.crm.faults())));
+        }
         Ok(())
     }
+}
+
+/// What went wrong, as `412 requests, 3 faults: 2 throttled, 1 half-batch`.
+fn met(faults: &Faults) -> String {
+    let kinds: Vec<String> = faults.applied().iter().map(|(fault, count)| format!("{count} {fault}")).collect();
+    let sum: u64 = faults.applied().values().sum();
+    let colon = if kinds.is_empty() { "" } else { ": " };
+    format!("{} requests, {sum} faults{colon}{}", faults.requests(), kinds.join(", "))
 }
 
 /// Makes the records of a first start.

@@ -1,12 +1,18 @@
 //! The token endpoint of the client-credentials grant, and the check of what it issued.
 //!
+//! A client proves who it is by a secret, or by an assertion that is signed with the key of a registered certificate.
+//!
 //! In: the form that a client posts. Out: a bearer token with an expiry, or the identity platform's error. How an API
 //! phrases its 401 is that API's business; here only [`Access`] is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use serde_json::{Value, json};
 
 use crate::filter;
 use crate::service::{Request, Response};
@@ -22,6 +28,10 @@ pub struct Tokens {
     pub scope: String,
     /// How long a token is good.
     pub lifetime: Duration,
+    /// The certificate that is registered for the application, if any.
+    certificate: Option<CertificateDer<'static>>,
+    /// Assertions that were presented; each is good once.
+    presented: HashSet<String>,
     issued: HashMap<String, Instant>,
     serial: u64,
 }
@@ -45,9 +55,21 @@ impl Tokens {
             client_secret: client_secret.into(),
             scope: scope.into(),
             lifetime: Duration::from_secs(3599),
+            certificate: None,
+            presented: HashSet::new(),
             issued: HashMap::new(),
             serial: 0,
         }
+    }
+
+    /// Registers a certificate, in PEM, for the application; its secret goes on to be good.
+    ///
+    /// # Panics
+    ///
+    /// Where the text holds none.
+    pub fn register(&mut self, pem: &str) {
+        let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).expect("the text holds a certificate in PEM");
+        self.certificate = Some(certificate.into_owned());
     }
 
     /// Answers a request to the endpoint; `None` when the request is for another path.
@@ -116,20 +138,103 @@ impl Tokens {
             let message = "Application with the given identifier was not found in the directory.";
             return Err((400, "unauthorized_client", 700016, message));
         }
-        if field("client_secret") != self.client_secret {
-            return Err((401, "invalid_client", 7000215, "Invalid client secret provided."));
+        match (field("client_assertion_type"), field("client_secret")) {
+            ("", "") => {
+                let message =
+                    "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.";
+                return Err((401, "invalid_client", 7000218, message));
+            }
+            ("", secret) if secret == self.client_secret => {}
+            ("", _) => return Err((401, "invalid_client", 7000215, "Invalid client secret provided.")),
+            ("urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "") => {
+                let audience = request.header("host").map(|host| format!("http://{host}{}", self.path));
+                self.believe(field("client_assertion"), audience.as_deref())?;
+            }
+            _ => {
+                return Err((
+                    400,
+                    "invalid_request",
+                    90014,
+                    "The assertion is of an unknown type, or beside a secret.",
+                ));
+            }
         }
         if field("scope") != self.scope {
             let message = "The provided value for the input parameter 'scope' is not valid.";
             return Err((400, "invalid_scope", 70011, message));
         }
+        Ok(self.issue())
+    }
+
+    /// Issues a token to whoever has it from elsewhere.
+    pub fn issue(&mut self) -> String {
         // An hour after its end nobody presents a token any more, and a bench fetches many.
         let now = Instant::now();
         self.issued.retain(|_, until| now.duration_since(*until) < Duration::from_secs(3600));
         self.serial += 1;
         let token = format!("eyJ0eXAi.{}.sig{}", uuid::Uuid::new_v4().simple(), self.serial);
         self.issued.insert(token.clone(), now + self.lifetime);
-        Ok(token)
+        token
+    }
+}
+
+impl Tokens {
+    /// Holds an assertion against the registered certificate: whose it is, for whom, how long, and who signed it.
+    fn believe(
+        &mut self,
+        assertion: &str,
+        audience: Option<&str>,
+    ) -> Result<(), (u16, &'static str, u32, &'static str)> {
+        let wrong = |number, message| Err((401, "invalid_client", number, message));
+        let Some(certificate) = &self.certificate else {
+            return wrong(
+                700027,
+                "The certificate with identifier used to sign the client assertion is not registered.",
+            );
+        };
+        let parts: Vec<&str> = assertion.split('.').collect();
+        let decoded = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
+        let json = |part: &str| serde_json::from_slice::<Value>(&decoded(part)?).ok();
+        let [head, claims, signature] = parts[..] else {
+            return wrong(50027, "JWT token is invalid or malformed.");
+        };
+        let (Some(header), Some(claimed), Some(signature)) = (json(head), json(claims), decoded(signature)) else {
+            return wrong(50027, "JWT token is invalid or malformed.");
+        };
+        let thumbprint = ring::digest::digest(&ring::digest::SHA256, certificate);
+        if header["x5t#S256"] != BASE64_URL_SAFE_NO_PAD.encode(thumbprint).as_str() {
+            return wrong(
+                700027,
+                "The certificate with identifier used to sign the client assertion is not registered.",
+            );
+        }
+        let message = format!("{head}.{claims}");
+        let signed = header["alg"] == "PS256"
+            && webpki::EndEntityCert::try_from(certificate).is_ok_and(|certificate| {
+                let algorithm = webpki::ring::RSA_PSS_2048_8192_SHA256_LEGACY_KEY;
+                certificate.verify_signature(algorithm, message.as_bytes(), &signature).is_ok()
+            });
+        if !signed {
+            return wrong(700027, "The signature of the client assertion is not valid.");
+        }
+        let now = chrono::Utc::now().timestamp();
+        let seconds = |claim: &str| claimed[claim].as_i64();
+        let (Some(from), Some(until)) = (seconds("nbf"), seconds("exp")) else {
+            return wrong(50027, "JWT token is invalid or malformed.");
+        };
+        if now + 300 < from || until <= now || until - from > 86_400 {
+            return wrong(700024, "Client assertion is not within its valid time range.");
+        }
+        if claimed["iss"] != self.client_id.as_str() || claimed["sub"] != self.client_id.as_str() {
+            return wrong(700021, "Client assertion application identifier doesn't match 'client_id' parameter.");
+        }
+        if audience.is_none_or(|audience| claimed["aud"] != audience) {
+            return wrong(700023, "Client assertion audience claim does not match the token endpoint.");
+        }
+        match claimed["jti"].as_str() {
+            Some(id) if self.presented.insert(id.to_owned()) => Ok(()),
+            _ => wrong(50027, "JWT token is invalid or malformed."),
+        }
     }
 }
 

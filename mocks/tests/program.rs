@@ -134,6 +134,8 @@ fn its_own_failures_are_told_apart() {
         (&[][..], "COMMAND"),
         (&["--fault", "earthquake", "--", "true"], "earthquake"),
         (&["--fault", "throttled:none", "--", "true"], "no count of requests"),
+        (&["--noise", "5", "--", "true"], "a probability from 0 to 1"),
+        (&["--noise", "0.05:lots", "--", "true"], "`lots` is no seed"),
         (&["--from", "/no/such/folder", "--", "true"], "/no/such/folder"),
         (&["show", "--data", "/no/such/folder", "erp", "customers"], "no such folder"),
         (&["show", "--data", "/", "lms", "customers"], "no side `lms`"),
@@ -246,6 +248,22 @@ fn a_fault_happens_where_it_was_asked_for() {
 }
 
 #[test]
+fn noise_is_the_same_for_the_same_seed_and_told_at_the_end() {
+    let told = |noise: &str| {
+        let server = Server::start(&["--noise", noise], "CRM_CLIENT_SECRET");
+        let (token, url) = (server.token("CRM"), format!("{}/api/data/v9.2/WhoAmI", server.environment["CRM_URL"]));
+        ask("GET", &url, &[&token], "");
+        let (_, _, said) = server.stop(Signal::TERM);
+        said.lines().filter(|line| line.contains(" requests, ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(told("0:7"), ["mocks: erp: 0 requests, 0 faults", "mocks: crm: 2 requests, 0 faults"]);
+    let drawn: Vec<_> = (0..4).map(|seed| told(&format!("1:{seed}"))).collect();
+    assert_eq!(told("1:3"), drawn[3]);
+    assert!(drawn.iter().any(|other| *other != drawn[3]), "{drawn:?}");
+    assert!(drawn.iter().all(|told| told[1].starts_with("mocks: crm: 2 requests, 1 faults: 1 ")), "{drawn:?}");
+}
+
+#[test]
 fn a_person_edits_kept_records() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().to_str().unwrap();
@@ -312,6 +330,19 @@ fn a_person_adds_and_deletes_kept_records() {
     assert_eq!(show(folder.path(), &["crm", "accounts", "name=Jug"])[0]["_primarycontactid_value"], Value::Null);
     done(&verb("edit", &["erp", "customers", "number=KETTLE", "--delete"]));
     assert!(show(folder.path(), &["erp", "customers", "number=KETTLE"]).is_empty());
+
+    // The ERP lets a code be deleted that others bear, and they go on bearing it.
+    for (set, code, bearers, property) in [
+        ("currencies", "DKK", "customers", "currencyCode"),
+        ("unitsOfMeasure", "PCS", "items", "baseUnitOfMeasureCode"),
+        ("salespeoplePurchasers", "AB", "customers", "salespersonCode"),
+    ] {
+        let bearing = ["erp", bearers, &format!("{property}={code}")];
+        let before = show(folder.path(), &bearing);
+        assert!(!before.is_empty(), "{code}");
+        done(&verb("edit", &["erp", set, &format!("code={code}"), "--delete"]));
+        assert_eq!(show(folder.path(), &bearing), before, "{code}");
+    }
 
     // What a side refuses is refused in its own words, and nothing is kept of it.
     let before = show(folder.path(), &["erp", "customers"]).len();

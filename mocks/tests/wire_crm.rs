@@ -5,7 +5,9 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
+use mocks::crm::quota::Quota;
 use mocks::crm::{Crm, Options, State};
 use mocks::fault::{Fault, Faults, Faulty};
 use mocks::service::{Request, Response, Service};
@@ -636,6 +638,47 @@ fn section_5_what_change_tracking_refuses() {
 }
 
 #[test]
+fn section_15_limits_are_enforced_and_say_which() {
+    let mut caller = Caller::new();
+    let window = Duration::from_secs(300);
+    caller.state.quota = Quota { requests_max: 2, window, ..Quota::default() };
+    for left in ["1", "0"] {
+        let response = caller.send("GET", "/WhoAmI", &[], "");
+        assert_eq!(header(&response, "x-ms-ratelimit-burst-remaining-xrm-requests"), Some(left));
+    }
+    let refused = caller.send("GET", "/WhoAmI", &[], "");
+    let message = "Number of requests exceeded the limit of 2 over time window of 300 seconds.";
+    assert_eq!(error(&refused), (429, "0x80072322".into(), message.into()));
+    assert_eq!(header(&refused, "Retry-After"), Some("300"));
+    let again = caller.send("GET", "/WhoAmI", &[], "");
+    assert_eq!(header(&again, "Retry-After"), Some("600"), "the same request again");
+    caller.send("GET", "/accounts?$select=name", &[], "");
+    let counts = caller.state.log().lock().unwrap().counts();
+    assert_eq!((counts.throttled, counts.throttled_again), (3, 1));
+    // A batch counts as one request, and takes as long as its operations.
+    let second = Duration::from_secs(1);
+    caller.state.quota = Quota { execution_max: second * 5, per_operation: second, ..Quota::default() };
+    let account = format!("{API}/accounts({AHLGREN})");
+    let patch = ("PATCH", account.as_str(), &["If-Match: *", "Content-Type: application/json"][..], r#"{"fax":"1"}"#);
+    let body = multipart("b", &[patch; 5]);
+    let batch = [("Content-Type", "multipart/mixed; boundary=b")];
+    assert_eq!(caller.send("POST", "/$batch", &batch, body.as_str()).status, 200);
+    let refused = caller.send("POST", "/$batch", &batch, body.as_str());
+    assert_eq!((refused.status, error(&refused).1.as_str()), (429, "0x80072321"));
+}
+
+#[test]
+fn section_15_a_cookie_would_pin_its_sender_to_one_server() {
+    let mut caller = Caller::new();
+    let response = caller.send("GET", "/WhoAmI", &[], "");
+    let cookie = header(&response, "Set-Cookie").unwrap().to_owned();
+    assert!(cookie.starts_with("ARRAffinity="), "{cookie}");
+    assert_eq!(caller.state.pinned(), 0);
+    caller.send("GET", "/WhoAmI", &[("Cookie", cookie.split(';').next().unwrap())], "");
+    assert_eq!(caller.state.pinned(), 1);
+}
+
+#[test]
 fn section_13_bulk_messages_are_told_by_their_probe() {
     let mut caller = Caller::new();
     let probe = |message: &str, tables: &str| {
@@ -1155,6 +1198,11 @@ fn section_10_a_change_set_holds_together() {
             assert_eq!(gone, None, "the change set was rolled back");
         }
     }
+    // The service has been seen to leave out the set around the error.
+    caller.state.bare_change_set_errors = true;
+    let text = String::from_utf8(caller.batch(&part(&bad), &[]).body).unwrap();
+    assert_eq!((text.matches("HTTP/1.1 400").count(), text.matches("changesetresponse_").count()), (1, 0), "{text}");
+    caller.state.bare_change_set_errors = false;
     let early = multipart(
         "changeset_y",
         &[("PATCH", "$1", headers[0], "{}"), ("POST", &accounts, headers[1], "{\"name\":\"x\"}")],
@@ -1163,7 +1211,7 @@ fn section_10_a_change_set_holds_together() {
     assert!(text.contains("Content-ID Reference: '$1' does not exist in the batch context."), "{text}");
     let log = caller.state.log();
     let failed = log.lock().unwrap().writes().iter().filter(|entry| entry.status >= 400).count();
-    assert_eq!(failed, 5, "what was rolled back is no success in the log");
+    assert_eq!(failed, 7, "what was rolled back is no success in the log");
 }
 
 #[test]

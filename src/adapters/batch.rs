@@ -1,4 +1,4 @@
-//! From replies to a report: what both adapters conclude from the answers to a batch.
+//! From replies to a report: what the adapters conclude from the answers to a batch.
 //!
 //! In go a [`Verdict`] for each write and the rows that the answers held; out comes the [`Report`]. An insert that met a
 //! duplicate is settled here by reading: only a record with the very id that was chosen is ours from an earlier attempt.
@@ -7,8 +7,9 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::adapters::client::PostError;
+use crate::adapters::client::{Client, PostError};
 use crate::adapters::http::Answer;
+use crate::adapters::odata::batch_json::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Write, WriteKind};
@@ -52,7 +53,7 @@ impl Verdict {
     pub fn unanswered(error: &PostError) -> Verdict {
         match error {
             PostError::NotSent(message) => Verdict::not_sent(message),
-            PostError::Unknown(message) => Verdict::unknown(message),
+            PostError::Unknown(message) | PostError::Overtaxed(message) => Verdict::unknown(message),
         }
     }
 
@@ -91,6 +92,29 @@ fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R,
             let verdict = Verdict::turned_away(&answer);
             operations.iter().map(|_| Err(verdict.clone())).collect()
         }
+    }
+}
+
+/// Posts operations as one JSON batch to the service below `root`.
+pub fn post_json(client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+    let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
+    let headers = [
+        ("Accept", "application/json".to_owned()),
+        ("Accept-Language", "en-US".to_owned()),
+        ("Content-Type", "application/json".to_owned()),
+        // Else the first failure ends the batch.
+        ("Prefer", "odata.continue-on-error".to_owned()),
+    ];
+    match client.post(&format!("{root}/$batch"), &headers, batch_json::build(operations).as_bytes()) {
+        Err(error) => all(Verdict::unanswered(&error)),
+        Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
+        Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
+            Err(message) => all(Verdict::unknown(message)),
+            Ok(replies) => {
+                let missing = || Verdict::unknown("the answer to the batch does not mention it");
+                Sent::Told(replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect())
+            }
+        },
     }
 }
 

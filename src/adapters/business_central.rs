@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Verdict};
 use crate::adapters::client::Client;
-use crate::adapters::csdl::{self, ErpTable};
-use crate::adapters::odata::batch_json::{self, Operation, Reply};
+use crate::adapters::csdl::{self, Style};
+use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::{Dialect, filter, percent, value};
+use crate::adapters::odata::{Dialect, filter, percent, select, value};
 use crate::adapters::pages::{self, Reading};
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Key, Outcome, Query, Report, TableInfo, Traffic, Write,
     WriteKind,
 };
 use crate::frame::{Column, Frame, Kind, Value};
@@ -38,8 +38,10 @@ pub struct BusinessCentral {
     client: Client,
     company: String,
     limits: Limits,
+    /// The key columns that the file names, by table.
+    keys: BTreeMap<String, String>,
     found: Mutex<Option<Identity>>,
-    apis: Mutex<HashMap<String, Arc<HashMap<String, ErpTable>>>>,
+    apis: Mutex<HashMap<String, Arc<HashMap<String, TableInfo>>>>,
 }
 
 /// Where a table is served.
@@ -49,13 +51,13 @@ struct Place {
     set: String,
     key: String,
     /// All tables of that API.
-    tables: Arc<HashMap<String, ErpTable>>,
+    tables: Arc<HashMap<String, TableInfo>>,
 }
 
 impl BusinessCentral {
     /// Makes the adapter of a company; nothing is sent yet.
-    pub fn new(client: Client, company: String, limits: Limits) -> BusinessCentral {
-        BusinessCentral { client, company, limits, found: Mutex::new(None), apis: Mutex::new(HashMap::new()) }
+    pub fn new(client: Client, company: String, limits: Limits, keys: BTreeMap<String, String>) -> BusinessCentral {
+        BusinessCentral { client, company, limits, keys, found: Mutex::new(None), apis: Mutex::new(HashMap::new()) }
     }
 
     /// Returns the company, resolved once.
@@ -100,16 +102,29 @@ impl BusinessCentral {
                 tables
             }
         };
-        let key = tables.get(set).ok_or_else(missing)?.key.clone();
+        let key = match (self.keys.get(table), &tables.get(set).ok_or_else(missing)?.key) {
+            (Some(key), _) | (None, Key::Id(key)) => key.clone(),
+            (None, Key::Values(names)) => {
+                let message = format!(
+                    "`{table}` knows its records by `{}` and not by a GUID; publish it with `ODataKeyFields = SystemId`, \
+                     or name its GUID column by `key` if its addresses take that",
+                    names.join(", ")
+                );
+                return Err(EndpointError::Refused { side: Side::Erp, message });
+            }
+        };
         Ok(Place { api, set: set.to_owned(), key, tables })
     }
 
     /// Reads the metadata of an API; `None` where there is no such API.
-    fn metadata(&self, api: &str) -> Result<Option<HashMap<String, ErpTable>>, EndpointError> {
+    fn metadata(&self, api: &str) -> Result<Option<HashMap<String, TableInfo>>, EndpointError> {
         let url = format!("{}{api}/$metadata", self.client.base());
         let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
         let (answer, tables) = self.client.get(&url, &headers, |answer| {
-            csdl::read(std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?)
+            csdl::read(
+                std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?,
+                Style::Api,
+            )
         })?;
         match (tables, answer.status) {
             (Some(tables), _) => Ok(Some(tables)),
@@ -146,10 +161,10 @@ impl BusinessCentral {
         ]
     }
 
-    fn operation(&self, path: &str, info: &TableInfo, write: &Write) -> Result<Operation, String> {
+    fn operation(path: &str, key: &str, info: &TableInfo, write: &Write) -> Result<Operation, String> {
         let mut properties = Vec::with_capacity(write.fields.len() + 1);
         if write.kind == WriteKind::Insert {
-            properties.push(("id", value::string(&write.id.to_string())));
+            properties.push((key, value::string(&write.id.to_string())));
         }
         // The ERP validates properties in the order in which they come, so the caller's order is kept.
         for (name, new) in &write.fields {
@@ -169,30 +184,6 @@ impl BusinessCentral {
             }
         })
     }
-
-    /// Posts the operations as one batch.
-    fn post(&self, api: &str, operations: &[Operation]) -> Sent<Reply> {
-        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
-        let headers = [
-            ("Accept", "application/json".to_owned()),
-            ("Accept-Language", "en-US".to_owned()),
-            ("Content-Type", "application/json".to_owned()),
-            // Else the first failure ends the batch.
-            ("Prefer", "odata.continue-on-error".to_owned()),
-        ];
-        let url = format!("{}{api}/$batch", self.client.base());
-        match self.client.post(&url, &headers, batch_json::build(operations).as_bytes()) {
-            Err(error) => all(Verdict::unanswered(&error)),
-            Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
-            Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
-                Err(message) => all(Verdict::unknown(message)),
-                Ok(replies) => {
-                    let missing = || Verdict::unknown("the answer to the batch does not mention it");
-                    Sent::Told(replies.into_iter().map(|reply| reply.ok_or_else(missing)).collect())
-                }
-            },
-        }
-    }
 }
 
 impl Endpoint for BusinessCentral {
@@ -210,13 +201,14 @@ impl Endpoint for BusinessCentral {
 
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
         let place = self.place(table)?;
-        Ok(TableInfo { table: table.to_owned(), ..place.tables[&place.set].info.clone() })
+        let key = Key::Id(place.key);
+        Ok(TableInfo { table: table.to_owned(), key, ..place.tables[&place.set].clone() })
     }
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
         let Place { api, set, key, .. } = self.place(&query.info.table)?;
         let layout = layout(query.info, &query.columns, &key)?;
-        let options = select(&query.columns, &key);
+        let options = select::select(std::slice::from_ref(&key), &query.columns);
         let url = format!("{}{api}/{}?{options}", self.client.base(), self.path(&set)?);
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, query.info));
         match &query.ids {
@@ -247,7 +239,12 @@ impl Endpoint for BusinessCentral {
         };
         let Place { api, set, key, .. } = self.place(&query.info.table)?;
         let layout = layout(query.info, &query.columns, &key)?;
-        let url = format!("{}{api}/{}?{}", self.client.base(), self.path(&set)?, select(&query.columns, &key));
+        let url = format!(
+            "{}{api}/{}?{}",
+            self.client.base(),
+            self.path(&set)?,
+            select::select(std::slice::from_ref(&key), &query.columns)
+        );
         let mut found = layout.rows().finish();
         for list in lists {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
@@ -262,14 +259,15 @@ impl Endpoint for BusinessCentral {
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let prepared = self
             .place(&info.table)
-            .and_then(|place| Ok((self.path(&place.set)?, layout(info, columns, &place.key)?, place.api)));
-        let (path, layout, api) = match prepared {
+            .and_then(|place| Ok((self.path(&place.set)?, layout(info, columns, &place.key)?, place)));
+        let (path, layout, Place { api, key, .. }) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let operations = writes.iter().map(|write| self.operation(&path, info, write)).collect();
+        let operations = writes.iter().map(|write| BusinessCentral::operation(&path, &key, info, write)).collect();
         let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
-        let post = |operations: &[Operation]| self.post(&api, operations);
+        let url = format!("{}{api}", self.client.base());
+        let post = |operations: &[Operation]| batch::post_json(&self.client, &url, operations);
         batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
     }
 
@@ -344,28 +342,6 @@ fn layout(info: &TableInfo, columns: &[String], key: &str) -> Result<Layout, End
     Ok(Layout::new(Dialect::BusinessCentral, key, columns))
 }
 
-/// Returns `$select`, and `$expand` for the columns of navigations.
-fn select(columns: &[String], key: &str) -> String {
-    let mut own = vec![key];
-    let mut expanded: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for column in columns {
-        match column.split_once('/') {
-            Some((navigation, property)) => expanded.entry(navigation).or_default().push(property),
-            None if column == key => {}
-            None => own.push(column),
-        }
-    }
-    let mut options = format!("$select={}", own.join(","));
-    if !expanded.is_empty() {
-        let expands: Vec<String> = expanded
-            .iter()
-            .map(|(navigation, properties)| format!("{navigation}($select={})", properties.join(",")))
-            .collect();
-        options.push_str(&format!("&$expand={}", expands.join(",")));
-    }
-    options
-}
-
 /// Returns the part of a filter that the ERP evaluates; columns of navigations are left to us.
 fn filter_text(predicate: &Predicate, info: &TableInfo) -> Option<String> {
     let property = |column: &str| (!column.contains('/')).then(|| column.to_owned());
@@ -402,7 +378,7 @@ fn verdict(write: &Write, reply: &Reply) -> Verdict {
 mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
-    use crate::adapters::script::{Script, say};
+    use crate::adapters::script::{Line, Script, say};
 
     #[test]
     fn a_table_is_a_set_or_a_custom_page() {
@@ -444,16 +420,6 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_navigations_are_expanded() {
-        let columns = ["number", "paymentTerm/code", "id", "currency/code", "paymentTerm/displayName"];
-        let columns: Vec<String> = columns.map(str::to_owned).to_vec();
-        assert_eq!(
-            select(&columns, "id"),
-            "$select=id,number&$expand=currency($select=code),paymentTerm($select=code,displayName)"
-        );
-    }
-
-    #[test]
     fn replies_are_told_apart_by_code_and_not_by_status_alone() {
         use WriteKind::{Delete, Insert, Update};
         let refused = |message: &str| Verdict::refused(message);
@@ -490,6 +456,51 @@ mod tests {
         }
     }
 
+    /// A page whose metadata tells no key, or another one than its addresses take (design §2).
+    #[test]
+    fn a_custom_page_is_addressed_by_the_key_that_the_file_names() {
+        const TABLE: &str = "contoso/crm/v1.0/things";
+        let metadata = |key: &str| {
+            let key = if key.is_empty() { String::new() } else { format!("<Key><PropertyRef Name=\"{key}\"/></Key>") };
+            format!(
+                r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="thing">{key}<Property Name="systemId" Type="Edm.Guid"/>
+                <Property Name="no" Type="Edm.String" MaxLength="20"/></EntityType>
+                <EntityContainer><EntitySet Name="things" EntityType="N.thing"/></EntityContainer></Schema></edmx:Edmx>"#
+            )
+        };
+        let id = Uuid::from_u128(0x1111_0000_0000_4000_8000_0000_0000_0001);
+        let companies =
+            r#"{"value":[{"id":"5b1e0c52-7a44-ef11-8e52-6045bd2b1a01","name":"CRONUS","displayName":"CRONUS"}]}"#;
+        let company = "companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)";
+        let open = |lines: Vec<Line>, keys: &[(&str, &str)]| {
+            let server = Script::play(lines);
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let (client, _) = client(&server.url, &login.url);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 100, page: 10 };
+            let keys = keys.iter().map(|(table, key)| ((*table).to_owned(), (*key).to_owned())).collect();
+            (BusinessCentral::new(client, "CRONUS".into(), limits, keys), server)
+        };
+        for told in ["", "no"] {
+            let page = format!(r#"{{"value":[{{"systemId":"{id}","no":"A"}}]}}"#);
+            let batch = r#"{"responses":[{"id":"1","status":201,"body":{}}]}"#;
+            let lines = vec![say(200, &metadata(told)), say(200, companies), say(200, &page), say(200, batch)];
+            let (erp, server) = open(lines, &[(TABLE, "systemId")]);
+            let info = erp.describe(TABLE).unwrap();
+            assert_eq!(info.key, Key::Id("systemId".into()));
+            let query = Query { info: &info, columns: vec!["no".into()], filter: None, ids: Some(vec![id]) };
+            assert_eq!(erp.read(&query, &|_| {}).unwrap().ids(), [id]);
+            let fields = vec![("no".to_owned(), Value::Text("B".into()))];
+            let write = Write { kind: WriteKind::Insert, id, etag: None, fields };
+            assert_eq!(erp.write(&info, &[], &[write]).outcomes, [Outcome::Written]);
+            let heard = server.heard();
+            assert!(heard[2].contains(&format!("{company}/things?$select=systemId,no&$filter=systemId%20eq%20{id} ")));
+            assert!(heard[3].contains(&format!(r#""body":{{"systemId":"{id}","no":"B"}}"#)), "{}", heard[3]);
+        }
+        let (erp, _) = open(vec![say(200, &metadata("no"))], &[]);
+        let error = erp.describe(TABLE).unwrap_err().to_string();
+        assert!(error.contains("knows its records by `no` and not by a GUID"), "{error}");
+    }
+
     /// What a batch can come back as (erp-api.md §5). A write that is not answered for stays open: whoever reads its record
     /// tells whether it arrived.
     #[test]
@@ -523,7 +534,7 @@ mod tests {
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let (client, _) = client(&server.url, &login.url);
             let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 500, page: 10 };
-            let erp = BusinessCentral::new(client, "CRONUS".into(), limits);
+            let erp = BusinessCentral::new(client, "CRONUS".into(), limits, BTreeMap::new());
             assert_eq!(erp.batch_max(), BATCH_MAX, "the 101st operation would cost the whole batch");
             let info = erp.describe("items").unwrap();
             let write = |id: u128| Write {

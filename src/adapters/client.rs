@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
-use crate::adapters::limiter::Limiter;
+use crate::adapters::limiter::{Facet, Limiter};
+use crate::adapters::odata::fault::Fault;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
 use crate::endpoint::{ClockOffset, EndpointError, Traffic};
@@ -25,6 +26,8 @@ pub enum PostError {
     NotSent(String),
     /// It may have been carried out.
     Unknown(String),
+    /// It may have been carried out; the side did not finish it in time.
+    Overtaxed(String),
 }
 
 /// The client of one side, shared by all threads.
@@ -45,13 +48,22 @@ pub struct Client {
 
 struct Request<'a> {
     url: &'a str,
+    method: &'static str,
     headers: &'a [(&'a str, String)],
-    /// A body makes it a POST.
     body: Option<&'a [u8]>,
     /// Nothing changes by it, so it may be repeated whatever became of it.
     is_read: bool,
     /// Statuses after which the caller asks for something else instead of the same again.
     handed_back: &'a [u16],
+}
+
+/// Where the next attempt waits for its turn.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rest {
+    /// By itself, while others go on.
+    Here,
+    /// With everybody, because the side asks for it.
+    AtTheGate,
 }
 
 /// What a failed attempt leaves behind.
@@ -63,6 +75,8 @@ enum Failure {
     Garbled(String),
     /// The request may have been carried out.
     Unknown(String),
+    /// The same, because the side took too long over it.
+    Overtaxed(String),
 }
 
 impl Client {
@@ -140,7 +154,7 @@ impl Client {
         headers: &[(&str, String)],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        self.read(&Request { url, headers, body: None, is_read: true, handed_back }, parse)
+        self.read(&Request { url, method: "GET", headers, body: None, is_read: true, handed_back }, parse)
     }
 
     /// Posts a question, which changes nothing; otherwise as [`get`](Self::get).
@@ -151,7 +165,8 @@ impl Client {
         body: &[u8],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        self.read(&Request { url, headers, body: Some(body), is_read: true, handed_back: &[] }, parse)
+        let request = Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back: &[] };
+        self.read(&request, parse)
     }
 
     fn read<T>(
@@ -165,19 +180,33 @@ impl Client {
             match failure {
                 Failure::Login(message) => EndpointError::Login { side, message },
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
-                Failure::Transient(message) | Failure::Unknown(message) => EndpointError::Unreachable { side, message },
+                Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
+                    EndpointError::Unreachable { side, message }
+                }
             }
         })
     }
 
     /// Posts a body. The request is repeated only where the side surely did nothing with it.
     pub fn post(&self, url: &str, headers: &[(&str, String)], body: &[u8]) -> Result<Answer, PostError> {
-        let request = Request { url, headers, body: Some(body), is_read: false, handed_back: &[] };
+        self.write("POST", url, headers, Some(body))
+    }
+
+    /// Sends a write of any method, repeated as [`post`](Self::post) is.
+    pub fn write(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: &[(&str, String)],
+        body: Option<&[u8]>,
+    ) -> Result<Answer, PostError> {
+        let request = Request { url, method, headers, body, is_read: false, handed_back: &[] };
         let result = self.exchange(&request, |_| Ok(()));
         result.map(|(answer, ())| answer).map_err(|failure| match failure {
             Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
+            Failure::Overtaxed(message) => PostError::Overtaxed(message),
         })
     }
 
@@ -190,9 +219,10 @@ impl Client {
         let transient = |status: u16| is_transient(status) && !request.handed_back.contains(&status);
         let mut failed = 0;
         let mut stale = None;
+        let mut again = false;
         loop {
             let token = self.token(stale)?;
-            let result = self.attempt(request, &token);
+            let result = self.attempt(request, &token, failed, again);
             let (failure, rest, attempts_max) = match result {
                 Ok(answer) if answer.status == 401 => {
                     if stale.is_some() {
@@ -205,14 +235,17 @@ impl Client {
                     continue;
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
-                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
                     let message = format!("it answered HTTP {}", answer.status);
-                    // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
-                    let everybody = answer.status == 429 || asked.is_some();
-                    (Failure::Transient(message), (asked, everybody), self.patience.attempts)
+                    let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
+                    (Failure::Transient(message), rest, self.patience.attempts)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
-                    return Err(Failure::Unknown(format!("it answered HTTP {}", answer.status)));
+                    let fault = Fault::read(answer.status, &answer.body);
+                    let message = format!("it answered HTTP {}", answer.status);
+                    return Err(match fault.is_overtaxed() {
+                        true => Failure::Overtaxed(message),
+                        false => Failure::Unknown(message),
+                    });
                 }
                 Ok(answer) => match parse(&answer) {
                     Ok(value) => {
@@ -220,7 +253,7 @@ impl Client {
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
                     }
-                    Err(message) => (Failure::Garbled(message), (None, false), self.patience.attempts),
+                    Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
@@ -232,23 +265,23 @@ impl Client {
                     let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
                     let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
                     let hint = if unconnected { "; check `url`" } else { "" };
-                    (Failure::Transient(broken.message + hint), (None, false), attempts_max)
+                    (Failure::Transient(broken.message + hint), Rest::Here, attempts_max)
                 }
             };
             failed += 1;
             if failed >= attempts_max {
                 return Err(failure);
             }
-            self.pause(failed, rest.0, rest.1);
+            again = rest == Rest::AtTheGate;
+            if !again {
+                self.pause(failed, None);
+            }
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn pause(&self, failed: u32, asked: Option<Duration>, everybody: bool) {
+    fn pause(&self, failed: u32, asked: Option<Duration>) {
         let wait = self.patience.wait(failed, asked, self.clock.jitter());
-        if everybody {
-            self.limiter.rest(self.clock.now() + wait);
-        }
         self.clock.sleep(wait);
         self.count_wait(wait);
     }
@@ -257,18 +290,31 @@ impl Client {
         self.waited_ms.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    fn attempt(&self, request: &Request<'_>, token: &Token) -> Result<Answer, Broken> {
-        let permit = self.limiter.admit(&*self.clock);
+    /// Sends a request once; one that is sent `again` waits at the gate, before all others.
+    fn attempt(&self, request: &Request<'_>, token: &Token, failed: u32, again: bool) -> Result<Answer, Broken> {
+        let permit = self.limiter.admit(&*self.clock, again);
         self.count_wait(permit.waited);
         self.sent.fetch_add(1, Ordering::Relaxed);
-        let authorization = format!("Bearer {}", token.bearer);
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
-        let headers = headers.chain([("Authorization", authorization.as_str())]);
+        let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
-        let result = send(&self.agent, request.url, headers, request.body);
+        let result = send(&self.agent, request.method, request.url, headers, request.body);
+        let now = self.clock.now();
+        match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
+            // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
+            Some((answer, Some(asked))) => {
+                let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());
+                permit.refused(now, until, facet(answer));
+            }
+            Some((answer, None)) => {
+                let bytes = answer.body.len() + request.body.map_or(0, <[u8]>::len);
+                permit.answered(now, request.is_read, bytes);
+            }
+            None => drop(permit),
+        }
         // What is not from the service itself (a gateway that is overloaded, say) may have another clock.
         if let Some(answer) = result.as_ref().ok().filter(|answer| answer.is_success())
-            && let Some(told) = offset(answer.header("date"), began, self.clock.now())
+            && let Some(told) = offset(answer.header("date"), began, now)
         {
             let mut known = self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner);
             *known = Some(narrowed(*known, told));
@@ -299,7 +345,7 @@ impl Client {
         let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
         let mut failed = 0;
         loop {
-            let result = send(&self.agent, self.token.url(), headers.into_iter(), Some(form.as_bytes()));
+            let result = send(&self.agent, "POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
             failed += 1;
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
@@ -313,8 +359,25 @@ impl Client {
             if failed >= attempts_max {
                 return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
             }
-            self.pause(failed, asked, false);
+            self.pause(failed, asked);
         }
+    }
+}
+
+/// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
+#[expect(clippy::option_option, reason = "no rest at all is another thing than a rest of no stated length")]
+fn rested(answer: &Answer) -> Option<Option<Duration>> {
+    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
+    (answer.status == 429 || (asked.is_some() && is_transient(answer.status))).then_some(asked)
+}
+
+/// Returns which limit a 429 speaks of, by the codes of Dataverse (crm-api.md §15); others do not say.
+fn facet(answer: &Answer) -> Option<Facet> {
+    match Fault::read(answer.status, &answer.body).code.as_str() {
+        "0x80072322" => Some(Facet::Requests),
+        "0x80072321" => Some(Facet::Time),
+        "0x80072326" => Some(Facet::Concurrency),
+        _ => None,
     }
 }
 
@@ -331,7 +394,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, ClientCredentials, Features, Limits, Secret};
+    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Proof, SecretSource};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -346,14 +409,15 @@ pub mod tests {
             adapter: Adapter::Dataverse,
             url: url.to_owned(),
             company: None,
-            auth: ClientCredentials {
+            auth: Auth::OAuth2(ClientCredentials {
                 token_url: token_url.to_owned(),
                 client_id: "app".into(),
-                client_secret: Secret::new("secret".into()),
+                proof: Proof::Secret(SecretSource::given("secret".into())),
                 scope: "s".into(),
-            },
+            }),
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
             features: Features { bulk: true, change_tracking: true },
+            keys: std::collections::BTreeMap::new(),
         };
         let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
         let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
@@ -379,6 +443,7 @@ pub mod tests {
                     Ok(answer) => answer.status.to_string(),
                     Err(PostError::NotSent(message)) => format!("not sent: {message}"),
                     Err(PostError::Unknown(message)) => format!("unknown: {message}"),
+                    Err(PostError::Overtaxed(message)) => format!("overtaxed: {message}"),
                 },
             };
             assert_eq!(client.traffic().sent as usize, server.heard().len());
@@ -397,6 +462,8 @@ pub mod tests {
             ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
             ("throttled for good", Box::new(move || vec![wait(""), wait(""), wait("")])),
             ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
+            ("too slow", Box::new(|| vec![say(504, ""), say(200, "{}")])),
+            ("database too slow", Box::new(|| vec![say(500, r#"{"error":{"code":"0x80044151"}}"#), say(200, "{}")])),
             ("broken", Box::new(|| vec![say(500, "<html>"), say(504, ""), say(200, "{}")])),
             ("dropped", Box::new(|| vec![Line::Drop, say(200, "{}")])),
             ("cut", Box::new(|| vec![Line::Cut("{".into()), say(200, "{}")])),
@@ -426,6 +493,12 @@ pub mod tests {
         unavailable
           read: ("200", 2, 2)
           write: ("unknown: it answered HTTP 503", 1, 0)
+        too slow
+          read: ("200", 2, 2)
+          write: ("overtaxed: it answered HTTP 504", 1, 0)
+        database too slow
+          read: ("200", 2, 2)
+          write: ("overtaxed: it answered HTTP 500", 1, 0)
         broken
           read: ("200", 3, 6)
           write: ("unknown: it answered HTTP 500", 1, 0)

@@ -12,7 +12,7 @@ use crate::endpoint::ClockOffset;
 
 /// Time as the adapters see it.
 pub trait Clock: Send + Sync {
-    /// Returns the time since some fixed moment, the same for both sides; never goes back.
+    /// Returns the time since 1970, the same for both sides; never goes back.
     fn now(&self) -> Duration;
 
     /// Lets that much time pass.

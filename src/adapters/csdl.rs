@@ -1,38 +1,43 @@
-//! The metadata of Business Central: the CSDL document of one API in, its tables out.
+//! The metadata of an ERP: the CSDL document of one API in, its tables out.
 //!
-//! The document tells types and lengths. It does not tell which texts are codes and which columns cannot be written, so
-//! both are decided by the names of the standard API (erp-api.md §8–9); custom pages follow the same names. To-one
-//! navigations become columns `navigation/property` that can be read only.
+//! The document tells keys, types and lengths. It does not tell which texts are codes and which columns cannot be written,
+//! so both are decided by the names of the standard API (erp-api.md §8–9), which custom pages follow, or by those of the
+//! tables' fields, which OData V4 pages show. To-one navigations become columns `navigation/property` that can be read only.
 
 use std::collections::HashMap;
 
 use roxmltree::{Document, Node};
 
 use crate::adapters::odata::name;
-use crate::endpoint::{ColumnInfo, TableInfo};
+use crate::endpoint::{ColumnInfo, Key, TableInfo};
 use crate::frame::{Column, Kind};
 
 /// Digits after the point of a decimal for which the metadata names none; more than the ERP shows.
 const SCALE: u32 = 10;
 
-/// A table and the property that is its key.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ErpTable {
-    pub info: TableInfo,
-    pub key: String,
+/// What kind of service a document describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Style {
+    /// API pages of Business Central: names in camel case, enums with their members, a GUID for a key.
+    Api,
+    /// OData V4 pages of NAV and Business Central: names of fields, options as texts, the table's primary key.
+    Pages,
+    /// Any other service: what the document says, and nothing else.
+    Plain,
 }
 
 /// Reads the tables of a metadata document, by entity set.
-pub fn read(xml: &str) -> Result<HashMap<String, ErpTable>, String> {
+pub fn read(xml: &str, style: Style) -> Result<HashMap<String, TableInfo>, String> {
     let document = Document::parse(xml).map_err(|error| format!("the metadata is no XML: {error}"))?;
-    let types = Types::collect(&document);
+    let types = Types::collect(&document, style);
     let mut tables = HashMap::new();
     for node in elements(document.root_element(), "EntitySet") {
         let (Some(set), Some(entity)) = (node.attribute("Name"), node.attribute("EntityType")) else { continue };
         let Some(entity) = types.entities.get(short(entity)) else { continue };
-        let key = elements(*entity, "PropertyRef").next().and_then(|key| key.attribute("Name")).unwrap_or("id");
-        let info = TableInfo { table: set.to_owned(), columns: types.columns(set, *entity) };
-        tables.insert(set.to_owned(), ErpTable { info, key: key.to_owned() });
+        // A published query has no key; nothing in it can be told apart.
+        let Some(key) = types.key(*entity) else { continue };
+        let columns = types.columns(set, *entity, &key);
+        tables.insert(set.to_owned(), TableInfo { table: set.to_owned(), key, columns });
     }
     if tables.is_empty() {
         return Err("the metadata names no table".to_owned());
@@ -41,31 +46,54 @@ pub fn read(xml: &str) -> Result<HashMap<String, ErpTable>, String> {
 }
 
 struct Types<'a> {
+    style: Style,
     entities: HashMap<&'a str, Node<'a, 'a>>,
     enums: HashMap<&'a str, Vec<(i64, String)>>,
 }
 
 impl<'a> Types<'a> {
-    fn collect(document: &'a Document<'a>) -> Types<'a> {
+    fn collect(document: &'a Document<'a>, style: Style) -> Types<'a> {
         let named = |tag: &'static str| {
             elements(document.root_element(), tag).filter_map(|node| Some((node.attribute("Name")?, node)))
         };
         let members = |node: Node<'a, 'a>| {
             let members = elements(node, "Member").zip(0_i64..).filter_map(|(member, position)| {
                 let value = member.attribute("Value").and_then(|value| value.parse().ok()).unwrap_or(position);
-                Some((value, name::decode(member.attribute("Name")?).into_owned()))
+                let name = member.attribute("Name")?;
+                let name = if style == Style::Plain { name.into() } else { name::decode(name) };
+                Some((value, name.into_owned()))
             });
             members.collect()
         };
         Types {
+            style,
             entities: named("EntityType").collect(),
             enums: named("EnumType").map(|(name, node)| (name, members(node))).collect(),
         }
     }
 
-    fn columns(&self, set: &str, entity: Node<'a, 'a>) -> Vec<ColumnInfo> {
+    /// Returns the key of an entity; `None` where it has none.
+    fn key(&self, entity: Node<'a, 'a>) -> Option<Key> {
+        let names: Vec<&str> = elements(entity, "PropertyRef").filter_map(|key| key.attribute("Name")).collect();
+        let is_guid = |name: &str| {
+            let property = elements(entity, "Property").find(|property| property.attribute("Name") == Some(name));
+            property.and_then(|property| property.attribute("Type")) == Some("Edm.Guid")
+        };
+        match (self.style, names.as_slice()) {
+            (Style::Api, []) => Some(Key::Id("id".to_owned())),
+            (Style::Pages | Style::Plain, []) => None,
+            (Style::Api, [name]) if is_guid(name) => Some(Key::Id((*name).to_owned())),
+            (_, names) => Some(Key::Values(names.iter().map(|name| (*name).to_owned()).collect())),
+        }
+    }
+
+    fn columns(&self, set: &str, entity: Node<'a, 'a>, key: &Key) -> Vec<ColumnInfo> {
         let mut columns: Vec<ColumnInfo> =
             elements(entity, "Property").filter_map(|property| self.column(set, property)).collect();
+        if let Key::Values(names) = key {
+            // Another value would make another record of it.
+            columns.iter_mut().filter(|info| names.contains(&info.column.name)).for_each(|info| info.updatable = false);
+        }
         for navigation in elements(entity, "NavigationProperty") {
             let (Some(name), Some(target)) = (navigation.attribute("Name"), navigation.attribute("Type")) else {
                 continue;
@@ -88,8 +116,11 @@ impl<'a> Types<'a> {
         let name = property.attribute("Name")?;
         let edm = property.attribute("Type")?;
         let options = self.enums.get(short(edm)).cloned().unwrap_or_default();
+        let has_length = property.attribute("MaxLength").is_some();
         let kind = match edm {
-            "Edm.String" if is_code(name) => Kind::Code,
+            // Texts of a table have a length; what has none is an option, by the name of its member.
+            "Edm.String" if self.style == Style::Pages && !has_length => Kind::Enum,
+            "Edm.String" if self.is_code(name) => Kind::Code,
             "Edm.String" => Kind::Text,
             "Edm.Guid" => Kind::Guid,
             "Edm.Boolean" => Kind::Boolean,
@@ -103,7 +134,7 @@ impl<'a> Types<'a> {
             _ if self.enums.contains_key(short(edm)) => Kind::Enum,
             _ => return None,
         };
-        let (writable, once) = (!is_read_only(set, name) && !is_computed(property), is_immutable(property));
+        let (writable, once) = (!self.is_read_only(set, name) && !is_computed(property), is_immutable(property));
         Some(ColumnInfo {
             column: Column { name: name.to_owned(), kind },
             readable: true,
@@ -113,6 +144,22 @@ impl<'a> Types<'a> {
             options,
             targets: Vec::new(),
         })
+    }
+
+    fn is_code(&self, name: &str) -> bool {
+        match self.style {
+            Style::Api => is_code(name),
+            Style::Pages => is_code_field(name),
+            Style::Plain => false,
+        }
+    }
+
+    fn is_read_only(&self, set: &str, name: &str) -> bool {
+        match self.style {
+            Style::Api => is_read_only(set, name),
+            Style::Pages => is_read_only_field(set, name),
+            Style::Plain => false,
+        }
     }
 }
 
@@ -153,6 +200,34 @@ fn is_read_only(set: &str, name: &str) -> bool {
         "lastInteractionDate",
     ];
     EVERYWHERE.contains(&name) || set == "companies" || (set == "contacts" && name == "companyName")
+}
+
+/// Tells whether a field of the tables, as OData V4 pages name it, is of type `Code`.
+fn is_code_field(name: &str) -> bool {
+    const CODES: [&str; 6] = ["No", "Code", "Search_Name", "GTIN", "Base_Unit_of_Measure", "Unit_of_Measure"];
+    const TEXTS: [&str; 3] = ["Telex_No", "VAT_Registration_No", "Vendor_Item_No"];
+    let is_number = name.ends_with("_No") && !name.ends_with("Phone_No") && !name.ends_with("Fax_No");
+    let is_coded = is_number || name.ends_with("_Code") || name.ends_with("_Posting_Group");
+    CODES.contains(&name) || (is_coded && !TEXTS.contains(&name))
+}
+
+/// Tells whether the ERP computes a field of the tables.
+fn is_read_only_field(set: &str, name: &str) -> bool {
+    const EVERYWHERE: [&str; 12] = [
+        "Last_Date_Modified",
+        "Last_DateTime_Modified",
+        "SystemId",
+        "SystemCreatedAt",
+        "SystemCreatedBy",
+        "SystemModifiedAt",
+        "SystemModifiedBy",
+        "Inventory",
+        "Balance",
+        "Balance_LCY",
+        "Balance_Due",
+        "Balance_Due_LCY",
+    ];
+    EVERYWHERE.contains(&name) || set == "Company"
 }
 
 fn annotation<'a>(property: Node<'a, 'a>, term: &'static str) -> Option<Node<'a, 'a>> {
@@ -200,10 +275,27 @@ mod tests {
 
     #[test]
     fn a_table_is_described() {
-        let tables = read(XML).unwrap();
+        let tables = read(XML, Style::Api).unwrap();
         let table = &tables["customers"];
+        assert_eq!(table.key, Key::Id("id".into()));
+        insta::assert_snapshot!(told(table), @r#"
+        id: Guid, read
+        number: Code up to 20, write
+        phoneNumber: Text up to 30, write
+        creditLimit: Decimal { scale: 10 }, write
+        rate: Decimal { scale: 5 }, write
+        balanceDue: Decimal { scale: 10 }, read
+        blocked: Enum [(0, ""), (2, "Non-Paying")], write
+        taxLiable: Boolean, write
+        lines: Integer, read
+        origin: Text, insert
+        lastModifiedDateTime: DateTime, read
+        paymentTerm/code: Code up to 10, read
+        "#);
+    }
+
+    fn told(table: &TableInfo) -> String {
         let lines: Vec<String> = table
-            .info
             .columns
             .iter()
             .map(|column| {
@@ -219,21 +311,46 @@ mod tests {
                 format!("{name}: {kind:?}{length}{options}, {writes}")
             })
             .collect();
-        insta::assert_snapshot!(lines.join("\n"), @r#"
-        id: Guid, read
-        number: Code up to 20, write
-        phoneNumber: Text up to 30, write
-        creditLimit: Decimal { scale: 10 }, write
-        rate: Decimal { scale: 5 }, write
-        balanceDue: Decimal { scale: 10 }, read
-        blocked: Enum [(0, ""), (2, "Non-Paying")], write
-        taxLiable: Boolean, write
-        lines: Integer, read
-        origin: Text, insert
-        lastModifiedDateTime: DateTime, read
-        paymentTerm/code: Code up to 10, read
+        lines.join("\n")
+    }
+
+    #[test]
+    fn a_page_of_nav_is_described() {
+        let xml = r#"<edmx:Edmx xmlns:edmx="x"><Schema>
+<EntityType Name="ItemUnits"><Key><PropertyRef Name="Item_No" /><PropertyRef Name="Code" /></Key>
+  <Property Name="Item_No" Type="Edm.String" Nullable="false" MaxLength="20" />
+  <Property Name="Code" Type="Edm.String" Nullable="false" MaxLength="10" />
+  <Property Name="Qty_per_Unit_of_Measure" Type="Edm.Decimal" Nullable="false" Scale="Variable" />
+  <Property Name="Rounding" Type="Edm.String" />
+  <Property Name="Last_Date_Modified" Type="Edm.Date" Nullable="false" />
+</EntityType>
+<EntityType Name="Sums"><Property Name="Item_No" Type="Edm.String" MaxLength="20" /></EntityType>
+<EntityContainer Name="NAV"><EntitySet Name="ItemUnits" EntityType="NAV.ItemUnits" />
+  <EntitySet Name="Sums" EntityType="NAV.Sums" /></EntityContainer></Schema></edmx:Edmx>"#;
+        let tables = read(xml, Style::Pages).unwrap();
+        assert_eq!(tables.len(), 1, "a query without key is no table");
+        let table = &tables["ItemUnits"];
+        assert_eq!(table.key, Key::Values(vec!["Item_No".into(), "Code".into()]));
+        insta::assert_snapshot!(told(table), @r#"
+        Item_No: Code up to 20, insert
+        Code: Code up to 10, insert
+        Qty_per_Unit_of_Measure: Decimal { scale: 10 }, write
+        Rounding: Enum, write
+        Last_Date_Modified: Date, read
         "#);
-        assert_eq!(table.key, "id");
+        for (name, expected) in [
+            ("No", true),
+            ("Currency_Code", true),
+            ("Post_Code", true),
+            ("Gen_Bus_Posting_Group", true),
+            ("Phone_No", false),
+            ("Mobile_Phone_No", false),
+            ("Fax_No", false),
+            ("VAT_Registration_No", false),
+            ("Name", false),
+        ] {
+            assert_eq!(is_code_field(name), expected, "{name}");
+        }
     }
 
     #[test]
@@ -262,7 +379,7 @@ mod tests {
     #[test]
     fn what_is_no_metadata_is_refused() {
         for xml in ["", "<html>", "<html></html>"] {
-            assert!(read(xml).is_err(), "{xml}");
+            assert!(read(xml, Style::Api).is_err(), "{xml}");
         }
     }
 }

@@ -3,24 +3,26 @@
 //! Knows the addresses, lookups and their navigation properties, the multipart batch and what the CRM's error codes mean.
 //! Waiting, tokens and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
-use crate::adapters::client::Client;
-use crate::adapters::dataverse_batch::{by_position, operation, verdict};
+use crate::adapters::client::{Client, PostError};
+use crate::adapters::dataverse_batch::{by_position, operation, path_of, verdict};
 use crate::adapters::dataverse_bulk::{self, Availability, Said};
+use crate::adapters::dataverse_lists::{self, FILTER_CHARS_MAX, Lists};
+use crate::adapters::dataverse_products;
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::modifiers;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::value;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Reading};
+use crate::adapters::portion::Portion;
 use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
@@ -34,10 +36,6 @@ const API: &str = "/api/data/v9.2";
 const BATCH_MAX: usize = 1_000;
 /// Tables asked about in one batch; each takes eleven operations.
 const TABLES_MAX: usize = 50;
-/// Ids in one request; more make the address too long (crm-api.md §7).
-const IDS_MAX: usize = 250;
-/// Characters that a list of texts may have in one address, of the 32,768 that the service takes (crm-api.md §1).
-const TEXTS_CHARS_MAX: usize = 16_000;
 /// The longest column that a database compares as text; a memo is none.
 const TEXT_LENGTH_MAX: usize = 4_000;
 /// When a record was last modified (crm-api.md §13).
@@ -58,6 +56,7 @@ pub struct Dataverse {
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
     bulk: Availability,
+    portion: Portion,
 }
 
 impl Dataverse {
@@ -70,6 +69,7 @@ impl Dataverse {
             directory: Mutex::default(),
             tables: Mutex::default(),
             bulk: Availability::default(),
+            portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
         }
     }
 
@@ -178,17 +178,120 @@ impl Dataverse {
         Ok(Layout::new(Dialect::Dataverse, &table.key, columns))
     }
 
-    fn reading<'a>(
-        &'a self,
-        url: &str,
-        filter: Option<&str>,
-        layout: &'a Layout,
-        asked: Option<&'a [Uuid]>,
-    ) -> Reading<'a> {
+    fn reading<'a>(&'a self, url: &str, filter: Option<&str>, layout: &'a Layout) -> Reading<'a> {
         let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
+        Reading {
+            client: &self.client,
+            url: format!("{url}{filter}"),
+            headers: self.page_headers(),
+            layout,
+            asked: None,
+        }
+    }
+
+    fn lists<'a>(&'a self, url: String, table: &'a CrmTable, filter: Option<&'a str>, layout: &'a Layout) -> Lists<'a> {
+        Lists {
+            client: &self.client,
+            url,
+            headers: self.page_headers(),
+            batch: (format!("{}{API}/$batch", self.client.base()), batch_headers()),
+            key: &table.key,
+            filter,
+            layout,
+            page_rows_max: self.limits.page,
+        }
+    }
+
+    fn page_headers(&self) -> Vec<(&'static str, String)> {
         let mut headers = read_headers();
         headers.push(("Prefer", format!("odata.maxpagesize={}", self.limits.page)));
-        Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
+        headers
+    }
+
+    /// The path of the service's root; request lines of a batch begin with it.
+    fn root(&self) -> String {
+        format!("{}{API}", path_of(self.client.base()))
+    }
+
+    fn write_records(&self, table: &CrmTable, batch: &Batch<'_>) -> Report {
+        let Batch { info, columns, writes, layout, .. } = *batch;
+        let root = self.root();
+        let select = select(table, columns);
+        let together = |writes: &[Write]| {
+            let operations = writes.iter().map(|write| operation(&root, table, &select, write)).collect();
+            let batch = Batch { endpoint: self, info, columns, writes, layout };
+            batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
+        };
+        if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(table) {
+            return together(writes);
+        }
+        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+        for run in dataverse_bulk::runs(writes) {
+            let created = if dataverse_bulk::suits(run) { self.create_many(table, run) } else { None };
+            match created {
+                Some(outcomes) => report.outcomes.extend(outcomes),
+                // One record spoilt it for all: in a batch, each stands for itself.
+                None => {
+                    let Report { outcomes, rows } = together(run);
+                    report.outcomes.extend(outcomes);
+                    report.rows.append(&rows);
+                }
+            }
+        }
+        report
+    }
+
+    /// Returns the products that a write sets active and that have to be published for it.
+    fn drafts(&self, table: &CrmTable, batch: &Batch<'_>) -> HashSet<Uuid> {
+        let activated = batch.writes.iter().filter(|write| dataverse_products::activates(table, write));
+        let activated: Vec<Uuid> = activated.map(|write| write.id).collect();
+        if activated.is_empty() {
+            return HashSet::new();
+        }
+        let columns = vec![dataverse_products::STATE.to_owned()];
+        let query = Query { info: batch.info, columns, filter: None, ids: Some(activated) };
+        // Where that cannot be read, the update is sent as it is, and the service says what is wrong.
+        let Ok(states) = self.read(&query, &|_| {}) else { return HashSet::new() };
+        let is_draft = |row: &usize| dataverse_products::is_unpublished(&states.value(dataverse_products::STATE, *row));
+        (0..states.rows()).filter(is_draft).map(|row| states.id(row)).collect()
+    }
+
+    /// Writes what there is besides the state, then publishes the drafts for which that went well.
+    fn publish(&self, table: &CrmTable, batch: &Batch<'_>, drafts: &HashSet<Uuid>) -> Report {
+        let stripped: Vec<Write> = batch
+            .writes
+            .iter()
+            .map(|write| match drafts.contains(&write.id) {
+                true => dataverse_products::without_state(write),
+                false => write.clone(),
+            })
+            .collect();
+        let mut report = self.write_records(table, &Batch { writes: &stripped, ..*batch });
+        let updated: Vec<usize> = (0..batch.writes.len())
+            .filter(|at| drafts.contains(&batch.writes[*at].id) && report.outcomes[*at] == Outcome::Written)
+            .collect();
+        let root = self.root();
+        let operation = |at: &usize| dataverse_products::publication(&root, table, &batch.writes[*at]);
+        let operations: Vec<Operation> = updated.iter().map(operation).collect();
+        if operations.is_empty() {
+            return report;
+        }
+        let told = match self.post(&operations) {
+            Sent::Told(told) => told,
+            Sent::TurnedAway(answer) => operations.iter().map(|_| Err(Verdict::turned_away(&answer))).collect(),
+        };
+        for (at, told) in updated.into_iter().zip(told) {
+            let verdict = told.map_or_else(|verdict| verdict, |reply| verdict(&batch.writes[at], &reply));
+            report.outcomes[at] = match verdict {
+                Verdict::Settled(outcome) => outcome,
+                Verdict::Duplicate(message) => Outcome::Refused { message },
+            };
+        }
+        // What the update answered is not what the record is now.
+        let ids = report.rows.ids();
+        let as_is: Vec<usize> = (0..ids.len()).filter(|row| !drafts.contains(&ids[*row])).collect();
+        report.rows = report.rows.take(&as_is);
+        report
     }
 
     /// Tells whether many records of a table may be made by one message.
@@ -222,7 +325,14 @@ impl Dataverse {
         );
         let mut headers = headers();
         headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
-        match dataverse_bulk::said(&ids, &self.client.post(&url, &headers, body.as_bytes())) {
+        let answer = self.client.post(&url, &headers, body.as_bytes());
+        match &answer {
+            Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.status == 413 => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.is_success() => self.portion.went_well(writes.len()),
+            _ => {}
+        }
+        match dataverse_bulk::said(&ids, &answer) {
             Said::Refused => {
                 self.bulk.refused(&table.name);
                 None
@@ -243,15 +353,34 @@ impl Dataverse {
     fn post(&self, operations: &[Operation]) -> Sent<Reply> {
         let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
         let url = format!("{}{API}/$batch", self.client.base());
+        let count = operations.len();
         let answer = match self.client.post(&url, &batch_headers(), batch_multipart::build(operations).as_bytes()) {
             Ok(answer) => answer,
-            Err(error) => return all(Verdict::unanswered(&error)),
+            Err(error) => {
+                if matches!(error, PostError::Overtaxed(_)) {
+                    self.portion.too_much(count);
+                }
+                return all(Verdict::unanswered(&error));
+            }
         };
         // The batch itself may be turned away with plain JSON; look before splitting.
         match batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body) {
-            Ok(sections) => Sent::Told(by_position(sections, operations.len(), answer.is_success())),
+            Ok(sections) => {
+                let replies = by_position(sections, count, answer.is_success());
+                let is_overtaxed = |reply: &Reply| Fault::read(reply.status, reply.body.as_bytes()).is_overtaxed();
+                match replies.iter().flatten().any(is_overtaxed) {
+                    true => self.portion.too_much(count),
+                    false => self.portion.went_well(count),
+                }
+                Sent::Told(replies)
+            }
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
-            Err(_) => Sent::TurnedAway(answer),
+            Err(_) => {
+                if answer.status == 413 {
+                    self.portion.too_much(count);
+                }
+                Sent::TurnedAway(answer)
+            }
         }
     }
 }
@@ -304,13 +433,12 @@ impl Endpoint for Dataverse {
         let select = select(&table, &query.columns);
         let url = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, &table));
-        match &query.ids {
-            None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
-            Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
-                let list = id_list(&table.key, ids, filter.as_deref());
-                self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
-            }),
-        }
+        let Some(ids) = &query.ids else {
+            return self.reading(&url, filter.as_deref(), &layout).run(progress);
+        };
+        let lists = self.lists(url, &table, filter.as_deref(), &layout);
+        let ids_max = dataverse_lists::ids_max(self.limits.page);
+        pages::by_ids(&self.client, ids, ids_max, &layout, progress, &|ids| lists.read(ids))
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
@@ -323,11 +451,7 @@ impl Endpoint for Dataverse {
         let layout = self.layout(&table, &query.columns)?;
         let url =
             format!("{}{API}/{}?$select={}", self.client.base(), table.info.table, select(&table, &query.columns));
-        let mut found = layout.rows().finish();
-        for list in text_lists(column, texts) {
-            found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
-        }
-        Ok(Some(found))
+        self.lists(url, &table, None, &layout).holding(column, texts).map(Some)
     }
 
     fn tracks(&self, table: &str) -> Result<bool, EndpointError> {
@@ -363,7 +487,7 @@ impl Endpoint for Dataverse {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { ids_max: IDS_MAX, page_rows_max: self.limits.page }
+        Bounds { ids_max: dataverse_lists::ids_max(self.limits.page), page_rows_max: self.limits.page }
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
@@ -372,34 +496,13 @@ impl Endpoint for Dataverse {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let root = format!("{}{API}", path_of(self.client.base()));
-        let select = select(&table, columns);
-        let together = |writes: &[Write]| {
-            let operations = writes.iter().map(|write| operation(&root, &table, &select, write)).collect();
-            let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
-            batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
-        };
-        if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(&table) {
-            return together(writes);
-        }
-        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
-        for run in dataverse_bulk::runs(writes) {
-            let created = if dataverse_bulk::suits(run) { self.create_many(&table, run) } else { None };
-            match created {
-                Some(outcomes) => report.outcomes.extend(outcomes),
-                // One record spoilt it for all: in a batch, each stands for itself.
-                None => {
-                    let Report { outcomes, rows } = together(run);
-                    report.outcomes.extend(outcomes);
-                    report.rows.append(&rows);
-                }
-            }
-        }
-        report
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let drafts = self.drafts(&table, &batch);
+        if drafts.is_empty() { self.write_records(&table, &batch) } else { self.publish(&table, &batch, &drafts) }
     }
 
     fn batch_max(&self) -> usize {
-        self.limits.batch.clamp(1, BATCH_MAX)
+        self.portion.now()
     }
 
     fn concurrency(&self) -> usize {
@@ -422,8 +525,10 @@ impl Endpoint for Dataverse {
         }
         let select = select(&table, &[modifiers::COLUMN.to_owned()]);
         let root = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
-        let list = |ids: &[Uuid]| format!("{root}&$filter={}", percent::query(&id_list(&table.key, ids, None)));
-        modifiers::read(&self.client, ids.chunks(IDS_MAX).map(list), read_headers(), &table)
+        let list = |ids: &[Uuid]| {
+            format!("{root}&$filter={}", percent::query(&dataverse_lists::id_list(&table.key, ids, None)))
+        };
+        modifiers::read(&self.client, ids.chunks(dataverse_lists::IDS_MAX).map(list), read_headers(), &table)
     }
 
     fn clock_offset(&self) -> Option<ClockOffset> {
@@ -462,12 +567,6 @@ fn refused(fault: &Fault) -> EndpointError {
     EndpointError::Refused { side: Side::Crm, message: fault.to_string() }
 }
 
-/// Returns the path of an address, without its end slash; request lines of a batch begin with it.
-fn path_of(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    url[after_scheme..].find('/').map_or("", |at| &url[after_scheme + at..])
-}
-
 /// Returns an address without its scheme, as people know it.
 fn authority(url: &str) -> &str {
     url.split_once("://").map_or(url, |(_, rest)| rest)
@@ -479,51 +578,12 @@ fn select(table: &CrmTable, columns: &[String]) -> String {
     properties.join(",")
 }
 
-/// Returns the part of a filter that the CRM evaluates.
+/// Returns the part of a filter that the CRM evaluates; the caller filters again, and an address that is too long brings
+/// nothing at all.
 fn filter_text(predicate: &Predicate, table: &CrmTable) -> Option<String> {
     let property = |column: &str| Some(table.property(column));
-    filter::text(Dialect::Dataverse, predicate, &table.info, &property)
-}
-
-/// Returns a filter for a list of ids; there is no `in` here (crm-api.md §7).
-fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
-    let ids: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
-    let list = format!("Microsoft.Dynamics.CRM.In(PropertyName='{key}',PropertyValues=[{}])", ids.join(","));
-    match filter {
-        None => list,
-        Some(filter) => format!("{list} and ({filter})"),
-    }
-}
-
-/// Returns filters for texts in a column, each short enough for an address.
-///
-/// The database compares without regard to case and to blanks at the end. What begins with a blank would be missed, so
-/// all of that comes along; there is hardly any.
-fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
-    let mut lists: Vec<String> = Vec::new();
-    let mut open: Vec<String> = Vec::new();
-    let mut length = 0;
-    let list = |texts: &mut Vec<String>| {
-        let texts = std::mem::take(texts).join(",");
-        format!("Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{texts}])")
-    };
-    for text in texts {
-        let text = value::string(text.trim());
-        let more = percent::query(&text).len() + 3;
-        if open.len() == IDS_MAX || (length + more > TEXTS_CHARS_MAX && !open.is_empty()) {
-            lists.push(list(&mut open));
-            length = 0;
-        }
-        length += more;
-        open.push(text);
-    }
-    if !open.is_empty() {
-        lists.push(list(&mut open));
-    }
-    if let Some(first) = lists.first_mut() {
-        *first = format!("{first} or startswith({column},' ')");
-    }
-    lists
+    let text = filter::text(Dialect::Dataverse, predicate, &table.info, &property);
+    text.filter(|text| percent::query(text).len() <= FILTER_CHARS_MAX)
 }
 
 #[cfg(test)]
@@ -577,29 +637,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_asked_for_in_lists_that_fit() {
-        let texts = ["O'Hara \"x\"", " a "].map(str::to_owned);
-        let list = r#"Microsoft.Dynamics.CRM.In(PropertyName='name',PropertyValues=["O'Hara \"x\"","a"])"#;
-        assert_eq!(text_lists("name", &texts), [format!("{list} or startswith(name,' ')")]);
-        let many: Vec<String> = (0..600).map(|number| format!("text {number}")).collect();
-        assert_eq!(text_lists("name", &many).len(), 3);
-        let long: Vec<String> = (0..20).map(|number| format!("{number}{}", "ø".repeat(400))).collect();
-        let lists = text_lists("name", &long);
-        assert!(lists.len() > 1 && lists.iter().all(|list| percent::query(list).len() < 20_000), "{}", lists.len());
-        assert_eq!(text_lists("name", &[]), Vec::<String>::new());
-    }
-
-    #[test]
     fn addresses_are_put_together() {
-        let ids = [Uuid::from_u128(1), Uuid::from_u128(2)];
-        let list = r#"Microsoft.Dynamics.CRM.In(PropertyName='contactid',PropertyValues=["00000000-0000-0000-0000-000000000001","00000000-0000-0000-0000-000000000002"])"#;
-        assert_eq!(id_list("contactid", &ids, None), list);
-        assert_eq!(id_list("contactid", &ids, Some("a eq 1 or b eq 2")), format!("{list} and (a eq 1 or b eq 2)"));
-        for (url, path) in
-            [("https://crm.example", ""), ("https://crm.example/org", "/org"), ("http://[::1]:80/a/b", "/a/b")]
-        {
-            assert_eq!(path_of(url), path);
-        }
         let columns = ["lastname", "contactid", "parentcustomerid"].map(str::to_owned);
         assert_eq!(select(&contacts(), &columns), "contactid,lastname,_parentcustomerid_value");
     }

@@ -11,6 +11,12 @@ use crate::adapters::odata::{Dialect, value};
 use crate::endpoint::{Outcome, Write, WriteKind};
 use crate::frame::Value;
 
+/// Returns the path of an address, without its end slash; request lines of a batch begin with it.
+pub fn path_of(url: &str) -> &str {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    url[after_scheme..].find('/').map_or("", |at| &url[after_scheme + at..])
+}
+
 /// Makes one request of a batch.
 pub fn operation(root: &str, table: &CrmTable, select: &str, write: &Write) -> Result<Operation, String> {
     let is_insert = write.kind == WriteKind::Insert;
@@ -153,6 +159,7 @@ pub mod tests {
         let customer = [("accounts", "parentcustomerid_account"), ("contacts", "parentcustomerid_contact")];
         CrmTable {
             info: TableInfo {
+                key: crate::endpoint::Key::Id("contactid".into()),
                 table: "contacts".into(),
                 columns: vec![
                     column("contactid", Kind::Guid),
@@ -259,6 +266,15 @@ pub mod tests {
             let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
             let reply = Reply { status, headers: Vec::new(), body };
             assert_eq!(verdict(&write(kind, fields), &reply), expected, "{kind:?} {status} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn paths_begin_after_the_host() {
+        for (url, path) in
+            [("https://crm.example", ""), ("https://crm.example/org", "/org"), ("http://[::1]:80/a/b", "/a/b")]
+        {
+            assert_eq!(path_of(url), path);
         }
     }
 

@@ -120,7 +120,7 @@ pub fn said(ids: &[Uuid], answer: &Result<Answer, PostError>) -> Said {
     let unknown = |message: String| Outcome::Unknown { message };
     Said::All(match answer {
         Err(PostError::NotSent(message)) => Outcome::NotSent { message: message.clone() },
-        Err(PostError::Unknown(message)) => unknown(message.clone()),
+        Err(PostError::Unknown(message) | PostError::Overtaxed(message)) => unknown(message.clone()),
         Ok(answer) if answer.is_success() => match serde_json::from_slice::<Made>(&answer.body) {
             Ok(made) if made.ids.iter().map(|id| Uuid::try_parse(id).ok()).eq(ids.iter().copied().map(Some)) => {
                 Outcome::Written

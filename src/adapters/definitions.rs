@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use crate::endpoint::{ColumnInfo, TableInfo};
+use crate::endpoint::{ColumnInfo, Key, TableInfo};
 use crate::frame::{Column, Kind};
 
 /// Digits that the service keeps of money whose precision is the currency's or the organisation's (crm-api.md §6).
@@ -251,7 +251,8 @@ fn table(
     lookups.retain(|name, _| {
         attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
     });
-    CrmTable { info: TableInfo { table: set.to_owned(), columns }, name: name.to_owned(), key: key.to_owned(), lookups }
+    let info = TableInfo { table: set.to_owned(), key: Key::Id(key.to_owned()), columns };
+    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups }
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.

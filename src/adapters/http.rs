@@ -75,14 +75,14 @@ pub fn agent(url: &str, concurrency: usize) -> Agent {
     config.build().into()
 }
 
-/// Sends one request, a POST where there is a body.
+/// Sends one request.
 pub fn send<'a>(
     agent: &Agent,
+    method: &str,
     url: &str,
     headers: impl Iterator<Item = (&'a str, &'a str)>,
     body: Option<&[u8]>,
 ) -> Result<Answer, Broken> {
-    let method = if body.is_some() { "POST" } else { "GET" };
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(name, value);

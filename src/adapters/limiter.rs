@@ -1,102 +1,252 @@
 //! The gate before one side: so many requests at once, so many in each window, none while the side asks for rest.
 //!
-//! Threads come in through [`Limiter::admit`] and leave by dropping the [`Permit`]. It knows neither requests nor
-//! answers; whoever hears that the side is overloaded closes the gate for everybody with [`Limiter::rest`].
+//! Threads come in through [`Limiter::admit`] and leave by telling the [`Permit`] what became of their request. What a
+//! side refuses teaches: which of its limits was met, and how much it grants (crm-api.md §15). Then the gate is halved and
+//! opens one by one again, and whoever was refused goes before all others, so that nobody is refused twice in a row. It
+//! knows neither requests nor answers.
 
-use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::adapters::budget::{Budget, Opens};
 use crate::adapters::clock::Clock;
+
+/// Answers that take longer than this are slow, if they take many times what they took at best.
+const SLOW: Duration = Duration::from_secs(2);
+/// How many times the best pace counts as slow.
+const SLOW_TIMES: f64 = 3.0;
+/// Bytes that a request and its answer have on top of their fixed cost of one.
+const WORK_BYTES: f64 = 16_384.0;
+
+/// Which of its limits a side says was met; `None` where it does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Facet {
+    /// Requests in a window.
+    Requests,
+    /// The time that requests took together in a window.
+    Time,
+    /// Requests at once.
+    Concurrency,
+}
 
 /// The gate of one side, shared by all threads.
 pub struct Limiter {
-    requests: usize,
     window: Duration,
     state: Mutex<State>,
-    freed: Condvar,
+    changed: Condvar,
 }
 
 struct State {
-    concurrency: usize,
+    /// What is configured, or recommended by the side.
+    most: f64,
+    /// How many go at once now; grows by one in as many answers, down to one by refusals.
+    width: f64,
+    /// A width that was too much, and until when that is remembered.
+    ceiling: Option<(f64, Duration)>,
+    /// When the gate was last halved; what had begun before is no new reason.
+    halved: Option<Duration>,
     busy: usize,
-    /// When the newest requests went or will go out, oldest first; never more than fit into one window.
-    recent: VecDeque<Duration>,
+    /// Threads in [`Limiter::admit`] whose request was refused before.
+    returning: usize,
     closed_until: Duration,
+    requests: Budget,
+    time: Budget,
+    /// What a request takes, on the average of the latest.
+    seconds: f64,
+    /// Of reads and of writes.
+    paces: [Pace; 2],
 }
 
-/// The right to one request; dropping it lets the next thread in.
+/// How long the same work takes.
+#[derive(Default)]
+struct Pace {
+    now: f64,
+    best: f64,
+    /// Answers since the gate was last narrowed for it.
+    answers: f64,
+}
+
+/// The right to one request. Whoever drops it without a word had no answer.
 pub struct Permit<'a> {
     limiter: &'a Limiter,
     /// How long the thread waited for its turn, not counting the wait for other requests to end.
     pub waited: Duration,
+    began: Duration,
+    is_told: bool,
 }
 
 impl Limiter {
     /// Makes a gate for `concurrency` requests at once and `requests` in each `window`.
     pub fn new(concurrency: usize, requests: usize, window: Duration) -> Limiter {
-        let state =
-            State { concurrency: concurrency.max(1), busy: 0, recent: VecDeque::new(), closed_until: Duration::ZERO };
-        Limiter { requests: requests.max(1), window, state: Mutex::new(state), freed: Condvar::new() }
-    }
-
-    /// Waits until a request may go out.
-    pub fn admit<'a>(&'a self, clock: &dyn Clock) -> Permit<'a> {
-        let mut state = self.lock();
-        while state.busy >= state.concurrency {
-            state = self.freed.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-        state.busy += 1;
-        let mut permit = Permit { limiter: self, waited: Duration::ZERO };
-        let now = clock.now();
-        // The slot is taken now, for later if need be, so that threads that wait do not all wake to the same slot.
-        let window_opens = if state.recent.len() < self.requests {
-            Duration::ZERO
-        } else {
-            state.recent.pop_front().map_or(Duration::ZERO, |oldest| oldest + self.window)
+        let most = concurrency.max(1) as f64;
+        let state = State {
+            most,
+            width: most,
+            ceiling: None,
+            halved: None,
+            busy: 0,
+            returning: 0,
+            closed_until: Duration::ZERO,
+            requests: Budget::new(requests.max(1) as f64, window),
+            time: Budget::new(f64::INFINITY, window),
+            seconds: 0.0,
+            paces: [Pace::default(), Pace::default()],
         };
-        let mut start = now.max(window_opens).max(state.closed_until);
-        state.recent.push_back(start);
-        loop {
-            drop(state);
-            let now = clock.now();
-            if start <= now {
-                return permit;
-            }
-            clock.sleep(start - now);
-            permit.waited += start - now;
-            state = self.lock();
-            start = state.closed_until;
-        }
+        Limiter { window, state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Lets no request out until `until`.
-    pub fn rest(&self, until: Duration) {
+    /// Waits until a request may go out; one that comes `again` after a refusal goes before those that are new.
+    pub fn admit<'a>(&'a self, clock: &dyn Clock, again: bool) -> Permit<'a> {
+        let mut waited = Duration::ZERO;
         let mut state = self.lock();
-        state.closed_until = state.closed_until.max(until);
+        state.returning += usize::from(again);
+        loop {
+            let now = clock.now();
+            match state.opens(now, again) {
+                Opens::At(start) if start <= now => {
+                    state.returning -= usize::from(again);
+                    state.busy += 1;
+                    self.changed.notify_all();
+                    return Permit { limiter: self, waited, began: now, is_told: false };
+                }
+                Opens::At(start) => {
+                    drop(state);
+                    clock.sleep(start - now);
+                    waited += start - now;
+                    state = self.lock();
+                }
+                Opens::Later => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
     }
 
     /// Lowers the number of requests at once to what the side recommends.
     pub fn narrow(&self, concurrency: usize) {
         let mut state = self.lock();
-        state.concurrency = state.concurrency.min(concurrency.max(1));
+        state.most = state.most.min(concurrency.max(1) as f64);
+        state.width = state.width.min(state.most);
     }
 
     /// Returns how many requests may be under way at once.
     pub fn concurrency(&self) -> usize {
-        self.lock().concurrency
+        self.lock().width as usize
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // The counters stay true even if a thread died while it held them.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn leave(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        state.busy -= 1;
+        change(&mut state);
+        drop(state);
+        self.changed.notify_all();
+    }
+}
+
+impl State {
+    fn spend(&mut self, now: Duration, seconds: f64) {
+        self.requests.spend(now, 1.0);
+        self.time.spend(now, seconds);
+        self.seconds = if self.seconds == 0.0 { seconds } else { 0.9 * self.seconds + 0.1 * seconds };
+    }
+
+    fn opens(&mut self, now: Duration, again: bool) -> Opens {
+        if self.busy as f64 >= self.width.floor().max(1.0) || (!again && self.returning > 0) {
+            return Opens::Later;
+        }
+        let (busy, seconds) = (self.busy as f64, self.seconds);
+        let windows = [self.requests.opens(now, 1.0, busy), self.time.opens(now, seconds, busy * seconds)];
+        let mut start = now.max(self.closed_until);
+        for window in windows {
+            match window {
+                Opens::At(at) => start = start.max(at),
+                Opens::Later => return Opens::Later,
+            }
+        }
+        Opens::At(start)
+    }
+
+    fn halve(&mut self, began: Duration, now: Duration) {
+        if self.halved.is_none_or(|halved| began > halved) {
+            self.width = (self.width / 2.0).max(1.0);
+            self.halved = Some(now);
+        }
+    }
+
+    fn widen(&mut self, now: Duration) {
+        let most = match self.ceiling.filter(|(_, until)| now < *until) {
+            Some((ceiling, _)) => self.most.min((ceiling - 1.0).max(1.0)),
+            None => self.most,
+        };
+        if self.width < most {
+            self.width = (self.width + 1.0 / self.width).min(most);
+        }
+    }
+}
+
+impl Pace {
+    /// Notes an answer; tells whether the side is slow.
+    fn hear(&mut self, seconds: f64, work: f64) -> bool {
+        let pace = seconds / work;
+        self.now = if self.best == 0.0 { pace } else { 0.8 * self.now + 0.2 * pace };
+        // What was once best is forgotten slowly, or a lucky answer would slow everything for good.
+        self.best = if self.best == 0.0 { self.now } else { (self.best * 1.002).min(self.now) };
+        self.answers += 1.0;
+        seconds > SLOW.as_secs_f64() && self.now > SLOW_TIMES * self.best
+    }
+}
+
+impl Permit<'_> {
+    /// Tells that an answer of so many bytes, those of the request among them, was there at `now`.
+    pub fn answered(mut self, now: Duration, is_read: bool, bytes: usize) {
+        self.is_told = true;
+        let seconds = now.saturating_sub(self.began).as_secs_f64();
+        self.limiter.leave(|state| {
+            state.spend(now, seconds);
+            let work = 1.0 + bytes as f64 / WORK_BYTES;
+            let width = state.width;
+            let pace = &mut state.paces[usize::from(is_read)];
+            if !pace.hear(seconds, work) {
+                state.widen(now);
+            } else if pace.answers >= width {
+                pace.answers = 0.0;
+                // A guess by the time alone does not go as far as a refusal.
+                state.width = (width * 0.75).max(state.most / 4.0).max(1.0).min(width);
+            }
+        });
+    }
+
+    /// Tells that the side refused the request because of a limit of its own, and wants nothing before `until`.
+    pub fn refused(mut self, now: Duration, until: Duration, facet: Option<Facet>) {
+        self.is_told = true;
+        let (began, window) = (self.began, self.limiter.window);
+        self.limiter.leave(|state| {
+            state.closed_until = state.closed_until.max(until);
+            state.halve(began, now);
+            let (others, seconds) = (state.busy as f64, state.seconds);
+            match facet {
+                Some(Facet::Requests) => state.requests.refused(now, until, others),
+                Some(Facet::Time) => state.time.refused(now, until, others * seconds),
+                Some(Facet::Concurrency) => {
+                    // Of those that went out with it, the ones still under way are what the side bears.
+                    state.width = state.width.min(others.max(1.0));
+                    state.ceiling = Some(((others + 1.0).max(2.0), now + window));
+                }
+                None => {}
+            }
+        });
+    }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.limiter.lock().busy -= 1;
-        self.limiter.freed.notify_one();
+        if !self.is_told {
+            let began = self.began;
+            self.limiter.leave(|state| state.requests.spend(began, 1.0));
+        }
     }
 }
 
@@ -106,15 +256,21 @@ mod tests {
     use crate::adapters::clock::tests::FakeClock;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    const WINDOW: Duration = Duration::from_secs(10);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
     #[test]
     fn a_window_takes_so_many_requests_and_no_more() {
         let clock = FakeClock::default();
-        let limiter = Limiter::new(1, 3, Duration::from_secs(10));
+        let limiter = Limiter::new(1, 3, WINDOW);
         let starts: Vec<u64> = (0..8)
             .map(|_| {
-                limiter.admit(&clock);
+                limiter.admit(&clock, false);
                 let start = clock.now().as_secs();
-                clock.sleep(Duration::from_secs(1));
+                clock.sleep(seconds(1));
                 start
             })
             .collect();
@@ -124,18 +280,18 @@ mod tests {
     #[test]
     fn a_side_that_asks_for_rest_gets_it() {
         let clock = FakeClock::default();
-        let limiter = Limiter::new(1, 100, Duration::from_secs(10));
-        limiter.admit(&clock);
-        limiter.rest(Duration::from_secs(17));
-        limiter.rest(Duration::from_secs(5));
-        let permit = limiter.admit(&clock);
-        assert_eq!((permit.waited, clock.now()), (Duration::from_secs(17), Duration::from_secs(17)));
+        let limiter = Limiter::new(2, 100, WINDOW);
+        let (first, second) = (limiter.admit(&clock, false), limiter.admit(&clock, false));
+        first.refused(clock.now(), seconds(17), None);
+        second.refused(clock.now(), seconds(5), None);
+        let permit = limiter.admit(&clock, true);
+        assert_eq!((permit.waited, clock.now()), (seconds(17), seconds(17)));
     }
 
     #[test]
     fn no_more_than_the_permitted_threads_are_inside() {
         let clock = FakeClock::default();
-        let limiter = Limiter::new(9, 1_000, Duration::from_secs(1));
+        let limiter = Limiter::new(9, 1_000, seconds(1));
         limiter.narrow(2);
         limiter.narrow(5);
         let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -143,15 +299,124 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let _permit = limiter.admit(&clock);
+                        let permit = limiter.admit(&clock, false);
                         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         std::thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);
+                        permit.answered(clock.now(), true, 0);
                     }
                 });
             }
         });
         assert!(most.load(Ordering::SeqCst) <= 2);
         assert_eq!(limiter.concurrency(), 2);
+    }
+
+    /// A burst that met a limit halves the gate once; answers open it again, one for as many as go at once.
+    #[test]
+    fn refusals_halve_the_gate_and_answers_open_it_again() {
+        let clock = FakeClock::default();
+        let limiter = Limiter::new(8, 10_000, WINDOW);
+        let burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false)).collect();
+        clock.sleep(seconds(1));
+        for permit in burst {
+            permit.refused(clock.now(), clock.now(), None);
+        }
+        assert_eq!(limiter.concurrency(), 4);
+        let mut widths = Vec::new();
+        for _ in 0..30 {
+            limiter.admit(&clock, false).answered(clock.now(), true, 0);
+            widths.push(limiter.concurrency());
+        }
+        assert_eq!((widths[3], widths[10], widths[29]), (4, 6, 8));
+    }
+
+    #[test]
+    fn what_a_side_bears_at_once_is_remembered_for_a_window() {
+        let clock = FakeClock::default();
+        let limiter = Limiter::new(8, 10_000, WINDOW);
+        let mut burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false)).collect();
+        let borne = burst.split_off(5);
+        for permit in burst {
+            permit.refused(clock.now(), clock.now(), Some(Facet::Concurrency));
+        }
+        assert_eq!(limiter.concurrency(), 3);
+        borne.into_iter().for_each(|permit| permit.answered(clock.now(), true, 0));
+        let answers = || (0..50).for_each(|_| limiter.admit(&clock, false).answered(clock.now(), true, 0));
+        answers();
+        assert_eq!(limiter.concurrency(), 3);
+        clock.sleep(WINDOW);
+        answers();
+        assert_eq!(limiter.concurrency(), 8);
+    }
+
+    /// The limits that are configured are not those of the side: it grants three requests in a window.
+    #[test]
+    fn what_a_side_grants_in_a_window_is_learned() {
+        let clock = FakeClock::default();
+        let limiter = Limiter::new(1, 10_000, WINDOW);
+        let (mut granted, mut refused, mut twice, mut again) = (Vec::new(), 0, 0, false);
+        while granted.len() < 60 {
+            let permit = limiter.admit(&clock, again);
+            clock.sleep(Duration::from_millis(100));
+            let now = clock.now();
+            let recent: Vec<Duration> = granted.iter().copied().filter(|when| now < *when + WINDOW).collect();
+            if recent.len() < 3 {
+                granted.push(now);
+                permit.answered(now, true, 0);
+                again = false;
+            } else {
+                refused += 1;
+                twice += usize::from(again);
+                permit.refused(now, recent[0] + WINDOW, Some(Facet::Requests));
+                again = true;
+            }
+        }
+        assert_eq!(twice, 0);
+        assert!(refused <= 20 / 2, "{refused} refusals in 20 windows");
+    }
+
+    #[test]
+    fn whoever_was_refused_goes_first() {
+        let clock = FakeClock::default();
+        let limiter = Limiter::new(1, 10_000, WINDOW);
+        let held = limiter.admit(&clock, false);
+        let order = Mutex::new(Vec::new());
+        let enter = |again: bool, name: &'static str| {
+            let permit = limiter.admit(&clock, again);
+            order.lock().unwrap().push(name);
+            permit.answered(clock.now(), true, 0);
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| enter(false, "new"));
+            }
+            scope.spawn(|| enter(true, "refused"));
+            // The one that was refused is waiting inside.
+            while limiter.lock().returning == 0 {
+                std::thread::yield_now();
+            }
+            held.answered(clock.now(), true, 0);
+        });
+        assert_eq!(order.into_inner().unwrap(), ["refused", "new", "new", "new"]);
+    }
+
+    #[test]
+    fn answers_that_come_ever_later_narrow_the_gate_a_little() {
+        let clock = FakeClock::default();
+        let limiter = Limiter::new(8, 10_000, WINDOW);
+        let answers = |count: u64, wait: Duration, bytes: usize| {
+            for _ in 0..count {
+                let permit = limiter.admit(&clock, false);
+                clock.sleep(wait);
+                permit.answered(clock.now(), false, bytes);
+            }
+            limiter.concurrency()
+        };
+        assert_eq!(answers(20, seconds(1), 0), 8);
+        assert_eq!(answers(10, seconds(5), 100_000), 8, "they are larger, not slower");
+        assert_eq!(answers(4, seconds(9), 0), 6);
+        assert_eq!(answers(200, seconds(60), 0), 2, "and never by more than to a quarter");
+        assert_eq!(answers(60, Duration::from_millis(100), 0), 8);
     }
 }

@@ -6,7 +6,9 @@
 
 pub mod odata;
 pub mod clock;
+pub mod budget;
 pub mod limiter;
+pub mod credentials;
 pub mod token;
 pub mod http;
 #[cfg(test)]
@@ -14,13 +16,17 @@ pub mod script;
 pub mod client;
 pub mod pages;
 pub mod batch;
+pub mod portion;
 pub mod csdl;
 pub mod business_central;
+pub mod service;
 pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
 pub mod modifiers;
 pub mod dataverse_bulk;
+pub mod dataverse_lists;
+pub mod dataverse_products;
 pub mod dataverse;
 pub mod sqlite;
 pub mod plan_file;
@@ -31,17 +37,20 @@ use crate::adapters::business_central::BusinessCentral;
 use crate::adapters::client::Client;
 use crate::adapters::clock::{Clock, Patience};
 use crate::adapters::dataverse::Dataverse;
+use crate::adapters::service::Service;
 use crate::config::{Adapter, Connection, Side};
 use crate::endpoint::Endpoint;
 
 /// Makes the adapter of one side; nothing is sent yet.
 pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<dyn Clock>) -> Box<dyn Endpoint> {
     let client = Client::new(side, connection, patience, clock);
+    let company = connection.company.clone().unwrap_or_default();
     match connection.adapter {
         Adapter::BusinessCentral => {
-            let company = connection.company.clone().unwrap_or_default();
-            Box::new(BusinessCentral::new(client, company, connection.limits))
+            Box::new(BusinessCentral::new(client, company, connection.limits, connection.keys.clone()))
         }
+        Adapter::Nav => Box::new(Service::pages(client, company, connection.limits)),
+        Adapter::OData => Box::new(Service::plain(client, connection.limits, connection.keys.clone())),
         Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.features)),
     }
 }

@@ -284,6 +284,10 @@ impl Store for SqliteStore<'_> {
         self.read(|connection| couplings::values(connection, table, erp, crm))
     }
 
+    fn pairs_with(&self, table: &str, field: &str, side: Side, text: &str) -> Result<Vec<PerSide<Uuid>>, StoreError> {
+        self.read(|connection| couplings::pairs_with(connection, table, field, side, text))
+    }
+
     fn commit(
         &mut self,
         table: &str,

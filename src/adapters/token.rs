@@ -1,7 +1,9 @@
-//! Bearer tokens of the client-credentials grant: fetched when first needed, shared by all threads, renewed in time.
+//! What a request logs in with: bearer tokens of the client-credentials grant, fetched when first needed, shared by all
+//! threads and renewed in time; a token that something else keeps fresh in a file; or a user's name and password.
 //!
-//! In go credentials and the answers of the token endpoint; out come tokens. How a form is posted is the caller's
-//! business, so that this module knows no network; the secret leaves it in the form only, never in an error.
+//! In go credentials and the answers of the token endpoint; out come the values of `Authorization` headers. How a form is
+//! posted is the caller's business, so that this module knows no network; a secret leaves it in the form and in the header
+//! only, never in an error.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
@@ -9,16 +11,20 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::adapters::credentials::{assertion, basic, secret, text};
 use crate::adapters::odata::percent;
-use crate::config::ClientCredentials;
+use crate::config::{Auth, ClientCredentials, Proof, SecretSource};
 
 /// How long before its end a token is renewed.
 const EARLY: Duration = Duration::from_secs(300);
+/// How long a token from a file is used before the file is read again.
+const REREAD: Duration = Duration::from_secs(60);
 
-/// A token and its number; a newer token has a higher one.
+/// A login and its number; a newer one has a higher number.
 #[derive(Clone)]
 pub struct Token {
-    pub bearer: String,
+    /// The value of the `Authorization` header.
+    pub authorization: String,
     pub number: u64,
     fresh_until: Duration,
 }
@@ -43,7 +49,7 @@ pub struct TokenAnswer {
 
 /// The tokens of one connection.
 pub struct TokenSource {
-    credentials: ClientCredentials,
+    auth: Auth,
     cache: Mutex<Option<Token>>,
 }
 
@@ -64,18 +70,18 @@ struct Refusal<'a> {
 
 impl TokenSource {
     /// Makes a source that has no token yet.
-    pub fn new(credentials: ClientCredentials) -> TokenSource {
-        TokenSource { credentials, cache: Mutex::new(None) }
+    pub fn new(auth: Auth) -> TokenSource {
+        TokenSource { auth, cache: Mutex::new(None) }
     }
 
-    /// Returns the endpoint's address.
+    /// Returns the endpoint's address; blank where no token is fetched.
     pub fn url(&self) -> &str {
-        &self.credentials.token_url
+        self.auth.client_credentials().map_or("", |credentials| &credentials.token_url)
     }
 
-    /// Returns what a token is asked for.
+    /// Returns what a token is asked for; blank where none is fetched.
     pub fn scope(&self) -> &str {
-        &self.credentials.scope
+        self.auth.client_credentials().map_or("", |credentials| &credentials.scope)
     }
 
     /// Returns a token that is fresh at `now`, and newer than the one of number `stale`.
@@ -95,20 +101,68 @@ impl TokenSource {
             Some(token) => token.number + 1,
             None => 1,
         };
-        let (bearer, lifetime) = read(&fetch(&self.form())?)?;
-        let token = Token { bearer, number, fresh_until: now + fresh_for(lifetime) };
+        let (authorization, fresh_until) = match &self.auth {
+            Auth::OAuth2(credentials) => {
+                let (bearer, lifetime) = read(&fetch(&form(credentials, now)?)?, proof_key(&credentials.proof))?;
+                (format!("Bearer {bearer}"), now + fresh_for(lifetime))
+            }
+            Auth::Basic { user, password } => {
+                let password = secret(password).map_err(TokenError::Refused)?;
+                (basic(user, &password), Duration::MAX)
+            }
+            Auth::Bearer { token_file } => {
+                let token = text(token_file).map_err(TokenError::Refused)?;
+                (format!("Bearer {token}"), now + REREAD)
+            }
+        };
+        // What was refused is refused again, unless somebody has changed it since.
+        let refused = |before: &Token| stale == Some(before.number) && before.authorization == authorization;
+        if cache.as_ref().is_some_and(refused) {
+            match &self.auth {
+                Auth::OAuth2(_) => {}
+                Auth::Basic { .. } => {
+                    let message = "the user or the password is wrong; check `user` and `password`, which is the access \
+                                   key for web services";
+                    return Err(TokenError::Refused(message.to_owned()));
+                }
+                Auth::Bearer { token_file } => {
+                    let file = token_file.display();
+                    return Err(TokenError::Refused(format!(
+                        "the token in {file} is not accepted; check what keeps it fresh"
+                    )));
+                }
+            }
+        }
+        let token = Token { authorization, number, fresh_until };
         *cache = Some(token.clone());
         Ok(token)
     }
+}
 
-    fn form(&self) -> String {
-        let ClientCredentials { client_id, client_secret, scope, .. } = &self.credentials;
-        format!(
-            "grant_type=client_credentials&client_id={}&client_secret={}&scope={}",
-            percent::strict(client_id),
-            percent::strict(client_secret.reveal()),
-            percent::strict(scope)
-        )
+/// Returns what is posted for a token: the grant, and the proof of who asks for it.
+fn form(credentials: &ClientCredentials, now: Duration) -> Result<String, TokenError> {
+    let ClientCredentials { token_url, client_id, proof, scope } = credentials;
+    let proof = match proof {
+        Proof::Secret(source) => {
+            let secret = secret(source).map_err(TokenError::Refused)?;
+            format!("client_secret={}", percent::strict(secret.reveal()))
+        }
+        Proof::Certificate(pem) => {
+            let assertion = assertion(pem, client_id, token_url, now).map_err(TokenError::Refused)?;
+            let kind = percent::strict("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+            format!("client_assertion_type={kind}&client_assertion={assertion}")
+        }
+    };
+    let (client_id, scope) = (percent::strict(client_id), percent::strict(scope));
+    Ok(format!("grant_type=client_credentials&client_id={client_id}&{proof}&scope={scope}"))
+}
+
+/// Returns the key of the file by which an application proves who it is.
+fn proof_key(proof: &Proof) -> &'static str {
+    match proof {
+        Proof::Secret(SecretSource::Given(_)) => "client_secret",
+        Proof::Secret(SecretSource::File(_)) => "client_secret_file",
+        Proof::Certificate(_) => "certificate",
     }
 }
 
@@ -120,7 +174,7 @@ fn fresh_for(lifetime: Duration) -> Duration {
 /// Reads a token and its lifetime, or why there is none.
 ///
 /// The description of an error may repeat what was sent, so only the error's name and number are passed on.
-fn read(answer: &TokenAnswer) -> Result<(String, Duration), TokenError> {
+fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenError> {
     if answer.status == 200 {
         let grant: Grant<'_> = serde_json::from_slice(&answer.body).map_err(|_| {
             TokenError::Unreachable("the token endpoint gave no token; is `token_url` right?".to_owned())
@@ -136,7 +190,7 @@ fn read(answer: &TokenAnswer) -> Result<(String, Duration), TokenError> {
         return Err(TokenError::Scope(format!("{error}{number}")));
     }
     let hint = match &*error {
-        "invalid_client" => "; check `client_secret`, which may have expired",
+        "invalid_client" => &format!("; check `{proof}`, which may have expired"),
         "unauthorized_client" => "; check `client_id` and the tenant in `token_url`",
         _ => "; check `auth`",
     };
@@ -146,15 +200,18 @@ fn read(answer: &TokenAnswer) -> Result<(String, Duration), TokenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
 
-    fn source() -> TokenSource {
-        TokenSource::new(ClientCredentials {
+    fn credentials() -> ClientCredentials {
+        ClientCredentials {
             token_url: "https://login.example/t/oauth2/v2.0/token".into(),
             client_id: "app".into(),
-            client_secret: Secret::new("s3cr+t/val=".into()),
+            proof: Proof::Secret(SecretSource::given("s3cr+t/val=".into())),
             scope: "https://api.example/.default".into(),
-        })
+        }
+    }
+
+    fn source() -> TokenSource {
+        TokenSource::new(Auth::OAuth2(credentials()))
     }
 
     fn answer(status: u16, body: &str) -> Result<TokenAnswer, TokenError> {
@@ -164,7 +221,7 @@ mod tests {
     #[test]
     fn the_form_is_encoded() {
         assert_eq!(
-            source().form(),
+            form(&credentials(), Duration::ZERO).unwrap(),
             "grant_type=client_credentials&client_id=app&client_secret=s3cr%2Bt%2Fval%3D&\
              scope=https%3A%2F%2Fapi.example%2F.default"
         );
@@ -179,15 +236,52 @@ mod tests {
                 fetched += 1;
                 answer(200, &format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"t{fetched}"}}"#))
             });
-            token.map(|token| (token.bearer, token.number)).unwrap()
+            token.map(|token| (token.authorization, token.number)).unwrap()
         };
-        let first = ("t1".to_owned(), 1);
-        let second = ("t2".to_owned(), 2);
+        let first = ("Bearer t1".to_owned(), 1);
+        let second = ("Bearer t2".to_owned(), 2);
         assert_eq!(ask(0, None), first);
         assert_eq!(ask(3_298, None), first);
         assert_eq!(ask(3_299, None), second, "five minutes before the end");
         assert_eq!(ask(3_300, Some(1)), second, "another thread has renewed it already");
-        assert_eq!(ask(3_300, Some(2)), ("t3".to_owned(), 3));
+        assert_eq!(ask(3_300, Some(2)), ("Bearer t3".to_owned(), 3));
+    }
+
+    #[test]
+    fn a_user_and_a_password_are_the_same_in_every_request_and_refused_for_good() {
+        for (password, expected) in
+            [("", "TkFWOg=="), ("a", "TkFWOmE="), ("ab", "TkFWOmFi"), ("Zm9+/ü=", "TkFWOlptOSsvw7w9")]
+        {
+            let auth = Auth::Basic { user: "NAV".into(), password: SecretSource::given(password.into()) };
+            let source = TokenSource::new(auth);
+            let ask = |stale| source.token(Duration::ZERO, stale, |_| panic!("nothing is fetched"));
+            let token = ask(None).ok().unwrap();
+            assert_eq!(token.authorization, format!("Basic {expected}"));
+            let Err(TokenError::Refused(message)) = ask(Some(token.number)) else { panic!("it was refused") };
+            assert!(message.starts_with("the user or the password is wrong"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_a_file_is_read_again_when_it_was_refused_and_from_time_to_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let source = TokenSource::new(Auth::Bearer { token_file: path.clone() });
+        let ask = |seconds: u64, stale: Option<u64>| {
+            let token = source.token(Duration::from_secs(seconds), stale, |_| panic!("nothing is fetched"));
+            token.map(|token| (token.authorization, token.number))
+        };
+        assert!(matches!(ask(0, None), Err(TokenError::Refused(message)) if message.contains("cannot be read")));
+        std::fs::write(&path, "one\n").unwrap();
+        assert_eq!(ask(1, None), Ok(("Bearer one".to_owned(), 1)));
+        std::fs::write(&path, "two\n").unwrap();
+        assert_eq!(ask(2, None), Ok(("Bearer one".to_owned(), 1)), "not for each request");
+        assert_eq!(ask(2, Some(1)), Ok(("Bearer two".to_owned(), 2)), "the first was refused");
+        assert_eq!(ask(2, Some(1)), Ok(("Bearer two".to_owned(), 2)), "another thread has read it already");
+        let refused = ask(2, Some(2)).unwrap_err();
+        assert!(matches!(&refused, TokenError::Refused(message) if message.contains("is not accepted")), "{refused:?}");
+        std::fs::write(&path, "three\n").unwrap();
+        assert_eq!(ask(62, None), Ok(("Bearer three".to_owned(), 3)), "a minute later");
     }
 
     #[test]
@@ -197,7 +291,7 @@ mod tests {
             (r#"{"expires_in":"120","access_token":"t","expires_on":"1"}"#, 120),
             (r#"{"access_token":"t"}"#, 3_600),
         ] {
-            let read = read(&answer(200, body).unwrap());
+            let read = read(&answer(200, body).unwrap(), "client_secret");
             assert_eq!(read, Ok(("t".to_owned(), Duration::from_secs(seconds))), "{body}");
         }
         assert_eq!(fresh_for(Duration::from_secs(3_599)), Duration::from_secs(3_299));
@@ -213,11 +307,11 @@ mod tests {
             (404, "<html>", "HTTP 404; check `auth`"),
         ] {
             let refused = TokenError::Refused(expected.to_owned());
-            assert_eq!(read(&answer(status, body).unwrap()), Err(refused), "{body}");
+            assert_eq!(read(&answer(status, body).unwrap(), "client_secret"), Err(refused), "{body}");
         }
         let scope = TokenError::Scope("invalid_resource (AADSTS500011)".to_owned());
         let body = r#"{"error":"invalid_resource","error_codes":[500011]}"#;
-        assert_eq!(read(&answer(400, body).unwrap()), Err(scope));
-        assert!(matches!(read(&answer(200, "<html>").unwrap()), Err(TokenError::Unreachable(_))));
+        assert_eq!(read(&answer(400, body).unwrap(), "client_secret"), Err(scope));
+        assert!(matches!(read(&answer(200, "<html>").unwrap(), "client_secret"), Err(TokenError::Unreachable(_))));
     }
 }

@@ -18,10 +18,13 @@ use crate::extract::{self, Scope};
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, FieldChange};
 use crate::run::RunError;
-use crate::store::{Answer, Intent, Reply, Store};
+use crate::store::{Answer, Intent, Reply, Store, StoreError};
 
 /// Keys that one request may name; more of them, and the table is read.
 const KEYS_MAX: usize = 200;
+
+/// Writes to one record that are looked through for the one that parted it.
+const WRITES_MAX: usize = 100;
 
 /// A pair that is to be parted.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +37,8 @@ pub struct Parting {
     pub gone: Option<Side>,
     /// What gives the CRM's record back.
     pub release: Option<Action>,
+    /// It was parted before; what still refers to it can be parted as well.
+    pub before: bool,
     /// What the records refer to it by, where the ERP's record is there.
     key: Option<String>,
 }
@@ -49,19 +54,27 @@ pub struct Parted {
 }
 
 impl Desk<'_> {
-    /// Looks at couplings that are to end: those of named records, or all of the table map where none is named.
+    /// Looks at couplings that are to end: those of named records, or all of the table map where none is named; where what
+    /// refers to them is parted `along`, those that ended before, too.
     pub fn look_apart(
         &self,
         store: &dyn Store,
         addresses: &[Address],
+        along: bool,
     ) -> Result<Result<Vec<Parting>, Vec<Objection>>, RunError> {
         let couplings = store.couplings(&self.map.name, &[])?;
         let pairs = pairs_by_id(&couplings);
         let mut chosen: Vec<PerSide<Uuid>> = Vec::new();
+        let mut before: Vec<PerSide<Uuid>> = Vec::new();
         let mut objections = Vec::new();
         if addresses.is_empty() {
             let all = couplings.erp.iter().zip(&couplings.crm);
             chosen.extend(all.map(|(erp, crm)| PerSide { erp: *erp, crm: *crm }));
+            let apart = if along { store.kept_apart(&self.map.name)? } else { PerSide::default() };
+            for id in apart.erp {
+                before.extend(parted_from(store, self.map, Side::Erp, id)?);
+            }
+            before.sort_unstable_by_key(|ids| ids.erp);
         }
         for (address, found) in addresses.iter().zip(find(self.map, self.endpoints, addresses)?) {
             // A record that is gone is still known by its id.
@@ -77,7 +90,15 @@ impl Desk<'_> {
                         }
                         continue;
                     }
-                    None => (format!("`{address}` is not coupled"), "there is nothing to part".to_owned()),
+                    None => match if along { parted_from(store, self.map, address.side, id)? } else { None } {
+                        Some(ids) => {
+                            if !before.contains(&ids) {
+                                before.push(ids);
+                            }
+                            continue;
+                        }
+                        None => (format!("`{address}` is not coupled"), "there is nothing to part".to_owned()),
+                    },
                 },
                 Err(unclear) => (unclear.to_string(), unclear.hint()),
             };
@@ -86,7 +107,10 @@ impl Desk<'_> {
         if !objections.is_empty() {
             return Ok(Err(objections));
         }
-        Ok(Ok(self.partings(store, &chosen)?))
+        let mut partings = self.partings(store, &chosen)?;
+        let before = self.partings(store, &before)?;
+        partings.extend(before.into_iter().map(|parting| Parting { before: true, ..parting }));
+        Ok(Ok(partings))
     }
 
     /// Gathers what has to be known of pairs before they are parted.
@@ -126,7 +150,7 @@ impl Desk<'_> {
                 follow_ups: Vec::new(),
             });
             let key = key.as_ref().and_then(|column| Some(value(Side::Erp, column)?.to_string()));
-            Parting { table: self.map.name.clone(), ids: *ids, record, gone, release, key }
+            Parting { table: self.map.name.clone(), ids: *ids, record, gone, release, before: false, key }
         };
         Ok(pairs.iter().map(parting).collect())
     }
@@ -182,6 +206,20 @@ impl Desk<'_> {
     }
 }
 
+/// Returns the pair that a record belonged to until somebody parted it; `None` where it is not kept apart.
+fn parted_from(store: &dyn Store, map: &TableMap, side: Side, id: Uuid) -> Result<Option<PerSide<Uuid>>, StoreError> {
+    if store.kept_apart_since(&map.name, side, id)?.is_none() {
+        return Ok(None);
+    }
+    let ids = PerSide::from_fn(|of| (of == side).then_some(id));
+    let writes = store.writes_to(&map.name, ids, WRITES_MAX)?;
+    let parted = writes.into_iter().find(|write| write.intent.action == "uncouple");
+    Ok(parted.map(|write| match write.intent.side {
+        Side::Erp => PerSide { erp: write.intent.id, crm: write.intent.partner },
+        Side::Crm => PerSide { erp: write.intent.partner, crm: write.intent.id },
+    }))
+}
+
 /// Tells whether records of `other` fail in the next run where what they refer to in `table` has no coupling any more.
 ///
 /// What both sides may edit was settled, and is resolved again only after an edit; a one-way reference is translated anew
@@ -195,13 +233,14 @@ pub fn fails_without(other: &TableMap, table: &str) -> bool {
     })
 }
 
-/// Parts pairs, table map by table map: what gives CRM records back is written first, then the links go.
+/// Parts pairs that are coupled, table map by table map: what gives CRM records back is written first, then the links go.
 pub fn part(
     desk: &Desk<'_>,
     store: &mut dyn Store,
     partings: Vec<Parting>,
     moment: &Moment,
 ) -> Result<Vec<Parted>, RunError> {
+    let partings: Vec<Parting> = partings.into_iter().filter(|parting| !parting.before).collect();
     if partings.is_empty() {
         return Ok(Vec::new());
     }

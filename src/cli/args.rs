@@ -6,6 +6,7 @@
 pub mod inbox;
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::PathBuf;
 
 use crate::cli::args::inbox::InboxArguments;
@@ -264,8 +265,8 @@ pub struct HistoryArguments {
     #[arg(long, value_name = "TABLE:KEY", conflicts_with = "run")]
     pub record: Option<String>,
     /// How many runs are listed, or writes to a record.
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
-    pub limit: usize,
+    #[arg(long, value_name = "NUMBER", default_value_t = NonZero::new(20).expect("twenty is not zero"))]
+    pub limit: NonZero<usize>,
 }
 
 /// Options of `why`.
@@ -469,6 +470,7 @@ mod tests {
             "pipeline inbox a.yaml resolve customers:1 --field name --take mine",
             "pipeline inbox a.yaml resolve customers:1 --field name --take restore",
             "pipeline run a.yaml --direction both",
+            "pipeline history a.yaml --limit 0",
         ] {
             assert_eq!(Arguments::try_parse_from(words(line)).unwrap_err().exit_code(), 2, "{line}");
         }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::{Address, labels};
-use crate::by_hand::{self, Desk, Moment, Objection, Pair, Wanted};
+use crate::by_hand::{self, Desk, Looked, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure, of_run};
@@ -27,12 +27,14 @@ use crate::config::{Create, PerSide, Side, TableMap};
 use crate::delta::{Force, Overwritten};
 use crate::plan::ActionKind;
 use crate::report;
-use crate::report::couple::Coupled;
-use crate::report::layout::plural;
+use crate::report::couple::{Coupled, First};
+use crate::report::layout::{count, plural};
 use crate::run::account::RunReport;
 use crate::run::chosen::{Chosen, Standing};
 use crate::run::context::Options;
+use crate::run::explain::foresee;
 use crate::run::selection::Selection;
+use crate::run::sight::Subjects;
 use crate::store::{InboxKind, Store};
 
 /// Carries out `couple`.
@@ -82,14 +84,15 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     let mut store = open(loaded)?;
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
-    let pairs = desk.look(&store, &wanted).map_err(told)?.map_err(|all| objected(&all))?;
+    let Looked { pairs, already } = desk.look(&store, &wanted).map_err(told)?.map_err(|all| objected(&all))?;
     let seen = agree(arguments, loaded, map, &pairs, &mut store, signals)?;
     by_hand::couple(&mut store, map, &pairs, &moment)?;
     drop(store);
-    let mut done = Coupled { pairs, ..Coupled::new(map) };
+    let mut done = Coupled { pairs, already, ..Coupled::new(map) };
     match arguments.sync {
+        _ if done.pairs.is_empty() => {}
         Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?),
-        None => done.first = Some(first_run(arguments, loaded, map, &done.pairs, signals)?),
+        None => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
     }
     Ok(done)
 }
@@ -156,10 +159,9 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     }
     drop(store);
     match arguments.sync {
-        Some(way) if !done.pairs.is_empty() => {
-            done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?);
-        }
-        _ => done.first = Some(plan),
+        _ if done.pairs.is_empty() => {}
+        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?),
+        None => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
     }
     Ok(done)
 }
@@ -204,12 +206,44 @@ fn create(arguments: &CoupleArguments, loaded: &mut Loaded, at: usize, signals: 
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
     let dead = desk.look_alone(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    let mut selection = Selection { records: addresses, create: true, double: arguments.yes, ..Selection::default() };
+    if !selection.double {
+        selection.double = may_double(arguments, loaded, &selection, &mut store, signals)?;
+    }
     by_hand::bury(&mut store, map, &dead, &moment())?;
     drop(store);
-    let selection = Selection { records: addresses, create: true, ..Selection::default() };
     let part = Part { only: Vec::new(), selection };
     let run = perform(arguments, loaded, &part, signals)?;
     Ok(Coupled { pairs: dead, created: true, run: Some(run), ..Coupled::new(map) })
+}
+
+/// Shows whom the other side has already that looks like a record of the selection, and asks whether it is made all the
+/// same; `false` where nobody does.
+fn may_double(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    selection: &Selection,
+    store: &mut dyn Store,
+    signals: &Signals,
+) -> Result<bool, Failure> {
+    let part = Part { only: Vec::new(), selection: selection.clone() };
+    let plan = dry_run(arguments, loaded, &part, store, signals)?;
+    let selected = plan.tables.iter().flat_map(|table| &table.selected);
+    let alike =
+        selected.filter_map(|chosen| Some(format!("{}: {}", chosen.record, chosen.outlook.unpartnered.as_ref()?)));
+    let alike: Vec<String> = alike.collect();
+    if alike.is_empty() {
+        return Ok(false);
+    }
+    alike.iter().for_each(|line| progress::say(line));
+    let records = plural(alike.len() as u64, "record", "records");
+    if confirm(&format!("make {records} a second time"), false)? {
+        return Ok(true);
+    }
+    Err(Failure::Arguments {
+        message: "not agreed to, so nothing was done".to_owned(),
+        hint: "`pipeline couple FILE TABLE:KEY KEY` couples it with the record that is there".to_owned(),
+    })
 }
 
 /// Makes coupled records equal at once: one side is overwritten, as far as a person has `seen` it where one was asked.
@@ -226,19 +260,36 @@ fn synchronize(
     perform(arguments, loaded, &part, signals)
 }
 
-/// Returns what the first run over these pairs would do.
-fn first_run(
-    arguments: &CoupleArguments,
-    loaded: &Loaded,
-    map: &TableMap,
-    pairs: &[Pair],
-    signals: &Signals,
-) -> Result<RunReport, Failure> {
+/// Returns what the next run would do with these pairs; whom they refer to may get its coupling in that very run.
+fn first_run(loaded: &Loaded, map: &TableMap, pairs: &[Pair], signals: &Signals) -> Result<First, Failure> {
     let mut store = SqliteStore::read_only(&loaded.state)?;
-    let part = Part { only: Vec::new(), selection: records(map, pairs) };
-    let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
-    name_the_others(loaded, &store, &mut plan)?;
-    Ok(plan)
+    let began = Instant::now();
+    let elapsed = || began.elapsed().as_secs_f64();
+    let options = Options {
+        approved: None,
+        guarded_plan: None,
+        only: Vec::new(),
+        selection: Selection::default(),
+        changed: true,
+        dry_run: true,
+        run: String::new(),
+        started: world::now(),
+        elapsed: &elapsed,
+        stop: signals.stop(),
+    };
+    let ids = PerSide::from_fn(|side| pairs.iter().map(|pair| *pair.ids.of(side)).collect());
+    let subjects = Subjects::from([(map.name.clone(), ids)]);
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let foreseen = foresee(&loaded.pipeline, sides, &mut store, &options, &|_| {}, subjects);
+    let (mut report, sights) = foreseen.map_err(|error| run::failure(loaded, None, error))?;
+    name_the_others(loaded, &store, &mut report)?;
+    let sight = sights.iter().find(|sight| sight.table == map.name);
+    let is_inside = |pair: &&Pair| {
+        sight.is_some_and(|sight| Side::BOTH.iter().all(|side| sight.inside.of(*side).contains(pair.ids.of(*side))))
+    };
+    let compared = pairs.iter().filter(is_inside).count();
+    Ok(First { report, outside: (pairs.len() - compared) as u64 })
 }
 
 fn records(map: &TableMap, pairs: &[Pair]) -> Selection {
@@ -433,5 +484,9 @@ pub fn objected(all: &[Objection]) -> Failure {
         }
     }
     let messages: Vec<String> = all.iter().map(line).collect();
-    Failure::Arguments { message: format!("{}; nothing was done", messages.join("; ")), hint: hints.join("; ") }
+    let message = match &messages[..] {
+        [message] => format!("{message}; nothing was done"),
+        all => format!("{} objections, and nothing was done:\n  {}", count(all.len() as u64), all.join("\n  ")),
+    };
+    Failure::Arguments { message, hint: hints.join("; ") }
 }

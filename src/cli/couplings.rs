@@ -32,6 +32,9 @@ pub fn couplings(arguments: &CouplingsArguments) -> Result<Exit, Failure> {
         true => world::load_state(&arguments.file.path)?,
         false => world::load(&arguments.file.path, Purpose::Run)?,
     };
+    if let Some(Some(path)) = out {
+        world::may_save(path)?;
+    }
     let couplings = listed(&loaded, filter)?;
     match (out, arguments.file.format) {
         (Some(Some(path)), format) => export(&couplings, path, format)?,
@@ -78,9 +81,8 @@ fn csv(couplings: &[Listed]) -> String {
 
 /// Writes couplings as CSV into a file.
 fn export(couplings: &[Listed], path: &Path, format: Format) -> Result<(), Failure> {
+    world::save(path, &csv(couplings))?;
     let file = path.display().to_string();
-    let failed = |error: std::io::Error| Failure::Written { file: file.clone(), message: error.to_string() };
-    std::fs::write(path, csv(couplings)).map_err(failed)?;
     let number = couplings.len() as u64;
     print_as(format, || report::exported_text(&file, number), || report::exported_json(&file, number))
 }

@@ -199,7 +199,7 @@ impl Failure {
                         format!("look at {where_it_is}, and at the network; run again when it answers")
                     }
                     EndpointError::Login { side, .. } => {
-                        format!("look at client id, secret, token_url and scope in `{}.auth`", connection(side))
+                        format!("look at what `{}.auth` logs in with", connection(side))
                     }
                     EndpointError::NoCompany { side, .. } => {
                         format!("write one that exists into `{}.company`", connection(side))

@@ -22,7 +22,7 @@ pub fn history(arguments: &HistoryArguments) -> Result<Exit, Failure> {
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(&loaded, &store)?;
     let Some(wanted) = &arguments.run else {
-        let runs = store.runs(arguments.limit)?;
+        let runs = store.runs(arguments.limit.get())?;
         print_as(arguments.file.format, || report::history::text(&runs), || report::history::json(&runs))?;
         return Ok(Exit::Done);
     };
@@ -48,7 +48,7 @@ fn of_record(arguments: &HistoryArguments, record: &str) -> Result<Exit, Failure
         Err(unclear) => written_to(&store, map, &address)?.ok_or_else(|| refused(unclear))?,
     };
     let ids = both_ids(&store, &map.name, address.side, id)?;
-    let writes = store.writes_to(&map.name, ids, arguments.limit)?;
+    let writes = store.writes_to(&map.name, ids, arguments.limit.get())?;
     let (text, json) = (report::history::record_text, report::history::record_json);
     print_as(arguments.file.format, || text(&address, &writes), || json(&address, &writes))?;
     Ok(Exit::Done)

@@ -10,6 +10,7 @@ pub mod find;
 use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
+use crate::cli::args::Format;
 use crate::cli::args::inbox::{InboxAction, InboxArguments, InboxFilter};
 use crate::cli::ask::confirm;
 use crate::cli::exit::{Exit, Failure};
@@ -17,12 +18,11 @@ use crate::cli::inbox::answer::{Desk, Wish};
 use crate::cli::inbox::find::means;
 use crate::cli::world::{self, Loaded};
 use crate::cli::{print, print_as, progress};
-use crate::config::complaint::{Complaint, Severity};
+use crate::config::complaint::{Complaint, Severity, suggestion};
 use crate::config::{PerSide, Side};
 use crate::report;
-use crate::report::answers::applies;
 use crate::report::inbox::{Inbox, LastWrite};
-use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store};
+use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
 
 /// How many writes to a pair are looked through for the last one to a field.
 const WRITES_MAX: usize = 200;
@@ -55,8 +55,14 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
     }
 }
 
-/// Opens the state for an answer: alone, as a run does.
+/// Opens the state for an answer: alone, as a run does. One that is not there is not made, as nothing waits in it.
 fn open<'a>(loaded: &Loaded, now: &'a dyn Fn() -> String) -> Result<SqliteStore<'a>, Failure> {
+    if !loaded.state.exists() {
+        return Err(Failure::Arguments {
+            message: format!("nothing waits: there is no state in {} yet", loaded.state.display()),
+            hint: "the first `pipeline run` makes it".to_owned(),
+        });
+    }
     let store = SqliteStore::open(&loaded.state, &world::holder(), now, loaded.pipeline.keep_values)?;
     world::binding(loaded, &store)?;
     Ok(store)
@@ -75,6 +81,7 @@ fn filtered(loaded: &Loaded, store: &dyn Store, filter: &InboxFilter) -> Result<
             })
     };
     let mut items = store.inbox(None)?;
+    known_fields(loaded, &items, filter)?;
     items.retain(|item| {
         (filter.table.is_empty() || filter.table.contains(&item.table))
             && (kinds.is_empty() || kinds.contains(&item.kind))
@@ -82,6 +89,27 @@ fn filtered(loaded: &Loaded, store: &dyn Store, filter: &InboxFilter) -> Result<
             && (filter.record.is_empty() || filter.record.iter().any(|record| means(item, record)))
     });
     Ok(items)
+}
+
+/// Refuses a field that no table map has which the filter lets through; one that still waits may be gone from the file.
+fn known_fields(loaded: &Loaded, items: &[InboxItem], filter: &InboxFilter) -> Result<(), Failure> {
+    let maps = loaded.pipeline.tables.iter();
+    let maps: Vec<_> = maps.filter(|map| filter.table.is_empty() || filter.table.contains(&map.name)).collect();
+    let fields = || maps.iter().flat_map(|map| &map.fields);
+    let known = || fields().flat_map(|field| Side::BOTH.into_iter().filter_map(|side| field.column(side)));
+    let waits = |name: &str| items.iter().any(|item| item.field.as_deref() == Some(name));
+    let Some(unknown) = filter.field.iter().find(|name| !known().any(|own| own == *name) && !waits(name)) else {
+        return Ok(());
+    };
+    let (who, hint) = match maps[..] {
+        [map] => (map.name.as_str(), format!("it has: {}", known().collect::<Vec<_>>().join(", "))),
+        _ => ("no table map", "a field is named by its ERP column, or by its CRM column".to_owned()),
+    };
+    let has = if maps.len() == 1 { "has no field" } else { "has a field" };
+    Err(Failure::Arguments {
+        message: format!("{who} {has} `{unknown}`"),
+        hint: suggestion(unknown, known()).unwrap_or(hint),
+    })
 }
 
 /// Returns the columns of an item's field; nothing for an item about a whole record. A field that the file does not have
@@ -100,10 +128,22 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(loaded, &store)?;
     let items = filtered(loaded, &store, filter)?;
-    let mut decisions = store.decisions(None)?;
-    decisions.retain(Decision::is_due);
-    let last_writes = items.iter().map(|item| last_write(loaded, &store, item)).collect::<Result<_, _>>()?;
-    let inbox = Inbox { items, last_writes, decisions };
+    print_list(arguments, loaded, &store, items)
+}
+
+/// Prints items, what was decided about them, and what was written there last.
+fn print_list(
+    arguments: &InboxArguments,
+    loaded: &Loaded,
+    store: &dyn Store,
+    items: Vec<InboxItem>,
+) -> Result<Exit, Failure> {
+    let all = store.inbox(None)?;
+    let answered = world::answered(store, &all)?;
+    let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
+    let open = |items: &[InboxItem]| items.iter().filter(|item| !answered.covers(item)).count() as u64;
+    let elsewhere = open(&all).saturating_sub(open(&items));
+    let inbox = Inbox { items, last_writes, answered, elsewhere };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
     Ok(Exit::Done)
 }
@@ -115,6 +155,11 @@ fn last_write(loaded: &Loaded, store: &dyn Store, item: &InboxItem) -> Result<Op
     let arrived = writes.into_iter().filter(|write| matches!(write.outcome.as_deref(), Some("written" | "found")));
     Ok(arrived.into_iter().find_map(|write| {
         let intent = write.intent;
+        // What it was coupled with before has nothing to do with it.
+        let pair = if intent.side == Side::Erp { (intent.id, intent.partner) } else { (intent.partner, intent.id) };
+        if (Some(pair.0), Some(pair.1)) != (item.erp_id, item.crm_id) {
+            return None;
+        }
         let column = columns.of(intent.side).clone()?;
         let (_, old, new) = intent.fields.into_iter().find(|(name, ..)| *name == column)?;
         let at = write.answered_at.unwrap_or(write.intended_at);
@@ -208,14 +253,18 @@ fn export(
     world::binding(loaded, &store)?;
     let mut items = filtered(loaded, &store, filter)?;
     // What is decided does not wait for a person any more.
-    let decisions = store.decisions(None)?;
-    items.retain(|item| !decisions.iter().any(|decision| applies(decision, item)));
+    let answered = world::answered(&store, &items)?;
+    items.retain(|item| !answered.covers(item));
     let csv = by_file::export(&items);
     let Some(path) = out else {
-        return print(&csv).map(|()| Exit::Done);
+        return match arguments.file.format {
+            Format::Text => print(&csv).map(|()| Exit::Done),
+            // Programs get the same document whichever way they ask.
+            Format::Json => print_list(arguments, loaded, &store, items),
+        };
     };
+    world::save(path, &csv)?;
     let file = path.display().to_string();
-    std::fs::write(path, csv).map_err(|error| Failure::Written { file: file.clone(), message: error.to_string() })?;
     let number = items.len() as u64;
     print_as(
         arguments.file.format,

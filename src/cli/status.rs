@@ -11,7 +11,7 @@ use crate::cli::{print_as, saved, world};
 use crate::report;
 use crate::report::status::Status;
 use crate::run::strays;
-use crate::store::{Decision, Store};
+use crate::store::Store;
 
 /// How many runs are shown.
 const RUNS_MAX: usize = 10;
@@ -31,8 +31,8 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         .collect();
     // Table maps that the file no longer has, but the state still knows.
     tables.extend(couplings);
-    let mut decisions = store.decisions(None)?;
-    decisions.retain(Decision::is_due);
+    let inbox = store.inbox(None)?;
+    let answered = world::answered(&store, &inbox)?;
     let stopped = saved::stopped(&loaded);
     let status = Status {
         pipeline: loaded.pipeline.name,
@@ -43,8 +43,8 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         held_by: holder(&loaded.state),
         tables,
         watermarks: store.watermarks()?,
-        inbox: store.inbox(None)?,
-        decisions,
+        inbox,
+        answered,
         apart: kept_apart(&store)?,
         runs: store.runs(RUNS_MAX)?,
         stopped,

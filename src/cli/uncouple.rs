@@ -1,7 +1,7 @@
 //! `pipeline uncouple`: links end, records stay, and the two are kept apart until somebody couples them.
 
 use crate::by_hand::Desk;
-use crate::by_hand::part::{fails_without, part};
+use crate::by_hand::part::{Parting, fails_without, part};
 use crate::cli::args::UncoupleArguments;
 use crate::cli::ask::confirm;
 use crate::cli::couple::{moment, objected, one_table, open};
@@ -53,7 +53,8 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
     let mut store = open(&loaded)?;
     let told = |error| run::failure(&loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
-    let mut partings = desk.look_apart(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    let along = !arguments.along.is_empty();
+    let mut partings = desk.look_apart(&store, &addresses, along).map_err(told)?.map_err(|all| objected(&all))?;
     let mut referring = Vec::new();
     for other in tables.iter().filter(|other| other.name != map.name && other.refers_to(&map.name)) {
         let found = desk.referring(&store, other, &partings).map_err(told)?;
@@ -64,6 +65,18 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
         } else {
             partings.extend(found);
         }
+    }
+    let before: Vec<Parting> = partings.extract_if(.., |parting| parting.before).collect();
+    if let (Some(first), true) = (before.first(), partings.is_empty()) {
+        let more = if before.len() > 1 { ", …" } else { "" };
+        return Err(Failure::Arguments {
+            message: format!(
+                "`{}`{more} is not coupled, and nothing of `{}` refers to it; nothing was done",
+                first.record,
+                arguments.along.join("`, `")
+            ),
+            hint: "there is nothing to part".to_owned(),
+        });
     }
     if partings.len() > 1 || (arguments.all && !partings.is_empty()) {
         let pairs = plural(partings.len() as u64, "pair", "pairs");

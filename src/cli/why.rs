@@ -96,14 +96,20 @@ fn field(map: &TableMap, name: &str) -> Result<usize, Failure> {
     })
 }
 
-/// Returns the newest write to whatever was called so.
+/// Returns the newest write to the record of that name or id, or to its partner.
 fn last_write(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<JournalRow>, StoreError> {
-    Ok(store.writes_named(&map.name, &address.to_string(), 1)?.pop())
+    let Some(id) = written_to(store, map, address)? else { return Ok(None) };
+    let ids = PerSide::from_fn(|side| (side == address.side).then_some(id));
+    Ok(store.writes_to(&map.name, ids, 1)?.pop())
 }
 
-/// Returns the record of that name to which something was written, as the journal has it.
+/// Returns the record of that name or id to which something was written, as the journal has it.
 pub fn written_to(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<Uuid>, StoreError> {
-    let write = last_write(store, map, address)?.map(|write| write.intent);
+    if let Some(id) = address.id() {
+        let ids = PerSide::from_fn(|side| (side == address.side).then_some(id));
+        return Ok(store.writes_to(&map.name, ids, 1)?.pop().map(|_| id));
+    }
+    let write = store.writes_named(&map.name, &address.to_string(), 1)?.pop().map(|write| write.intent);
     Ok(write.map(|write| if write.side == address.side { write.id } else { write.partner }))
 }
 
@@ -115,6 +121,7 @@ fn told(write: &JournalRow) -> String {
         action if write.intent.writes() => {
             format!("the last that this pipeline did to it was `{action}` in the {side} on {at}")
         }
+        "uncouple" => format!("it was uncoupled on {at}"),
         action => format!("the last that was done with it here was `{action}` on {at}"),
     };
     let answer = match write.outcome.as_deref() {
@@ -126,7 +133,7 @@ fn told(write: &JournalRow) -> String {
 }
 
 /// Finds the record that a name means: on its side, or where it is gone there, by its id among the couplings, by what it
-/// was called among the deletions that wait, or by the name under which something was written to it.
+/// was called among the deletions that wait or when it was settled, or by the name under which something was written to it.
 pub fn locate(
     store: &dyn Store,
     map: &TableMap,
@@ -155,6 +162,14 @@ fn lost(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<U
     let mut waiting = names.iter().filter(|(name, _)| is_it(name));
     if let (Some((_, item)), None) = (waiting.next(), waiting.next()) {
         return Ok(if address.side == Side::Erp { item.erp_id } else { item.crm_id });
+    }
+    // No run has seen it gone yet: its partner is coupled still, and the values that both agreed on name it.
+    let label = map.sides.of(address.side).label.as_deref();
+    let field = map.fields.iter().find(|field| label.is_some() && field.column(address.side) == label);
+    if let Some(field) = field
+        && let [pair] = store.pairs_with(&map.name, &field.key(), address.side, &address.key)?[..]
+    {
+        return Ok(Some(*pair.of(address.side)));
     }
     written_to(store, map, address)
 }

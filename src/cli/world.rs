@@ -3,6 +3,9 @@
 //! Every function opens one thing and turns what can go wrong into a [`Failure`]. The order in which a verb calls them
 //! is the order of the checks: file, variables, state, network.
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,10 +20,11 @@ use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::config::check::{Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
-use crate::config::{PerSide, Pipeline, TableMap, tree};
+use crate::config::{PerSide, Pipeline, Side, TableMap, tree};
 use crate::endpoint::Endpoint;
+use crate::report::answers::Answered;
 use crate::run::strays;
-use crate::store::Store;
+use crate::store::{Decision, InboxItem, InboxKind, Refusal, Store, StoreError};
 
 /// A pipeline file that can be used.
 #[derive(Debug)]
@@ -33,6 +37,27 @@ pub struct Loaded {
     pub state: PathBuf,
     /// What is odd about the file, and variables that are missing where that is allowed.
     pub warnings: Vec<Complaint>,
+}
+
+/// Refuses a path under which something is kept, before it is asked what to save there.
+pub fn may_save(path: &Path) -> Result<(), Failure> {
+    if path.symlink_metadata().is_ok() { Err(is_there(path)) } else { Ok(()) }
+}
+
+/// Saves a text in a new file: what is there already may be somebody's work.
+pub fn save(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => is_there(path),
+        _ => Failure::Written { file: path.display().to_string(), message: error.to_string() },
+    })
+}
+
+fn is_there(path: &Path) -> Failure {
+    Failure::Arguments {
+        message: format!("{} is there already, and stays as it is", path.display()),
+        hint: "give another name, or remove it first".to_owned(),
+    }
 }
 
 /// Returns the text of a file.
@@ -67,8 +92,12 @@ pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
     let file = path.display().to_string();
     let checked = check(&text, &file, &variable, purpose);
     match checked.pipeline {
-        Some(pipeline) => {
+        Some(mut pipeline) => {
             let state = state_path(path, &pipeline.state);
+            let folder = path.parent().unwrap_or(Path::new(""));
+            for side in Side::BOTH {
+                pipeline.connections.of_mut(side).auth.begin_at(folder);
+            }
             Ok(Loaded { pipeline, file, text, state, warnings: checked.complaints })
         }
         None => Err(Failure::Configuration { file, complaints: checked.complaints }),
@@ -93,6 +122,25 @@ pub fn binding(loaded: &Loaded, store: &dyn Store) -> Result<Option<Binding>, Fa
         binding.of_pipeline(&loaded.pipeline.name).map_err(|renamed| Failure::Renamed { state: state(), renamed })?;
     }
     Ok(binding)
+}
+
+/// Returns what people answered to what waits, and no run has acted on: decisions that are due, and of the skipped `items`
+/// those that nobody remembers a refusal of any more, since somebody asked for them.
+pub fn answered(store: &dyn Store, items: &[InboxItem]) -> Result<Answered, StoreError> {
+    let mut decisions = store.decisions(None)?;
+    decisions.retain(Decision::is_due);
+    let skipped = || items.iter().filter(|item| item.kind == InboxKind::Skipped);
+    let mut refused: HashMap<&str, Vec<Refusal>> = HashMap::new();
+    for item in skipped() {
+        if !refused.contains_key(item.table.as_str()) {
+            refused.insert(&item.table, store.refusals(&item.table)?);
+        }
+    }
+    let is_refused = |item: &&InboxItem| {
+        let ids = (item.erp_id, item.crm_id);
+        refused[item.table.as_str()].iter().any(|refusal| (refusal.erp, refusal.crm) == ids)
+    };
+    Ok(Answered { decisions, retried: skipped().filter(|item| !is_refused(item)).cloned().collect() })
 }
 
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.

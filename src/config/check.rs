@@ -15,7 +15,7 @@ mod table;
 use crate::config::complaint::{Complaint, Complaints, Path, Severity, suggestion};
 use crate::config::schema::File;
 use crate::config::tree::{Node, Plain, Variables};
-use crate::config::{Adapter, Constant, Pipeline, Side, read, tree, variables};
+use crate::config::{Adapter, Connection, Constant, Pipeline, Side, TableMap, read, tree, variables};
 
 /// What the file is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +66,9 @@ fn pipeline(desk: &mut Desk<'_>, file: File) -> Option<Pipeline> {
     let connections = connections.and_then(|written| {
         let path = root.key("connections");
         let erp = desk.required(&path, "erp", "say how to reach the ERP", written.erp);
-        let erp = erp.map(|erp| connection::check(desk, &path.key("erp"), Side::Erp, Adapter::BusinessCentral, erp));
+        let erp = erp.map(|erp| connection::check(desk, &path.key("erp"), Side::Erp, erp));
         let crm = desk.required(&path, "crm", "say how to reach the CRM", written.crm);
-        let crm = crm.map(|crm| connection::check(desk, &path.key("crm"), Side::Crm, Adapter::Dataverse, crm));
+        let crm = crm.map(|crm| connection::check(desk, &path.key("crm"), Side::Crm, crm));
         Some(crate::config::PerSide { erp: erp??, crm: crm?? })
     });
     let state = desk.required(&root, "state", "say where to remember: `state: sqlite:state/full.db`", file.state);
@@ -81,13 +81,31 @@ fn pipeline(desk: &mut Desk<'_>, file: File) -> Option<Pipeline> {
         desk.refuse(&root.key("tables"), "holds no table map", hint.to_owned());
     }
     let tables = tables.map(|tables| table::check_all(desk, &tables.0, &file.defaults.unwrap_or_default()));
+    let (mut connections, tables) = (connections?, tables??);
+    give_keys(desk, &mut connections.erp, &tables);
     Some(Pipeline {
         name: name?,
-        connections: connections?,
+        connections,
         state: state?,
         keep_values: file.keep_values.is_none_or(|keep| keep.0),
-        tables: tables??,
+        tables,
     })
+}
+
+/// Tells the ERP's connection which key columns the table maps name.
+fn give_keys(desk: &mut Desk<'_>, connection: &mut Connection, tables: &[TableMap]) {
+    for map in tables {
+        let Some(key) = &map.sides.erp.key else { continue };
+        let path = Path::root().key("tables").key(&map.name).key("erp").key("key");
+        if connection.adapter == Adapter::Nav {
+            desk.refuse(&path, "the metadata of OData V4 pages names the key", "remove it".to_owned());
+        }
+        let known = connection.keys.insert(map.sides.erp.table.clone(), key.clone());
+        if known.is_some_and(|known| known != *key) {
+            let message = format!("another table map names another key of `{}`", map.sides.erp.table);
+            desk.refuse(&path, message, "name the same column in both".to_owned());
+        }
+    }
 }
 
 fn check_state(desk: &mut Desk<'_>, path: &Path, state: &str) {
@@ -127,12 +145,6 @@ impl Desk<'_> {
         if !self.tree.is_damaged(path) {
             self.complaints.add(severity, self.tree.place_of(path), path, message, hint);
         }
-    }
-
-    /// Refuses what is described in the documentation but not built.
-    fn not_built(&mut self, path: &Path, instead: &str) {
-        let (key, written) = (path.last_key().to_owned(), self.written(path));
-        self.refuse(path, format!("`{key}: {written}` is not built yet"), instead.to_owned());
     }
 
     /// Complains if a key below `path` is missing, unless a slip of the pen is why.

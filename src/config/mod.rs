@@ -14,6 +14,9 @@ pub mod schema;
 pub mod read;
 pub mod check;
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
 use crate::config::expression::Expression;
 
 /// One of the two systems.
@@ -287,6 +290,10 @@ pub struct Pipeline {
 pub enum Adapter {
     BusinessCentral,
     Dataverse,
+    /// OData V4 pages of NAV 2018 and of Business Central.
+    Nav,
+    /// Any other OData V4 service.
+    OData,
 }
 
 /// How to reach one side.
@@ -297,9 +304,11 @@ pub struct Connection {
     pub url: String,
     /// The ERP company, by name; the CRM has none.
     pub company: Option<String>,
-    pub auth: ClientCredentials,
+    pub auth: Auth,
     pub limits: Limits,
     pub features: Features,
+    /// The key columns that table maps name, by the side's table.
+    pub keys: BTreeMap<String, String>,
 }
 
 /// What is used of what only some sides, and there only some tables, can do.
@@ -311,12 +320,83 @@ pub struct Features {
     pub change_tracking: bool,
 }
 
+/// How to log in.
+#[derive(Debug, Clone)]
+pub enum Auth {
+    OAuth2(ClientCredentials),
+    /// A user's name, and a password or an access key for web services.
+    Basic {
+        user: String,
+        password: SecretSource,
+    },
+    /// A token that something else keeps fresh in a file, which is read again and again.
+    Bearer {
+        token_file: PathBuf,
+    },
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone)]
+pub enum SecretSource {
+    /// In the file of the pipeline, that is in a variable that it names.
+    Given(Secret),
+    /// In a file of its own; read when it is first needed.
+    File(PathBuf),
+}
+
+impl SecretSource {
+    /// Takes a secret as it is.
+    pub fn given(text: String) -> SecretSource {
+        SecretSource::Given(Secret::new(text))
+    }
+}
+
+/// How an application proves who it is.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    Secret(SecretSource),
+    /// A PEM file with a certificate and its private RSA key.
+    Certificate(PathBuf),
+}
+
+impl Auth {
+    /// Returns the client credentials, where a token is fetched with some.
+    pub fn client_credentials(&self) -> Option<&ClientCredentials> {
+        match self {
+            Auth::OAuth2(credentials) => Some(credentials),
+            Auth::Basic { .. } | Auth::Bearer { .. } => None,
+        }
+    }
+
+    /// Lets relative paths of files begin at a folder, that of the pipeline file.
+    pub fn begin_at(&mut self, folder: &Path) {
+        let path = match self {
+            Auth::OAuth2(ClientCredentials {
+                proof: Proof::Secret(SecretSource::File(path)) | Proof::Certificate(path),
+                ..
+            })
+            | Auth::Basic { password: SecretSource::File(path), .. }
+            | Auth::Bearer { token_file: path } => path,
+            Auth::OAuth2(_) | Auth::Basic { .. } => return,
+        };
+        *path = folder.join(&*path);
+    }
+
+    /// Returns the client credentials for a change.
+    pub fn client_credentials_mut(&mut self) -> Option<&mut ClientCredentials> {
+        match self {
+            Auth::OAuth2(credentials) => Some(credentials),
+            Auth::Basic { .. } | Auth::Bearer { .. } => None,
+        }
+    }
+}
+
 /// OAuth 2.0 client credentials.
 #[derive(Debug, Clone)]
 pub struct ClientCredentials {
     pub token_url: String,
     pub client_id: String,
-    pub client_secret: Secret,
+    pub proof: Proof,
     pub scope: String,
 }
 
@@ -360,6 +440,8 @@ pub struct TableSide {
     /// The column by which people name a record.
     pub label: Option<String>,
     pub filter: Option<Expression>,
+    /// The column with the GUID by which the side addresses a record; without it the one that the metadata names.
+    pub key: Option<String>,
     /// The column that tells when a record was last modified; without it the one that the metadata is known to have.
     pub modified: Option<String>,
 }

@@ -77,13 +77,21 @@ pub struct Auth {
     pub token_url: Option<String>,
     pub client_id: Option<String>,
     pub client_secret: Option<String>,
+    pub client_secret_file: Option<String>,
+    pub certificate: Option<String>,
     pub scope: Option<String>,
+    pub user: Option<String>,
+    pub password: Option<String>,
+    pub password_file: Option<String>,
+    pub token_file: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
     Oauth2,
+    Basic,
+    Bearer,
 }
 
 #[derive(Debug, Default, serde::Deserialize)]
@@ -135,6 +143,7 @@ pub struct TableSide {
     pub table: Option<String>,
     pub label: Option<String>,
     pub filter: Option<String>,
+    pub key: Option<String>,
     pub modified: Option<String>,
 }
 

@@ -1,12 +1,16 @@
-//! Keys that ask something of the columns: `modified` and `newest` a time, `fit: truncate` a text.
+//! Keys that ask something of the columns: `key` a GUID, `modified` and `newest` a time, `fit: truncate` a text, `create` a
+//! key where records are known by what they hold.
 
-use crate::config::{FieldMap, Fit, OnConflict, Side};
+use crate::config::{FieldMap, Fit, OnConflict, OnDelete, Side, When};
+use crate::endpoint::Key;
 use crate::frame::Kind;
 use crate::misfit::{At, Desk, columns, described};
 
 /// Complains about keys whose columns are not what they need.
 pub(super) fn check(desk: &mut Desk<'_>) {
     for side in Side::BOTH {
+        check_key(desk, side);
+        check_new_keys(desk, side);
         check_modified(desk, side);
     }
     let map = desk.map;
@@ -22,6 +26,66 @@ pub(super) fn check(desk: &mut Desk<'_>) {
     }
 }
 
+fn check_key(desk: &mut Desk<'_>, side: Side) {
+    let Some(name) = &desk.map.sides.of(side).key else { return };
+    let path = desk.path.key(side.key()).key("key");
+    if !columns::read(desk, side, name, path.clone(), At::Value) {
+        return;
+    }
+    if let Some(info) = desk.column(side, name).filter(|info| info.column.kind != Kind::Guid) {
+        let message = format!("`{name}` is {}, and a record is addressed by a GUID", described(info));
+        desk.complain(path, At::Value, message, "name the column that holds the record's own id");
+    }
+}
+
+/// Complains where records are made that would leave to their side what it knows them by.
+fn check_new_keys(desk: &mut Desk<'_>, side: Side) {
+    let map = desk.map;
+    let Key::Values(names) = &desk.info(side).key else { return };
+    let restores = map.on_delete == OnDelete::Restore && map.direction.writes(side);
+    if !map.create.on(side) && !restores {
+        return;
+    }
+    let fills = |field: &&FieldMap, name: &str| {
+        field.column(side) == Some(name) && field.writes(side) && field.when != When::Update
+    };
+    let sets = |name: &str| {
+        let mut templates = map.on_create.iter().filter(|template| template.side == side);
+        templates.any(|template| template.set.iter().any(|(column, _)| column == name))
+    };
+    let names = names.clone();
+    for (position, name) in names.iter().enumerate() {
+        let kind = desk.column(side, name).map(|info| info.column.kind);
+        // A blank variant, say, is a key as well.
+        let may_be_blank = position > 0 && matches!(kind, Some(Kind::Text | Kind::Code | Kind::Enum));
+        if may_be_blank || map.fields.iter().any(|field| fills(&field, name)) || sets(name) {
+            continue;
+        }
+        let path = desk.path.key(if map.create.on(side) { "create" } else { "on_delete" });
+        let message = format!(
+            "the {} knows records of `{}` by `{name}`, and nothing gives that to a new one",
+            side.name(),
+            map.sides.of(side).table
+        );
+        let hint = match kind {
+            Some(Kind::Guid) => {
+                format!("write `{}: {{ key: {name} }}` if that service takes ids that its clients choose", side.key())
+            }
+            _ => format!(
+                "pair `{name}` with a column of the {}, or give it in `on_create`, as `next_number('C', 5)` does",
+                side.other().name()
+            ),
+        };
+        desk.complain(path, At::Value, message, hint);
+    }
+}
+
+/// Tells whether a side says to the moment when a record was modified.
+fn tells_moments(desk: &Desk<'_>, side: Side) -> bool {
+    let column = desk.scope.modified.of(side).as_ref().and_then(|name| desk.column(side, name));
+    column.is_some_and(|info| info.column.kind == Kind::DateTime)
+}
+
 fn check_modified(desk: &mut Desk<'_>, side: Side) {
     let map = desk.map;
     if let Some(name) = &map.sides.of(side).modified {
@@ -29,11 +93,13 @@ fn check_modified(desk: &mut Desk<'_>, side: Side) {
         if !columns::read(desk, side, name, path.clone(), At::Value) {
             return;
         }
-        if let Some(info) = desk.column(side, name).filter(|info| info.column.kind != Kind::DateTime) {
+        // A day is enough to know what to read again, and not to know who was later.
+        let tells = |kind: Kind| kind == Kind::DateTime || (kind == Kind::Date && !map.compares_times());
+        if let Some(info) = desk.column(side, name).filter(|info| !tells(info.column.kind)) {
             let message = format!("`{name}` is {}, no date and time", described(info));
             desk.complain(path, At::Value, message, "name the column that tells when a record was last modified");
         }
-    } else if desk.scope.modified.of(side).is_none() && map.compares_times() {
+    } else if map.compares_times() && !tells_moments(desk, side) {
         let table = &map.sides.of(side).table;
         let message = format!(
             "`newest` needs to know when a record of `{table}` was modified, and the {} does not say",

@@ -14,6 +14,52 @@ pub fn field_name(decision: &Decision) -> Option<&str> {
     Some(if erp.is_empty() { crm } else { erp })
 }
 
+/// What people answered, and the next run acts on.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answered {
+    /// Those that are due.
+    pub decisions: Vec<Decision>,
+    /// What was skipped, and somebody wants sent again.
+    pub retried: Vec<InboxItem>,
+}
+
+impl Answered {
+    /// Tells whether somebody answered to an item.
+    pub fn covers(&self, item: &InboxItem) -> bool {
+        self.decision(item).is_some() || self.retried.contains(item)
+    }
+
+    /// Returns the decision about an item.
+    fn decision(&self, item: &InboxItem) -> Option<&Decision> {
+        self.decisions.iter().find(|decision| applies(decision, item))
+    }
+
+    /// Returns the answer to an item as JSON shows it.
+    pub fn document<'a>(&'a self, item: &'a InboxItem) -> Option<DecisionDocument<'a>> {
+        let retried = || self.retried.contains(item).then(|| retry_document(item));
+        self.decision(item).map(decision_document).or_else(retried)
+    }
+
+    /// Returns all answers as JSON shows them.
+    pub fn documents(&self) -> Vec<DecisionDocument<'_>> {
+        self.decisions.iter().map(decision_document).chain(self.retried.iter().map(retry_document)).collect()
+    }
+
+    /// Returns the answers to these items, in their order.
+    pub fn to(&self, items: &[InboxItem]) -> Answered {
+        Answered {
+            decisions: items.iter().filter_map(|item| self.decision(item)).cloned().collect(),
+            retried: self.retried.iter().filter(|item| items.contains(item)).cloned().collect(),
+        }
+    }
+
+    /// Returns the table map of each answer.
+    pub fn tables(&self) -> impl Iterator<Item = &str> {
+        let retried = self.retried.iter().map(|item| item.table.as_str());
+        self.decisions.iter().map(|decision| decision.table.as_str()).chain(retried)
+    }
+}
+
 /// Tells whether a decision is about an item, with the values that it has now, and to be carried out by the next run.
 pub fn applies(decision: &Decision, item: &InboxItem) -> bool {
     let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
@@ -50,14 +96,16 @@ fn subject(decision: &Decision) -> String {
 }
 
 /// Returns what is decided and waits for the next run, under a heading.
-pub fn section(decisions: &[&Decision]) -> Vec<String> {
-    if decisions.is_empty() {
+pub fn section(answered: &Answered) -> Vec<String> {
+    let number = answered.tables().count() as u64;
+    if number == 0 {
         return Vec::new();
     }
-    let mut lines = vec![format!("decided, for the next run: {}", count(decisions.len() as u64))];
-    lines.extend(decisions.iter().map(|decision| {
+    let mut lines = vec![format!("decided, for the next run: {}", count(number))];
+    lines.extend(answered.decisions.iter().map(|decision| {
         format!("  {}: {} since {}; {}", subject(decision), decision.verdict, decision.at, outlook(decision))
     }));
+    lines.extend(answered.retried.iter().map(|item| format!("  {}: retry; its side is sent it again", item.record)));
     lines
 }
 
@@ -142,11 +190,12 @@ pub struct DecisionDocument<'a> {
     decision: String,
     erp: Option<&'a str>,
     crm: Option<&'a str>,
-    at: &'a str,
+    /// Null for `retry`, of which no more is kept than that it is wanted.
+    at: Option<&'a str>,
 }
 
 /// Returns a decision as JSON shows it.
-pub fn decision_document(decision: &Decision) -> DecisionDocument<'_> {
+fn decision_document(decision: &Decision) -> DecisionDocument<'_> {
     let field = field_name(decision);
     let value = |side: Side| field.map(|_| decision.values.of(side).as_str());
     DecisionDocument {
@@ -156,8 +205,13 @@ pub fn decision_document(decision: &Decision) -> DecisionDocument<'_> {
         decision: decision.verdict.to_string(),
         erp: value(Side::Erp),
         crm: value(Side::Crm),
-        at: &decision.at,
+        at: Some(&decision.at),
     }
+}
+
+fn retry_document(item: &InboxItem) -> DecisionDocument<'_> {
+    let InboxItem { table, record, .. } = item;
+    DecisionDocument { table, record, field: None, decision: "retry".to_owned(), erp: None, crm: None, at: None }
 }
 
 /// Returns the records that are kept apart, for people.

@@ -1,7 +1,10 @@
 //! What was coupled by hand: pairs, what is odd about them, and where they differ; or the JSON of it.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::by_hand::Pair;
 use crate::config::{Side, TableMap};
@@ -26,10 +29,21 @@ pub struct Coupled {
     pub left: Vec<(String, Standing)>,
     /// Partners were made; the pairs are those whose dead coupling ended before.
     pub created: bool,
-    /// What the first run over the pairs would do.
-    pub first: Option<RunReport>,
+    /// Pairs that were asked for and coupled with each other already.
+    pub already: u64,
+    /// What the next run would do with the pairs.
+    pub first: Option<First>,
     /// What was done beyond coupling.
     pub run: Option<RunReport>,
+}
+
+/// What the next run would do with pairs that were coupled a moment ago.
+#[derive(Debug, Clone, PartialEq)]
+pub struct First {
+    /// It tells of whom they refer to as well.
+    pub report: RunReport,
+    /// Pairs that it would not compare, because a record of them is outside its filter.
+    pub outside: u64,
 }
 
 impl Coupled {
@@ -41,6 +55,7 @@ impl Coupled {
             ambiguous: Vec::new(),
             left: Vec::new(),
             created: false,
+            already: 0,
             first: None,
             run: None,
         }
@@ -99,10 +114,11 @@ struct Difference<'a> {
 
 /// Returns where the new pairs differ, and what becomes of it.
 fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
-    let Some(first) = &coupled.first else { return Vec::new() };
-    let of_pair = |erp: uuid::Uuid| coupled.pairs.iter().any(|pair| pair.ids.erp == erp);
+    let Some(First { report: first, .. }) = &coupled.first else { return Vec::new() };
+    let of_pair = of_pair(coupled);
     let mut all = Vec::new();
-    for action in first.plan.actions().filter(|action| action.kind.key() == "update" && of_pair(action.ids.erp)) {
+    let own = first.plan.actions().filter(|action| action.table == coupled.table);
+    for action in own.filter(|action| action.kind.key() == "update" && of_pair(Some(action.ids.erp))) {
         for change in &action.fields {
             let (old, new) = (named(&first.names, &change.old), named(&first.names, &change.new));
             let (erp, crm) = if action.side == Side::Crm { (new, old) } else { (old, new) };
@@ -110,8 +126,8 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
             all.push(Difference { record: &action.record, field: &change.column, erp, crm, first });
         }
     }
-    for item in first.inbox.iter().filter(|item| item.kind == InboxKind::Contested && item.erp_id.is_some_and(of_pair))
-    {
+    let own = first.inbox.iter().filter(|item| item.table == coupled.table && of_pair(item.erp_id));
+    for item in own.filter(|item| item.kind == InboxKind::Contested) {
         let value = |value: &Option<String>| quoted(value.as_deref().unwrap_or_default());
         let crm = item.background.crm_record.clone().unwrap_or_else(|| value(&item.crm));
         all.push(Difference {
@@ -125,9 +141,22 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     all
 }
 
-/// Returns how many of the new pairs the first run does not compare.
-fn outside(first: &RunReport) -> u64 {
-    first.tables.iter().map(|table| table.outside).sum()
+/// Tells by its id in the ERP whether a record is of one of the new pairs.
+fn of_pair(coupled: &Coupled) -> impl Fn(Option<Uuid>) -> bool + use<> {
+    let pairs: HashSet<Uuid> = coupled.pairs.iter().map(|pair| pair.ids.erp).collect();
+    move |erp| erp.is_some_and(|erp| pairs.contains(&erp))
+}
+
+/// Returns of which new pairs the next run writes nothing to a side, or decides only when it has made something else:
+/// record and reason.
+fn undecided(coupled: &Coupled) -> Vec<(&str, &str)> {
+    let Some(First { report: first, .. }) = &coupled.first else { return Vec::new() };
+    let of_pair = of_pair(coupled);
+    let own = first.inbox.iter().filter(|item| item.table == coupled.table && of_pair(item.erp_id));
+    let held = own.filter(|item| item.kind != InboxKind::Contested);
+    let later = first.plan.later().filter(|(table, later)| *table == coupled.table && of_pair(later.ids.erp));
+    let held = held.map(|item| (item.record.as_str(), item.message.as_str()));
+    held.chain(later.map(|(_, later)| (later.record.as_str(), later.message.as_str()))).collect()
 }
 
 /// Returns it for people; it ends with a line end.
@@ -146,7 +175,10 @@ pub fn text(coupled: &Coupled) -> String {
         }
     }
     lines.extend(doubts(coupled));
-    let differences = differences(coupled);
+    if coupled.already > 0 {
+        lines.push(format!("{} coupled already", plural(coupled.already, "pair was", "pairs were")));
+    }
+    let (differences, undecided) = (differences(coupled), undecided(coupled));
     if !differences.is_empty() {
         let number = plural(differences.len() as u64, "field differs", "fields differ");
         lines.push(format!("{number}; the next run decides:"));
@@ -155,12 +187,21 @@ pub fn text(coupled: &Coupled) -> String {
             format!("  {record} {field}: ERP {erp}, CRM {crm}; {first}")
         };
         lines.extend(cut(differences.iter().map(line), PAIRS_MAX));
-    } else if let Some(first) = &coupled.first
-        && outside(first) < coupled.pairs.len() as u64
+    } else if let Some(First { outside, .. }) = &coupled.first
+        && undecided.is_empty()
+        && *outside < coupled.pairs.len() as u64
     {
         lines.push("no mapped field differs".to_owned());
     }
-    if let Some(number) = coupled.first.as_ref().map(outside).filter(|number| *number > 0) {
+    if !undecided.is_empty() {
+        lines.push(format!("not compared to the end: {}", count(undecided.len() as u64)));
+        let line = |(record, message): &(&str, &str)| match message.starts_with(record) {
+            true => format!("  {message}"),
+            false => format!("  {record}: {message}"),
+        };
+        lines.extend(cut(undecided.iter().map(line), PAIRS_MAX));
+    }
+    if let Some(number) = coupled.first.as_ref().map(|first| first.outside).filter(|number| *number > 0) {
         let pairs = plural(number, "pair was", "pairs were");
         lines.push(format!("{pairs} not compared, because a record of it is outside its filter"));
     }
@@ -180,6 +221,8 @@ struct CoupleDocument<'a> {
     ambiguous: Vec<ItemDocument<'a>>,
     left: Vec<LeftDocument<'a>>,
     differs: Vec<DifferenceDocument<'a>>,
+    undecided: Vec<UndecidedDocument<'a>>,
+    already: u64,
     /// What was written besides, as `run` prints it; absent where nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Box<RawValue>>,
@@ -198,6 +241,12 @@ struct PairDocument<'a> {
 struct LeftDocument<'a> {
     record: &'a str,
     standing: &'static str,
+}
+
+#[derive(Serialize)]
+struct UndecidedDocument<'a> {
+    record: &'a str,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -231,6 +280,11 @@ pub fn json(coupled: &Coupled) -> String {
         ambiguous: coupled.ambiguous.iter().map(inbox::item_document).collect(),
         left: left.collect(),
         differs: differs.collect(),
+        undecided: undecided(coupled)
+            .into_iter()
+            .map(|(record, message)| UndecidedDocument { record, message })
+            .collect(),
+        already: coupled.already,
         run: run.map(|run| RawValue::from_string(run).expect("a document is JSON")),
     })
 }

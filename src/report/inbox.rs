@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use crate::config::Side;
-use crate::report::answers::{self, DecisionDocument};
+use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::document;
-use crate::report::layout::{count, quoted};
-use crate::store::{Background, Decision, InboxItem, InboxKind};
+use crate::report::layout::{count, plural, quoted};
+use crate::store::{Background, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
@@ -200,8 +200,10 @@ pub struct Inbox {
     pub items: Vec<InboxItem>,
     /// For each item, the last write of ours to a contested field, where the journal still has it.
     pub last_writes: Vec<Option<LastWrite>>,
-    /// What is decided and not carried out.
-    pub decisions: Vec<Decision>,
+    /// What people answered, and is not carried out.
+    pub answered: Answered,
+    /// How many items wait besides, which were not asked for.
+    pub elsewhere: u64,
 }
 
 /// A write to one field.
@@ -216,20 +218,17 @@ pub struct LastWrite {
     pub why: String,
 }
 
-impl Inbox {
-    /// Returns the decision about an item.
-    fn decision(&self, item: &InboxItem) -> Option<&Decision> {
-        self.decisions.iter().find(|decision| answers::applies(decision, item))
-    }
-}
-
 /// Returns the whole inbox for people; it ends with a line end.
 pub fn text(inbox: &Inbox) -> String {
-    let (decided, waiting): (Vec<usize>, Vec<usize>) =
-        (0..inbox.items.len()).partition(|item| inbox.decision(&inbox.items[*item]).is_some());
-    let mut lines = match waiting.is_empty() {
-        true => vec!["nothing waits for a person".to_owned()],
-        false => Vec::new(),
+    let waiting: Vec<usize> =
+        (0..inbox.items.len()).filter(|item| !inbox.answered.covers(&inbox.items[*item])).collect();
+    let mut lines = match (waiting.is_empty(), inbox.elsewhere) {
+        (true, 0) => vec!["nothing waits for a person".to_owned()],
+        (true, elsewhere) => {
+            let items = plural(elsewhere, "item does", "items do");
+            vec![format!("nothing of this waits for a person; elsewhere {items}: `pipeline inbox FILE` lists all")]
+        }
+        (false, _) => Vec::new(),
     };
     let items: Vec<InboxItem> = waiting.iter().map(|item| inbox.items[*item].clone()).collect();
     lines.extend(whole(&items));
@@ -242,8 +241,7 @@ pub fn text(inbox: &Inbox) -> String {
         lines.extend(written);
     }
     lines.extend(modified(&items));
-    let decided: Vec<&Decision> = decided.iter().filter_map(|item| inbox.decision(&inbox.items[*item])).collect();
-    lines.extend(answers::section(&decided));
+    lines.extend(answers::section(&inbox.answered.to(&inbox.items)));
     lines.join("\n") + "\n"
 }
 
@@ -285,7 +283,7 @@ struct Document<'a> {
 struct ListedDocument<'a> {
     #[serde(flatten)]
     item: ItemDocument<'a>,
-    /// Null where nobody decided, or for other values.
+    /// Null where nobody answered, or for other values.
     decision: Option<DecisionDocument<'a>>,
     last_write: Option<WriteDocument<'a>>,
 }
@@ -318,7 +316,7 @@ fn listed<'a>(inbox: &'a Inbox, number: usize, item: &'a InboxItem) -> ListedDoc
     };
     ListedDocument {
         item: item_document(item),
-        decision: inbox.decision(item).map(answers::decision_document),
+        decision: inbox.answered.document(item),
         last_write: inbox.last_writes.get(number).and_then(Option::as_ref).map(write),
     }
 }

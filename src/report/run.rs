@@ -237,13 +237,13 @@ fn closing(report: &RunReport) -> String {
         let sums = carried::sums(carried);
         return if open.is_empty() { sums } else { format!("{sums}; {open}") };
     }
+    let rest = [Some(open.clone()), selected::undone(&report.tables)].into_iter().flatten();
+    let rest: String = rest.filter(|told| !told.is_empty()).map(|told| format!("; {told}")).collect();
     match report.outcome {
         RunOutcome::Interrupted => "interrupted: what was done is kept; run again to go on".to_owned(),
         RunOutcome::Failed => "failed: no table could be finished; the reasons stand above".to_owned(),
         _ if report.dry_run => {
             let would = if done.is_empty() { "write nothing".to_owned() } else { list(&done) };
-            let rest = [Some(open), selected::undone(&report.tables)].into_iter().flatten();
-            let rest: String = rest.filter(|told| !told.is_empty()).map(|told| format!("; {told}")).collect();
             format!("dry run, nothing was written: a run would {would}{rest}")
         }
         RunOutcome::Converged => {
@@ -261,7 +261,7 @@ fn closing(report: &RunReport) -> String {
         }
         RunOutcome::Incomplete => {
             let done = if done.is_empty() { "wrote nothing".to_owned() } else { list(&done) };
-            format!("finished, but not everything agrees: {done}; {open}")
+            format!("finished, but not everything agrees: {done}{rest}")
         }
         RunOutcome::Guarded => {
             let done = if done.is_empty() { "wrote nothing".to_owned() } else { list(&done) };

@@ -14,6 +14,7 @@ use crate::frame::Value;
 use crate::plan::{
     Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint, placeholder,
 };
+use crate::report::answers::Answered;
 use crate::report::saved::{AskedFor, Saved};
 use crate::report::status::Status;
 use crate::run::account::{Counts, RunOutcome, RunReport, Seconds, TableReport};
@@ -402,7 +403,7 @@ pub fn status() -> Status {
         tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],
         watermarks: [("customers".into(), watermark())].into(),
         inbox: inbox(),
-        decisions: vec![decision()],
+        answered: Answered { decisions: vec![decision()], retried: Vec::new() },
         apart: [("customers".into(), 2)].into(),
         runs: vec![
             row("0c6a", "2026-02-02T02:00:00Z", "", String::new()),

@@ -3,7 +3,8 @@
 //!
 //! Every value keeps its type: texts, whole numbers, `true`, `false` and null are those of JSON, the others say what they
 //! are, as in `{"decimal": "20000.00"}`. The document says for which file, state, company and organization it was made;
-//! it holds values of records, and no address and no secret. Where the file is kept is not known here.
+//! it holds values of records, and no address and no secret. Its hash is that of the decisions, the same for the same ones;
+//! its seal covers everything that it says, so that nobody approves what was not planned. Where the file is kept is not known here.
 
 mod form;
 
@@ -86,7 +87,7 @@ pub enum Unusable {
     Format { found: String },
     #[error("it is damaged: {0}")]
     Damaged(String),
-    #[error("it was changed after it was made: its actions do not fit its hash")]
+    #[error("it was changed after it was made: it does not fit its seal")]
     Changed,
 }
 
@@ -170,10 +171,10 @@ pub fn read(text: &str) -> Result<Saved, Unusable> {
     if format.as_u64() != Some(FORMAT) {
         return Err(Unusable::Format { found: format.to_string() });
     }
-    let document: Document = serde_json::from_str(text).map_err(damaged)?;
-    let hash = document.hash.clone();
+    let mut document: Document = serde_json::from_str(text).map_err(damaged)?;
+    let (is_as_made, hash) = (document.is_as_made(), document.hash.clone());
     let saved = document.into_saved().map_err(Unusable::Damaged)?;
-    if saved.plan.hash() == hash { Ok(saved) } else { Err(Unusable::Changed) }
+    if is_as_made && saved.plan.hash() == hash { Ok(saved) } else { Err(Unusable::Changed) }
 }
 
 /// Tells by its beginning whether a text is, or was, a saved plan.
@@ -279,6 +280,22 @@ mod tests {
         }
         let later = good.replace("\"plan_format\": 1", "\"plan_format\": 2");
         assert_eq!(read(&later), Err(Unusable::Format { found: "2".into() }));
-        assert_eq!(read(&good.replace("20000.05", "20000.06")), Err(Unusable::Changed));
+        // Whoever approves a plan sees what was made, to the last word.
+        for (from, to) in [
+            ("20000.05", "20000.06"),
+            ("\"record\": \"", "\"record\": \"another "),
+            ("\"program\": \"pipeline ", "\"program\": \"pipeline 9"),
+            ("\"mode\": \"full\"", "\"mode\": \"changed\""),
+            ("\"only\": [", "\"only\": [\n    \"items\","),
+            ("\"moment\": \"2", "\"moment\": \"3"),
+            ("\"plan_format\": 1,", "\"plan_format\": 1,\n  \"force\": \"to_erp\","),
+            ("\"unfinished\": [", "\"unfinished\": [\n    { \"table\": \"items\", \"error\": \"none\" }"),
+        ] {
+            assert!(good.contains(from), "{from}: {good}");
+            assert_eq!(read(&good.replacen(from, to, 1)), Err(Unusable::Changed), "{from}");
+        }
+        // A plan of another program, of the same format, is as good.
+        let other = Saved { program: "pipeline 9.9.9".into(), ..samples::saved() };
+        assert_eq!(read(&text(&other)), Ok(other));
     }
 }

@@ -80,7 +80,7 @@ pub fn advice(report: &RunReport) -> Option<String> {
 /// Returns the records that were asked for and left as they are; what waits for a person is listed elsewhere.
 pub(super) fn left(tables: &[TableReport]) -> Vec<String> {
     let all = || tables.iter().flat_map(|table| &table.selected);
-    let stays = all().filter_map(|chosen| Some(format!("  {}: {}", chosen.record, reason(chosen.standing)?)));
+    let stays = all().filter_map(|chosen| Some(format!("  {}: {}", chosen.record, reason(chosen)?)));
     let stays: Vec<String> = stays.collect();
     if stays.is_empty() {
         return stays;
@@ -90,20 +90,24 @@ pub(super) fn left(tables: &[TableReport]) -> Vec<String> {
     [vec![heading], stays].concat()
 }
 
-fn reason(standing: Standing) -> Option<&'static str> {
-    match standing {
-        Standing::Settled | Standing::Waits(_) | Standing::Later => None,
-        Standing::Undone => Some("something would go the other way than `--direction`"),
-        Standing::Outside => Some("outside the filter; it is left alone until it comes back"),
-        Standing::Alone => Some("not coupled, and no partner is made: see `create` and `match`"),
-        Standing::Apart => Some("kept apart: neither matched nor created until somebody couples it"),
-    }
+fn reason(chosen: &Chosen) -> Option<String> {
+    let reason = match chosen.standing {
+        Standing::Settled | Standing::Waits(_) | Standing::Later => return None,
+        Standing::Undone => "something would go the other way than `--direction`",
+        Standing::Outside => "outside the filter; it is left alone until it comes back",
+        Standing::Alone => {
+            let why = chosen.outlook.unpartnered.as_deref().unwrap_or("see `create` and `match`");
+            return Some(format!("not coupled, and no partner is made: {why}"));
+        }
+        Standing::Apart => "kept apart: neither matched nor created until somebody couples it",
+    };
+    Some(reason.to_owned())
 }
 
 /// Says that records stay as they are although somebody asked for them; what waits, and what goes the way that was left out,
 /// is told elsewhere.
 pub(super) fn stays(tables: &[TableReport]) -> Option<String> {
-    let stays = |chosen: &&Chosen| reason(chosen.standing).is_some() && chosen.standing != Standing::Undone;
+    let stays = |chosen: &&Chosen| reason(chosen).is_some() && chosen.standing != Standing::Undone;
     let number = tables.iter().flat_map(|table| &table.selected).filter(stays).count() as u64;
     let stays = if number == 1 { "stays as it is" } else { "stay as they are" };
     (number > 0).then(|| format!("{} {stays}", plural(number, "record", "records")))
@@ -151,6 +155,9 @@ pub(super) struct ChosenDocument<'a> {
     to_crm: Vec<FieldDocument<'a>>,
     to_erp: Vec<FieldDocument<'a>>,
     contested: &'a [String],
+    /// Why it gets no partner; absent where it gets one, and where none are made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unpartnered: Option<&'a str>,
     /// Absent where no record of the pair was deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     follows: Option<FollowsDocument<'a>>,
@@ -194,6 +201,7 @@ fn chosen_document(chosen: &Chosen) -> ChosenDocument<'_> {
         to_crm: field_documents(&chosen.outlook.to.crm),
         to_erp: field_documents(&chosen.outlook.to.erp),
         contested: &chosen.outlook.contested,
+        unpartnered: chosen.outlook.unpartnered.as_deref(),
         follows: chosen.outlook.follows.as_ref().map(|Follows { action, side, why }| FollowsDocument {
             action: action.key(),
             side: side.key(),

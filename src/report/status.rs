@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::binding::{self, Binding};
 use crate::config::Side;
 use crate::endpoint::Identity;
-use crate::report::answers::{self, DecisionDocument};
+use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::inbox::{self, ItemDocument, KINDS};
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::{document, history};
-use crate::store::{Decision, InboxItem, InboxKind, RunRow, Watermark};
+use crate::store::{InboxItem, InboxKind, RunRow, Watermark};
 
 /// What is known about a pipeline without asking either side.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +33,8 @@ pub struct Status {
     /// How far each table map was read.
     pub watermarks: BTreeMap<String, Watermark>,
     pub inbox: Vec<InboxItem>,
-    /// What is decided and not carried out.
-    pub decisions: Vec<Decision>,
+    /// What people answered, and is not carried out.
+    pub answered: Answered,
     /// How many records of each table map are kept apart.
     pub apart: BTreeMap<String, u64>,
     /// Newest first.
@@ -49,7 +49,7 @@ impl Status {
     }
 
     fn decided(&self, table: &str) -> u64 {
-        self.decisions.iter().filter(|decision| decision.table == table).count() as u64
+        self.answered.tables().filter(|own| *own == table).count() as u64
     }
 
     fn apart(&self, table: &str) -> u64 {
@@ -61,12 +61,16 @@ impl Status {
         history::guarded(&self.runs, table, self.stopped.get(table).map(String::as_str))
     }
 
+    /// Returns what nobody has answered to.
+    fn undecided(&self) -> impl Iterator<Item = &InboxItem> {
+        self.inbox.iter().filter(|item| !self.answered.covers(item))
+    }
+
     /// Says what is left to do, and by whom.
     fn outlook(&self) -> String {
-        let undecided = |item: &&InboxItem| !self.decisions.iter().any(|decision| answers::applies(decision, item));
-        let waiting = self.inbox.iter().filter(undecided).count() as u64;
+        let waiting = self.undecided().count() as u64;
         let stopped = self.tables.iter().filter(|(table, _)| self.guarded(table).is_some()).count() as u64;
-        let decided = self.decisions.len() as u64;
+        let decided = self.answered.tables().count() as u64;
         let phrases = [
             (waiting, format!("{} for a person", plural(waiting, "item waits", "items wait"))),
             (decided, format!("{} for the next run", plural(decided, "decision waits", "decisions wait"))),
@@ -123,12 +127,12 @@ pub fn text(status: &Status) -> String {
     }
     let stopped = status.tables.iter().filter_map(|(table, _)| Some(format!("{table}: {}", status.guarded(table)?)));
     let stopped: Vec<String> = stopped.collect();
-    let decisions: Vec<&Decision> = status.decisions.iter().collect();
+    let waiting: Vec<InboxItem> = status.undecided().cloned().collect();
     let sections = [
         under("notes:", &status.notes),
         under("stopped by its guard:", &stopped),
-        inbox::section(&status.inbox),
-        answers::section(&decisions),
+        inbox::section(&waiting),
+        answers::section(&status.answered),
     ];
     for section in sections {
         if !section.is_empty() {
@@ -301,7 +305,7 @@ pub fn json(status: &Status) -> String {
             })
             .collect(),
         inbox: status.inbox.iter().map(inbox::item_document).collect(),
-        decisions: status.decisions.iter().map(answers::decision_document).collect(),
+        decisions: status.answered.documents(),
         notes: &status.notes,
     })
 }
@@ -334,7 +338,7 @@ mod tests {
             exists: false,
             binding: None,
             notes: vec![],
-            decisions: vec![],
+            answered: Answered::default(),
             ..samples::status()
         };
         let text = text(&status);
@@ -347,7 +351,7 @@ mod tests {
     fn a_table_map_that_its_guard_stopped_waits_for_a_person() {
         let stopped = || RunReport { tables: vec![samples::guarded()], inbox: vec![], ..samples::run() };
         let row = |report: &RunReport| RunRow { report: run::json(report), ..samples::status().runs.remove(1) };
-        let quiet = || Status { inbox: vec![], decisions: vec![], ..samples::status() };
+        let quiet = || Status { inbox: vec![], answered: Answered::default(), ..samples::status() };
         let table = samples::guarded().table;
         let status = Status { runs: vec![samples::status().runs.remove(0), row(&stopped())], ..quiet() };
         let told = text(&status);

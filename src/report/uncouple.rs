@@ -42,7 +42,7 @@ pub fn text(done: &Uncoupled) -> String {
             false => "stay as they are, until somebody changes that reference",
         };
         lines.push(format!(
-            "{number} of `{table}` refer to what was parted and {then} ({}{more}); `--with {table}` parts them, too",
+            "{number} of `{table}` refer to what was parted and {then} ({}{more}); the same command with `--with {table}` parts them, too",
             first.map_or("", String::as_str)
         ));
     }

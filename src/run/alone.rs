@@ -18,7 +18,7 @@ use crate::run::rounds::Alone;
 use crate::run::state::{PassError, PassState, Step};
 
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, not where the other side
-/// has the record already, outside its filter, and not two for what is one record by the first match rule.
+/// has the record already, kept apart or outside its filter, and nobody wants it doubled, and not two for what is one record by the first match rule.
 pub(super) fn alone_of(
     step: &Step<'_>,
     state: &mut PassState,
@@ -37,7 +37,7 @@ pub(super) fn alone_of(
             }
             continue;
         }
-        if !context.options.selection.create {
+        if !context.options.selection.double {
             let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
             let looks_like = |there: &str| format!("{there}, which is kept apart, looks the same");
             let what = "a record that is kept apart there looks the same";
@@ -58,7 +58,9 @@ pub(super) fn alone_of(
             let found = found_beyond(map, &scope.infos, from, state.frames.of(from), &rows, &free, links);
             let is_there = |there: &str| format!("{there} is there already, outside the filter");
             let what = "they are there already, outside the filter";
-            leave_alone(context, state, to, &mut rows, (&found, &free), what, &is_there);
+            if !context.options.selection.double {
+                leave_alone(context, state, to, &mut rows, (&found, &free), what, &is_there);
+            }
             *alone.beyond.of_mut(to) = Some(outside);
         }
         let doubts = doubles(map, &scope.infos, from, state.frames.of(from), &rows, links);

@@ -89,6 +89,8 @@ struct Scene<'a> {
     held: PerSide<HashMap<Uuid, &'a Held>>,
     /// By side and record, why it gets no partner although new ones are made.
     unpartnered: &'a PerSide<HashMap<Uuid, String>>,
+    /// Records that are kept apart, by side.
+    apart: &'a PerSide<HashSet<Uuid>>,
     /// By side and record, what was decided about it and is not in the plan.
     dropped: PerSide<HashMap<Uuid, Vec<&'a Action>>>,
 }
@@ -120,6 +122,7 @@ pub(super) fn close(
             held.filter_map(|held| Some(((*held.ids.of(side))?, held))).collect()
         }),
         unpartnered: &state.unpartnered,
+        apart: &state.apart,
         dropped: PerSide::from_fn(|side| {
             let mut by_id: HashMap<Uuid, Vec<&Action>> = HashMap::new();
             for action in &state.approval.dropped {
@@ -272,6 +275,10 @@ impl Scene<'_> {
             if let Some(now) = dropped(at).find(|now| matches!(now.kind, ActionKind::Couple { .. })) {
                 return format!("it has a partner now: {}", now.why);
             }
+        }
+        let is_apart = self.apart.of(from).contains(action.ids.of(from));
+        if is_apart || !(makes || matches!(action.kind, ActionKind::Couple { .. }) || self.are_coupled(action.ids)) {
+            return "the pair was parted since".to_owned();
         }
         if let (ActionKind::Update, Some(&row)) = (&action.kind, self.rows.of(side).get(action.ids.of(side))) {
             let frame = self.frames.of(side);

@@ -336,7 +336,10 @@ fn changes(
     // was edited too, it is asked for by id.
     let filter = map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned());
     let from = read_to.map(read_from);
-    let filter = since(filter, column, from);
+    let filter = match scope.infos.of(side).column(column) {
+        Some(info) => since(filter, &info.column, from),
+        None => filter,
+    };
     let mut frame = endpoint.read(&Query { filter, ..query(scope, side) }, progress)?;
     if let Some(from) = from {
         frame = frame.take(&rows_since(&frame, column, from));
@@ -364,10 +367,10 @@ fn query(scope: &Scope, side: Side) -> Query<'_> {
     Query { info: scope.infos.of(side), columns: scope.columns.of(side).clone(), filter: None, ids: None }
 }
 
-/// Tells whether a side shows to the moment when a record was modified.
+/// Tells whether a side shows when a record was modified, to the moment or to the day.
 fn tells(scope: &Scope, side: Side) -> bool {
     let info = scope.modified.of(side).as_ref().and_then(|column| scope.infos.of(side).column(column));
-    info.is_some_and(|info| info.readable && info.column.kind == Kind::DateTime)
+    info.is_some_and(|info| info.readable && matches!(info.column.kind, Kind::DateTime | Kind::Date))
 }
 
 fn newest(scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {

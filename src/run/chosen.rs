@@ -1,11 +1,12 @@
 //! What became of the records that were asked for by name: each is told, none is left out in silence.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
+use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::refusals::{Ids, known_ids};
 use crate::run::selection::Named;
@@ -65,6 +66,8 @@ pub struct Outlook {
     pub to: PerSide<Vec<(String, String)>>,
     /// Fields that were edited on both sides to different values.
     pub contested: Vec<String>,
+    /// Why it gets no partner, where new ones are made.
+    pub unpartnered: Option<String>,
     /// Its partner, or it itself, was deleted: what follows from that, and why.
     pub follows: Option<Follows>,
 }
@@ -109,6 +112,24 @@ pub(super) fn note(map: &TableMap, outlook: &mut HashMap<Ids, Outlook>, actions:
             let fields = action.fields.iter().map(|change| (name(change.field, &change.column), change.why.clone()));
             about.to.of_mut(action.side).extend(fields);
         }
+    }
+}
+
+/// Counts as read, of what was read, the named records and their partners; the others were read to tell who belongs to whom.
+pub(super) fn count_rows(state: &mut PassState, undecided: PerSide<&Frame>) {
+    if state.asked.is_none() {
+        return;
+    }
+    for side in Side::BOTH {
+        let paired: HashSet<usize> = state.pairs.rows.iter().map(|rows| *rows.of(side)).collect();
+        let rows = 0..state.frames.of(side).rows();
+        let own = rows.filter(|row| paired.contains(row) || state.asks_row(side, *row)).count();
+        let asks = |id: &Uuid| match side {
+            Side::Erp => state.asks(Some(*id), None),
+            Side::Crm => state.asks(None, Some(*id)),
+        };
+        let doubtful = undecided.of(side).ids().iter().filter(|id| asks(id)).count();
+        *state.report.rows.of_mut(side) = (own + doubtful) as u64;
     }
 }
 
@@ -174,6 +195,7 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
             state.held.iter().filter(|held| held.kind == InboxKind::Contested && own(held.ids.erp, held.ids.crm));
         let fields = contested.filter_map(|held| held.field.map(|field| map.fields[field].name().to_owned()));
         outlook.contested = fields.collect();
+        outlook.unpartnered = state.unpartnered.of(side).get(id).filter(|_| standing == Standing::Alone).cloned();
         outlook.follows = state.plan.actions.iter().find_map(|action| Follows::of(action, own));
         told.push(Chosen { record, standing, outlook });
     }

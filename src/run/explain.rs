@@ -1,4 +1,4 @@
-//! One record as a run would treat it: the same passes as a run, over that record and whatever it depends on.
+//! Single records as a run would treat them: the same passes as a run, over these records and whatever they depend on.
 //!
 //! Whom a reference leads to may get its coupling in the very run that needs it, or lose it. So the records that a
 //! subject refers to become subjects as well, and the passes are gone through again, until nobody else is needed.
@@ -37,6 +37,21 @@ pub fn explain(
 ) -> Result<Explained, RunError> {
     let mut subjects = Subjects::new();
     subjects.entry(table.to_owned()).or_default().of_mut(side).insert(id);
+    let (report, sights) = foresee(pipeline, endpoints, store, options, tell, subjects)?;
+    let sight = sights.into_iter().find(|sight| sight.table == table);
+    Ok(Explained { report, sight })
+}
+
+/// Goes through a run on paper for some records, and returns what it saw of these and of those that they depend on;
+/// nothing is written anywhere.
+pub fn foresee(
+    pipeline: &Pipeline,
+    endpoints: PerSide<&dyn Endpoint>,
+    store: &mut dyn Store,
+    options: &Options<'_>,
+    tell: &(dyn Fn(Event<'_>) + Sync),
+    mut subjects: Subjects,
+) -> Result<(RunReport, Vec<Sight>), RunError> {
     let mut links = 0;
     loop {
         let options = Options {
@@ -58,8 +73,7 @@ pub fn explain(
         }
         links += 1;
         if !grown || links == CHAIN_MAX {
-            let sight = sights.into_iter().find(|sight| sight.table == table);
-            return Ok(Explained { report, sight });
+            return Ok((report, sights));
         }
     }
 }

@@ -25,6 +25,8 @@ mod verify;
 mod pretend;
 mod later;
 mod background;
+mod keyed;
+mod parted;
 mod rounds;
 mod decided;
 pub mod sight;
@@ -194,8 +196,9 @@ fn passes_asked_for<'p>(pipeline: &'p Pipeline, options: &Options<'_>) -> (Vec<P
 /// Tells how a run ended that nobody interrupted.
 fn outcome(report: &RunReport) -> RunOutcome {
     let failed = |counts: &Counts| counts.failed > 0;
-    // What was left undone for its direction was not asked for, and what the run decides later has not failed.
-    let stays = |chosen: &Chosen| !matches!(chosen.standing, Standing::Settled | Standing::Later | Standing::Undone);
+    // What the run decides later has not failed. What is left undone for its direction was not asked for, but where its
+    // record was named.
+    let stays = |chosen: &Chosen| !matches!(chosen.standing, Standing::Settled | Standing::Later);
     let tables = &report.tables;
     if tables.iter().any(|table| table.guarded.is_some()) {
         RunOutcome::Guarded

@@ -16,6 +16,7 @@ use crate::run::alone::alone_of;
 use crate::run::approval::tell_unmade;
 use crate::run::beyond::look_again;
 use crate::run::carried::close;
+use crate::run::chosen::count_rows;
 use crate::run::context::Context;
 use crate::run::count::{finish, leave_for_later, stopped};
 use crate::run::decided::{WantedBack, note_made_anew};
@@ -57,6 +58,7 @@ pub fn first_step(
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
     let Matching { alone, absent, doubtful } = match_up(&turn, store, &mut state, (&mut ground, loose), links)?;
+    count_rows(&mut state, PerSide { erp: &ground.undecided.erp.0, crm: &ground.undecided.crm.0 });
     name_records(context, map, &state, &ground.beyond, links);
     state.report.seconds.merge = clock() - merging;
 

@@ -307,7 +307,7 @@ pub(super) fn both<'a>(
 mod tests {
     use super::*;
     use crate::config::Side;
-    use crate::endpoint::ColumnInfo;
+    use crate::endpoint::{ColumnInfo, Key};
     use crate::frame::{Cell, Column};
     use crate::plan::FieldChange;
 
@@ -329,7 +329,11 @@ mod tests {
             options: Vec::new(),
             targets: Vec::new(),
         };
-        TableInfo { table: "customers".into(), columns: columns().into_iter().map(known).collect() }
+        TableInfo {
+            table: "customers".into(),
+            key: Key::Id("id".into()),
+            columns: columns().into_iter().map(known).collect(),
+        }
     }
 
     impl Endpoint for Filtering {

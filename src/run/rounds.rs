@@ -21,7 +21,9 @@ use crate::run::background;
 use crate::run::bases::{save, set_base};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
+use crate::run::keyed::take_keys;
 use crate::run::marks;
+use crate::run::parted::{note, partings};
 use crate::run::pretend::Pretended;
 use crate::run::refusals::{known_ids, leave_alone};
 use crate::run::state::{PassError, PassState, Step};
@@ -76,6 +78,7 @@ pub(super) fn rounds(
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
             let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
+            take_keys(step, state, to, &mut inserts.actions)?;
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
             state.later.extend(inserts.later);
@@ -195,13 +198,15 @@ pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
     state.stopped = Some(state.report.clone());
 }
 
-/// Stores the couplings that had to wait for the guard.
+/// Stores the couplings that had to wait for the guard, and tells the journal of those that end.
 fn couple_pending(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
     let pending = std::mem::take(&mut state.pending);
     let couples = |change: &&CouplingChange| matches!(change, CouplingChange::Couple { .. });
     state.report.uncoupled += pending.iter().filter(|change| !couples(change)).count() as u64;
     if !pending.is_empty() && !step.context.on_paper(state) {
+        let partings = partings(store, step.map, &state.plan.actions, &pending)?;
         store.commit(&step.map.name, &[], &pending, &[])?;
+        note(step, store, &partings)?;
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub struct Selection {
     pub pairs: Vec<(String, PerSide<Uuid>)>,
     /// A person wants partners made for the named records, also for those that are kept apart.
     pub create: bool,
+    /// Partners are made even where the other side has somebody who looks the same, kept apart or outside the filter.
+    pub double: bool,
 }
 
 impl Selection {

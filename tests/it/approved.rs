@@ -13,7 +13,9 @@ use pipeline::run::carried::{Carried, Undone};
 use pipeline::store::Store;
 use uuid::Uuid;
 
+use crate::by_hand::by_hand;
 use crate::memory::Accident;
+use crate::parted::parted;
 use crate::rules::{PEOPLE, World};
 
 /// Coupled customers, ERP 1 with CRM 101 and so on, that agree.
@@ -105,6 +107,25 @@ fn a_record_that_the_other_side_has_by_now_outside_its_filter_is_not_made_and_th
         told(&carried(&report).moved),
         ["customers:C2 insert: customers:crm:C2 is there already, outside the filter"]
     );
+}
+
+#[test]
+fn a_pair_that_was_parted_since_the_plan_is_named_as_that() {
+    let mut world = coupled(2);
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    let planned = world.run_as(true);
+    parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+    let report = world.apply(&planned, &[]);
+    assert_eq!(told(&carried(&report).moved), ["customers:C1 update: the pair was parted since"]);
+    // A pair that the plan couples, too.
+    let mut world = coupled(1);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "two")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "two"), ("kind", "3")]);
+    let planned = world.run_as(true);
+    by_hand(&mut world, &[("customers:C2", "customers:crm:C2")]).unwrap();
+    parted(&mut world, "customers", &["customers:C2"], false).unwrap();
+    let report = world.apply(&planned, &[]);
+    assert_eq!(told(&carried(&report).moved), ["customers:C2 couple: the pair was parted since"]);
 }
 
 #[test]

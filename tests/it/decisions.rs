@@ -7,6 +7,8 @@ mod fields;
 mod standing;
 
 use pipeline::cli::inbox::answer::{Desk, Wish, take};
+use pipeline::cli::world::answered;
+use pipeline::report::inbox::{self, Inbox};
 use pipeline::store::{Decision, Store};
 
 use crate::rules::World;
@@ -24,6 +26,13 @@ fn answer(world: &mut World, record: &str, wish: &Wish) -> Result<(), String> {
 fn resolve(world: &mut World, record: &str, field: &str, verdict: &str) {
     let wish = Wish::Resolve { field: field.to_owned(), verdict: take(verdict).unwrap() };
     answer(world, record, &wish).unwrap();
+}
+
+/// What `inbox FILE` says.
+fn told(world: &World) -> String {
+    let items = world.store.inbox(None).unwrap();
+    let answered = answered(&world.store, &items).unwrap();
+    inbox::text(&Inbox { items, answered, ..Inbox::default() })
 }
 
 /// Returns the decisions that stand.

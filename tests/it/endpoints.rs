@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
-use pipeline::config::{Connection, Features, Limits, Secret, Side};
+use pipeline::config::{Connection, Features, Limits, Proof, SecretSource, Side};
 use pipeline::endpoint::{EndpointError, Query, Tracked};
 use pipeline::frame::{Frame, Value};
 use serde_json::{Map, json};
@@ -242,6 +242,33 @@ fn records_are_read_by_id_and_missing_ones_are_missing() {
     }
 }
 
+/// Many ids are lists in one batch; a filter that would make an address too long is not sent.
+#[test]
+fn lists_of_ids_are_few_requests_that_the_crm_takes() {
+    let world = world();
+    let connection = world.connection(Side::Crm);
+    let limits = Limits { page: 5_000, ..connection.limits };
+    let crm = open(Side::Crm, &Connection { limits, ..connection });
+    let info = crm.describe("contacts").unwrap();
+    let mut ids = read(&*crm, "contacts", &[]).ids();
+    let count = ids.len();
+    ids.extend((0..2_000).map(Uuid::from_u128));
+    let named = |text: String| Predicate::Compare {
+        column: "lastname".into(),
+        comparison: Comparison::NotEqual,
+        literal: Literal::Text(text),
+    };
+    for (filter, requests) in [(None, 2), (Some(named("x".repeat(5_000))), 2), (Some(named("ø".repeat(6_000))), 2)] {
+        let before = world.crm.counts().requests;
+        let query = Query { ids: Some(ids.clone()), filter: filter.clone(), ..query(&info, &["lastname"]) };
+        assert_eq!(crm.read(&query, &|_| {}).unwrap().rows(), count);
+        assert_eq!(world.crm.counts().requests - before, requests);
+        // Without ids as well.
+        let query = Query { ids: None, ..query };
+        assert_eq!(crm.read(&query, &|_| {}).unwrap().rows(), count);
+    }
+}
+
 #[test]
 fn reads_outlast_the_faults_of_the_wire() {
     let world = world();
@@ -250,6 +277,9 @@ fn reads_outlast_the_faults_of_the_wire() {
         let info = endpoint.describe(table).unwrap();
         let whole = endpoint.read(&query(&info, &[]), &|_| {}).unwrap().ids();
         for fault in [Fault::Throttled, Fault::ThrottledPlain, Fault::ExpiredToken, Fault::TruncatedPage] {
+            // One that remembers no earlier refusals.
+            let endpoint = world.endpoint(side);
+            endpoint.describe(table).unwrap();
             let before = endpoint.traffic();
             world.set_faults(side, Faults::once(fault, 2));
             let ids = endpoint.read(&query(&info, &[]), &|_| {}).unwrap().ids();
@@ -295,10 +325,11 @@ fn what_cannot_be_opened_says_why() {
     for side in Side::BOTH {
         let good = world.connection(side);
         let mut wrong_secret = good.clone();
-        wrong_secret.auth.client_secret = Secret::new("hush+hush".into());
+        wrong_secret.auth.client_credentials_mut().unwrap().proof =
+            Proof::Secret(SecretSource::given("hush+hush".into()));
         let unreachable = Connection { url: nowhere.clone(), ..good.clone() };
         let mut no_tokens = good.clone();
-        no_tokens.auth.token_url = format!("{nowhere}/token");
+        no_tokens.auth.client_credentials_mut().unwrap().token_url = format!("{nowhere}/token");
         let elsewhere = Connection { url: format!("{}/typo", good.url), ..good.clone() };
         for connection in [wrong_secret, unreachable, no_tokens, elsewhere] {
             messages.push(open(side, &connection).open().unwrap_err().to_string());

@@ -113,6 +113,7 @@ impl Memory {
     pub fn new(side: Side, tables: &[(&str, &[(&str, Kind)])]) -> Memory {
         let table = |columns: &[(&str, Kind)], name: &str| Table {
             info: TableInfo {
+                key: pipeline::endpoint::Key::Id("id".into()),
                 table: name.to_owned(),
                 columns: columns
                     .iter()

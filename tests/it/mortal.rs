@@ -108,6 +108,10 @@ impl Store for Mortal<'_> {
         self.store.base_values(table, erp, crm)
     }
 
+    fn pairs_with(&self, table: &str, field: &str, side: Side, text: &str) -> Result<Vec<PerSide<Uuid>>, StoreError> {
+        self.store.pairs_with(table, field, side, text)
+    }
+
     fn commit(
         &mut self,
         table: &str,

@@ -9,6 +9,8 @@ mod changes;
 mod edits;
 mod faults;
 mod first;
+mod noise;
 mod plan;
+mod quota;
 mod refusals;
 mod selected;

@@ -3,10 +3,10 @@
 use pipeline::address::Address;
 use pipeline::by_hand::part::{Parted, Parting, fails_without, part};
 use pipeline::by_hand::{Desk, Objection};
-use pipeline::config::{Direction, PerSide, Side};
+use pipeline::config::{Direction, OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::account::RunOutcome;
-use pipeline::store::{InboxKind, Store};
+use pipeline::store::{InboxKind, Intent, JournalRow, Store};
 
 use crate::by_hand::moment;
 use crate::memory::Accident;
@@ -24,7 +24,7 @@ pub fn parted(
     let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
     let desk = Desk::open(&world.pipeline, sides, &mut world.store, map).unwrap();
     let addresses: Vec<Address> = names.iter().map(|name| Address::parse(name).unwrap()).collect();
-    let mut partings = desk.look_apart(&world.store, &addresses).unwrap()?;
+    let mut partings = desk.look_apart(&world.store, &addresses, along).unwrap()?;
     let mut referring = match table {
         "people" => desk.referring(&world.store, customers, &partings).unwrap(),
         _ => Vec::new(),
@@ -34,6 +34,56 @@ pub fn parted(
     }
     let number = u32::try_from(world.store.runs(999).unwrap().len()).unwrap();
     Ok((part(&desk, &mut world.store, partings, &moment(number)).unwrap(), referring))
+}
+
+/// What was written to a pair is told of each record after the two were parted, and why a run parted them.
+#[test]
+fn the_journal_knows_what_a_pair_was() {
+    let mut world = World::settled();
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.run();
+    let couplings = world.store.couplings("customers", &[]).unwrap();
+    let at = couplings.erp.iter().position(|id| id.as_u128() == 2).unwrap();
+    let ids = PerSide { erp: couplings.erp[at], crm: couplings.crm[at] };
+    let told = |world: &World, of: PerSide<Option<uuid::Uuid>>| {
+        let writes = world.store.writes_to("customers", of, 9).unwrap();
+        let told = |write: &JournalRow| {
+            let Intent { action, record, why, .. } = &write.intent;
+            format!("{action} {record}: {why} ({})", write.outcome.as_deref().unwrap_or("open"))
+        };
+        writes.iter().map(told).collect::<Vec<_>>()
+    };
+    let one = |side: Side| PerSide::from_fn(|of| (of == side).then_some(*ids.of(of)));
+    let insert = told(&world, one(Side::Erp));
+    assert!(insert.len() == 1 && insert[0].starts_with("insert customers:C2: "), "{insert:?}");
+    parted(&mut world, "customers", &["customers:C2"], false).unwrap();
+    for side in Side::BOTH {
+        assert_eq!(told(&world, one(side)), ["uncouple customers:C2: by hand (done)".to_owned(), insert[0].clone()]);
+    }
+
+    // Both records of a pair are gone, of which nothing was ever written.
+    world.erp.delete("customers", 1);
+    world.crm.delete("accounts", 101);
+    let of = PerSide { erp: Some(uuid::Uuid::from_u128(1)), crm: None };
+    world.run_as(true);
+    assert_eq!(told(&world, of), [""; 0], "a plan does nothing");
+    let report = world.run();
+    assert_eq!(report.tables[1].uncoupled, 1);
+    assert_eq!(told(&world, of), ["uncouple customers:C1: both records are gone (done)"]);
+    assert_eq!(world.store.writes_named("customers", "customers:C1", 9).unwrap().len(), 1);
+    world.run();
+    assert_eq!(told(&world, of).len(), 1);
+
+    // The survivor is kept apart, as the file says.
+    let mut world = World::settled();
+    // A side that is empty all of a sudden stops its table map.
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.run();
+    world.pipeline.tables[1].on_delete = OnDelete::Uncouple;
+    world.crm.delete("accounts", 101);
+    world.run();
+    let parting = "uncouple customers:C1: deleted in the CRM; the two are kept apart from now on (done)";
+    assert_eq!(told(&world, of), [parting]);
 }
 
 fn coupled(world: &World, table: &str) -> usize {

@@ -5,11 +5,11 @@ use std::sync::atomic::AtomicBool;
 
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::check::{Purpose, check};
-use pipeline::config::{PerSide, Side};
+use pipeline::config::{PerSide, Proof, SecretSource, Side};
 use pipeline::plan::ActionKind;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::context::Options;
-use pipeline::run::run;
+use pipeline::run::{RunError, run};
 
 use crate::world::{World, world};
 
@@ -19,22 +19,46 @@ fn now() -> String {
 
 /// The variables that the program `mocks` sets.
 fn variable(world: &World, name: &str) -> Option<String> {
+    match name {
+        "NAV_URL" => return Some(world.erp.nav_url()),
+        "NAV_USER" => return Some(world.erp.nav_login().0),
+        "NAV_ACCESS_KEY" => return Some(world.erp.nav_login().1),
+        _ => {}
+    }
     let sides = PerSide::from_fn(|side| world.connection(side));
     let (side, what) = match name.split_once('_')? {
         ("ERP", what) => (&sides.erp, what),
         ("CRM", what) => (&sides.crm, what),
         _ => return None,
     };
+    let login = side.auth.client_credentials()?;
     match what {
         "URL" => Some(side.url.clone()),
-        "TOKEN_URL" => Some(side.auth.token_url.clone()),
-        "CLIENT_ID" => Some(side.auth.client_id.clone()),
-        "CLIENT_SECRET" => Some(side.auth.client_secret.reveal().to_owned()),
+        "TOKEN_URL" => Some(login.token_url.clone()),
+        "CLIENT_ID" => Some(login.client_id.clone()),
+        "CLIENT_SECRET" => match &login.proof {
+            Proof::Secret(SecretSource::Given(secret)) => Some(secret.reveal().to_owned()),
+            _ => None,
+        },
         _ => None,
     }
 }
 
-fn night(world: &World, text: &str, file: &str, state: &Path, dry_run: bool) -> RunReport {
+/// How a night goes.
+#[derive(Clone, Copy, Default)]
+pub struct How {
+    pub dry_run: bool,
+    pub changed: bool,
+}
+
+/// Reads a file with the variables of the fakes and runs it once.
+pub fn night(world: &World, text: &str, file: &str, state: &Path, how: How) -> RunReport {
+    attempt(world, text, file, state, how).unwrap()
+}
+
+/// The same, where it may not be possible to run.
+pub fn attempt(world: &World, text: &str, file: &str, state: &Path, how: How) -> Result<RunReport, RunError> {
+    let How { dry_run, changed } = how;
     let checked = check(text, file, &|name| variable(world, name), Purpose::Run);
     assert!(checked.complaints.is_empty(), "{:#?}", checked.complaints);
     let pipeline = checked.pipeline.unwrap();
@@ -44,7 +68,7 @@ fn night(world: &World, text: &str, file: &str, state: &Path, dry_run: bool) -> 
         guarded_plan: None,
         only: Vec::new(),
         selection: pipeline::run::selection::Selection::default(),
-        changed: false,
+        changed,
         dry_run,
         run: "a run".into(),
         started: now(),
@@ -56,10 +80,11 @@ fn night(world: &World, text: &str, file: &str, state: &Path, dry_run: bool) -> 
     } else {
         SqliteStore::open(state, "a test", &now, pipeline.keep_values).unwrap()
     };
-    run(&pipeline, PerSide { erp: &*ends.erp, crm: &*ends.crm }, &mut store, &options, &|_| {}).unwrap()
+    run(&pipeline, PerSide { erp: &*ends.erp, crm: &*ends.crm }, &mut store, &options, &|_| {})
 }
 
-fn writes(world: &World) -> usize {
+/// Returns how many writes arrived at both sides.
+pub fn writes(world: &World) -> usize {
     let of = |side: Side| match side {
         Side::Erp => world.erp.log().lock().unwrap().writes().len(),
         Side::Crm => world.crm.log().lock().unwrap().writes().len(),
@@ -79,18 +104,18 @@ fn every_file_is_planned_and_run() {
         let (world, state) = (world(), tempfile::tempdir().unwrap());
         let state = state.path().join("state.db");
 
-        let planned = night(&world, &text, &file, &state, true);
+        let planned = night(&world, &text, &file, &state, How { dry_run: true, ..How::default() });
         assert_eq!(writes(&world), 0, "{file}: a plan writes nothing");
         assert!(!state.exists(), "{file}: a plan keeps nothing");
         let updates =
             |report: &RunReport| report.plan.actions().filter(|action| action.kind == ActionKind::Update).count();
         assert!(updates(&planned) > 0, "{file}: the company has differences");
 
-        let done = night(&world, &text, &file, &state, false);
+        let done = night(&world, &text, &file, &state, How::default());
         assert_eq!(done.outcome, RunOutcome::Converged, "{file}: {:#?}", done.inbox);
         let written = writes(&world);
         assert!(written > 0, "{file}");
-        assert_eq!(night(&world, &text, &file, &state, false).outcome, RunOutcome::Converged, "{file}");
+        assert_eq!(night(&world, &text, &file, &state, How::default()).outcome, RunOutcome::Converged, "{file}");
         assert_eq!(writes(&world), written, "{file}: a second run writes nothing");
     }
 }

@@ -1,5 +1,6 @@
 //! Both fakes with the default company, and our end of the wire to them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use mocks::fault::Faults;
 use mocks::{crm, data, erp};
 use pipeline::adapters;
 use pipeline::adapters::clock::{Clock, Patience};
-use pipeline::config::{Adapter, ClientCredentials, Connection, Features, Limits, Secret, Side};
+use pipeline::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side};
 use pipeline::endpoint::{Endpoint, Outcome, Query, TableInfo, Write, WriteKind};
 use pipeline::frame::{Frame, Value};
 use serde_json::Map;
@@ -61,28 +62,42 @@ impl World {
                 adapter: Adapter::BusinessCentral,
                 url: self.erp.url(),
                 company: Some(self.erp.company()),
-                auth: ClientCredentials {
+                auth: Auth::OAuth2(ClientCredentials {
                     token_url: self.erp.token_url(),
                     client_id: self.erp.client_id(),
-                    client_secret: Secret::new(self.erp.client_secret()),
+                    proof: Proof::Secret(SecretSource::given(self.erp.client_secret())),
                     scope: "https://api.businesscentral.dynamics.com/.default".to_owned(),
-                },
+                }),
                 limits: Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 70 },
                 features: Features { bulk: false, change_tracking: false },
+                keys: BTreeMap::new(),
             },
             Side::Crm => Connection {
                 adapter: Adapter::Dataverse,
                 url: self.crm.url(),
                 company: None,
-                auth: ClientCredentials {
+                auth: Auth::OAuth2(ClientCredentials {
                     token_url: self.crm.token_url(),
                     client_id: self.crm.client_id(),
-                    client_secret: Secret::new(self.crm.client_secret()),
+                    proof: Proof::Secret(SecretSource::given(self.crm.client_secret())),
                     scope: format!("{}/.default", self.crm.url()),
-                },
+                }),
                 limits: Limits { concurrency: 8, requests: 6000, per_seconds: 300, batch: 1000, page: 70 },
                 features: Features { bulk: true, change_tracking: true },
+                keys: BTreeMap::new(),
             },
+        }
+    }
+
+    /// Returns how to reach the ERP by its OData V4 pages, as NAV serves them.
+    pub fn nav(&self) -> Connection {
+        let (user, password) = self.erp.nav_login();
+        Connection {
+            adapter: Adapter::Nav,
+            url: self.erp.nav_url(),
+            auth: Auth::Basic { user, password: SecretSource::given(password) },
+            limits: Limits { batch: 1, ..self.connection(Side::Erp).limits },
+            ..self.connection(Side::Erp)
         }
     }
 

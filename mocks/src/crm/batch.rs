@@ -56,8 +56,12 @@ pub fn answer(state: &mut State, request: &Request) -> Response {
     };
     let mut answers = Vec::with_capacity(parts.len());
     let mut status = 200;
-    for item in &parts {
+    let stumbles_at = state.stumbles_at.take();
+    for (number, item) in parts.iter().enumerate() {
         let (text, failed) = match item {
+            _ if stumbles_at.is_some_and(|at| number >= at) => {
+                (part(&reply::error(&Error::sql_timeout(), false), None), Some(500))
+            }
             Part::Operation(operation) => {
                 let outcome = serve::execute(state, &operation.request, URL_CHARS_MAX);
                 serve::note(state, &operation.request, &outcome, outcome.response.status);
@@ -131,6 +135,9 @@ fn change_set(state: &mut State, operations: &[Operation]) -> (Vec<u8>, Option<u
     // What was rolled back did not succeed, whatever its own answer was.
     for (operation, outcome) in &outcomes {
         serve::note(state, &operation.request, outcome, failed.unwrap_or(outcome.response.status));
+    }
+    if failed.is_some() && state.bare_change_set_errors {
+        return (answers.concat(), failed);
     }
     let mut out = format!("Content-Type: multipart/mixed; boundary={boundary}\r\n\r\n").into_bytes();
     for answer in &answers {

@@ -122,6 +122,15 @@ pub fn answer(
     })
 }
 
+/// Returns how many targets a request has, for what counts them from outside; what is no message has none.
+pub fn targets(request: &Request) -> usize {
+    if !request.target.contains(NAMESPACE) {
+        return 0;
+    }
+    let body = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+    body["Targets"].as_array().map_or(0, Vec::len)
+}
+
 /// Reads a target, which has to say what it is.
 fn entity(table: usize, target: &Value) -> Result<Map<String, Value>, Error> {
     let declared = &TABLES[table];

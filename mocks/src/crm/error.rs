@@ -61,6 +61,11 @@ impl Error {
         Error::new(400, "0x80040203", message)
     }
 
+    /// The database did not answer in time, and what was begun was undone.
+    pub fn sql_timeout() -> Error {
+        Error::new(500, "0x80044151", "SQL timeout expired.")
+    }
+
     /// Returns the JSON body; `annotated` is what `odata.include-annotations="*"` adds.
     pub fn body(&self, annotated: bool) -> Value {
         let mut error = json!({"code": self.code, "message": self.message});

@@ -17,6 +17,7 @@ mod metadata;
 mod picture;
 mod prefer;
 mod query;
+pub mod quota;
 mod read;
 mod reply;
 mod rules;

@@ -3,7 +3,7 @@
 //! Here are the conditions of writes (`If-Match`, `If-None-Match`), the upsert that an unconditional PATCH is, and
 //! what the fault plan needs of a service.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::address::{self, Address};
 use super::error::Error;
 use super::prefer::Prefer;
+use super::quota::Refusal;
 use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
 use super::store::{Cell, Row};
@@ -22,9 +23,6 @@ use crate::token::Access;
 
 /// The longest URL of a GET.
 const URL_CHARS_MAX: usize = 32_768;
-/// The requests that one user may send in a window, and the window.
-const REQUESTS_MAX: usize = 6000;
-const WINDOW: Duration = Duration::from_secs(300);
 
 /// An answer, with what the log notes of the operation.
 #[derive(Debug, Default)]
@@ -46,8 +44,14 @@ impl Service for State {
             return response;
         }
         drop(log_now);
+        self.pinned += u64::from(request.header("cookie").is_some());
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return self.unauthorized();
+        }
+        if let Err(refusal) = self.admit(request) {
+            let mut log = log.lock().expect("no holder of the log panics");
+            log.throttled(refusal.is_repeated);
+            return too_many(&refusal.error, Some(refusal.retry_after));
         }
         let mut response = if filter::query(&request.target).0.ends_with("/$batch") && request.method == "POST" {
             log.lock().expect("no holder of the log panics").batch();
@@ -61,7 +65,9 @@ impl Service for State {
             response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
         }
         response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
-        let left = REQUESTS_MAX.saturating_sub(self.requests_in_window());
+        let cookie = "ARRAffinity=4f1c8d0b7a2e;Path=/;HttpOnly;Secure;SameSite=None";
+        response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
+        let left = self.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
         response
     }
@@ -75,10 +81,30 @@ impl Faulty for State {
     fn throttled(&mut self, retry_after: Option<u64>) -> Response {
         self.log().lock().expect("no holder of the log panics").request();
         let message = "Number of requests exceeded the limit of 6000 over time window of 300 seconds.";
-        let mut response = reply::error(&Error::new(429, "0x80072322", message), false);
-        response.headers.extend(retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string())));
-        response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), "0".to_owned()));
-        response
+        too_many(&Error::new(429, "0x80072322", message), retry_after)
+    }
+
+    fn stranger(&mut self) -> Response {
+        self.log().lock().expect("no holder of the log panics").request();
+        reply::error(&Error::new(403, "0x80072560", "The user is not a member of the organization."), false)
+    }
+
+    fn timed_out(&mut self, request: &Request) -> Response {
+        if filter::query(&request.target).0.ends_with("/$batch") {
+            self.stumbles_at = Some(batch::requests(self, request).len() / 2);
+            return self.answer(request);
+        }
+        self.log().lock().expect("no holder of the log panics").request();
+        reply::error(&Error::sql_timeout(), false)
+    }
+
+    fn refuse_batch(&mut self) -> Response {
+        self.log().lock().expect("no holder of the log panics").request();
+        reply::error(&Error::new(400, "0x80048d19", "Error identified in Payload provided by the user."), false)
+    }
+
+    fn took(&mut self) -> Duration {
+        std::mem::take(&mut self.took)
     }
 
     fn expire_tokens(&mut self) {
@@ -122,22 +148,43 @@ impl State {
         self.store.get(table, id).map(|_| (table, id))
     }
 
-    fn unauthorized(&self) -> Response {
+    /// The refusal of a token; its body is nothing, a page of the web server's, or an error, by turns.
+    fn unauthorized(&mut self) -> Response {
         let challenge = format!(
             "Bearer authorization_uri=https://login.microsoftonline.com/{TENANT}/oauth2/authorize, resource_id={}/",
             self.root
         );
-        Response { status: 401, headers: vec![("WWW-Authenticate".to_owned(), challenge)], body: Vec::new() }
+        self.strangers += 1;
+        let mut response = match self.strangers % 3 {
+            1 => Response { status: 401, ..Response::default() },
+            2 => reply::front_end(401, "401 - Unauthorized: Access is denied due to invalid credentials."),
+            _ => reply::error(&Error::new(401, "0x8005F101", "The access token has expired."), false),
+        };
+        response.headers.push(("WWW-Authenticate".to_owned(), challenge));
+        response
     }
 
-    fn requests_in_window(&mut self) -> usize {
-        let now = Instant::now();
-        self.recent.push_back(now);
-        while self.recent.front().is_some_and(|first| now.duration_since(*first) > WINDOW) {
-            self.recent.pop_front();
-        }
-        self.recent.len()
+    /// Holds a request against the service protection limits.
+    fn admit(&mut self, request: &Request) -> Result<(), Refusal> {
+        let operations = if self.quota.per_operation.is_zero() {
+            0
+        } else if filter::query(&request.target).0.ends_with("/$batch") {
+            batch::requests(self, request).len()
+        } else {
+            bulk::targets(request)
+        };
+        let takes = self.spent.admit(&self.quota, request, operations, self.time.now())?;
+        self.took = self.time.pass(takes);
+        Ok(())
     }
+}
+
+/// The refusal of a request beyond the service protection limits.
+fn too_many(error: &Error, retry_after: Option<u64>) -> Response {
+    let mut response = reply::error(error, false);
+    response.headers.extend(retry_after.map(|seconds| ("Retry-After".to_owned(), seconds.to_string())));
+    response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), "0".to_owned()));
+    response
 }
 
 /// Notes an operation in the log; a bulk message counts as the operations that it stands for.

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::bulk::TABLES_WITH_BULK;
 use super::error::Error;
+use super::quota::{Quota, Spent, Time, Wall};
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
 use super::store::{Cell, Row, Rule, Store};
@@ -56,8 +57,22 @@ pub struct State {
     pub(super) caller: Uuid,
     pub(super) base_currency: Uuid,
     pub(super) links: Links,
-    /// When the requests of the last minutes came.
-    pub(super) recent: VecDeque<Instant>,
+    /// What the application user may ask for.
+    pub quota: Quota,
+    /// The time by which that is counted.
+    pub time: Arc<dyn Time>,
+    pub(super) spent: Spent,
+    /// How many requests came with the cookie of a server.
+    pub(super) pinned: u64,
+    /// How many tokens were refused.
+    pub(super) strangers: u64,
+    /// The operation of the next batch from which on the database times out.
+    pub(super) stumbles_at: Option<usize>,
+    /// Whether a change set that failed answers with the bare error instead of a set that holds it alone; the service has
+    /// been seen doing either.
+    pub bare_change_set_errors: bool,
+    /// How late the answer to the last request is to be sent.
+    pub(super) took: Duration,
     /// What was adjusted while loading, and how often.
     pub(super) adjusted: BTreeMap<String, u64>,
     pub(super) version: i64,
@@ -108,7 +123,14 @@ impl Default for State {
             caller: APPLICATION_USER,
             base_currency: BASE_CURRENCY,
             links: Links::default(),
-            recent: VecDeque::new(),
+            quota: Quota::default(),
+            time: Arc::new(Wall::default()),
+            spent: Spent::default(),
+            took: Duration::ZERO,
+            pinned: 0,
+            strangers: 0,
+            stumbles_at: None,
+            bare_change_set_errors: false,
             adjusted: BTreeMap::new(),
             version: 7_100_000,
             tracked_from: 0,
@@ -161,6 +183,11 @@ impl State {
     /// Returns what was adjusted while loading, with counts; what loads as it is leaves nothing here.
     pub fn adjusted(&self) -> &BTreeMap<String, u64> {
         &self.adjusted
+    }
+
+    /// Returns how many requests came with a cookie, which pins them to one server and its limits.
+    pub fn pinned(&self) -> u64 {
+        self.pinned
     }
 
     /// Returns the id of the application user.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::cell::Cell;
 use super::error::Refusal;
 use super::schema::{self, Api, PAGES, Page, Role};
-use super::{State, guid, metadata};
+use super::{State, guid, metadata, pages};
 use crate::fault::Faulty;
 use crate::filter;
 use crate::service::{Request, Response, Service};
@@ -25,13 +25,18 @@ impl Service for State {
             self.note(|log| log.token());
             return response;
         }
-        if self.tokens.check(request.header("authorization")) != Access::Granted {
-            return refused(&Refusal::credentials());
-        }
-        if !self.permitted {
-            return refused(&Refusal::denied());
-        }
-        self.dispatch(request)
+        let is_nav = self.pages_of(request) == Some(Api::Nav);
+        let authorization = request.header("authorization");
+        let is_granted = match is_nav {
+            true => self.is_nav_user(authorization),
+            false => self.tokens.check(authorization) == Access::Granted,
+        };
+        let response = match (is_granted, self.permitted) {
+            (false, _) => refused(&Refusal::credentials()),
+            (true, false) => refused(&Refusal::denied()),
+            (true, true) => self.dispatch(request),
+        };
+        if is_nav { pages::as_nav(request, response) } else { response }
     }
 }
 
@@ -88,8 +93,8 @@ impl State {
             return self.batch(api, request);
         }
         let (name, mut id) = match place {
-            Place::Records(page) => (PAGES[page].table().name, None),
-            Place::Record(page, id) => (PAGES[page].table().name, Some(id)),
+            Place::Records(page) => (PAGES[page].name, None),
+            Place::Record(page, id) => (PAGES[page].name, Some(id)),
             Place::Companies(id) => ("companies", id),
             Place::Metadata => ("$metadata", None),
             Place::Service | Place::Batch => ("", None),
@@ -104,6 +109,9 @@ impl State {
 
     /// Finds what a request's path names.
     pub(super) fn place(&self, request: &Request) -> Result<(Api, Place), Refusal> {
+        if let Some(api) = self.pages_of(request) {
+            return Ok((api, self.page_place(api, request)?));
+        }
         let (path, options) = filter::query(&request.target);
         let rest = path.strip_prefix(&self.prefix).ok_or_else(Refusal::not_found)?;
         let apis = [Api::Standard, Api::Custom];
@@ -143,6 +151,17 @@ impl State {
         }
     }
 
+    /// Returns the path of an API on this host.
+    pub(super) fn root(&self, api: Api) -> String {
+        let service = if api == Api::Nav { pages::NAV } else { &self.prefix };
+        format!("{service}{}", api.path())
+    }
+
+    fn is_nav_user(&self, authorization: Option<&str>) -> bool {
+        let (user, key) = &self.nav_login;
+        authorization == Some(&format!("Basic {}", super::read::base64(format!("{user}:{key}").as_bytes())))
+    }
+
     fn record_place(&self, api: Api, text: &str) -> Result<Place, Refusal> {
         let (name, key) = segment(text)?;
         let page = schema::page(api, name).ok_or_else(|| Refusal::no_segment(name))?;
@@ -177,33 +196,45 @@ impl State {
                     ("Content-Type".into(), "application/xml".into()),
                     ("OData-Version".into(), "4.0".into()),
                 ],
-                body: metadata::document(api).into_bytes(),
+                body: match api {
+                    Api::Pages | Api::Nav => pages::document().into_bytes(),
+                    _ => metadata::document(api).into_bytes(),
+                },
             }),
             ("GET", Place::Companies(id)) => {
-                let context = format!("{base}{}{}/$metadata#companies", self.prefix, api.path());
-                Ok(found(200, self.companies(&context, &options, id.is_some())?.to_string().into_bytes()))
+                let root = format!("{base}{}", self.root(api));
+                let body = match api {
+                    Api::Pages | Api::Nav => self.published_companies(&root, *id),
+                    _ => self.companies(&format!("{root}/$metadata#companies"), &options, id.is_some())?,
+                };
+                Ok(found(200, body.to_string().into_bytes()))
             }
             ("GET", Place::Records(page)) => {
                 let preferred = preference(request, "odata.maxpagesize").or(preference(request, "maxpagesize"));
                 let size = preferred.as_deref().and_then(|text| text.parse().ok()).filter(|size| *size > 0);
-                let mut response = found(200, self.page(*page, &base, &request.target, size)?);
+                let mut response = found(200, self.page(api, *page, &base, &request.target, size)?);
                 if let Some(size) = size {
                     response.headers.push(("Preference-Applied".into(), format!("odata.maxpagesize={size}")));
                 }
                 Ok(response)
             }
-            ("GET", Place::Record(page, id)) => Ok(found(200, self.entity(*page, id, &base, &options)?)),
+            ("GET", Place::Record(page, id)) => Ok(found(200, self.entity(api, *page, id, &base, &options)?)),
             ("POST", Place::Records(page)) => {
                 let body = body(request)?;
                 let made = self.create(PAGES[*page].set, &values(&PAGES[*page], &body, None)?)?;
                 *id = Some(made);
-                let name = PAGES[*page].table().name;
-                let company = self.company_id();
-                let location = format!("{base}{}{}/companies({company})/{name}({made})", self.prefix, api.path());
+                let (name, root, set) = (PAGES[*page].name, self.root(api), PAGES[*page].set);
+                let location = match api {
+                    Api::Pages | Api::Nav => {
+                        let key = self.tables[set].key(&made).unwrap_or_default();
+                        format!("{base}{root}/Company('{}')/{name}('{key}')", self.company())
+                    }
+                    _ => format!("{base}{root}/companies({})/{name}({made})", self.company_id()),
+                };
                 let mut response = if preference(request, "return-no-content").is_some() {
                     Response { status: 204, ..Response::default() }
                 } else {
-                    found(201, self.entity(*page, &made, &base, &options)?)
+                    found(201, self.entity(api, *page, &made, &base, &options)?)
                 };
                 response.headers.push(("Location".into(), location));
                 Ok(response)
@@ -212,7 +243,7 @@ impl State {
                 self.condition(PAGES[*page].set, id, request.header("if-match"), true)?;
                 let body = body(request)?;
                 self.change(PAGES[*page].set, *id, &values(&PAGES[*page], &body, Some(*id))?)?;
-                Ok(found(200, self.entity(*page, id, &base, &options)?))
+                Ok(found(200, self.entity(api, *page, id, &base, &options)?))
             }
             ("DELETE", Place::Record(page, id)) => {
                 self.condition(PAGES[*page].set, id, request.header("if-match"), false)?;
@@ -223,8 +254,8 @@ impl State {
                     ..Response::default()
                 })
             }
-            (_, Place::Records(page)) => Err(Refusal::method(method, PAGES[*page].table().name, "Collection")),
-            (_, Place::Record(page, _)) => Err(Refusal::method(method, PAGES[*page].table().name, "Entity")),
+            (_, Place::Records(page)) => Err(Refusal::method(method, PAGES[*page].name, "Collection")),
+            (_, Place::Record(page, _)) => Err(Refusal::method(method, PAGES[*page].name, "Entity")),
             (_, Place::Companies(None)) => Err(Refusal::method(method, "companies", "Collection")),
             (_, Place::Companies(Some(_))) => Err(Refusal::method(method, "companies", "Entity")),
             _ => Err(Refusal::method(method, "$metadata", "Metadata")),
@@ -247,11 +278,13 @@ impl State {
     }
 
     fn service_document(&self, api: Api, base: &str) -> Response {
-        let names = PAGES.iter().filter(|page| page.api == api).map(|page| page.table().name);
-        let sets = std::iter::once("companies").chain(names);
+        let is_pages = matches!(api, Api::Pages | Api::Nav);
+        let shown = if is_pages { Api::Pages } else { api };
+        let names = PAGES.iter().filter(|page| page.api == shown).map(|page| page.name);
+        let sets = std::iter::once(if is_pages { "Company" } else { "companies" }).chain(names);
         let sets: Vec<_> =
             sets.map(|name| serde_json::json!({"name": name, "kind": "EntitySet", "url": name})).collect();
-        let context = format!("{base}{}{}/$metadata", self.prefix, api.path());
+        let context = format!("{base}{}/$metadata", self.root(api));
         found(200, serde_json::json!({"@odata.context": context, "value": sets}).to_string().into_bytes())
     }
 
@@ -342,7 +375,7 @@ fn values(page: &Page, body: &Map<String, Value>, current: Option<Uuid>) -> Resu
             Refusal::bad(format!(
                 "The property '{name}' does not exist on type 'Microsoft.NAV.{}'. Make sure to only use property names \
                  that are defined by the type.",
-                page.table().entity
+                page.entity
             ))
         })?;
         let column = page.behind(property);

@@ -66,7 +66,7 @@ impl State {
                 state.load_row(place, &lines.read()?, now);
             }
             let ids: Vec<Uuid> = state.tables[place].iter().map(|(_, id, _)| id).collect();
-            ids.into_iter().for_each(|id| state.check_relations(place, id));
+            ids.into_iter().for_each(|id| state.check_relations(place, id, true));
         }
         lines.end()?;
         for (place, next) in state.series.iter_mut().enumerate() {

@@ -45,7 +45,7 @@ impl State {
         let loaded: Vec<(Uuid, bool)> = rows.iter().filter_map(load).collect();
         // Contacts point at contacts, so relations are looked at when all rows are there.
         for (id, alone) in loaded {
-            self.check_relations(place, id);
+            self.check_relations(place, id, false);
             if place == CUSTOMERS && alone {
                 self.make_contact(id);
             }
@@ -130,8 +130,9 @@ impl State {
         Some(id)
     }
 
-    /// Makes the codes and ids of a loaded row's relations agree, and blanks those that lead nowhere.
-    pub(super) fn check_relations(&mut self, set: usize, id: Uuid) {
+    /// Makes the codes and ids of a loaded row's relations agree, and blanks those that lead nowhere; what was `kept` of
+    /// this fake stays, since the ERP lets a code be deleted that others still bear.
+    pub(super) fn check_relations(&mut self, set: usize, id: Uuid, kept: bool) {
         let schema = &SETS[set];
         let Some(mut cells) = self.tables[set].get(&id).map(|row| row.cells.clone()) else { return };
         for (place, column) in schema.columns.iter().enumerate() {
@@ -160,6 +161,7 @@ impl State {
                     cells[twin] = other;
                 }
                 (Some(_), _) => {}
+                (None, _) if kept => {}
                 (None, _) => {
                     // The id of a local currency's row has no meaning of its own, nor has one beside a good code.
                     let silent = !is_code && twin.is_some();

@@ -2,8 +2,8 @@
 //!
 //! [`State`] is the whole service, a function from request to response over its tables; [`Erp`] puts it on a port. Here
 //! are the tables and what a person does to them past the API. The rest: `schema` and `cell` say what a record is,
-//! `write` and `contact` change one, `read` and `condition` find some, `load` brings records in from files, `kept` keeps them,
-//! `http` and `batch` are the wire.
+//! `write` and `contact` change one, `read` and `condition` find some, `pages` shows them as NAV does, `load` brings records
+//! in from files, `kept` keeps them, `http` and `batch` are the wire.
 
 mod batch;
 mod cell;
@@ -15,6 +15,7 @@ mod http;
 mod kept;
 mod load;
 mod metadata;
+mod pages;
 mod read;
 mod schema;
 mod write;
@@ -35,6 +36,7 @@ use crate::table::Table;
 use crate::token::Tokens;
 use cell::Cell;
 pub use error::Refusal;
+pub(crate) use read::base64;
 use schema::{Role, SETS, Set};
 
 const CUSTOMERS: usize = 0;
@@ -50,6 +52,8 @@ pub struct State {
     pub rows_in_time: usize,
     /// Whether the application has permission sets; without them every call is refused with 403.
     pub permitted: bool,
+    /// The user of NAV who may call, and the access key.
+    pub nav_login: (String, String),
     /// The application that may call, and its tokens.
     pub tokens: Tokens,
     company: Box<[Cell]>,
@@ -89,6 +93,7 @@ impl Default for State {
                 "erp+s3cr/et=",
                 "https://api.businesscentral.dynamics.com/.default",
             ),
+            nav_login: ("PIPELINE".into(), "nav+key/of=32".into()),
             company: schema::COMPANY.iter().map(|column| Cell::blank(column.kind)).collect(),
             local_currency: "GBP".into(),
             tables: SETS.iter().map(|_| Table::default()).collect(),
@@ -197,6 +202,7 @@ impl State {
 
     fn shown_record(&self, set: usize, row: &Row) -> Map<String, Value> {
         let columns = SETS[set].columns.iter().enumerate();
+        let columns = columns.filter(|(_, column)| column.name != schema::LAST_DAY);
         columns.map(|(place, column)| (column.name.into(), self.shown(set, row, place).json(column.kind))).collect()
     }
 
@@ -249,6 +255,16 @@ impl Erp {
     /// Returns the service's root, to which `/api/v2.0` is added.
     pub fn url(&self) -> String {
         format!("{}{}", self.server.url(), self.lock().prefix)
+    }
+
+    /// Returns the root of NAV, to which `/ODataV4` is added.
+    pub fn nav_url(&self) -> String {
+        format!("{}{}", self.server.url(), pages::NAV)
+    }
+
+    /// Returns the user of NAV and the access key.
+    pub fn nav_login(&self) -> (String, String) {
+        self.lock().nav_login.clone()
     }
 
     /// Returns the address of the token endpoint.

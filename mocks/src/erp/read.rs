@@ -94,7 +94,7 @@ impl Query {
 }
 
 fn column(page: &Page, name: &str) -> Result<usize, Refusal> {
-    page.column(name).ok_or_else(|| Refusal::no_property(name, page.table().entity))
+    page.column(name).ok_or_else(|| Refusal::no_property(name, page.entity))
 }
 
 fn selected(page: &Page, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
@@ -104,7 +104,7 @@ fn selected(page: &Page, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
     }
     let mut places = Vec::with_capacity(names.len());
     for name in names {
-        places.push(page.property(name).ok_or_else(|| Refusal::no_property(name, page.table().entity))?);
+        places.push(page.property(name).ok_or_else(|| Refusal::no_property(name, page.entity))?);
     }
     places.sort_unstable();
     places.dedup();
@@ -118,9 +118,9 @@ fn expansions(page: &Page, text: &str) -> Result<Vec<Expansion>, Refusal> {
     while !rest.is_empty() {
         let end = rest.find([',', '(']).unwrap_or(rest.len());
         let name = rest[..end].trim();
-        let navigations = page.table().navigations;
+        let navigations = page.navigations();
         let place = navigations.iter().position(|navigation| navigation.name == name);
-        let place = place.ok_or_else(|| Refusal::no_property(name, page.table().entity))?;
+        let place = place.ok_or_else(|| Refusal::no_property(name, page.entity))?;
         let target = &PAGES[schema::page(page.api, navigations[place].set).unwrap_or_default()];
         rest = &rest[end..];
         let mut select = None;
@@ -174,6 +174,7 @@ impl State {
     /// Reads some of what a page shows; `target` is the request's own, `base` what stands before it.
     pub(super) fn page(
         &self,
+        api: Api,
         page: usize,
         base: &str,
         target: &str,
@@ -186,16 +187,16 @@ impl State {
         let (link, mark) = self.mark(schema, target, &options, &query.order)?;
         let top = mark.as_ref().map_or(query.top, |mark| mark.top).map(|top| top as usize);
         let size = preferred.unwrap_or(self.page_max).min(self.page_max);
-        let rows = self.rows(set, &query, mark.as_ref(), size.min(top.unwrap_or(usize::MAX)));
+        let rows = self.rows(page, &query, mark.as_ref(), size.min(top.unwrap_or(usize::MAX)));
         if rows.len().min(size) > self.rows_in_time {
             return Err(Refusal::timed_out());
         }
 
         let mut out = Vec::with_capacity(256 + rows.len().min(size) * 512);
         out.extend_from_slice(b"{\"@odata.context\":");
-        cell::write_string(&self.context(page.api, base, schema.name), &mut out);
+        cell::write_string(&self.context(api, base, page.name), &mut out);
         if query.count {
-            let total = self.tables[set].iter().filter(|(_, _, row)| self.meets(set, &query, row)).count();
+            let total = self.tables[set].iter().filter(|(_, _, row)| self.meets(page, &query, row)).count();
             out.extend_from_slice(format!(",\"@odata.count\":{total}").as_bytes());
         }
         out.extend_from_slice(b",\"value\":[");
@@ -225,6 +226,7 @@ impl State {
     /// Reads one record; `context` is left out inside a collection.
     pub(super) fn entity(
         &self,
+        api: Api,
         page: usize,
         id: &Uuid,
         base: &str,
@@ -233,14 +235,18 @@ impl State {
         let page = &PAGES[page];
         let query = Query::read(page, options)?;
         let row = self.tables[page.set].get(id).ok_or_else(Refusal::not_found)?;
-        let context = format!("{}/$entity", self.context(page.api, base, page.table().name));
+        let context = format!("{}/$entity", self.context(api, base, page.name));
         let mut out = Vec::with_capacity(1024);
         self.write_entity(page, row, &query, Some(&context), &mut out);
         Ok(out)
     }
 
     pub(super) fn context(&self, api: Api, base: &str, set: &str) -> String {
-        format!("{base}{}{}/$metadata#companies({})/{set}", self.prefix, api.path(), self.company_id())
+        let root = self.root(api);
+        match api {
+            Api::Pages | Api::Nav => format!("{base}{root}/$metadata#Company('{}')/{set}", self.company()),
+            _ => format!("{base}{root}/$metadata#companies({})/{set}", self.company_id()),
+        }
     }
 
     /// Splits the skip token off the raw query, checks it, and reads where it says to go on.
@@ -268,7 +274,8 @@ impl State {
     }
 
     /// Finds the rows from a mark on: `max` of them, and one more if there is one.
-    fn rows<'a>(&'a self, set: usize, query: &Query, mark: Option<&Mark>, max: usize) -> Vec<(&'a str, &'a Row)> {
+    fn rows<'a>(&'a self, page: &Page, query: &Query, mark: Option<&Mark>, max: usize) -> Vec<(&'a str, &'a Row)> {
+        let set = page.set;
         let table = &self.tables[set];
         let id_at = SETS[set].role(Role::Id);
         let by_id = match &query.condition {
@@ -282,7 +289,7 @@ impl State {
                 Some(mark) => Box::new(table.after(&mark.key)),
                 None => Box::new(table.iter()),
             };
-            let rows = rows.map(|(key, _, row)| (key, row)).filter(|(_, row)| self.meets(set, query, row));
+            let rows = rows.map(|(key, _, row)| (key, row)).filter(|(_, row)| self.meets(page, query, row));
             return rows.skip(skip).take(wanted).collect();
         }
         let mut rows: Vec<(&str, &Row)> = match by_id {
@@ -295,7 +302,7 @@ impl State {
             }
             None => {
                 let rows = table.iter().map(|(key, _, row)| (key, row));
-                rows.filter(|(_, row)| self.meets(set, query, row)).collect()
+                rows.filter(|(_, row)| self.meets(page, query, row)).collect()
             }
         };
         let compare = |key: &str, values: &dyn Fn(usize, usize) -> Ordering, other: &str| {
@@ -320,9 +327,9 @@ impl State {
         rows.into_iter().skip(skip).take(wanted).collect()
     }
 
-    fn meets(&self, set: usize, query: &Query, row: &Row) -> bool {
+    fn meets(&self, page: &Page, query: &Query, row: &Row) -> bool {
         let Some(condition) = &query.condition else { return true };
-        condition.holds(&|place| self.shown(set, row, place))
+        condition.holds(&|place| self.shown_on(page, row, place))
     }
 
     fn write_entity(&self, page: &Page, row: &Row, query: &Query, context: Option<&str>, out: &mut Vec<u8>) {
@@ -339,14 +346,14 @@ impl State {
             out.extend_from_slice(b",\"");
             out.extend_from_slice(property.name.as_bytes());
             out.extend_from_slice(b"\":");
-            self.shown(page.set, row, property.place).write(page.behind(property).kind, out);
+            self.shown_on(page, row, property.place).write(page.behind(property).kind, out);
         };
         match &query.select {
             Some(properties) => properties.iter().copied().for_each(&mut write),
             None => (0..page.properties.len()).for_each(&mut write),
         }
         for (place, select) in &query.expand {
-            let navigation = &page.table().navigations[*place];
+            let navigation = &page.navigations()[*place];
             out.push(b',');
             cell::write_string(navigation.name, out);
             out.push(b':');
@@ -379,7 +386,8 @@ fn token(path: &str, link: &str, text: &str) -> String {
     format!("{TOKEN_START}{sum:016x}-{}", filter::encode(text))
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// Writes bytes as Base64.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {

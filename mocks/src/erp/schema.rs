@@ -7,6 +7,8 @@
 
 use std::sync::LazyLock;
 
+use super::pages;
+
 /// The type of a column, with the longest text it holds.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -80,6 +82,10 @@ pub enum Api {
     Standard,
     /// What a shop's own extension publishes.
     Custom,
+    /// OData V4 pages beside the API.
+    Pages,
+    /// The same pages, on a NAV server.
+    Nav,
 }
 
 impl Api {
@@ -88,6 +94,7 @@ impl Api {
         match self {
             Api::Standard => "/api/v2.0",
             Api::Custom => "/api/contoso/crm/v1.0",
+            Api::Pages | Api::Nav => pages::PATH,
         }
     }
 }
@@ -124,10 +131,13 @@ pub struct Property {
     read_only: bool,
 }
 
-/// What an API shows of a set; both bear the set's name.
+/// What an API shows of a set.
 #[derive(Debug)]
 pub struct Page {
     pub api: Api,
+    /// That of the set, except for OData V4 pages.
+    pub name: &'static str,
+    pub entity: &'static str,
     /// The place of the set in [`SETS`].
     pub set: usize,
     pub properties: Vec<Property>,
@@ -137,6 +147,11 @@ impl Page {
     /// Returns the set behind the page.
     pub fn table(&self) -> &'static Set {
         &SETS[self.set]
+    }
+
+    /// Returns the navigations that the page has.
+    pub fn navigations(&self) -> &'static [Navigation] {
+        if self.api == Api::Pages { &[] } else { self.table().navigations }
     }
 
     /// Returns the place, among the page's properties, of that of exactly this name.
@@ -162,17 +177,18 @@ impl Page {
 
 /// What a page shows of its set.
 enum Choice {
-    All,
+    /// Without the day of the last change in any case.
     AllBut(&'static [&'static str]),
     Only(&'static [Shown]),
 }
 
 /// A property of a page: name, column, and whether the page refuses to write it.
-type Shown = (&'static str, &'static str, bool);
+pub type Shown = (&'static str, &'static str, bool);
 
 /// Returns the place of an API's page in [`PAGES`].
 pub fn page(api: Api, name: &str) -> Option<usize> {
-    PAGES.iter().position(|page| page.api == api && page.table().name == name)
+    let api = if api == Api::Nav { Api::Pages } else { api };
+    PAGES.iter().position(|page| page.api == api && page.name == name)
 }
 
 /// Returns the place of an entity set in [`SETS`].
@@ -203,6 +219,10 @@ const BUSINESS_RELATION: Members = Members {
     names: &["_x0020_", "Customer", "Vendor", "Bank_x0020_Account", "Employee", "None", "Other", "Multiple"],
 };
 
+/// The column that tells the day of the last change, on OData V4 pages only; it is worked out from the time.
+pub const LAST_DAY: &str = "lastDateModified";
+
+const DAY: Column = column(LAST_DAY, Date, "Last Date Modified", ReadOnly);
 const ID: Column = column("id", Guid, "Id", Id);
 const STAMP: Column = column("lastModifiedDateTime", DateTime, "Last Date Modified", Stamp);
 
@@ -241,6 +261,7 @@ pub static SETS: &[Set] = &[
             column("paymentMethodId", Guid, "Payment Method Id", Plain),
             column("blocked", Enum(&CUSTOMER_BLOCKED), "Blocked", Plain),
             STAMP,
+            DAY,
         ],
         navigations: &[
             Navigation { name: "currency", column: "currencyId", set: "currencies" },
@@ -282,6 +303,7 @@ pub static SETS: &[Set] = &[
             // Always blank in the table: it is worked out from the company, and writing it sets the company.
             column("customerNumber", code(20), "Customer No.", Role::Code("customers", None)),
             STAMP,
+            DAY,
         ],
         navigations: &[],
     },
@@ -323,6 +345,7 @@ pub static SETS: &[Set] = &[
             column("inventoryPostingGroupId", Guid, "Inventory Posting Group Id", Plain),
             column("inventoryPostingGroupCode", code(20), "Inventory Posting Group", Plain),
             STAMP,
+            DAY,
         ],
         navigations: &[Navigation { name: "unitOfMeasure", column: "baseUnitOfMeasureId", set: "unitsOfMeasure" }],
     },
@@ -339,6 +362,7 @@ pub static SETS: &[Set] = &[
             column("amountDecimalPlaces", Text(5), "Amount Decimal Places", Plain),
             column("amountRoundingPrecision", Decimal, "Amount Rounding Precision", Plain),
             STAMP,
+            DAY,
         ],
         navigations: &[],
     },
@@ -424,6 +448,7 @@ pub static SETS: &[Set] = &[
             column("capacity", Decimal, "Capacity", ReadOnly),
             column("blocked", Bool, "Blocked", Plain),
             column("systemModifiedAt", DateTime, "SystemModifiedAt", Stamp),
+            DAY,
         ],
         navigations: &[],
     },
@@ -433,11 +458,15 @@ pub static SETS: &[Set] = &[
 pub static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
     let all = SETS.iter().enumerate().map(|(set, declared)| match declared.name {
         "contacts" => page_of(Api::Standard, set, &Choice::AllBut(EXTENSION)),
-        "resources" => page_of(Api::Custom, set, &Choice::All),
-        _ => page_of(Api::Standard, set, &Choice::All),
+        "resources" => page_of(Api::Custom, set, &Choice::AllBut(&[])),
+        _ => page_of(Api::Standard, set, &Choice::AllBut(&[])),
     });
     let contacts = set("contacts").map(|set| page_of(Api::Custom, set, &Choice::Only(CUSTOM_CONTACT)));
-    all.chain(contacts).collect()
+    let published = pages::PUBLISHED.iter().filter_map(|(name, declared, shown)| {
+        let page = page_of(Api::Pages, set(declared)?, &Choice::Only(shown));
+        Some(Page { name, entity: name, ..page })
+    });
+    all.chain(contacts).chain(published).collect()
 });
 
 /// What the standard page of contacts lacks.
@@ -471,15 +500,14 @@ fn page_of(api: Api, set: usize, choice: &Choice) -> Page {
     let table = &SETS[set];
     let own = || table.columns.iter().map(|column| (column.name, column.name, false));
     let shown: Vec<Shown> = match choice {
-        Choice::All => own().collect(),
-        Choice::AllBut(hidden) => own().filter(|(name, ..)| !hidden.contains(name)).collect(),
+        Choice::AllBut(hidden) => own().filter(|(name, ..)| *name != LAST_DAY && !hidden.contains(name)).collect(),
         Choice::Only(shown) => shown.to_vec(),
     };
     let properties = shown.into_iter().map(|(name, column, read_only)| {
         let place = table.column(column).expect("a page shows columns of its table, as a test says");
         Property { name, place, read_only }
     });
-    Page { api, set, properties: properties.collect() }
+    Page { api, name: table.name, entity: table.entity, set, properties: properties.collect() }
 }
 
 /// The properties of a company, which is read-only here.
@@ -506,16 +534,15 @@ mod tests {
             assert!(PAGES.iter().any(|page| page.set == place), "{}", set.name);
         }
         for page in PAGES.iter() {
-            for navigation in page.table().navigations {
+            for navigation in page.navigations() {
                 assert!(super::page(page.api, navigation.set).is_some(), "{}", navigation.name);
             }
-            for role in [Id, Key, Stamp] {
+            // Pages know their records by the primary key alone.
+            let roles: &[Role] = if page.api == Api::Pages { &[Key] } else { &[Id, Key, Stamp] };
+            for role in roles.iter().copied() {
                 assert!(page.properties.iter().any(|property| page.behind(property).role == role), "{page:?}");
             }
-            assert_eq!(
-                PAGES[super::page(page.api, page.table().name).unwrap()].properties.len(),
-                page.properties.len()
-            );
+            assert_eq!(PAGES[super::page(page.api, page.name).unwrap()].properties.len(), page.properties.len());
         }
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::cell::Cell;
 use super::contact;
 use super::error::Refusal;
-use super::schema::{self, Kind, Role, SETS};
+use super::schema::{self, Api, Kind, Page, Role, SETS};
 use super::{CONTACTS, CUSTOMERS, Row, State};
 
 /// Sets, the sum of their records' open entries, and what the table is called.
@@ -284,12 +284,24 @@ impl State {
         self.now
     }
 
-    /// Returns the value of a column as the page shows it.
+    /// Returns the value of a column as a page shows it: OData V4 pages show the local currency as the table has it, blank.
+    pub(super) fn shown_on<'a>(&'a self, page: &Page, row: &'a Row, place: usize) -> Cow<'a, Cell> {
+        match (page.api, page.set, place) {
+            (Api::Pages, CUSTOMERS, CUSTOMER_CURRENCY) => Cow::Borrowed(&row.cells[place]),
+            _ => self.shown(page.set, row, place),
+        }
+    }
+
+    /// Returns the value of a column as the API shows it.
     pub(super) fn shown<'a>(&'a self, set: usize, row: &'a Row, place: usize) -> Cow<'a, Cell> {
         let cell = &row.cells[place];
         match (set, place) {
             (CUSTOMERS, CUSTOMER_CURRENCY) if cell.text().is_empty() => {
                 Cow::Owned(Cell::Text(self.local_currency.as_str().into()))
+            }
+            _ if SETS[set].columns[place].name == schema::LAST_DAY => {
+                let Cell::DateTime(at) = row.cells[SETS[set].role(Role::Stamp)] else { return Cow::Borrowed(cell) };
+                Cow::Owned(Cell::Date(at.date_naive()))
             }
             (CONTACTS, contact::COMPANY_NUMBER) => Cow::Borrowed(contact::company_number(&row.cells)),
             (CONTACTS, contact::COMPANY_NAME) => match self.company_of(row) {

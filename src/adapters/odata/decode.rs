@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -14,22 +15,50 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::adapters::odata::{Dialect, name};
+use crate::endpoint::{TableInfo, key_text};
 use crate::frame::builder::Builder;
-use crate::frame::{Cell, Column, Frame, Kind};
+use crate::frame::{Cell, Column, Frame, Kind, Value};
 
 const ETAG: usize = 0;
-const ID: usize = 1;
+/// Where the key begins; where it is made of several properties, they follow.
+const KEY: usize = 1;
 const NO_DATE: &str = "0001-01-01";
 
 /// Which property of a row feeds which column.
 #[derive(Debug, Clone)]
 pub struct Layout {
     dialect: Dialect,
+    key: RowKey,
     columns: Vec<Column>,
-    /// Property names; the first two are the version and the key.
+    /// Property names; the first is the version, then comes the key.
     properties: Vec<String>,
     /// For each column its property, and the property inside that one for a navigation column.
     sources: Vec<(usize, Option<String>)>,
+}
+
+/// How the id of a row is found.
+#[derive(Debug, Clone)]
+enum RowKey {
+    /// One property is the id.
+    Id,
+    /// It is made of as many properties as there are kinds.
+    Values { info: TableInfo, kinds: Vec<Kind>, directory: Arc<Directory> },
+}
+
+/// The keys of the records that were seen so far, by their ids: what an address needs, and an id does not tell.
+#[derive(Debug, Default)]
+pub struct Directory(Mutex<HashMap<Uuid, Box<[String]>>>);
+
+impl Directory {
+    /// Remembers a key.
+    pub fn learn(&self, id: Uuid, values: Vec<String>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, values.into());
+    }
+
+    /// Returns the key of an id, `None` for one that was never seen.
+    pub fn key(&self, id: Uuid) -> Option<Box<[String]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
 }
 
 /// Rows as they arrive.
@@ -42,7 +71,28 @@ pub struct Rows {
 impl Layout {
     /// Makes a layout: each column with the property that holds it, `outer/inner` for a navigation.
     pub fn new(dialect: Dialect, key: &str, columns: Vec<(Column, String)>) -> Layout {
-        let mut properties = vec!["@odata.etag".to_owned(), key.to_owned()];
+        Layout::with_key(dialect, RowKey::Id, &[key.to_owned()], columns)
+    }
+
+    /// Makes a layout for a table whose records are known by what they hold in the columns of `key`; the directory
+    /// learns the key of each row.
+    pub fn keyed(
+        dialect: Dialect,
+        info: &TableInfo,
+        key: &[String],
+        directory: Arc<Directory>,
+        columns: Vec<(Column, String)>,
+    ) -> Layout {
+        let kind = |name: &String| info.column(name).map_or(Kind::Text, |info| info.column.kind);
+        let kinds = key.iter().map(kind).collect();
+        // Only what makes the id is needed of it.
+        let info = TableInfo { columns: Vec::new(), ..info.clone() };
+        Layout::with_key(dialect, RowKey::Values { info, kinds, directory }, key, columns)
+    }
+
+    fn with_key(dialect: Dialect, row_key: RowKey, key: &[String], columns: Vec<(Column, String)>) -> Layout {
+        let mut properties = vec!["@odata.etag".to_owned()];
+        properties.extend(key.iter().cloned());
         let mut sources = Vec::with_capacity(columns.len());
         let mut kept = Vec::with_capacity(columns.len());
         for (column, property) in columns {
@@ -57,7 +107,7 @@ impl Layout {
             sources.push((position, inner));
             kept.push(column);
         }
-        Layout { dialect, columns: kept, properties, sources }
+        Layout { dialect, key: row_key, columns: kept, properties, sources }
     }
 
     /// Starts without rows.
@@ -81,7 +131,9 @@ impl Layout {
         let seed = RowSeed { properties: &self.properties, cells: &mut cells };
         seed.deserialize(&mut json).map_err(|error| error.to_string())?;
         let nested = self.sources.iter().any(|(_, inner)| inner.is_some());
-        if nested || cells.iter().any(Option::is_none) {
+        // Other services may have no versions at all; where there are some, the one in the answer is wanted.
+        let needed = if self.dialect == Dialect::Plain { KEY } else { ETAG };
+        if nested || cells[needed..].iter().any(Option::is_none) {
             return Ok(false);
         }
         self.push(&cells, rows).map(|()| true)
@@ -89,12 +141,26 @@ impl Layout {
 
     fn push(&self, cells: &[Option<&str>], rows: &mut Rows) -> Result<(), String> {
         // A row without version can still be read; it can then only be written unconditionally.
-        if let Some(missing) = (ID..cells.len()).find(|position| cells[*position].is_none()) {
+        if let Some(missing) = (KEY..cells.len()).find(|position| cells[*position].is_none()) {
             return Err(format!("a row has no `{}`", self.properties[missing]));
         }
         let raw = |position: usize| cells[position].unwrap_or("null");
-        let id = text(raw(ID)).and_then(|id| Uuid::try_parse(&id).ok());
-        let id = id.ok_or_else(|| format!("a row's `{}` is no GUID", self.properties[ID]))?;
+        let id = match &self.key {
+            RowKey::Id => {
+                let id = text(raw(KEY)).and_then(|id| Uuid::try_parse(&id).ok());
+                id.ok_or_else(|| format!("a row's `{}` is no GUID", self.properties[KEY]))?
+            }
+            RowKey::Values { info, kinds, directory } => {
+                let values =
+                    kinds.iter().zip(KEY..).map(|(kind, position)| key_value(self.dialect, *kind, raw(position)));
+                let values = values.collect::<Option<Vec<String>>>();
+                let names = || self.properties[KEY..KEY + kinds.len()].join(", ");
+                let values = values.ok_or_else(|| format!("a row's key ({}) cannot be read", names()))?;
+                let id = info.id_of(&values);
+                directory.learn(id, values);
+                id
+            }
+        };
         for (index, (position, inner)) in self.sources.iter().enumerate() {
             let cell = match inner {
                 Some(inner) => inside(raw(*position), inner)?,
@@ -157,6 +223,21 @@ fn text(raw: &str) -> Option<Cow<'_, str>> {
     if inner.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
+/// Returns the value of a key property as a text that is the same for equal keys; `None` where it is no single value.
+fn key_value(dialect: Dialect, kind: Kind, raw: &str) -> Option<String> {
+    let value = match text(raw) {
+        Some(text) if kind == Kind::Enum && dialect == Dialect::BusinessCentral => {
+            Value::Text(name::decode(&text).into_owned())
+        }
+        Some(text) => Value::Text(text.into_owned()),
+        None if raw.starts_with(['{', '[']) => return None,
+        None if raw == "null" => Value::Null,
+        // A number, or `true` and `false`.
+        None => Value::Text(raw.to_owned()),
+    };
+    Some(key_text(kind, &value))
+}
+
 /// Returns a property of a nested object, `null` where the object is null.
 fn inside<'a>(raw: &'a str, property: &str) -> Result<&'a str, String> {
     let object: Option<BTreeMap<Cow<'a, str>, &'a RawValue>> =
@@ -175,7 +256,7 @@ fn push_cell(dialect: Dialect, builder: &mut Builder, index: usize, raw: &str) -
     let held = text(raw);
     let decoded;
     let cell = match (raw, &held) {
-        ("null", _) if is_text && dialect == Dialect::BusinessCentral => Cell::Text(""),
+        ("null", _) if is_text && dialect != Dialect::Dataverse => Cell::Text(""),
         ("null", _) => Cell::Null,
         ("true", _) => Cell::Boolean(true),
         ("false", _) => Cell::Boolean(false),

@@ -41,6 +41,12 @@ impl Fault {
             Err(_) => Fault { status, ..Fault::default() },
         }
     }
+
+    /// Tells whether the side ran out of time over a request, so that a smaller one may do: a gateway that gave up, a
+    /// database that timed out or chose this one to break a deadlock (crm-api.md §4).
+    pub fn is_overtaxed(&self) -> bool {
+        self.status == 504 || matches!(self.code.as_str(), "0x80044151" | "0x80044150")
+    }
 }
 
 /// The message and the code, or the bare status.

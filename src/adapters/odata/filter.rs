@@ -60,6 +60,7 @@ impl Writer<'_> {
                 let plain = match self.dialect {
                     Dialect::BusinessCentral => self.is_plain(info, prefix),
                     Dialect::Dataverse => !prefix.contains(CRM_WILDCARDS),
+                    Dialect::Plain => true,
                 };
                 (is_text && plain && !prefix.is_empty()).then(|| format!("startswith({property},{})", quote(prefix)))
             }
@@ -91,9 +92,11 @@ impl Writer<'_> {
         match (info.column.kind, literal) {
             (Kind::Text | Kind::Code, Literal::Text(text)) => self.text_equality(info, property, how, text),
             (Kind::Enum, Literal::Text(member)) => {
-                // An unknown member is an error of the request, not an empty answer.
+                // An unknown member is an error of the request, not an empty answer. Elsewhere a member is written with
+                // its type, which is not known here.
                 let known = info.options.iter().any(|(_, option)| option == member);
-                (is_equality && known).then(|| format!("{property} {operator} '{}'", name::encode(member)))
+                (is_equality && known && self.dialect != Dialect::Plain)
+                    .then(|| format!("{property} {operator} '{}'", name::encode(member)))
             }
             (Kind::Integer | Kind::Choice, Literal::Number(number)) => {
                 let fits = number.parse::<i64>().is_ok();
@@ -127,8 +130,10 @@ impl Writer<'_> {
                 self.is_plain(info, text).then(|| format!("{property} eq {}", quote(text)))
             }
             (Dialect::BusinessCentral, Comparison::NotEqual, true) => Some(format!("{property} ne ''")),
-            (Dialect::Dataverse, Comparison::Equal, false) => Some(format!("{property} eq {}", quote(text))),
-            (Dialect::Dataverse, Comparison::NotEqual, true) => Some(format!("{property} ne null")),
+            (Dialect::Dataverse | Dialect::Plain, Comparison::Equal, false) => {
+                Some(format!("{property} eq {}", quote(text)))
+            }
+            (Dialect::Dataverse | Dialect::Plain, Comparison::NotEqual, true) => Some(format!("{property} ne null")),
             _ => None,
         }
     }
@@ -213,6 +218,7 @@ mod tests {
         };
         TableInfo {
             table: "t".into(),
+            key: crate::endpoint::Key::Id("id".into()),
             columns: vec![
                 column("name", Kind::Text, Some(10)),
                 column("number", Kind::Code, Some(20)),
@@ -317,6 +323,26 @@ mod tests {
         ] {
             let pushed = (push(Dialect::BusinessCentral, &predicate), push(Dialect::Dataverse, &predicate));
             assert_eq!(pushed, (erp.to_owned(), crm.to_owned()), "{predicate:?}");
+        }
+    }
+
+    #[test]
+    fn of_another_service_no_more_is_asked_than_any_understands() {
+        let or = Predicate::Any(vec![is("count", Equal, number("1")), is("flag", Equal, Literal::Boolean(true))]);
+        for (predicate, expected) in [
+            (is("name", Equal, word("O'Brien *")), "name eq 'O''Brien *'"),
+            // It may be empty or null.
+            (is("name", Equal, word("")), "-"),
+            (is("name", NotEqual, word("")), "name ne null"),
+            (is("name", NotEqual, word("x")), "-"),
+            // The literal would need the name of the type.
+            (is("blocked", Equal, word("Non-Inventory")), "-"),
+            (is("count", LessOrEqual, number("5")), "count le 5"),
+            (or, "count eq 1 or flag eq true"),
+            (Predicate::IsNotNull { column: "name".into() }, "-"),
+            (Predicate::StartsWith { column: "name".into(), prefix: "a(".into() }, "startswith(name,'a(')"),
+        ] {
+            assert_eq!(push(Dialect::Plain, &predicate), expected, "{predicate:?}");
         }
     }
 

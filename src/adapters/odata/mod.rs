@@ -1,4 +1,4 @@
-//! OData as the two services speak it: pure functions from text to text, no network.
+//! OData as the services speak it: pure functions from text to text, no network.
 //!
 //! In go predicates, values and bodies; out come addresses, JSON, batches and frames. The services differ in what they
 //! understand and how they write blanks; that difference is [`Dialect`], known here and nowhere above.
@@ -10,6 +10,7 @@ pub mod fault;
 pub mod decode;
 pub mod value;
 pub mod filter;
+pub mod select;
 pub mod batch_json;
 pub mod batch_multipart;
 
@@ -18,6 +19,8 @@ pub mod batch_multipart;
 pub enum Dialect {
     /// Business Central: no nulls, enums by encoded name, filters that become AL filters.
     BusinessCentral,
+    /// Any other service: a text may be null or empty, which is blank to us alike; enums by their names.
+    Plain,
     /// Dataverse: empty texts are null, choices are numbers, filters that become SQL.
     Dataverse,
 }

@@ -2,7 +2,7 @@
 //!
 //! In goes a column and a [`Value`]; out comes JSON text, or why the value cannot be written there. Decimals are written
 //! in their own digits. A blank is `null` for Dataverse and the blank of its type for Business Central, which has no null
-//! (erp-api.md §8). Lookups are not values of a column on the wire; the Dataverse adapter writes them itself.
+//! (erp-api.md §8); for other services it is an empty text, and null for everything else. Lookups are not values of a column on the wire; the Dataverse adapter writes them itself.
 
 use chrono::NaiveTime;
 use rust_decimal::Decimal;
@@ -20,7 +20,8 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
             check_option(column, "", |(_, label)| label.is_empty())?;
         }
         return Ok(match dialect {
-            Dialect::Dataverse => "null".to_owned(),
+            Dialect::Plain if matches!(kind, Kind::Text | Kind::Code) => string(""),
+            Dialect::Dataverse | Dialect::Plain => "null".to_owned(),
             Dialect::BusinessCentral => erp_blank(kind).to_owned(),
         });
     }
@@ -39,7 +40,7 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
         (Kind::Enum, value) => {
             let member = value.to_string();
             check_option(column, &member, |(_, label)| *label == member)?;
-            Ok(string(&name::encode(&member)))
+            Ok(string(&if dialect == Dialect::Plain { member } else { name::encode(&member) }))
         }
         (Kind::Choice, Value::Integer(number)) => {
             check_option(column, &number.to_string(), |(option, _)| option == number)?;

@@ -245,6 +245,33 @@ pub(super) fn values(
     Ok(numbers.into_iter().filter_map(|(field, number)| Some((field, values.remove(&number)?))).collect())
 }
 
+/// Returns the pairs that held a text in a field of a side when they were last settled.
+pub(super) fn pairs_with(
+    connection: &Connection,
+    table: &str,
+    field: &str,
+    side: Side,
+    text: &str,
+) -> Result<Vec<PerSide<Uuid>>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let Some(number) = numbers(connection, table_map)?.remove(field) else { return Ok(Vec::new()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT erp, crm, data FROM coupling JOIN base_value ON base_value.coupling = coupling.id \
+         WHERE coupling.id BETWEEN ?1 AND ?2 ORDER BY coupling.id",
+    )?;
+    let fold = |text: &str| text.trim().to_lowercase();
+    let wanted = fold(text);
+    let mut pairs = Vec::new();
+    let mut rows = statement.query(ids(table_map))?;
+    while let Some(row) = rows.next()? {
+        let values = base::decode_values(row.get_ref(2)?.as_str().unwrap_or_default())?;
+        if values.get(&number).is_some_and(|value| fold(value.of(side)) == wanted) {
+            pairs.push(PerSide { erp: id(row, 0)?, crm: id(row, 1)? });
+        }
+    }
+    Ok(pairs)
+}
+
 /// Applies coupling changes, in their order.
 pub(super) fn change(
     connection: &Connection,

@@ -110,7 +110,7 @@ pub(super) fn writes_of_run(connection: &Connection, run: &str) -> Result<Vec<Jo
     Ok(entries.into_iter().map(|(_, row)| row).collect())
 }
 
-/// Returns the writes to a record of a table map and to its partner, newest first.
+/// Returns the writes to a record of a table map and to whatever was its partner then, newest first.
 pub(super) fn writes_to(
     connection: &Connection,
     table: &str,
@@ -118,8 +118,8 @@ pub(super) fn writes_to(
     rows_max: usize,
 ) -> Result<Vec<JournalRow>, Trouble> {
     let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
-    let condition = "journal.table_map = ?1 AND ((side = 'erp' AND record_id IS ?2) OR (side = 'crm' AND record_id IS ?3)) \
-                     ORDER BY journal.id DESC LIMIT ?4";
+    let condition = "journal.table_map = ?1 AND ((side = 'erp' AND (record_id IS ?2 OR partner_id IS ?3)) \
+                     OR (side = 'crm' AND (record_id IS ?3 OR partner_id IS ?2))) ORDER BY journal.id DESC LIMIT ?4";
     let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
     let (erp, crm) = (ids.erp.map(Uuid::into_bytes), ids.crm.map(Uuid::into_bytes));
     let entries = entries(connection, condition, (table_map, erp, crm, rows_max))?;

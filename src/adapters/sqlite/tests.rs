@@ -814,6 +814,34 @@ fn what_a_person_decided_stands_until_it_is_carried_out() {
 }
 
 #[test]
+fn a_pair_is_found_by_what_it_held() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    store.commit("items", &[], &[couple(1, 1)], &[]).unwrap();
+    store.commit("customers", &[], &[couple(1, 1), couple(2, 2), couple(3, 3)], &[]).unwrap();
+    let settlement = |number: u128, erp: &str, crm: &str| Settlement {
+        erp: e(number),
+        crm: c(number),
+        base: vec![Some(PerSide { erp: 1, crm: 1 }); 2],
+        values: vec![
+            (0, PerSide { erp: erp.to_owned(), crm: crm.to_owned() }),
+            (1, PerSide { erp: "b".to_owned(), crm: "b".to_owned() }),
+        ],
+    };
+    let fields = ["number=number".to_owned(), "name=name".to_owned()];
+    let settled = [settlement(1, " A ", "a"), settlement(2, "b", "A"), settlement(3, "b", "b")];
+    store.commit("customers", &fields, &[], &settled).unwrap();
+    let found = |field: &str, side: Side, text: &str| {
+        store.pairs_with("customers", field, side, text).unwrap().into_iter().map(|ids| ids.erp).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&fields[0], Side::Erp, "a"), [e(1)]);
+    assert_eq!(found(&fields[0], Side::Crm, "A"), [e(1), e(2)]);
+    assert_eq!(found(&fields[1], Side::Erp, "b").len(), 3);
+    assert!(found(&fields[1], Side::Erp, "a").is_empty() && found("other=other", Side::Erp, "b").is_empty());
+    assert!(store.pairs_with("items", &fields[0], Side::Erp, "a").unwrap().is_empty());
+}
+
+#[test]
 fn a_pair_that_is_parted_waits_for_nothing() {
     let (_folder, path) = place();
     let mut store = open(&path);

@@ -2,40 +2,52 @@
 //!
 //! Addresses are judged by their text alone. Nothing that a variable gave is repeated in a complaint.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::config::check::Desk;
 use crate::config::complaint::Path;
 use crate::config::schema;
-use crate::config::{Adapter, ClientCredentials, Connection, Features, Limits, Secret, Side};
+use crate::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side};
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
+/// The same for other OData services: whether they take a batch at all is for the file to say.
+const SERVICE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
+/// The most operations that a batch of the ERP or of another service has.
+const ERP_BATCH_MAX: usize = 100;
 /// The same for the CRM (`crm-api.md`).
 const CRM_LIMITS: Limits = Limits { concurrency: 52, requests: 6000, per_seconds: 300, batch: 1000, page: 5000 };
 
-/// Checks the connection of `side`, which has to speak `adapter`.
-pub(super) fn check(
-    desk: &mut Desk<'_>,
-    path: &Path,
-    side: Side,
-    adapter: Adapter,
-    written: schema::Connection,
-) -> Option<Connection> {
-    check_adapter(desk, path, side, written.adapter);
+/// Checks the connection of `side`.
+pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Connection) -> Option<Connection> {
+    let adapter = adapter(desk, path, side, written.adapter);
     let insecure = written.insecure.is_some_and(|insecure| insecure.0);
     let hint = "write the service root: `url: https://…`";
     let url = desk.required(path, "url", hint, written.url);
     let url = url.map(|url| url.trim_end_matches('/').to_owned());
     if let Some(url) = &url {
         check_url(desk, &path.key("url"), url, insecure);
-        let api = if side == Side::Erp { "/api/v2.0" } else { "/api/data/v9.2" };
-        if url.contains("/api/") {
+        let is_pages = format!("{url}/").contains("/ODataV4/");
+        let api = match side {
+            Side::Erp if is_pages => "/ODataV4",
+            Side::Erp => "/api/v2.0",
+            Side::Crm => "/api/data/v9.2",
+        };
+        // Any other service has its root where it has it.
+        if adapter != Some(Adapter::OData) && (url.contains("/api/") || is_pages) {
             let message = "is more than the service root";
             desk.refuse(&path.key("url"), message, format!("leave out `{api}`"));
         }
     }
     let company = match side {
+        Side::Erp if adapter == Some(Adapter::OData) => {
+            if written.company.is_some() {
+                let hint = "remove it; a service that has some shows each at an address of its own";
+                desk.refuse(&path.key("company"), "`adapter: odata` knows no companies", hint.to_owned());
+            }
+            None
+        }
         Side::Erp => desk.required(path, "company", "name the company as the ERP does", written.company),
         Side::Crm => {
             if written.company.is_some() {
@@ -44,12 +56,16 @@ pub(super) fn check(
             None
         }
     };
-    let hint = "give `auth: { type: oauth2, token_url, client_id, client_secret, scope }`";
+    let hint = match adapter {
+        Some(Adapter::Nav | Adapter::OData) => "give `auth: { type: basic, user, password }`",
+        _ => "give `auth: { type: oauth2, token_url, client_id, client_secret, scope }`",
+    };
     let auth = desk.required(path, "auth", hint, written.auth);
-    let auth = auth.and_then(|auth| credentials(desk, &path.key("auth"), auth, insecure));
-    let limits = limits(desk, &path.key("limits"), side, written.limits.unwrap_or_default());
+    let auth = auth.and_then(|auth| self::auth(desk, &path.key("auth"), side, auth, insecure));
+    let limits = limits(desk, &path.key("limits"), side, adapter, written.limits.unwrap_or_default());
     let features = features(desk, &path.key("features"), side, written.features.as_ref());
-    Some(Connection { adapter, url: url?, company, auth: auth?, limits, features })
+    let keys = BTreeMap::new();
+    Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, features, keys })
 }
 
 /// Returns what is used where a table has it; the ERP has none of it.
@@ -77,44 +93,129 @@ fn features(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schem
     }
 }
 
-fn check_adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema::Adapter>) {
-    let (wanted, word) = match side {
-        Side::Erp => (schema::Adapter::BusinessCentral, "business-central"),
-        Side::Crm => (schema::Adapter::Dataverse, "dataverse"),
+/// Returns the adapter of a side; `None` where it has none, which is complained about.
+fn adapter(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<schema::Adapter>) -> Option<Adapter> {
+    let word = match side {
+        Side::Erp => "business-central",
+        Side::Crm => "dataverse",
     };
     let hint = format!("write `adapter: {word}`");
-    let Some(adapter) = desk.required(path, "adapter", &hint, written) else { return };
+    let written = desk.required(path, "adapter", &hint, written)?;
     let path = path.key("adapter");
-    if matches!(adapter, schema::Adapter::Nav | schema::Adapter::Odata) {
-        desk.not_built(&path, &hint);
-    } else if adapter != wanted {
-        let message = format!("`{}` is not for the {}", desk.written(&path), side.name());
-        desk.refuse(&path, message, hint);
+    match (side, written) {
+        (Side::Erp, schema::Adapter::BusinessCentral) => return Some(Adapter::BusinessCentral),
+        (Side::Erp, schema::Adapter::Nav) => return Some(Adapter::Nav),
+        (Side::Erp, schema::Adapter::Odata) => return Some(Adapter::OData),
+        (Side::Crm, schema::Adapter::Dataverse) => return Some(Adapter::Dataverse),
+        _ => {
+            let message = format!("`{}` is not for the {}", desk.written(&path), side.name());
+            desk.refuse(&path, message, hint);
+        }
+    }
+    None
+}
+
+/// Checks how to log in; a key of another way to do it is complained about.
+fn auth(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Auth, insecure: bool) -> Option<Auth> {
+    use schema::AuthKind::{Basic, Bearer, Oauth2};
+    let kind = desk.required(path, "type", "write `type: oauth2`", written.kind);
+    let given = [
+        ("token_url", written.token_url.is_some(), Oauth2, "oauth2"),
+        ("client_id", written.client_id.is_some(), Oauth2, "oauth2"),
+        ("client_secret", written.client_secret.is_some(), Oauth2, "oauth2"),
+        ("client_secret_file", written.client_secret_file.is_some(), Oauth2, "oauth2"),
+        ("certificate", written.certificate.is_some(), Oauth2, "oauth2"),
+        ("scope", written.scope.is_some(), Oauth2, "oauth2"),
+        ("user", written.user.is_some(), Basic, "basic"),
+        ("password", written.password.is_some(), Basic, "basic"),
+        ("password_file", written.password_file.is_some(), Basic, "basic"),
+        ("token_file", written.token_file.is_some(), Bearer, "bearer"),
+    ];
+    for (key, is_given, of, word) in given {
+        if is_given && kind.is_some_and(|kind| kind != of) {
+            desk.refuse(&path.key(key), format!("belongs to `type: {word}`"), "remove it".to_owned());
+        }
+    }
+    match kind {
+        None | Some(Oauth2) => credentials(desk, path, written, insecure).map(Auth::OAuth2),
+        Some(Basic) => {
+            if side == Side::Crm {
+                desk.refuse(&path.key("type"), "the CRM takes tokens only", "write `type: oauth2`".to_owned());
+            }
+            basic(desk, path, written)
+        }
+        Some(Bearer) => {
+            let hint = "name the file in which something else keeps a token fresh";
+            let token_file = desk.required(path, "token_file", hint, written.token_file)?;
+            Some(Auth::Bearer { token_file: token_file.into() })
+        }
     }
 }
 
+fn basic(desk: &mut Desk<'_>, path: &Path, written: schema::Auth) -> Option<Auth> {
+    let user = desk.required(path, "user", "name the user as the ERP does", written.user);
+    let user = user.filter(|user| {
+        // It would end where the password begins.
+        let is_plain = !user.contains(':');
+        if !is_plain {
+            desk.refuse(&path.key("user"), "holds a colon, which a login cannot carry", None);
+        }
+        is_plain
+    });
+    let ways = [("password", written.password), ("password_file", written.password_file)];
+    let [given, file] = one_of(desk, path, ways, "name a variable: `password: ${…}`, or a `password_file`")?;
+    let password = given.map(SecretSource::given).or(file.map(|path| SecretSource::File(path.into())));
+    Some(Auth::Basic { user: user?, password: password? })
+}
+
 fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure: bool) -> Option<ClientCredentials> {
-    desk.required(path, "type", "write `type: oauth2`", written.kind);
     let token_url = desk.required(path, "token_url", "name the address that gives tokens", written.token_url);
     if let Some(url) = &token_url {
         check_url(desk, &path.key("token_url"), url, insecure);
     }
     let client_id = desk.required(path, "client_id", "name the registered application", written.client_id);
-    let hint = "name a variable: `client_secret: ${…}`";
-    let client_secret = desk.required(path, "client_secret", hint, written.client_secret);
+    let ways = [
+        ("client_secret", written.client_secret),
+        ("client_secret_file", written.client_secret_file),
+        ("certificate", written.certificate),
+    ];
+    let hint = "name a variable: `client_secret: ${…}`, or a `client_secret_file`, or a `certificate`";
+    let proof = one_of(desk, path, ways, hint).and_then(|[given, file, certificate]| {
+        let given = given.map(|text| Proof::Secret(SecretSource::given(text)));
+        let file = file.map(|path| Proof::Secret(SecretSource::File(path.into())));
+        given.or(file).or(certificate.map(|path| Proof::Certificate(path.into())))
+    });
     let scope = desk.required(path, "scope", "name what the token is for", written.scope);
-    Some(ClientCredentials {
-        token_url: token_url?,
-        client_id: client_id?,
-        client_secret: Secret::new(client_secret?),
-        scope: scope?,
-    })
+    Some(ClientCredentials { token_url: token_url?, client_id: client_id?, proof: proof?, scope: scope? })
 }
 
-fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Limits) -> Limits {
-    let base = match side {
-        Side::Erp => ERP_LIMITS,
-        Side::Crm => CRM_LIMITS,
+/// Returns the ways to give one thing, of which exactly one must be written.
+fn one_of<const N: usize>(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    ways: [(&str, Option<String>); N],
+    hint: &str,
+) -> Option<[Option<String>; N]> {
+    let written: Vec<&str> = ways.iter().filter(|(_, text)| text.is_some()).map(|(key, _)| *key).collect();
+    match written[..] {
+        [_] => Some(ways.map(|(_, text)| text)),
+        [] => {
+            let (first, text) = ways.into_iter().next()?;
+            desk.required(path, first, hint, text);
+            None
+        }
+        [first, second, ..] => {
+            desk.refuse(&path.key(second), format!("is given beside `{first}`"), "keep one of them".to_owned());
+            None
+        }
+    }
+}
+
+fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, adapter: Option<Adapter>, written: schema::Limits) -> Limits {
+    let (base, batch_max) = match (side, adapter) {
+        (Side::Erp, Some(Adapter::Nav | Adapter::OData)) => (SERVICE_LIMITS, ERP_BATCH_MAX),
+        (Side::Erp, _) => (ERP_LIMITS, ERP_BATCH_MAX),
+        (Side::Crm, _) => (CRM_LIMITS, CRM_LIMITS.batch),
     };
     let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<usize>| {
         let Some(schema::Whole(number)) = written else { return default };
@@ -132,7 +233,7 @@ fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Limits)
         concurrency: limit("concurrency", written.concurrency, base.concurrency, None),
         requests: limit("requests", written.requests, base.requests, None),
         per_seconds: limit("per_seconds", written.per_seconds, base.per_seconds, None),
-        batch: limit("batch", written.batch, base.batch, Some(base.batch)),
+        batch: limit("batch", written.batch, base.batch, Some(batch_max)),
         page: limit("page", written.page, base.page, Some(base.page)),
     }
 }

@@ -272,7 +272,17 @@ fn side(desk: &mut Desk<'_>, path: &Path, side: Side, written: &schema::TableSid
     let filter = written.filter.as_ref();
     let filter = filter.map(|text| sql::expression(desk, &path.key("filter"), text, side, known));
     let modified = written.modified.as_ref().filter(|modified| column(desk, &path.key("modified"), modified));
-    Some(TableSide { table: table?, label: label.cloned(), filter: filter.flatten(), modified: modified.cloned() })
+    let key = written.key.as_ref().filter(|key| column(desk, &path.key("key"), key));
+    if key.is_some() && side == Side::Crm {
+        desk.refuse(&path.key("key"), "the metadata of the CRM names the key", "remove it".to_owned());
+    }
+    Some(TableSide {
+        table: table?,
+        label: label.cloned(),
+        filter: filter.flatten(),
+        key: key.cloned(),
+        modified: modified.cloned(),
+    })
 }
 
 /// Tells whether a text can be a column; if not, that is complained about.

@@ -3,7 +3,8 @@
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{
-    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, TemplateValue, When,
+    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, Proof, SecretSource,
+    TemplateValue, When,
 };
 
 /// A file in which every key of the file format that is built occurs.
@@ -116,12 +117,13 @@ fn the_connections_mean_what_is_written() {
     let erp = &pipeline.connections.erp;
     assert_eq!(erp.url, "http://127.0.0.1:8080/t/production");
     assert_eq!(erp.company.as_deref(), Some("2024"));
-    assert_eq!(erp.auth.client_secret.reveal(), "hush-hush");
+    let proof = &erp.auth.client_credentials().unwrap().proof;
+    assert!(matches!(proof, Proof::Secret(SecretSource::Given(secret)) if secret.reveal() == "hush-hush"));
     let limits = crate::config::Limits { concurrency: 4, requests: 6000, per_seconds: 300, batch: 100, page: 500 };
     assert_eq!(erp.limits, limits);
     let crm = &pipeline.connections.crm;
     assert_eq!((crm.limits.concurrency, crm.limits.batch, crm.limits.page), (52, 1000, 5000));
-    assert_eq!(crm.auth.scope, "https://org.crm4.dynamics.com/.default");
+    assert_eq!(crm.auth.client_credentials().unwrap().scope, "https://org.crm4.dynamics.com/.default");
 }
 
 #[test]
@@ -297,16 +299,40 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "ways to log in",
+        &[
+            ("client_secret: \"${ERP_CLIENT_SECRET}\", ", ""),
+            ("client_secret: \"${ERP", "certificate: a.pem, client_secret: \"${ERP"),
+            ("client_secret: \"${ERP", "client_secret_file: a, client_secret: \"${ERP"),
+            ("client_secret: \"${CRM", "token_file: a, client_secret: \"${CRM"),
+            ("{ type: oauth2, token_url: \"${CRM_TOKEN_URL}\", client_id: \"${CRM_CLIENT_ID}\",", "{ type: bearer,"),
+            ("client_secret: \"${ERP_CLIENT_SECRET}\", ", "client_secret: [], "),
+        ],
+    ),
+    (
         "what is not built yet",
         &[
             ("name: full", "name: full\nschedule: \"0 2 * * *\""),
             ("adapter: business-central", "adapter: business-central\n    features: { bulk: auto }"),
             ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
             ("adapter: dataverse", "adapter: dataverse\n    features: { change_tracking: never }"),
-            ("adapter: business-central", "adapter: nav"),
-            ("adapter: business-central", "adapter: odata"),
-            ("label: number,", "label: number, key: number,"),
             ("sqlite:state/full.db", "postgres://host/db"),
+        ],
+    ),
+    (
+        "keys and logins",
+        &[
+            ("label: number,", "label: number, key: \"a b\","),
+            ("label: accountnumber,", "label: accountnumber, key: accountid,"),
+            ("url: ${ERP_URL}/", "url: https://erp.example/NAV/ODataV4"),
+            ("adapter: business-central", "adapter: odata"),
+            ("adapter: dataverse", "adapter: nav"),
+            ("auth: { type: oauth2, token_url: \"${ERP", "auth: { type: basic, user: \"A:B\", token_url: \"${ERP"),
+            (
+                "auth: { type: oauth2, token_url: \"${CRM",
+                "auth: { type: basic, user: A, password: B, token_url: \"${CRM",
+            ),
+            ("auth: { type: oauth2, token_url: \"${CRM", "auth: { type: oauth2, user: A, token_url: \"${CRM"),
         ],
     ),
     (

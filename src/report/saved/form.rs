@@ -11,7 +11,8 @@ use crate::binding::Binding;
 use crate::config::{PerSide, Side};
 use crate::endpoint::Identity;
 use crate::frame::Value;
-use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan};
+use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint};
+use crate::report::document;
 use crate::report::saved::{AskedFor, FORMAT, Saved};
 use crate::store::{Background, InboxItem, InboxKind, Origin};
 
@@ -63,6 +64,8 @@ pub(super) struct Document {
     force: Option<String>,
     moment: String,
     pub(super) hash: String,
+    /// Of the whole document, but for itself.
+    seal: String,
     tables: Vec<TableDocument>,
     inbox: Vec<ItemDocument>,
     unfinished: Vec<UnfinishedDocument>,
@@ -224,7 +227,7 @@ impl Document {
             let at = held.iter().position(|held| **held == bare);
             at.map(|at| held.remove(at)).is_some()
         };
-        Document {
+        let mut document = Document {
             plan_format: FORMAT,
             program: saved.program.clone(),
             pipeline: saved.plan.pipeline.clone(),
@@ -239,6 +242,7 @@ impl Document {
             force: saved.asked.force.map(way_to),
             moment: saved.moment.clone(),
             hash: saved.plan.hash(),
+            seal: String::new(),
             tables: saved.plan.tables.iter().map(table).collect(),
             inbox: saved.inbox.iter().map(|item| item_document(item, decided(item))).collect(),
             unfinished: saved
@@ -247,7 +251,22 @@ impl Document {
                 .map(|(table, error)| UnfinishedDocument { table: table.clone(), error: error.clone() })
                 .collect(),
             names: saved.names.iter().map(|(id, name)| (Id(*id), name.clone())).collect(),
-        }
+        };
+        document.seal = document.fitting_seal();
+        document
+    }
+
+    /// Returns the seal that belongs to what the document says, however it is laid out.
+    fn fitting_seal(&mut self) -> String {
+        let seal = std::mem::take(&mut self.seal);
+        let fitting = fingerprint(&document(self));
+        self.seal = seal;
+        fitting
+    }
+
+    /// Tells whether it says what it said when it was made.
+    pub(super) fn is_as_made(&mut self) -> bool {
+        self.fitting_seal() == self.seal
     }
 
     /// Returns what was saved; the message says what a value should have been.

@@ -2,11 +2,10 @@
 
 use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Direction, Limit, OnDelete, Side};
-use pipeline::report::inbox::{self, Inbox};
 use pipeline::run::account::RunOutcome;
-use pipeline::store::{Decision, InboxKind, Store};
+use pipeline::store::{InboxKind, Store};
 
-use super::{answer, standing};
+use super::{answer, standing, told};
 use crate::deletions::{coupled, id, names, side, table};
 use crate::rules::World;
 use crate::selected::only;
@@ -165,13 +164,6 @@ fn a_deletion_that_is_refused_stays_decided() {
     *world.crm.refuses.lock().unwrap() = None;
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     assert_eq!(names(&world, Side::Crm), TWO);
-}
-
-/// What `inbox FILE` says.
-fn told(world: &World) -> String {
-    let mut decisions = world.store.decisions(None).unwrap();
-    decisions.retain(Decision::is_due);
-    inbox::text(&Inbox { items: world.store.inbox(None).unwrap(), decisions, ..Inbox::default() })
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! Decisions that a run comes by and does not carry out: they stand for the next one.
 
 use pipeline::cli::inbox::answer::Wish;
+use pipeline::cli::world::answered;
 use pipeline::config::{Limit, OnDelete, Side};
+use pipeline::report::inbox::{self, Inbox};
 use pipeline::run::account::RunOutcome;
-use pipeline::store::{Decision, InboxKind};
+use pipeline::store::{Decision, InboxKind, Store};
 
-use super::{answer, resolve, standing};
+use super::{answer, resolve, standing, told};
 use crate::deletions::{coupled, id, names, side, table};
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 use crate::selected::{only, to};
@@ -19,6 +21,42 @@ fn waiting() -> World {
     world.crm.delete("accounts", id(Side::Crm, 3));
     assert_eq!(world.run().outcome, RunOutcome::Incomplete);
     world
+}
+
+/// What is skipped and asked for again is decided as long as no run has sent it.
+#[test]
+fn a_retry_is_listed_until_the_next_run() {
+    let mut world = coupled(OnDelete::Hold, 1);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|table, _| (table == "accounts").then(|| "no".to_owned())));
+    for _ in 0..2 {
+        assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+    }
+    let waits = told(&world);
+    assert!(waits.starts_with("waiting for a person: 1\n  customers, skipped\n"), "{waits}");
+    answer(&mut world, "customers:C2", &Wish::Retry).unwrap();
+    let listed =
+        "nothing waits for a person\ndecided, for the next run: 1\n  customers:C2: retry; its side is sent it again\n";
+    assert_eq!(told(&world), listed);
+    // A run that is not about it, and one on paper, leave it as it is.
+    world.run_part(only(&["customers:C1"])).unwrap();
+    world.run_as(true);
+    assert_eq!(told(&world), listed);
+    let items = world.store.inbox(None).unwrap();
+    let json = inbox::json(&Inbox { answered: answered(&world.store, &items).unwrap(), items, ..Inbox::default() });
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let decision = &json["items"][0]["decision"];
+    assert_eq!((&decision["decision"], &decision["at"]), (&"retry".into(), &serde_json::Value::Null), "{json:#}");
+    // Refused once more, it fails; the second time it is skipped again.
+    for kind in ["failed", "skipped"] {
+        assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+        let waits = told(&world);
+        assert!(waits.starts_with(&format!("waiting for a person: 1\n  customers, {kind}\n")), "{waits}");
+    }
+    *world.crm.refuses.lock().unwrap() = None;
+    answer(&mut world, "customers:C2", &Wish::Retry).unwrap();
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!(told(&world), "nothing waits for a person\n");
 }
 
 fn decide(world: &mut World, wish: &Wish) -> Vec<Decision> {

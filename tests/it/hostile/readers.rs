@@ -3,7 +3,7 @@
 //!
 //! A reader may refuse; it must not panic, hang, or say that it understood what it did not.
 
-use pipeline::adapters::csdl;
+use pipeline::adapters::csdl::{self, Style};
 use pipeline::adapters::definitions::{self, Directory, Entity};
 use pipeline::adapters::odata::decode::{Layout, next_link};
 use pipeline::adapters::odata::fault::Fault;
@@ -11,7 +11,7 @@ use pipeline::adapters::odata::link::{Chain, origin};
 use pipeline::adapters::odata::{Dialect, batch_json, batch_multipart, filter};
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::expression::Expression;
-use pipeline::endpoint::{ColumnInfo, TableInfo};
+use pipeline::endpoint::{ColumnInfo, Key, TableInfo};
 use pipeline::frame::builder::Builder;
 use pipeline::frame::{Cell, Column, Kind};
 use pipeline::report::saved;
@@ -59,7 +59,8 @@ fn info() -> TableInfo {
         options: vec![(0, "Ship".to_owned()), (1, "All".to_owned())],
         targets: Vec::new(),
     };
-    TableInfo { table: "customers".to_owned(), columns: columns().into_iter().map(column).collect() }
+    let key = Key::Id("id".to_owned());
+    TableInfo { table: "customers".to_owned(), key, columns: columns().into_iter().map(column).collect() }
 }
 
 /// A page of records: whoever takes it has as many rows as were counted, each with an id of its own.
@@ -121,9 +122,12 @@ pub fn fault(bytes: &[u8]) {
 /// The ERP's `$metadata`.
 pub fn metadata_xml(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    if let Ok(tables) = csdl::read(text) {
-        for table in tables.values() {
-            assert!(!table.key.is_empty(), "a table without key was taken");
+    for style in [Style::Api, Style::Pages] {
+        for table in csdl::read(text, style).unwrap_or_default().values() {
+            match &table.key {
+                Key::Id(column) => assert!(!column.is_empty(), "a table without key was taken"),
+                Key::Values(columns) => assert!(!columns.is_empty(), "a table without key was taken"),
+            }
         }
     }
 }

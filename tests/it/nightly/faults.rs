@@ -74,7 +74,7 @@ fn a_write_of_which_nobody_knows_doubles_nothing() {
 
 #[test]
 fn a_write_whose_answer_is_lost_doubles_nothing() {
-    for fault in [Fault::DroppedAfter, Fault::HalfBatch] {
+    for fault in [Fault::DroppedAfter, Fault::HalfBatch, Fault::TimedOut] {
         twice(fault, 2);
     }
 }
@@ -91,9 +91,18 @@ fn a_person_who_is_quicker_loses_nothing() {
 }
 
 #[test]
+fn what_is_too_large_or_takes_too_long_goes_in_smaller_portions() {
+    for (fault, nights_max) in [(Fault::TooLarge, 1), (Fault::BatchRefused, 1), (Fault::SqlTimeout, 2)] {
+        twice(fault, nights_max);
+    }
+}
+
+#[test]
 fn a_mixture_of_everything() {
+    // Who may not come in cannot run at all.
+    let some: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| !fault.turns_away()).collect();
     for seed in 1..4 {
-        let faults = PerSide::from_fn(|side| Faults::seeded(seed * 10 + side as u64, 0.25, &Fault::ALL));
+        let faults = PerSide::from_fn(|side| Faults::seeded(seed * 10 + side as u64, 0.25, &some));
         let (met, _) = nights(faults, 8, &format!("seed {seed}"));
         assert!(met.erp + met.crm > 10, "seed {seed}: {met:?}");
     }

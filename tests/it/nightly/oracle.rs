@@ -20,10 +20,15 @@ pub struct Snapshot {
 impl Snapshot {
     /// Takes a look at both fakes.
     pub fn of(world: &World) -> Snapshot {
+        Snapshot::from(|side, set| world.records(side, set))
+    }
+
+    /// Takes what a function gives of each side's sets.
+    pub fn from(records: impl Fn(Side, &str) -> Vec<Row>) -> Snapshot {
         let mut sets = BTreeMap::new();
         for (side, fake) in [(Side::Erp, FakeSide::Erp), (Side::Crm, FakeSide::Crm)] {
             for set in fake.sets() {
-                let rows = world.records(side, set).into_iter().map(|row| (id_of(side, set, &row), row));
+                let rows = records(side, set).into_iter().map(|row| (id_of(side, set, &row), row));
                 sets.insert((side, *set), rows.collect());
             }
         }

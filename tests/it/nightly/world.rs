@@ -28,7 +28,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-const FULL: &str = include_str!("../../../pipelines/full.yaml");
+pub const FULL: &str = include_str!("../../../pipelines/full.yaml");
 /// How many firms the small company has.
 const SMALL_FIRMS: usize = 40;
 
@@ -41,6 +41,8 @@ pub struct World {
     pub changed: bool,
     /// What the next runs are narrowed to.
     pub selection: Selection,
+    /// The clock of the next runs, where that has to be one that others know.
+    pub clock: Option<Arc<dyn Clock>>,
     folder: TempDir,
     runs: u32,
 }
@@ -55,7 +57,7 @@ pub struct Kept {
 
 /// A clock that only moves when somebody waits.
 #[derive(Default)]
-struct Still {
+pub struct Still {
     now: Mutex<Duration>,
 }
 
@@ -77,8 +79,8 @@ fn now() -> String {
     "2026-01-31T02:00:00Z".into()
 }
 
-/// Reads the shipped file with the variables of two fakes.
-fn pipeline(erp: &Erp, crm: &Crm) -> Pipeline {
+/// Reads a pipeline file with the variables of two fakes.
+fn pipeline(text: &str, erp: &Erp, crm: &Crm) -> Pipeline {
     let variable = |name: &str| match name {
         "ERP_URL" => Some(erp.url()),
         "ERP_TOKEN_URL" => Some(erp.token_url()),
@@ -90,7 +92,7 @@ fn pipeline(erp: &Erp, crm: &Crm) -> Pipeline {
         "CRM_CLIENT_SECRET" => Some(crm.client_secret()),
         _ => None,
     };
-    let checked = check(FULL, "full.yaml", &variable, Purpose::Run);
+    let checked = check(text, "full.yaml", &variable, Purpose::Run);
     checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints))
 }
 
@@ -110,6 +112,15 @@ impl World {
     /// So many firms, with a contact each and an item to ten, before the first night.
     pub fn scaled(firms: usize) -> World {
         World::again(&World::fill(data::scaled::scaled(firms, 1)))
+    }
+
+    /// Replaces parts of the shipped file for the next runs.
+    pub fn rewrite(&mut self, parts: &[(&str, &str)]) {
+        let text = parts.iter().fold(FULL.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replace(from, to)
+        });
+        self.pipeline = pipeline(&text, &self.erp, &self.crm);
     }
 
     /// Lets time pass on both sides.
@@ -171,9 +182,10 @@ impl World {
         let crm = Crm::start(crm, crm::Options::default()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let world = World {
-            pipeline: pipeline(&erp, &crm),
+            pipeline: pipeline(FULL, &erp, &crm),
             changed: false,
             selection: Selection::default(),
+            clock: None,
             erp,
             crm,
             folder,
@@ -205,7 +217,7 @@ impl World {
 
     /// Opens both sides, with tokens and metadata of their own.
     pub fn endpoints(&self) -> PerSide<Box<dyn Endpoint>> {
-        let clock: Arc<dyn Clock> = Arc::new(Still::default());
+        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(Still::default()));
         PerSide::from_fn(|side| open(side, self.pipeline.connections.of(side), Patience::default(), Arc::clone(&clock)))
     }
 

@@ -91,12 +91,26 @@ fn wrong_answers_are_refused_and_nothing_is_done() {
         "import nowhere.csv".to_owned(),
         "export nowhere/inbox.csv".to_owned(),
         "list --table custmers".to_owned(),
+        "list --field fone".to_owned(),
+        "list --table customers --field displayNam".to_owned(),
     ] {
         told.ask(&format!("inbox {FULL} {words}"), &[], 2);
     }
     assert_eq!(world.store().decisions(None).unwrap(), []);
     assert!(before.keys().eq(world.state_files().keys()));
     assert_snapshot!("answers", told.text);
+}
+
+#[test]
+fn an_answer_makes_no_state_where_there_is_none() {
+    let world = World::start();
+    for answer in ["retry customers:1", "restore customers:1", "resolve --all --field city --take erp", "import in.csv"]
+    {
+        world.file("in.csv", "table,record\n");
+        let answer = world.run(&format!("inbox {FULL} {answer}")).code(2);
+        assert!(answer.stderr.contains("nothing waits: there is no state in "), "{}", answer.stderr);
+        assert!(!world.state().exists() && world.state_files().is_empty(), "{:?}", world.state_files().keys());
+    }
 }
 
 #[test]
@@ -107,6 +121,12 @@ fn what_waits_is_listed_decided_and_written() {
     let of_record = items(waiting.inbox(&format!("--format json list --record {contested}")));
     assert_eq!(of_record.len(), 2, "{of_record:#?}");
     assert_eq!(of_record, items(waiting.inbox(&format!("list --record {contested} --format json"))));
+    // Something else waits, and that is not denied.
+    for filter in ["--kind skipped", "--table items", "--record customers:99999", "--table customers --field name"] {
+        let none = waiting.inbox(&format!("list {filter}")).code(0);
+        let told = "nothing of this waits for a person; elsewhere ";
+        assert!(none.stdout.starts_with(told), "{filter}: {none:#?}");
+    }
     // By either side's column.
     for field in ["phoneNumber", "telephone1"] {
         let of_field = items(waiting.inbox(&format!("list --field {field} --kind contested --format json")));
@@ -224,6 +244,11 @@ fn answers_come_back_from_a_spreadsheet() {
     waiting.inbox("export inbox.csv").code(0).prints("written to inbox.csv", world);
     let csv = std::fs::read_to_string(world.folder.path().join("inbox.csv")).unwrap();
     assert_eq!(waiting.inbox("export").code(0).stdout, csv);
+    // Whatever has the name already, decisions filled in or not, stays as it is.
+    let refused = waiting.inbox("export inbox.csv").code(2);
+    assert!(refused.stderr.contains("inbox.csv is there already, and stays as it is"), "{refused:#?}");
+    let document = waiting.inbox("export --format json").code(0).json();
+    assert_eq!(document["items"].as_array().unwrap().len(), csv.lines().count() - 1, "{document:#}");
     // What a spreadsheet would compute is guarded.
     assert!(csv.contains(",'=1+1,floor 2,") && csv.contains(",'+47 1,'+47 2,"), "{csv}");
     assert!(csv.ends_with("\r\n"), "{csv}");

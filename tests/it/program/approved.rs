@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use pipeline::report::saved;
 use pipeline::store::Store;
 use serde_json::{Value, json};
 
@@ -143,10 +144,9 @@ fn a_plan_that_does_not_fit_is_refused_with_the_next_step() {
     let mut command = world.command("apply night.plan");
     let other = Answer::of(command.env("PIPELINE_STATE", "sqlite:other.db").output().unwrap()).code(3);
     assert!(other.stderr.contains("it was made over the state ") && other.stderr.contains("other.db"), "{other:#?}");
-    world.file(
-        "foreign.plan",
-        &plan.replace(&world.erp.with(|erp| erp.company_id().to_string()), &uuid::Uuid::max().to_string()),
-    );
+    let mut foreign = saved::read(&plan).unwrap();
+    foreign.binding.sides.erp.id = uuid::Uuid::max();
+    world.file("foreign.plan", &saved::text(&foreign));
     refused(
         "apply foreign.plan",
         3,
@@ -162,6 +162,8 @@ fn a_plan_that_does_not_fit_is_refused_with_the_next_step() {
     refused("show deep.plan", 2, "it is damaged: ", "make it anew");
     world.file("typed.plan", &plan.replacen("\"action\": \"couple\"", "\"action\": \"uncouple\"", 1));
     refused("apply typed.plan", 2, "it is damaged: `uncouple` of ", "make it anew");
+    world.file("forged.plan", &plan.replacen("\"only\": [", "\"only\": [\n    \"items\",", 1));
+    refused("show forged.plan", 2, "it was changed after it was made: it does not fit its seal", "make it anew");
     refused("show night.yaml", 2, "the plan night.yaml cannot be used: it is no saved plan", "make it anew");
     refused("show nothing.plan", 2, "the plan nothing.plan cannot be used: No such file", "give the path of a plan");
     refused(

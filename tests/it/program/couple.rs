@@ -1,5 +1,7 @@
 //! `couple` as a person types it.
 
+use std::collections::BTreeSet;
+
 use pipeline::config::Side;
 use pipeline::store::Store;
 use serde_json::json;
@@ -168,4 +170,92 @@ fn a_partner_is_made_where_the_direction_allows_it() {
     world.turnstile.reset();
     world.run("run by_hand.yaml --only salespeople --only currencies --only customers").code(0);
     assert_eq!(world.turnstile.seen().1, 0);
+}
+
+#[test]
+fn a_new_pair_is_compared_as_the_next_run_does_it() {
+    // Nothing is coupled yet, and whom the salespeople belong to is found by the very run that decides about the pair.
+    let world = World::start();
+    let couple = world.run(&format!("couple {FULL} customers:10000 A-1005 --format json")).code(0).json();
+    let plan = world.run(&format!("plan {FULL} --format json")).json();
+    let of_pair = |action: &&serde_json::Value| action["record"] == "customers:10000" && action["action"] == "update";
+    let updates: Vec<&serde_json::Value> = plan["actions"].as_array().unwrap().iter().filter(of_pair).collect();
+    let planned: BTreeSet<&str> =
+        updates.iter().flat_map(|action| action["fields"].as_object().unwrap().keys()).map(String::as_str).collect();
+    let differs = couple["differs"].as_array().unwrap();
+    let told: BTreeSet<&str> = differs.iter().map(|one| one["field"].as_str().unwrap()).collect();
+    assert_eq!((told, couple["undecided"].as_array().unwrap().len()), (planned.clone(), 0), "{couple:#}");
+    assert!(planned.len() > 10, "{plan:#}");
+    assert_eq!(world.store().couplings("salespeople", &[]).unwrap().len(), 0, "it was a look only");
+}
+
+#[test]
+fn a_new_pair_that_the_next_run_cannot_write_is_not_called_equal() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, erp, key, crm) = &pairs[0];
+    edit(&world, Side::Crm, *crm, json!({"telephone1": "5"}));
+    let coupled = world.store().couplings("salespeople", &[]).unwrap().erp;
+    let people = world.erp.with(|state| state.records("salespeoplePurchasers"));
+    let is_alone = |person: &&serde_json::Map<String, serde_json::Value>| {
+        !coupled.contains(&person["id"].as_str().unwrap().parse::<Uuid>().unwrap())
+    };
+    let code = people.iter().find(is_alone).expect("somebody is no user of the CRM")["code"].clone();
+    edit(&world, Side::Erp, *erp, json!({"salespersonCode": code}));
+    let answer = world.run(&format!("couple by_hand.yaml customers:{number} {key}")).code(0);
+    let told = format!("  customers:{number} cannot go to the CRM: salespersonCode: ");
+    assert!(answer.stdout.contains(&told), "{answer:#?}");
+    assert!(!answer.stdout.contains("no mapped field differs"), "{answer:#?}");
+}
+
+#[test]
+fn a_partner_is_not_made_a_second_time_without_a_yes() {
+    let world = World::start();
+    world.run(&format!("run {FULL} --only salespeople --only currencies --only customers"));
+    let accounts = || world.crm.with(|state| state.records("accounts").len());
+    let number = accounts();
+    // Kept apart, or outside the filter: either way the CRM has it.
+    let (apart, ..) = customer(&world, 0);
+    let (outside, _, crm) = customer(&world, 1);
+    world.run(&format!("uncouple {FULL} customers:{apart} customers:{outside} --yes")).code(0);
+    edit(&world, Side::Crm, crm, json!({"customertypecode": 1}));
+    for (record, reason) in [
+        (&apart, format!("customers:crm:{apart}, which is kept apart, looks the same")),
+        (&outside, format!("customers:crm:{outside} is there already, outside the filter")),
+    ] {
+        let asked = world.run(&format!("couple {FULL} customers:{record} --create")).code(2);
+        assert!(asked.stderr.contains(&format!("customers:{record}: {reason}\n")), "{asked:#?}");
+        let question = "whether to make 1 record a second time has to be asked";
+        assert!(asked.stderr.contains(question) && asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
+        assert_eq!(accounts(), number);
+    }
+    world.run(&format!("couple {FULL} customers:{apart} customers:{outside} --create --yes")).code(0);
+    assert_eq!(accounts(), number + 2);
+    world.turnstile.reset();
+    world.run(&format!("run {FULL} --only salespeople --only currencies --only customers"));
+    assert_eq!(world.turnstile.seen().1, 0);
+}
+
+#[test]
+fn pairs_of_a_list_that_are_coupled_already_are_counted_and_no_mistake() {
+    let (world, pairs) = world();
+    let line = |erp: &str, crm: &str| format!("{erp},{crm}\n");
+    let number = |place: usize| pairs[place].0.as_str();
+    world.file("one.csv", &format!("erp,crm\n{}", line(number(0), number(0))));
+    world.run("couple by_hand.yaml customers --from one.csv").code(0);
+    let both = format!("erp,crm\n{}{}", line(number(0), number(0)), line(number(1), number(1)));
+    world.file("both.csv", &both);
+    let answer = world.run("couple by_hand.yaml customers --from both.csv").code(0);
+    assert!(answer.stdout.starts_with("coupled 1 pair:\n"), "{answer:#?}");
+    assert!(answer.stdout.contains("\n1 pair was coupled already\n"), "{answer:#?}");
+    let again = world.run("couple by_hand.yaml customers --from both.csv --format json").code(0).json();
+    assert_eq!((&again["coupled"], &again["already"]), (&json!([]), &json!(2)));
+    // One that belongs to another record is refused, each on a line of its own.
+    let wrong = format!("{both}{}{}", line(number(0), number(2)), line(number(1), number(2)));
+    world.file("wrong.csv", &wrong);
+    let refused = world.run("couple by_hand.yaml customers --from wrong.csv").code(2);
+    let told: Vec<&str> = refused.stderr.lines().filter(|told| told.contains("line ")).collect();
+    assert!(told.len() > 1, "{refused:#?}");
+    assert!(told[0].contains(&format!("line 4: customers:{} is ", number(0))), "{refused:#?}");
+    assert!(!refused.stderr.contains("there is nothing to do"), "{refused:#?}");
 }

@@ -33,6 +33,11 @@ fn an_exported_list_couples_the_same_pairs_again() {
     assert!(offline.stdout.contains(&format!("{ids},,match rule 1,20")), "{offline:#?}");
     assert_eq!(offline.stdout.lines().count(), 31);
 
+    // Whatever has the name already stays as it is.
+    let refused = world.run(&format!("couplings {FULL} export all.csv --table currencies")).code(2);
+    assert!(refused.stderr.contains("all.csv is there already, and stays as it is"), "{refused:#?}");
+    assert_eq!(std::fs::read_to_string(world.folder.path().join("all.csv")).unwrap(), csv);
+
     // Its lines of other table maps are left out, and told.
     world.run(&format!("uncouple {FULL} currencies --all --yes")).code(0);
     assert_eq!(world.store().couplings("currencies", &[]).unwrap().len(), 0);

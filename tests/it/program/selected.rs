@@ -147,3 +147,26 @@ fn one_direction_leaves_the_other_tables_out_and_says_so() {
     world.run(&format!("run {FULL}")).code(0);
     assert_eq!(world.turnstile.seen().1, 0);
 }
+
+#[test]
+fn a_pair_that_was_never_settled_is_asked_about_in_the_direction_of_its_first_synchronization_too() {
+    let world = World::start();
+    world.run(&format!("run {FULL} --only salespeople --only currencies --only customers"));
+    let (number, erp, crm) = customer(&world, 0);
+    world.run(&format!("uncouple {FULL} customers:{number}")).code(0);
+    edit(&world, Side::Crm, crm, json!({"telephone1": "CRM EDIT"}));
+    edit(&world, Side::Erp, erp, json!({"phoneNumber": "ERP EDIT"}));
+    world.run(&format!("couple {FULL} customers:{number} {crm}")).code(0);
+    let before = contents(&world);
+    for (to, winner, loser, lost, new) in
+        [("crm", "ERP", "CRM", "CRM EDIT", "ERP EDIT"), ("erp", "CRM", "ERP", "ERP EDIT", "CRM EDIT")]
+    {
+        let asked = world.run(&format!("run {FULL} --only customers:{number} --force to_{to}")).code(2);
+        let told = format!(
+            "would be overwritten, as the {winner} wins: 1 value\n  customers:{number} phoneNumber: the {loser} loses \
+             `{lost}` for `{new}`\n"
+        );
+        assert!(asked.stderr.contains(&told), "{asked:#?}");
+        assert_same(&contents(&world), &before, "nothing is written without a yes");
+    }
+}

@@ -19,6 +19,8 @@ fn a_pair_is_parted_and_coupled_again() {
     assert!(answer.stdout.starts_with(&told), "{answer:#?}");
     assert_same(&contents(&world), &before.0, "uncoupling writes neither side");
     assert_eq!(coupled("customers"), before.1 - 1);
+    let advice = "the same command with `--with contacts` parts them, too";
+    assert_eq!(answer.stdout.contains(advice), answer.stdout.contains("of `contacts` refer"), "{answer:#?}");
     let again = world.run(&format!("uncouple {FULL} customers:{number}")).code(2);
     assert!(again.stderr.contains("is not coupled; nothing was done"), "{again:#?}");
     let history = world.run(&format!("history {FULL} last")).code(0);
@@ -53,4 +55,26 @@ fn all_of_a_table_are_parted_only_with_a_yes() {
     world.turnstile.reset();
     world.run(&format!("run {FULL} --only contacts")).code(0);
     assert_eq!(world.turnstile.seen().1, 0, "neither matched nor made anew");
+}
+
+#[test]
+fn what_refers_to_a_parted_record_can_be_parted_afterwards() {
+    let world = World::start();
+    world.run(&format!("run {FULL} --only salespeople --only currencies --only customers"));
+    let coupled = |table: &str| world.store().couplings(table, &[]).unwrap().len();
+    let before = coupled("customers");
+    let parted = world.run(&format!("uncouple {FULL} salespeople:AB --format json")).code(0).json();
+    let referring = parted["referring"].as_array().unwrap().iter().find(|one| one["table"] == "customers").unwrap();
+    let number = referring["records"].as_array().unwrap().len();
+    assert!(number > 1, "{parted:#}");
+    // What is advised afterwards can be done.
+    let with = format!("uncouple {FULL} salespeople:AB --with customers");
+    let asked = world.run(&with).code(2);
+    assert!(asked.stderr.contains(&format!("whether to uncouple {number} pairs has to be asked")), "{asked:#?}");
+    let done = world.run(&format!("{with} --yes")).code(0);
+    assert!(done.stdout.starts_with(&format!("uncoupled {number} pairs; ")), "{done:#?}");
+    assert_eq!((coupled("customers"), coupled("salespeople")), (before - number, 13));
+    let again = world.run(&with).code(2);
+    let told = "`salespeople:AB` is not coupled, and nothing of `customers` refers to it; nothing was done";
+    assert!(again.stderr.contains(told), "{again:#?}");
 }

@@ -1,5 +1,7 @@
 //! `pipeline why` as a process: the answer and its exit code, what it refuses, and that it leaves nothing behind.
 
+use pipeline::store::Store;
+
 use super::{FULL, World};
 use crate::program::oracle::contents;
 
@@ -47,6 +49,43 @@ fn the_writes_to_a_record_are_told_over_all_runs() {
     let told = world.run(&format!("history {FULL} --record customers:99")).code(2);
     assert!(told.stderr.starts_with("error: the ERP has no record `customers:99`\n  hint: "), "{told:#?}");
     world.run(&format!("history {FULL} last --record customers:99")).code(2);
+}
+
+#[test]
+fn a_record_that_is_gone_is_known_by_the_name_that_it_bore() {
+    let world = World::start();
+    world.run(&format!("run {FULL}")).code(0);
+    let of = |number: &str| world.erp.with(|erp| erp.find("customers", "number", number).unwrap());
+    let partner = |erp: uuid::Uuid| {
+        let couplings = world.store().couplings("customers", &[]).unwrap();
+        couplings.crm[couplings.erp.iter().position(|id| *id == erp).unwrap()]
+    };
+    // Nothing was ever written to this pair, and no run has seen that a record of it is gone.
+    let (erp, crm) = (of("10010"), partner(of("10010")));
+    let history = |name: &str| world.run(&format!("history {FULL} --record {name}"));
+    let before = history("customers:10010").code(0).stdout;
+    world.erp.with(|side| side.delete("customers", erp)).unwrap();
+    for name in ["customers:10010".to_owned(), format!("customers:{erp}")] {
+        let told = world.run(&format!("why {FULL} {name}")).code(0);
+        assert!(told.stdout.contains("was deleted in the ERP"), "{told:#?}");
+        assert_eq!(
+            history(&name).code(0).stdout.lines().skip(1).collect::<Vec<_>>(),
+            before.lines().skip(1).collect::<Vec<_>>()
+        );
+    }
+    // Both are gone, and a run parted them.
+    world.crm.with(|side| side.delete("accounts", crm)).unwrap();
+    world.run(&format!("run {FULL}")).code(0);
+    for name in ["customers:10010".to_owned(), format!("customers:{erp}"), format!("customers:crm:{crm}")] {
+        let told = history(&name).code(0);
+        assert!(
+            told.stdout.contains(" uncouple customers:10010 in the ERP (both records are gone): done\n"),
+            "{told:#?}"
+        );
+        let told = world.run(&format!("why {FULL} {name}")).code(1);
+        assert!(told.stdout.contains(" any more: it was uncoupled on "), "{told:#?}");
+        assert!(told.stdout.contains(", because: both records are gone\n"), "{told:#?}");
+    }
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! Named records: they are settled, and nobody else is touched.
 
-use pipeline::config::Side;
+use pipeline::config::{PerSide, Side};
+use pipeline::report::plan::text as plan_text;
+use pipeline::report::run::text as run_text;
 use pipeline::report::selected::advice;
 use pipeline::run::RunError;
-use pipeline::run::account::{Mode, RunOutcome};
+use pipeline::run::account::{Counts, Mode, RunOutcome};
 use pipeline::run::chosen::Standing;
 use pipeline::run::selection::Selection;
 use pipeline::store::{InboxKind, Store};
 
 use super::{only, to};
 use crate::memory::Accident;
+use crate::parted::parted;
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 
 /// Customer 1 and 2 are coupled, and both were edited since.
@@ -162,6 +165,58 @@ fn what_is_left_alone_is_told_by_name() {
     let report = world.run_part(only(&["customers:C1"])).unwrap();
     assert_eq!(standings(&report), [("customers:C1".to_owned(), Standing::Outside)]);
     assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren AB");
+}
+
+#[test]
+fn a_named_record_of_which_something_goes_the_other_way_does_not_agree() {
+    let mut world = two_edited();
+    world.run();
+    world.crm.put("accounts", 101, &[("phone", "7")]);
+    let asked = Selection { to: Some(Side::Crm), ..only(&["customers:C1"]) };
+    let report = world.run_part(asked.clone()).unwrap();
+    assert_eq!(standings(&report), [("customers:C1".to_owned(), Standing::Undone)]);
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    let told = run_text(&report);
+    let closing =
+        "not everything agrees: wrote nothing; the other direction was left out: 1 record would go to the ERP\n";
+    assert!(told.ends_with(closing), "{told}");
+    // Where nothing was named, what was asked for is done.
+    let report = world.run_part(to(Side::Crm)).unwrap();
+    assert_eq!(report.outcome, RunOutcome::Converged);
+    world.run();
+    assert_eq!(world.run_part(asked).unwrap().outcome, RunOutcome::Converged);
+}
+
+#[test]
+fn of_what_was_read_to_tell_who_belongs_to_whom_nothing_is_counted() {
+    let mut world = World::settled();
+    parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+    let report = world.run_part(only(&["customers:C1"])).unwrap();
+    let table = &report.tables[0];
+    // Its former partner is one that a match rule could find.
+    assert_eq!((table.rows.erp, table.to.crm.skipped), (1, 1));
+    assert_eq!((table.rows.crm, table.to.erp), (0, Counts::default()));
+    // What is found and coupled counts in each direction.
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "Dahl"), ("kind", "3")]);
+    let report = world.run_part(only(&["customers:C2"])).unwrap();
+    let table = &report.tables[0];
+    let sum = |counts: &Counts| counts.modified + counts.unchanged;
+    assert_eq!((table.rows, sum(&table.to.crm), sum(&table.to.erp)), (PerSide { erp: 1, crm: 1 }, 1, 1));
+}
+
+#[test]
+fn why_a_named_record_gets_no_partner_is_told() {
+    let mut world = World::settled();
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "Dahl"), ("kind", "10")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    let report = world.run_part(only(&["customers:C2"])).unwrap();
+    assert_eq!(standings(&report), [("customers:C2".to_owned(), Standing::Alone)]);
+    let told = "\n  customers:C2: not coupled, and no partner is made: customers:crm:C2 is there already, outside the filter\n";
+    assert!(run_text(&report).contains(told), "{}", run_text(&report));
+    world.selection = only(&["customers:C2"]);
+    let planned = world.run_as(true);
+    assert!(plan_text(&planned).contains(told), "{}", plan_text(&planned));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::Source;
 use super::reading::{CodePath, code, line, paths};
 
 /// Heavy crates and where alone they may be named: a file, or a folder that ends with `/`.
-const DOORS: [(&str, &[&str]); 17] = [
+const DOORS: [(&str, &[&str]); 20] = [
     ("polars", &["src/config/expression", "src/frame", "src/translate", "src/delta"]),
     ("rayon", &["src/delta"]),
     ("serde_yaml", &["src/config/"]),
@@ -15,6 +15,9 @@ const DOORS: [(&str, &[&str]); 17] = [
     ("sqlparser", &["src/config/expression"]),
     ("regex", &["src/config/expression"]),
     ("serde_json", &["src/report", "src/adapters/"]),
+    ("base64", &["src/adapters/credentials"]),
+    ("ring", &["src/adapters/credentials"]),
+    ("rustls_pki_types", &["src/adapters/credentials"]),
     ("sha2", &["src/plan"]),
     ("ureq", &["src/adapters/http"]),
     ("roxmltree", &["src/adapters/"]),

@@ -1,0 +1,294 @@
+//! The conformance suite: both fakes meet all of it, and a service that is wrong is caught by the right line.
+
+use std::process::{Command, Output};
+
+use mocks::conform::wire::{Login, Remote};
+use mocks::conform::{Expectation, Report, Service, Verdict, crm, erp, play, tell};
+use mocks::crm::Crm;
+use mocks::data::{self, company};
+use mocks::erp::Erp;
+use mocks::fault::{Fault, Faults};
+use mocks::service::{Request, Response};
+use serde_json::Value;
+
+/// Both fakes with the default company.
+fn fakes() -> (Erp, Crm) {
+    let (mut erp, mut crm) = (mocks::erp::State::default(), mocks::crm::State::default());
+    data::fill(company::company(company::SEED), &mut erp, &mut crm).unwrap();
+    (Erp::start(erp, mocks::erp::Options::default()).unwrap(), Crm::start(crm, mocks::crm::Options::default()).unwrap())
+}
+
+fn erp_service(erp: &Erp) -> Remote {
+    let login = Login::Client {
+        token_url: erp.token_url(),
+        client_id: erp.client_id(),
+        secret: erp.client_secret(),
+        scope: "https://api.businesscentral.dynamics.com/.default".to_owned(),
+    };
+    Remote::open(format!("{}/api/v2.0/", erp.url()), erp::HEADERS, login).unwrap()
+}
+
+fn crm_service(crm: &Crm) -> Remote {
+    let login = Login::Client {
+        token_url: crm.token_url(),
+        client_id: crm.client_id(),
+        secret: crm.client_secret(),
+        scope: format!("{}/.default", crm.url()),
+    };
+    Remote::open(format!("{}/api/data/v9.2/", crm.url()), crm::HEADERS, login).unwrap()
+}
+
+fn erp_report(service: &dyn Service, write: bool) -> Report {
+    play(erp::EXPECTATIONS, service, &[("company name", data::COMPANY)], write)
+}
+
+fn crm_report(service: &dyn Service, write: bool) -> Report {
+    play(crm::EXPECTATIONS, service, &[], write)
+}
+
+/// The names of the expectations that are not met.
+fn not_met(report: &Report) -> Vec<&'static str> {
+    let findings = report.findings.iter();
+    findings
+        .filter(|found| matches!(found.verdict, Verdict::NotMet { .. }))
+        .map(|found| found.expectation.name)
+        .collect()
+}
+
+#[test]
+fn both_fakes_meet_all_of_it_and_keep_nothing() {
+    let (erp, crm) = fakes();
+    let held = || {
+        let erp = data::Side::Erp.sets().iter().map(|set| erp.with(|erp| erp.records(set).len())).collect::<Vec<_>>();
+        let crm = data::Side::Crm.sets().iter().map(|set| crm.with(|crm| crm.records(set).len())).collect::<Vec<_>>();
+        (erp, crm)
+    };
+    let before = held();
+    for (report, source, all) in [
+        (erp_report(&erp_service(&erp), true), "erp-api.md", erp::EXPECTATIONS),
+        (crm_report(&crm_service(&crm), true), "crm-api.md", crm::EXPECTATIONS),
+    ] {
+        let text = tell::text(&report, source);
+        assert!(text.ends_with(&format!("\n{} met, 0 not met, 0 not tried\n", all.len())), "{text}");
+        assert_eq!(report.left, Vec::<String>::new());
+    }
+    assert_eq!(held(), before, "what the suite makes it deletes");
+}
+
+#[test]
+fn without_leave_to_write_nothing_is_written() {
+    let (erp, crm) = fakes();
+    for (report, all) in [
+        (erp_report(&erp_service(&erp), false), erp::EXPECTATIONS),
+        (crm_report(&crm_service(&crm), false), crm::EXPECTATIONS),
+    ] {
+        let writes = all.iter().filter(|expectation| expectation.writes).count();
+        assert_eq!(tell::counts(&report), (all.len() - writes, 0, writes));
+    }
+    assert_eq!((erp.log().lock().unwrap().writes(), crm.log().lock().unwrap().writes()), (vec![], vec![]));
+}
+
+/// A service whose requests or answers somebody tampers with.
+struct Tampered<'a> {
+    service: &'a Remote,
+    request: fn(&mut Request),
+    answer: fn(&Request, &mut Response),
+}
+
+impl Service for Tampered<'_> {
+    fn call(&self, request: &Request, login: bool) -> Result<Response, String> {
+        let mut sent = request.clone();
+        (self.request)(&mut sent);
+        let mut answer = self.service.call(&sent, login)?;
+        (self.answer)(request, &mut answer);
+        Ok(answer)
+    }
+
+    fn redacted(&self, text: String) -> String {
+        self.service.redacted(text)
+    }
+}
+
+fn without(request: &mut Request, name: &str) {
+    request.headers.retain(|(header, _)| !header.eq_ignore_ascii_case(name));
+}
+
+/// Replaces a text of an answer by another one.
+fn replace(answer: &mut Response, from: &str, to: &str) {
+    answer.body = String::from_utf8_lossy(&answer.body).replace(from, to).into_bytes();
+}
+
+#[test]
+fn an_erp_that_is_wrong_is_caught_by_the_right_line() {
+    let (erp, _) = fakes();
+    let nothing: fn(&mut Request) = |_| {};
+    let whole: fn(&Request, &mut Response) = |_, _| {};
+    // Who needs no version, who knows of none, whose errors are another product's, who shows nulls, whose pages are as it likes.
+    let any_version: fn(&mut Request) = |request| {
+        if request.method == "PATCH" {
+            without(request, "If-Match");
+            request.headers.push(("If-Match".to_owned(), "*".to_owned()));
+        }
+    };
+    for (request, answer, expected) in [
+        (any_version, whole, &["a change without If-Match is refused", "a change of an old version is refused"][..]),
+        (
+            nothing,
+            (|_, answer| replace(answer, "  CorrelationId:  ", " ")) as fn(&Request, &mut Response),
+            &["an error ends with two blanks and a correlation id"],
+        ),
+        (
+            nothing,
+            |_, answer| replace(answer, "\"addressLine2\":\"\"", "\"addressLine2\":null"),
+            &["blanks stand for nulls"],
+        ),
+        (
+            |request| without(request, "Prefer"),
+            whole,
+            &["pages are as small as asked for and lead on", "a batch goes on after a failure where it is told to"],
+        ),
+        (|request| without(request, "Isolation"), whole, &["a batch in one transaction is undone as a whole"]),
+    ] {
+        let service = erp_service(&erp);
+        let report = erp_report(&Tampered { service: &service, request, answer }, true);
+        assert_eq!(not_met(&report), expected);
+        assert_eq!(report.left, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_crm_that_is_wrong_is_caught_by_the_right_line() {
+    let (_, crm) = fakes();
+    let nothing: fn(&mut Request) = |_| {};
+    let whole: fn(&Request, &mut Response) = |_, _| {};
+    let upserting: fn(&mut Request) = |request| {
+        if request.target.contains("accounts(") && request.method == "PATCH" {
+            without(request, "If-Match");
+        }
+    };
+    for (request, answer, expected) in [
+        (
+            upserting,
+            whole,
+            &["a change of an old version is refused", "a change on condition that the record exists makes none"][..],
+        ),
+        (
+            |request| without(request, "If-None-Match"),
+            whole,
+            &[
+                "what did not change is not sent again",
+                "a change on condition that there is none leaves the record alone",
+            ],
+        ),
+        (
+            nothing,
+            (|_, answer| replace(answer, "\"telephone1\":null", "\"telephone1\":\"\"")) as fn(&Request, &mut Response),
+            &["an empty text is kept as null", "a single property is set and cleared by its address"],
+        ),
+    ] {
+        let service = crm_service(&crm);
+        let report = crm_report(&Tampered { service: &service, request, answer }, true);
+        assert_eq!(not_met(&report), expected);
+    }
+}
+
+#[test]
+fn a_fault_is_caught_where_it_happens_and_told_with_what_was_sent_and_came() {
+    let (erp, crm) = fakes();
+    erp.set_faults(Faults::once(Fault::ThrottledPlain, 2));
+    crm.set_faults(Faults::once(Fault::TruncatedPage, 2));
+    let report = erp_report(&erp_service(&erp), false);
+    assert_eq!(not_met(&report), ["the root lists the entity sets"]);
+    let Verdict::NotMet { sent, came, expected } = &report.findings[1].verdict else { panic!("{report:?}") };
+    assert_eq!((sent.as_str(), expected.as_str()), ("GET ", "status 200"));
+    assert!(came.starts_with("429 {\"error\":{\"code\":\"Application_TooManyRequests\""), "{came}");
+    assert_eq!(not_met(&crm_report(&crm_service(&crm), false)).len(), 1);
+}
+
+/// Answers everything in the same way.
+struct Teapot;
+
+impl Service for Teapot {
+    fn call(&self, _: &Request, _: bool) -> Result<Response, String> {
+        Ok(Response { status: 418, ..Response::default() })
+    }
+
+    fn redacted(&self, text: String) -> String {
+        text
+    }
+}
+
+#[test]
+fn what_is_no_such_service_meets_nothing() {
+    let reports = [erp_report(&Teapot, true), crm_report(&Teapot, true)];
+    assert!(reports[1].left[0].starts_with("accounts("), "what may have been made and stays is told");
+    for report in reports {
+        let (met, not_met, not_tried) = tell::counts(&report);
+        assert!(met == 0 && not_met > 5 && not_tried > 5, "{}", tell::text(&report, "teapot.md"));
+    }
+}
+
+#[test]
+fn every_expectation_has_a_name_of_its_own() {
+    for all in [erp::EXPECTATIONS, crm::EXPECTATIONS] {
+        let mut names: Vec<_> = all.iter().map(|Expectation { name, .. }| name).collect();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all.len());
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    for (login, told) in [
+        (Login::Token("t0ken".to_owned()), "Bearer t0ken"),
+        (Login::Basic { user: "sync".to_owned(), key: "s3cret".to_owned() }, "s3cret, or Basic c3luYzpzM2NyZXQ="),
+    ] {
+        let remote = Remote::open("http://127.0.0.1:9/".to_owned(), crm::HEADERS, login).unwrap();
+        let shown = remote.redacted(told.to_owned());
+        assert!(shown.contains("***") && !shown.contains("t0ken") && !shown.contains("s3cret"), "{shown}");
+        assert!(!shown.contains("c3luYzpz"), "{shown}");
+    }
+}
+
+/// `mocks conform` as the command of `mocks`.
+fn conform(words: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mocks = env!("CARGO_BIN_EXE_mocks");
+    let mut command = Command::new(mocks);
+    command.args(["--records", "8", "--", "env"]).args(variables.iter().map(|(name, value)| format!("{name}={value}")));
+    command.arg(mocks).arg("conform").args(words).env_remove("ERP_COMPANY").output().unwrap()
+}
+
+#[test]
+fn the_program_tells_one_line_each_and_ends_by_what_is_met() {
+    let output = conform(&["erp", "--write"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(text.lines().count(), erp::EXPECTATIONS.len() + 1);
+    assert!(text.contains("met        erp-api.md §4: a deleted record is gone\n"), "{text}");
+
+    let output = conform(&["crm", "--format", "json"], &[]);
+    assert_eq!(output.status.code(), Some(0));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let writes = crm::EXPECTATIONS.iter().filter(|expectation| expectation.writes).count();
+    assert_eq!((&told["not_met"], &told["not_tried"]), (&0.into(), &writes.into()));
+    assert_eq!(told["expectations"][0]["verdict"], "met");
+
+    // Nobody is there.
+    let output = conform(&["erp", "--token-url", "", "--url", "http://127.0.0.1:9"], &[("ERP_TOKEN_URL", "")]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("not met    erp-api.md §1: ") && text.contains("           expected: an answer\n"), "{text}");
+}
+
+#[test]
+fn without_a_login_the_program_says_why_and_not_with_what() {
+    let output = conform(&["crm"], &[("CRM_CLIENT_SECRET", "hunter2")]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("login: refused with status 401 AADSTS7000215") && !said.contains("hunter2"), "{said}");
+    let output = conform(&["crm"], &[("CRM_URL", "")]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(125), "{said}");
+    assert!(said.contains("no address is given; hint: --url, or CRM_URL in the environment"), "{said}");
+}

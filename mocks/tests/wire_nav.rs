@@ -1,0 +1,144 @@
+//! The OData V4 pages of the ERP fake on the wire, as NAV serves them (erp-api.md §1, §10).
+
+use mocks::erp::State;
+use mocks::service::{Request, Response, Service};
+use serde_json::{Map, Value, json};
+
+const ROOT: &str = "/DynamicsNAV110/ODataV4";
+const COMPANY: &str = "Company('CRONUS%20International%20Ltd.')";
+/// `PIPELINE:nav+key/of=32`.
+const LOGIN: &str = "Basic UElQRUxJTkU6bmF2K2tleS9vZj0zMg==";
+
+fn state() -> State {
+    let rows = |value: Value| -> Vec<Map<String, Value>> {
+        value.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect()
+    };
+    let mut state = State::default();
+    state.load(
+        "customers",
+        rows(json!([
+            {"number": "1001", "displayName": "Ahlgren Marine AB", "city": "Gävle"},
+            {"number": "1002", "displayName": "Bøe & Sons", "blocked": "All"},
+            {"number": "O'HARA 1", "displayName": "O'Hara"},
+        ])),
+    );
+    state
+}
+
+fn send(state: &mut State, method: &str, tail: &str, headers: &[(&str, &str)], body: Option<Value>) -> (u16, Value) {
+    let answer = raw(state, method, tail, headers, body);
+    (answer.status, serde_json::from_slice(&answer.body).unwrap_or_default())
+}
+
+fn raw(state: &mut State, method: &str, tail: &str, headers: &[(&str, &str)], body: Option<Value>) -> Response {
+    let mut all = vec![("Host".to_string(), "nav.example".to_string())];
+    let given = |name: &str| headers.iter().any(|(other, _)| *other == name);
+    for (name, value) in [("Authorization", LOGIN), ("Accept", "application/json")] {
+        if !given(name) {
+            all.push((name.into(), value.into()));
+        }
+    }
+    all.extend(body.iter().map(|_| ("Content-Type".to_string(), "application/json".to_string())));
+    all.extend(
+        headers
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| (name.to_string(), value.to_string())),
+    );
+    let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
+    state.answer(&Request { method: method.into(), target: format!("{ROOT}/{tail}"), headers: all, body })
+}
+
+#[test]
+fn only_the_user_with_the_key_comes_in() {
+    let mut state = state();
+    for login in ["", "Basic UElQRUxJTkU6", "Bearer x", "basic"] {
+        assert_eq!(send(&mut state, "GET", "Company", &[("Authorization", login)], None).0, 401, "{login}");
+    }
+    let (status, body) = send(&mut state, "GET", "Company", &[], None);
+    assert_eq!((status, &body["value"][0]["Name"]), (200, &json!("CRONUS International Ltd.")));
+}
+
+#[test]
+fn records_are_known_by_their_primary_key() {
+    let mut state = state();
+    for (key, status) in [
+        ("'1001'", 200),
+        ("No='1001'", 200),
+        ("'o''hara%201'", 200),
+        ("'9999'", 404),
+        ("1001", 404),
+        ("'10'01'", 404),
+        // Encoded or not, such characters break an address.
+        ("'A%2FB'", 404),
+        ("'A%2BB'", 404),
+        ("'A%25B'", 404),
+    ] {
+        let tail = format!("{COMPANY}/Customer({key})");
+        assert_eq!(send(&mut state, "GET", &tail, &[], None).0, status, "{key}");
+    }
+    let (_, one) = send(&mut state, "GET", &format!("{COMPANY}/Customer('1002')?$select=No,Name,Blocked"), &[], None);
+    assert_eq!((&one["Name"], &one["Blocked"]), (&json!("Bøe & Sons"), &json!("All")));
+    assert!(one.get("id").is_none() && one.get("Last_Date_Modified").is_none());
+    let (_, all) = send(&mut state, "GET", &format!("{COMPANY}/Customer?$filter=Blocked eq '_x0020_'"), &[], None);
+    assert_eq!(all["value"].as_array().unwrap().len(), 2);
+    // The day is all that is told of a change, and it can be asked for.
+    let day = all["value"][0]["Last_Date_Modified"].as_str().unwrap().to_owned();
+    assert_eq!(day.len(), 10);
+    let tail = format!("{COMPANY}/Customer?$filter=Last_Date_Modified ge {day}");
+    assert_eq!(send(&mut state, "GET", &tail, &[], None).1["value"].as_array().unwrap().len(), 3);
+    for (tail, status) in [
+        (format!("{COMPANY}/customers"), 404),
+        ("Company('Nobody')/Customer".to_owned(), 404),
+        ("Customer?company=Nobody".to_owned(), 404),
+        ("Customer".to_owned(), 200),
+        (format!("{COMPANY}/Customer?$expand=paymentTerm"), 400),
+    ] {
+        assert_eq!(send(&mut state, "GET", &tail, &[], None).0, status, "{tail}");
+    }
+}
+
+#[test]
+fn writes_go_one_by_one_and_need_the_version() {
+    let mut state = state();
+    let customers = format!("{COMPANY}/Customer");
+    let (status, made) = send(&mut state, "POST", &customers, &[], Some(json!({"No": "n-1", "Name": "Dahl"})));
+    assert_eq!((status, &made["No"]), (201, &json!("N-1")));
+    let (status, twin) = send(&mut state, "POST", &customers, &[], Some(json!({"No": "N-1", "Name": "Dahl"})));
+    assert_eq!((status, &twin["error"]["code"]), (400, &json!("")), "{twin}");
+    let message = twin["error"]["message"].as_str().unwrap();
+    assert_eq!(message, "The record in table Customer already exists. Identification fields and values: No.='N-1'");
+    let one = format!("{customers}('N-1')");
+    let etag = made["@odata.etag"].as_str().unwrap();
+    let city = || Some(json!({"City": "Bath"}));
+    assert_eq!(send(&mut state, "PATCH", &one, &[], city()).0, 400, "without a version");
+    assert_eq!(send(&mut state, "PATCH", &one, &[("If-Match", etag)], city()).0, 200);
+    let (status, stale) = send(&mut state, "PATCH", &one, &[("If-Match", etag)], city());
+    assert_eq!((status, &stale["error"]["code"]), (409, &json!("")));
+    assert_eq!(send(&mut state, "PATCH", &format!("{customers}('?')"), &[("If-Match", "*")], city()).0, 404);
+    assert_eq!(
+        send(&mut state, "PATCH", &one, &[("If-Match", "*")], Some(json!({"Last_Date_Modified": "2026-01-01"}))).0,
+        400
+    );
+    assert_eq!(send(&mut state, "PATCH", &one, &[("If-Match", "*")], Some(json!({"displayName": "x"}))).0, 400);
+    assert_eq!(send(&mut state, "DELETE", &one, &[("If-Match", "*")], None).0, 204);
+    assert_eq!(send(&mut state, "POST", "$batch", &[], Some(json!({"requests": []}))).0, 404, "there is no batch");
+}
+
+#[test]
+fn who_does_not_ask_for_json_gets_xml() {
+    let mut state = state();
+    let tail = format!("{COMPANY}/Customer");
+    for (tail, accept, is_json) in [
+        (tail.clone(), "application/json", true),
+        (tail.clone(), "", false),
+        (format!("{tail}?$format=json"), "", true),
+    ] {
+        let answer = raw(&mut state, "GET", &tail, &[("Accept", accept)], None);
+        assert_eq!((answer.status, answer.body.starts_with(b"{")), (200, is_json), "{tail} {accept}");
+    }
+    let metadata = raw(&mut state, "GET", "$metadata", &[("Accept", "application/xml")], None);
+    let text = String::from_utf8(metadata.body).unwrap();
+    assert!(text.contains("<EntityType Name=\"Customer\"><Key><PropertyRef Name=\"No\" /></Key>"));
+    assert!(text.contains("<Property Name=\"Blocked\" Type=\"Edm.String\" />"), "an option has no length");
+}

@@ -1,0 +1,218 @@
+//! What may be spent in a sliding window, as it is configured and as refusals teach.
+//!
+//! In go moments and amounts (requests, or the seconds that they took); out comes when the next amount fits. A side counts
+//! by its own rules, for each of its servers, and other clients may share the account. A refusal after a whole window of
+//! ours tells what is really granted: that is the limit then, and calm windows raise it a little. One before that means that
+//! somebody else had a part in the window; what they spent comes back bit by bit until it is over. Nothing here waits.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// By how much a limit that was learned grows in a window without refusal.
+const GROWTH: f64 = 1.05;
+/// The most calm windows that a limit waits before it grows.
+const CALM_MAX: u32 = 16;
+
+/// One budget of one side.
+pub struct Budget {
+    window: Duration,
+    /// What is configured; without end where nothing is.
+    most: f64,
+    limit: f64,
+    /// What was spent and when, oldest first, never before the window.
+    spent: VecDeque<(Duration, f64)>,
+    sum: f64,
+    /// When something was spent first.
+    first: Option<Duration>,
+    /// When the limit was last changed.
+    changed: Duration,
+    /// What others spent and how it comes back.
+    others: Option<Others>,
+    /// Calm windows before the limit is raised; each time that was too much they become twice as many.
+    calm: u32,
+    /// Whether the limit was raised since the last refusal.
+    grew: bool,
+}
+
+/// What others spent in a window that began before us: nothing of it is back at `from`, all of it at `to`.
+struct Others {
+    /// What is left of the limit for us as long as nothing is back.
+    ours: f64,
+    from: Duration,
+    to: Duration,
+}
+
+/// When an amount fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opens {
+    At(Duration),
+    /// Only when something that is under way has ended.
+    Later,
+}
+
+impl Budget {
+    /// Makes a budget of which nothing is spent yet.
+    pub fn new(most: f64, window: Duration) -> Budget {
+        Budget {
+            window,
+            most,
+            limit: most,
+            spent: VecDeque::new(),
+            sum: 0.0,
+            first: None,
+            changed: Duration::ZERO,
+            others: None,
+            calm: 1,
+            grew: false,
+        }
+    }
+
+    /// Notes what was spent; a side counts when it sees a request, so the moment of its answer is never too early.
+    pub fn spend(&mut self, now: Duration, amount: f64) {
+        self.first = self.first.or(Some(now));
+        self.spent.push_back((now, amount));
+        self.sum += amount;
+    }
+
+    /// Tells when `amount` fits beside what is `pending`.
+    pub fn opens(&mut self, now: Duration, amount: f64, pending: f64) -> Opens {
+        self.forget(now);
+        if self.limit < self.most && now >= self.changed + self.window * self.calm {
+            self.limit = (self.limit * GROWTH).max(self.limit + amount).min(self.most);
+            // More than before is granted indeed.
+            self.calm = if std::mem::replace(&mut self.grew, true) { (self.calm / 2).max(1) } else { self.calm };
+            self.changed = now;
+        }
+        self.others.take_if(|others| now >= others.to);
+        let others = self.others.as_ref();
+        let limit = others.map_or(self.limit, |others| others.leave(self.limit, now));
+        let mut used = self.sum + pending;
+        let mut at = Some(now);
+        let mut spent = self.spent.iter();
+        // What alone is more than the limit has to go all the same, when nothing else does.
+        while used + amount > limit && used > 0.0 {
+            match spent.next() {
+                Some((when, amount)) => {
+                    used -= amount;
+                    at = Some(*when + self.window);
+                }
+                None if pending > 0.0 => {
+                    at = None;
+                    break;
+                }
+                None => break,
+            }
+        }
+        let back = others.map(|others| others.back(self.limit, self.sum + pending + amount));
+        match at.into_iter().chain(back).min() {
+            Some(at) => Opens::At(at.max(now)),
+            None => Opens::Later,
+        }
+    }
+
+    /// Learns from a refusal of what there is besides the spent and the `pending`, before `until` at least: nothing.
+    pub fn refused(&mut self, now: Duration, until: Duration, pending: f64) {
+        self.forget(now);
+        let ours = self.sum + pending;
+        if self.first.is_some_and(|first| now >= first + self.window) {
+            if self.limit < self.most {
+                self.calm = (self.calm * 2).min(CALM_MAX);
+            }
+            self.limit = self.limit.min(ours);
+            self.grew = false;
+            self.changed = now;
+        } else if self.limit.is_finite() && ours < self.limit {
+            self.others = Some(Others { ours, from: until, to: (now + self.window).max(until) });
+        }
+    }
+
+    fn forget(&mut self, now: Duration) {
+        while let Some((when, amount)) = self.spent.front().copied().filter(|(when, _)| *when + self.window <= now) {
+            debug_assert!(when <= now);
+            self.spent.pop_front();
+            self.sum = if self.spent.is_empty() { 0.0 } else { self.sum - amount };
+        }
+    }
+}
+
+impl Others {
+    /// Returns what is left of a limit at a moment.
+    fn leave(&self, limit: f64, now: Duration) -> f64 {
+        let (gone, all) = (now.saturating_sub(self.from).as_secs_f64(), (self.to - self.from).as_secs_f64());
+        if all == 0.0 { limit } else { self.ours + (limit - self.ours) * (gone / all).min(1.0) }
+    }
+
+    /// Returns when so much of a limit is left.
+    fn back(&self, limit: f64, used: f64) -> Duration {
+        let part = ((used - self.ours) / (limit - self.ours)).clamp(0.0, 1.0);
+        self.from + (self.to - self.from).mul_f64(part)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn what_was_spent_comes_back_after_a_window() {
+        let mut budget = Budget::new(3.0, at(10));
+        for second in [0, 1, 2] {
+            assert_eq!(budget.opens(at(second), 1.0, 0.0), Opens::At(at(second)));
+            budget.spend(at(second), 1.0);
+        }
+        assert_eq!(budget.opens(at(3), 1.0, 0.0), Opens::At(at(10)));
+        assert_eq!(budget.opens(at(3), 1.0, 1.0), Opens::At(at(11)), "one is under way");
+        assert_eq!(budget.opens(at(3), 1.0, 3.0), Opens::Later);
+        assert_eq!(budget.opens(at(11), 1.0, 0.0), Opens::At(at(11)));
+    }
+
+    #[test]
+    fn a_refusal_teaches_the_limit_and_calm_raises_it() {
+        let mut budget = Budget::new(f64::INFINITY, at(10));
+        for second in 0..19 {
+            budget.spend(at(second), 2.5);
+        }
+        assert_eq!(budget.opens(at(19), 2.5, 1e9), Opens::At(at(19)), "nothing is known of a limit");
+        budget.refused(at(19), at(20), 0.0);
+        assert_eq!(budget.opens(at(19), 2.5, 0.0), Opens::At(at(20)));
+        // After a calm window a little more fits than the twenty-two and a half that were granted.
+        budget.spend(at(28), 22.5);
+        assert_eq!(budget.opens(at(28), 1.0, 0.0), Opens::At(at(38)));
+        assert_eq!(budget.opens(at(29), 1.0, 0.0), Opens::At(at(29)));
+        budget.spend(at(29), 1.0);
+        assert_eq!(budget.opens(at(29), 1.0, 0.0), Opens::At(at(38)));
+        // That was too much, so twice as many have to be calm.
+        budget.refused(at(30), at(31), 0.0);
+        budget.spend(at(40), 23.5);
+        assert_eq!(budget.opens(at(49), 1.0, 0.0), Opens::At(at(50)));
+        budget.spend(at(50), 23.5);
+        assert_eq!(budget.opens(at(50), 1.0, 0.0), Opens::At(at(50)));
+    }
+
+    #[test]
+    fn what_others_spent_before_us_comes_back_bit_by_bit() {
+        let mut budget = Budget::new(100.0, at(10));
+        budget.spend(at(1), 1.0);
+        budget.refused(at(2), at(4), 0.0);
+        assert_eq!(budget.opens(at(2), 1.0, 0.0), Opens::At(Duration::from_secs_f64(4.0 + 8.0 / 99.0)));
+        assert_eq!(budget.opens(at(8), 49.0, 0.0), Opens::At(at(8)));
+        assert_eq!(budget.opens(at(8), 50.0, 0.0), Opens::At(Duration::from_secs_f64(4.0 + 8.0 * 50.0 / 99.0)));
+        assert_eq!(budget.opens(at(12), 100.0, 0.0), Opens::At(at(12)));
+    }
+
+    #[test]
+    fn what_is_more_than_all_goes_alone() {
+        let mut budget = Budget::new(5.0, at(10));
+        assert_eq!(budget.opens(at(0), 9.0, 0.0), Opens::At(at(0)));
+        assert_eq!(budget.opens(at(0), 9.0, 1.0), Opens::Later);
+        budget.spend(at(1), 9.0);
+        assert_eq!(budget.opens(at(1), 9.0, 0.0), Opens::At(at(11)));
+        // Even a side that grants nothing at all gets one request in a window.
+        budget.refused(at(20), at(21), 0.0);
+        assert_eq!(budget.opens(at(20), 1.0, 0.0), Opens::At(at(20)));
+    }
+}

@@ -1,0 +1,65 @@
+//! How many writes go into one request: as many as the side carries out in time.
+//!
+//! A side that ran out of time over a request, or found it too large, gets half as many at once; each request that went
+//! well raises the number a little again. Nothing is sent here.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Fewer are never sent at once because of a side that is slow: below this it is not their number.
+const LEAST: usize = 10;
+
+/// The number for one side, shared by all threads.
+pub struct Portion {
+    most: usize,
+    now: AtomicUsize,
+}
+
+impl Portion {
+    /// Begins with as many as are allowed.
+    pub fn new(most: usize) -> Portion {
+        Portion { most, now: AtomicUsize::new(most) }
+    }
+
+    /// Returns how many go into one request now.
+    pub fn now(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// Notes that so many were too much.
+    pub fn too_much(&self, count: usize) {
+        // Of the requests of one moment only the first halves the number: the others were as large as it was then.
+        self.now.fetch_min((count / 2).max(LEAST.min(self.most)), Ordering::Relaxed);
+    }
+
+    /// Notes that so many were carried out in time.
+    pub fn went_well(&self, count: usize) {
+        let more =
+            |now: usize| (count >= now && now < self.most).then(|| (now + self.most.div_ceil(50)).min(self.most));
+        // It stays as it is where nothing is to be added.
+        let _ = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_too_much_is_halved_and_grows_again() {
+        let portion = Portion::new(1_000);
+        let after = |change: &dyn Fn(&Portion)| {
+            change(&portion);
+            portion.now()
+        };
+        assert_eq!(after(&|portion| portion.went_well(1_000)), 1_000);
+        assert_eq!(after(&|portion| portion.too_much(1_000)), 500);
+        assert_eq!(after(&|portion| portion.too_much(1_000)), 500, "it was under way already");
+        assert_eq!(after(&|portion| portion.went_well(30)), 500, "few tell nothing");
+        assert_eq!(after(&|portion| portion.went_well(500)), 520);
+        assert_eq!(after(&|portion| (0..50).for_each(|_| portion.went_well(1_000))), 1_000);
+        assert_eq!(after(&|portion| portion.too_much(1)), LEAST);
+        let small = Portion::new(3);
+        small.too_much(3);
+        assert_eq!(small.now(), 3);
+    }
+}

@@ -1,0 +1,381 @@
+//! The ERP by its metadata alone: OData V4 pages of NAV 2018 and Business Central (erp-api.md §1, §10), or any other OData
+//! V4 service.
+//!
+//! Such a service knows a record by what it holds in the columns of its key: there is no id that we could choose, unless
+//! the file says so. A record's id is made of its key ([`TableInfo::id_of`]); the way back is what was read, and else a
+//! list of all keys. There is no batch to rely on, so each write is a request of its own, unless the file says how many
+//! go into a batch. Waiting, login and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
+
+mod page;
+mod writes;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use uuid::Uuid;
+
+use crate::adapters::client::Client;
+use crate::adapters::csdl::{self, Style};
+use crate::adapters::odata::decode::{Directory, Layout};
+use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::{Dialect, percent};
+use crate::adapters::pages::{self, Reading};
+use crate::adapters::service::page::{Ask, Page, quoted};
+use crate::config::expression::{Comparison, Literal, Predicate};
+use crate::config::{Limits, Side};
+use crate::endpoint::{
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Key, Query, Report, TableInfo, Traffic, Write,
+};
+use crate::frame::{Column, Frame, Kind};
+
+const ROOT: &str = "/ODataV4";
+const COMPANIES: &str = "Company";
+/// Keys in one request; more make the address too long (erp-api.md §3). Of another service neither the length of the keys
+/// nor that of an address is known.
+const KEYS_MAX: usize = 100;
+const PLAIN_KEYS_MAX: usize = 30;
+/// Writes between two entries in the journal. Each is a request of its own, so a larger number saves nothing there.
+const WRITES_MAX: usize = 20;
+/// When a record was last modified: the system's field where there is one, else the table's own, which knows the day only.
+const MODIFIED: [&str; 3] = ["SystemModifiedAt", "Last_DateTime_Modified", "Last_Date_Modified"];
+
+/// The ERP, open for requests.
+pub struct Service {
+    client: Client,
+    /// The company whose pages they are; none where it is no ERP of Microsoft.
+    company: Option<String>,
+    limits: Limits,
+    /// The key columns of which the file says that we may choose what is in them, by table.
+    keys: BTreeMap<String, String>,
+    found: Mutex<Option<Identity>>,
+    tables: Mutex<Option<Arc<HashMap<String, TableInfo>>>>,
+    /// Tables of which a new record has shown that ids may be chosen.
+    trusted: Mutex<HashSet<String>>,
+    directories: Mutex<HashMap<String, Arc<Directory>>>,
+}
+
+impl Service {
+    /// Makes the adapter of a company's pages; nothing is sent yet.
+    pub fn pages(client: Client, company: String, limits: Limits) -> Service {
+        Service::new(client, Some(company), limits, BTreeMap::new())
+    }
+
+    /// Makes the adapter of any other service; nothing is sent yet.
+    pub fn plain(client: Client, limits: Limits, keys: BTreeMap<String, String>) -> Service {
+        Service::new(client, None, limits, keys)
+    }
+
+    fn new(client: Client, company: Option<String>, limits: Limits, keys: BTreeMap<String, String>) -> Service {
+        Service {
+            client,
+            company,
+            limits,
+            keys,
+            found: Mutex::new(None),
+            tables: Mutex::new(None),
+            trusted: Mutex::default(),
+            directories: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        if self.company.is_some() { Dialect::BusinessCentral } else { Dialect::Plain }
+    }
+
+    /// Returns the root of the service.
+    fn root(&self) -> String {
+        format!("{}{}", self.client.base(), if self.company.is_some() { ROOT } else { "" })
+    }
+
+    fn keys_max(&self) -> usize {
+        if self.company.is_some() { KEYS_MAX } else { PLAIN_KEYS_MAX }
+    }
+
+    /// Proves once that the company exists, or the service; its name is all that tells it from others.
+    fn company(&self) -> Result<Identity, EndpointError> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*found {
+            Some(company) => Ok(company.clone()),
+            None => Ok(found.insert(self.find()?).clone()),
+        }
+    }
+
+    fn find(&self) -> Result<Identity, EndpointError> {
+        match &self.company {
+            Some(company) => self.find_company(company),
+            None => {
+                self.tables()?;
+                // Nothing but its address tells one service from another.
+                let name = self.client.base().split_once("://").map_or(self.client.base(), |(_, rest)| rest).to_owned();
+                let info = TableInfo { table: String::new(), key: Key::Values(Vec::new()), columns: Vec::new() };
+                Ok(Identity { id: info.id_of(std::slice::from_ref(&name)), name })
+            }
+        }
+    }
+
+    fn find_company(&self, company: &str) -> Result<Identity, EndpointError> {
+        let name = Column { name: "Name".to_owned(), kind: Kind::Text };
+        let key = vec![name.name.clone()];
+        let info = TableInfo { table: COMPANIES.to_owned(), key: Key::Values(key.clone()), columns: Vec::new() };
+        let columns = vec![(name, "Name".to_owned())];
+        let layout = Layout::keyed(Dialect::BusinessCentral, &info, &key, Arc::default(), columns);
+        let url = format!("{}/{COMPANIES}?$select=Name", self.root());
+        // The first request of all: what is wrong here is wrong with the connection.
+        let companies = self.reading(&url, None, &layout, None).run(&|_| {}).map_err(|error| match error {
+            EndpointError::Refused { side, message } => {
+                let message = format!("{message}; check `url`, and that OData services are enabled there");
+                EndpointError::Refused { side, message }
+            }
+            other => other,
+        })?;
+        let names = || (0..companies.rows()).map(|row| companies.value("Name", row).to_string());
+        match names().position(|name| name == company) {
+            Some(row) => Ok(Identity { id: companies.id(row), name: company.to_owned() }),
+            None => Err(EndpointError::NoCompany {
+                side: Side::Erp,
+                company: company.to_owned(),
+                known: names().collect::<Vec<_>>().join(", "),
+            }),
+        }
+    }
+
+    /// Finds a page by the name under which it is published.
+    fn page(&self, table: &str) -> Result<Page, EndpointError> {
+        let missing = || EndpointError::NoTable { side: Side::Erp, table: table.to_owned() };
+        let mut info = self.tables()?.get(table).ok_or_else(missing)?.clone();
+        if let Some(key) = self.keys.get(table) {
+            info.key = Key::Id(key.clone());
+        }
+        let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = Arc::clone(directories.entry(table.to_owned()).or_default());
+        Ok(Page { info, dialect: self.dialect(), directory })
+    }
+
+    /// Returns all tables; the metadata is asked for once.
+    fn tables(&self) -> Result<Arc<HashMap<String, TableInfo>>, EndpointError> {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*tables {
+            Some(tables) => Ok(Arc::clone(tables)),
+            None => Ok(Arc::clone(tables.insert(Arc::new(self.metadata()?)))),
+        }
+    }
+
+    fn metadata(&self) -> Result<HashMap<String, TableInfo>, EndpointError> {
+        let url = format!("{}/$metadata", self.root());
+        let style = if self.company.is_some() { Style::Pages } else { Style::Plain };
+        let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
+        let (answer, tables) = self.client.get(&url, &headers, |answer| {
+            let text = std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?;
+            csdl::read(text, style)
+        })?;
+        tables.ok_or_else(|| {
+            let message = format!("{}; check `url`", Fault::read(answer.status, &answer.body));
+            EndpointError::Refused { side: Side::Erp, message }
+        })
+    }
+
+    /// Returns the address of a page.
+    fn address(&self, page: &Page) -> Result<String, EndpointError> {
+        let root = self.root();
+        Ok(match self.company {
+            Some(_) => {
+                let company = percent::query(&quoted(&self.company()?.name));
+                format!("{root}/{COMPANIES}({company})/{}", page.info.table)
+            }
+            None => format!("{root}/{}", page.info.table),
+        })
+    }
+
+    fn reading<'a>(
+        &'a self,
+        url: &str,
+        filter: Option<&str>,
+        layout: &'a Layout,
+        asked: Option<&'a [Uuid]>,
+    ) -> Reading<'a> {
+        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
+        let headers = self.headers(&[("Prefer", format!("odata.maxpagesize={}", self.limits.page))]);
+        Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
+    }
+
+    /// Returns the headers of every request; without the first one the answer may be XML.
+    fn headers(&self, more: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
+        let mut headers = vec![("Accept", "application/json".to_owned()), ("Accept-Language", "en-US".to_owned())];
+        headers.extend_from_slice(more);
+        headers
+    }
+
+    /// Returns the keys of records, by their ids. Where one was never seen, the keys of all records are read: what is not
+    /// among them does not exist.
+    fn keys(&self, page: &Page, ids: &[Uuid]) -> Result<HashMap<Uuid, Box<[String]>>, EndpointError> {
+        if let Key::Id(_) = page.info.key {
+            return Ok(ids.iter().map(|id| (*id, vec![id.to_string()].into())).collect());
+        }
+        if ids.iter().any(|id| page.directory.key(*id).is_none()) {
+            let layout = page.layout(&[])?;
+            let url = format!("{}?$select={}", self.address(page)?, page.key().join(","));
+            self.reading(&url, None, &layout, None).run(&|_| {})?;
+        }
+        Ok(ids.iter().filter_map(|id| Some((*id, page.directory.key(*id)?))).collect())
+    }
+
+    /// Reads records by their keys; where neither a filter nor an address takes one, among all records.
+    fn read_ids(
+        &self,
+        page: &Page,
+        query: &Query<'_>,
+        ids: &[Uuid],
+        progress: &dyn Fn(usize),
+    ) -> Result<Frame, EndpointError> {
+        let layout = page.layout(&query.columns)?;
+        let (url, select) = (self.address(page)?, page.select(&query.columns));
+        let keys = self.keys(page, ids)?;
+        let mut asks: HashMap<Uuid, Ask> = HashMap::new();
+        let mut unasked: HashSet<Uuid> = HashSet::new();
+        for (id, key) in &keys {
+            match page.ask(key) {
+                Some(ask) => {
+                    asks.insert(*id, ask);
+                }
+                None => {
+                    unasked.insert(*id);
+                }
+            }
+        }
+        let of = |listed: bool| -> Vec<Uuid> {
+            let fits = |id: &&Uuid| asks.get(*id).is_some_and(|ask| matches!(ask, Ask::Listed(_)) == listed);
+            ids.iter().filter(fits).copied().collect()
+        };
+        let listed = |ids: &[Uuid]| {
+            let terms: Vec<&str> = ids
+                .iter()
+                .filter_map(|id| match &asks[id] {
+                    Ask::Listed(term) => Some(term.as_str()),
+                    _ => None,
+                })
+                .collect();
+            let filter = terms.join(" or ");
+            self.reading(&format!("{url}?{select}"), Some(&filter), &layout, Some(ids)).run(&|_| {})
+        };
+        let alone = |ids: &[Uuid]| match &asks[&ids[0]] {
+            Ask::Listed(filter) | Ask::Filtered(filter) => {
+                self.reading(&format!("{url}?{select}"), Some(filter), &layout, Some(ids)).run(&|_| {})
+            }
+            Ask::Addressed(key) => self.read_one(&format!("{url}({key})?{select}"), &layout),
+        };
+        let mut found = pages::by_ids(&self.client, &of(true), self.keys_max(), &layout, progress, &listed)?;
+        let before = found.rows();
+        let more = |rows: usize| progress(before + rows);
+        found.append(&pages::by_ids(&self.client, &of(false), 1, &layout, &more, &alone)?);
+        if !unasked.is_empty() {
+            let all = self.reading(&format!("{url}?{select}"), None, &layout, None).run(&|_| {})?;
+            let rows: Vec<usize> = (0..all.rows()).filter(|row| unasked.contains(&all.id(*row))).collect();
+            found.append(&all.take(&rows));
+        }
+        found.settle();
+        Ok(found)
+    }
+
+    /// Reads the record at an address; none where there is none.
+    fn read_one(&self, url: &str, layout: &Layout) -> Result<Frame, EndpointError> {
+        let (answer, frame) = self.client.get(url, &self.headers(&[]), |answer| {
+            let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+            let mut rows = layout.rows();
+            if layout.row(text, &mut rows)? { Ok(rows.finish()) } else { Err("the answer is no record".to_owned()) }
+        })?;
+        match (frame, answer.status) {
+            (Some(frame), _) => Ok(frame),
+            (None, 404) => Ok(layout.rows().finish()),
+            (None, status) => {
+                let message = Fault::read(status, &answer.body).to_string();
+                Err(EndpointError::Refused { side: Side::Erp, message })
+            }
+        }
+    }
+}
+
+impl Endpoint for Service {
+    fn side(&self) -> Side {
+        Side::Erp
+    }
+
+    fn open(&self) -> Result<Identity, EndpointError> {
+        self.company()
+    }
+
+    fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {
+        Ok(self.page(table)?.info)
+    }
+
+    fn evaluates(&self, info: &TableInfo, filter: &Predicate) -> bool {
+        self.page(&info.table).is_ok_and(|page| page.filter(filter).is_some())
+    }
+
+    fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        let page = self.page(&query.info.table)?;
+        if let Some(ids) = &query.ids {
+            return self.read_ids(&page, query, ids, progress);
+        }
+        let layout = page.layout(&query.columns)?;
+        let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
+        let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
+        self.reading(&url, filter.as_deref(), &layout, None).run(progress)
+    }
+
+    fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
+        let page = self.page(&query.info.table)?;
+        // As in the API: codes are upper-cased by the ERP itself, and other texts are compared with regard to case. Of
+        // another service nobody knows.
+        let Some(info) = page.info.column(column).filter(|info| info.column.kind == Kind::Code) else {
+            return Ok(None);
+        };
+        let fits = |text: &&str| info.length_max.is_none_or(|length_max| text.chars().count() <= length_max);
+        let texts: Vec<&str> = texts.iter().map(|text| text.trim()).filter(fits).collect();
+        let equal = |text: &&str| Predicate::Compare {
+            column: column.to_owned(),
+            comparison: Comparison::Equal,
+            literal: Literal::Text((*text).to_owned()),
+        };
+        let lists = texts.chunks(KEYS_MAX).map(|texts| page.filter(&Predicate::Any(texts.iter().map(equal).collect())));
+        let Some(lists) = lists.collect::<Option<Vec<String>>>() else { return Ok(None) };
+        let layout = page.layout(&query.columns)?;
+        let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
+        let mut found = layout.rows().finish();
+        for list in lists {
+            found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
+        }
+        Ok(Some(found))
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds { ids_max: self.keys_max(), page_rows_max: self.limits.page }
+    }
+
+    fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        self.send_trusted(info, columns, writes)
+    }
+
+    fn batch_max(&self) -> usize {
+        // Without a batch this is only how often the journal is written.
+        if self.limits.batch > 1 { self.limits.batch } else { WRITES_MAX }
+    }
+
+    fn concurrency(&self) -> usize {
+        self.client.concurrency()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.client.traffic()
+    }
+
+    fn modified_column(&self, info: &TableInfo) -> Option<String> {
+        let tells = |name: &&str| {
+            info.column(name).is_some_and(|column| matches!(column.column.kind, Kind::DateTime | Kind::Date))
+        };
+        MODIFIED.into_iter().find(tells).map(str::to_owned)
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.client.clock_offset()
+    }
+}

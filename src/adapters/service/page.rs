@@ -1,0 +1,280 @@
+//! One table of a service that is known by its metadata: how its records are asked for, addressed and written.
+//!
+//! Keys and columns in, addresses and operations out; nothing is sent here.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::adapters::odata::batch_json::Operation;
+use crate::adapters::odata::decode::{Directory, Layout};
+use crate::adapters::odata::{Dialect, filter, name, percent, select, value};
+use crate::config::Side;
+use crate::config::expression::{Comparison, Literal, Predicate};
+use crate::endpoint::{EndpointError, Key, TableInfo, Write, WriteKind};
+use crate::frame::Kind;
+
+/// Characters that NAV's server does not take in the path of an address, however they are written (erp-api.md §1).
+const NOT_IN_PATHS: &[char] = &['/', '\\', '%', '+', '?', '#', '&', '*', ':', '<', '>'];
+
+/// A table and what is known of its records.
+pub(super) struct Page {
+    pub(super) info: TableInfo,
+    pub(super) dialect: Dialect,
+    /// The keys that were seen; of no use where the id is the key.
+    pub(super) directory: Arc<Directory>,
+}
+
+/// How a record can be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// By a filter, together with others.
+    Listed(String),
+    /// By a filter of its own: one on several columns cannot be joined with another one.
+    Filtered(String),
+    /// By its address: a filter would take some of its characters for its own syntax.
+    Addressed(String),
+}
+
+impl Page {
+    /// Returns the columns of the key.
+    pub(super) fn key(&self) -> &[String] {
+        match &self.info.key {
+            Key::Id(name) => std::slice::from_ref(name),
+            Key::Values(names) => names,
+        }
+    }
+
+    pub(super) fn layout(&self, columns: &[String]) -> Result<Layout, EndpointError> {
+        let column = |name: &String| match self.info.column(name) {
+            Some(info) => Ok((info.column.clone(), name.clone())),
+            None => Err(EndpointError::Refused {
+                side: Side::Erp,
+                message: format!("table `{}` has no column `{name}`", self.info.table),
+            }),
+        };
+        let columns = columns.iter().map(column).collect::<Result<_, _>>()?;
+        Ok(match &self.info.key {
+            Key::Id(name) => Layout::new(self.dialect, name, columns),
+            Key::Values(names) => Layout::keyed(self.dialect, &self.info, names, Arc::clone(&self.directory), columns),
+        })
+    }
+
+    pub(super) fn select(&self, columns: &[String]) -> String {
+        select::select(self.key(), columns)
+    }
+
+    pub(super) fn filter(&self, predicate: &Predicate) -> Option<String> {
+        let property = |column: &str| (!column.contains('/')).then(|| column.to_owned());
+        filter::text(self.dialect, predicate, &self.info, &property)
+    }
+
+    /// Returns how a record can be asked for; `None` where neither a filter nor an address takes its key.
+    pub(super) fn ask(&self, key: &[String]) -> Option<Ask> {
+        let pairs = self.key().iter().zip(key);
+        if self.dialect == Dialect::Plain {
+            let terms: Vec<String> =
+                pairs.map(|(column, value)| format!("{column} eq {}", self.literal(column, value))).collect();
+            return Some(Ask::Listed(if terms.len() == 1 {
+                terms.concat()
+            } else {
+                format!("({})", terms.join(" and "))
+            }));
+        }
+        let equal = |(column, value): (&String, &String)| {
+            let kind = self.info.column(column)?.column.kind;
+            let literal = match kind {
+                Kind::Integer | Kind::Choice | Kind::Decimal { .. } => Literal::Number(value.clone()),
+                _ => Literal::Text(value.clone()),
+            };
+            match kind {
+                // The members of an option are not in the metadata; of that of a record that was read one is sure.
+                Kind::Enum | Kind::Boolean | Kind::Decimal { .. } => {
+                    Some(format!("{column} eq {}", self.literal(column, value)))
+                }
+                _ => {
+                    self.filter(&Predicate::Compare { column: column.clone(), comparison: Comparison::Equal, literal })
+                }
+            }
+        };
+        let terms: Option<Vec<String>> = pairs.map(equal).collect();
+        match terms {
+            Some(terms) if terms.len() == 1 => Some(Ask::Listed(terms.concat())),
+            Some(terms) => Some(Ask::Filtered(terms.join(" and "))),
+            None => self.in_path(key).map(Ask::Addressed),
+        }
+    }
+
+    /// Returns a key as an address bears it; `None` where it cannot.
+    fn in_path(&self, key: &[String]) -> Option<String> {
+        if self.dialect != Dialect::Plain && key.iter().any(|value| value.contains(NOT_IN_PATHS)) {
+            return None;
+        }
+        let literals = self.key().iter().zip(key).map(|(column, value)| percent::query(&self.literal(column, value)));
+        let literals: Vec<String> = literals.collect();
+        Some(match literals.as_slice() {
+            [one] => one.clone(),
+            several => {
+                let pairs = self.key().iter().zip(several).map(|(column, literal)| format!("{column}={literal}"));
+                pairs.collect::<Vec<_>>().join(",")
+            }
+        })
+    }
+
+    /// Returns the value of a key column as a literal.
+    fn literal(&self, column: &str, value: &str) -> String {
+        match self.info.column(column).map_or(Kind::Text, |info| info.column.kind) {
+            Kind::Text | Kind::Code => quoted(value),
+            Kind::Enum if self.dialect == Dialect::Plain => quoted(value),
+            Kind::Enum => quoted(&name::encode(value)),
+            Kind::Date if value.is_empty() => "0001-01-01".to_owned(),
+            Kind::DateTime if value.is_empty() => "0001-01-01T00:00:00Z".to_owned(),
+            Kind::Guid if value.is_empty() => Uuid::nil().to_string(),
+            Kind::Integer | Kind::Choice | Kind::Decimal { .. } if value.is_empty() => "0".to_owned(),
+            _ => value.to_owned(),
+        }
+    }
+
+    /// Makes the request of a write. `key` is the key of the record to be changed, where it is known.
+    pub(super) fn operation(&self, url: &str, key: Option<&[String]>, write: &Write) -> Result<Operation, String> {
+        let mut properties = Vec::with_capacity(write.fields.len() + 1);
+        if let (WriteKind::Insert, Key::Id(name)) = (write.kind, &self.info.key) {
+            properties.push((name.as_str(), value::string(&write.id.to_string())));
+        }
+        // Values may be validated in the order in which they come, so the caller's order is kept.
+        for (name, new) in &write.fields {
+            let column = self.info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
+            properties.push((name.as_str(), value::json(self.dialect, column, new)?));
+        }
+        let body = value::object(properties.iter().map(|(name, json)| (*name, json.as_str())));
+        // Without a version `*`: a change of what is gone would else make it anew.
+        let etag = || Some(write.etag.clone().unwrap_or_else(|| "*".to_owned()));
+        if write.kind == WriteKind::Insert {
+            return Ok(Operation { method: "POST", url: url.to_owned(), if_match: None, body });
+        }
+        let key = key.ok_or("its key is not known")?;
+        let in_path = self.in_path(key).ok_or_else(|| {
+            format!("no address takes its key `{}`; give it one without `/`, `%`, `+` and the like", key.join(", "))
+        })?;
+        let url = format!("{url}({in_path})");
+        Ok(match write.kind {
+            WriteKind::Delete => Operation { method: "DELETE", url, if_match: etag(), body: String::new() },
+            _ => Operation { method: "PATCH", url, if_match: etag(), body },
+        })
+    }
+}
+
+/// Returns a text as a literal.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::ColumnInfo;
+    use crate::frame::{Column, Value};
+
+    fn page(columns: &[(&str, Kind)], key: &[&str]) -> Page {
+        let known = |(name, kind): &(&str, Kind)| ColumnInfo {
+            column: Column { name: (*name).into(), kind: *kind },
+            readable: true,
+            insertable: true,
+            updatable: true,
+            length_max: Some(20),
+            options: Vec::new(),
+            targets: Vec::new(),
+        };
+        let key: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
+        let columns = columns.iter().map(known).collect();
+        let info = TableInfo { table: "T".into(), key: Key::Values(key), columns };
+        Page { info, dialect: Dialect::BusinessCentral, directory: Arc::default() }
+    }
+
+    #[test]
+    fn a_record_is_asked_for_by_a_filter_or_else_by_its_address() {
+        let simple = page(&[("No", Kind::Code)], &["No"]);
+        let number = page(&[("Entry_No", Kind::Integer)], &["Entry_No"]);
+        let order = page(&[("Type", Kind::Enum), ("No", Kind::Code)], &["Type", "No"]);
+        let price = page(&[("No", Kind::Code), ("Starting", Kind::Date)], &["No", "Starting"]);
+        let (listed, filtered) =
+            (|text: &str| Some(Ask::Listed(text.into())), |text: &str| Some(Ask::Filtered(text.into())));
+        let addressed = |text: &str| Some(Ask::Addressed(text.into()));
+        for (page, key, expected) in [
+            (&simple, &["10000"][..], listed("No eq '10000'")),
+            (&simple, &["A/B"], listed("No eq 'A/B'")),
+            // A filter would take these characters for its own, and an address takes them in quotes.
+            (&simple, &["O'HARA (1)"], addressed("'O''HARA%20(1)'")),
+            (&simple, &["A*/B"], None),
+            (&number, &["42"], listed("Entry_No eq 42")),
+            (&order, &["Credit Memo", "1001"], filtered("Type eq 'Credit_x0020_Memo' and No eq '1001'")),
+            (&order, &["", "A=1"], addressed("Type='_x0020_',No='A%3D1'")),
+            (&price, &["1000", "2026-01-31"], filtered("No eq '1000' and Starting eq 2026-01-31")),
+            (&price, &["1000", ""], addressed("No='1000',Starting=0001-01-01")),
+        ] {
+            let key: Vec<String> = key.iter().map(|value| (*value).to_owned()).collect();
+            assert_eq!(page.ask(&key), expected, "{key:?}");
+        }
+    }
+
+    #[test]
+    fn a_write_is_a_request_of_its_own() {
+        let page = page(
+            &[("Item_No", Kind::Code), ("Code", Kind::Code), ("Qty", Kind::Decimal { scale: 5 })],
+            &["Item_No", "Code"],
+        );
+        let key = ["1000".to_owned(), "PCS".to_owned()];
+        let write = |kind: WriteKind, etag: Option<&str>| Write {
+            kind,
+            id: Uuid::nil(),
+            etag: etag.map(str::to_owned),
+            fields: vec![("Qty".into(), Value::Integer(12))],
+        };
+        let told = |write: &Write, key: Option<&[String]>| match page.operation("R/U", key, write) {
+            Ok(Operation { method, url, if_match, body }) => {
+                format!("{method} {url} {} {body}", if_match.unwrap_or_default()).trim().to_owned()
+            }
+            Err(message) => message,
+        };
+        let odd = ["A%".to_owned(), "PCS".to_owned()];
+        for (write, key, expected) in [
+            (write(WriteKind::Insert, None), None, "POST R/U  {\"Qty\":12}"),
+            (
+                write(WriteKind::Update, Some("W/\"1\"")),
+                Some(&key),
+                "PATCH R/U(Item_No='1000',Code='PCS') W/\"1\" {\"Qty\":12}",
+            ),
+            (write(WriteKind::Delete, None), Some(&key), "DELETE R/U(Item_No='1000',Code='PCS') *"),
+            (
+                write(WriteKind::Update, None),
+                Some(&odd),
+                "no address takes its key `A%, PCS`; give it one without `/`, `%`, `+` and the like",
+            ),
+        ] {
+            assert_eq!(told(&write, key.map(<[String; 2]>::as_slice)), expected);
+        }
+    }
+
+    #[test]
+    fn another_service_takes_any_key_in_lists_and_addresses() {
+        let plain = |page: Page| Page { dialect: Dialect::Plain, ..page };
+        let simple = plain(page(&[("Name", Kind::Text)], &["Name"]));
+        let order = plain(page(&[("Year", Kind::Integer), ("No", Kind::Text)], &["Year", "No"]));
+        let mut given = plain(page(&[("ID", Kind::Guid), ("Name", Kind::Text)], &["ID"]));
+        given.info.key = Key::Id("ID".into());
+        let id = Uuid::from_u128(0x1111_0000_0000_4000_8000_0000_0000_0001);
+        for (page, key, ask, address) in [
+            (&simple, &["O'Hara (1)/*"][..], "Name eq 'O''Hara (1)/*'", "'O''Hara%20(1)%2F*'"),
+            (&order, &["2026", "A"], "(Year eq 2026 and No eq 'A')", "Year=2026,No='A'"),
+            (&given, &["11110000-0000-4000-8000-000000000001"], &format!("ID eq {id}"), &id.to_string()),
+        ] {
+            let key: Vec<String> = key.iter().map(|value| (*value).to_owned()).collect();
+            assert_eq!(page.ask(&key), Some(Ask::Listed(ask.to_owned())));
+            assert_eq!(page.in_path(&key).as_deref(), Some(address));
+        }
+        let fields = vec![("Name".to_owned(), Value::Null)];
+        let insert = Write { kind: WriteKind::Insert, id, etag: None, fields };
+        let made = given.operation("R/T", None, &insert).unwrap();
+        assert_eq!((made.url.as_str(), made.body), ("R/T", format!(r#"{{"ID":"{id}","Name":""}}"#)));
+    }
+}

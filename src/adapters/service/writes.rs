@@ -1,0 +1,291 @@
+//! Writes of a service: requests of their own or JSON batches, and what their answers prove.
+//!
+//! A new record counts as written when it is there under the key that was sent. A service may have its own mind.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use uuid::Uuid;
+
+use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::odata::batch_json::{Operation, Reply};
+use crate::adapters::odata::fault::Fault;
+use crate::adapters::service::Service;
+use crate::config::Side;
+use crate::endpoint::{Endpoint, EndpointError, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
+use crate::frame::Frame;
+
+/// What is said of a new record that its service did not keep as it was sent.
+const ANOTHER_KEY: &str = "the service made the record under another key than the one that was sent";
+
+impl Service {
+    /// Sends writes; where the file says that ids may be chosen, others wait until the first new record has shown it.
+    pub(super) fn send_trusted(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        let first = writes.iter().position(|write| write.kind == WriteKind::Insert);
+        let (Key::Id(key), Some(first)) = (&info.key, first) else { return self.send_all(info, columns, writes) };
+        let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        if trusted.contains(&info.table) {
+            drop(trusted);
+            return self.send_all(info, columns, writes);
+        }
+        let (head, tail) = writes.split_at(first + 1);
+        let Report { mut outcomes, mut rows } = self.send_all(info, columns, head);
+        let is_strange = matches!(&outcomes[first], Outcome::Refused { message } if message == ANOTHER_KEY);
+        if is_strange {
+            let message = format!(
+                "the service gives `{key}` itself; remove `key` from the file, and look for a record without partner there"
+            );
+            let refused = Outcome::Refused { message };
+            outcomes[first] = refused.clone();
+            let rest: Vec<Write> = tail.iter().filter(|write| write.kind != WriteKind::Insert).cloned().collect();
+            let report = self.send_all(info, columns, &rest);
+            let mut sent = report.outcomes.into_iter();
+            outcomes.extend(tail.iter().map(|write| match write.kind {
+                WriteKind::Insert => refused.clone(),
+                _ => sent.next().expect("each write that was sent has an outcome"),
+            }));
+            rows.append(&report.rows);
+            return Report { outcomes, rows };
+        }
+        if matches!(outcomes[first], Outcome::Written | Outcome::Exists) {
+            trusted.insert(info.table.clone());
+        }
+        drop(trusted);
+        let report = self.send_all(info, columns, tail);
+        outcomes.extend(report.outcomes);
+        rows.append(&report.rows);
+        Report { outcomes, rows }
+    }
+
+    /// Sends operations as a JSON batch, where the file says that the service takes some.
+    fn send_batch(&self, operations: &[Operation]) -> Sent<Reply> {
+        let root = self.root();
+        let relative = |operation: &Operation| {
+            let url = operation.url.strip_prefix(&root).unwrap_or(&operation.url).trim_start_matches('/').to_owned();
+            Operation { url, ..operation.clone() }
+        };
+        let operations: Vec<Operation> = operations.iter().map(relative).collect();
+        match batch::post_json(&self.client, &root, &operations) {
+            Sent::TurnedAway(answer) if matches!(answer.status, 404 | 405 | 415 | 501) => {
+                let fault = Fault::read(answer.status, &answer.body);
+                let message = format!("there is no JSON batch ({fault}); take `batch` out of `limits`");
+                Sent::Told(vec![Err(Verdict::not_sent(message)); operations.len()])
+            }
+            sent => sent,
+        }
+    }
+
+    /// Sends each operation as a request of its own.
+    fn send(&self, operations: &[Operation]) -> Sent<Reply> {
+        let one = |operation: &Operation| {
+            let mut more = Vec::new();
+            more.extend(operation.if_match.clone().map(|etag| ("If-Match", etag)));
+            let body = Some(operation.body.as_str()).filter(|body| !body.is_empty());
+            more.extend(body.map(|_| ("Content-Type", "application/json".to_owned())));
+            let answer =
+                self.client.write(operation.method, &operation.url, &self.headers(&more), body.map(str::as_bytes));
+            match answer {
+                Err(error) => Err(Verdict::unanswered(&error)),
+                Ok(answer) => {
+                    let body = String::from_utf8_lossy(&answer.body).into_owned();
+                    Ok(Reply { status: answer.status, body })
+                }
+            }
+        };
+        Sent::Told(operations.iter().map(one).collect())
+    }
+
+    /// Sends writes and reports on them.
+    fn send_all(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
+        if writes.is_empty() {
+            let error = EndpointError::Refused { side: Side::Erp, message: String::new() };
+            return batch::unsendable(info, columns, writes, &error);
+        }
+        let changed: Vec<Uuid> =
+            writes.iter().filter(|write| write.kind != WriteKind::Insert).map(|write| write.id).collect();
+        let prepared = self.page(&info.table).and_then(|page| {
+            let (url, layout) = (self.address(&page)?, page.layout(columns)?);
+            let keys = self.keys(&page, &changed)?;
+            Ok((page, url, layout, keys))
+        });
+        let (page, url, layout, keys) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return batch::unsendable(info, columns, writes, &error),
+        };
+        let key = |write: &Write| keys.get(&write.id).map(|key| &**key);
+        let is_gone = |write: &Write| write.kind != WriteKind::Insert && key(write).is_none();
+        let sent: Vec<Write> = writes.iter().filter(|write| !is_gone(write)).cloned().collect();
+        let operations = sent.iter().map(|write| page.operation(&url, key(write), write)).collect();
+        let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout };
+        let Report { outcomes, rows } = {
+            let chosen = matches!(page.info.key, Key::Id(_));
+            let verdict = |write: &Write, reply: &Reply| verdict(write, reply, chosen);
+            let send = |operations: &[Operation]| match self.limits.batch {
+                0 | 1 => self.send(operations),
+                _ => self.send_batch(operations),
+            };
+            batch::carry_out(&batch, operations, &send, verdict, |reply| reply.body)
+        };
+        // What is in no list of keys is not there any more, and has no address that could be asked.
+        let mut outcomes = outcomes.into_iter();
+        let outcome = |write: &Write| match is_gone(write) {
+            true => Outcome::Gone,
+            false => outcomes.next().expect("each write that was sent has an outcome"),
+        };
+        let mut report = Report { outcomes: writes.iter().map(outcome).collect(), rows };
+        self.confirm(info, columns, writes, &mut report);
+        report
+    }
+
+    /// Looks for new records that the answers do not show under the key that was sent: a service may have its own mind.
+    fn confirm(&self, info: &TableInfo, columns: &[String], writes: &[Write], report: &mut Report) {
+        let shown: HashSet<Uuid> = report.rows.ids().into_iter().collect();
+        let is_unseen = |(write, outcome): &(&Write, &Outcome)| {
+            write.kind == WriteKind::Insert && **outcome == Outcome::Written && !shown.contains(&write.id)
+        };
+        let unseen: Vec<Uuid> =
+            writes.iter().zip(&report.outcomes).filter(is_unseen).map(|(write, _)| write.id).collect();
+        if unseen.is_empty() {
+            return;
+        }
+        let query = Query { info, columns: columns.to_vec(), filter: None, ids: Some(unseen.clone()) };
+        let found = self.read(&query, &|_| {});
+        let there: HashSet<Uuid> = found.iter().flat_map(Frame::ids).collect();
+        for (write, outcome) in writes.iter().zip(&mut report.outcomes) {
+            if !unseen.contains(&write.id) || there.contains(&write.id) {
+                continue;
+            }
+            *outcome = match &found {
+                Ok(_) => Outcome::Refused { message: ANOTHER_KEY.to_owned() },
+                Err(error) => Outcome::Unknown { message: error.to_string() },
+            };
+        }
+        // Records that came under another key are nobody's here.
+        let ours: HashSet<Uuid> = writes.iter().map(|write| write.id).collect();
+        let rows: Vec<usize> = (0..report.rows.rows()).filter(|row| ours.contains(&report.rows.id(*row))).collect();
+        report.rows = report.rows.take(&rows);
+        if let Ok(found) = found {
+            report.rows.upsert(&found);
+        }
+    }
+}
+
+/// Returns what a reply says about a write (erp-api.md §4, §10): NAV may leave the code of an error blank, and of another
+/// service the code means nothing. `chosen` tells that new records bear ids which we chose.
+fn verdict(write: &Write, reply: &Reply, chosen: bool) -> Verdict {
+    let fault = Fault::read(reply.status, reply.body.as_bytes());
+    if let Some(verdict) = Verdict::by_status(&fault) {
+        return verdict;
+    }
+    let changes = write.kind != WriteKind::Insert;
+    match (fault.status, fault.code.as_str()) {
+        (409, "Request_EntityChanged" | "") | (412, _) if changes => Verdict::Settled(Outcome::Stale),
+        (404, code) if changes && code != "BadRequest_ResourceNotFound" => Verdict::Settled(Outcome::Gone),
+        // Whether it is there already, reading tells: only we give that id.
+        (400..500, _) if !changes && chosen => Verdict::Duplicate(fault.to_string()),
+        // Whoever has a record with that key already: it is not proven to be ours.
+        _ => Verdict::refused(fault),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::client::tests::client;
+    use crate::adapters::script::{Line, Script, say};
+    use crate::config::Limits;
+    use crate::frame::Value;
+
+    const ID: u128 = 0x1111_0000_0000_4000_8000_0000_0000_0001;
+
+    /// Writes two new records and a change with a service that says these things.
+    fn written(key: Option<&str>, answers: Vec<Line>) -> (String, Vec<String>) {
+        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="t"><Key><PropertyRef Name="ID"/></Key>
+            <Property Name="ID" Type="Edm.Guid"/><Property Name="Name" Type="Edm.String"/></EntityType>
+            <EntityContainer><EntitySet Name="Ts" EntityType="N.t"/></EntityContainer></Schema></edmx:Edmx>"#;
+        let lines = std::iter::once(say(200, metadata)).chain(answers).collect();
+        let server = Script::play(lines);
+        let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+        let (client, _) = client(&server.url, &login.url);
+        let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 1, page: 10 };
+        let keys = key.iter().map(|key| ("Ts".to_owned(), (*key).to_owned())).collect();
+        let service = Service::plain(client, limits, keys);
+        let info = service.describe("Ts").unwrap();
+        let write = |kind, id: u128| Write {
+            kind,
+            id: Uuid::from_u128(id),
+            etag: None,
+            fields: vec![("Name".into(), Value::Text("x".into()))],
+        };
+        let writes = [write(WriteKind::Insert, ID), write(WriteKind::Insert, ID + 1), write(WriteKind::Update, ID + 2)];
+        let Report { outcomes, rows } = service.write(&info, &["Name".into()], &writes);
+        let word = |outcome: &Outcome| match outcome {
+            Outcome::Written => "written".to_owned(),
+            Outcome::Refused { message } => message.split(';').next().unwrap_or_default().to_owned(),
+            other => format!("{other:?}"),
+        };
+        let told = outcomes.iter().map(word).collect::<Vec<_>>().join(", ");
+        let method = |line: String| line.split(' ').next().unwrap_or_default().to_owned();
+        let heard = server.heard().into_iter().skip(1).map(method).collect();
+        (format!("{told} ({} rows)", rows.rows()), heard)
+    }
+
+    fn row(id: u128) -> String {
+        format!(r#"{{"ID":"{}","Name":"x"}}"#, Uuid::from_u128(id))
+    }
+
+    #[test]
+    fn a_service_that_gives_ids_itself_makes_one_record_and_no_more() {
+        let page = |rows: &[String]| say(200, &format!(r#"{{"value":[{}]}}"#, rows.join(",")));
+        for (what, answers, told, heard) in [
+            (
+                "ours",
+                vec![say(201, &row(ID)), say(201, &row(ID + 1)), say(200, &row(ID + 2))],
+                "written, written, written (3 rows)",
+                &["POST", "POST", "PATCH"][..],
+            ),
+            (
+                "without a word",
+                vec![say(204, ""), page(&[row(ID)]), say(204, ""), say(204, ""), page(&[row(ID + 1)])],
+                "written, written, written (2 rows)",
+                &["POST", "GET", "POST", "PATCH", "GET"],
+            ),
+            (
+                "its own",
+                vec![say(201, &row(7)), page(&[]), say(200, &row(ID + 2))],
+                "the service gives `ID` itself, the service gives `ID` itself, written (1 rows)",
+                &["POST", "GET", "PATCH"],
+            ),
+        ] {
+            let (outcomes, requests) = written(Some("ID"), answers);
+            assert_eq!(
+                (outcomes.as_str(), requests.as_slice()),
+                (told, heard.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().as_slice()),
+                "{what}"
+            );
+        }
+    }
+
+    #[test]
+    fn replies_are_told_apart_even_where_nav_gives_no_code() {
+        use WriteKind::{Delete, Insert, Update};
+        for (kind, status, code, expected) in [
+            (Update, 200, "", Verdict::Settled(Outcome::Written)),
+            (Update, 409, "", Verdict::Settled(Outcome::Stale)),
+            (Update, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
+            (Update, 412, "", Verdict::Settled(Outcome::Stale)),
+            (Update, 409, "Internal_EntityWithSameKeyExists", Verdict::refused("m (Internal_EntityWithSameKeyExists)")),
+            (Delete, 404, "", Verdict::Settled(Outcome::Gone)),
+            (Update, 404, "BadRequest_ResourceNotFound", Verdict::refused("m (BadRequest_ResourceNotFound)")),
+            (Insert, 400, "", Verdict::refused("m")),
+            (Insert, 409, "", Verdict::refused("m")),
+            (Insert, 400, "Internal_EntityWithSameKeyExists", Verdict::refused("m (Internal_EntityWithSameKeyExists)")),
+            (Insert, 503, "", Verdict::not_sent("m")),
+            (Insert, 504, "", Verdict::unknown("m")),
+        ] {
+            let write = Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
+            let body = format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
+            assert_eq!(verdict(&write, &Reply { status, body }, false), expected, "{kind:?} {status} {code}");
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! New records of a table that knows its records by what they hold: ids that are made of their keys.
+//!
+//! Elsewhere a new record gets an id that we choose, so that one which is there after a lost answer is surely ours. Here
+//! nobody chooses an id. So a key has to be in what is sent, and it is looked up before anything leaves: a record that is
+//! there afterwards was made by us (I2), and one that is there before is somebody else's and is never taken for ours.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
+
+use crate::config::Side;
+use crate::endpoint::{Key, TableInfo, key_text};
+use crate::extract;
+use crate::frame::{Kind, Value};
+use crate::plan::Action;
+use crate::run::state::{PassError, PassState, Step};
+use crate::run::verify::failed;
+
+/// Gives new records on `to` the ids that their keys make; those that cannot have one are held.
+pub(super) fn take_keys(
+    step: &Step<'_>,
+    state: &mut PassState,
+    to: Side,
+    actions: &mut Vec<Action>,
+) -> Result<(), PassError> {
+    let info = step.scope.infos.of(to);
+    let Key::Values(names) = &info.key else { return Ok(()) };
+    let mut keys = Vec::with_capacity(actions.len());
+    let mut free = Vec::with_capacity(actions.len());
+    for mut action in actions.drain(..) {
+        match key_of(info, names, &action) {
+            Ok(key) => {
+                *action.ids.of_mut(to) = info.id_of(&key);
+                keys.push(key.join(", "));
+                free.push(action);
+            }
+            Err(name) => {
+                let message = format!("`{name}` is blank, and the {} knows its records by it", to.name());
+                state.held.push(failed(&action, &message));
+            }
+        }
+    }
+    let wanted: HashSet<Uuid> = free.iter().map(|action| *action.ids.of(to)).collect();
+    let mut ids: Vec<Uuid> = wanted.iter().copied().collect();
+    ids.sort_unstable();
+    let there = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), ids)?;
+    let mut taken: HashSet<Uuid> = there.ids().into_iter().collect();
+    taken.extend(state.frames.of(to).ids().into_iter().filter(|id| wanted.contains(id)));
+    let mut new = HashSet::new();
+    for (action, key) in free.into_iter().zip(keys) {
+        let id = *action.ids.of(to);
+        if taken.contains(&id) {
+            let message = format!("another record with the key `{key}` is there already");
+            state.held.push(failed(&action, &message));
+        } else if !new.insert(id) {
+            let message = format!("another new record has the key `{key}` as well");
+            state.held.push(failed(&action, &message));
+        } else {
+            actions.push(action);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the values of the key that a new record will have, or the column that it leaves to its side.
+///
+/// Of a key of several columns a text may be blank, as long as the first one is not: a blank variant is a key, too.
+fn key_of<'a>(info: &TableInfo, names: &'a [String], action: &Action) -> Result<Vec<String>, &'a str> {
+    let value = |(position, name): (usize, &'a String)| {
+        let kind = info.column(name).map_or(Kind::Text, |info| info.column.kind);
+        let new = action.fields.iter().find(|change| change.column == *name).map(|change| &change.new);
+        let text = key_text(kind, new.unwrap_or(&Value::Null));
+        let may_be_blank = position > 0 && matches!(kind, Kind::Text | Kind::Code | Kind::Enum);
+        if text.is_empty() && !may_be_blank { Err(name.as_str()) } else { Ok(text) }
+    };
+    names.iter().enumerate().map(value).collect()
+}

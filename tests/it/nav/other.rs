@@ -1,0 +1,201 @@
+//! The adapter of any OData V4 service, by its metadata alone: tried on both of the ERP fake's services, of which it knows
+//! nothing.
+
+use std::collections::BTreeMap;
+
+use mocks::fault::{Fault, Faults};
+use pipeline::config::expression::{Comparison, Literal, Predicate};
+use pipeline::config::{Adapter, Connection, Limits, Side};
+use pipeline::endpoint::{Key, Outcome, Query, Report, Write};
+use pipeline::frame::{Kind, Value};
+use pipeline::run::RunError;
+use pipeline::run::account::RunOutcome;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::new;
+use super::nights::Nights;
+use crate::shipped::{How, attempt, writes};
+use crate::world::{World, delete, insert, names, open, query, read, refusal, text, update, world};
+
+/// The pages, as a service whose keys are texts.
+fn by_texts(world: &World) -> Connection {
+    let url = world.erp.nav_url() + "/ODataV4";
+    Connection { adapter: Adapter::OData, url, company: None, ..world.nav() }
+}
+
+/// The API, as a service whose keys are GUIDs that its clients may choose.
+fn by_guids(world: &World) -> Connection {
+    let url = world.erp.url() + "/api/v2.0";
+    let keys = BTreeMap::from([("customers".to_owned(), "id".to_owned())]);
+    let limits = world.nav().limits;
+    Connection { adapter: Adapter::OData, url, company: None, keys, limits, ..world.connection(Side::Erp) }
+}
+
+#[test]
+fn a_service_is_known_by_its_metadata() {
+    let world = world();
+    let (texts, guids) = (open(Side::Erp, &by_texts(&world)), open(Side::Erp, &by_guids(&world)));
+    assert_eq!(texts.describe("Customer").unwrap().key, Key::Values(vec!["No".into()]));
+    assert_eq!(guids.describe("customers").unwrap().key, Key::Id("id".into()));
+    // Without a word of the file nobody knows whether ids may be chosen.
+    assert_eq!(guids.describe("items").unwrap().key, Key::Values(vec!["id".into()]));
+    // A text is a text, and a member is called as it is written.
+    let info = guids.describe("items").unwrap();
+    assert_eq!(info.column("number").unwrap().column.kind, Kind::Text);
+    let members: Vec<&str> = info.column("type").unwrap().options.iter().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(members, ["Inventory", "Service", "Non_x002D_Inventory"]);
+    assert_eq!(guids.modified_column(&info), None, "the file names it");
+    assert!(texts.open().unwrap().name.ends_with("/DynamicsNAV110/ODataV4"));
+    assert_ne!(texts.open().unwrap().id, guids.open().unwrap().id);
+
+    let all = world.records(Side::Erp, "customers");
+    let fresh = open(Side::Erp, &by_texts(&world));
+    for (endpoint, table, name) in [(&texts, "Customer", "Name"), (&guids, "customers", "displayName")] {
+        let frame = read(&**endpoint, table, &[name]);
+        assert_eq!(frame.rows(), all.len(), "{table}");
+        let info = endpoint.describe(table).unwrap();
+        let asked = if table == "Customer" { &fresh } else { endpoint };
+        let ids = Query { ids: Some(frame.ids()), ..query(&info, &[name]) };
+        assert_eq!(asked.read(&ids, &|_| {}).unwrap().rows(), all.len(), "{table}: in several lists");
+        let nobody = Query { ids: Some(vec![Uuid::from_u128(5)]), ..query(&info, &[name]) };
+        assert_eq!(asked.read(&nobody, &|_| {}).unwrap().rows(), 0, "{table}");
+        let filter = Predicate::Compare {
+            column: name.into(),
+            comparison: Comparison::Equal,
+            literal: Literal::Text(frame.value(name, 3).to_string()),
+        };
+        let one = Query { filter: Some(filter), ..query(&info, &[name]) };
+        assert_eq!(endpoint.read(&one, &|_| {}).unwrap().rows(), 1, "{table}");
+    }
+}
+
+#[test]
+fn writes_have_the_outcomes_that_they_deserve() {
+    let world = world();
+    for (connection, table, name, number) in
+        [(by_texts(&world), "Customer", "Name", "No"), (by_guids(&world), "customers", "displayName", "number")]
+    {
+        let endpoint = open(Side::Erp, &connection);
+        let info = endpoint.describe(table).unwrap();
+        let all = read(&*endpoint, table, &[number]);
+        let (ids, etag) = (all.ids(), |row: usize| all.etag(row));
+        let key = world.erp.with(|state| state.find("customers", "number", &all.value(number, 2).to_string())).unwrap();
+        world.erp.with(|state| state.edit("customers", key, json!({"city": "Else"}).as_object().unwrap())).unwrap();
+        let taken = all.value(number, 0);
+        let fresh = format!("{}-1", table.to_uppercase());
+        let own = if table == "Customer" { info.id_of(std::slice::from_ref(&fresh)) } else { insert(1, &[]).id };
+        let writes = [
+            Write { id: own, ..insert(1, &[(number, text(&fresh)), (name, text("Dahl"))]) },
+            update(ids[0], etag(0), &[(name, text("Ahlgren"))]),
+            update(ids[2], etag(2), &[(name, text("Late"))]),
+            update(Uuid::from_u128(5), None, &[(name, text("Nobody"))]),
+            insert(2, &[(number, taken), (name, text("Twin"))]),
+            delete(ids[3], etag(3)),
+        ];
+        let Report { outcomes, rows } = endpoint.write(&info, &names(&[name]), &writes);
+        let expected = [Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone];
+        assert_eq!((&outcomes[..4], &outcomes[5]), (&expected[..], &Outcome::Written), "{table}");
+        assert!(refusal(&outcomes[4]).contains("already exists"), "{table}: {outcomes:?}");
+        assert!(rows.ids().contains(&own) && rows.rows() == 2, "{table}");
+        if table == "customers" {
+            // The same insert again is recognised by its id.
+            let Report { outcomes, .. } = endpoint.write(&info, &names(&[name]), &writes[..1]);
+            assert_eq!(outcomes, [Outcome::Exists]);
+        }
+        for fault in [Fault::DroppedAfter, Fault::UnavailableBefore] {
+            world.erp.set_faults(Faults::once(fault, 1));
+            let outcomes = endpoint.write(&info, &[], &[update(ids[5], None, &[(name, Value::Null)])]).outcomes;
+            assert!(matches!(outcomes[0], Outcome::Unknown { .. }), "{table} {fault}: {outcomes:?}");
+        }
+    }
+}
+
+const OTHER: &str = r#"
+version: 1
+name: other
+state: sqlite:other.db
+connections:
+  erp:
+    adapter: odata
+    url: ${ERP_URL}/api/v2.0
+    auth: { type: oauth2, token_url: "${ERP_TOKEN_URL}", client_id: "${ERP_CLIENT_ID}",
+            client_secret: "${ERP_CLIENT_SECRET}", scope: "https://api.businesscentral.dynamics.com/.default" }
+  crm:
+    adapter: dataverse
+    url: ${CRM_URL}
+    auth: { type: oauth2, token_url: "${CRM_TOKEN_URL}", client_id: "${CRM_CLIENT_ID}",
+            client_secret: "${CRM_CLIENT_SECRET}", scope: "${CRM_URL}/.default" }
+tables:
+  customers:
+    erp: { table: customers, label: number, key: id, modified: lastModifiedDateTime, filter: "blocked = '_x0020_'" }
+    crm: { table: accounts, label: accountnumber, filter: customertypecode = 3 AND statecode = 0 }
+    direction: both
+    create: both
+    match:
+      - by: { number: accountnumber }
+      - by: { displayName: name, city: address1_city }
+    first_sync: erp
+    fields:
+      - { erp: number, crm: accountnumber, direction: to_crm }
+      - { erp: displayName, crm: name }
+      - { erp: phoneNumber, crm: telephone1 }
+      - { erp: city, crm: address1_city }
+      - { crm: customertypecode, value: 3 }
+"#;
+
+/// A night with a service that takes our ids, and answers that are lost.
+#[test]
+fn a_night_with_another_service_doubles_nothing() {
+    for batch in ["", "    limits: { batch: 20 }\n"] {
+        let url = "    url: ${ERP_URL}/api/v2.0\n";
+        let nights = Nights::new(OTHER.replace(url, &format!("{url}{batch}")));
+        for number in 0..6 {
+            nights.account(json!({"name": format!("Lost {number}"), "address1_city": "Ely", "customertypecode": 3}));
+        }
+        nights.world.erp.set_faults(Faults::once(Fault::DroppedAfter, 1).and(Fault::UnavailableAfter, 2));
+        nights.run(How::default());
+        nights.world.erp.set_faults(Faults::none());
+        let second = nights.run(How::default());
+        assert_eq!(second.outcome, RunOutcome::Converged, "{:#?}", second.inbox);
+        let before = writes(&nights.world);
+        assert_eq!(nights.run(How { changed: true, ..How::default() }).outcome, RunOutcome::Converged);
+        assert_eq!(writes(&nights.world), before);
+        let names = nights.customers();
+        assert!((0..6).all(|number| names[&format!("Lost {number}")] == 1), "{names:?}");
+        let batches = nights.world.erp.counts().batches;
+        assert_eq!(batches > 0, !batch.is_empty(), "{batches}");
+    }
+    // Without a word of the file, ids are the service's own, and nothing can be created.
+    let nights = Nights::new(OTHER.replace("key: id, ", ""));
+    let error = attempt(&nights.world, &nights.text, "other.yaml", &nights.state(), How::default()).unwrap_err();
+    let RunError::Mapping(misfits) = &error else { panic!("{error:?}") };
+    assert_eq!(misfits[0].hint, "write `erp: { key: id }` if that service takes ids that its clients choose");
+}
+
+#[test]
+fn writes_go_in_batches_where_the_file_says_so() {
+    let world = world();
+    let limits = Limits { batch: 3, ..world.nav().limits };
+    let pages = Connection { adapter: Adapter::Nav, limits, ..world.connection(Side::Erp) };
+    let endpoint = open(Side::Erp, &pages);
+    assert_eq!(endpoint.batch_max(), 3);
+    let info = endpoint.describe("Customer").unwrap();
+    let ids = read(&*endpoint, "Customer", &[]).ids();
+    let writes = [
+        new(&info, &[("No", text("B-1")), ("Name", text("Dahl"))]),
+        update(ids[0], None, &[("Name", text("Ahlgren"))]),
+        new(&info, &[("No", text("B-1")), ("Name", text("Twin"))]),
+    ];
+    let before = world.erp.counts();
+    let outcomes = endpoint.write(&info, &[], &writes).outcomes;
+    assert_eq!(outcomes[..2], [Outcome::Written, Outcome::Written]);
+    assert!(refusal(&outcomes[2]).contains("already exists"), "{outcomes:?}");
+    let after = world.erp.counts();
+    assert_eq!((after.batches - before.batches, after.requests - before.requests), (1, 1));
+    // NAV has none, and says so before anything is lost.
+    let nav = open(Side::Erp, &Connection { limits, ..world.nav() });
+    let outcomes = nav.write(&info, &[], &writes[..1]).outcomes;
+    let Outcome::NotSent { message } = &outcomes[0] else { panic!("{outcomes:?}") };
+    assert!(message.contains("take `batch` out of `limits`"), "{message}");
+}

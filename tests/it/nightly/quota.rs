@@ -1,0 +1,96 @@
+//! The CRM grants little: a first night, which has most to write, keeps within what it grants and ends in agreement.
+//!
+//! The limits are those of Dataverse scaled down, and the connection knows their window and nothing else: what is granted is
+//! learned from the refusals. A request that is refused goes again when it is granted, and not before. Where requests and
+//! their time are counted, the CRM and we go by one clock, which only waiting and the CRM's work move.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mocks::crm::quota::{Quota, Time};
+use pipeline::adapters::clock::{Clock, SystemClock};
+use pipeline::config::Side;
+use pipeline::run::account::RunOutcome;
+
+use super::oracle::{Snapshot, judge};
+use super::world::{Still, World};
+
+/// The CRM's view of our clock.
+struct Shared(Arc<Still>);
+
+impl Time for Shared {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn pass(&self, takes: Duration) -> Duration {
+        self.0.sleep(takes);
+        Duration::ZERO
+    }
+}
+
+/// A company whose tables go over in portions of a few records.
+fn world() -> World {
+    let mut world = World::small();
+    for side in Side::BOTH {
+        let limits = &mut world.pipeline.connections.of_mut(side).limits;
+        (limits.batch, limits.page) = (5, 12);
+    }
+    world
+}
+
+/// Runs a first night under a quota; it must end in agreement, with refusals, and none of them twice in a row.
+#[track_caller]
+fn night(mut world: World, quota: Quota) {
+    let before = Snapshot::of(&world);
+    world.crm.with(|state| state.quota = quota);
+    assert_eq!(world.run().outcome, RunOutcome::Converged, "{:#?}", world.inbox());
+    let counts = world.crm.counts();
+    assert!(counts.throttled > 0 && counts.throttled_again == 0, "{counts:?}");
+    // Refusals are a small part of what went over the wire.
+    assert!(counts.throttled * 5 < counts.requests, "{counts:?}");
+    world.crm.with(|state| state.quota = Quota::default());
+    judge(&before, &Snapshot::of(&world));
+    assert_eq!(world.quiet().outcome, RunOutcome::Converged);
+}
+
+/// The same by one clock.
+#[track_caller]
+fn counted(quota: Quota) {
+    let mut world = world();
+    let clock = Arc::new(Still::default());
+    world.clock = Some(Arc::<Still>::clone(&clock));
+    world.crm.with(|state| state.time = Arc::new(Shared(clock)));
+    night(world, quota);
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[test]
+fn few_requests_in_a_window() {
+    counted(Quota { requests_max: 20, per_request: seconds(4), ..Quota::default() });
+}
+
+#[test]
+fn little_time_in_a_window() {
+    let per = Duration::from_millis(500);
+    counted(Quota { execution_max: seconds(60), per_request: per, per_operation: per, ..Quota::default() });
+}
+
+#[test]
+fn little_of_both() {
+    let per_request = seconds(1);
+    counted(Quota { requests_max: 25, execution_max: seconds(20), per_request, ..Quota::default() });
+}
+
+/// What goes at once needs a clock on the wall; a second's window lets the night go on soon.
+#[test]
+fn few_requests_at_once() {
+    let mut world = world();
+    world.pipeline.connections.crm.limits.per_seconds = 1;
+    world.clock = Some(Arc::new(SystemClock::start()));
+    let per_request = Duration::from_millis(30);
+    night(world, Quota { concurrency_max: 2, window: seconds(1), per_request, ..Quota::default() });
+}
