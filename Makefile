@@ -56,7 +56,7 @@ noise: ## a night of CHANGES changes in which one request of twenty meets a faul
 	cargo build
 	CHANGES=$(CHANGES) cargo test --test it nightly::noise -- --nocapture
 
-crash: ## kill the program at every single call that it makes on a socket or on the state's files (an hour)
+crash: ## kill the program at every single call that it makes on a socket or on the state's files (hours)
 	CALLS=all cargo test --test it program::calls
 
 hostile: ## MUTATIONS of each file in tests/corpus, for everything that reads what others wrote

@@ -58,6 +58,8 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
 /// Opens the state for an answer: alone, as a run does. One that is not there is not made, as nothing waits in it.
 fn open<'a>(loaded: &Loaded, now: &'a dyn Fn() -> String) -> Result<SqliteStore<'a>, Failure> {
     if !loaded.state.exists() {
+        // One that has lost its file and kept its log is no state that is not there yet.
+        SqliteStore::read_only(&loaded.state)?;
         return Err(Failure::Arguments {
             message: format!("nothing waits: there is no state in {} yet", loaded.state.display()),
             hint: "the first `pipeline run` makes it".to_owned(),
