@@ -9,6 +9,7 @@
 //! `<name>` in a request stands for what an earlier step kept. Where nobody kept it, the expectation cannot be tried.
 
 pub mod answer;
+mod batches;
 pub mod crm;
 pub mod erp;
 pub mod tell;
