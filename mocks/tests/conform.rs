@@ -157,6 +157,26 @@ fn an_erp_that_is_wrong_is_caught_by_the_right_line() {
 }
 
 #[test]
+fn what_gets_another_id_than_asked_for_is_deleted_all_the_same() {
+    let (erp, _) = fakes();
+    let service = erp_service(&erp);
+    let request: fn(&mut Request) = |request| {
+        if request.method == "POST" && !request.target.contains('$') {
+            let mut body: Value = serde_json::from_slice(&request.body).unwrap();
+            body.as_object_mut().unwrap().remove("id");
+            request.body = body.to_string().into_bytes();
+        }
+    };
+    let report = erp_report(&Tampered { service: &service, request, answer: |_, _| {} }, true);
+    assert_eq!(not_met(&report), ["a new record keeps the id that it comes with, and is answered whole"]);
+    let made = |set: &str| {
+        erp.with(|erp| erp.records(set)).iter().any(|row| row["displayName"].to_string().contains("Conform"))
+    };
+    assert!(!made("items") && !made("shipmentMethods") && report.left.is_empty(), "{:?}", report.left);
+    assert!(erp.log().lock().unwrap().writes().iter().any(|write| write.method == "POST" && write.status == 201));
+}
+
+#[test]
 fn a_crm_that_is_wrong_is_caught_by_the_right_line() {
     let (_, crm) = fakes();
     let nothing: fn(&mut Request) = |_| {};
@@ -186,9 +206,11 @@ fn a_crm_that_is_wrong_is_caught_by_the_right_line() {
             &["an empty text is kept as null", "a single property is set and cleared by its address"],
         ),
     ] {
-        let service = crm_service(&crm);
+        let (service, before) = (crm_service(&crm), crm.with(|crm| crm.records("accounts").len()));
         let report = crm_report(&Tampered { service: &service, request, answer }, true);
         assert_eq!(not_met(&report), expected);
+        let after = crm.with(|crm| crm.records("accounts").len());
+        assert_eq!((after, report.left), (before, Vec::new()), "what it made by mistake is deleted, too");
     }
 }
 

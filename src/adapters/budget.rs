@@ -2,14 +2,17 @@
 //!
 //! In go moments and amounts (requests, or the seconds that they took); out comes when the next amount fits. A side counts
 //! by its own rules, for each of its servers, and other clients may share the account. A refusal after a whole window of
-//! ours tells what is really granted: that is the limit then, and calm windows raise it a little. One before that means that
-//! somebody else had a part in the window; what they spent comes back bit by bit until it is over. Nothing here waits.
+//! ours tells what is really granted: that is the limit then, and calm windows raise it a little. One before that, or one
+//! that ends before anything of ours is over, means that somebody else had a part in the window; what they spent comes back
+//! bit by bit until it is over. Nothing here waits.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// By how much a limit that was learned grows in a window without refusal.
 const GROWTH: f64 = 1.05;
+/// The part of a window by which a side's moments may be before ours: it counts requests when they come, we their answers.
+const UNSURE: u32 = 20;
 /// The most calm windows that a limit waits before it grows.
 const CALM_MAX: u32 = 16;
 
@@ -114,7 +117,10 @@ impl Budget {
     pub fn refused(&mut self, now: Duration, until: Duration, pending: f64) {
         self.forget(now);
         let ours = self.sum + pending;
-        if self.first.is_some_and(|first| now >= first + self.window) {
+        // Had we alone spent all there is, something of it would leave the window when the side opens again.
+        let opens = until + self.window / UNSURE;
+        let explains = self.spent.front().is_none_or(|(when, _)| *when + self.window <= opens);
+        if explains && self.first.is_some_and(|first| now >= first + self.window) {
             if self.limit < self.most {
                 self.calm = (self.calm * 2).min(CALM_MAX);
             }
@@ -186,7 +192,7 @@ mod tests {
         budget.spend(at(29), 1.0);
         assert_eq!(budget.opens(at(29), 1.0, 0.0), Opens::At(at(38)));
         // That was too much, so twice as many have to be calm.
-        budget.refused(at(30), at(31), 0.0);
+        budget.refused(at(30), at(38), 0.0);
         budget.spend(at(40), 23.5);
         assert_eq!(budget.opens(at(49), 1.0, 0.0), Opens::At(at(50)));
         budget.spend(at(50), 23.5);

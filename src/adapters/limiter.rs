@@ -376,6 +376,24 @@ mod tests {
         assert!(refused <= 20 / 2, "{refused} refusals in 20 windows");
     }
 
+    /// A window of few requests, then a refusal for a second: it was others who spent what there is.
+    #[test]
+    fn a_refusal_that_our_own_requests_do_not_explain_costs_no_windows() {
+        let clock = FakeClock::default();
+        let limiter = Limiter::new(1, 6_000, seconds(300));
+        for _ in 0..15 {
+            limiter.admit(&clock, false).answered(clock.now(), true, 0);
+            clock.sleep(seconds(40));
+        }
+        limiter.admit(&clock, false).refused(clock.now(), clock.now() + seconds(1), Some(Facet::Requests));
+        let again = clock.now();
+        for _ in 0..300 {
+            limiter.admit(&clock, true).answered(clock.now(), true, 0);
+        }
+        // What others spent comes back bit by bit: twenty in a second.
+        assert_eq!((clock.now() - again).as_secs(), 15);
+    }
+
     #[test]
     fn whoever_was_refused_goes_first() {
         let clock = FakeClock::default();

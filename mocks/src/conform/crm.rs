@@ -6,6 +6,7 @@ use super::answer::Check::{
     Begins, Code, Contains, Differs, Empty, Has, Header, Is, Lacks, Length, Null, Status, Times,
 };
 use super::answer::Keep::At;
+use super::batches::{FAILING, TWO_READS, UNDONE};
 use super::{Expectation, ask, get, send};
 
 /// What goes along with every request.
@@ -15,70 +16,6 @@ pub const HEADERS: &[(&str, &str)] =
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const MIXED: (&str, &str) = ("Content-Type", "multipart/mixed; boundary=batch_conform");
 const OWN: &str = "accounts(<own account>)";
-
-const TWO_READS: &str = "--batch_conform
-Content-Type: application/http
-Content-Transfer-Encoding: binary
-
-GET /api/data/v9.2/WhoAmI HTTP/1.1
-Accept: application/json
-
-
---batch_conform
-Content-Type: application/http
-Content-Transfer-Encoding: binary
-
-GET /api/data/v9.2/accounts(<account>)?$select=name HTTP/1.1
-Accept: application/json
-
-
---batch_conform--
-";
-const FAILING: &str = "--batch_conform
-Content-Type: application/http
-Content-Transfer-Encoding: binary
-
-GET /api/data/v9.2/accounts(<nobody>)?$select=name HTTP/1.1
-Accept: application/json
-
-
---batch_conform
-Content-Type: application/http
-Content-Transfer-Encoding: binary
-
-GET /api/data/v9.2/WhoAmI HTTP/1.1
-Accept: application/json
-
-
---batch_conform--
-";
-const UNDONE: &str = "--batch_conform
-Content-Type: multipart/mixed; boundary=changeset_conform
-
---changeset_conform
-Content-Type: application/http
-Content-Transfer-Encoding: binary
-Content-ID: 1
-
-PATCH /api/data/v9.2/accounts(<own account>) HTTP/1.1
-Content-Type: application/json
-If-Match: *
-
-{\"telephone1\":\"Undone\"}
---changeset_conform
-Content-Type: application/http
-Content-Transfer-Encoding: binary
-Content-ID: 2
-
-PATCH /api/data/v9.2/accounts(<nobody>) HTTP/1.1
-Content-Type: application/json
-If-Match: *
-
-{\"telephone1\":\"Nowhere\"}
---changeset_conform--
-
---batch_conform--
-";
 
 /// All of it, in an order in which each finds what it needs.
 pub const EXPECTATIONS: &[Expectation] = &[
@@ -303,7 +240,7 @@ pub const EXPECTATIONS: &[Expectation] = &[
     Expectation::writes(
         "9",
         "a change on condition that the record exists makes none",
-        &[ask("PATCH", "accounts(<nobody>)")
+        &[ask("PATCH", "accounts(<nobody>)").makes("accounts(<nobody>)")
             .headers(&[JSON, ("If-Match", "*")])
             .body(r#"{"telephone1":"2"}"#)
             .expect(&[Status(&[404])])],
@@ -393,7 +330,7 @@ pub const EXPECTATIONS: &[Expectation] = &[
         &[
             ask("POST", "$batch")
                 .headers(&[MIXED, ("Prefer", "odata.continue-on-error")])
-                .body(UNDONE)
+                .body(UNDONE).makes("accounts(<nobody>)")
                 .expect(&[Status(&[200]), Times("HTTP/1.1 404", 1)]),
             get("accounts(<own account>)?$select=telephone1").expect(&[Status(&[200]), Differs("/telephone1", "Undone")]),
         ],

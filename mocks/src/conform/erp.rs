@@ -22,9 +22,9 @@ const SLASH: &str = r#"{"requests":[{"id":"a","method":"GET","url":"/companies(<
 const FAILING: &str = r#"{"requests":[
     {"id":"a","method":"PATCH","url":"companies(<company>)/items(<nobody>)",
      "headers":{"Content-Type":"application/json","If-Match":"*"},"body":{"displayName":"Nowhere"}},
-    {"id":"b","method":"GET","url":"companies(<company>)/items(<own>)"}]}"#;
+    {"id":"b","method":"GET","url":"companies(<company>)/items(<own item>)"}]}"#;
 const UNDONE: &str = r#"{"requests":[
-    {"id":"a","method":"PATCH","url":"companies(<company>)/items(<own>)",
+    {"id":"a","method":"PATCH","url":"companies(<company>)/items(<own item>)",
      "headers":{"Content-Type":"application/json","If-Match":"*"},"body":{"displayName":"Undone"}},
     {"id":"b","method":"PATCH","url":"companies(<company>)/items(<nobody>)",
      "headers":{"Content-Type":"application/json","If-Match":"*"},"body":{"displayName":"Nowhere"}}]}"#;
@@ -256,6 +256,7 @@ pub const EXPECTATIONS: &[Expectation] = &[
         "4",
         "a change of an unknown record makes none",
         &[ask("PATCH", "companies(<company>)/items(<nobody>)")
+            .makes("companies(<company>)/items(<nobody>)")
             .headers(&[JSON, ("If-Match", "*")])
             .body(r#"{"displayName":"Nowhere"}"#)
             .expect(&[Status(&[404])])],
@@ -321,7 +322,7 @@ pub const EXPECTATIONS: &[Expectation] = &[
     Expectation::writes(
         "5",
         "a batch stops at its first failure",
-        &[send("POST", "$batch", FAILING).expect(&[
+        &[send("POST", "$batch", FAILING).makes("companies(<company>)/items(<nobody>)").expect(&[
             Status(&[200]),
             Length("/responses", 1),
             Is("/responses/0/status", "404"),
@@ -330,18 +331,26 @@ pub const EXPECTATIONS: &[Expectation] = &[
     Expectation::writes(
         "5",
         "a batch goes on after a failure where it is told to",
-        &[ask("POST", "$batch").headers(&[JSON, ("Prefer", "odata.continue-on-error")]).body(FAILING).expect(&[
-            Status(&[200]),
-            Length("/responses", 2),
-            Times("\"status\":404", 1),
-            Times("\"status\":200", 1),
-        ])],
+        &[ask("POST", "$batch")
+            .headers(&[JSON, ("Prefer", "odata.continue-on-error")])
+            .body(FAILING)
+            .makes("companies(<company>)/items(<nobody>)")
+            .expect(&[
+                Status(&[200]),
+                Length("/responses", 2),
+                Times("\"status\":404", 1),
+                Times("\"status\":200", 1),
+            ])],
     ),
     Expectation::writes(
         "5",
         "a batch in one transaction is undone as a whole",
         &[
-            ask("POST", "$batch").headers(&[JSON, ("Isolation", "snapshot")]).body(UNDONE).expect(&[Status(&[200])]),
+            ask("POST", "$batch")
+                .headers(&[JSON, ("Isolation", "snapshot")])
+                .body(UNDONE)
+                .makes("companies(<company>)/items(<nobody>)")
+                .expect(&[Status(&[200])]),
             get("companies(<company>)/items(<own item>)").expect(&[Status(&[200]), Differs("/displayName", "Undone")]),
         ],
     ),

@@ -9,6 +9,7 @@
 //! `<name>` in a request stands for what an earlier step kept. Where nobody kept it, the expectation cannot be tried.
 
 pub mod answer;
+mod batches;
 pub mod crm;
 pub mod erp;
 pub mod tell;
@@ -57,7 +58,7 @@ pub struct Step {
     login: bool,
     checks: &'static [Check],
     keeps: &'static [(&'static str, Keep)],
-    /// The record that this makes, to be deleted at the end if it is still there.
+    /// The record that this makes, or could make of a service that is wrong; deleted at the end if it is there.
     makes: &'static str,
 }
 
@@ -205,6 +206,7 @@ fn tried(expectation: &Expectation, service: &dyn Service, names: &mut Names, ma
             Ok(answer) => answer,
             Err(broken) => return not_met(broken, "an answer".to_owned()),
         };
+        made.extend(elsewhere(&request, &answer));
         let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
         for check in step.checks {
             if let Err(expected) = check.hold(&answer, &body, |text| filled(text, names, false)) {
@@ -219,6 +221,13 @@ fn tried(expectation: &Expectation, service: &dyn Service, names: &mut Names, ma
         }
     }
     Verdict::Met
+}
+
+/// Where a service says that it made a record; one that gives ids of its own makes it where nobody looks for it.
+fn elsewhere(request: &Request, answer: &Response) -> Option<String> {
+    let is_made = request.method == "POST" && [201, 204].contains(&answer.status);
+    let named = |name: &str| answer.headers.iter().find(|(header, _)| header.eq_ignore_ascii_case(name));
+    is_made.then(|| named("Location").or(named("OData-EntityId"))).flatten().map(|(_, record)| record.clone())
 }
 
 /// Deletes what was made and is there still; returns what stays.

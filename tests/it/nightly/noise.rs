@@ -1,5 +1,5 @@
-//! A night in which one request of twenty meets a fault, any that can be outlasted: it ends where an undisturbed night does, nothing is
-//! doubled, and it takes few requests more than the undisturbed night and what had to be sent again.
+//! A night in which one request of twenty meets a fault, any that can be outlasted: it ends where an undisturbed night
+//! does, nothing is doubled, and it takes few requests more than the undisturbed one and what had to be sent again.
 //!
 //! A small night is played inside of the test, by a clock that does not wait. `make noise` (the variable `CHANGES`) plays a
 //! large one with the programs `mocks` and `pipeline`, which wait as the services ask. Both are judged alike: the end by
@@ -214,6 +214,27 @@ fn a_noisy_night_ends_as_a_quiet_one_for_few_requests_more() {
     let noisy = played(&mut world, RATE);
     judge(&before, &Snapshot::of(&world), &quiet, &noisy, CHANGES);
     world.quiet();
+}
+
+/// Judged is what it is said to be: a night in which nobody did anything, and too much was asked.
+#[test]
+fn what_was_promised_and_does_not_hold_is_found() {
+    let snapshot = Snapshot::of(&World::small());
+    let faults = BTreeMap::from([("throttled".to_owned(), 10), ("slow-page".to_owned(), 90)]);
+    let quiet = Night { runs: 1, writes: 50, requests: 100, ..Night::default() };
+    let night = |requests: u64| Night { requests, faults: faults.clone(), ..Night::default() };
+    let found = |requests: u64, changes: u64| broken(&snapshot, &snapshot, &quiet, &night(requests), changes);
+    let undone = found(126, 50);
+    assert!(
+        undone.iter().any(|finding| finding == "customers: \"100006\" is 1 times in the ERP, 0 in the CRM"),
+        "{undone:?}"
+    );
+    assert_eq!(
+        found(127, 50)[undone.len()..],
+        ["127 requests are more than 126: 15 % above the undisturbed and repeated"]
+    );
+    assert_eq!(found(126, 51)[undone.len()..], ["the night has 50 changes and not 51"]);
+    assert!(found(501, 50).last().unwrap().ends_with("that is no noise"));
 }
 
 /// What is told of a run that `make noise` plays is read to the last number.

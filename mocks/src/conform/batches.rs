@@ -1,0 +1,68 @@
+//! The multipart batches that Dataverse is sent; their line ends become CRLF on the way, unless they are meant to be wrong.
+
+/// Two reads that are both answered.
+pub const TWO_READS: &str = "--batch_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+
+GET /api/data/v9.2/WhoAmI HTTP/1.1
+Accept: application/json
+
+
+--batch_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+
+GET /api/data/v9.2/accounts(<account>)?$select=name HTTP/1.1
+Accept: application/json
+
+
+--batch_conform--
+";
+/// A read of what nobody has, then one that is answered.
+pub const FAILING: &str = "--batch_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+
+GET /api/data/v9.2/accounts(<nobody>)?$select=name HTTP/1.1
+Accept: application/json
+
+
+--batch_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+
+GET /api/data/v9.2/WhoAmI HTTP/1.1
+Accept: application/json
+
+
+--batch_conform--
+";
+/// A change set whose second change is of what nobody has.
+pub const UNDONE: &str = "--batch_conform
+Content-Type: multipart/mixed; boundary=changeset_conform
+
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 1
+
+PATCH /api/data/v9.2/accounts(<own account>) HTTP/1.1
+Content-Type: application/json
+If-Match: *
+
+{\"telephone1\":\"Undone\"}
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 2
+
+PATCH /api/data/v9.2/accounts(<nobody>) HTTP/1.1
+Content-Type: application/json
+If-Match: *
+
+{\"telephone1\":\"Nowhere\"}
+--changeset_conform--
+
+--batch_conform--
+";
