@@ -19,6 +19,9 @@ use crate::adapters::sqlite::{BUSY_SECONDS, reading};
 
 const STAMP_BYTES: usize = 8;
 
+/// What stands for the stamp of a file that bears none yet.
+const NO_STAMP: [u8; STAMP_BYTES] = [0; STAMP_BYTES];
+
 /// How large a log grows before it is played into the file; as much as SQLite would let it grow.
 const BYTES_MAX: u64 = 4 << 20;
 
@@ -65,7 +68,7 @@ pub(super) fn belongs(connection: &Connection, path: &Path) -> Result<(), Troubl
     };
     let fits = match (&alone, &together) {
         (None, None) => true,
-        (None, Some(together)) => together.before.is_empty(),
+        (None, Some(together)) => together.fits(&NO_STAMP),
         (Some(_), None) => false,
         (Some(alone), Some(together)) => together.fits(&alone.stamp),
     };
@@ -113,7 +116,7 @@ pub(super) fn begin(connection: &Connection, left: bool) -> Result<(), Trouble> 
     let before = match stamps(connection)? {
         Some(Stamps { stamp, before }) if left => [before, stamp].concat(),
         Some(Stamps { stamp, .. }) => stamp,
-        None => Vec::new(),
+        None => NO_STAMP.to_vec(),
     };
     connection.execute(
         "INSERT OR REPLACE INTO stamp (id, stamp, before, turn) VALUES (1, randomblob(8), ?1, 0)",

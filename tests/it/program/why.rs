@@ -79,7 +79,7 @@ fn a_record_that_is_gone_is_known_by_the_name_that_it_bore() {
     for name in ["customers:10010".to_owned(), format!("customers:{erp}"), format!("customers:crm:{crm}")] {
         let told = history(&name).code(0);
         assert!(
-            told.stdout.contains(" uncouple customers:10010 in the ERP (both records are gone): done\n"),
+            told.stdout.contains(" uncouple customers:10010, neither record written (both records are gone): done\n"),
             "{told:#?}"
         );
         let told = world.run(&format!("why {FULL} {name}")).code(1);

@@ -260,6 +260,23 @@ fn a_log_without_its_file_or_beside_another_one_is_told() {
     ");
 }
 
+/// The log is never played into the file meanwhile: it may still be as the first run found it.
+#[test]
+fn one_death_after_the_other_from_the_first_run_on_is_gone_over() {
+    let keys = fields(&["name=name"]);
+    let (mut folder, mut path) = place();
+    for number in 0..4 {
+        let mut store = open(&path);
+        assert_eq!(store.couplings("customers", &keys).unwrap().erp.len(), number as usize);
+        store.commit("customers", &keys, &[couple(number, number)], &[]).unwrap();
+        let left = killed(&path);
+        drop(store);
+        (folder, path) = left;
+    }
+    assert!(!is_refused(&path, "after four deaths"));
+    drop(folder);
+}
+
 #[test]
 fn couplings_of_an_older_program_get_their_prints() {
     let (_folder, path) = place();
