@@ -187,7 +187,11 @@ fn retry(arguments: &InboxArguments, loaded: &Loaded, records: &[String]) -> Res
         if let Reply::Retry { table, erp, crm, record } = reply {
             let refusals = store.refusals(table)?;
             let refused = refusals.iter().any(|refusal| (refusal.erp, refusal.crm) == (*erp, *crm));
-            retried.push((record.as_str(), refused));
+            // Whoever asks twice is told the same twice.
+            let asked_before = desk.items.iter().any(|item| {
+                item.kind == InboxKind::Skipped && item.table == *table && (item.erp_id, item.crm_id) == (*erp, *crm)
+            });
+            retried.push((record.as_str(), refused || asked_before));
         }
     }
     store.reply(&replies)?;

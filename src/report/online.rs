@@ -30,6 +30,10 @@ pub fn text(met: Option<(&Online, &Pipeline)>) -> String {
                 .to_owned(),
         );
     }
+    if Side::BOTH.iter().any(|side| online.sides.of(*side).identity.is_none()) {
+        lines.push(String::new());
+        lines.push("tables, columns and filters were not looked at: that takes both sides".to_owned());
+    }
     lines.push(String::new());
     lines.join("\n") + "\n"
 }

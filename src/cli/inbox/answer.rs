@@ -151,7 +151,9 @@ impl<'a> Desk<'a> {
         let Some(first) = decided.first() else {
             return Err(Failure::Arguments {
                 message: format!("nothing is decided of `{record}` that is still to be carried out"),
-                hint: "`pipeline inbox FILE` lists what is decided, for the next run".to_owned(),
+                hint: "`pipeline inbox FILE` lists what is decided, for the next run; a `retry` is not taken back: it sends \
+                       the record once more, and no further"
+                    .to_owned(),
             });
         };
         if let Some(other) = decided.iter().find(|decision| decision.ids != first.ids) {

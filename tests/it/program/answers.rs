@@ -375,3 +375,23 @@ fn a_contested_field_says_when_both_records_were_modified_and_by_whom_in_the_crm
     let why = world.run(&format!("why {FULL} {contested}")).code(0).stdout;
     assert!(why.contains(&line), "{why}");
 }
+
+#[test]
+fn whoever_retries_twice_is_told_the_same_twice() {
+    let world = World::start();
+    world.run(&format!("run {FULL} {TABLES}")).code(0);
+    let limit = json!({"creditLimit": 999_999_999_999_999_u64});
+    let erp = world.store().couplings("customers", &[]).unwrap().erp[0];
+    world.erp.with(|side| side.edit("customers", erp, limit.as_object().unwrap())).unwrap();
+    for _ in 0..2 {
+        world.run(&format!("run {FULL} {TABLES}")).code(1);
+    }
+    let skipped = world.store().inbox(Some("customers")).unwrap().remove(0);
+    assert_eq!(skipped.kind, InboxKind::Skipped);
+    for _ in 0..2 {
+        let told = world.run(&format!("inbox {FULL} retry {}", skipped.record)).code(0);
+        assert_eq!(told.stdout, format!("{}: the next run sends it again\n", skipped.record));
+    }
+    let refused = world.run(&format!("inbox {FULL} withdraw {}", skipped.record)).code(2);
+    assert!(refused.stderr.contains("a `retry` is not taken back"), "{refused:#?}");
+}
