@@ -64,6 +64,7 @@ fn exit(done: &Coupled, signal: Option<u8>) -> Exit {
     match &done.run {
         Some(run) => of_run(run, signal),
         None if !done.ambiguous.is_empty() || !done.left.is_empty() => Exit::Unfinished,
+        None if done.pairs.is_empty() && !done.notes.is_empty() => Exit::Unfinished,
         None => Exit::Done,
     }
 }
@@ -125,6 +126,8 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
     name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
+    done.notes = plan.notes.clone();
+    done.notes.iter().for_each(|note| progress::say(&format!("warning: {note}")));
     let found = plan.plan.actions().filter_map(|action| match &action.kind {
         ActionKind::Couple { origin } => Some(Pair {
             ids: action.ids,
@@ -146,9 +149,13 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
         None => chosen.standing,
     };
     let left = selected.map(|chosen| (chosen.record.clone(), standing(chosen)));
-    done.left = left
-        .filter(|(_, standing)| matches!(standing, Standing::Alone | Standing::Outside | Standing::Apart))
-        .collect();
+    // What waits in doubt is told with the doubts.
+    let is_left = |standing: Standing| match standing {
+        Standing::Alone | Standing::Outside | Standing::Apart => true,
+        Standing::Waits(kind) => matches!(kind, InboxKind::Failed | InboxKind::Skipped),
+        _ => false,
+    };
+    done.left = left.filter(|(_, standing)| is_left(*standing)).collect();
     let mut seen = None;
     if !done.pairs.is_empty() {
         if !arguments.yes {

@@ -27,6 +27,8 @@ pub struct Coupled {
     pub ambiguous: Vec<InboxItem>,
     /// Records that were named and that no rule found a partner for.
     pub left: Vec<(String, Standing)>,
+    /// Why records may not find their partners: what they refer to is not coupled.
+    pub notes: Vec<String>,
     /// Partners were made; the pairs are those whose dead coupling ended before.
     pub created: bool,
     /// Pairs that were asked for and coupled with each other already.
@@ -54,6 +56,7 @@ impl Coupled {
             pairs: Vec::new(),
             ambiguous: Vec::new(),
             left: Vec::new(),
+            notes: Vec::new(),
             created: false,
             already: 0,
             first: None,
@@ -96,6 +99,7 @@ fn doubts(coupled: &Coupled) -> Vec<String> {
     let reason = |standing: &Standing| match standing {
         Standing::Outside => "outside the filter",
         Standing::Apart => "kept apart; couple it by name",
+        Standing::Waits(_) => "cannot be matched: `pipeline why` says what hinders it",
         _ => "no rule finds a partner",
     };
     lines.extend(coupled.left.iter().map(|(record, standing)| format!("  {record}: {}", reason(standing))));
@@ -220,6 +224,7 @@ struct CoupleDocument<'a> {
     coupled: Vec<PairDocument<'a>>,
     ambiguous: Vec<ItemDocument<'a>>,
     left: Vec<LeftDocument<'a>>,
+    notes: &'a [String],
     differs: Vec<DifferenceDocument<'a>>,
     undecided: Vec<UndecidedDocument<'a>>,
     already: u64,
@@ -279,6 +284,7 @@ pub fn json(coupled: &Coupled) -> String {
         coupled: pairs.collect(),
         ambiguous: coupled.ambiguous.iter().map(inbox::item_document).collect(),
         left: left.collect(),
+        notes: &coupled.notes,
         differs: differs.collect(),
         undecided: undecided(coupled)
             .into_iter()

@@ -259,3 +259,25 @@ fn pairs_of_a_list_that_are_coupled_already_are_counted_and_no_mistake() {
     assert!(told[0].contains(&format!("line 4: customers:{} is ", number(0))), "{refused:#?}");
     assert!(!refused.stderr.contains("there is nothing to do"), "{refused:#?}");
 }
+
+#[test]
+fn what_refers_to_records_that_are_not_coupled_is_not_passed_over_in_silence() {
+    let world = World::start();
+    let told = world.run(&format!("couple {FULL} contacts --match")).code(1);
+    assert_eq!(told.stdout, "there was nothing to couple\n");
+    assert!(told.stderr.contains("`contacts` refers to `customers`, which has no couplings yet"), "{told:#?}");
+    let contact = a_contact(&world);
+    let told = world.run(&format!("couple {FULL} {contact} --match --format json")).code(1).json();
+    assert_eq!((&told["left"][0]["record"], &told["left"][0]["standing"]), (&contact.into(), &"failed".into()));
+    assert!(!told["notes"].as_array().unwrap().is_empty(), "{told:#}");
+}
+
+/// Returns the name of a person in the ERP who has a customer.
+fn a_contact(world: &World) -> String {
+    let contacts = world.erp.with(|side| side.records("contacts"));
+    let is_one = |record: &&serde_json::Map<String, serde_json::Value>| {
+        record["type"] == "Person" && record["customerNumber"] != "" && record["companyNumber"] != ""
+    };
+    let found = contacts.iter().find(is_one).unwrap();
+    format!("contacts:{}", found["number"].as_str().unwrap())
+}
