@@ -139,7 +139,7 @@ impl<'a> Desk<'a> {
                 if pair == ids {
                     is_known = line.is_some();
                     if side == Side::Erp && !is_known {
-                        let hint = "there is nothing to do".to_owned();
+                        let hint = format!("`pipeline run FILE --only {record}` makes the two equal");
                         against.push((
                             format!("{record} and {} are coupled already", known.name(Side::Crm, ids.crm)),
                             hint,
