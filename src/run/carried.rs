@@ -85,6 +85,8 @@ struct Scene<'a> {
     rows: PerSide<HashMap<Uuid, usize>>,
     /// By side, the partner of each record.
     partners: PerSide<HashMap<Uuid, Uuid>>,
+    /// Pairs inside the filters, by their ERP ids.
+    compared: HashSet<Uuid>,
     /// By side and record, what waits about it, or waits for another plan.
     held: PerSide<HashMap<Uuid, &'a Held>>,
     /// By side and record, why it gets no partner although new ones are made.
@@ -117,6 +119,7 @@ pub(super) fn close(
         frames: &state.frames,
         rows: PerSide::from_fn(|side| rows_by_id(state.frames.of(side))),
         partners: PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() },
+        compared: state.pairs.ids.iter().map(|ids| ids.erp).collect(),
         held: PerSide::from_fn(|side| {
             let held = state.held.iter().chain(&state.later).rev();
             held.filter_map(|held| Some(((*held.ids.of(side))?, held))).collect()
@@ -279,6 +282,9 @@ impl Scene<'_> {
         let is_apart = self.apart.of(from).contains(action.ids.of(from));
         if is_apart || !(makes || matches!(action.kind, ActionKind::Couple { .. }) || self.are_coupled(action.ids)) {
             return "the pair was parted since".to_owned();
+        }
+        if action.kind == ActionKind::Update && !self.compared.contains(&action.ids.erp) {
+            return "the pair is outside the filter by now".to_owned();
         }
         if let (ActionKind::Update, Some(&row)) = (&action.kind, self.rows.of(side).get(action.ids.of(side))) {
             let frame = self.frames.of(side);

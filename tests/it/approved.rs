@@ -129,6 +129,17 @@ fn a_pair_that_was_parted_since_the_plan_is_named_as_that() {
 }
 
 #[test]
+fn a_pair_that_left_its_filter_since_the_plan_is_told_as_that() {
+    let mut world = coupled(1);
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    let planned = world.run_as(true);
+    world.crm.put("accounts", 101, &[("kind", "4")]);
+    let report = world.apply(&planned, &[]);
+    assert_eq!(told(&carried(&report).moved), ["customers:C1 update: the pair is outside the filter by now"]);
+    assert_eq!(sums(&report), [0, 0, 0, 1, 0]);
+}
+
+#[test]
 fn a_plan_is_carried_out_once() {
     let mut world = coupled(3);
     world.erp.put("customers", 1, &[("phone", "2")]);
