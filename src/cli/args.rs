@@ -291,7 +291,8 @@ pub struct CoupleArguments {
     /// with `--match` or `--from`.
     #[arg(value_name = "RECORD", required = true)]
     pub records: Vec<String>,
-    /// Makes the partner on the side that lacks it, and couples the two.
+    /// Makes the partner on the side that lacks it, and couples the two; whom a match rule finds is coupled instead, after a
+    /// question.
     #[arg(long, conflicts_with_all = ["by_match", "from", "sync"])]
     pub create: bool,
     /// Couples what the match rules find; shows the pairs and asks first.

@@ -3,6 +3,8 @@
 //! A coupling changes the state only, and needs it for itself. What is written besides, a partner that is made or values
 //! that are to be equal at once, goes through a run like any other.
 
+mod create;
+
 use std::path::Path;
 use std::time::Instant;
 
@@ -23,7 +25,7 @@ use crate::cli::sheet::{self, Row};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
-use crate::config::{Create, PerSide, Side, TableMap};
+use crate::config::{PerSide, Side, TableMap};
 use crate::delta::{Force, Overwritten};
 use crate::plan::ActionKind;
 use crate::report;
@@ -49,7 +51,7 @@ pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
         goes(&loaded, &loaded.pipeline.tables[at], way.side(), &format!("leave `--sync to_{}` out", way.side().key()))?;
     }
     let done = if arguments.create {
-        create(arguments, &mut loaded, at, &signals)?
+        create::create(arguments, &mut loaded, at, &signals)?
     } else if arguments.by_match {
         by_rules(arguments, &loaded, at, &signals)?
     } else {
@@ -128,18 +130,7 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     let mut done = Coupled::new(map);
     done.notes = plan.notes.clone();
     done.notes.iter().for_each(|note| progress::say(&format!("warning: {note}")));
-    let found = plan.plan.actions().filter_map(|action| match &action.kind {
-        ActionKind::Couple { origin } => Some(Pair {
-            ids: action.ids,
-            record: action.record.clone(),
-            partner: action.ids.crm.to_string(),
-            origin: origin.clone(),
-            dead: Vec::new(),
-            notes: vec![action.why.clone()],
-        }),
-        _ => None,
-    });
-    done.pairs = found.collect();
+    done.pairs = found(&plan);
     name_partners(loaded, map, part.only.is_empty(), &mut done.pairs)?;
     done.ambiguous = plan.inbox.iter().filter(|item| item.kind == InboxKind::Ambiguous).cloned().collect();
     let selected = plan.tables.iter().flat_map(|table| &table.selected);
@@ -173,6 +164,22 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     Ok(done)
 }
 
+/// Returns whom the match rules couple in a run.
+fn found(report: &RunReport) -> Vec<Pair> {
+    let found = report.plan.actions().filter_map(|action| match &action.kind {
+        ActionKind::Couple { origin } => Some(Pair {
+            ids: action.ids,
+            record: action.record.clone(),
+            partner: action.ids.crm.to_string(),
+            origin: origin.clone(),
+            dead: Vec::new(),
+            notes: vec![action.why.clone()],
+        }),
+        _ => None,
+    });
+    found.collect()
+}
+
 /// Calls the records of the CRM what people call them; `some` is a selection, not worth a read of the whole table.
 fn name_partners(loaded: &Loaded, map: &TableMap, some: bool, pairs: &mut [Pair]) -> Result<(), Failure> {
     if pairs.is_empty() {
@@ -188,69 +195,6 @@ fn name_partners(loaded: &Loaded, map: &TableMap, some: bool, pairs: &mut [Pair]
         }
     }
     Ok(())
-}
-
-/// Makes the partners of records that have none.
-fn create(arguments: &CoupleArguments, loaded: &mut Loaded, at: usize, signals: &Signals) -> Result<Coupled, Failure> {
-    let addresses = arguments.records.iter().map(|record| address(record)).collect::<Result<Vec<_>, _>>()?;
-    let map = &mut loaded.pipeline.tables[at];
-    if addresses.iter().any(|address| address.table != map.name) {
-        return Err(one_table(map));
-    }
-    map.create = Create::along(map.direction);
-    let map = &loaded.pipeline.tables[at];
-    for address in &addresses {
-        goes(
-            loaded,
-            map,
-            address.side.other(),
-            "couple it with a record that is there: `pipeline couple FILE TABLE:KEY KEY`",
-        )?;
-    }
-    let endpoints = world::endpoints(&loaded.pipeline);
-    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let mut store = open(loaded)?;
-    let told = |error| run::failure(loaded, None, error);
-    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
-    let dead = desk.look_alone(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
-    let mut selection = Selection { records: addresses, create: true, double: arguments.yes, ..Selection::default() };
-    if !selection.double {
-        selection.double = may_double(arguments, loaded, &selection, &mut store, signals)?;
-    }
-    by_hand::bury(&mut store, map, &dead, &moment())?;
-    drop(store);
-    let part = Part { only: Vec::new(), selection };
-    let run = perform(arguments, loaded, &part, signals)?;
-    Ok(Coupled { pairs: dead, created: true, run: Some(run), ..Coupled::new(map) })
-}
-
-/// Shows whom the other side has already that looks like a record of the selection, and asks whether it is made all the
-/// same; `false` where nobody does.
-fn may_double(
-    arguments: &CoupleArguments,
-    loaded: &Loaded,
-    selection: &Selection,
-    store: &mut dyn Store,
-    signals: &Signals,
-) -> Result<bool, Failure> {
-    let part = Part { only: Vec::new(), selection: selection.clone() };
-    let plan = dry_run(arguments, loaded, &part, store, signals)?;
-    let selected = plan.tables.iter().flat_map(|table| &table.selected);
-    let alike =
-        selected.filter_map(|chosen| Some(format!("{}: {}", chosen.record, chosen.outlook.unpartnered.as_ref()?)));
-    let alike: Vec<String> = alike.collect();
-    if alike.is_empty() {
-        return Ok(false);
-    }
-    alike.iter().for_each(|line| progress::say(line));
-    let records = plural(alike.len() as u64, "record", "records");
-    if confirm(&format!("make {records} a second time"), false)? {
-        return Ok(true);
-    }
-    Err(Failure::Arguments {
-        message: "not agreed to, so nothing was done".to_owned(),
-        hint: "`pipeline couple FILE TABLE:KEY KEY` couples it with the record that is there".to_owned(),
-    })
 }
 
 /// Makes coupled records equal at once: one side is overwritten, as far as a person has `seen` it where one was asked.

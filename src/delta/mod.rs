@@ -79,13 +79,13 @@ impl Force {
     fn covers(&self, table: &str, ids: PerSide<Uuid>, field: &FieldMap, held: impl FnOnce() -> String) -> bool {
         let Some(seen) = &self.seen else { return true };
         let held = held();
-        let same = |lost: &Overwritten| lost.field == field.name() && lost.old == held;
+        let same = |lost: &Overwritten| lost.to == self.to && lost.field == field.name() && lost.old == held;
         seen.iter().any(|lost| lost.table == table && lost.ids == ids && same(lost))
     }
 }
 
-/// A value of a side that gives way to the other side's because a person wants it so; of a newly coupled pair, any that
-/// is not blank.
+/// A value of a side that gives way to the other side's where a person lets one of them win: because he wants it so, or
+/// although it was edited since the pair was settled; of a newly coupled pair, any that is not blank.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overwritten {
     pub table: String,
@@ -142,7 +142,7 @@ pub struct Decisions {
     pub rounded: Vec<Rounded>,
     /// What the file wants told of a side that does not own a field.
     pub drifted: Vec<Drifted>,
-    /// Values that give way because a person wants it so.
+    /// Values that give way, on either side, where a person lets one of them win.
     pub overwritten: Vec<Overwritten>,
     /// Pairs and fields that count as equal although a value would not come back as it went: their two expressions are
     /// not each other's inverse there.
@@ -462,10 +462,16 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
                 // What is unresolved and may be written at all is to be cleared.
                 let new = link(work, number, to, new.unwrap_or(Value::Null));
                 let old = work.frames.of(to).value(column, *rows.of(to));
-                // Nobody has agreed to any value of a new pair, so whatever the winner is written over gives way.
-                let is_new = || work.pairs.bases[number][pair].is_none() && !old.is_blank();
-                let wins = work.force.is_some_and(|force| force.to == to);
-                if matches!(why, Why::Forced(_)) || (wins && is_new()) {
+                // In a settled pair somebody has edited what is lost; nobody has agreed to any value of a new one.
+                let is_lost = match (why, work.pairs.bases[number][pair]) {
+                    (Why::Forced(_), _) => true,
+                    // That side cleared it by itself.
+                    (Why::Restored(_), _) => false,
+                    (_, Some(base)) => base.of(to) != settled.of(to),
+                    (_, None) => !old.is_blank(),
+                };
+                // Whoever is to win: an owner and a policy have their say on either side.
+                if work.force.is_some() && is_lost {
                     overwritten.push(Overwritten {
                         table: work.map.name.clone(),
                         record: record.clone(),

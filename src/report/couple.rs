@@ -29,8 +29,8 @@ pub struct Coupled {
     pub left: Vec<(String, Standing)>,
     /// Why records may not find their partners: what they refer to is not coupled.
     pub notes: Vec<String>,
-    /// Partners were made; the pairs are those whose dead coupling ended before.
-    pub created: bool,
+    /// Pairs whose coupling ended before a partner was made, because the other record is gone.
+    pub ended: Vec<Pair>,
     /// Pairs that were asked for and coupled with each other already.
     pub already: u64,
     /// What the next run would do with the pairs.
@@ -57,7 +57,7 @@ impl Coupled {
             ambiguous: Vec::new(),
             left: Vec::new(),
             notes: Vec::new(),
-            created: false,
+            ended: Vec::new(),
             already: 0,
             first: None,
             run: None,
@@ -166,14 +166,15 @@ fn undecided(coupled: &Coupled) -> Vec<(&str, &str)> {
 /// Returns it for people; it ends with a line end.
 pub fn text(coupled: &Coupled) -> String {
     let mut lines = Vec::new();
-    match (coupled.created, coupled.pairs.len()) {
-        (true, 0) => {}
-        (true, _) => {
-            lines.push("ended, because the other record is gone:".to_owned());
-            lines.extend(pair_lines(&coupled.pairs));
-        }
-        (false, 0) => lines.push("there was nothing to couple".to_owned()),
-        (false, number) => {
+    if !coupled.ended.is_empty() {
+        lines.push("ended, because the other record is gone:".to_owned());
+        lines.extend(pair_lines(&coupled.ended));
+    }
+    match coupled.pairs.len() {
+        // The run tells which partners it made.
+        0 if coupled.run.is_some() => {}
+        0 => lines.push("there was nothing to couple".to_owned()),
+        number => {
             lines.push(format!("coupled {}:", plural(number as u64, "pair", "pairs")));
             lines.extend(pair_lines(&coupled.pairs));
         }
@@ -266,7 +267,7 @@ struct DifferenceDocument<'a> {
 /// Returns it for programs.
 pub fn json(coupled: &Coupled) -> String {
     let pair = |pair: &'_ Pair| (pair.ids.erp.to_string(), pair.ids.crm.to_string(), origin(&pair.origin));
-    let pairs = coupled.pairs.iter().filter(|_| !coupled.created).map(|one| {
+    let pairs = coupled.pairs.iter().map(|one| {
         let (erp, crm, origin) = pair(one);
         PairDocument { record: &one.record, erp, crm, origin, notes: &one.notes }
     });

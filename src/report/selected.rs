@@ -121,17 +121,22 @@ pub(super) fn undone(tables: &[TableReport]) -> Option<String> {
     Some(format!("the other direction was left out: {records} would go to the {side}"))
 }
 
-/// Returns what gave way because one side was to win, or would, value by value.
+/// Returns what gave way where one side was to win, or would, side by side and value by value.
 pub fn overwritten(tables: &[TableReport], names: &BTreeMap<Uuid, String>, dry_run: bool) -> Vec<String> {
-    let all: Vec<&Overwritten> = tables.iter().flat_map(|table| &table.overwritten).collect();
+    Side::BOTH.into_iter().flat_map(|to| overwritten_on(to, tables, names, dry_run)).collect()
+}
+
+fn overwritten_on(to: Side, tables: &[TableReport], names: &BTreeMap<Uuid, String>, dry_run: bool) -> Vec<String> {
+    let all = tables.iter().flat_map(|table| &table.overwritten);
+    let all: Vec<&Overwritten> = all.filter(|lost| lost.to == to).collect();
     if all.is_empty() {
         return Vec::new();
     }
     let would = if dry_run { "would be overwritten" } else { "overwritten" };
-    let winner = all[0].to.other().name();
+    let winner = to.other().name();
     let mut lines = vec![format!("{would}, as the {winner} wins: {}", plural(all.len() as u64, "value", "values"))];
     for lost in all.iter().take(VALUES_MAX) {
-        let Overwritten { record, field, to, old, new, .. } = lost;
+        let Overwritten { record, field, old, new, .. } = lost;
         let [old, new] = [old, new].map(|text| match name_of(names, text) {
             Some(name) => name.to_owned(),
             None if text.is_empty() => "blank".to_owned(),

@@ -80,7 +80,7 @@ pub struct TableReport {
     pub outside: u64,
     /// Records with at least one contested field.
     pub contested: u64,
-    /// Values that gave way because a person let the other side win; in a dry run those that would.
+    /// Values that gave way, on either side, where a person let one of them win; in a dry run those that would.
     pub overwritten: Vec<Overwritten>,
     /// Records that would go to a side that the run was not to write.
     pub undone: PerSide<u64>,

@@ -59,7 +59,7 @@ pub struct PassState {
     pub(super) waiting: Vec<Later>,
     /// In a dry run, fields by ERP id of which the owner's value is not known before the run.
     pub(super) untold: HashMap<Uuid, Vec<usize>>,
-    /// What a person let one side overwrite on the other.
+    /// What gave way, on either side, where a person let one of them win.
     pub(super) overwritten: Vec<Overwritten>,
     /// What was changed on the side that does not own it, and is told.
     pub(super) drifted: Vec<Drifted>,

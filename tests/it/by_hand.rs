@@ -194,7 +194,10 @@ fn what_a_synchronization_would_overwrite_is_known_before_anything_is_coupled() 
                 ("number", "A1", "C2"),
                 ("phone", "7", "5"),
             ],
-            Side::Erp => vec![("name", "Dahl", "Ahlgren"), ("phone", "5", "7")],
+            // What the ERP owns goes to the CRM all the same.
+            Side::Erp => {
+                vec![("limit", "9", ""), ("name", "Dahl", "Ahlgren"), ("number", "A1", "C2"), ("phone", "5", "7")]
+            }
         };
         assert_eq!(lost, expected, "{side:?}");
         by_hand(&mut world, &[("customers:C2", &format!("customers:crm:{}", ids.crm))]).unwrap();

@@ -160,6 +160,7 @@ fn a_partner_is_made_where_the_direction_allows_it() {
     let accounts = world.crm.with(|state| state.records("accounts").len());
     let done = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(0);
     assert!(done.stdout.contains("both sides agree: wrote 1 record to the CRM"), "{done:#?}");
+    assert!(!done.stdout.contains("coupled 1 pair:\n"), "a partner that is made is none that was found: {done:#?}");
     assert_eq!(world.crm.with(|state| state.records("accounts").len()), accounts + 1);
     let again = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(2);
     assert!(again.stderr.contains("is coupled already, with customers:crm:"), "{again:#?}");
@@ -280,4 +281,37 @@ fn a_contact(world: &World) -> String {
     };
     let found = contacts.iter().find(is_one).unwrap();
     format!("contacts:{}", found["number"].as_str().unwrap())
+}
+
+#[test]
+fn whom_a_rule_finds_is_named_and_not_overwritten_without_a_yes() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, _, key, crm) = &pairs[0];
+    edit(&world, Side::Crm, *crm, json!({"telephone1": "CRM ONLY"}));
+    let before = contents(&world);
+    let accounts = world.crm.with(|state| state.records("accounts").len());
+    let line = format!("couple by_hand.yaml customers:{number} --create");
+    let asked = world.run(&line).code(2);
+    let pair = format!("  customers:{number} with customers:crm:{key} (");
+    assert!(asked.stderr.contains(&format!("1 pair to couple:\n{pair}")), "{asked:#?}");
+    let lost = format!("  customers:{number} phoneNumber: the CRM loses `CRM ONLY` for `");
+    assert!(
+        asked.stderr.contains("would be overwritten, as the ERP wins: ") && asked.stderr.contains(&lost),
+        "{asked:#?}"
+    );
+    assert!(asked.stderr.contains("whether to couple 1 pair and overwrite "), "{asked:#?}");
+    assert!(asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
+    assert_same(&contents(&world), &before, "nothing is written without a yes");
+    assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 0);
+
+    let done = world.run(&format!("{line} --yes")).code(0);
+    assert!(done.stdout.starts_with(&format!("coupled 1 pair:\n{pair}")), "{done:#?}");
+    assert_eq!(world.crm.with(|state| state.records("accounts").len()), accounts, "nobody is made twice");
+    assert_eq!(world.store().couplings("customers", &[]).unwrap().crm, [*crm]);
+    let (number, ..) = &pairs[1];
+    let done =
+        world.run(&format!("couple by_hand.yaml customers:{number} --create --yes --format json")).code(0).json();
+    assert_eq!(done["coupled"][0]["record"], format!("customers:{number}"), "{done:#}");
+    assert!(done["coupled"][0]["origin"].as_str().unwrap().starts_with("match rule "), "{done:#}");
 }

@@ -169,4 +169,14 @@ fn a_pair_that_was_never_settled_is_asked_about_in_the_direction_of_its_first_sy
         assert!(asked.stderr.contains(&told), "{asked:#?}");
         assert_same(&contents(&world), &before, "nothing is written without a yes");
     }
+    // The ERP owns the credit limit, and what the CRM loses by that is shown whoever is to win.
+    edit(&world, Side::Crm, crm, json!({"creditlimit": 777}));
+    let before = contents(&world);
+    let asked = world.run(&format!("run {FULL} --only customers:{number} --force to_erp")).code(2);
+    let told = format!(
+        "would be overwritten, as the ERP wins: 1 value\n  customers:{number} creditLimit: the CRM loses `777` for "
+    );
+    assert!(asked.stderr.contains(&told), "{asked:#?}");
+    assert!(asked.stderr.contains("whether to overwrite 2 values has to be asked"), "{asked:#?}");
+    assert_same(&contents(&world), &before, "nothing is written without a yes");
 }

@@ -2,7 +2,8 @@
 
 use pipeline::config::{PerSide, Side};
 use pipeline::delta::Force;
-use pipeline::run::account::RunOutcome;
+use pipeline::report::selected::overwritten;
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::chosen::Standing;
 use pipeline::run::selection::Selection;
 use pipeline::store::{InboxKind, Store};
@@ -153,6 +154,58 @@ fn a_blank_wins_where_a_person_wants_it_and_a_field_with_an_owner_keeps_it() {
         ("5".into(), "5".into())
     );
     world.quiet();
+}
+
+#[test]
+fn what_the_side_that_wins_loses_is_told_too() {
+    let mut world = World::new();
+    let customer = [("number", "C1"), ("name", "Ahlgren"), ("city", "Oslo"), ("phone", "1"), ("limit", "5")];
+    world.erp.put("customers", 1, &customer);
+    let account = [("number", "A1"), ("name", "Ahlgren"), ("city", "Oslo"), ("phone", "7"), ("limit", "9")];
+    world.crm.put("accounts", 101, &account);
+    world.crm.put("accounts", 101, &[("kind", "3")]);
+    let lost = |report: &RunReport| -> Vec<(Side, String, String, String)> {
+        let all = report.tables[0].overwritten.iter().cloned();
+        all.map(|lost| (lost.to, lost.field, lost.old, lost.new)).collect()
+    };
+    let told = |to: Side, field: &str, old: &str, new: &str| (to, field.into(), old.into(), new.into());
+    // Nobody agreed to any value of a new pair: what has an owner is lost there, whoever is to win in the others.
+    let report = world.run_part(force(Side::Erp, &["customers:C1"])).unwrap();
+    let expected =
+        [told(Side::Crm, "limit", "9", "5"), told(Side::Crm, "number", "A1", "C1"), told(Side::Erp, "phone", "1", "7")];
+    assert_eq!(lost(&report), expected);
+    let lines = overwritten(&report.tables, &report.names, true);
+    assert_eq!(
+        lines,
+        [
+            "would be overwritten, as the CRM wins: 1 value",
+            "  customers:C1 phone: the ERP loses `1` for `7`",
+            "would be overwritten, as the ERP wins: 2 values",
+            "  customers:C1 limit: the CRM loses `9` for `5`",
+            "  customers:C1 number: the CRM loses `A1` for `C1`",
+        ]
+    );
+    // What an owner's value is put back over was somebody's edit; a value that both agreed on was not.
+    world.crm.put("accounts", 101, &[("limit", "8")]);
+    world.erp.put("customers", 1, &[("number", "C2")]);
+    let report = world.run_part(force(Side::Erp, &["customers:C2"])).unwrap();
+    assert_eq!(lost(&report), [told(Side::Crm, "limit", "8", "5")]);
+    // That the owner's value goes over is what a run does anyway, and nobody has to be asked for it there.
+    world.crm.put("accounts", 101, &[("limit", "7")]);
+    let report = world.run();
+    assert_eq!((lost(&report), world.crm.get("accounts", 101, "limit")), (Vec::new(), "5".to_owned()));
+}
+
+#[test]
+fn what_the_policy_of_a_field_decides_in_a_forced_run_is_told() {
+    let text = CUSTOMERS.replace("erp: phone, crm: phone", "erp: phone, crm: phone, on_conflict: erp");
+    let mut world = World::settled_with(&format!("{PEOPLE}{text}"));
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.crm.put("accounts", 101, &[("phone", "3")]);
+    let report = world.run_part(force(Side::Crm, &["customers:C1"])).unwrap();
+    assert_eq!(world.crm.get("accounts", 101, "phone"), "2");
+    let lost = report.tables[0].overwritten.iter().map(|lost| (lost.to, lost.old.as_str(), lost.new.as_str()));
+    assert_eq!(lost.collect::<Vec<_>>(), [(Side::Crm, "3", "2")]);
 }
 
 #[test]

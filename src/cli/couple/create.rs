@@ -1,0 +1,138 @@
+//! `couple --create`: partners for records that have none, and whom a match rule finds instead.
+
+use crate::adapters::sqlite::SqliteStore;
+use crate::by_hand::{self, Desk, Pair};
+use crate::cli::args::CoupleArguments;
+use crate::cli::ask::confirm;
+use crate::cli::couple::{dry_run, found, goes, moment, name_partners, objected, one_table, open, perform};
+use crate::cli::exit::Failure;
+use crate::cli::named::name_the_others;
+use crate::cli::part::{Part, address};
+use crate::cli::progress;
+use crate::cli::run;
+use crate::cli::signals::Signals;
+use crate::cli::world::{self, Loaded};
+use crate::config::{Create, PerSide, TableMap};
+use crate::delta::Overwritten;
+use crate::plan::{Action, ActionKind};
+use crate::report;
+use crate::report::couple::Coupled;
+use crate::report::layout::plural;
+use crate::run::account::{RunReport, TableReport};
+use crate::run::selection::Selection;
+use crate::store::Store;
+
+/// Makes the partners of records that have none.
+pub(super) fn create(
+    arguments: &CoupleArguments,
+    loaded: &mut Loaded,
+    at: usize,
+    signals: &Signals,
+) -> Result<Coupled, Failure> {
+    let addresses = arguments.records.iter().map(|record| address(record)).collect::<Result<Vec<_>, _>>()?;
+    let map = &mut loaded.pipeline.tables[at];
+    if addresses.iter().any(|address| address.table != map.name) {
+        return Err(one_table(map));
+    }
+    map.create = Create::along(map.direction);
+    let map = &loaded.pipeline.tables[at];
+    for address in &addresses {
+        goes(
+            loaded,
+            map,
+            address.side.other(),
+            "couple it with a record that is there: `pipeline couple FILE TABLE:KEY KEY`",
+        )?;
+    }
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let mut store = open(loaded)?;
+    let told = |error| run::failure(loaded, None, error);
+    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
+    let dead = desk.look_alone(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    let mut selection = Selection { records: addresses, create: true, double: arguments.yes, ..Selection::default() };
+    if !selection.double {
+        selection.double = agree_to_partners(arguments, loaded, map, &selection, &mut store, signals)?;
+    }
+    by_hand::bury(&mut store, map, &dead, &moment())?;
+    drop(store);
+    let part = Part { only: Vec::new(), selection };
+    let run = perform(arguments, loaded, &part, signals)?;
+    let mut pairs = found(&run);
+    // What a run was kept from is in its plan as well.
+    let store = SqliteStore::read_only(&loaded.state)?;
+    let couplings = store.couplings(&map.name, &[])?;
+    pairs.retain(|pair| couplings.erp.iter().zip(&couplings.crm).any(|ids| ids == (&pair.ids.erp, &pair.ids.crm)));
+    name_partners(loaded, map, true, &mut pairs)?;
+    Ok(Coupled { pairs, ended: dead, run: Some(run), ..Coupled::new(map) })
+}
+
+/// Shows whom a match rule couples the selection with, and what is overwritten then, and whom the other side has already
+/// that looks like one of its records; asks about both, and tells whether partners are made a second time.
+fn agree_to_partners(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    map: &TableMap,
+    selection: &Selection,
+    store: &mut dyn Store,
+    signals: &Signals,
+) -> Result<bool, Failure> {
+    let part = Part { only: Vec::new(), selection: selection.clone() };
+    let mut plan = dry_run(arguments, loaded, &part, store, signals)?;
+    let mut pairs = found(&plan);
+    if !pairs.is_empty() {
+        name_partners(loaded, map, true, &mut pairs)?;
+        name_the_others(loaded, store, &mut plan)?;
+        let lost = lost(map, &plan, &pairs);
+        let couple = format!("couple {}", plural(pairs.len() as u64, "pair", "pairs"));
+        let question = match lost.len() as u64 {
+            0 => couple,
+            number => format!("{couple} and overwrite {}", plural(number, "value", "values")),
+        };
+        let shown = [TableReport { overwritten: lost, ..TableReport::default() }];
+        let lines = report::couple::preview(&Coupled { pairs, ..Coupled::new(map) });
+        let lines = [lines, report::selected::overwritten(&shown, &plan.names, true)].concat();
+        lines.iter().for_each(|line| progress::say(line));
+        if !confirm(&question, false)? {
+            return Err(Failure::Arguments {
+                message: "not agreed to, so nothing was done".to_owned(),
+                hint: "`pipeline couple FILE TABLE:KEY KEY` couples it with another record".to_owned(),
+            });
+        }
+    }
+    let selected = plan.tables.iter().flat_map(|table| &table.selected);
+    let alike =
+        selected.filter_map(|chosen| Some(format!("{}: {}", chosen.record, chosen.outlook.unpartnered.as_ref()?)));
+    let alike: Vec<String> = alike.collect();
+    if alike.is_empty() {
+        return Ok(false);
+    }
+    alike.iter().for_each(|line| progress::say(line));
+    let records = plural(alike.len() as u64, "record", "records");
+    if confirm(&format!("make {records} a second time"), false)? {
+        return Ok(true);
+    }
+    Err(Failure::Arguments {
+        message: "not agreed to, so nothing was done".to_owned(),
+        hint: "`pipeline couple FILE TABLE:KEY KEY` couples it with the record that is there".to_owned(),
+    })
+}
+
+/// Returns what these pairs of a plan lose: nobody has agreed to any value of a new one, so whatever is not blank.
+fn lost(map: &TableMap, plan: &RunReport, pairs: &[Pair]) -> Vec<Overwritten> {
+    let is_theirs =
+        |action: &&Action| action.kind == ActionKind::Update && pairs.iter().any(|pair| pair.ids == action.ids);
+    let of_action = |action: &Action| {
+        let lost = action.fields.iter().filter(|change| !change.old.is_blank()).map(|change| Overwritten {
+            table: map.name.clone(),
+            record: action.record.clone(),
+            ids: action.ids,
+            field: change.field.map_or(change.column.as_str(), |field| map.fields[field].name()).to_owned(),
+            to: action.side,
+            old: change.old.to_string(),
+            new: change.new.to_string(),
+        });
+        lost.collect::<Vec<_>>()
+    };
+    plan.plan.actions().filter(is_theirs).flat_map(of_action).collect()
+}
