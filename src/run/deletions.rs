@@ -193,7 +193,7 @@ fn doom(
         let now = widow.row.map(|row| decided::print_of(step.map, left, state.frames.of(left), row));
         let reason = match ruled {
             // What the record held when somebody decided is what he decided about.
-            Some((Some(seen), _)) => (now != Some(seen)).then_some(Reason::Changed),
+            Some((Some(seen), _)) => (now != Some(seen)).then_some(Reason::Changed).or(twin),
             _ => twin.or(reason),
         };
         if let Some(reason) = reason {

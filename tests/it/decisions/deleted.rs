@@ -231,6 +231,32 @@ fn a_record_made_anew_by_hand_outside_its_filter_is_told() {
 }
 
 #[test]
+fn a_partner_made_anew_by_hand_saves_the_survivor() {
+    for gone in Side::BOTH {
+        for changed in [false, true] {
+            let mut world = widowed(OnDelete::Hold, gone);
+            answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
+            let values = [("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("phone", "1"), ("limit", "5")];
+            match gone {
+                Side::Erp => world.erp.put("customers", 901, &values),
+                Side::Crm => world.crm.put("accounts", 901, &[&values[..], &[("kind", "3")]].concat()),
+            }
+            world.changed = changed;
+            for _ in 0..2 {
+                assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+                assert_eq!(names(&world, gone.other()), ALL, "deleted in the {}", gone.name());
+                let told = told(&world);
+                let why = "matches it; decided on 2026-01-31: delete, which waits until that record is gone\n";
+                assert!(told.contains(why) && !told.contains("for the next run"), "{told}");
+            }
+            side(&world, gone).delete(table(gone), 901);
+            assert_eq!(world.run().outcome, RunOutcome::Converged);
+            assert_eq!((names(&world, gone.other()).len(), standing(&world).len()), (2, 0));
+        }
+    }
+}
+
+#[test]
 fn who_asks_for_one_record_gets_it_coupled_with_what_was_made_anew_by_hand() {
     for gone in Side::BOTH {
         let mut world = widowed(OnDelete::Hold, gone);
