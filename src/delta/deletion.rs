@@ -96,7 +96,7 @@ impl Reason {
     pub fn sentence_decided(self, record: &str, gone: Side, Ruled { verdict, on, .. }: &Ruled) -> String {
         let sentence = self.sentence(record, gone);
         match self {
-            // It says so, and the decision is as good as none; or the next run does what was decided.
+            // It says so, and the decision is over; or the next run does what was decided.
             Reason::Asked | Reason::Changed | Reason::OtherWay => sentence,
             Reason::Outside => format!("{sentence}; decided on {on}: {verdict}, which waits until it comes back"),
             Reason::OneWay => format!("{sentence}; decided on {on}: {verdict}"),

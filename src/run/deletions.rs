@@ -265,9 +265,8 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
         }
         _ => reason.sentence(&widow.record, widow.gone),
     };
-    // What only goes the other way than this run, the next one does.
-    if ruled.is_some() && reason != Reason::OtherWay {
-        state.unmet.push(widow.ids);
+    if ruled.is_some() {
+        decided::note_held(state, widow.ids, reason);
     }
     state.held.push(held(widow.record.clone(), widow.ids, message));
 }

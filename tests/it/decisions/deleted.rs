@@ -66,12 +66,17 @@ fn a_survivor_that_is_edited_after_the_decision_is_held() {
         world.run();
         answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
         side(&world, left).put(table(left), id(left, 1), &[("phone", "3")]);
+        let report = world.run();
+        assert_eq!(names(&world, left), ALL, "nobody's edit is lost");
+        assert_eq!(report.inbox.len(), 1);
+        let message = &report.inbox[0].message;
+        assert!(message.contains("after somebody decided about it"), "{message}");
+        assert_eq!(standing(&world), [], "it was about another record");
+        // Also where the value is typed back, nobody decided again.
+        side(&world, left).put(table(left), id(left, 1), &[("phone", "2")]);
         for _ in 0..2 {
-            let report = world.run();
-            assert_eq!(names(&world, left), ALL, "nobody's edit is lost");
-            assert_eq!(report.inbox.len(), 1);
-            let message = &report.inbox[0].message;
-            assert!(message.contains("after somebody decided about it"), "{message}");
+            assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+            assert_eq!(names(&world, left), ALL, "deleted in the {}", gone.name());
         }
         answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
         assert_eq!(world.run().outcome, RunOutcome::Converged);
@@ -87,6 +92,9 @@ fn an_edit_while_the_run_is_at_it_saves_the_survivor() {
     let report = world.run();
     assert_eq!(world.crm.get("accounts", 101, "phone"), "9");
     assert!(report.inbox[0].message.contains("after somebody decided about it"), "{:#?}", report.inbox);
+    assert_eq!(standing(&world), []);
+    world.crm.put("accounts", 101, &[("phone", "1")]);
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
     answer(&mut world, survivor(Side::Erp), &Wish::Delete).unwrap();
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     assert_eq!(names(&world, Side::Crm), TWO);
