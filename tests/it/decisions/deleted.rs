@@ -1,11 +1,12 @@
 //! Deletions about which a person decides.
 
 use pipeline::cli::inbox::answer::Wish;
+use pipeline::cli::world::answered;
 use pipeline::config::{Direction, Limit, OnDelete, Side};
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
-use super::{answer, standing, told};
+use super::{answer, standing, told, told_json, withdraw};
 use crate::deletions::{coupled, id, names, side, table};
 use crate::rules::World;
 use crate::selected::only;
@@ -219,6 +220,33 @@ fn a_decision_that_cannot_be_carried_out_waits_for_a_person_again() {
             answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
             assert!(told(&world).starts_with("nothing waits for a person\ndecided, for the next run: 1"));
         }
+    }
+}
+
+#[test]
+fn a_decision_that_waits_is_told_until_it_is_taken_back() {
+    for again in [None, Some(Wish::Delete)] {
+        let mut world = widowed(OnDelete::Hold, Side::Crm);
+        answer(&mut world, "customers:C1", &Wish::Restore).unwrap();
+        assert_eq!(told_json(&world)["decision"]["unmet"], false);
+        world.erp.put("customers", 1, &[("blocked", "All")]);
+        world.run();
+        let item = told_json(&world);
+        let message = "customers:C1 was deleted in the CRM; in the ERP it is outside the filter, so it is left alone";
+        let decided = format!("{message}; decided on 2026-01-31: restore, which waits until it comes back");
+        let decision = &item["decision"];
+        assert_eq!((&item["message"], &decision["decision"]), (&decided.into(), &"restore".into()));
+        assert_eq!((&decision["unmet"], decision["at"].is_string()), (&true.into(), true), "{item:#}");
+        let items = world.store.inbox(None).unwrap();
+        let all = serde_json::to_value(answered(&world.store, &items).unwrap().documents()).unwrap();
+        assert_eq!(all, serde_json::json!([decision]), "`status` has it too");
+        match &again {
+            None => assert_eq!(withdraw(&mut world, "customers:C1", None), Ok(1)),
+            Some(wish) => answer(&mut world, "customers:C1", wish).unwrap(),
+        }
+        let item = told_json(&world);
+        let decision = again.map_or(serde_json::Value::Null, |_| "delete".into());
+        assert_eq!((&item["message"], &item["decision"]["decision"]), (&message.into(), &decision));
     }
 }
 
