@@ -238,7 +238,17 @@ pub struct Decision {
     pub ended: Option<String>,
 }
 
+/// What a message says of a decision begins so, the date follows; all behind it is taken off with the decision.
+pub const DECIDED_ON: &str = "; decided on ";
+
 impl Decision {
+    /// Returns the name by which people call the field that it is about: its ERP column, else its CRM column.
+    pub fn field_name(&self) -> Option<&str> {
+        // The key of a field is both columns.
+        let (erp, crm) = self.field.as_deref()?.split_once('=')?;
+        Some(if erp.is_empty() { crm } else { erp })
+    }
+
     /// Tells whether the next run is expected to carry it out.
     pub fn is_due(&self) -> bool {
         self.unmet.is_none() && self.ended.is_none()

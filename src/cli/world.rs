@@ -124,11 +124,12 @@ pub fn binding(loaded: &Loaded, store: &dyn Store) -> Result<Option<Binding>, Fa
     Ok(binding)
 }
 
-/// Returns what people answered to what waits, and no run has acted on: decisions that are due, and of the skipped `items`
+/// Returns what people answered to what waits, and no run has acted on: decisions that stand, and of the skipped `items`
 /// those that nobody remembers a refusal of any more, since somebody asked for them.
 pub fn answered(store: &dyn Store, items: &[InboxItem]) -> Result<Answered, StoreError> {
     let mut decisions = store.decisions(None)?;
-    decisions.retain(Decision::is_due);
+    decisions.retain(|decision| decision.ended.is_none());
+    let (decisions, unmet) = decisions.into_iter().partition(Decision::is_due);
     let skipped = || items.iter().filter(|item| item.kind == InboxKind::Skipped);
     let mut refused: HashMap<&str, Vec<Refusal>> = HashMap::new();
     for item in skipped() {
@@ -140,7 +141,7 @@ pub fn answered(store: &dyn Store, items: &[InboxItem]) -> Result<Answered, Stor
         let ids = (item.erp_id, item.crm_id);
         refused[item.table.as_str()].iter().any(|refusal| (refusal.erp, refusal.crm) == ids)
     };
-    Ok(Answered { decisions, retried: skipped().filter(|item| !is_refused(item)).cloned().collect() })
+    Ok(Answered { decisions, unmet, retried: skipped().filter(|item| !is_refused(item)).cloned().collect() })
 }
 
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.

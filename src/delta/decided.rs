@@ -14,7 +14,7 @@ use crate::delta::{Work, held_now, link};
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
 use crate::plan::FieldChange;
-use crate::store::{Decided, Decision};
+use crate::store::{DECIDED_ON, Decided, Decision};
 use crate::translate::{Translator, convert, fingerprint, stored};
 
 /// The decisions that stand in a table map.
@@ -102,10 +102,10 @@ impl Ruled {
         (self.values == *values).then_some(Ruling { take, on: self.on })
     }
 
-    /// Says that it was made on other values.
+    /// Says, behind why it waits, that it was made on other values.
     pub fn outdated(&self) -> String {
         let PerSide { erp, crm } = &self.values;
-        format!("decided on {} for other values (ERP `{erp}`, CRM `{crm}`)", self.on)
+        format!("{DECIDED_ON}{} for other values (ERP `{erp}`, CRM `{crm}`)", self.on)
     }
 }
 

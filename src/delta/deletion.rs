@@ -8,6 +8,7 @@ use crate::delta::decided::Ruled;
 use crate::endpoint::TableInfo;
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind};
+use crate::store::{DECIDED_ON, Decided};
 use crate::translate::links::Links;
 use crate::translate::{Translator, fingerprint, own};
 
@@ -95,16 +96,20 @@ impl Reason {
     pub fn sentence_decided(self, record: &str, gone: Side, Ruled { verdict, on, .. }: &Ruled) -> String {
         let sentence = self.sentence(record, gone);
         match self {
-            // It says so, and the decision is as good as none; or the next run does what was decided.
+            // It says so, and the decision is over; or the next run does what was decided.
             Reason::Asked | Reason::Changed | Reason::OtherWay => sentence,
-            Reason::Outside => format!("{sentence}; decided on {on}: {verdict}, which waits until it comes back"),
-            Reason::OneWay => format!("{sentence}; decided on {on}: {verdict}"),
-            Reason::Edited | Reason::NeverSettled => format!("{sentence} again; decided on {on}: {verdict}"),
-            Reason::Twin => format!(
-                "{record} was deleted in the {0}, and a record without partner there matches it; decided on {on}: {verdict}, which \
-                 waits until that record is gone, or the only one and inside its filter",
-                gone.name()
-            ),
+            Reason::Outside => format!("{sentence}{DECIDED_ON}{on}: {verdict}, which waits until it comes back"),
+            Reason::OneWay => format!("{sentence}{DECIDED_ON}{on}: {verdict}"),
+            Reason::Edited | Reason::NeverSettled => format!("{sentence} again{DECIDED_ON}{on}: {verdict}"),
+            Reason::Twin => {
+                // Whoever wants the partner back gets that record for it, where nothing else could be meant.
+                let or = if *verdict == Decided::Restore { ", or the only one and inside its filter" } else { "" };
+                format!(
+                    "{record} was deleted in the {0}, and a record without partner there matches it{DECIDED_ON}{on}: {verdict}, \
+                     which waits until that record is gone{or}",
+                    gone.name()
+                )
+            }
         }
     }
 }

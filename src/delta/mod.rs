@@ -364,7 +364,7 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
         }
         // Whoever decided and is asked again is told why.
         let again = |message: String| match work.rulings.of_field(ids, number).filter(|_| stands) {
-            Some(ruled) => format!("{message}; {}", ruled.outdated()),
+            Some(ruled) => message + &ruled.outdated(),
             None => message,
         };
         let values = || {

@@ -7,18 +7,13 @@ use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
 use crate::store::{Apart, Decided, Decision, InboxItem, InboxKind, Reply};
 
-/// Returns the name by which people call the field of a decision: its ERP column, else its CRM column.
-pub fn field_name(decision: &Decision) -> Option<&str> {
-    // The key of a field is both columns.
-    let (erp, crm) = decision.field.as_deref()?.split_once('=')?;
-    Some(if erp.is_empty() { crm } else { erp })
-}
-
 /// What people answered, and the next run acts on.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answered {
     /// Those that are due.
     pub decisions: Vec<Decision>,
+    /// Those that wait until what hindered the last run has ended; what they are about waits for a person, too.
+    pub unmet: Vec<Decision>,
     /// What was skipped, and somebody wants sent again.
     pub retried: Vec<InboxItem>,
 }
@@ -37,23 +32,26 @@ impl Answered {
     /// Returns the answer to an item as JSON shows it.
     pub fn document<'a>(&'a self, item: &'a InboxItem) -> Option<DecisionDocument<'a>> {
         let retried = || self.retried.contains(item).then(|| retry_document(item));
-        self.decision(item).map(decision_document).or_else(retried)
+        let unmet = || self.unmet.iter().find(|decision| is_about(decision, item));
+        self.decision(item).or_else(unmet).map(decision_document).or_else(retried)
     }
 
     /// Returns all answers as JSON shows them.
     pub fn documents(&self) -> Vec<DecisionDocument<'_>> {
-        self.decisions.iter().map(decision_document).chain(self.retried.iter().map(retry_document)).collect()
+        let decisions = self.decisions.iter().chain(&self.unmet);
+        decisions.map(decision_document).chain(self.retried.iter().map(retry_document)).collect()
     }
 
     /// Returns the answers to these items, in their order.
     pub fn to(&self, items: &[InboxItem]) -> Answered {
         Answered {
             decisions: items.iter().filter_map(|item| self.decision(item)).cloned().collect(),
+            unmet: self.unmet.iter().filter(|unmet| items.iter().any(|item| is_about(unmet, item))).cloned().collect(),
             retried: self.retried.iter().filter(|item| items.contains(item)).cloned().collect(),
         }
     }
 
-    /// Returns the table map of each answer.
+    /// Returns the table map of each answer that the next run is expected to act on.
     pub fn tables(&self) -> impl Iterator<Item = &str> {
         let retried = self.retried.iter().map(|item| item.table.as_str());
         self.decisions.iter().map(|decision| decision.table.as_str()).chain(retried)
@@ -62,12 +60,16 @@ impl Answered {
 
 /// Tells whether a decision is about an item, with the values that it has now, and to be carried out by the next run.
 pub fn applies(decision: &Decision, item: &InboxItem) -> bool {
+    decision.is_due() && is_about(decision, item)
+}
+
+fn is_about(decision: &Decision, item: &InboxItem) -> bool {
     let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
-    if !decision.is_due() || decision.table != item.table || ids != (item.erp_id, item.crm_id) {
+    if decision.table != item.table || ids != (item.erp_id, item.crm_id) {
         return false;
     }
     let held = (item.erp.as_deref().unwrap_or_default(), item.crm.as_deref().unwrap_or_default());
-    match (field_name(decision), &item.field) {
+    match (decision.field_name(), &item.field) {
         (Some(field), Some(own)) => field == own && held == (&*decision.values.erp, &*decision.values.crm),
         (None, None) => item.kind == InboxKind::Deleted,
         _ => false,
@@ -89,7 +91,7 @@ fn outlook(decision: &Decision) -> String {
 }
 
 fn subject(decision: &Decision) -> String {
-    match field_name(decision) {
+    match decision.field_name() {
         Some(field) => format!("{} {field}", decision.record),
         None => decision.record.clone(),
     }
@@ -150,11 +152,11 @@ fn answer_document(reply: &Reply) -> AnswerDocument<'_> {
     match reply {
         Reply::Decide(decision) => {
             let Decision { table, record, verdict, .. } = decision;
-            AnswerDocument { table, record, field: field_name(decision), decision: verdict.to_string() }
+            AnswerDocument { table, record, field: decision.field_name(), decision: verdict.to_string() }
         }
         Reply::Withdraw(decision) => {
             let Decision { table, record, .. } = decision;
-            AnswerDocument { table, record, field: field_name(decision), decision: "withdraw".to_owned() }
+            AnswerDocument { table, record, field: decision.field_name(), decision: "withdraw".to_owned() }
         }
         Reply::Retry { table, record, .. } => {
             AnswerDocument { table, record, field: None, decision: "retry".to_owned() }
@@ -192,11 +194,13 @@ pub struct DecisionDocument<'a> {
     crm: Option<&'a str>,
     /// Null for `retry`, of which no more is kept than that it is wanted.
     at: Option<&'a str>,
+    /// A run could not carry it out; the message of the item says what hinders it.
+    unmet: bool,
 }
 
 /// Returns a decision as JSON shows it.
 fn decision_document(decision: &Decision) -> DecisionDocument<'_> {
-    let field = field_name(decision);
+    let field = decision.field_name();
     let value = |side: Side| field.map(|_| decision.values.of(side).as_str());
     DecisionDocument {
         table: &decision.table,
@@ -206,12 +210,22 @@ fn decision_document(decision: &Decision) -> DecisionDocument<'_> {
         erp: value(Side::Erp),
         crm: value(Side::Crm),
         at: Some(&decision.at),
+        unmet: decision.unmet.is_some(),
     }
 }
 
 fn retry_document(item: &InboxItem) -> DecisionDocument<'_> {
     let InboxItem { table, record, .. } = item;
-    DecisionDocument { table, record, field: None, decision: "retry".to_owned(), erp: None, crm: None, at: None }
+    DecisionDocument {
+        table,
+        record,
+        field: None,
+        decision: "retry".to_owned(),
+        erp: None,
+        crm: None,
+        at: None,
+        unmet: false,
+    }
 }
 
 /// Returns the records that are kept apart, for people.

@@ -283,7 +283,7 @@ struct Document<'a> {
 struct ListedDocument<'a> {
     #[serde(flatten)]
     item: ItemDocument<'a>,
-    /// Null where nobody answered, or for other values.
+    /// Null where nobody answered, or for other values. One that is `unmet` waits, and so does the item.
     decision: Option<DecisionDocument<'a>>,
     last_write: Option<WriteDocument<'a>>,
 }

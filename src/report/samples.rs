@@ -403,7 +403,7 @@ pub fn status() -> Status {
         tables: vec![("salespeople".into(), 12), ("customers".into(), 12_607)],
         watermarks: [("customers".into(), watermark())].into(),
         inbox: inbox(),
-        answered: Answered { decisions: vec![decision()], retried: Vec::new() },
+        answered: Answered { decisions: vec![decision()], unmet: Vec::new(), retried: Vec::new() },
         apart: [("customers".into(), 2)].into(),
         runs: vec![
             row("0c6a", "2026-02-02T02:00:00Z", "", String::new()),

@@ -200,6 +200,7 @@ struct StatusDocument<'a> {
     tables: Vec<TableDocument<'a>>,
     runs: Vec<RunDocument<'a>>,
     inbox: Vec<ItemDocument<'a>>,
+    /// Those that are `unmet` among them.
     decisions: Vec<DecisionDocument<'a>>,
     notes: &'a [String],
 }

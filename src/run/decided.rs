@@ -1,7 +1,7 @@
 //! What people decided, during a pass: taken from the state at its start, and ended where nothing is left to do about it.
 //!
 //! A decision ends with the outcome that carries it out, or when what it was about is no question any more: both sides
-//! agree, the partner is back, the pair is none any more. A decision that failed stands, and so does one for other values.
+//! agree, the partner is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands, and so does one for other values.
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -12,6 +12,7 @@ use crate::config::{OnDelete, PerSide, Side, TableMap};
 use crate::couple::taken::Seat;
 use crate::couple::{Absent, Matched};
 use crate::delta::decided::{Ruled, Rulings};
+use crate::delta::deletion::Reason;
 use crate::delta::merge::Why;
 use crate::frame::Frame;
 use crate::plan::ActionKind;
@@ -107,6 +108,17 @@ pub(super) fn print_of(map: &TableMap, side: Side, frame: &Frame, row: usize) ->
         None => BLANK,
     });
     held.fold(0, |all: u64, part| (all.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+/// Notes what becomes of a decision about a survivor that is held.
+pub(super) fn note_held(state: &mut PassState, ids: PerSide<Uuid>, reason: Reason) {
+    match reason {
+        // What only goes the other way than this run, the next one does.
+        Reason::OtherWay => {}
+        // It was about a record that is no more: where the value comes back, nobody decided about that.
+        Reason::Changed => drop(state.standing.remove(&(ids, None))),
+        _ => state.unmet.push(ids),
+    }
 }
 
 /// Ends the decisions about which nothing is left to do, and notes those that cannot be carried out; `deferred` tells which

@@ -210,7 +210,9 @@ fn spare(
                     Some(ruled) => reason.sentence_decided(&action.record, left.other(), ruled),
                     None => reason.sentence(&action.record, left.other()),
                 };
-                state.unmet.extend(ruled.map(|_| action.ids));
+                if ruled.is_some() {
+                    decided::note_held(state, action.ids, reason);
+                }
                 state.survivors.push(Survivor { ids: action.ids, left, print: Some(now) });
                 state.held.push(held(action.record.clone(), action.ids, message));
             }

@@ -193,7 +193,7 @@ fn doom(
         let now = widow.row.map(|row| decided::print_of(step.map, left, state.frames.of(left), row));
         let reason = match ruled {
             // What the record held when somebody decided is what he decided about.
-            Some((Some(seen), _)) => (now != Some(seen)).then_some(Reason::Changed),
+            Some((Some(seen), _)) => (now != Some(seen)).then_some(Reason::Changed).or(twin),
             _ => twin.or(reason),
         };
         if let Some(reason) = reason {
@@ -265,9 +265,8 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
         }
         _ => reason.sentence(&widow.record, widow.gone),
     };
-    // What only goes the other way than this run, the next one does.
-    if ruled.is_some() && reason != Reason::OtherWay {
-        state.unmet.push(widow.ids);
+    if ruled.is_some() {
+        decided::note_held(state, widow.ids, reason);
     }
     state.held.push(held(widow.record.clone(), widow.ids, message));
 }

@@ -21,6 +21,14 @@ fn answer(world: &mut World, record: &str, wish: &Wish) -> Result<(), String> {
     Ok(())
 }
 
+/// Withdraws decisions as `inbox FILE withdraw` does; the message where that makes no sense.
+fn withdraw(world: &mut World, record: &str, field: Option<&str>) -> Result<usize, String> {
+    let desk = Desk::new(&world.pipeline, &world.store).unwrap();
+    let replies = desk.withdraw(record, field).map_err(|failure| format!("{failure} ({})", failure.hint()))?;
+    world.store.reply(&replies).unwrap();
+    Ok(replies.len())
+}
+
 /// Decides a contested field.
 #[track_caller]
 fn resolve(world: &mut World, record: &str, field: &str, verdict: &str) {
@@ -33,6 +41,16 @@ fn told(world: &World) -> String {
     let items = world.store.inbox(None).unwrap();
     let answered = answered(&world.store, &items).unwrap();
     inbox::text(&Inbox { items, answered, ..Inbox::default() })
+}
+
+/// What `inbox FILE --format json` says of the one thing that waits.
+fn told_json(world: &World) -> serde_json::Value {
+    let items = world.store.inbox(None).unwrap();
+    let answered = answered(&world.store, &items).unwrap();
+    let json = inbox::json(&Inbox { items, answered, ..Inbox::default() });
+    let mut json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["items"].as_array().unwrap().len(), 1, "{json:#}");
+    json["items"][0].take()
 }
 
 /// Returns the decisions that stand.

@@ -6,7 +6,7 @@ use crate::cli::exit::Failure;
 use crate::cli::inbox::find::{is_called, lost_names, means, of_record};
 use crate::config::complaint::suggestion;
 use crate::config::{Direction, FieldMap, PerSide, Pipeline, Side, TableMap};
-use crate::report::answers::{applies, field_name};
+use crate::report::answers::applies;
 use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
 
 /// What a person wants done with a record.
@@ -172,7 +172,7 @@ impl<'a> Desk<'a> {
         if withdrawn.is_empty() {
             let names: Vec<String> = decided
                 .iter()
-                .map(|decision| field_name(decision).map_or_else(|| decision.verdict.to_string(), str::to_owned))
+                .map(|decision| decision.field_name().map_or_else(|| decision.verdict.to_string(), str::to_owned))
                 .collect();
             return Err(Failure::Arguments {
                 message: format!("nothing is decided of {} of `{record}`", field.unwrap_or_default()),

@@ -1,11 +1,12 @@
 //! Deletions about which a person decides.
 
 use pipeline::cli::inbox::answer::Wish;
+use pipeline::cli::world::answered;
 use pipeline::config::{Direction, Limit, OnDelete, Side};
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
-use super::{answer, standing, told};
+use super::{answer, standing, told, told_json, withdraw};
 use crate::deletions::{coupled, id, names, side, table};
 use crate::rules::World;
 use crate::selected::only;
@@ -66,12 +67,17 @@ fn a_survivor_that_is_edited_after_the_decision_is_held() {
         world.run();
         answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
         side(&world, left).put(table(left), id(left, 1), &[("phone", "3")]);
+        let report = world.run();
+        assert_eq!(names(&world, left), ALL, "nobody's edit is lost");
+        assert_eq!(report.inbox.len(), 1);
+        let message = &report.inbox[0].message;
+        assert!(message.contains("after somebody decided about it"), "{message}");
+        assert_eq!(standing(&world), [], "it was about another record");
+        // Also where the value is typed back, nobody decided again.
+        side(&world, left).put(table(left), id(left, 1), &[("phone", "2")]);
         for _ in 0..2 {
-            let report = world.run();
-            assert_eq!(names(&world, left), ALL, "nobody's edit is lost");
-            assert_eq!(report.inbox.len(), 1);
-            let message = &report.inbox[0].message;
-            assert!(message.contains("after somebody decided about it"), "{message}");
+            assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+            assert_eq!(names(&world, left), ALL, "deleted in the {}", gone.name());
         }
         answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
         assert_eq!(world.run().outcome, RunOutcome::Converged);
@@ -87,6 +93,9 @@ fn an_edit_while_the_run_is_at_it_saves_the_survivor() {
     let report = world.run();
     assert_eq!(world.crm.get("accounts", 101, "phone"), "9");
     assert!(report.inbox[0].message.contains("after somebody decided about it"), "{:#?}", report.inbox);
+    assert_eq!(standing(&world), []);
+    world.crm.put("accounts", 101, &[("phone", "1")]);
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
     answer(&mut world, survivor(Side::Erp), &Wish::Delete).unwrap();
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     assert_eq!(names(&world, Side::Crm), TWO);
@@ -215,6 +224,33 @@ fn a_decision_that_cannot_be_carried_out_waits_for_a_person_again() {
 }
 
 #[test]
+fn a_decision_that_waits_is_told_until_it_is_taken_back() {
+    for again in [None, Some(Wish::Delete)] {
+        let mut world = widowed(OnDelete::Hold, Side::Crm);
+        answer(&mut world, "customers:C1", &Wish::Restore).unwrap();
+        assert_eq!(told_json(&world)["decision"]["unmet"], false);
+        world.erp.put("customers", 1, &[("blocked", "All")]);
+        world.run();
+        let item = told_json(&world);
+        let message = "customers:C1 was deleted in the CRM; in the ERP it is outside the filter, so it is left alone";
+        let decided = format!("{message}; decided on 2026-01-31: restore, which waits until it comes back");
+        let decision = &item["decision"];
+        assert_eq!((&item["message"], &decision["decision"]), (&decided.into(), &"restore".into()));
+        assert_eq!((&decision["unmet"], decision["at"].is_string()), (&true.into(), true), "{item:#}");
+        let items = world.store.inbox(None).unwrap();
+        let all = serde_json::to_value(answered(&world.store, &items).unwrap().documents()).unwrap();
+        assert_eq!(all, serde_json::json!([decision]), "`status` has it too");
+        match &again {
+            None => assert_eq!(withdraw(&mut world, "customers:C1", None), Ok(1)),
+            Some(wish) => answer(&mut world, "customers:C1", wish).unwrap(),
+        }
+        let item = told_json(&world);
+        let decision = again.map_or(serde_json::Value::Null, |_| "delete".into());
+        assert_eq!((&item["message"], &item["decision"]["decision"]), (&message.into(), &decision));
+    }
+}
+
+#[test]
 fn a_record_made_anew_by_hand_outside_its_filter_is_told() {
     let mut world = widowed(OnDelete::Hold, Side::Crm);
     world.crm.put("accounts", 901, &[("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("kind", "10")]);
@@ -228,6 +264,32 @@ fn a_record_made_anew_by_hand_outside_its_filter_is_told() {
     world.crm.put("accounts", 901, &[("kind", "3")]);
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     assert_eq!((names(&world, Side::Crm), standing(&world).len()), (ALL.map(str::to_owned).to_vec(), 0));
+}
+
+#[test]
+fn a_partner_made_anew_by_hand_saves_the_survivor() {
+    for gone in Side::BOTH {
+        for changed in [false, true] {
+            let mut world = widowed(OnDelete::Hold, gone);
+            answer(&mut world, survivor(gone), &Wish::Delete).unwrap();
+            let values = [("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("phone", "1"), ("limit", "5")];
+            match gone {
+                Side::Erp => world.erp.put("customers", 901, &values),
+                Side::Crm => world.crm.put("accounts", 901, &[&values[..], &[("kind", "3")]].concat()),
+            }
+            world.changed = changed;
+            for _ in 0..2 {
+                assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+                assert_eq!(names(&world, gone.other()), ALL, "deleted in the {}", gone.name());
+                let told = told(&world);
+                let why = "matches it; decided on 2026-01-31: delete, which waits until that record is gone\n";
+                assert!(told.contains(why) && !told.contains("for the next run"), "{told}");
+            }
+            side(&world, gone).delete(table(gone), 901);
+            assert_eq!(world.run().outcome, RunOutcome::Converged);
+            assert_eq!((names(&world, gone.other()).len(), standing(&world).len()), (2, 0));
+        }
+    }
 }
 
 #[test]

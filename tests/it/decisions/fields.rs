@@ -4,9 +4,9 @@ use pipeline::config::Blank;
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
-use super::{answer, resolve, standing};
+use super::{answer, resolve, standing, withdraw};
 use crate::rules::{CUSTOMERS, PEOPLE, World};
-use pipeline::cli::inbox::answer::{Desk, Wish, take};
+use pipeline::cli::inbox::answer::{Wish, take};
 
 /// A world in which the phone of customer C1 is contested: `2` in the ERP, `3` in the CRM, `1` before.
 fn contested() -> World {
@@ -371,14 +371,6 @@ fn a_contested_reference_is_told_by_name() {
     assert_eq!((modified.erp.is_some(), &modified.crm), (true, &None), "{item:#?}");
 }
 
-/// Withdraws decisions as `inbox FILE withdraw` does; the message where that makes no sense.
-fn withdraw(world: &mut World, record: &str, field: Option<&str>) -> Result<usize, String> {
-    let desk = Desk::new(&world.pipeline, &world.store).unwrap();
-    let replies = desk.withdraw(record, field).map_err(|failure| format!("{failure} ({})", failure.hint()))?;
-    world.store.reply(&replies).unwrap();
-    Ok(replies.len())
-}
-
 #[test]
 fn a_decision_that_is_withdrawn_was_never_made() {
     let mut world = contested();
@@ -397,6 +389,15 @@ fn a_decision_that_is_withdrawn_was_never_made() {
     assert_eq!((standing(&world), world.store.inbox(None).unwrap()), (Vec::new(), before));
     assert_eq!(world.run().outcome, RunOutcome::Incomplete);
     assert_eq!(phones(&world), ("2".into(), "3".into()));
+    // Neither is it told any more that it was made for other values.
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    world.crm.put("accounts", 101, &[("phone", "5")]);
+    world.run();
+    let message = |world: &World| world.store.inbox(None).unwrap().remove(0).message;
+    let told = message(&world);
+    let (why, _) = told.split_once("; decided on 2026-01-31 for other values").unwrap();
+    assert_eq!(withdraw(&mut world, "customers:C1", None), Ok(1));
+    assert_eq!(message(&world), why);
     // What is carried out cannot be taken back.
     resolve(&mut world, "customers:C1", "phone", "erp");
     world.run();
