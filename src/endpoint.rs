@@ -162,6 +162,9 @@ pub enum EndpointError {
     /// The credentials were refused.
     #[error("{side} refused the login: {message}", side = .side.name())]
     Login { side: Side, message: String },
+    /// There is nothing to log in with: a file that holds a secret, a token or a certificate cannot be used.
+    #[error("there is no login for {side}: {message}", side = .side.name())]
+    Credentials { side: Side, message: String },
     /// The company does not exist.
     #[error("{side} has no company `{company}`; it has: {known}", side = .side.name())]
     NoCompany { side: Side, company: String, known: String },
@@ -182,6 +185,7 @@ impl EndpointError {
         match self {
             EndpointError::Unreachable { side, .. }
             | EndpointError::Login { side, .. }
+            | EndpointError::Credentials { side, .. }
             | EndpointError::NoCompany { side, .. }
             | EndpointError::NoTable { side, .. }
             | EndpointError::Refused { side, .. }

@@ -180,7 +180,7 @@ fn needs(map: &TableMap, side: Side) -> Vec<Right> {
 /// Returns the key of a connection that an error belongs to.
 fn place_of(error: &EndpointError) -> Path {
     let key = match error {
-        EndpointError::Login { .. } => "auth",
+        EndpointError::Login { .. } | EndpointError::Credentials { .. } => "auth",
         EndpointError::NoCompany { .. } => "company",
         _ => "url",
     };

@@ -69,6 +69,8 @@ enum Rest {
 /// What a failed attempt leaves behind.
 enum Failure {
     Login(String),
+    /// There is nothing to log in with.
+    Credentials(String),
     /// The side is overloaded or away; nothing was done.
     Transient(String),
     /// It answers, but not with anything whole.
@@ -179,6 +181,7 @@ impl Client {
             let side = self.side;
             match failure {
                 Failure::Login(message) => EndpointError::Login { side, message },
+                Failure::Credentials(message) => EndpointError::Credentials { side, message },
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
                 Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
                     EndpointError::Unreachable { side, message }
@@ -204,6 +207,7 @@ impl Client {
         let result = self.exchange(&request, |_| Ok(()));
         result.map(|(answer, ())| answer).map_err(|failure| match failure {
             Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
+            Failure::Credentials(message) => PostError::NotSent(format!("there is no login: {message}")),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
             Failure::Overtaxed(message) => PostError::Overtaxed(message),
@@ -330,6 +334,7 @@ impl Client {
         let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
         fetched.map_err(|error| match error {
             TokenError::Refused(message) => Failure::Login(message),
+            TokenError::Unusable(message) => Failure::Credentials(message),
             // A scope is mostly made of the address, and then the address is what was mistyped.
             TokenError::Scope(message) => Failure::Login(format!(
                 "{message}: nothing there has the scope `{}`, and `url` is `{}`; check `url`, and `auth.scope` if it \

@@ -34,6 +34,8 @@ pub struct Token {
 pub enum TokenError {
     /// The credentials are wrong; asking again is in vain.
     Refused(String),
+    /// What the login is made of lies in a file, and cannot be had from there.
+    Unusable(String),
     /// Nothing is known by the scope that was asked for.
     Scope(String),
     /// The endpoint could not answer.
@@ -107,11 +109,11 @@ impl TokenSource {
                 (format!("Bearer {bearer}"), now + fresh_for(lifetime))
             }
             Auth::Basic { user, password } => {
-                let password = secret(password).map_err(TokenError::Refused)?;
+                let password = secret(password).map_err(TokenError::Unusable)?;
                 (basic(user, &password), Duration::MAX)
             }
             Auth::Bearer { token_file } => {
-                let token = text(token_file).map_err(TokenError::Refused)?;
+                let token = text(token_file).map_err(TokenError::Unusable)?;
                 (format!("Bearer {token}"), now + REREAD)
             }
         };
@@ -144,11 +146,11 @@ fn form(credentials: &ClientCredentials, now: Duration) -> Result<String, TokenE
     let ClientCredentials { token_url, client_id, proof, scope } = credentials;
     let proof = match proof {
         Proof::Secret(source) => {
-            let secret = secret(source).map_err(TokenError::Refused)?;
+            let secret = secret(source).map_err(TokenError::Unusable)?;
             format!("client_secret={}", percent::strict(secret.reveal()))
         }
         Proof::Certificate(pem) => {
-            let assertion = assertion(pem, client_id, token_url, now).map_err(TokenError::Refused)?;
+            let assertion = assertion(pem, client_id, token_url, now).map_err(TokenError::Unusable)?;
             let kind = percent::strict("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
             format!("client_assertion_type={kind}&client_assertion={assertion}")
         }
@@ -271,7 +273,7 @@ mod tests {
             let token = source.token(Duration::from_secs(seconds), stale, |_| panic!("nothing is fetched"));
             token.map(|token| (token.authorization, token.number))
         };
-        assert!(matches!(ask(0, None), Err(TokenError::Refused(message)) if message.contains("cannot be read")));
+        assert!(matches!(ask(0, None), Err(TokenError::Unusable(message)) if message.contains("cannot be read")));
         std::fs::write(&path, "one\n").unwrap();
         assert_eq!(ask(1, None), Ok(("Bearer one".to_owned(), 1)));
         std::fs::write(&path, "two\n").unwrap();

@@ -37,7 +37,7 @@ use crate::run::context::Options;
 use crate::run::explain::foresee;
 use crate::run::selection::Selection;
 use crate::run::sight::Subjects;
-use crate::store::{InboxKind, Store};
+use crate::store::{InboxItem, InboxKind, Store};
 
 /// Carries out `couple`.
 pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
@@ -129,6 +129,7 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
     done.notes = plan.notes.clone();
+    done.notes.extend(hindered(&plan, map));
     done.notes.iter().for_each(|note| progress::say(&format!("warning: {note}")));
     done.pairs = found(&plan);
     name_partners(loaded, map, part.only.is_empty(), &mut done.pairs)?;
@@ -178,6 +179,15 @@ fn found(report: &RunReport) -> Vec<Pair> {
         _ => None,
     });
     found.collect()
+}
+
+/// Says that records fail, whatever the rules could find for them: what they refer to is not coupled, or does not fit.
+fn hindered(plan: &RunReport, map: &TableMap) -> Option<String> {
+    let of_table = |item: &&InboxItem| item.table == map.name && item.kind == InboxKind::Failed;
+    let number = plan.inbox.iter().filter(of_table).count() as u64;
+    let records = plural(number, "record fails", "records fail");
+    let name = &map.name;
+    (number > 0).then(|| format!("{records} in `{name}`: `pipeline plan FILE --only {name}` says why"))
 }
 
 /// Calls the records of the CRM what people call them; `some` is a selection, not worth a read of the whole table.

@@ -138,7 +138,7 @@ impl Failure {
             Failure::Unsaved { .. } => "unsaved",
             Failure::Endpoint(error) => match error {
                 EndpointError::Unreachable { .. } => "unreachable",
-                EndpointError::Login { .. } => "login",
+                EndpointError::Login { .. } | EndpointError::Credentials { .. } => "login",
                 EndpointError::NoCompany { .. } => "company",
                 EndpointError::NoTable { .. } => "table",
                 EndpointError::Refused { .. } => "refused",
@@ -200,6 +200,12 @@ impl Failure {
                     }
                     EndpointError::Login { side, .. } => {
                         format!("look at what `{}.auth` logs in with", connection(side))
+                    }
+                    EndpointError::Credentials { side, .. } => {
+                        format!(
+                            "look at the file that `{}.auth` names; a relative path starts at the pipeline file's folder",
+                            connection(side)
+                        )
                     }
                     EndpointError::NoCompany { side, .. } => {
                         format!("write one that exists into `{}.company`", connection(side))
@@ -312,6 +318,7 @@ mod tests {
             state(StoreError::Failed { message: message() }),
             EndpointError::Unreachable { side: Side::Erp, message: message() }.into(),
             EndpointError::Login { side: Side::Crm, message: message() }.into(),
+            EndpointError::Credentials { side: Side::Crm, message: message() }.into(),
             EndpointError::NoCompany { side: Side::Erp, company: "CRONUS".into(), known: "A, B".into() }.into(),
             EndpointError::NoTable { side: Side::Crm, table: "acounts".into() }.into(),
             EndpointError::Refused { side: Side::Crm, message: message() }.into(),

@@ -9,11 +9,10 @@ use std::collections::HashSet;
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::inserts::new_id;
-use crate::plan::{Action, ActionKind};
-use crate::run::approval::admits;
 use crate::run::context::Context;
+use crate::run::partners::couple_rows;
 use crate::run::state::PassState;
-use crate::store::{CouplingChange, Origin};
+use crate::store::Origin;
 use crate::translate::links::Links;
 
 /// Couples such records, and takes them out of the rows without a coupling.
@@ -43,26 +42,10 @@ pub(super) fn take_ours(
     found.retain(|(_, rows)| Side::BOTH.iter().any(|side| state.asks_row(*side, *rows.of(*side))));
     let mut taken: PerSide<HashSet<usize>> = PerSide::default();
     for (to, rows) in found {
-        let ids = PerSide::from_fn(|side| state.frames.of(side).id(*rows.of(side)));
-        let origin = Origin::Created(to);
-        let action = Action {
-            table: map.name.clone(),
-            record: state.names.pair(&state.frames, rows),
-            side: Side::Erp,
-            kind: ActionKind::Couple { origin: origin.clone() },
-            why: format!("made in the {} for it by an earlier run, as its id tells", to.name()),
-            ids,
-            etag: None,
-            fields: Vec::new(),
-            follow_ups: Vec::new(),
-        };
-        if !admits(context.options.approved, map, links, state, &action) {
+        let why = format!("made in the {} for it by an earlier run, as its id tells", to.name());
+        if !couple_rows(context, map, (rows, Origin::Created(to), why), state, links) {
             continue;
         }
-        state.pending.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
-        links.table(&map.name).couple(ids.erp, ids.crm);
-        state.plan.actions.push(action);
-        state.pairs.push(ids, rows, origin);
         for side in Side::BOTH {
             taken.of_mut(side).insert(*rows.of(side));
         }

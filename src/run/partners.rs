@@ -131,35 +131,50 @@ pub(super) fn take_matches(
 ) {
     let mut by_rule: HashMap<usize, u64> = HashMap::new();
     for found in matches {
-        let ids = PerSide::from_fn(|side| state.frames.of(side).id(*found.rows.of(side)));
         let origin = Origin::Matched(found.rule);
         let rule = &map.match_rules[found.rule - 1];
         let columns: Vec<String> = rule.by.iter().map(|(erp, crm)| format!("{erp} = {crm}")).collect();
-        let action = Action {
-            table: map.name.clone(),
-            record: state.names.pair(&state.frames, found.rows),
-            side: Side::Erp,
-            kind: ActionKind::Couple { origin: origin.clone() },
-            why: format!("match rule {}: {}", found.rule, columns.join(" and ")),
-            ids,
-            etag: None,
-            fields: Vec::new(),
-            follow_ups: Vec::new(),
-        };
-        if !admits(context.options.approved, map, links, state, &action) {
-            continue;
+        let why = format!("match rule {}: {}", found.rule, columns.join(" and "));
+        if couple_rows(context, map, (found.rows, origin, why), state, links) {
+            *by_rule.entry(found.rule).or_default() += 1;
         }
-        *by_rule.entry(found.rule).or_default() += 1;
-        state.pending.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
-        links.table(&map.name).couple(ids.erp, ids.crm);
-        state.plan.actions.push(action);
-        state.pairs.push(ids, found.rows, origin);
     }
     for (rule, earlier) in std::mem::take(&mut state.report.matched) {
         *by_rule.entry(rule).or_default() += earlier;
     }
     state.report.matched = by_rule.into_iter().collect();
     state.report.matched.sort_unstable();
+}
+
+/// Couples two records that were read, with where that comes from and why; tells whether the plan that is carried out, if
+/// there is one, has it.
+pub(super) fn couple_rows(
+    context: &Context<'_>,
+    map: &TableMap,
+    (rows, origin, why): (PerSide<usize>, Origin, String),
+    state: &mut PassState,
+    links: &mut Links,
+) -> bool {
+    let ids = PerSide::from_fn(|side| state.frames.of(side).id(*rows.of(side)));
+    let action = Action {
+        table: map.name.clone(),
+        record: state.names.pair(&state.frames, rows),
+        side: Side::Erp,
+        kind: ActionKind::Couple { origin: origin.clone() },
+        why,
+        ids,
+        etag: None,
+        fields: Vec::new(),
+        follow_ups: Vec::new(),
+    };
+    if !admits(context.options.approved, map, links, state, &action) {
+        return false;
+    }
+    state.pending.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
+    links.table(&map.name).couple(ids.erp, ids.crm);
+    state.plan.actions.push(action);
+    state.pairs.push(ids, rows, origin);
+    true
 }
 
 /// Holds what the match rules have doubts about; a coupled record is named together with its partner.

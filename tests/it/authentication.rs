@@ -22,6 +22,7 @@ fn with(world: &World, side: Side, proof: Proof) -> Result<(), String> {
     match adapters::open(side, &connection, Patience::default(), clock).open() {
         Ok(_) => Ok(()),
         Err(EndpointError::Login { message, .. }) => Err(message),
+        Err(error @ EndpointError::Credentials { .. }) => Err(error.to_string()),
         Err(error) => panic!("{error}"),
     }
 }
@@ -33,7 +34,10 @@ fn a_secret_in_a_file_is_as_good_as_one_in_a_variable() {
     let path = folder.path().join("secret");
     let proof = || Proof::Secret(SecretSource::File(path.clone()));
     let missing = with(&world, Side::Crm, proof()).unwrap_err();
-    assert!(missing.contains("secret cannot be read"), "{missing}");
+    assert!(
+        missing.starts_with("there is no login for CRM: ") && missing.contains("secret cannot be read"),
+        "{missing}"
+    );
     std::fs::write(&path, world.crm.client_secret() + "\n").unwrap();
     assert_eq!(with(&world, Side::Crm, proof()), Ok(()));
     std::fs::write(&path, "hush-hush\n").unwrap();

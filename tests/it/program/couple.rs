@@ -271,6 +271,14 @@ fn what_refers_to_records_that_are_not_coupled_is_not_passed_over_in_silence() {
     let told = world.run(&format!("couple {FULL} {contact} --match --format json")).code(1).json();
     assert_eq!((&told["left"][0]["record"], &told["left"][0]["standing"]), (&contact.into(), &"failed".into()));
     assert!(!told["notes"].as_array().unwrap().is_empty(), "{told:#}");
+    // One coupled customer does not hide that the others are not.
+    world.run(&format!("couple {FULL} customers:10000 10000")).code(0);
+    let told = world.run(&format!("couple {FULL} contacts --match")).code(2);
+    assert!(told.stderr.contains(" pairs to couple:\n"), "{told:#?}");
+    assert!(
+        told.stderr.contains(" records fail in `contacts`: `pipeline plan FILE --only contacts` says why"),
+        "{told:#?}"
+    );
 }
 
 /// Returns the name of a person in the ERP who has a customer.
