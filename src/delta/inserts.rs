@@ -10,7 +10,8 @@ use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind, FieldChange, FollowUp};
 use crate::store::InboxKind;
-use crate::translate::{Problem, Translator, convert};
+use crate::translate::Translator;
+use crate::translate::convert::{Problem, convert};
 
 /// What was decided about records that have no partner.
 #[derive(Debug, Clone, Default)]

@@ -12,7 +12,7 @@ use crate::plan::Action;
 use crate::run::account::Event;
 use crate::run::state::{PassState, Step};
 use crate::store::{Settlement, Store, StoreError};
-use crate::translate::{BLANK, fingerprint};
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Settlements in one transaction.
 const SETTLEMENTS_MAX: usize = 20_000;

@@ -21,7 +21,7 @@ use crate::run::context::Context;
 use crate::run::refusals::{Ids, known_ids};
 use crate::run::state::{PassError, PassState};
 use crate::store::{InboxItem, InboxKind, JournalRow, Store, StoreError};
-use crate::translate::fingerprint;
+use crate::translate::canonical::fingerprint;
 use crate::translate::links::Links;
 
 /// Writes to one record that are looked through.

@@ -22,7 +22,7 @@ use crate::run::deletions::action;
 use crate::run::partners::Widowed;
 use crate::run::state::PassState;
 use crate::store::{CouplingChange, Decided, Store, StoreError};
-use crate::translate::BLANK;
+use crate::translate::canonical::BLANK;
 
 /// Takes the decisions that stand in a table map.
 pub(super) fn load(store: &dyn Store, map: &TableMap) -> Result<Rulings, StoreError> {

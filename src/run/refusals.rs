@@ -18,7 +18,7 @@ use crate::run::bases::{Before, fingerprint_in};
 use crate::run::selection::{Asked, Named};
 use crate::run::state::PassState;
 use crate::store::{InboxKind, Refusal, Store, StoreError};
-use crate::translate::{BLANK, fingerprint};
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Refusals for the same reason after which a record is left alone.
 const TIMES_MAX: u32 = 2;

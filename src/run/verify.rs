@@ -17,7 +17,7 @@ use crate::run::partners::without;
 use crate::run::refusals::print_of;
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::{Answer, CouplingChange, InboxKind, Origin, Store};
-use crate::translate::fingerprint;
+use crate::translate::canonical::fingerprint;
 
 /// What a round leaves for the next one.
 #[derive(Default)]
