@@ -361,11 +361,12 @@ fn file(
             record: (*record).to_owned(),
             fields: Vec::new(),
             why: "by hand".to_owned(),
+            agreed: Vec::new(),
         })
         .collect();
     let journal = store.intend(&moment.run, &intents)?;
     let done = |journal_id: &i64| Answer { journal_id: *journal_id, outcome: "done".into(), message: String::new() };
-    store.answer(&journal.iter().map(done).collect::<Vec<_>>(), &map.name, changes)?;
+    store.answer(&journal.iter().map(done).collect::<Vec<_>>(), &map.name, changes, &[])?;
     end(store, moment, true)
 }
 

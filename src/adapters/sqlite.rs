@@ -40,8 +40,8 @@ use crate::adapters::sqlite::trouble::Trouble;
 use crate::binding::Binding;
 use crate::config::{PerSide, Side};
 use crate::store::{
-    Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal,
-    Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
+    Agreement, Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent,
+    Refusal, Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -306,10 +306,19 @@ impl Store for SqliteStore<'_> {
         self.write(|connection, _, now| journal::intend(connection, run, intents, now))
     }
 
-    fn answer(&mut self, answers: &[Answer], table: &str, changes: &[CouplingChange]) -> Result<(), StoreError> {
-        self.write(|connection, _, now| {
+    fn answer(
+        &mut self,
+        answers: &[Answer],
+        table: &str,
+        changes: &[CouplingChange],
+        agreements: &[Agreement],
+    ) -> Result<(), StoreError> {
+        self.write(|connection, writer, now| {
             journal::answer(connection, answers, now)?;
-            couplings::change(connection, table, changes, lease::seconds(now)?)
+            let now = lease::seconds(now)?;
+            couplings::change(connection, table, changes, now)?;
+            let (fields, settled) = couplings::settlements(agreements);
+            couplings::settle(connection, table, &fields, &settled, now, writer.keep_values)
         })
     }
 

@@ -331,6 +331,7 @@ mod tests {
                 partner: Uuid::from_u128(2),
                 record: text("customers:10000"),
                 fields: fields.iter().map(|(column, old, new)| (text(column), text(old), text(new))).collect(),
+                agreed: Vec::new(),
             },
             intended_at: text("2026-01-31T02:00:10Z"),
             outcome: outcome.map(text),

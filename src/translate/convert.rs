@@ -26,6 +26,8 @@ pub enum Problem {
     Kind { value: String, column: String, kind: &'static str },
     /// The text is too long for the column.
     Long { value: String, column: String, characters: usize, characters_max: usize },
+    /// The highest number behind the prefix is in use.
+    Exhausted { prefix: String },
     /// The column is a choice without that option.
     NoOption { value: String, column: String, known: Vec<String> },
 }
@@ -49,6 +51,7 @@ impl std::fmt::Display for Problem {
             Problem::Long { value, column, characters, characters_max } => {
                 write!(f, "`{value}` has {characters} characters, `{column}` takes {characters_max}")
             }
+            Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
             Problem::NoOption { value, column, known } => {
                 write!(f, "`{column}` has no option `{value}`; known: {}", list(known))
             }

@@ -204,6 +204,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
         turn INTEGER NOT NULL               -- Counts transactions.
     ) STRICT;
 ",
+    // JSON: [[key of a field, fingerprint of the ERP, of the CRM, value of the ERP, of the CRM], …]; null once answered.
+    "
+    ALTER TABLE journal ADD COLUMN agreed TEXT;
+",
 ];
 
 /// The first format in which each coupling has a print.
