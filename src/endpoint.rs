@@ -139,7 +139,7 @@ pub enum Outcome {
     Refused { message: String },
     /// It was surely not carried out (throttled, not reached), even after retries.
     NotSent { message: String },
-    /// The answer was lost; only reading tells whether it was carried out.
+    /// The answer was lost, or a part of it was carried out and the rest was not; only reading tells.
     Unknown { message: String },
 }
 
