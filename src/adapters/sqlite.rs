@@ -108,6 +108,7 @@ impl<'a> SqliteStore<'a> {
     /// Opens a state for reading, beside a run if need be; a state that does not exist yet is empty.
     pub fn read_only(path: &Path) -> Result<SqliteStore<'a>, StoreError> {
         let told = |trouble: Trouble| trouble.of(path);
+        let path = &followed(path)?;
         let exists = path
             .try_exists()
             .map_err(|error| StoreError::Failed { message: format!("{}: {error}", path.display()) })?;
@@ -167,15 +168,33 @@ impl Drop for SqliteStore<'_> {
     }
 }
 
+/// Follows links: SQLite keeps the log beside the file itself, and not beside a link to it.
+fn followed(path: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |error: io::Error| StoreError::Failed { message: format!("{}: {error}", path.display()) };
+    let leads_nowhere = |part: &&Path| part.is_symlink() && matches!(part.try_exists(), Ok(false));
+    // Taken for a new state, it would make a first load of a settled company.
+    if let Some(link) = path.ancestors().find(leads_nowhere) {
+        let target = fs::read_link(link).map_err(failed)?;
+        let message = format!(
+            "{}: the link {} leads to {}, where nothing is; see that it is there (a volume that is not mounted, say), or \
+             remove the link to begin anew",
+            path.display(),
+            link.display(),
+            target.display()
+        );
+        return Err(StoreError::Damaged { message });
+    }
+    if path.is_symlink() { fs::canonicalize(path).map_err(failed) } else { Ok(path.to_owned()) }
+}
+
 /// Makes the folder, and follows links, so that a file has one lock whatever name it is opened by.
 fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
+    let path = followed(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| StoreError::Failed {
         message: format!("the folder {} cannot be made: {error}", folder.display()),
     })?;
-    Ok(fs::canonicalize(path)
-        .or_else(|_| fs::read_link(path).map(|target| folder.join(target)))
-        .unwrap_or_else(|_| path.to_owned()))
+    Ok(fs::canonicalize(&path).unwrap_or(path))
 }
 
 /// Makes a new state beside its place, and moves it there as a whole: whatever the program dies of, and wherever the disk

@@ -260,6 +260,45 @@ fn a_log_without_its_file_or_beside_another_one_is_told() {
     ");
 }
 
+/// A link has no log of its own: SQLite keeps it beside the file.
+#[test]
+fn a_state_is_the_same_through_a_link() {
+    use std::os::unix::fs::symlink;
+
+    let (_folder, path) = place();
+    open(&path).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    let backup = fs::read(&path).unwrap();
+    open(&path).commit("customers", &[], &[couple(2, 2)], &[]).unwrap();
+    let mut store = open(&path);
+    store.commit("customers", &[], &[couple(3, 3)], &[]).unwrap();
+    let (elsewhere, killed) = killed(&path);
+    drop(store);
+    let link = elsewhere.path().join("link.db");
+    symlink(&killed, &link).unwrap();
+    let (file, log) = (fs::read(&killed).unwrap(), fs::read(log::of(&killed)).unwrap());
+    fs::write(&killed, backup).unwrap();
+    assert!(is_refused(&link, "a backup"));
+    assert!(fs::read(log::of(&killed)).is_ok_and(|kept| kept == log), "the log is evidence");
+    fs::write(&killed, file).unwrap();
+    assert_eq!(SqliteStore::read_only(&link).unwrap().coupling_counts().unwrap()["customers"], 3);
+    // A volume that is not there is no new company.
+    let (nowhere, folder) = (elsewhere.path().join("nowhere.db"), elsewhere.path().join("volume"));
+    symlink("not/there.db", &nowhere).unwrap();
+    symlink("not", &folder).unwrap();
+    let mut told = String::new();
+    for path in [&nowhere, &folder.join("full.db")] {
+        assert!(is_refused(path, "a link that leads nowhere"));
+        let (reading, writing) = (SqliteStore::read_only(path).err(), SqliteStore::open(path, "h", &clock, true).err());
+        assert_eq!(reading, writing);
+        told += &reading.unwrap().to_string().replace(&*elsewhere.path().to_string_lossy(), "FOLDER");
+        told.push('\n');
+    }
+    insta::assert_snapshot!(told, @r"
+    the state cannot be read: FOLDER/nowhere.db: the link FOLDER/nowhere.db leads to not/there.db, where nothing is; see that it is there (a volume that is not mounted, say), or remove the link to begin anew
+    the state cannot be read: FOLDER/volume/full.db: the link FOLDER/volume leads to not, where nothing is; see that it is there (a volume that is not mounted, say), or remove the link to begin anew
+    ");
+}
+
 /// The log is never played into the file meanwhile: it may still be as the first run found it.
 #[test]
 fn one_death_after_the_other_from_the_first_run_on_is_gone_over() {
