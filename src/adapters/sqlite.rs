@@ -55,8 +55,8 @@ pub struct SqliteStore<'a> {
     // The connection closes before the writer's lock is freed: fields drop in this order.
     connection: Connection,
     path: PathBuf,
-    /// The last transaction has left an empty log.
-    emptied: bool,
+    /// All of the log is in the file, so that the next transaction begins it anew.
+    played: bool,
     /// `None` where the file is open for reading.
     writer: Option<Writer<'a>>,
 }
@@ -102,7 +102,7 @@ impl<'a> SqliteStore<'a> {
         let mut connection = Connection::open_with_flags(path, FLAGS).map_err(|error| told(error.into()))?;
         prepare_for_writing(&mut connection, path, holder, &since, lock.as_mut()).map_err(told)?;
         let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
-        Ok(SqliteStore { connection, path: path.clone(), emptied: false, writer: Some(writer) })
+        Ok(SqliteStore { connection, path: path.clone(), played: false, writer: Some(writer) })
     }
 
     /// Opens a state for reading, beside a run if need be; a state that does not exist yet is empty.
@@ -117,7 +117,7 @@ impl<'a> SqliteStore<'a> {
         }
         let file = if exists { reading::open(path).map_err(told)? } else { None };
         let connection = file.map_or_else(empty_in_memory, Ok).map_err(told)?;
-        Ok(SqliteStore { connection, path: path.to_owned(), emptied: false, writer: None })
+        Ok(SqliteStore { connection, path: path.to_owned(), played: false, writer: None })
     }
 
     /// Runs a question on one consistent view of the file.
@@ -134,13 +134,13 @@ impl<'a> SqliteStore<'a> {
         &mut self,
         change: impl FnOnce(&Connection, &Writer<'_>, &str) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        let (connection, writer, emptied) = (&mut self.connection, self.writer.as_ref(), self.emptied);
+        let (connection, writer, played) = (&mut self.connection, self.writer.as_ref(), self.played);
         let carry_out = || {
             let writer = writer.ok_or_else(|| Trouble::Refused("the state is open for reading only".to_owned()))?;
             let now = (writer.now)();
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             lease::renew(&transaction, &writer.holder, &writer.since, &now)?;
-            if emptied {
+            if played {
                 log::begin(&transaction, false)?
             } else {
                 log::renew(&transaction)?
@@ -154,7 +154,7 @@ impl<'a> SqliteStore<'a> {
         if let (Some(lock), Some(last)) = (self.writer.as_mut().and_then(|writer| writer.lock.as_mut()), last) {
             lock.note(&last);
         }
-        self.emptied = log::empty_where_large(&self.connection, &self.path);
+        self.played = log::play_where_large(&self.connection, &self.path);
         Ok(result)
     }
 }

@@ -197,7 +197,7 @@ fn a_log_without_its_file_or_beside_another_one_is_told() {
     store.commit("customers", &[], &[couple(3, 3)], &[]).unwrap();
     let (_copy_folder, copy) = killed(&path);
     // A run long enough for its log to be played into the file: from then on the last backup does not fit any more.
-    while !store.emptied {
+    while !store.played {
         let many: Vec<_> = (10_000..12_000).map(|n| couple(n, n)).collect();
         let none: Vec<_> = (10_000..12_000).map(|n| CouplingChange::Uncouple { erp: e(n), crm: c(n) }).collect();
         store.commit("customers", &[], &many, &[]).unwrap();
@@ -258,6 +258,43 @@ fn a_log_without_its_file_or_beside_another_one_is_told() {
     no file: the state cannot be read: full.db: the file is gone, and its log full.db-wal is still there; put the file back beside it, or move the log away to begin anew
     no file at all: the state cannot be read: full.db: the file is gone, and its log full.db-wal is still there; put the file back beside it, or move the log away to begin anew
     ");
+}
+
+/// Of a log that is in the file to its end nothing counts any more, even where a reader keeps it from being emptied.
+#[test]
+fn a_log_of_which_all_is_in_the_file_is_no_other_file_s() {
+    let (_folder, path) = place();
+    drop(open(&path));
+    let before = fs::read(&path).unwrap();
+    let mut store = open(&path);
+    let reader = || {
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM coupling").unwrap();
+        reader
+    };
+    // It keeps the log from being played into the file, as long as that is needed.
+    let early = reader();
+    let many: Vec<_> = (0..40_000).map(|number| couple(number, number)).collect();
+    store.commit("customers", &[], &many, &[]).unwrap();
+    assert!(fs::metadata(log::of(&path)).unwrap().len() > log::BYTES_MAX);
+    drop(early);
+    // This one sees all of it, so that all of it can be played and nothing removed.
+    let late = reader();
+    store.played = log::play_where_large(&store.connection, &path);
+    drop(late);
+    // From here on the log begins anew, and again a reader holds up what follows.
+    let _last = reader();
+    store.commit("customers", &[], &[couple(50_000, 50_000)], &[]).unwrap();
+    let (_killed_folder, killed) = killed(&path);
+    let (_restored_folder, restored) = place();
+    fs::create_dir_all(restored.parent().unwrap()).unwrap();
+    for name in [log::of as fn(&Path) -> PathBuf, |path| path.with_added_extension("lock")] {
+        fs::copy(name(&killed), name(&restored)).unwrap();
+    }
+    fs::write(&restored, before).unwrap();
+    assert!(is_refused(&restored, "as it was before the run"));
+    assert!(!is_refused(&killed, "its own file"));
+    assert_eq!(read(&open(&killed)).0.len(), 40_001);
 }
 
 /// A link has no log of its own: SQLite keeps it beside the file.
