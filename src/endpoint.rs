@@ -269,6 +269,15 @@ pub trait Endpoint: Sync {
     /// Reads records, completely or not at all; `progress` hears the number of rows so far after each page.
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError>;
 
+    /// Asks what [`read`](Self::read) asks, whatever ids the query names, and keeps nothing of the answer: a side that must
+    /// not be read, or that does not understand the columns or the filter, says so.
+    ///
+    /// One record at most is asked for, or one that does not exist.
+    fn probe(&self, query: &Query<'_>) -> Result<(), EndpointError> {
+        let nobody = Uuid::from_u128(1);
+        self.read(&Query { ids: Some(vec![nobody]), ..query.clone() }, &|_| {}).map(drop)
+    }
+
     /// Reads the records that hold one of `texts` in a column, compared without regard to case and to blanks around.
     ///
     /// More may come, none may be missing; `None` where the side cannot promise that, and the table has to be read.
