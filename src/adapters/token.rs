@@ -17,6 +17,8 @@ use crate::config::{Auth, ClientCredentials, Proof, SecretSource};
 
 /// How long before its end a token is renewed.
 const EARLY: Duration = Duration::from_secs(300);
+/// The longest lifetime that is believed; real ones are hours at most.
+const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 /// How long a token from a file is used before the file is read again.
 const REREAD: Duration = Duration::from_secs(60);
 
@@ -183,7 +185,7 @@ fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenEr
         })?;
         // A number on the v2.0 endpoint, a string on the old one (crm-api.md §2); an hour is the usual lifetime.
         let seconds = grant.expires_in.and_then(|raw| raw.get().trim_matches('"').parse().ok()).unwrap_or(3_600);
-        return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds)));
+        return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds).min(LIFETIME_MAX)));
     }
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
     let error = if refusal.error.is_empty() { Cow::from(format!("HTTP {}", answer.status)) } else { refusal.error };
@@ -292,6 +294,8 @@ mod tests {
             (r#"{"expires_in":3599,"access_token":"t"}"#, 3_599),
             (r#"{"expires_in":"120","access_token":"t","expires_on":"1"}"#, 120),
             (r#"{"access_token":"t"}"#, 3_600),
+            (r#"{"expires_in":-1,"access_token":"t"}"#, 3_600),
+            (r#"{"expires_in":18446744073709551615,"access_token":"t"}"#, 86_400),
         ] {
             let read = read(&answer(200, body).unwrap(), "client_secret");
             assert_eq!(read, Ok(("t".to_owned(), Duration::from_secs(seconds))), "{body}");

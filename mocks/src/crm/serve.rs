@@ -323,6 +323,10 @@ fn publish(state: &mut State, table: usize, address: &Address) -> Result<Respons
     let declared = &TABLES[table];
     let (state_code, status) = (declared.column("statecode"), declared.column("statuscode"));
     let (id, mut row) = existing(state, table, address)?;
+    if !state.may_publish {
+        let message = format!("Principal user (Id={}) is missing prvPublishProduct privilege.", state.caller);
+        return Err(Error::new(403, "0x80040220", message));
+    }
     if !matches!(row.get(state_code), Some(Cell::Whole(2 | 3))) {
         return Err(Error::new(
             400,

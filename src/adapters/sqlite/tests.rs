@@ -755,12 +755,6 @@ fn a_new_state_is_there_as_a_whole_or_not_at_all() {
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["full.db", "full.db.lock"]);
-    // A link that leads to where nothing is yet leads to the state.
-    let link = path.with_file_name("link.db");
-    std::os::unix::fs::symlink("elsewhere.db", &link).unwrap();
-    open(&link).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
-    assert!(link.is_symlink() && path.with_file_name("elsewhere.db").is_file());
-    assert_eq!(SqliteStore::read_only(&link).unwrap().coupling_counts().unwrap()["customers"], 1);
 }
 
 #[test]
