@@ -303,6 +303,7 @@ impl Client {
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
+        let result = result.map(|answer| discreet(answer, request, token));
         let now = self.clock.now();
         match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
@@ -367,6 +368,22 @@ impl Client {
             self.pause(failed, asked);
         }
     }
+}
+
+/// Takes out of an answer what we logged in with: what a side says went wrong is told to people, and kept (I10).
+///
+/// A page of records is left as it is, since nothing of it is told as an error.
+fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer {
+    let (_, secret) = token.authorization.split_once(' ').unwrap_or_default();
+    let may_tell = request.method != "GET" || !answer.is_success();
+    if may_tell
+        && !secret.is_empty()
+        && let Ok(text) = std::str::from_utf8(&answer.body)
+        && text.contains(secret)
+    {
+        answer.body = text.replace(secret, "…").into_bytes();
+    }
+    answer
 }
 
 /// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
