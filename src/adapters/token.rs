@@ -177,7 +177,8 @@ fn fresh_for(lifetime: Duration) -> Duration {
 
 /// Reads a token and its lifetime, or why there is none.
 ///
-/// The description of an error may repeat what was sent, so only the error's name and number are passed on.
+/// The description of an error may repeat what was sent, so only the error's name and number are passed on, and a name
+/// only where it looks like one.
 fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenError> {
     if answer.status == 200 {
         let grant: Grant<'_> = serde_json::from_slice(&answer.body).map_err(|_| {
@@ -188,7 +189,9 @@ fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenEr
         return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds).min(LIFETIME_MAX)));
     }
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let error = if refusal.error.is_empty() { Cow::from(format!("HTTP {}", answer.status)) } else { refusal.error };
+    let is_name =
+        |error: &str| !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let error = if is_name(&refusal.error) { refusal.error } else { Cow::from(format!("HTTP {}", answer.status)) };
     let number = refusal.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
     if matches!(&*error, "invalid_scope" | "invalid_resource") {
         return Err(TokenError::Scope(format!("{error}{number}")));
@@ -310,6 +313,7 @@ mod tests {
                        "error_codes":[7000215]}"#;
         for (status, body, expected) in [
             (401, long, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
+            (401, r#"{"error":"s3cr+t/val="}"#, "HTTP 401; check `auth`"),
             (404, "<html>", "HTTP 404; check `auth`"),
         ] {
             let refused = TokenError::Refused(expected.to_owned());

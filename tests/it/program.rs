@@ -18,6 +18,7 @@ mod oracle;
 mod places;
 mod procedures;
 mod refusals;
+mod secrets;
 mod selected;
 mod turnstile;
 mod why;

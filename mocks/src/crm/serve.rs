@@ -69,6 +69,8 @@ impl Service for State {
         response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
         let left = self.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
+        let left = self.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
+        response.headers.push(("x-ms-ratelimit-time-remaining-xrm-requests".to_owned(), format!("{left:.2}")));
         response
     }
 }
