@@ -14,7 +14,7 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::address::{Address, labels};
 use crate::by_hand::{self, Desk, Looked, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
-use crate::cli::ask::confirm;
+use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -29,6 +29,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::delta::{Force, Overwritten};
 use crate::plan::ActionKind;
 use crate::report;
+use crate::report::asked::Ask;
 use crate::report::couple::{Coupled, First};
 use crate::report::layout::{count, plural};
 use crate::run::account::RunReport;
@@ -303,6 +304,7 @@ fn agree(
     if arguments.yes {
         return Ok(None);
     }
+    let mut asks: Vec<Ask> = pairs.iter().map(|pair| Ask::couple(&map.name, pair)).collect();
     let seen = match arguments.sync {
         Some(way) => {
             let force = Some(Force { to: way.side(), seen: None });
@@ -310,9 +312,11 @@ fn agree(
             let selection = Selection { force, pairs: coupled, ..records(map, pairs) };
             let mut plan = dry_run(arguments, loaded, &Part { only: Vec::new(), selection }, store, signals)?;
             name_the_others(loaded, store, &mut plan)?;
-            let lines = report::selected::overwritten(&plan.tables, &plan.names, true);
-            lines.iter().for_each(|line| progress::say(line));
-            Some(plan.tables.into_iter().flat_map(|table| table.overwritten).collect::<Vec<_>>())
+            let lost: Vec<Overwritten> = plan.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
+            if !lost.is_empty() {
+                asks.extend(run::show_losses(loaded, &plan, &lost));
+            }
+            Some(lost)
         }
         None => None,
     };
@@ -323,16 +327,12 @@ fn agree(
         0 => couple,
         number => format!("{couple} and overwrite {}", plural(number, "value", "values")),
     };
-    if confirm(&question, arguments.yes)? {
-        return Ok(seen);
-    }
-    Err(Failure::Arguments {
-        message: "not agreed to, so nothing was done".to_owned(),
-        hint: match arguments.sync {
-            Some(_) => "without `--sync`, `couple` writes neither side and shows where the records differ".to_owned(),
-            None => "`pipeline couple FILE TABLE:KEY KEY` couples single records".to_owned(),
-        },
-    })
+    let otherwise = match arguments.sync {
+        Some(_) => "without `--sync`, `couple` writes neither side and shows where the records differ",
+        None => "`pipeline couple FILE TABLE:KEY KEY` couples single records",
+    };
+    ask::agree(Question { what: question, asks, otherwise }, false)?;
+    Ok(seen)
 }
 
 /// Reads `TABLE:KEY KEY`: the second one is of the other side.

@@ -12,7 +12,7 @@ use super::selected::{customer, edit};
 use super::{FULL, World};
 
 /// A world where customers are neither matched nor created, so that people couple them; and both ids of two of them.
-fn world() -> (World, Vec<(String, Uuid, String, Uuid)>) {
+pub fn world() -> (World, Vec<(String, Uuid, String, Uuid)>) {
     let world = World::start();
     let full = std::fs::read_to_string(FULL).unwrap();
     let (head, tail) = full.split_once("\n  customers:\n").unwrap();
