@@ -147,14 +147,17 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
     let tell = |event: Event<'_>| progress.tell(event);
     if asked.dry_run {
         let mut store = SqliteStore::read_only(&loaded.state)?;
-        let result = decide(loaded, &mut store, asked, &options, &tell);
+        let mut result = decide(loaded, &mut store, asked, &options, &tell);
         progress.clear();
+        if let Ok(report) = &mut result {
+            name_values(loaded, &store, !part.selection.records.is_empty(), report);
+        }
         return result;
     }
     let holder = world::holder();
     let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
     let mut store = opened.map_err(|error| named(error, &loaded.state))?;
-    let result = decide(loaded, &mut store, asked, &options, &tell);
+    let mut result = decide(loaded, &mut store, asked, &options, &tell);
     progress.clear();
     let (outcome, report) = match &result {
         Ok(report) => (report.outcome, report::run::kept(report)),
@@ -173,6 +176,9 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
             report,
         })?;
     }
+    if let Ok(report) = &mut result {
+        name_values(loaded, &store, false, report);
+    }
     // An approved plan is no run over everything: what a guard stopped before is as stopped as it was, unless it is that.
     if let Ok(report) = &result
         && report.outcome != RunOutcome::Interrupted
@@ -187,6 +193,16 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
         }
     }
     result
+}
+
+/// Names the records that the values of a report lead to, where people read them: in what gave way, and with `all` in a plan
+/// of few records. What was done is done, whether they can be named or not.
+fn name_values(loaded: &Loaded, store: &dyn Store, all: bool, report: &mut RunReport) {
+    if (all || report.tables.iter().any(|table| !table.overwritten.is_empty()))
+        && let Err(failure) = name_the_others(loaded, store, report)
+    {
+        progress::say(&format!("warning: {failure}"));
+    }
 }
 
 /// Opens both sides and runs.

@@ -11,9 +11,8 @@ use crate::by_hand::part::Parting;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::delta::Overwritten;
 use crate::plan::{Action, ActionKind, FieldChange, Plan};
-use crate::report::couple;
 use crate::report::layout::{called, count, list, plural};
-use crate::store::{Decision, Origin};
+use crate::store::Decision;
 
 /// Lines that the text shows one by one.
 const LINES_MAX: usize = 20;
@@ -52,18 +51,13 @@ pub struct Change {
 impl Ask {
     /// Two records become a pair.
     pub fn couple(table: &str, pair: &Pair) -> Ask {
-        let why = match pair.origin {
-            // Somebody named the two.
-            Origin::Hand => pair.notes.join("; "),
-            _ => [vec![couple::origin(&pair.origin)], pair.notes.clone()].concat().join("; "),
-        };
         Ask {
             action: "couple",
             table: table.to_owned(),
             record: pair.record.clone(),
             partner: Some(pair.partner.clone()),
             ids: both(pair.ids),
-            why,
+            why: pair.notes.join("; "),
             ..Ask::default()
         }
     }

@@ -5,7 +5,7 @@ use crate::address::Address;
 use crate::by_hand::{self, Desk, Pair};
 use crate::cli::args::CoupleArguments;
 use crate::cli::ask::{self, Question};
-use crate::cli::couple::{dry_run, found, goes, moment, name_partners, objected, one_table, open, perform};
+use crate::cli::couple::{dry_run, found, goes, moment, name_pairs, objected, one_table, open, perform};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -22,7 +22,7 @@ use crate::report::couple::Coupled;
 use crate::report::layout::{list, plural};
 use crate::run::account::RunReport;
 use crate::run::selection::Selection;
-use crate::store::Store;
+use crate::store::{Origin, Store};
 
 /// Makes the partners of records that have none.
 pub(super) fn create(
@@ -60,13 +60,46 @@ pub(super) fn create(
     drop(store);
     let part = Part { only: Vec::new(), selection };
     let run = perform(arguments, loaded, &part, signals)?;
-    let mut pairs = found(&run);
-    // What a run was kept from is in its plan as well.
     let store = SqliteStore::read_only(&loaded.state)?;
-    let couplings = store.couplings(&map.name, &[])?;
-    pairs.retain(|pair| couplings.erp.iter().zip(&couplings.crm).any(|ids| ids == (&pair.ids.erp, &pair.ids.crm)));
-    name_partners(loaded, map, true, &mut pairs)?;
+    let pairs = coupled(loaded, map, &store, &run)?;
     Ok(Coupled { pairs, ended: dead, run: Some(run), ..Coupled::new(map) })
+}
+
+/// Returns the pairs that a run coupled, those that a match rule found and those that it made.
+fn coupled(loaded: &Loaded, map: &TableMap, store: &dyn Store, run: &RunReport) -> Result<Vec<Pair>, Failure> {
+    let mut pairs = found(run);
+    let made = run.plan.actions().filter(|action| action.kind.makes_record());
+    pairs.extend(made.map(|action| Pair {
+        ids: action.ids,
+        record: action.record.clone(),
+        partner: String::new(),
+        origin: Origin::Created(action.side),
+        dead: Vec::new(),
+        notes: vec![report::couple::origin(&Origin::Created(action.side))],
+    }));
+    // What a run was kept from is in its plan as well, and some sides give a new record another id than we chose.
+    let couplings = store.couplings(&map.name, &[])?;
+    let ids = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
+    pairs.retain_mut(|pair| {
+        let known = ids().find(|(erp, crm)| match pair.origin {
+            Origin::Created(Side::Erp) => *crm == pair.ids.crm,
+            Origin::Created(Side::Crm) => *erp == pair.ids.erp,
+            _ => (*erp, *crm) == (pair.ids.erp, pair.ids.crm),
+        });
+        known.is_some_and(|(erp, crm)| {
+            pair.ids = PerSide { erp, crm };
+            pair.partner = crm.to_string();
+            true
+        })
+    });
+    // The ERP may have given a number of its own. What was done is done, whether it can be named or not.
+    let new_in_erp = pairs.iter_mut().filter(|pair| pair.origin == Origin::Created(Side::Erp)).collect();
+    let named = name_pairs(loaded, map, Side::Erp, true, new_in_erp);
+    let named = named.and_then(|()| name_pairs(loaded, map, Side::Crm, true, pairs.iter_mut().collect()));
+    if let Err(failure) = named {
+        progress::say(&format!("warning: {failure}"));
+    }
+    Ok(pairs)
 }
 
 /// Shows whom a match rule couples the selection with, and what is overwritten then, and whom the other side has already
@@ -94,7 +127,7 @@ fn agree_to_partners(
     }
     let (mut questions, mut asks) = (Vec::new(), Vec::new());
     if !pairs.is_empty() {
-        name_partners(loaded, map, true, &mut pairs)?;
+        name_pairs(loaded, map, Side::Crm, true, pairs.iter_mut().collect())?;
         name_the_others(loaded, store, &mut plan)?;
         let lost = lost(map, &plan, &pairs);
         questions.push(format!("couple {}", plural(pairs.len() as u64, "pair", "pairs")));
