@@ -314,7 +314,7 @@ mod tests {
             report,
         };
         let cut = RunRow { finished: None, ..row("29", "", String::new()) };
-        let failed = failure::json("unreachable", "the CRM cannot be reached", "look at the network", &[]);
+        let failed = failure::json("unreachable", "the CRM cannot be reached", "look at the network", &[], &[]);
         vec![row("31", "incomplete", run::json(&samples::run())), row("30", "failed", failed), cut]
     }
 

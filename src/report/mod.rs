@@ -8,6 +8,7 @@ pub mod selected;
 mod carried;
 pub mod run;
 pub mod couple;
+pub mod asked;
 pub mod couplings;
 pub mod uncouple;
 pub mod plan;

@@ -6,6 +6,7 @@
 
 mod answers;
 mod approved;
+mod asked;
 mod calls;
 mod couple;
 mod couplings;
