@@ -204,6 +204,10 @@ pub(super) const MIGRATIONS: &[&str] = &[
         turn INTEGER NOT NULL               -- Counts transactions.
     ) STRICT;
 ",
+    "
+    -- What a record is called on the other side, where a pair ends.
+    ALTER TABLE journal ADD COLUMN also TEXT NOT NULL DEFAULT '';
+",
 ];
 
 /// The first format in which each coupling has a print.
