@@ -14,6 +14,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError, Query};
 use crate::extract::of_company;
 use crate::frame::Frame;
+use crate::store::{Store, StoreError};
 
 /// The name of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -155,6 +156,21 @@ pub fn similar(
         *similar.of_mut(side) = near(key, labels).into_iter().take(SIMILAR_MAX).map(str::to_owned).collect();
     }
     Ok(similar)
+}
+
+/// Returns what people called both records of a pair when it was last settled, as far as the state keeps values.
+pub fn when_settled(
+    store: &dyn Store,
+    map: &TableMap,
+    ids: PerSide<Uuid>,
+) -> Result<PerSide<Option<String>>, StoreError> {
+    let values = store.base_values(&map.name, ids.erp, ids.crm)?;
+    Ok(PerSide::from_fn(|side| {
+        let label = map.sides.of(side).label.as_deref()?;
+        let field = map.fields.iter().find(|field| field.column(side) == Some(label))?;
+        let key = values.get(&field.key())?.of(side).trim();
+        (!key.is_empty()).then(|| Address { table: map.name.clone(), side, key: key.to_owned() }.to_string())
+    }))
 }
 
 /// Returns the labels of records of a side, of some or of all, whatever the filters say; a blank one is left out, and all

@@ -6,7 +6,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::config::Side;
+use uuid::Uuid;
+
+use crate::address::when_settled;
+use crate::config::{PerSide, Side, TableMap};
 use crate::endpoint::{Endpoint, Outcome, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
@@ -14,6 +17,7 @@ use crate::store::{Agreed, Agreement, Answer, CouplingChange, Intent, Origin, St
 
 /// Where actions go.
 pub struct Target<'a> {
+    pub map: &'a TableMap,
     pub endpoint: &'a dyn Endpoint,
     pub info: &'a TableInfo,
     /// Columns that the side returns of each written record.
@@ -57,8 +61,11 @@ pub fn apply(
         let wave_max = batch_max * target.endpoint.concurrency().max(1);
         let wave;
         (wave, left) = left.split_at(wave_max.min(left.len()));
-        let intents: Vec<Intent> =
-            wave.iter().map(|action| Intent { agreed: agreed(action), ..intent(action, side) }).collect();
+        let told = |action: &Action| match action.kind {
+            ActionKind::Delete => ending(intent(action, side), store, target.map, action.ids),
+            _ => Ok(Intent { agreed: agreed(action), ..intent(action, side) }),
+        };
+        let intents: Vec<Intent> = wave.iter().map(told).collect::<Result<_, _>>()?;
         let journal = store.intend(target.run, &intents)?;
         let batches: Vec<&[Action]> = wave.chunks(batch_max).collect();
         let reports: Vec<Report> = std::thread::scope(|threads| {
@@ -140,6 +147,7 @@ pub fn intent(action: &Action, side: Side) -> Intent {
         id: *action.ids.of(side),
         partner: *action.ids.of(side.other()),
         record: action.record.clone(),
+        also: String::new(),
         fields: action
             .fields
             .iter()
@@ -148,6 +156,18 @@ pub fn intent(action: &Action, side: Side) -> Intent {
         why: action.why.clone(),
         agreed: Vec::new(),
     }
+}
+
+/// Adds what people called both records of a pair that ends: once they are gone only the state knows that, and only as long
+/// as they are coupled.
+pub fn ending(mut told: Intent, store: &dyn Store, map: &TableMap, ids: PerSide<Uuid>) -> Result<Intent, StoreError> {
+    let names = when_settled(store, map, ids)?;
+    if let (Some(name), true) = (&names.erp, told.record == format!("{}:{}", map.name, ids.erp)) {
+        told.record = name.clone();
+    }
+    let other = [names.crm, names.erp].into_iter().flatten().find(|name| *name != told.record);
+    told.also = other.unwrap_or_default();
+    Ok(told)
 }
 
 /// Returns what the journal learns; nothing where only reading can tell.

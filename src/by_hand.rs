@@ -359,6 +359,7 @@ fn file(
             id: ids.erp,
             partner: ids.crm,
             record: (*record).to_owned(),
+            also: String::new(),
             fields: Vec::new(),
             why: "by hand".to_owned(),
             agreed: Vec::new(),

@@ -8,13 +8,16 @@ use std::collections::BTreeMap;
 
 use crate::config::{Direction, PerSide, Pipeline, Side, TableMap};
 use crate::order::passes;
-use crate::run::account::{RunReport, TableReport};
+use crate::run::account::{Mode, RunReport, TableReport};
+use crate::run::chosen::{Chosen, Standing};
 use crate::store::InboxKind;
 
 /// What stands before a first load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Review {
     pub pipeline: String,
+    /// Table maps and records that it is about, as they were named; none means everything.
+    pub only: Vec<String>,
     /// In the order of a run.
     pub tables: Vec<TableReview>,
     pub next: Next,
@@ -98,8 +101,8 @@ pub enum Next {
     Nothing,
 }
 
-/// Reviews a pipeline; `report` is that of a dry run over everything, `coupled` the couplings so far, and
-/// `apart` the records kept apart.
+/// Reviews a pipeline; `report` is that of a dry run over everything or a part of it, `coupled` the couplings so far, and
+/// `apart` the records kept apart. Where records were named, only they are counted.
 pub fn review(
     pipeline: &Pipeline,
     report: &RunReport,
@@ -112,7 +115,12 @@ pub fn review(
         .filter_map(|map| {
             let told = report.tables.iter().find(|table| table.table == map.name)?;
             let of_map = |numbers: &BTreeMap<String, u64>| numbers.get(&map.name).copied().unwrap_or(0);
-            Some(TableReview { apart: of_map(apart), ..table(map, told, report, of_map(coupled)) })
+            let named = |is: fn(&Chosen) -> bool| told.selected.iter().filter(|chosen| is(chosen)).count() as u64;
+            let (coupled, apart) = match told.mode {
+                Mode::Selected => (named(|chosen| chosen.coupled), named(|chosen| chosen.standing == Standing::Apart)),
+                Mode::Full | Mode::Changed => (of_map(coupled), of_map(apart)),
+            };
+            Some(TableReview { apart, ..table(map, told, report, coupled) })
         })
         .collect();
     let any = |is: &dyn Fn(&TableReview) -> bool| tables.iter().any(is);
@@ -125,7 +133,7 @@ pub fn review(
     } else {
         Next::Nothing
     };
-    Review { pipeline: pipeline.name.clone(), tables, next }
+    Review { pipeline: pipeline.name.clone(), only: Vec::new(), tables, next }
 }
 
 fn table(map: &TableMap, told: &TableReport, report: &RunReport, coupled: u64) -> TableReview {

@@ -123,6 +123,9 @@ pub struct Intent {
     pub partner: Uuid,
     /// The record as people name it.
     pub record: String,
+    /// What it is called on the other side, as people name it there; where a pair ends, so that either name finds it when
+    /// both records are gone. Blank where that is not known, or everywhere else.
+    pub also: String,
     /// Column, old value, new value, as people read them.
     pub fields: Vec<(String, String, String)>,
     /// Why, as the plan says it; blank for what was written before reasons were kept.
@@ -525,7 +528,7 @@ pub trait Store {
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError>;
 
-    /// Returns the writes to whatever was called so, newest first, as far as the journal still has them.
+    /// Returns the writes to whatever was called so on either side, newest first, as far as the journal still has them.
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError>;
 
     /// Returns the newest runs first.

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use uuid::Uuid;
 
 use crate::address::{Address, find};
-use crate::apply::{Target, apply};
+use crate::apply::{Target, apply, ending};
 use crate::by_hand::{Desk, Known, Moment, Objection, begin, end, pairs_by_id};
 use crate::config::{OnUnresolved, PerSide, Side, TableMap, When};
 use crate::endpoint::{Outcome, Query};
@@ -254,20 +254,25 @@ pub fn part(
             release(desk, store, &scope, &mut parted, map, moment)?;
         }
     }
-    let intents: Vec<Intent> = parted
-        .iter()
-        .map(|Parted { parting, .. }| Intent {
+    let intent = |Parted { parting, .. }: &Parted| {
+        let told = Intent {
             table: parting.table.clone(),
             side: Side::Erp,
             action: "uncouple".to_owned(),
             id: parting.ids.erp,
             partner: parting.ids.crm,
             record: parting.record.clone(),
+            also: String::new(),
             fields: Vec::new(),
             why: "by hand".to_owned(),
             agreed: Vec::new(),
-        })
-        .collect();
+        };
+        match desk.pipeline.tables.iter().find(|map| map.name == parting.table) {
+            Some(map) => ending(told, store, map, parting.ids),
+            None => Ok(told),
+        }
+    };
+    let intents: Vec<Intent> = parted.iter().map(intent).collect::<Result<_, _>>()?;
     let journal = store.intend(&moment.run, &intents)?;
     let replies = parted.iter().map(|Parted { parting, .. }| Reply::Part {
         table: parting.table.clone(),
@@ -294,6 +299,7 @@ fn release(
         parted.iter_mut().filter(|one| one.parting.table == map.name && one.parting.release.is_some()).collect();
     let actions: Vec<Action> = own.iter().filter_map(|one| one.parting.release.clone()).collect();
     let target = Target {
+        map,
         endpoint: desk.endpoints.crm,
         info: &scope.infos.crm,
         columns: &scope.columns.crm,

@@ -83,8 +83,9 @@ pub enum Verb {
     #[command(after_help = "Example: pipeline why pipelines/full.yaml customers:10000 --field phoneNumber")]
     Why(WhyArguments),
     /// Shows before a first load what each side holds, what belongs together and what is advised; stores nothing.
-    #[command(after_help = "Example: pipeline review pipelines/full.yaml")]
-    Review(FileArguments),
+    #[command(after_help = "Example: pipeline review pipelines/full.yaml\n         \
+        pipeline review pipelines/full.yaml --only customers --only items:1896-S")]
+    Review(ReviewArguments),
 }
 
 impl Verb {
@@ -96,7 +97,8 @@ impl Verb {
             Verb::Show(arguments) => arguments.format,
             Verb::Apply(arguments) => arguments.format,
             Verb::Check(arguments) => arguments.file.format,
-            Verb::Status(arguments) | Verb::Review(arguments) => arguments.format,
+            Verb::Status(arguments) => arguments.format,
+            Verb::Review(arguments) => arguments.file.format,
             Verb::History(arguments) => arguments.file.format,
             Verb::Couple(arguments) => arguments.file.format,
             Verb::Couplings(arguments) => arguments.file.format,
@@ -145,6 +147,16 @@ pub struct RunArguments {
     /// More talk on stderr; twice for still more.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Options of `review`.
+#[derive(Debug, Args)]
+pub struct ReviewArguments {
+    #[command(flatten)]
+    pub file: FileArguments,
+    /// Only this table map, or this record, as `run --only` takes them; may be given several times.
+    #[arg(long, value_name = "TABLE[:KEY]")]
+    pub only: Vec<String>,
 }
 
 /// Which part of everything a run is about, for `run` and `plan` alike.

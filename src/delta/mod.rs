@@ -13,7 +13,7 @@ pub mod names;
 pub mod newest;
 pub mod restore;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rayon::prelude::*;
 use uuid::Uuid;
@@ -56,6 +56,8 @@ pub struct Work<'a> {
     pub rulings: &'a Rulings,
     /// Which side a person lets win.
     pub force: Option<&'a Force>,
+    /// By ERP id and field, where it has won already: these are decided as if nobody were to win.
+    pub won: &'a HashSet<(Uuid, usize)>,
 }
 
 impl Work<'_> {
@@ -290,7 +292,8 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
 /// Decides one field of one pair; tells also whether a person's decision stands for what would wait.
 fn judge(work: &Work<'_>, view: &View<'_>, rule: &Rule, field: usize, pair: usize) -> (Facts, Verdict, bool) {
     let facts = view.facts(work, field, pair);
-    let forced = work.force.and_then(|force| {
+    let open = |_: &&Force| !work.won.contains(&(work.pairs.ids[pair].erp, field));
+    let forced = work.force.filter(open).and_then(|force| {
         let verdict = merge_forced(&facts, rule, force.to)?;
         let (row, field) = (*work.pairs.rows[pair].of(force.to), &work.map.fields[field]);
         let held = || text(work, force.to, field, row);

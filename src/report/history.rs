@@ -323,6 +323,7 @@ mod tests {
         JournalRow {
             run: text("31"),
             intent: Intent {
+                also: String::new(),
                 why: text("edited in the ERP"),
                 table: text("customers"),
                 side: Side::Crm,

@@ -5,6 +5,7 @@
 
 pub mod layout;
 pub mod selected;
+pub mod notes;
 mod carried;
 pub mod run;
 pub mod couple;

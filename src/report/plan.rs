@@ -16,6 +16,7 @@ use crate::plan::{Action, ActionKind, FieldChange, FollowUp, Plan, TablePlan, pl
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{list, named, plural, quoted};
+use crate::report::notes::{NoteDocument, Notes};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, json_value};
 use crate::run::account::{RunOutcome, RunReport, TableReport};
@@ -32,8 +33,7 @@ pub struct Shown<'a> {
     pub unfinished: Vec<(&'a str, &'a str)>,
     /// What became of single records, and what a forced side overwrites; nothing of a saved plan.
     pub tables: &'a [TableReport],
-    /// What is odd about file and state together.
-    pub notes: &'a [String],
+    pub notes: Notes,
     /// It was interrupted, so that it is not whole.
     pub interrupted: bool,
 }
@@ -49,7 +49,7 @@ impl<'a> Shown<'a> {
             names: &report.names,
             unfinished: unfinished.collect(),
             tables: &report.tables,
-            notes: &report.notes,
+            notes: Notes::of(report),
             interrupted: report.outcome == RunOutcome::Interrupted,
         }
     }
@@ -97,6 +97,11 @@ pub fn text_of(report: &Shown<'_>) -> String {
     if !failed.is_empty() {
         lines.push("tables that could not be finished:".to_owned());
         lines.extend(failed);
+        lines.push(String::new());
+    }
+    let notes = report.notes.lines();
+    if !notes.is_empty() {
+        lines.extend(notes);
         lines.push(String::new());
     }
     lines.push(closing(report));
@@ -236,6 +241,9 @@ struct PlanDocument<'a> {
     /// What is odd about file and state together, and which table maps were left out; absent where nothing is.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     notes: &'a [String],
+    /// Absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    table_notes: Vec<NoteDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -331,7 +339,8 @@ pub fn json_of(report: &Shown<'_>) -> String {
             .map(|(table, later)| LaterDocument { table, record: &later.record, message: &later.message })
             .collect(),
         unfinished: report.unfinished.iter().map(|(table, error)| UnfinishedDocument { table, error }).collect(),
-        notes: report.notes,
+        notes: &report.notes.general,
+        table_notes: report.notes.documents(),
     })
 }
 
@@ -382,7 +391,7 @@ mod tests {
     #[test]
     fn an_empty_plan_says_so() {
         let plan = Plan { pipeline: "full".into(), tables: vec![TablePlan::default()] };
-        let report = RunReport { plan: plan.clone(), inbox: vec![], ..samples::planned() };
+        let report = RunReport { plan: plan.clone(), tables: vec![], inbox: vec![], ..samples::planned() };
         assert_eq!(text(&report), format!("plan: nothing to do; hash {}\n", plan.hash()));
         assert!(!writes(&plan));
     }

@@ -5,10 +5,13 @@ use serde::Serialize;
 use crate::config::{PerSide, Side};
 use crate::report::document;
 use crate::report::layout::{columns, count, list, plural};
+use crate::report::selected::{self, ChosenDocument};
 use crate::review::{Advice, Next, Review, TableReview};
+use crate::run::account::TableReport;
 
-/// Returns the review for people; `file` is the pipeline file as it was given.
-pub fn text(review: &Review, file: &str) -> String {
+/// Returns the review for people; `told` is what the dry run tells of records that were named, `file` the pipeline file as it
+/// was given, with the options that name them.
+pub fn text(review: &Review, told: &[TableReport], file: &str) -> String {
     let heading = ["table", "direction", "ERP", "CRM", "coupled", "matchable", "ambiguous", "new in ERP", "new in CRM"];
     let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let number = |number: u64| if number == 0 { "-".to_owned() } else { count(number) };
@@ -19,7 +22,8 @@ pub fn text(review: &Review, file: &str) -> String {
         row.extend(numbers.map(number));
         row
     }));
-    let mut lines = vec![format!("{}: what each side holds inside its filters", review.pipeline), String::new()];
+    let only = if review.only.is_empty() { String::new() } else { format!(", only {}", list(&review.only)) };
+    let mut lines = vec![format!("{}{only}: what each side holds inside its filters", review.pipeline), String::new()];
     lines.extend(columns(&rows, 2));
     lines.push(String::new());
     lines.push("advice, in the order of a run:".to_owned());
@@ -27,6 +31,11 @@ pub fn text(review: &Review, file: &str) -> String {
         let needs = if table.needs.is_empty() { String::new() } else { format!(" (after {})", list(&table.needs)) };
         format!("  {}{needs}: {}", table.table, advice(table))
     }));
+    let left = selected::left(told);
+    if !left.is_empty() {
+        lines.push(String::new());
+        lines.extend(left);
+    }
     lines.push(String::new());
     lines.push(next(review, file));
     lines.join("\n") + "\n"
@@ -95,6 +104,7 @@ fn next(review: &Review, file: &str) -> String {
             "next: `pipeline plan {file}` shows every record; `pipeline run {file}` couples first and then creates what is \
              left, so that nothing is doubled"
         ),
+        Next::Nothing if !review.only.is_empty() => "next: nothing to do now".to_owned(),
         Next::Nothing => format!("next: nothing to do now; `pipeline run {file}` every night keeps it so"),
     }
 }
@@ -102,9 +112,15 @@ fn next(review: &Review, file: &str) -> String {
 #[derive(Serialize)]
 struct Document<'a> {
     pipeline: &'a str,
+    /// As they were named; absent where everything is looked at.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    only: &'a [String],
     tables: Vec<TableDocument<'a>>,
     /// `mend`, `plan`, `run` or `nothing`.
     next: &'static str,
+    /// Records that were asked for by name; absent where none was.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    selected: Vec<ChosenDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -131,8 +147,8 @@ struct SidesDocument {
     crm: u64,
 }
 
-/// Returns the review for programs.
-pub fn json(review: &Review) -> String {
+/// Returns the review for programs; `told` as in [`text`].
+pub fn json(review: &Review, told: &[TableReport]) -> String {
     let sides = |numbers: &PerSide<u64>| SidesDocument { erp: numbers.erp, crm: numbers.crm };
     let table = |table: &'_ TableReview| (sides(&table.rows), sides(&table.new), sides(&table.changed));
     let tables = review.tables.iter().map(|known| {
@@ -160,5 +176,6 @@ pub fn json(review: &Review) -> String {
         Next::Run => "run",
         Next::Nothing => "nothing",
     };
-    document(&Document { pipeline: &review.pipeline, tables: tables.collect(), next })
+    let selected = told.iter().flat_map(selected::chosen_documents).collect();
+    document(&Document { pipeline: &review.pipeline, only: &review.only, tables: tables.collect(), next, selected })
 }

@@ -13,13 +13,11 @@ use crate::report::carried::{self, CarriedDocument};
 use crate::report::drift::{self, DriftDocument};
 use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
+use crate::report::notes::{NOTES_MAX, Notes};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, inbox, rounded};
 use crate::run::account::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::InboxKind;
-
-/// Notes of one table map that the text shows.
-const NOTES_MAX: usize = 10;
 
 /// Returns the report for people; it ends with a line end.
 pub fn text(report: &RunReport) -> String {
@@ -30,7 +28,7 @@ pub fn text(report: &RunReport) -> String {
     let left = selected::left(&report.tables);
     let overwritten = selected::overwritten(&report.tables, &report.names, report.dry_run);
     let carried = report.carried.as_ref().map(carried::lines).unwrap_or_default();
-    let first = [failures(report), guarded(report), first_loads(report), matches(report), notes(report)];
+    let first = [failures(report), guarded(report), first_loads(report), matches(report), Notes::of(report).lines()];
     let sections = first.into_iter().chain([overwritten, drifted, carried, left, waiting, requests(report)]);
     for section in sections.filter(|section| !section.is_empty()) {
         lines.push(String::new());
@@ -184,17 +182,6 @@ fn matches(report: &RunReport) -> Vec<String> {
     let again = report.tables.iter().filter(|table| !is_first_load(table) && !table.matched.is_empty());
     let matched = again.map(|table| format!("  {}: {}", table.table, rules(table)));
     under(if report.dry_run { "would couple:" } else { "newly coupled:" }, matched.collect())
-}
-
-fn notes(report: &RunReport) -> Vec<String> {
-    let mut lines: Vec<String> = report.notes.iter().map(|note| format!("  {note}")).collect();
-    for table in &report.tables {
-        lines.extend(table.notes.iter().take(NOTES_MAX).map(|note| format!("  {}: {note}", table.table)));
-        if table.notes.len() > NOTES_MAX {
-            lines.push(format!("  {}: and {} more", table.table, count((table.notes.len() - NOTES_MAX) as u64)));
-        }
-    }
-    under("notes:", lines)
 }
 
 fn requests(report: &RunReport) -> Vec<String> {

@@ -15,6 +15,7 @@ use crate::plan::{
     Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint, placeholder,
 };
 use crate::report::answers::Answered;
+use crate::report::notes::Notes;
 use crate::report::saved::{AskedFor, Saved};
 use crate::report::status::Status;
 use crate::run::account::{Counts, RunOutcome, RunReport, Seconds, TableReport};
@@ -109,6 +110,7 @@ pub fn planned() -> RunReport {
 /// That plan as it is saved.
 pub fn saved() -> Saved {
     let report = planned();
+    let notes = Notes::of(&report);
     let columns = |erp: &str, crm: &str| PerSide { erp: Some(erp.into()), crm: Some(crm.into()) };
     let mut plan = report.plan;
     let changes = plan.tables[1].actions.iter_mut().flat_map(|action| &mut action.fields);
@@ -126,6 +128,7 @@ pub fn saved() -> Saved {
         plan,
         inbox: report.inbox,
         unfinished: Vec::new(),
+        notes,
         names: BTreeMap::from([(Uuid::from_u128(5), "salespeople:JR".into())]),
         columns: BTreeMap::from([none, ("customers".to_owned(), customers)]),
     }

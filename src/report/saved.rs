@@ -17,6 +17,7 @@ use crate::binding::Binding;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::plan::{Plan, TablePlan};
 use crate::report::document;
+use crate::report::notes::Notes;
 use crate::report::plan::Shown;
 use crate::report::saved::form::Document;
 use crate::run::account::{RunOutcome, RunReport};
@@ -49,6 +50,7 @@ pub struct Saved {
     pub inbox: Vec<InboxItem>,
     /// Table maps that could not be decided, and why.
     pub unfinished: Vec<(String, String)>,
+    pub notes: Notes,
     /// What people call the records that values point to.
     pub names: BTreeMap<Uuid, String>,
     /// By table map, the columns of each field map.
@@ -111,6 +113,7 @@ impl Saved {
             plan: report.plan.clone(),
             inbox: report.inbox.clone(),
             unfinished: unfinished.collect(),
+            notes: Notes::of(report),
             names: report.names.clone(),
             columns: report.plan.tables.iter().filter_map(|table| columns(&table.table)).collect(),
         }
@@ -140,7 +143,7 @@ impl Saved {
             names: &self.names,
             unfinished: self.unfinished.iter().map(|(table, error)| (table.as_str(), error.as_str())).collect(),
             tables: &[],
-            notes: &[],
+            notes: self.notes.clone(),
             interrupted: false,
         }
     }

@@ -24,7 +24,7 @@ pub fn advice(report: &RunReport) -> Option<String> {
     if all.next().is_some() || report.tables.iter().any(|table| table.error.is_some() || table.guarded.is_some()) {
         return None;
     }
-    let Chosen { record, outlook, standing } = chosen;
+    let Chosen { record, outlook, standing, .. } = chosen;
     if matches!(standing, Standing::Outside | Standing::Alone | Standing::Apart | Standing::Later) {
         return None;
     }
@@ -245,7 +245,12 @@ mod tests {
         };
         let to = PerSide { erp: edited("CRM", to_erp), crm: edited("ERP", to_crm) };
         let contested = contested.iter().map(|field| (*field).to_owned()).collect();
-        Chosen { record: "customers:1".into(), standing, outlook: Outlook { to, contested, ..Outlook::default() } }
+        Chosen {
+            record: "customers:1".into(),
+            standing,
+            coupled: true,
+            outlook: Outlook { to, contested, ..Outlook::default() },
+        }
     }
 
     #[test]
@@ -256,6 +261,7 @@ mod tests {
         let follows = |action: ActionKind, why: &str| {
             let follows = Follows { action, side: Side::Erp, why: why.into() };
             Chosen {
+                coupled: true,
                 outlook: Outlook { follows: Some(follows), ..Outlook::default() },
                 ..chosen(Settled, &[], &[], &[])
             }

@@ -5,6 +5,7 @@ use crate::config::PerSide;
 use crate::plan::choice::Choice;
 use crate::plan::{FieldChange, Plan};
 use crate::report::layout::list;
+use crate::report::notes::Notes;
 use crate::report::plan::{self, Shown};
 use crate::report::saved::Saved;
 use crate::store::InboxItem;
@@ -60,10 +61,13 @@ fn with(saved: &Saved, part: &Part, print: impl Fn(&Shown<'_>) -> String) -> Str
     }
     let unfinished = saved.shown().unfinished;
     let meant = |(table, _): &(&str, &str)| part.choice.holds_record(table, "", PerSide::default());
+    // Whoever asks for a field asks for what is written there.
+    let notes = if part.fields.is_empty() { saved.notes.part(&part.choice) } else { Notes::default() };
     print(&Shown {
         plan: &plan,
         inbox: &inbox,
         unfinished: unfinished.into_iter().filter(meant).collect(),
+        notes,
         ..saved.shown()
     })
 }

@@ -19,6 +19,8 @@ pub struct Chosen {
     /// As messages name it.
     pub record: String,
     pub standing: Standing,
+    /// It had a partner when the run began.
+    pub coupled: bool,
     /// What was decided before anything was written.
     pub outlook: Outlook,
 }
@@ -204,7 +206,7 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
         outlook.contested = fields.collect();
         outlook.unpartnered = state.unpartnered.of(side).get(id).filter(|_| standing == Standing::Alone).cloned();
         outlook.follows = state.plan.actions.iter().find_map(|action| Follows::of(action, own));
-        told.push(Chosen { record, standing, outlook });
+        told.push(Chosen { record, standing, coupled: asked.was_coupled(side, *id), outlook });
     }
     told
 }

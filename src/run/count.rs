@@ -13,6 +13,7 @@ use crate::run::bases::save;
 use crate::run::chosen::chosen;
 use crate::run::context::Context;
 use crate::run::decided;
+use crate::run::forced;
 use crate::run::refusals::{Left, remember};
 use crate::run::state::{PassError, PassState};
 use crate::store::{Background, InboxItem, InboxKind, Store};
@@ -35,6 +36,7 @@ pub(super) fn finish(
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     decided::end(context, store, map, deferred, state)?;
+    forced::tell(context, map, state);
     keep_overwritten(state);
     leave_for_later(state);
     state.report.selected = chosen(map, state, &context.named);

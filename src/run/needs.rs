@@ -21,7 +21,8 @@ use crate::translate::Translator;
 use crate::translate::convert::Problem;
 use crate::translate::links::Links;
 
-/// Tells the links whatever the records in `frames` refer to, save in fields that wait for a later step.
+/// Tells the links whatever the records in `frames` refer to, save in fields that wait for a later step; returns whether
+/// anything had to be asked for.
 pub(super) fn name_needed(
     context: &Context<'_>,
     map: &TableMap,
@@ -29,10 +30,11 @@ pub(super) fn name_needed(
     left_out: &[bool],
     frames: &PerSide<Frame>,
     links: &mut Links,
-) -> Result<(), PassError> {
+) -> Result<bool, PassError> {
     if !context.reads_parts() {
-        return Ok(());
+        return Ok(false);
     }
+    let mut asked = false;
     for field in map.fields.iter().zip(left_out).filter(|(_, left_out)| !**left_out).map(|(field, _)| field) {
         let Some(reference) = &field.reference else { continue };
         let target = context.pipeline.tables.iter().position(|table| table.name == reference.table);
@@ -52,6 +54,7 @@ pub(super) fn name_needed(
             keys.extend(constant_key(field, frames).filter(|key| !links.resolves(reference, key)));
             keys.retain(|key| links.table(&reference.table).ask(key));
             if !keys.is_empty() {
+                asked = true;
                 asking()?.by_keys(&keys, links)?;
             }
         }
@@ -60,11 +63,12 @@ pub(super) fn name_needed(
             let mut ids = unnamed_ids(field, reference, frames, links);
             ids.retain(|id| links.table(&reference.table).ask(&id.to_string()));
             if !ids.is_empty() {
+                asked = true;
                 asking()?.by_ids(ids, links)?;
             }
         }
     }
-    Ok(())
+    Ok(asked)
 }
 
 /// Returns the key that a constant of the file refers to, where there is a record that has it.

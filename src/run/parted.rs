@@ -5,14 +5,13 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::apply::intent;
+use crate::apply::{ending, intent};
 use crate::config::{Side, TableMap};
 use crate::plan::{Action, ActionKind};
 use crate::run::state::Step;
 use crate::store::{Answer, CouplingChange, Intent, Store, StoreError};
 
-/// Returns what the journal will hold of the pairs that `changes` part, by what people called them: of two records that are
-/// gone only the state knows that, as long as they are coupled.
+/// Returns what the journal will hold of the pairs that `changes` part.
 pub(super) fn partings(
     store: &dyn Store,
     map: &TableMap,
@@ -24,19 +23,7 @@ pub(super) fn partings(
         let is_parting = matches!(action.kind, ActionKind::Uncouple | ActionKind::KeepApart);
         is_parting && parted.contains(&(action.ids.erp, action.ids.crm))
     };
-    let label = map.sides.erp.label.as_deref();
-    let field = map.fields.iter().find(|field| label.is_some() && field.erp.as_deref() == label);
-    let told = |action: &Action| {
-        let mut told = intent(action, Side::Erp);
-        if let (Some(field), true) = (field, told.record == format!("{}:{}", map.name, action.ids.erp)) {
-            let mut values = store.base_values(&map.name, action.ids.erp, action.ids.crm)?;
-            let label = values.remove(&field.key()).map(|values| values.erp.trim().to_owned());
-            if let Some(label) = label.filter(|label| !label.is_empty()) {
-                told.record = format!("{}:{label}", map.name);
-            }
-        }
-        Ok(told)
-    };
+    let told = |action: &Action| ending(intent(action, Side::Erp), store, map, action.ids);
     actions.iter().filter(parts).map(told).collect()
 }
 

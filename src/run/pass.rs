@@ -3,11 +3,15 @@
 //! Decisions are made for all pairs at once, carried out, and what was written is looked at again. References in a
 //! circle wait for the second step, when every table map had its turn.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::taken::Coupled;
 use crate::couple::{Absent, match_rows};
+use crate::delta::Held;
 use crate::delta::guard::Trip;
 use crate::extract::Scope;
 use crate::order::Pass;
@@ -33,7 +37,7 @@ use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::sight::{self, Read};
 use crate::run::state::{PassError, PassState, Step, Turn};
 use crate::run::{changed, newcomers};
-use crate::store::{Couplings, Store};
+use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
@@ -64,6 +68,7 @@ pub fn first_step(
 
     look(&turn.step(links), &mut state, &ground)?;
     rounds(&turn.step(links), store, &mut state, Alone { foresees: true, ..alone })?;
+    refer_again(&turn, &pass.deferred, store, &mut state, links)?;
     doubt_again(&turn, store, &mut state, (&ground, &absent, doubtful), links)?;
     look_again(&turn.step(links), &mut state)?;
     if !pass.deferred.contains(&true) {
@@ -173,6 +178,34 @@ fn doubt_again(
     Ok(())
 }
 
+/// Looks up whom the references lead to that a side answered a write with, and decides those that failed for it again:
+/// before the writes nobody had to know these records.
+fn refer_again(
+    turn: &Turn<'_>,
+    left_out: &[bool],
+    store: &mut dyn Store,
+    state: &mut PassState,
+    links: &mut Links,
+) -> Result<(), PassError> {
+    let Turn { context, map, scope, .. } = *turn;
+    if !name_needed(context, map, scope, left_out, &state.frames, links)? {
+        return Ok(());
+    }
+    let written = |erp: &Uuid| Side::BOTH.iter().any(|side| state.tally.modified.of(*side).contains(erp));
+    let refers = |held: &Held| {
+        let reference = held.field.is_some_and(|field| map.fields[field].reference.is_some() && !left_out[field]);
+        let erp = held.ids.erp.filter(|_| held.ids.crm.is_some() && held.kind == InboxKind::Failed && reference)?;
+        written(&erp).then_some(erp)
+    };
+    let pairs: HashSet<Uuid> = state.held.iter().filter_map(refers).collect();
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    state.held.retain(|held| refers(held).is_none());
+    let step = Step { context, map, scope, links, left_out: left_out.to_vec() };
+    rounds(&step, store, state, Alone { pairs: Some(pairs), ..Alone::default() })
+}
+
 /// Writes the references that had to wait until every table map had its turn.
 pub fn second_step(
     context: &Context<'_>,
@@ -194,6 +227,9 @@ pub fn second_step(
         sight::look_closer(&step, state, records)?;
     }
     rounds(&step, store, state, Alone::default())?;
+    let left_out = step.left_out;
+    refer_again(&Turn { context, map, scope, pass }, &left_out, store, state, links)?;
+    let step = Step { context, map, scope, links, left_out };
     look_again(&step, state)?;
     if state.guarded {
         // What the first step did is done, and filed, or stopped as well.

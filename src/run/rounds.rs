@@ -288,6 +288,7 @@ pub(super) fn send(
     let context = step.context;
     let total = actions.len();
     let target = Target {
+        map: step.map,
         endpoint: *context.endpoints.of(to),
         info: step.scope.infos.of(to),
         columns: step.scope.columns.of(to),

@@ -61,6 +61,10 @@ pub struct PassState {
     pub(super) untold: HashMap<Uuid, Vec<usize>>,
     /// What gave way, on either side, where a person let one of them win.
     pub(super) overwritten: Vec<Overwritten>,
+    /// By ERP id and field, where the side that is to win has had its way: what stands there now is the other's answer.
+    pub(super) won: HashSet<(Uuid, usize)>,
+    /// What that answer is where it is something else, by field and ERP id: the record, and what is to be said.
+    pub(super) remade: BTreeMap<(usize, Uuid), (String, String)>,
     /// What was changed on the side that does not own it, and is told.
     pub(super) drifted: Vec<Drifted>,
     /// By field and ERP id, records of which a value does not come back as it went.
@@ -171,6 +175,8 @@ impl PassState {
             waiting: Vec::new(),
             untold: HashMap::new(),
             overwritten: Vec::new(),
+            won: HashSet::new(),
+            remade: BTreeMap::new(),
             drifted: Vec::new(),
             lossy: BTreeMap::new(),
             rulings: Rulings::default(),
@@ -280,6 +286,7 @@ impl PassState {
             times: self.times.as_ref(),
             rulings: &self.rulings,
             force: step.context.options.selection.force.as_ref(),
+            won: &self.won,
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::extract;
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::{Agreeing, Proof, Written, before_write, fingerprint_in, move_bases};
+use crate::run::forced;
 use crate::run::marks;
 use crate::run::partners::without;
 use crate::run::refusals::{print_of, sources};
@@ -141,6 +142,7 @@ pub(super) fn verify(
     state.pairs.retain(|ids| !left.contains(&ids.erp));
     state.pairs.locate(&state.frames);
     move_bases(step, state, to, &written, &before);
+    forced::note(step, state, to, &written);
     marks::after_write(state, to, actions, &after.known, |action| certain.get(&action.ids.erp).copied());
     Ok(())
 }

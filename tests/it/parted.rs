@@ -61,6 +61,12 @@ fn the_journal_knows_what_a_pair_was() {
         assert_eq!(told(&world, one(side)), ["uncouple customers:C2: by hand (done)".to_owned(), insert[0].clone()]);
     }
 
+    let named = |world: &World, name: &str| {
+        let writes = world.store.writes_named("customers", name, 9).unwrap();
+        writes.iter().map(|write| write.intent.action.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(named(&world, "customers:crm:C2"), ["uncouple"], "of what it was called there only the end tells");
+
     // Both records of a pair are gone, of which nothing was ever written.
     world.erp.delete("customers", 1);
     world.crm.delete("accounts", 101);
@@ -70,7 +76,9 @@ fn the_journal_knows_what_a_pair_was() {
     let report = world.run();
     assert_eq!(report.tables[1].uncoupled, 1);
     assert_eq!(told(&world, of), ["uncouple customers:C1: both records are gone (done)"]);
-    assert_eq!(world.store.writes_named("customers", "customers:C1", 9).unwrap().len(), 1);
+    for name in ["customers:C1", "customers:crm:c1"] {
+        assert_eq!(named(&world, name), ["uncouple"], "{name}");
+    }
     world.run();
     assert_eq!(told(&world, of).len(), 1);
 
@@ -84,6 +92,17 @@ fn the_journal_knows_what_a_pair_was() {
     world.run();
     let parting = "uncouple customers:C1: deleted in the CRM; the two are kept apart from now on (done)";
     assert_eq!(told(&world, of), [parting]);
+
+    // The survivor is deleted as well, as the file says.
+    let mut world = World::settled();
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.run();
+    world.pipeline.tables[1].on_delete = OnDelete::Delete;
+    world.erp.delete("customers", 1);
+    world.run();
+    for name in ["customers:C1", "customers:crm:C1"] {
+        assert_eq!(named(&world, name), ["delete"], "{name}");
+    }
 }
 
 fn coupled(world: &World, table: &str) -> usize {

@@ -8,6 +8,7 @@ use pipeline::review::review;
 use pipeline::store::Store;
 
 use crate::rules::{CUSTOMERS, PEOPLE, World};
+use crate::selected::only;
 
 /// Returns the review of a world.
 fn told(world: &mut World) -> String {
@@ -15,12 +16,12 @@ fn told(world: &mut World) -> String {
     let plan = world.run_as(true);
     let (coupled, apart) = (world.store.coupling_counts().unwrap(), kept_apart(&world.store).unwrap());
     let review = review(&world.pipeline, &plan, &coupled, &apart);
-    let json: serde_json::Value = serde_json::from_str(&report::review::json(&review)).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&report::review::json(&review, &plan.tables)).unwrap();
     for (table, known) in review.tables.iter().zip(json["tables"].as_array().unwrap()) {
         assert_eq!(known["advice"], table.advice.key());
     }
     assert_eq!((world.erp.writes(), world.crm.writes()), before, "a review writes nothing");
-    report::review::text(&review, "test.yaml")
+    report::review::text(&review, &plan.tables, "test.yaml")
 }
 
 /// People on both sides of whom one is in both, customers in the ERP only.
@@ -90,4 +91,16 @@ fn what_is_kept_apart_is_mentioned() {
     world.run();
     let text = told(&mut world);
     assert!(text.contains("customers (after people): coupled: nothing to do; 2 records are kept apart\n"), "{text}");
+}
+
+#[test]
+fn of_named_records_only_they_are_counted() {
+    let mut world = World::settled();
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    world.erp.put("customers", 3, &[("number", "C3"), ("name", "Eide")]);
+    world.run();
+    world.erp.put("customers", 1, &[("name", "Ahlgren AB")]);
+    world.erp.put("customers", 4, &[("number", "C4"), ("name", "Falk"), ("blocked", "All")]);
+    world.selection = only(&["customers:C1", "customers:C2", "customers:C4"]);
+    assert_snapshot!("named", told(&mut world));
 }

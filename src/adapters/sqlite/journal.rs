@@ -17,8 +17,8 @@ pub(super) const RUNS_KEPT: i64 = 100;
 /// Writes intents; returns their numbers.
 pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now: &str) -> Result<Vec<i64>, Trouble> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO journal (run, table_map, side, action, record_id, partner_id, record, fields, intended_at, why, \
-         agreed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO journal (run, table_map, side, action, record_id, partner_id, record, fields, intended_at, why, also, \
+         agreed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     let mut numbers = Vec::with_capacity(intents.len());
     for intent in intents {
@@ -35,6 +35,7 @@ pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now
             fields,
             now,
             &intent.why,
+            &intent.also,
             encode(&intent.agreed),
         ))?);
     }
@@ -81,7 +82,7 @@ fn decode(text: Option<&str>) -> Option<Vec<Agreed>> {
 type Entry = (i64, JournalRow);
 
 const COLUMNS: &str = "journal.id, name, side, action, record_id, partner_id, record, fields, run, intended_at, outcome, \
-                       message, answered_at, why, agreed";
+                       message, answered_at, why, also, agreed";
 
 fn entry(row: &Row<'_>) -> Result<Entry, Trouble> {
     let journal_id = row.get(0)?;
@@ -95,9 +96,10 @@ fn entry(row: &Row<'_>) -> Result<Entry, Trouble> {
         id: id(row, 4)?,
         partner: id(row, 5)?,
         record: row.get(6)?,
+        also: row.get(14)?,
         fields: serde_json::from_str(&fields).map_err(|_| broken("the fields"))?,
         why: row.get(13)?,
-        agreed: decode(row.get::<_, Option<String>>(14)?.as_deref()).ok_or_else(|| broken("what is agreed"))?,
+        agreed: decode(row.get::<_, Option<String>>(15)?.as_deref()).ok_or_else(|| broken("what is agreed"))?,
     };
     let row = JournalRow {
         run: row.get(8)?,
@@ -152,7 +154,7 @@ pub(super) fn writes_to(
     Ok(entries.into_iter().map(|(_, row)| row).collect())
 }
 
-/// Returns the writes to whatever was called so in a table map, newest first.
+/// Returns the writes to whatever was called so on either side of a table map, newest first.
 pub(super) fn writes_named(
     connection: &Connection,
     table: &str,
@@ -160,7 +162,8 @@ pub(super) fn writes_named(
     rows_max: usize,
 ) -> Result<Vec<JournalRow>, Trouble> {
     let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
-    let condition = "journal.table_map = ?1 AND record = ?2 COLLATE NOCASE ORDER BY journal.id DESC LIMIT ?3";
+    let condition = "journal.table_map = ?1 AND (record = ?2 COLLATE NOCASE OR also = ?2 COLLATE NOCASE) \
+                     ORDER BY journal.id DESC LIMIT ?3";
     let rows_max = i64::try_from(rows_max).unwrap_or(i64::MAX);
     let entries = entries(connection, condition, (table_map, record, rows_max))?;
     Ok(entries.into_iter().map(|(_, row)| row).collect())

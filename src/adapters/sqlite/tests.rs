@@ -81,6 +81,7 @@ fn settlement(number: u128, base: &[Option<PerSide<u64>>], values: &[(usize, &st
 
 fn intent(number: u128) -> Intent {
     Intent {
+        also: format!("customers:crm:{number}"),
         why: "edited in the ERP".to_owned(),
         table: "customers".to_owned(),
         side: Side::Crm,

@@ -13,6 +13,7 @@ use crate::endpoint::Identity;
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, Drifted, FieldChange, FollowUp, Later, Plan, TablePlan, fingerprint};
 use crate::report::document;
+use crate::report::notes::Notes;
 use crate::report::saved::{AskedFor, FORMAT, Saved};
 use crate::store::{Background, InboxItem, InboxKind, Origin};
 
@@ -69,6 +70,8 @@ pub(super) struct Document {
     tables: Vec<TableDocument>,
     inbox: Vec<ItemDocument>,
     unfinished: Vec<UnfinishedDocument>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<NoteDocument>,
     names: BTreeMap<Id, String>,
 }
 
@@ -193,6 +196,15 @@ struct UnfinishedDocument {
     error: String,
 }
 
+/// A note, of a table map or of none.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NoteDocument {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<String>,
+    message: String,
+}
+
 impl Document {
     /// Writes what is saved.
     pub(super) fn of(saved: &Saved) -> Document {
@@ -201,6 +213,12 @@ impl Document {
             IdentityDocument { id: Id(*id), name: name.clone() }
         };
         let columns = |table: &str| saved.columns.get(table).map_or(&[][..], Vec::as_slice);
+        let note =
+            |table: Option<&String>, message: &String| NoteDocument { table: table.cloned(), message: message.clone() };
+        let mut notes: Vec<NoteDocument> = saved.notes.general.iter().map(|message| note(None, message)).collect();
+        for (table, messages) in &saved.notes.tables {
+            notes.extend(messages.iter().map(|message| note(Some(table), message)));
+        }
         let table = |table: &TablePlan| TableDocument {
             table: table.table.clone(),
             guarded: table.guarded.clone(),
@@ -250,6 +268,7 @@ impl Document {
                 .iter()
                 .map(|(table, error)| UnfinishedDocument { table: table.clone(), error: error.clone() })
                 .collect(),
+            notes,
             names: saved.names.iter().map(|(id, name)| (Id(*id), name.clone())).collect(),
         };
         document.seal = document.fitting_seal();
@@ -311,6 +330,14 @@ impl Document {
                 table,
             });
         }
+        let mut notes = Notes::default();
+        for NoteDocument { table, message } in self.notes {
+            match (table, notes.tables.last_mut()) {
+                (None, _) => notes.general.push(message),
+                (Some(table), Some((last, messages))) if *last == table => messages.push(message),
+                (Some(table), _) => notes.tables.push((table, vec![message])),
+            }
+        }
         Ok(Saved {
             program: self.program,
             file: self.file,
@@ -325,6 +352,7 @@ impl Document {
             plan: Plan { pipeline: self.pipeline, tables },
             inbox,
             unfinished: self.unfinished.into_iter().map(|document| (document.table, document.error)).collect(),
+            notes,
             names: self.names.into_iter().map(|(id, name)| (id.0, name)).collect(),
             columns,
         })

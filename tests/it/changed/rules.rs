@@ -533,6 +533,7 @@ fn a_write_of_which_nobody_knows_the_end_is_looked_at_again() {
     let mut world = settled();
     let (erp, crm) = (uuid::Uuid::from_u128(2), uuid::Uuid::from_u128(partner(&world, 2)));
     let intent = Intent {
+        also: String::new(),
         why: String::new(),
         table: "customers".into(),
         side: Side::Crm,

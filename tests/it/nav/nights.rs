@@ -136,6 +136,7 @@ fn what_a_run_that_was_cut_off_made_is_found_by_its_key() {
         let account = nights.account(json!({"name": "Halfway", "address1_city": "Ely", "customertypecode": 3}));
         let info = open(Side::Erp, &nights.world.nav()).describe("Customer").unwrap();
         let intent = Intent {
+            also: String::new(),
             table: "customers".into(),
             side: Side::Erp,
             action: "insert".into(),

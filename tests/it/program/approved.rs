@@ -28,6 +28,24 @@ fn without_world(world: &World, line: &str) -> Answer {
 }
 
 #[test]
+fn a_plan_has_the_notes_of_its_run() {
+    let world = World::start();
+    let notes = |text: &str| text.split("\n\n").find(|section| section.starts_with("notes:\n")).map(str::to_owned);
+    let run = notes(&world.run(&format!("run {FULL} --dry-run")).stdout).unwrap();
+    assert!(run.contains("\n  customers: 25 new records in the CRM will be outside the filter there"), "{run}");
+    let planned = world.run(&format!("plan {FULL} -o night.plan"));
+    assert_eq!(notes(&planned.stdout), Some(run.clone()));
+    assert_eq!(notes(&without_world(&world, "show night.plan").stdout), Some(run.clone()));
+    let part = notes(&without_world(&world, "show night.plan --table customers").stdout).unwrap();
+    let own: Vec<&str> = run.lines().filter(|line| line.starts_with("  customers: ")).collect();
+    assert_eq!(part.lines().skip(1).collect::<Vec<_>>(), own);
+    for part in ["--record customers:11720", "--table customers --field displayName", "--table currencies"] {
+        let shown = without_world(&world, &format!("show night.plan {part}")).code(0);
+        assert_eq!(notes(&shown.stdout), None, "{part}: {shown:#?}");
+    }
+}
+
+#[test]
 fn a_first_load_that_is_planned_and_applied_is_the_run() {
     let (planned, ran) = (World::start(), World::start());
     let before = contents(&planned);

@@ -2,7 +2,7 @@
 
 use pipeline::config::Side;
 use pipeline::store::Store;
-use serde_json::json;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::oracle::{assert_same, contents};
@@ -179,4 +179,36 @@ fn a_pair_that_was_never_settled_is_asked_about_in_the_direction_of_its_first_sy
     assert!(asked.stderr.contains(&told), "{asked:#?}");
     assert!(asked.stderr.contains("whether to overwrite 2 values has to be asked"), "{asked:#?}");
     assert_same(&contents(&world), &before, "nothing is written without a yes");
+}
+
+#[test]
+fn a_part_can_be_reviewed() {
+    let world = World::start();
+    world.run(&format!("run {FULL}")).code(0);
+    let whole = world.run(&format!("review {FULL} --format json")).code(0).json();
+    assert_eq!((&whole["only"], &whole["selected"]), (&Value::Null, &Value::Null), "{whole:#}");
+    let part = world.run(&format!("review {FULL} --only items --only customers:10000 --format json")).code(0).json();
+    assert_eq!(part["only"], json!(["items", "customers:10000"]));
+    let tables: Vec<&Value> = part["tables"].as_array().unwrap().iter().collect();
+    assert_eq!(tables.iter().map(|table| table["table"].as_str().unwrap()).collect::<Vec<_>>(), ["customers", "items"]);
+    assert_eq!((&tables[0]["rows"], &tables[0]["coupled"]), (&json!({"erp": 1, "crm": 1}), &json!(1)));
+    let of_whole = whole["tables"].as_array().unwrap().iter().find(|table| table["table"] == "items");
+    assert_eq!(Some(tables[1]), of_whole, "a whole table map is told as ever");
+    assert_eq!(
+        (&part["selected"][0]["record"], &part["selected"][0]["standing"]),
+        (&json!("customers:10000"), &json!("settled"))
+    );
+    let text = world.run(&format!("review {FULL} --only customers:10000")).code(0);
+    assert!(
+        text.stdout.starts_with("full, only customers:10000: what each side holds inside its filters\n"),
+        "{text:#?}"
+    );
+    assert!(text.stdout.ends_with("\nnext: nothing to do now\n"), "{text:#?}");
+    for (part, message) in [
+        ("custmers", "error: PIPELINE has no table map `custmers`\n"),
+        ("customers:NOBODY", "error: the ERP has no record `customers:NOBODY`\n"),
+    ] {
+        let refused = world.run(&format!("review {FULL} --only {part}")).code(2);
+        assert!(refused.stderr.contains(&message.replace("PIPELINE", FULL)), "{refused:#?}");
+    }
 }

@@ -1,7 +1,10 @@
 //! One direction, and one side that wins.
 
+use std::sync::atomic::Ordering;
+
 use pipeline::config::{PerSide, Side};
 use pipeline::delta::Force;
+use pipeline::frame::Value;
 use pipeline::report::selected::overwritten;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::chosen::Standing;
@@ -238,4 +241,45 @@ fn a_forced_run_over_a_whole_table_obeys_its_guard() {
     let report = world.run_part(force(Side::Crm, &[])).unwrap();
     assert_eq!((report.outcome, world.crm.writes()), (RunOutcome::Guarded, before), "{report:#?}");
     assert!(report.tables.iter().all(|table| table.overwritten.is_empty()));
+}
+
+#[test]
+fn what_a_side_makes_of_a_value_that_was_forced_on_it_stands() {
+    for (to, silent) in [(Side::Crm, false), (Side::Crm, true), (Side::Erp, false), (Side::Erp, true)] {
+        let mut world = World::settled();
+        let (side, refilled) = if to == Side::Crm { (&world.crm, "accounts") } else { (&world.erp, "customers") };
+        *side.hook.lock().unwrap() = Some(Box::new(move |table, record| {
+            let phone = record.get("phone").cloned().unwrap_or(Value::Null);
+            if table == refilled && phone.is_blank() {
+                record.insert("phone".to_owned(), Value::Text("0".to_owned()));
+            }
+        }));
+        // Silent answers do not tell what the side made of it: it has to be read, and so might be somebody's edit.
+        side.silent.store(silent, Ordering::Relaxed);
+        if to == Side::Crm {
+            world.erp.put("customers", 1, &[("phone", "")]);
+        } else {
+            world.crm.put("accounts", 101, &[("phone", "")]);
+        }
+        let report = world.run_part(force(to, &["customers:C1"])).unwrap();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{to:?} {silent}: {report:#?}");
+        let writes = PerSide { erp: world.erp.writes(), crm: world.crm.writes() };
+        assert_eq!((*writes.of(to), *writes.of(to.other())), (1, usize::from(silent)), "{to:?} {silent}");
+        assert_eq!(report.tables[0].overwritten, [], "{to:?} {silent}");
+        let phones =
+            PerSide { erp: world.erp.get("customers", 1, "phone"), crm: world.crm.get("accounts", 101, "phone") };
+        // As in any run: what was read goes over as an edit, what the answer told is known to be the side's own.
+        let there = if silent { "0" } else { "" };
+        assert_eq!((phones.of(to).as_str(), phones.of(to.other()).as_str()), ("0", there), "{to:?} {silent}");
+        let told = format!(
+            "phone: the {} holds `0` where blank was written (customers:C1); it is not overwritten again",
+            to.name()
+        );
+        assert_eq!(report.tables[0].notes, [told], "{to:?} {silent}");
+        world.quiet();
+        world.quiet();
+        let report = world.run_part(force(to, &["customers:C1"])).unwrap();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{to:?} {silent}: {report:#?}");
+        assert_eq!(PerSide { erp: world.erp.writes(), crm: world.crm.writes() }, writes, "{to:?} {silent}");
+    }
 }

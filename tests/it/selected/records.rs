@@ -1,6 +1,9 @@
 //! Named records: they are settled, and nobody else is touched.
 
+use std::sync::atomic::Ordering;
+
 use pipeline::config::{PerSide, Side};
+use pipeline::frame::Value;
 use pipeline::report::plan::text as plan_text;
 use pipeline::report::run::text as run_text;
 use pipeline::report::selected::advice;
@@ -9,6 +12,7 @@ use pipeline::run::account::{Counts, Mode, RunOutcome};
 use pipeline::run::chosen::Standing;
 use pipeline::run::selection::Selection;
 use pipeline::store::{InboxKind, Store};
+use uuid::Uuid;
 
 use super::{only, to};
 use crate::memory::Accident;
@@ -324,5 +328,25 @@ fn a_lost_answer_of_a_named_record_doubles_nothing() {
     world.crm.accidents.lock().unwrap().push(Accident::AnswerLost);
     world.run_part(only(&["customers:C2"])).unwrap();
     assert_eq!(world.crm.column("accounts", "name").iter().filter(|name| *name == "Dahl").count(), 1);
+    world.quiet();
+}
+
+#[test]
+fn whom_a_side_refers_to_by_itself_is_looked_up() {
+    let text = CUSTOMERS.replace("direction: to_crm, blank: keep }", "blank: keep }");
+    let mut world = World::settled_with(&format!("{PEOPLE}{text}"));
+    world.crm.put("users", 111, &[("mail", "a@a.example"), ("name", "Anna")]);
+    world.run();
+    let code = world.erp.column("people", "code").remove(0);
+    *world.erp.hook.lock().unwrap() = Some(Box::new(move |table, record| {
+        if table == "customers" {
+            record.insert("person".to_owned(), Value::Text(code.clone()));
+        }
+    }));
+    world.erp.silent.store(true, Ordering::Relaxed);
+    world.crm.put("accounts", 101, &[("city", "Moss")]);
+    let report = world.run_part(only(&["customers:C1"])).unwrap();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+    assert_eq!(world.crm.get("accounts", 101, "owner"), Uuid::from_u128(111).to_string());
     world.quiet();
 }

@@ -1,0 +1,67 @@
+//! Where a person lets one side win: what the other one made of a value is its answer, and is not overwritten again.
+//!
+//! A side may refill what was cleared, or hold a value in a form of its own. Written once, the field is decided as in any
+//! other run from then on: what the answer told is that side's base, what was read goes over as an edit.
+
+use std::collections::HashMap;
+
+use uuid::Uuid;
+
+use crate::config::{Side, TableMap};
+use crate::frame::{Kind, Value};
+use crate::run::bases::{Written, fingerprint_in};
+use crate::run::context::Context;
+use crate::run::notes::note_it;
+use crate::run::state::{PassState, Step};
+use crate::translate::canonical::fingerprint;
+
+/// Takes note of the two-way fields that were written on the side that gives way, and of what it made of them.
+pub(super) fn note(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>]) {
+    if step.context.options.selection.force.as_ref().is_none_or(|force| force.to != to) {
+        return;
+    }
+    let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+    for action in written.iter().map(|record| record.action).filter(|action| !action.kind.makes_record()) {
+        let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
+        let row = *state.pairs.rows[pair].of(to);
+        for change in &action.fields {
+            let both = |number: &usize| Side::BOTH.iter().all(|side| step.map.fields[*number].writes(*side));
+            let Some(number) = change.field.filter(both) else { continue };
+            state.won.insert((action.ids.erp, number));
+            let frame = state.frames.of(to);
+            let kind = frame.column(&change.column).map_or(Kind::Text, |column| column.kind);
+            if fingerprint_in(frame, to, &change.column, row) != fingerprint(&change.new, to, kind) {
+                let (held, new) = (shown(&frame.value(&change.column, row)), shown(&change.new));
+                let told = format!("the {} holds {held} where {new} was written", to.name());
+                state.remade.insert((number, action.ids.erp), (action.record.clone(), told));
+            }
+        }
+    }
+}
+
+/// Says what a side made of values that were forced on it: of each field the first, and how many more.
+pub(super) fn tell(context: &Context<'_>, map: &TableMap, state: &mut PassState) {
+    let remade = std::mem::take(&mut state.remade);
+    for (number, field) in map.fields.iter().enumerate() {
+        let mut those = remade.range((number, Uuid::nil())..=(number, Uuid::max())).map(|(_, told)| told);
+        let Some((record, told)) = those.next() else { continue };
+        let (name, more) = (field.name(), those.count());
+        let note = match more {
+            0 => format!("{name}: {told} ({record}); it is not overwritten again"),
+            more => {
+                let records = more + 1;
+                format!("{name}: {told} ({record}), and the like in {records} records; they are not overwritten again")
+            }
+        };
+        note_it(context, &mut state.report, note);
+    }
+}
+
+/// Returns a value as people read it; an id says nothing to them.
+fn shown(value: &Value) -> String {
+    match value {
+        value if value.is_blank() => "blank".to_owned(),
+        Value::Link { .. } | Value::Guid(_) => "another record".to_owned(),
+        value => format!("`{value}`"),
+    }
+}
