@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::address::{Address, find};
 use crate::apply::{Target, apply, ending};
 use crate::by_hand::{Desk, Known, Moment, Objection, begin, end, pairs_by_id};
-use crate::config::{OnUnresolved, PerSide, Side, TableMap, When};
+use crate::config::{OnUnresolved, PerSide, Pipeline, Side, TableMap, When};
 use crate::endpoint::{Outcome, Query};
 use crate::extract::{self, Scope};
 use crate::frame::Value;
@@ -116,7 +116,7 @@ impl Desk<'_> {
     /// Gathers what has to be known of pairs before they are parted.
     fn partings(&self, store: &dyn Store, pairs: &[PerSide<Uuid>]) -> Result<Vec<Parting>, RunError> {
         let known = Known::of(self, store, pairs.iter().copied())?;
-        let company = self.map.company_of(Side::Crm).map(|company| company.column.to_owned());
+        let company = self.map.company_of(Side::Crm);
         let fields = self.pipeline.tables.iter().flat_map(|map| &map.fields);
         let references = fields.filter_map(|field| field.reference.as_ref());
         let columns: BTreeSet<&String> =
@@ -131,7 +131,11 @@ impl Desk<'_> {
                 let row = known.rows.of(side).get(ids.of(side))?;
                 Some(known.frames.of(side).value(column, *row)).filter(|value| !value.is_blank())
             };
-            let old = company.as_ref().and_then(|column| Some((column, value(Side::Crm, column)?)));
+            // What another company has claimed meanwhile is not ours to give back.
+            let old = company.as_ref().and_then(|company| {
+                let old = value(Side::Crm, company.column)?;
+                company.may_own(&old.to_string()).then(|| (company.column.to_owned(), old))
+            });
             let release = old.map(|(column, old)| Action {
                 table: self.map.name.clone(),
                 record: record.clone(),
@@ -254,36 +258,59 @@ pub fn part(
             release(desk, store, &scope, &mut parted, map, moment)?;
         }
     }
-    let intent = |Parted { parting, .. }: &Parted| {
-        let told = Intent {
-            table: parting.table.clone(),
-            side: Side::Erp,
-            action: "uncouple".to_owned(),
-            id: parting.ids.erp,
-            partner: parting.ids.crm,
-            record: parting.record.clone(),
-            also: String::new(),
-            fields: Vec::new(),
-            why: "by hand".to_owned(),
-            agreed: Vec::new(),
-        };
-        match desk.pipeline.tables.iter().find(|map| map.name == parting.table) {
-            Some(map) => ending(told, store, map, parting.ids),
-            None => Ok(told),
-        }
-    };
-    let intents: Vec<Intent> = parted.iter().map(intent).collect::<Result<_, _>>()?;
-    let journal = store.intend(&moment.run, &intents)?;
     let replies = parted.iter().map(|Parted { parting, .. }| Reply::Part {
         table: parting.table.clone(),
         ids: parting.ids,
         record: parting.record.clone(),
     });
-    store.reply(&replies.collect::<Vec<_>>())?;
-    let done = |journal_id: i64| Answer { journal_id, outcome: "done".into(), message: String::new() };
-    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), &desk.map.name, &[], &[])?;
+    reply(desk.pipeline, store, &replies.collect::<Vec<_>>(), moment)?;
     end(store, moment, parted.iter().all(|one| one.failed.is_none()))?;
     Ok(parted)
+}
+
+/// Takes answers of a person, all of them or none; of pairs that they part, history and journal are told. Nothing is written
+/// on either side.
+pub fn take_answers(
+    pipeline: &Pipeline,
+    store: &mut dyn Store,
+    replies: &[Reply],
+    moment: &Moment,
+) -> Result<(), StoreError> {
+    if !replies.iter().any(|reply| matches!(reply, Reply::Part { .. })) {
+        return store.reply(replies);
+    }
+    begin(store, moment)?;
+    reply(pipeline, store, replies, moment)?;
+    end(store, moment, true)
+}
+
+/// Takes answers within an entry of the history.
+fn reply(pipeline: &Pipeline, store: &mut dyn Store, replies: &[Reply], moment: &Moment) -> Result<(), StoreError> {
+    let mut intents = Vec::new();
+    for reply in replies {
+        let Reply::Part { table, ids, record } = reply else { continue };
+        let told = Intent {
+            table: table.clone(),
+            side: Side::Erp,
+            action: "uncouple".to_owned(),
+            id: ids.erp,
+            partner: ids.crm,
+            record: record.clone(),
+            also: String::new(),
+            fields: Vec::new(),
+            why: "by hand".to_owned(),
+            agreed: Vec::new(),
+        };
+        intents.push(match pipeline.tables.iter().find(|map| map.name == *table) {
+            Some(map) => ending(told, store, map, *ids)?,
+            None => told,
+        });
+    }
+    let journal = store.intend(&moment.run, &intents)?;
+    store.reply(replies)?;
+    let done = |journal_id: i64| Answer { journal_id, outcome: "done".into(), message: String::new() };
+    let Some(Intent { table, .. }) = intents.first() else { return Ok(()) };
+    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), table, &[], &[])
 }
 
 /// Gives the CRM records of one table map back.

@@ -26,6 +26,7 @@ pub(super) fn finish(
     deferred: &[bool],
     state: &mut PassState,
 ) -> Result<(), PassError> {
+    forced::remember(context, map, deferred, state);
     if !context.options.dry_run {
         save(store, map, state)?;
     }

@@ -135,6 +135,35 @@ fn one_side_wins_and_the_loser_is_told() {
     }
 }
 
+/// What a side refuses is tried again by the next runs, the way that a person wanted it and nobody else.
+#[test]
+fn who_was_to_win_still_does_when_the_loser_takes_it() {
+    let text = CUSTOMERS.replace("{ erp: phone, crm: phone }", "{ erp: phone, crm: phone, on_conflict: erp }");
+    let mut world = World::with(&format!("{PEOPLE}{text}"));
+    let both = [("number", "C1"), ("name", "Ahlgren"), ("city", "Oslo"), ("phone", "1")];
+    world.erp.put("customers", 1, &both);
+    world.crm.put("accounts", 101, &[&both[..], &[("kind", "3")]].concat());
+    world.run();
+    // Customer 2 and account 102 are new to each other, and `first_sync: erp` would have it otherwise.
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("city", "Oslo"), ("phone", "1")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "Dahl AS"), ("phone", "2"), ("kind", "3")]);
+    world.erp.put("customers", 1, &[("phone", "8")]);
+    world.crm.put("accounts", 101, &[("phone", "9")]);
+    *world.erp.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("the record is locked".to_owned())));
+    let report = world.run_part(force(Side::Erp, &["customers:C1", "customers:C2"])).unwrap();
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    *world.erp.refuses.lock().unwrap() = None;
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    let held = |id| ["name", "city", "phone"].map(|field| world.erp.get("customers", id, field));
+    assert_eq!(held(1), ["Ahlgren", "Oslo", "9"]);
+    assert_eq!(held(2), ["Dahl AS", "", "2"]);
+    let held = |id: u128| ["name", "city", "phone"].map(|field| world.crm.get("accounts", 100 + id, field));
+    assert_eq!(held(1), ["Ahlgren", "Oslo", "9"]);
+    assert_eq!(held(2), ["Dahl AS", "", "2"]);
+    world.quiet();
+}
+
 #[test]
 fn a_blank_wins_where_a_person_wants_it_and_a_field_with_an_owner_keeps_it() {
     let mut world = World::new();
