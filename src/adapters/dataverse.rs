@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch};
 use crate::adapters::client::Client;
-use crate::adapters::dataverse_batch::{by_position, path_of};
+use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::dataverse_bulk::Availability;
 use crate::adapters::dataverse_lists::{self, FILTER_CHARS_MAX, Lists};
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::modifiers;
-use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
+use crate::adapters::odata::batch_multipart;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent};
@@ -112,39 +112,14 @@ impl Dataverse {
 
     /// Asks questions about the metadata: all in one batch, or one by one where the service does not take that.
     fn answers(&self, questions: &[String]) -> Result<Vec<Vec<u8>>, EndpointError> {
-        if let Some(answers) = self.answers_at_once(questions)? {
-            return Ok(answers);
+        let root = self.root();
+        let paths = questions.iter().map(|question| format!("{root}/{question}")).collect();
+        let batch = self.batch();
+        let whole = |body: &str| definitions::whole(body.as_bytes());
+        match dataverse_batch::ask(&self.client, &batch, paths, &read_headers(), whole)? {
+            Some(answers) => Ok(answers.into_iter().map(String::into_bytes).collect()),
+            None => questions.iter().map(|question| self.answer(question)).collect(),
         }
-        questions.iter().map(|question| self.answer(question)).collect()
-    }
-
-    fn answers_at_once(&self, questions: &[String]) -> Result<Option<Vec<Vec<u8>>>, EndpointError> {
-        let root = format!("{}{API}", path_of(self.client.base()));
-        let operation = |question: &String| Operation {
-            method: "GET",
-            path: format!("{root}/{question}"),
-            headers: read_headers(),
-            body: String::new(),
-        };
-        let body = batch_multipart::build(&questions.iter().map(operation).collect::<Vec<_>>());
-        let url = format!("{}{API}/$batch", self.client.base());
-        let (_, answers) = self.client.ask(&url, &batch_headers(), body.as_bytes(), |answer| {
-            let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
-            let replies: Vec<Reply> =
-                by_position(sections, questions.len(), true).into_iter().filter_map(Result::ok).collect();
-            if replies.len() != questions.len() {
-                return Err("the answer to the batch is not whole".to_owned());
-            }
-            if let Some(reply) = replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
-                return Err(Fault::read(reply.status, reply.body.as_bytes()).to_string());
-            }
-            if replies.iter().any(|reply| reply.status >= 300) {
-                return Ok(None);
-            }
-            replies.iter().try_for_each(|reply| definitions::whole(reply.body.as_bytes()))?;
-            Ok(Some(replies.into_iter().map(|reply| reply.body.into_bytes()).collect()))
-        })?;
-        Ok(answers.flatten())
     }
 
     fn answer(&self, question: &str) -> Result<Vec<u8>, EndpointError> {
@@ -195,7 +170,7 @@ impl Dataverse {
             client: &self.client,
             url,
             headers: self.page_headers(),
-            batch: (format!("{}{API}/$batch", self.client.base()), batch_headers()),
+            batch: self.batch(),
             key: &table.key,
             filter,
             layout,
@@ -212,6 +187,11 @@ impl Dataverse {
     /// The path of the service's root; request lines of a batch begin with it.
     fn root(&self) -> String {
         format!("{}{API}", path_of(self.client.base()))
+    }
+
+    /// Returns the address of a batch and its headers.
+    fn batch(&self) -> (String, Vec<(&'static str, String)>) {
+        (format!("{}{API}/$batch", self.client.base()), batch_headers())
     }
 }
 

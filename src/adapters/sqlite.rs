@@ -180,11 +180,11 @@ fn followed(path: &Path) -> Result<PathBuf, StoreError> {
     // Taken for a new state, it would make a first load of a settled company.
     if let Some(link) = path.ancestors().find(leads_nowhere) {
         let target = fs::read_link(link).map_err(failed)?;
+        let which = if link == path { String::new() } else { format!(" {}", link.display()) };
         let message = format!(
-            "{}: the link {} leads to {}, where nothing is; see that it is there (a volume that is not mounted, say), or \
-             remove the link to begin anew",
+            "{}: the link{which} leads to {}, where nothing is; see that it is there (a volume that is not mounted, say), \
+             or remove the link to begin anew",
             path.display(),
-            link.display(),
             target.display()
         );
         return Err(StoreError::Damaged { message });
