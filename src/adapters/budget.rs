@@ -125,6 +125,8 @@ impl Budget {
                 self.calm = (self.calm * 2).min(CALM_MAX);
             }
             self.limit = self.limit.min(ours);
+            // Of a limit that is ours alone, others had no part.
+            self.others.take_if(|others| others.ours >= self.limit);
             self.grew = false;
             self.changed = now;
         } else if self.limit.is_finite() && ours < self.limit {
@@ -208,6 +210,18 @@ mod tests {
         assert_eq!(budget.opens(at(8), 49.0, 0.0), Opens::At(at(8)));
         assert_eq!(budget.opens(at(8), 50.0, 0.0), Opens::At(Duration::from_secs_f64(4.0 + 8.0 * 50.0 / 99.0)));
         assert_eq!(budget.opens(at(12), 100.0, 0.0), Opens::At(at(12)));
+    }
+
+    /// First others are blamed; then a whole window tells that just as much is granted as we had then.
+    #[test]
+    fn a_limit_that_turns_out_to_be_ours_alone_leaves_nothing_to_others() {
+        let mut budget = Budget::new(100.0, at(10));
+        budget.spend(at(1), 1.0);
+        budget.refused(at(2), at(30), 0.0);
+        budget.spend(at(12), 1.0);
+        budget.refused(at(13), at(30), 0.0);
+        assert_eq!(budget.opens(at(14), 1.0, 0.0), Opens::At(at(22)));
+        assert_eq!(budget.opens(at(22), 1.0, 0.0), Opens::At(at(22)));
     }
 
     #[test]
