@@ -3,6 +3,7 @@
 //! Knows the addresses, lookups and their navigation properties, the multipart batch and what the CRM's error codes mean.
 //! Waiting, tokens and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
 
+mod privileges;
 mod writes;
 
 use std::collections::HashMap;
@@ -28,7 +29,7 @@ use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Grant, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
 };
 use crate::frame::{Frame, Kind};
 
@@ -45,6 +46,8 @@ const MODIFIED: [&str; 1] = ["modifiedon"];
 /// Who the CRM takes us for (crm-api.md §12).
 #[derive(Deserialize)]
 struct WhoAmI {
+    #[serde(rename = "UserId", default)]
+    user: String,
     #[serde(rename = "OrganizationId")]
     organization: String,
 }
@@ -56,6 +59,8 @@ pub struct Dataverse {
     features: Features,
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
+    /// How far the login's privileges reach, by their ids, once they were asked for.
+    held: Mutex<Option<Arc<HashMap<String, String>>>>,
     bulk: Availability,
     portion: Portion,
 }
@@ -69,6 +74,7 @@ impl Dataverse {
             features,
             directory: Mutex::default(),
             tables: Mutex::default(),
+            held: Mutex::default(),
             bulk: Availability::default(),
             portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
         }
@@ -203,7 +209,7 @@ impl Endpoint for Dataverse {
     fn open(&self) -> Result<Identity, EndpointError> {
         let url = format!("{}{API}/WhoAmI", self.client.base());
         let (answer, identity) = self.client.get(&url, &read_headers(), |answer| {
-            let WhoAmI { organization } = serde_json::from_slice(&answer.body)
+            let WhoAmI { organization, .. } = serde_json::from_slice(&answer.body)
                 .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
             Uuid::parse_str(&organization).map_err(|_| "the answer to WhoAmI names no organization".to_owned())
         })?;
@@ -339,6 +345,10 @@ impl Endpoint for Dataverse {
             format!("{root}&$filter={}", percent::query(&dataverse_lists::id_list(&table.key, ids, None)))
         };
         modifiers::read(&self.client, ids.chunks(dataverse_lists::IDS_MAX).map(list), read_headers(), &table)
+    }
+
+    fn grants(&self, info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
+        self.granted(info).map(Some)
     }
 
     fn clock_offset(&self) -> Option<ClockOffset> {
