@@ -1,7 +1,7 @@
 //! One direction, and one side that wins.
 
 use pipeline::config::{PerSide, Side};
-use pipeline::delta::Force;
+use pipeline::delta::{Force, Overwritten};
 use pipeline::report::selected::overwritten;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::chosen::Standing;
@@ -269,4 +269,13 @@ fn a_forced_run_over_a_whole_table_obeys_its_guard() {
     let report = world.run_part(force(Side::Crm, &[])).unwrap();
     assert_eq!((report.outcome, world.crm.writes()), (RunOutcome::Guarded, before), "{report:#?}");
     assert!(report.tables.iter().all(|table| table.overwritten.is_empty()));
+    // Nor does it go the other way where a person agreed to what was shown before.
+    world.selection = force(Side::Crm, &[]);
+    let plan = world.attempt(true, &[], &mut |_| {}).unwrap();
+    let seen: Vec<Overwritten> = plan.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
+    assert_eq!(seen.len(), 2, "{plan:#?}");
+    let before = (world.erp.writes(), world.crm.writes());
+    let agreed = Selection { force: Some(Force { to: Side::Crm, seen: Some(seen) }), ..Selection::default() };
+    assert_eq!(world.run_part(agreed).unwrap().outcome, RunOutcome::Guarded);
+    assert_eq!((world.erp.writes(), world.crm.writes()), before);
 }
