@@ -93,6 +93,9 @@ fn doubts(coupled: &Coupled) -> Vec<String> {
     let reason = |standing: &Standing| match standing {
         Standing::Outside => "outside the filter",
         Standing::Apart => "kept apart; couple it by name",
+        Standing::Waits(InboxKind::Deleted) => {
+            "its partner was deleted; `--create` makes a new one, `uncouple` parts the two"
+        }
         Standing::Waits(_) => "fails in a run: `pipeline why` says what hinders it",
         _ => "no rule finds a partner",
     };
