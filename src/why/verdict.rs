@@ -4,7 +4,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::plan::{Action, ActionKind};
 use crate::run::sight::Search;
 use crate::store::{InboxItem, InboxKind};
-use crate::why::{Place, Presence};
+use crate::why::{Guarded, Place, Presence};
 
 /// The answer in one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Kind {
 /// What a verdict depends on besides the record's own decisions.
 pub(super) struct Circumstances<'a> {
     pub(super) error: Option<&'a str>,
-    pub(super) guarded: Option<&'a str>,
+    pub(super) guarded: Option<&'a Guarded>,
     pub(super) notes: &'a [String],
     pub(super) later: Option<&'a str>,
     pub(super) apart: Option<&'a str>,
@@ -87,7 +87,13 @@ pub(super) fn verdict(
         return told(Kind::Waits(item.kind), message);
     }
     if let (Some(guarded), false) = (circumstances.guarded, actions.is_empty()) {
-        return told(Kind::Guarded, format!("the guard of `{}` stops it: {guarded}", map.name));
+        let message = match guarded {
+            Guarded { why, at: None } => format!("the guard of `{}` stops it: {why}", map.name),
+            Guarded { why, at: Some(at) } => {
+                format!("the guard of `{}` stopped it in the run of {at}, and every run counts anew: {why}", map.name)
+            }
+        };
+        return told(Kind::Guarded, message);
     }
     if !actions.is_empty() {
         return told(Kind::Pending, actions.iter().map(pending).collect::<Vec<_>>().join("; "));
