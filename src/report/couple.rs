@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::by_hand::Pair;
 use crate::config::{Side, TableMap};
+use crate::delta::decided::told;
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{count, cut, named, plural, quoted};
 use crate::report::{document, run};
@@ -139,7 +140,7 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
             field: item.field.as_deref().unwrap_or_default(),
             erp: value(&item.erp),
             crm,
-            first: format!("waits: {}", item.message),
+            first: format!("waits: {}", told(item)),
         });
     }
     all

@@ -2,11 +2,13 @@
 //!
 //! Runs, plans and the state all show the inbox; they differ in how much of it and under which heading.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
 
 use crate::config::Side;
+use crate::delta::decided::told;
 use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
@@ -31,7 +33,7 @@ pub struct ItemDocument<'a> {
     base: Option<&'a str>,
     erp: Option<&'a str>,
     crm: Option<&'a str>,
-    message: &'a str,
+    message: Cow<'a, str>,
     /// Null for what was only planned: no run has raised it yet.
     since: Option<&'a str>,
     attempts: u32,
@@ -53,7 +55,7 @@ pub fn item_document(item: &InboxItem) -> ItemDocument<'_> {
         base: item.base.as_deref(),
         erp: item.erp.as_deref(),
         crm: item.crm.as_deref(),
-        message: &item.message,
+        message: told(item),
         since: Some(item.since.as_str()).filter(|since| !since.is_empty()),
         attempts: item.attempts,
         crm_record: item.background.crm_record.as_deref(),
@@ -112,7 +114,8 @@ fn telling_first(group: &mut Group<'_>) -> usize {
     }
     // What differs between failures for a like reason are numbers and keys.
     let reason = |item: &InboxItem| {
-        let message = item.message.strip_prefix(&item.record).unwrap_or(&item.message);
+        let message = told(item);
+        let message = message.strip_prefix(&item.record).unwrap_or(&message);
         let words = message.split(' ').filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
         words.collect::<Vec<_>>().join(" ")
     };
@@ -347,7 +350,7 @@ pub fn retried_json(records: &[(&str, bool)]) -> String {
 /// A message that names the record itself stands for all but the values.
 fn line(item: &InboxItem) -> String {
     // The message may quote a server; a line end in it must not break the list.
-    let message = item.message.replace(['\n', '\r'], " ");
+    let message = told(item).replace(['\n', '\r'], " ");
     let said = |value: &str| !value.is_empty() && message.contains(&format!("`{value}`"));
     let record = item.background.crm_record.as_ref();
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
@@ -380,8 +383,9 @@ fn line(item: &InboxItem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PerSide;
     use crate::report::samples;
-
+    use crate::store::{Decided, Outstanding};
     #[test]
     fn no_more_items_than_asked_for() {
         let mut items = samples::inbox();
@@ -412,11 +416,17 @@ mod tests {
             base: told("A20"),
             erp: told("E20"),
             crm: told("C20b"),
-            message: "both sides edited it; decided on 2026-01-31 for other values (ERP `E20`, CRM `C20`)".into(),
+            message: "both sides edited it".into(),
+            outstanding: Some(Outstanding {
+                verdict: Decided::Take(Side::Erp),
+                values: PerSide { erp: "E20".into(), crm: "C20".into() },
+                on: "2026-01-31".into(),
+            }),
             ..samples::inbox().remove(0)
         };
         let line = line(&item);
         assert!(line.contains("before \"A20\", ERP \"E20\", CRM \"C20b\""), "{line}");
+        assert!(line.contains("both sides edited it; decided on 2026-01-31 for other values (ERP `E20`, CRM `C20`)"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The answer in one sentence: what matters most of all that is known about a record.
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::delta::decided;
 use crate::plan::{Action, ActionKind};
 use crate::run::sight::Search;
 use crate::store::{InboxItem, InboxKind};
@@ -81,8 +82,8 @@ pub(super) fn verdict(
         let field = item.field.as_ref().filter(|_| item.kind == InboxKind::Contested);
         let more = if waits.len() > 1 { format!(", and {} more", waits.len() - 1) } else { String::new() };
         let message = match field {
-            Some(field) => format!("{field}: {}{more}", item.message),
-            None => format!("{}{more}", item.message),
+            Some(field) => format!("{field}: {}{more}", decided::told(item)),
+            None => format!("{}{more}", decided::told(item)),
         };
         return told(Kind::Waits(item.kind), message);
     }
