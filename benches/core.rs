@@ -2,7 +2,7 @@
 //!
 //! `make bench`, or `cargo bench --bench core -- NAME`. Both sides are in memory; what HTTP adds is said in the README.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -160,6 +160,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         times: None,
         rulings: &Rulings::default(),
         force: None,
+        won: &HashSet::new(),
     };
     bencher.counter(ItemsCount::new(records)).bench_local(|| {
         let decisions = decide_pairs(&work).expect("the file of the bench has no expression");
