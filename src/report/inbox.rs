@@ -248,18 +248,28 @@ pub fn text(inbox: &Inbox) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns when the records of contested fields were last modified, and by whom, under a heading; once for each record.
+/// Returns when the records of contested fields were last modified, and by whom, under a heading; once for each record, or
+/// for the fields of it that were filed at different times.
 pub fn modified(items: &[InboxItem]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for InboxItem { record, background: Background { modified, crm_modified_by, .. }, .. } in items {
+    let mut known: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    for InboxItem { record, field, background: Background { modified, crm_modified_by, .. }, .. } in items {
         let by = crm_modified_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
         let told = |side: Side, by: &str| Some(format!("{} {}{by}", side.name(), modified.of(side).as_ref()?));
         let sides: Vec<String> = [told(Side::Erp, ""), told(Side::Crm, &by)].into_iter().flatten().collect();
-        let line = format!("  {record}: {}", sides.join(", "));
-        if !sides.is_empty() && !lines.contains(&line) {
-            lines.push(line);
+        let sides = sides.join(", ");
+        let field = field.as_deref().unwrap_or_default();
+        match known.iter_mut().find(|(other, told, _)| other == record && *told == sides) {
+            _ if sides.is_empty() => {}
+            Some((_, _, fields)) => fields.push(field),
+            None => known.push((record, sides, vec![field])),
         }
     }
+    let several = |record: &str| known.iter().filter(|(other, _, _)| *other == record).count() > 1;
+    let line = |(record, sides, fields): &(&str, String, Vec<&str>)| match several(record) {
+        true => format!("  {record} {}: {sides}", fields.join(", ")),
+        false => format!("  {record}: {sides}"),
+    };
+    let mut lines: Vec<String> = known.iter().map(line).collect();
     if !lines.is_empty() {
         lines.insert(
             0,
@@ -427,6 +437,24 @@ mod tests {
         let line = line(&item);
         assert!(line.contains("before \"A20\", ERP \"E20\", CRM \"C20b\""), "{line}");
         assert!(line.contains("both sides edited it; decided on 2026-01-31 for other values (ERP `E20`, CRM `C20`)"));
+    }
+
+    #[test]
+    fn fields_that_were_filed_at_different_times_are_told_apart() {
+        let item = |record: &str, field: &str, at: &str| InboxItem {
+            record: record.into(),
+            field: Some(field.into()),
+            background: Background { modified: PerSide { erp: Some(at.into()), crm: None }, ..Background::default() },
+            ..samples::inbox().remove(0)
+        };
+        let items = [
+            item("1", "city", "9:00"),
+            item("1", "phone", "9:00"),
+            item("1", "name", "8:00"),
+            item("2", "city", "9:00"),
+        ];
+        assert_eq!(modified(&items)[1..], ["  1 city, phone: ERP 9:00", "  1 name: ERP 8:00", "  2: ERP 9:00"]);
+        assert_eq!(modified(&items[..2])[1..], ["  1: ERP 9:00"]);
     }
 
     #[test]
