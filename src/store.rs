@@ -225,12 +225,25 @@ pub struct InboxItem {
     pub base: Option<String>,
     pub erp: Option<String>,
     pub crm: Option<String>,
+    /// Why it waits, as if nobody had decided about it.
     pub message: String,
+    /// What a person decided, and the run could not act on; gone with the decision.
+    pub outstanding: Option<Outstanding>,
     /// When it was first raised, RFC 3339; filled by the store.
     pub since: String,
     /// In how many runs it was raised; filled by the store.
     pub attempts: u32,
     pub background: Background,
+}
+
+/// A decision that stands although what it is about waits: it was made for other values, or something hinders it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outstanding {
+    pub verdict: Decided,
+    /// What it was decided on.
+    pub values: PerSide<String>,
+    /// The day, as in RFC 3339.
+    pub on: String,
 }
 
 /// What is known besides of something that waits, for people; nothing is decided by it.
@@ -268,9 +281,6 @@ pub struct Decision {
     /// When nothing was left to do about it, RFC 3339; `None` as long as it stands.
     pub ended: Option<String>,
 }
-
-/// What a message says of a decision begins so, the date follows; all behind it is taken off with the decision.
-pub const DECIDED_ON: &str = "; decided on ";
 
 impl Decision {
     /// Returns the name by which people call the field that it is about: its ERP column, else its CRM column.

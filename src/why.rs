@@ -17,6 +17,7 @@ use crate::delta::Judged;
 use crate::delta::merge::{self, Rule};
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind};
+use crate::run::account::Stopped;
 use crate::run::explain::Explained;
 use crate::run::sight::{Search, Sight};
 use crate::store::{Coupling, InboxItem, InboxKind, JournalRow, Origin};
@@ -42,8 +43,8 @@ pub struct Remembered {
     pub bases: BTreeMap<String, PerSide<String>>,
     /// Newest first.
     pub writes: Vec<JournalRow>,
-    /// Why the last run that visited the table map was stopped by its guard.
-    pub guarded: Option<String>,
+    /// Why the last run that visited the table map was stopped by its guard, and when.
+    pub guarded: Option<Stopped>,
 }
 
 /// Everything that is known of one record, and why it is treated as it is.
@@ -58,8 +59,9 @@ pub struct Why {
     /// Which columns the match rule compares by which the pair was coupled, or would be now.
     pub rule: Option<String>,
     pub apart: Option<String>,
-    /// Why the guard stops the table map, or stopped it in the last run.
-    pub guarded: Option<String>,
+    /// Why the guard stops the table map, or stopped it in the last run: what a share or a number counts, all records of the
+    /// table map have to be decided to know, so what is known of them is of that run.
+    pub guarded: Option<Guarded>,
     pub fields: Vec<FieldWhy>,
     /// What the match rules find, where the record has no coupling.
     pub searches: Vec<Search>,
@@ -70,6 +72,14 @@ pub struct Why {
     pub writes: Vec<JournalRow>,
     /// What people call the records that values point to.
     pub names: BTreeMap<Uuid, String>,
+}
+
+/// What the guard of the table map says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guarded {
+    pub why: String,
+    /// In which run it said so, RFC 3339; `None` where the record and what it depends on are enough to stop it now.
+    pub at: Option<String>,
 }
 
 /// Where a record is on one side.
@@ -208,15 +218,17 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
     let later = of_table.flat_map(|table| &table.later).find(|later| {
         later.record == record || later.record.strip_prefix(&record).is_some_and(|rest| rest.starts_with(" ("))
     });
+    let now = table.and_then(|table| table.guarded.clone()).map(|why| Guarded { why, at: None });
+    let earlier = || remembered.guarded.clone().map(|Stopped { why, at }| Guarded { why, at: Some(at) });
+    let guarded = now.or_else(earlier);
     let circumstances = Circumstances {
         error: table.and_then(|table| table.error.as_deref()),
-        guarded: table.and_then(|table| table.guarded.as_deref()).or(remembered.guarded.as_deref()),
+        guarded: guarded.as_ref(),
         notes: table.map_or(&[][..], |table| &table.notes),
         later: later.map(|later| later.message.as_str()),
         apart: remembered.apart.as_deref(),
         is_coupled: remembered.coupling.is_some(),
     };
-    let guarded = circumstances.guarded.map(str::to_owned);
     let verdict = verdict(map, side, &circumstances, &waits, &actions, &places, &searches);
     let mut names = report.names;
     names.extend(sight.into_iter().flat_map(|sight| sight.names.clone()));

@@ -9,7 +9,7 @@ use crate::cli::exit::Failure;
 use crate::cli::world::Loaded;
 use crate::plan::{TablePlan, fingerprint};
 use crate::report::saved::{AskedFor, Origins, Saved};
-use crate::run::account::{RunReport, TableReport};
+use crate::run::account::{RunReport, Stopped, TableReport};
 use crate::run::approval::Approved;
 use crate::run::carried::Carried;
 
@@ -90,11 +90,11 @@ fn kept_plans(loaded: &Loaded) -> Vec<(PathBuf, Result<Saved, ReadError>)> {
     paths.map(|path| (path.clone(), plan_file::read(&path))).into()
 }
 
-/// Returns the table maps of which a guard stopped, as a whole, something that is kept, and why it did.
-pub fn stopped(loaded: &Loaded) -> BTreeMap<String, String> {
-    let plan = plan_file::read(&guarded_path(loaded, false));
-    let tables = plan.map(|plan| plan.plan.tables).unwrap_or_default();
-    tables.into_iter().map(|TablePlan { table, guarded, .. }| (table, guarded.unwrap_or_default())).collect()
+/// Returns the table maps of which a guard stopped, as a whole, something that is kept; why it did, and when.
+pub fn stopped(loaded: &Loaded) -> BTreeMap<String, Stopped> {
+    let Ok(Saved { plan, moment, .. }) = plan_file::read(&guarded_path(loaded, false)) else { return BTreeMap::new() };
+    let why = |guarded: Option<String>| Stopped { why: guarded.unwrap_or_default(), at: moment.clone() };
+    plan.tables.into_iter().map(|TablePlan { table, guarded, .. }| (table, why(guarded))).collect()
 }
 
 /// Returns a path as a shell takes it.

@@ -19,6 +19,7 @@ use crate::config::complaint::suggestion;
 use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::endpoint::Endpoint;
 use crate::report;
+use crate::run::account::Stopped;
 use crate::run::context::Options;
 use crate::run::explain::explain;
 use crate::run::selection::Selection;
@@ -78,7 +79,7 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     let explained = explained.map_err(|error| failure(&loaded, None, error))?;
     let question = Question { map, side: address.side, id, field };
     let stopped = saved::stopped(&loaded);
-    let remembered = remember(&store, &question, stopped.get(&map.name).map(String::as_str))?;
+    let remembered = remember(&store, &question, stopped.get(&map.name))?;
     let why = crate::why::why(&question, explained, remembered);
     print_as(arguments.file.format, || report::why::text(&why), || report::why::json(&why))?;
     Ok(Exit::Done)
@@ -184,7 +185,7 @@ pub fn both_ids(store: &dyn Store, table: &str, side: Side, id: Uuid) -> Result<
 }
 
 /// Returns what the state remembers of a record; `kept` is why a guard stopped what is kept of its table map.
-fn remember(store: &dyn Store, question: &Question<'_>, kept: Option<&str>) -> Result<Remembered, StoreError> {
+fn remember(store: &dyn Store, question: &Question<'_>, kept: Option<&Stopped>) -> Result<Remembered, StoreError> {
     let Question { map, side, id, .. } = *question;
     let coupling = store.coupling_of(&map.name, side, id)?;
     let bases = match &coupling {

@@ -3,18 +3,20 @@
 //! A decision is one about values: where a side holds another value by now, nothing is decided. A value that a person
 //! gave is a text in the ERP's terms; here it becomes what both columns take, or the reason why one does not take it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::delta::deletion::{DECIDED_ON, Reason};
 use crate::delta::merge::{Ruling, Take, Why};
 use crate::delta::{Work, held_now, link};
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
 use crate::plan::FieldChange;
-use crate::store::{DECIDED_ON, Decided, Decision};
+use crate::store::{Decided, Decision, InboxItem, InboxKind, Outstanding};
 use crate::translate::Translator;
 use crate::translate::canonical::{fingerprint, stored};
 use crate::translate::convert::convert;
@@ -104,11 +106,28 @@ impl Ruled {
         (self.values == *values).then_some(Ruling { take, on: self.on })
     }
 
-    /// Says, behind why it waits, that it was made on other values.
-    pub fn outdated(&self) -> String {
-        let PerSide { erp, crm } = &self.values;
-        format!("{DECIDED_ON}{} for other values (ERP `{erp}`, CRM `{crm}`)", self.on)
+    /// Returns it as it is told where it does not help.
+    pub fn outstanding(&self) -> Outstanding {
+        let Ruled { verdict, values, on, .. } = self;
+        Outstanding { verdict: verdict.clone(), values: values.clone(), on: on.to_string() }
     }
+}
+
+/// Says why something waits; where a decision about it stands all the same, also why that does not help.
+pub fn told(item: &InboxItem) -> Cow<'_, str> {
+    let InboxItem { kind, record, message, outstanding, .. } = item;
+    match outstanding {
+        None => Cow::Borrowed(message),
+        Some(outstanding) if *kind == InboxKind::Deleted => Reason::told_decided(record, message, outstanding).into(),
+        Some(Outstanding { values: PerSide { erp, crm }, on, .. }) => {
+            format!("{message}{DECIDED_ON}{on} for other values (ERP `{erp}`, CRM `{crm}`)").into()
+        }
+    }
+}
+
+/// Returns an item whose message says all of it: what a plan holds is no longer what the state may forget.
+pub fn spoken(item: InboxItem) -> InboxItem {
+    InboxItem { message: told(&item).into_owned(), outstanding: None, ..item }
 }
 
 /// Returns what was decided about a field as it counts for what both sides hold now; nothing where it was made on other

@@ -4,11 +4,10 @@
 //! and not merely out of sight has been proven before, by asking for it by id. Nothing is written here.
 
 use crate::config::{OnDelete, PerSide, Side, TableMap};
-use crate::delta::decided::Ruled;
 use crate::endpoint::TableInfo;
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind};
-use crate::store::{DECIDED_ON, Decided};
+use crate::store::{Decided, Outstanding};
 use crate::translate::Translator;
 use crate::translate::canonical::{fingerprint, own};
 use crate::translate::links::Links;
@@ -92,9 +91,34 @@ impl Reason {
     }
 }
 
+/// How a decision is told, behind why it does not help.
+pub(super) const DECIDED_ON: &str = "; decided on ";
+
 impl Reason {
-    /// Says it of a survivor about which a person decided what cannot be done now.
-    pub fn sentence_decided(self, record: &str, gone: Side, Ruled { verdict, on, .. }: &Ruled) -> String {
+    const ALL: [Reason; 8] = [
+        Reason::Asked,
+        Reason::Outside,
+        Reason::OneWay,
+        Reason::OtherWay,
+        Reason::Edited,
+        Reason::NeverSettled,
+        Reason::Changed,
+        Reason::Twin,
+    ];
+
+    /// Returns what is said of a survivor about which a person decided what cannot be done now; `message` is what is said
+    /// where nobody did.
+    pub fn told_decided(record: &str, message: &str, outstanding: &Outstanding) -> String {
+        let all = Side::BOTH.into_iter().flat_map(|gone| Reason::ALL.map(|reason| (reason, gone)));
+        let known = all.into_iter().find(|(reason, gone)| reason.sentence(record, *gone) == message);
+        let Outstanding { verdict, on, .. } = outstanding;
+        match known {
+            Some((reason, gone)) => reason.sentence_decided(record, gone, outstanding),
+            None => format!("{message}{DECIDED_ON}{on}: {verdict}"),
+        }
+    }
+
+    fn sentence_decided(self, record: &str, gone: Side, Outstanding { verdict, on, .. }: &Outstanding) -> String {
         let sentence = self.sentence(record, gone);
         match self {
             // It says so, and the decision is over; or the next run does what was decided.

@@ -5,8 +5,8 @@
 
 pub mod doubt;
 pub mod merge;
-pub mod decided;
 pub mod deletion;
+pub mod decided;
 pub mod guard;
 pub mod inserts;
 pub mod names;
@@ -375,11 +375,6 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
         if stands {
             decisions.standing.push((pair, number));
         }
-        // Whoever decided and is asked again is told why.
-        let again = |message: String| match work.rulings.of_field(ids, number).filter(|_| stands) {
-            Some(ruled) => message + &ruled.outdated(),
-            None => message,
-        };
         let values = || {
             PerSide::from_fn(|side| {
                 field.column(side).map(|column| work.frames.of(side).value(column, *rows.of(side)).to_string())
@@ -418,11 +413,11 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
             // As with what waits, the base stays: it remembers what the file may want restored one day.
             Verdict::Drifted => {}
             Verdict::Contested(standoff) => {
-                hold(&mut decisions.held, InboxKind::Contested, None, again(standoff.to_string()));
+                hold(&mut decisions.held, InboxKind::Contested, None, standoff.to_string());
             }
             Verdict::Unfilled => {
                 let message = "newly coupled with different values, and `first_sync` does not say who fills it";
-                hold(&mut decisions.held, InboxKind::Contested, None, again(message.into()));
+                hold(&mut decisions.held, InboxKind::Contested, None, message.into());
             }
             Verdict::Fail(to) => {
                 *failed.of_mut(to) = true;

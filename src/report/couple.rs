@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::by_hand::Pair;
 use crate::config::{PerSide, Side, TableMap};
+use crate::delta::decided;
 use crate::frame::Value;
 use crate::plan::placeholder;
 use crate::report::inbox::{self, ItemDocument};
@@ -144,7 +145,7 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
             field: item.field.as_deref().unwrap_or_default(),
             erp: value(&item.erp),
             crm,
-            first: format!("waits: {}", item.message),
+            first: format!("waits: {}", decided::told(item)),
         });
     }
     all

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use crate::address::Address;
 use crate::report::document;
 use crate::report::layout::{columns, count, plural, quoted};
+use crate::run::account::Stopped;
 use crate::store::{JournalRow, RunRow};
 
 /// Writes of a run that the text shows; the JSON shows all.
@@ -93,23 +94,24 @@ impl Summary {
 ///
 /// A part of the table map that passes, or a run that could not finish it, tells nothing of what was stopped before; nor
 /// does a plan that was carried out, as long as what was stopped is kept.
-pub fn guarded(runs: &[RunRow], table: &str, kept: Option<&str>) -> Option<String> {
-    let report = |run: &RunRow| serde_json::from_str::<Json>(&run.report).ok();
+pub fn guarded(runs: &[RunRow], table: &str, kept: Option<&Stopped>) -> Option<Stopped> {
+    let report = |run: &RunRow| Some((run.started.clone(), serde_json::from_str::<Json>(&run.report).ok()?));
     let tells = |entry: &Json, applied: bool| {
         let has = |key: &str| entry.get(key).is_some();
         // Earlier versions told of named records by their mode alone.
         let part = has("partial") || entry.get("mode").and_then(Json::as_str) == Some("selected");
         has("guarded") || !(part || has("error") || (applied && kept.is_some()))
     };
-    let of_table = |report: Json| {
+    let of_table = |(at, report): (String, Json)| {
         let tables = report.get("tables")?.as_array()?.clone();
         let own = |entry: &Json| entry.get("table").and_then(Json::as_str) == Some(table);
-        tables.into_iter().find(own).filter(|entry| tells(entry, report.get("applied").is_some()))
+        let entry = tables.into_iter().find(own).filter(|entry| tells(entry, report.get("applied").is_some()))?;
+        Some((at, entry))
     };
     match runs.iter().filter_map(report).find_map(of_table) {
-        Some(last) => last.get("guarded")?.as_str().map(str::to_owned),
+        Some((at, last)) => Some(Stopped { why: last.get("guarded")?.as_str()?.to_owned(), at }),
         // It is longer ago than these runs.
-        None => kept.map(str::to_owned),
+        None => kept.cloned(),
     }
 }
 
@@ -354,7 +356,7 @@ mod tests {
         stopped.tables = vec![samples::guarded()];
         let row = |report: String| RunRow { report, ..RunRow::default() };
         let (stopped, passed) = (row(run::json(&stopped)), row(run::json(&samples::run())));
-        let of = |runs: &[RunRow], table: &str| guarded(runs, table, None).map(|why| why[..4].to_owned());
+        let of = |runs: &[RunRow], table: &str| guarded(runs, table, None).map(|stopped| stopped.why[..4].to_owned());
         let runs = [row(String::new()), stopped.clone(), passed.clone()];
         assert_eq!(of(&runs, "customers").as_deref(), Some("1200"));
         assert_eq!(of(&runs, "salespeople"), None, "the newest that visited it was not stopped");

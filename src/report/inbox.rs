@@ -2,11 +2,13 @@
 //!
 //! Runs, plans and the state all show the inbox; they differ in how much of it and under which heading.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Serialize;
 
 use crate::config::Side;
+use crate::delta::decided::told;
 use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
@@ -31,7 +33,7 @@ pub struct ItemDocument<'a> {
     base: Option<&'a str>,
     erp: Option<&'a str>,
     crm: Option<&'a str>,
-    message: &'a str,
+    message: Cow<'a, str>,
     /// Null for what was only planned: no run has raised it yet.
     since: Option<&'a str>,
     attempts: u32,
@@ -53,7 +55,7 @@ pub fn item_document(item: &InboxItem) -> ItemDocument<'_> {
         base: item.base.as_deref(),
         erp: item.erp.as_deref(),
         crm: item.crm.as_deref(),
-        message: &item.message,
+        message: told(item),
         since: Some(item.since.as_str()).filter(|since| !since.is_empty()),
         attempts: item.attempts,
         crm_record: item.background.crm_record.as_deref(),
@@ -112,7 +114,8 @@ fn telling_first(group: &mut Group<'_>) -> usize {
     }
     // What differs between failures for a like reason are numbers and keys.
     let reason = |item: &InboxItem| {
-        let message = item.message.strip_prefix(&item.record).unwrap_or(&item.message);
+        let message = told(item);
+        let message = message.strip_prefix(&item.record).unwrap_or(&message);
         let words = message.split(' ').filter(|word| !word.contains(|letter: char| letter.is_ascii_digit()));
         words.collect::<Vec<_>>().join(" ")
     };
@@ -245,18 +248,28 @@ pub fn text(inbox: &Inbox) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns when the records of contested fields were last modified, and by whom, under a heading; once for each record.
+/// Returns when the records of contested fields were last modified, and by whom, under a heading; once for each record, or
+/// for the fields of it that were filed at different times.
 pub fn modified(items: &[InboxItem]) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for InboxItem { record, background: Background { modified, crm_modified_by, .. }, .. } in items {
+    let mut known: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    for InboxItem { record, field, background: Background { modified, crm_modified_by, .. }, .. } in items {
         let by = crm_modified_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
         let told = |side: Side, by: &str| Some(format!("{} {}{by}", side.name(), modified.of(side).as_ref()?));
         let sides: Vec<String> = [told(Side::Erp, ""), told(Side::Crm, &by)].into_iter().flatten().collect();
-        let line = format!("  {record}: {}", sides.join(", "));
-        if !sides.is_empty() && !lines.contains(&line) {
-            lines.push(line);
+        let sides = sides.join(", ");
+        let field = field.as_deref().unwrap_or_default();
+        match known.iter_mut().find(|(other, told, _)| other == record && *told == sides) {
+            _ if sides.is_empty() => {}
+            Some((_, _, fields)) => fields.push(field),
+            None => known.push((record, sides, vec![field])),
         }
     }
+    let several = |record: &str| known.iter().filter(|(other, _, _)| *other == record).count() > 1;
+    let line = |(record, sides, fields): &(&str, String, Vec<&str>)| match several(record) {
+        true => format!("  {record} {}: {sides}", fields.join(", ")),
+        false => format!("  {record}: {sides}"),
+    };
+    let mut lines: Vec<String> = known.iter().map(line).collect();
     if !lines.is_empty() {
         lines.insert(
             0,
@@ -347,7 +360,7 @@ pub fn retried_json(records: &[(&str, bool)]) -> String {
 /// A message that names the record itself stands for all but the values.
 fn line(item: &InboxItem) -> String {
     // The message may quote a server; a line end in it must not break the list.
-    let message = item.message.replace(['\n', '\r'], " ");
+    let message = told(item).replace(['\n', '\r'], " ");
     let said = |value: &str| !value.is_empty() && message.contains(&format!("`{value}`"));
     let record = item.background.crm_record.as_ref();
     let values: Vec<String> = [("before", &item.base), ("ERP", &item.erp), ("CRM", &item.crm)]
@@ -380,8 +393,9 @@ fn line(item: &InboxItem) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::PerSide;
     use crate::report::samples;
-
+    use crate::store::{Decided, Outstanding};
     #[test]
     fn no_more_items_than_asked_for() {
         let mut items = samples::inbox();
@@ -412,11 +426,35 @@ mod tests {
             base: told("A20"),
             erp: told("E20"),
             crm: told("C20b"),
-            message: "both sides edited it; decided on 2026-01-31 for other values (ERP `E20`, CRM `C20`)".into(),
+            message: "both sides edited it".into(),
+            outstanding: Some(Outstanding {
+                verdict: Decided::Take(Side::Erp),
+                values: PerSide { erp: "E20".into(), crm: "C20".into() },
+                on: "2026-01-31".into(),
+            }),
             ..samples::inbox().remove(0)
         };
         let line = line(&item);
         assert!(line.contains("before \"A20\", ERP \"E20\", CRM \"C20b\""), "{line}");
+        assert!(line.contains("both sides edited it; decided on 2026-01-31 for other values (ERP `E20`, CRM `C20`)"));
+    }
+
+    #[test]
+    fn fields_that_were_filed_at_different_times_are_told_apart() {
+        let item = |record: &str, field: &str, at: &str| InboxItem {
+            record: record.into(),
+            field: Some(field.into()),
+            background: Background { modified: PerSide { erp: Some(at.into()), crm: None }, ..Background::default() },
+            ..samples::inbox().remove(0)
+        };
+        let items = [
+            item("1", "city", "9:00"),
+            item("1", "phone", "9:00"),
+            item("1", "name", "8:00"),
+            item("2", "city", "9:00"),
+        ];
+        assert_eq!(modified(&items)[1..], ["  1 city, phone: ERP 9:00", "  1 name: ERP 8:00", "  2: ERP 9:00"]);
+        assert_eq!(modified(&items[..2])[1..], ["  1: ERP 9:00"]);
     }
 
     #[test]

@@ -191,6 +191,7 @@ pub fn inbox() -> Vec<InboxItem> {
         erp: None,
         crm: None,
         message: message.into(),
+        outstanding: None,
         since: STARTED.into(),
         attempts: 2,
         background: Background::default(),

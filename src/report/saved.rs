@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::binding::Binding;
 use crate::config::{PerSide, Pipeline, Side};
+use crate::delta::decided::spoken;
 use crate::plan::{Plan, TablePlan};
 use crate::report::document;
 use crate::report::notes::Notes;
@@ -111,7 +112,7 @@ impl Saved {
             asked: origins.asked.clone(),
             moment: report.started.clone(),
             plan: report.plan.clone(),
-            inbox: report.inbox.clone(),
+            inbox: report.inbox.iter().cloned().map(spoken).collect(),
             unfinished: unfinished.collect(),
             notes: Notes::of(report),
             names: report.names.clone(),

@@ -12,6 +12,7 @@ use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::inbox::{self, ItemDocument, KINDS};
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::{document, history};
+use crate::run::account::Stopped;
 use crate::store::{InboxItem, InboxKind, RunRow, Watermark};
 
 /// What is known about a pipeline without asking either side.
@@ -40,7 +41,7 @@ pub struct Status {
     /// Newest first.
     pub runs: Vec<RunRow>,
     /// Why a guard stopped what is kept for somebody to approve, by table map.
-    pub stopped: BTreeMap<String, String>,
+    pub stopped: BTreeMap<String, Stopped>,
 }
 
 impl Status {
@@ -58,7 +59,7 @@ impl Status {
 
     /// Returns why the guard stopped a table map, if it did.
     fn guarded(&self, table: &str) -> Option<String> {
-        history::guarded(&self.runs, table, self.stopped.get(table).map(String::as_str))
+        history::guarded(&self.runs, table, self.stopped.get(table)).map(|stopped| stopped.why)
     }
 
     /// Returns what nobody has answered to.
@@ -373,7 +374,9 @@ mod tests {
         // A later run that let it pass.
         let entry = TableReport { table: table.clone(), ..TableReport::default() };
         let passed = RunReport { tables: vec![entry], ..stopped() };
-        let kept = || BTreeMap::from([(table.clone(), "1200 records".to_owned())]);
+        let kept = || {
+            BTreeMap::from([(table.clone(), Stopped { why: "1200 records".into(), at: "2026-01-31T02:00:00Z".into() })])
+        };
         for stopped_and_kept in [BTreeMap::new(), kept()] {
             let status = Status { runs: vec![row(&passed), row(&stopped())], stopped: stopped_and_kept, ..quiet() };
             assert!(text(&status).ends_with("nothing waits for a person\n"), "{}", text(&status));

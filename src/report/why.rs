@@ -14,7 +14,7 @@ use crate::report::{document, json_value};
 use crate::run::sight::{Found, Search};
 use crate::store::Origin;
 use crate::why::verdict::Kind;
-use crate::why::{Decision, FieldWhy, Place, Presence, Term, Why};
+use crate::why::{Decision, FieldWhy, Guarded, Place, Presence, Term, Why};
 
 /// Returns the explanation for people; it ends with a line end.
 pub fn text(why: &Why) -> String {
@@ -41,7 +41,11 @@ pub fn text(why: &Why) -> String {
     part("fields:", columns(&rows, 3));
     // A verdict that the guard gives says so already.
     let guarded = why.guarded.iter().filter(|_| verdict.kind != Kind::Guarded);
-    let mut next: Vec<String> = guarded.map(|why| format!("the guard stopped the last one: {why}")).collect();
+    let stopped = |Guarded { why, at }: &Guarded| match at {
+        Some(at) => format!("the guard stopped the one of {at}: {why}"),
+        None => format!("the guard stops it: {why}"),
+    };
+    let mut next: Vec<String> = guarded.map(stopped).collect();
     let without = if why.guarded.is_some() { "without its guard: " } else { "" };
     next.extend(why.actions.iter().flat_map(|action| {
         let mut lines = plan::action_lines(&why.names, action);
@@ -207,6 +211,9 @@ struct Document<'a> {
     kept_apart: Option<&'a str>,
     /// Why the guard stops the table map, or stopped it in the last run.
     guarded: Option<&'a str>,
+    /// When the run began that its numbers are of; absent where it stops the record by itself, now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    guarded_at: Option<&'a str>,
     #[serde(rename = "match")]
     searches: Vec<SearchDocument<'a>>,
     fields: Vec<FieldDocument<'a>>,
@@ -310,7 +317,8 @@ pub fn json(why: &Why) -> String {
             settled: coupling.settled_at.as_deref(),
         }),
         kept_apart: why.apart.as_deref(),
-        guarded: why.guarded.as_deref(),
+        guarded: why.guarded.as_ref().map(|guarded| guarded.why.as_str()),
+        guarded_at: why.guarded.as_ref().and_then(|guarded| guarded.at.as_deref()),
         searches: why.searches.iter().map(search_document).collect(),
         fields: why.fields.iter().map(|field| field_document(why, field)).collect(),
         actions: why.actions.iter().map(plan::action_document).collect(),

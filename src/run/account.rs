@@ -97,6 +97,15 @@ pub struct TableReport {
     pub guarded: Option<String>,
 }
 
+/// What the guard of a table map stopped in an earlier run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped {
+    /// With the numbers that it saw then.
+    pub why: String,
+    /// When that run began, RFC 3339.
+    pub at: String,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunOutcome {

@@ -114,7 +114,14 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
             let asked = |held: &&Held| name_of(step.map, held) == Some(field.as_str());
             if let Some(held) = held.find(asked) {
                 let (values, message) = (held.values.clone(), format!("{}{SUFFIX}", held.message));
-                items.push(InboxItem { kind: held.kind, erp: values.erp, crm: values.crm, message, ..item.clone() });
+                items.push(InboxItem {
+                    kind: held.kind,
+                    erp: values.erp,
+                    crm: values.crm,
+                    message,
+                    outstanding: None,
+                    ..item.clone()
+                });
             }
             continue;
         }

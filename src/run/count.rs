@@ -6,6 +6,8 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::delta::Held;
+use crate::delta::decided::Ruled;
 use crate::plan::{Action, Later};
 use crate::run::account::{Counts, Event};
 use crate::run::background;
@@ -16,7 +18,7 @@ use crate::run::decided;
 use crate::run::forced;
 use crate::run::refusals::{Left, remember};
 use crate::run::state::{PassError, PassState};
-use crate::store::{Background, InboxItem, InboxKind, Store};
+use crate::store::{Background, InboxItem, InboxKind, Outstanding, Store};
 
 /// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
 pub(super) fn finish(
@@ -136,6 +138,7 @@ fn file(
             erp: held.values.erp.clone(),
             crm: held.values.crm.clone(),
             message: held.message.clone(),
+            outstanding: outstanding(state, held),
             // The store knows; what no run has raised yet has neither.
             since: String::new(),
             attempts: 0,
@@ -192,6 +195,17 @@ fn file(
         state.inbox = store.inbox(Some(&map.name))?;
     }
     Ok(())
+}
+
+/// Returns the decision that stands about what is held all the same.
+fn outstanding(state: &PassState, held: &Held) -> Option<Outstanding> {
+    let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
+    let ruled = match held.kind {
+        InboxKind::Contested => state.rulings.of_field(ids, held.field?),
+        InboxKind::Deleted if state.unmet.contains(&ids) => state.rulings.of_pair(ids),
+        _ => None,
+    };
+    ruled.map(Ruled::outstanding)
 }
 
 /// Returns what a side refused and a plan sends again: until it is taken, it waits.

@@ -206,12 +206,8 @@ fn spare(
             }
             Some(reason) => {
                 let action = &doomed.action;
-                let ruled = state.rulings.of_pair(action.ids);
-                let message = match ruled {
-                    Some(ruled) => reason.sentence_decided(&action.record, left.other(), ruled),
-                    None => reason.sentence(&action.record, left.other()),
-                };
-                if ruled.is_some() {
+                let message = reason.sentence(&action.record, left.other());
+                if state.rulings.of_pair(action.ids).is_some() {
                     decided::note_held(state, action.ids, reason);
                 }
                 state.survivors.push(Survivor { ids: action.ids, left, print: Some(now) });

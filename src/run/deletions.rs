@@ -258,8 +258,8 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
     // Somebody made it anew by hand: then there is one thing to do about both records.
     let anew = state.made_anew.get(widow.ids.of(left)).filter(|_| map.direction.writes(widow.gone));
     let ruled = state.rulings.of_pair(widow.ids);
-    let message = match (anew, reason) {
-        (_, reason) if let Some(ruled) = ruled => reason.sentence_decided(&widow.record, widow.gone, ruled),
+    // Whoever decided is told why that does not help, and not what else he could do.
+    let message = match (anew.filter(|_| ruled.is_none()), reason) {
         (Some(anew), Reason::Asked | Reason::Twin | Reason::Edited | Reason::NeverSettled) => {
             reason_made_anew(&widow.record, widow.gone, anew)
         }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::Pairs;
-use crate::delta::decided::Rulings;
+use crate::delta::decided::{Rulings, spoken};
 use crate::delta::guard::Basis;
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
@@ -245,7 +245,10 @@ impl PassState {
 
     /// Returns what was decided.
     pub fn into_plan(mut self) -> TablePlan {
-        let decided = |item| InboxItem { since: String::new(), attempts: 0, background: Background::default(), ..item };
+        let decided = |item| {
+            let item = spoken(item);
+            InboxItem { since: String::new(), attempts: 0, background: Background::default(), ..item }
+        };
         let asked = self.asked.take();
         let own = |item: &InboxItem| asked.as_ref().is_none_or(|asked| asked.holds(item.erp_id, item.crm_id));
         self.plan.held = self.inbox.into_iter().filter(own).map(decided).collect();

@@ -1,10 +1,11 @@
 //! The answer in one sentence: what matters most of all that is known about a record.
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::delta::decided;
 use crate::plan::{Action, ActionKind};
 use crate::run::sight::Search;
 use crate::store::{InboxItem, InboxKind};
-use crate::why::{Place, Presence};
+use crate::why::{Guarded, Place, Presence};
 
 /// The answer in one sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +57,7 @@ impl Kind {
 /// What a verdict depends on besides the record's own decisions.
 pub(super) struct Circumstances<'a> {
     pub(super) error: Option<&'a str>,
-    pub(super) guarded: Option<&'a str>,
+    pub(super) guarded: Option<&'a Guarded>,
     pub(super) notes: &'a [String],
     pub(super) later: Option<&'a str>,
     pub(super) apart: Option<&'a str>,
@@ -81,13 +82,19 @@ pub(super) fn verdict(
         let field = item.field.as_ref().filter(|_| item.kind == InboxKind::Contested);
         let more = if waits.len() > 1 { format!(", and {} more", waits.len() - 1) } else { String::new() };
         let message = match field {
-            Some(field) => format!("{field}: {}{more}", item.message),
-            None => format!("{}{more}", item.message),
+            Some(field) => format!("{field}: {}{more}", decided::told(item)),
+            None => format!("{}{more}", decided::told(item)),
         };
         return told(Kind::Waits(item.kind), message);
     }
     if let (Some(guarded), false) = (circumstances.guarded, actions.is_empty()) {
-        return told(Kind::Guarded, format!("the guard of `{}` stops it: {guarded}", map.name));
+        let message = match guarded {
+            Guarded { why, at: None } => format!("the guard of `{}` stops it: {why}", map.name),
+            Guarded { why, at: Some(at) } => {
+                format!("the guard of `{}` stopped it in the run of {at}, and every run counts anew: {why}", map.name)
+            }
+        };
+        return told(Kind::Guarded, message);
     }
     if !actions.is_empty() {
         return told(Kind::Pending, actions.iter().map(pending).collect::<Vec<_>>().join("; "));

@@ -6,6 +6,7 @@ mod situations;
 use std::sync::atomic::AtomicBool;
 
 use pipeline::config::{PerSide, Pipeline, Side};
+use pipeline::delta::decided::told;
 use pipeline::endpoint::Endpoint;
 use pipeline::plan::Action;
 use pipeline::run::account::RunReport;
@@ -68,7 +69,7 @@ fn done(action: &Action) -> String {
 }
 
 fn waits(item: &InboxItem) -> String {
-    format!("{:?} {} {:?} {}", item.kind, bare(&item.record), item.field, bare(&item.message))
+    format!("{:?} {} {:?} {}", item.kind, bare(&item.record), item.field, bare(&told(item)))
 }
 
 /// Leaves out the ids behind names that several records bear: of one record alone nobody knows whether they do.

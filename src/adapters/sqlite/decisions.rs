@@ -8,7 +8,7 @@ use crate::adapters::sqlite::couplings::{change, id, side_of, table_map, table_m
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::adapters::sqlite::{lease, refusals};
 use crate::config::PerSide;
-use crate::store::{CouplingChange, DECIDED_ON, Decided, Decision, Reply, Survivor};
+use crate::store::{CouplingChange, Decided, Decision, Reply, Survivor};
 
 /// Takes answers.
 pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Result<(), Trouble> {
@@ -33,22 +33,18 @@ pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Re
     Ok(())
 }
 
-/// Forgets what stands about the same, also where a message tells of it.
+/// Forgets what stands about the same, so that nothing tells of it any more.
 fn forget(connection: &Connection, decision: &Decision) -> Result<(), Trouble> {
     let table_map = table_map_for_writing(connection, &decision.table)?;
     let (erp, crm) = (decision.ids.erp.as_bytes(), decision.ids.crm.as_bytes());
-    let mut forget = connection.prepare_cached(
-        "DELETE FROM decision WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL \
-         RETURNING substr(at, 1, 10)",
+    connection.execute(
+        "DELETE FROM decision WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL",
+        (table_map, erp, crm, &decision.field),
     )?;
-    let days = forget.query_map((table_map, erp, crm, &decision.field), |row| row.get::<_, String>(0))?;
-    for day in days.collect::<Result<Vec<_>, _>>()? {
-        connection.execute(
-            "UPDATE inbox SET message = substr(message, 1, instr(message, ?5) - 1) \
-             WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND instr(message, ?5) > 0",
-            (table_map, erp, crm, decision.field_name(), format!("{DECIDED_ON}{day}")),
-        )?;
-    }
+    connection.execute(
+        "UPDATE inbox SET outstanding = 0 WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4",
+        (table_map, erp, crm, decision.field_name()),
+    )?;
     Ok(())
 }
 

@@ -10,9 +10,10 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 
 use crate::adapters::sqlite::couplings::{optional_id, table_map, table_map_for_writing};
+use crate::adapters::sqlite::decisions;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::config::PerSide;
-use crate::store::{Background, InboxItem, InboxKind};
+use crate::store::{Background, Decision, InboxItem, InboxKind, Outstanding};
 
 #[derive(PartialEq, Eq, Hash)]
 struct Identity {
@@ -38,12 +39,13 @@ impl Identity {
 }
 
 const COLUMNS: &str = "name, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run, \
-     crm_record, erp_modified, crm_modified, crm_modified_by";
+     crm_record, erp_modified, crm_modified, crm_modified_by, outstanding";
 
-/// Reads a row of [`COLUMNS`]: what waits, and the run that counted it last.
-fn item(row: &Row<'_>) -> Result<(InboxItem, Option<String>), Trouble> {
+/// Reads a row of [`COLUMNS`]: what waits, and the run that counted it last. The decision that stands about it is one of
+/// `standing`.
+fn item(row: &Row<'_>, standing: &[Decision]) -> Result<(InboxItem, Option<String>), Trouble> {
     let kind: String = row.get(2)?;
-    let item = InboxItem {
+    let mut item = InboxItem {
         table: row.get(0)?,
         record: row.get(1)?,
         kind: InboxKind::from_key(&kind)
@@ -55,6 +57,7 @@ fn item(row: &Row<'_>) -> Result<(InboxItem, Option<String>), Trouble> {
         erp: row.get(7)?,
         crm: row.get(8)?,
         message: row.get(9)?,
+        outstanding: None,
         since: row.get(10)?,
         attempts: row.get(11)?,
         background: Background {
@@ -63,6 +66,18 @@ fn item(row: &Row<'_>) -> Result<(InboxItem, Option<String>), Trouble> {
             crm_modified_by: row.get(16)?,
         },
     };
+    if row.get(17)? {
+        let about = |decision: &&Decision| {
+            decision.table == item.table
+                && (Some(decision.ids.erp), Some(decision.ids.crm)) == (item.erp_id, item.crm_id)
+                && decision.field_name() == item.field.as_deref()
+        };
+        item.outstanding = standing.iter().find(about).map(|decision| Outstanding {
+            verdict: decision.verdict.clone(),
+            values: decision.values.clone(),
+            on: decision.at.get(..10).unwrap_or(&decision.at).to_owned(),
+        });
+    }
     Ok((item, row.get(12)?))
 }
 
@@ -71,10 +86,12 @@ fn rows(connection: &Connection, table_map: Option<i64>) -> Result<Vec<(InboxIte
         "SELECT {COLUMNS} FROM inbox JOIN table_map ON table_map.id = inbox.table_map \
          WHERE ?1 IS NULL OR table_map = ?1 ORDER BY table_map, inbox.id"
     ))?;
+    let mut standing = decisions::load(connection, None)?;
+    standing.retain(|decision| decision.ended.is_none());
     let mut rows = statement.query((table_map,))?;
     let mut items = Vec::new();
     while let Some(row) = rows.next()? {
-        items.push(item(row)?);
+        items.push(item(row, &standing)?);
     }
     Ok(items)
 }
@@ -105,8 +122,8 @@ pub(super) fn replace(
     connection.execute("DELETE FROM inbox WHERE table_map = ?1", (table_map,))?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO inbox (table_map, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run, \
-         crm_record, erp_modified, crm_modified, crm_modified_by) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+         crm_record, erp_modified, crm_modified, crm_modified_by, outstanding) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
     for item in items {
         let (since, attempts, counted) = match before.get(&Identity::of(item)) {
@@ -135,6 +152,7 @@ pub(super) fn replace(
             &modified.erp,
             &modified.crm,
             crm_modified_by,
+            item.outstanding.is_some(),
         ])?;
     }
     Ok(())

@@ -211,6 +211,18 @@ pub(super) const MIGRATIONS: &[&str] = &[
     -- What both sides agree on once it is carried out; null once it is answered.
     ALTER TABLE journal ADD COLUMN agreed TEXT;
 ",
+    "
+    -- Whether a decision stands that does not help. The message says no more of it.
+    ALTER TABLE inbox ADD COLUMN outstanding INTEGER NOT NULL DEFAULT 0;
+    UPDATE inbox SET outstanding = 1, message = CASE
+        WHEN message LIKE '% matches it; decided on %'
+        THEN substr(message, 1, instr(message, '; decided on ') - 1) || '; nothing is done until somebody decides'
+        WHEN message LIKE '% decides again; decided on %'
+        THEN substr(message, 1, instr(message, ' again; decided on ') - 1)
+        ELSE substr(message, 1, instr(message, '; decided on ') - 1)
+    END
+    WHERE kind IN ('contested', 'deleted') AND instr(message, '; decided on ') > 0;
+",
 ];
 
 /// The first format in which each coupling has a print.

@@ -110,6 +110,7 @@ fn item(kind: InboxKind, number: u128, field: Option<&str>) -> InboxItem {
         erp: Some("is here".to_owned()),
         crm: Some("is there".to_owned()),
         message: "both sides changed it".to_owned(),
+        outstanding: None,
         since: String::new(),
         attempts: 0,
         background: Background {
@@ -664,6 +665,59 @@ fn an_older_state_is_read_as_it_is_and_brought_forward_by_a_run() {
     let version: i32 =
         Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(usize::try_from(version).unwrap(), schema::MIGRATIONS.len());
+}
+
+#[test]
+fn what_older_messages_say_of_a_decision_is_made_of_the_decision() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    schema::migrate(&connection, 0, 9).unwrap();
+    connection.execute_batch("INSERT INTO table_map VALUES (1, 'customers')").unwrap();
+    let base = "1 was deleted in the CRM";
+    let stays = format!("{base} and edited in the ERP since; it stays there until somebody decides");
+    let twin = format!("{base}, and a record without partner there matches it");
+    let cases = [
+        (
+            1,
+            "contested",
+            Some("phone"),
+            "both changed it; decided on 2026-01-31 for other values (ERP `a`)".to_owned(),
+            "both changed it".to_owned(),
+        ),
+        (2, "deleted", None, format!("{stays} again; decided on 2026-01-31: delete"), stays.clone()),
+        (
+            3,
+            "deleted",
+            None,
+            format!("{twin}; decided on 2026-01-31: delete, which waits until"),
+            format!("{twin}; nothing is done until somebody decides"),
+        ),
+        (4, "failed", None, "refused; decided on high".to_owned(), "refused; decided on high".to_owned()),
+    ];
+    for (number, kind, field, message, _) in &cases {
+        let (erp, crm) = (e(*number).into_bytes(), c(*number).into_bytes());
+        let row = (erp, crm, kind, field, message);
+        let insert = "INSERT INTO inbox (table_map, record, kind, erp_id, crm_id, field, message, since, attempts) \
+                      VALUES (1, '1', ?3, ?1, ?2, ?4, ?5, '', 1)";
+        connection.execute(insert, row).unwrap();
+        let insert = "INSERT INTO decision (table_map, record, erp_id, crm_id, field, decided, erp, crm, at) \
+                      VALUES (1, '1', ?1, ?2, ?3, 'take erp', 'a', 'b', '2026-01-31T02:00:00Z')";
+        connection.execute(insert, (erp, crm, field.map(|field| format!("{field}=telephone1")))).unwrap();
+    }
+    drop(connection);
+    let read = |store: &SqliteStore<'_>| {
+        let inbox = store.inbox(None).unwrap();
+        for (item, (number, kind, _, _, expected)) in inbox.iter().zip(&cases) {
+            assert_eq!(item.message, *expected, "{number}");
+            let on = item.outstanding.as_ref().map(|outstanding| outstanding.on.as_str());
+            assert_eq!(on, (*kind != "failed").then_some("2026-01-31"), "{number}");
+        }
+        assert_eq!(inbox.len(), cases.len());
+    };
+    read(&SqliteStore::read_only(&path).unwrap());
+    read(&open(&path));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::cli::exit::Failure;
 use crate::cli::inbox::answer::{Desk, Wish};
 use crate::cli::sheet;
 use crate::config::complaint::{Complaint, Severity};
+use crate::delta::decided::told;
 use crate::store::{InboxItem, Reply};
 
 /// The columns, in the order in which they are written.
@@ -43,7 +44,7 @@ pub fn export(items: &[InboxItem]) -> String {
             text(&item.erp),
             text(&item.crm),
             String::new(),
-            item.message.clone(),
+            told(item).into_owned(),
             item.since.clone(),
             item.attempts.to_string(),
             id(item.erp_id),

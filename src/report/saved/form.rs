@@ -514,6 +514,7 @@ fn item(document: ItemDocument) -> Result<InboxItem, String> {
         erp: document.erp,
         crm: document.crm,
         message: document.message,
+        outstanding: None,
         since: document.since,
         attempts: document.attempts,
         background: Background {

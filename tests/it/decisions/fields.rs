@@ -1,6 +1,7 @@
 //! Contested fields that a person decides.
 
 use pipeline::config::Blank;
+use pipeline::delta::decided::told;
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
@@ -67,7 +68,7 @@ fn a_decision_for_other_values_does_nothing() {
         for _ in 0..2 {
             let report = world.run();
             assert_eq!(phones(&world), (erp.into(), crm.into()));
-            let messages: Vec<&str> = report.inbox.iter().map(|item| item.message.as_str()).collect();
+            let messages: Vec<_> = report.inbox.iter().map(|item| told(item)).collect();
             assert_eq!(
                 messages,
                 ["edited on both sides to different values; decided on 2026-01-31 for other values (ERP `2`, CRM `3`)"]
@@ -127,7 +128,7 @@ fn an_edit_while_the_run_is_at_it_is_contested_anew() {
     world.crm.meanwhile.lock().unwrap().push(("accounts", 101, "phone", "7".into()));
     let report = world.run();
     assert_eq!(world.crm.get("accounts", 101, "phone"), "7", "nobody's edit is lost: {:#?}", report.inbox);
-    assert!(report.inbox[0].message.contains("for other values"), "{:#?}", report.inbox);
+    assert!(told(&report.inbox[0]).contains("for other values"), "{:#?}", report.inbox);
 }
 
 #[test]
@@ -394,9 +395,10 @@ fn a_decision_that_is_withdrawn_was_never_made() {
     resolve(&mut world, "customers:C1", "phone", "erp");
     world.crm.put("accounts", 101, &[("phone", "5")]);
     world.run();
-    let message = |world: &World| world.store.inbox(None).unwrap().remove(0).message;
+    let message = |world: &World| told(&world.store.inbox(None).unwrap()[0]).into_owned();
     let told = message(&world);
     let (why, _) = told.split_once("; decided on 2026-01-31 for other values").unwrap();
+    assert_eq!(world.store.inbox(None).unwrap()[0].message, why, "what is stored says nothing of it");
     assert_eq!(withdraw(&mut world, "customers:C1", None), Ok(1));
     assert_eq!(message(&world), why);
     // What is carried out cannot be taken back.

@@ -176,3 +176,21 @@ fn a_deleted_record_is_known_by_the_name_that_it_bore() {
     let told = world.run(&format!("history {FULL} --record customers:crm:10010")).code(0);
     assert!(told.stdout.contains("customers:crm:10010: "), "{told:#?}");
 }
+
+#[test]
+fn what_a_guard_counted_is_told_with_its_time() {
+    let world = World::start();
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let customers = "\n  customers:\n";
+    world.file("guarded.yaml", &full.replacen(customers, &format!("{customers}    guard: {{ create: 20 }}\n"), 1));
+    world.run("run guarded.yaml").code(4);
+    let history = world.run("history guarded.yaml --format json").code(0).json();
+    let at = history["runs"][0]["started"].as_str().unwrap();
+    // One record alone stops nothing, so what was counted is what that run counted.
+    let told = world.run("why guarded.yaml customers:11720").code(0);
+    let message =
+        format!("customers:11720: the guard of `customers` stopped it in the run of {at}, and every run counts anew: ");
+    assert!(told.stdout.starts_with(&message), "{told:#?}");
+    let told = world.run("why guarded.yaml customers:11720 --format json").code(0).json();
+    assert_eq!((&told["verdict"], &told["guarded_at"]), (&"guarded".into(), &at.into()), "{told:#}");
+}
