@@ -64,8 +64,11 @@ pub enum Advice {
     Full,
     /// Both sides hold records: what belongs together has to be coupled before anything is made.
     Couple,
-    /// Both sides hold records, no rule couples them, and a run would make all of them a second time.
-    NoRule,
+    /// Both sides hold records, no rule couples them, and a run would make all of them a second time: it stops before that,
+    /// unless the file says how many may be created.
+    NoRule {
+        stops: bool,
+    },
     /// It is coupled, and a run has something to do.
     Settle,
     /// It is coupled, and there is nothing to do.
@@ -81,7 +84,7 @@ impl Advice {
             Advice::NoRecords => "no_records_found",
             Advice::Full => "full_synchronization",
             Advice::Couple => "couple_first",
-            Advice::NoRule => "add_a_match_rule",
+            Advice::NoRule { .. } => "add_a_match_rule",
             Advice::Settle => "settle",
             Advice::Nothing => "nothing_to_do",
         }
@@ -124,7 +127,7 @@ pub fn review(
         })
         .collect();
     let any = |is: &dyn Fn(&TableReview) -> bool| tables.iter().any(is);
-    let next = if any(&|table| matches!(table.advice, Advice::Unreadable(_) | Advice::NoRule)) {
+    let next = if any(&|table| matches!(table.advice, Advice::Unreadable(_) | Advice::NoRule { .. })) {
         Next::Mend
     } else if any(&|table| table.ambiguous + table.waits > 0 || matches!(table.advice, Advice::Guarded(_))) {
         Next::Plan
@@ -169,6 +172,11 @@ fn advice(map: &TableMap, told: &TableReport, review: &TableReview) -> Advice {
     if let Some(error) = &told.error {
         return Advice::Unreadable(error.clone());
     }
+    let creates = Side::BOTH.iter().any(|side| map.create.on(*side));
+    let both = review.rows.erp.min(review.rows.crm) > 0;
+    if review.coupled == 0 && both && creates && map.match_rules.is_empty() {
+        return Advice::NoRule { stops: told.guarded.is_some() };
+    }
     if let Some(guarded) = &told.guarded {
         return Advice::Guarded(guarded.clone());
     }
@@ -177,11 +185,9 @@ fn advice(map: &TableMap, told: &TableReport, review: &TableReview) -> Advice {
         let work = erp + crm + review.new.erp + review.new.crm + review.matchable + review.later + told.uncoupled;
         return if work > 0 { Advice::Settle } else { Advice::Nothing };
     }
-    let creates = Side::BOTH.iter().any(|side| map.create.on(*side));
     match (review.rows.erp, review.rows.crm) {
         (0, 0) => Advice::NoRecords,
         (0, _) | (_, 0) => Advice::Full,
-        _ if map.match_rules.is_empty() && creates => Advice::NoRule,
         _ => Advice::Couple,
     }
 }

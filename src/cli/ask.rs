@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use crate::cli::exit::Failure;
 use crate::cli::progress;
+use crate::cli::signals::asking;
 use crate::report::asked::Ask;
 
 /// What a person has to agree to.
@@ -47,7 +48,7 @@ fn answered(
     say(&format!("{what}? [y/N]"));
     let mut answer = String::new();
     // What cannot be read is no agreement.
-    let _ = answers.read_line(&mut answer);
+    let _ = asking(|| answers.read_line(&mut answer));
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::NotAgreed {

@@ -1,12 +1,16 @@
-//! Ctrl-C and termination: the first signal asks for an end at the next safe point, the second ends at once.
+//! Ctrl-C and termination: the first signal asks for an end at the next safe point, the second ends at once; so does the
+//! first while a person is asked something, as nothing is under way then.
 //!
 //! What is safe is known by [`crate::run`], which looks at the flag.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+
+/// Whether a person is being asked; one for the program, as there is one terminal.
+static ASKING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
 /// What signals have set so far.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +28,7 @@ impl Signals {
             let number = usize::try_from(signal).expect("signal numbers are small and positive");
             // In this order: the shutdown looks at the flag before the same signal sets it.
             let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.stop));
+            let _ = flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&ASKING));
             let _ = flag::register_usize(signal, Arc::clone(&signals.number), number);
             let _ = flag::register(signal, Arc::clone(&signals.stop));
         }
@@ -39,4 +44,12 @@ impl Signals {
     pub fn number(&self) -> Option<u8> {
         u8::try_from(self.number.load(Ordering::SeqCst)).ok().filter(|number| *number > 0)
     }
+}
+
+/// Waits for a person: a signal ends the program at once meanwhile.
+pub fn asking<T>(wait: impl FnOnce() -> T) -> T {
+    ASKING.store(true, Ordering::SeqCst);
+    let answer = wait();
+    ASKING.store(false, Ordering::SeqCst);
+    answer
 }

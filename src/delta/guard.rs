@@ -53,6 +53,8 @@ pub struct Basis {
     pub couplings: u64,
     /// Rows of the larger side.
     pub rows: u64,
+    /// Both sides hold records, and the table map has no rule that tells which of them belong together.
+    pub unruled: bool,
 }
 
 /// Why a table map is stopped.
@@ -74,6 +76,10 @@ pub enum Trip {
         limit: Limit,
         basis: u64,
     },
+    /// A first load would make whatever both sides hold a second time.
+    Double {
+        planned: u64,
+    },
     /// A side that held coupled records holds none at all.
     Empty {
         side: Side,
@@ -94,6 +100,10 @@ pub fn judge(guard: &Guard, sums: &Sums, basis: &Basis) -> Option<Trip> {
         })
     };
     let (couplings, rows) = (basis.couplings, basis.rows);
+    // Records may belong together whoever made them; coupled by a criterion or not at all (sync-semantics.md §17).
+    if first_load && basis.unruled && sums.create > 0 && guard.create.is_none() {
+        return Some(Trip::Double { planned: sums.create });
+    }
     if let Some(limit) = stops(guard.delete, sums.delete, sums.delete, couplings) {
         return Some(Trip::Delete { planned: sums.delete, limit, basis: couplings });
     }
@@ -131,6 +141,12 @@ impl std::fmt::Display for Trip {
                 let what = format!("{planned} coupled record{} would be deleted or uncoupled", plural(*planned));
                 sentence(f, &what, "delete", &format!("{basis} couplings"), limit)
             }
+            Trip::Double { planned } => write!(
+                f,
+                "{planned} record{} would be created, although both sides hold records and no `match` rule tells which of \
+                 them belong together",
+                plural(*planned)
+            ),
             Trip::Empty { side, couplings } => {
                 let verb = if *couplings == 1 { "is" } else { "are" };
                 write!(f, "the {} returned no record, and {couplings} of it {verb} coupled", side.name())
@@ -146,6 +162,12 @@ impl Trip {
             Trip::Create { .. } => "create",
             Trip::Update { .. } => "update",
             Trip::Delete { .. } => "delete",
+            Trip::Double { planned } => {
+                return format!(
+                    "add `tables.{table}.match`, or couple them by `pipeline couple FILE --from PAIRS.csv`; where none belong \
+                     together, `tables.{table}.guard: {{ create: {planned} }}` lets so many be made"
+                );
+            }
             Trip::Empty { side, .. } => {
                 return format!(
                     "look at the company, the rights and the filter of the {}; nothing is concluded from it",
@@ -173,7 +195,7 @@ mod tests {
     use crate::store::Origin;
 
     fn told(guard: Guard, sums: Sums, couplings: u64, rows: u64) -> String {
-        judge(&guard, &sums, &Basis { couplings, rows }).map_or_else(|| "goes on".to_owned(), |trip| trip.to_string())
+        judge(&guard, &sums, &Basis { couplings, rows, unruled: false }).map_or_else(|| "goes on".to_owned(), |trip| trip.to_string())
     }
 
     #[test]

@@ -71,9 +71,13 @@ fn advice(table: &TableReview) -> String {
         Advice::NoRecords => "no records found on either side".to_owned(),
         Advice::Full => format!("full synchronization, as one side is empty: {run}"),
         Advice::Couple => format!("couple first, as both sides hold records: {run}"),
-        Advice::NoRule => {
+        Advice::NoRule { stops: false } => {
             format!("add a `match` rule: both sides hold records, nothing tells which belong together, and {run}")
         }
+        Advice::NoRule { stops: true } => format!(
+            "add a `match` rule: both sides hold records and nothing tells which belong together, so a run stops before it {}",
+            does.join(", ")
+        ),
         Advice::Settle => format!("coupled: {run}"),
         Advice::Nothing => "coupled: nothing to do".to_owned(),
     };

@@ -164,7 +164,8 @@ fn join_read(
     let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
     let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
     let known = (0..couplings.erp.len()).filter(settled).count() as u64;
-    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64 };
+    let unruled = map.match_rules.is_empty() && state.asked.is_none() && rows.erp.min(rows.crm) > 0;
+    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64, unruled };
     state.report.first = couplings.is_empty();
     let joined = match looked_at {
         None => {

@@ -5,6 +5,7 @@ use pipeline::cli::status::kept_apart;
 use pipeline::config::Create;
 use pipeline::report;
 use pipeline::review::review;
+use pipeline::run::account::RunOutcome;
 use pipeline::store::Store;
 
 use crate::rules::{CUSTOMERS, PEOPLE, World};
@@ -59,6 +60,13 @@ fn without_a_match_rule_both_sides_would_be_doubled() {
     let mut world = filled();
     world.pipeline.tables[0].match_rules.clear();
     assert_snapshot!("no_rule", told(&mut world));
+    // The run that follows does not do what is advised against.
+    let report = world.run();
+    let table = &report.tables[0];
+    assert_eq!((report.outcome, table.to.erp.inserted, table.to.crm.inserted), (RunOutcome::Guarded, 0, 0), "{table:#?}");
+    assert!(table.guarded.as_deref().is_some_and(|told| told.contains("no `match` rule tells which")), "{table:#?}");
+    world.pipeline.tables[0].guard.create = Some(pipeline::config::Limit::Number(2));
+    assert!(told(&mut world).contains("nothing tells which belong together, and a run creates 2 in the ERP"));
     world.pipeline.tables[0].create = Create::None;
     assert!(told(&mut world).contains("people: couple first, as both sides hold records: a run has nothing to do"));
 }
