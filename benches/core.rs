@@ -103,7 +103,7 @@ impl Night {
         let mut pairs = join(&self.frames, &self.couplings).pairs;
         for (field, map) in self.pipeline.tables[0].fields.iter().enumerate() {
             let column = map.crm.as_deref().expect("every field of the bench has a CRM column");
-            let held = pipeline::translate::own(&self.frames.crm, pipeline::config::Side::Crm, column);
+            let held = pipeline::translate::canonical::own(&self.frames.crm, pipeline::config::Side::Crm, column);
             for (pair, rows) in pairs.rows.iter().enumerate() {
                 pairs.bases[field][pair] = Some(PerSide { erp: held[rows.crm], crm: held[rows.crm] });
             }

@@ -13,7 +13,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::endpoint::{Endpoint, Outcome, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::store::{Answer, CouplingChange, Intent, Origin, Store, StoreError};
+use crate::store::{Agreed, Agreement, Answer, CouplingChange, Intent, Origin, Store, StoreError};
 
 /// Where actions go.
 pub struct Target<'a> {
@@ -41,13 +41,16 @@ pub struct Applied {
 
 /// Carries out inserts, updates and deletions on `side`, all of one table map.
 ///
-/// `done` hears how many of them have an outcome.
+/// `agreed` says what a pair agrees on once an action on it is carried out: kept with the intent, and a base from the moment
+/// of the answer on. So a run that is cut off leaves nothing behind that could be taken for somebody's edit. `done` hears
+/// how many actions have an outcome.
 pub fn apply(
     actions: &[Action],
     side: Side,
     target: &Target<'_>,
     store: &mut dyn Store,
     mut rows: Frame,
+    agreed: &dyn Fn(&Action) -> Vec<Agreed>,
     done: &dyn Fn(usize),
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied { outcomes: Vec::new(), journal: Vec::new(), rows: Frame::empty(Vec::new()) };
@@ -60,7 +63,7 @@ pub fn apply(
         (wave, left) = left.split_at(wave_max.min(left.len()));
         let told = |action: &Action| match action.kind {
             ActionKind::Delete => ending(intent(action, side), store, target.map, action.ids),
-            _ => Ok(intent(action, side)),
+            _ => Ok(Intent { agreed: agreed(action), ..intent(action, side) }),
         };
         let intents: Vec<Intent> = wave.iter().map(told).collect::<Result<_, _>>()?;
         let journal = store.intend(target.run, &intents)?;
@@ -77,6 +80,13 @@ pub fn apply(
             rows.append(&report.rows);
             outcomes.extend(report.outcomes);
         }
+        for (action, outcome) in wave.iter().zip(&mut outcomes) {
+            if *outcome == Outcome::Exists
+                && let Some(message) = claimed(action, side, store)?
+            {
+                *outcome = Outcome::Refused { message };
+            }
+        }
         let answers =
             outcomes.iter().zip(&journal).filter_map(|(outcome, id)| answer(outcome, *id)).collect::<Vec<_>>();
         let changes = wave.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
@@ -85,7 +95,12 @@ pub fn apply(
             Outcome::Written | Outcome::Gone if action.kind == ActionKind::Delete => couplings_after(action),
             _ => Vec::new(),
         });
-        store.answer(&answers, &wave[0].table, &changes.collect::<Vec<_>>())?;
+        let agreements = wave.iter().zip(intents).zip(&outcomes).filter_map(|((action, intent), outcome)| {
+            let is_there = *outcome == Outcome::Written && action.kind != ActionKind::Delete;
+            is_there.then_some(Agreement { ids: action.ids, fields: intent.agreed })
+        });
+        let (changes, agreements) = (changes.collect::<Vec<_>>(), agreements.collect::<Vec<_>>());
+        store.answer(&answers, &wave[0].table, &changes, &agreements)?;
         applied.outcomes.extend(outcomes);
         applied.journal.extend(journal);
         done(applied.outcomes.len());
@@ -93,6 +108,17 @@ pub fn apply(
     rows.settle();
     applied.rows = rows;
     Ok(applied)
+}
+
+/// Says who has a record that is there already, where it cannot become the partner of the one that it was to be made for.
+fn claimed(action: &Action, side: Side, store: &dyn Store) -> Result<Option<String>, StoreError> {
+    let id = *action.ids.of(side);
+    let there = |what: &str| format!("{id} is there already and {what}; couple the record by hand");
+    let coupling = store.coupling_of(&action.table, side, id)?;
+    if coupling.is_some_and(|coupling| coupling.ids != action.ids) {
+        return Ok(Some(there("coupled with another record")));
+    }
+    Ok(store.kept_apart_since(&action.table, side, id)?.map(|_| there("kept apart")))
 }
 
 fn send(batch: &[Action], side: Side, target: &Target<'_>) -> Report {
@@ -112,7 +138,7 @@ fn send(batch: &[Action], side: Side, target: &Target<'_>) -> Report {
     target.endpoint.write(target.info, target.columns, &writes)
 }
 
-/// Returns what the journal holds of an action on a side.
+/// Returns what the journal holds of an action on a side, of which nothing is agreed yet.
 pub fn intent(action: &Action, side: Side) -> Intent {
     Intent {
         table: action.table.clone(),
@@ -128,6 +154,7 @@ pub fn intent(action: &Action, side: Side) -> Intent {
             .map(|field| (field.column.clone(), field.old.to_string(), field.new.to_string()))
             .collect(),
         why: action.why.clone(),
+        agreed: Vec::new(),
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Pair {
 pub struct Looked {
     pub pairs: Vec<Pair>,
     /// Pairs of a list that are coupled with each other already.
-    pub already: u64,
+    pub already: Vec<PerSide<Uuid>>,
 }
 
 /// Why something that a person asked for cannot be done, and what to do instead.
@@ -154,7 +154,7 @@ impl<'a> Desk<'a> {
                 }
             }
             if against.is_empty() && is_known {
-                good.already += 1;
+                good.already.push(ids);
             } else if against.is_empty() {
                 let notes = known.notes(self.map, ids, &dead)?;
                 let partner = known.name(Side::Crm, ids.crm);
@@ -362,11 +362,12 @@ fn file(
             also: String::new(),
             fields: Vec::new(),
             why: "by hand".to_owned(),
+            agreed: Vec::new(),
         })
         .collect();
     let journal = store.intend(&moment.run, &intents)?;
     let done = |journal_id: &i64| Answer { journal_id: *journal_id, outcome: "done".into(), message: String::new() };
-    store.answer(&journal.iter().map(done).collect::<Vec<_>>(), &map.name, changes)?;
+    store.answer(&journal.iter().map(done).collect::<Vec<_>>(), &map.name, changes, &[])?;
     end(store, moment, true)
 }
 

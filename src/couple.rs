@@ -16,8 +16,9 @@ use crate::couple::taken::{Coupled, Index, Likeness, Seat};
 use crate::endpoint::TableInfo;
 use crate::frame::{Frame, Kind, Value};
 use crate::store::{Couplings, Origin};
+use crate::translate::Translator;
+use crate::translate::canonical::{BLANK, fingerprint, own};
 use crate::translate::links::Links;
-use crate::translate::{BLANK, Translator, fingerprint, own};
 
 /// Couplings whose two records are both in the frames, as parallel columns.
 #[derive(Debug, Clone, Default)]

@@ -139,7 +139,7 @@ pub enum Outcome {
     Refused { message: String },
     /// It was surely not carried out (throttled, not reached), even after retries.
     NotSent { message: String },
-    /// The answer was lost; only reading tells whether it was carried out.
+    /// The answer was lost, or a part of it was carried out and the rest was not; only reading tells.
     Unknown { message: String },
 }
 
@@ -268,6 +268,15 @@ pub trait Endpoint: Sync {
 
     /// Reads records, completely or not at all; `progress` hears the number of rows so far after each page.
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError>;
+
+    /// Asks what [`read`](Self::read) asks, whatever ids the query names, and keeps nothing of the answer: a side that must
+    /// not be read, or that does not understand the columns or the filter, says so.
+    ///
+    /// One record at most is asked for, or one that does not exist.
+    fn probe(&self, query: &Query<'_>) -> Result<(), EndpointError> {
+        let nobody = Uuid::from_u128(1);
+        self.read(&Query { ids: Some(vec![nobody]), ..query.clone() }, &|_| {}).map(drop)
+    }
 
     /// Reads the records that hold one of `texts` in a column, compared without regard to case and to blanks around.
     ///

@@ -168,6 +168,9 @@ impl Kind {
     }
 }
 
+/// The most digits after the point that a number can have here.
+pub const SCALE_MAX: u32 = Decimal::MAX_SCALE;
+
 /// Reads a decimal into a whole number of units of the last of `scale` digits; digits beyond are rounded half away
 /// from zero. `None` where the text is no number or too large.
 pub fn parse_decimal(text: &str, scale: u32) -> Option<i128> {

@@ -2,10 +2,8 @@
 //! have, whether they answer each question that a run asks of a table, and what the login needs to be allowed.
 //!
 //! Everything that can be found is found at once: one side in trouble does not hide what is wrong with the other.
-//! Nothing is written, and no records are read: each table is asked for one that does not exist. Which line of the file
-//! a finding belongs to is not known here, only its path.
-
-use uuid::Uuid;
+//! Nothing is written, and no record is kept: each table is asked for one at most. Which line of the file a finding
+//! belongs to is not known here, only its path.
 
 use crate::binding::{Binding, Foreign};
 use crate::config::complaint::Path;
@@ -141,16 +139,14 @@ impl Online {
     }
 }
 
-/// Asks for a record that does not exist, with the columns and the filter of a run: a side that must not be read, or that
-/// does not understand the filter, says so.
+/// Asks with the columns and the filter of a run, and keeps nothing: a side that must not be read, or that does not
+/// understand the filter, says so.
 fn ask(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Result<(), EndpointError> {
     let info = scope.infos.of(side);
     // Columns that are not there are told already.
     let columns = scope.columns.of(side).iter().filter(|name| info.column(name).is_some_and(|column| column.readable));
     let filter = map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned());
-    let nobody = Uuid::from_u128(1);
-    let query = Query { info, columns: columns.cloned().collect(), filter, ids: Some(vec![nobody]) };
-    endpoint.read(&query, &|_| {}).map(drop)
+    endpoint.probe(&Query { info, columns: columns.cloned().collect(), filter, ids: None })
 }
 
 fn filtering(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Filtering {

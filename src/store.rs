@@ -80,15 +80,33 @@ pub enum CouplingChange {
     KeepApart { erp: Uuid, crm: Uuid, record: String },
 }
 
-/// What both sides of a pair held when it was settled: the whole base of one coupling.
+/// What both sides of a pair held when it was settled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settlement {
     pub erp: Uuid,
     pub crm: Uuid,
-    /// One for each field of the `fields` given along; `None` leaves the field without base.
+    /// One for each field of the `fields` given along; `None` leaves the base of the field as it is.
     pub base: Vec<Option<PerSide<u64>>>,
     /// The values as people read them, for the fields whose base changes; kept only where the pipeline keeps values.
     pub values: Vec<(usize, PerSide<String>)>,
+}
+
+/// What both sides of a pair agree on in one field once a write is carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreed {
+    /// By its key: see [`crate::config::FieldMap::key`].
+    pub field: String,
+    /// The base that follows.
+    pub base: PerSide<u64>,
+    /// The values as people read them.
+    pub values: PerSide<String>,
+}
+
+/// What a pair agrees on, since a write was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreement {
+    pub ids: PerSide<Uuid>,
+    pub fields: Vec<Agreed>,
 }
 
 /// A write that is about to leave.
@@ -112,9 +130,19 @@ pub struct Intent {
     pub fields: Vec<(String, String, String)>,
     /// Why, as the plan says it; blank for what was written before reasons were kept.
     pub why: String,
+    /// What both sides agree on once it is carried out; kept until there is an answer.
+    pub agreed: Vec<Agreed>,
 }
 
 impl Intent {
+    /// Returns the pair that it is about, which is not coupled yet where one of the two is to be made.
+    pub fn ids(&self) -> PerSide<Uuid> {
+        match self.side {
+            Side::Erp => PerSide { erp: self.id, crm: self.partner },
+            Side::Crm => PerSide { erp: self.partner, crm: self.id },
+        }
+    }
+
     /// Tells whether a record is written; what people couple and part changes the state alone.
     pub fn writes(&self) -> bool {
         !matches!(self.action.as_str(), "couple" | "uncouple")
@@ -431,8 +459,14 @@ pub trait Store {
     /// Writes intents to disk, durably, before anything is sent; returns their numbers in the journal.
     fn intend(&mut self, run: &str, intents: &[Intent]) -> Result<Vec<i64>, StoreError>;
 
-    /// Writes what became of intents, together with the couplings that follow from it.
-    fn answer(&mut self, answers: &[Answer], table: &str, changes: &[CouplingChange]) -> Result<(), StoreError>;
+    /// Writes what became of intents, together with the couplings and bases that follow from it.
+    fn answer(
+        &mut self,
+        answers: &[Answer],
+        table: &str,
+        changes: &[CouplingChange],
+        agreements: &[Agreement],
+    ) -> Result<(), StoreError>;
 
     /// Returns the intents of a table map that have no answer yet.
     fn open_intents(&self, table: &str) -> Result<Vec<OpenIntent>, StoreError>;

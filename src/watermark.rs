@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{PerSide, Side, TableMap};
 use crate::frame::{Column, Frame, Kind, Value};
-use crate::translate::fingerprint;
+use crate::translate::canonical::fingerprint;
 
 /// How far behind its watermark a read begins.
 ///

@@ -645,6 +645,7 @@ fn section_15_limits_are_enforced_and_say_which() {
     for left in ["1", "0"] {
         let response = caller.send("GET", "/WhoAmI", &[], "");
         assert_eq!(header(&response, "x-ms-ratelimit-burst-remaining-xrm-requests"), Some(left));
+        assert_eq!(header(&response, "x-ms-ratelimit-time-remaining-xrm-requests"), Some("1200.00"));
     }
     let refused = caller.send("GET", "/WhoAmI", &[], "");
     let message = "Number of requests exceeded the limit of 2 over time window of 300 seconds.";

@@ -104,6 +104,11 @@ fn writes_go_one_by_one_and_need_the_version() {
     let customers = format!("{COMPANY}/Customer");
     let (status, made) = send(&mut state, "POST", &customers, &[], Some(json!({"No": "n-1", "Name": "Dahl"})));
     assert_eq!((status, &made["No"]), (201, &json!("N-1")));
+    let made_too = raw(&mut state, "POST", &customers, &[], Some(json!({"No": "n 2's", "Name": "Dahl"})));
+    let location = made_too.headers.iter().find(|(name, _)| name == "Location").map(|(_, value)| value.as_str());
+    let expected =
+        "http://nav.example/DynamicsNAV110/ODataV4/Company('CRONUS%20International%20Ltd.')/Customer('N%202%27%27S')";
+    assert_eq!(location, Some(expected));
     let (status, twin) = send(&mut state, "POST", &customers, &[], Some(json!({"No": "N-1", "Name": "Dahl"})));
     assert_eq!((status, &twin["error"]["code"]), (400, &json!("")), "{twin}");
     let message = twin["error"]["message"].as_str().unwrap();

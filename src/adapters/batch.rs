@@ -178,7 +178,12 @@ pub fn carry_out<O: Clone, R>(
 /// Reports that nothing could be sent.
 pub fn unsendable(info: &TableInfo, columns_asked: &[String], writes: &[Write], error: &EndpointError) -> Report {
     let outcome = Outcome::NotSent { message: error.to_string() };
-    Report { outcomes: vec![outcome; writes.len()], rows: Frame::empty(columns(info, columns_asked)) }
+    Report { outcomes: vec![outcome; writes.len()], ..nothing(info, columns_asked) }
+}
+
+/// Returns the report on no writes.
+pub fn nothing(info: &TableInfo, columns_asked: &[String]) -> Report {
+    Report { outcomes: Vec::new(), rows: Frame::empty(columns(info, columns_asked)) }
 }
 
 /// Makes the report, reading what duplicates leave open.

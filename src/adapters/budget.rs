@@ -2,19 +2,19 @@
 //!
 //! In go moments and amounts (requests, or the seconds that they took); out comes when the next amount fits. A side counts
 //! by its own rules, for each of its servers, and other clients may share the account. A refusal after a whole window of
-//! ours tells what is really granted: that is the limit then, and calm windows raise it a little. One before that, or one
-//! that ends before anything of ours is over, means that somebody else had a part in the window; what they spent comes back
-//! bit by bit until it is over. Nothing here waits.
+//! ours tells what is granted: that is the limit then, for two windows, as it may have been little only because others had
+//! the rest. One before that, or one that ends before anything of ours is over, means that somebody else had a part in the
+//! window; what they spent comes back bit by bit until it is over. Whatever a side refuses, two windows later nothing of it
+//! is left (`budget/chance.rs` plays that). Nothing here waits.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// By how much a limit that was learned grows in a window without refusal.
-const GROWTH: f64 = 1.05;
+/// The windows for which a limit that was learned is kept. Fewer would meet the same refusal in every window, more would
+/// let a night creep on after others are gone.
+const KEPT: u32 = 2;
 /// The part of a window by which a side's moments may be before ours: it counts requests when they come, we their answers.
 const UNSURE: u32 = 20;
-/// The most calm windows that a limit waits before it grows.
-const CALM_MAX: u32 = 16;
 
 /// One budget of one side.
 pub struct Budget {
@@ -27,14 +27,10 @@ pub struct Budget {
     sum: f64,
     /// When something was spent first.
     first: Option<Duration>,
-    /// When the limit was last changed.
-    changed: Duration,
-    /// What others spent and how it comes back.
+    /// When the limit was learned.
+    learned: Duration,
+    /// What others spent and how it comes back; as long as it does, the limit stays, and is more than what was ours.
     others: Option<Others>,
-    /// Calm windows before the limit is raised; each time that was too much they become twice as many.
-    calm: u32,
-    /// Whether the limit was raised since the last refusal.
-    grew: bool,
 }
 
 /// What others spent in a window that began before us: nothing of it is back at `from`, all of it at `to`.
@@ -63,10 +59,8 @@ impl Budget {
             spent: VecDeque::new(),
             sum: 0.0,
             first: None,
-            changed: Duration::ZERO,
+            learned: Duration::ZERO,
             others: None,
-            calm: 1,
-            grew: false,
         }
     }
 
@@ -80,13 +74,10 @@ impl Budget {
     /// Tells when `amount` fits beside what is `pending`.
     pub fn opens(&mut self, now: Duration, amount: f64, pending: f64) -> Opens {
         self.forget(now);
-        if self.limit < self.most && now >= self.changed + self.window * self.calm {
-            self.limit = (self.limit * GROWTH).max(self.limit + amount).min(self.most);
-            // More than before is granted indeed.
-            self.calm = if std::mem::replace(&mut self.grew, true) { (self.calm / 2).max(1) } else { self.calm };
-            self.changed = now;
-        }
         self.others.take_if(|others| now >= others.to);
+        if self.others.is_none() && now >= self.learned + self.window * KEPT {
+            self.limit = self.most;
+        }
         let others = self.others.as_ref();
         let limit = others.map_or(self.limit, |others| others.leave(self.limit, now));
         let mut used = self.sum + pending;
@@ -119,14 +110,11 @@ impl Budget {
         let ours = self.sum + pending;
         // Had we alone spent all there is, something of it would leave the window when the side opens again.
         let opens = until + self.window / UNSURE;
-        let explains = self.spent.front().is_none_or(|(when, _)| *when + self.window <= opens);
+        let explains = self.spent.front().is_some_and(|(when, _)| *when + self.window <= opens);
         if explains && self.first.is_some_and(|first| now >= first + self.window) {
-            if self.limit < self.most {
-                self.calm = (self.calm * 2).min(CALM_MAX);
-            }
             self.limit = self.limit.min(ours);
-            self.grew = false;
-            self.changed = now;
+            self.learned = now;
+            self.others = None;
         } else if self.limit.is_finite() && ours < self.limit {
             self.others = Some(Others { ours, from: until, to: (now + self.window).max(until) });
         }
@@ -150,10 +138,16 @@ impl Others {
 
     /// Returns when so much of a limit is left.
     fn back(&self, limit: f64, used: f64) -> Duration {
+        if limit <= self.ours {
+            return self.to;
+        }
         let part = ((used - self.ours) / (limit - self.ours)).clamp(0.0, 1.0);
         self.from + (self.to - self.from).mul_f64(part)
     }
 }
+
+#[cfg(test)]
+mod chance;
 
 #[cfg(test)]
 mod tests {
@@ -177,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_teaches_the_limit_and_calm_raises_it() {
+    fn a_refusal_teaches_the_limit_for_two_windows() {
         let mut budget = Budget::new(f64::INFINITY, at(10));
         for second in 0..19 {
             budget.spend(at(second), 2.5);
@@ -185,18 +179,23 @@ mod tests {
         assert_eq!(budget.opens(at(19), 2.5, 1e9), Opens::At(at(19)), "nothing is known of a limit");
         budget.refused(at(19), at(20), 0.0);
         assert_eq!(budget.opens(at(19), 2.5, 0.0), Opens::At(at(20)));
-        // After a calm window a little more fits than the twenty-two and a half that were granted.
+        // Twenty-two and a half were granted.
         budget.spend(at(28), 22.5);
         assert_eq!(budget.opens(at(28), 1.0, 0.0), Opens::At(at(38)));
-        assert_eq!(budget.opens(at(29), 1.0, 0.0), Opens::At(at(29)));
-        budget.spend(at(29), 1.0);
-        assert_eq!(budget.opens(at(29), 1.0, 0.0), Opens::At(at(38)));
-        // That was too much, so twice as many have to be calm.
-        budget.refused(at(30), at(38), 0.0);
-        budget.spend(at(40), 23.5);
-        assert_eq!(budget.opens(at(49), 1.0, 0.0), Opens::At(at(50)));
-        budget.spend(at(50), 23.5);
-        assert_eq!(budget.opens(at(50), 1.0, 0.0), Opens::At(at(50)));
+        budget.spend(at(38), 22.5);
+        assert_eq!(budget.opens(at(38), 1.0, 0.0), Opens::At(at(48)));
+        assert_eq!(budget.opens(at(39), 1.0, 0.0), Opens::At(at(39)), "it may grant more by now");
+        // It does not.
+        budget.refused(at(40), at(48), 0.0);
+        assert_eq!(budget.opens(at(40), 1.0, 0.0), Opens::At(at(48)));
+        // The last of a burst tells how much it was: the others that seemed to be under way were refused, too.
+        budget.spend(at(48), 20.0);
+        budget.refused(at(50), at(58), 1.5);
+        budget.refused(at(50), at(58), 0.0);
+        assert_eq!(budget.opens(at(58), 21.0, 0.0), Opens::At(at(58)));
+        budget.spend(at(58), 19.0);
+        assert_eq!(budget.opens(at(58), 1.0, 0.0), Opens::At(at(58)));
+        assert_eq!(budget.opens(at(58), 1.5, 0.0), Opens::At(at(68)));
     }
 
     #[test]
@@ -217,8 +216,41 @@ mod tests {
         assert_eq!(budget.opens(at(0), 9.0, 1.0), Opens::Later);
         budget.spend(at(1), 9.0);
         assert_eq!(budget.opens(at(1), 9.0, 0.0), Opens::At(at(11)));
-        // Even a side that grants nothing at all gets one request in a window.
-        budget.refused(at(20), at(21), 0.0);
-        assert_eq!(budget.opens(at(20), 1.0, 0.0), Opens::At(at(20)));
+    }
+
+    /// It is sent a request now and then, and is refused after a while without one: all that was spent is of others.
+    #[test]
+    fn a_refusal_of_the_first_request_after_a_rest_is_not_about_us() {
+        let mut budget = Budget::new(100.0, at(10));
+        budget.spend(at(0), 1.0);
+        budget.refused(at(60), at(61), 0.0);
+        assert_eq!(budget.opens(at(61), 1.0, 1.0), Opens::At(Duration::from_secs_f64(61.0 + 9.0 * 2.0 / 100.0)));
+        assert_eq!(budget.opens(at(66), 50.0, 0.0), Opens::At(at(66)));
+        assert_eq!(budget.opens(at(70), 100.0, 0.0), Opens::At(at(70)));
+        // Nothing is known of a limit, and nothing is learned of one.
+        let mut budget = Budget::new(f64::INFINITY, at(10));
+        budget.spend(at(0), 1.0);
+        budget.refused(at(60), at(61), 0.0);
+        assert_eq!(budget.opens(at(61), 1e9, 1e9), Opens::At(at(61)));
+    }
+
+    /// A second refusal explains what the first one did not, and what is left of the limit is what was ours then.
+    #[test]
+    fn a_refusal_that_explains_itself_ends_what_others_had() {
+        let mut budget = Budget::new(6_000.0, at(300));
+        for second in (0..=300).step_by(30) {
+            budget.spend(at(second), 1.0);
+        }
+        budget.refused(at(310), at(311), 0.0);
+        budget.refused(at(311), at(317), 0.0);
+        assert_eq!(budget.opens(at(317), 1.0, 0.0), Opens::At(at(330)));
+        assert_eq!(budget.opens(at(330), 1.0, 0.0), Opens::At(at(330)));
+        budget.spend(at(330), 1.0);
+        assert_eq!(budget.opens(at(331), 1.0, 0.0), Opens::At(at(360)));
+        // Less than that: a moment to come, and not one that is over.
+        budget.refused(at(359), at(361), 0.0);
+        budget.refused(at(361), at(362), 0.0);
+        assert_eq!(budget.opens(at(362), 1.0, 0.0), Opens::At(at(390)));
+        assert_eq!(budget.opens(at(961), 1.0, 5_999.0), Opens::At(at(961)), "two windows later all of it is forgotten");
     }
 }

@@ -1,33 +1,30 @@
 //! The ERP: Business Central by its API v2.0 and custom API pages (erp-api.md).
 //!
-//! Knows the addresses, the company, the JSON batch and what the ERP's error codes mean. Waiting, tokens and retries are
+//! Knows the addresses, the company and what a page holds; writes are in `writes`. Waiting, tokens and retries are
 //! [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
+
+mod writes;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
-use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::{Dialect, filter, percent, select, value};
+use crate::adapters::odata::{Dialect, filter, percent, select};
 use crate::adapters::pages::{self, Reading};
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Key, Outcome, Query, Report, TableInfo, Traffic, Write,
-    WriteKind,
+    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Key, Query, Report, TableInfo, Traffic, Write,
 };
 use crate::frame::{Column, Frame, Kind, Value};
 
 const STANDARD_API: &str = "/api/v2.0";
 const COMPANIES: &str = "companies";
-/// Operations that one batch takes (erp-api.md §5).
-const BATCH_MAX: usize = 100;
 /// Ids in one request; more make the address too long (erp-api.md §3).
 const IDS_MAX: usize = 100;
 /// When a record was last modified: in the standard API and on custom pages (erp-api.md §3, §9).
@@ -141,6 +138,14 @@ impl BusinessCentral {
         if set == COMPANIES { Ok(set.to_owned()) } else { Ok(format!("{COMPANIES}({})/{set}", self.company()?.id)) }
     }
 
+    /// Returns the address that asks for a query's columns, the key column, and how the answer is read.
+    fn question(&self, query: &Query<'_>) -> Result<(String, String, Layout), EndpointError> {
+        let Place { api, set, key, .. } = self.place(&query.info.table)?;
+        let layout = layout(query.info, &query.columns, &key)?;
+        let options = select::select(std::slice::from_ref(&key), &query.columns);
+        Ok((format!("{}{api}/{}?{options}", self.client.base(), self.path(&set)?), key, layout))
+    }
+
     fn reading<'a>(
         &'a self,
         url: &str,
@@ -159,30 +164,6 @@ impl BusinessCentral {
             ("Accept-Language", "en-US".to_owned()),
             ("Prefer", format!("odata.maxpagesize={}", self.limits.page)),
         ]
-    }
-
-    fn operation(path: &str, key: &str, info: &TableInfo, write: &Write) -> Result<Operation, String> {
-        let mut properties = Vec::with_capacity(write.fields.len() + 1);
-        if write.kind == WriteKind::Insert {
-            properties.push((key, value::string(&write.id.to_string())));
-        }
-        // The ERP validates properties in the order in which they come, so the caller's order is kept.
-        for (name, new) in &write.fields {
-            let column = info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
-            properties.push((name, value::json(Dialect::BusinessCentral, column, new)?));
-        }
-        let body = value::object(properties.iter().map(|(name, json)| (*name, json.as_str())));
-        let etag = || Some(write.etag.clone().unwrap_or_else(|| "*".to_owned()));
-        Ok(match write.kind {
-            WriteKind::Insert => Operation { method: "POST", url: path.to_owned(), if_match: None, body },
-            WriteKind::Update => {
-                Operation { method: "PATCH", url: format!("{path}({})", write.id), if_match: etag(), body }
-            }
-            WriteKind::Delete => {
-                let body = String::new();
-                Operation { method: "DELETE", url: format!("{path}({})", write.id), if_match: etag(), body }
-            }
-        })
     }
 }
 
@@ -206,10 +187,7 @@ impl Endpoint for BusinessCentral {
     }
 
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
-        let Place { api, set, key, .. } = self.place(&query.info.table)?;
-        let layout = layout(query.info, &query.columns, &key)?;
-        let options = select::select(std::slice::from_ref(&key), &query.columns);
-        let url = format!("{}{api}/{}?{options}", self.client.base(), self.path(&set)?);
+        let (url, key, layout) = self.question(query)?;
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, query.info));
         match &query.ids {
             None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
@@ -237,14 +215,7 @@ impl Endpoint for BusinessCentral {
         let Some(lists) = lists.map(|list| filter_text(&list, query.info)).collect::<Option<Vec<String>>>() else {
             return Ok(None);
         };
-        let Place { api, set, key, .. } = self.place(&query.info.table)?;
-        let layout = layout(query.info, &query.columns, &key)?;
-        let url = format!(
-            "{}{api}/{}?{}",
-            self.client.base(),
-            self.path(&set)?,
-            select::select(std::slice::from_ref(&key), &query.columns)
-        );
+        let (url, _, layout) = self.question(query)?;
         let mut found = layout.rows().finish();
         for list in lists {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
@@ -257,22 +228,11 @@ impl Endpoint for BusinessCentral {
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
-        let prepared = self
-            .place(&info.table)
-            .and_then(|place| Ok((self.path(&place.set)?, layout(info, columns, &place.key)?, place)));
-        let (path, layout, Place { api, key, .. }) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return batch::unsendable(info, columns, writes, &error),
-        };
-        let operations = writes.iter().map(|write| BusinessCentral::operation(&path, &key, info, write)).collect();
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
-        let url = format!("{}{api}", self.client.base());
-        let post = |operations: &[Operation]| batch::post_json(&self.client, &url, operations);
-        batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
+        self.write_records(info, columns, writes)
     }
 
     fn batch_max(&self) -> usize {
-        self.limits.batch.clamp(1, BATCH_MAX)
+        self.limits.batch.clamp(1, writes::BATCH_MAX)
     }
 
     fn concurrency(&self) -> usize {
@@ -357,28 +317,12 @@ fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
     }
 }
 
-/// Returns what a reply says about a write (erp-api.md §4, §6).
-fn verdict(write: &Write, reply: &Reply) -> Verdict {
-    let fault = Fault::read(reply.status, reply.body.as_bytes());
-    if let Some(verdict) = Verdict::by_status(&fault) {
-        return verdict;
-    }
-    match (write.kind, fault.status, fault.code.as_str()) {
-        (WriteKind::Update | WriteKind::Delete, 409 | 412, "Request_EntityChanged")
-        | (WriteKind::Update | WriteKind::Delete, 412, _) => Verdict::Settled(Outcome::Stale),
-        (WriteKind::Update | WriteKind::Delete, 404, code) if code != "BadRequest_ResourceNotFound" => {
-            Verdict::Settled(Outcome::Gone)
-        }
-        (WriteKind::Insert, _, "Internal_EntityWithSameKeyExists") => Verdict::Duplicate(fault.to_string()),
-        _ => Verdict::refused(fault),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
     use crate::adapters::script::{Line, Script, say};
+    use crate::endpoint::{Outcome, WriteKind};
 
     #[test]
     fn a_table_is_a_set_or_a_custom_page() {
@@ -416,43 +360,6 @@ mod tests {
         {
             let found = choose_company(&frame, wanted).map(|company| company.id.as_u128() & 0xf);
             assert_eq!(found, expected, "{wanted}");
-        }
-    }
-
-    #[test]
-    fn replies_are_told_apart_by_code_and_not_by_status_alone() {
-        use WriteKind::{Delete, Insert, Update};
-        let refused = |message: &str| Verdict::refused(message);
-        for (kind, status, code, expected) in [
-            (Update, 200, "", Verdict::Settled(Outcome::Written)),
-            (Update, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
-            (Update, 412, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
-            (Update, 409, "Internal_EntityWithSameKeyExists", refused("m (Internal_EntityWithSameKeyExists)")),
-            (Update, 404, "Internal_RecordNotFound", Verdict::Settled(Outcome::Gone)),
-            (Update, 404, "BadRequest_ResourceNotFound", refused("m (BadRequest_ResourceNotFound)")),
-            (Delete, 204, "", Verdict::Settled(Outcome::Written)),
-            (Delete, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
-            (Delete, 404, "BadRequest_NotFound", Verdict::Settled(Outcome::Gone)),
-            (Delete, 404, "BadRequest_ResourceNotFound", refused("m (BadRequest_ResourceNotFound)")),
-            (Delete, 400, "Application_DialogException", refused("m (Application_DialogException)")),
-            (Delete, 504, "", Verdict::unknown("m")),
-            (Insert, 404, "BadRequest_NotFound", refused("m (BadRequest_NotFound)")),
-            (
-                Insert,
-                400,
-                "Internal_EntityWithSameKeyExists",
-                Verdict::Duplicate("m (Internal_EntityWithSameKeyExists)".into()),
-            ),
-            (Insert, 400, "Application_DialogException", refused("m (Application_DialogException)")),
-            (Insert, 429, "", Verdict::not_sent("m")),
-            (Insert, 503, "", Verdict::not_sent("m")),
-            (Insert, 504, "", Verdict::unknown("m")),
-            (Update, 500, "Internal_ServerError", Verdict::unknown("m (Internal_ServerError)")),
-        ] {
-            let write = Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
-            let body = format!(r#"{{"error":{{"code":"{code}","message":"m  CorrelationId:  1."}}}}"#);
-            let found = verdict(&write, &Reply { status, body });
-            assert_eq!(found, expected, "{kind:?} {status} {code}");
         }
     }
 
@@ -499,61 +406,6 @@ mod tests {
         let (erp, _) = open(vec![say(200, &metadata("no"))], &[]);
         let error = erp.describe(TABLE).unwrap_err().to_string();
         assert!(error.contains("knows its records by `no` and not by a GUID"), "{error}");
-    }
-
-    /// What a batch can come back as (erp-api.md §5). A write that is not answered for stays open: whoever reads its record
-    /// tells whether it arrived.
-    #[test]
-    fn a_batch_says_of_each_write_no_more_than_its_answer_does() {
-        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="item"><Key><PropertyRef Name="id"/></Key>
-            <Property Name="id" Type="Edm.Guid"/><Property Name="displayName" Type="Edm.String" MaxLength="100"/></EntityType>
-            <EntityContainer><EntitySet Name="items" EntityType="N.item"/></EntityContainer></Schema></edmx:Edmx>"#;
-        let companies =
-            r#"{"value":[{"id":"5b1e0c52-7a44-ef11-8e52-6045bd2b1a01","name":"CRONUS","displayName":"CRONUS"}]}"#;
-        let refusal = r#"{"error":{"code":"Application_DialogException","message":"No.  CorrelationId:  1."}}"#;
-        let answered = |parts: &[&str]| format!(r#"{{"responses":[{}]}}"#, parts.join(","));
-        let good = |id: &str| format!(r#"{{"id":{id},"status":200,"headers":{{}},"body":{{}}}}"#);
-        let bad = |id: &str, status: u16| format!(r#"{{"id":{id},"status":{status},"headers":{{}},"body":{refusal}}}"#);
-        let (first, second, failed) = (good("\"1\""), good("\"2\""), bad("\"1\"", 400));
-        let (busy, slow) = (bad("\"2\"", 429), bad("\"2\"", 504));
-        for (what, status, body, expected) in [
-            ("in another order", 200, answered(&[&second, &first]), "written, written"),
-            ("one fails", 200, answered(&[&second, &failed]), "refused, written"),
-            ("it ends at the first failure", 200, answered(&[&failed]), "refused, unknown"),
-            ("nothing is answered for", 200, answered(&[]), "unknown, unknown"),
-            ("no ids", 200, answered(&[&good("null"), &good("null")]), "unknown, unknown"),
-            ("an id twice", 200, answered(&[&first, &first]), "unknown, unknown"),
-            ("a number for an id", 200, answered(&[&good("1"), &second]), "unknown, unknown"),
-            ("throttled inside", 200, answered(&[&first, &busy]), "written, not sent"),
-            ("out of time inside", 200, answered(&[&first, &slow]), "written, unknown"),
-            ("cut", 200, "{\"responses\":[".to_owned(), "unknown, unknown"),
-            ("too many operations", 500, refusal.to_owned(), "unknown, unknown"),
-            ("no rights", 403, refusal.to_owned(), "refused, refused"),
-        ] {
-            let server = Script::play(vec![say(200, metadata), say(200, companies), say(status, &body)]);
-            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
-            let (client, _) = client(&server.url, &login.url);
-            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 500, page: 10 };
-            let erp = BusinessCentral::new(client, "CRONUS".into(), limits, BTreeMap::new());
-            assert_eq!(erp.batch_max(), BATCH_MAX, "the 101st operation would cost the whole batch");
-            let info = erp.describe("items").unwrap();
-            let write = |id: u128| Write {
-                kind: WriteKind::Update,
-                id: Uuid::from_u128(id),
-                etag: Some("W/\"1\"".into()),
-                fields: vec![("displayName".into(), Value::Text("x".into()))],
-            };
-            let report = erp.write(&info, &[], &[write(1), write(2)]);
-            let word = |outcome: &Outcome| match outcome {
-                Outcome::Written => "written",
-                Outcome::Refused { .. } => "refused",
-                Outcome::NotSent { .. } => "not sent",
-                Outcome::Unknown { .. } => "unknown",
-                _ => "else",
-            };
-            let words: Vec<&str> = report.outcomes.iter().map(word).collect();
-            assert_eq!(words.join(", "), expected, "{what}");
-        }
     }
 
     #[test]

@@ -18,6 +18,10 @@ use crate::endpoint::{ClockOffset, EndpointError, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
+/// What is shorter is no secret, and may be a part of anything.
+const SECRET_CHARS_MIN: usize = 8;
+/// What a gateway answers that gave up waiting.
+const GATEWAY_TIMEOUT: u16 = 504;
 
 /// Why a write has no final answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Client {
         Client {
             side,
             base: connection.url.trim_end_matches('/').to_owned(),
-            agent: agent(&connection.url, limits.concurrency),
+            agent: agent(&connection.url, limits.concurrency, Duration::from_millis(patience.answer_ms_max)),
             token: TokenSource::new(connection.auth.clone()),
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
             patience,
@@ -226,7 +230,13 @@ impl Client {
         let mut again = false;
         loop {
             let token = self.token(stale)?;
-            let result = self.attempt(request, &token, failed, again);
+            let result = match self.attempt(request, &token, failed, again) {
+                // Whoever would ask for less after a gateway gave up does so, too, where we did.
+                Err(broken) if broken.reach == Reach::Unanswered && request.handed_back.contains(&GATEWAY_TIMEOUT) => {
+                    Ok(Answer { status: GATEWAY_TIMEOUT, ..Answer::default() })
+                }
+                result => result,
+            };
             let (failure, rest, attempts_max) = match result {
                 Ok(answer) if answer.status == 401 => {
                     if stale.is_some() {
@@ -263,6 +273,8 @@ impl Client {
                     let unconnected = broken.reach == Reach::Unconnected;
                     if broken.reach == Reach::Unsendable {
                         return Err(Failure::Transient(broken.message));
+                    } else if !is_read && broken.reach == Reach::Unanswered {
+                        return Err(Failure::Overtaxed(broken.message));
                     } else if !is_read && !unconnected {
                         return Err(Failure::Unknown(broken.message));
                     }
@@ -303,6 +315,7 @@ impl Client {
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
+        let result = result.map(|answer| discreet(answer, request, token));
         let now = self.clock.now();
         match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
@@ -323,7 +336,7 @@ impl Client {
             let mut known = self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner);
             *known = Some(narrowed(*known, told));
         }
-        if result.as_ref().map_or_else(|broken| broken.reach == Reach::Sent, |_| true) {
+        if result.as_ref().map_or_else(|broken| matches!(broken.reach, Reach::Sent | Reach::Unanswered), |_| true) {
             self.reached.store(true, Ordering::Relaxed);
         }
         result
@@ -358,7 +371,9 @@ impl Client {
                     (format!("HTTP {}", answer.status), asked, self.patience.attempts)
                 }
                 Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
-                Err(broken) if broken.reach == Reach::Sent => (broken.message, None, self.patience.attempts),
+                Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
+                    (broken.message, None, self.patience.attempts)
+                }
                 Err(broken) => (broken.message + "; check `token_url`", None, FIRST_CONTACT_ATTEMPTS),
             };
             if failed >= attempts_max {
@@ -367,6 +382,22 @@ impl Client {
             self.pause(failed, asked);
         }
     }
+}
+
+/// Takes out of an answer what we logged in with: what a side says went wrong is told to people, and kept (I10).
+///
+/// A page of records is left as it is, since nothing of it is told as an error.
+fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer {
+    let (_, secret) = token.authorization.split_once(' ').unwrap_or_default();
+    let may_tell = request.method != "GET" || !answer.is_success();
+    if may_tell
+        && secret.len() >= SECRET_CHARS_MIN
+        && let Ok(text) = std::str::from_utf8(&answer.body)
+        && text.contains(secret)
+    {
+        answer.body = text.replace(secret, "…").into_bytes();
+    }
+    answer
 }
 
 /// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
@@ -409,6 +440,16 @@ pub mod tests {
     }
 
     pub fn client(url: &str, token_url: &str) -> (Client, Arc<FakeClock>) {
+        let patience = Patience { attempts: 3, ..Patience::default() };
+        client_with(url, token_url, patience)
+    }
+
+    /// A client that waits no longer for an answer than a test can.
+    pub fn impatient(url: &str, token_url: &str) -> Client {
+        client_with(url, token_url, Patience { attempts: 3, answer_ms_max: 2_000, ..Patience::default() }).0
+    }
+
+    fn client_with(url: &str, token_url: &str, patience: Patience) -> (Client, Arc<FakeClock>) {
         let clock = Arc::new(FakeClock::default());
         let connection = Connection {
             adapter: Adapter::Dataverse,
@@ -424,7 +465,6 @@ pub mod tests {
             features: Features { bulk: true, change_tracking: true },
             keys: std::collections::BTreeMap::new(),
         };
-        let patience = Patience { attempts: 3, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
         let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
         (Client::new(Side::Crm, &connection, patience, shared), clock)
     }
@@ -526,6 +566,18 @@ pub mod tests {
           read: ("302", 1, 0)
           write: ("302", 1, 0)
         "#);
+    }
+
+    /// As where a gateway gave up: a read is repeated, of a write nobody knows, and the next one is smaller.
+    #[test]
+    fn an_answer_that_never_comes_is_waited_for_no_longer_than_a_gateway_would() {
+        let (server, login) = (Script::play(vec![Line::Hold, say(200, "{}"), Line::Hold]), tokens(1));
+        let client = impatient(&server.url, &login.url);
+        let url = format!("{}/x", server.url);
+        assert_eq!(client.get(&url, &[], |_| Ok(())).unwrap().0.status, 200);
+        let overtaxed = PostError::Overtaxed("it did not answer in time".to_owned());
+        assert_eq!(client.post(&url, &[], b"{}"), Err(overtaxed));
+        assert_eq!(client.traffic().sent, 3);
     }
 
     #[test]

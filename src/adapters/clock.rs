@@ -63,12 +63,15 @@ pub struct Patience {
     pub cap_ms: u64,
     /// The longest wait that a side may ask for.
     pub retry_after_cap_ms: u64,
+    /// How long an answer may take to begin, and again to end. The gateway of the ERP gives up after ten minutes itself
+    /// (erp-api.md §7).
+    pub answer_ms_max: u64,
 }
 
 impl Default for Patience {
     /// 2, 4, 8 … 60 s, as erp-api.md §7 advises; a CRM that is pushed may ask for minutes (crm-api.md §15).
     fn default() -> Patience {
-        Patience { attempts: 7, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 }
+        Patience { attempts: 7, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000, answer_ms_max: 660_000 }
     }
 }
 
@@ -146,7 +149,13 @@ pub mod tests {
 
     #[test]
     fn waits_double_up_to_the_cap_and_a_side_may_ask_for_longer() {
-        let patience = Patience { attempts: 9, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000 };
+        let patience = Patience {
+            attempts: 9,
+            base_ms: 2_000,
+            cap_ms: 60_000,
+            retry_after_cap_ms: 600_000,
+            answer_ms_max: 660_000,
+        };
         let seconds = |failed, asked: Option<u64>, jitter| {
             patience.wait(failed, asked.map(Duration::from_secs), jitter).as_secs_f64()
         };

@@ -10,7 +10,7 @@ use roxmltree::{Document, Node};
 
 use crate::adapters::odata::name;
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
-use crate::frame::{Column, Kind};
+use crate::frame::{Column, Kind, SCALE_MAX};
 
 /// Digits after the point of a decimal for which the metadata names none; more than the ERP shows.
 const SCALE: u32 = 10;
@@ -127,7 +127,7 @@ impl<'a> Types<'a> {
             "Edm.Byte" | "Edm.Int16" | "Edm.Int32" | "Edm.Int64" => Kind::Integer,
             "Edm.Decimal" | "Edm.Double" => {
                 let scale = property.attribute("Scale").and_then(|scale| scale.parse().ok());
-                Kind::Decimal { scale: scale.unwrap_or(SCALE) }
+                Kind::Decimal { scale: scale.filter(|scale| *scale <= SCALE_MAX).unwrap_or(SCALE) }
             }
             "Edm.Date" => Kind::Date,
             "Edm.DateTimeOffset" => Kind::DateTime,
@@ -258,6 +258,7 @@ mod tests {
   <Property Name="phoneNumber" Type="Edm.String" MaxLength="30" />
   <Property Name="creditLimit" Type="Edm.Decimal" Scale="Variable" />
   <Property Name="rate" Type="Edm.Decimal" Scale="5" />
+  <Property Name="share" Type="Edm.Decimal" Scale="4294967295" />
   <Property Name="balanceDue" Type="Edm.Decimal" />
   <Property Name="blocked" Type="Microsoft.NAV.customerBlocked" />
   <Property Name="taxLiable" Type="Edm.Boolean" />
@@ -284,6 +285,7 @@ mod tests {
         phoneNumber: Text up to 30, write
         creditLimit: Decimal { scale: 10 }, write
         rate: Decimal { scale: 5 }, write
+        share: Decimal { scale: 10 }, write
         balanceDue: Decimal { scale: 10 }, read
         blocked: Enum [(0, ""), (2, "Non-Paying")], write
         taxLiable: Boolean, write

@@ -4,9 +4,10 @@
 //! says as an update with its condition, then the action that publishes. In go writes, out come requests; which products
 //! are drafts is asked by the adapter. Nothing is sent here.
 
+use crate::adapters::batch::Verdict;
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::odata::batch_multipart::Operation;
-use crate::endpoint::{Write, WriteKind};
+use crate::endpoint::{Outcome, Write, WriteKind};
 use crate::frame::Value;
 
 /// The column of the state.
@@ -39,4 +40,21 @@ pub fn without_state(write: &Write) -> Write {
 pub fn publication(root: &str, table: &CrmTable, write: &Write) -> Operation {
     let path = format!("{root}/{}({})/Microsoft.Dynamics.CRM.PublishProductHierarchy", table.info.table, write.id);
     Operation { method: "POST", path, headers: Vec::new(), body: "{}".to_owned() }
+}
+
+/// Returns what became of a write whose first step, `stripped`, was carried out, by what is said of its publication.
+///
+/// Where that failed, what else the write says is there all the same. So nothing less than a reading tells, and what is
+/// left to be done then is to publish alone.
+pub fn outcome(stripped: &Write, publication: Verdict) -> Outcome {
+    let outcome = match publication {
+        Verdict::Settled(outcome) => outcome,
+        Verdict::Duplicate(message) => Outcome::Refused { message },
+    };
+    match outcome {
+        Outcome::Refused { message } | Outcome::NotSent { message } if !stripped.fields.is_empty() => {
+            Outcome::Unknown { message }
+        }
+        outcome => outcome,
+    }
 }

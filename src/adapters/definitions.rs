@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
-use crate::frame::{Column, Kind};
+use crate::frame::{Column, Kind, SCALE_MAX};
 
 /// Digits that the service keeps of money whose precision is the currency's or the organisation's (crm-api.md §6).
 const MONEY_SCALE: u32 = 4;
@@ -261,7 +261,10 @@ fn kind(attribute_type: &str, detail: &Detail) -> Option<Kind> {
         "String" | "Memo" => Kind::Text,
         "Integer" | "BigInt" => Kind::Integer,
         "Money" if detail.precision_source.is_some_and(|source| source != 0) => Kind::Decimal { scale: MONEY_SCALE },
-        "Money" | "Decimal" | "Double" => Kind::Decimal { scale: detail.precision.unwrap_or(MONEY_SCALE) },
+        "Money" | "Decimal" | "Double" => {
+            let scale = detail.precision.filter(|digits| *digits <= SCALE_MAX);
+            Kind::Decimal { scale: scale.unwrap_or(MONEY_SCALE) }
+        }
         "Boolean" => Kind::Boolean,
         "Picklist" | "State" | "Status" => Kind::Choice,
         "DateTime" => {
@@ -312,6 +315,7 @@ mod tests {
             ("fullname", "String", false),
             ("creditlimit", "Money", true),
             ("annualincome", "Money", true),
+            ("share", "Decimal", true),
             ("birthdate", "DateTime", true),
             ("modifiedon", "DateTime", false),
             ("statecode", "State", true),
@@ -329,6 +333,7 @@ mod tests {
             r#"{"LogicalName":"lastname","MaxLength":50},
                {"LogicalName":"creditlimit","Precision":2,"PrecisionSource":2},
                {"LogicalName":"annualincome","Precision":2,"PrecisionSource":0},
+               {"LogicalName":"share","Precision":4294967295},
                {"LogicalName":"birthdate","Format":"DateOnly","DateTimeBehavior":{"Value":"DateOnly"}},
                {"LogicalName":"modifiedon","Format":"DateAndTime","DateTimeBehavior":{"Value":"UserLocal"}},
                {"LogicalName":"statecode","OptionSet":null,"GlobalOptionSet":{"Options":[
@@ -358,6 +363,7 @@ mod tests {
         fullname: Text read (None, [], [])
         creditlimit: Decimal { scale: 4 } write (None, [], [])
         annualincome: Decimal { scale: 2 } write (None, [], [])
+        share: Decimal { scale: 4 } write (None, [], [])
         birthdate: Date write (None, [], [])
         modifiedon: DateTime read (None, [], [])
         statecode: Choice write (None, [(0, "Active"), (1, "")], [])

@@ -49,11 +49,14 @@ pub enum Reach {
     Unconnected,
     /// The other end may have seen it.
     Sent,
+    /// The other end may have seen it, and took longer over it than we wait.
+    Unanswered,
 }
 
 /// Makes the one agent of a side. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
-/// by setting: a service that moves must be configured anew, since the token would go along.
-pub fn agent(url: &str, concurrency: usize) -> Agent {
+/// by setting: a service that moves must be configured anew, since the token would go along. An answer may take so long to
+/// begin, and again to end.
+pub fn agent(url: &str, concurrency: usize, answer_max: Duration) -> Agent {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -64,9 +67,8 @@ pub fn agent(url: &str, concurrency: usize) -> Agent {
         .timeout_resolve(seconds(20))
         .timeout_connect(seconds(20))
         .timeout_send_body(seconds(300))
-        // The gateway of the ERP gives up after 10 minutes itself (erp-api.md §7).
-        .timeout_recv_response(seconds(660))
-        .timeout_recv_body(seconds(660));
+        .timeout_recv_response(Some(answer_max))
+        .timeout_recv_body(Some(answer_max));
     let host = link::origin(url).map(|(_, host, _)| host).unwrap_or_default();
     if host == "localhost" || host == "[::1]" || host.starts_with("127.") {
         // No proxy of the environment leads to this very machine.
@@ -117,6 +119,9 @@ fn broken(error: ureq::Error) -> Broken {
         }
         Error::ConnectionFailed | Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
             (error.to_string(), Reach::Unconnected)
+        }
+        Error::Timeout(Timeout::RecvResponse | Timeout::RecvBody) => {
+            ("it did not answer in time".to_owned(), Reach::Unanswered)
         }
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => (error.to_string(), Reach::Unsendable),
         Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {

@@ -98,15 +98,14 @@ impl Limiter {
     /// Waits until a request may go out; one that comes `again` after a refusal goes before those that are new.
     pub fn admit<'a>(&'a self, clock: &dyn Clock, again: bool) -> Permit<'a> {
         let mut waited = Duration::ZERO;
+        // Before the lock, so that it goes after it.
+        let _returning = again.then(|| Returning::new(self));
         let mut state = self.lock();
-        state.returning += usize::from(again);
         loop {
             let now = clock.now();
             match state.opens(now, again) {
                 Opens::At(start) if start <= now => {
-                    state.returning -= usize::from(again);
                     state.busy += 1;
-                    self.changed.notify_all();
                     return Permit { limiter: self, waited, began: now, is_told: false };
                 }
                 Opens::At(start) => {
@@ -143,6 +142,24 @@ impl Limiter {
         change(&mut state);
         drop(state);
         self.changed.notify_all();
+    }
+}
+
+/// A thread in [`Limiter::admit`] whose request was refused before. All others wait for it, so they hear of its end even
+/// where it panics.
+struct Returning<'a>(&'a Limiter);
+
+impl Returning<'_> {
+    fn new(limiter: &Limiter) -> Returning<'_> {
+        limiter.lock().returning += 1;
+        Returning(limiter)
+    }
+}
+
+impl Drop for Returning<'_> {
+    fn drop(&mut self) {
+        self.0.lock().returning -= 1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -254,6 +271,7 @@ impl Drop for Permit<'_> {
 mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
+    use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     const WINDOW: Duration = Duration::from_secs(10);
@@ -295,20 +313,24 @@ mod tests {
         limiter.narrow(2);
         limiter.narrow(5);
         let (inside, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        // The first time each waits inside for another one: were only one let in, nobody would come out.
+        let both = Barrier::new(2);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    for _ in 0..50 {
+                    for time in 0..50 {
                         let permit = limiter.admit(&clock, false);
                         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                        std::thread::yield_now();
+                        if time == 0 {
+                            both.wait();
+                        }
                         inside.fetch_sub(1, Ordering::SeqCst);
                         permit.answered(clock.now(), true, 0);
                     }
                 });
             }
         });
-        assert!(most.load(Ordering::SeqCst) <= 2);
+        assert_eq!(most.load(Ordering::SeqCst), 2);
         assert_eq!(limiter.concurrency(), 2);
     }
 
@@ -417,6 +439,35 @@ mod tests {
             held.answered(clock.now(), true, 0);
         });
         assert_eq!(order.into_inner().unwrap(), ["refused", "new", "new", "new"]);
+    }
+
+    /// A clock that fails whoever waits by it.
+    struct Broken;
+
+    impl Clock for Broken {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) {
+            panic!("the clock is broken");
+        }
+
+        fn jitter(&self) -> f64 {
+            0.0
+        }
+    }
+
+    #[test]
+    fn nobody_waits_for_one_that_is_no_more() {
+        let limiter = Limiter::new(2, 100, WINDOW);
+        limiter.admit(&Broken, false).refused(Duration::ZERO, seconds(5), None);
+        let returns = || drop(limiter.admit(&Broken, true));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(returns)).is_err());
+        assert_eq!(limiter.lock().returning, 0);
+        let clock = FakeClock::default();
+        drop(limiter.admit(&clock, false));
+        assert_eq!(clock.now(), seconds(5));
     }
 
     #[test]

@@ -192,7 +192,7 @@ pub fn by_ids(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::client::tests::client;
+    use crate::adapters::client::tests::{client, impatient};
     use crate::adapters::odata::Dialect;
     use crate::adapters::script::{Line, Script, say};
     use std::sync::Mutex;
@@ -285,6 +285,24 @@ mod tests {
             assert_eq!((told.as_str(), heard), (expected, asked.iter().map(|line| (*line).to_owned()).collect()));
             let pages_read = expected.parse().unwrap_or(1);
             assert_eq!((client.traffic().sent, client.traffic().retried), (count, count - pages_read));
+        }
+    }
+
+    /// No answer at all is as good as one that tells of a time-out.
+    #[test]
+    fn a_page_that_never_comes_is_asked_for_again_in_halves() {
+        let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+        let server = Script::play(vec![page(&[1], "ROOT/2"), Line::Hold, page(&[2], "")]);
+        let client = impatient(&server.url, &login.url);
+        let headers = vec![("Prefer", "odata.maxpagesize=800".to_owned())];
+        let (url, layout) = (format!("{}/1", server.url), layout());
+        let reading = Reading { client: &client, url, headers, layout: &layout, asked: None };
+        assert_eq!(reading.run(&|_| {}).unwrap().rows(), 2);
+        let heard = server.heard();
+        let asked = ["/1 800", "/2 800", "/2 400"].map(|line| line.split_once(' ').unwrap());
+        assert_eq!(heard.len(), asked.len(), "{heard:?}");
+        for (line, (path, rows)) in heard.iter().zip(asked) {
+            assert!(line.contains(path) && line.ends_with(&format!("maxpagesize={rows}")), "{line}");
         }
     }
 

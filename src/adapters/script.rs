@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 pub struct Script {
     pub url: String,
     heard: Arc<Mutex<Vec<String>>>,
+    /// Connections on which nothing is said.
+    _held: Arc<Mutex<Vec<TcpStream>>>,
 }
 
 /// One answer of a script.
@@ -17,6 +19,8 @@ pub enum Line {
     Cut(String),
     /// Closes without a word.
     Drop,
+    /// Says nothing, and does not close.
+    Hold,
 }
 
 impl Script {
@@ -25,7 +29,8 @@ impl Script {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let (log, root) = (Arc::clone(&heard), url.clone());
+        let held = Arc::new(Mutex::new(Vec::new()));
+        let (log, silent, root) = (Arc::clone(&heard), Arc::clone(&held), url.clone());
         std::thread::spawn(move || {
             for line in lines {
                 let (mut stream, _) = listener.accept().unwrap();
@@ -41,10 +46,11 @@ impl Script {
                     }
                     Line::Cut(body) => say(200, "", &body, body.len() + 10),
                     Line::Drop => {}
+                    Line::Hold => silent.lock().unwrap().push(stream),
                 }
             }
         });
-        Script { url, heard }
+        Script { url, heard, _held: held }
     }
 
     /// Returns the requests so far: request line, authorization, preferences where there are any, and body.

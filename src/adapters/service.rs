@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
-use crate::adapters::odata::decode::{Directory, Layout};
+use crate::adapters::odata::decode::{Directory, Layout, next_link};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, percent};
 use crate::adapters::pages::{self, Reading};
@@ -322,6 +322,26 @@ impl Endpoint for Service {
         self.reading(&url, filter.as_deref(), &layout, None).run(progress)
     }
 
+    /// An id says nothing here before all keys were read, so any record is asked for.
+    fn probe(&self, query: &Query<'_>) -> Result<(), EndpointError> {
+        let page = self.page(&query.info.table)?;
+        let layout = page.layout(&query.columns)?;
+        let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
+        let filter = filter.map(|filter| format!("&$filter={}", percent::query(&filter))).unwrap_or_default();
+        let url = format!("{}?{}{filter}&$top=1", self.address(&page)?, page.select(&query.columns));
+        // What follows on the first page is of no interest, should there be more after all.
+        let (answer, page) = self.client.get(&url, &self.headers(&[]), |answer| {
+            let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+            next_link(text).map(|_| text.to_owned())
+        })?;
+        let Some(page) = page else {
+            let message = Fault::read(answer.status, &answer.body).to_string();
+            return Err(EndpointError::Refused { side: Side::Erp, message });
+        };
+        let untrusted = |message| EndpointError::Untrusted { side: Side::Erp, message };
+        layout.page(&page, &mut layout.rows()).map_err(untrusted)
+    }
+
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
         let page = self.page(&query.info.table)?;
         // As in the API: codes are upper-cased by the ERP itself, and other texts are compared with regard to case. Of
@@ -377,5 +397,47 @@ impl Endpoint for Service {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::client::tests::client;
+    use crate::adapters::script::{Script, say};
+
+    /// A table whose keys nobody knows yet, and one of which the file says that we choose the ids.
+    #[test]
+    fn a_probe_asks_for_one_record_with_the_columns_and_the_filter() {
+        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="t"><Key><PropertyRef Name="No"/></Key>
+            <Property Name="No" Type="Edm.String"/><Property Name="Id" Type="Edm.Guid"/><Property Name="City" Type="Edm.String"/>
+            </EntityType><EntityContainer><EntitySet Name="Ts" EntityType="N.t"/></EntityContainer></Schema></edmx:Edmx>"#;
+        let row = r#"{"No":"1","Id":"00000000-0000-0000-0000-000000000007","City":"Oslo"}"#;
+        for (key, columns) in [(None, "No,City"), (Some("Id"), "Id,City")] {
+            for (answer, told) in [
+                (say(200, &format!(r#"{{"value":[{row}],"@odata.nextLink":"more"}}"#)), "nothing"),
+                (say(200, r#"{"value":[{"No":"1"}]}"#), "cannot be trusted"),
+                (say(400, r#"{"error":{"code":"","message":"no such filter"}}"#), "no such filter"),
+            ] {
+                let server = Script::play(vec![say(200, metadata), answer]);
+                let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+                let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 1, page: 10 };
+                let keys = key.iter().map(|key: &&str| ("Ts".to_owned(), (*key).to_owned())).collect();
+                let service = Service::plain(client(&server.url, &login.url).0, limits, keys);
+                let info = service.describe("Ts").unwrap();
+                let filter = Predicate::Compare {
+                    column: "City".into(),
+                    comparison: Comparison::Equal,
+                    literal: Literal::Text("Oslo".into()),
+                };
+                let query = Query { info: &info, columns: vec!["City".into()], filter: Some(filter), ids: None };
+                let said = service.probe(&query).map_or_else(|error| error.to_string(), |()| "nothing".to_owned());
+                assert!(said.contains(told), "{said}");
+                let heard = server.heard();
+                let asked: Vec<&str> = heard.iter().skip(1).map(String::as_str).collect();
+                let address = format!("GET /Ts?$select={columns}&$filter=City%20eq%20'Oslo'&$top=1 HTTP/1.1 [t]");
+                assert_eq!(asked, [address]);
+            }
+        }
     }
 }

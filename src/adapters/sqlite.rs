@@ -40,8 +40,8 @@ use crate::adapters::sqlite::trouble::Trouble;
 use crate::binding::Binding;
 use crate::config::{PerSide, Side};
 use crate::store::{
-    Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal,
-    Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
+    Agreement, Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent,
+    Refusal, Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
 };
 
 /// How long a call waits for another program that locks the file: a reader that recovers it, a person's SQL shell.
@@ -55,8 +55,8 @@ pub struct SqliteStore<'a> {
     // The connection closes before the writer's lock is freed: fields drop in this order.
     connection: Connection,
     path: PathBuf,
-    /// The last transaction has left an empty log.
-    emptied: bool,
+    /// All of the log is in the file, so that the next transaction begins it anew.
+    played: bool,
     /// `None` where the file is open for reading.
     writer: Option<Writer<'a>>,
 }
@@ -102,12 +102,13 @@ impl<'a> SqliteStore<'a> {
         let mut connection = Connection::open_with_flags(path, FLAGS).map_err(|error| told(error.into()))?;
         prepare_for_writing(&mut connection, path, holder, &since, lock.as_mut()).map_err(told)?;
         let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
-        Ok(SqliteStore { connection, path: path.clone(), emptied: false, writer: Some(writer) })
+        Ok(SqliteStore { connection, path: path.clone(), played: false, writer: Some(writer) })
     }
 
     /// Opens a state for reading, beside a run if need be; a state that does not exist yet is empty.
     pub fn read_only(path: &Path) -> Result<SqliteStore<'a>, StoreError> {
         let told = |trouble: Trouble| trouble.of(path);
+        let path = &followed(path)?;
         let exists = path
             .try_exists()
             .map_err(|error| StoreError::Failed { message: format!("{}: {error}", path.display()) })?;
@@ -116,7 +117,7 @@ impl<'a> SqliteStore<'a> {
         }
         let file = if exists { reading::open(path).map_err(told)? } else { None };
         let connection = file.map_or_else(empty_in_memory, Ok).map_err(told)?;
-        Ok(SqliteStore { connection, path: path.to_owned(), emptied: false, writer: None })
+        Ok(SqliteStore { connection, path: path.to_owned(), played: false, writer: None })
     }
 
     /// Runs a question on one consistent view of the file.
@@ -133,13 +134,13 @@ impl<'a> SqliteStore<'a> {
         &mut self,
         change: impl FnOnce(&Connection, &Writer<'_>, &str) -> Result<T, Trouble>,
     ) -> Result<T, StoreError> {
-        let (connection, writer, emptied) = (&mut self.connection, self.writer.as_ref(), self.emptied);
+        let (connection, writer, played) = (&mut self.connection, self.writer.as_ref(), self.played);
         let carry_out = || {
             let writer = writer.ok_or_else(|| Trouble::Refused("the state is open for reading only".to_owned()))?;
             let now = (writer.now)();
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             lease::renew(&transaction, &writer.holder, &writer.since, &now)?;
-            if emptied {
+            if played {
                 log::begin(&transaction, false)?
             } else {
                 log::renew(&transaction)?
@@ -153,7 +154,7 @@ impl<'a> SqliteStore<'a> {
         if let (Some(lock), Some(last)) = (self.writer.as_mut().and_then(|writer| writer.lock.as_mut()), last) {
             lock.note(&last);
         }
-        self.emptied = log::empty_where_large(&self.connection, &self.path);
+        self.played = log::play_where_large(&self.connection, &self.path);
         Ok(result)
     }
 }
@@ -167,15 +168,33 @@ impl Drop for SqliteStore<'_> {
     }
 }
 
+/// Follows links: SQLite keeps the log beside the file itself, and not beside a link to it.
+fn followed(path: &Path) -> Result<PathBuf, StoreError> {
+    let failed = |error: io::Error| StoreError::Failed { message: format!("{}: {error}", path.display()) };
+    let leads_nowhere = |part: &&Path| part.is_symlink() && matches!(part.try_exists(), Ok(false));
+    // Taken for a new state, it would make a first load of a settled company.
+    if let Some(link) = path.ancestors().find(leads_nowhere) {
+        let target = fs::read_link(link).map_err(failed)?;
+        let message = format!(
+            "{}: the link {} leads to {}, where nothing is; see that it is there (a volume that is not mounted, say), or \
+             remove the link to begin anew",
+            path.display(),
+            link.display(),
+            target.display()
+        );
+        return Err(StoreError::Damaged { message });
+    }
+    if path.is_symlink() { fs::canonicalize(path).map_err(failed) } else { Ok(path.to_owned()) }
+}
+
 /// Makes the folder, and follows links, so that a file has one lock whatever name it is opened by.
 fn real_path(path: &Path) -> Result<PathBuf, StoreError> {
+    let path = followed(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|error| StoreError::Failed {
         message: format!("the folder {} cannot be made: {error}", folder.display()),
     })?;
-    Ok(fs::canonicalize(path)
-        .or_else(|_| fs::read_link(path).map(|target| folder.join(target)))
-        .unwrap_or_else(|_| path.to_owned()))
+    Ok(fs::canonicalize(&path).unwrap_or(path))
 }
 
 /// Makes a new state beside its place, and moves it there as a whole: whatever the program dies of, and wherever the disk
@@ -306,10 +325,19 @@ impl Store for SqliteStore<'_> {
         self.write(|connection, _, now| journal::intend(connection, run, intents, now))
     }
 
-    fn answer(&mut self, answers: &[Answer], table: &str, changes: &[CouplingChange]) -> Result<(), StoreError> {
-        self.write(|connection, _, now| {
+    fn answer(
+        &mut self,
+        answers: &[Answer],
+        table: &str,
+        changes: &[CouplingChange],
+        agreements: &[Agreement],
+    ) -> Result<(), StoreError> {
+        self.write(|connection, writer, now| {
             journal::answer(connection, answers, now)?;
-            couplings::change(connection, table, changes, lease::seconds(now)?)
+            let now = lease::seconds(now)?;
+            couplings::change(connection, table, changes, now)?;
+            let (fields, settled) = couplings::settlements(agreements);
+            couplings::settle(connection, table, &fields, &settled, now, writer.keep_values)
         })
     }
 

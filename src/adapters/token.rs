@@ -17,6 +17,8 @@ use crate::config::{Auth, ClientCredentials, Proof, SecretSource};
 
 /// How long before its end a token is renewed.
 const EARLY: Duration = Duration::from_secs(300);
+/// The longest lifetime that is believed; real ones are hours at most.
+const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 /// How long a token from a file is used before the file is read again.
 const REREAD: Duration = Duration::from_secs(60);
 
@@ -175,7 +177,8 @@ fn fresh_for(lifetime: Duration) -> Duration {
 
 /// Reads a token and its lifetime, or why there is none.
 ///
-/// The description of an error may repeat what was sent, so only the error's name and number are passed on.
+/// The description of an error may repeat what was sent, so only the error's name and number are passed on, and a name
+/// only where it looks like one.
 fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenError> {
     if answer.status == 200 {
         let grant: Grant<'_> = serde_json::from_slice(&answer.body).map_err(|_| {
@@ -183,10 +186,12 @@ fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenEr
         })?;
         // A number on the v2.0 endpoint, a string on the old one (crm-api.md §2); an hour is the usual lifetime.
         let seconds = grant.expires_in.and_then(|raw| raw.get().trim_matches('"').parse().ok()).unwrap_or(3_600);
-        return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds)));
+        return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds).min(LIFETIME_MAX)));
     }
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let error = if refusal.error.is_empty() { Cow::from(format!("HTTP {}", answer.status)) } else { refusal.error };
+    let is_name =
+        |error: &str| !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let error = if is_name(&refusal.error) { refusal.error } else { Cow::from(format!("HTTP {}", answer.status)) };
     let number = refusal.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
     if matches!(&*error, "invalid_scope" | "invalid_resource") {
         return Err(TokenError::Scope(format!("{error}{number}")));
@@ -292,6 +297,8 @@ mod tests {
             (r#"{"expires_in":3599,"access_token":"t"}"#, 3_599),
             (r#"{"expires_in":"120","access_token":"t","expires_on":"1"}"#, 120),
             (r#"{"access_token":"t"}"#, 3_600),
+            (r#"{"expires_in":-1,"access_token":"t"}"#, 3_600),
+            (r#"{"expires_in":18446744073709551615,"access_token":"t"}"#, 86_400),
         ] {
             let read = read(&answer(200, body).unwrap(), "client_secret");
             assert_eq!(read, Ok(("t".to_owned(), Duration::from_secs(seconds))), "{body}");
@@ -306,6 +313,7 @@ mod tests {
                        "error_codes":[7000215]}"#;
         for (status, body, expected) in [
             (401, long, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
+            (401, r#"{"error":"s3cr+t/val="}"#, "HTTP 401; check `auth`"),
             (404, "<html>", "HTTP 404; check `auth`"),
         ] {
             let refused = TokenError::Refused(expected.to_owned());

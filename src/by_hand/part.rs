@@ -4,7 +4,7 @@
 //! is cleared, so that another one may take it (sync-semantics §15); that is a write like any other, intent first. Records
 //! of other table maps that refer to a parted one have no partner to point to any more, and are told or parted as well.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::AtomicBool;
 
 use uuid::Uuid;
@@ -39,8 +39,8 @@ pub struct Parting {
     pub release: Option<Action>,
     /// It was parted before; what still refers to it can be parted as well.
     pub before: bool,
-    /// What the records refer to it by, where the ERP's record is there.
-    key: Option<String>,
+    /// What records refer to it by, where the ERP's record is there: by column, as references may use several.
+    keys: BTreeMap<String, String>,
 }
 
 /// What became of a parting.
@@ -117,10 +117,10 @@ impl Desk<'_> {
     fn partings(&self, store: &dyn Store, pairs: &[PerSide<Uuid>]) -> Result<Vec<Parting>, RunError> {
         let known = Known::of(self, store, pairs.iter().copied())?;
         let company = self.map.company_of(Side::Crm).map(|company| company.column.to_owned());
-        let key = self.pipeline.tables.iter().flat_map(|map| &map.fields).find_map(|field| {
-            let reference = field.reference.as_ref().filter(|reference| reference.table == self.map.name)?;
-            Some(reference.erp.clone())
-        });
+        let fields = self.pipeline.tables.iter().flat_map(|map| &map.fields);
+        let references = fields.filter_map(|field| field.reference.as_ref());
+        let columns: BTreeSet<&String> =
+            references.filter(|reference| reference.table == self.map.name).map(|reference| &reference.erp).collect();
         let parting = |ids: &PerSide<Uuid>| {
             let gone = Side::BOTH.into_iter().find(|side| !known.exists(*side, *ids.of(*side)));
             let record = match gone {
@@ -149,8 +149,9 @@ impl Desk<'_> {
                 }],
                 follow_ups: Vec::new(),
             });
-            let key = key.as_ref().and_then(|column| Some(value(Side::Erp, column)?.to_string()));
-            Parting { table: self.map.name.clone(), ids: *ids, record, gone, release, before: false, key }
+            let key = |column: &&String| Some(((*column).clone(), value(Side::Erp, column)?.to_string()));
+            let keys = columns.iter().filter_map(key).collect();
+            Parting { table: self.map.name.clone(), ids: *ids, record, gone, release, before: false, keys }
         };
         Ok(pairs.iter().map(parting).collect())
     }
@@ -167,14 +168,14 @@ impl Desk<'_> {
         let scope = Scope::describe(self.pipeline, table, self.endpoints)?;
         let pairs = pairs_by_id(&store.couplings(&other.name, &[])?);
         let mut found: Vec<PerSide<Uuid>> = Vec::new();
-        let fields = other
-            .fields
-            .iter()
-            .filter(|field| field.reference.as_ref().is_some_and(|reference| reference.table == self.map.name));
-        for field in fields {
-            let (Some(erp), Some(crm)) = (&field.erp, &field.crm) else { continue };
+        for field in &other.fields {
+            let (Some(erp), Some(crm), Some(reference)) = (&field.erp, &field.crm, &field.reference) else { continue };
+            if reference.table != self.map.name {
+                continue;
+            }
             let fold = |text: &str| text.trim().to_lowercase();
-            let keys: Vec<String> = partings.iter().filter_map(|parting| parting.key.clone()).collect();
+            let keys: Vec<String> =
+                partings.iter().filter_map(|parting| parting.keys.get(&reference.erp).cloned()).collect();
             let wanted: HashSet<String> = keys.iter().map(|key| fold(key)).collect();
             let query = Query { info: &scope.infos.erp, columns: scope.columns.erp.clone(), filter: None, ids: None };
             let held = match keys.len() {
@@ -264,6 +265,7 @@ pub fn part(
             also: String::new(),
             fields: Vec::new(),
             why: "by hand".to_owned(),
+            agreed: Vec::new(),
         };
         match desk.pipeline.tables.iter().find(|map| map.name == parting.table) {
             Some(map) => ending(told, store, map, parting.ids),
@@ -279,7 +281,7 @@ pub fn part(
     });
     store.reply(&replies.collect::<Vec<_>>())?;
     let done = |journal_id: i64| Answer { journal_id, outcome: "done".into(), message: String::new() };
-    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), &desk.map.name, &[])?;
+    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), &desk.map.name, &[], &[])?;
     end(store, moment, parted.iter().all(|one| one.failed.is_none()))?;
     Ok(parted)
 }
@@ -304,7 +306,7 @@ fn release(
         run: &moment.run,
         stop: &AtomicBool::new(false),
     };
-    let applied = apply(&actions, Side::Crm, &target, store, scope.empty(Side::Crm), &|_| {})?;
+    let applied = apply(&actions, Side::Crm, &target, store, scope.empty(Side::Crm), &|_| Vec::new(), &|_| {})?;
     let unsure =
         actions.iter().zip(&applied.outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Unknown { .. }));
     let unsure: Vec<Uuid> = unsure.map(|(action, _)| action.ids.crm).collect();
@@ -330,7 +332,7 @@ fn release(
         }
     }
     if !answers.is_empty() {
-        store.answer(&answers, &map.name, &[])?;
+        store.answer(&answers, &map.name, &[], &[])?;
     }
     Ok(())
 }

@@ -7,13 +7,14 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::args::ApplyArguments;
+use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::run::{Asked, open, perform};
 use crate::cli::saved::part_of;
 use crate::cli::show::known;
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
-use crate::cli::{ask, print_as, progress, saved};
+use crate::cli::{print_as, progress, saved};
 use crate::plan::choice::Choice;
 use crate::plan::fingerprint;
 use crate::report;
@@ -30,12 +31,7 @@ pub fn apply(arguments: &ApplyArguments) -> Result<Exit, Failure> {
     known(&plan_path, &choice, &plan.plan)?;
     unchanged(&plan_path, &plan)?;
     let only = if choice.is_all() { plan.asked.only.clone() } else { choice.tables_named() };
-    if !confirmed(&plan, &choice, arguments.yes)? {
-        return Err(Failure::Arguments {
-            message: format!("{plan_path} was not carried out"),
-            hint: "`--yes` answers the question".to_owned(),
-        });
-    }
+    agreed(&plan, &choice, arguments.yes)?;
     let approved = Approved::new(plan.plan.clone(), plan.binding.clone(), plan.moment.clone(), choice);
     let asked = Asked {
         part: &part_of(&plan.asked, only),
@@ -81,11 +77,13 @@ fn same_state(path: &str, plan: &Saved, loaded: &Loaded) -> Result<(), Failure> 
 }
 
 /// Asks whether the plan is meant, where somebody is there to answer: a script that carries out a plan has said so.
-fn confirmed(plan: &Saved, choice: &Choice, yes: bool) -> Result<bool, Failure> {
+fn agreed(plan: &Saved, choice: &Choice, yes: bool) -> Result<(), Failure> {
     if yes || !std::io::stdin().is_terminal() {
-        return Ok(true);
+        return Ok(());
     }
     let part = choice.part(&plan.plan);
     progress::say(&report::plan::closing(&Shown { plan: &part, ..plan.shown() }));
-    ask::confirm("carry this out", false)
+    let otherwise = "`pipeline show PLAN` says what is in it";
+    // What it is about is in the plan itself.
+    ask::agree(Question { what: "carry this out".to_owned(), asks: Vec::new(), otherwise }, false)
 }

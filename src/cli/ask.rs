@@ -4,44 +4,68 @@ use std::io::{BufRead, IsTerminal};
 
 use crate::cli::exit::Failure;
 use crate::cli::progress;
+use crate::report::asked::Ask;
 
-/// Tells whether a person agrees; `yes` is `--yes`, and no question is asked then.
+/// What a person has to agree to.
+pub struct Question {
+    /// One sentence without question mark, as in `delete customers:10000 in the CRM`; what it leads to stands before it.
+    pub what: String,
+    /// All that it is about, for programs.
+    pub asks: Vec<Ask>,
+    /// What else can be done, for whoever does not agree.
+    pub otherwise: &'static str,
+}
+
+/// Lets a person agree; `yes` is `--yes`, and no question is asked then.
 ///
-/// The question is one sentence without question mark, as in `delete customers:10000 in the CRM`; what it leads to, and
-/// how many records it is about, stands before. Where stdin or stderr is no terminal nobody could answer, and that is a
-/// failure: a script has to say what it wants.
-pub fn confirm(question: &str, yes: bool) -> Result<bool, Failure> {
+/// Where stdin or stderr is no terminal nobody could answer, and that is a failure as well: a script has to say what it
+/// wants.
+pub fn agree(question: Question, yes: bool) -> Result<(), Failure> {
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    agreed(question, yes, terminal, &mut std::io::stdin().lock(), &mut progress::say)
+    answered(question, yes, terminal, &mut std::io::stdin().lock(), &mut progress::say)
 }
 
 /// Does the same with any terminal.
-fn agreed(
-    question: &str,
+fn answered(
+    question: Question,
     yes: bool,
     terminal: bool,
     answers: &mut dyn BufRead,
     say: &mut dyn FnMut(&str),
-) -> Result<bool, Failure> {
+) -> Result<(), Failure> {
+    let Question { what, asks, otherwise } = question;
     if yes {
-        return Ok(true);
+        return Ok(());
     }
     if !terminal {
-        return Err(Failure::Arguments {
-            message: format!("whether to {question} has to be asked, and there is no terminal to ask on"),
+        return Err(Failure::NotAgreed {
+            message: format!("whether to {what} has to be asked, and there is no terminal to ask on"),
             hint: "`--yes` answers it; nothing was done".to_owned(),
+            asks,
         });
     }
-    say(&format!("{question}? [y/N]"));
+    say(&format!("{what}? [y/N]"));
     let mut answer = String::new();
     // What cannot be read is no agreement.
     let _ = answers.read_line(&mut answer);
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(Failure::NotAgreed {
+            message: "not agreed to, so nothing was done".to_owned(),
+            hint: otherwise.to_owned(),
+            asks,
+        }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn question() -> Question {
+        let asks = vec![Ask { action: "delete", record: "customers:10000".into(), ..Ask::default() }];
+        Question { what: "delete customers:10000 in the CRM".into(), asks, otherwise: "leave it" }
+    }
 
     #[test]
     fn only_a_yes_is_agreement() {
@@ -55,20 +79,22 @@ mod tests {
             (false, "", false),
         ] {
             let mut said = Vec::new();
-            let question = "delete customers:10000 in the CRM";
-            let got = agreed(question, yes, true, &mut answer.as_bytes(), &mut |line| said.push(line.to_owned()));
-            assert_eq!(got.unwrap(), agrees, "{yes} {answer:?}");
+            let got = answered(question(), yes, true, &mut answer.as_bytes(), &mut |line| said.push(line.to_owned()));
             let expected: &[&str] = if yes { &[] } else { &["delete customers:10000 in the CRM? [y/N]"] };
             assert_eq!(said, expected);
+            let told = got.as_ref().map_err(|failure| (failure.to_string(), failure.hint(), failure.asks().len()));
+            let refused = ("not agreed to, so nothing was done".to_owned(), "leave it".to_owned(), 1);
+            assert_eq!(told, if agrees { Ok(&()) } else { Err(refused) }, "{yes} {answer:?}");
         }
     }
 
     #[test]
     fn without_a_terminal_nothing_is_asked() {
-        let ask = |yes| agreed("delete it", yes, false, &mut "y\n".as_bytes(), &mut |_| panic!("nobody sees it"));
-        assert!(ask(true).unwrap());
+        let ask = |yes| answered(question(), yes, false, &mut "y\n".as_bytes(), &mut |_| panic!("nobody sees it"));
+        assert!(ask(true).is_ok());
         let failure = ask(false).unwrap_err();
-        assert_eq!(failure.to_string(), "whether to delete it has to be asked, and there is no terminal to ask on");
+        let told = "whether to delete customers:10000 in the CRM has to be asked, and there is no terminal to ask on";
+        assert_eq!((failure.to_string().as_str(), failure.asks()), (told, question().asks.as_slice()));
         assert!(failure.hint().starts_with("`--yes` answers it"), "{}", failure.hint());
     }
 }

@@ -5,6 +5,7 @@
 
 mod create;
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::address::{Address, labels};
 use crate::by_hand::{self, Desk, Looked, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
-use crate::cli::ask::confirm;
+use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -29,8 +30,9 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::delta::{Force, Overwritten};
 use crate::plan::ActionKind;
 use crate::report;
+use crate::report::asked::Ask;
 use crate::report::couple::{Coupled, First};
-use crate::report::layout::{count, plural};
+use crate::report::layout::{count, list, plural};
 use crate::run::account::RunReport;
 use crate::run::chosen::{Chosen, Standing};
 use crate::run::context::Options;
@@ -61,25 +63,25 @@ pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
     Ok(exit(&done, signals.number()))
 }
 
-/// A record that a person asked about and that got no partner leaves something to do.
+/// A record that a person asked about and that got no partner leaves something to do, and so does one that fails.
 fn exit(done: &Coupled, signal: Option<u8>) -> Exit {
-    match &done.run {
-        Some(run) => of_run(run, signal),
-        None if !done.ambiguous.is_empty() || !done.left.is_empty() => Exit::Unfinished,
-        None if done.pairs.is_empty() && !done.notes.is_empty() => Exit::Unfinished,
-        None => Exit::Done,
+    let hindered = done.pairs.is_empty() && !done.notes.is_empty();
+    let leaves = !done.ambiguous.is_empty() || !done.left.is_empty() || done.failing > 0 || hindered;
+    match done.run.as_ref().map_or(Exit::Done, |run| of_run(run, signal)) {
+        Exit::Done if leaves => Exit::Unfinished,
+        exit => exit,
     }
 }
 
 /// Couples the two records that are named, or those of a list.
 fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Signals) -> Result<Coupled, Failure> {
     let map = &loaded.pipeline.tables[at];
-    let wanted = match &arguments.from {
+    let (wanted, mut objections) = match &arguments.from {
         Some(path) => {
             only_table(arguments, map)?;
-            listed(&list(path)?, &path.display().to_string(), map)?
+            listed(&read_list(path)?, &path.display().to_string(), map)?
         }
-        None => vec![named(&arguments.records)?],
+        None => (vec![named(&arguments.records)?], Vec::new()),
     };
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
@@ -87,15 +89,38 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     let mut store = open(loaded)?;
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
-    let Looked { pairs, already } = desk.look(&store, &wanted).map_err(told)?.map_err(|all| objected(&all))?;
-    let seen = agree(arguments, loaded, map, &pairs, &mut store, signals)?;
-    by_hand::couple(&mut store, map, &pairs, &moment)?;
+    let looked = desk.look(&store, &wanted).map_err(told)?;
+    let Looked { pairs, already } = looked.unwrap_or_else(|more| {
+        objections.extend(more);
+        Looked::default()
+    });
+    if !objections.is_empty() {
+        objections.sort_by_key(|objection| objection.line);
+        return Err(objected(&objections));
+    }
+    let done = Coupled { pairs, already, ..Coupled::new(map) };
+    finish(arguments, loaded, map, store, done, &moment, signals)
+}
+
+/// Couples what is found, once everything is agreed to, and makes it equal or looks at what the next run does.
+fn finish(
+    arguments: &CoupleArguments,
+    loaded: &Loaded,
+    map: &TableMap,
+    mut store: SqliteStore<'_>,
+    mut done: Coupled,
+    moment: &Moment,
+    signals: &Signals,
+) -> Result<Coupled, Failure> {
+    let seen = agree(arguments, loaded, map, &done, &mut store, signals)?;
+    by_hand::couple(&mut store, map, &done.pairs, moment)?;
     drop(store);
-    let mut done = Coupled { pairs, already, ..Coupled::new(map) };
     match arguments.sync {
-        _ if done.pairs.is_empty() => {}
-        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?),
-        None => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
+        Some(way) if !(done.pairs.is_empty() && done.already.is_empty()) => {
+            done.run = Some(synchronize(arguments, loaded, map, &done, (way, seen), signals)?);
+        }
+        None if !done.pairs.is_empty() => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
+        _ => {}
     }
     Ok(done)
 }
@@ -129,10 +154,14 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
     name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
     done.notes = plan.notes.clone();
-    done.notes.extend(hindered(&plan, map));
+    done.failing = failing(&plan, map);
+    if done.failing > 0 {
+        let (records, name) = (plural(done.failing, "record fails", "records fail"), &map.name);
+        done.notes.push(format!("{records} in `{name}`: `pipeline plan FILE --only {name}` says why"));
+    }
     done.notes.iter().for_each(|note| progress::say(&format!("warning: {note}")));
     done.pairs = found(&plan);
-    name_partners(loaded, map, part.only.is_empty(), &mut done.pairs)?;
+    name_pairs(loaded, map, Side::Crm, part.only.is_empty(), done.pairs.iter_mut().collect())?;
     done.ambiguous = plan.inbox.iter().filter(|item| item.kind == InboxKind::Ambiguous).cloned().collect();
     let selected = plan.tables.iter().flat_map(|table| &table.selected);
     // For whom a run would make a partner, no rule has found one.
@@ -148,21 +177,10 @@ fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &S
         _ => false,
     };
     done.left = left.filter(|(_, standing)| is_left(*standing)).collect();
-    let mut seen = None;
-    if !done.pairs.is_empty() {
-        if !arguments.yes {
-            report::couple::preview(&done).iter().for_each(|line| progress::say(line));
-        }
-        seen = agree(arguments, loaded, map, &done.pairs, &mut store, signals)?;
-        by_hand::couple(&mut store, map, &done.pairs, &moment)?;
+    if !done.pairs.is_empty() && !arguments.yes {
+        report::couple::preview(&done).iter().for_each(|line| progress::say(line));
     }
-    drop(store);
-    match arguments.sync {
-        _ if done.pairs.is_empty() => {}
-        Some(way) => done.run = Some(synchronize(arguments, loaded, map, &done.pairs, (way, seen), signals)?),
-        None => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
-    }
-    Ok(done)
+    finish(arguments, loaded, map, store, done, &moment, signals)
 }
 
 /// Returns whom the match rules couple in a run.
@@ -181,27 +199,32 @@ fn found(report: &RunReport) -> Vec<Pair> {
     found.collect()
 }
 
-/// Says that records fail, whatever the rules could find for them: what they refer to is not coupled, or does not fit.
-fn hindered(plan: &RunReport, map: &TableMap) -> Option<String> {
-    let of_table = |item: &&InboxItem| item.table == map.name && item.kind == InboxKind::Failed;
-    let number = plan.inbox.iter().filter(of_table).count() as u64;
-    let records = plural(number, "record fails", "records fail");
-    let name = &map.name;
-    (number > 0).then(|| format!("{records} in `{name}`: `pipeline plan FILE --only {name}` says why"))
+/// Counts the records that fail, whatever the rules could find for them: what they refer to is not coupled, or does not
+/// fit, or their side refused it.
+fn failing(plan: &RunReport, map: &TableMap) -> u64 {
+    let fails = |item: &&InboxItem| matches!(item.kind, InboxKind::Failed | InboxKind::Skipped);
+    let own = plan.inbox.iter().filter(|item| item.table == map.name).filter(fails);
+    own.map(|item| (item.erp_id, item.crm_id)).collect::<HashSet<_>>().len() as u64
 }
 
-/// Calls the records of the CRM what people call them; `some` is a selection, not worth a read of the whole table.
-fn name_partners(loaded: &Loaded, map: &TableMap, some: bool, pairs: &mut [Pair]) -> Result<(), Failure> {
+/// Calls the records of one side what people call them; `some` is a selection, not worth a read of the whole table.
+fn name_pairs(
+    loaded: &Loaded,
+    map: &TableMap,
+    side: Side,
+    some: bool,
+    mut pairs: Vec<&mut Pair>,
+) -> Result<(), Failure> {
     if pairs.is_empty() {
         return Ok(());
     }
-    let endpoint = world::endpoints(&loaded.pipeline).crm;
-    let ids = some.then(|| pairs.iter().map(|pair| pair.ids.crm).collect());
-    let labels = labels(map, Side::Crm, &*endpoint, ids)?;
-    for pair in pairs {
-        if let Some(label) = labels.get(&pair.ids.crm) {
-            let address = Address { table: map.name.clone(), side: Side::Crm, key: label.clone() };
-            pair.partner = address.to_string();
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let ids = some.then(|| pairs.iter().map(|pair| *pair.ids.of(side)).collect());
+    let labels = labels(map, side, &**endpoints.of(side), ids)?;
+    for pair in &mut pairs {
+        if let Some(label) = labels.get(pair.ids.of(side)) {
+            let name = Address { table: map.name.clone(), side, key: label.trim().to_owned() }.to_string();
+            *(if side == Side::Erp { &mut pair.record } else { &mut pair.partner }) = name;
         }
     }
     Ok(())
@@ -212,12 +235,12 @@ fn synchronize(
     arguments: &CoupleArguments,
     loaded: &Loaded,
     map: &TableMap,
-    pairs: &[Pair],
+    done: &Coupled,
     (way, seen): (Way, Option<Vec<Overwritten>>),
     signals: &Signals,
 ) -> Result<RunReport, Failure> {
     let force = Some(Force { to: way.side(), seen });
-    let part = Part { only: Vec::new(), selection: Selection { force, ..records(map, pairs) } };
+    let part = Part { only: Vec::new(), selection: Selection { force, ..records(map, done) } };
     perform(arguments, loaded, &part, signals)
 }
 
@@ -253,9 +276,11 @@ fn first_run(loaded: &Loaded, map: &TableMap, pairs: &[Pair], signals: &Signals)
     Ok(First { report, outside: (pairs.len() - compared) as u64 })
 }
 
-fn records(map: &TableMap, pairs: &[Pair]) -> Selection {
-    let address = |pair: &Pair| Address { table: map.name.clone(), side: Side::Erp, key: pair.ids.erp.to_string() };
-    Selection { records: pairs.iter().map(address).collect(), ..Selection::default() }
+/// Selects the pairs that were asked for, those that are coupled now and those that were before.
+fn records(map: &TableMap, done: &Coupled) -> Selection {
+    let ids = done.pairs.iter().map(|pair| pair.ids).chain(done.already.iter().copied());
+    let address = |ids: PerSide<Uuid>| Address { table: map.name.clone(), side: Side::Erp, key: ids.erp.to_string() };
+    Selection { records: ids.map(address).collect(), ..Selection::default() }
 }
 
 fn dry_run(
@@ -296,43 +321,48 @@ fn agree(
     arguments: &CoupleArguments,
     loaded: &Loaded,
     map: &TableMap,
-    pairs: &[Pair],
+    done: &Coupled,
     store: &mut dyn Store,
     signals: &Signals,
 ) -> Result<Option<Vec<Overwritten>>, Failure> {
-    if arguments.yes {
+    if arguments.yes || (done.pairs.is_empty() && done.already.is_empty()) {
         return Ok(None);
     }
+    let mut asks: Vec<Ask> = done.pairs.iter().map(|pair| Ask::couple(&map.name, pair)).collect();
     let seen = match arguments.sync {
         Some(way) => {
             let force = Some(Force { to: way.side(), seen: None });
-            let coupled = pairs.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
-            let selection = Selection { force, pairs: coupled, ..records(map, pairs) };
+            let coupled = done.pairs.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
+            let selection = Selection { force, pairs: coupled, ..records(map, done) };
             let mut plan = dry_run(arguments, loaded, &Part { only: Vec::new(), selection }, store, signals)?;
             name_the_others(loaded, store, &mut plan)?;
-            let lines = report::selected::overwritten(&plan.tables, &plan.names, true);
-            lines.iter().for_each(|line| progress::say(line));
-            Some(plan.tables.into_iter().flat_map(|table| table.overwritten).collect::<Vec<_>>())
+            let lost: Vec<Overwritten> = plan.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
+            if !lost.is_empty() {
+                asks.extend(run::show_losses(loaded, &plan, &lost));
+            }
+            Some(lost)
         }
         None => None,
     };
     let overwritten = seen.as_ref().map_or(0, Vec::len) as u64;
-    let couple = format!("couple {}", plural(pairs.len() as u64, "pair", "pairs"));
-    let question = match overwritten {
-        0 if !arguments.by_match => return Ok(seen),
-        0 => couple,
-        number => format!("{couple} and overwrite {}", plural(number, "value", "values")),
-    };
-    if confirm(&question, arguments.yes)? {
+    let is_found = arguments.by_match && !done.pairs.is_empty();
+    if overwritten == 0 && !is_found {
         return Ok(seen);
     }
-    Err(Failure::Arguments {
-        message: "not agreed to, so nothing was done".to_owned(),
-        hint: match arguments.sync {
-            Some(_) => "without `--sync`, `couple` writes neither side and shows where the records differ".to_owned(),
-            None => "`pipeline couple FILE TABLE:KEY KEY` couples single records".to_owned(),
-        },
-    })
+    let mut questions = Vec::new();
+    for (number, verb, one, many) in
+        [(done.pairs.len() as u64, "couple", "pair", "pairs"), (overwritten, "overwrite", "value", "values")]
+    {
+        if number > 0 {
+            questions.push(format!("{verb} {}", plural(number, one, many)));
+        }
+    }
+    let otherwise = match arguments.sync {
+        Some(_) => "without `--sync`, `couple` writes neither side and shows where the records differ",
+        None => "`pipeline couple FILE TABLE:KEY KEY` couples single records",
+    };
+    ask::agree(Question { what: list(&questions), asks, otherwise }, false)?;
+    Ok(seen)
 }
 
 /// Reads `TABLE:KEY KEY`: the second one is of the other side.
@@ -356,7 +386,7 @@ fn named(records: &[String]) -> Result<Wanted, Failure> {
 }
 
 /// Returns the text of a list of pairs.
-fn list(path: &Path) -> Result<String, Failure> {
+fn read_list(path: &Path) -> Result<String, Failure> {
     world::read(path).map_err(|failure| match failure {
         Failure::File { .. } => Failure::Arguments {
             message: failure.to_string(),
@@ -366,8 +396,8 @@ fn list(path: &Path) -> Result<String, Failure> {
     })
 }
 
-/// Reads the pairs of a table map out of a list.
-fn listed(text: &str, file: &str, map: &TableMap) -> Result<Vec<Wanted>, Failure> {
+/// Reads the pairs of a table map out of a list, and what is wrong with its lines.
+fn listed(text: &str, file: &str, map: &TableMap) -> Result<(Vec<Wanted>, Vec<Objection>), Failure> {
     let hint = || "the first line is `erp,crm`, each further one a pair of labels or ids".to_owned();
     // An exported list says of each line which table map it is of.
     let rows = sheet::read(text, &["erp", "crm", "table"])
@@ -399,7 +429,7 @@ fn listed(text: &str, file: &str, map: &TableMap) -> Result<Vec<Wanted>, Failure
         let addresses = [address(Side::Erp, erp), address(Side::Crm, crm)];
         wanted.push(Wanted { line, addresses });
     }
-    if objections.is_empty() { Ok(wanted) } else { Err(objected(&objections)) }
+    Ok((wanted, objections))
 }
 
 fn only_table(arguments: &CoupleArguments, map: &TableMap) -> Result<(), Failure> {

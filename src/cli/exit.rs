@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use crate::binding::{Foreign, Renamed};
 use crate::config::complaint::Complaint;
 use crate::endpoint::EndpointError;
+use crate::report::asked::Ask;
 use crate::report::check::counts;
 use crate::run::account::{RunOutcome, RunReport};
 use crate::store::StoreError;
@@ -70,6 +71,9 @@ pub enum Failure {
     /// The arguments make no sense for this file.
     #[error("{message}")]
     Arguments { message: String, hint: String },
+    /// Nobody agreed to what is asked, or nobody could be asked; it is kept for programs.
+    #[error("{message}")]
+    NotAgreed { message: String, hint: String, asks: Vec<Ask> },
     /// A verb or option of the contract that does not exist yet.
     #[error("`{0}` is not built yet")]
     NotBuilt(String),
@@ -122,6 +126,7 @@ impl Failure {
     pub fn kind(&self) -> &'static str {
         match self {
             Failure::Arguments { .. } => "arguments",
+            Failure::NotAgreed { .. } => "not_agreed",
             Failure::NotBuilt(_) => "not_built",
             Failure::File { .. } => "file",
             Failure::Configuration { .. } | Failure::Mapping { .. } => "configuration",
@@ -152,7 +157,9 @@ impl Failure {
     /// Returns what to do about it; blank where the message says it all.
     pub fn hint(&self) -> String {
         match self {
-            Failure::Arguments { hint, .. } | Failure::Plan { hint, .. } => hint.clone(),
+            Failure::Arguments { hint, .. } | Failure::NotAgreed { hint, .. } | Failure::Plan { hint, .. } => {
+                hint.clone()
+            }
             Failure::ForeignPlan { .. } => {
                 "carry it out where it was made, or make one for this place with `pipeline plan FILE -o PLAN`".into()
             }
@@ -259,10 +266,19 @@ impl Failure {
         }
     }
 
+    /// Returns what a person would have had to agree to, where that is the reason.
+    pub fn asks(&self) -> &[Ask] {
+        match self {
+            Failure::NotAgreed { asks, .. } => asks,
+            _ => &[],
+        }
+    }
+
     /// Returns the exit code.
     pub fn exit(&self) -> Exit {
         match self {
             Failure::Arguments { .. }
+            | Failure::NotAgreed { .. }
             | Failure::NotBuilt(_)
             | Failure::File { .. }
             | Failure::Configuration { .. }
@@ -306,6 +322,11 @@ mod tests {
             Failure::Arguments {
                 message: "no table map `custmers` in full.yaml".into(),
                 hint: "did you mean `customers`?".into(),
+            },
+            Failure::NotAgreed {
+                message: "whether to overwrite 1 value has to be asked, and there is no terminal to ask on".into(),
+                hint: "`--yes` answers it; nothing was done".into(),
+                asks: Vec::new(),
             },
             Failure::NotBuilt("serve".into()),
             Failure::File { file: "full.yaml".into(), message: "no such file".into() },

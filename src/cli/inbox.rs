@@ -12,17 +12,18 @@ use std::path::Path;
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::Format;
 use crate::cli::args::inbox::{InboxAction, InboxArguments, InboxFilter};
-use crate::cli::ask::confirm;
+use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::answer::{Desk, Wish};
 use crate::cli::inbox::find::means;
 use crate::cli::world::{self, Loaded};
-use crate::cli::{print, print_as, progress};
+use crate::cli::{print, print_as};
 use crate::config::complaint::{Complaint, Severity, suggestion};
 use crate::config::{PerSide, Side};
 use crate::report;
+use crate::report::asked::Ask;
 use crate::report::inbox::{Inbox, LastWrite};
-use crate::store::{Decided, InboxItem, InboxKind, Reply, Store};
+use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store};
 
 /// How many writes to a pair are looked through for the last one to a field.
 const WRITES_MAX: usize = 200;
@@ -308,21 +309,17 @@ fn import(arguments: &InboxArguments, loaded: &Loaded, file: &Path, yes: bool) -
 
 /// Writes answers into the state, and asks before records are given up.
 fn reply(arguments: &InboxArguments, store: &mut dyn Store, replies: &[Reply], yes: bool) -> Result<Exit, Failure> {
-    let given_up = |reply: &&Reply| matches!(reply, Reply::Decide(decision) if decision.verdict == Decided::Delete);
-    let deleted: Vec<&str> = replies
-        .iter()
-        .filter(given_up)
-        .filter_map(|reply| match reply {
-            Reply::Decide(decision) => Some(decision.record.as_str()),
-            _ => None,
-        })
-        .collect();
-    if !deleted.is_empty() {
-        let question = format!("let the next run delete {}", deleted.join(", "));
-        if !confirm(&question, yes)? {
-            progress::say("nothing was done");
-            return Ok(Exit::Refused);
-        }
+    let deletions = replies.iter().filter_map(|reply| match reply {
+        Reply::Decide(decision) if decision.verdict == Decided::Delete => Some(decision),
+        _ => None,
+    });
+    let deletions: Vec<&Decision> = deletions.collect();
+    if !deletions.is_empty() {
+        let records: Vec<&str> = deletions.iter().map(|decision| decision.record.as_str()).collect();
+        let asks = deletions.iter().map(|decision| Ask::delete(decision)).collect();
+        let otherwise = "`inbox restore` makes the partner anew, `inbox uncouple` parts the two";
+        let what = format!("let the next run delete {}", records.join(", "));
+        ask::agree(Question { what, asks, otherwise }, yes)?;
     }
     store.reply(replies)?;
     print_as(arguments.file.format, || report::answers::text(replies), || report::answers::json(replies))?;

@@ -106,7 +106,7 @@ fn tell(failure: &Failure, json: bool) {
     let text = report::check::list_text(failure.complaints()) + &report::failure::text(&message, &hint);
     progress::say(text.trim_end());
     if json {
-        let document = report::failure::json(failure.kind(), &message, &hint, failure.complaints());
+        let document = report::failure::json(failure.kind(), &message, &hint, failure.complaints(), failure.asks());
         // The failure itself decides the exit code, whether it could be printed or not.
         let _ = print(&(document + "\n"));
     }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::{PartArguments, RunArguments};
-use crate::cli::ask::confirm;
+use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::named::name_the_others;
 use crate::cli::part::{self, Part, part};
@@ -22,9 +22,10 @@ use crate::config::PerSide;
 use crate::config::check::Purpose;
 use crate::delta::{Force, Overwritten};
 use crate::report;
+use crate::report::asked::{self, Ask};
 use crate::report::layout::plural;
 use crate::run::RunError;
-use crate::run::account::{Event, RunOutcome, RunReport};
+use crate::run::account::{Event, RunOutcome, RunReport, TableReport};
 use crate::run::approval::Approved;
 use crate::run::context::Options;
 use crate::store::{RunRow, Store, StoreError};
@@ -88,17 +89,28 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
     let seen: Vec<Overwritten> = report.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
     if !seen.is_empty() {
         name_the_others(loaded, &store, &mut report)?;
-        let lines = report::selected::overwritten(&report.tables, &report.names, true);
-        lines.iter().for_each(|line| progress::say(line));
+        let asks = show_losses(loaded, &report, &seen);
         let values = plural(seen.len() as u64, "value", "values");
-        if !confirm(&format!("overwrite {values}"), asked.yes)? {
-            return Err(Failure::Arguments {
-                message: "not agreed to, so nothing was done".to_owned(),
-                hint: "without `--force`, what both sides edited waits for a person".to_owned(),
-            });
-        }
+        ask::agree(
+            Question {
+                what: format!("overwrite {values}"),
+                asks,
+                otherwise: "without `--force`, what both sides edited waits for a person",
+            },
+            asked.yes,
+        )?;
     }
     Ok(seen)
+}
+
+/// Shows what a plan would overwrite, and what it would write besides, and returns both.
+pub fn show_losses(loaded: &Loaded, report: &RunReport, lost: &[Overwritten]) -> Vec<Ask> {
+    let besides = asked::besides(&loaded.pipeline, &report.plan, lost);
+    let shown = [TableReport { overwritten: lost.to_vec(), ..TableReport::default() }];
+    let lines = report::selected::overwritten(&shown, &report.names, true);
+    let lines = [lines, asked::besides_lines(&besides, &report.names)].concat();
+    lines.iter().for_each(|line| progress::say(line));
+    lost.iter().map(Ask::overwrite).chain(besides).collect()
 }
 
 /// Returns what the engine is asked for.
@@ -135,20 +147,23 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
     let tell = |event: Event<'_>| progress.tell(event);
     if asked.dry_run {
         let mut store = SqliteStore::read_only(&loaded.state)?;
-        let result = decide(loaded, &mut store, asked, &options, &tell);
+        let mut result = decide(loaded, &mut store, asked, &options, &tell);
         progress.clear();
+        if let Ok(report) = &mut result {
+            name_values(loaded, &store, !part.selection.records.is_empty(), report);
+        }
         return result;
     }
     let holder = world::holder();
     let opened = SqliteStore::open(&loaded.state, &holder, &world::now, loaded.pipeline.keep_values);
     let mut store = opened.map_err(|error| named(error, &loaded.state))?;
-    let result = decide(loaded, &mut store, asked, &options, &tell);
+    let mut result = decide(loaded, &mut store, asked, &options, &tell);
     progress.clear();
     let (outcome, report) = match &result {
         Ok(report) => (report.outcome, report::run::kept(report)),
         Err(failure) => {
             let (message, hint) = (failure.to_string(), failure.hint());
-            (RunOutcome::Failed, report::failure::json(failure.kind(), &message, &hint, &[]))
+            (RunOutcome::Failed, report::failure::json(failure.kind(), &message, &hint, &[], &[]))
         }
     };
     // A run that failed before it began leaves no trace in the state.
@@ -160,6 +175,9 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
             outcome: report::run::outcome_key(outcome).to_owned(),
             report,
         })?;
+    }
+    if let Ok(report) = &mut result {
+        name_values(loaded, &store, false, report);
     }
     // An approved plan is no run over everything: what a guard stopped before is as stopped as it was, unless it is that.
     if let Ok(report) = &result
@@ -175,6 +193,16 @@ pub fn perform_part(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &S
         }
     }
     result
+}
+
+/// Names the records that the values of a report lead to, where people read them: in what gave way, and with `all` in a plan
+/// of few records. What was done is done, whether they can be named or not.
+fn name_values(loaded: &Loaded, store: &dyn Store, all: bool, report: &mut RunReport) {
+    if (all || report.tables.iter().any(|table| !table.overwritten.is_empty()))
+        && let Err(failure) = name_the_others(loaded, store, report)
+    {
+        progress::say(&format!("warning: {failure}"));
+    }
 }
 
 /// Opens both sides and runs.

@@ -3,7 +3,7 @@
 use crate::by_hand::Desk;
 use crate::by_hand::part::{Parting, fails_without, part};
 use crate::cli::args::UncoupleArguments;
-use crate::cli::ask::confirm;
+use crate::cli::ask::{self, Question};
 use crate::cli::couple::{moment, objected, one_table, open};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::part::address;
@@ -13,6 +13,7 @@ use crate::cli::world;
 use crate::config::PerSide;
 use crate::config::check::Purpose;
 use crate::report;
+use crate::report::asked::Ask;
 use crate::report::layout::plural;
 use crate::report::uncouple::{Referring, Uncoupled};
 
@@ -80,12 +81,9 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
     }
     if partings.len() > 1 || (arguments.all && !partings.is_empty()) {
         let pairs = plural(partings.len() as u64, "pair", "pairs");
-        if !confirm(&format!("uncouple {pairs}"), arguments.yes)? {
-            return Err(Failure::Arguments {
-                message: "not agreed to, so nothing was done".to_owned(),
-                hint: "`pipeline uncouple FILE TABLE:KEY` parts a single pair".to_owned(),
-            });
-        }
+        let asks = partings.iter().map(Ask::uncouple).collect();
+        let otherwise = "`pipeline uncouple FILE TABLE:KEY` parts a single pair";
+        ask::agree(Question { what: format!("uncouple {pairs}"), asks, otherwise }, arguments.yes)?;
     }
     let parted = part(&desk, &mut store, partings, &moment()).map_err(told)?;
     let done = Uncoupled { table, parted, referring };

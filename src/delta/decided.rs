@@ -17,7 +17,9 @@ use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
 use crate::plan::FieldChange;
 use crate::store::{Decided, Decision, InboxItem, InboxKind, Outstanding};
-use crate::translate::{Translator, convert, fingerprint, stored};
+use crate::translate::Translator;
+use crate::translate::canonical::{fingerprint, stored};
+use crate::translate::convert::convert;
 
 /// The decisions that stand in a table map.
 #[derive(Debug, Clone, Default)]

@@ -8,8 +8,9 @@ use crate::endpoint::TableInfo;
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind};
 use crate::store::{Decided, Outstanding};
+use crate::translate::Translator;
+use crate::translate::canonical::{fingerprint, own};
 use crate::translate::links::Links;
-use crate::translate::{Translator, fingerprint, own};
 
 /// What is known of a pair of which one record is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,8 @@ use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind, FieldChange, FollowUp};
 use crate::store::InboxKind;
-use crate::translate::{Problem, Translator, convert};
+use crate::translate::Translator;
+use crate::translate::convert::{Problem, convert};
 
 /// What was decided about records that have no partner.
 #[derive(Debug, Clone, Default)]
@@ -154,7 +155,8 @@ pub fn new_id(pipeline: &str, table: &str, to: Side, source: Uuid) -> Uuid {
     Uuid::new_v5(&NAMESPACE, format!("{pipeline}/{table}/{}/{source}", to.key()).as_bytes())
 }
 
-/// Returns the id of the record that a run of this pipeline makes on `to` in place of a `gone` one.
+/// Returns the id of the record that a run of this pipeline makes on `to` in place of one that is `gone`, or belongs to
+/// somebody else by now.
 ///
 /// Like [`new_id`], and another than every id before: what was deleted never comes back under its own.
 pub fn restored_id(pipeline: &str, table: &str, to: Side, source: Uuid, gone: Uuid) -> Uuid {
@@ -242,7 +244,8 @@ impl<'a> Templates<'a> {
                     .map_err(|fault| (column.clone(), Problem::NoValue(fault)))?,
                 TemplateValue::NextNumber { prefix, digits } => {
                     let number = self.numbers.entry((column.clone(), prefix.clone())).or_insert(0);
-                    *number += 1;
+                    let next = number.checked_add(1);
+                    *number = next.ok_or_else(|| (column.clone(), Problem::Exhausted { prefix: prefix.clone() }))?;
                     Value::Text(format!("{prefix}{number:0digits$}"))
                 }
             };

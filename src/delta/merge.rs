@@ -6,7 +6,7 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::config::{Blank, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, TableMap, When};
-use crate::translate::BLANK;
+use crate::translate::canonical::BLANK;
 
 /// Two edits that are no further apart count as done at the same time: the CRM tells whole seconds only, and clocks are
 /// compared by answers that tell no more.

@@ -29,8 +29,10 @@ use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind, Drifted, FieldChange};
 use crate::store::{InboxKind, Origin};
+use crate::translate::canonical::{BLANK, own};
+use crate::translate::convert::Problem;
 use crate::translate::links::Links;
-use crate::translate::{BLANK, Problem, Translated, Translator, own};
+use crate::translate::{Translated, Translator};
 
 /// Everything that a decision depends on.
 #[derive(Debug, Clone, Copy)]
@@ -549,6 +551,6 @@ pub fn held_now(work: &Work<'_>, field: usize, rows: PerSide<usize>) -> PerSide<
         let kind =
             column.and_then(|column| work.frames.of(side).column(column)).map_or(Kind::Text, |column| column.kind);
         let value = column.map_or(Value::Null, |column| work.frames.of(side).value(column, *rows.of(side)));
-        crate::translate::fingerprint(&value, side, kind)
+        crate::translate::canonical::fingerprint(&value, side, kind)
     })
 }

@@ -16,7 +16,8 @@ use crate::endpoint::ColumnInfo;
 use crate::frame::Value;
 use crate::frame::evaluated::EvaluationError;
 use crate::plan::{Action, ActionKind, FieldChange};
-use crate::translate::{Translator, convert};
+use crate::translate::Translator;
+use crate::translate::convert::convert;
 
 /// What both sides held, as people read it, when a pair was last settled; by field key.
 type Remembered = BTreeMap<String, PerSide<String>>;

@@ -11,7 +11,7 @@ use crate::frame::builder::Builder;
 use crate::frame::{Kind, Value};
 use crate::misfit::columns::expressions;
 use crate::misfit::{At, Desk};
-use crate::translate::{Problem, convert};
+use crate::translate::convert::{Problem, convert};
 
 /// Complains about constants that are no value of their column.
 pub(super) fn check(desk: &mut Desk<'_>) {

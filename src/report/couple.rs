@@ -1,14 +1,16 @@
 //! What was coupled by hand: pairs, what is odd about them, and where they differ; or the JSON of it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::by_hand::Pair;
-use crate::config::{Side, TableMap};
-use crate::delta::decided::told;
+use crate::config::{PerSide, Side, TableMap};
+use crate::delta::decided;
+use crate::frame::Value;
+use crate::plan::placeholder;
 use crate::report::inbox::{self, ItemDocument};
 use crate::report::layout::{count, cut, named, plural, quoted};
 use crate::report::{document, run};
@@ -20,7 +22,7 @@ use crate::store::{InboxItem, InboxKind, Origin};
 const PAIRS_MAX: usize = 20;
 
 /// What `couple` did.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Coupled {
     pub table: String,
     pub pairs: Vec<Pair>,
@@ -33,7 +35,9 @@ pub struct Coupled {
     /// Pairs whose coupling ended before a partner was made, because the other record is gone.
     pub ended: Vec<Pair>,
     /// Pairs that were asked for and coupled with each other already.
-    pub already: u64,
+    pub already: Vec<PerSide<Uuid>>,
+    /// Records of the table map that would fail in a run, whatever the rules could find for them.
+    pub failing: u64,
     /// What the next run would do with the pairs.
     pub first: Option<First>,
     /// What was done beyond coupling.
@@ -52,17 +56,7 @@ pub struct First {
 impl Coupled {
     /// Starts with nothing.
     pub fn new(map: &TableMap) -> Coupled {
-        Coupled {
-            table: map.name.clone(),
-            pairs: Vec::new(),
-            ambiguous: Vec::new(),
-            left: Vec::new(),
-            notes: Vec::new(),
-            ended: Vec::new(),
-            already: 0,
-            first: None,
-            run: None,
-        }
+        Coupled { table: map.name.clone(), ..Coupled::default() }
     }
 }
 
@@ -100,7 +94,7 @@ fn doubts(coupled: &Coupled) -> Vec<String> {
     let reason = |standing: &Standing| match standing {
         Standing::Outside => "outside the filter",
         Standing::Apart => "kept apart; couple it by name",
-        Standing::Waits(_) => "cannot be matched: `pipeline why` says what hinders it",
+        Standing::Waits(_) => "fails in a run: `pipeline why` says what hinders it",
         _ => "no rule finds a partner",
     };
     lines.extend(coupled.left.iter().map(|(record, standing)| format!("  {record}: {}", reason(standing))));
@@ -121,11 +115,19 @@ struct Difference<'a> {
 fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     let Some(First { report: first, .. }) = &coupled.first else { return Vec::new() };
     let of_pair = of_pair(coupled);
+    let made = first.plan.actions().filter(|action| action.kind.makes_record());
+    let made: HashMap<String, &str> =
+        made.map(|action| (placeholder(*action.ids.of(action.side)), action.record.as_str())).collect();
+    // What the run makes has no key yet; people know it by the record that it is made from.
+    let told = |value: &Value| match value {
+        Value::Text(text) if made.contains_key(text) => made[text].to_owned(),
+        value => named(&first.names, value),
+    };
     let mut all = Vec::new();
     let own = first.plan.actions().filter(|action| action.table == coupled.table);
     for action in own.filter(|action| action.kind.key() == "update" && of_pair(Some(action.ids.erp))) {
         for change in &action.fields {
-            let (old, new) = (named(&first.names, &change.old), named(&first.names, &change.new));
+            let (old, new) = (told(&change.old), told(&change.new));
             let (erp, crm) = if action.side == Side::Crm { (new, old) } else { (old, new) };
             let first = format!("{} → {} ({})", action.side.other().name(), action.side.name(), change.why);
             all.push(Difference { record: &action.record, field: &change.column, erp, crm, first });
@@ -140,7 +142,7 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
             field: item.field.as_deref().unwrap_or_default(),
             erp: value(&item.erp),
             crm,
-            first: format!("waits: {}", told(item)),
+            first: format!("waits: {}", decided::told(item)),
         });
     }
     all
@@ -181,8 +183,8 @@ pub fn text(coupled: &Coupled) -> String {
         }
     }
     lines.extend(doubts(coupled));
-    if coupled.already > 0 {
-        lines.push(format!("{} coupled already", plural(coupled.already, "pair was", "pairs were")));
+    if !coupled.already.is_empty() {
+        lines.push(format!("{} coupled already", plural(coupled.already.len() as u64, "pair was", "pairs were")));
     }
     let (differences, undecided) = (differences(coupled), undecided(coupled));
     if !differences.is_empty() {
@@ -230,6 +232,7 @@ struct CoupleDocument<'a> {
     differs: Vec<DifferenceDocument<'a>>,
     undecided: Vec<UndecidedDocument<'a>>,
     already: u64,
+    failing: u64,
     /// What was written besides, as `run` prints it; absent where nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Box<RawValue>>,
@@ -238,6 +241,7 @@ struct CoupleDocument<'a> {
 #[derive(Serialize)]
 struct PairDocument<'a> {
     record: &'a str,
+    partner: &'a str,
     erp: String,
     crm: String,
     origin: String,
@@ -270,7 +274,7 @@ pub fn json(coupled: &Coupled) -> String {
     let pair = |pair: &'_ Pair| (pair.ids.erp.to_string(), pair.ids.crm.to_string(), origin(&pair.origin));
     let pairs = coupled.pairs.iter().map(|one| {
         let (erp, crm, origin) = pair(one);
-        PairDocument { record: &one.record, erp, crm, origin, notes: &one.notes }
+        PairDocument { record: &one.record, partner: &one.partner, erp, crm, origin, notes: &one.notes }
     });
     let left = coupled.left.iter().map(|(record, standing)| LeftDocument { record, standing: standing.key() });
     let differs = differences(coupled).into_iter().map(|one| DifferenceDocument {
@@ -292,7 +296,58 @@ pub fn json(coupled: &Coupled) -> String {
             .into_iter()
             .map(|(record, message)| UndecidedDocument { record, message })
             .collect(),
-        already: coupled.already,
+        already: coupled.already.len() as u64,
+        failing: coupled.failing,
         run: run.map(|run| RawValue::from_string(run).expect("a document is JSON")),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Action, ActionKind, FieldChange, Plan, TablePlan};
+    use crate::report::samples;
+
+    #[test]
+    fn a_value_that_waits_for_a_new_record_is_told_by_the_record_that_it_is_made_from() {
+        let ids = |number: u128| PerSide { erp: Uuid::from_u128(number << 88), crm: Uuid::from_u128(100 + number) };
+        let action =
+            |table: &str, record: &str, kind: ActionKind, ids: PerSide<Uuid>, fields: Vec<FieldChange>| Action {
+                table: table.into(),
+                record: record.into(),
+                side: Side::Erp,
+                kind,
+                why: String::new(),
+                ids,
+                etag: None,
+                fields,
+                follow_ups: Vec::new(),
+            };
+        let key = FieldChange {
+            column: "customerNumber".into(),
+            field: None,
+            old: Value::Null,
+            new: Value::Text(placeholder(ids(2).erp)),
+            why: "only the CRM has a value".into(),
+        };
+        let actions = vec![
+            action("customers", "customers:crm:A-1", ActionKind::Insert, ids(2), Vec::new()),
+            action("contacts", "contacts:C1", ActionKind::Update, ids(1), vec![key]),
+        ];
+        let table = TablePlan { table: "contacts".into(), actions, ..TablePlan::default() };
+        let report = RunReport { plan: Plan { tables: vec![table], ..Plan::default() }, ..samples::quiet_run() };
+        let pair = Pair {
+            ids: ids(1),
+            record: "contacts:C1".into(),
+            partner: "contacts:crm:Ida".into(),
+            origin: Origin::Hand,
+            dead: Vec::new(),
+            notes: Vec::new(),
+        };
+        let first = Some(First { report, outside: 0 });
+        let coupled = Coupled { table: "contacts".into(), pairs: vec![pair], first, ..Coupled::default() };
+        let told = text(&coupled);
+        let line = "  contacts:C1 customerNumber: ERP blank, CRM customers:crm:A-1; CRM → ERP (only the CRM";
+        assert!(told.contains(line), "{told}");
+    }
 }

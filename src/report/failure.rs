@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::config::complaint::Complaint;
+use crate::report::asked::{Ask, AskDocument, ask_document};
 use crate::report::check::{ComplaintDocument, complaint_document};
 use crate::report::document;
 
@@ -17,6 +18,9 @@ struct FailureDocument<'a> {
     /// What is wrong with the file, where that is the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     complaints: Vec<ComplaintDocument<'a>>,
+    /// What a person would have had to agree to, where nobody did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asks: Vec<AskDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -27,10 +31,11 @@ struct ErrorDocument<'a> {
 }
 
 /// Returns the failure for programs.
-pub fn json(kind: &str, message: &str, hint: &str, complaints: &[Complaint]) -> String {
+pub fn json(kind: &str, message: &str, hint: &str, complaints: &[Complaint], asks: &[Ask]) -> String {
     document(&FailureDocument {
         error: ErrorDocument { kind, message, hint: Some(hint).filter(|hint| !hint.is_empty()) },
         complaints: complaints.iter().map(complaint_document).collect(),
+        asks: asks.iter().map(ask_document).collect(),
     })
 }
 
@@ -48,8 +53,8 @@ mod tests {
 
     #[test]
     fn a_failure_is_one_document() {
-        assert_snapshot!("failure_json", json("login", "CRM refused the login", "look at the client secret", &[]));
+        assert_snapshot!("failure_json", json("login", "CRM refused the login", "look at the client secret", &[], &[]));
         let complaints = &samples::complaints()[..1];
-        assert_snapshot!("failure_complaints_json", json("configuration", "1 error", "", complaints));
+        assert_snapshot!("failure_complaints_json", json("configuration", "1 error", "", complaints, &[]));
     }
 }

@@ -316,7 +316,7 @@ mod tests {
             report,
         };
         let cut = RunRow { finished: None, ..row("29", "", String::new()) };
-        let failed = failure::json("unreachable", "the CRM cannot be reached", "look at the network", &[]);
+        let failed = failure::json("unreachable", "the CRM cannot be reached", "look at the network", &[], &[]);
         vec![row("31", "incomplete", run::json(&samples::run())), row("30", "failed", failed), cut]
     }
 
@@ -334,6 +334,7 @@ mod tests {
                 partner: Uuid::from_u128(2),
                 record: text("customers:10000"),
                 fields: fields.iter().map(|(column, old, new)| (text(column), text(old), text(new))).collect(),
+                agreed: Vec::new(),
             },
             intended_at: text("2026-01-31T02:00:10Z"),
             outcome: outcome.map(text),

@@ -93,9 +93,13 @@ pub fn named(names: &BTreeMap<Uuid, String>, value: &Value) -> String {
     }
 }
 
-/// Returns what people call the record that a text is the id of, where that is known.
-pub fn name_of<'a>(names: &'a BTreeMap<Uuid, String>, text: &str) -> Option<&'a str> {
-    names.get(&Uuid::try_parse(text).ok()?).map(String::as_str)
+/// Returns a value that is known as people read it: as a text, or the name of the record that it leads to.
+pub fn called(names: &BTreeMap<Uuid, String>, text: &str) -> String {
+    match Uuid::try_parse(text).ok().and_then(|id| names.get(&id)) {
+        Some(name) => name.clone(),
+        None if text.is_empty() => "blank".to_owned(),
+        None => format!("`{text}`"),
+    }
 }
 
 /// Returns a text in quotes, on one line whatever it holds; `blank` for an empty one.

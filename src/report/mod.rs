@@ -9,6 +9,7 @@ pub mod notes;
 mod carried;
 pub mod run;
 pub mod couple;
+pub mod asked;
 pub mod couplings;
 pub mod uncouple;
 pub mod plan;

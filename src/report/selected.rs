@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::config::Side;
 use crate::delta::Overwritten;
 use crate::plan::ActionKind;
-use crate::report::layout::{count, list, name_of, plural};
+use crate::report::layout::{called, count, list, plural};
 use crate::run::account::{RunReport, TableReport};
 use crate::run::chosen::{Chosen, Follows, Standing};
 
@@ -137,11 +137,7 @@ fn overwritten_on(to: Side, tables: &[TableReport], names: &BTreeMap<Uuid, Strin
     let mut lines = vec![format!("{would}, as the {winner} wins: {}", plural(all.len() as u64, "value", "values"))];
     for lost in all.iter().take(VALUES_MAX) {
         let Overwritten { record, field, old, new, .. } = lost;
-        let [old, new] = [old, new].map(|text| match name_of(names, text) {
-            Some(name) => name.to_owned(),
-            None if text.is_empty() => "blank".to_owned(),
-            None => format!("`{text}`"),
-        });
+        let [old, new] = [old, new].map(|text| called(names, text));
         lines.push(format!("  {record} {field}: the {} loses {old} for {new}", to.name()));
     }
     if all.len() > VALUES_MAX {

@@ -69,7 +69,7 @@ impl Approved {
 
     /// Finds in a text what stands for the key of a new record: what is before it, itself, what is behind it, and the ids
     /// of that record and its source.
-    fn placeholder_in<'t>(&self, text: &'t str) -> Option<(&'t str, &'t str, &'t str, PerSide<Uuid>)> {
+    pub(super) fn placeholder_in<'t>(&self, text: &'t str) -> Option<(&'t str, &'t str, &'t str, PerSide<Uuid>)> {
         let length = placeholder(Uuid::nil()).len();
         let known = |start: usize| text.get(start..start + length).and_then(|own| self.made.get_key_value(own));
         let (start, (_, made)) = text.match_indices("(NEW ").find_map(|(start, _)| Some((start, known(start)?)))?;

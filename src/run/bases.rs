@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
-use crate::delta::{decided, held_now, newest};
+use crate::delta::{Work, decided, held_now, newest};
 use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::account::Event;
 use crate::run::state::{PassState, Step};
-use crate::store::{Settlement, Store, StoreError};
-use crate::translate::{BLANK, fingerprint};
+use crate::store::{Agreed, Settlement, Store, StoreError};
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Settlements in one transaction.
 const SETTLEMENTS_MAX: usize = 20_000;
@@ -72,6 +72,51 @@ pub(super) enum Proof {
 pub(super) struct Written<'a> {
     pub(super) action: &'a Action,
     pub(super) proof: Proof,
+}
+
+/// What pairs agree on once their writes to a side are carried out.
+pub(super) struct Agreeing<'a> {
+    work: Work<'a>,
+    to: Side,
+    /// By ERP id.
+    pairs: HashMap<Uuid, usize>,
+    sources: &'a HashMap<Uuid, usize>,
+}
+
+impl<'a> Agreeing<'a> {
+    /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id.
+    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>) -> Agreeing<'a> {
+        let pairs = work.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+        Agreeing { work, to, pairs, sources }
+    }
+
+    /// Returns what the pair of an action will agree on: the fields that are sent, as they are sent.
+    pub(super) fn on(&self, action: &Action) -> Vec<Agreed> {
+        let Agreeing { work, to, .. } = self;
+        let owner = to.other();
+        let Some(&row) = self.sources.get(action.ids.of(owner)) else { return Vec::new() };
+        let mut agreed = Vec::new();
+        for change in &action.fields {
+            let Some(number) = change.field else { continue };
+            let field = &work.map.fields[number];
+            let half = |pair: &usize| decided::is_to_come(work, number, *pair, owner);
+            if !field.writes(*to) || self.pairs.get(&action.ids.erp).is_some_and(half) {
+                continue;
+            }
+            let kind = work.frames.of(*to).column(&change.column).map_or(Kind::Text, |column| column.kind);
+            let sent = fingerprint(&change.new, *to, kind);
+            let frame = work.frames.of(owner);
+            let (mut now, mut values) =
+                (PerSide { erp: sent, crm: sent }, PerSide::from_fn(|_| change.new.to_string()));
+            *now.of_mut(owner) = field.column(owner).map_or(BLANK, |column| fingerprint_in(frame, owner, column, row));
+            *values.of_mut(owner) =
+                field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
+            if let Some(base) = base_of_change(field, *to, now, sent, Proof::Returned) {
+                agreed.push(Agreed { field: field.key(), base, values });
+            }
+        }
+        agreed
+    }
 }
 
 /// Moves the bases of written pairs (I1).

@@ -21,7 +21,7 @@ use crate::run::context::Context;
 use crate::run::refusals::{Ids, known_ids};
 use crate::run::state::{PassError, PassState};
 use crate::store::{InboxItem, InboxKind, JournalRow, Store, StoreError};
-use crate::translate::fingerprint;
+use crate::translate::canonical::fingerprint;
 use crate::translate::links::Links;
 
 /// Writes to one record that are looked through.
@@ -140,7 +140,7 @@ pub(super) fn close(
     for Planned { action, chosen, sent } in &state.approval.planned {
         if !chosen {
             carried.left_out += 1;
-        } else if scene.holds(approved, action) || was_written(store, action, moment)? {
+        } else if scene.holds(approved, action) || was_written(store, approved, action, moment)? {
             *(if *sent { &mut carried.done } else { &mut carried.before }) += 1;
         } else if *sent || state.approval.is_unmade(action, |ids| scene.are_coupled(ids)) {
             carried.failed += 1;
@@ -200,7 +200,12 @@ fn look_up(context: &Context<'_>, scope: &Scope, state: &mut PassState) -> Resul
 }
 
 /// Tells whether the journal has this very write since the plan was made.
-fn was_written(store: &dyn Store, action: &Action, moment: Option<DateTime<Utc>>) -> Result<bool, StoreError> {
+fn was_written(
+    store: &dyn Store,
+    approved: &Approved,
+    action: &Action,
+    moment: Option<DateTime<Utc>>,
+) -> Result<bool, StoreError> {
     if !action.kind.writes() {
         return Ok(false);
     }
@@ -209,7 +214,9 @@ fn was_written(store: &dyn Store, action: &Action, moment: Option<DateTime<Utc>>
         let since = row.intended_at.parse::<DateTime<Utc>>().ok() >= moment;
         let taken = row.outcome.as_deref().is_some_and(|outcome| matches!(outcome, "written" | "found" | "exists"));
         let has = |column: &str, new: &str| {
-            let known = |told: &&(String, String, String)| told.0 == column && (told.2 == new || new.contains("(NEW "));
+            let known = |told: &&(String, String, String)| {
+                told.0 == column && (told.2 == new || approved.placeholder_in(new).is_some())
+            };
             row.intent.fields.iter().any(|told| known(&told))
         };
         let same = (row.intent.side, row.intent.action.as_str(), row.intent.id);

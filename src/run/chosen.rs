@@ -135,6 +135,12 @@ pub(super) fn count_rows(state: &mut PassState, undecided: PerSide<&Frame>) {
     }
 }
 
+/// Returns what a record is called of which a plan makes the partner: that one has no label that people would know.
+fn made_on_paper(state: &PassState, ids: PerSide<Uuid>) -> Option<String> {
+    let mut made = state.plan.actions.iter().filter(|action| action.kind.makes_record() && action.ids == ids);
+    state.untold.contains_key(&ids.erp).then(|| made.next().map(|action| action.record.clone()))?
+}
+
 /// Tells how the named records stand.
 pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<Chosen> {
     let Some(asked) = &state.asked else { return Vec::new() };
@@ -181,7 +187,8 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
             Standing::Alone
         };
         let record = match (pair, held, row) {
-            (Some(pair), _, _) => state.names.pair(&state.frames, state.pairs.rows[pair]),
+            (Some(pair), _, _) => made_on_paper(state, state.pairs.ids[pair])
+                .unwrap_or_else(|| state.names.pair(&state.frames, state.pairs.rows[pair])),
             (None, Some(held), _) => held.record.clone(),
             (None, None, Some(row)) => state.names.row(state.frames.of(side), side, *row),
             (None, None, None) => address.to_string(),

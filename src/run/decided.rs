@@ -16,13 +16,15 @@ use crate::delta::deletion::Reason;
 use crate::delta::merge::Why;
 use crate::frame::Frame;
 use crate::plan::ActionKind;
+use crate::run::approval::admits;
 use crate::run::bases::fingerprint_in;
 use crate::run::context::Context;
 use crate::run::deletions::action;
 use crate::run::partners::Widowed;
-use crate::run::state::PassState;
+use crate::run::state::{PassState, Turn};
 use crate::store::{CouplingChange, Decided, Store, StoreError};
-use crate::translate::BLANK;
+use crate::translate::canonical::BLANK;
+use crate::translate::links::Links;
 
 /// Takes the decisions that stand in a table map.
 pub(super) fn load(store: &dyn Store, map: &TableMap) -> Result<Rulings, StoreError> {
@@ -65,14 +67,17 @@ impl WantedBack {
         WantedBack(wanted)
     }
 
-    /// Parts those that found another partner from the one that is gone; the others are left to be made anew.
+    /// Parts those that found another partner from the one that is gone, where the run may; the others are left to be made
+    /// anew.
     pub(super) fn settle(
         self,
-        map: &TableMap,
+        turn: &Turn<'_>,
         state: &mut PassState,
         matched: &mut Matched,
         widowed: &mut Vec<Widowed>,
+        links: &Links,
     ) {
+        let Turn { context, map, .. } = *turn;
         for (ids, left, row) in self.0 {
             if !matched.matches.iter().any(|found| *found.rows.of(left) == row) {
                 matched.alone.of_mut(left).retain(|alone| *alone != row);
@@ -80,11 +85,14 @@ impl WantedBack {
                 continue;
             }
             let Some(at) = widowed.iter().position(|widow| widow.ids == ids) else { continue };
-            let widow = widowed.swap_remove(at);
-            state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
             let on = state.rulings.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
-            let why = format!("deleted in the {0} and made anew there; {on}", widow.gone.name());
-            state.plan.actions.push(action(map, &widow, ActionKind::Uncouple, Side::Erp, why));
+            let why = format!("deleted in the {0} and made anew there; {on}", widowed[at].gone.name());
+            let parting = action(map, &widowed[at], ActionKind::Uncouple, Side::Erp, why);
+            if admits(context.options.approved, map, links, state, &parting) {
+                widowed.swap_remove(at);
+                state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
+                state.plan.actions.push(parting);
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::run::bases::before_write;
 use crate::run::decided;
 use crate::run::deletions::{held, text_before};
 use crate::run::notes::{count, note_it};
-use crate::run::refusals::print_of;
+use crate::run::refusals::{print_of, sources};
 use crate::run::rounds::{ROUNDS_MAX, send};
 use crate::run::state::{Doomed, PassError, PassState, Step};
 use crate::run::verify::failed;
@@ -111,9 +111,10 @@ fn delete_side(
     let applying = clock();
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
     let before = before_write(state, step.map, left, &actions);
+    let sources = sources(state, left, &actions);
     let Applied { outcomes, journal, .. } = match context.paper(state) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
-        None => send(step, store, left, &actions)?,
+        None => send(step, store, left, &actions, &|_| Vec::new())?,
     };
     state.report.seconds.apply += clock() - applying;
 
@@ -132,7 +133,7 @@ fn delete_side(
             Outcome::Gone => {}
             Outcome::Refused { message } | Outcome::NotSent { message } => {
                 if matches!(outcome, Outcome::Refused { .. }) {
-                    let print = print_of(state, step.map, action, &before);
+                    let print = print_of(state, step.map, action, &before, &sources);
                     state.refusals.note(action, message, print);
                 } else {
                     state.refusals.note_unsent(action);
@@ -158,7 +159,7 @@ fn delete_side(
         state.report.uncoupled += 1;
     }
     if !context.on_paper(state) && (!answers.is_empty() || !changes.is_empty()) {
-        store.answer(&answers, &step.map.name, &changes)?;
+        store.answer(&answers, &step.map.name, &changes, &[])?;
     }
     let mut again = spare(step, store, state, left, again, &read)?;
     again.retain(|doomed| admits(context.options.approved, step.map, step.links, state, &doomed.action));

@@ -13,7 +13,7 @@ use crate::run::bases::{Written, fingerprint_in};
 use crate::run::context::Context;
 use crate::run::notes::note_it;
 use crate::run::state::{PassState, Step};
-use crate::translate::fingerprint;
+use crate::translate::canonical::fingerprint;
 
 /// Takes note of the two-way fields that were written on the side that gives way, and of what it made of them.
 pub(super) fn note(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>]) {

@@ -1,16 +1,19 @@
 //! What a run that was cut off left open, settled by reading (I2).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::couple;
 use crate::delta::inserts::restored_id;
 use crate::extract::{self, Scope};
+use crate::frame::Frame;
+use crate::run::bases::fingerprint_in;
 use crate::run::context::Context;
 use crate::run::selection::Asked;
 use crate::run::state::PassError;
-use crate::store::{Answer, CouplingChange, OpenIntent, Origin, Store};
+use crate::store::{Agreed, Agreement, Answer, CouplingChange, OpenIntent, Origin, Store};
 
 /// A coupling that a run which was cut off had earned.
 pub(super) struct Made {
@@ -21,55 +24,55 @@ pub(super) struct Made {
     pub(super) gone: Option<Uuid>,
 }
 
+/// What a run that was cut off had earned, and did not come to note.
+#[derive(Default)]
+pub(super) struct Earned {
+    /// Couplings of records that were made after all.
+    pub(super) made: Vec<Made>,
+    /// What pairs agree on since a write that arrived.
+    pub(super) agreements: Vec<Agreement>,
+}
+
 /// Settles what a run that was cut off left open.
 ///
-/// Returns the couplings of records that were made after all, with the id of a record that one of them was made in
-/// place of. A dry run finds them too, and stores nothing. `asked` names the records that the run is about.
+/// A dry run finds out the same, and stores nothing. `asked` names the records that the run is about.
 pub(super) fn settle_intents(
     context: &Context<'_>,
     store: &mut dyn Store,
     scope: &Scope,
     map: &TableMap,
     asked: Option<&Asked>,
-) -> Result<Vec<Made>, PassError> {
+) -> Result<Earned, PassError> {
     let mut open = store.open_intents(&map.name)?;
     // What only the reading that follows settles waits for a run that reads it. New records are coupled in any case.
     open.retain(|OpenIntent { intent, .. }| {
-        let ids = [Some(intent.id), Some(intent.partner)];
-        let (erp, crm) = if intent.side == Side::Erp { (ids[0], ids[1]) } else { (ids[1], ids[0]) };
-        intent.action == "insert" || asked.is_none_or(|asked| asked.holds(erp, crm))
+        let PerSide { erp, crm } = intent.ids();
+        intent.action == "insert" || asked.is_none_or(|asked| asked.holds(Some(erp), Some(crm)))
     });
     if open.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Earned::default());
     }
     let couplings = store.couplings(&map.name, &[])?;
     // The partner of each record, by its side.
     let pairs = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
     let mut partners: PerSide<HashMap<Uuid, Uuid>> =
         PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() };
-    let mut there: PerSide<HashSet<Uuid>> = PerSide::default();
+    let mut there: PerSide<HashMap<Uuid, usize>> = PerSide::default();
+    let mut frames = PerSide::from_fn(|side| scope.empty(side));
     for side in Side::BOTH {
-        let ids: HashSet<Uuid> = open
-            .iter()
-            .filter(|open| open.intent.side == side && open.intent.action != "update")
-            .map(|open| open.intent.id)
-            .collect();
-        let mut ids: Vec<Uuid> = ids.into_iter().collect();
-        ids.sort_unstable();
-        let found = extract::read_ids(scope, side, *context.endpoints.of(side), ids)?;
-        *there.of_mut(side) = found.ids().into_iter().collect();
+        let ids: BTreeSet<Uuid> =
+            open.iter().filter(|open| open.intent.side == side).map(|open| open.intent.id).collect();
+        let found = extract::read_ids(scope, side, *context.endpoints.of(side), ids.into_iter().collect())?;
+        *there.of_mut(side) = couple::rows_by_id(&found);
+        *frames.of_mut(side) = found;
     }
     let mut answers = Vec::new();
     let mut changes = Vec::new();
-    let mut made = Vec::new();
+    let mut earned = Earned::default();
     for OpenIntent { journal_id, intent } in open {
-        // An update needs no more than the reading that follows: its record is compared like any other.
         let (insert, update) = (intent.action == "insert", intent.action == "update");
-        let found = there.of(intent.side).contains(&intent.id);
-        let ids = match intent.side {
-            Side::Erp => PerSide { erp: intent.id, crm: intent.partner },
-            Side::Crm => PerSide { erp: intent.partner, crm: intent.id },
-        };
+        let row = there.of(intent.side).get(&intent.id).copied();
+        let (found, ids) = (row.is_some(), intent.ids());
         if insert && found && !partners.of(intent.side).contains_key(&intent.id) {
             // The id alone tells that the record was made in place of one that is gone, and of which one.
             let old = partners.of(intent.side.other()).get(&intent.partner).copied();
@@ -88,8 +91,16 @@ pub(super) fn settle_intents(
                 partners.crm.insert(ids.crm, ids.erp);
                 let (erp, crm, origin) = (ids.erp, ids.crm, Origin::Created(intent.side));
                 changes.push(CouplingChange::Couple { erp, crm, origin });
-                made.push(Made { ids, side: intent.side, gone: old });
+                earned.made.push(Made { ids, side: intent.side, gone: old });
             }
+        }
+        let coupled = partners.of(intent.side).get(&intent.id) == Some(&intent.partner);
+        if let (Some(row), true) = (row, coupled && (insert || update)) {
+            let mut fields = intent.agreed;
+            // A new record arrived as a whole, so what it holds now of another value somebody typed. Of an update nobody
+            // knows that, except where it holds what was sent.
+            fields.retain(|agreed| insert || holds(map, intent.side, frames.of(intent.side), row, agreed));
+            earned.agreements.push(Agreement { ids, fields });
         }
         // What a deletion was to remove is found gone, or found, by the reading that follows.
         let outcome = match (update, found) {
@@ -104,7 +115,13 @@ pub(super) fn settle_intents(
         });
     }
     if !context.options.dry_run {
-        store.answer(&answers, &map.name, &changes)?;
+        store.answer(&answers, &map.name, &changes, &earned.agreements)?;
     }
-    Ok(made)
+    Ok(earned)
+}
+
+/// Tells whether a record holds what was agreed on of a field.
+fn holds(map: &TableMap, side: Side, frame: &Frame, row: usize, agreed: &Agreed) -> bool {
+    let column = map.fields.iter().find(|field| field.key() == agreed.field).and_then(|field| field.column(side));
+    column.is_some_and(|column| fingerprint_in(frame, side, column, row) == *agreed.base.of(side))
 }

@@ -19,8 +19,9 @@ use crate::plan::{Action, Later, TablePlan};
 use crate::run::notes::count;
 use crate::run::state::PassState;
 use crate::store::InboxKind;
+use crate::translate::Translator;
+use crate::translate::convert::Problem;
 use crate::translate::links::Links;
-use crate::translate::{Problem, Translator};
 
 /// Takes out of what was matched the records of which a match rule reads a reference that waits: whether they have a
 /// partner, the run will tell.

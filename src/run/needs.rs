@@ -17,8 +17,9 @@ use crate::run::context::Context;
 use crate::run::gather::read_some;
 use crate::run::partners::without;
 use crate::run::state::PassError;
+use crate::translate::Translator;
+use crate::translate::convert::Problem;
 use crate::translate::links::Links;
-use crate::translate::{Problem, Translator};
 
 /// Tells the links whatever the records in `frames` refer to, save in fields that wait for a later step; returns whether
 /// anything had to be asked for.

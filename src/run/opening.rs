@@ -1,7 +1,7 @@
 //! How a table map's turn begins: what a run that was cut off left open is settled, both sides are read, and their
 //! records are joined on the couplings. Nothing is decided yet.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -20,14 +20,14 @@ use crate::run::bases::keys;
 use crate::run::beyond::recall;
 use crate::run::changed::{self, Before};
 use crate::run::context::Context;
-use crate::run::intents::{Made, settle_intents};
+use crate::run::intents::{Earned, Made, settle_intents};
 use crate::run::notes::note_it;
 use crate::run::partners::{Missing, Widowed, absent, read_absent};
 use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
 use crate::run::state::{PassError, PassState, Turn};
 use crate::run::{decided, marks};
-use crate::store::{Couplings, InboxKind, Origin, Store};
+use crate::store::{Agreement, Couplings, InboxKind, Origin, Store};
 use crate::translate::links::Links;
 
 /// What the first step of a pass knows of its table map, besides its state.
@@ -71,8 +71,8 @@ pub(super) fn read(
     let Turn { context, map, scope, pass } = *turn;
     let under_way = store.open_intents(&map.name)?;
     let asked = context.asked(map);
-    let made = settle_intents(context, store, scope, map, asked.as_ref())?;
-    let couplings = couplings(context, store, map, &made)?;
+    let earned = settle_intents(context, store, scope, map, asked.as_ref())?;
+    let couplings = couplings(context, store, map, &earned)?;
     let asked = asked.map(|asked| asked.with_partners(&couplings));
     let before = Before { couplings: &couplings, under_way: &under_way, asked: asked.as_ref() };
     let reading = changed::read(context, store, scope, pass, &before, links)?;
@@ -88,7 +88,7 @@ pub(super) fn read(
         };
         state.report.made = PerSide::from_fn(made);
     }
-    state.tally.recovered = made.iter().filter(|made| made.gone.is_none()).count() as u64;
+    state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;
     state.approval = context.options.approved.map(|approved| Approval::of(approved, &map.name)).unwrap_or_default();
@@ -223,11 +223,18 @@ fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> 
     })
 }
 
-/// Returns the couplings of the state; a dry run adds those that a run would have `made` of open intents, and the pairs that
+/// Returns the couplings of the state; a dry run adds what a run would have `earned` of open intents, and the pairs that
 /// somebody may couple.
-fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[Made]) -> Result<Couplings, PassError> {
-    let mut couplings = store.couplings(&map.name, &keys(map))?;
+fn couplings(
+    context: &Context<'_>,
+    store: &dyn Store,
+    map: &TableMap,
+    earned: &Earned,
+) -> Result<Couplings, PassError> {
+    let keys = keys(map);
+    let mut couplings = store.couplings(&map.name, &keys)?;
     if context.options.dry_run {
+        let made = &earned.made;
         let gone = made.iter().filter_map(|Made { side, gone, .. }| Some((*side, (*gone)?)));
         let pairs = context.options.selection.pairs.iter().filter(|(table, _)| *table == map.name);
         let pairs: Vec<PerSide<Uuid>> = pairs.map(|(_, ids)| *ids).collect();
@@ -247,6 +254,14 @@ fn couplings(context: &Context<'_>, store: &dyn Store, map: &TableMap, made: &[M
             couplings.crm.push(ids.crm);
             couplings.origins.push(origin);
             couplings.bases.iter_mut().for_each(|field| field.push(None));
+        }
+        let places: HashMap<Uuid, usize> = couplings.erp.iter().copied().zip(0..).collect();
+        for Agreement { ids, fields } in &earned.agreements {
+            for agreed in fields {
+                if let Some(field) = keys.iter().position(|key| *key == agreed.field) {
+                    couplings.bases[field][places[&ids.erp]] = Some(agreed.base);
+                }
+            }
         }
     }
     Ok(couplings)

@@ -1,18 +1,22 @@
-//! Records that a run of this pipeline made for another one, and of whose coupling the state knows nothing: a backup of an
-//! earlier night was put in its place, or it was begun anew.
+//! Whose a record is that a run of this pipeline made: its id is a function of the record that it was made for.
 //!
-//! The id of a record that we made is a function of the record that it was made for, so the two tell by themselves that
-//! they belong together; match rules need not find that out, and without a number of their own they cannot.
+//! So the two tell by themselves that they belong together where the state knows nothing of their coupling: a backup of an
+//! earlier night was put in its place, or it was begun anew. Match rules need not find that out, and without a number of
+//! their own they cannot. Where the state knows better, since a person gave the record to another one or to nobody, the id
+//! tells nothing any more, and the next record for the same one gets another.
 
 use std::collections::HashSet;
 
+use uuid::Uuid;
+
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
-use crate::delta::inserts::new_id;
+use crate::delta::inserts::{new_id, restored_id};
+use crate::plan::{Action, ActionKind};
 use crate::run::context::Context;
 use crate::run::partners::couple_rows;
-use crate::run::state::PassState;
-use crate::store::Origin;
+use crate::run::state::{PassState, Step};
+use crate::store::{Origin, Store, StoreError};
 use crate::translate::links::Links;
 
 /// Couples such records, and takes them out of the rows without a coupling.
@@ -53,4 +57,30 @@ pub(super) fn take_ours(
     for side in Side::BOTH {
         uncoupled.of_mut(side).retain(|row| !taken.of(side).contains(row));
     }
+}
+
+/// Gives new records on `to` other ids where theirs belong to what has another partner since, or is kept apart.
+pub(super) fn avoid_others(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &PassState,
+    to: Side,
+    actions: &mut [Action],
+) -> Result<(), StoreError> {
+    let new = |action: &&mut Action| action.kind == ActionKind::Insert;
+    if !actions.iter_mut().any(|action| new(&action)) {
+        return Ok(());
+    }
+    let couplings = store.couplings(&step.map.name, &[])?;
+    let mut taken: HashSet<Uuid> = store.kept_apart(&step.map.name)?.of(to).clone();
+    taken.extend(if to == Side::Erp { couplings.erp } else { couplings.crm });
+    taken.extend(state.pairs.ids.iter().map(|ids| *ids.of(to)));
+    for action in actions.iter_mut().filter(new) {
+        let source = *action.ids.of(to.other());
+        while taken.contains(action.ids.of(to)) {
+            let id = *action.ids.of(to);
+            *action.ids.of_mut(to) = restored_id(&step.context.pipeline.name, &step.map.name, to, source, id);
+        }
+    }
+    Ok(())
 }

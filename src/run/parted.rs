@@ -34,7 +34,7 @@ pub(super) fn note(step: &Step<'_>, store: &mut dyn Store, partings: &[Intent]) 
     }
     let journal = store.intend(&step.context.options.run, partings)?;
     let done = |journal_id: i64| Answer { journal_id, outcome: "done".into(), message: String::new() };
-    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), &step.map.name, &[])
+    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), &step.map.name, &[], &[])
 }
 
 /// Returns the pair that a change parts.

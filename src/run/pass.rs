@@ -120,7 +120,7 @@ fn match_up(
     take_ours(context, map, &mut uncoupled, state, links);
     let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &ground.beyond };
     let mut matched = match_rows(map, &scope.infos, &state.frames, links, &uncoupled, &coupled);
-    wanted.settle(map, state, &mut matched, &mut widowed);
+    wanted.settle(turn, state, &mut matched, &mut widowed, links);
     let doubtful = Doubtful::of(&matched, &state.frames);
     // The others were read to tell who belongs to whom.
     matched.retain(|side, row| state.asks_row(side, row));

@@ -22,7 +22,7 @@ use crate::frame::{Frame, Kind, Value};
 use crate::order::Pass;
 use crate::plan::{Action, ActionKind, placeholder};
 use crate::run::partners::without;
-use crate::translate::stored;
+use crate::translate::canonical::stored;
 
 /// A side that can be read, with what was pretended in between.
 pub(super) struct Pretended<'a> {

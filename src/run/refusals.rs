@@ -18,7 +18,7 @@ use crate::run::bases::{Before, fingerprint_in};
 use crate::run::selection::{Asked, Named};
 use crate::run::state::PassState;
 use crate::store::{InboxKind, Refusal, Store, StoreError};
-use crate::translate::{BLANK, fingerprint};
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Refusals for the same reason after which a record is left alone.
 const TIMES_MAX: u32 = 2;
@@ -198,14 +198,27 @@ pub(super) fn known_ids(action: &Action) -> Ids {
     (known(Side::Erp).then_some(action.ids.erp), known(Side::Crm).then_some(action.ids.crm))
 }
 
-/// Fingerprints what an attempt depended on, from the frames as they were before it; `before` holds the written side.
-pub(super) fn print_of(state: &PassState, map: &TableMap, action: &Action, before: &Before) -> u64 {
+/// Returns the rows of the records from which `actions` on `to` come, by id.
+pub(super) fn sources(state: &PassState, to: Side, actions: &[Action]) -> HashMap<Uuid, usize> {
+    let wanted: HashSet<Uuid> = actions.iter().map(|action| *action.ids.of(to.other())).collect();
+    let rows = state.frames.of(to.other()).ids().into_iter().enumerate();
+    rows.filter(|(_, id)| wanted.contains(id)).map(|(row, id)| (id, row)).collect()
+}
+
+/// Fingerprints what an attempt depended on, from the frames as they were before it: `before` holds the written side,
+/// `sources` the rows of the other one.
+pub(super) fn print_of(
+    state: &PassState,
+    map: &TableMap,
+    action: &Action,
+    before: &Before,
+    sources: &HashMap<Uuid, usize>,
+) -> u64 {
     let held = |side: Side| {
         if side == action.side {
             return before.get(action.ids.of(side)).cloned().unwrap_or_default();
         }
-        let row = rows_by_id(state.frames.of(side)).get(action.ids.of(side)).copied();
-        held_by(state, map, side, row)
+        held_by(state, map, side, sources.get(action.ids.of(side)).copied())
     };
     print(action, &PerSide::from_fn(held))
 }

@@ -18,17 +18,18 @@ use crate::plan::{Action, ActionKind};
 use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
-use crate::run::bases::{save, set_base};
+use crate::run::bases::{Agreeing, save, set_base};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
 use crate::run::keyed::take_keys;
 use crate::run::marks;
+use crate::run::ours::avoid_others;
 use crate::run::parted::{note, partings};
 use crate::run::pretend::Pretended;
-use crate::run::refusals::{known_ids, leave_alone};
+use crate::run::refusals::{known_ids, leave_alone, sources};
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::{Aftermath, failed, verify};
-use crate::store::{CouplingChange, InboxKind, Store, StoreError};
+use crate::store::{Agreed, CouplingChange, InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
 /// edits the record at the same time.
@@ -78,6 +79,7 @@ pub(super) fn rounds(
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
             let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
+            avoid_others(step, store, state, to, &mut inserts.actions)?;
             take_keys(step, state, to, &mut inserts.actions)?;
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
@@ -259,7 +261,11 @@ fn write_side(
     after.known = known;
     let applied = match context.paper(state) {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
-        None => send(step, store, to, &actions)?,
+        None => {
+            let sources = sources(state, to, &actions);
+            let agreeing = Agreeing::new(state.work(step), to, &sources);
+            send(step, store, to, &actions, &|action| agreeing.on(action))?
+        }
     };
     state.report.seconds.apply += clock() - applying;
     let verifying = clock();
@@ -271,12 +277,13 @@ fn write_side(
     Ok(())
 }
 
-/// Sends the actions to their side.
+/// Sends the actions to their side; `agreed` as for [`apply`].
 pub(super) fn send(
     step: &Step<'_>,
     store: &mut dyn Store,
     to: Side,
     actions: &[Action],
+    agreed: &dyn Fn(&Action) -> Vec<Agreed>,
 ) -> Result<Applied, StoreError> {
     let context = step.context;
     let total = actions.len();
@@ -289,7 +296,7 @@ pub(super) fn send(
         stop: context.options.stop,
     };
     let tell = |done: usize| (context.tell)(Event::Writing { table: &step.map.name, side: to, done, total });
-    apply(actions, to, &target, store, step.scope.empty(to), &tell)
+    apply(actions, to, &target, store, step.scope.empty(to), agreed, &tell)
 }
 
 /// Carries out the actions on paper, and leaves open what only the side will tell of new records.

@@ -11,14 +11,14 @@ use crate::endpoint::Outcome;
 use crate::extract;
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::bases::{Proof, Written, before_write, fingerprint_in, move_bases};
+use crate::run::bases::{Agreeing, Proof, Written, before_write, fingerprint_in, move_bases};
 use crate::run::forced;
 use crate::run::marks;
 use crate::run::partners::without;
-use crate::run::refusals::print_of;
+use crate::run::refusals::{print_of, sources};
 use crate::run::state::{PassError, PassState, Step};
-use crate::store::{Answer, CouplingChange, InboxKind, Origin, Store};
-use crate::translate::fingerprint;
+use crate::store::{Agreement, Answer, CouplingChange, InboxKind, Origin, Store};
+use crate::translate::canonical::fingerprint;
 
 /// What a round leaves for the next one.
 #[derive(Default)]
@@ -46,6 +46,7 @@ pub(super) fn verify(
     let Applied { outcomes, journal, rows } = applied;
     let returned: HashSet<Uuid> = rows.ids().into_iter().collect();
     let before = before_write(state, step.map, to, actions);
+    let sources = sources(state, to, actions);
     let unread: Vec<Uuid> = actions
         .iter()
         .zip(&outcomes)
@@ -64,6 +65,7 @@ pub(super) fn verify(
 
     let mut answers: Vec<Answer> = Vec::new();
     let mut couplings: Vec<CouplingChange> = Vec::new();
+    let mut agreements: Vec<Agreement> = Vec::new();
     let mut written: Vec<Written<'_>> = Vec::new();
     let mut certain: HashMap<Uuid, bool> = HashMap::new();
     for (index, (action, outcome)) in actions.iter().zip(&outcomes).enumerate() {
@@ -80,6 +82,8 @@ pub(super) fn verify(
             Outcome::Unknown { .. } if insert && found.contains(&id) => {
                 told("found");
                 couplings.extend(couplings_after(action));
+                let fields = Agreeing::new(state.work(step), to, &sources).on(action);
+                agreements.push(Agreement { ids: action.ids, fields });
                 Some(Proof::Read)
             }
             Outcome::Unknown { .. } if insert => {
@@ -104,7 +108,7 @@ pub(super) fn verify(
             }
             Outcome::Refused { message } | Outcome::NotSent { message } => {
                 if matches!(outcome, Outcome::Refused { .. }) {
-                    let print = print_of(state, step.map, action, &before);
+                    let print = print_of(state, step.map, action, &before, &sources);
                     state.refusals.note(action, message, print);
                 } else {
                     state.refusals.note_unsent(action);
@@ -131,7 +135,7 @@ pub(super) fn verify(
         after.again.insert(action.ids.erp);
     }
     if !answers.is_empty() || !couplings.is_empty() {
-        store.answer(&answers, &step.map.name, &couplings)?;
+        store.answer(&answers, &step.map.name, &couplings, &agreements)?;
     }
     let left = &state.tally.left;
     after.again.retain(|erp| !left.contains(erp));

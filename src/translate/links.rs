@@ -248,3 +248,39 @@ impl TableLinks {
 fn canonical_key(key: &str) -> String {
     key.trim().to_uppercase()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_lead_to_partners_and_back() {
+        let id = Uuid::from_u128;
+        let mut links = Links::default();
+        let table = links.table("currencies");
+        table.couple(id(1), id(11));
+        for (erp, code) in [(1, "EUR"), (2, "NOK"), (3, "DUP"), (4, "dup")] {
+            table.name(Side::Erp, "code", id(erp), code);
+        }
+        for (crm, code) in [(11, "EUR"), (12, "GBP"), (13, "XXX"), (14, "XXX")] {
+            table.name(Side::Crm, "isocurrencycode", id(crm), code);
+        }
+        let plain = Reference { table: "currencies".into(), erp: "code".into(), crm: None };
+        let keyed = Reference { crm: Some("isocurrencycode".into()), ..plain.clone() };
+        for (reference, key, expected) in [
+            (&plain, "eur", Some(11)),
+            (&plain, "NOK", None),
+            (&plain, "DUP", None),
+            (&plain, "GBP", None),
+            (&keyed, "GBP", Some(12)),
+            (&keyed, "XXX", None),
+        ] {
+            assert_eq!(links.crm_id(reference, key), expected.map(id), "{key}");
+        }
+        for (reference, crm, expected) in
+            [(&plain, 11, Some("EUR")), (&plain, 12, None), (&keyed, 12, Some("GBP")), (&keyed, 99, None)]
+        {
+            assert_eq!(links.erp_key(reference, id(crm)), expected, "{crm}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod waits;
 
+use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Limit, OnDelete, Side};
 use pipeline::endpoint::Identity;
 use pipeline::frame::Value;
@@ -14,6 +15,7 @@ use pipeline::store::Store;
 use uuid::Uuid;
 
 use crate::by_hand::by_hand;
+use crate::decisions::answer;
 use crate::memory::Accident;
 use crate::parted::parted;
 use crate::rules::{PEOPLE, World};
@@ -126,6 +128,41 @@ fn a_pair_that_was_parted_since_the_plan_is_named_as_that() {
     parted(&mut world, "customers", &["customers:C2"], false).unwrap();
     let report = world.apply(&planned, &[]);
     assert_eq!(told(&carried(&report).moved), ["customers:C2 couple: the pair was parted since"]);
+}
+
+/// A person decided to have a deleted record made anew, and it was made by hand once the plan was there.
+#[test]
+fn a_pair_is_not_parted_where_the_plan_restores_it() {
+    let mut world = coupled(2);
+    world.crm.delete("accounts", 101);
+    world.run();
+    answer(&mut world, "customers:C1", &Wish::Restore).unwrap();
+    let planned = world.run_as(true);
+    world.crm.put("accounts", 201, &[("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("kind", "3")]);
+    let report = world.apply(&planned, &[]);
+    assert_eq!(report.outcome, RunOutcome::Incomplete, "{report:#?}");
+    let couplings = world.store.couplings("customers", &[]).unwrap();
+    assert_eq!(
+        couplings.crm.iter().map(|id| id.as_u128()).collect::<Vec<_>>(),
+        [101, 102],
+        "nothing was planned of it"
+    );
+    assert!(world.store.decisions(None).unwrap()[0].ended.is_none(), "the decision stands");
+    world.run();
+    let couplings = world.store.couplings("customers", &[]).unwrap();
+    assert!(couplings.crm.contains(&Uuid::from_u128(201)), "{couplings:?}");
+}
+
+/// `(NEW ` in somebody's name stands for no number.
+#[test]
+fn what_the_run_wrote_instead_is_not_done_already() {
+    let mut world = coupled(1);
+    world.erp.put("customers", 1, &[("name", "HOTEL (NEW YORK)")]);
+    let planned = world.run_as(true);
+    world.erp.put("customers", 1, &[("name", "HOTEL (NEW JERSEY)")]);
+    world.run();
+    let report = world.apply(&planned, &[]);
+    assert_eq!(sums(&report), [0, 0, 0, 1, 0], "{:#?}", report.carried);
 }
 
 #[test]

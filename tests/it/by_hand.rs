@@ -10,6 +10,7 @@ use pipeline::run::account::RunOutcome;
 use pipeline::run::chosen::Standing;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, Origin, Store};
+use uuid::Uuid;
 
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 use crate::selected::{force, only};
@@ -164,6 +165,55 @@ fn a_partner_is_made_for_a_record_that_is_kept_apart_and_for_no_other() {
     assert_eq!((apart.erp.len(), apart.crm.len()), (0, 1), "its former partner stays apart");
     assert_eq!(world.erp.column("customers", "name").len(), 3);
     world.quiet();
+}
+
+/// The id of a record that we make follows from the one that it is made for, and so does not tell any more for whom it is
+/// once a person has given it to somebody else, or to nobody.
+#[test]
+fn a_record_that_we_made_and_that_has_another_partner_now_is_not_taken_back() {
+    let made = |world: &World| {
+        let couplings = world.store.couplings("customers", &[]).unwrap();
+        let at = couplings.erp.iter().position(|id| id.as_u128() == 5).unwrap();
+        assert_eq!(couplings.origins[at], Origin::Created(Side::Crm));
+        couplings.crm[at]
+    };
+    let create = |world: &mut World| {
+        let wanted = Selection { create: true, double: true, ..only(&["customers:C55"]) };
+        world.run_part(wanted).unwrap()
+    };
+    for way in ["made anew", "parted, given away", "parted"] {
+        let mut world = strangers();
+        world.pipeline.tables[1].create = pipeline::config::Create::Both;
+        world.erp.put("customers", 5, &[("number", "C5"), ("name", "Eng")]);
+        world.run();
+        let account = made(&world);
+        let give_away = |world: &mut World| {
+            world.erp.put("customers", 6, &[("number", "C6"), ("name", "Foss"), ("blocked", "All")]);
+            by_hand(world, &[("customers:C6", &format!("customers:crm:{account}"))]).unwrap();
+        };
+        let report = match way {
+            "made anew" => {
+                world.erp.delete("customers", 5);
+                give_away(&mut world);
+                world.erp.put("customers", 5, &[("number", "C55"), ("name", "Somebody else")]);
+                world.run()
+            }
+            _ => {
+                let change = CouplingChange::KeepApart { erp: Uuid::from_u128(5), crm: account, record: String::new() };
+                world.store.commit("customers", &[], &[change], &[]).unwrap();
+                if way == "parted, given away" {
+                    give_away(&mut world);
+                }
+                // By its old number it would be taken for a record that has a partner.
+                world.erp.put("customers", 5, &[("number", "C55"), ("name", "Engh")]);
+                create(&mut world)
+            }
+        };
+        assert_eq!(report.outcome, RunOutcome::Converged, "{way}: {:#?}", report.inbox);
+        assert_ne!(made(&world), account, "{way}");
+        assert_eq!(world.crm.get("accounts", account.as_u128(), "name"), "Eng", "{way}");
+        world.quiet();
+    }
 }
 
 #[test]

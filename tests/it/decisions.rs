@@ -14,7 +14,7 @@ use pipeline::store::{Decision, Store};
 use crate::rules::World;
 
 /// Answers for a record as `inbox FILE` does; the message where that makes no sense.
-fn answer(world: &mut World, record: &str, wish: &Wish) -> Result<(), String> {
+pub fn answer(world: &mut World, record: &str, wish: &Wish) -> Result<(), String> {
     let desk = Desk::new(&world.pipeline, &world.store).unwrap();
     let reply = desk.answer(record, wish).map_err(|failure| failure.to_string())?;
     world.store.reply(&[reply]).unwrap();

@@ -25,6 +25,7 @@ mod cases;
 mod changed;
 mod command;
 mod companies;
+mod cut_off;
 mod damage;
 mod decisions;
 mod deletions;

@@ -7,8 +7,8 @@ use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::binding::Binding;
 use pipeline::config::{PerSide, Side};
 use pipeline::store::{
-    Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent, Refusal,
-    Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
+    Agreement, Answer, Apart, Coupling, CouplingChange, Couplings, Decision, InboxItem, Intent, JournalRow, OpenIntent,
+    Refusal, Reply, RunRow, Settlement, Store, StoreError, Survivor, Watermark,
 };
 use uuid::Uuid;
 
@@ -126,8 +126,14 @@ impl Store for Mortal<'_> {
         Mortal::commit(self, |store| store.intend(run, intents))
     }
 
-    fn answer(&mut self, answers: &[Answer], table: &str, changes: &[CouplingChange]) -> Result<(), StoreError> {
-        Mortal::commit(self, |store| store.answer(answers, table, changes))
+    fn answer(
+        &mut self,
+        answers: &[Answer],
+        table: &str,
+        changes: &[CouplingChange],
+        agreements: &[Agreement],
+    ) -> Result<(), StoreError> {
+        Mortal::commit(self, |store| store.answer(answers, table, changes, agreements))
     }
 
     fn open_intents(&self, table: &str) -> Result<Vec<OpenIntent>, StoreError> {

@@ -221,6 +221,22 @@ fn a_whole_table_map_can_be_parted() {
 }
 
 #[test]
+fn references_by_different_columns_are_all_found() {
+    let by_mail = "erp: memo, crm: parent, ref: { table: people, erp: email }";
+    let customers = CUSTOMERS.replace("erp: parent, crm: parent, ref: { table: customers, erp: number }", by_mail);
+    let mut world = World::settled_with(&format!("{PEOPLE}{customers}"));
+    world.erp.put("people", 11, &[("code", "AA"), ("email", "aa@a.example"), ("name", "A")]);
+    world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "A")]);
+    world.erp.put("customers", 1, &[("person", "AA")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("memo", "aa@a.example")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    let (_, referring) = parted(&mut world, "people", &["people:AA"], false).unwrap();
+    let mut records: Vec<&str> = referring.iter().map(|parting| parting.record.as_str()).collect();
+    records.sort_unstable();
+    assert_eq!(records, ["customers:C1", "customers:C2"]);
+}
+
+#[test]
 fn who_refers_to_what_was_parted_is_told_what_becomes_of_it() {
     for direction in [Direction::Both, Direction::ToCrm] {
         let mut world = World::settled();

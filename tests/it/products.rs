@@ -4,6 +4,7 @@ use pipeline::config::Side;
 use pipeline::endpoint::{Endpoint, Outcome};
 use pipeline::frame::Value;
 use pipeline::run::account::RunOutcome;
+use pipeline::store::Store;
 use uuid::Uuid;
 
 use crate::nightly::world as nightly;
@@ -68,9 +69,8 @@ fn a_draft_that_is_set_active_is_published() {
     assert_eq!(name, "Published");
 }
 
-/// What docs/dataverse.md says to write for such an organization.
-#[test]
-fn a_night_publishes_the_products_that_it_makes() {
+/// A company whose CRM makes products as drafts, and the file that docs/dataverse.md says to write for it.
+fn drafting() -> nightly::World {
     let mut world = nightly::World::small();
     world.crm.with(|state| state.products_start_active = false);
     world.rewrite(&[
@@ -85,11 +85,48 @@ fn a_night_publishes_the_products_that_it_makes() {
             "      - { crm: producttypecode, value: 3 }\n      - { crm: statecode, value: 0, when: update }\n",
         ),
     ]);
+    world
+}
+
+#[test]
+fn a_night_publishes_the_products_that_it_makes() {
+    let mut world = drafting();
     let before = world.records(Side::Crm, "products").len();
     assert_eq!(world.run().outcome, RunOutcome::Converged, "{:#?}", world.inbox());
     let products = world.records(Side::Crm, "products");
     assert!(products.len() > before);
     let drafts = products.iter().filter(|product| product["statecode"] == 2).count();
     assert_eq!(drafts, 0, "of {}", products.len() - before);
+    assert_eq!(world.quiet().outcome, RunOutcome::Converged);
+}
+
+/// The other half of the write, and what comes of it later, is no worse for it.
+#[test]
+fn a_draft_that_cannot_be_published_is_written_all_the_same() {
+    let mut world = drafting();
+    world.crm.with(|state| state.may_publish = false);
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+    let drafts = |world: &nightly::World| {
+        world.records(Side::Crm, "products").into_iter().filter(|product| product["statecode"] == 2).collect::<Vec<_>>()
+    };
+    let draft = drafts(&world).into_iter().find(|product| product["producttypecode"] == 3).expect("a resource is new");
+    let id: Uuid = nightly::text(&draft["productid"]).parse().unwrap();
+    let resource = world.find(Side::Erp, "resources", "number", &nightly::text(&draft["productnumber"]));
+    for name in ["Renamed", "Renamed again"] {
+        world.later(3_600);
+        world.edit(Side::Erp, "resources", resource, serde_json::json!({ "name": name }));
+        assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+        assert_eq!(world.get(Side::Crm, "products", id, "name"), name);
+        let inbox = world.inbox();
+        let about: Vec<_> = inbox.iter().filter(|waits| waits.erp_id == Some(resource)).collect();
+        assert_eq!(about.len(), 1, "{about:#?}");
+        assert!(about[0].message.contains("prvPublishProduct"), "{about:#?}");
+    }
+    world.crm.with(|state| state.may_publish = true);
+    for waits in world.inbox() {
+        world.store().retry(&waits.table, waits.erp_id, waits.crm_id).unwrap();
+    }
+    assert_eq!(world.run().outcome, RunOutcome::Converged, "{:#?}", world.inbox());
+    assert_eq!(drafts(&world).len(), 0);
     assert_eq!(world.quiet().outcome, RunOutcome::Converged);
 }

@@ -6,6 +6,7 @@
 
 mod answers;
 mod approved;
+mod asked;
 mod calls;
 mod couple;
 mod couplings;
@@ -18,6 +19,7 @@ mod oracle;
 mod places;
 mod procedures;
 mod refusals;
+mod secrets;
 mod selected;
 mod turnstile;
 mod why;

@@ -470,6 +470,16 @@ fn new_people_get_the_next_number() {
 }
 
 #[test]
+fn where_the_last_number_is_taken_a_new_record_fails_alone() {
+    let mut world = World::new();
+    world.erp.put("people", 11, &[("code", "SP18446744073709551615"), ("email", "old@a.example"), ("name", "Old")]);
+    world.crm.put("users", 111, &[("mail", "new@a.example"), ("name", "New")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    assert!(report.inbox[0].message.contains("no number behind `SP` is free"), "{:#?}", report.inbox);
+}
+
+#[test]
 fn a_table_may_refer_to_itself() {
     let mut world = World::new();
     world.erp.put("customers", 1, &[("number", "C1"), ("name", "Daughter"), ("parent", "C2")]);

@@ -133,7 +133,7 @@ impl World {
 
 /// Opens a connection with little patience.
 pub fn open(side: Side, connection: &Connection) -> Box<dyn Endpoint> {
-    let patience = Patience { attempts: 4, base_ms: 5, cap_ms: 20, retry_after_cap_ms: 5_000 };
+    let patience = Patience { attempts: 4, base_ms: 5, cap_ms: 20, retry_after_cap_ms: 5_000, ..Patience::default() };
     adapters::open(side, connection, patience, Arc::new(Quick(Instant::now())))
 }
 

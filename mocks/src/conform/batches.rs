@@ -1,4 +1,5 @@
-//! The multipart batches that Dataverse is sent; their line ends become CRLF on the way, unless they are meant to be wrong.
+//! The multipart batches that Dataverse is sent, whose line ends become CRLF on the way, unless they are meant to be wrong;
+//! and the targets of its bulk messages.
 
 /// Two reads that are both answered.
 pub const TWO_READS: &str = "--batch_conform
@@ -66,3 +67,21 @@ If-Match: *
 
 --batch_conform--
 ";
+/// Two records, under ids of our own.
+pub const TWO_NEW: &str = r##"{"Targets":[
+    {"@odata.type":"#Microsoft.Dynamics.CRM.account","accountid":"<third own>","name":"<mark>"},
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<fourth own>","name":"<mark>"}]}"##;
+/// A record that could be made, and one that could not.
+pub const ONE_TOO_LONG: &str = r#"{"Targets":[
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<nobody>","name":"<mark>"},
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","name":"<long>"}]}"#;
+/// One record twice.
+pub const TWINS: &str = r#"{"Targets":[
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<nobody>","name":"<mark>"},
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<nobody>","name":"<mark>"}]}"#;
+/// A record that does not say what it is.
+pub const UNTYPED: &str = r#"{"Targets":[{"accountid":"<nobody>","name":"<mark>"}]}"#;
+/// Changes of both.
+pub const TWO_CHANGED: &str = r#"{"Targets":[
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<third own>","telephone1":"4"},
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<made by a bulk message>","telephone1":"5"}]}"#;

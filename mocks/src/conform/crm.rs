@@ -6,8 +6,8 @@ use super::answer::Check::{
     Begins, Code, Contains, Differs, Empty, Has, Header, Is, Lacks, Length, Null, Status, Times,
 };
 use super::answer::Keep::At;
-use super::batches::{FAILING, TWO_READS, UNDONE};
-use super::{Expectation, ask, get, send};
+use super::batches::{FAILING, ONE_TOO_LONG, TWINS, TWO_CHANGED, TWO_NEW, TWO_READS, UNDONE, UNTYPED};
+use super::{Expectation, Step, ask, get, send};
 
 /// What goes along with every request.
 pub const HEADERS: &[(&str, &str)] =
@@ -16,6 +16,13 @@ pub const HEADERS: &[(&str, &str)] =
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 const MIXED: (&str, &str) = ("Content-Type", "multipart/mixed; boundary=batch_conform");
 const OWN: &str = "accounts(<own account>)";
+const CREATE: &str = "accounts/Microsoft.Dynamics.CRM.CreateMultiple";
+const UPDATE: &str = "accounts/Microsoft.Dynamics.CRM.UpdateMultiple";
+
+/// A bulk message, where the table has it.
+const fn bulk(message: &'static str, body: &'static str) -> Step {
+    send("POST", message, body).needs("<bulk messages of accounts>")
+}
 
 /// All of it, in an order in which each finds what it needs.
 pub const EXPECTATIONS: &[Expectation] = &[
@@ -28,6 +35,33 @@ pub const EXPECTATIONS: &[Expectation] = &[
         "15",
         "it recommends how much goes at once",
         &[get("WhoAmI").expect(&[Status(&[200]), Header("x-ms-dop-hint", "")])],
+    ),
+    Expectation::reads(
+        "15",
+        "it tells how many requests and how much time are left",
+        &[get("WhoAmI").expect(&[
+            Status(&[200]),
+            Header("x-ms-ratelimit-burst-remaining-xrm-requests", ""),
+            Header("x-ms-ratelimit-time-remaining-xrm-requests", ""),
+        ])],
+    ),
+    Expectation::left_out(
+        "15",
+        "too many requests, too much time and too much at once are refused with 429, each by its code, with Retry-After",
+        "it takes 6,000 requests in five minutes or 53 at once, which whoever works there by the same login would feel",
+    ),
+    Expectation::reads(
+        "13",
+        "it tells which tables have a bulk message",
+        &[get("sdkmessagefilters?$select=sdkmessagefilterid&$filter=sdkmessageid/name%20eq%20'CreateMultiple'%20and%20primaryobjecttypecode%20eq%20'account'")
+            .expect(&[Status(&[200]), Has("/value")])
+            .keep(&[("bulk messages of accounts", At("/value/0/sdkmessagefilterid"))])],
+    ),
+    Expectation::reads(
+        "13",
+        "of a message that no table has nobody knows",
+        &[get("sdkmessagefilters?$select=sdkmessagefilterid&$filter=sdkmessageid/name%20eq%20'Nonesuch'%20and%20primaryobjecttypecode%20eq%20'account'")
+            .expect(&[Status(&[200]), Length("/value", 0)])],
     ),
     Expectation::reads("12", "the root lists the entity sets", &[get("").expect(&[Status(&[200]), Has("/value/0/name")])]),
     Expectation::reads(
@@ -333,6 +367,49 @@ pub const EXPECTATIONS: &[Expectation] = &[
                 .body(UNDONE).makes("accounts(<nobody>)")
                 .expect(&[Status(&[200]), Times("HTTP/1.1 404", 1)]),
             get("accounts(<own account>)?$select=telephone1").expect(&[Status(&[200]), Differs("/telephone1", "Undone")]),
+        ],
+    ),
+    Expectation::writes(
+        "13",
+        "a bulk message makes records under the ids that they come with, and tells these in their order",
+        &[
+            bulk(CREATE, TWO_NEW).makes("accounts(<third own>)").expect(&[
+                Status(&[200]),
+                Contains("/@odata.context", "CreateMultipleResponse"),
+                Length("/Ids", 2),
+                Is("/Ids/0", "<third own>"),
+                Is("/Ids/1", "<fourth own>"),
+            ]),
+            get("accounts(<fourth own>)?$select=name")
+                .makes("accounts(<fourth own>)")
+                .expect(&[Status(&[200]), Is("/name", "<mark>")])
+                .keep(&[("made by a bulk message", At("/accountid"))]),
+        ],
+    ),
+    Expectation::writes(
+        "13",
+        "a bulk message in which one record is refused makes none",
+        &[
+            bulk(CREATE, ONE_TOO_LONG).makes("accounts(<nobody>)").expect(&[Status(&[400])]),
+            get("accounts(<nobody>)?$select=name").expect(&[Status(&[404])]),
+        ],
+    ),
+    Expectation::writes(
+        "13",
+        "a bulk message with one record twice is refused",
+        &[bulk(CREATE, TWINS).makes("accounts(<nobody>)").expect(&[Status(&[400, 412])])],
+    ),
+    Expectation::writes(
+        "13",
+        "each target of a bulk message has to say what it is",
+        &[bulk(CREATE, UNTYPED).makes("accounts(<nobody>)").expect(&[Status(&[400])])],
+    ),
+    Expectation::writes(
+        "13",
+        "a bulk change names its records by their ids, and is answered with nothing",
+        &[
+            bulk(UPDATE, TWO_CHANGED).expect(&[Status(&[204]), Empty]),
+            get("accounts(<made by a bulk message>)?$select=telephone1").expect(&[Is("/telephone1", "5")]),
         ],
     ),
     Expectation::writes(

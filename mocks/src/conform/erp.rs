@@ -209,6 +209,16 @@ pub const EXPECTATIONS: &[Expectation] = &[
         "a batch has at most 100 requests",
         &[send("POST", "$batch", r#"{"requests":[<101 requests>]}"#).expect(&[Status(&[500])])],
     ),
+    Expectation::left_out(
+        "7",
+        "too many requests are refused with 429 and Application_TooManyRequests",
+        "it takes 6,000 requests in five minutes or 101 at once, which everybody there would feel",
+    ),
+    Expectation::left_out(
+        "7",
+        "a page that takes longer than eight minutes is answered with 408",
+        "it takes a table that is so large, and eight minutes of the service's time",
+    ),
     Expectation::writes(
         "4",
         "a new record keeps the id that it comes with, and is answered whole",

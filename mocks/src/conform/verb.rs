@@ -8,7 +8,7 @@ use std::env;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::wire::{Login, Remote};
-use super::{Report, crm, erp, play, tell};
+use super::{Report, crm, erp, nav, play, tell};
 
 /// The service that is looked at.
 #[derive(Subcommand)]
@@ -17,6 +17,17 @@ pub enum Asked {
     ///
     /// Example: mocks conform erp --url https://bc.example/BC --company 'CRONUS International Ltd.'
     Erp {
+        #[command(flatten)]
+        place: Place,
+        /// The company's name; the first one listed without it.
+        #[arg(long, value_name = "NAME")]
+        company: Option<String>,
+    },
+    /// A service with OData V4 pages as NAV 2018 has them (NAV_URL, NAV_USER, NAV_ACCESS_KEY).
+    ///
+    /// It has to publish Customer (page 21) and Salesperson (page 5116). Example: mocks conform nav --url
+    /// https://nav.example:7048/DynamicsNAV110
+    Nav {
         #[command(flatten)]
         place: Place,
         /// The company's name; the first one listed without it.
@@ -35,12 +46,12 @@ pub enum Asked {
 /// Where a service is, and what may be done there.
 #[derive(Args)]
 pub struct Place {
-    /// The service's root, before /api; ERP_URL or CRM_URL without it.
+    /// The service's root, before /api or /ODataV4; ERP_URL, NAV_URL or CRM_URL without it.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Where tokens are issued; ERP_TOKEN_URL or CRM_TOKEN_URL without it.
     ///
-    /// Where neither is given, ERP_TOKEN (CRM_TOKEN) is the token, or ERP_USER and ERP_ACCESS_KEY are a basic login, or
+    /// Where neither is given, ERP_TOKEN (NAV_TOKEN, CRM_TOKEN) is the token, or ERP_USER and ERP_ACCESS_KEY (NAV_USER and NAV_ACCESS_KEY) are a basic login, or
     /// there is no login.
     #[arg(long, value_name = "URL")]
     token_url: Option<String>,
@@ -71,6 +82,7 @@ enum Format {
 pub fn conform(asked: &Asked) -> Result<(String, bool), String> {
     let (side, place) = match asked {
         Asked::Erp { place, .. } => ("ERP", place),
+        Asked::Nav { place, .. } => ("NAV", place),
         Asked::Crm { place } => ("CRM", place),
     };
     let url = given(place.url.as_ref(), side, "URL")
@@ -82,6 +94,11 @@ pub fn conform(asked: &Asked) -> Result<(String, bool), String> {
             let service = Remote::open(format!("{url}/api/v2.0/"), erp::HEADERS, login(place, side, scope)?)?;
             let company = given(company.as_ref(), side, "COMPANY").unwrap_or_default();
             (play(erp::EXPECTATIONS, &service, &[("company name", &company)], place.write), "erp-api.md")
+        }
+        Asked::Nav { company, .. } => {
+            let service = Remote::open(format!("{url}/ODataV4/"), erp::HEADERS, login(place, side, String::new())?)?;
+            let company = given(company.as_ref(), side, "COMPANY").unwrap_or_default();
+            (play(nav::EXPECTATIONS, &service, &[("company name", &company)], place.write), "erp-api.md")
         }
         Asked::Crm { .. } => {
             let scope = format!("{url}/.default");

@@ -118,6 +118,12 @@ impl Spent {
         quota.requests_max.saturating_sub(self.recent.len())
     }
 
+    /// Returns how much time the window's requests may still take.
+    pub fn time_left(&mut self, quota: &Quota, now: Duration) -> Duration {
+        self.forget(quota.window, now);
+        quota.execution_max.saturating_sub(self.recent.iter().map(|(_, takes)| *takes).sum())
+    }
+
     /// Returns the limit that another request meets, and when it would not.
     fn met(&mut self, quota: &Quota, now: Duration) -> Option<(Error, Duration)> {
         self.forget(quota.window, now);

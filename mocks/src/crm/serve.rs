@@ -69,6 +69,8 @@ impl Service for State {
         response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
         let left = self.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
+        let left = self.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
+        response.headers.push(("x-ms-ratelimit-time-remaining-xrm-requests".to_owned(), format!("{left:.2}")));
         response
     }
 }
@@ -323,6 +325,10 @@ fn publish(state: &mut State, table: usize, address: &Address) -> Result<Respons
     let declared = &TABLES[table];
     let (state_code, status) = (declared.column("statecode"), declared.column("statuscode"));
     let (id, mut row) = existing(state, table, address)?;
+    if !state.may_publish {
+        let message = format!("Principal user (Id={}) is missing prvPublishProduct privilege.", state.caller);
+        return Err(Error::new(403, "0x80040220", message));
+    }
     if !matches!(row.get(state_code), Some(Cell::Whole(2 | 3))) {
         return Err(Error::new(
             400,

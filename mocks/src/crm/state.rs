@@ -48,6 +48,8 @@ pub struct State {
     log: Shared,
     /// Whether a new product is active at once; a setting of the organization.
     pub products_start_active: bool,
+    /// Whether the application user may publish products.
+    pub may_publish: bool,
     /// The logical names of the tables that have the bulk messages.
     pub bulk_tables: BTreeSet<String>,
     pub(super) store: Store,
@@ -116,6 +118,7 @@ impl Default for State {
             tokens: Tokens::new(TENANT, CLIENT_ID, CLIENT_SECRET, &format!("{root}/.default")),
             log: Arc::new(Mutex::new(Log::default())),
             products_start_active: true,
+            may_publish: true,
             bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
             store: Store::default(),
             organization: ORGANIZATION,

@@ -227,7 +227,8 @@ impl State {
                 let location = match api {
                     Api::Pages | Api::Nav => {
                         let key = self.tables[set].key(&made).unwrap_or_default();
-                        format!("{base}{root}/Company('{}')/{name}('{key}')", self.company())
+                        let literal = |text: &str| filter::encode(&text.replace('\'', "''"));
+                        format!("{base}{root}/Company('{}')/{name}('{}')", literal(self.company()), literal(key))
                     }
                     _ => format!("{base}{root}/companies({})/{name}({made})", self.company_id()),
                 };

@@ -88,10 +88,7 @@ impl Dataverse {
         };
         for (at, told) in updated.into_iter().zip(told) {
             let verdict = told.map_or_else(|verdict| verdict, |reply| verdict(&batch.writes[at], &reply));
-            report.outcomes[at] = match verdict {
-                Verdict::Settled(outcome) => outcome,
-                Verdict::Duplicate(message) => Outcome::Refused { message },
-            };
+            report.outcomes[at] = dataverse_products::outcome(&stripped[at], verdict);
         }
         // What the update answered is not what the record is now.
         let ids = report.rows.ids();

@@ -11,50 +11,65 @@ use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::service::Service;
-use crate::config::Side;
-use crate::endpoint::{Endpoint, EndpointError, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
+use crate::endpoint::{Endpoint, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 
 /// What is said of a new record that its service did not keep as it was sent.
 const ANOTHER_KEY: &str = "the service made the record under another key than the one that was sent";
 
 impl Service {
-    /// Sends writes; where the file says that ids may be chosen, others wait until the first new record has shown it.
+    /// Sends writes; where the file says that ids may be chosen, new records go one by one until one has shown it.
     pub(super) fn send_trusted(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
-        let first = writes.iter().position(|write| write.kind == WriteKind::Insert);
-        let (Key::Id(key), Some(first)) = (&info.key, first) else { return self.send_all(info, columns, writes) };
+        let Key::Id(key) = &info.key else { return self.send_all(info, columns, writes) };
+        // Held as long as nothing is shown, so that other threads do not send some of theirs meanwhile.
         let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
-        if trusted.contains(&info.table) {
-            drop(trusted);
-            return self.send_all(info, columns, writes);
-        }
-        let (head, tail) = writes.split_at(first + 1);
-        let Report { mut outcomes, mut rows } = self.send_all(info, columns, head);
-        let is_strange = matches!(&outcomes[first], Outcome::Refused { message } if message == ANOTHER_KEY);
-        if is_strange {
-            let message = format!(
-                "the service gives `{key}` itself; remove `key` from the file, and look for a record without partner there"
-            );
-            let refused = Outcome::Refused { message };
-            outcomes[first] = refused.clone();
-            let rest: Vec<Write> = tail.iter().filter(|write| write.kind != WriteKind::Insert).cloned().collect();
-            let report = self.send_all(info, columns, &rest);
-            let mut sent = report.outcomes.into_iter();
-            outcomes.extend(tail.iter().map(|write| match write.kind {
-                WriteKind::Insert => refused.clone(),
-                _ => sent.next().expect("each write that was sent has an outcome"),
-            }));
-            rows.append(&report.rows);
-            return Report { outcomes, rows };
-        }
-        if matches!(outcomes[first], Outcome::Written | Outcome::Exists) {
-            trusted.insert(info.table.clone());
+        let mut report = batch::nothing(info, columns);
+        let mut left = writes;
+        while !trusted.contains(&info.table)
+            && let Some(first) = left.iter().position(|write| write.kind == WriteKind::Insert)
+        {
+            let (head, tail) = left.split_at(first + 1);
+            append(&mut report, self.send_all(info, columns, head));
+            left = tail;
+            let outcome = report.outcomes.last_mut().expect("each write has an outcome");
+            let others = match outcome {
+                Outcome::Written | Outcome::Exists => {
+                    trusted.insert(info.table.clone());
+                    continue;
+                }
+                Outcome::Refused { message } if message == ANOTHER_KEY => {
+                    *message = format!(
+                        "the service gives `{key}` itself; remove `key` from the file, and look for a record without \
+                         partner there"
+                    );
+                    outcome.clone()
+                }
+                // It showed nothing, and is not there under any key.
+                Outcome::Refused { .. } => continue,
+                // Perhaps it is there under another key: one of these is enough.
+                _ => {
+                    let message = "it waits until a first new record has shown that the service keeps ids as they are";
+                    Outcome::NotSent { message: message.to_owned() }
+                }
+            };
+            append(&mut report, self.send_changes(info, columns, left, &others));
+            return report;
         }
         drop(trusted);
-        let report = self.send_all(info, columns, tail);
-        outcomes.extend(report.outcomes);
-        rows.append(&report.rows);
-        Report { outcomes, rows }
+        append(&mut report, self.send_all(info, columns, left));
+        report
+    }
+
+    /// Sends writes, but for new records: what became of these is known.
+    fn send_changes(&self, info: &TableInfo, columns: &[String], writes: &[Write], of_inserts: &Outcome) -> Report {
+        let changes: Vec<Write> = writes.iter().filter(|write| write.kind != WriteKind::Insert).cloned().collect();
+        let Report { outcomes, rows } = self.send_all(info, columns, &changes);
+        let mut sent = outcomes.into_iter();
+        let outcome = |write: &Write| match write.kind {
+            WriteKind::Insert => of_inserts.clone(),
+            _ => sent.next().expect("each write that was sent has an outcome"),
+        };
+        Report { outcomes: writes.iter().map(outcome).collect(), rows }
     }
 
     /// Sends operations as a JSON batch, where the file says that the service takes some.
@@ -98,8 +113,7 @@ impl Service {
     /// Sends writes and reports on them.
     fn send_all(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         if writes.is_empty() {
-            let error = EndpointError::Refused { side: Side::Erp, message: String::new() };
-            return batch::unsendable(info, columns, writes, &error);
+            return batch::nothing(info, columns);
         }
         let changed: Vec<Uuid> =
             writes.iter().filter(|write| write.kind != WriteKind::Insert).map(|write| write.id).collect();
@@ -170,6 +184,12 @@ impl Service {
     }
 }
 
+/// Adds a report on the writes that follow.
+fn append(report: &mut Report, next: Report) {
+    report.outcomes.extend(next.outcomes);
+    report.rows.append(&next.rows);
+}
+
 /// Returns what a reply says about a write (erp-api.md §4, §10): NAV may leave the code of an error blank, and of another
 /// service the code means nothing. `chosen` tells that new records bear ids which we chose.
 fn verdict(write: &Write, reply: &Reply, chosen: bool) -> Verdict {
@@ -198,8 +218,8 @@ mod tests {
 
     const ID: u128 = 0x1111_0000_0000_4000_8000_0000_0000_0001;
 
-    /// Writes two new records and a change with a service that says these things.
-    fn written(key: Option<&str>, answers: Vec<Line>) -> (String, Vec<String>) {
+    /// Writes so many new records and a change with a service that says these things.
+    fn written(key: Option<&str>, inserts: u128, answers: Vec<Line>) -> (String, Vec<String>) {
         let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="t"><Key><PropertyRef Name="ID"/></Key>
             <Property Name="ID" Type="Edm.Guid"/><Property Name="Name" Type="Edm.String"/></EntityType>
             <EntityContainer><EntitySet Name="Ts" EntityType="N.t"/></EntityContainer></Schema></edmx:Edmx>"#;
@@ -217,11 +237,14 @@ mod tests {
             etag: None,
             fields: vec![("Name".into(), Value::Text("x".into()))],
         };
-        let writes = [write(WriteKind::Insert, ID), write(WriteKind::Insert, ID + 1), write(WriteKind::Update, ID + 2)];
+        let mut writes: Vec<Write> = (0..inserts).map(|number| write(WriteKind::Insert, ID + number)).collect();
+        writes.push(write(WriteKind::Update, ID + inserts));
         let Report { outcomes, rows } = service.write(&info, &["Name".into()], &writes);
         let word = |outcome: &Outcome| match outcome {
             Outcome::Written => "written".to_owned(),
             Outcome::Refused { message } => message.split(';').next().unwrap_or_default().to_owned(),
+            Outcome::Unknown { .. } => "unknown".to_owned(),
+            Outcome::NotSent { message } => message.split(" until").next().unwrap_or_default().to_owned(),
             other => format!("{other:?}"),
         };
         let told = outcomes.iter().map(word).collect::<Vec<_>>().join(", ");
@@ -237,27 +260,52 @@ mod tests {
     #[test]
     fn a_service_that_gives_ids_itself_makes_one_record_and_no_more() {
         let page = |rows: &[String]| say(200, &format!(r#"{{"value":[{}]}}"#, rows.join(",")));
-        for (what, answers, told, heard) in [
+        let no = || say(400, r#"{"error":{"code":"","message":"no"}}"#);
+        for (what, inserts, answers, told, heard) in [
             (
                 "ours",
+                2,
                 vec![say(201, &row(ID)), say(201, &row(ID + 1)), say(200, &row(ID + 2))],
                 "written, written, written (3 rows)",
                 &["POST", "POST", "PATCH"][..],
             ),
             (
                 "without a word",
+                2,
                 vec![say(204, ""), page(&[row(ID)]), say(204, ""), say(204, ""), page(&[row(ID + 1)])],
                 "written, written, written (2 rows)",
                 &["POST", "GET", "POST", "PATCH", "GET"],
             ),
             (
                 "its own",
+                2,
                 vec![say(201, &row(7)), page(&[]), say(200, &row(ID + 2))],
                 "the service gives `ID` itself, the service gives `ID` itself, written (1 rows)",
                 &["POST", "GET", "PATCH"],
             ),
+            (
+                "the first refused, then its own",
+                3,
+                vec![no(), page(&[]), say(201, &row(7)), page(&[]), say(200, &row(ID + 3))],
+                "no, the service gives `ID` itself, the service gives `ID` itself, written (1 rows)",
+                &["POST", "GET", "POST", "GET", "PATCH"],
+            ),
+            (
+                "the first refused, then ours",
+                3,
+                vec![no(), page(&[]), say(201, &row(ID + 1)), say(201, &row(ID + 2)), say(200, &row(ID + 3))],
+                "no, written, written, written (3 rows)",
+                &["POST", "GET", "POST", "POST", "PATCH"],
+            ),
+            (
+                "the first lost",
+                3,
+                vec![say(504, ""), say(200, &row(ID + 3))],
+                "unknown, it waits, it waits, written (1 rows)",
+                &["POST", "PATCH"],
+            ),
         ] {
-            let (outcomes, requests) = written(Some("ID"), answers);
+            let (outcomes, requests) = written(Some("ID"), inserts, answers);
             assert_eq!(
                 (outcomes.as_str(), requests.as_slice()),
                 (told, heard.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().as_slice()),

@@ -3,7 +3,7 @@
 //! Every function works within the caller's transaction and touches only the rows it is given. A table map and a field
 //! get their numbers when they are first written. What a fingerprint means is not known here.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension, Row};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::adapters::sqlite::{base, lease, sound};
 use crate::config::{PerSide, Side};
-use crate::store::{Apart, Coupling, CouplingChange, Couplings, Origin, Settlement};
+use crate::store::{Agreement, Apart, Coupling, CouplingChange, Couplings, Origin, Settlement};
 
 /// Returns the number of a table map; `None` where nothing was ever written for it.
 pub(super) fn table_map(connection: &Connection, table: &str) -> Result<Option<i64>, Trouble> {
@@ -374,6 +374,24 @@ fn refuse_unless_same(
     )))
 }
 
+/// Returns agreements as settlements of all the fields that any of them names.
+pub(super) fn settlements(agreements: &[Agreement]) -> (Vec<String>, Vec<Settlement>) {
+    let named: BTreeSet<&String> = agreements.iter().flat_map(|one| one.fields.iter().map(|one| &one.field)).collect();
+    let places: BTreeMap<&String, usize> = named.iter().enumerate().map(|(place, field)| (*field, place)).collect();
+    let settlement = |Agreement { ids, fields }: &Agreement| {
+        let mut base = vec![None; places.len()];
+        let mut values = Vec::with_capacity(fields.len());
+        for agreed in fields {
+            let place = places[&agreed.field];
+            base[place] = Some(agreed.base);
+            values.push((place, agreed.values.clone()));
+        }
+        Settlement { erp: ids.erp, crm: ids.crm, base, values }
+    };
+    let settled = agreements.iter().filter(|one| !one.fields.is_empty()).map(settlement).collect();
+    (named.into_iter().cloned().collect(), settled)
+}
+
 /// Writes what pairs held when they were settled.
 pub(super) fn settle(
     connection: &Connection,
@@ -411,10 +429,9 @@ pub(super) fn settle(
         };
         let mut new = old.clone();
         for (number, prints) in numbers.iter().zip(&settlement.base) {
-            match prints {
-                Some(prints) => new.insert(*number, *prints),
-                None => new.remove(number),
-            };
+            if let Some(prints) = prints {
+                new.insert(*number, *prints);
+            }
         }
         let entries: Vec<(u32, PerSide<u64>)> = new.iter().map(|(number, prints)| (*number, *prints)).collect();
         let base = base::encode(&entries);

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::adapters::sqlite::couplings::{id, table_map, table_map_for_writing};
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::config::{PerSide, Side};
-use crate::store::{Answer, Intent, JournalRow, OpenIntent, RunRow};
+use crate::store::{Agreed, Answer, Intent, JournalRow, OpenIntent, RunRow};
 
 /// How many runs, and the writes of how many runs, are kept.
 pub(super) const RUNS_KEPT: i64 = 100;
@@ -17,8 +17,8 @@ pub(super) const RUNS_KEPT: i64 = 100;
 /// Writes intents; returns their numbers.
 pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now: &str) -> Result<Vec<i64>, Trouble> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO journal (run, table_map, side, action, record_id, partner_id, record, fields, intended_at, why, also) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO journal (run, table_map, side, action, record_id, partner_id, record, fields, intended_at, why, also, \
+         agreed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?;
     let mut numbers = Vec::with_capacity(intents.len());
     for intent in intents {
@@ -36,6 +36,7 @@ pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now
             now,
             &intent.why,
             &intent.also,
+            encode(&intent.agreed),
         ))?);
     }
     Ok(numbers)
@@ -43,8 +44,9 @@ pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now
 
 /// Writes what became of intents.
 pub(super) fn answer(connection: &Connection, answers: &[Answer], now: &str) -> Result<(), Trouble> {
-    let mut update =
-        connection.prepare_cached("UPDATE journal SET outcome = ?2, message = ?3, answered_at = ?4 WHERE id = ?1")?;
+    let mut update = connection.prepare_cached(
+        "UPDATE journal SET outcome = ?2, message = ?3, answered_at = ?4, agreed = NULL WHERE id = ?1",
+    )?;
     for answer in answers {
         if update.execute((answer.journal_id, &answer.outcome, &answer.message, now))? == 0 {
             return Err(Trouble::Refused(format!("the journal has no intent {} to answer", answer.journal_id)));
@@ -53,11 +55,34 @@ pub(super) fn answer(connection: &Connection, answers: &[Answer], now: &str) -> 
     Ok(())
 }
 
+/// The text of what is agreed on: key, fingerprints and values of each field, the ERP's first.
+type AgreedText = Vec<(String, u64, u64, String, String)>;
+
+/// Returns the text of what is agreed on; none where that is nothing.
+fn encode(agreed: &[Agreed]) -> Option<String> {
+    let entry = |Agreed { field, base, values }: &Agreed| {
+        (field.clone(), base.erp, base.crm, values.erp.clone(), values.crm.clone())
+    };
+    let text = || serde_json::to_string(&agreed.iter().map(entry).collect::<AgreedText>());
+    (!agreed.is_empty()).then(|| text().expect("texts and numbers are always JSON"))
+}
+
+/// Reads what [`encode`] writes; `None` where the text is another one.
+fn decode(text: Option<&str>) -> Option<Vec<Agreed>> {
+    let Some(text) = text else { return Some(Vec::new()) };
+    let agreed = |(field, erp, crm, erp_value, crm_value)| Agreed {
+        field,
+        base: PerSide { erp, crm },
+        values: PerSide { erp: erp_value, crm: crm_value },
+    };
+    Some(serde_json::from_str::<AgreedText>(text).ok()?.into_iter().map(agreed).collect())
+}
+
 /// A row of [`COLUMNS`]: the number of the intent, and the row.
 type Entry = (i64, JournalRow);
 
 const COLUMNS: &str = "journal.id, name, side, action, record_id, partner_id, record, fields, run, intended_at, outcome, \
-                       message, answered_at, why, also";
+                       message, answered_at, why, also, agreed";
 
 fn entry(row: &Row<'_>) -> Result<Entry, Trouble> {
     let journal_id = row.get(0)?;
@@ -74,6 +99,7 @@ fn entry(row: &Row<'_>) -> Result<Entry, Trouble> {
         also: row.get(14)?,
         fields: serde_json::from_str(&fields).map_err(|_| broken("the fields"))?,
         why: row.get(13)?,
+        agreed: decode(row.get::<_, Option<String>>(15)?.as_deref()).ok_or_else(|| broken("what is agreed"))?,
     };
     let row = JournalRow {
         run: row.get(8)?,

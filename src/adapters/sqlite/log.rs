@@ -4,8 +4,8 @@
 //! name by then. A backup that is put in place of the file would become a mixture of both, and of two sound files a
 //! mixture may look sound. So each opening for writing draws a stamp, and notes with it which stamps the file by itself
 //! may still bear; each transaction writes that row, so that a log which holds anything holds it. A file that bears none
-//! of these stamps is not the one that the log was written for. For the same reason the log is emptied here, and not by
-//! SQLite on its own: from then on another file than before fits, so that the next transaction draws a stamp.
+//! of these stamps is not the one that the log was written for. For the same reason the log is played into the file here, and
+//! not by SQLite on its own: from then on another file than before fits, so that the next transaction draws a stamp.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ const STAMP_BYTES: usize = 8;
 const NO_STAMP: [u8; STAMP_BYTES] = [0; STAMP_BYTES];
 
 /// How large a log grows before it is played into the file; as much as SQLite would let it grow.
-const BYTES_MAX: u64 = 4 << 20;
+pub(super) const BYTES_MAX: u64 = 4 << 20;
 
 /// Returns the name of one of the files that SQLite keeps beside another.
 pub(super) fn beside(path: &Path, end: &str) -> PathBuf {
@@ -125,20 +125,25 @@ pub(super) fn begin(connection: &Connection, left: bool) -> Result<(), Trouble> 
     Ok(())
 }
 
-/// Plays a large log into the file, and tells whether it is empty now; a reader or the disk may be in the way of that, and
-/// then it is tried again after the next transaction.
-pub(super) fn empty_where_large(connection: &Connection, path: &Path) -> bool {
+/// Plays a large log into the file, and tells whether all of it is there now. A reader or the disk may be in the way of
+/// that, and then it is tried again after the next transaction.
+///
+/// A reader that sees all of it keeps the log from being emptied, but not from being begun anew by the next transaction.
+pub(super) fn play_where_large(connection: &Connection, path: &Path) -> bool {
     if fs::metadata(of(path)).map_or(0, |log| log.len()) < BYTES_MAX {
         return false;
     }
-    let empty = || -> Result<bool, rusqlite::Error> {
+    let play = || -> Result<bool, rusqlite::Error> {
         connection.busy_timeout(Duration::ZERO)?;
-        let is_held_up: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
-        Ok(!is_held_up)
+        // Whether it was held up, the pages of the log, and how many of them are in the file; -1 where it did not begin.
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| {
+            let (pages, played): (i64, i64) = (row.get(1)?, row.get(2)?);
+            Ok(pages >= 0 && pages == played)
+        })
     };
     // What was to be kept is on disk already, in the log.
-    let emptied = empty().unwrap_or(false);
-    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).is_ok() && emptied
+    let played = play().unwrap_or(false);
+    connection.busy_timeout(Duration::from_secs(BUSY_SECONDS)).is_ok() && played
 }
 
 /// Writes the stamp once more, within the caller's transaction.

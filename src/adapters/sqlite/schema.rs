@@ -204,9 +204,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
         turn INTEGER NOT NULL               -- Counts transactions.
     ) STRICT;
 ",
+    // What is agreed on is JSON: [[key of a field, fingerprint of the ERP, of the CRM, value of the ERP, of the CRM], …].
     "
     -- What a record is called on the other side, where a pair ends.
     ALTER TABLE journal ADD COLUMN also TEXT NOT NULL DEFAULT '';
+    -- What both sides agree on once it is carried out; null once it is answered.
+    ALTER TABLE journal ADD COLUMN agreed TEXT;
 ",
     "
     -- Whether a decision stands that does not help. The message says no more of it.

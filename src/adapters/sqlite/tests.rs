@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::Side;
 use crate::endpoint::Identity;
-use crate::store::{Apart, Background, Decided, Decision, InboxKind, Origin, Reply};
+use crate::store::{Agreed, Agreement, Apart, Background, Decided, Decision, InboxKind, Origin, Reply};
 
 mod damaged;
 
@@ -90,6 +90,7 @@ fn intent(number: u128) -> Intent {
         partner: e(number),
         record: format!("{number}"),
         fields: vec![("name".to_owned(), "old \"é\"".to_owned(), String::new())],
+        agreed: Vec::new(),
     }
 }
 
@@ -194,13 +195,13 @@ fn settling_some_fields_leaves_the_others() {
     };
     assert_eq!(values(&store), ["a=a A", "b=b B", "c=c C"]);
 
-    // A new field, a base that goes, and one that moves without its value; `b` is not mentioned.
+    // A new field, one without a new base, and one whose base moves without its value; `b` is not mentioned.
     let some = fields(&["d=d", "c=c", "a=a"]);
     let second = settlement(1, &[both(4), None, both(9)], &[(0, "D")]);
     store.commit("customers", &some, &[], &[second]).unwrap();
     let bases = store.couplings("customers", &fields(&["a=a", "b=b", "c=c", "d=d"])).unwrap().bases;
-    assert_eq!(bases, [vec![both(9)], vec![both(2)], vec![None], vec![both(4)]]);
-    assert_eq!(values(&store), ["b=b B", "d=d D"]);
+    assert_eq!(bases, [vec![both(9)], vec![both(2)], vec![both(3)], vec![both(4)]]);
+    assert_eq!(values(&store), ["b=b B", "c=c C", "d=d D"]);
 }
 
 #[test]
@@ -272,7 +273,7 @@ fn what_was_written_survives_a_kill() {
     store.begin_run("run 1", NOW).unwrap();
     store.commit("customers", &a, &[couple(1, 1)], &[settlement(1, &[both(1)], &[(0, "A")])]).unwrap();
     let numbers = store.intend("run 1", &[intent(1), intent(2), intent(3)]).unwrap();
-    store.answer(&[answer(numbers[1])], "customers", &[couple(2, 2)]).unwrap();
+    store.answer(&[answer(numbers[1])], "customers", &[couple(2, 2)], &[]).unwrap();
     let (_copy_folder, copy) = killed(&path);
 
     let mut store = SqliteStore::open(&copy, "host pid 2", &clock, true).expect("the dead run's lease is no obstacle");
@@ -284,10 +285,43 @@ fn what_was_written_survives_a_kill() {
     assert_eq!((couplings.erp, couplings.bases), (vec![e(1), e(2)], vec![vec![both(1), None]]));
     let cut_off = RunRow { run: "run 1".to_owned(), started: NOW.to_owned(), ..RunRow::default() };
     assert_eq!(store.runs(5).unwrap(), [cut_off]);
-    store.answer(&[answer(numbers[0]), answer(numbers[2])], "customers", &[]).unwrap();
+    store.answer(&[answer(numbers[0]), answer(numbers[2])], "customers", &[], &[]).unwrap();
     assert_eq!(store.open_intents("customers").unwrap(), []);
-    let error = store.answer(&[answer(77)], "customers", &[]).unwrap_err();
+    let error = store.answer(&[answer(77)], "customers", &[], &[]).unwrap_err();
     assert_eq!(error.to_string(), "the state cannot be used: the journal has no intent 77 to answer");
+}
+
+#[test]
+fn what_is_agreed_stands_with_the_intent_until_the_answer_and_is_a_base_then() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let ab = fields(&["a=a", "b=b"]);
+    let first = settlement(1, &[both(1), both(2)], &[(0, "A"), (1, "B")]);
+    store.commit("customers", &ab, &[couple(1, 1)], &[first]).unwrap();
+    let value = |text: &str| PerSide { erp: text.to_owned(), crm: text.to_owned() };
+    let agreed = |field: &str, print: u64, text: &str| Agreed {
+        field: field.to_owned(),
+        base: PerSide { erp: print, crm: u64::MAX },
+        values: value(text),
+    };
+    let update = Intent { agreed: vec![agreed("b=b", 3, "\"B\" 2")], ..intent(1) };
+    let insert = Intent { agreed: vec![agreed("a=a", 4, ""), agreed("c=c", 5, "C")], ..intent(2) };
+    let numbers = store.intend("run 1", &[update.clone(), insert.clone(), intent(3)]).unwrap();
+    let open: Vec<Intent> = store.open_intents("customers").unwrap().into_iter().map(|open| open.intent).collect();
+    assert_eq!(open, [update.clone(), insert.clone(), intent(3)]);
+
+    let answers: Vec<Answer> = numbers.iter().map(|number| answer(*number)).collect();
+    let agreement = |intent: &Intent| Agreement { ids: intent.ids(), fields: intent.agreed.clone() };
+    let agreements = [agreement(&update), agreement(&insert), agreement(&intent(3))];
+    store.answer(&answers, "customers", &[couple(2, 2)], &agreements).unwrap();
+    let abc = fields(&["a=a", "b=b", "c=c"]);
+    let print = |print: u64| Some(PerSide { erp: print, crm: u64::MAX });
+    let expected = [vec![both(1), print(4)], vec![print(3), None], vec![None, print(5)]];
+    assert_eq!(store.couplings("customers", &abc).unwrap().bases, expected);
+    assert_eq!(store.base_values("customers", e(1), c(1)).unwrap()["b=b"], value("\"B\" 2"));
+    assert_eq!(store.base_values("customers", e(2), c(2)).unwrap()["c=c"], value("C"));
+    let writes = store.writes_of_run("run 1").unwrap();
+    assert!(writes.iter().all(|write| write.intent.agreed.is_empty()), "it is kept once: {writes:?}");
 }
 
 #[test]
@@ -530,9 +564,9 @@ fn the_journal_forgets_old_answers_but_no_open_intent() {
         let name = format!("run {run}");
         store.begin_run(&name, NOW).unwrap();
         let numbers = store.intend(&name, &[intent(1), intent(2)]).unwrap();
-        store.answer(&[answer(numbers[0])], "customers", &[]).unwrap();
+        store.answer(&[answer(numbers[0])], "customers", &[], &[]).unwrap();
         if run > 1 {
-            store.answer(&[answer(numbers[1])], "customers", &[]).unwrap();
+            store.answer(&[answer(numbers[1])], "customers", &[], &[]).unwrap();
         }
         let row = RunRow {
             run: name,
@@ -735,7 +769,7 @@ fn the_journal_is_asked_by_run_and_by_record() {
     store.intend("run 1", &[intent(1), intent(2)]).unwrap();
     let to_partner = Intent { side: Side::Erp, id: e(1), partner: c(1), ..intent(1) };
     let numbers = store.intend("run 2", &[intent(1), to_partner]).unwrap();
-    store.answer(&[answer(numbers[0])], "customers", &[]).unwrap();
+    store.answer(&[answer(numbers[0])], "customers", &[], &[]).unwrap();
     let told = |rows: Vec<JournalRow>| -> Vec<String> {
         let row =
             |row: JournalRow| format!("{} {} {} {:?}", row.run, row.intent.side.key(), row.intent.id, row.outcome);
@@ -776,12 +810,6 @@ fn a_new_state_is_there_as_a_whole_or_not_at_all() {
     let mut names: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     names.sort();
     assert_eq!(names, ["full.db", "full.db.lock"]);
-    // A link that leads to where nothing is yet leads to the state.
-    let link = path.with_file_name("link.db");
-    std::os::unix::fs::symlink("elsewhere.db", &link).unwrap();
-    open(&link).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
-    assert!(link.is_symlink() && path.with_file_name("elsewhere.db").is_file());
-    assert_eq!(SqliteStore::read_only(&link).unwrap().coupling_counts().unwrap()["customers"], 1);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! `couple --create`: partners for records that have none, and whom a match rule finds instead.
 
 use crate::adapters::sqlite::SqliteStore;
+use crate::address::Address;
 use crate::by_hand::{self, Desk, Pair};
 use crate::cli::args::CoupleArguments;
-use crate::cli::ask::confirm;
-use crate::cli::couple::{dry_run, found, goes, moment, name_partners, objected, one_table, open, perform};
+use crate::cli::ask::{self, Question};
+use crate::cli::couple::{dry_run, found, goes, moment, name_pairs, objected, one_table, open, perform};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -12,15 +13,16 @@ use crate::cli::progress;
 use crate::cli::run;
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
-use crate::config::{Create, PerSide, TableMap};
+use crate::config::{Create, PerSide, Side, TableMap};
 use crate::delta::Overwritten;
 use crate::plan::{Action, ActionKind};
 use crate::report;
+use crate::report::asked::Ask;
 use crate::report::couple::Coupled;
-use crate::report::layout::plural;
-use crate::run::account::{RunReport, TableReport};
+use crate::report::layout::{list, plural};
+use crate::run::account::RunReport;
 use crate::run::selection::Selection;
-use crate::store::Store;
+use crate::store::{Origin, Store};
 
 /// Makes the partners of records that have none.
 pub(super) fn create(
@@ -58,13 +60,46 @@ pub(super) fn create(
     drop(store);
     let part = Part { only: Vec::new(), selection };
     let run = perform(arguments, loaded, &part, signals)?;
-    let mut pairs = found(&run);
-    // What a run was kept from is in its plan as well.
     let store = SqliteStore::read_only(&loaded.state)?;
-    let couplings = store.couplings(&map.name, &[])?;
-    pairs.retain(|pair| couplings.erp.iter().zip(&couplings.crm).any(|ids| ids == (&pair.ids.erp, &pair.ids.crm)));
-    name_partners(loaded, map, true, &mut pairs)?;
+    let pairs = coupled(loaded, map, &store, &run)?;
     Ok(Coupled { pairs, ended: dead, run: Some(run), ..Coupled::new(map) })
+}
+
+/// Returns the pairs that a run coupled, those that a match rule found and those that it made.
+fn coupled(loaded: &Loaded, map: &TableMap, store: &dyn Store, run: &RunReport) -> Result<Vec<Pair>, Failure> {
+    let mut pairs = found(run);
+    let made = run.plan.actions().filter(|action| action.kind.makes_record());
+    pairs.extend(made.map(|action| Pair {
+        ids: action.ids,
+        record: action.record.clone(),
+        partner: String::new(),
+        origin: Origin::Created(action.side),
+        dead: Vec::new(),
+        notes: vec![report::couple::origin(&Origin::Created(action.side))],
+    }));
+    // What a run was kept from is in its plan as well, and some sides give a new record another id than we chose.
+    let couplings = store.couplings(&map.name, &[])?;
+    let ids = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
+    pairs.retain_mut(|pair| {
+        let known = ids().find(|(erp, crm)| match pair.origin {
+            Origin::Created(Side::Erp) => *crm == pair.ids.crm,
+            Origin::Created(Side::Crm) => *erp == pair.ids.erp,
+            _ => (*erp, *crm) == (pair.ids.erp, pair.ids.crm),
+        });
+        known.is_some_and(|(erp, crm)| {
+            pair.ids = PerSide { erp, crm };
+            pair.partner = crm.to_string();
+            true
+        })
+    });
+    // The ERP may have given a number of its own. What was done is done, whether it can be named or not.
+    let new_in_erp = pairs.iter_mut().filter(|pair| pair.origin == Origin::Created(Side::Erp)).collect();
+    let named = name_pairs(loaded, map, Side::Erp, true, new_in_erp);
+    let named = named.and_then(|()| name_pairs(loaded, map, Side::Crm, true, pairs.iter_mut().collect()));
+    if let Err(failure) = named {
+        progress::say(&format!("warning: {failure}"));
+    }
+    Ok(pairs)
 }
 
 /// Shows whom a match rule couples the selection with, and what is overwritten then, and whom the other side has already
@@ -79,43 +114,41 @@ fn agree_to_partners(
 ) -> Result<bool, Failure> {
     let part = Part { only: Vec::new(), selection: selection.clone() };
     let mut plan = dry_run(arguments, loaded, &part, store, signals)?;
-    let mut pairs = found(&plan);
-    if !pairs.is_empty() {
-        name_partners(loaded, map, true, &mut pairs)?;
-        name_the_others(loaded, store, &mut plan)?;
-        let lost = lost(map, &plan, &pairs);
-        let couple = format!("couple {}", plural(pairs.len() as u64, "pair", "pairs"));
-        let question = match lost.len() as u64 {
-            0 => couple,
-            number => format!("{couple} and overwrite {}", plural(number, "value", "values")),
-        };
-        let shown = [TableReport { overwritten: lost, ..TableReport::default() }];
-        let lines = report::couple::preview(&Coupled { pairs, ..Coupled::new(map) });
-        let lines = [lines, report::selected::overwritten(&shown, &plan.names, true)].concat();
-        lines.iter().for_each(|line| progress::say(line));
-        if !confirm(&question, false)? {
-            return Err(Failure::Arguments {
-                message: "not agreed to, so nothing was done".to_owned(),
-                hint: "`pipeline couple FILE TABLE:KEY KEY` couples it with another record".to_owned(),
-            });
-        }
-    }
     let selected = plan.tables.iter().flat_map(|table| &table.selected);
-    let alike =
-        selected.filter_map(|chosen| Some(format!("{}: {}", chosen.record, chosen.outlook.unpartnered.as_ref()?)));
-    let alike: Vec<String> = alike.collect();
-    if alike.is_empty() {
+    let alike = selected.filter_map(|chosen| {
+        // A record without partner goes by its name on its own side.
+        let from = Address::parse(&chosen.record).map_or(Side::Erp, |address| address.side);
+        Some(Ask::make_again(&map.name, &chosen.record, from.other(), chosen.outlook.unpartnered.as_ref()?))
+    });
+    let alike: Vec<Ask> = alike.collect();
+    let mut pairs = found(&plan);
+    if pairs.is_empty() && alike.is_empty() {
         return Ok(false);
     }
-    alike.iter().for_each(|line| progress::say(line));
-    let records = plural(alike.len() as u64, "record", "records");
-    if confirm(&format!("make {records} a second time"), false)? {
-        return Ok(true);
+    let (mut questions, mut asks) = (Vec::new(), Vec::new());
+    if !pairs.is_empty() {
+        name_pairs(loaded, map, Side::Crm, true, pairs.iter_mut().collect())?;
+        name_the_others(loaded, store, &mut plan)?;
+        let lost = lost(map, &plan, &pairs);
+        questions.push(format!("couple {}", plural(pairs.len() as u64, "pair", "pairs")));
+        if !lost.is_empty() {
+            questions.push(format!("overwrite {}", plural(lost.len() as u64, "value", "values")));
+        }
+        asks.extend(pairs.iter().map(|pair| Ask::couple(&map.name, pair)));
+        let lines = report::couple::preview(&Coupled { pairs, ..Coupled::new(map) });
+        lines.iter().for_each(|line| progress::say(line));
+        asks.extend(run::show_losses(loaded, &plan, &lost));
     }
-    Err(Failure::Arguments {
-        message: "not agreed to, so nothing was done".to_owned(),
-        hint: "`pipeline couple FILE TABLE:KEY KEY` couples it with the record that is there".to_owned(),
-    })
+    if !alike.is_empty() {
+        alike.iter().for_each(|ask| progress::say(&format!("{}: {}", ask.record, ask.why)));
+        questions.push(format!("make {} a second time", plural(alike.len() as u64, "record", "records")));
+    }
+    let double = !alike.is_empty();
+    asks.extend(alike);
+    let otherwise =
+        "`pipeline couple FILE TABLE:KEY KEY` couples it with another record, or with the one that is there";
+    ask::agree(Question { what: list(&questions), asks, otherwise }, false)?;
+    Ok(double)
 }
 
 /// Returns what these pairs of a plan lose: nobody has agreed to any value of a new one, so whatever is not blank.

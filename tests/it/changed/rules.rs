@@ -542,6 +542,7 @@ fn a_write_of_which_nobody_knows_the_end_is_looked_at_again() {
         partner: erp,
         record: "customers:C2".into(),
         fields: Vec::new(),
+        agreed: Vec::new(),
     };
     world.store.intend("a run that was cut off", &[intent]).unwrap();
     let report = world.run_changed();

@@ -144,6 +144,7 @@ fn what_a_run_that_was_cut_off_made_is_found_by_its_key() {
             partner: account,
             record: "customers:Halfway".into(),
             fields: Vec::new(),
+            agreed: Vec::new(),
             why: String::new(),
         };
         let now = || "2026-01-31T02:00:00Z".to_owned();

@@ -12,7 +12,7 @@ use super::selected::{customer, edit};
 use super::{FULL, World};
 
 /// A world where customers are neither matched nor created, so that people couple them; and both ids of two of them.
-fn world() -> (World, Vec<(String, Uuid, String, Uuid)>) {
+pub fn world() -> (World, Vec<(String, Uuid, String, Uuid)>) {
     let world = World::start();
     let full = std::fs::read_to_string(FULL).unwrap();
     let (head, tail) = full.split_once("\n  customers:\n").unwrap();
@@ -100,6 +100,9 @@ fn the_match_rules_couple_after_a_yes() {
     let one = world.run(&format!("couple by_hand.yaml customers:{number} --match --yes --format json")).code(0).json();
     let first = &one["coupled"].as_array().unwrap()[..];
     assert_eq!((first.len(), &first[0]["record"]), (1, &json!(format!("customers:{number}"))));
+    // Where there is merely nothing to do, all is done.
+    let nothing = world.run(&format!("couple by_hand.yaml customers:{number} --match --yes")).code(0);
+    assert_eq!(nothing.stdout, "there was nothing to couple\n");
     // Of a table map that creates: who gets no partner by a rule is told, although a run would make one.
     let accounts = world.crm.with(|state| state.records("accounts"));
     let customers = world.erp.with(|state| state.records("customers"));
@@ -131,7 +134,10 @@ fn a_list_is_coupled_as_a_whole_or_not_at_all() {
     let bad = format!("erp,crm\n{}NOBODY,{}\n,1\n", line(&pairs[0]), pairs[1].2);
     world.file("bad.csv", &bad);
     let refused = world.run("couple by_hand.yaml customers --from bad.csv").code(2);
-    assert!(refused.stderr.contains("line 4: a pair needs both"), "{refused:#?}");
+    // All of it at once, whatever finds it.
+    let told = "error: 2 objections, and nothing was done:\n  line 3: the ERP has no record `customers:NOBODY`\n  line 4: \
+                a pair needs both an `erp` and a `crm`\n";
+    assert!(refused.stderr.contains(told), "{refused:#?}");
     world.file("bad.csv", &bad.replace(",1\n", ""));
     let refused = world.run("couple by_hand.yaml customers --from bad.csv").code(2);
     let told = "line 3: the ERP has no record `customers:NOBODY`; nothing was done";
@@ -160,7 +166,8 @@ fn a_partner_is_made_where_the_direction_allows_it() {
     let accounts = world.crm.with(|state| state.records("accounts").len());
     let done = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(0);
     assert!(done.stdout.contains("both sides agree: wrote 1 record to the CRM"), "{done:#?}");
-    assert!(!done.stdout.contains("coupled 1 pair:\n"), "a partner that is made is none that was found: {done:#?}");
+    let told = format!("  customers:{number} with customers:crm:{number} (created in the CRM)\n");
+    assert!(done.stdout.starts_with(&format!("coupled 1 pair:\n{told}")), "{done:#?}");
     assert_eq!(world.crm.with(|state| state.records("accounts").len()), accounts + 1);
     let again = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(2);
     assert!(again.stderr.contains("is coupled already, with customers:crm:"), "{again:#?}");
@@ -168,6 +175,28 @@ fn a_partner_is_made_where_the_direction_allows_it() {
     let person = world.run("couple by_hand.yaml salespeople:NOBODY --create").code(2);
     let told = "`salespeople` does not go to the CRM: tables.salespeople.direction is to_erp";
     assert!(person.stderr.contains(told), "{person:#?} {number}");
+    // From the CRM's side: the ERP gives a number, and both labels are known when it is done.
+    let accounts = world.crm.with(|state| state.records("accounts"));
+    let coupled = world.store().couplings("customers", &[]).unwrap();
+    let is_alone = |account: &&serde_json::Map<String, serde_json::Value>| {
+        let id: Uuid = account["accountid"].as_str().unwrap().parse().unwrap();
+        account["customertypecode"] == 3 && account["statecode"] == 0 && !coupled.crm.contains(&id)
+    };
+    let alone = accounts.iter().find(is_alone).expect("an account without customer");
+    let (id, key) = (alone["accountid"].as_str().unwrap(), alone["accountnumber"].as_str().unwrap());
+    // A look at who is matched calls it what people call it, too.
+    let left = world.run(&format!("couple {FULL} customers:crm:{key} --match --yes")).code(1);
+    assert!(left.stdout.ends_with(&format!("  customers:crm:{key}: no rule finds a partner\n")), "{left:#?}");
+    let done = world.run(&format!("couple by_hand.yaml customers:crm:{id} --create --format json")).code(0).json();
+    let couplings = world.store().couplings("customers", &[]).unwrap();
+    let at = couplings.crm.iter().position(|crm| crm.to_string() == id).unwrap();
+    let customers = world.erp.with(|state| state.records("customers"));
+    let made = customers.iter().find(|customer| customer["id"] == couplings.erp[at].to_string()).unwrap();
+    let number = made["number"].as_str().unwrap();
+    let pair = json!([{"record": format!("customers:{number}"), "partner": format!("customers:crm:{number}"),
+        "erp": couplings.erp[at].to_string(), "crm": id, "origin": "created in the ERP",
+        "notes": ["created in the ERP"]}]);
+    assert_eq!(done["coupled"], pair, "{done:#}");
     world.turnstile.reset();
     world.run("run by_hand.yaml --only salespeople --only currencies --only customers").code(0);
     assert_eq!(world.turnstile.seen().1, 0);
@@ -262,6 +291,60 @@ fn pairs_of_a_list_that_are_coupled_already_are_counted_and_no_mistake() {
 }
 
 #[test]
+fn pairs_of_a_list_that_are_coupled_already_are_synchronized_as_the_others_are() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let line = |pair: &(String, Uuid, String, Uuid)| format!("{},{}\n", pair.0, pair.2);
+    world.file("one.csv", &format!("erp,crm\n{}", line(&pairs[0])));
+    world.run("couple by_hand.yaml customers --from one.csv --sync to_crm --yes").code(0);
+    for (_, _, _, crm) in &pairs[..2] {
+        edit(&world, Side::Crm, *crm, json!({"address1_city": "There"}));
+    }
+    world.file("both.csv", &format!("erp,crm\n{}{}", line(&pairs[0]), line(&pairs[1])));
+    let command = "couple by_hand.yaml customers --from both.csv --sync to_crm";
+    let asked = world.run(command).code(2);
+    for (number, ..) in &pairs[..2] {
+        let lost = format!("  customers:{number} city: the CRM loses `There` for `");
+        assert!(asked.stderr.contains(&lost), "{asked:#?}");
+    }
+    assert!(asked.stderr.contains("whether to couple 1 pair and overwrite "), "{asked:#?}");
+    let done = world.run(&format!("{command} --yes --format json")).code(0).json();
+    assert_eq!((done["coupled"].as_array().unwrap().len(), &done["already"]), (1, &json!(1)), "{done:#}");
+    let accounts = world.crm.with(|state| state.records("accounts"));
+    for (_, _, _, crm) in &pairs[..2] {
+        let account = accounts.iter().find(|account| account["accountid"] == crm.to_string()).unwrap();
+        assert_ne!(account["address1_city"], "There");
+    }
+    // Nothing is coupled any more, and what was edited since is asked for all the same.
+    edit(&world, Side::Crm, pairs[1].3, json!({"address1_city": "Elsewhere"}));
+    let asked = world.run(command).code(2);
+    assert!(asked.stderr.contains("whether to overwrite 1 value has to be asked"), "{asked:#?}");
+    let done = world.run(&format!("{command} --yes")).code(0);
+    assert!(done.stdout.starts_with("2 pairs were coupled already\n\nfull: run "), "{done:#?}");
+}
+
+#[test]
+fn what_is_lost_is_told_by_names_when_it_is_done_as_well() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, _, key, crm) = &pairs[0];
+    let couplings = world.store().couplings("salespeople", &[]).unwrap();
+    let owner = |accounts: &[serde_json::Map<String, serde_json::Value>]| {
+        let account = accounts.iter().find(|account| account["accountid"] == crm.to_string()).unwrap();
+        account["_ownerid_value"].as_str().map(str::to_owned)
+    };
+    let present = owner(&world.crm.with(|state| state.records("accounts")));
+    let other = couplings.crm.iter().find(|id| Some(id.to_string()) != present).unwrap();
+    edit(&world, Side::Crm, *crm, json!({"_ownerid_value": other.to_string()}));
+    let line = format!("couple by_hand.yaml customers:{number} {key} --sync to_crm");
+    let (asked, done) = (world.run(&line).code(2).stderr, world.run(&format!("{line} --yes")).code(0).stdout);
+    for told in [asked, done] {
+        let lost = format!("  customers:{number} salespersonCode: the CRM loses salespeople:");
+        assert!(told.contains(&lost), "{told}");
+    }
+}
+
+#[test]
 fn what_refers_to_records_that_are_not_coupled_is_not_passed_over_in_silence() {
     let world = World::start();
     let told = world.run(&format!("couple {FULL} contacts --match")).code(1);
@@ -279,6 +362,10 @@ fn what_refers_to_records_that_are_not_coupled_is_not_passed_over_in_silence() {
         told.stderr.contains(" records fail in `contacts`: `pipeline plan FILE --only contacts` says why"),
         "{told:#?}"
     );
+    // What is coupled is coupled, and the call is not whole.
+    let told = world.run(&format!("couple {FULL} contacts --match --yes --format json")).code(1).json();
+    let number = |key: &str| told[key].as_array().unwrap().len();
+    assert_eq!((number("coupled") > 0, number("ambiguous"), number("left")), (true, 0, 0), "{told:#}");
 }
 
 /// Returns the name of a person in the ERP who has a customer.

@@ -243,27 +243,3 @@ fn a_state_with_any_broken_page_is_found_before_a_side_is_asked() {
     world.run(&run).code(0);
     assert_eq!(world.turnstile.seen().1, 0);
 }
-
-#[test]
-fn a_whole_run_tells_no_secret_and_keeps_none() {
-    let world = World::start();
-    let mut told = Transcript::new(&world);
-    let two = "--only salespeople --only currencies -vv";
-    for line in [
-        format!("plan {FULL} {two} -o night.plan"),
-        "show night.plan".to_owned(),
-        "apply night.plan -vv".to_owned(),
-        format!("run {FULL} {two}"),
-        format!("status {FULL}"),
-        format!("check {FULL}"),
-    ] {
-        for format in ["text", "json"] {
-            let answer = world.run(&format!("{line} --format {format}")).code(0);
-            told.raw += &answer.stdout;
-            told.raw += &answer.stderr;
-        }
-    }
-    assert!(!world.turnstile.tokens().is_empty() && world.state().exists());
-    told.raw += &std::fs::read_to_string(world.folder.path().join("night.plan")).unwrap();
-    told.assert_no_secret();
-}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mocks::fault::Faulty;
 use mocks::service::{Request, Response, Service};
+use serde_json::json;
 
 /// How long a test may wait for a request that does not come; only a broken test or program gets there.
 const HANG_SECONDS: u64 = 120;
@@ -30,13 +31,25 @@ pub enum Fate {
     Passes,
 }
 
+/// A service that puts all that was sent to it into what it says went wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parrot {
+    /// Each login is refused.
+    Logins,
+    /// Each request for records or metadata is answered with this status.
+    Requests(u16),
+    /// Each write is refused for good.
+    Writes,
+}
+
 /// The one door to both fakes.
 #[derive(Debug, Default)]
 pub struct Turnstile {
     passage: Mutex<Passage>,
     changed: Condvar,
-    /// Every token that came along with a request.
+    /// Every token that came along with a request, and every signature that came in place of a secret.
     tokens: Mutex<BTreeSet<String>>,
+    parrot: Mutex<Option<Parrot>>,
 }
 
 #[derive(Debug, Default)]
@@ -88,7 +101,12 @@ impl Turnstile {
         (passage.requests, passage.writes)
     }
 
-    /// Returns the tokens that came along with requests.
+    /// Lets both sides repeat what they are sent, or be themselves again.
+    pub fn repeat(&self, parrot: Option<Parrot>) {
+        *self.parrot.lock().unwrap() = parrot;
+    }
+
+    /// Returns the tokens that came along with requests, and the signatures in place of secrets.
     pub fn tokens(&self) -> Vec<String> {
         self.tokens.lock().unwrap().iter().cloned().collect()
     }
@@ -145,12 +163,39 @@ pub struct Gate<S> {
 
 impl<S: Faulty> Service for Gate<S> {
     fn answer(&mut self, request: &Request) -> Response {
-        let write = request.method != "GET" && !self.service.is_token(request) && changes_records(request);
-        if let Some(token) = request.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) {
-            self.turnstile.tokens.lock().unwrap().insert(token.to_owned());
+        let is_token = self.service.is_token(request);
+        let write = request.method != "GET" && !is_token && changes_records(request);
+        let form = String::from_utf8_lossy(&request.body);
+        let signed = form.split('&').filter_map(|field| field.strip_prefix("client_assertion="));
+        let bearer = request.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        let own = bearer.into_iter().chain(signed.filter(|_| is_token)).map(str::to_owned);
+        self.turnstile.tokens.lock().unwrap().extend(own);
+        let parrot = *self.turnstile.parrot.lock().unwrap();
+        match parrot {
+            Some(Parrot::Logins) if is_token => {
+                let error = json!({"error": "invalid_client", "error_codes": [7_000_215],
+                    "error_description": sent(request)});
+                return Response { status: 401, body: error.to_string().into_bytes(), ..Response::default() };
+            }
+            Some(Parrot::Requests(status)) if !is_token => return repeated(request, status),
+            Some(Parrot::Writes) if write => return repeated(request, 400),
+            _ => {}
         }
         self.turnstile.pass(write, || self.service.answer(request))
     }
+}
+
+/// All of a request, as a text.
+fn sent(request: &Request) -> String {
+    let headers: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}; ")).collect();
+    format!("{} {} {headers}{}", request.method, request.target, String::from_utf8_lossy(&request.body))
+}
+
+/// An error that says what was sent.
+fn repeated(request: &Request, status: u16) -> Response {
+    let error = json!({"error": {"code": "Repeated", "message": sent(request)}});
+    let headers = vec![("Content-Type".to_owned(), "application/json".to_owned())];
+    Response { status, headers, body: error.to_string().into_bytes() }
 }
 
 /// Tells a batch of reads from one of writes.

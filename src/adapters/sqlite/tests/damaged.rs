@@ -197,7 +197,7 @@ fn a_log_without_its_file_or_beside_another_one_is_told() {
     store.commit("customers", &[], &[couple(3, 3)], &[]).unwrap();
     let (_copy_folder, copy) = killed(&path);
     // A run long enough for its log to be played into the file: from then on the last backup does not fit any more.
-    while !store.emptied {
+    while !store.played {
         let many: Vec<_> = (10_000..12_000).map(|n| couple(n, n)).collect();
         let none: Vec<_> = (10_000..12_000).map(|n| CouplingChange::Uncouple { erp: e(n), crm: c(n) }).collect();
         store.commit("customers", &[], &many, &[]).unwrap();
@@ -257,6 +257,82 @@ fn a_log_without_its_file_or_beside_another_one_is_told() {
     as it was before the long run: the state cannot be read: full.db: the log full.db-wal beside it is of another file; put the file back that it belongs to, or move the log away and go on with this one
     no file: the state cannot be read: full.db: the file is gone, and its log full.db-wal is still there; put the file back beside it, or move the log away to begin anew
     no file at all: the state cannot be read: full.db: the file is gone, and its log full.db-wal is still there; put the file back beside it, or move the log away to begin anew
+    ");
+}
+
+/// Of a log that is in the file to its end nothing counts any more, even where a reader keeps it from being emptied.
+#[test]
+fn a_log_of_which_all_is_in_the_file_is_no_other_file_s() {
+    let (_folder, path) = place();
+    drop(open(&path));
+    let before = fs::read(&path).unwrap();
+    let mut store = open(&path);
+    let reader = || {
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("BEGIN; SELECT count(*) FROM coupling").unwrap();
+        reader
+    };
+    // It keeps the log from being played into the file, as long as that is needed.
+    let early = reader();
+    let many: Vec<_> = (0..40_000).map(|number| couple(number, number)).collect();
+    store.commit("customers", &[], &many, &[]).unwrap();
+    assert!(fs::metadata(log::of(&path)).unwrap().len() > log::BYTES_MAX);
+    drop(early);
+    // This one sees all of it, so that all of it can be played and nothing removed.
+    let late = reader();
+    store.played = log::play_where_large(&store.connection, &path);
+    drop(late);
+    // From here on the log begins anew, and again a reader holds up what follows.
+    let _last = reader();
+    store.commit("customers", &[], &[couple(50_000, 50_000)], &[]).unwrap();
+    let (_killed_folder, killed) = killed(&path);
+    let (_restored_folder, restored) = place();
+    fs::create_dir_all(restored.parent().unwrap()).unwrap();
+    for name in [log::of as fn(&Path) -> PathBuf, |path| path.with_added_extension("lock")] {
+        fs::copy(name(&killed), name(&restored)).unwrap();
+    }
+    fs::write(&restored, before).unwrap();
+    assert!(is_refused(&restored, "as it was before the run"));
+    assert!(!is_refused(&killed, "its own file"));
+    assert_eq!(read(&open(&killed)).0.len(), 40_001);
+}
+
+/// A link has no log of its own: SQLite keeps it beside the file.
+#[test]
+fn a_state_is_the_same_through_a_link() {
+    use std::os::unix::fs::symlink;
+
+    let (_folder, path) = place();
+    open(&path).commit("customers", &[], &[couple(1, 1)], &[]).unwrap();
+    let backup = fs::read(&path).unwrap();
+    open(&path).commit("customers", &[], &[couple(2, 2)], &[]).unwrap();
+    let mut store = open(&path);
+    store.commit("customers", &[], &[couple(3, 3)], &[]).unwrap();
+    let (elsewhere, killed) = killed(&path);
+    drop(store);
+    let link = elsewhere.path().join("link.db");
+    symlink(&killed, &link).unwrap();
+    let (file, log) = (fs::read(&killed).unwrap(), fs::read(log::of(&killed)).unwrap());
+    fs::write(&killed, backup).unwrap();
+    assert!(is_refused(&link, "a backup"));
+    assert!(fs::read(log::of(&killed)).is_ok_and(|kept| kept == log), "the log is evidence");
+    fs::write(&killed, file).unwrap();
+    assert_eq!(SqliteStore::read_only(&link).unwrap().coupling_counts().unwrap()["customers"], 3);
+    // A volume that is not there is no new company.
+    let (nowhere, folder) = (elsewhere.path().join("nowhere.db"), elsewhere.path().join("volume"));
+    symlink("not/there.db", &nowhere).unwrap();
+    symlink("not", &folder).unwrap();
+    let mut told = String::new();
+    for path in [&nowhere, &folder.join("full.db")] {
+        assert!(is_refused(path, "a link that leads nowhere"));
+        let (reading, writing) = (SqliteStore::read_only(path).err(), SqliteStore::open(path, "h", &clock, true).err());
+        assert_eq!(reading, writing);
+        told += &reading.unwrap().to_string().replace(&*elsewhere.path().to_string_lossy(), "FOLDER");
+        told.push('\n');
+    }
+    insta::assert_snapshot!(told, @r"
+    the state cannot be read: FOLDER/nowhere.db: the link FOLDER/nowhere.db leads to not/there.db, where nothing is; see that it is there (a volume that is not mounted, say), or remove the link to begin anew
+    the state cannot be read: FOLDER/volume/full.db: the link FOLDER/volume leads to not, where nothing is; see that it is there (a volume that is not mounted, say), or remove the link to begin anew
     ");
 }
 

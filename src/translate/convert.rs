@@ -1,0 +1,268 @@
+//! What a column of the other side takes: types, lengths, options; or why it takes a value not at all.
+
+use chrono::{Datelike, Timelike};
+use rust_decimal::prelude::ToPrimitive;
+use rust_decimal::{Decimal, RoundingStrategy};
+use unicode_segmentation::UnicodeSegmentation;
+
+use crate::config::Side;
+use crate::endpoint::ColumnInfo;
+use crate::frame::evaluated::Fault;
+use crate::frame::{Kind, Value};
+use crate::translate::canonical::{is_typed_blank, written_text};
+
+/// Why a value has no counterpart on the other side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Problem {
+    /// The record that the value refers to has no coupling.
+    Unresolved { table: String, key: String },
+    /// The expression has no value for the record.
+    NoValue(Fault),
+    /// The record that the value refers to gets its coupling only by what the run makes first; only a plan meets this.
+    Awaited { table: String, key: String, reason: String },
+    /// The value map has no such value.
+    Unmapped { value: String, known: Vec<String> },
+    /// The value is of the wrong type for the column.
+    Kind { value: String, column: String, kind: &'static str },
+    /// The text is too long for the column.
+    Long { value: String, column: String, characters: usize, characters_max: usize },
+    /// The highest number behind the prefix is in use.
+    Exhausted { prefix: String },
+    /// The column is a choice without that option.
+    NoOption { value: String, column: String, known: Vec<String> },
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let list = |known: &[String]| {
+            let shown = |word: &String| if word.is_empty() { "blank".to_owned() } else { format!("`{word}`") };
+            let mut text = known.iter().take(12).map(shown).collect::<Vec<_>>().join(", ");
+            if known.len() > 12 {
+                text += &format!(" and {} more", known.len() - 12);
+            }
+            text
+        };
+        match self {
+            Problem::Unresolved { table, key } => write!(f, "{table}:{key} is not coupled"),
+            Problem::NoValue(fault) => write!(f, "{fault}"),
+            Problem::Awaited { table, key, reason } => write!(f, "{table}:{key} is not coupled yet: {reason}"),
+            Problem::Unmapped { value, known } => write!(f, "`{value}` is not in `values`; known: {}", list(known)),
+            Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
+            Problem::Long { value, column, characters, characters_max } => {
+                write!(f, "`{value}` has {characters} characters, `{column}` takes {characters_max}")
+            }
+            Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
+            Problem::NoOption { value, column, known } => {
+                write!(f, "`{column}` has no option `{value}`; known: {}", list(known))
+            }
+        }
+    }
+}
+
+/// Returns as much of a text as so many UTF-16 units hold, cut between two characters as people see them, and without the
+/// blanks that the cut leaves at the end. `None` where that is nothing.
+pub(super) fn cut(text: &str, units_max: usize) -> Option<String> {
+    let mut units = 0;
+    let mut end = 0;
+    for (start, character) in text.grapheme_indices(true) {
+        units += character.encode_utf16().count();
+        if units > units_max {
+            break;
+        }
+        end = start + character.len();
+    }
+    let kept = text[..end].trim_end_matches(' ');
+    (!kept.is_empty()).then(|| kept.to_owned())
+}
+
+/// Turns a value into what `target`, a column of `side`, takes.
+pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, Problem> {
+    let column = || target.column.name.clone();
+    let kind = target.column.kind;
+    let wrong = |value: &Value| Problem::Kind { value: value.to_string(), column: column(), kind: kind.word() };
+    let blanks = |text: &str| !matches!(kind, Kind::Text | Kind::Code | Kind::Enum) && text.trim().is_empty();
+    if value.is_blank() || is_typed_blank(&value) || matches!(&value, Value::Text(text) if blanks(text)) {
+        return Ok(Value::Null);
+    }
+    let value = match kind {
+        Kind::Text | Kind::Code => {
+            let text = match &value {
+                Value::Text(text) => written_text(text, side, kind),
+                other => other.to_string(),
+            };
+            // Both services count UTF-16 units, as their databases do.
+            let characters = text.encode_utf16().count();
+            match target.length_max {
+                Some(characters_max) if characters > characters_max => {
+                    Err(Problem::Long { value: text, column: column(), characters, characters_max })
+                }
+                _ if text.is_empty() => Ok(Value::Null),
+                _ => Ok(Value::Text(text)),
+            }
+        }
+        Kind::Enum => {
+            let text = value.to_string();
+            if target.options.is_empty() || target.options.iter().any(|(_, label)| *label == text) {
+                return Ok(Value::Text(text));
+            }
+            let known = target.options.iter().map(|(_, label)| label.clone()).collect();
+            Err(Problem::NoOption { value: text, column: column(), known })
+        }
+        Kind::Choice => {
+            let number = match &value {
+                Value::Integer(number) => Some(*number),
+                Value::Decimal(number) if number.is_integer() => number.to_i64(),
+                Value::Text(text) => text.trim().parse().ok(),
+                Value::Boolean(flag) => Some(i64::from(*flag)),
+                _ => None,
+            };
+            match number {
+                Some(number) if target.options.iter().any(|(option, _)| *option == number) => {
+                    Ok(Value::Integer(number))
+                }
+                Some(number) if target.options.is_empty() => Ok(Value::Integer(number)),
+                None if target.options.is_empty() => Err(wrong(&value)),
+                _ => {
+                    let shown = |(option, label): &(i64, String)| format!("{option} {label}").trim_end().to_owned();
+                    let known = target.options.iter().map(shown).collect();
+                    Err(Problem::NoOption { value: value.to_string(), column: column(), known })
+                }
+            }
+        }
+        Kind::Integer => match &value {
+            Value::Integer(_) => Ok(value),
+            Value::Decimal(number) if number.is_integer() => {
+                number.to_i64().map(Value::Integer).ok_or_else(|| wrong(&value))
+            }
+            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
+            Value::Boolean(flag) => Ok(Value::Integer(i64::from(*flag))),
+            _ => Err(wrong(&value)),
+        },
+        Kind::Decimal { scale } => {
+            let number = match &value {
+                Value::Integer(number) => Decimal::from(*number),
+                Value::Decimal(number) => *number,
+                Value::Text(text) => match kind.parse(text) {
+                    Some(Value::Decimal(number)) => number,
+                    _ => return Err(wrong(&value)),
+                },
+                _ => return Err(wrong(&value)),
+            };
+            Ok(Value::Decimal(number.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero)))
+        }
+        Kind::Boolean => match &value {
+            Value::Boolean(_) => Ok(value),
+            Value::Integer(0) => Ok(Value::Boolean(false)),
+            Value::Integer(1) => Ok(Value::Boolean(true)),
+            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
+            _ => Err(wrong(&value)),
+        },
+        Kind::Date => match &value {
+            Value::Date(_) => Ok(value),
+            Value::DateTime(time) => Ok(Value::Date(time.date_naive())),
+            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
+            _ => Err(wrong(&value)),
+        },
+        Kind::DateTime => {
+            let time = match &value {
+                Value::DateTime(time) => *time,
+                Value::Date(date) => date.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc(),
+                Value::Text(text) => match kind.parse(text) {
+                    Some(Value::DateTime(time)) => time,
+                    _ => return Err(wrong(&value)),
+                },
+                _ => return Err(wrong(&value)),
+            };
+            // The CRM keeps whole seconds.
+            let time = if side == Side::Crm { time.with_nanosecond(0).unwrap_or(time) } else { time };
+            Ok(Value::DateTime(time))
+        }
+        Kind::Guid => match &value {
+            Value::Guid(_) | Value::Link { .. } => Ok(value),
+            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
+            _ => Err(wrong(&value)),
+        },
+    }?;
+    match &value {
+        // A text may have spelled a blank, too.
+        blank if is_typed_blank(blank) => Ok(Value::Null),
+        // Years have four digits on both wires.
+        Value::Date(date) if date.year() > 9999 => Err(wrong(&value)),
+        Value::DateTime(time) if time.year() > 9999 => Err(wrong(&value)),
+        _ => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Column;
+
+    fn info(kind: Kind) -> ColumnInfo {
+        ColumnInfo {
+            column: Column { name: "c".into(), kind },
+            readable: true,
+            insertable: true,
+            updatable: true,
+            length_max: None,
+            options: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    #[test]
+    fn values_become_what_the_column_takes() {
+        let mut short = info(Kind::Text);
+        short.length_max = Some(3);
+        let mut choice = info(Kind::Choice);
+        choice.options = vec![(1, "Net 30".into()), (3, "Customer".into())];
+        let time = Kind::DateTime.parse("2026-01-31T22:10:05.123Z").unwrap();
+        for (value, side, target, expected) in [
+            (text("abc"), Side::Crm, &short, Ok("abc")),
+            (text("abc "), Side::Erp, &short, Ok("abc")),
+            (text("Æøå"), Side::Erp, &short, Ok("Æøå")),
+            (text("abcd"), Side::Crm, &short, Err("`abcd` has 4 characters, `c` takes 3")),
+            (text("pcs "), Side::Erp, &info(Kind::Code), Ok("PCS")),
+            (text("3"), Side::Crm, &choice, Ok("3")),
+            (text("2"), Side::Crm, &choice, Err("`c` has no option `2`; known: `1 Net 30`, `3 Customer`")),
+            (text("x"), Side::Crm, &choice, Err("`c` has no option `x`; known: `1 Net 30`, `3 Customer`")),
+            (text("1.23456"), Side::Crm, &info(Kind::Decimal { scale: 2 }), Ok("1.23")),
+            (text("1,5"), Side::Crm, &info(Kind::Decimal { scale: 2 }), Err("`1,5` is no decimal, as `c` needs")),
+            (text("true"), Side::Crm, &info(Kind::Boolean), Ok("true")),
+            (time.clone(), Side::Crm, &info(Kind::DateTime), Ok("2026-01-31T22:10:05Z")),
+            (time, Side::Erp, &info(Kind::DateTime), Ok("2026-01-31T22:10:05.123Z")),
+            (text(""), Side::Crm, &info(Kind::Date), Ok("")),
+        ] {
+            let told = format!("{value:?}");
+            let got =
+                convert(value, side, target).map(|value| value.to_string()).map_err(|problem| problem.to_string());
+            assert_eq!(got.as_deref().map_err(String::as_str), expected, "{told} for {target:?}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        for (text, units_max, expected) in [
+            ("abcdef", 3, Some("abc")),
+            ("ab cdef", 3, Some("ab")),
+            ("Æøåé", 3, Some("Æøå")),
+            // An accent of its own belongs to its letter.
+            ("abe\u{301}f", 3, Some("ab")),
+            ("abe\u{301}f", 4, Some("abe\u{301}")),
+            // Two units, of which one alone is nothing.
+            ("ab😀", 3, Some("ab")),
+            ("ab😀c", 4, Some("ab😀")),
+            // A flag is two letters, a family several people.
+            ("a🇳🇴b", 4, Some("a")),
+            ("👩‍👩‍👧", 3, None),
+            ("a\r\nb", 2, Some("a")),
+            ("   ab", 2, None),
+        ] {
+            assert_eq!(cut(text, units_max).as_deref(), expected, "{text:?} in {units_max}");
+        }
+    }
+}

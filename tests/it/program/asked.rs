@@ -1,0 +1,106 @@
+//! What a person is asked to agree to, where nobody can be asked: a script reads it in the JSON of the refusal.
+
+use pipeline::config::Side;
+use serde_json::{Value, json};
+
+use super::couple::world;
+use super::selected::{customer, edit};
+use super::{FULL, World};
+
+/// Runs a command that has to be refused, and returns what it asked in JSON; the text has to ask the same.
+fn asks(world: &World, line: &str, question: &str) -> Vec<Value> {
+    let told = world.run(line).code(2);
+    assert!(told.stderr.contains(question), "{told:#?}");
+    let refused = world.run(&format!("{line} --format json")).code(2);
+    assert_eq!(refused.stderr, told.stderr, "people are told the same");
+    let refused = refused.json();
+    assert_eq!(refused["error"]["kind"], "not_agreed", "{refused:#}");
+    refused["asks"].as_array().unwrap_or_else(|| panic!("{refused:#}")).clone()
+}
+
+fn of_action<'a>(asks: &'a [Value], action: &str) -> Vec<&'a Value> {
+    asks.iter().filter(|ask| ask["action"] == action).collect()
+}
+
+#[test]
+fn pairs_and_all_that_is_written_in_them_are_in_the_refusal() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, erp, key, crm) = &pairs[0];
+    // One value gives way, one goes to where nothing is, and one goes the other way: there a blank never wins.
+    edit(&world, Side::Crm, *crm, json!({"address1_city": "There", "telephone1": null}));
+    edit(&world, Side::Erp, *erp, json!({"city": "Here", "phoneNumber": "123"}));
+    let record = format!("customers:{number}");
+    let value = |action: &str, field: &str, old: &str, new: &str| {
+        json!({"action": action, "table": "customers", "record": record, "erp": erp.to_string(),
+            "crm": crm.to_string(), "side": "crm", "field": field, "old": old, "new": new})
+    };
+    let line = format!("couple by_hand.yaml {record} {key} --sync to_crm");
+    let all = asks(&world, &line, "whether to couple 1 pair and overwrite ");
+    let pair = json!({"action": "couple", "table": "customers", "record": record,
+        "partner": format!("customers:crm:{key}"), "erp": erp.to_string(), "crm": crm.to_string()});
+    assert_eq!(of_action(&all, "couple"), [&pair]);
+    assert!(all.contains(&value("overwrite", "city", "There", "Here")), "{all:#?}");
+    let why = all.iter().find(|ask| ask["field"] == "phoneNumber").unwrap()["why"].clone();
+    let mut besides = value("update", "phoneNumber", "", "123");
+    besides["why"] = why;
+    assert!(all.contains(&besides), "{all:#?}");
+    // People read it, too.
+    let told = world.run(&line).code(2);
+    let shown = format!("  {record} phoneNumber: the CRM gets `123` for blank (");
+    let (_, rest) = told.stderr.split_once("would be written besides: ").unwrap();
+    assert!(rest.contains(&shown), "{told:#?}");
+
+    let all = asks(&world, "couple by_hand.yaml customers --match", " pairs has to be asked");
+    assert!(all.len() > 3 && of_action(&all, "couple").len() == all.len(), "{all:#?}");
+    assert!(all[0]["why"].as_str().unwrap().starts_with("match rule "), "{all:#?}");
+}
+
+#[test]
+fn what_a_forced_run_overwrites_and_writes_besides_is_in_the_refusal() {
+    let world = World::start();
+    world.run(&format!("run {FULL}")).code(0);
+    let (number, erp, crm) = customer(&world, 0);
+    edit(&world, Side::Erp, erp, json!({"city": "Here", "phoneNumber": "123"}));
+    edit(&world, Side::Crm, crm, json!({"address1_city": "There"}));
+    let line = format!("run {FULL} --only customers:{number} --force to_crm");
+    let all = asks(&world, &line, "whether to overwrite 1 value has to be asked");
+    let lost = of_action(&all, "overwrite");
+    assert_eq!((lost.len(), &lost[0]["field"], &lost[0]["old"]), (1, &json!("city"), &json!("There")));
+    let besides = of_action(&all, "update");
+    assert_eq!((besides.len(), &besides[0]["field"], &besides[0]["new"]), (1, &json!("phoneNumber"), &json!("123")));
+    assert_eq!(besides[0]["why"], "edited in the ERP");
+}
+
+#[test]
+fn whom_a_rule_finds_and_who_is_made_a_second_time_is_in_the_refusal() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, _, key, crm) = &pairs[0];
+    edit(&world, Side::Crm, *crm, json!({"telephone1": "CRM ONLY"}));
+    let line = format!("couple by_hand.yaml customers:{number} --create");
+    let all = asks(&world, &line, "whether to couple 1 pair and overwrite ");
+    let pair = of_action(&all, "couple");
+    assert_eq!((pair.len(), &pair[0]["partner"]), (1, &json!(format!("customers:crm:{key}"))));
+    assert!(of_action(&all, "overwrite").iter().any(|ask| ask["old"] == "CRM ONLY"), "{all:#?}");
+
+    world.run(&format!("couple by_hand.yaml customers:{number} {key}")).code(0);
+    world.run(&format!("uncouple by_hand.yaml customers:{number}")).code(0);
+    let all = asks(&world, &line, "whether to make 1 record a second time");
+    let made = json!({"action": "insert", "table": "customers", "record": format!("customers:{number}"), "side": "crm",
+        "why": format!("customers:crm:{key}, which is kept apart, looks the same")});
+    assert_eq!(of_action(&all, "insert"), [&made]);
+}
+
+#[test]
+fn pairs_that_would_be_parted_are_in_the_refusal() {
+    let (world, pairs) = world();
+    let names = pairs.iter().map(|pair| format!("customers:{}", pair.0)).collect::<Vec<_>>();
+    for (name, pair) in names.iter().zip(&pairs) {
+        world.run(&format!("couple by_hand.yaml {name} {}", pair.3)).code(0);
+    }
+    let all = asks(&world, "uncouple by_hand.yaml customers --all", "whether to uncouple 3 pairs has to be asked");
+    let parted: Vec<&str> = of_action(&all, "uncouple").iter().map(|ask| ask["record"].as_str().unwrap()).collect();
+    assert_eq!(parted, names);
+    assert_eq!((&all[0]["erp"], &all[0]["crm"]), (&json!(pairs[0].1.to_string()), &json!(pairs[0].3.to_string())));
+}
