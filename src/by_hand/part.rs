@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::address::{Address, find};
 use crate::apply::{Target, apply, ending};
 use crate::by_hand::{Desk, Known, Moment, Objection, begin, end, pairs_by_id};
-use crate::config::{OnUnresolved, PerSide, Side, TableMap, When};
+use crate::config::{OnUnresolved, PerSide, Pipeline, Side, TableMap, When};
 use crate::endpoint::{Outcome, Query};
 use crate::extract::{self, Scope};
 use crate::frame::Value;
@@ -254,36 +254,59 @@ pub fn part(
             release(desk, store, &scope, &mut parted, map, moment)?;
         }
     }
-    let intent = |Parted { parting, .. }: &Parted| {
-        let told = Intent {
-            table: parting.table.clone(),
-            side: Side::Erp,
-            action: "uncouple".to_owned(),
-            id: parting.ids.erp,
-            partner: parting.ids.crm,
-            record: parting.record.clone(),
-            also: String::new(),
-            fields: Vec::new(),
-            why: "by hand".to_owned(),
-            agreed: Vec::new(),
-        };
-        match desk.pipeline.tables.iter().find(|map| map.name == parting.table) {
-            Some(map) => ending(told, store, map, parting.ids),
-            None => Ok(told),
-        }
-    };
-    let intents: Vec<Intent> = parted.iter().map(intent).collect::<Result<_, _>>()?;
-    let journal = store.intend(&moment.run, &intents)?;
     let replies = parted.iter().map(|Parted { parting, .. }| Reply::Part {
         table: parting.table.clone(),
         ids: parting.ids,
         record: parting.record.clone(),
     });
-    store.reply(&replies.collect::<Vec<_>>())?;
-    let done = |journal_id: i64| Answer { journal_id, outcome: "done".into(), message: String::new() };
-    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), &desk.map.name, &[], &[])?;
+    carry_out(store, desk.pipeline, &replies.collect::<Vec<_>>(), moment)?;
     end(store, moment, parted.iter().all(|one| one.failed.is_none()))?;
     Ok(parted)
+}
+
+/// Takes answers to what waits; pairs that are parted by one get a row of the history and the journal, as those that are
+/// named to [`part`].
+pub fn take_answers(
+    store: &mut dyn Store,
+    pipeline: &Pipeline,
+    replies: &[Reply],
+    moment: &Moment,
+) -> Result<(), StoreError> {
+    if !replies.iter().any(|reply| matches!(reply, Reply::Part { .. })) {
+        return store.reply(replies);
+    }
+    begin(store, moment)?;
+    carry_out(store, pipeline, replies, moment)?;
+    end(store, moment, true)
+}
+
+/// Takes answers, and tells the journal of the pairs that they part.
+fn carry_out(store: &mut dyn Store, pipeline: &Pipeline, replies: &[Reply], moment: &Moment) -> Result<(), StoreError> {
+    let mut intents: Vec<Intent> = Vec::new();
+    for reply in replies {
+        let Reply::Part { table, ids, record } = reply else { continue };
+        let told = Intent {
+            table: table.clone(),
+            side: Side::Erp,
+            action: "uncouple".to_owned(),
+            id: ids.erp,
+            partner: ids.crm,
+            record: record.clone(),
+            also: String::new(),
+            fields: Vec::new(),
+            why: "by hand".to_owned(),
+            agreed: Vec::new(),
+        };
+        intents.push(match pipeline.tables.iter().find(|map| map.name == *table) {
+            Some(map) => ending(told, store, map, *ids)?,
+            None => told,
+        });
+    }
+    let journal = store.intend(&moment.run, &intents)?;
+    store.reply(replies)?;
+    let done = |journal_id: i64| Answer { journal_id, outcome: "done".into(), message: String::new() };
+    let table = intents.first().map_or("", |intent| intent.table.as_str());
+    store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), table, &[], &[])
 }
 
 /// Gives the CRM records of one table map back.

@@ -10,9 +10,11 @@ pub mod find;
 use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
+use crate::by_hand::part::take_answers;
 use crate::cli::args::Format;
 use crate::cli::args::inbox::{InboxAction, InboxArguments, InboxFilter};
 use crate::cli::ask::{self, Question};
+use crate::cli::couple::moment;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::answer::{Desk, Wish};
 use crate::cli::inbox::find::means;
@@ -209,7 +211,7 @@ fn take(arguments: &InboxArguments, loaded: &Loaded, wishes: &[(String, Wish)], 
     let mut store = open(loaded, &world::now)?;
     let desk = Desk::new(&loaded.pipeline, &store)?;
     let replies = wishes.iter().map(|(record, wish)| desk.answer(record, wish)).collect::<Result<Vec<_>, _>>()?;
-    reply(arguments, &mut store, &replies, yes)
+    reply(arguments, loaded, &mut store, &replies, yes)
 }
 
 /// Forgets decisions that are not carried out: all of those named, or none.
@@ -225,7 +227,7 @@ fn withdraw(
     for record in records {
         replies.extend(desk.withdraw(record, field)?);
     }
-    reply(arguments, &mut store, &replies, false)
+    reply(arguments, loaded, &mut store, &replies, false)
 }
 
 /// Decides a field of every record in which it is contested.
@@ -246,7 +248,7 @@ fn resolve_all(arguments: &InboxArguments, loaded: &Loaded, tables: &[String], w
         });
     }
     let replies = items.iter().map(|item| desk.answer_to(&[item], wish)).collect::<Result<Vec<_>, _>>()?;
-    reply(arguments, &mut store, &replies, false)
+    reply(arguments, loaded, &mut store, &replies, false)
 }
 
 /// Writes what waits as CSV: into a file, or to stdout.
@@ -304,11 +306,17 @@ fn import(arguments: &InboxArguments, loaded: &Loaded, file: &Path, yes: bool) -
     let mut store = open(loaded, &world::now)?;
     let desk = Desk::new(&loaded.pipeline, &store)?;
     let replies = by_file::replies(file, &text, &desk)?;
-    reply(arguments, &mut store, &replies, yes)
+    reply(arguments, loaded, &mut store, &replies, yes)
 }
 
 /// Writes answers into the state, and asks before records are given up.
-fn reply(arguments: &InboxArguments, store: &mut dyn Store, replies: &[Reply], yes: bool) -> Result<Exit, Failure> {
+fn reply(
+    arguments: &InboxArguments,
+    loaded: &Loaded,
+    store: &mut dyn Store,
+    replies: &[Reply],
+    yes: bool,
+) -> Result<Exit, Failure> {
     let deletions = replies.iter().filter_map(|reply| match reply {
         Reply::Decide(decision) if decision.verdict == Decided::Delete => Some(decision),
         _ => None,
@@ -321,7 +329,7 @@ fn reply(arguments: &InboxArguments, store: &mut dyn Store, replies: &[Reply], y
         let what = format!("let the next run delete {}", records.join(", "));
         ask::agree(Question { what, asks, otherwise }, yes)?;
     }
-    store.reply(replies)?;
+    take_answers(store, &loaded.pipeline, replies, &moment())?;
     print_as(arguments.file.format, || report::answers::text(replies), || report::answers::json(replies))?;
     Ok(Exit::Done)
 }
