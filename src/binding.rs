@@ -14,6 +14,7 @@ use crate::endpoint::Identity;
 pub struct Binding {
     /// The name in the pipeline file.
     pub pipeline: String,
+    /// Its company and its organization.
     pub sides: PerSide<Identity>,
 }
 
@@ -22,8 +23,11 @@ pub struct Binding {
 #[error("it belongs to {bound}, and the pipeline file now leads to {now}; nothing was read or written",
     bound = both(.bound, .differs), now = both(.now, .differs))]
 pub struct Foreign {
+    /// What the state belongs to.
     pub bound: PerSide<Identity>,
+    /// Where the file leads to.
     pub now: PerSide<Identity>,
+    /// On which sides these are not the same.
     differs: PerSide<bool>,
 }
 

@@ -194,6 +194,55 @@ impl EndpointError {
     }
 }
 
+/// Something that a login may be allowed to do with the records of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    Read,
+    Create,
+    Update,
+    Delete,
+    /// Giving a record to another owner.
+    Assign,
+    /// Letting a record refer to another one.
+    Append,
+    /// Letting another record refer to this one.
+    AppendTo,
+}
+
+impl Right {
+    /// Returns the word for people and programs.
+    pub fn key(self) -> &'static str {
+        match self {
+            Right::Read => "read",
+            Right::Create => "create",
+            Right::Update => "update",
+            Right::Delete => "delete",
+            Right::Assign => "assign",
+            Right::Append => "append",
+            Right::AppendTo => "append_to",
+        }
+    }
+}
+
+/// A right that there is for a table, and what the login has of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    pub right: Right,
+    /// As the side calls it.
+    pub name: String,
+    pub reach: Reach,
+}
+
+/// For which records a right holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    Nothing,
+    /// Some of them, by who owns them.
+    Part,
+    /// All of them, as far as the side tells.
+    Everything,
+}
+
 /// What went over the wire so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Traffic {
@@ -330,6 +379,12 @@ pub trait Endpoint: Sync {
     /// Takes a request for every [`Bounds::ids_max`] records.
     fn modifiers(&self, _info: &TableInfo, _ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
         Ok(HashMap::new())
+    }
+
+    /// Tells which rights there are for a table and what the login has of them; `None` where the side does not tell before
+    /// something is written.
+    fn grants(&self, _info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
+        Ok(None)
     }
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.

@@ -1,5 +1,6 @@
 //! A pipeline held against both living sides before anybody relies on it: who they are, what of the file they do not
-//! have, whether they answer each question that a run asks of a table, and what the login needs to be allowed.
+//! have, whether they answer each question that a run asks of a table, what the login needs to be allowed, and whether it
+//! is, as far as a side tells that before something is written.
 //!
 //! Everything that can be found is found at once: one side in trouble does not hide what is wrong with the other.
 //! Nothing is written, and no record is kept: each table is asked for one at most. Which line of the file a finding
@@ -8,11 +9,14 @@
 use crate::binding::{Binding, Foreign};
 use crate::config::complaint::Path;
 use crate::config::{OnDelete, PerSide, Pipeline, Side, TableMap};
-use crate::endpoint::{ClockOffset, Endpoint, EndpointError, Identity, Query};
+use crate::endpoint::{ClockOffset, Endpoint, EndpointError, Grant, Identity, Query, Reach, Right};
 use crate::extract::Scope;
-use crate::misfit::Misfit;
+use crate::misfit::{At, Misfit};
 use crate::order::passes;
 use crate::run::prepare::compare;
+
+/// The column of the CRM by which a record is given to a user or a team.
+const OWNER: &str = "ownerid";
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub struct Online {
     pub tables: Vec<TableMet>,
     /// What of the file does not fit the metadata.
     pub misfits: Vec<Misfit>,
+    /// What the login is not allowed and a run needs.
+    pub withheld: Vec<Misfit>,
     /// What a side could not do, and the key of the file that it belongs to.
     pub troubles: Vec<(Path, EndpointError)>,
     /// Why the state cannot be used with these sides.
@@ -51,6 +57,7 @@ pub struct TableMet {
 pub struct SideMet {
     /// What the login has to be allowed to do there.
     pub needs: Vec<Right>,
+    pub rights: Rights,
     pub filter: Filtering,
 }
 
@@ -67,25 +74,15 @@ pub enum Filtering {
     Here,
 }
 
-/// Something that a login is allowed to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Right {
-    Read,
-    Create,
-    Update,
-    Delete,
-}
-
-impl Right {
-    /// Returns the word for people and programs.
-    pub fn key(self) -> &'static str {
-        match self {
-            Right::Read => "read",
-            Right::Create => "create",
-            Right::Update => "update",
-            Right::Delete => "delete",
-        }
-    }
+/// What is known of what the login is allowed, of all that a run needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rights {
+    /// The side tells it with the first write only. That it may be read is proven.
+    Untold,
+    /// The side does not let this login know.
+    Refused(String),
+    /// What is missing, and what holds for a part of the records only.
+    Told { missing: Vec<Grant>, partly: Vec<Grant> },
 }
 
 /// Meets both sides and holds the file against them; `bound` is what the state belongs to, where it belongs to
@@ -131,11 +128,72 @@ impl Online {
                 }
             }
         }
+        let rights = PerSide::from_fn(|side| {
+            let needs = needs(pipeline, map, side);
+            self.rights(&path, scope, side, *endpoints.of(side), &needs)
+        });
         let sides = PerSide::from_fn(|side| SideMet {
-            needs: needs(map, side),
+            needs: needs(pipeline, map, side),
+            rights: rights.of(side).clone(),
             filter: filtering(map, scope, side, *endpoints.of(side)),
         });
         self.tables.push(TableMet { table: map.name.clone(), sides });
+    }
+}
+
+impl Online {
+    /// Asks a side what the login is allowed; what is missing is a finding, and so is a reading that does not reach every
+    /// record, since what it hides would count as deleted.
+    fn rights(&mut self, path: &Path, scope: &Scope, side: Side, endpoint: &dyn Endpoint, needs: &[Right]) -> Rights {
+        let info = scope.infos.of(side);
+        let grants = match endpoint.grants(info) {
+            Ok(Some(grants)) => grants,
+            Ok(None) => return Rights::Untold,
+            Err(error) => return Rights::Refused(error.to_string()),
+        };
+        let of = |reach: Reach| -> Vec<Grant> {
+            let some = needs.iter().filter_map(|need| grants.iter().find(|grant| grant.right == *need));
+            some.filter(|grant| grant.reach == reach).cloned().collect()
+        };
+        let (missing, partly) = (of(Reach::Nothing), of(Reach::Part));
+        let mut find = |message: String, grants: &[Grant]| {
+            let names: Vec<String> = grants.iter().map(|grant| format!("`{}`", grant.name)).collect();
+            let path = path.key(side.key()).key("table");
+            let hint =
+                format!("give a role of its user in the {} {} for the whole organization", side.name(), and(&names));
+            let value = Some(info.table.clone());
+            self.withheld.push(Misfit { path, at: At::Value, message, hint, value });
+        };
+        let words =
+            |grants: &[Grant]| and(&grants.iter().map(|grant| word(grant.right).to_owned()).collect::<Vec<_>>());
+        if !missing.is_empty() {
+            find(format!("the login may not {} records of `{}`", words(&missing), info.table), &missing);
+        }
+        let hidden: Vec<Grant> = partly.iter().filter(|grant| grant.right == Right::Read).cloned().collect();
+        if !hidden.is_empty() {
+            let message =
+                format!("the login reads a part of `{}` only, and what it does not see counts as deleted", info.table);
+            find(message, &hidden);
+        }
+        Rights::Told { missing, partly }
+    }
+}
+
+/// Returns what a right allows, as a sentence has it.
+fn word(right: Right) -> &'static str {
+    match right {
+        Right::Append => "set references in",
+        Right::AppendTo => "refer to",
+        other => other.key(),
+    }
+}
+
+/// Lists words as a sentence does.
+fn and(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [one] => one.clone(),
+        [some @ .., last] => format!("{} and {last}", some.join(", ")),
     }
 }
 
@@ -162,15 +220,33 @@ fn filtering(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint)
     }
 }
 
-/// Returns what a run may do on a side, by the keys of the table map.
-fn needs(map: &TableMap, side: Side) -> Vec<Right> {
+/// Returns what a run may do on a side, by the keys of the table map. Rights to refer and to give away are the CRM's alone.
+fn needs(pipeline: &Pipeline, map: &TableMap, side: Side) -> Vec<Right> {
     let written = map.direction.writes(side);
     let made = map.create.on(side) || (written && map.on_delete == OnDelete::Restore);
     let deleted = written && map.on_delete == OnDelete::Delete;
-    [(true, Right::Read), (made, Right::Create), (written, Right::Update), (deleted, Right::Delete)]
-        .into_iter()
-        .filter_map(|(needed, right)| needed.then_some(right))
-        .collect()
+    let refers = |map: &TableMap, to: Option<&str>| {
+        side == Side::Crm
+            && map.fields.iter().any(|field| {
+                let reference = field.reference.as_ref().filter(|_| field.crm.as_deref() != Some(OWNER));
+                field.writes(side) && reference.is_some_and(|reference| to.is_none_or(|to| reference.table == to))
+            })
+    };
+    let gives =
+        side == Side::Crm && map.fields.iter().any(|field| field.writes(side) && field.crm.as_deref() == Some(OWNER));
+    let referred = pipeline.tables.iter().any(|other| refers(other, Some(&map.name)));
+    [
+        (true, Right::Read),
+        (made, Right::Create),
+        (written, Right::Update),
+        (deleted, Right::Delete),
+        (gives, Right::Assign),
+        (refers(map, None), Right::Append),
+        (referred, Right::AppendTo),
+    ]
+    .into_iter()
+    .filter_map(|(needed, right)| needed.then_some(right))
+    .collect()
 }
 
 /// Returns the key of a connection that an error belongs to.

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use mocks::crm::privilege::{Holding, Privilege};
 use mocks::crm::quota::Quota;
 use mocks::crm::{Crm, Options, State};
 use mocks::fault::{Fault, Faults, Faulty};
@@ -666,6 +667,55 @@ fn section_15_limits_are_enforced_and_say_which() {
     assert_eq!(caller.send("POST", "/$batch", &batch, body.as_str()).status, 200);
     let refused = caller.send("POST", "/$batch", &batch, body.as_str());
     assert_eq!((refused.status, error(&refused).1.as_str()), (429, "0x80072321"));
+}
+
+#[test]
+fn section_4_what_the_roles_do_not_give_is_refused_and_told() {
+    let mut caller = Caller::new();
+    let mut withhold = |table: &str, privilege: Privilege, holding: Holding| {
+        caller.state.privileges.insert((table.to_owned(), privilege), holding);
+    };
+    for privilege in [Privilege::Create, Privilege::Delete, Privilege::AppendTo, Privilege::Assign] {
+        withhold("account", privilege, Holding::None);
+    }
+    withhold("contact", Privilege::Write, Holding::Team);
+    withhold("product", Privilege::Read, Holding::None);
+    let json = [("Content-Type", "application/json")];
+    let account = format!("/accounts({AHLGREN})");
+    for (method, path, body, name) in [
+        ("POST", "/accounts".to_owned(), r#"{"name":"x"}"#.to_owned(), "prvCreateAccount"),
+        ("PATCH", format!("/accounts({NOBODY})"), r#"{"name":"x"}"#.to_owned(), "prvCreateAccount"),
+        ("DELETE", account.clone(), String::new(), "prvDeleteAccount"),
+        ("PATCH", account.clone(), format!(r#"{{"ownerid@odata.bind":"/systemusers({INGA})"}}"#), "prvAssignAccount"),
+        (
+            "PATCH",
+            format!("/contacts({IDA})"),
+            format!(r#"{{"parentcustomerid_account@odata.bind":"/accounts({BOE})"}}"#),
+            "prvAppendToAccount",
+        ),
+        ("GET", "/products?$select=name".to_owned(), String::new(), "prvReadProduct"),
+    ] {
+        let (status, code, message) = error(&caller.send(method, &path, &json, body.as_str()));
+        assert_eq!((status, code.as_str()), (403, "0x80048306"), "{method} {path}: {message}");
+        assert!(message.contains(&format!("is missing {name} privilege")), "{method} {path}: {message}");
+    }
+    assert_eq!(caller.send("PATCH", &account, &json, r#"{"telephone1":"1"}"#).status, 204);
+
+    let function = format!("/systemusers({APPLICATION})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()");
+    let (_, held) = parsed(&caller.send("GET", &function, &[], ""));
+    let depth = |name: &str| {
+        let held = held["RolePrivileges"].as_array().unwrap().iter();
+        held.clone().find(|held| held["PrivilegeName"] == name).map(|held| held["Depth"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(depth("prvReadAccount").as_deref(), Some("Global"));
+    assert_eq!(depth("prvWriteContact").as_deref(), Some("Basic"), "what comes by a team is told as that");
+    assert_eq!(depth("prvCreateAccount"), None);
+    let definition = "/EntityDefinitions(LogicalName='account')?$select=LogicalName,Privileges";
+    let (_, account) = parsed(&caller.send("GET", definition, &[], ""));
+    let privileges = account["Privileges"].as_array().unwrap();
+    let write = privileges.iter().find(|privilege| privilege["PrivilegeType"] == "Write").unwrap();
+    let held = held["RolePrivileges"].as_array().unwrap();
+    assert!(held.iter().any(|held| held["PrivilegeId"] == write["PrivilegeId"]), "both know it by one id");
 }
 
 #[test]

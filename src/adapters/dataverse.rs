@@ -3,6 +3,7 @@
 //! Knows the addresses, lookups and their navigation properties, the multipart batch and what the CRM's error codes mean.
 //! Waiting, tokens and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
 
+mod privileges;
 mod writes;
 
 use std::collections::HashMap;
@@ -13,12 +14,12 @@ use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch};
 use crate::adapters::client::Client;
-use crate::adapters::dataverse_batch::{by_position, path_of};
+use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::dataverse_bulk::Availability;
 use crate::adapters::dataverse_lists::{self, FILTER_CHARS_MAX, Lists};
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::modifiers;
-use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
+use crate::adapters::odata::batch_multipart;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent};
@@ -28,7 +29,7 @@ use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Grant, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
 };
 use crate::frame::{Frame, Kind};
 
@@ -45,6 +46,8 @@ const MODIFIED: [&str; 1] = ["modifiedon"];
 /// Who the CRM takes us for (crm-api.md §12).
 #[derive(Deserialize)]
 struct WhoAmI {
+    #[serde(rename = "UserId", default)]
+    user: String,
     #[serde(rename = "OrganizationId")]
     organization: String,
 }
@@ -56,6 +59,8 @@ pub struct Dataverse {
     features: Features,
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
+    /// How far the login's privileges reach, by their ids, once they were asked for.
+    held: Mutex<Option<Arc<HashMap<String, String>>>>,
     bulk: Availability,
     portion: Portion,
 }
@@ -69,6 +74,7 @@ impl Dataverse {
             features,
             directory: Mutex::default(),
             tables: Mutex::default(),
+            held: Mutex::default(),
             bulk: Availability::default(),
             portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
         }
@@ -112,39 +118,14 @@ impl Dataverse {
 
     /// Asks questions about the metadata: all in one batch, or one by one where the service does not take that.
     fn answers(&self, questions: &[String]) -> Result<Vec<Vec<u8>>, EndpointError> {
-        if let Some(answers) = self.answers_at_once(questions)? {
-            return Ok(answers);
+        let root = self.root();
+        let paths = questions.iter().map(|question| format!("{root}/{question}")).collect();
+        let batch = self.batch();
+        let whole = |body: &str| definitions::whole(body.as_bytes());
+        match dataverse_batch::ask(&self.client, &batch, paths, &read_headers(), whole)? {
+            Some(answers) => Ok(answers.into_iter().map(String::into_bytes).collect()),
+            None => questions.iter().map(|question| self.answer(question)).collect(),
         }
-        questions.iter().map(|question| self.answer(question)).collect()
-    }
-
-    fn answers_at_once(&self, questions: &[String]) -> Result<Option<Vec<Vec<u8>>>, EndpointError> {
-        let root = format!("{}{API}", path_of(self.client.base()));
-        let operation = |question: &String| Operation {
-            method: "GET",
-            path: format!("{root}/{question}"),
-            headers: read_headers(),
-            body: String::new(),
-        };
-        let body = batch_multipart::build(&questions.iter().map(operation).collect::<Vec<_>>());
-        let url = format!("{}{API}/$batch", self.client.base());
-        let (_, answers) = self.client.ask(&url, &batch_headers(), body.as_bytes(), |answer| {
-            let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
-            let replies: Vec<Reply> =
-                by_position(sections, questions.len(), true).into_iter().filter_map(Result::ok).collect();
-            if replies.len() != questions.len() {
-                return Err("the answer to the batch is not whole".to_owned());
-            }
-            if let Some(reply) = replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
-                return Err(Fault::read(reply.status, reply.body.as_bytes()).to_string());
-            }
-            if replies.iter().any(|reply| reply.status >= 300) {
-                return Ok(None);
-            }
-            replies.iter().try_for_each(|reply| definitions::whole(reply.body.as_bytes()))?;
-            Ok(Some(replies.into_iter().map(|reply| reply.body.into_bytes()).collect()))
-        })?;
-        Ok(answers.flatten())
     }
 
     fn answer(&self, question: &str) -> Result<Vec<u8>, EndpointError> {
@@ -195,7 +176,7 @@ impl Dataverse {
             client: &self.client,
             url,
             headers: self.page_headers(),
-            batch: (format!("{}{API}/$batch", self.client.base()), batch_headers()),
+            batch: self.batch(),
             key: &table.key,
             filter,
             layout,
@@ -213,6 +194,11 @@ impl Dataverse {
     fn root(&self) -> String {
         format!("{}{API}", path_of(self.client.base()))
     }
+
+    /// Returns the address of a batch and its headers.
+    fn batch(&self) -> (String, Vec<(&'static str, String)>) {
+        (format!("{}{API}/$batch", self.client.base()), batch_headers())
+    }
 }
 
 impl Endpoint for Dataverse {
@@ -223,7 +209,7 @@ impl Endpoint for Dataverse {
     fn open(&self) -> Result<Identity, EndpointError> {
         let url = format!("{}{API}/WhoAmI", self.client.base());
         let (answer, identity) = self.client.get(&url, &read_headers(), |answer| {
-            let WhoAmI { organization } = serde_json::from_slice(&answer.body)
+            let WhoAmI { organization, .. } = serde_json::from_slice(&answer.body)
                 .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
             Uuid::parse_str(&organization).map_err(|_| "the answer to WhoAmI names no organization".to_owned())
         })?;
@@ -359,6 +345,10 @@ impl Endpoint for Dataverse {
             format!("{root}&$filter={}", percent::query(&dataverse_lists::id_list(&table.key, ids, None)))
         };
         modifiers::read(&self.client, ids.chunks(dataverse_lists::IDS_MAX).map(list), read_headers(), &table)
+    }
+
+    fn grants(&self, info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
+        self.granted(info).map(Some)
     }
 
     fn clock_offset(&self) -> Option<ClockOffset> {

@@ -1,14 +1,16 @@
-//! Writes to Dataverse as requests of a batch, and what their replies say.
+//! Writes to Dataverse as requests of a batch, and what their replies say; questions that go as one batch.
 //!
 //! In go a table and a write, out comes one request: lookups by navigation property, a condition on every update. In go the
-//! parts of an answer, out come replies by position and a verdict for each (crm-api.md §4, §9, §11). Nothing is sent here.
+//! parts of an answer, out come replies by position and a verdict for each (crm-api.md §4, §9, §11). Writes are not sent
+//! here.
 
 use crate::adapters::batch::Verdict;
+use crate::adapters::client::Client;
 use crate::adapters::definitions::CrmTable;
-use crate::adapters::odata::batch_multipart::{Operation, Reply, Section};
+use crate::adapters::odata::batch_multipart::{self, Operation, Reply, Section};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, value};
-use crate::endpoint::{Outcome, Write, WriteKind};
+use crate::endpoint::{EndpointError, Outcome, Write, WriteKind};
 use crate::frame::Value;
 
 /// Returns the path of an address, without its end slash; request lines of a batch begin with it.
@@ -101,6 +103,41 @@ pub fn by_position(sections: Vec<Section>, count: usize, success: bool) -> Vec<R
         })
     });
     replies
+}
+
+/// Asks the questions at these paths in one batch, which is its address and its headers, and returns the bodies of their
+/// answers, all of them or an error.
+///
+/// `None` where the service does not take the batch, or refuses one of the questions: it says why when it is asked alone.
+/// Where one was throttled, or where `whole` finds something missing in a body, all of them are asked again.
+pub fn ask(
+    client: &Client,
+    batch: &(String, Vec<(&'static str, String)>),
+    paths: Vec<String>,
+    headers: &[(&'static str, String)],
+    whole: impl Fn(&str) -> Result<(), String>,
+) -> Result<Option<Vec<String>>, EndpointError> {
+    let operation = |path| Operation { method: "GET", path, headers: headers.to_vec(), body: String::new() };
+    let operations: Vec<Operation> = paths.into_iter().map(operation).collect();
+    let (url, batch_headers) = batch;
+    let body = batch_multipart::build(&operations);
+    let (_, bodies) = client.ask(url, batch_headers, body.as_bytes(), |answer| {
+        let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
+        let replies: Vec<Reply> =
+            by_position(sections, operations.len(), true).into_iter().filter_map(Result::ok).collect();
+        if replies.len() != operations.len() {
+            return Err("the answer to the batch is not whole".to_owned());
+        }
+        if let Some(reply) = replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
+            return Err(Fault::read(reply.status, reply.body.as_bytes()).to_string());
+        }
+        if replies.iter().any(|reply| reply.status >= 300) {
+            return Ok(None);
+        }
+        replies.iter().try_for_each(|reply| whole(&reply.body))?;
+        Ok(Some(replies.into_iter().map(|reply| reply.body).collect()))
+    })?;
+    Ok(bodies.flatten())
 }
 
 /// Returns what a reply says about a write (crm-api.md §4, §9).

@@ -6,10 +6,8 @@
 use uuid::Uuid;
 
 use crate::adapters::client::Client;
-use crate::adapters::dataverse_batch::{by_position, path_of};
-use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
+use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::odata::decode::{Layout, next_link};
-use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::Chain;
 use crate::adapters::odata::{percent, value};
 use crate::adapters::pages::Reading;
@@ -70,7 +68,14 @@ impl Lists<'_> {
     }
 
     fn all(&self, lists: &[List<'_>]) -> Result<Frame, EndpointError> {
-        let bodies = if lists.len() > 1 { self.at_once(lists)? } else { None };
+        let bodies = match lists.len() {
+            0 | 1 => None,
+            _ => {
+                let paths = lists.iter().map(|list| path_of(&list.address).to_owned()).collect();
+                let whole = |body: &str| next_link(body).map(drop);
+                dataverse_batch::ask(self.client, &self.batch, paths, &self.headers, whole)?
+            }
+        };
         let mut all = self.layout.rows().finish();
         match bodies {
             // A service that does not take the batch, or refuses one of its lists, says why when it is asked alone.
@@ -87,34 +92,6 @@ impl Lists<'_> {
         }
         all.settle();
         Ok(all)
-    }
-
-    fn at_once(&self, lists: &[List<'_>]) -> Result<Option<Vec<String>>, EndpointError> {
-        let operation = |list: &List<'_>| Operation {
-            method: "GET",
-            path: path_of(&list.address).to_owned(),
-            headers: self.headers.clone(),
-            body: String::new(),
-        };
-        let body = batch_multipart::build(&lists.iter().map(operation).collect::<Vec<_>>());
-        let (url, headers) = &self.batch;
-        let (_, bodies) = self.client.ask(url, headers, body.as_bytes(), |answer| {
-            let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
-            let replies: Vec<Reply> =
-                by_position(sections, lists.len(), true).into_iter().filter_map(Result::ok).collect();
-            if replies.len() != lists.len() {
-                return Err("the answer to the batch is not whole".to_owned());
-            }
-            if let Some(reply) = replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
-                return Err(Fault::read(reply.status, reply.body.as_bytes()).to_string());
-            }
-            if replies.iter().any(|reply| reply.status >= 300) {
-                return Ok(None);
-            }
-            replies.iter().try_for_each(|reply| next_link(&reply.body).map(drop))?;
-            Ok(Some(replies.into_iter().map(|reply| reply.body).collect()))
-        })?;
-        Ok(bodies.flatten())
     }
 
     /// Decodes the first page of a list, and reads what follows it.
@@ -188,7 +165,7 @@ fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
-    use crate::adapters::odata::Dialect;
+    use crate::adapters::odata::{Dialect, batch_multipart};
     use crate::adapters::script::{Line, Script, say};
 
     #[test]

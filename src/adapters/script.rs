@@ -83,6 +83,7 @@ fn hear(stream: &mut TcpStream) -> String {
     format!("{} [{token}] {prefer}{}", first.trim(), String::from_utf8(body).unwrap()).trim().to_owned()
 }
 
+/// Answers with a status and a body, and no headers of its own.
 pub fn say(status: u16, body: &str) -> Line {
     Line::Say(status, "", body.to_owned())
 }

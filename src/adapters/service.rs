@@ -46,7 +46,7 @@ pub struct Service {
     company: Option<String>,
     limits: Limits,
     /// The key columns of which the file says that we may choose what is in them, by table.
-    keys: BTreeMap<String, String>,
+    chosen_keys: BTreeMap<String, String>,
     found: Mutex<Option<Identity>>,
     tables: Mutex<Option<Arc<HashMap<String, TableInfo>>>>,
     /// Tables of which a new record has shown that ids may be chosen.
@@ -61,16 +61,16 @@ impl Service {
     }
 
     /// Makes the adapter of any other service; nothing is sent yet.
-    pub fn plain(client: Client, limits: Limits, keys: BTreeMap<String, String>) -> Service {
-        Service::new(client, None, limits, keys)
+    pub fn plain(client: Client, limits: Limits, chosen_keys: BTreeMap<String, String>) -> Service {
+        Service::new(client, None, limits, chosen_keys)
     }
 
-    fn new(client: Client, company: Option<String>, limits: Limits, keys: BTreeMap<String, String>) -> Service {
+    fn new(client: Client, company: Option<String>, limits: Limits, chosen_keys: BTreeMap<String, String>) -> Service {
         Service {
             client,
             company,
             limits,
-            keys,
+            chosen_keys,
             found: Mutex::new(None),
             tables: Mutex::new(None),
             trusted: Mutex::default(),
@@ -92,10 +92,10 @@ impl Service {
     }
 
     /// Proves once that the company exists, or the service; its name is all that tells it from others.
-    fn company(&self) -> Result<Identity, EndpointError> {
+    fn identity(&self) -> Result<Identity, EndpointError> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         match &*found {
-            Some(company) => Ok(company.clone()),
+            Some(identity) => Ok(identity.clone()),
             None => Ok(found.insert(self.find()?).clone()),
         }
     }
@@ -143,7 +143,7 @@ impl Service {
     fn page(&self, table: &str) -> Result<Page, EndpointError> {
         let missing = || EndpointError::NoTable { side: Side::Erp, table: table.to_owned() };
         let mut info = self.tables()?.get(table).ok_or_else(missing)?.clone();
-        if let Some(key) = self.keys.get(table) {
+        if let Some(key) = self.chosen_keys.get(table) {
             info.key = Key::Id(key.clone());
         }
         let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
@@ -179,7 +179,7 @@ impl Service {
         let root = self.root();
         Ok(match self.company {
             Some(_) => {
-                let company = percent::query(&quoted(&self.company()?.name));
+                let company = percent::query(&quoted(&self.identity()?.name));
                 format!("{root}/{COMPANIES}({company})/{}", page.info.table)
             }
             None => format!("{root}/{}", page.info.table),
@@ -300,7 +300,7 @@ impl Endpoint for Service {
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
-        self.company()
+        self.identity()
     }
 
     fn describe(&self, table: &str) -> Result<TableInfo, EndpointError> {

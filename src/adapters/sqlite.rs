@@ -90,15 +90,7 @@ impl<'a> SqliteStore<'a> {
         if !path.exists() {
             log::has_its_file(path).and_then(|()| create(path)).map_err(told)?;
         }
-        // Not by us; taken for a new state, it would make a first load of a settled company.
-        if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
-            let message = format!(
-                "{}: the file is empty, which a state never is; put a backup in its place, or remove the file to begin \
-                 anew",
-                path.display()
-            );
-            return Err(StoreError::Damaged { message });
-        }
+        refuse_empty(path)?;
         let mut connection = Connection::open_with_flags(path, FLAGS).map_err(|error| told(error.into()))?;
         prepare_for_writing(&mut connection, path, holder, &since, lock.as_mut()).map_err(told)?;
         let writer = Writer { holder: holder.to_owned(), since, now, keep_values, run: None, lock };
@@ -115,6 +107,7 @@ impl<'a> SqliteStore<'a> {
         if !exists {
             log::has_its_file(path).map_err(told)?;
         }
+        refuse_empty(path)?;
         let file = if exists { reading::open(path).map_err(told)? } else { None };
         let connection = file.map_or_else(empty_in_memory, Ok).map_err(told)?;
         Ok(SqliteStore { connection, path: path.to_owned(), played: false, writer: None })
@@ -168,6 +161,18 @@ impl Drop for SqliteStore<'_> {
     }
 }
 
+/// Refuses a file without content, which no run leaves: taken for a new state, it would make a first load of a settled company.
+fn refuse_empty(path: &Path) -> Result<(), StoreError> {
+    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() == 0) {
+        let message = format!(
+            "{}: the file is empty, which a state never is; put a backup in its place, or remove the file to begin anew",
+            path.display()
+        );
+        return Err(StoreError::Damaged { message });
+    }
+    Ok(())
+}
+
 /// Follows links: SQLite keeps the log beside the file itself, and not beside a link to it.
 fn followed(path: &Path) -> Result<PathBuf, StoreError> {
     let failed = |error: io::Error| StoreError::Failed { message: format!("{}: {error}", path.display()) };
@@ -175,11 +180,11 @@ fn followed(path: &Path) -> Result<PathBuf, StoreError> {
     // Taken for a new state, it would make a first load of a settled company.
     if let Some(link) = path.ancestors().find(leads_nowhere) {
         let target = fs::read_link(link).map_err(failed)?;
+        let which = if link == path { String::new() } else { format!(" {}", link.display()) };
         let message = format!(
-            "{}: the link {} leads to {}, where nothing is; see that it is there (a volume that is not mounted, say), or \
-             remove the link to begin anew",
+            "{}: the link{which} leads to {}, where nothing is; see that it is there (a volume that is not mounted, say), \
+             or remove the link to begin anew",
             path.display(),
-            link.display(),
             target.display()
         );
         return Err(StoreError::Damaged { message });

@@ -116,7 +116,7 @@ impl Desk<'_> {
     /// Gathers what has to be known of pairs before they are parted.
     fn partings(&self, store: &dyn Store, pairs: &[PerSide<Uuid>]) -> Result<Vec<Parting>, RunError> {
         let known = Known::of(self, store, pairs.iter().copied())?;
-        let company = self.map.company_of(Side::Crm).map(|company| company.column.to_owned());
+        let company = self.map.company_of(Side::Crm);
         let fields = self.pipeline.tables.iter().flat_map(|map| &map.fields);
         let references = fields.filter_map(|field| field.reference.as_ref());
         let columns: BTreeSet<&String> =
@@ -131,7 +131,11 @@ impl Desk<'_> {
                 let row = known.rows.of(side).get(ids.of(side))?;
                 Some(known.frames.of(side).value(column, *row)).filter(|value| !value.is_blank())
             };
-            let old = company.as_ref().and_then(|column| Some((column, value(Side::Crm, column)?)));
+            // What another company has claimed meanwhile is not ours to give back.
+            let old = company.as_ref().and_then(|company| {
+                let old = value(Side::Crm, company.column)?;
+                company.may_own(&old.to_string()).then(|| (company.column.to_owned(), old))
+            });
             let release = old.map(|(column, old)| Action {
                 table: self.map.name.clone(),
                 record: record.clone(),
@@ -259,16 +263,16 @@ pub fn part(
         ids: parting.ids,
         record: parting.record.clone(),
     });
-    carry_out(store, desk.pipeline, &replies.collect::<Vec<_>>(), moment)?;
+    reply(desk.pipeline, store, &replies.collect::<Vec<_>>(), moment)?;
     end(store, moment, parted.iter().all(|one| one.failed.is_none()))?;
     Ok(parted)
 }
 
-/// Takes answers to what waits; pairs that are parted by one get a row of the history and the journal, as those that are
-/// named to [`part`].
+/// Takes answers of a person, all of them or none; of pairs that they part, history and journal are told. Nothing is written
+/// on either side.
 pub fn take_answers(
-    store: &mut dyn Store,
     pipeline: &Pipeline,
+    store: &mut dyn Store,
     replies: &[Reply],
     moment: &Moment,
 ) -> Result<(), StoreError> {
@@ -276,13 +280,13 @@ pub fn take_answers(
         return store.reply(replies);
     }
     begin(store, moment)?;
-    carry_out(store, pipeline, replies, moment)?;
+    reply(pipeline, store, replies, moment)?;
     end(store, moment, true)
 }
 
-/// Takes answers, and tells the journal of the pairs that they part.
-fn carry_out(store: &mut dyn Store, pipeline: &Pipeline, replies: &[Reply], moment: &Moment) -> Result<(), StoreError> {
-    let mut intents: Vec<Intent> = Vec::new();
+/// Takes answers within an entry of the history.
+fn reply(pipeline: &Pipeline, store: &mut dyn Store, replies: &[Reply], moment: &Moment) -> Result<(), StoreError> {
+    let mut intents = Vec::new();
     for reply in replies {
         let Reply::Part { table, ids, record } = reply else { continue };
         let told = Intent {
@@ -305,7 +309,7 @@ fn carry_out(store: &mut dyn Store, pipeline: &Pipeline, replies: &[Reply], mome
     let journal = store.intend(&moment.run, &intents)?;
     store.reply(replies)?;
     let done = |journal_id: i64| Answer { journal_id, outcome: "done".into(), message: String::new() };
-    let table = intents.first().map_or("", |intent| intent.table.as_str());
+    let Some(Intent { table, .. }) = intents.first() else { return Ok(()) };
     store.answer(&journal.into_iter().map(done).collect::<Vec<_>>(), table, &[], &[])
 }
 

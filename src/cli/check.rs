@@ -34,7 +34,7 @@ pub fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
             let loaded = world::load(path, Purpose::Run)?;
             let online = ask(&loaded)?;
             checked.complaints.extend(complaints(&loaded, &online));
-            if !online.troubles.is_empty() || online.foreign.is_some() {
+            if !online.troubles.is_empty() || !online.withheld.is_empty() || online.foreign.is_some() {
                 exit = Exit::CouldNotRun;
             } else if !online.misfits.is_empty() {
                 exit = Exit::Refused;
@@ -72,6 +72,7 @@ fn complaints(loaded: &Loaded, online: &Online) -> Vec<Complaint> {
         Misfit { path, at: At::Value, message, hint, value: None }
     };
     let mut found = online.misfits.clone();
+    found.extend(online.withheld.iter().cloned());
     found.extend(online.troubles.iter().map(|(path, error)| finding(path.clone(), &error.clone().into())));
     if let Some(foreign) = &online.foreign {
         let foreign = Failure::Foreign { state: loaded.state.display().to_string(), foreign: foreign.clone() };

@@ -4,9 +4,9 @@
 //! that are to be equal at once, goes through a run like any other.
 
 mod create;
+mod list;
+mod rules;
 
-use std::collections::HashSet;
-use std::path::Path;
 use std::time::Instant;
 
 use uuid::Uuid;
@@ -20,26 +20,22 @@ use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
 use crate::cli::print_as;
-use crate::cli::progress;
 use crate::cli::run::{self, Asked};
-use crate::cli::sheet::{self, Row};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::{Force, Overwritten};
-use crate::plan::ActionKind;
 use crate::report;
 use crate::report::asked::Ask;
 use crate::report::couple::{Coupled, First};
 use crate::report::layout::{count, list, plural};
 use crate::run::account::RunReport;
-use crate::run::chosen::{Chosen, Standing};
 use crate::run::context::Options;
 use crate::run::explain::foresee;
 use crate::run::selection::Selection;
 use crate::run::sight::Subjects;
-use crate::store::{InboxItem, InboxKind, Store};
+use crate::store::Store;
 
 /// Carries out `couple`.
 pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
@@ -55,7 +51,7 @@ pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
     let done = if arguments.create {
         create::create(arguments, &mut loaded, at, &signals)?
     } else if arguments.by_match {
-        by_rules(arguments, &loaded, at, &signals)?
+        rules::by_rules(arguments, &loaded, at, &signals)?
     } else {
         by_name(arguments, &loaded, at, &signals)?
     };
@@ -79,9 +75,9 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     let (wanted, mut objections) = match &arguments.from {
         Some(path) => {
             only_table(arguments, map)?;
-            listed(&read_list(path)?, &path.display().to_string(), map)?
+            list::pairs(&list::text(path)?, &path.display().to_string(), map)?
         }
-        None => (vec![named(&arguments.records)?], Vec::new()),
+        None => (vec![named(loaded, map, &arguments.records)?], Vec::new()),
     };
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
@@ -123,88 +119,6 @@ fn finish(
         _ => {}
     }
     Ok(done)
-}
-
-/// Couples what the match rules find.
-fn by_rules(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Signals) -> Result<Coupled, Failure> {
-    let map = &loaded.pipeline.tables[at];
-    if map.match_rules.is_empty() {
-        return Err(Failure::Arguments {
-            message: format!("`{}` has no match rules", map.name),
-            hint: format!(
-                "write `match` into tables.{}, or couple by name: `pipeline couple FILE TABLE:KEY KEY`",
-                map.name
-            ),
-        });
-    }
-    let mut part = Part::default();
-    for record in &arguments.records {
-        match record.contains(':') {
-            true => part.selection.records.push(address(record)?),
-            false => part.only.push(record.clone()),
-        }
-    }
-    let tables = part.only.iter().chain(part.selection.records.iter().map(|record| &record.table));
-    if tables.clone().any(|table| *table != map.name) {
-        return Err(one_table(map));
-    }
-    let moment = moment();
-    let mut store = open(loaded)?;
-    let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
-    name_the_others(loaded, &store, &mut plan)?;
-    let mut done = Coupled::new(map);
-    done.notes = plan.notes.clone();
-    done.failing = failing(&plan, map);
-    if done.failing > 0 {
-        let (records, name) = (plural(done.failing, "record fails", "records fail"), &map.name);
-        done.notes.push(format!("{records} in `{name}`: `pipeline plan FILE --only {name}` says why"));
-    }
-    done.notes.iter().for_each(|note| progress::say(&format!("warning: {note}")));
-    done.pairs = found(&plan);
-    name_pairs(loaded, map, Side::Crm, part.only.is_empty(), done.pairs.iter_mut().collect())?;
-    done.ambiguous = plan.inbox.iter().filter(|item| item.kind == InboxKind::Ambiguous).cloned().collect();
-    let selected = plan.tables.iter().flat_map(|table| &table.selected);
-    // For whom a run would make a partner, no rule has found one.
-    let standing = |chosen: &Chosen| match chosen.outlook.created {
-        Some(_) => Standing::Alone,
-        None => chosen.standing,
-    };
-    let left = selected.map(|chosen| (chosen.record.clone(), standing(chosen)));
-    // What waits in doubt is told with the doubts.
-    let is_left = |standing: Standing| match standing {
-        Standing::Alone | Standing::Outside | Standing::Apart => true,
-        Standing::Waits(kind) => matches!(kind, InboxKind::Failed | InboxKind::Skipped),
-        _ => false,
-    };
-    done.left = left.filter(|(_, standing)| is_left(*standing)).collect();
-    if !done.pairs.is_empty() && !arguments.yes {
-        report::couple::preview(&done).iter().for_each(|line| progress::say(line));
-    }
-    finish(arguments, loaded, map, store, done, &moment, signals)
-}
-
-/// Returns whom the match rules couple in a run.
-fn found(report: &RunReport) -> Vec<Pair> {
-    let found = report.plan.actions().filter_map(|action| match &action.kind {
-        ActionKind::Couple { origin } => Some(Pair {
-            ids: action.ids,
-            record: action.record.clone(),
-            partner: action.ids.crm.to_string(),
-            origin: origin.clone(),
-            dead: Vec::new(),
-            notes: vec![action.why.clone()],
-        }),
-        _ => None,
-    });
-    found.collect()
-}
-
-/// Counts the records that fail, whatever the rules could find for them: what they refer to is not coupled, or does not
-/// fit, or their side refused it.
-fn failing(plan: &RunReport, map: &TableMap) -> u64 {
-    let fails = |item: &&InboxItem| matches!(item.kind, InboxKind::Failed | InboxKind::Skipped);
-    let own = plan.inbox.iter().filter(|item| item.table == map.name).filter(fails);
-    own.map(|item| (item.erp_id, item.crm_id)).collect::<HashSet<_>>().len() as u64
 }
 
 /// Calls the records of one side what people call them; `some` is a selection, not worth a read of the whole table.
@@ -366,7 +280,7 @@ fn agree(
 }
 
 /// Reads `TABLE:KEY KEY`: the second one is of the other side.
-fn named(records: &[String]) -> Result<Wanted, Failure> {
+fn named(loaded: &Loaded, map: &TableMap, records: &[String]) -> Result<Wanted, Failure> {
     let [one, other] = records else {
         return Err(Failure::Arguments {
             message: format!(
@@ -377,59 +291,14 @@ fn named(records: &[String]) -> Result<Wanted, Failure> {
         });
     };
     let one = address(one)?;
-    let prefix = format!("{}:", one.table);
-    let other = match other.starts_with(&prefix) {
-        true => address(other)?,
-        false => Address { table: one.table.clone(), side: one.side.other(), key: other.trim().to_owned() },
+    // A key may hold a colon, but hardly the name of a table map before it.
+    let is_table = |name: &str| loaded.pipeline.tables.iter().any(|table| table.name == name);
+    let other = match other.split_once(':') {
+        Some((table, _)) if table == map.name => address(other)?,
+        Some((table, _)) if is_table(table) => return Err(one_table(map)),
+        _ => Address { table: one.table.clone(), side: one.side.other(), key: other.trim().to_owned() },
     };
     Ok(Wanted { line: None, addresses: [one, other] })
-}
-
-/// Returns the text of a list of pairs.
-fn read_list(path: &Path) -> Result<String, Failure> {
-    world::read(path).map_err(|failure| match failure {
-        Failure::File { .. } => Failure::Arguments {
-            message: failure.to_string(),
-            hint: "give the path of a CSV file with the columns `erp` and `crm`".to_owned(),
-        },
-        other => other,
-    })
-}
-
-/// Reads the pairs of a table map out of a list, and what is wrong with its lines.
-fn listed(text: &str, file: &str, map: &TableMap) -> Result<(Vec<Wanted>, Vec<Objection>), Failure> {
-    let hint = || "the first line is `erp,crm`, each further one a pair of labels or ids".to_owned();
-    // An exported list says of each line which table map it is of.
-    let rows = sheet::read(text, &["erp", "crm", "table"])
-        .or_else(|_| sheet::read(text, &["erp", "crm"]))
-        .map_err(|(line, message)| Failure::Arguments { message: format!("{file}:{line}: {message}"), hint: hint() })?;
-    let of_others = |row: &Row| row.cells.get(2).is_some_and(|table| table.trim() != map.name);
-    let (others, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(of_others);
-    if let (Some(other), true) = (others.first(), rows.is_empty()) {
-        return Err(Failure::Arguments {
-            message: format!("{file}:{}: the list has no pair of `{}`", other.line, map.name),
-            hint: format!("its column `table` says of which table map a line is, here of `{}`", other.cells[2].trim()),
-        });
-    }
-    if !others.is_empty() {
-        let lines = plural(others.len() as u64, "line", "lines");
-        progress::say(&format!("{file}: {lines} of other table maps left out"));
-    }
-    let mut objections = Vec::new();
-    let mut wanted = Vec::new();
-    for row in rows {
-        let line = Some(row.line);
-        let [erp, crm] = [0, 1].map(|cell: usize| row.cells[cell].trim().to_owned());
-        if erp.is_empty() || crm.is_empty() {
-            let message = "a pair needs both an `erp` and a `crm`".to_owned();
-            objections.push(Objection { line, message, hint: hint() });
-            continue;
-        }
-        let address = |side: Side, key: String| Address { table: map.name.clone(), side, key };
-        let addresses = [address(Side::Erp, erp), address(Side::Crm, crm)];
-        wanted.push(Wanted { line, addresses });
-    }
-    Ok((wanted, objections))
 }
 
 fn only_table(arguments: &CoupleArguments, map: &TableMap) -> Result<(), Failure> {

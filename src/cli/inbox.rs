@@ -329,7 +329,7 @@ fn reply(
         let what = format!("let the next run delete {}", records.join(", "));
         ask::agree(Question { what, asks, otherwise }, yes)?;
     }
-    take_answers(store, &loaded.pipeline, replies, &moment())?;
+    take_answers(&loaded.pipeline, store, replies, &moment())?;
     print_as(arguments.file.format, || report::answers::text(replies), || report::answers::json(replies))?;
     Ok(Exit::Done)
 }

@@ -50,10 +50,15 @@ pub fn part(loaded: &Loaded, arguments: &PartArguments) -> Result<Part, Failure>
 
 /// Reads the name of one record.
 pub fn address(text: &str) -> Result<Address, Failure> {
-    Address::parse(text).ok_or_else(|| Failure::Arguments {
+    Address::parse(text).ok_or_else(|| no_record(text))
+}
+
+/// Refuses a word that cannot be a record's name.
+pub fn no_record(text: &str) -> Failure {
+    Failure::Arguments {
         message: format!("`{text}` names no record"),
         hint: "records are named `TABLE:KEY` by ERP label or id, or `TABLE:crm:KEY`".to_owned(),
-    })
+    }
 }
 
 /// Refuses names that mean no record, or several, all at once.

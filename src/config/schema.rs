@@ -24,6 +24,7 @@ pub struct File {
     pub tables: Option<Pairs<Table>>,
 }
 
+/// The two sides.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connections {
@@ -31,6 +32,7 @@ pub struct Connections {
     pub crm: Option<Connection>,
 }
 
+/// One side: how it is reached, and how much may be asked of it.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
@@ -69,6 +71,7 @@ pub enum Adapter {
     Odata,
 }
 
+/// What a connection logs in with; which keys belong to which kind, `check` says.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
@@ -86,6 +89,7 @@ pub struct Auth {
     pub token_file: Option<String>,
 }
 
+/// Ways to log in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
@@ -94,6 +98,7 @@ pub enum AuthKind {
     Bearer,
 }
 
+/// How much a side is asked at once and in a time.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
@@ -119,6 +124,7 @@ pub struct Defaults {
     pub on_create: Option<Vec<Option<Template>>>,
 }
 
+/// A table map: what is paired with what, and by which rules.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
@@ -137,6 +143,7 @@ pub struct Table {
     pub fields: Option<Vec<Option<Field>>>,
 }
 
+/// What a table map takes of one side.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TableSide {
@@ -157,6 +164,7 @@ pub enum Policy {
     Newest,
 }
 
+/// Bounds beyond which nothing of a table map is written.
 #[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Guard {
@@ -206,6 +214,7 @@ fn hundredths(text: &str) -> Option<u64> {
     (share <= 10_000).then_some(share)
 }
 
+/// Columns by which two records are one.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MatchRule {
@@ -213,6 +222,7 @@ pub struct MatchRule {
     pub case_sensitive: Option<Flag>,
 }
 
+/// What a new record gets besides the values of its partner.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
@@ -222,6 +232,7 @@ pub struct Template {
     pub set: Option<Pairs<Scalar>>,
 }
 
+/// A field map: two columns, or one and a value.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
@@ -243,6 +254,7 @@ pub struct Field {
     pub value: Option<Scalar>,
 }
 
+/// The table map through whose couplings a key is translated.
 #[derive(Debug, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
@@ -251,6 +263,7 @@ pub struct Reference {
     pub crm: Option<String>,
 }
 
+/// Writes in which a field takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum When {

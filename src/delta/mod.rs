@@ -80,10 +80,18 @@ pub struct Force {
 }
 
 impl Force {
-    fn covers(&self, table: &str, ids: PerSide<Uuid>, field: &FieldMap, held: impl FnOnce() -> String) -> bool {
+    /// Tells whether a value may be lost on a side, by what the person has seen.
+    fn covers(
+        &self,
+        table: &str,
+        ids: PerSide<Uuid>,
+        field: &FieldMap,
+        to: Side,
+        held: impl FnOnce() -> String,
+    ) -> bool {
         let Some(seen) = &self.seen else { return true };
         let held = held();
-        let same = |lost: &Overwritten| lost.to == self.to && lost.field == field.name() && lost.old == held;
+        let same = |lost: &Overwritten| lost.to == to && lost.field == field.name() && lost.old == held;
         seen.iter().any(|lost| lost.table == table && lost.ids == ids && same(lost))
     }
 }
@@ -297,7 +305,7 @@ fn judge(work: &Work<'_>, view: &View<'_>, rule: &Rule, field: usize, pair: usiz
         let verdict = merge_forced(&facts, rule, force.to)?;
         let (row, field) = (*work.pairs.rows[pair].of(force.to), &work.map.fields[field]);
         let held = || text(work, force.to, field, row);
-        force.covers(&work.map.name, work.pairs.ids[pair], field, held).then_some(verdict)
+        force.covers(&work.map.name, work.pairs.ids[pair], field, force.to, held).then_some(verdict)
     });
     let verdict = match (forced.unwrap_or_else(|| merge(&facts, rule)), work.times) {
         (Verdict::Contested(_), Some(times)) if rule.on_conflict == OnConflict::Newest => {
@@ -470,8 +478,17 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
                     (_, Some(base)) => base.of(to) != settled.of(to),
                     (_, None) => !old.is_blank(),
                 };
-                // Whoever is to win: an owner and a policy have their say on either side.
-                if work.force.is_some() && is_lost {
+                // Whoever is to win: an owner and a policy have their say on either side, and a person who was asked has
+                // agreed to no other loss.
+                if let Some(force) = work.force.filter(|_| is_lost) {
+                    if !force.covers(&work.map.name, ids, field, to, || old.to_string()) {
+                        let message = format!(
+                            "the {} would lose a value that nobody was shown before this was agreed to; the next run decides",
+                            to.name()
+                        );
+                        hold(&mut decisions.held, InboxKind::Contested, None, message);
+                        continue;
+                    }
                     overwritten.push(Overwritten {
                         table: work.map.name.clone(),
                         record: record.clone(),

@@ -94,6 +94,9 @@ fn doubts(coupled: &Coupled) -> Vec<String> {
     let reason = |standing: &Standing| match standing {
         Standing::Outside => "outside the filter",
         Standing::Apart => "kept apart; couple it by name",
+        Standing::Waits(InboxKind::Deleted) => {
+            "its partner was deleted; `--create` makes a new one, `uncouple` parts the two"
+        }
         Standing::Waits(_) => "fails in a run: `pipeline why` says what hinders it",
         _ => "no rule finds a partner",
     };
@@ -119,7 +122,7 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     let made: HashMap<String, &str> =
         made.map(|action| (placeholder(*action.ids.of(action.side)), action.record.as_str())).collect();
     // What the run makes has no key yet; people know it by the record that it is made from.
-    let told = |value: &Value| match value {
+    let legible = |value: &Value| match value {
         Value::Text(text) if made.contains_key(text) => made[text].to_owned(),
         value => named(&first.names, value),
     };
@@ -127,7 +130,7 @@ fn differences(coupled: &Coupled) -> Vec<Difference<'_>> {
     let own = first.plan.actions().filter(|action| action.table == coupled.table);
     for action in own.filter(|action| action.kind.key() == "update" && of_pair(Some(action.ids.erp))) {
         for change in &action.fields {
-            let (old, new) = (told(&change.old), told(&change.new));
+            let (old, new) = (legible(&change.old), legible(&change.new));
             let (erp, crm) = if action.side == Side::Crm { (new, old) } else { (old, new) };
             let first = format!("{} → {} ({})", action.side.other().name(), action.side.name(), change.why);
             all.push(Difference { record: &action.record, field: &change.column, erp, crm, first });

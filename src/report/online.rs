@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use crate::config::{Limits, PerSide, Pipeline, Side};
-use crate::endpoint::ClockOffset;
-use crate::online::{Filtering, Met, Online, Right, SideMet};
+use crate::endpoint::{ClockOffset, Grant, Right};
+use crate::online::{Filtering, Met, Online, Rights, SideMet, TableMet};
 use crate::report::layout::{columns, count, list, plural};
 
 /// Returns what the sides say, for people, with a blank line at its end; nothing where they were not asked.
@@ -14,21 +14,25 @@ pub fn text(met: Option<(&Online, &Pipeline)>) -> String {
     let side = |side: Side| said(side, online.sides.of(side), pipeline.connections.of(side).limits);
     let mut lines: Vec<String> = Side::BOTH.into_iter().map(side).collect();
     if !online.tables.is_empty() {
-        let mut rows = vec![["table", "side", "needs the right to", "filter"].map(str::to_owned).to_vec()];
+        let mut rows = vec![["table", "side", "needs the right to", "and has", "filter"].map(str::to_owned).to_vec()];
         for table in &online.tables {
             for side in Side::BOTH {
                 let name = if side == Side::Erp { table.table.clone() } else { String::new() };
                 let met = table.sides.of(side);
-                rows.push(vec![name, side.name().to_owned(), rights(met), filtering(side, &met.filter)]);
+                rows.push(vec![name, side.name().to_owned(), needs(met), has(met), filtering(side, &met.filter)]);
             }
         }
         lines.push(String::new());
-        lines.extend(columns(&rows, 4));
+        lines.extend(columns(&rows, 5));
         lines.push(String::new());
         lines.push(
-            "each table was asked for one record that does not exist; whether writes are allowed shows only a write"
+            "each table was asked for one record that does not exist, which proves that it may be read; whether what is \
+             unknown is allowed shows only a write"
                 .to_owned(),
         );
+        let mut refusals: Vec<&String> = online.tables.iter().filter_map(refusal).collect();
+        refusals.dedup();
+        lines.extend(refusals.iter().map(|refusal| format!("what the login may do is not told to it: {refusal}")));
     }
     if Side::BOTH.iter().any(|side| online.sides.of(*side).identity.is_none()) {
         lines.push(String::new());
@@ -72,8 +76,33 @@ fn clock(offset: Option<ClockOffset>) -> String {
     }
 }
 
-fn rights(met: &SideMet) -> String {
-    list(&met.needs.iter().map(|right| right.key().to_owned()).collect::<Vec<_>>())
+/// Returns why a side does not tell the rights of the login.
+fn refusal(table: &TableMet) -> Option<&String> {
+    Side::BOTH.into_iter().find_map(|side| match &table.sides.of(side).rights {
+        Rights::Refused(message) => Some(message),
+        _ => None,
+    })
+}
+
+fn needs(met: &SideMet) -> String {
+    list(&met.needs.iter().map(|right| named(*right)).collect::<Vec<_>>())
+}
+
+/// Names a right in a list, as a role of the CRM has it.
+fn named(right: Right) -> String {
+    right.key().replace('_', " ")
+}
+
+fn has(met: &SideMet) -> String {
+    let names = |grants: &[Grant]| list(&grants.iter().map(|grant| named(grant.right)).collect::<Vec<_>>());
+    match &met.rights {
+        _ if met.needs == [Right::Read] && !matches!(met.rights, Rights::Told { .. }) => "all of it".to_owned(),
+        Rights::Untold | Rights::Refused(_) => "read; the rest unknown".to_owned(),
+        Rights::Told { missing, partly } if missing.is_empty() && partly.is_empty() => "all of it".to_owned(),
+        Rights::Told { missing, partly } if partly.is_empty() => format!("all but {}", names(missing)),
+        Rights::Told { missing, partly } if missing.is_empty() => format!("all of it, {} for a part", names(partly)),
+        Rights::Told { missing, partly } => format!("all but {}, {} for a part", names(missing), names(partly)),
+    }
 }
 
 fn filtering(side: Side, filter: &Filtering) -> String {
@@ -123,8 +152,14 @@ struct TableDocument<'a> {
 
 #[derive(Serialize)]
 struct TableSideDocument<'a> {
-    /// `read`, `create`, `update`, `delete`.
+    /// `read`, `create`, `update`, `delete`, `assign`, `append`, `append_to`.
     needs: Vec<&'static str>,
+    /// Whether what the login has of them is `told` by the side, told with the first write only (`untold`), or `refused` to
+    /// this login.
+    rights: &'static str,
+    /// What it does not have, and what for a part of the records only; `null` where the side does not tell.
+    missing: Option<Vec<&'static str>>,
+    partly: Option<Vec<&'static str>>,
     /// `none`, `there`, `partly` or `here`.
     filter: &'static str,
     /// The terms of the filter that are evaluated here while the others are not.
@@ -158,7 +193,14 @@ fn side_document(met: &SideMet) -> TableSideDocument<'_> {
         Filtering::Partly(ours) => ("partly", ours),
         Filtering::Here => ("here", &[]),
     };
-    TableSideDocument { needs: met.needs.iter().copied().map(Right::key).collect(), filter, filtered_here }
+    let keys = |grants: &[Grant]| grants.iter().map(|grant| grant.right.key()).collect();
+    let (rights, missing, partly) = match &met.rights {
+        Rights::Untold => ("untold", None, None),
+        Rights::Refused(_) => ("refused", None, None),
+        Rights::Told { missing, partly } => ("told", Some(keys(missing)), Some(keys(partly))),
+    };
+    let needs = met.needs.iter().copied().map(Right::key).collect();
+    TableSideDocument { needs, rights, missing, partly, filter, filtered_here }
 }
 
 #[cfg(test)]
@@ -175,6 +217,28 @@ mod tests {
             (offset(-61_000, -60_100), "its clock is 60.1 s to 61.0 s behind ours"),
         ] {
             assert_eq!(clock(told), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_login_has_is_told_beside_what_it_needs() {
+        let grant = |right: Right| Grant { right, name: String::new(), reach: crate::endpoint::Reach::Part };
+        let told = |missing: &[Right], partly: &[Right]| Rights::Told {
+            missing: missing.iter().copied().map(grant).collect(),
+            partly: partly.iter().copied().map(grant).collect(),
+        };
+        let (all, read) = ([Right::Read, Right::Create, Right::AppendTo], [Right::Read]);
+        for (needs, rights, expected) in [
+            (&all[..], Rights::Untold, "read; the rest unknown"),
+            (&read, Rights::Untold, "all of it"),
+            (&all, Rights::Refused("no".into()), "read; the rest unknown"),
+            (&all, told(&[], &[]), "all of it"),
+            (&all, told(&[Right::Create, Right::AppendTo], &[]), "all but create and append to"),
+            (&read, told(&[], &[Right::Read]), "all of it, read for a part"),
+            (&all, told(&[Right::Create], &[Right::Read]), "all but create, read for a part"),
+        ] {
+            let met = SideMet { needs: needs.to_vec(), rights, filter: Filtering::None };
+            assert_eq!(has(&met), expected);
         }
     }
 

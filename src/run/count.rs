@@ -28,6 +28,7 @@ pub(super) fn finish(
     deferred: &[bool],
     state: &mut PassState,
 ) -> Result<(), PassError> {
+    forced::remember(context, map, deferred, state);
     if !context.options.dry_run {
         save(store, map, state)?;
     }
@@ -64,8 +65,20 @@ pub(super) fn leave_for_later(state: &mut PassState) {
 }
 
 /// Ends the first step of a pass that its guard stopped: nothing is filed, and what waited before waits on.
-pub(super) fn stopped(store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
+///
+/// A plan tells what would be overwritten if it were not stopped: whoever agrees to what he is shown has to be shown it, or
+/// the run after that would let nobody win, and write what the guard let pass.
+pub(super) fn stopped(
+    context: &Context<'_>,
+    store: &dyn Store,
+    map: &TableMap,
+    state: &mut PassState,
+) -> Result<(), PassError> {
     leave_for_later(state);
+    keep_overwritten(state);
+    if let Some(report) = state.stopped.as_mut().filter(|_| context.options.dry_run) {
+        report.overwritten = std::mem::take(&mut state.report.overwritten);
+    }
     state.inbox = store.inbox(Some(&map.name))?;
     if let Some(report) = &mut state.stopped {
         report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);

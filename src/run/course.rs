@@ -32,6 +32,7 @@ pub struct Course<'a> {
 }
 
 impl<'a> Course<'a> {
+    /// Makes the course of a run of which no table map had its turn yet; `scopes` has one for each pass.
     pub fn new(context: &'a Context<'a>, passes: &'a [Pass], scopes: &'a [Scope], links: Links) -> Course<'a> {
         let (states, reports) = (Vec::new(), Vec::new());
         Course { context, passes, scopes, links, states, reports, first_error: None }

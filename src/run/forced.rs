@@ -3,17 +3,20 @@
 //! A side may refill what was cleared, or hold a value in a form of its own. Written once, the field is decided as in any
 //! other run from then on: what the answer told is that side's base, what was read goes over as an edit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{Side, TableMap};
+use crate::config::{PerSide, Side, TableMap, When};
+use crate::delta::Held;
+use crate::delta::merge::UNSENT;
 use crate::frame::{Kind, Value};
-use crate::run::bases::{Written, fingerprint_in};
+use crate::run::bases::{Written, fingerprint_in, set_base};
 use crate::run::context::Context;
 use crate::run::notes::note_it;
 use crate::run::state::{PassState, Step};
-use crate::translate::canonical::fingerprint;
+use crate::store::InboxKind;
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Takes note of the two-way fields that were written on the side that gives way, and of what it made of them.
 pub(super) fn note(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>]) {
@@ -34,6 +37,38 @@ pub(super) fn note(step: &Step<'_>, state: &mut PassState, to: Side, written: &[
                 let (held, new) = (shown(&frame.value(&change.column, row)), shown(&change.new));
                 let told = format!("the {} holds {held} where {new} was written", to.name());
                 state.remade.insert((number, action.ids.erp), (action.record.clone(), told));
+            }
+        }
+    }
+}
+
+/// Remembers what was to win and was refused: it stays a value to be sent, and what it overwrites one that somebody agreed to
+/// lose. Else the next run would go by the table map's own policy, which may be the opposite.
+pub(super) fn remember(context: &Context<'_>, map: &TableMap, deferred: &[bool], state: &mut PassState) {
+    let Some(force) = &context.options.selection.force else { return };
+    let failed =
+        |held: &&Held| held.to == Some(force.to) && matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
+    let failed: HashSet<Uuid> = state.held.iter().filter(failed).filter_map(|held| held.ids.erp).collect();
+    // What was edited while somebody thought about it, nobody agreed to lose.
+    let waits = |held: &Held| Some((held.ids.erp?, held.field.filter(|_| held.kind == InboxKind::Contested)?));
+    let waiting: HashSet<(Uuid, usize)> = state.held.iter().filter_map(waits).collect();
+    for pair in 0..state.pairs.len() {
+        let (ids, rows) = (state.pairs.ids[pair], state.pairs.rows[pair]);
+        if !failed.contains(&ids.erp) || !state.asks(Some(ids.erp), Some(ids.crm)) {
+            continue;
+        }
+        for (number, field) in map.fields.iter().enumerate() {
+            let forced = field.writes(Side::Erp) && field.writes(Side::Crm) && field.when != When::Create;
+            if !forced || deferred.get(number) == Some(&true) || waiting.contains(&(ids.erp, number)) {
+                continue;
+            }
+            let mut base = PerSide::from_fn(|side| {
+                let column = field.column(side);
+                column.map_or(BLANK, |column| fingerprint_in(state.frames.of(side), side, column, *rows.of(side)))
+            });
+            if state.pairs.bases[number][pair] != Some(base) {
+                *base.of_mut(force.to.other()) = UNSENT;
+                set_base(state, pair, number, base);
             }
         }
     }

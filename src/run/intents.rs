@@ -60,8 +60,12 @@ pub(super) fn settle_intents(
     let mut there: PerSide<HashMap<Uuid, usize>> = PerSide::default();
     let mut frames = PerSide::from_fn(|side| scope.empty(side));
     for side in Side::BOTH {
-        let ids: BTreeSet<Uuid> =
-            open.iter().filter(|open| open.intent.side == side).map(|open| open.intent.id).collect();
+        let ids: BTreeSet<Uuid> = open
+            .iter()
+            .map(|open| &open.intent)
+            .filter(|one| one.side == side && one.writes())
+            .map(|one| one.id)
+            .collect();
         let found = extract::read_ids(scope, side, *context.endpoints.of(side), ids.into_iter().collect())?;
         *there.of_mut(side) = couple::rows_by_id(&found);
         *frames.of_mut(side) = found;
@@ -103,10 +107,25 @@ pub(super) fn settle_intents(
             earned.agreements.push(Agreement { ids, fields });
         }
         // What a deletion was to remove is found gone, or found, by the reading that follows.
-        let outcome = match (update, found) {
-            (true, _) => "read again",
-            (false, true) => "found",
-            (false, false) => "not found",
+        let outcome = match (intent.action.as_str(), found) {
+            // What people couple and part is in the state, or is not.
+            ("couple", _) => {
+                if coupled {
+                    "done"
+                } else {
+                    "not done"
+                }
+            }
+            ("uncouple", _) => {
+                if coupled {
+                    "not done"
+                } else {
+                    "done"
+                }
+            }
+            ("update", _) => "read again",
+            (_, true) => "found",
+            (_, false) => "not found",
         };
         answers.push(Answer {
             journal_id,

@@ -25,6 +25,7 @@ use crate::run::notes::note_it;
 use crate::run::partners::{Missing, Widowed, absent, read_absent};
 use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
+use crate::run::selection::Selection;
 use crate::run::state::{PassError, PassState, Turn};
 use crate::run::{decided, marks};
 use crate::store::{Agreement, Couplings, InboxKind, Origin, Store};
@@ -224,7 +225,7 @@ fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> 
 }
 
 /// Returns the couplings of the state; a dry run adds what a run would have `earned` of open intents, and the pairs that
-/// somebody may couple.
+/// somebody may couple, without those that he may end.
 fn couplings(
     context: &Context<'_>,
     store: &dyn Store,
@@ -236,11 +237,16 @@ fn couplings(
     if context.options.dry_run {
         let made = &earned.made;
         let gone = made.iter().filter_map(|Made { side, gone, .. }| Some((*side, (*gone)?)));
-        let pairs = context.options.selection.pairs.iter().filter(|(table, _)| *table == map.name);
-        let pairs: Vec<PerSide<Uuid>> = pairs.map(|(_, ids)| *ids).collect();
+        let Selection { pairs, ended, .. } = &context.options.selection;
+        let of_map = |pairs: &[(String, PerSide<Uuid>)]| {
+            let own = pairs.iter().filter(|(table, _)| *table == map.name);
+            own.map(|(_, ids)| *ids).collect::<Vec<PerSide<Uuid>>>()
+        };
+        let (pairs, parted) = (of_map(pairs), of_map(ended));
         // A coupling whose other record is gone gives way to the new one.
         let replaced = pairs.iter().flat_map(|ids| Side::BOTH.map(|side| (side, *ids.of(side))));
-        let ended: HashSet<(Side, Uuid)> = gone.chain(replaced).collect();
+        let parted = parted.iter().map(|ids| (Side::Erp, ids.erp));
+        let ended: HashSet<(Side, Uuid)> = gone.chain(replaced).chain(parted).collect();
         if !ended.is_empty() {
             let ends = |at: usize| {
                 ended.contains(&(Side::Erp, couplings.erp[at])) || ended.contains(&(Side::Crm, couplings.crm[at]))

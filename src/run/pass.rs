@@ -55,7 +55,7 @@ pub fn first_step(
     let (mut state, ground, looked_at) = read(&turn, store, links)?;
     let (mut ground, loose) = match join_up(&turn, store, &mut state, (ground, looked_at), links)? {
         Opened::Read(ground, loose) => (ground, loose),
-        Opened::Empty(side, ground) => return empty(store, map, state, &ground.couplings, side),
+        Opened::Empty(side, ground) => return empty(context, store, map, state, &ground.couplings, side),
     };
     state.report.seconds.extract = clock() - began;
 
@@ -79,7 +79,7 @@ pub fn first_step(
         tell_what_waits(map, scope, &mut state, &ground.apart, links)?;
     }
     if state.guarded {
-        stopped(store, map, &mut state)?;
+        stopped(context, store, map, &mut state)?;
         return Ok(state);
     }
     finish(context, store, map, &pass.deferred, &mut state)?;
@@ -264,6 +264,7 @@ pub fn last_step(
 /// Stops at a side that lost everything: more likely than that somebody deleted it all is a wrong company, a missing
 /// right or an answer that is not what it seems (I7).
 fn empty(
+    context: &Context<'_>,
     store: &dyn Store,
     map: &TableMap,
     mut state: PassState,
@@ -275,6 +276,6 @@ fn empty(
     state.plan.actions.clear();
     stop(&mut state, &Trip::Empty { side, couplings }, None);
     state.over = true;
-    stopped(store, map, &mut state)?;
+    stopped(context, store, map, &mut state)?;
     Ok(state)
 }

@@ -3,12 +3,14 @@
 use pipeline::address::Address;
 use pipeline::by_hand::part::{Parted, Parting, fails_without, part};
 use pipeline::by_hand::{Desk, Objection};
+use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Direction, OnDelete, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Intent, JournalRow, Store};
 
 use crate::by_hand::moment;
+use crate::decisions::answer;
 use crate::memory::Accident;
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 
@@ -178,6 +180,20 @@ fn a_parted_record_is_given_back_so_that_another_company_may_take_it() {
         assert_eq!(coupled(&world, "customers"), 0);
         world.quiet();
     }
+    // The inbox asks neither side, and sends people to who does.
+    let mut world = north();
+    world.erp.put("customers", 1, &[("name", "A")]);
+    world.crm.put("accounts", 101, &[("name", "B")]);
+    world.run();
+    let refused = answer(&mut world, "customers:C1", &Wish::Uncouple).unwrap_err();
+    assert!(refused.contains("claimed for this company in the CRM, by `company`"), "{refused}");
+    assert_eq!(coupled(&world, "customers"), 1);
+    // What another company has claimed meanwhile is its own.
+    let mut world = north();
+    world.crm.put("accounts", 101, &[("company", "South")]);
+    let (done, _) = parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+    assert_eq!((done[0].released, done[0].failed.is_none(), coupled(&world, "customers")), (false, true, 0));
+    assert_eq!(world.crm.get("accounts", 101, "company"), "South");
     let mut world = north();
     *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("not allowed".to_owned())));
     let (done, _) = parted(&mut world, "customers", &["customers:C1"], false).unwrap();

@@ -10,6 +10,7 @@ mod asked;
 mod calls;
 mod couple;
 mod couplings;
+mod created;
 mod damaged;
 mod documents;
 mod held;

@@ -5,6 +5,7 @@
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::privilege;
 use super::schema::{self, Column, Kind, OnDelete, TABLES, Table};
 use super::state::State;
 use super::store::Rule;
@@ -29,6 +30,7 @@ pub fn definition(state: &State, table: &Table) -> Map<String, Value> {
         "IsActivity": false,
         "IsCustomEntity": false,
         "DisplayName": label(table.schema_name),
+        "Privileges": privilege::of_table(table),
         "Attributes": table.columns.iter().map(|column| attribute(table, column, false)).collect::<Vec<_>>(),
         "ManyToOneRelationships": relationships(table),
         "Keys": keys(state, table),

@@ -16,6 +16,7 @@ mod kept;
 mod metadata;
 mod picture;
 mod prefer;
+pub mod privilege;
 mod query;
 pub mod quota;
 mod read;

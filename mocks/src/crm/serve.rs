@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::address::{self, Address};
 use super::error::Error;
 use super::prefer::Prefer;
+use super::privilege::{self, Privilege};
 use super::quota::Refusal;
 use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
@@ -21,6 +22,8 @@ use crate::filter;
 use crate::service::{Request, Response, Service};
 use crate::token::Access;
 
+/// A function, which has parentheses where it has no parameters.
+const RETRIEVE_USER_PRIVILEGES: &str = "Microsoft.Dynamics.CRM.RetrieveUserPrivileges()";
 /// The longest URL of a GET.
 const URL_CHARS_MAX: usize = 32_768;
 
@@ -243,10 +246,18 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
     }
     let (table, address) = address::segment(state, segments[0])?;
     outcome.id = address.as_ref().and_then(Address::id);
+    if method == "GET" {
+        privilege::demand(state, table, Privilege::Read)?;
+    }
     match (method, address, &segments[1..]) {
         ("GET", None, []) => read::page(state, table, request, &request.target, prefer),
         ("GET", None, ["$count"]) => read::count(state, table, &request.target),
         ("GET", Some(address), []) => read::single(state, table, &address, request, &request.target, prefer),
+        ("GET", Some(address), [RETRIEVE_USER_PRIVILEGES | "Microsoft.Dynamics.CRM.RetrieveUserPrivileges"])
+            if TABLES[table].name == "systemuser" =>
+        {
+            existing(state, table, &address).map(|(user, _)| privilege::held(state, user))
+        }
         ("GET", Some(address), [property]) => read::property(state, table, &address, property),
         ("POST", None, []) => post(state, table, request, &options, prefer, outcome),
         ("POST", None, [segment]) => match bulk::Message::of(state, table, segment) {
@@ -315,6 +326,7 @@ fn patch(
 fn delete(state: &mut State, table: usize, address: &Address, request: &Request) -> Result<Response, Error> {
     let existing = address.id().filter(|id| state.store.get(table, *id).is_some());
     check_match(state, table, address, existing, request)?;
+    privilege::demand(state, table, Privilege::Delete)?;
     let (id, caller) = (existing.ok_or_else(|| address.missing(table))?, state.caller);
     write::remove(state, table, id, caller)?;
     Ok(reply::no_content(None))

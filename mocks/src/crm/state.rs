@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::bulk::TABLES_WITH_BULK;
 use super::error::Error;
+use super::privilege::{Holding, Privilege};
 use super::quota::{Quota, Spent, Time, Wall};
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
@@ -52,6 +53,8 @@ pub struct State {
     pub may_publish: bool,
     /// The logical names of the tables that have the bulk messages.
     pub bulk_tables: BTreeSet<String>,
+    /// Privileges by the table's logical name that the application user does not have, or has by a team; it has all others.
+    pub privileges: BTreeMap<(String, Privilege), Holding>,
     pub(super) store: Store,
     pub(super) organization: Uuid,
     pub(super) business_unit: Uuid,
@@ -120,6 +123,7 @@ impl Default for State {
             products_start_active: true,
             may_publish: true,
             bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
+            privileges: BTreeMap::new(),
             store: Store::default(),
             organization: ORGANIZATION,
             business_unit: BUSINESS_UNIT,

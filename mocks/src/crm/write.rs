@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::address;
 use super::error::Error;
+use super::privilege::{self, Privilege};
 use super::schema::{self, OnDelete, TABLES, Table, Target};
 use super::state::State;
 use super::store::{Cell, Row};
@@ -24,6 +25,7 @@ pub fn create(
     id: Option<Uuid>,
     key: &Row,
 ) -> Result<Uuid, Error> {
+    privilege::demand(state, table, Privilege::Create)?;
     let caller = state.caller;
     let mut row = key.clone();
     let own = apply(state, table, body, &mut row, true, caller)?;
@@ -42,6 +44,7 @@ pub fn create(
 
 /// Updates a row with a body; `key` are the columns that the URL addressed it by, whose values in the body are dropped.
 pub fn update(state: &mut State, table: usize, id: Uuid, body: &Map<String, Value>, key: &Row) -> Result<(), Error> {
+    privilege::demand(state, table, Privilege::Write)?;
     let caller = state.caller;
     let mut row = state.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(TABLES[table].name, id))?;
     let own = apply(state, table, body, &mut row, false, caller)?;
@@ -144,6 +147,7 @@ fn apply(
                     declared.by_navigation(navigation).ok_or_else(|| undeclared(declared, navigation))?;
                 check_valid(declared, column, creating)?;
                 let link = bind(state, declared, column, target, navigation, given)?;
+                relate(state, table, column, &link, row, user)?;
                 row.set(column, Some(link));
             }
             // Other annotations are what a client got from a read; the service passes over them.
@@ -179,6 +183,17 @@ fn apply(
         row.set(column, cell);
     }
     Ok(own)
+}
+
+/// Demands what it takes that a row refers to another one; an owner is given the row.
+fn relate(state: &State, table: usize, column: usize, link: &Cell, row: &Row, user: Uuid) -> Result<(), Error> {
+    let Cell::Link(target, id) = link else { return Ok(()) };
+    if matches!(TABLES[table].columns[column].kind, schema::Kind::Owner(_)) {
+        let owner = row.get(column).and_then(Cell::id).unwrap_or(user);
+        return if owner == *id { Ok(()) } else { privilege::demand(state, table, Privilege::Assign) };
+    }
+    privilege::demand(state, table, Privilege::Append)?;
+    privilege::demand(state, *target, Privilege::AppendTo)
 }
 
 fn check_valid(table: &Table, column: usize, creating: bool) -> Result<(), Error> {
@@ -230,6 +245,7 @@ fn bind(
 /// Creates the row that a body nests, first, so that the outer row can point at it.
 fn deep_insert(state: &mut State, target: Target, nested: &Map<String, Value>, user: Uuid) -> Result<Cell, Error> {
     let target = schema::table(target.table);
+    privilege::demand(state, target, Privilege::Create)?;
     let mut row = Row::default();
     let own = apply(state, target, nested, &mut row, true, user)?;
     let id = own.unwrap_or_else(Uuid::new_v4);

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::PostError;
-use crate::adapters::dataverse::{API, Dataverse, batch_headers, headers, select};
+use crate::adapters::dataverse::{API, Dataverse, headers, select};
 use crate::adapters::dataverse_batch::{by_position, operation, verdict};
 use crate::adapters::dataverse_bulk::{self, Said};
 use crate::adapters::dataverse_products;
@@ -155,9 +155,9 @@ impl Dataverse {
     /// Posts the operations as one batch.
     fn post(&self, operations: &[Operation]) -> Sent<Reply> {
         let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
-        let url = format!("{}{API}/$batch", self.client.base());
+        let (url, headers) = self.batch();
         let count = operations.len();
-        let answer = match self.client.post(&url, &batch_headers(), batch_multipart::build(operations).as_bytes()) {
+        let answer = match self.client.post(&url, &headers, batch_multipart::build(operations).as_bytes()) {
             Ok(answer) => answer,
             Err(error) => {
                 if matches!(error, PostError::Overtaxed(_)) {

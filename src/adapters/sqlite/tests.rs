@@ -419,8 +419,9 @@ fn a_file_that_is_no_sound_state_is_told() {
     let (_folder, path) = place();
     drop(open(&path));
     fs::write(&path, "").unwrap();
-    let message = refused(&path).to_string();
-    assert!(message.contains("the file is empty, which a state never is"), "{message}");
+    for message in [refused(&path), SqliteStore::read_only(&path).err().unwrap()].map(|error| error.to_string()) {
+        assert!(message.contains("the file is empty, which a state never is"), "{message}");
+    }
     let cases: [(&str, Harm); 7] = [
         ("schema", |path| {
             sql(

@@ -5,7 +5,8 @@ use crate::address::Address;
 use crate::by_hand::{self, Desk, Pair};
 use crate::cli::args::CoupleArguments;
 use crate::cli::ask::{self, Question};
-use crate::cli::couple::{dry_run, found, goes, moment, name_pairs, objected, one_table, open, perform};
+use crate::cli::couple::rules::found;
+use crate::cli::couple::{dry_run, goes, moment, name_pairs, objected, one_table, open, perform};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -54,7 +55,9 @@ pub(super) fn create(
     let dead = desk.look_alone(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
     let mut selection = Selection { records: addresses, create: true, double: arguments.yes, ..Selection::default() };
     if !selection.double {
-        selection.double = agree_to_partners(arguments, loaded, map, &selection, &mut store, signals)?;
+        let ended = dead.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
+        let looked = Selection { ended, ..selection.clone() };
+        selection.double = agree_to_partners(arguments, loaded, map, looked, &mut store, signals)?;
     }
     by_hand::bury(&mut store, map, &dead, &moment())?;
     drop(store);
@@ -108,11 +111,11 @@ fn agree_to_partners(
     arguments: &CoupleArguments,
     loaded: &Loaded,
     map: &TableMap,
-    selection: &Selection,
+    selection: Selection,
     store: &mut dyn Store,
     signals: &Signals,
 ) -> Result<bool, Failure> {
-    let part = Part { only: Vec::new(), selection: selection.clone() };
+    let part = Part { only: Vec::new(), selection };
     let mut plan = dry_run(arguments, loaded, &part, store, signals)?;
     let selected = plan.tables.iter().flat_map(|table| &table.selected);
     let alike = selected.filter_map(|chosen| {

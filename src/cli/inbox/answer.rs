@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use uuid::Uuid;
+
 use crate::cli::exit::Failure;
 use crate::cli::inbox::find::{is_called, lost_names, means, of_record};
 use crate::config::complaint::suggestion;
@@ -92,6 +94,13 @@ impl<'a> Desk<'a> {
         self.answer_to(&waiting, wish)
     }
 
+    /// Tells whether the CRM's record is there and says by a column that it belongs to this company.
+    fn is_claimed(&self, map: &TableMap, item: &InboxItem, ids: PerSide<Uuid>) -> bool {
+        let of_pair = |survivor: &&Survivor| survivor.ids == ids;
+        let survivor = self.survivors.get(&item.table).into_iter().flatten().find(of_pair);
+        map.company_of(Side::Crm).is_some() && survivor.is_none_or(|survivor| survivor.left == Side::Crm)
+    }
+
     /// Returns the answer to what waits of one record; there is at least one such item.
     pub fn answer_to(&self, waiting: &[&InboxItem], wish: &Wish) -> Result<Reply, Failure> {
         let Some(item) = waiting.iter().copied().find(|item| wish.suits(self, item)) else {
@@ -112,6 +121,7 @@ impl<'a> Desk<'a> {
         let map = self.map(&item.table)?;
         match wish {
             Wish::Retry => Ok(Reply::Retry { table, erp: Some(erp), crm: Some(crm), record: item.record.clone() }),
+            Wish::Uncouple if self.is_claimed(map, item, ids) => Err(claimed(map, item)),
             Wish::Uncouple => Ok(Reply::Part { table, ids, record: item.record.clone() }),
             Wish::Restore | Wish::Delete => {
                 let verdict = if *wish == Wish::Restore { Decided::Restore } else { Decided::Delete };
@@ -316,4 +326,16 @@ fn known_value(field: &FieldMap, verdict: &Decided) -> Result<(), Failure> {
         message: format!("`{value}` is not in `values` of {}", field.name()),
         hint: format!("the value is one of the ERP's: {}", known.join(", ")),
     })
+}
+
+/// Says that a record has to be given back, which needs the CRM.
+fn claimed(map: &TableMap, item: &InboxItem) -> Failure {
+    let column = map.company_of(Side::Crm).map_or_else(String::new, |company| company.column.to_owned());
+    Failure::Arguments {
+        message: format!(
+            "`{}` is claimed for this company in the CRM, by `{column}`, and `inbox` writes on neither side",
+            item.record
+        ),
+        hint: format!("`pipeline uncouple FILE {}` gives it back and parts the two", item.record),
+    }
 }

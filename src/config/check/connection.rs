@@ -19,6 +19,11 @@ const ERP_BATCH_MAX: usize = 100;
 /// The same for the CRM (`crm-api.md`).
 const CRM_LIMITS: Limits = Limits { concurrency: 52, requests: 6000, per_seconds: 300, batch: 1000, page: 5000 };
 
+/// The most that can be asked for where no side says what it takes: each of them is a thread.
+const CONCURRENCY_MAX: usize = 1_000;
+/// The longest window, a day: what one grants is told in days at most (`crm-api.md` §15).
+const PER_SECONDS_MAX: usize = 86_400;
+
 /// Checks the connection of `side`.
 pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Connection) -> Option<Connection> {
     let adapter = adapter(desk, path, side, written.adapter);
@@ -217,24 +222,26 @@ fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, adapter: Option<Adapter>
         (Side::Erp, _) => (ERP_LIMITS, ERP_BATCH_MAX),
         (Side::Crm, _) => (CRM_LIMITS, CRM_LIMITS.batch),
     };
-    let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<usize>| {
+    let takes = |max: usize| Some((max, format!("the {} takes {max} at most", side.name())));
+    let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<(usize, String)>| {
         let Some(schema::Whole(number)) = written else { return default };
         let path = path.key(key);
         let number = usize::try_from(number).unwrap_or(usize::MAX);
         if number == 0 {
             desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
-        } else if let Some(max) = max.filter(|max| number > *max) {
-            let message = format!("the {} takes {max} at most", side.name());
+        } else if let Some((_, message)) = max.filter(|(max, _)| number > *max) {
             desk.refuse(&path, message, "lower it, or remove it".to_owned());
         }
         number
     };
+    let bears = Some((CONCURRENCY_MAX, format!("more than {CONCURRENCY_MAX} is nothing that a side bears")));
+    let lasts = Some((PER_SECONDS_MAX, format!("more than {PER_SECONDS_MAX} is longer than a day")));
     Limits {
-        concurrency: limit("concurrency", written.concurrency, base.concurrency, None),
+        concurrency: limit("concurrency", written.concurrency, base.concurrency, bears),
         requests: limit("requests", written.requests, base.requests, None),
-        per_seconds: limit("per_seconds", written.per_seconds, base.per_seconds, None),
-        batch: limit("batch", written.batch, base.batch, Some(batch_max)),
-        page: limit("page", written.page, base.page, Some(base.page)),
+        per_seconds: limit("per_seconds", written.per_seconds, base.per_seconds, lasts),
+        batch: limit("batch", written.batch, base.batch, takes(batch_max)),
+        page: limit("page", written.page, base.page, takes(base.page)),
     }
 }
 

@@ -358,6 +358,7 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("url: ${ERP_URL}/", "url: https://erp.example/api/v2.0"),
             ("token_url: \"${CRM_TOKEN_URL}\"", "token_url: \"http://login.example\""),
             ("concurrency: 4", "concurrency: 0, batch: 101"),
+            ("concurrency: 4", "concurrency: 1001, per_seconds: 9223372036854775807"),
             ("${ERP_PAGE:-500}", "${ERP_PAGE:-20001}"),
             ("${ERP_PAGE:-500}", "${SHOUT}"),
             ("sqlite:state/full.db", "state/full.db"),

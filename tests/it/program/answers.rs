@@ -213,6 +213,9 @@ fn what_is_uncoupled_is_listed_as_kept_apart() {
     assert_eq!(ids, [&json!(pair.0.to_string()), &json!(pair.1.to_string())], "{apart:#}");
     assert_eq!(apart["apart"][0]["record"], json!(contested));
     waiting.inbox("apart").code(0).prints(contested, world);
+    let history = world.run(&format!("history {FULL} --record {contested} --format json")).code(0).json();
+    let last = &history["writes"][0];
+    assert_eq!((&last["action"], &last["why"]), (&json!("uncouple"), &json!("by hand")), "{history:#}");
     let held = waiting.held();
     world.run(&format!("run {FULL} {TABLES}"));
     assert_eq!(waiting.held(), held);

@@ -93,6 +93,21 @@ fn whom_a_rule_finds_and_who_is_made_a_second_time_is_in_the_refusal() {
 }
 
 #[test]
+fn records_that_would_be_given_up_are_in_the_refusal() {
+    let world = World::start();
+    let tables = "--only salespeople --only currencies --only customers";
+    world.run(&format!("run {FULL} {tables}")).code(0);
+    let (number, erp, crm) = customer(&world, 0);
+    world.crm.with(|state| state.delete("accounts", crm)).unwrap();
+    world.run(&format!("run {FULL} {tables}")).code(1);
+    let line = format!("inbox {FULL} delete customers:{number}");
+    let all = asks(&world, &line, &format!("whether to let the next run delete customers:{number} has to be asked"));
+    let given_up = json!({"action": "delete", "table": "customers", "record": format!("customers:{number}"),
+        "erp": erp.to_string(), "crm": crm.to_string()});
+    assert_eq!(all, [given_up]);
+}
+
+#[test]
 fn pairs_that_would_be_parted_are_in_the_refusal() {
     let (world, pairs) = world();
     let names = pairs.iter().map(|pair| format!("customers:{}", pair.0)).collect::<Vec<_>>();

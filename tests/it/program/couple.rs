@@ -8,7 +8,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::oracle::{assert_same, contents};
-use super::selected::{customer, edit};
+use super::selected::edit;
 use super::{FULL, World};
 
 /// A world where customers are neither matched nor created, so that people couple them; and both ids of two of them.
@@ -150,59 +150,6 @@ fn a_list_is_coupled_as_a_whole_or_not_at_all() {
 }
 
 #[test]
-fn a_partner_is_made_where_the_direction_allows_it() {
-    let (world, _) = world();
-    world.run("run by_hand.yaml --only salespeople --only currencies --only customers").code(0);
-    let coupled = world.store().couplings("customers", &[]).unwrap();
-    let customers = world.erp.with(|state| state.records("customers"));
-    let alone = customers.iter().find(|customer| {
-        let id: Uuid = customer["id"].as_str().unwrap().parse().unwrap();
-        customer["blocked"]
-            .as_str()
-            .is_none_or(|blocked| blocked.trim_matches([' ', '_']).is_empty() || blocked == "_x0020_")
-            && !coupled.erp.contains(&id)
-    });
-    let number = alone.unwrap()["number"].as_str().unwrap();
-    let accounts = world.crm.with(|state| state.records("accounts").len());
-    let done = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(0);
-    assert!(done.stdout.contains("both sides agree: wrote 1 record to the CRM"), "{done:#?}");
-    let told = format!("  customers:{number} with customers:crm:{number} (created in the CRM)\n");
-    assert!(done.stdout.starts_with(&format!("coupled 1 pair:\n{told}")), "{done:#?}");
-    assert_eq!(world.crm.with(|state| state.records("accounts").len()), accounts + 1);
-    let again = world.run(&format!("couple by_hand.yaml customers:{number} --create")).code(2);
-    assert!(again.stderr.contains("is coupled already, with customers:crm:"), "{again:#?}");
-    let (number, ..) = customer(&world, 0);
-    let person = world.run("couple by_hand.yaml salespeople:NOBODY --create").code(2);
-    let told = "`salespeople` does not go to the CRM: tables.salespeople.direction is to_erp";
-    assert!(person.stderr.contains(told), "{person:#?} {number}");
-    // From the CRM's side: the ERP gives a number, and both labels are known when it is done.
-    let accounts = world.crm.with(|state| state.records("accounts"));
-    let coupled = world.store().couplings("customers", &[]).unwrap();
-    let is_alone = |account: &&serde_json::Map<String, serde_json::Value>| {
-        let id: Uuid = account["accountid"].as_str().unwrap().parse().unwrap();
-        account["customertypecode"] == 3 && account["statecode"] == 0 && !coupled.crm.contains(&id)
-    };
-    let alone = accounts.iter().find(is_alone).expect("an account without customer");
-    let (id, key) = (alone["accountid"].as_str().unwrap(), alone["accountnumber"].as_str().unwrap());
-    // A look at who is matched calls it what people call it, too.
-    let left = world.run(&format!("couple {FULL} customers:crm:{key} --match --yes")).code(1);
-    assert!(left.stdout.ends_with(&format!("  customers:crm:{key}: no rule finds a partner\n")), "{left:#?}");
-    let done = world.run(&format!("couple by_hand.yaml customers:crm:{id} --create --format json")).code(0).json();
-    let couplings = world.store().couplings("customers", &[]).unwrap();
-    let at = couplings.crm.iter().position(|crm| crm.to_string() == id).unwrap();
-    let customers = world.erp.with(|state| state.records("customers"));
-    let made = customers.iter().find(|customer| customer["id"] == couplings.erp[at].to_string()).unwrap();
-    let number = made["number"].as_str().unwrap();
-    let pair = json!([{"record": format!("customers:{number}"), "partner": format!("customers:crm:{number}"),
-        "erp": couplings.erp[at].to_string(), "crm": id, "origin": "created in the ERP",
-        "notes": ["created in the ERP"]}]);
-    assert_eq!(done["coupled"], pair, "{done:#}");
-    world.turnstile.reset();
-    world.run("run by_hand.yaml --only salespeople --only currencies --only customers").code(0);
-    assert_eq!(world.turnstile.seen().1, 0);
-}
-
-#[test]
 fn a_new_pair_is_compared_as_the_next_run_does_it() {
     // Nothing is coupled yet, and whom the salespeople belong to is found by the very run that decides about the pair.
     let world = World::start();
@@ -236,34 +183,6 @@ fn a_new_pair_that_the_next_run_cannot_write_is_not_called_equal() {
     let told = format!("  customers:{number} cannot go to the CRM: salespersonCode: ");
     assert!(answer.stdout.contains(&told), "{answer:#?}");
     assert!(!answer.stdout.contains("no mapped field differs"), "{answer:#?}");
-}
-
-#[test]
-fn a_partner_is_not_made_a_second_time_without_a_yes() {
-    let world = World::start();
-    world.run(&format!("run {FULL} --only salespeople --only currencies --only customers"));
-    let accounts = || world.crm.with(|state| state.records("accounts").len());
-    let number = accounts();
-    // Kept apart, or outside the filter: either way the CRM has it.
-    let (apart, ..) = customer(&world, 0);
-    let (outside, _, crm) = customer(&world, 1);
-    world.run(&format!("uncouple {FULL} customers:{apart} customers:{outside} --yes")).code(0);
-    edit(&world, Side::Crm, crm, json!({"customertypecode": 1}));
-    for (record, reason) in [
-        (&apart, format!("customers:crm:{apart}, which is kept apart, looks the same")),
-        (&outside, format!("customers:crm:{outside} is there already, outside the filter")),
-    ] {
-        let asked = world.run(&format!("couple {FULL} customers:{record} --create")).code(2);
-        assert!(asked.stderr.contains(&format!("customers:{record}: {reason}\n")), "{asked:#?}");
-        let question = "whether to make 1 record a second time has to be asked";
-        assert!(asked.stderr.contains(question) && asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
-        assert_eq!(accounts(), number);
-    }
-    world.run(&format!("couple {FULL} customers:{apart} customers:{outside} --create --yes")).code(0);
-    assert_eq!(accounts(), number + 2);
-    world.turnstile.reset();
-    world.run(&format!("run {FULL} --only salespeople --only currencies --only customers"));
-    assert_eq!(world.turnstile.seen().1, 0);
 }
 
 #[test]
@@ -379,34 +298,28 @@ fn a_contact(world: &World) -> String {
 }
 
 #[test]
-fn whom_a_rule_finds_is_named_and_not_overwritten_without_a_yes() {
+fn words_that_do_not_belong_together_are_refused_each_for_its_own_reason() {
     let (world, pairs) = world();
-    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
     let (number, _, key, crm) = &pairs[0];
-    edit(&world, Side::Crm, *crm, json!({"telephone1": "CRM ONLY"}));
-    let before = contents(&world);
-    let accounts = world.crm.with(|state| state.records("accounts").len());
-    let line = format!("couple by_hand.yaml customers:{number} --create");
-    let asked = world.run(&line).code(2);
-    let pair = format!("  customers:{number} with customers:crm:{key} (");
-    assert!(asked.stderr.contains(&format!("1 pair to couple:\n{pair}")), "{asked:#?}");
-    let lost = format!("  customers:{number} phoneNumber: the CRM loses `CRM ONLY` for `");
-    assert!(
-        asked.stderr.contains("would be overwritten, as the ERP wins: ") && asked.stderr.contains(&lost),
-        "{asked:#?}"
+    for (words, told) in [
+        (format!("customers:{number} {key} --match"), format!("error: `{key}` names no record\n")),
+        (format!("customers:{number} contacts --match"), "error: the records are of several table maps\n".to_owned()),
+        (format!("customers:{number} contacts:crm:Ida"), "error: the records are of several table maps\n".to_owned()),
+        (
+            format!("customers:{number} no:table:map"),
+            "error: the CRM has no record `customers:crm:no:table:map`; nothing was done\n".to_owned(),
+        ),
+    ] {
+        let refused = world.run(&format!("couple by_hand.yaml {words}")).code(2);
+        assert!(refused.stderr.starts_with(&told), "{words}: {refused:#?}");
+    }
+    // Whoever is coupled with a record that is gone is told so, and not passed over.
+    world.run(&format!("couple by_hand.yaml customers:{number} {key}")).code(0);
+    world.crm.with(|state| state.delete("accounts", *crm)).unwrap();
+    let left = world.run(&format!("couple by_hand.yaml customers:{number} --match --yes")).code(1);
+    let told = format!(
+        "there was nothing to couple\n  customers:{number}: its partner was deleted; `--create` makes a new one, \
+         `uncouple` parts the two\n"
     );
-    assert!(asked.stderr.contains("whether to couple 1 pair and overwrite "), "{asked:#?}");
-    assert!(asked.stderr.contains("`--yes` answers it"), "{asked:#?}");
-    assert_same(&contents(&world), &before, "nothing is written without a yes");
-    assert_eq!(world.store().couplings("customers", &[]).unwrap().len(), 0);
-
-    let done = world.run(&format!("{line} --yes")).code(0);
-    assert!(done.stdout.starts_with(&format!("coupled 1 pair:\n{pair}")), "{done:#?}");
-    assert_eq!(world.crm.with(|state| state.records("accounts").len()), accounts, "nobody is made twice");
-    assert_eq!(world.store().couplings("customers", &[]).unwrap().crm, [*crm]);
-    let (number, ..) = &pairs[1];
-    let done =
-        world.run(&format!("couple by_hand.yaml customers:{number} --create --yes --format json")).code(0).json();
-    assert_eq!(done["coupled"][0]["record"], format!("customers:{number}"), "{done:#}");
-    assert!(done["coupled"][0]["origin"].as_str().unwrap().starts_with("match rule "), "{done:#}");
+    assert_eq!(left.stdout, told);
 }

@@ -86,3 +86,19 @@ fn a_state_that_is_not_what_was_written_is_refused_by_every_verb() {
     world.run(&run).code(0);
     assert_eq!(world.turnstile.seen().1, 0);
 }
+
+/// A state on a volume that is not mounted is no new state: neither does a plan show a first load, nor does a run make one.
+#[test]
+fn a_link_that_leads_nowhere_is_refused() {
+    let world = World::start();
+    std::os::unix::fs::symlink("volume/full.db", world.state()).unwrap();
+    for line in [format!("plan {FULL} {TWO}"), format!("status {FULL}"), format!("run {FULL} {TWO}")] {
+        let answer = world.run(&line).code(3);
+        assert!(
+            answer.stderr.contains("the link leads to volume/full.db, where nothing is\n  hint: see that it is there"),
+            "{answer:#?}"
+        );
+    }
+    assert!(world.state().is_symlink() && !world.folder.path().join("volume").exists());
+    assert_eq!(world.turnstile.seen().1, 0, "something was written");
+}

@@ -1,6 +1,9 @@
 //! `check --online`: both sides are asked, everything that does not fit is told at once with its place, and nothing is
 //! written.
 
+use mocks::crm::privilege::{Holding, Privilege};
+use serde_json::json;
+
 use super::oracle::{assert_same, contents};
 use super::refusals::Transcript;
 use super::{FULL, World};
@@ -24,7 +27,10 @@ fn the_shipped_file_fits_both_sides() {
     assert_eq!(online["crm"]["limits"]["concurrency"], 8, "the CRM recommends fewer than the file allows");
     let customers = online["tables"].as_array().unwrap().iter().find(|table| table["table"] == "customers").unwrap();
     assert_eq!(customers["erp"]["filter"], "there");
-    assert_eq!(customers["crm"]["needs"], serde_json::json!(["read", "create", "update"]));
+    assert_eq!(customers["crm"]["needs"], json!(["read", "create", "update", "assign", "append", "append_to"]));
+    let rights = |side: &str| (&customers[side]["rights"], &customers[side]["missing"], &customers[side]["partly"]);
+    assert_eq!(rights("crm"), (&json!("told"), &json!([]), &json!([])));
+    assert_eq!(rights("erp"), (&json!("untold"), &json!(null), &json!(null)), "no API of the ERP tells it");
     assert_same(&contents(&world), &before, "nothing was written");
     assert!(!world.state().exists(), "no state was made");
 }
@@ -79,4 +85,67 @@ fn a_state_of_another_place_is_told_with_the_rest() {
     other.crm.with(|crm| crm.set_organization(uuid::Uuid::from_u128(8)));
     let document = other.run(&format!("check {FULL} --online --format json")).code(3).json();
     assert_eq!(complaints(&document)[0].0, "state", "{document:#}");
+}
+
+/// What the user's roles do not give is told before a run finds out, and what is told to be allowed is.
+#[test]
+fn what_the_login_may_not_do_in_the_crm_is_told_by_its_privileges() {
+    let world = World::start();
+    let before = contents(&world);
+    let withhold = |table: &str, privilege: Privilege, holding: Holding| {
+        world.crm.with(|crm| crm.privileges.insert((table.to_owned(), privilege), holding));
+    };
+    withhold("account", Privilege::Create, Holding::None);
+    withhold("account", Privilege::AppendTo, Holding::None);
+    withhold("contact", Privilege::Append, Holding::None);
+    // Nothing is deleted there, and a team gives as much as a role.
+    withhold("contact", Privilege::Delete, Holding::None);
+    withhold("contact", Privilege::Write, Holding::Team);
+    let document = world.run(&format!("check {FULL} --online --format json")).code(3).json();
+    let found = complaints(&document);
+    assert_eq!(
+        found,
+        [
+            ("tables.customers.crm.table", "the login may not create and refer to records of `accounts`"),
+            ("tables.contacts.crm.table", "the login may not set references in records of `contacts`"),
+        ]
+    );
+    let hints: Vec<&str> =
+        document["complaints"].as_array().unwrap().iter().map(|one| one["hint"].as_str().unwrap()).collect();
+    assert_eq!(
+        hints[0],
+        "give a role of its user in the CRM `prvCreateAccount` and `prvAppendToAccount` for the whole organization"
+    );
+    let table = |name: &str| {
+        let tables = document["online"]["tables"].as_array().unwrap();
+        tables.iter().find(|table| table["table"] == name).unwrap()["crm"].clone()
+    };
+    assert_eq!(table("customers")["missing"], json!(["create", "append_to"]));
+    assert_eq!(table("contacts")["missing"], json!(["append"]));
+    let told = world.run(&format!("check {FULL} --online")).code(3);
+    assert!(told.stdout.contains("all but create and append to"), "{told:#?}");
+    assert_same(&contents(&world), &before, "nothing was written");
+
+    // The run meets just that.
+    let run = world.run(&format!("run {FULL} --only salespeople --only currencies --only customers")).code(1);
+    assert!(run.stdout.contains("is missing prvCreateAccount privilege"), "{run:#?}");
+    // A table that must not be read is told as that, not by what else is missing.
+    withhold("account", Privilege::Read, Holding::None);
+    let document = world.run(&format!("check {FULL} --online --format json")).code(3).json();
+    let found = complaints(&document);
+    assert!(found.iter().any(|(_, message)| message.contains("is missing prvReadAccount privilege")), "{found:#?}");
+}
+
+/// Who may not know its privileges is let in all the same.
+#[test]
+fn a_login_that_may_not_know_its_rights_is_told_as_that() {
+    let world = World::start();
+    // To be asked for its privileges, a user has to be read.
+    let users = ("systemuser".to_owned(), Privilege::Read);
+    world.crm.with(|crm| crm.privileges.insert(users, Holding::None));
+    let told = world.run(&format!("check {FULL} --online")).code(3);
+    assert!(told.stdout.contains("read; the rest unknown"), "{told:#?}");
+    let why = "what the login may do is not told to it: CRM refused the request: Principal user (";
+    assert_eq!(told.stdout.matches(why).count(), 1, "{told:#?}");
+    assert!(!told.stdout.contains("the login may not"), "what is not known is no finding: {told:#?}");
 }

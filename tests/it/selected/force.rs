@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use pipeline::config::{PerSide, Side};
-use pipeline::delta::Force;
+use pipeline::delta::{Force, Overwritten};
 use pipeline::frame::Value;
 use pipeline::report::selected::overwritten;
 use pipeline::run::account::{RunOutcome, RunReport};
@@ -135,6 +135,35 @@ fn one_side_wins_and_the_loser_is_told() {
     }
 }
 
+/// What a side refuses is tried again by the next runs, the way that a person wanted it and nobody else.
+#[test]
+fn who_was_to_win_still_does_when_the_loser_takes_it() {
+    let text = CUSTOMERS.replace("{ erp: phone, crm: phone }", "{ erp: phone, crm: phone, on_conflict: erp }");
+    let mut world = World::with(&format!("{PEOPLE}{text}"));
+    let both = [("number", "C1"), ("name", "Ahlgren"), ("city", "Oslo"), ("phone", "1")];
+    world.erp.put("customers", 1, &both);
+    world.crm.put("accounts", 101, &[&both[..], &[("kind", "3")]].concat());
+    world.run();
+    // Customer 2 and account 102 are new to each other, and `first_sync: erp` would have it otherwise.
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("city", "Oslo"), ("phone", "1")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "Dahl AS"), ("phone", "2"), ("kind", "3")]);
+    world.erp.put("customers", 1, &[("phone", "8")]);
+    world.crm.put("accounts", 101, &[("phone", "9")]);
+    *world.erp.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("the record is locked".to_owned())));
+    let report = world.run_part(force(Side::Erp, &["customers:C1", "customers:C2"])).unwrap();
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    *world.erp.refuses.lock().unwrap() = None;
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    let held = |id| ["name", "city", "phone"].map(|field| world.erp.get("customers", id, field));
+    assert_eq!(held(1), ["Ahlgren", "Oslo", "9"]);
+    assert_eq!(held(2), ["Dahl AS", "", "2"]);
+    let held = |id: u128| ["name", "city", "phone"].map(|field| world.crm.get("accounts", 100 + id, field));
+    assert_eq!(held(1), ["Ahlgren", "Oslo", "9"]);
+    assert_eq!(held(2), ["Dahl AS", "", "2"]);
+    world.quiet();
+}
+
 #[test]
 fn a_blank_wins_where_a_person_wants_it_and_a_field_with_an_owner_keeps_it() {
     let mut world = World::new();
@@ -228,6 +257,37 @@ fn only_what_a_person_has_seen_is_overwritten() {
 }
 
 #[test]
+fn what_was_edited_while_a_person_thought_is_lost_to_nobody() {
+    // A new pair: what is not forced goes by `first_sync` and by the owner of the field, which overwrite as well.
+    let mut world = World::new();
+    let values = [("number", "C1"), ("name", "Ahlgren"), ("phone", "5"), ("limit", "5")];
+    world.erp.put("customers", 1, &values);
+    world.crm.put("accounts", 101, &values);
+    world.crm.put("accounts", 101, &[("name", "Ahlgren AS"), ("phone", "7"), ("limit", "9"), ("kind", "3")]);
+    world.selection = force(Side::Erp, &["customers:C1"]);
+    let plan = world.attempt(true, &[], &mut |_| {}).unwrap();
+    let seen = plan.tables[0].overwritten.clone();
+    assert_eq!(seen.len(), 3, "name, phone and limit: {seen:#?}");
+    world.crm.put("accounts", 101, &[("limit", "10")]);
+    world.erp.put("customers", 1, &[("phone", "6")]);
+    let agreed = Selection { force: Some(Force { to: Side::Erp, seen: Some(seen) }), ..only(&["customers:C1"]) };
+    let report = world.run_part(agreed).unwrap();
+    let field = |field: &str| (world.erp.get("customers", 1, field), world.crm.get("accounts", 101, field));
+    let both = |erp: &str, crm: &str| (erp.to_owned(), crm.to_owned());
+    assert_eq!(field("name"), both("Ahlgren AS", "Ahlgren AS"), "what was agreed to is done");
+    assert_eq!(field("phone"), both("6", "7"));
+    assert_eq!(field("limit"), both("5", "10"));
+    let waits: Vec<(&str, &str)> =
+        report.inbox.iter().map(|item| (item.field.as_deref().unwrap(), item.message.as_str())).collect();
+    let not_shown = "the CRM would lose a value that nobody was shown before this was agreed to; the next run decides";
+    assert_eq!(waits, [("phone", not_shown), ("limit", not_shown)], "{report:#?}");
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    // Another run is asked for nothing.
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((world.crm.get("accounts", 101, "phone"), world.crm.get("accounts", 101, "limit")), both("6", "5"));
+}
+
+#[test]
 fn a_forced_run_over_a_whole_table_obeys_its_guard() {
     let text = CUSTOMERS.replace("first_sync: erp", "first_sync: erp\n    guard: { update: 1 }");
     let mut world = World::settled_with(&format!("{PEOPLE}{text}"));
@@ -241,6 +301,15 @@ fn a_forced_run_over_a_whole_table_obeys_its_guard() {
     let report = world.run_part(force(Side::Crm, &[])).unwrap();
     assert_eq!((report.outcome, world.crm.writes()), (RunOutcome::Guarded, before), "{report:#?}");
     assert!(report.tables.iter().all(|table| table.overwritten.is_empty()));
+    // Nor does it go the other way where a person agreed to what was shown before.
+    world.selection = force(Side::Crm, &[]);
+    let plan = world.attempt(true, &[], &mut |_| {}).unwrap();
+    let seen: Vec<Overwritten> = plan.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
+    assert_eq!(seen.len(), 2, "{plan:#?}");
+    let before = (world.erp.writes(), world.crm.writes());
+    let agreed = Selection { force: Some(Force { to: Side::Crm, seen: Some(seen) }), ..Selection::default() };
+    assert_eq!(world.run_part(agreed).unwrap().outcome, RunOutcome::Guarded);
+    assert_eq!((world.erp.writes(), world.crm.writes()), before);
 }
 
 #[test]

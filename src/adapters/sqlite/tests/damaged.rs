@@ -331,7 +331,7 @@ fn a_state_is_the_same_through_a_link() {
         told.push('\n');
     }
     insta::assert_snapshot!(told, @r"
-    the state cannot be read: FOLDER/nowhere.db: the link FOLDER/nowhere.db leads to not/there.db, where nothing is; see that it is there (a volume that is not mounted, say), or remove the link to begin anew
+    the state cannot be read: FOLDER/nowhere.db: the link leads to not/there.db, where nothing is; see that it is there (a volume that is not mounted, say), or remove the link to begin anew
     the state cannot be read: FOLDER/volume/full.db: the link FOLDER/volume leads to not, where nothing is; see that it is there (a volume that is not mounted, say), or remove the link to begin anew
     ");
 }
