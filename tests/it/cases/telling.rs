@@ -6,6 +6,7 @@
 use std::fmt::Write;
 
 use pipeline::config::{PerSide, Side};
+use pipeline::delta::decided::told;
 use pipeline::endpoint::{Endpoint, WriteKind};
 use pipeline::report::run::outcome_key;
 use pipeline::run::account::{Counts, Mode, RunReport};
@@ -64,7 +65,7 @@ pub fn report(stage: &Stage, report: &RunReport) -> String {
             format!(" {field} (base `{base}`, ERP `{erp}`, CRM `{crm}`)")
         });
         let (record, values) = (&item.record, values.unwrap_or_default());
-        let line = format!("{} {record}{values}: {}", item.kind.key(), item.message);
+        let line = format!("{} {record}{values}: {}", item.kind.key(), told(item));
         let _ = writeln!(out, "{}", known_ids(stage, &line));
     }
     for told in report.plan.tables.iter().flat_map(|table| &table.drifted) {

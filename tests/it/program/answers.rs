@@ -398,3 +398,23 @@ fn whoever_retries_twice_is_told_the_same_twice() {
     let refused = world.run(&format!("inbox {FULL} withdraw {}", skipped.record)).code(2);
     assert!(refused.stderr.contains("a `retry` is not taken back"), "{refused:#?}");
 }
+
+#[test]
+fn whom_the_inbox_parts_the_journal_knows_by_either_name() {
+    let world = World::start();
+    world.run(&format!("run {FULL}")).code(0);
+    let erp = world.erp.with(|side| side.find("customers", "number", "10010").unwrap());
+    let couplings = world.store().couplings("customers", &[]).unwrap();
+    let crm = couplings.crm[couplings.erp.iter().position(|id| *id == erp).unwrap()];
+    world.crm.with(|side| side.delete("accounts", crm)).unwrap();
+    world.run(&format!("run {FULL}")).code(1);
+    world.run(&format!("inbox {FULL} uncouple customers:10010")).code(0);
+    world.erp.with(|side| side.delete("customers", erp)).unwrap();
+    for name in ["customers:10010", "customers:crm:10010"] {
+        let told = world.run(&format!("history {FULL} --record {name}")).code(0);
+        assert!(
+            told.stdout.contains(" uncouple customers:10010, neither record written (by hand): done\n"),
+            "{told:#?}"
+        );
+    }
+}
