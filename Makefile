@@ -52,7 +52,7 @@ test: ## all tests
 simulate: ## SEEDS seeds of each simulation: drawn pipelines, one pipeline, runs over changes; a tenth of them over HTTP
 	SEEDS=$(SEEDS) HTTP_SEEDS=$$(( ($(SEEDS) + 9) / 10 )) cargo test --test it chance
 
-noise: ## a night of CHANGES changes in which one request of twenty meets a fault, beside an undisturbed one (minutes)
+noise: ## a night of CHANGES changes: undisturbed, one request of twenty meeting a fault, and under a quota (minutes)
 	cargo build
 	CHANGES=$(CHANGES) cargo test --test it nightly::noise -- --nocapture
 

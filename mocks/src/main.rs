@@ -7,6 +7,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use mocks::conform::verb::{Asked, conform};
+use mocks::crm::quota::Quota;
 use mocks::crm::{self, Crm};
 use mocks::data::kept::Folder;
 use mocks::data::{self, COMPANY, Row, Side, company, files, scaled};
@@ -23,6 +24,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::str::FromStr;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Exit code of the program's own failures.
@@ -130,6 +132,11 @@ struct Source {
     /// It is any fault but those that turn a caller away. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
     #[arg(long, value_name = "RATE[:S]", value_parser = noise)]
     noise: Option<(f64, u64)>,
+    /// Let the CRM grant so many requests in a window of so many seconds (300 without SECONDS), instead of 6,000.
+    ///
+    /// At the end it is told how many it refused. Example: mocks --quota 60:10 -- pipeline run FILE
+    #[arg(long, value_name = "REQUESTS[:SECONDS]", value_parser = quota)]
+    quota: Option<(usize, u64)>,
 }
 
 impl Source {
@@ -225,6 +232,14 @@ fn noise(text: &str) -> Result<(f64, u64), String> {
     let rate = rate.parse().ok().filter(|rate| (0.0..=1.0).contains(rate));
     let rate = rate.ok_or_else(|| format!("`{text}` does not begin with a probability from 0 to 1"))?;
     Ok((rate, seed.parse().map_err(|_| format!("`{seed}` is no seed: a whole number is expected"))?))
+}
+
+fn quota(text: &str) -> Result<(usize, u64), String> {
+    let (requests, seconds) = text.split_once(':').unwrap_or((text, "300"));
+    match (requests.parse(), seconds.parse()) {
+        (Ok(requests), Ok(seconds)) if requests > 0 && seconds > 0 => Ok((requests, seconds)),
+        _ => Err(format!("`{text}` is no count of requests, a colon and seconds")),
+    }
 }
 
 fn main() -> ExitCode {
@@ -348,13 +363,14 @@ struct Fakes {
     crm: Crm,
     folder: Option<Folder>,
     noise: bool,
+    quota: bool,
 }
 
 impl Fakes {
     fn start(source: &Source, erp_port: Option<u16>, crm_port: Option<u16>) -> Result<Self, String> {
         let folder = source.data.as_deref().map(Folder::open).transpose()?;
         let kept = folder.as_ref().map(Folder::load).transpose()?.flatten();
-        let (erp, crm) = match kept {
+        let (erp, mut crm) = match kept {
             Some(kept) => {
                 if source.from.is_some() || source.records.is_some() {
                     talk("the folder of --data has records already; they are used, and no others made");
@@ -363,6 +379,9 @@ impl Fakes {
             }
             None => fresh(source)?,
         };
+        if let Some((requests_max, seconds)) = source.quota {
+            crm.quota = Quota { requests_max, window: Duration::from_secs(seconds), ..Quota::default() };
+        }
         let wrong = |side, error| format!("{side}: cannot start: {error}");
         let erp = Erp::start(erp, erp::Options { port: erp_port, faults: source.plan(Side::Erp) });
         let crm = Crm::start(crm, crm::Options { port: crm_port, faults: source.plan(Side::Crm) });
@@ -371,6 +390,7 @@ impl Fakes {
             crm: crm.map_err(|error| wrong(Side::Crm, error))?,
             folder,
             noise: source.noise.is_some(),
+            quota: source.quota.is_some(),
         })
     }
 
@@ -411,6 +431,11 @@ impl Fakes {
         if self.noise {
             talk(&format!("erp: {}", met(&self.erp.faults())));
             talk(&format!("crm: {}", met(&self.crm.faults())));
+        }
+        if self.quota {
+            let counts = self.crm.counts();
+            let (refused, again) = (counts.throttled, counts.throttled_again);
+            talk(&format!("crm: {refused} refused by the quota, {again} of them twice in a row"));
         }
         Ok(())
     }

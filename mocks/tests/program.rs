@@ -136,6 +136,7 @@ fn its_own_failures_are_told_apart() {
         (&["--fault", "throttled:none", "--", "true"], "no count of requests"),
         (&["--noise", "5", "--", "true"], "a probability from 0 to 1"),
         (&["--noise", "0.05:lots", "--", "true"], "`lots` is no seed"),
+        (&["--quota", "60:", "--", "true"], "`60:` is no count of requests"),
         (&["--from", "/no/such/folder", "--", "true"], "/no/such/folder"),
         (&["show", "--data", "/no/such/folder", "erp", "customers"], "no such folder"),
         (&["show", "--data", "/", "lms", "customers"], "no side `lms`"),
@@ -261,6 +262,16 @@ fn noise_is_the_same_for_the_same_seed_and_told_at_the_end() {
     assert_eq!(told("1:3"), drawn[3]);
     assert!(drawn.iter().any(|other| *other != drawn[3]), "{drawn:?}");
     assert!(drawn.iter().all(|told| told[1].starts_with("mocks: crm: 2 requests, 1 faults: 1 ")), "{drawn:?}");
+}
+
+#[test]
+fn a_quota_is_granted_and_what_it_refused_is_told_at_the_end() {
+    let server = Server::start(&["--quota", "2:300"], "CRM_CLIENT_SECRET");
+    let (token, url) = (server.token("CRM"), format!("{}/api/data/v9.2/WhoAmI", server.environment["CRM_URL"]));
+    let statuses = [0; 4].map(|_| ask("GET", &url, &[&token], "").0);
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    let (_, _, said) = server.stop(Signal::TERM);
+    assert!(said.contains("mocks: crm: 2 refused by the quota, 1 of them twice in a row\n"), "{said}");
 }
 
 #[test]

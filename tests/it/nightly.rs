@@ -1,6 +1,7 @@
 //! The nightly run of `pipelines/full.yaml` against both fakes over HTTP, held against an oracle of our own.
 
 pub mod world;
+mod day;
 mod meaning;
 mod oracle;
 

@@ -1,7 +1,8 @@
 //! What the login may do with a table, by the privileges of its user: the table's definition names those that there are,
 //! `RetrieveUserPrivileges` those that the user has by roles of its own and of its teams. Nothing is written for it.
 //!
-//! A privilege that comes by a team is always told as one for own records, however far it reaches; so only what is told to
+//! A privilege that comes by a team is always told as one for own records, however far it reaches (Dataverse Web API
+//! reference, RetrieveUserPrivileges, remarks); so only what is told to
 //! reach a business unit is known to be too little for a run, which has to see every record.
 
 use std::collections::HashMap;

@@ -78,6 +78,11 @@ const COMPUTED: &[&str] = &[
     "description",
 ];
 
+/// Tells whether a side moves a property by itself, or people leave a note there.
+pub fn computed(name: &str) -> bool {
+    STAMPS.contains(&name) || COMPUTED.contains(&name) || name.contains('@')
+}
+
 fn id_property(side: Side, set: &str) -> &'static str {
     match (side, set) {
         (Side::Erp, _) => "id",
@@ -329,9 +334,7 @@ fn leave_alone(
             }
             let names: BTreeSet<&String> = was.keys().chain(is.keys()).collect();
             for name in names {
-                let own = STAMPS.contains(&name.as_str())
-                    || COMPUTED.contains(&name.as_str())
-                    || name.contains('@')
+                let own = computed(name)
                     || name.ends_with("_base")
                     || licence.properties.contains(name.as_str())
                     || (*set == "contacts" && name == "displayName");

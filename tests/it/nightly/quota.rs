@@ -54,13 +54,18 @@ fn night(mut world: World, quota: Quota) {
     assert_eq!(world.quiet().outcome, RunOutcome::Converged);
 }
 
+/// Lets the CRM and us go by one clock, which only waiting and the CRM's work move.
+pub fn by_one_clock(world: &mut World) {
+    let clock = Arc::new(Still::default());
+    world.clock = Some(Arc::<Still>::clone(&clock));
+    world.crm.with(|state| state.time = Arc::new(Shared(clock)));
+}
+
 /// The same by one clock.
 #[track_caller]
 fn counted(quota: Quota) {
     let mut world = world();
-    let clock = Arc::new(Still::default());
-    world.clock = Some(Arc::<Still>::clone(&clock));
-    world.crm.with(|state| state.time = Arc::new(Shared(clock)));
+    by_one_clock(&mut world);
     night(world, quota);
 }
 

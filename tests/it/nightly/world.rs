@@ -120,7 +120,12 @@ impl World {
             assert!(text.contains(from), "{from}");
             text.replace(from, to)
         });
-        self.pipeline = pipeline(&text, &self.erp, &self.crm);
+        self.load(&text);
+    }
+
+    /// Takes another file for the next runs.
+    pub fn load(&mut self, text: &str) {
+        self.pipeline = pipeline(text, &self.erp, &self.crm);
     }
 
     /// Lets time pass on both sides.
