@@ -66,9 +66,7 @@ pub enum Advice {
     Couple,
     /// Both sides hold records, no rule couples them, and a run would make all of them a second time: it stops before that,
     /// unless the file says how many may be created.
-    NoRule {
-        stops: bool,
-    },
+    NoRule { stops: bool },
     /// It is coupled, and a run has something to do.
     Settle,
     /// It is coupled, and there is nothing to do.

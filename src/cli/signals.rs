@@ -3,8 +3,8 @@
 //!
 //! What is safe is known by [`crate::run`], which looks at the flag.
 
-use std::sync::{Arc, LazyLock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;

@@ -195,7 +195,8 @@ mod tests {
     use crate::store::Origin;
 
     fn told(guard: Guard, sums: Sums, couplings: u64, rows: u64) -> String {
-        judge(&guard, &sums, &Basis { couplings, rows, unruled: false }).map_or_else(|| "goes on".to_owned(), |trip| trip.to_string())
+        judge(&guard, &sums, &Basis { couplings, rows, unruled: false })
+            .map_or_else(|| "goes on".to_owned(), |trip| trip.to_string())
     }
 
     #[test]

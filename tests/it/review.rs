@@ -63,7 +63,11 @@ fn without_a_match_rule_both_sides_would_be_doubled() {
     // The run that follows does not do what is advised against.
     let report = world.run();
     let table = &report.tables[0];
-    assert_eq!((report.outcome, table.to.erp.inserted, table.to.crm.inserted), (RunOutcome::Guarded, 0, 0), "{table:#?}");
+    assert_eq!(
+        (report.outcome, table.to.erp.inserted, table.to.crm.inserted),
+        (RunOutcome::Guarded, 0, 0),
+        "{table:#?}"
+    );
     assert!(table.guarded.as_deref().is_some_and(|told| told.contains("no `match` rule tells which")), "{table:#?}");
     world.pipeline.tables[0].guard.create = Some(pipeline::config::Limit::Number(2));
     assert!(told(&mut world).contains("nothing tells which belong together, and a run creates 2 in the ERP"));

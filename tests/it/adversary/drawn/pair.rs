@@ -116,7 +116,7 @@ impl Night {
                 outcome.as_foretold()
             };
             ended.push(agreed.is_some());
-            bases[number] = agreed.or(bases[number].take());
+            bases[number] = agreed.or_else(|| outcome.still_to_win()).or(bases[number].take());
         }
         for ((field, facts), agreed) in map.fields.iter().zip(&facts).zip(ended) {
             self.ends(key, field, facts, agreed);
@@ -194,6 +194,18 @@ impl Night {
 }
 
 impl Outcome<'_> {
+    /// What is remembered of a field whose winner somebody named, and whose record failed: its value is still to be sent.
+    fn still_to_win(&self) -> Option<Held> {
+        let Outcome { field, facts, .. } = self;
+        let to = facts.forced?;
+        let both = field.direction == Some(Direction::Both) && field.when != When::Create;
+        (both && *self.fails.of(to) && facts.base.as_ref() != Some(&facts.own)).then(|| {
+            let mut base = facts.own.clone();
+            *base.of_mut(to.other()) = UNSENT.to_owned();
+            base
+        })
+    }
+
     /// Demands what the oracle says; returns what is agreed on now, if anything.
     fn as_foretold(&self) -> Option<Held> {
         let Outcome { field, facts, got, place, .. } = self;
