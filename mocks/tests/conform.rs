@@ -400,3 +400,23 @@ fn without_a_login_the_program_says_why_and_not_with_what() {
     assert_eq!(output.status.code(), Some(125), "{said}");
     assert!(said.contains("no address is given; hint: --url, or CRM_URL in the environment"), "{said}");
 }
+
+#[test]
+fn a_secret_is_shown_in_none_of_its_forms() {
+    let login = Login::Token("a+b/c =d~ä".to_owned());
+    let service = Remote::open("http://127.0.0.1:1/".to_owned(), erp::HEADERS, login).unwrap();
+    for (form, expected) in [
+        ("<a+b/c =d~ä>", "<***>"),
+        ("<a%2Bb%2Fc%20%3Dd~%C3%A4>", "<***>"),
+        ("<a%2Bb%2Fc+%3Dd~%C3%A4>", "<***>"),
+        ("<a%2bb%2fc%20%3dd~%c3%a4>", "<***>"),
+        ("<a%2bb%2fc+%3dd~%c3%a4>", "<***>"),
+        ("<YStiL2MgPWR+w6Q=>", "<***>"),
+        ("<YStiL2MgPWR+w6Q>", "<***>"),
+        ("<YStiL2MgPWR-w6Q>", "<***>"),
+        ("<YStiL2MgPWR%2Bw6Q%3D>", "<***>"),
+        ("<a b>", "<a b>"),
+    ] {
+        assert_eq!(service.redacted(form.to_owned()), expected);
+    }
+}
