@@ -2,11 +2,13 @@
 //! that does not fit out, all at once, each at the key that names it.
 //!
 //! A column may be missing or not be writable, a constant may be no value of its column, a rule may compare what is never
-//! equal, SQL may compare a text with a number. All of it is told before anything is read. Which line a key stands in is
-//! not known here.
+//! equal, SQL may compare a text with a number, a column may take nothing of what its partner holds. All of it is told
+//! before anything is read. What only may not fit is a doubt, and stops nothing. Which line a key stands in is not known
+//! here.
 
 mod choices;
 mod columns;
+mod fit;
 mod kinds;
 mod values;
 
@@ -85,6 +87,20 @@ pub fn misfits(pipeline: &Pipeline, scopes: &[Scope], others: &[Scope]) -> Vec<M
         values::check_conditions(&mut desk);
         kinds::check(&mut desk);
         choices::check(&mut desk);
+        fit::check(&mut desk);
+    }
+    found
+}
+
+/// Returns what may turn out not to fit, which stops no run: it is for whoever wants to know before the first one.
+pub fn doubts(pipeline: &Pipeline, scopes: &[Scope]) -> Vec<Misfit> {
+    let mut found = Vec::new();
+    for scope in scopes {
+        let map = &pipeline.tables[scope.table];
+        let path = Path::root().key("tables").key(&map.name);
+        let mut desk = Desk { map, scope, path, found: &mut found };
+        fit::doubt(&mut desk);
+        kinds::doubt(&mut desk);
     }
     found
 }

@@ -11,7 +11,7 @@ use crate::config::complaint::Path;
 use crate::config::{OnDelete, PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::{ClockOffset, Endpoint, EndpointError, Grant, Identity, Query, Reach, Right};
 use crate::extract::Scope;
-use crate::misfit::{At, Misfit};
+use crate::misfit::{At, Misfit, doubts};
 use crate::order::passes;
 use crate::run::prepare::compare;
 
@@ -26,6 +26,8 @@ pub struct Online {
     pub tables: Vec<TableMet>,
     /// What of the file does not fit the metadata.
     pub misfits: Vec<Misfit>,
+    /// What of it may turn out not to fit, which stops no run.
+    pub doubts: Vec<Misfit>,
     /// What the login is not allowed and a run needs.
     pub withheld: Vec<Misfit>,
     /// What a side could not do, and the key of the file that it belongs to.
@@ -101,6 +103,7 @@ pub fn meet(pipeline: &Pipeline, endpoints: PerSide<&dyn Endpoint>, bound: Optio
         match compare(pipeline, &passes(pipeline), endpoints) {
             Ok((scopes, misfits)) => {
                 online.misfits = misfits;
+                online.doubts = doubts(pipeline, &scopes);
                 scopes.iter().for_each(|scope| online.look_at(pipeline, scope, endpoints));
             }
             Err(error) => online.troubles.push((place_of(&error), error)),

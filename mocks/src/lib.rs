@@ -5,6 +5,7 @@
 //! a pure state machine from request to response; [`net`] puts it behind wiremock on a loopback port.
 
 pub mod service;
+mod body;
 pub mod log;
 pub mod fault;
 pub mod token;

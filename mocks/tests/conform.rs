@@ -137,6 +137,13 @@ fn replace(answer: &mut Response, from: &str, to: &str) {
     answer.body = String::from_utf8_lossy(&answer.body).replace(from, to).into_bytes();
 }
 
+/// Says of a body what it is where its sender does not.
+fn typed(request: &mut Request) {
+    if !request.body.is_empty() && request.header("content-type").is_none() {
+        request.headers.push(("Content-Type".to_owned(), "application/json".to_owned()));
+    }
+}
+
 #[test]
 fn an_erp_that_is_wrong_is_caught_by_the_right_line() {
     let (erp, _) = fakes();
@@ -150,7 +157,58 @@ fn an_erp_that_is_wrong_is_caught_by_the_right_line() {
         }
     };
     for (request, answer, expected) in [
-        (any_version, whole, &["a change without If-Match is refused", "a change of an old version is refused"][..]),
+        (
+            any_version,
+            whole,
+            &[
+                "a change without If-Match is refused",
+                "a change of a version that is none is refused",
+                "a change of an old version is refused",
+            ][..],
+        ),
+        (
+            |request| {
+                if request.method == "DELETE" {
+                    without(request, "If-Match");
+                }
+            },
+            whole,
+            &["a deletion of an old version is refused", "a deleted record is gone"],
+        ),
+        (typed, whole, &["a body that does not say what it is is refused"]),
+        (
+            |request| without(request, "Data-Access-Intent"),
+            whole,
+            &["a batch that only means to read writes nothing", "a write that only means to read is refused"],
+        ),
+        (
+            |request| {
+                if request.method == "PUT" {
+                    request.method = "PATCH".to_owned();
+                }
+            },
+            whole,
+            &["a record is not replaced as a whole"],
+        ),
+        (
+            |request| request.body = String::from_utf8_lossy(&request.body).replace("\" \"", "\"_x0020_\"").into(),
+            whole,
+            &["the blank of an enum is not written as a blank"],
+        ),
+        (
+            |request| {
+                if request.target.contains("tolower") {
+                    request.target = request.target.replace("$select", "$schemaversion=2.1&$select");
+                }
+            },
+            whole,
+            &["functions in each other are refused without schema version 2.1"],
+        ),
+        (
+            nothing,
+            |_, answer| replace(answer, "\"@odata.etag\"", "\"surprise\":1,\"@odata.etag\""),
+            &["rows have context, versions and what is selected, and nothing else"],
+        ),
         (
             nothing,
             (|_, answer| replace(answer, "  CorrelationId:  ", " ")) as fn(&Request, &mut Response),
@@ -224,6 +282,60 @@ fn a_crm_that_is_wrong_is_caught_by_the_right_line() {
             (|_, answer| replace(answer, "\"telephone1\":null", "\"telephone1\":\"\"")) as fn(&Request, &mut Response),
             &["an empty text is kept as null", "a single property is set and cleared by its address"],
         ),
+        (typed, whole, &["a body that does not say what it is is refused"]),
+        (
+            |request| {
+                if request.method == "DELETE" {
+                    without(request, "If-Match");
+                }
+            },
+            whole,
+            &["a deletion of an old version is refused", "a deleted record is gone"],
+        ),
+        (
+            |request| request.body = String::from_utf8_lossy(&request.body).replace("\"_prim", "\"@prim").into(),
+            whole,
+            &["a lookup is not written by its value column"],
+        ),
+        (
+            |request| {
+                if request.target.contains("$skiptoken") {
+                    let labels = "odata.maxpagesize=1,odata.include-annotations=\"*\"";
+                    without(request, "Prefer");
+                    request.headers.push(("Prefer".to_owned(), labels.to_owned()));
+                }
+            },
+            whole,
+            &["annotations are asked for on each page"],
+        ),
+        (
+            |request| request.target = request.target.replace(&"x".repeat(33_000), "x"),
+            whole,
+            &["an address of more than 32,768 characters is refused"],
+        ),
+        (
+            nothing,
+            |request, answer| {
+                if request.body.len() > 100_000 {
+                    answer.status = 200;
+                }
+            },
+            &["a batch has at most 1,000 operations"],
+        ),
+        (
+            nothing,
+            |request, answer| {
+                if request.target == "$metadata" {
+                    answer.status = 200;
+                }
+            },
+            &["the metadata is XML, and nothing else"],
+        ),
+        (
+            nothing,
+            |_, answer| replace(answer, "\"@odata.etag\"", "\"surprise\":1,\"@odata.etag\""),
+            &["rows have context, version and key, and of the rest what is selected"],
+        ),
     ] {
         let (service, before) = (crm_service(&crm), crm.with(|crm| crm.records("accounts").len()));
         let report = crm_report(&Tampered { service: &service, request, answer }, true);
@@ -271,7 +383,7 @@ fn bulk_messages_are_tried_where_there_are_any() {
     let report = crm_report(&crm_service(&crm), true);
     assert_eq!(not_met(&report), Vec::<&str>::new());
     let why = Verdict::NotTried { why: "the service has given no bulk messages of accounts so far".to_owned() };
-    assert_eq!(report.findings.iter().filter(|finding| finding.verdict == why).count(), 5);
+    assert_eq!(report.findings.iter().filter(|finding| finding.verdict == why).count(), 6);
 
     let (_, crm) = fakes();
     let service = crm_service(&crm);
@@ -399,4 +511,24 @@ fn without_a_login_the_program_says_why_and_not_with_what() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(125), "{said}");
     assert!(said.contains("no address is given; hint: --url, or CRM_URL in the environment"), "{said}");
+}
+
+#[test]
+fn a_secret_is_shown_in_none_of_its_forms() {
+    let login = Login::Token("a+b/c =d~ä".to_owned());
+    let service = Remote::open("http://127.0.0.1:1/".to_owned(), erp::HEADERS, login).unwrap();
+    for (form, expected) in [
+        ("<a+b/c =d~ä>", "<***>"),
+        ("<a%2Bb%2Fc%20%3Dd~%C3%A4>", "<***>"),
+        ("<a%2Bb%2Fc+%3Dd~%C3%A4>", "<***>"),
+        ("<a%2bb%2fc%20%3dd~%c3%a4>", "<***>"),
+        ("<a%2bb%2fc+%3dd~%c3%a4>", "<***>"),
+        ("<YStiL2MgPWR+w6Q=>", "<***>"),
+        ("<YStiL2MgPWR+w6Q>", "<***>"),
+        ("<YStiL2MgPWR-w6Q>", "<***>"),
+        ("<YStiL2MgPWR%2Bw6Q%3D>", "<***>"),
+        ("<a b>", "<a b>"),
+    ] {
+        assert_eq!(service.redacted(form.to_owned()), expected);
+    }
 }

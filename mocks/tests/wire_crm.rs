@@ -1369,7 +1369,7 @@ fn products_units_currencies_and_prices_keep_the_business_rules() {
         ("products", without(product("K1"), "defaultuomscheduleid@odata.bind"), 400, "0x80043b0a"),
         ("products", with(product("K1"), "defaultuomid@odata.bind", json!(format!("/uoms({BOX})"))), 400, "0x80043b16"),
         ("products", with(product("K1"), "pricelevelid@odata.bind", list.clone()), 400, "0x80040203"),
-        ("products", with(product("K1"), "statecode", json!(1)), 400, "0x80048408"),
+        ("products", with(product("K1"), "statecode", json!(1)), 400, "0x80040203"),
         ("products", product("K1"), 204, "no error"),
         ("productpricelevels", line.clone(), 400, "0x80043b08"),
         ("productpricelevels", without(line.clone(), "pricelevelid@odata.bind"), 400, "0x80043b12"),
@@ -1407,10 +1407,19 @@ fn products_units_currencies_and_prices_keep_the_business_rules() {
             "0x80043b0b",
         ),
         ("pricelevels", json!({"description": "no name"}), 400, "0x80043b0e"),
-        ("pricelevels", json!({"name": "Spring", "begindate": "2026-03-01"}), 204, "no error"),
+        ("pricelevels", json!({"name": "Spring", "begindate": "2026-03-01"}), 400, "0x80040203"),
+        (
+            "pricelevels",
+            json!({"name": "Spring", "begindate": "2026-03-01",
+                "transactioncurrencyid@odata.bind": format!("/transactioncurrencies({GBP})")}),
+            204,
+            "no error",
+        ),
         ("accounts", json!({"accountnumber": "C-1"}), 400, "0x80040203"),
         ("contacts", json!({"firstname": "Eva"}), 400, "0x80040203"),
-        ("accounts", json!({"name": "x", "statecode": 1, "statuscode": 1}), 400, "0x80048408"),
+        ("accounts", json!({"name": "x", "statecode": 1, "statuscode": 2}), 400, "0x80040203"),
+        ("accounts", json!({"name": "x", "statecode": 0}), 400, "0x80040203"),
+        ("accounts", json!({"name": "x", "statuscode": 2}), 400, "0x80048408"),
     ];
     for (set, body, status, code) in creates {
         let (found_status, found_code, message) = error(&caller.post(set, body.clone()));
@@ -1886,4 +1895,50 @@ fn over_http_links_lead_back_and_a_dropped_answer_was_still_a_write() {
     assert_eq!(crm.with(|state| state.count("accounts")), 4);
     let counts = crm.counts();
     assert_eq!((counts.tokens, counts.reads, counts.writes), (1, 2, 2));
+}
+
+#[test]
+fn a_content_id_stands_once_in_a_batch() {
+    let mut caller = Caller::new();
+    let url = format!("{API}/accounts({AHLGREN})");
+    let change = |id: &'static str| -> [&str; 3] { [id, "Content-Type: application/json", "If-Match: *"] };
+    let batch = |ids: [&'static str; 2]| {
+        let sets = ids.map(|id| {
+            let set = multipart("set", &[("PATCH", &url, &change(id), r#"{"telephone1":"9"}"#)]);
+            format!("--batch_n0001\r\nContent-Type: multipart/mixed; boundary=set\r\n\r\n{set}\r\n")
+        });
+        format!("{}--batch_n0001--\r\n", sets.concat())
+    };
+    let (status, code, message) = error(&caller.batch(&batch(["Content-ID: 1", "Content-ID: 1"]), &[]));
+    assert_eq!((status, code.as_str()), (400, "0x80048d19"), "{message}");
+    assert_eq!(caller.row("accounts", AHLGREN).get("telephone1"), None);
+    assert_eq!(caller.batch(&batch(["Content-ID: 1", "Content-ID: 2"]), &[]).status, 200);
+    assert_eq!(caller.row("accounts", AHLGREN)["telephone1"], json!("9"));
+}
+
+#[test]
+fn a_bulk_change_names_the_records_that_nobody_has() {
+    let mut caller = Caller::new();
+    let target =
+        |id: &str| json!({"@odata.type": "Microsoft.Dynamics.CRM.account", "accountid": id, "telephone1": "9"});
+    let nobody = "a0000000-0000-4000-8000-0000000000ff";
+    let path = "/accounts/Microsoft.Dynamics.CRM.UpdateMultiple";
+    let answer = caller.write("POST", path, &[], json!({"Targets": [target(AHLGREN), target(nobody)]}));
+    let message = format!("account With Ids = {nobody} Do Not Exist");
+    assert_eq!(error(&answer), (404, "0x80040217".to_owned(), message));
+    assert_eq!(caller.row("accounts", AHLGREN).get("telephone1"), None, "nothing is written");
+}
+
+#[test]
+fn a_property_stands_once_in_a_body_and_the_metadata_is_xml() {
+    let mut caller = Caller::new();
+    let headers = [("Content-Type", "application/json"), ("If-Match", "*")];
+    let twice = r#"{"telephone1":"1","telephone1":"2"}"#;
+    let (status, code, message) = error(&caller.send("PATCH", &format!("/accounts({AHLGREN})"), &headers, twice));
+    assert_eq!((status, code.as_str()), (400, "0x80048d19"));
+    assert!(message.contains("'telephone1'"), "{message}");
+    assert_eq!(caller.send("GET", "/$metadata", &[("Accept", "application/json")], "").status, 415);
+    for accepted in ["application/xml", "*/*"] {
+        assert_eq!(caller.send("GET", "/$metadata", &[("Accept", accepted)], "").status, 200, "{accepted}");
+    }
 }

@@ -1481,3 +1481,102 @@ fn half_a_batch_is_applied_and_no_answer_comes() {
     assert_eq!(client.exchange("POST", &target, "Content-Type: application/json\r\n", &body), None);
     assert_eq!(erp.with(|state| state.count("items")), 2);
 }
+
+#[test]
+fn a_batch_that_only_means_to_read_is_refused() {
+    let mut caller = Caller::new();
+    let change = operation("a", "PATCH", &format!("customers({AHLGREN})"), json!({"city": "Malmö"}));
+    for operations in [json!([change]), json!([operation("a", "GET", "customers", json!(null))])] {
+        let headers = [("Data-Access-Intent", "ReadOnly")];
+        let answer = caller.send("POST", &format!("{ROOT}/$batch"), &headers, Some(json!({"requests": operations})));
+        assert_eq!(answer.0.status, 400, "{operations}");
+    }
+    assert_eq!(caller.get(&format!("customers({AHLGREN})")).json()["city"], "Gävle");
+}
+
+#[test]
+fn an_atomicity_group_holds_together_or_falls_together() {
+    let mut caller = Caller::new();
+    let change = |id: &str, who: &str, city: &str, group: Option<&str>| {
+        let mut operation = operation(id, "PATCH", &format!("customers({who})"), json!({"city": city}));
+        operation["headers"]["If-Match"] = json!("*");
+        operation["headers"]["Content-Type"] = json!("application/json");
+        if let Some(group) = group {
+            operation["atomicityGroup"] = json!(group);
+        }
+        operation
+    };
+    let mut statuses = |operations: Value| -> Vec<(String, u64)> {
+        let headers = [("Prefer", "odata.continue-on-error")];
+        let answer = caller.send("POST", &format!("{ROOT}/$batch"), &headers, Some(json!({"requests": operations})));
+        let body = answer.json();
+        let Some(all) = body["responses"].as_array() else { return vec![(body.to_string(), 400)] };
+        let one = |answer: &Value| (answer["id"].as_str().unwrap().to_owned(), answer["status"].as_u64().unwrap());
+        let mut all: Vec<_> = all.iter().map(one).collect();
+        all.sort();
+        all
+    };
+    let told = |expected: [(&str, u64); 4]| expected.map(|(id, status)| (id.to_owned(), status)).to_vec();
+    let group = Some("g");
+    let failing = json!([
+        change("a", AHLGREN, "Lost", group),
+        change("b", NOBODY, "Lost", group),
+        change("c", BOE, "Lost", group),
+        change("d", BOE, "Kept", None),
+    ]);
+    assert_eq!(statuses(failing), told([("a", 424), ("b", 404), ("c", 424), ("d", 200)]));
+    let mut after = change("d", BOE, "After", None);
+    after["dependsOn"] = json!(["g"]);
+    let good = json!([
+        change("a", AHLGREN, "One", group),
+        change("b", BOE, "Two", group),
+        change("c", AHLGREN, "Three", None),
+        after,
+    ]);
+    assert_eq!(statuses(good), told([("a", 200), ("b", 200), ("c", 200), ("d", 200)]));
+    let mut lonely = change("d", BOE, "Nowhere", None);
+    lonely["dependsOn"] = json!(["x"]);
+    for wrong in [
+        json!([lonely]),
+        json!([
+            change("a", BOE, "Nowhere", group),
+            change("b", BOE, "Nowhere", None),
+            change("c", BOE, "Nowhere", group)
+        ]),
+    ] {
+        assert_eq!(statuses(wrong)[0].1, 400);
+    }
+    let mut city = |who: &str| caller.get(&format!("customers({who})")).json()["city"].clone();
+    assert_eq!((city(AHLGREN), city(BOE)), (json!("Three"), json!("After")));
+}
+
+#[test]
+fn bodies_addresses_and_versions_are_read_strictly() {
+    let mut caller = Caller::new();
+    let of = |body: &str, target: String| Request {
+        method: "PATCH".into(),
+        target,
+        headers: vec![("Content-Type".into(), "application/json".into()), ("If-Match".into(), "*".into())],
+        body: body.into(),
+    };
+    let mut request = of(r#"{"city":"Malmö","city":"Lund"}"#, format!("{ROOT}/{COMPANY}/customers({AHLGREN})"));
+    request.headers.push(("Authorization".into(), format!("Bearer {}", caller.token)));
+    let answer = caller.state.answer(&request);
+    assert_eq!(answer.status, 400);
+    assert!(String::from_utf8_lossy(&answer.body).contains("'city'"));
+    let filter = |count: usize| {
+        let terms: Vec<String> = (0..count).map(|_| format!("id%20eq%20{AHLGREN}")).collect();
+        format!("customers?$select=id&$filter={}", terms.join("%20or%20"))
+    };
+    assert_eq!(caller.get(&filter(100)).0.status, 200);
+    assert_eq!(caller.get(&filter(400)).0.status, 414);
+    caller.state.url_chars_max = usize::MAX;
+    assert_eq!(caller.get(&filter(400)).0.status, 200);
+    for (version, status) in [("1.0", 200), ("2.0", 200), ("2.1", 200), ("3.0", 400), ("", 400)] {
+        assert_eq!(caller.get(&format!("customers?$schemaversion={version}")).0.status, status, "{version}");
+    }
+    let preferred = [("Prefer", "odata.maxpagesize=30000")];
+    let answer = caller.send("GET", &format!("{ROOT}/{COMPANY}/customers"), &preferred, None);
+    let applied = answer.0.headers.iter().find(|(name, _)| name == "Preference-Applied").unwrap();
+    assert_eq!(applied.1, "odata.maxpagesize=20000");
+}

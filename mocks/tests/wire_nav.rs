@@ -147,3 +147,24 @@ fn who_does_not_ask_for_json_gets_xml() {
     assert!(text.contains("<EntityType Name=\"Customer\"><Key><PropertyRef Name=\"No\" /></Key>"));
     assert!(text.contains("<Property Name=\"Blocked\" Type=\"Edm.String\" />"), "an option has no length");
 }
+
+#[test]
+fn errors_speak_of_the_page_and_schema_versions_are_not_known() {
+    let mut state = state();
+    let customers = format!("{COMPANY}/Customer");
+    let mut told = |tail: String| send(&mut state, "GET", &tail, &[], None).1["error"]["message"].to_string();
+    for (tail, part) in [
+        ("?$filter=Last_Date_Modified%20eq%20'x'", "'Last_Date_Modified' of type 'NAV.Customer'"),
+        ("?$filter=nonesuch%20eq%20'x'", "'nonesuch' on type 'NAV.Customer'"),
+        ("?$select=nonesuch", "'nonesuch' on type 'NAV.Customer'"),
+        ("?$schemaversion=2.1", "schema version '2.1'"),
+    ] {
+        let message = told(format!("{customers}{tail}"));
+        assert!(message.contains(part), "{tail}: {message}");
+    }
+    let body = json!({"Credit_Limit_LCY": "12"});
+    let (status, answer) = send(&mut state, "POST", &customers, &[], Some(body));
+    assert_eq!(status, 400);
+    let message = answer["error"]["message"].as_str().unwrap();
+    assert!(message.contains("property 'Credit_Limit_LCY'"), "{message}");
+}

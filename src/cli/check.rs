@@ -78,5 +78,7 @@ fn complaints(loaded: &Loaded, online: &Online) -> Vec<Complaint> {
         let foreign = Failure::Foreign { state: loaded.state.display().to_string(), foreign: foreign.clone() };
         found.push(finding(Key::root().key("state"), &foreign));
     }
-    places::complaints(&loaded.file, &loaded.text, &found)
+    let mut complaints = places::complaints(&loaded.file, &loaded.text, &found);
+    complaints.extend(places::warnings(&loaded.file, &loaded.text, &online.doubts));
+    complaints
 }

@@ -6,6 +6,15 @@ use crate::misfit::{At, Misfit};
 
 /// Turns what does not fit the metadata of a side into complaints with their places in the file.
 pub fn complaints(file: &str, text: &str, misfits: &[Misfit]) -> Vec<Complaint> {
+    located(file, text, misfits, Severity::Error)
+}
+
+/// Does the same with what may turn out not to fit.
+pub fn warnings(file: &str, text: &str, doubts: &[Misfit]) -> Vec<Complaint> {
+    located(file, text, doubts, Severity::Warning)
+}
+
+fn located(file: &str, text: &str, misfits: &[Misfit], severity: Severity) -> Vec<Complaint> {
     let mut complaints = Complaints::new(file);
     // The file was read without error before; should it not be now, the places are the file's beginning.
     let tree = tree::parse(text, &mut Complaints::new(file));
@@ -23,7 +32,7 @@ pub fn complaints(file: &str, text: &str, misfits: &[Misfit]) -> Vec<Complaint> 
             _ => misfit.message.clone(),
         };
         let hint = Some(misfit.hint.clone()).filter(|hint| !hint.is_empty());
-        complaints.add(Severity::Error, place, &path, message, hint);
+        complaints.add(severity, place, &path, message, hint);
     }
     complaints.sorted()
 }

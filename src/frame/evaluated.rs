@@ -92,7 +92,12 @@ impl Frame {
 
     fn compute(&self, expression: &Expression) -> Result<Computed, EvaluationError> {
         expression.evaluate(&self.data).map_err(|error| {
-            let told = expression::told(&error).map(|told| format!("does not fit: {told}"));
+            let filled_in = expression.written() != expression.text();
+            let told = expression::told(&error).map(|told| match told.split_once("` is no ") {
+                // What a variable gave is not repeated.
+                Some((_, what)) if filled_in => format!("does not fit: `${{…}}` is no {what}"),
+                _ => format!("does not fit: {told}"),
+            });
             let known = |name: &String| match self.column(name) {
                 Some(column) => format!("`{name}` is {}", column.kind.phrase()),
                 None => format!("`{name}` is not there"),

@@ -32,6 +32,8 @@ pub enum Check {
     Contains(&'static str, &'static str),
     /// An array of that many.
     Length(&'static str, usize),
+    /// An object with no other properties than these, save for annotations.
+    Only(&'static str, &'static [&'static str]),
     /// No null anywhere in the object.
     NoNull,
     /// A text so many times in the body.
@@ -92,6 +94,14 @@ impl Check {
             Check::Length(place, length) => {
                 let held = body.pointer(place).and_then(Value::as_array).map(Vec::len);
                 (held == Some(*length), format!("an array of {length} at {place}"))
+            }
+            Check::Only(place, names) => {
+                let known = |name: &String| name.contains('@') || names.contains(&name.as_str());
+                let held = body.pointer(place).and_then(Value::as_object);
+                (
+                    held.is_some_and(|record| record.keys().all(known)),
+                    format!("nothing besides {} at {place}", names.join(", ")),
+                )
             }
             Check::NoNull => {
                 let no_null = body.as_object().is_some_and(|record| record.values().all(|value| !value.is_null()));

@@ -20,6 +20,47 @@ Accept: application/json
 
 --batch_conform--
 ";
+/// A part of a batch that reads who is logged in.
+pub const WHO_AM_I: &str = "--batch_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+
+GET /api/data/v9.2/WhoAmI HTTP/1.1
+Accept: application/json
+
+
+";
+/// Two changes of one record under one content id, in two change sets.
+pub const ONE_ID_TWICE: &str = "--batch_conform
+Content-Type: multipart/mixed; boundary=changeset_conform
+
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 1
+
+PATCH /api/data/v9.2/accounts(<own account>) HTTP/1.1
+Content-Type: application/json
+If-Match: *
+
+{\"telephone1\":\"Twice\"}
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 1
+
+PATCH /api/data/v9.2/accounts(<own account>) HTTP/1.1
+Content-Type: application/json
+If-Match: *
+
+{\"telephone2\":\"Twice\"}
+--changeset_conform--
+
+--batch_conform--
+";
+/// A change of a record that nobody has.
+pub const UNKNOWN_CHANGED: &str = r#"{"Targets":[
+    {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<nobody>","telephone1":"4"}]}"#;
 /// A read of what nobody has, then one that is answered.
 pub const FAILING: &str = "--batch_conform
 Content-Type: application/http

@@ -3,10 +3,12 @@
 //! A table and nothing else. Everything that requests name is kept by earlier steps or drawn for the run.
 
 use super::answer::Check::{
-    Begins, Code, Contains, Differs, Empty, Has, Header, Is, Lacks, Length, Null, Status, Times,
+    Begins, Code, Contains, Differs, Empty, Has, Header, Is, Lacks, Length, Null, Only, Status, Times,
 };
 use super::answer::Keep::At;
-use super::batches::{FAILING, ONE_TOO_LONG, TWINS, TWO_CHANGED, TWO_NEW, TWO_READS, UNDONE, UNTYPED};
+use super::batches::{
+    FAILING, ONE_ID_TWICE, ONE_TOO_LONG, TWINS, TWO_CHANGED, TWO_NEW, TWO_READS, UNDONE, UNKNOWN_CHANGED, UNTYPED,
+};
 use super::{Expectation, Step, ask, get, send};
 
 /// What goes along with every request.
@@ -108,7 +110,7 @@ pub const EXPECTATIONS: &[Expectation] = &[
                 Contains("/@odata.context", "/api/data/v9.2/$metadata#accounts("),
                 Begins("/value/0/@odata.etag", "W/\""),
                 Has("/value/0/accountid"),
-                Lacks("/value/0/accountnumber"),
+                Only("/value/0", &["accountid", "name"]),
                 Lacks("/@odata.nextLink"),
             ])
             .keep(&[("account", At("/value/0/accountid")), ("second account", At("/value/1/accountid"))])],
@@ -177,6 +179,33 @@ pub const EXPECTATIONS: &[Expectation] = &[
             ])],
     ),
     Expectation::reads(
+        "5",
+        "annotations are asked for on each page",
+        &[
+            get("accounts?$select=statecode")
+                .headers(&[("Prefer", "odata.maxpagesize=1,odata.include-annotations=\"OData.Community.Display.V1.FormattedValue\"")])
+                .expect(&[Status(&[200]), Has("/value/0/statecode@OData.Community.Display.V1.FormattedValue")])
+                .keep(&[("page without labels", At("/@odata.nextLink"))]),
+            get("<page without labels>")
+                .headers(&[("Prefer", "odata.maxpagesize=1")])
+                .expect(&[
+                    Status(&[200]),
+                    Has("/value/0/statecode"),
+                    Lacks("/value/0/statecode@OData.Community.Display.V1.FormattedValue"),
+                ]),
+        ],
+    ),
+    Expectation::reads(
+        "1",
+        "an address of more than 32,768 characters is refused",
+        &[get("accounts?$select=name&$filter=name%20eq%20'<33,000 letters>'").expect(&[Status(&[400, 404, 413, 414])])],
+    ),
+    Expectation::reads(
+        "12",
+        "the metadata is XML, and nothing else",
+        &[get("$metadata").expect(&[Status(&[400, 406, 415])])],
+    ),
+    Expectation::reads(
         "9",
         "what did not change is not sent again",
         &[
@@ -217,6 +246,14 @@ pub const EXPECTATIONS: &[Expectation] = &[
             .headers(&[MIXED, ("Prefer", "odata.continue-on-error")])
             .body(FAILING)
             .expect(&[Status(&[200]), Times("HTTP/1.1 404", 1), Times("HTTP/1.1 200", 1)])],
+    ),
+    Expectation::reads(
+        "11",
+        "a batch has at most 1,000 operations",
+        &[ask("POST", "$batch")
+            .headers(&[MIXED])
+            .body("<1,001 reads>--batch_conform--\n")
+            .expect(&[Status(&[400, 413])])],
     ),
     Expectation::reads(
         "11",
@@ -270,6 +307,41 @@ pub const EXPECTATIONS: &[Expectation] = &[
             .headers(&[JSON, ("If-Match", "<version>")])
             .body(r#"{"telephone1":"2"}"#)
             .expect(&[Status(&[412]), Code(&["0x80060882"])])],
+    ),
+    Expectation::writes(
+        "3",
+        "a body that does not say what it is is refused",
+        &[ask("PATCH", OWN)
+            .headers(&[("If-Match", "*")])
+            .body(r#"{"telephone1":"2"}"#)
+            .expect(&[Status(&[400, 415])])],
+    ),
+    Expectation::writes(
+        "9",
+        "a new record does not begin in a state of its maker's choice",
+        &[
+            // Whether the column is passed over or refused is the service's to choose.
+            send("POST", "accounts", r#"{"accountid":"<inactive>","name":"<mark>","statecode":1}"#)
+                .makes("accounts(<inactive>)")
+                .expect(&[Status(&[204, 400])]),
+            get("accounts?$select=statecode&$filter=accountid%20eq%20<inactive>%20and%20statecode%20eq%201")
+                .expect(&[Status(&[200]), Length("/value", 0)]),
+        ],
+    ),
+    Expectation::writes(
+        "9",
+        "a lookup is not written by its value column",
+        &[ask("PATCH", OWN)
+            .headers(&[JSON, ("If-Match", "*")])
+            .body(r#"{"_primarycontactid_value":null}"#)
+            .expect(&[Status(&[400])])],
+    ),
+    Expectation::writes(
+        "16",
+        "a price list has a currency",
+        &[send("POST", "pricelevels", r#"{"pricelevelid":"<nobody>","name":"<mark>"}"#)
+            .makes("pricelevels(<nobody>)")
+            .expect(&[Status(&[400])])],
     ),
     Expectation::writes(
         "9",
@@ -370,6 +442,19 @@ pub const EXPECTATIONS: &[Expectation] = &[
         ],
     ),
     Expectation::writes(
+        "11",
+        "a content id stands once in a batch",
+        &[
+            ask("POST", "$batch").headers(&[MIXED]).body(ONE_ID_TWICE).expect(&[Status(&[400])]),
+            get("accounts(<own account>)?$select=telephone1").expect(&[Status(&[200]), Differs("/telephone1", "Twice")]),
+        ],
+    ),
+    Expectation::writes(
+        "13",
+        "a bulk change of what nobody has is told by its code",
+        &[bulk(UPDATE, UNKNOWN_CHANGED).makes("accounts(<nobody>)").expect(&[Status(&[400, 404]), Code(&["0x80040217"])])],
+    ),
+    Expectation::writes(
         "13",
         "a bulk message makes records under the ids that they come with, and tells these in their order",
         &[
@@ -410,6 +495,14 @@ pub const EXPECTATIONS: &[Expectation] = &[
         &[
             bulk(UPDATE, TWO_CHANGED).expect(&[Status(&[204]), Empty]),
             get("accounts(<made by a bulk message>)?$select=telephone1").expect(&[Is("/telephone1", "5")]),
+        ],
+    ),
+    Expectation::writes(
+        "9",
+        "a deletion of an old version is refused",
+        &[
+            ask("DELETE", OWN).headers(&[("If-Match", "<version>")]).expect(&[Status(&[412]), Code(&["0x80060882"])]),
+            get("accounts(<own account>)?$select=name").expect(&[Status(&[200])]),
         ],
     ),
     Expectation::writes(

@@ -3,7 +3,9 @@
 //! A table and nothing else. What is written is an item, which no other record comes along with. `<company name>` is given by the caller, empty for the first company; everything else is kept
 //! by earlier steps or drawn for the run.
 
-use super::answer::Check::{Begins, Code, Contains, Differs, Has, Header, Is, Lacks, Length, NoNull, Status, Times};
+use super::answer::Check::{
+    Begins, Code, Contains, Differs, Has, Header, Is, Lacks, Length, NoNull, Only, Status, Times,
+};
 use super::answer::Keep::{At, Where};
 use super::{Expectation, ask, get, send};
 
@@ -19,6 +21,10 @@ const ONE: &str = "companies(<company>)/customers?$select=id&$top=1";
 const BATCH: &str = r#"{"requests":[{"id":"a","method":"GET","url":"companies(<company>)"},
     {"id":"b","method":"GET","url":"companies(<company>)/customers?$top=1"}]}"#;
 const SLASH: &str = r#"{"requests":[{"id":"a","method":"GET","url":"/companies(<company>)"}]}"#;
+const UNTYPED: &str = r#"{"requests":[{"id":"a","method":"PATCH","url":"companies(<company>)/items(<own item>)",
+    "headers":{"If-Match":"*"},"body":{"displayName":"Untyped"}}]}"#;
+const TO_READ: &str = r#"{"requests":[{"id":"a","method":"PATCH","url":"companies(<company>)/items(<own item>)",
+    "headers":{"Content-Type":"application/json","If-Match":"*"},"body":{"displayName":"Read"}}]}"#;
 const FAILING: &str = r#"{"requests":[
     {"id":"a","method":"PATCH","url":"companies(<company>)/items(<nobody>)",
      "headers":{"Content-Type":"application/json","If-Match":"*"},"body":{"displayName":"Nowhere"}},
@@ -94,7 +100,7 @@ pub const EXPECTATIONS: &[Expectation] = &[
                 Contains("/@odata.context", "/$metadata#companies("),
                 Begins("/value/0/@odata.etag", "W/\""),
                 Has("/value/0/number"),
-                Lacks("/value/0/city"),
+                Only("/value/0", &["id", "number", "displayName", "lastModifiedDateTime"]),
                 Lacks("/@odata.nextLink"),
             ])
             .keep(&[
@@ -163,6 +169,12 @@ pub const EXPECTATIONS: &[Expectation] = &[
         "or over two fields is refused",
         &[get("companies(<company>)/customers?$select=id&$filter=number%20eq%20'1'%20or%20city%20eq%20'1'")
             .expect(&[Status(&[400]), Contains("/error/message", "OR")])],
+    ),
+    Expectation::reads(
+        "3",
+        "functions in each other are refused without schema version 2.1",
+        &[get("companies(<company>)/customers?$select=id&$filter=contains(tolower(displayName),'x')")
+            .expect(&[Status(&[400, 501])])],
     ),
     Expectation::reads(
         "3",
@@ -247,6 +259,14 @@ pub const EXPECTATIONS: &[Expectation] = &[
             .expect(&[Status(&[400]), Code(&["BadRequest_InvalidToken"])])],
     ),
     Expectation::writes(
+        "6",
+        "a change of a version that is none is refused",
+        &[ask("PATCH", "companies(<company>)/items(<own item>)")
+            .headers(&[JSON, ("If-Match", "nonesuch")])
+            .body(r#"{"displayName":"Nowhere"}"#)
+            .expect(&[Status(&[400]), Code(&["BadRequest_InvalidToken"])])],
+    ),
+    Expectation::writes(
         "4",
         "a change of the version that was read is answered with the next version",
         &[ask("PATCH", "companies(<company>)/items(<own item>)")
@@ -261,6 +281,45 @@ pub const EXPECTATIONS: &[Expectation] = &[
             .headers(&[JSON, ("If-Match", "<version>")])
             .body(r#"{"displayName":"Nowhere"}"#)
             .expect(&[Status(&[409, 412])])],
+    ),
+    Expectation::writes(
+        "6",
+        "a record is not replaced as a whole",
+        &[ask("PUT", "companies(<company>)/items(<own item>)")
+            .headers(&[JSON, ("If-Match", "*")])
+            .body(r#"{"displayName":"Nowhere"}"#)
+            .expect(&[Status(&[405]), Code(&["BadRequest_MethodNotAllowed"])])],
+    ),
+    Expectation::writes(
+        "5",
+        "a body in a batch that does not say what it is is refused",
+        &[
+            send("POST", "$batch", UNTYPED).expect(&[Status(&[200]), Length("/responses", 1)]),
+            get("companies(<company>)/items(<own item>)").expect(&[Status(&[200]), Differs("/displayName", "Untyped")]),
+        ],
+    ),
+    Expectation::writes(
+        "6",
+        "a body that does not say what it is is refused",
+        &[ask("PATCH", "companies(<company>)/items(<own item>)")
+            .headers(&[("If-Match", "*")])
+            .body(r#"{"displayName":"Nowhere"}"#)
+            .expect(&[Status(&[400, 415])])],
+    ),
+    Expectation::writes(
+        "3",
+        "a batch that only means to read writes nothing",
+        &[
+            ask("POST", "$batch").headers(&[JSON, ("Data-Access-Intent", "ReadOnly")]).body(TO_READ),
+            get("companies(<company>)/items(<own item>)").expect(&[Status(&[200]), Differs("/displayName", "Read")]),
+        ],
+    ),
+    Expectation::writes(
+        "6",
+        "the blank of an enum is not written as a blank",
+        &[send("POST", "companies(<company>)/customers", r#"{"id":"<nobody>","blocked":" "}"#)
+            .makes("companies(<company>)/customers(<nobody>)")
+            .expect(&[Status(&[400]), Code(&["RequestDataInvalid"])])],
     ),
     Expectation::writes(
         "4",
@@ -362,6 +421,16 @@ pub const EXPECTATIONS: &[Expectation] = &[
                 .makes("companies(<company>)/items(<nobody>)")
                 .expect(&[Status(&[200])]),
             get("companies(<company>)/items(<own item>)").expect(&[Status(&[200]), Differs("/displayName", "Undone")]),
+        ],
+    ),
+    Expectation::writes(
+        "4",
+        "a deletion of an old version is refused",
+        &[
+            ask("DELETE", "companies(<company>)/items(<own item>)")
+                .headers(&[("If-Match", "<version>")])
+                .expect(&[Status(&[409, 412])]),
+            get("companies(<company>)/items(<own item>)").expect(&[Status(&[200])]),
         ],
     ),
     Expectation::writes(

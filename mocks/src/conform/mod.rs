@@ -183,7 +183,7 @@ pub fn play(
 
 /// Draws what names this run's own records, and ids that no record has.
 fn draw(names: &mut Names) {
-    for own in ["own", "second own", "third own", "fourth own", "nobody"] {
+    for own in ["own", "second own", "third own", "fourth own", "inactive", "nobody"] {
         names.insert(own.to_owned(), Uuid::new_v4().to_string());
     }
     let mark = &names["own"][..8];
@@ -200,6 +200,9 @@ fn draw(names: &mut Names) {
         (0..count).map(one).collect::<Vec<_>>().join(",")
     };
     names.insert("101 requests".to_owned(), batch(101));
+    // Longer than any address may be.
+    names.insert("33,000 letters".to_owned(), "x".repeat(33_000));
+    names.insert("1,001 reads".to_owned(), batches::WHO_AM_I.repeat(1001));
 }
 
 /// Plays the steps of an expectation up to the first that fails.

@@ -55,7 +55,7 @@ impl Remote {
             Login::Token(token) => Some(remote.hidden("Bearer", token)),
             Login::Basic { user, key } => {
                 let pair = crate::erp::base64(format!("{user}:{key}").as_bytes());
-                remote.secrets.push(key);
+                remote.hide(&key);
                 Some(remote.hidden("Basic", pair))
             }
             Login::Client { token_url, client_id, secret, scope } => {
@@ -67,7 +67,8 @@ impl Remote {
                 ];
                 let form: Vec<String> =
                     form.iter().map(|(name, value)| format!("{name}={}", super::percent(value))).collect();
-                remote.secrets.push(secret.clone());
+                remote.hide(&secret);
+                remote.hide(&crate::erp::base64(format!("{client_id}:{secret}").as_bytes()));
                 let headers = vec![("Content-Type".to_owned(), "application/x-www-form-urlencoded".to_owned())];
                 let request = Request {
                     method: "POST".to_owned(),
@@ -92,10 +93,42 @@ impl Remote {
 
     /// Makes the header of a secret, and remembers never to show it.
     fn hidden(&mut self, scheme: &str, secret: String) -> String {
-        let header = format!("{scheme} {secret}");
-        self.secrets.push(secret);
-        header
+        self.hide(&secret);
+        format!("{scheme} {secret}")
     }
+
+    /// Remembers never to show a secret, in any of the forms in which it goes over a wire.
+    fn hide(&mut self, secret: &str) {
+        // A form writes a blank as `+`, and some write what they escape in small letters.
+        let percent = super::percent(secret);
+        let base64 = crate::erp::base64(secret.as_bytes());
+        let forms = [
+            secret.to_owned(),
+            percent.replace("%20", "+"),
+            lower(&percent),
+            lower(&percent.replace("%20", "+")),
+            percent,
+            base64.trim_end_matches('=').replace('+', "-").replace('/', "_"),
+            super::percent(&base64),
+            base64.trim_end_matches('=').to_owned(),
+            base64,
+        ];
+        self.secrets.extend(forms.into_iter().filter(|form| !form.is_empty()));
+        // A form that holds another one goes first, or its rest would stay.
+        self.secrets.sort_by_key(|form| std::cmp::Reverse(form.len()));
+        self.secrets.dedup();
+    }
+}
+
+/// Writes what is escaped in small letters.
+fn lower(percent: &str) -> String {
+    let mut pieces = percent.split('%');
+    let mut out = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (code, rest) = piece.split_at(2);
+        out += &format!("%{}{rest}", code.to_ascii_lowercase());
+    }
+    out
 }
 
 impl Service for Remote {
@@ -133,6 +166,6 @@ impl Service for Remote {
     }
 
     fn redacted(&self, text: String) -> String {
-        self.secrets.iter().filter(|secret| !secret.is_empty()).fold(text, |text, secret| text.replace(secret, "***"))
+        self.secrets.iter().fold(text, |text, secret| text.replace(secret, "***"))
     }
 }

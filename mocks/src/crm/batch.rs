@@ -3,6 +3,8 @@
 //! Byte for byte as the service has it: CRLF everywhere, each part with its own headers, change sets that hold
 //! together or fall together, and a stop at the first error unless the client prefers to go on.
 
+use std::collections::HashSet;
+
 use uuid::Uuid;
 
 use super::error::Error;
@@ -190,6 +192,7 @@ fn read(state: &State, request: &Request) -> Result<Vec<Part>, Broken> {
     check_line_ends(&request.body)?;
     let mut parts = Vec::new();
     let mut count = 0;
+    let mut known = HashSet::new();
     for text in split(&request.body, &boundary)? {
         let (headers, body) = head(text)?;
         let kind = find(&headers, "content-type");
@@ -200,6 +203,9 @@ fn read(state: &State, request: &Request) -> Result<Vec<Part>, Broken> {
                 let operation = operation(state, &headers, body)?;
                 if operation.content_id.is_none() {
                     return Err(refused("Every operation of a change set must have a Content-ID."));
+                }
+                if let Some(id) = operation.content_id.clone().filter(|id| !known.insert(id.clone())) {
+                    return Err(refused(format!("The Content-ID '{id}' is not unique within the batch.")));
                 }
                 if operation.request.method == "GET" {
                     return Err(refused("A change set cannot contain a GET request."));

@@ -96,6 +96,14 @@ pub fn answer(
     if ids.iter().flatten().any(|id| !seen.insert(*id)) {
         return Err(Error::new(412, "0x80040237", "Cannot insert duplicate key."));
     }
+    if message == Message::Update {
+        let unknown: Vec<String> =
+            ids.iter().flatten().filter(|id| state.store.get(table, **id).is_none()).map(Uuid::to_string).collect();
+        if !unknown.is_empty() {
+            let message = format!("{} With Ids = {} Do Not Exist", declared.name, unknown.join(", "));
+            return Err(Error::new(404, "0x80040217", message));
+        }
+    }
     let mut done = Vec::with_capacity(targets.len());
     for (target, id) in targets.iter().zip(ids) {
         match (message, id) {

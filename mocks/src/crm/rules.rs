@@ -57,9 +57,6 @@ pub fn defaults(state: &State, table: usize, row: &mut Row, caller: Uuid) {
             missing("isintegrationuser", Cell::Flag(false));
             missing("accessmode", Cell::Whole(0));
         }
-        "pricelevel" => {
-            missing("transactioncurrencyid", Cell::Link(schema::table("transactioncurrency"), state.base_currency))
-        }
         _ => {}
     }
     if declared.by_name("statecode").is_some() {

@@ -222,6 +222,10 @@ fn seed_defaults(state: &mut State, table: usize, id: Uuid, row: &mut Row) {
             // What is wrong with a line shows when somebody next saves it.
             let _ = sales::check_price_line(state, row);
         }
+        "pricelevel" if row.get(declared.column("transactioncurrencyid")).is_none() => {
+            let currency = Cell::Link(schema::table("transactioncurrency"), state.base_currency);
+            row.set(declared.column("transactioncurrencyid"), Some(currency));
+        }
         "systemuser" | "team" if row.get(declared.column("businessunitid")).is_none() => {
             let unit = Cell::Link(schema::table("businessunit"), state.business_unit);
             row.set(declared.column("businessunitid"), Some(unit));

@@ -17,6 +17,7 @@ use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
 use super::store::{Cell, Row};
 use super::{batch, bulk, csdl, metadata, read, reply, write};
+use crate::body::named_twice;
 use crate::fault::Faulty;
 use crate::filter;
 use crate::service::{Request, Response, Service};
@@ -235,7 +236,11 @@ fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Ou
     outcome.set = segments[0].split('(').next().unwrap_or_default().to_owned();
     match (method, segments.as_slice()) {
         ("GET", [""]) => return Ok(csdl::service_document(state)),
-        ("GET", ["$metadata"]) => return Ok(csdl::document()),
+        ("GET", ["$metadata"]) if takes_xml(request) => return Ok(csdl::document()),
+        ("GET", ["$metadata"]) => {
+            let message = "The service metadata is XML: application/xml has to be accepted.";
+            return Err(Error::new(415, "0x80060888", message));
+        }
         ("GET", ["WhoAmI" | "WhoAmI()"]) => return Ok(who_am_i(state)),
         ("GET", ["sdkmessagefilters"]) => return bulk::probe(state, &options),
         (_, [first, ..]) if first.starts_with("EntityDefinitions") => {
@@ -437,6 +442,11 @@ fn check_match(
     Err(Error::new(412, "0x80060882", message))
 }
 
+/// Tells whether the caller takes XML; who says nothing takes anything.
+fn takes_xml(request: &Request) -> bool {
+    request.header("accept").is_none_or(|accepted| ["xml", "*/*"].iter().any(|kind| accepted.contains(kind)))
+}
+
 fn is_any(condition: &str) -> bool {
     matches!(condition.trim(), "*" | "\"*\"")
 }
@@ -478,7 +488,13 @@ fn body(table: usize, request: &Request) -> Result<Map<String, Value>, Error> {
         return Err(Error::new(415, "0x80060888", message));
     }
     match serde_json::from_slice(&request.body) {
-        Ok(Value::Object(body)) => Ok(body),
+        Ok(Value::Object(body)) => match named_twice(&request.body) {
+            None => Ok(body),
+            Some(name) => {
+                let problem = format!("Multiple properties with the name '{name}' were detected in a resource.");
+                Err(Error::payload(set, format!("Microsoft.OData.ODataException: {problem}")))
+            }
+        },
         Ok(_) => Err(Error::payload(set, "Microsoft.OData.ODataException: A JSON object was expected.")),
         Err(error) => Err(Error::payload(set, format!("Microsoft.OData.ODataException: Invalid JSON: {error}."))),
     }

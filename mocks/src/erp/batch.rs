@@ -1,7 +1,7 @@
 //! The JSON `$batch`: many operations in one request.
 //!
 //! Operations run in their order, each in its own transaction, and stop at the first failure unless the caller prefers
-//! to go on. `Isolation: snapshot` makes one transaction of them; when one fails, all is undone although the answers
+//! to go on. Those of an `atomicityGroup` hold together or fall together. `Isolation: snapshot` makes one transaction of them; when one fails, all is undone although the answers
 //! before it still say that they succeeded, as the product does. Answers come in another order than the operations, so
 //! that a caller that does not match them by id is found out.
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::State;
 use super::error::Refusal;
-use super::http::{Place, base, is_json, preference, refused};
+use super::http::{Place, base, is_json, once, only_reads, preference, refused};
 use super::schema::{Api, PAGES};
 use crate::service::{Request, Response};
 
@@ -31,21 +31,14 @@ impl State {
             self.begin();
         }
         let mut answers: Vec<(Option<&Value>, Response)> = Vec::with_capacity(operations.len());
-        for operation in &operations {
-            let failed = |id: &Value| answers.iter().any(|(other, answer)| *other == Some(id) && answer.status >= 400);
-            let answer = match &operation.request {
-                Ok(_) if operation.depends_on.iter().any(failed) => {
-                    refused(&Refusal::new(424, "BadRequest", "An operation that this one depends on has failed."))
-                }
-                Ok(inner) => self.dispatch(inner),
-                Err(refusal) => {
-                    self.note(|log| log.operation(&operation.method, "", None, refusal.status));
-                    refused(refusal)
-                }
+        while let Some(operation) = operations.get(answers.len()) {
+            let rest = &operations[answers.len()..];
+            let group = match operation.group {
+                None => 1,
+                Some(_) => rest.iter().take_while(|other| other.group == operation.group).count(),
             };
-            let stop = answer.status >= 400 && !goes_on;
-            answers.push((operation.id.as_ref(), answer));
-            if stop {
+            let failed = self.together(&operations, group, snapshot, &mut answers);
+            if failed && !goes_on {
                 break;
             }
         }
@@ -62,13 +55,69 @@ impl State {
         }
     }
 
+    /// Carries out the next operations, as many as hold together, and tells whether they failed: then none of several has
+    /// changed anything, and all of them say so.
+    fn together<'a>(
+        &mut self,
+        operations: &'a [Operation],
+        group: usize,
+        snapshot: bool,
+        answers: &mut Vec<(Option<&'a Value>, Response)>,
+    ) -> bool {
+        let start = answers.len();
+        let own_transaction = group > 1 && !snapshot;
+        if own_transaction {
+            self.begin();
+        }
+        let mut failed = false;
+        for operation in &operations[start..start + group] {
+            let done = || operations.iter().zip(answers.iter());
+            let has_failed = |id: &Value| {
+                let named = |other: &Operation| other.id.as_ref() == Some(id) || other.group.as_ref() == Some(id);
+                done().any(|(other, (_, answer))| named(other) && answer.status >= 400)
+            };
+            let answer = match &operation.request {
+                Ok(_) if operation.depends_on.iter().any(has_failed) => {
+                    refused(&Refusal::new(424, "BadRequest", "An operation that this one depends on has failed."))
+                }
+                Ok(inner) => self.dispatch(inner),
+                Err(refusal) => {
+                    self.note(|log| log.operation(&operation.method, "", None, refusal.status));
+                    refused(refusal)
+                }
+            };
+            failed = answer.status >= 400;
+            answers.push((operation.id.as_ref(), answer));
+            if failed {
+                break;
+            }
+        }
+        if own_transaction {
+            self.end(failed);
+        }
+        if failed && group > 1 {
+            let undone = || {
+                let message = "Another operation of the same atomicity group has failed.";
+                refused(&Refusal::new(424, "BadRequest", message))
+            };
+            answers[start..].iter_mut().filter(|(_, answer)| answer.status < 400).for_each(|(_, answer)| {
+                *answer = undone();
+            });
+            let left = &operations[answers.len()..start + group];
+            answers.extend(left.iter().map(|operation| (operation.id.as_ref(), undone())));
+        }
+        failed
+    }
+
     fn operations(&self, api: Api, request: &Request) -> Result<Vec<Operation>, Refusal> {
+        only_reads(request)?;
         if request.method != "POST" {
             return Err(Refusal::method(&request.method, "$batch", "Action"));
         }
         is_json(request)?;
         let mut body: Value = serde_json::from_slice(&request.body)
             .map_err(|error| Refusal::bad(format!("The request body could not be read as JSON: {error}.")))?;
+        once(&request.body)?;
         let Value::Array(requests) = body["requests"].take() else {
             return Err(Refusal::bad("A batch must have an array named 'requests'."));
         };
@@ -87,6 +136,17 @@ impl State {
             let operation = self.operation(api, request, value)?;
             if operation.id.is_some() && operations.iter().any(|other| other.id == operation.id) {
                 return Err(Refusal::bad("The ids of the requests of a batch must differ."));
+            }
+            let is_before = |id: &&Value| {
+                operations.iter().any(|other| other.id.as_ref() == Some(*id) || other.group.as_ref() == Some(*id))
+            };
+            if let Some(id) = operation.depends_on.iter().find(|id| !is_before(id)) {
+                let message = format!("A request of the batch depends on {id}, and no request before it is called so.");
+                return Err(Refusal::bad(message));
+            }
+            let is_of_group = |other: &Operation| operation.group.is_some() && other.group == operation.group;
+            if operations.iter().any(is_of_group) && !operations.last().is_some_and(is_of_group) {
+                return Err(Refusal::bad("The requests of an atomicity group must follow each other."));
             }
             operations.push(operation);
         }
@@ -123,7 +183,8 @@ impl State {
             Some(Value::Array(ids)) => ids,
             _ => Vec::new(),
         };
-        Ok(Operation { id: value.remove("id").filter(|id| !id.is_null()), method, depends_on, request })
+        let mut named = |name: &str| value.remove(name).filter(|value| !value.is_null());
+        Ok(Operation { id: named("id"), group: named("atomicityGroup"), method, depends_on, request })
     }
 
     /// Finds the first existing record that a write, or a batch of them, is about to change.
@@ -163,6 +224,8 @@ pub(super) fn half(request: &Request) -> Request {
 
 struct Operation {
     id: Option<Value>,
+    /// The group that holds together or falls together.
+    group: Option<Value>,
     method: String,
     depends_on: Vec<Value>,
     request: Result<Request, Refusal>,

@@ -63,13 +63,16 @@ impl Cell {
         }
     }
 
-    /// Reads a value of a request body.
+    /// Reads a value as a request body has it.
     pub fn read(column: &Column, value: &Value) -> Result<Cell, Refusal> {
+        Cell::read_as(column.name, column, value)
+    }
+
+    /// Reads a value of a request body, where its column is called `name`.
+    pub fn read_as(name: &str, column: &Column, value: &Value) -> Result<Cell, Refusal> {
         let wrong = |edm: &str| {
-            let message = format!(
-                "Cannot convert the literal '{value}' of property '{}' to the expected type '{edm}'.",
-                column.name
-            );
+            let message =
+                format!("Cannot convert the literal '{value}' of property '{name}' to the expected type '{edm}'.");
             Err(Refusal::bad(message))
         };
         Ok(match (column.kind, value) {

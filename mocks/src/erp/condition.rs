@@ -175,7 +175,7 @@ fn ordering(cell: &Cell, value: &Cell, fold: bool) -> Ordering {
 fn field(page: &Page, operand: &Operand) -> Result<(usize, bool), Refusal> {
     match operand {
         Operand::Path(name) => {
-            let place = page.column(name).ok_or_else(|| Refusal::no_property(name, page.table().entity))?;
+            let place = page.column(name).ok_or_else(|| Refusal::no_property(name, &page.type_name()))?;
             Ok((place, false))
         }
         Operand::Call { name, args } if matches!(name.as_str(), "tolower" | "toupper") && args.len() == 1 => {
@@ -195,9 +195,12 @@ fn constant(page: &Page, place: usize, literal: &Literal) -> Result<Cell, Refusa
     let column = &page.table().columns[place];
     let incompatible = || {
         Refusal::bad(format!(
-            "A binary operator with incompatible types was detected on property '{}' of type 'Microsoft.NAV.{}'.",
-            column.name,
-            page.table().entity
+            "A binary operator with incompatible types was detected on property '{}' of type '{}'.",
+            page.properties
+                .iter()
+                .find(|property| property.place == place)
+                .map_or(column.name, |property| property.name),
+            page.type_name()
         ))
     };
     Ok(match (column.kind, literal) {

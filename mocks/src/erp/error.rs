@@ -34,7 +34,7 @@ impl Refusal {
     }
 
     pub fn no_property(property: &str, entity: &str) -> Self {
-        Self::bad(format!("Could not find a property named '{property}' on type 'Microsoft.NAV.{entity}'."))
+        Self::bad(format!("Could not find a property named '{property}' on type '{entity}'."))
     }
 
     pub fn method(method: &str, name: &str, kind: &str) -> Self {

@@ -10,6 +10,7 @@ use super::cell::Cell;
 use super::error::Refusal;
 use super::schema::{self, Api, PAGES, Page, Role};
 use super::{State, guid, metadata, pages};
+use crate::body::named_twice;
 use crate::fault::Faulty;
 use crate::filter;
 use crate::service::{Request, Response, Service};
@@ -21,6 +22,9 @@ const JSON: &str = "application/json; odata.metadata=minimal; odata.streaming=tr
 impl Service for State {
     fn answer(&mut self, request: &Request) -> Response {
         self.note(|log| log.request());
+        if request.target.len() > self.url_chars_max {
+            return too_long();
+        }
         if let Some(response) = self.tokens.answer(request) {
             self.note(|log| log.token());
             return response;
@@ -180,13 +184,13 @@ impl State {
         id: &mut Option<Uuid>,
     ) -> Result<Response, Refusal> {
         let method = request.method.as_str();
-        let read_only =
-            request.header("data-access-intent").is_some_and(|value| value.eq_ignore_ascii_case("ReadOnly"));
-        if method != "GET" && read_only {
-            let message = format!("The header Data-Access-Intent: ReadOnly is not allowed with '{method}' requests.");
-            return Err(Refusal::bad(message));
-        }
+        only_reads(request)?;
         let (_, options) = filter::query(&request.target);
+        let versions: &[&str] = if api == Api::Nav { &[] } else { &["1.0", "2.0", "2.1"] };
+        if let Some(version) = filter::option(&options, "$schemaversion").filter(|version| !versions.contains(version))
+        {
+            return Err(Refusal::bad(format!("The schema version '{version}' is not supported.")));
+        }
         let base = base(request);
         match (method, place) {
             ("GET", Place::Service) => Ok(self.service_document(api, &base)),
@@ -213,7 +217,7 @@ impl State {
                 let preferred = preference(request, "odata.maxpagesize").or(preference(request, "maxpagesize"));
                 let size = preferred.as_deref().and_then(|text| text.parse().ok()).filter(|size| *size > 0);
                 let mut response = found(200, self.page(api, *page, &base, &request.target, size)?);
-                if let Some(size) = size {
+                if let Some(size) = size.map(|size: usize| size.min(self.page_max)) {
                     response.headers.push(("Preference-Applied".into(), format!("odata.maxpagesize={size}")));
                 }
                 Ok(response)
@@ -295,6 +299,16 @@ impl State {
     }
 }
 
+/// Refuses a write that only means to read; a batch is one, whatever is in it.
+pub(super) fn only_reads(request: &Request) -> Result<(), Refusal> {
+    let method = &request.method;
+    let read_only = request.header("data-access-intent").is_some_and(|value| value.eq_ignore_ascii_case("ReadOnly"));
+    if method == "GET" || !read_only {
+        return Ok(());
+    }
+    Err(Refusal::bad(format!("The header Data-Access-Intent: ReadOnly is not allowed with '{method}' requests.")))
+}
+
 /// Makes the response of a refusal.
 pub(super) fn refused(refusal: &Refusal) -> Response {
     let kind = if refusal.status == 401 {
@@ -319,6 +333,13 @@ fn found(status: u16, body: Vec<u8>) -> Response {
         ],
         body,
     }
+}
+
+/// What stands in front of the service says to an address that it does not take in.
+fn too_long() -> Response {
+    let headers = vec![("Content-Type".to_string(), "text/html; charset=us-ascii".to_string())];
+    let body = "<!DOCTYPE HTML><HTML><HEAD><TITLE>Request URL Too Long</TITLE></HEAD><BODY></BODY></HTML>\r\n";
+    Response { status: 414, headers, body: body.into() }
 }
 
 fn no_company() -> Refusal {
@@ -352,8 +373,18 @@ pub(super) fn preference(request: &Request, name: &str) -> Option<String> {
 
 fn body(request: &Request) -> Result<Map<String, Value>, Refusal> {
     is_json(request)?;
-    serde_json::from_slice(&request.body)
-        .map_err(|error| Refusal::bad(format!("The request body could not be read as JSON: {error}.")))
+    let body = serde_json::from_slice(&request.body)
+        .map_err(|error| Refusal::bad(format!("The request body could not be read as JSON: {error}.")))?;
+    once(&request.body)?;
+    Ok(body)
+}
+
+/// Refuses a body that names a property twice.
+pub(super) fn once(body: &[u8]) -> Result<(), Refusal> {
+    named_twice(body).map_or(Ok(()), |name| {
+        let message = format!("Multiple properties with the name '{name}' were detected in a resource.");
+        Err(Refusal::bad(message))
+    })
 }
 
 /// Refuses a body that does not say it is JSON.
@@ -374,16 +405,16 @@ fn values(page: &Page, body: &Map<String, Value>, current: Option<Uuid>) -> Resu
         }
         let property = page.property(name).map(|place| &page.properties[place]).ok_or_else(|| {
             Refusal::bad(format!(
-                "The property '{name}' does not exist on type 'Microsoft.NAV.{}'. Make sure to only use property names \
+                "The property '{name}' does not exist on type '{}'. Make sure to only use property names \
                  that are defined by the type.",
-                page.entity
+                page.type_name()
             ))
         })?;
         let column = page.behind(property);
         if page.is_read_only(property) {
             return Err(Refusal::read_only(column.caption));
         }
-        let cell = Cell::read(column, value)?;
+        let cell = Cell::read_as(property.name, column, value)?;
         if column.role == Role::Id && current.is_some_and(|id| id != cell.guid()) {
             return Err(Refusal::read_only(column.caption));
         }

@@ -48,6 +48,8 @@ pub struct State {
     pub prefix: String,
     /// The rows of a page at most, whatever a client prefers.
     pub page_max: usize,
+    /// The longest path and query that it takes in: 16 KB, which is believed of http.sys and not confirmed.
+    pub url_chars_max: usize,
     /// The rows that the service finds before its operation time-out; a page that would hold more answers 408.
     pub rows_in_time: usize,
     /// Whether the application has permission sets; without them every call is refused with 403.
@@ -85,6 +87,7 @@ impl Default for State {
         let mut state = Self {
             prefix: "/v2.0/northbrook.example/Production".into(),
             page_max: 20_000,
+            url_chars_max: 16_384,
             rows_in_time: usize::MAX,
             permitted: true,
             tokens: Tokens::new(

@@ -94,7 +94,7 @@ impl Query {
 }
 
 fn column(page: &Page, name: &str) -> Result<usize, Refusal> {
-    page.column(name).ok_or_else(|| Refusal::no_property(name, page.entity))
+    page.column(name).ok_or_else(|| Refusal::no_property(name, &page.type_name()))
 }
 
 fn selected(page: &Page, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
@@ -104,7 +104,7 @@ fn selected(page: &Page, text: &str) -> Result<Option<Vec<usize>>, Refusal> {
     }
     let mut places = Vec::with_capacity(names.len());
     for name in names {
-        places.push(page.property(name).ok_or_else(|| Refusal::no_property(name, page.entity))?);
+        places.push(page.property(name).ok_or_else(|| Refusal::no_property(name, &page.type_name()))?);
     }
     places.sort_unstable();
     places.dedup();
@@ -120,7 +120,7 @@ fn expansions(page: &Page, text: &str) -> Result<Vec<Expansion>, Refusal> {
         let name = rest[..end].trim();
         let navigations = page.navigations();
         let place = navigations.iter().position(|navigation| navigation.name == name);
-        let place = place.ok_or_else(|| Refusal::no_property(name, page.entity))?;
+        let place = place.ok_or_else(|| Refusal::no_property(name, &page.type_name()))?;
         let target = &PAGES[schema::page(page.api, navigations[place].set).unwrap_or_default()];
         rest = &rest[end..];
         let mut select = None;

@@ -159,6 +159,12 @@ impl Page {
         self.properties.iter().position(|property| property.name == name)
     }
 
+    /// Returns the type of its records, as the metadata calls it.
+    pub fn type_name(&self) -> String {
+        let namespace = if self.api == Api::Pages { "NAV" } else { "Microsoft.NAV" };
+        format!("{namespace}.{}", self.entity)
+    }
+
     /// Returns the place of the column behind the property of exactly this name.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.property(name).map(|property| self.properties[property].place)

@@ -42,22 +42,49 @@ fn like(constant: &Expr, other: &Expr, schema: &Schema) -> PolarsResult<Option<E
         (Some(AnyValue::Float64(number)), DataType::Decimal(_, scale)) => decimal(number, *scale),
         (Some(AnyValue::String(text)), dtype) => of_text(text, dtype)?,
         (Some(AnyValue::StringOwned(text)), dtype) => of_text(&text, dtype)?,
+        (Some(AnyValue::Boolean(flag)), DataType::Decimal(..) | DataType::Date | DataType::Datetime(..)) => {
+            return Err(ours(format_args!("`{flag}` is no {}", word(field.dtype()))));
+        }
+        // A day is no number of days, nor is an id the number that keeps it here.
+        (Some(number), DataType::Date | DataType::Datetime(..) | DataType::UInt128)
+            if number.is_primitive_numeric() =>
+        {
+            return Err(ours(format_args!("`{number}` is no {}", word(field.dtype()))));
+        }
+        (Some(number), DataType::Boolean) if number.is_primitive_numeric() => match number.extract::<f64>() {
+            Some(0.0) => Some(Scalar::from(false)),
+            Some(1.0) => Some(Scalar::from(true)),
+            _ => return Err(ours(format_args!("`{number}` is no boolean"))),
+        },
         _ => None,
     };
     Ok(scalar.map(lit))
 }
 
+/// Returns a text as a constant of a type; `None` where polars compares it rightly, or refuses to.
 fn of_text(text: &str, dtype: &DataType) -> PolarsResult<Option<Scalar>> {
-    let (value, word) = match dtype {
-        DataType::Date => (day(text).map(AnyValue::Date), "date"),
-        DataType::Datetime(unit, _) => (moment(text).map(|at| instant(at, *unit)), "date and time"),
-        // Ids are the only numbers of this width.
-        DataType::UInt128 => (Uuid::try_parse(text).ok().map(|id| AnyValue::UInt128(id.as_u128())), "GUID"),
+    let value = match dtype {
+        DataType::Date => day(text).map(AnyValue::Date),
+        DataType::Datetime(unit, _) => moment(text).map(|at| instant(at, *unit)),
+        DataType::UInt128 => Uuid::try_parse(text).ok().map(|id| AnyValue::UInt128(id.as_u128())),
+        // By themselves these would be compared as texts, in which 10 comes before 9.
+        DataType::Decimal(..) | DataType::Boolean => None,
         _ => return Ok(None),
     };
     match value {
         Some(value) => Ok(Some(Scalar::new(dtype.clone(), value))),
-        None => Err(ours(format_args!("`{text}` is no {word}"))),
+        None => Err(ours(format_args!("`{text}` is no {}", word(dtype)))),
+    }
+}
+
+/// Says what the values of a type are. Ids are the only numbers of their width.
+fn word(dtype: &DataType) -> &'static str {
+    match dtype {
+        DataType::Date => "date",
+        DataType::Datetime(..) => "date and time",
+        DataType::UInt128 => "GUID",
+        DataType::Boolean => "boolean",
+        _ => "number",
     }
 }
 
@@ -104,7 +131,7 @@ mod tests {
     #[test]
     fn constants_are_compared_in_the_type_of_the_column() {
         let id = 0xa000_0000_0000_4000_8000_0000_0000_0001_u128;
-        let data = df!("id" => [Some(id), None], "day" => [Some(20484_i32), None], "at" => [Some(1_769_897_405_123_i64), None])
+        let data = df!("id" => [Some(id), None], "flag" => [Some(true), None], "day" => [Some(20484_i32), None], "at" => [Some(1_769_897_405_123_i64), None])
             .unwrap()
             .lazy()
             .with_columns([
@@ -145,5 +172,17 @@ mod tests {
         check("n > 12345678.9", Ok(true));
         check("n <> -12345678.9", Ok(true));
         check("n > -0.5 AND 0.00000000001 < n", Ok(true));
+        check("n > 'a'", Err("`a` is no number"));
+        check("n IN (1, '5')", Err("`5` is no number"));
+        check("n = TRUE", Err("`true` is no number"));
+        check("at > 5", Err("`5` is no date and time"));
+        check("day <> 20260131", Err("`20260131` is no date"));
+        check("id = 5", Err("`5` is no GUID"));
+        check("at = FALSE", Err("`false` is no date and time"));
+        check("flag = 'maybe'", Err("`maybe` is no boolean"));
+        check("flag = 'true'", Err("`true` is no boolean"));
+        check("flag = 5", Err("`5` is no boolean"));
+        check("flag = 1", Ok(true));
+        check("0 = flag OR flag <> TRUE", Ok(false));
     }
 }

@@ -14,6 +14,14 @@ fn complaints(document: &serde_json::Value) -> Vec<(&str, &str)> {
     complaints.iter().map(|one| (one["path"].as_str().unwrap(), one["message"].as_str().unwrap())).collect()
 }
 
+/// The same, without the warnings.
+fn errors(document: &serde_json::Value) -> Vec<(&str, &str)> {
+    let mut all = complaints(document);
+    let mut errors = document["complaints"].as_array().unwrap().iter().map(|one| one["severity"] == "error");
+    all.retain(|_| errors.next() == Some(true));
+    all
+}
+
 #[test]
 fn the_shipped_file_fits_both_sides() {
     let world = World::start();
@@ -21,7 +29,7 @@ fn the_shipped_file_fits_both_sides() {
     let told = Transcript::new(&world).scrub(&world.run(&format!("check {FULL} --online")).code(0).stdout);
     insta::assert_snapshot!("online", told);
     let document = world.run(&format!("check {FULL} --online --format json")).code(0).json();
-    assert_eq!(complaints(&document), []);
+    assert_eq!(errors(&document), []);
     let online = &document["online"];
     assert_eq!(online["erp"]["name"], "CRONUS International Ltd.");
     assert_eq!(online["crm"]["limits"]["concurrency"], 8, "the CRM recommends fewer than the file allows");
@@ -102,7 +110,7 @@ fn what_the_login_may_not_do_in_the_crm_is_told_by_its_privileges() {
     withhold("contact", Privilege::Delete, Holding::None);
     withhold("contact", Privilege::Write, Holding::Team);
     let document = world.run(&format!("check {FULL} --online --format json")).code(3).json();
-    let found = complaints(&document);
+    let found = errors(&document);
     assert_eq!(
         found,
         [
@@ -148,4 +156,35 @@ fn a_login_that_may_not_know_its_rights_is_told_as_that() {
     let why = "what the login may do is not told to it: CRM refused the request: Principal user (";
     assert_eq!(told.stdout.matches(why).count(), 1, "{told:#?}");
     assert!(!told.stdout.contains("the login may not"), "what is not known is no finding: {told:#?}");
+}
+
+#[test]
+fn what_may_not_fit_is_a_warning_that_only_those_get_who_ask() {
+    let world = World::start();
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let doubtful = full.replacen(
+        "      - { erp: displayName, crm: name }\n",
+        "      - { erp: displayName, crm: name }
+      - { erp: creditLimit, crm: address1_line3 }
+      - { erp: city, crm: numberofemployees, direction: to_crm }
+      - { erp: state, crm: accountcategorycode, direction: to_crm }
+      - { erp: addressLine1, crm: telephone3, direction: to_crm }
+      - { erp: addressLine2, crm: telephone2, direction: to_crm, fit: truncate }\n",
+        1,
+    );
+    assert_ne!(doubtful, full);
+    world.file("doubtful.yaml", &doubtful);
+    let document = world.run("check doubtful.yaml --online --format json").code(0).json();
+    let found = complaints(&document);
+    for message in [
+        "`address1_line3` is a text and `creditLimit` a decimal: only what spells such a value fits",
+        "`city` is a text and `numberofemployees` a whole number: only what spells such a value fits",
+        "`state` is a text and `accountcategorycode` a choice: only what is one of its options fits",
+        "`addressLine1` holds up to 100 characters, `telephone3` takes 50",
+    ] {
+        assert!(found.iter().any(|(_, told)| *told == message), "{message}: {found:#?}");
+    }
+    assert!(!found.iter().any(|(_, told)| told.contains("telephone2")), "it is cut: {found:#?}");
+    let offline = world.run("check doubtful.yaml --format json").code(0).json();
+    assert_eq!(complaints(&offline), []);
 }
