@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::config::Side;
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
-use crate::store::{Apart, Decided, Decision, InboxItem, InboxKind, Reply};
+use crate::store::{Apart, Decided, Decision, InboxItem, Reply};
 
 /// What people answered, and the next run acts on.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,13 +26,13 @@ impl Answered {
 
     /// Returns the decision about an item.
     fn decision(&self, item: &InboxItem) -> Option<&Decision> {
-        self.decisions.iter().find(|decision| applies(decision, item))
+        self.decisions.iter().find(|decision| decision.is_about(item))
     }
 
     /// Returns the answer to an item as JSON shows it.
     pub fn document<'a>(&'a self, item: &'a InboxItem) -> Option<DecisionDocument<'a>> {
         let retried = || self.retried.contains(item).then(|| retry_document(item));
-        let unmet = || self.unmet.iter().find(|decision| is_about(decision, item));
+        let unmet = || self.unmet.iter().find(|decision| decision.is_about(item));
         self.decision(item).or_else(unmet).map(decision_document).or_else(retried)
     }
 
@@ -46,7 +46,7 @@ impl Answered {
     pub fn to(&self, items: &[InboxItem]) -> Answered {
         Answered {
             decisions: items.iter().filter_map(|item| self.decision(item)).cloned().collect(),
-            unmet: self.unmet.iter().filter(|unmet| items.iter().any(|item| is_about(unmet, item))).cloned().collect(),
+            unmet: self.unmet.iter().filter(|unmet| items.iter().any(|item| unmet.is_about(item))).cloned().collect(),
             retried: self.retried.iter().filter(|item| items.contains(item)).cloned().collect(),
         }
     }
@@ -55,24 +55,6 @@ impl Answered {
     pub fn tables(&self) -> impl Iterator<Item = &str> {
         let retried = self.retried.iter().map(|item| item.table.as_str());
         self.decisions.iter().map(|decision| decision.table.as_str()).chain(retried)
-    }
-}
-
-/// Tells whether a decision is about an item, with the values that it has now, and to be carried out by the next run.
-pub fn applies(decision: &Decision, item: &InboxItem) -> bool {
-    decision.is_due() && is_about(decision, item)
-}
-
-fn is_about(decision: &Decision, item: &InboxItem) -> bool {
-    let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
-    if decision.table != item.table || ids != (item.erp_id, item.crm_id) {
-        return false;
-    }
-    let held = (item.erp.as_deref().unwrap_or_default(), item.crm.as_deref().unwrap_or_default());
-    match (decision.field_name(), &item.field) {
-        (Some(field), Some(own)) => field == own && held == (&*decision.values.erp, &*decision.values.crm),
-        (None, None) => item.kind == InboxKind::Deleted,
-        _ => false,
     }
 }
 

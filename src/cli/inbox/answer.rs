@@ -6,8 +6,8 @@ use crate::cli::exit::Failure;
 use crate::cli::inbox::find::{is_called, lost_names, means, of_record};
 use crate::config::complaint::suggestion;
 use crate::config::{Direction, FieldMap, PerSide, Pipeline, Side, TableMap};
-use crate::report::answers::applies;
-use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
+use crate::report::inbox::ANOTHER_VALUE;
+use crate::store::{DECIDED_BY, Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
 
 /// What a person wants done with a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,7 +185,8 @@ impl<'a> Desk<'a> {
     /// Tells whether an item is a field of which a person says what it should hold: a contested one, or one that failed for
     /// what a person decided before.
     pub fn can_be_decided(&self, item: &InboxItem) -> bool {
-        let decided = || self.decisions.iter().any(|decision| applies(decision, item));
+        let decided =
+            || item.message.contains(DECIDED_BY) || self.decisions.iter().any(|decision| decision.is_about(item));
         item.kind == InboxKind::Contested || (item.kind == InboxKind::Failed && item.field.is_some() && decided())
     }
 
@@ -250,6 +251,9 @@ fn way_out(item: &InboxItem) -> String {
     let field = item.field.as_deref().unwrap_or("FIELD");
     match item.kind {
         InboxKind::Contested => format!("decide it: `{verb} resolve {record} --field {field} --take erp|crm|value=V`"),
+        InboxKind::Failed if item.message.contains(DECIDED_BY) => {
+            format!("{ANOTHER_VALUE}: `{verb} resolve {record} --field {field} --take erp|crm|value=V`")
+        }
         InboxKind::Failed => "correct the record as its message says; every run tries again".to_owned(),
         InboxKind::Skipped => format!("`{verb} retry {record}` sends it again"),
         InboxKind::Deleted => format!(
