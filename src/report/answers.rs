@@ -93,14 +93,26 @@ pub fn section(answered: &Answered) -> Vec<String> {
     lines
 }
 
-/// Says of each answer what the next run makes of it.
-pub fn text(replies: &[Reply]) -> String {
+/// Returns the decision about the same that an answer takes the place of, and that says something else.
+fn replaced<'a>(reply: &Reply, earlier: &'a [Decision]) -> Option<&'a Decision> {
+    let Reply::Decide(decision) = reply else { return None };
+    let same = |other: &&Decision| {
+        (&other.table, other.ids, &other.field) == (&decision.table, decision.ids, &decision.field)
+            && other.verdict != decision.verdict
+    };
+    earlier.iter().find(same)
+}
+
+/// Says of each answer what the next run makes of it, and what was decided before; `earlier` stood before the answers.
+pub fn text(replies: &[Reply], earlier: &[Decision]) -> String {
     if replies.is_empty() {
         return "nothing was decided\n".to_owned();
     }
     let line = |reply: &Reply| match reply {
         Reply::Decide(decision) => {
-            format!("{}: {}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
+            let before = replaced(reply, earlier);
+            let before = before.map(|old| format!(" (in place of {} of {})", old.verdict, old.at)).unwrap_or_default();
+            format!("{}: {}{before}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
         }
         Reply::Withdraw(decision) => {
             let Decision { verdict, at, .. } = decision;
@@ -123,28 +135,36 @@ struct AnswerDocument<'a> {
     record: &'a str,
     field: Option<&'a str>,
     decision: String,
+    /// What was decided about it before; absent where nothing else was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<String>,
 }
 
 /// Says the same for programs.
-pub fn json(replies: &[Reply]) -> String {
-    document(&AnsweredDocument { answered: replies.iter().map(answer_document).collect() })
+pub fn json(replies: &[Reply], earlier: &[Decision]) -> String {
+    let answered = replies.iter().map(|reply| AnswerDocument {
+        replaces: replaced(reply, earlier).map(|old| old.verdict.to_string()),
+        ..answer_document(reply)
+    });
+    document(&AnsweredDocument { answered: answered.collect() })
 }
 
 fn answer_document(reply: &Reply) -> AnswerDocument<'_> {
+    let replaces = None;
     match reply {
         Reply::Decide(decision) => {
             let Decision { table, record, verdict, .. } = decision;
-            AnswerDocument { table, record, field: decision.field_name(), decision: verdict.to_string() }
+            AnswerDocument { table, record, field: decision.field_name(), decision: verdict.to_string(), replaces }
         }
         Reply::Withdraw(decision) => {
             let Decision { table, record, .. } = decision;
-            AnswerDocument { table, record, field: decision.field_name(), decision: "withdraw".to_owned() }
+            AnswerDocument { table, record, field: decision.field_name(), decision: "withdraw".to_owned(), replaces }
         }
         Reply::Retry { table, record, .. } => {
-            AnswerDocument { table, record, field: None, decision: "retry".to_owned() }
+            AnswerDocument { table, record, field: None, decision: "retry".to_owned(), replaces }
         }
         Reply::Part { table, record, .. } => {
-            AnswerDocument { table, record, field: None, decision: "uncouple".to_owned() }
+            AnswerDocument { table, record, field: None, decision: "uncouple".to_owned(), replaces }
         }
     }
 }

@@ -193,7 +193,7 @@ fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
                     "`pipeline inbox FILE restore TABLE:KEY` makes it anew, `delete` deletes its partner too, `uncouple` keeps that one"
                 }
                 InboxKind::Ambiguous => {
-                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many"
+                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many; `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
                 }
             };
             let other = if decided && kind == InboxKind::Failed { &other } else { "" };

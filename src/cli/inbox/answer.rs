@@ -87,9 +87,17 @@ impl<'a> Desk<'a> {
     pub fn answer(&self, record: &str, wish: &Wish) -> Result<Reply, Failure> {
         let suits = |item: &InboxItem| wish.suits(self, item);
         let known = self.items.iter().any(|item| means(item, record));
-        let record = self.lost.get(record).filter(|_| !known).map_or(record, String::as_str);
+        let lost = self.lost.get(record);
+        let record = lost.filter(|_| !known).map_or(record, String::as_str);
         let waiting = of_record(&self.items, record, &suits)?;
-        self.answer_to(&waiting, wish)
+        match (self.answer_to(&waiting, wish), lost.filter(|_| known)) {
+            // The one that bears the name now is another one than the one that is gone.
+            (Err(Failure::Arguments { message, hint }), Some(left)) if matches!(wish, Wish::Restore | Wish::Delete) => {
+                let hint = format!("the partner of the one that is gone is `{left}`; {hint}");
+                Err(Failure::Arguments { message, hint })
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// Returns the answer to what waits of one record; there is at least one such item.
@@ -151,9 +159,10 @@ impl<'a> Desk<'a> {
         let Some(first) = decided.first() else {
             return Err(Failure::Arguments {
                 message: format!("nothing is decided of `{record}` that is still to be carried out"),
-                hint: "`pipeline inbox FILE` lists what is decided, for the next run; a `retry` is not taken back: it sends \
-                       the record once more, and no further"
-                    .to_owned(),
+                hint:
+                    "`pipeline inbox FILE` lists what is decided, for the next run; a `retry` is not taken back: the \
+                       record is sent until its side refuses it twice"
+                        .to_owned(),
             });
         };
         if let Some(other) = decided.iter().find(|decision| decision.ids != first.ids) {
@@ -261,7 +270,8 @@ fn way_out(item: &InboxItem) -> String {
              too, `{verb} uncouple {record}` keeps it without partner"
         ),
         InboxKind::Ambiguous => {
-            "make the columns of `match` differ, or agree with one record only, or remove what is one too many"
+            "make the columns of `match` differ, or agree with one record only, or remove what is one too many; \
+             `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
                 .to_owned()
         }
     }

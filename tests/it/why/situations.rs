@@ -174,8 +174,8 @@ fn a_deletion_that_is_undone_is_told_by_either_name() {
         world.erp.put("customers", 9, &[("number", "C9"), ("name", "Ek")]);
         world.run();
         match gone {
-            Side::Erp => drop(world.erp.delete("customers", 1)),
-            Side::Crm => drop(world.crm.delete("accounts", 101)),
+            Side::Erp => world.erp.delete("customers", 1),
+            Side::Crm => world.crm.delete("accounts", 101),
         }
         world.run();
         let record = if gone == Side::Erp { "customers:crm:C1" } else { "customers:C1" };
