@@ -124,8 +124,7 @@ struct Document<'a> {
     tables: Vec<TableDocument<'a>>,
     /// `mend`, `plan`, `run` or `nothing`.
     next: &'static str,
-    /// What a run would note of table maps; absent where it is nothing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// What a run would note of table maps.
     table_notes: Vec<NoteDocument<'a>>,
     /// Records that were asked for by name; absent where none was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
