@@ -282,6 +282,9 @@ pub struct Decision {
     pub ended: Option<String>,
 }
 
+/// Why something is written, or was to be, begins so where a person decided it; the date follows.
+pub const DECIDED_BY: &str = "decided by a person on ";
+
 impl Decision {
     /// Returns the name by which people call the field that it is about: its ERP column, else its CRM column.
     pub fn field_name(&self) -> Option<&str> {
@@ -293,6 +296,20 @@ impl Decision {
     /// Tells whether the next run is expected to carry it out.
     pub fn is_due(&self) -> bool {
         self.unmet.is_none() && self.ended.is_none()
+    }
+
+    /// Tells whether it is about an item, with the values that it has now.
+    pub fn is_about(&self, item: &InboxItem) -> bool {
+        let ids = (Some(self.ids.erp), Some(self.ids.crm));
+        if self.table != item.table || ids != (item.erp_id, item.crm_id) {
+            return false;
+        }
+        let held = (item.erp.as_deref().unwrap_or_default(), item.crm.as_deref().unwrap_or_default());
+        match (self.field_name(), &item.field) {
+            (Some(field), Some(own)) => field == own && held == (&*self.values.erp, &*self.values.crm),
+            (None, None) => item.kind == InboxKind::Deleted,
+            _ => false,
+        }
     }
 }
 
@@ -496,8 +513,8 @@ pub trait Store {
     /// Ends decisions of a table map, by pair and field key, and those about pairs that are not coupled any more.
     fn end_decisions(&mut self, table: &str, done: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError>;
 
-    /// Notes that the decisions about these pairs stand and could not be carried out.
-    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError>;
+    /// Notes that the decisions about these, by pair and field key, stand and could not be carried out.
+    fn note_unmet(&mut self, table: &str, subjects: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError>;
 
     /// Returns what is known of the survivors of deletions that wait in a table map.
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError>;

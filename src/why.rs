@@ -17,7 +17,7 @@ use crate::delta::Judged;
 use crate::delta::merge::{self, Rule};
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind};
-use crate::run::account::Stopped;
+use crate::run::account::{RunReport, Stopped};
 use crate::run::explain::Explained;
 use crate::run::sight::{Search, Sight};
 use crate::store::{Coupling, InboxItem, InboxKind, JournalRow, Origin};
@@ -43,6 +43,8 @@ pub struct Remembered {
     pub bases: BTreeMap<String, PerSide<String>>,
     /// Newest first.
     pub writes: Vec<JournalRow>,
+    /// What waits in its table map.
+    pub inbox: Vec<InboxItem>,
     /// Why the last run that visited the table map was stopped by its guard, and when.
     pub guarded: Option<Stopped>,
 }
@@ -174,8 +176,11 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
     let Question { map, side, id, field } = *question;
     let Explained { report, sight } = explained;
     let of_table = report.plan.tables.iter().filter(|table| table.table == map.name);
-    let own = of_table.clone().flat_map(|table| &table.actions).filter(|action| *action.ids.of(side) == id);
-    let mut actions: Vec<Action> = own.cloned().collect();
+    // One that is gone is made anew under another id; its partner is known by its own.
+    let partner = remembered.coupling.as_ref().map(|coupling| *coupling.ids.of(side.other()));
+    let is_own =
+        |action: &&Action| *action.ids.of(side) == id || partner.is_some_and(|own| *action.ids.of(side.other()) == own);
+    let mut actions: Vec<Action> = of_table.clone().flat_map(|table| &table.actions).filter(is_own).cloned().collect();
     let matched = actions.iter().find(|action| matches!(action.kind, ActionKind::Couple { .. })).cloned();
     let matched = matched.as_ref();
     let pair = remembered.coupling.as_ref().map(|coupling| coupling.ids).or(matched.map(|action| action.ids));
@@ -188,6 +193,9 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
         item.table == map.name && (same(item.erp_id, ids.erp) || same(item.crm_id, ids.crm))
     };
     let mut waits: Vec<InboxItem> = report.inbox.iter().filter(is_it).cloned().collect();
+    let refused: Vec<InboxItem> =
+        remembered.inbox.iter().filter(is_it).filter(|item| hangs(map, &report, &actions, item)).cloned().collect();
+    waits.extend(refused.into_iter().filter(|item| report.inbox.iter().all(|known| !is_same(known, item))));
     if let Some(number) = field {
         // What fails keeps the whole record back; what is contested only its own field.
         let name = map.fields[number].name();
@@ -209,9 +217,16 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
             let own = |judged: &&Judged| judged.field == number && *judged.ids.of(side) == id;
             sight.judged.iter().find(own)
         });
-        field_why(map, field, judged, &ids, sight, remembered.bases.get(&field.key()))
+        let mut told = field_why(map, field, judged, &ids, sight, remembered.bases.get(&field.key()));
+        let goes = matches!(told.decision, Decision::Goes(_) | Decision::GoesToBoth);
+        let sent = || actions.iter().any(|action| action.fields.iter().any(|change| change.field == Some(number)));
+        let back = |item: &InboxItem| matches!(item.kind, InboxKind::Failed | InboxKind::Skipped);
+        if goes && waits.iter().any(back) && !sent() {
+            told.reason.push_str("; held back, as the record waits");
+        }
+        told
     });
-    let fields = fields.collect();
+    let fields: Vec<FieldWhy> = fields.collect();
     let mut searches = sight.map(|sight| sight.searches.clone()).unwrap_or_default();
     searches.retain(|search| (search.side, search.id) == (side, id) && remembered.coupling.is_none());
     let table = report.tables.iter().find(|table| table.table == map.name);
@@ -249,6 +264,40 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
         writes,
         names,
     }
+}
+
+fn is_same(one: &InboxItem, other: &InboxItem) -> bool {
+    let about = |item: &InboxItem| (item.kind, item.erp_id, item.crm_id, item.field.clone());
+    about(one) == about(other)
+}
+
+/// Tells whether what failed before for a reference still hangs on the record that it leads to: one that the next run makes,
+/// and that its side refused before. What the side says this time, no plan knows.
+fn hangs(map: &TableMap, report: &RunReport, actions: &[Action], item: &InboxItem) -> bool {
+    let is_refused = |id: Uuid| {
+        let made = report
+            .plan
+            .tables
+            .iter()
+            .flat_map(|table| &table.actions)
+            .find(|action| action.kind.makes_record() && *action.ids.of(action.side) == id);
+        made.is_some_and(|made| {
+            let source = Some(*made.ids.of(made.side.other()));
+            report.inbox.iter().any(|item| {
+                let about = if made.side == Side::Crm { item.erp_id } else { item.crm_id };
+                item.table == made.table && item.kind == InboxKind::Failed && about == source
+            })
+        })
+    };
+    let leads = |value: &Value| match value {
+        Value::Guid(id) | Value::Link { id, .. } => Some(*id),
+        _ => None,
+    };
+    let field = map.fields.iter().position(|field| Some(field.name()) == item.field.as_deref());
+    let changes = actions.iter().flat_map(|action| &action.fields);
+    item.kind == InboxKind::Failed
+        && field.is_some()
+        && changes.filter(|change| change.field == field).filter_map(|change| leads(&change.new)).any(is_refused)
 }
 
 /// Returns the columns that a match rule compares.

@@ -382,8 +382,8 @@ impl Store for SqliteStore<'_> {
         self.write(|connection, _, now| decisions::end(connection, table, done, now))
     }
 
-    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError> {
-        self.write(|connection, _, now| decisions::note_unmet(connection, table, pairs, now))
+    fn note_unmet(&mut self, table: &str, subjects: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError> {
+        self.write(|connection, _, now| decisions::note_unmet(connection, table, subjects, now))
     }
 
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError> {

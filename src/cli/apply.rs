@@ -3,7 +3,6 @@
 //! The plan names its pipeline file and its state; secrets are read from the environment again. Whether the plan still
 //! fits them is looked at before anything is asked of a side.
 
-use std::io::IsTerminal;
 use std::path::Path;
 
 use crate::cli::args::ApplyArguments;
@@ -78,7 +77,7 @@ fn same_state(path: &str, plan: &Saved, loaded: &Loaded) -> Result<(), Failure> 
 
 /// Asks whether the plan is meant, where somebody is there to answer: a script that carries out a plan has said so.
 fn agreed(plan: &Saved, choice: &Choice, yes: bool) -> Result<(), Failure> {
-    if yes || !std::io::stdin().is_terminal() {
+    if yes || !ask::is_possible() {
         return Ok(());
     }
     let part = choice.part(&plan.plan);

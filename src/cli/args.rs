@@ -329,6 +329,9 @@ pub struct CoupleArguments {
 pub struct CouplingsArguments {
     #[command(flatten)]
     pub file: FileArguments,
+    /// Where nothing else is asked for, which of them are listed.
+    #[command(flatten)]
+    pub filter: CouplingsFilter,
     #[command(subcommand)]
     pub action: Option<CouplingsAction>,
 }
@@ -351,7 +354,7 @@ pub enum CouplingsAction {
 }
 
 /// Which couplings, and how much about them.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub struct CouplingsFilter {
     /// Only this table map; may be given several times.
     #[arg(long, value_name = "TABLE")]

@@ -22,8 +22,12 @@ pub struct Question {
 /// Where stdin or stderr is no terminal nobody could answer, and that is a failure as well: a script has to say what it
 /// wants.
 pub fn agree(question: Question, yes: bool) -> Result<(), Failure> {
-    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    answered(question, yes, terminal, &mut std::io::stdin().lock(), &mut progress::say)
+    answered(question, yes, is_possible(), &mut std::io::stdin().lock(), &mut progress::say)
+}
+
+/// Tells whether somebody is there to read a question and to answer it.
+pub fn is_possible() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
 }
 
 /// Does the same with any terminal.

@@ -22,9 +22,14 @@ use crate::store::Store;
 
 /// Carries out `couplings`.
 pub fn couplings(arguments: &CouplingsArguments) -> Result<Exit, Failure> {
-    let all = CouplingsFilter::default();
+    if arguments.action.is_some() && arguments.filter != CouplingsFilter::default() {
+        return Err(Failure::Arguments {
+            message: "`--table` and `--offline` before `list` or `export` say nothing about it".to_owned(),
+            hint: "give them behind it".to_owned(),
+        });
+    }
     let (filter, out) = match &arguments.action {
-        None => (&all, None),
+        None => (&arguments.filter, None),
         Some(CouplingsAction::List(filter)) => (filter, None),
         Some(CouplingsAction::Export { out, filter }) => (filter, Some(out.as_deref())),
     };
@@ -41,7 +46,7 @@ pub fn couplings(arguments: &CouplingsArguments) -> Result<Exit, Failure> {
         (Some(None), Format::Text) => print(&csv(&couplings))?,
         // Programs get the same document whichever way they ask.
         (None, _) | (Some(None), Format::Json) => {
-            print_as(arguments.file.format, || report::text(&couplings), || report::json(&couplings))?;
+            print_as(arguments.file.format, || report::text(&couplings, &filter.table), || report::json(&couplings))?;
         }
     }
     Ok(Exit::Done)

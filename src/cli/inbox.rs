@@ -17,9 +17,9 @@ use crate::cli::ask::{self, Question};
 use crate::cli::couple::moment;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::answer::{Desk, Wish};
-use crate::cli::inbox::find::means;
+use crate::cli::inbox::find::{means, survivor};
 use crate::cli::world::{self, Loaded};
-use crate::cli::{print, print_as};
+use crate::cli::{print, print_as, progress};
 use crate::config::complaint::{Complaint, Severity, suggestion};
 use crate::config::{PerSide, Side};
 use crate::report;
@@ -37,8 +37,17 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
         let wishes: Vec<(String, Wish)> = records.iter().map(|record| (record.clone(), wish.clone())).collect();
         take(arguments, &loaded, &wishes, yes)
     };
+    if let (Some(action), false) = (&arguments.action, arguments.filter == InboxFilter::default()) {
+        return Err(Failure::Arguments {
+            message: "`--table`, `--kind`, `--field` and `--record` before the action say nothing about it".to_owned(),
+            hint: match action {
+                InboxAction::List(_) | InboxAction::Export { .. } => "give them behind `list` or `export`".to_owned(),
+                _ => "leave them out; `pipeline inbox FILE ACTION --help` has what the action takes".to_owned(),
+            },
+        });
+    }
     match &arguments.action {
-        None => list(arguments, &loaded, &InboxFilter::default()),
+        None => list(arguments, &loaded, &arguments.filter),
         Some(InboxAction::List(filter)) => list(arguments, &loaded, filter),
         Some(InboxAction::Apart) => apart(arguments, &loaded),
         Some(InboxAction::Retry { records }) => retry(arguments, &loaded, records),
@@ -87,11 +96,17 @@ fn filtered(loaded: &Loaded, store: &dyn Store, filter: &InboxFilter) -> Result<
     };
     let mut items = store.inbox(None)?;
     known_fields(loaded, &items, filter)?;
+    let mut records = filter.record.clone();
+    for record in &filter.record {
+        let (address, map) = world::address(loaded, record)?;
+        // What is gone waits under the name of its partner.
+        records.extend(survivor(store, map, &address)?);
+    }
     items.retain(|item| {
         (filter.table.is_empty() || filter.table.contains(&item.table))
             && (kinds.is_empty() || kinds.contains(&item.kind))
             && of_field(item)
-            && (filter.record.is_empty() || filter.record.iter().any(|record| means(item, record)))
+            && (records.is_empty() || records.iter().any(|record| means(item, record)))
     });
     Ok(items)
 }
@@ -133,6 +148,11 @@ fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Re
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(loaded, &store)?;
     let items = filtered(loaded, &store, filter)?;
+    for record in filter.record.iter().filter(|_| items.is_empty()) {
+        progress::say(&format!(
+            "the inbox knows nothing of `{record}`; `pipeline why FILE {record}` asks both sides whether there is one"
+        ));
+    }
     print_list(arguments, loaded, &store, items)
 }
 
@@ -329,7 +349,13 @@ fn reply(
         let what = format!("let the next run delete {}", records.join(", "));
         ask::agree(Question { what, asks, otherwise }, yes)?;
     }
+    let mut earlier = store.decisions(None)?;
+    earlier.retain(|decision| decision.ended.is_none());
     take_answers(&loaded.pipeline, store, replies, &moment())?;
-    print_as(arguments.file.format, || report::answers::text(replies), || report::answers::json(replies))?;
+    print_as(
+        arguments.file.format,
+        || report::answers::text(replies, &earlier),
+        || report::answers::json(replies, &earlier),
+    )?;
     Ok(Exit::Done)
 }

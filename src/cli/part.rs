@@ -62,12 +62,17 @@ pub fn no_record(text: &str) -> Failure {
 }
 
 /// Refuses names that mean no record, or several, all at once.
-pub fn unclear(all: &[Unclear]) -> Failure {
+/// `left` names those of their partners that are still there.
+pub fn unclear(all: &[Unclear], left: &[String]) -> Failure {
     let mut hints: Vec<String> = Vec::new();
     for hint in all.iter().map(Unclear::hint) {
         if !hints.contains(&hint) {
             hints.push(hint);
         }
+    }
+    if !left.is_empty() {
+        let (are, partners) = if left.len() == 1 { ("is", "its partner") } else { ("are", "their partners") };
+        hints.insert(0, format!("`{}` {are} still there, {partners}", left.join("`, `")));
     }
     let messages: Vec<String> = all.iter().map(Unclear::to_string).collect();
     Failure::Arguments { message: messages.join("; "), hint: hints.join("; ") }

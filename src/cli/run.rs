@@ -8,9 +8,11 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
+use crate::address::Unclear;
 use crate::cli::args::{PartArguments, RunArguments};
 use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
+use crate::cli::inbox::find::survivor;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{self, Part, part};
 use crate::cli::places;
@@ -227,12 +229,24 @@ pub fn failure(loaded: &Loaded, plan: Option<&str>, error: RunError) -> Failure 
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
         RunError::ForeignPlan(message) => Failure::ForeignPlan { plan: plan.unwrap_or_default().to_owned(), message },
         RunError::Foreign(foreign) => Failure::Foreign { state: loaded.state.display().to_string(), foreign },
-        RunError::Unclear(all) => part::unclear(&all),
+        RunError::Unclear(all) => part::unclear(&all, &survivors(loaded, &all)),
         RunError::Mapping(misfits) => {
             let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);
             Failure::Mapping { file: loaded.file.clone(), complaints }
         }
     }
+}
+
+/// Returns the names of those that are left of pairs whose other record is gone, of the names that nobody bears any more.
+fn survivors(loaded: &Loaded, all: &[Unclear]) -> Vec<String> {
+    // What the state does not tell is only a help less.
+    let Ok(store) = SqliteStore::read_only(&loaded.state) else { return Vec::new() };
+    let left = all.iter().filter_map(|unclear| {
+        let Unclear::Nobody(address) = unclear else { return None };
+        let map = loaded.pipeline.tables.iter().find(|map| map.name == address.table)?;
+        survivor(&store, map, address).ok()?
+    });
+    left.collect()
 }
 
 fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {

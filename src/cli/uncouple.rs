@@ -1,5 +1,6 @@
 //! `pipeline uncouple`: links end, records stay, and the two are kept apart until somebody couples them.
 
+use crate::adapters::sqlite::SqliteStore;
 use crate::by_hand::Desk;
 use crate::by_hand::part::{Parting, fails_without, part};
 use crate::cli::args::UncoupleArguments;
@@ -47,6 +48,15 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
         return Err(Failure::Arguments {
             message: format!("`{other}` has no field that refers to `{table}`"),
             hint: format!("leave `--with {other}` out, and part its records by name"),
+        });
+    }
+    if !loaded.state.exists() {
+        // One that has lost its file and kept its log is no state that is not there yet.
+        SqliteStore::read_only(&loaded.state)?;
+        return Err(Failure::Arguments {
+            message: format!("nothing is coupled: there is no state in {} yet", loaded.state.display()),
+            hint: "the first `pipeline run` makes it; `state` of the file, and the variables in it, say where"
+                .to_owned(),
         });
     }
     let endpoints = world::endpoints(&loaded.pipeline);

@@ -197,6 +197,7 @@ fn remember(store: &dyn Store, question: &Question<'_>, kept: Option<&Stopped>) 
         bases,
         apart: store.kept_apart_since(&map.name, side, id)?,
         writes: store.writes_to(&map.name, ids, WRITES_MAX)?,
+        inbox: store.inbox(Some(&map.name))?,
         guarded: report::history::guarded(&store.runs(RUNS_MAX)?, &map.name, kept),
         coupling,
     })

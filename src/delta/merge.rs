@@ -6,6 +6,7 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::config::{Blank, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, TableMap, When};
+use crate::store::DECIDED_BY;
 use crate::translate::canonical::BLANK;
 
 /// Two edits that are no further apart count as done at the same time: the CRM tells whole seconds only, and clocks are
@@ -232,7 +233,7 @@ impl std::fmt::Display for Why {
                 let (own, other, clocks) = (edits.told(*side), edits.told(side.other()), edits.clocks());
                 write!(f, "edited on both sides, the {} is newer ({own} against {other}{clocks})", side.name())
             }
-            Why::Decided(on) => write!(f, "decided by a person on {on}"),
+            Why::Decided(on) => write!(f, "{DECIDED_BY}{on}"),
         }
     }
 }

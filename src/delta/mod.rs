@@ -445,7 +445,7 @@ fn decide_pair(work: &Work<'_>, views: &[View<'_>], pair: usize, told: &[Told], 
                 Err((to, problem)) => {
                     failed = PerSide { erp: true, crm: true };
                     let message = failure(&record, to, field.name(), &problem);
-                    let message = format!("{message} (decided by a person on {on})");
+                    let message = format!("{message} ({})", Why::Decided(on));
                     hold(&mut decisions.held, InboxKind::Failed, Some(to), message);
                 }
             },

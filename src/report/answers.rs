@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::config::Side;
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
-use crate::store::{Apart, Decided, Decision, InboxItem, InboxKind, Reply};
+use crate::store::{Apart, Decided, Decision, InboxItem, Reply};
 
 /// What people answered, and the next run acts on.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,13 +26,13 @@ impl Answered {
 
     /// Returns the decision about an item.
     fn decision(&self, item: &InboxItem) -> Option<&Decision> {
-        self.decisions.iter().find(|decision| applies(decision, item))
+        self.decisions.iter().find(|decision| decision.is_about(item))
     }
 
     /// Returns the answer to an item as JSON shows it.
     pub fn document<'a>(&'a self, item: &'a InboxItem) -> Option<DecisionDocument<'a>> {
         let retried = || self.retried.contains(item).then(|| retry_document(item));
-        let unmet = || self.unmet.iter().find(|decision| is_about(decision, item));
+        let unmet = || self.unmet.iter().find(|decision| decision.is_about(item));
         self.decision(item).or_else(unmet).map(decision_document).or_else(retried)
     }
 
@@ -46,7 +46,7 @@ impl Answered {
     pub fn to(&self, items: &[InboxItem]) -> Answered {
         Answered {
             decisions: items.iter().filter_map(|item| self.decision(item)).cloned().collect(),
-            unmet: self.unmet.iter().filter(|unmet| items.iter().any(|item| is_about(unmet, item))).cloned().collect(),
+            unmet: self.unmet.iter().filter(|unmet| items.iter().any(|item| unmet.is_about(item))).cloned().collect(),
             retried: self.retried.iter().filter(|item| items.contains(item)).cloned().collect(),
         }
     }
@@ -55,24 +55,6 @@ impl Answered {
     pub fn tables(&self) -> impl Iterator<Item = &str> {
         let retried = self.retried.iter().map(|item| item.table.as_str());
         self.decisions.iter().map(|decision| decision.table.as_str()).chain(retried)
-    }
-}
-
-/// Tells whether a decision is about an item, with the values that it has now, and to be carried out by the next run.
-pub fn applies(decision: &Decision, item: &InboxItem) -> bool {
-    decision.is_due() && is_about(decision, item)
-}
-
-fn is_about(decision: &Decision, item: &InboxItem) -> bool {
-    let ids = (Some(decision.ids.erp), Some(decision.ids.crm));
-    if decision.table != item.table || ids != (item.erp_id, item.crm_id) {
-        return false;
-    }
-    let held = (item.erp.as_deref().unwrap_or_default(), item.crm.as_deref().unwrap_or_default());
-    match (decision.field_name(), &item.field) {
-        (Some(field), Some(own)) => field == own && held == (&*decision.values.erp, &*decision.values.crm),
-        (None, None) => item.kind == InboxKind::Deleted,
-        _ => false,
     }
 }
 
@@ -111,14 +93,26 @@ pub fn section(answered: &Answered) -> Vec<String> {
     lines
 }
 
-/// Says of each answer what the next run makes of it.
-pub fn text(replies: &[Reply]) -> String {
+/// Returns the decision about the same that an answer takes the place of, and that says something else.
+fn replaced<'a>(reply: &Reply, earlier: &'a [Decision]) -> Option<&'a Decision> {
+    let Reply::Decide(decision) = reply else { return None };
+    let same = |other: &&Decision| {
+        (&other.table, other.ids, &other.field) == (&decision.table, decision.ids, &decision.field)
+            && other.verdict != decision.verdict
+    };
+    earlier.iter().find(same)
+}
+
+/// Says of each answer what the next run makes of it, and what was decided before; `earlier` stood before the answers.
+pub fn text(replies: &[Reply], earlier: &[Decision]) -> String {
     if replies.is_empty() {
         return "nothing was decided\n".to_owned();
     }
     let line = |reply: &Reply| match reply {
         Reply::Decide(decision) => {
-            format!("{}: {}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
+            let before = replaced(reply, earlier);
+            let before = before.map(|old| format!(" (in place of {} of {})", old.verdict, old.at)).unwrap_or_default();
+            format!("{}: {}{before}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
         }
         Reply::Withdraw(decision) => {
             let Decision { verdict, at, .. } = decision;
@@ -141,28 +135,36 @@ struct AnswerDocument<'a> {
     record: &'a str,
     field: Option<&'a str>,
     decision: String,
+    /// What was decided about it before; absent where nothing else was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<String>,
 }
 
 /// Says the same for programs.
-pub fn json(replies: &[Reply]) -> String {
-    document(&AnsweredDocument { answered: replies.iter().map(answer_document).collect() })
+pub fn json(replies: &[Reply], earlier: &[Decision]) -> String {
+    let answered = replies.iter().map(|reply| AnswerDocument {
+        replaces: replaced(reply, earlier).map(|old| old.verdict.to_string()),
+        ..answer_document(reply)
+    });
+    document(&AnsweredDocument { answered: answered.collect() })
 }
 
 fn answer_document(reply: &Reply) -> AnswerDocument<'_> {
+    let replaces = None;
     match reply {
         Reply::Decide(decision) => {
             let Decision { table, record, verdict, .. } = decision;
-            AnswerDocument { table, record, field: decision.field_name(), decision: verdict.to_string() }
+            AnswerDocument { table, record, field: decision.field_name(), decision: verdict.to_string(), replaces }
         }
         Reply::Withdraw(decision) => {
             let Decision { table, record, .. } = decision;
-            AnswerDocument { table, record, field: decision.field_name(), decision: "withdraw".to_owned() }
+            AnswerDocument { table, record, field: decision.field_name(), decision: "withdraw".to_owned(), replaces }
         }
         Reply::Retry { table, record, .. } => {
-            AnswerDocument { table, record, field: None, decision: "retry".to_owned() }
+            AnswerDocument { table, record, field: None, decision: "retry".to_owned(), replaces }
         }
         Reply::Part { table, record, .. } => {
-            AnswerDocument { table, record, field: None, decision: "uncouple".to_owned() }
+            AnswerDocument { table, record, field: None, decision: "uncouple".to_owned(), replaces }
         }
     }
 }

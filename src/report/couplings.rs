@@ -36,10 +36,11 @@ pub fn row(listed: &Listed) -> Vec<String> {
     ]
 }
 
-/// Returns couplings for people; it ends with a line end.
-pub fn text(couplings: &[Listed]) -> String {
+/// Returns couplings for people, of these table maps or, where none is named, of all; it ends with a line end.
+pub fn text(couplings: &[Listed], tables: &[String]) -> String {
     if couplings.is_empty() {
-        return "nothing is coupled\n".to_owned();
+        let of = if tables.is_empty() { String::new() } else { format!(" of {}", tables.join(", ")) };
+        return format!("nothing{of} is coupled\n");
     }
     let mut rows = vec![["table", "ERP", "CRM", "origin", "coupled", "settled"].map(str::to_owned).to_vec()];
     rows.extend(couplings.iter().map(|listed| {

@@ -12,13 +12,16 @@ use crate::delta::decided::told;
 use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
-use crate::store::{Background, InboxItem, InboxKind};
+use crate::store::{Background, DECIDED_BY, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
 
 /// Items that a text shows where there are more.
 const LINES_MAX: usize = 20;
+
+/// What to do about a value that a person gave and a side cannot take; the command follows.
+pub const ANOTHER_VALUE: &str = "decide on another value";
 
 /// Items of one table and kind that fail for the like reason and are shown where the list is cut.
 const ALIKE_MAX: usize = 3;
@@ -175,6 +178,10 @@ fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
 /// Returns what a person can do about each kind of which [`lines`] shows something.
 fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
     let groups = groups(items, items_max);
+    let decided = items.iter().any(|item| item.kind == InboxKind::Failed && item.message.contains(DECIDED_BY));
+    let other = format!(
+        "; of what a person decided, {ANOTHER_VALUE}: `pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`"
+    );
     KINDS
         .into_iter()
         .filter(|kind| groups.iter().any(|group| group.kind == *kind && group.shown > 0))
@@ -189,10 +196,11 @@ fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
                     "`pipeline inbox FILE restore TABLE:KEY` makes it anew, `delete` deletes its partner too, `uncouple` keeps that one"
                 }
                 InboxKind::Ambiguous => {
-                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many"
+                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many; `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
                 }
             };
-            format!("  {}: {advice}", kind.key())
+            let other = if decided && kind == InboxKind::Failed { &other } else { "" };
+            format!("  {}: {advice}{other}", kind.key())
         })
         .collect()
 }

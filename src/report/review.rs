@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::config::{PerSide, Side};
 use crate::report::document;
 use crate::report::layout::{columns, count, list, plural};
+use crate::report::notes::{NoteDocument, Notes};
 use crate::report::selected::{self, ChosenDocument};
 use crate::review::{Advice, Next, Review, TableReview};
 use crate::run::account::TableReport;
@@ -31,14 +32,19 @@ pub fn text(review: &Review, told: &[TableReport], file: &str) -> String {
         let needs = if table.needs.is_empty() { String::new() } else { format!(" (after {})", list(&table.needs)) };
         format!("  {}{needs}: {}", table.table, advice(table))
     }));
-    let left = selected::left(told);
-    if !left.is_empty() {
+    for section in [notes(told).lines(), selected::left(told)].into_iter().filter(|section| !section.is_empty()) {
         lines.push(String::new());
-        lines.extend(left);
+        lines.extend(section);
     }
     lines.push(String::new());
     lines.push(next(review, file));
     lines.join("\n") + "\n"
+}
+
+/// Returns the notes that a run would print of table maps, as of records that it leaves alone.
+fn notes(told: &[TableReport]) -> Notes {
+    let noted = told.iter().filter(|table| !table.notes.is_empty());
+    Notes { general: Vec::new(), tables: noted.map(|table| (table.table.clone(), table.notes.clone())).collect() }
 }
 
 /// Says what is advised for a table map, and what a run would find there.
@@ -122,6 +128,8 @@ struct Document<'a> {
     tables: Vec<TableDocument<'a>>,
     /// `mend`, `plan`, `run` or `nothing`.
     next: &'static str,
+    /// What a run would note of table maps.
+    table_notes: Vec<NoteDocument<'a>>,
     /// Records that were asked for by name; absent where none was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     selected: Vec<ChosenDocument<'a>>,
@@ -181,5 +189,13 @@ pub fn json(review: &Review, told: &[TableReport]) -> String {
         Next::Nothing => "nothing",
     };
     let selected = told.iter().flat_map(selected::chosen_documents).collect();
-    document(&Document { pipeline: &review.pipeline, only: &review.only, tables: tables.collect(), next, selected })
+    let notes = notes(told);
+    document(&Document {
+        pipeline: &review.pipeline,
+        only: &review.only,
+        tables: tables.collect(),
+        next,
+        table_notes: notes.documents(),
+        selected,
+    })
 }

@@ -222,11 +222,15 @@ fn closing(report: &RunReport) -> String {
     let open = open(report);
     if let Some(carried) = report.carried.as_ref().filter(|_| report.outcome != RunOutcome::Interrupted) {
         let sums = carried::sums(carried);
-        return if open.is_empty() { sums } else { format!("{sums}; {open}") };
+        let rest = [Some(open), selected::undone(&report.tables)].into_iter().flatten();
+        return rest.filter(|told| !told.is_empty()).fold(sums, |all, told| format!("{all}; {told}"));
     }
     let rest = [Some(open.clone()), selected::undone(&report.tables)].into_iter().flatten();
     let rest: String = rest.filter(|told| !told.is_empty()).map(|told| format!("; {told}")).collect();
     match report.outcome {
+        RunOutcome::Interrupted if report.carried.is_some() => {
+            "interrupted: what was done is kept; apply the plan again to go on".to_owned()
+        }
         RunOutcome::Interrupted => "interrupted: what was done is kept; run again to go on".to_owned(),
         RunOutcome::Failed => "failed: no table could be finished; the reasons stand above".to_owned(),
         _ if report.dry_run => {

@@ -31,9 +31,9 @@ pub(super) fn note(step: &Step<'_>, store: &dyn Store, state: &mut PassState, he
         let reference = one.field.and_then(|field| step.map.fields[field].reference.as_ref());
         let id = one.values.crm.as_deref().and_then(|text| Uuid::try_parse(text).ok());
         if let (Some(reference), Some(id)) = (reference, id)
-            && let Some(name) = step.links.name_of(reference, id)
+            && let Some(name) = step.links.record_of(reference, id)
         {
-            state.backgrounds.names.insert(id, format!("{}:{name}", reference.table));
+            state.backgrounds.names.insert(id, name);
         }
     }
     let contested = |held: &&Held| held.kind == InboxKind::Contested;

@@ -39,6 +39,9 @@ pub(super) fn finish(
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     decided::end(context, store, map, deferred, state)?;
+    if !context.options.dry_run {
+        state.inbox = decided::undecided(store, &map.name)?;
+    }
     forced::tell(context, map, state);
     keep_overwritten(state);
     leave_for_later(state);
@@ -79,7 +82,7 @@ pub(super) fn stopped(
     if let Some(report) = state.stopped.as_mut().filter(|_| context.options.dry_run) {
         report.overwritten = std::mem::take(&mut state.report.overwritten);
     }
-    state.inbox = store.inbox(Some(&map.name))?;
+    state.inbox = decided::undecided(store, &map.name)?;
     if let Some(report) = &mut state.stopped {
         report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
         report.matched.clear();
@@ -162,6 +165,7 @@ fn file(
     let waits = |name: &str| map.fields.iter().zip(deferred).any(|(field, waits)| *waits && field.name() == name);
     let left = Left::of(state);
     let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
+    let kept = decided::kept(store, map, state, &earlier, &items)?;
     let unseen = |item: &&InboxItem| {
         let later = match &item.field {
             Some(field) => waits(field),
@@ -171,7 +175,7 @@ fn file(
         // Whether the side that is not written would still refuse it, this run does not find out.
         let undone = || item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone.of(*to).contains(&ids));
         let open = later || context.options.stop.load(Ordering::Relaxed) || undone() || !state.asks(ids.0, ids.1);
-        let open = open || left.holds(ids, item.field.as_deref().and_then(number));
+        let open = open || left.holds(ids, item.field.as_deref().and_then(number)) || kept.contains(item);
         open && !known.contains(&matter(item))
     };
     let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
@@ -192,7 +196,6 @@ fn file(
         if !state.survivors.is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
             store.replace_survivors(&map.name, &state.survivors)?;
         }
-        state.inbox = store.inbox(Some(&map.name))?;
     }
     Ok(())
 }

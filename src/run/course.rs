@@ -13,7 +13,7 @@ use crate::run::carried::Carried;
 use crate::run::context::Context;
 use crate::run::sight::Sight;
 use crate::run::state::{PassError, PassState};
-use crate::run::{RunError, later, pass, strays};
+use crate::run::{RunError, decided, later, pass, strays};
 use crate::store::{Store, StoreError, Watermark};
 use crate::translate::links::Links;
 
@@ -156,7 +156,7 @@ impl<'a> Course<'a> {
                 }
                 // Nobody looked at what waits there, so it still does.
                 None => {
-                    report.inbox.extend(store.inbox(Some(&table.table))?);
+                    report.inbox.extend(decided::undecided(store, &table.table)?);
                     unreached()
                 }
             };

@@ -3,7 +3,7 @@
 //! A decision ends with the outcome that carries it out, or when what it was about is no question any more: both sides
 //! agree, the partner is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands, and so does one for other values.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use crate::run::context::Context;
 use crate::run::deletions::action;
 use crate::run::partners::Widowed;
 use crate::run::state::{PassState, Turn};
-use crate::store::{CouplingChange, Decided, Store, StoreError};
+use crate::store::{CouplingChange, Decided, Decision, InboxItem, InboxKind, Store, StoreError};
 use crate::translate::canonical::BLANK;
 use crate::translate::links::Links;
 
@@ -157,5 +157,68 @@ pub(super) fn end(
     let done = done.map(|(ids, field)| (ids, field.map(|field| map.fields[field].key())));
     let done: Vec<(PerSide<Uuid>, Option<String>)> = done.chain(state.rulings.lost.iter().cloned()).collect();
     store.end_decisions(&map.name, &done)?;
-    if state.unmet.is_empty() { Ok(()) } else { store.note_unmet(&map.name, &state.unmet) }
+    let failed = state.held.iter().filter(|held| held.kind == InboxKind::Failed);
+    let failed = failed.filter_map(|held| {
+        let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
+        let number = held.field?;
+        state.standing.contains(&(ids, Some(number))).then(|| (ids, Some(map.fields[number].key())))
+    });
+    let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
+    let beyond = state.beyond.items.iter().filter_map(|item| {
+        let (ids, field) = (PerSide { erp: item.erp_id?, crm: item.crm_id? }, number(item.field.as_ref()?)?);
+        state.rulings.of_field(ids, field).map(|_| (ids, Some(map.fields[field].key())))
+    });
+    let unmet: Vec<_> = state.unmet.iter().map(|ids| (*ids, None)).chain(failed).chain(beyond).collect();
+    if unmet.is_empty() { Ok(()) } else { store.note_unmet(&map.name, &unmet) }
+}
+
+/// Returns what waited before and is decided, where this run does not carry it out nor tells of it otherwise: it stays in the
+/// inbox with the decision, for whoever wants to decide otherwise. Nobody decides on values that are no more, as where a
+/// value that a person gave came to one side only.
+pub(super) fn kept(
+    store: &dyn Store,
+    map: &TableMap,
+    state: &PassState,
+    earlier: &[InboxItem],
+    items: &[InboxItem],
+) -> Result<Vec<InboxItem>, StoreError> {
+    if state.standing.is_empty() || earlier.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: HashMap<&PerSide<Uuid>, &PerSide<usize>> = state.pairs.ids.iter().zip(&state.pairs.rows).collect();
+    let as_decided = |decision: &Decision, field: Option<usize>| {
+        let Some(field) = field.map(|field| &map.fields[field]) else { return true };
+        rows.get(&decision.ids).is_some_and(|rows| {
+            Side::BOTH.into_iter().all(|side| {
+                let held = field.column(side).map(|column| state.frames.of(side).value(column, *rows.of(side)));
+                held.is_none_or(|held| held.to_string() == *decision.values.of(side))
+            })
+        })
+    };
+    let mut kept = Vec::new();
+    for decision in store.decisions(Some(&map.name))?.into_iter().filter(|decision| decision.ended.is_none()) {
+        let number = |key: &String| map.fields.iter().position(|field| field.key() == *key);
+        let field = decision.field.as_ref().map(number);
+        let stands = field != Some(None) && state.standing.contains(&(decision.ids, field.flatten()));
+        let told = || items.iter().any(|item| decision.is_about(item));
+        if !stands || told() || !as_decided(&decision, field.flatten()) {
+            continue;
+        }
+        let coupling = store.coupling_of(&map.name, Side::Erp, decision.ids.erp)?;
+        if coupling.is_some_and(|coupling| coupling.ids == decision.ids) {
+            kept.extend(earlier.iter().find(|item| decision.is_about(item)).cloned());
+        }
+    }
+    Ok(kept)
+}
+
+/// Returns what waits in a table map and nobody has decided yet.
+pub(super) fn undecided(store: &dyn Store, table: &str) -> Result<Vec<InboxItem>, StoreError> {
+    let mut items = store.inbox(Some(table))?;
+    if !items.is_empty() {
+        let mut decisions = store.decisions(Some(table))?;
+        decisions.retain(Decision::is_due);
+        items.retain(|item| !decisions.iter().any(|decision| decision.is_about(item)));
+    }
+    Ok(items)
 }

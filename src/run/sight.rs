@@ -158,9 +158,9 @@ pub(super) fn look_closer(
         let arriving = ruling.arriving.crm.as_ref().and_then(|value| value.as_ref().ok());
         for value in ruling.own.crm.iter().chain(arriving) {
             if let Value::Guid(id) | Value::Link { id, .. } = value
-                && let Some(name) = step.links.name_of(reference, *id)
+                && let Some(name) = step.links.record_of(reference, *id)
             {
-                sight.names.insert(*id, format!("{}:{name}", reference.table));
+                sight.names.insert(*id, name);
             }
         }
     }

@@ -73,7 +73,7 @@ pub struct PassState {
     pub(super) rulings: Rulings,
     /// What of it is still open: the pair, and the field where it is about one.
     pub(super) standing: HashSet<(PerSide<Uuid>, Option<usize>)>,
-    /// Pairs about which a person decided what cannot be done.
+    /// Pairs without partner about which a person decided what cannot be done.
     pub(super) unmet: Vec<PerSide<Uuid>>,
     /// Pairs, by their ERP ids, to which nothing is done but what a person decided: no guard counts them.
     pub(super) decided: HashSet<Uuid>,

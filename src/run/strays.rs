@@ -77,9 +77,9 @@ pub(super) fn names(pipeline: &Pipeline, plan: &Plan, links: &Links) -> BTreeMap
             let Some(reference) = change.field.and_then(|field| map.fields[field].reference.as_ref()) else { continue };
             for value in [&change.old, &change.new] {
                 if let Value::Link { id, .. } | Value::Guid(id) = value
-                    && let Some(name) = links.name_of(reference, *id)
+                    && let Some(name) = links.record_of(reference, *id)
                 {
-                    names.insert(*id, format!("{}:{name}", reference.table));
+                    names.insert(*id, name);
                 }
             }
         }

@@ -202,6 +202,12 @@ impl Links {
         self.erp_key(reference, id).or_else(|| self.label(reference, id))
     }
 
+    /// Returns the name under which the CRM's record is known: by its ERP key, else as one of the CRM.
+    pub fn record_of(&self, reference: &Reference, id: Uuid) -> Option<String> {
+        let key = self.erp_key(reference, id).map(|key| format!("{}:{key}", reference.table));
+        key.or_else(|| Some(format!("{}:crm:{}", reference.table, self.label(reference, id)?)))
+    }
+
     /// Returns what people call the CRM's record, whether a reference can name it or not.
     pub(super) fn label(&self, reference: &Reference, id: Uuid) -> Option<&str> {
         self.tables.get(&reference.table)?.labels.get(&id).map(String::as_str)

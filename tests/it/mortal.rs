@@ -88,8 +88,8 @@ impl Store for Mortal<'_> {
         Mortal::commit(self, |store| store.end_decisions(table, done))
     }
 
-    fn note_unmet(&mut self, table: &str, pairs: &[PerSide<Uuid>]) -> Result<(), StoreError> {
-        Mortal::commit(self, |store| store.note_unmet(table, pairs))
+    fn note_unmet(&mut self, table: &str, subjects: &[(PerSide<Uuid>, Option<String>)]) -> Result<(), StoreError> {
+        Mortal::commit(self, |store| store.note_unmet(table, subjects))
     }
 
     fn survivors(&self, table: &str) -> Result<Vec<Survivor>, StoreError> {

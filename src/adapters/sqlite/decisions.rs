@@ -120,19 +120,19 @@ pub(super) fn end(
     Ok(())
 }
 
-/// Notes that the decisions about these pairs stand and could not be carried out.
+/// Notes that the decisions about these, by pair and field key, stand and could not be carried out.
 pub(super) fn note_unmet(
     connection: &Connection,
     table: &str,
-    pairs: &[PerSide<Uuid>],
+    subjects: &[(PerSide<Uuid>, Option<String>)],
     now: &str,
 ) -> Result<(), Trouble> {
     let Some(table_map) = table_map(connection, table)? else { return Ok(()) };
-    for ids in pairs {
+    for (ids, field) in subjects {
         connection.execute(
-            "UPDATE decision SET unmet = ?4 \
-             WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS NULL AND ended IS NULL",
-            (table_map, ids.erp.as_bytes(), ids.crm.as_bytes(), now),
+            "UPDATE decision SET unmet = ?5 \
+             WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL",
+            (table_map, ids.erp.as_bytes(), ids.crm.as_bytes(), field, now),
         )?;
     }
     Ok(())

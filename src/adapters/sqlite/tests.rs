@@ -880,10 +880,11 @@ fn what_a_person_decided_stands_until_it_is_carried_out() {
     let delete = Decision { seen: Some(u64::MAX), ..dated(decision(2, None, Decided::Delete)) };
     assert_eq!(standing(&store), [name.clone(), phone.clone(), delete.clone()]);
     // What a run could not carry out is due no more until it is decided once more.
-    store.note_unmet("customers", &[delete.ids, phone.ids]).unwrap();
-    let unmet = Decision { unmet: Some(NOW.to_owned()), ..delete.clone() };
-    assert_eq!(standing(&store), [name.clone(), phone.clone(), unmet.clone()]);
-    assert!(phone.is_due() && !unmet.is_due());
+    store.note_unmet("customers", &[(delete.ids, None), (phone.ids, phone.field.clone())]).unwrap();
+    let unmet = |decision: &Decision| Decision { unmet: Some(NOW.to_owned()), ..decision.clone() };
+    assert_eq!(standing(&store), [name.clone(), unmet(&phone), unmet(&delete)]);
+    assert!(phone.is_due() && !unmet(&delete).is_due());
+    store.reply(&[Reply::Decide(decision(1, Some("phone=phone"), Decided::Take(Side::Crm)))]).unwrap();
     store.reply(&[Reply::Decide(decision(2, None, Decided::Delete))]).unwrap();
     assert_eq!(standing(&store), [name.clone(), phone.clone(), delete.clone()]);
     assert!(store.decisions(Some("items")).unwrap().is_empty());

@@ -13,6 +13,9 @@ use crate::store::{Decided, InboxKind};
 pub struct InboxArguments {
     #[command(flatten)]
     pub file: FileArguments,
+    /// Where nothing else is asked for, what of it is listed.
+    #[command(flatten)]
+    pub filter: InboxFilter,
     #[command(subcommand)]
     pub action: Option<InboxAction>,
 }
@@ -118,7 +121,7 @@ fn parse_take(text: &str) -> Result<Decided, String> {
 }
 
 /// Which part of the inbox.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub struct InboxFilter {
     /// Only this table map; may be given several times.
     #[arg(long, value_name = "TABLE")]

@@ -8,8 +8,8 @@ use crate::cli::exit::Failure;
 use crate::cli::inbox::find::{is_called, lost_names, means, of_record};
 use crate::config::complaint::suggestion;
 use crate::config::{Direction, FieldMap, PerSide, Pipeline, Side, TableMap};
-use crate::report::answers::applies;
-use crate::store::{Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
+use crate::report::inbox::ANOTHER_VALUE;
+use crate::store::{DECIDED_BY, Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
 
 /// What a person wants done with a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,9 +89,17 @@ impl<'a> Desk<'a> {
     pub fn answer(&self, record: &str, wish: &Wish) -> Result<Reply, Failure> {
         let suits = |item: &InboxItem| wish.suits(self, item);
         let known = self.items.iter().any(|item| means(item, record));
-        let record = self.lost.get(record).filter(|_| !known).map_or(record, String::as_str);
+        let lost = self.lost.get(record);
+        let record = lost.filter(|_| !known).map_or(record, String::as_str);
         let waiting = of_record(&self.items, record, &suits)?;
-        self.answer_to(&waiting, wish)
+        match (self.answer_to(&waiting, wish), lost.filter(|_| known)) {
+            // The one that bears the name now is another one than the one that is gone.
+            (Err(Failure::Arguments { message, hint }), Some(left)) if matches!(wish, Wish::Restore | Wish::Delete) => {
+                let hint = format!("the partner of the one that is gone is `{left}`; {hint}");
+                Err(Failure::Arguments { message, hint })
+            }
+            (answer, _) => answer,
+        }
     }
 
     /// Tells whether the CRM's record is there and says by a column that it belongs to this company.
@@ -161,9 +169,10 @@ impl<'a> Desk<'a> {
         let Some(first) = decided.first() else {
             return Err(Failure::Arguments {
                 message: format!("nothing is decided of `{record}` that is still to be carried out"),
-                hint: "`pipeline inbox FILE` lists what is decided, for the next run; a `retry` is not taken back: it sends \
-                       the record once more, and no further"
-                    .to_owned(),
+                hint:
+                    "`pipeline inbox FILE` lists what is decided, for the next run; a `retry` is not taken back: the \
+                       record is sent until its side refuses it twice"
+                        .to_owned(),
             });
         };
         if let Some(other) = decided.iter().find(|decision| decision.ids != first.ids) {
@@ -195,7 +204,8 @@ impl<'a> Desk<'a> {
     /// Tells whether an item is a field of which a person says what it should hold: a contested one, or one that failed for
     /// what a person decided before.
     pub fn can_be_decided(&self, item: &InboxItem) -> bool {
-        let decided = || self.decisions.iter().any(|decision| applies(decision, item));
+        let decided =
+            || item.message.contains(DECIDED_BY) || self.decisions.iter().any(|decision| decision.is_about(item));
         item.kind == InboxKind::Contested || (item.kind == InboxKind::Failed && item.field.is_some() && decided())
     }
 
@@ -260,6 +270,9 @@ fn way_out(item: &InboxItem) -> String {
     let field = item.field.as_deref().unwrap_or("FIELD");
     match item.kind {
         InboxKind::Contested => format!("decide it: `{verb} resolve {record} --field {field} --take erp|crm|value=V`"),
+        InboxKind::Failed if item.message.contains(DECIDED_BY) => {
+            format!("{ANOTHER_VALUE}: `{verb} resolve {record} --field {field} --take erp|crm|value=V`")
+        }
         InboxKind::Failed => "correct the record as its message says; every run tries again".to_owned(),
         InboxKind::Skipped => format!("`{verb} retry {record}` sends it again"),
         InboxKind::Deleted => format!(
@@ -267,7 +280,8 @@ fn way_out(item: &InboxItem) -> String {
              too, `{verb} uncouple {record}` keeps it without partner"
         ),
         InboxKind::Ambiguous => {
-            "make the columns of `match` differ, or agree with one record only, or remove what is one too many"
+            "make the columns of `match` differ, or agree with one record only, or remove what is one too many; \
+             `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
                 .to_owned()
         }
     }

@@ -110,11 +110,24 @@ pub fn replies(file: &Path, text: &str, desk: &Desk<'_>) -> Result<Vec<Reply>, F
             item.kind.key() == kind && value(&item.erp) == *erp && value(&item.crm) == *crm
         };
         let Some(item) = waiting.iter().copied().find(as_told) else {
-            let hint = "export the inbox again, and decide on what it says now".to_owned();
-            let message = match waiting.first() {
-                None => format!("nothing waits of {place} any more"),
-                Some(item) => format!("{place} has changed since: {}", told_now(item)),
+            let again = "export the inbox again, and decide on what it says now";
+            let (message, hint) = match waiting.first() {
+                None => (format!("nothing waits of {place} any more"), again),
+                Some(item) if as_told_by_numbers(item, (kind, erp, crm)) => (
+                    format!(
+                        "{place} is not what was exported: {}; the line says ERP `{erp}`, CRM `{crm}`",
+                        told_now(item)
+                    ),
+                    "a spreadsheet made another value of a cell: open the exported file with its columns as text, and \
+                     keep them so",
+                ),
+                Some(item) => {
+                    let values = if field.is_empty() { String::new() } else { format!(", ERP `{erp}`, CRM `{crm}`") };
+                    let told = told_now(item);
+                    (format!("{place} has changed since: {told}; the line says {kind}{values}"), again)
+                }
             };
+            let hint = hint.to_owned();
             complaints.push(complaint(row.line, message, Some(hint)));
             continue;
         };
@@ -134,6 +147,16 @@ pub fn replies(file: &Path, text: &str, desk: &Desk<'_>) -> Result<Vec<Reply>, F
         }
     }
     if complaints.is_empty() { Ok(replies) } else { Err(refused(complaints)) }
+}
+
+/// Tells whether a line says of an item what it is, but for values that a spreadsheet took for numbers.
+fn as_told_by_numbers(item: &InboxItem, (kind, erp, crm): (&str, &str, &str)) -> bool {
+    let same = |value: &Option<String>, cell: &str| {
+        let value = value.as_deref().unwrap_or_default();
+        let number = |text: &str| text.trim().parse::<f64>().ok();
+        value == cell || (number(value).is_some() && number(value) == number(cell))
+    };
+    item.kind.key() == kind && same(&item.erp, erp) && same(&item.crm, crm)
 }
 
 /// Says what an item is now.

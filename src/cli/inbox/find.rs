@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::address::Address;
 use crate::cli::exit::Failure;
-use crate::config::{FieldMap, TableMap};
+use crate::config::{FieldMap, Side, TableMap};
 use crate::store::{InboxItem, InboxKind, Store, StoreError};
 
 /// Tells whether a name means an item: the name under which the inbox shows the record, or an id as `TABLE:ID` (ERP) or
@@ -80,6 +80,18 @@ pub fn lost_names<'a>(
         names.push((Address { side, key: kept.unwrap_or_else(|| survivor.key.clone()), ..survivor }, item));
     }
     Ok(names)
+}
+
+/// Names the record that is left of a pair of which a deletion waits, by a name of the one that is gone.
+pub fn survivor(store: &dyn Store, map: &TableMap, gone: &Address) -> Result<Option<String>, StoreError> {
+    let items = store.inbox(Some(&map.name))?;
+    let names = lost_names(store, map, &items)?;
+    let found = names.iter().find(|(name, item)| {
+        let id = if name.side == Side::Erp { item.erp_id } else { item.crm_id };
+        let called = name.key.eq_ignore_ascii_case(&gone.key) || (id.is_some() && gone.id() == id);
+        name.side == gone.side && called
+    });
+    Ok(found.map(|(_, item)| item.record.clone()))
 }
 
 #[cfg(test)]

@@ -422,3 +422,35 @@ fn a_decision_that_is_withdrawn_half_way_leaves_the_field_to_a_person() {
     assert_eq!((contested.erp.as_deref(), contested.crm.as_deref()), (Some("4"), Some("3")));
     assert_eq!(phones(&world), ("4".into(), "3".into()));
 }
+
+/// What a run could not do with a value that a person gave waits for another one, and is not listed as decided.
+#[test]
+fn a_value_that_does_not_fit_waits_for_another_one() {
+    let mut world = contested();
+    world.erp.limit("customers", "name", 8);
+    world.erp.put("customers", 1, &[("name", "Dahl ERP")]);
+    world.crm.put("accounts", 101, &[("name", "Dahl CRM")]);
+    assert_eq!(world.run().inbox.len(), 2);
+    resolve(&mut world, "customers:C1", "name", &format!("value={}", "y".repeat(500)));
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    let report = world.run();
+    let waits: Vec<_> = report.inbox.iter().map(|item| (item.kind, item.field.as_deref())).collect();
+    assert_eq!(waits, [(InboxKind::Failed, Some("name"))], "{:#?}", report.inbox);
+    let listed = super::told(&world);
+    let another = "of what a person decided, decide on another value: `pipeline inbox FILE resolve";
+    assert!(listed.starts_with("waiting for a person: 1\n  customers, failed\n"), "{listed}");
+    assert!(listed.contains(another), "{listed}");
+    // The other decision waits for this one, and is listed all the while.
+    assert!(listed.contains("decided, for the next run: 1\n  customers:C1 phone: take erp"), "{listed}");
+    // Taken back, it can be decided all the same.
+    assert_eq!(withdraw(&mut world, "customers:C1", Some("name")), Ok(1));
+    assert!(super::told(&world).starts_with("waiting for a person: 1\n"), "{}", super::told(&world));
+    resolve(&mut world, "customers:C1", "name", "value=Dahl");
+    assert!(
+        super::told(&world).starts_with("nothing waits for a person\ndecided, for the next run: 2\n"),
+        "{}",
+        super::told(&world)
+    );
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((phones(&world), world.erp.get("customers", 1, "name")), (("2".into(), "2".into()), "Dahl".into()));
+}

@@ -7,7 +7,7 @@ use pipeline::report::inbox::{self, Inbox};
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{Decision, InboxKind, Store};
 
-use super::{answer, resolve, standing, told};
+use super::{answer, resolve, standing, told, withdraw};
 use crate::deletions::{coupled, id, names, side, table};
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 use crate::selected::{only, to};
@@ -170,11 +170,59 @@ fn a_run_that_writes_one_side_or_other_records_leaves_it_standing() {
     let mut world = waiting();
     let decided = decide(&mut world, &Wish::Restore);
     let before = writes(&world);
-    world.run_part(to(Side::Erp)).unwrap();
+    let listed = told(&world);
+    assert!(listed.starts_with("nothing waits for a person\ndecided, for the next run: 2\n"), "{listed}");
+    let report = world.run_part(to(Side::Erp)).unwrap();
     assert_eq!((writes(&world), standing(&world)), (before, decided.clone()), "both go to the CRM");
+    // It is in the inbox as before, and nobody is asked again.
+    let sorted = |listed: &str| listed.lines().map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!((sorted(&told(&world)), report.inbox), (sorted(&listed), vec![]));
     world.run_part(only(&["customers:C2"])).unwrap();
     assert_eq!((writes(&world), standing(&world)), (before, decided));
+    assert_eq!(sorted(&told(&world)), sorted(&listed));
+    // What is taken back can be decided otherwise.
+    withdraw(&mut world, "customers:C1", None).unwrap();
+    assert!(told(&world).starts_with("waiting for a person: 1\n  customers, contested\n"), "{}", told(&world));
+    resolve(&mut world, "customers:C1", "phone", "erp");
     carried_out(&mut world, &Wish::Restore);
+}
+
+/// A plan that is older than an answer leaves it standing, and asks nobody for it again.
+#[test]
+fn a_plan_asks_for_nothing_that_is_decided_since() {
+    let mut world = waiting();
+    resolve(&mut world, "customers:C1", "phone", "crm");
+    let planned = world.run_as(true);
+    resolve(&mut world, "customers:C1", "phone", "value=9");
+    let report = world.apply(&planned, &["customers:C1"]);
+    let waits: Vec<_> = report.inbox.iter().map(|item| item.record.as_str()).collect();
+    assert_eq!(waits, ["customers:C3"], "{:#?}", report.carried);
+    assert_eq!(standing(&world).len(), 1);
+    assert!(
+        told(&world).contains("decided, for the next run: 1\n  customers:C1 phone: take value=9"),
+        "{}",
+        told(&world)
+    );
+}
+
+/// A record that its side does not take back is skipped; whoever wanted it restored can decide otherwise.
+#[test]
+fn a_restore_that_is_refused_stays_decided() {
+    let mut world = waiting();
+    resolve(&mut world, "customers:C1", "phone", "erp");
+    answer(&mut world, "customers:C3", &Wish::Restore).unwrap();
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|table, _| (table == "accounts").then(|| "no".to_owned())));
+    for kind in ["failed", "skipped"] {
+        assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+        let listed = told(&world);
+        assert!(listed.starts_with(&format!("waiting for a person: 2\n  customers, {kind}\n")), "{listed}");
+        assert!(listed.contains("  customers:C3: restore since"), "{listed}");
+    }
+    *world.crm.refuses.lock().unwrap() = None;
+    answer(&mut world, "customers:C1", &Wish::Retry).unwrap();
+    answer(&mut world, "customers:C3", &Wish::Delete).unwrap();
+    assert!(told(&world).contains("  customers:C3: delete since"), "{}", told(&world));
+    carried_out(&mut world, &Wish::Delete);
 }
 
 /// A value that a person gave goes to both sides; one that came to one of them only goes to the other one later.

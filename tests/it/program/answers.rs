@@ -418,3 +418,55 @@ fn whom_the_inbox_parts_the_journal_knows_by_either_name() {
         );
     }
 }
+
+#[test]
+fn what_is_listed_is_told_by_every_name_and_without_the_word() {
+    let waiting = Waiting::new();
+    let Waiting { contested, deleted, world, .. } = &waiting;
+    let listed = waiting.inbox(&format!("list --record {deleted}")).code(0).stdout;
+    assert!(listed.starts_with("waiting for a person: 1\n"), "{listed}");
+    // The one that is gone waits under the name of its partner.
+    let gone = deleted.replace("customers:", "customers:crm:");
+    for words in [format!("--record {deleted}"), format!("--record {gone}"), format!("list --record {gone}")] {
+        assert_eq!(waiting.inbox(&words).code(0).stdout, listed, "{words}");
+    }
+    let refused = waiting.inbox(&format!("--record {deleted} list")).code(2);
+    assert!(refused.stderr.contains("  hint: give them behind `list` or `export`\n"), "{refused:#?}");
+    for (name, told) in [("foo", "`foo` names no record"), ("custmers:1", "has no table map `custmers`")] {
+        let refused = waiting.inbox(&format!("list --record {name}")).code(2);
+        assert!(refused.stderr.contains(told), "{refused:#?}");
+    }
+    let none = waiting.inbox("list --record customers:99999").code(0);
+    assert!(none.stderr.starts_with("the inbox knows nothing of `customers:99999`; "), "{none:#?}");
+    // A run over the one that is gone says who is left.
+    let refused = world.run(&format!("run {FULL} --only {gone}")).code(2);
+    assert!(refused.stderr.contains(&format!("  hint: `{deleted}` is still there, its partner; ")), "{refused:#?}");
+    // An answer in place of another one says so.
+    waiting.inbox(&format!("resolve {contested} --field phoneNumber --take value=4")).code(0);
+    let all = waiting.inbox("resolve --all --field phoneNumber --take crm --format json").code(0).json();
+    assert_eq!(all["answered"][0]["replaces"], "take value=4", "{all:#}");
+    let once_more = waiting.inbox(&format!("resolve {contested} --field phoneNumber --take erp")).code(0);
+    assert!(once_more.stdout.contains("phoneNumber: take erp (in place of take crm of 20"), "{once_more:#?}");
+}
+
+#[test]
+fn a_cell_that_a_spreadsheet_took_for_a_number_is_told_as_that() {
+    let waiting = Waiting::new();
+    let body = |value: Value| value.as_object().unwrap().clone();
+    waiting
+        .world
+        .erp
+        .with(|side| side.edit("customers", waiting.pair.0, &body(json!({"phoneNumber": "0010"}))))
+        .unwrap();
+    waiting.world.run(&format!("run {FULL} {TABLES}")).code(1);
+    let csv = waiting.inbox("export").code(0).stdout;
+    let answers = filled(&csv, &|_, field| if field == "phoneNumber" { "erp" } else { "" });
+    assert!(answers.contains(",0010,"), "{answers}");
+    waiting.world.file("in.csv", &answers.replace(",0010,", ",10,"));
+    let refused = waiting.inbox("import in.csv").code(2);
+    assert!(refused.stderr.contains(" is not what was exported: it is contested, ERP `0010`, "), "{refused:#?}");
+    assert!(refused.stderr.contains("; the line says ERP `10`, "), "{refused:#?}");
+    assert!(refused.stderr.contains("  hint: a spreadsheet made another value of a cell: "), "{refused:#?}");
+    waiting.world.file("in.csv", &answers);
+    waiting.inbox("import in.csv").code(0);
+}

@@ -55,7 +55,11 @@ fn the_list_is_for_people_and_for_programs() {
     assert!(list.contains("SP NO. 00002  rafael.almeida@cronus.example  created in the ERP  20"), "{list}");
     assert!(list.ends_with("\n\n14 pairs are coupled\n"), "{list}");
     let empty = world.run(&format!("couplings {FULL} list --table customers")).code(0);
-    assert_eq!(empty.stdout, "nothing is coupled\n");
+    assert_eq!(empty.stdout, "nothing of customers is coupled\n");
+    // What is listed needs no word for it.
+    assert_eq!(world.run(&format!("couplings {FULL} --table salespeople")).code(0).stdout, list);
+    let refused = world.run(&format!("couplings {FULL} --table salespeople list")).code(2);
+    assert!(refused.stderr.contains("  hint: give them behind it\n"), "{refused:#?}");
     let document = world.run(&format!("couplings {FULL} --format json")).code(0).json();
     let first = &document["couplings"][0];
     let keys: Vec<&String> = first.as_object().unwrap().keys().collect();

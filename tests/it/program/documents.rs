@@ -49,7 +49,7 @@ fn the_documents_have_the_keys_of_the_contract() {
     check(&format!("check {FULL} --format json"), 0, &json!({"complaints": []}));
     let reviewed = world.run(&format!("review {FULL} --format json")).code(0).json();
     assert!(!world.state().exists(), "a review stores nothing");
-    assert_eq!(reviewed.as_object().unwrap().keys().collect::<Vec<_>>(), ["pipeline", "tables", "next"]);
+    assert_eq!(reviewed.as_object().unwrap().keys().collect::<Vec<_>>(), ["pipeline", "tables", "next", "table_notes"]);
     let expected = json!({"table": "text", "direction": "text", "needs": [], "rows": {"erp": "number", "crm": "number"},
         "coupled": "number", "matchable": "number", "ambiguous": "number", "new": {"erp": "number", "crm": "number"},
         "changed": {"erp": "number", "crm": "number"}, "later": "number", "waits": "number", "kept_apart": "number", "advice": "text",

@@ -78,3 +78,11 @@ fn what_refers_to_a_parted_record_can_be_parted_afterwards() {
     let told = "`salespeople:AB` is not coupled, and nothing of `customers` refers to it; nothing was done";
     assert!(again.stderr.contains(told), "{again:#?}");
 }
+
+#[test]
+fn nothing_is_made_where_there_is_no_state() {
+    let world = World::start();
+    let refused = world.run(&format!("uncouple {FULL} customers:10010")).code(2);
+    assert!(refused.stderr.starts_with("error: nothing is coupled: there is no state in "), "{refused:#?}");
+    assert!(world.state_files().is_empty(), "{:?}", world.state_files().keys());
+}

@@ -163,3 +163,44 @@ fn stopped_by_a_guard() {
     world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren")]);
     assert_snapshot!(told(&mut world, "customers", Side::Erp, 1));
 }
+
+#[test]
+fn a_deletion_that_is_undone_is_told_by_either_name() {
+    use crate::decisions::answer;
+    use pipeline::cli::inbox::answer::Wish;
+    for gone in Side::BOTH {
+        let mut world = settled();
+        // A side that lost everything is another matter.
+        world.erp.put("customers", 9, &[("number", "C9"), ("name", "Ek")]);
+        world.run();
+        match gone {
+            Side::Erp => world.erp.delete("customers", 1),
+            Side::Crm => world.crm.delete("accounts", 101),
+        }
+        world.run();
+        let record = if gone == Side::Erp { "customers:crm:C1" } else { "customers:C1" };
+        answer(&mut world, record, &Wish::Restore).unwrap();
+        for (side, id) in [(Side::Erp, 1), (Side::Crm, 101)] {
+            let pipeline = world.pipeline.clone();
+            let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+            let why = ask(&pipeline, sides, &mut world.store, ("customers", side, Uuid::from_u128(id)));
+            let begins = format!("the next run makes it anew in the {}", gone.name());
+            assert!(why.verdict.message.starts_with(&begins), "{gone:?} {side:?}: {:#?}", why.verdict);
+        }
+    }
+}
+
+#[test]
+fn what_hangs_on_a_record_that_was_refused_waits() {
+    let mut world = settled();
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("parent", "C3")]);
+    world.erp.put("customers", 3, &[("number", "C3"), ("name", "Ek")]);
+    *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, write| {
+        let named = |(column, value): &(String, pipeline::frame::Value)| column == "name" && value.to_string() == "Ek";
+        write.fields.iter().any(named).then(|| "no".to_owned())
+    }));
+    world.run();
+    *world.crm.refuses.lock().unwrap() = None;
+    let told = told(&mut world, "customers", Side::Erp, 2);
+    assert!(told.starts_with("customers:C2 cannot go to the CRM: "), "{told}");
+}
