@@ -98,7 +98,8 @@ pub struct Query<'a> {
     /// A filter of which the side may evaluate as much as it can, as long as no record that holds is left out; the
     /// caller filters again.
     pub filter: Option<Predicate>,
-    /// Only these records; ids that do not exist are missing from the answer.
+    /// Only these records; ids that do not exist are missing from the answer, which by itself proves nothing
+    /// ([`Endpoint::hidden`]).
     pub ids: Option<Vec<Uuid>>,
 }
 
@@ -317,6 +318,14 @@ pub trait Endpoint: Sync {
 
     /// Reads records, completely or not at all; `progress` hears the number of rows so far after each page.
     fn read(&self, query: &Query<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError>;
+
+    /// Finds out about records that a read by ids did not bring, each by a question of its own: a list leaves out without a
+    /// word what it does not show, so it proves no deletion (I7).
+    ///
+    /// Returns those that exist and may not be read; all others do not exist. One that comes after all is
+    /// [`EndpointError::Untrusted`]: the list was not whole. Costs requests for these records only, many in one where the
+    /// side takes that.
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError>;
 
     /// Asks what [`read`](Self::read) asks, whatever ids the query names, and keeps nothing of the answer: a side that must
     /// not be read, or that does not understand the columns or the filter, says so.

@@ -3,6 +3,8 @@
 //! Both sides are read at once. The filter goes along as far as a side understands it and is evaluated again here, so
 //! that pushing it down never changes the result.
 
+use std::collections::HashSet;
+
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError, Query, TableInfo};
 use crate::frame::evaluated::Fault;
@@ -121,6 +123,24 @@ pub fn read_ids(scope: &Scope, side: Side, endpoint: &dyn Endpoint, ids: Vec<Uui
     let query =
         Query { info: scope.infos.of(side), columns: scope.columns.of(side).clone(), filter: None, ids: Some(ids) };
     endpoint.read(&query, &|_| {})
+}
+
+/// Records that were asked for by id, with proof of those that are missing.
+#[derive(Debug, Clone)]
+pub struct Sought {
+    pub frame: Frame,
+    /// Those that exist and may not be read; what is neither here nor there does not exist.
+    pub hidden: HashSet<Uuid>,
+}
+
+/// Reads records by id as [`read_ids`] does, and has proven of each that did not come that it does not exist: only so may a
+/// deletion be concluded (I7).
+pub fn seek(scope: &Scope, side: Side, endpoint: &dyn Endpoint, ids: Vec<Uuid>) -> Result<Sought, EndpointError> {
+    let frame = read_ids(scope, side, endpoint, ids.clone())?;
+    let found: HashSet<Uuid> = frame.ids().into_iter().collect();
+    let missing: Vec<Uuid> = ids.into_iter().filter(|id| !found.contains(id)).collect();
+    let hidden = if missing.is_empty() { missing } else { endpoint.hidden(scope.infos.of(side), &missing)? };
+    Ok(Sought { frame, hidden: hidden.into_iter().collect() })
 }
 
 /// Reads a side without its filter, so that a record outside of it is not created a second time; records of another

@@ -95,17 +95,36 @@ fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R,
     }
 }
 
-/// Posts operations as one JSON batch to the service below `root`.
-pub fn post_json(client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
-    let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
-    let headers = [
+fn json_headers() -> [(&'static str, String); 4] {
+    [
         ("Accept", "application/json".to_owned()),
         ("Accept-Language", "en-US".to_owned()),
         ("Content-Type", "application/json".to_owned()),
         // Else the first failure ends the batch.
         ("Prefer", "odata.continue-on-error".to_owned()),
-    ];
-    match client.post(&format!("{root}/$batch"), &headers, batch_json::build(operations).as_bytes()) {
+    ]
+}
+
+/// Asks questions as one JSON batch, and returns what was said of each, be it a success; `None` where the service does not
+/// take the batch. Where one was throttled or has no answer, all are asked again.
+pub fn ask_json(client: &Client, root: &str, questions: &[Operation]) -> Result<Option<Vec<Fault>>, EndpointError> {
+    let body = batch_json::build(questions);
+    let (_, faults) = client.ask(&format!("{root}/$batch"), &json_headers(), body.as_bytes(), |answer| {
+        let replies = batch_json::parse(&answer.body, questions.len())?;
+        let fault = |reply: Option<Reply>| {
+            let reply = reply.ok_or("the answer to the batch is not whole")?;
+            let fault = Fault::read(reply.status, reply.body.as_bytes());
+            if reply.status == 429 || reply.status >= 500 { Err(fault.to_string()) } else { Ok(fault) }
+        };
+        replies.into_iter().map(fault).collect::<Result<Vec<_>, String>>()
+    })?;
+    Ok(faults)
+}
+
+/// Posts operations as one JSON batch to the service below `root`.
+pub fn post_json(client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+    let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
+    match client.post(&format!("{root}/$batch"), &json_headers(), batch_json::build(operations).as_bytes()) {
         Err(error) => all(Verdict::unanswered(&error)),
         Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
         Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {

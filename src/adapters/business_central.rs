@@ -10,8 +10,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use crate::adapters::absence;
+use crate::adapters::batch;
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
+use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent, select};
@@ -196,6 +199,23 @@ impl Endpoint for BusinessCentral {
                 self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
             }),
         }
+    }
+
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+        let Place { api, set, key, .. } = self.place(&info.table)?;
+        let (root, path) = (format!("{}{api}", self.client.base()), self.path(&set)?);
+        let address = |id: &Uuid| format!("{path}({id})?$select={key}");
+        let get = |id: &Uuid| Operation { method: "GET", url: address(id), if_match: None, body: String::new() };
+        let ask = |ids: &[Uuid]| {
+            if ids.len() > 1
+                && let Some(faults) = batch::ask_json(&self.client, &root, &ids.iter().map(get).collect::<Vec<_>>())?
+            {
+                return Ok(faults);
+            }
+            let alone = |id| absence::alone(&self.client, &format!("{root}/{}", address(id)), &self.read_headers());
+            ids.iter().map(alone).collect()
+        };
+        absence::hidden(&self.client, missing, self.batch_max(), &ask, Fault::is_of_record)
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::adapters::absence;
 use crate::adapters::batch::{self, Batch};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{self, path_of};
@@ -255,6 +256,23 @@ impl Endpoint for Dataverse {
         let lists = self.lists(url, &table, filter.as_deref(), &layout);
         let ids_max = dataverse_lists::ids_max(self.limits.page);
         pages::by_ids(&self.client, ids, ids_max, &layout, progress, &|ids| lists.read(ids))
+    }
+
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+        let table = self.table(&info.table)?;
+        let record = |id: &Uuid| format!("{}({id})?$select={}", table.info.table, table.key);
+        let root = self.root();
+        let ask = |ids: &[Uuid]| {
+            let paths = ids.iter().map(|id| format!("{root}/{}", record(id))).collect();
+            if ids.len() > 1
+                && let Some(faults) = dataverse_batch::ask_each(&self.client, &self.batch(), paths, &read_headers())?
+            {
+                return Ok(faults);
+            }
+            let url = |id| format!("{}{API}/{}", self.client.base(), record(id));
+            ids.iter().map(|id| absence::alone(&self.client, &url(id), &read_headers())).collect()
+        };
+        absence::hidden(&self.client, missing, self.batch_max(), &ask, Fault::is_of_record)
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {

@@ -7,6 +7,7 @@
 use crate::adapters::batch::Verdict;
 use crate::adapters::client::Client;
 use crate::adapters::definitions::CrmTable;
+use crate::adapters::http::Answer;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply, Section};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, value};
@@ -117,20 +118,11 @@ pub fn ask(
     headers: &[(&'static str, String)],
     whole: impl Fn(&str) -> Result<(), String>,
 ) -> Result<Option<Vec<String>>, EndpointError> {
-    let operation = |path| Operation { method: "GET", path, headers: headers.to_vec(), body: String::new() };
-    let operations: Vec<Operation> = paths.into_iter().map(operation).collect();
+    let operations = questions(paths, headers);
     let (url, batch_headers) = batch;
     let body = batch_multipart::build(&operations);
     let (_, bodies) = client.ask(url, batch_headers, body.as_bytes(), |answer| {
-        let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
-        let replies: Vec<Reply> =
-            by_position(sections, operations.len(), true).into_iter().filter_map(Result::ok).collect();
-        if replies.len() != operations.len() {
-            return Err("the answer to the batch is not whole".to_owned());
-        }
-        if let Some(reply) = replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
-            return Err(Fault::read(reply.status, reply.body.as_bytes()).to_string());
-        }
+        let replies = replies(answer, operations.len())?;
         if replies.iter().any(|reply| reply.status >= 300) {
             return Ok(None);
         }
@@ -138,6 +130,41 @@ pub fn ask(
         Ok(Some(replies.into_iter().map(|reply| reply.body).collect()))
     })?;
     Ok(bodies.flatten())
+}
+
+/// Asks as [`ask`] does, and returns what was said of each question, be it a success.
+pub fn ask_each(
+    client: &Client,
+    batch: &(String, Vec<(&'static str, String)>),
+    paths: Vec<String>,
+    headers: &[(&'static str, String)],
+) -> Result<Option<Vec<Fault>>, EndpointError> {
+    let operations = questions(paths, headers);
+    let (url, batch_headers) = batch;
+    let body = batch_multipart::build(&operations);
+    let (_, faults) = client.ask(url, batch_headers, body.as_bytes(), |answer| {
+        let replies = replies(answer, operations.len())?;
+        Ok(replies.iter().map(|reply| Fault::read(reply.status, reply.body.as_bytes())).collect())
+    })?;
+    Ok(faults)
+}
+
+fn questions(paths: Vec<String>, headers: &[(&'static str, String)]) -> Vec<Operation> {
+    let question = |path| Operation { method: "GET", path, headers: headers.to_vec(), body: String::new() };
+    paths.into_iter().map(question).collect()
+}
+
+/// Returns the replies to so many questions; an error where one is missing or was put off.
+fn replies(answer: &Answer, count: usize) -> Result<Vec<Reply>, String> {
+    let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
+    let replies: Vec<Reply> = by_position(sections, count, true).into_iter().filter_map(Result::ok).collect();
+    if replies.len() != count {
+        return Err("the answer to the batch is not whole".to_owned());
+    }
+    match replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
+        Some(reply) => Err(Fault::read(reply.status, reply.body.as_bytes()).to_string()),
+        None => Ok(replies),
+    }
 }
 
 /// Returns what a reply says about a write (crm-api.md §4, §9).

@@ -15,6 +15,7 @@ pub mod http;
 pub mod script;
 pub mod client;
 pub mod pages;
+pub mod absence;
 pub mod batch;
 pub mod portion;
 pub mod csdl;

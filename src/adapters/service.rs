@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use uuid::Uuid;
 
+use crate::adapters::absence;
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
@@ -320,6 +321,27 @@ impl Endpoint for Service {
         let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
         self.reading(&url, filter.as_deref(), &layout, None).run(progress)
+    }
+
+    /// A record whose key nobody has seen was not among all keys that were read; there is no address to ask at.
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+        let page = self.page(&info.table)?;
+        let (url, select) = (self.address(&page)?, page.select(&[]));
+        let key = |id: &Uuid| match page.info.key {
+            Key::Id(_) => Some(vec![id.to_string()].into()),
+            Key::Values(_) => page.directory.key(*id),
+        };
+        let address = |id: &Uuid| Some(format!("{url}({})?{select}", page.in_path(&key(id)?)?));
+        let (ids, addresses): (Vec<Uuid>, Vec<String>) =
+            missing.iter().filter_map(|id| Some((*id, address(id)?))).unzip();
+        let addresses: HashMap<Uuid, String> = ids.iter().copied().zip(addresses).collect();
+        let ask = |ids: &[Uuid]| {
+            let alone = |id| absence::alone(&self.client, &addresses[id], &self.headers(&[]));
+            ids.iter().map(alone).collect()
+        };
+        // What another service says in its own words besides the status is not known.
+        let is_gone = |fault: &Fault| self.company.is_none() || fault.is_of_record();
+        absence::hidden(&self.client, &ids, 1, &ask, is_gone)
     }
 
     /// An id says nothing here before all keys were read, so any record is asked for.

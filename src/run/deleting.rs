@@ -17,7 +17,7 @@ use crate::delta::inserts::restored_id;
 use crate::delta::merge::Why;
 use crate::delta::restore::give_back;
 use crate::endpoint::Outcome;
-use crate::extract;
+use crate::extract::{self, Sought};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::approval::admits;
@@ -121,7 +121,7 @@ fn delete_side(
     let unclear = |outcome: &Outcome| matches!(outcome, Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. });
     let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| unclear(outcome));
     let unread: Vec<Uuid> = unread.map(|(action, _)| *action.ids.of(left)).collect();
-    let read = extract::read_ids(scope, left, *context.endpoints.of(left), unread)?;
+    let Sought { frame: read, hidden } = extract::seek(scope, left, *context.endpoints.of(left), unread)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
     let (mut answers, mut changes, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
@@ -139,6 +139,10 @@ fn delete_side(
                     state.refusals.note_unsent(action);
                 }
                 state.held.push(undeleted(action, message));
+                continue;
+            }
+            _ if hidden.contains(action.ids.of(left)) => {
+                state.held.push(undeleted(action, "the login may not read it any more"));
                 continue;
             }
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => {

@@ -128,9 +128,12 @@ pub(super) fn join_up(
     if let Some(side) = emptied(state, &ground, |side| map.sides.of(side).filter.is_none()) {
         return Ok(Opened::Empty(side, ground));
     }
-    ground.beyond = read_absent(context, scope, &loose.absent)?;
+    let sought = read_absent(context, scope, &loose.absent)?;
+    let hidden = PerSide { erp: sought.erp.hidden, crm: sought.crm.hidden };
+    ground.beyond = PerSide { erp: sought.erp.frame, crm: sought.crm.frame };
+    tell_hidden(context, map, &hidden, state);
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
-    let Missing { widowed, left } = absent(context, map, &loose.absent, &ground.beyond, state, links);
+    let Missing { widowed, left } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
     loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
@@ -151,6 +154,18 @@ pub(super) fn join_up(
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
     Ok(Opened::Read(ground, loose))
+}
+
+/// Notes the coupled records of which a side says only that we may not read them: they are left alone like those outside
+/// the filter.
+fn tell_hidden(context: &Context<'_>, map: &TableMap, hidden: &PerSide<HashSet<Uuid>>, state: &mut PassState) {
+    for side in Side::BOTH {
+        let Some(first) = hidden.of(side).iter().min() else { continue };
+        let (number, name, table) = (hidden.of(side).len(), side.name(), &map.sides.of(side).table);
+        let (records, more) = if number == 1 { ("coupled record", "") } else { ("coupled records", ", …") };
+        let note = format!("the {name} does not let the login read {number} {records} ({table} {first}{more})");
+        note_it(context, &mut state.report, note);
+    }
 }
 
 /// Joins the rows on the couplings: pairs go to the state, and what is left over comes back.

@@ -1,6 +1,6 @@
 //! Who belongs to whom: coupled records that were not read, and new couplings by the match rules.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Doubt};
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::delta::names::Names;
-use crate::extract::{self, Scope};
+use crate::extract::{self, Scope, Sought};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::approval::admits;
@@ -38,19 +38,18 @@ pub(super) struct Widowed {
     pub(super) record: String,
 }
 
-/// Reads the coupled records that were not read: those that exist are outside their filter.
+/// Reads the coupled records that were not read: those that exist are outside their filter, or hidden from the login.
 pub(super) fn read_absent(
     context: &Context<'_>,
     scope: &Scope,
     absent: &[Absent],
-) -> Result<PerSide<Frame>, PassError> {
-    let mut outside = PerSide::from_fn(|side| scope.empty(side));
-    for side in Side::BOTH {
+) -> Result<PerSide<Sought>, PassError> {
+    let one = |side: Side| {
         let missing = absent.iter().filter(|absent| absent.rows.of(side).is_none());
         let ids: Vec<Uuid> = missing.map(|absent| *absent.ids.of(side)).collect();
-        *outside.of_mut(side) = extract::read_ids(scope, side, *context.endpoints.of(side), ids)?;
-    }
-    Ok(outside)
+        extract::seek(scope, side, *context.endpoints.of(side), ids)
+    };
+    Ok(PerSide { erp: one(Side::Erp)?, crm: one(Side::Crm)? })
 }
 
 /// Finds out about coupled records that were not read: `outside` the filter, or gone (I7).
@@ -60,7 +59,7 @@ pub(super) fn absent(
     context: &Context<'_>,
     map: &TableMap,
     absent: &[Absent],
-    outside: &PerSide<Frame>,
+    (outside, hidden): (&PerSide<Frame>, &PerSide<HashSet<Uuid>>),
     state: &mut PassState,
     links: &mut Links,
 ) -> Missing {
@@ -68,7 +67,10 @@ pub(super) fn absent(
     let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
     let (mut widowed, mut left) = (Vec::new(), Vec::new());
     for Absent { ids, coupling, rows } in absent {
-        let exists = PerSide::from_fn(|side| rows.of(side).is_some() || there.of(side).contains_key(ids.of(side)));
+        let exists = PerSide::from_fn(|side| {
+            let id = ids.of(side);
+            rows.of(side).is_some() || there.of(side).contains_key(id) || hidden.of(side).contains(id)
+        });
         if !exists.erp && !exists.crm {
             let action = Action {
                 table: map.name.clone(),

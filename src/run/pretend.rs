@@ -212,6 +212,12 @@ impl Endpoint for Pretended<'_> {
         self.as_pretended(query, self.inner.read(query, progress)?)
     }
 
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+        let pretended = |id: &Uuid| self.lock().get(&info.table).is_some_and(|table| table.deleted.contains(id));
+        let unknown: Vec<Uuid> = missing.iter().copied().filter(|id| !pretended(id)).collect();
+        if unknown.is_empty() { Ok(unknown) } else { self.inner.hidden(info, &unknown) }
+    }
+
     /// Asks as the run asks; what was pretended comes along whatever it holds, as may always be.
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
         let frame = self.inner.read_holding(query, column, texts)?;
@@ -364,6 +370,9 @@ mod tests {
                 }
             }
             Ok(rows.finish())
+        }
+        fn hidden(&self, _: &TableInfo, _: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+            Ok(Vec::new())
         }
         fn write(&self, _: &TableInfo, _: &[String], _: &[Write]) -> Report {
             panic!("a dry run writes nothing");

@@ -4,6 +4,7 @@ mod answers;
 mod cascades;
 mod crashes;
 mod guards;
+mod proof;
 mod restored;
 
 use pipeline::config::{Guard, OnDelete, Side};

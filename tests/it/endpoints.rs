@@ -242,6 +242,28 @@ fn records_are_read_by_id_and_missing_ones_are_missing() {
     }
 }
 
+/// One is asked for by itself, several go as batches, and one that is there after all speaks against the list (I7).
+#[test]
+fn a_record_that_a_list_left_out_is_asked_for_alone() {
+    let world = world();
+    for (side, table, requests) in [(Side::Erp, "contacts", 2), (Side::Crm, "contacts", 1)] {
+        let endpoint = world.endpoint(side);
+        let info = endpoint.describe(table).unwrap();
+        let there = read(&*endpoint, table, &[]).ids()[0];
+        let nobody: Vec<Uuid> = (1..=150).map(Uuid::from_u128).collect();
+        for (missing, requests) in [(&nobody[..], requests), (&nobody[..1], 1), (&[], 0)] {
+            let before = endpoint.traffic().sent;
+            assert!(endpoint.hidden(&info, missing).unwrap().is_empty(), "{side:?}");
+            assert_eq!(endpoint.traffic().sent - before, requests, "{side:?} {}", missing.len());
+        }
+        for missing in [vec![there], [&nobody[..9], &[there]].concat()] {
+            let error = endpoint.hidden(&info, &missing).unwrap_err();
+            let EndpointError::Untrusted { message, .. } = &error else { panic!("{error}") };
+            assert!(message.contains(&there.to_string()), "{message}");
+        }
+    }
+}
+
 /// Many ids are lists in one batch; a filter that would make an address too long is not sent.
 #[test]
 fn lists_of_ids_are_few_requests_that_the_crm_takes() {

@@ -60,6 +60,10 @@ pub struct Memory {
     pub fate: Fate,
     /// Tables that cannot be read.
     pub unreadable: Mutex<Vec<String>>,
+    /// Records that a list of ids leaves out without a word.
+    pub omitted: Mutex<BTreeSet<Uuid>>,
+    /// Records that the login may not read, so no list has them.
+    pub hidden: Mutex<BTreeSet<Uuid>>,
     /// Answers do not hold the written records.
     pub silent: AtomicBool,
     /// A flag of the run, set after the next batch.
@@ -146,6 +150,8 @@ impl Memory {
             fate: Fate::default(),
             crash_after: Mutex::default(),
             unreadable: Mutex::default(),
+            omitted: Mutex::default(),
+            hidden: Mutex::default(),
             silent: AtomicBool::new(false),
             stops: Mutex::default(),
             reads: AtomicUsize::new(0),
@@ -326,7 +332,10 @@ impl Endpoint for Memory {
         let tables = self.tables.lock().unwrap();
         let table = &tables[&query.info.table];
         let ids: Vec<Uuid> = match &query.ids {
-            Some(ids) => ids.clone(),
+            Some(ids) => {
+                let omitted = self.omitted.lock().unwrap();
+                ids.iter().copied().filter(|id| !omitted.contains(id)).collect()
+            }
             None => {
                 let from = query.filter.as_ref().and_then(since);
                 let stamp = |record: &Record| match record.1.get(MODIFIED) {
@@ -337,12 +346,27 @@ impl Endpoint for Memory {
                 table.records.iter().filter(|(_, record)| is_new(record)).map(|(id, _)| *id).collect()
             }
         };
-        let frame = self.frame(table, &query.columns, ids.into_iter());
+        let hidden = self.hidden.lock().unwrap().clone();
+        let frame = self.frame(table, &query.columns, ids.into_iter().filter(|id| !hidden.contains(id)));
         drop(tables);
         self.type_in(&self.behind);
         self.fate.step();
         progress(frame.rows());
         Ok(self.told(&query.info.table, frame))
+    }
+
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+        let tables = self.tables.lock().unwrap();
+        let records = &tables[&info.table].records;
+        let there: Vec<Uuid> = missing.iter().copied().filter(|id| records.contains_key(id)).collect();
+        let hidden = self.hidden.lock().unwrap();
+        match there.iter().find(|id| !hidden.contains(*id)) {
+            Some(id) => {
+                let message = format!("a list of ids left out record {id}, which is there when it is asked for alone");
+                Err(EndpointError::Untrusted { side: self.side, message })
+            }
+            None => Ok(there),
+        }
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {

@@ -57,6 +57,11 @@ fn what_is_read_is_what_is_there() {
         assert_eq!(frame.value("Currency_Code", row).to_string(), currency);
         assert!(frame.etag(row).is_some());
     }
+    // A record that exists is there when it is asked for by its key, whatever a list left out.
+    assert!(
+        nav.hidden(&info, &[id(&info, "10000")]).unwrap_err().to_string().contains("a list of ids left out record")
+    );
+    assert!(nav.hidden(&info, &[id(&info, "nobody")]).unwrap().is_empty());
     // By key, also such as nobody has seen yet: then the list of all keys tells.
     let fresh = open(Side::Erp, &world.nav());
     let wanted = [id(&info, "10000"), id(&info, "no such number"), frame.ids()[5]];

@@ -42,6 +42,14 @@ impl Fault {
         }
     }
 
+    /// Tells whether the service itself says that there is no such record: a gateway says nothing, and an address may lead
+    /// nowhere (erp-api.md §6, crm-api.md §4).
+    pub fn is_of_record(&self) -> bool {
+        let nowhere =
+            matches!(self.code.as_str(), "BadRequest_ResourceNotFound" | "Internal_CompanyNotFound" | "0x8006088a");
+        self.status == 404 && !nowhere && !(self.code.is_empty() && self.message.is_empty())
+    }
+
     /// Tells whether the side ran out of time over a request, so that a smaller one may do: a gateway that gave up, a
     /// database that timed out or chose this one to break a deadlock (crm-api.md §4).
     pub fn is_overtaxed(&self) -> bool {

@@ -106,7 +106,7 @@ impl Page {
     }
 
     /// Returns a key as an address bears it; `None` where it cannot.
-    fn in_path(&self, key: &[String]) -> Option<String> {
+    pub(super) fn in_path(&self, key: &[String]) -> Option<String> {
         if self.dialect != Dialect::Plain && key.iter().any(|value| value.contains(NOT_IN_PATHS)) {
             return None;
         }

@@ -1,0 +1,85 @@
+//! Records that a list of ids did not bring: what the answer to a question for each of them alone says (I7).
+//!
+//! A list leaves out without a word whatever it does not show (crm-api.md §7), so that a record is not in it is no proof
+//! that it is gone. In go the answers to requests for single records; out come those that exist and may not be read. How a
+//! record is asked for is the adapters' business.
+
+use uuid::Uuid;
+
+use crate::adapters::client::Client;
+use crate::adapters::odata::fault::Fault;
+use crate::endpoint::EndpointError;
+
+/// Asks for each of `missing`, by `ask` at most `chunk` at once, and returns those that exist and may not be read.
+///
+/// `is_gone` tells whether a 404 is the service's own word on a record. A record that comes after all was left out of its
+/// list, which proves nothing then; of what is answered otherwise nobody knows whether it exists. Both are errors.
+pub fn hidden(
+    client: &Client,
+    missing: &[Uuid],
+    chunk: usize,
+    ask: &dyn Fn(&[Uuid]) -> Result<Vec<Fault>, EndpointError>,
+    is_gone: impl Fn(&Fault) -> bool,
+) -> Result<Vec<Uuid>, EndpointError> {
+    let side = client.side();
+    let mut hidden = Vec::new();
+    for ids in missing.chunks(chunk.max(1)) {
+        for (id, fault) in ids.iter().zip(ask(ids)?) {
+            match fault.status {
+                200..300 => {
+                    let message =
+                        format!("a list of ids left out record {id}, which is there when it is asked for alone");
+                    return Err(EndpointError::Untrusted { side, message });
+                }
+                403 => hidden.push(*id),
+                404 if is_gone(&fault) => {}
+                _ => {
+                    let message = format!("whether record {id} still exists cannot be told: {fault}");
+                    return Err(EndpointError::Refused { side, message });
+                }
+            }
+        }
+    }
+    Ok(hidden)
+}
+
+/// Asks for one record by its address.
+pub fn alone(client: &Client, url: &str, headers: &[(&str, String)]) -> Result<Fault, EndpointError> {
+    let (answer, _) = client.get(url, headers, |_| Ok(()))?;
+    Ok(Fault::read(answer.status, &answer.body))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::client::tests::client;
+
+    #[test]
+    fn only_the_service_itself_says_that_a_record_is_gone() {
+        let (client, _) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+        let id = Uuid::from_u128(7);
+        let error = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
+        for (status, body, told) in [
+            (404, error("0x80040217"), "gone"),
+            (404, error("BadRequest_NotFound"), "gone"),
+            (404, error("Internal_RecordNotFound"), "gone"),
+            // The address leads nowhere, or it was a gateway that answered.
+            (404, error("BadRequest_ResourceNotFound"), "CRM refused the request: whether record"),
+            (404, error("0x8006088a"), "CRM refused the request: whether record"),
+            (404, "<html>".to_owned(), "CRM refused the request: whether record"),
+            (404, String::new(), "CRM refused the request: whether record"),
+            (302, String::new(), "CRM refused the request: whether record"),
+            (400, error("0x0"), "CRM refused the request: whether record"),
+            (403, error("0x80040220"), "hidden"),
+            (200, "{}".to_owned(), "CRM gave an answer that cannot be trusted: a list of ids left out record"),
+        ] {
+            let ask = |_: &[Uuid]| Ok(vec![Fault::read(status, body.as_bytes())]);
+            let found = match hidden(&client, &[id], 10, &ask, Fault::is_of_record) {
+                Ok(hidden) if hidden.is_empty() => "gone".to_owned(),
+                Ok(_) => "hidden".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            assert!(found.starts_with(told), "{status} {body}: {found}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What proves a deletion (I7): a list of ids that leaves records out does not.
+
+use std::collections::BTreeSet;
+
+use pipeline::config::{OnDelete, Side};
+use pipeline::run::account::RunOutcome;
+use pipeline::store::Store;
+use uuid::Uuid;
+
+use super::{coupled, id, names, side};
+
+const ANSWERS: [OnDelete; 4] = [OnDelete::Hold, OnDelete::Restore, OnDelete::Uncouple, OnDelete::Delete];
+
+/// The record left its filter, so it is asked for by its id.
+fn leave_filter(world: &crate::rules::World) {
+    world.crm.put("accounts", 101, &[("kind", "1")]);
+}
+
+#[test]
+fn a_record_that_a_list_leaves_out_is_not_deleted() {
+    for on_delete in ANSWERS {
+        let mut world = coupled(on_delete, 3);
+        leave_filter(&world);
+        *world.crm.omitted.lock().unwrap() = BTreeSet::from([Uuid::from_u128(101)]);
+        let report = world.run();
+        let error = report.tables[1].error.clone().unwrap_or_default();
+        assert!(error.contains("a list of ids left out record"), "{on_delete:?}: {report:#?}");
+        assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0), "{on_delete:?}");
+        assert_eq!(world.store.couplings("customers", &[]).unwrap().erp.len(), 3, "{on_delete:?}");
+        assert!(report.inbox.is_empty(), "{on_delete:?}: {:#?}", report.inbox);
+    }
+}
+
+#[test]
+fn a_record_that_may_not_be_read_any_more_is_not_deleted() {
+    for on_delete in ANSWERS {
+        for at in Side::BOTH {
+            let mut world = coupled(on_delete, 3);
+            let hidden = Uuid::from_u128(id(at, 1));
+            *side(&world, at).hidden.lock().unwrap() = BTreeSet::from([hidden]);
+            let report = world.run();
+            assert_eq!(report.outcome, RunOutcome::Converged, "{on_delete:?}: {report:#?}");
+            let told = format!("the {} does not let the login read 1 coupled record (", at.name());
+            let notes = &report.tables[1].notes;
+            assert!(
+                notes.iter().any(|note| note.starts_with(&told) && note.contains(&hidden.to_string())),
+                "{notes:?}"
+            );
+            assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0), "{on_delete:?}");
+            for side in Side::BOTH {
+                assert_eq!(names(&world, side), ["name 1", "name 2", "name 3"]);
+            }
+            world.quiet();
+        }
+    }
+}
