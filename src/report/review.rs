@@ -80,10 +80,10 @@ fn advice(table: &TableReview) -> String {
         Advice::NoRule { stops: false } => {
             format!("add a `match` rule: both sides hold records, nothing tells which belong together, and {run}")
         }
-        Advice::NoRule { stops: true } => format!(
-            "add a `match` rule: both sides hold records and nothing tells which belong together, so a run stops before it {}",
-            does.join(", ")
-        ),
+        Advice::NoRule { stops: true } => {
+            "add a `match` rule: both sides hold records and nothing tells which belong together, so a run stops here"
+                .to_owned()
+        }
         Advice::Settle => format!("coupled: {run}"),
         Advice::Nothing => "coupled: nothing to do".to_owned(),
     };

@@ -377,8 +377,8 @@ fn a_decision_that_is_withdrawn_was_never_made() {
     let mut world = contested();
     let before = world.store.inbox(None).unwrap();
     let nothing = "nothing is decided of `customers:C1` that is still to be carried out (`pipeline inbox FILE` lists \
-                   what is decided, for the next run; a `retry` is not taken back: it sends the record once more, and no \
-                   further)";
+                   what is decided, for the next run; a `retry` is not taken back: the record is sent until its \
+                   side refuses it twice)";
     assert_eq!(withdraw(&mut world, "customers:C1", None).unwrap_err(), nothing);
     resolve(&mut world, "customers:C1", "phone", "erp");
     assert_eq!(
