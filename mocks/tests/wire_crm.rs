@@ -1942,3 +1942,24 @@ fn a_property_stands_once_in_a_body_and_the_metadata_is_xml() {
         assert_eq!(caller.send("GET", "/$metadata", &[("Accept", accepted)], "").status, 200, "{accepted}");
     }
 }
+
+#[test]
+fn a_change_token_is_for_the_columns_that_it_was_given_for() {
+    let mut caller = Caller::new();
+    let (_, first) =
+        parsed(&caller.send("GET", "/accounts?$select=name,accountnumber", &[("Prefer", "odata.track-changes")], ""));
+    let link = first["@odata.deltaLink"].as_str().unwrap().strip_prefix(&format!("{ROOT}{API}")).unwrap().to_owned();
+    assert_eq!(caller.get(&link).0, 200);
+    assert_eq!(caller.get(&link.replace("name,accountnumber", "accountnumber,name")).0, 200);
+    for other in ["name", "name,telephone1", "name,accountnumber,telephone1"] {
+        let answer = caller.send("GET", &link.replace("name,accountnumber", other), &[], "");
+        assert_eq!((error(&answer).0, error(&answer).1.as_str()), (400, "0x80060888"), "{other}");
+    }
+    let token = link.split("$deltatoken=").nth(1).unwrap();
+    assert_eq!(caller.get(&format!("/contacts?$select=lastname&$deltatoken={token}")).0, 400);
+    // What the link leads on to is for the same columns.
+    let next = caller.get(&link).1["@odata.deltaLink"].as_str().unwrap().to_owned();
+    let next = next.strip_prefix(&format!("{ROOT}{API}")).unwrap();
+    assert_eq!(caller.get(next).0, 200);
+    assert_eq!(caller.send("GET", &next.replace("name,accountnumber", "name"), &[], "").status, 400);
+}

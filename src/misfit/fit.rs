@@ -56,7 +56,11 @@ pub(super) fn doubt(desk: &mut Desk<'_>) {
         let (message, hint) = match fit(&from, to, &info) {
             Fitting::All | Fitting::None => continue,
             Fitting::Some => {
-                let what = if info.options.is_empty() { "spells such a value" } else { "is one of its options" };
+                let what = match (info.options.is_empty(), from.column.kind) {
+                    (false, _) => "is one of its options",
+                    (true, Kind::Text | Kind::Code | Kind::Enum) => "spells such a value",
+                    (true, _) => "is such a value",
+                };
                 (
                     format!("{}: only what {what} fits", both(&from, &info)),
                     format!("translate by `values` or `to_{}`, or leave that direction out", to.key()),

@@ -21,7 +21,7 @@ use super::reply;
 use super::schema::{TABLES, Table};
 use super::state::State;
 use super::store::{Cell, Row};
-use super::tracking::{self, Tracking};
+use super::tracking::{self, Token, Tracking};
 use crate::filter;
 use crate::service::{Request, Response};
 
@@ -49,6 +49,9 @@ pub fn page(
     let (path, options) = filter::query(target);
     let tracking = tracking::of(state, table, prefer.track_changes, &options)?;
     let query = query::read(table, &options)?;
+    if tracking.is_some() {
+        state.token_is_for(declared.set, &options)?;
+    }
     let cursor = match filter::option(&options, "$skiptoken") {
         None => None,
         Some(_) => Some(state.links.take_in(target).ok_or_else(|| {
@@ -111,7 +114,9 @@ pub fn page(
         state.links.give_out(link, next);
     } else if let Some(tracking) = tracking {
         body.extend_from_slice(b",\"@odata.deltaLink\":");
-        picture::text(&mut body, &delta_link(state, path, request, &tracking));
+        let token = tracking.token(state);
+        picture::text(&mut body, &delta_link(state, path, request, token));
+        state.token_given(token, declared.set, &options);
     }
     body.push(b'}');
     let mut applied = prefer.applied(true);
@@ -136,7 +141,7 @@ fn delta(
     let mut body = b"{\"@odata.context\":".to_vec();
     picture::text(&mut body, &format!("{}/$delta", context(state, declared, query, false)));
     let mut links = Vec::new();
-    let mut given = None;
+    let (mut given, mut last_token) = (None, None);
     match items.last().filter(|_| more) {
         Some(last) => {
             let row = Row::default();
@@ -153,7 +158,9 @@ fn delta(
         }
         None => {
             links.extend_from_slice(b",\"@odata.deltaLink\":");
-            picture::text(&mut links, &delta_link(state, path, request, &tracking));
+            let token = tracking.token(state);
+            picture::text(&mut links, &delta_link(state, path, request, token));
+            last_token = Some(token);
         }
     }
     body.extend_from_slice(&links);
@@ -178,13 +185,16 @@ fn delta(
     if let Some((link, next)) = given {
         state.links.give_out(link, next);
     }
+    if let Some(token) = last_token {
+        state.token_given(token, declared.set, &filter::query(&request.target).1);
+    }
     reply::json(200, body, prefer.applied(true))
 }
 
 /// Makes the link that a later read goes on from: the query as it came, and a token.
-fn delta_link(state: &State, path: &str, request: &Request, tracking: &Tracking) -> String {
+fn delta_link(state: &State, path: &str, request: &Request, token: Token) -> String {
     let kept = kept_options(request);
-    format!("{}{path}?{kept}$deltatoken={}", state.root, tracking.token(state))
+    format!("{}{path}?{kept}$deltatoken={token}", state.root)
 }
 
 /// Returns the options of a query without those that say where it goes on.

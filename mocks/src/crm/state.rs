@@ -83,6 +83,8 @@ pub struct State {
     pub(super) version: i64,
     /// Change tokens of an earlier version are too old.
     pub(super) tracked_from: i64,
+    /// What the change tokens that were given out are for.
+    pub(super) tokens_for: BTreeMap<String, BTreeSet<String>>,
     pub(super) clock_ahead: TimeDelta,
 }
 
@@ -141,6 +143,7 @@ impl Default for State {
             adjusted: BTreeMap::new(),
             version: 7_100_000,
             tracked_from: 0,
+            tokens_for: BTreeMap::new(),
             clock_ahead: TimeDelta::zero(),
         };
         for (set, row) in [

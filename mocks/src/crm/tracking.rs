@@ -98,6 +98,24 @@ impl State {
         Ok(version)
     }
 
+    /// Remembers which columns of which set a token was given for.
+    pub(super) fn token_given(&mut self, token: Token, set: &str, options: &[(String, String)]) {
+        self.tokens_for.entry(filter::decode(&token.to_string(), false)).or_default().insert(wanted(set, options));
+    }
+
+    /// Refuses a token that was given for other columns, which says nothing of what these hold; of a token that an earlier
+    /// process gave out nothing is known.
+    pub(super) fn token_is_for(&self, set: &str, options: &[(String, String)]) -> Result<(), Error> {
+        let Some(token) = filter::option(options, "$deltatoken") else { return Ok(()) };
+        match self.tokens_for.get(token) {
+            Some(given) if !given.contains(&wanted(set, options)) => {
+                let message = format!("The deltatoken '{token}' was given for another list of columns.");
+                Err(Error::new(400, "0x80060888", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Lets all tokens that were given out grow too old.
     pub fn expire_changes(&mut self) {
         self.version += 1;
@@ -122,6 +140,13 @@ impl State {
     pub fn changes_count(&self, table: usize, tracking: &Tracking) -> usize {
         self.changes(table, tracking, usize::MAX).0.len()
     }
+}
+
+/// Names a set and the columns that are asked for, in whatever order.
+fn wanted(set: &str, options: &[(String, String)]) -> String {
+    let mut columns: Vec<&str> = filter::option(options, "$select").unwrap_or("*").split(',').map(str::trim).collect();
+    columns.sort_unstable();
+    format!("{set}({})", columns.join(","))
 }
 
 fn version(table: usize, row: &Row) -> i64 {

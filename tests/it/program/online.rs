@@ -167,6 +167,7 @@ fn what_may_not_fit_is_a_warning_that_only_those_get_who_ask() {
         "      - { erp: displayName, crm: name }
       - { erp: creditLimit, crm: address1_line3 }
       - { erp: city, crm: numberofemployees, direction: to_crm }
+      - { erp: balanceDue, crm: importsequencenumber, direction: to_crm, when: create }
       - { erp: state, crm: accountcategorycode, direction: to_crm }
       - { erp: addressLine1, crm: telephone3, direction: to_crm }
       - { erp: addressLine2, crm: telephone2, direction: to_crm, fit: truncate }\n",
@@ -179,6 +180,7 @@ fn what_may_not_fit_is_a_warning_that_only_those_get_who_ask() {
     for message in [
         "`address1_line3` is a text and `creditLimit` a decimal: only what spells such a value fits",
         "`city` is a text and `numberofemployees` a whole number: only what spells such a value fits",
+        "`balanceDue` is a decimal and `importsequencenumber` a whole number: only what is such a value fits",
         "`state` is a text and `accountcategorycode` a choice: only what is one of its options fits",
         "`addressLine1` holds up to 100 characters, `telephone3` takes 50",
     ] {
