@@ -41,18 +41,25 @@ pub(super) struct Note {
 }
 
 impl Note {
+    /// Returns the line that holds the note: all of it twice, so that half of a line over half of another one is none.
+    fn line(&self) -> String {
+        let Note { stamp, turn } = self;
+        format!("{stamp} {turn:020} {stamp} {turn:020}\n")
+    }
+
+    /// Reads what [`Note::line`] writes; `None` for what a program left that died while it wrote.
     fn parse(line: &str) -> Option<Note> {
-        let mut words = line.split(' ');
-        let (stamp, turn, again) = (words.next()?, words.next()?, words.next()?);
-        // Where they differ, the program died between the two.
-        (turn == again).then_some(Note { stamp: stamp.to_owned(), turn: turn.parse().ok()? })
+        let words: Vec<&str> = line.split(' ').collect();
+        let [stamp, turn, stamp_again, turn_again] = words[..] else { return None };
+        let whole = (stamp, turn) == (stamp_again, turn_again);
+        whole.then_some(Note { stamp: stamp.to_owned(), turn: turn.parse().ok()? })
     }
 }
 
 impl Lock {
     /// Notes a transaction that is on disk; what cannot be noted is only not looked for later.
     pub(super) fn note(&mut self, note: &Note) {
-        let line = format!("{} {turn:020} {turn:020}\n", note.stamp, turn = note.turn);
+        let line = note.line();
         let _ = self.file.seek(SeekFrom::Start(self.head_bytes)).and_then(|_| self.file.write_all(line.as_bytes()));
     }
 
@@ -187,4 +194,23 @@ pub(super) fn text(seconds: i64) -> Result<String, Trouble> {
     let time = DateTime::from_timestamp(seconds, 0);
     let time = time.ok_or_else(|| Trouble::Broken(format!("{seconds} is no time in seconds since 1970")))?;
     Ok(time.to_rfc3339_opts(SecondsFormat::Secs, true))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program dies at any byte of its note, over that of an earlier opening: what stands there then is one of the two
+    /// notes or none, and never the one's stamp with the other's turn.
+    #[test]
+    fn half_a_note_over_another_is_none() {
+        let note = |stamp: &str, turn| Note { stamp: stamp.to_owned(), turn };
+        let (before, after) = (note("0123456789ABCDEF", 25), note("FEDCBA9876543210", 0));
+        for written in 0..=after.line().len() {
+            let line = after.line()[..written].to_owned() + &before.line()[written..];
+            let found = Note::parse(line.trim_end());
+            assert!(found.is_none() || found == Some(before.clone()) || found == Some(after.clone()), "{line}");
+        }
+        assert_eq!(Note::parse(after.line().trim_end()), Some(after));
+    }
 }
