@@ -32,7 +32,7 @@ fn a_plan_has_the_notes_of_its_run() {
     let world = World::start();
     let notes = |text: &str| text.split("\n\n").find(|section| section.starts_with("notes:\n")).map(str::to_owned);
     let run = notes(&world.run(&format!("run {FULL} --dry-run")).stdout).unwrap();
-    assert!(run.contains("\n  customers: 25 new records in the CRM will be outside the filter there"), "{run}");
+    assert!(run.contains("\n  contacts: 64 new records in the ERP will be outside the filter there"), "{run}");
     let planned = world.run(&format!("plan {FULL} -o night.plan"));
     assert_eq!(notes(&planned.stdout), Some(run.clone()));
     assert_eq!(notes(&without_world(&world, "show night.plan").stdout), Some(run.clone()));
