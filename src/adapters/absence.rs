@@ -46,7 +46,7 @@ pub fn hidden(
 /// Asks for one record by its address.
 pub fn alone(client: &Client, url: &str, headers: &[(&str, String)]) -> Result<Fault, EndpointError> {
     let (answer, _) = client.get(url, headers, |_| Ok(()))?;
-    Ok(Fault::read(answer.status, &answer.body))
+    Ok(answer.fault())
 }
 
 #[cfg(test)]

@@ -43,7 +43,8 @@ impl Verdict {
     pub fn by_status(fault: &Fault) -> Option<Verdict> {
         match fault.status {
             200..300 => Some(Verdict::Settled(Outcome::Written)),
-            429 | 503 => Some(Verdict::not_sent(fault)),
+            // What the login may not do is no fault of the record.
+            401 | 403 | 407 | 429 | 503 => Some(Verdict::not_sent(fault)),
             408 | 500.. => Some(Verdict::unknown(fault)),
             _ => None,
         }
@@ -59,12 +60,14 @@ impl Verdict {
 
     /// What became of each write of a batch that was turned away as a whole.
     pub fn turned_away(answer: &Answer) -> Verdict {
-        let fault = Fault::read(answer.status, &answer.body);
+        let fault = answer.fault();
         match Verdict::by_status(&fault) {
             // A success that is not readable as an answer: it was carried out, but nobody knows how.
             Some(Verdict::Settled(Outcome::Written)) => Verdict::unknown("the answer to the batch cannot be read"),
             Some(verdict) => verdict,
-            None => Verdict::refused(fault),
+            None if fault.is_odata() => Verdict::refused(fault),
+            // Only the service itself refuses a record; whatever stands before it has not even looked (design.md §3.9).
+            None => Verdict::not_sent(format!("the request was turned away on its way to the service: {fault}")),
         }
     }
 }
@@ -77,20 +80,94 @@ pub enum Sent<R> {
     TurnedAway(Answer),
 }
 
-/// Sends operations as one batch; one that is turned away as a whole is halved until the operation that spoils it is
-/// alone.
-fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R, Verdict>> {
-    match post(operations) {
+/// A reply to one operation of a batch.
+pub trait Replied {
+    fn status(&self) -> u16;
+}
+
+impl Replied for Reply {
+    fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+/// Posts operations, and those again that the side put off, until its patience or ours ends (design.md §3.9).
+pub fn patiently<O: Clone, R: Replied>(client: &Client, operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Sent<R> {
+    let mut told = match post(operations) {
         Sent::Told(told) => told,
+        turned_away => return turned_away,
+    };
+    let is_put_off = |told: &Result<R, Verdict>| told.as_ref().is_ok_and(|reply| matches!(reply.status(), 429 | 503));
+    let mut failed = 0;
+    loop {
+        if told.iter().any(|told| told.is_ok() && !is_put_off(told)) {
+            client.went_well();
+        }
+        let put_off: Vec<usize> = (0..told.len()).filter(|at| is_put_off(&told[*at])).collect();
+        failed += 1;
+        if put_off.is_empty() || !client.wait_for_part(failed) {
+            return Sent::Told(told);
+        }
+        let again: Vec<O> = put_off.iter().map(|at| operations[*at].clone()).collect();
+        match post(&again) {
+            Sent::Told(replies) => put_off.into_iter().zip(replies).for_each(|(at, reply)| told[at] = reply),
+            Sent::TurnedAway(answer) => {
+                let verdict = Verdict::turned_away(&answer);
+                put_off.into_iter().for_each(|at| told[at] = Err(verdict.clone()));
+                return Sent::Told(told);
+            }
+        }
+    }
+}
+
+/// Operations that are turned away each by itself, with nothing taken, before the others are not tried any more.
+const ALONE_MAX: usize = 3;
+
+/// What a side made of the parts of a batch so far.
+#[derive(Default)]
+struct Halved {
+    /// It took one.
+    taken: bool,
+    /// Operations that it turned away although they were alone.
+    alone: usize,
+}
+
+/// Sends operations as one batch; one that is turned away as a whole is halved until the operation that spoils it is
+/// alone. Where the side turns away whatever it is sent, it is no matter of the operations, and halving ends early.
+fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R, Verdict>> {
+    let mut halved = Halved::default();
+    let mut told = halve(operations, post, &mut halved);
+    if !halved.taken && halved.alone >= ALONE_MAX {
+        let blame = |told: Result<R, Verdict>| match told {
+            Err(Verdict::Settled(Outcome::Refused { message })) => {
+                Err(Verdict::not_sent(format!("every batch is turned away, whatever is in it: {message}")))
+            }
+            told => told,
+        };
+        told = told.into_iter().map(blame).collect();
+    }
+    told
+}
+
+fn halve<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>, halved: &mut Halved) -> Vec<Result<R, Verdict>> {
+    let all = |verdict: &Verdict| operations.iter().map(|_| Err(verdict.clone())).collect();
+    if !halved.taken && halved.alone >= ALONE_MAX {
+        return all(&Verdict::not_sent("every batch is turned away, whatever is in it"));
+    }
+    match post(operations) {
+        Sent::Told(told) => {
+            halved.taken = true;
+            told
+        }
         Sent::TurnedAway(answer) if matches!(answer.status, 400 | 413) && operations.len() > 1 => {
             let (first, second) = operations.split_at(operations.len() / 2);
-            let mut told = send(first, post);
-            told.extend(send(second, post));
+            let mut told = halve(first, post, halved);
+            told.extend(halve(second, post, halved));
             told
         }
         Sent::TurnedAway(answer) => {
-            let verdict = Verdict::turned_away(&answer);
-            operations.iter().map(|_| Err(verdict.clone())).collect()
+            halved.alone += usize::from(operations.len() == 1);
+            all(&Verdict::turned_away(&answer))
         }
     }
 }
@@ -231,7 +308,76 @@ fn report(batch: &Batch<'_>, verdicts: Vec<Verdict>, mut rows: Frame) -> Report 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::client::tests::client;
+    use crate::adapters::clock::Clock;
     use std::cell::RefCell;
+
+    /// What never reached the service, or what the login may not do, says nothing about a record (design.md §3.9).
+    #[test]
+    fn only_the_service_itself_refuses_a_record() {
+        let error = r#"{"error":{"code":"0x1","message":"no"}}"#;
+        let way = "the request was turned away on its way to the service: HTTP";
+        let page = ("content-type".to_owned(), "text/html".to_owned());
+        let moved = ("location".to_owned(), "https://new.example/api?x=1".to_owned());
+        for (status, header, body, expected) in [
+            (400, None, error, Verdict::refused("no (0x1)")),
+            (413, None, "", Verdict::not_sent(format!("{way} 413"))),
+            (400, Some(page.clone()), "<html>", {
+                Verdict::not_sent(format!("{way} 400 (a page of HTML, as a gateway or a sign-in page gives)"))
+            }),
+            (404, None, "", Verdict::not_sent(format!("{way} 404"))),
+            (307, Some(moved), "", {
+                let target = "it sends us on to https://new.example:443; `url` may have moved there";
+                Verdict::not_sent(format!("{way} 307 ({target})"))
+            }),
+            (403, None, error, Verdict::not_sent("no (0x1)")),
+            (403, Some(page), "<html>", {
+                Verdict::not_sent("HTTP 403 (a page of HTML, as a gateway or a sign-in page gives)")
+            }),
+            (429, None, "", Verdict::not_sent("HTTP 429")),
+            (502, None, "", Verdict::unknown("HTTP 502")),
+            (200, None, "<html>", Verdict::unknown("the answer to the batch cannot be read")),
+        ] {
+            let answer = Answer { status, headers: header.into_iter().collect(), body: body.into() };
+            assert_eq!(Verdict::turned_away(&answer), expected, "{status} {body}");
+        }
+    }
+
+    /// Stands for every operation.
+    const ALL: u32 = 99;
+
+    #[test]
+    fn what_is_turned_away_whatever_is_in_it_is_held_against_no_record() {
+        let body = r#"{"error":{"code":"0x1","message":"no"}}"#;
+        let post =
+            |_: &[u32]| Sent::<Reply>::TurnedAway(Answer { status: 400, headers: Vec::new(), body: body.into() });
+        for told in send(&[1, 2, 3, 4, 5, 6], &post) {
+            assert!(matches!(told, Err(Verdict::Settled(Outcome::NotSent { .. }))), "{told:?}");
+        }
+        // One alone may be to blame.
+        assert!(matches!(send(&[1], &post)[..], [Err(Verdict::Settled(Outcome::Refused { .. }))]));
+    }
+
+    #[test]
+    fn what_is_put_off_inside_of_a_batch_is_sent_again() {
+        let reply = |status| Ok(Reply { status, body: String::new() });
+        for (answers, told, sent) in [
+            (vec![vec![204, 429, 503], vec![429, 204], vec![204]], vec![204, 204, 204], "1 2 3|2 3|2"),
+            (vec![vec![204, 429, 400], vec![429], vec![429]], vec![204, 429, 400], "1 2 3|2|2"),
+            (vec![vec![204, 403, 204]], vec![204, 403, 204], "1 2 3"),
+        ] {
+            let (client, clock) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+            let (answers, posts) = (RefCell::new(answers.into_iter()), RefCell::new(Vec::new()));
+            let post = |operations: &[u32]| {
+                posts.borrow_mut().push(operations.iter().map(u32::to_string).collect::<Vec<_>>().join(" "));
+                Sent::Told(answers.borrow_mut().next().unwrap().into_iter().map(reply).collect())
+            };
+            let Sent::Told(replies) = patiently(&client, &[1, 2, 3], &post) else { panic!("it was taken") };
+            let statuses: Vec<u16> = replies.into_iter().map(|reply| reply.unwrap().status).collect();
+            assert_eq!((statuses, posts.borrow().join("|").as_str()), (told, sent));
+            assert_eq!(clock.now().is_zero(), posts.borrow().len() == 1, "it waits before it sends again");
+        }
+    }
 
     #[test]
     fn what_spoils_a_batch_is_found_by_halving() {
@@ -240,7 +386,7 @@ mod tests {
             let sizes = &sizes;
             move |operations: &[u32]| {
                 sizes.borrow_mut().push(operations.len());
-                if operations.contains(&spoiler) {
+                if spoiler == ALL || operations.contains(&spoiler) {
                     Sent::TurnedAway(Answer { status, headers: Vec::new(), body: Vec::new() })
                 } else {
                     Sent::Told(operations.iter().map(|number| Ok(*number)).collect())
@@ -254,6 +400,9 @@ mod tests {
             (400, 1, "- 2 3 4 5", vec![5, 2, 1, 1, 3]),
             // Rights and the like are no matter of one operation.
             (403, 4, "- - - - -", vec![5]),
+            // Where nothing is ever taken, it is not for what is in it.
+            (400, ALL, "- - - - -", vec![5, 2, 1, 1, 3, 1]),
+            (413, ALL, "- - - - -", vec![5, 2, 1, 1, 3, 1]),
         ] {
             sizes.borrow_mut().clear();
             let replies: Vec<String> = send(&operations, &post(status, spoiler))

@@ -19,6 +19,7 @@ use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent, select};
 use crate::adapters::pages::{self, Reading};
+use crate::adapters::portion::Portion;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
 use crate::endpoint::{
@@ -38,6 +39,7 @@ pub struct BusinessCentral {
     client: Client,
     company: String,
     limits: Limits,
+    portion: Portion,
     /// The key columns that the file names, by table.
     keys: BTreeMap<String, String>,
     found: Mutex<Option<Identity>>,
@@ -57,7 +59,15 @@ struct Place {
 impl BusinessCentral {
     /// Makes the adapter of a company; nothing is sent yet.
     pub fn new(client: Client, company: String, limits: Limits, keys: BTreeMap<String, String>) -> BusinessCentral {
-        BusinessCentral { client, company, limits, keys, found: Mutex::new(None), apis: Mutex::new(HashMap::new()) }
+        BusinessCentral {
+            client,
+            company,
+            limits,
+            portion: Portion::new(limits.batch.clamp(1, writes::BATCH_MAX)),
+            keys,
+            found: Mutex::new(None),
+            apis: Mutex::new(HashMap::new()),
+        }
     }
 
     /// Returns the company, resolved once.
@@ -85,7 +95,7 @@ impl BusinessCentral {
         choose_company(&companies, &self.company).ok_or_else(|| EndpointError::NoCompany {
             side: Side::Erp,
             company: self.company.clone(),
-            known: texts(&companies, "name").join(", "),
+            known: pages::listed(&texts(&companies, "name")),
         })
     }
 
@@ -129,8 +139,8 @@ impl BusinessCentral {
         match (tables, answer.status) {
             (Some(tables), _) => Ok(Some(tables)),
             (None, 404) => Ok(None),
-            (None, status) => {
-                let message = Fault::read(status, &answer.body).to_string();
+            (None, _) => {
+                let message = answer.fault().to_string();
                 Err(EndpointError::Refused { side: Side::Erp, message })
             }
         }
@@ -193,7 +203,7 @@ impl Endpoint for BusinessCentral {
         let (url, key, layout) = self.question(query)?;
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, query.info));
         match &query.ids {
-            None => self.reading(&url, filter.as_deref(), &layout, None).run(progress),
+            None => self.reading(&url, filter.as_deref(), &layout, None).run_counted(progress),
             Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
                 let list = id_list(&key, ids, filter.as_deref());
                 self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
@@ -252,7 +262,7 @@ impl Endpoint for BusinessCentral {
     }
 
     fn batch_max(&self) -> usize {
-        self.limits.batch.clamp(1, writes::BATCH_MAX)
+        self.portion.now()
     }
 
     fn concurrency(&self) -> usize {

@@ -9,17 +9,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
+use crate::adapters::credentials::untold;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
 use crate::adapters::limiter::{Facet, Limiter};
-use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::link::origin;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
 use crate::endpoint::{ClockOffset, EndpointError, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
-/// What is shorter is no secret, and may be a part of anything.
-const SECRET_CHARS_MIN: usize = 8;
 /// What a gateway answers that gave up waiting.
 const GATEWAY_TIMEOUT: u16 = 504;
 
@@ -44,6 +43,8 @@ pub struct Client {
     patience: Patience,
     clock: Arc<dyn Clock>,
     reached: AtomicBool,
+    /// A write was put off until patience ended, and nothing has gone well since.
+    gave_up: AtomicBool,
     sent: AtomicU64,
     retried: AtomicU64,
     waited_ms: AtomicU64,
@@ -99,6 +100,7 @@ impl Client {
             patience,
             clock,
             reached: AtomicBool::new(false),
+            gave_up: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             waited_ms: AtomicU64::new(0),
@@ -254,7 +256,7 @@ impl Client {
                     (Failure::Transient(message), rest, self.patience.attempts)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
-                    let fault = Fault::read(answer.status, &answer.body);
+                    let fault = answer.fault();
                     let message = format!("it answered HTTP {}", answer.status);
                     return Err(match fault.is_overtaxed() {
                         true => Failure::Overtaxed(message),
@@ -263,9 +265,18 @@ impl Client {
                 }
                 Ok(answer) => match parse(&answer) {
                     Ok(value) => {
+                        // A batch that was taken may hold nothing but what was put off; its answer tells that.
+                        if answer.is_success() && (is_read || !request.url.ends_with("/$batch")) {
+                            self.went_well();
+                        }
                         self.retried
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
+                    }
+                    Err(_) if answer.is_page() => {
+                        let host = origin(request.url).map(|(_, host, _)| host).unwrap_or_default();
+                        let message = format!("{host} answered with a page of HTML instead of data; check `url`");
+                        (Failure::Garbled(message), Rest::Here, self.patience.attempts)
                     }
                     Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
@@ -273,6 +284,9 @@ impl Client {
                     let unconnected = broken.reach == Reach::Unconnected;
                     if broken.reach == Reach::Unsendable {
                         return Err(Failure::Transient(broken.message));
+                    } else if is_read && broken.reach == Reach::Endless {
+                        // It would come again, and so would what it costs.
+                        return Err(Failure::Garbled(broken.message));
                     } else if !is_read && broken.reach == Reach::Unanswered {
                         return Err(Failure::Overtaxed(broken.message));
                     } else if !is_read && !unconnected {
@@ -285,7 +299,12 @@ impl Client {
                 }
             };
             failed += 1;
-            if failed >= attempts_max {
+            // The patience of a side is one for all writes: where it ended, each further one is tried once.
+            let hopeless = !is_read && self.gave_up.load(Ordering::Relaxed);
+            if failed >= attempts_max || hopeless {
+                if !is_read {
+                    self.gave_up.store(true, Ordering::Relaxed);
+                }
                 return Err(failure);
             }
             again = rest == Rest::AtTheGate;
@@ -294,6 +313,22 @@ impl Client {
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Notes that the side carries out what it is asked for.
+    pub fn went_well(&self) {
+        self.gave_up.store(false, Ordering::Relaxed);
+    }
+
+    /// Waits before a part of a batch is sent again that the side put off `failed` times; tells whether that is worth it.
+    pub fn wait_for_part(&self, failed: u32) -> bool {
+        if failed >= self.patience.attempts || self.gave_up.load(Ordering::Relaxed) {
+            self.gave_up.store(true, Ordering::Relaxed);
+            return false;
+        }
+        self.pause(failed, None);
+        self.retried.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     fn pause(&self, failed: u32, asked: Option<Duration>) {
@@ -388,14 +423,13 @@ impl Client {
 ///
 /// A page of records is left as it is, since nothing of it is told as an error.
 fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer {
-    let (_, secret) = token.authorization.split_once(' ').unwrap_or_default();
     let may_tell = request.method != "GET" || !answer.is_success();
-    if may_tell
-        && secret.len() >= SECRET_CHARS_MIN
-        && let Ok(text) = std::str::from_utf8(&answer.body)
-        && text.contains(secret)
-    {
-        answer.body = text.replace(secret, "…").into_bytes();
+    if may_tell && let Ok(text) = std::str::from_utf8(&answer.body) {
+        let untold = untold(&token.authorization);
+        if untold.iter().any(|secret| text.contains(secret)) {
+            let hidden = untold.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"));
+            answer.body = hidden.into_bytes();
+        }
     }
     answer
 }
@@ -409,7 +443,7 @@ fn rested(answer: &Answer) -> Option<Option<Duration>> {
 
 /// Returns which limit a 429 speaks of, by the codes of Dataverse (crm-api.md §15); others do not say.
 fn facet(answer: &Answer) -> Option<Facet> {
-    match Fault::read(answer.status, &answer.body).code.as_str() {
+    match answer.fault().code.as_str() {
         "0x80072322" => Some(Facet::Requests),
         "0x80072321" => Some(Facet::Time),
         "0x80072326" => Some(Facet::Concurrency),
@@ -495,6 +529,35 @@ pub mod tests {
             assert_eq!(client.traffic().waited_seconds, clock.now().as_secs_f64());
             (result, server.heard().len(), clock.now().as_secs())
         })
+    }
+
+    /// Six batches, each with the whole patience of a side that wants rest, are a quarter of an hour.
+    #[test]
+    fn the_patience_with_a_side_is_one_for_all_writes() {
+        let busy = || Line::Say(429, "", String::new());
+        let lines = vec![busy(), busy(), busy(), busy(), say(200, "{}"), busy(), busy(), busy()];
+        let (server, login) = (Script::play(lines), tokens(1));
+        let (client, _) = client(&server.url, &login.url);
+        let url = format!("{}/x", server.url);
+        let mut heard = Vec::new();
+        for expected in [false, false, true, false] {
+            let before = client.traffic().sent;
+            assert_eq!(client.post(&url, &[], b"{}").is_ok(), expected);
+            heard.push(client.traffic().sent - before);
+        }
+        // Once it has taken something, there is patience again.
+        assert_eq!(heard, [3, 1, 1, 3]);
+    }
+
+    #[test]
+    fn a_page_for_people_is_named_as_such() {
+        let page = || Line::Say(200, "Content-Type: text/html; charset=utf-8\r\n", "<html>".to_owned());
+        let (server, login) = (Script::play(vec![page(), page(), page()]), tokens(1));
+        let (client, _) = client(&server.url, &login.url);
+        let told = client.get(&server.url, &[], |_| Err::<(), _>("no JSON".to_owned())).unwrap_err().to_string();
+        let expected =
+            "CRM gave an answer that cannot be trusted: 127.0.0.1 answered with a page of HTML instead of data";
+        assert!(told.starts_with(expected), "{told}");
     }
 
     #[test]

@@ -14,6 +14,7 @@ use ring::signature::{RSA_PSS_SHA256, RsaKeyPair};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::adapters::odata::percent;
 use crate::config::{Secret, SecretSource};
 
 /// How long an assertion holds; it is sent at once.
@@ -42,6 +43,30 @@ pub fn text(path: &Path) -> Result<String, String> {
 /// Returns the value of an `Authorization` header for a user (RFC 7617).
 pub fn basic(user: &str, password: &Secret) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password.reveal())))
+}
+
+/// What is shorter is no secret, and may be a part of anything.
+const SECRET_CHARS_MIN: usize = 8;
+
+/// Returns what of an `Authorization` header must not be told, in every form in which a side may repeat it, the longest
+/// first: as it is, as JSON and addresses write it, and what a user's header was made of.
+pub fn untold(authorization: &str) -> Vec<String> {
+    let (scheme, secret) = authorization.split_once(' ').unwrap_or_default();
+    let mut plain = vec![secret.to_owned()];
+    if scheme == "Basic" {
+        let user = BASE64_STANDARD.decode(secret).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        plain.extend(user.as_deref().and_then(|user| user.split_once(':')).map(|(_, password)| password.to_owned()));
+    }
+    let written = |secret: &String| {
+        let json = serde_json::Value::from(secret.as_str()).to_string();
+        let json = json[1..json.len() - 1].to_owned();
+        [secret.clone(), json.replace('/', "\\/"), json, percent::strict(secret), percent::query(secret)]
+    };
+    let mut untold: Vec<String> = plain.iter().flat_map(written).collect();
+    untold.retain(|secret| secret.len() >= SECRET_CHARS_MIN);
+    untold.sort_unstable_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
+    untold.dedup();
+    untold
 }
 
 /// Returns an assertion that proves that we have the key of a certificate (RFC 7523, signed as PS256), for an application
@@ -104,6 +129,19 @@ mod tests {
     #[test]
     fn a_user_is_told_in_base64() {
         assert_eq!(basic("Aladdin", &Secret::new("open sesame".into())), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    }
+
+    #[test]
+    fn a_login_is_known_in_every_form() {
+        assert_eq!(untold("Bearer abc.def-ghi"), ["abc.def-ghi"]);
+        assert_eq!(untold("Bearer short"), Vec::<String>::new());
+        let forms = untold(&basic("user", &Secret::new("a\"b/c d+e?".into())));
+        for form in ["dXNlcjphImIvYyBkK2U/", "dXNlcjphImIvYyBkK2U\\/", "dXNlcjphImIvYyBkK2U%2F"] {
+            assert!(forms.iter().any(|known| known == form), "{form} in {forms:?}");
+        }
+        for form in ["a\"b/c d+e?", "a\\\"b/c d+e?", "a\\\"b\\/c d+e?", "a%22b%2Fc%20d%2Be%3F"] {
+            assert!(forms.iter().any(|known| known == form), "{form} in {forms:?}");
+        }
     }
 
     #[test]

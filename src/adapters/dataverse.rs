@@ -132,7 +132,7 @@ impl Dataverse {
     fn answer(&self, question: &str) -> Result<Vec<u8>, EndpointError> {
         let url = format!("{}{API}/{question}", self.client.base());
         let (answer, whole) = self.client.get(&url, &read_headers(), |answer| definitions::whole(&answer.body))?;
-        let refused = || refused(&Fault::read(answer.status, &answer.body));
+        let refused = || refused(&answer.fault());
         whole.ok_or_else(refused)?;
         Ok(answer.body)
     }
@@ -214,7 +214,7 @@ impl Endpoint for Dataverse {
                 .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
             Uuid::parse_str(&organization).map_err(|_| "the answer to WhoAmI names no organization".to_owned())
         })?;
-        let fault = Fault::read(answer.status, &answer.body);
+        let fault = answer.fault();
         match (identity, answer.status) {
             (Some(id), _) => {
                 // The service recommends how many requests to send at once (crm-api.md §15).
@@ -251,7 +251,7 @@ impl Endpoint for Dataverse {
         let url = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, &table));
         let Some(ids) = &query.ids else {
-            return self.reading(&url, filter.as_deref(), &layout).run(progress);
+            return self.reading(&url, filter.as_deref(), &layout).run_counted(progress);
         };
         let lists = self.lists(url, &table, filter.as_deref(), &layout);
         let ids_max = dataverse_lists::ids_max(self.limits.page);

@@ -4,7 +4,7 @@
 //! parts of an answer, out come replies by position and a verdict for each (crm-api.md §4, §9, §11). Writes are not sent
 //! here.
 
-use crate::adapters::batch::Verdict;
+use crate::adapters::batch::{Replied, Verdict};
 use crate::adapters::client::Client;
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::http::Answer;
@@ -13,6 +13,12 @@ use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, value};
 use crate::endpoint::{EndpointError, Outcome, Write, WriteKind};
 use crate::frame::Value;
+
+impl Replied for Reply {
+    fn status(&self) -> u16 {
+        self.status
+    }
+}
 
 /// Returns the path of an address, without its end slash; request lines of a batch begin with it.
 pub fn path_of(url: &str) -> &str {

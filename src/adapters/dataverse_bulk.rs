@@ -14,7 +14,6 @@ use crate::adapters::client::PostError;
 use crate::adapters::dataverse_batch::properties;
 use crate::adapters::definitions::{self, CrmTable};
 use crate::adapters::http::Answer;
-use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{percent, value};
 use crate::endpoint::{Outcome, Write, WriteKind};
 
@@ -129,7 +128,7 @@ pub fn said(ids: &[Uuid], answer: &Result<Answer, PostError>) -> Said {
         },
         // All or nothing: whatever was wrong, no record of it is there.
         Ok(answer) if (400..500).contains(&answer.status) => return Said::Refused,
-        Ok(answer) => unknown(Fault::read(answer.status, &answer.body).to_string()),
+        Ok(answer) => unknown(answer.fault().to_string()),
     })
 }
 

@@ -5,10 +5,11 @@
 
 use std::time::Duration;
 
+use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link;
 
 /// More than any page or batch answer has; what is larger is no answer of these services.
-const BODY_BYTES_MAX: u64 = 1 << 30;
+const BODY_BYTES_MAX: u64 = 1 << 28;
 
 /// The connections of one side, shared by all threads.
 pub type Agent = ureq::Agent;
@@ -25,6 +26,27 @@ impl Answer {
     /// Returns the first header of that name, whatever its case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Returns what a service said went wrong, or what came in place of that.
+    pub fn fault(&self) -> Fault {
+        let fault = Fault::read(self.status, &self.body);
+        let instead = match self.header("location").filter(|_| (300..400).contains(&self.status)) {
+            Some(target) => match link::origin(target) {
+                Some((scheme, host, port)) => {
+                    format!("it sends us on to {scheme}://{host}:{port}; `url` may have moved there")
+                }
+                None => "it sends us on to another address; `url` may have moved".to_owned(),
+            },
+            None if self.is_page() => "a page of HTML, as a gateway or a sign-in page gives".to_owned(),
+            None => String::new(),
+        };
+        Fault { instead, ..fault }
+    }
+
+    /// Tells whether it is a page for people instead of data.
+    pub fn is_page(&self) -> bool {
+        self.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
     }
 
     /// Tells whether the status says that all is well.
@@ -51,6 +73,8 @@ pub enum Reach {
     Sent,
     /// The other end may have seen it, and took longer over it than we wait.
     Unanswered,
+    /// The other end answers without end.
+    Endless,
 }
 
 /// Makes the one agent of a side. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
@@ -122,6 +146,9 @@ fn broken(error: ureq::Error) -> Broken {
         }
         Error::Timeout(Timeout::RecvResponse | Timeout::RecvBody) => {
             ("it did not answer in time".to_owned(), Reach::Unanswered)
+        }
+        Error::BodyExceedsLimit(most) => {
+            (format!("its answer has no end: it is longer than {} MiB", most >> 20), Reach::Endless)
         }
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => (error.to_string(), Reach::Unsendable),
         Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {

@@ -12,8 +12,8 @@ use std::thread;
 use uuid::Uuid;
 
 use crate::adapters::client::Client;
-use crate::adapters::odata::decode::{Layout, next_link};
-use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::decode::{Layout, next_link, told_count};
+use crate::adapters::odata::fault;
 use crate::adapters::odata::link::Chain;
 use crate::endpoint::EndpointError;
 use crate::frame::Frame;
@@ -44,15 +44,50 @@ pub struct Reading<'a> {
 impl Reading<'_> {
     /// Reads all pages.
     pub fn run(&self, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        self.follow(&self.url, progress).map(|(frame, _)| frame)
+    }
+
+    /// Reads all pages, and holds them against the number of records that the side tells with the first one: a page that
+    /// comes empty, or without its link to the next one, shows by nothing else.
+    ///
+    /// The CRM counts to 5,000 and no further (crm-api.md §5). More may come than were counted, since people add some.
+    pub fn run_counted(&self, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        let counting = format!("{}{}$count=true", self.url, if self.url.contains('?') { '&' } else { '?' });
+        let (frame, told) = self.follow(&counting, progress)?;
+        let came = frame.rows();
+        let Some(told) = told.filter(|told| came < *told) else { return Ok(frame) };
+        // People delete some, too: then there are no more left than came.
+        let headers: Vec<_> =
+            self.headers.iter().filter(|(_, value)| !value.contains(PAGE_PREFERENCE)).cloned().collect();
+        let (answer, left) = self.client.get(&format!("{counting}&$top=1"), &headers, |answer| {
+            let body = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+            next_link(body).map(|_| told_count(body))
+        })?;
+        match left {
+            Some(left) if left.is_none_or(|left| came < left) => {
+                Err(self.untrusted(format!("it counts {told} records, and {came} came")))
+            }
+            Some(_) => Ok(frame),
+            None => Err(EndpointError::Refused { side: self.client.side(), message: answer.fault().to_string() }),
+        }
+    }
+
+    /// Reads all pages from `url` on; tells how many records there are, where the first page does.
+    fn follow(&self, url: &str, progress: &dyn Fn(usize)) -> Result<(Frame, Option<usize>), EndpointError> {
         let asked: Option<HashSet<Uuid>> = self.asked.map(|ids| ids.iter().copied().collect());
         thread::scope(|scope| {
             let (sender, pages) = sync_channel(1);
-            scope.spawn(|| self.fetch(sender));
+            scope.spawn(|| self.fetch(url, sender));
             let mut rows = self.layout.rows();
             let mut idle = 0;
-            for page in pages {
+            let mut told = None;
+            for (number, page) in pages.into_iter().enumerate() {
                 let before = rows.count();
-                self.layout.page(&page?, &mut rows).map_err(|message| self.untrusted(message))?;
+                let page = page?;
+                if number == 0 && url != self.url {
+                    told = told_count(&page);
+                }
+                self.layout.page(&page, &mut rows).map_err(|message| self.untrusted(message))?;
                 idle = if rows.count() == before { idle + 1 } else { 0 };
                 if idle > IDLE_PAGES_MAX {
                     return Err(self.untrusted("the chain of pages brings nothing new".to_owned()));
@@ -63,14 +98,14 @@ impl Reading<'_> {
                 }
                 progress(rows.count());
             }
-            Ok(rows.finish())
+            Ok((rows.finish(), told))
         })
     }
 
     /// Sends the pages' bodies one after the other; ends when the chain does, or when nobody listens any more.
-    fn fetch(&self, sender: SyncSender<Result<String, EndpointError>>) {
-        let mut chain = Chain::new(self.client.base(), &self.url);
-        let mut url = self.url.clone();
+    fn fetch(&self, url: &str, sender: SyncSender<Result<String, EndpointError>>) {
+        let mut chain = Chain::new(self.client.base(), url);
+        let mut url = url.to_owned();
         let mut headers = self.headers.clone();
         loop {
             let (body, next) = match self.page(&url, &mut headers) {
@@ -115,7 +150,7 @@ impl Reading<'_> {
                 }
                 (None, Some(smaller)) if TOO_MUCH.contains(&answer.status) => *headers = smaller,
                 (None, _) => {
-                    let message = Fault::read(answer.status, &answer.body).to_string();
+                    let message = answer.fault().to_string();
                     return Err(EndpointError::Refused { side: self.client.side(), message });
                 }
             }
@@ -140,6 +175,14 @@ impl Reading<'_> {
 
     fn untrusted(&self, message: String) -> EndpointError {
         EndpointError::Untrusted { side: self.client.side(), message }
+    }
+}
+
+/// Returns names as a message lists them.
+pub fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none that the login may see".to_owned(),
+        names => fault::legible(&names.join(", ")),
     }
 }
 
@@ -244,6 +287,50 @@ mod tests {
             let (result, asked) = read(pages, None);
             assert!(result == expected || result.starts_with(&format!("{untrusted}{expected}")), "{result}");
             assert_eq!(asked, paths);
+        }
+    }
+
+    #[test]
+    fn what_comes_is_held_against_what_was_counted() {
+        let counted = |line: Line, count: usize| match line {
+            Line::Say(status, headers, body) => {
+                Line::Say(status, headers, body.replacen('{', &format!("{{\"@odata.count\":{count},"), 1))
+            }
+            other => other,
+        };
+        let untrusted = "CRM gave an answer that cannot be trusted: it counts 3 records, and";
+        let refused = say(400, r#"{"error":{"code":"c","message":"no"}}"#);
+        for (what, pages, expected, requests) in [
+            ("whole", vec![counted(page(&[1, 2], "ROOT/2"), 3), page(&[3], "")], "3".to_owned(), 2),
+            ("more came", vec![counted(page(&[1, 2], ""), 1)], "2".to_owned(), 1),
+            ("not told", vec![page(&[1, 2], "")], "2".to_owned(), 1),
+            ("no link", vec![counted(page(&[1], ""), 3), counted(page(&[1], ""), 3)], format!("{untrusted} 1 came"), 2),
+            (
+                "an empty page",
+                vec![counted(page(&[], ""), 3), counted(page(&[1], ""), 3)],
+                format!("{untrusted} 0 came"),
+                2,
+            ),
+            ("deleted meanwhile", vec![counted(page(&[1, 2], ""), 3), counted(page(&[1], ""), 2)], "2".to_owned(), 2),
+            ("not told again", vec![counted(page(&[1], ""), 3), page(&[1], "")], format!("{untrusted} 1 came"), 2),
+            ("refused", vec![counted(page(&[1], ""), 3), refused], "CRM refused the request: no (c)".to_owned(), 2),
+        ] {
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let server = Script::play(pages);
+            let (client, _) = client(&server.url, &login.url);
+            let headers = vec![("Prefer", "odata.maxpagesize=10".to_owned())];
+            let (url, layout) = (format!("{}/1?$select=id", server.url), layout());
+            let reading = Reading { client: &client, url, headers, layout: &layout, asked: None };
+            let told = reading.run_counted(&|_| {});
+            let told = told.map_or_else(|error| error.to_string(), |frame| frame.rows().to_string());
+            let heard = server.heard();
+            assert_eq!((told, heard.len()), (expected, requests), "{what}");
+            assert!(heard[0].starts_with("GET /1?$select=id&$count=true "), "{}", heard[0]);
+            // A page size would make `$top` mean nothing there.
+            assert!(
+                heard.last().is_none_or(|line| !line.contains("$top") || !line.contains("maxpagesize")),
+                "{heard:?}"
+            );
         }
     }
 

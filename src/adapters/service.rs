@@ -135,7 +135,7 @@ impl Service {
             None => Err(EndpointError::NoCompany {
                 side: Side::Erp,
                 company: company.to_owned(),
-                known: names().collect::<Vec<_>>().join(", "),
+                known: pages::listed(&names().collect::<Vec<_>>()),
             }),
         }
     }
@@ -170,7 +170,7 @@ impl Service {
             csdl::read(text, style)
         })?;
         tables.ok_or_else(|| {
-            let message = format!("{}; check `url`", Fault::read(answer.status, &answer.body));
+            let message = format!("{}; check `url`", answer.fault());
             EndpointError::Refused { side: Side::Erp, message }
         })
     }
@@ -199,6 +199,11 @@ impl Service {
         Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
     }
 
+    /// Reads a list to its end. The ERP counts its records as well; whether another service does, nobody knows.
+    fn whole(&self, reading: &Reading<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        if self.company.is_some() { reading.run_counted(progress) } else { reading.run(progress) }
+    }
+
     /// Returns the headers of every request; without the first one the answer may be XML.
     fn headers(&self, more: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Accept", "application/json".to_owned()), ("Accept-Language", "en-US".to_owned())];
@@ -215,7 +220,7 @@ impl Service {
         if ids.iter().any(|id| page.directory.key(*id).is_none()) {
             let layout = page.layout(&[])?;
             let url = format!("{}?$select={}", self.address(page)?, page.key().join(","));
-            self.reading(&url, None, &layout, None).run(&|_| {})?;
+            self.whole(&self.reading(&url, None, &layout, None), &|_| {})?;
         }
         Ok(ids.iter().filter_map(|id| Some((*id, page.directory.key(*id)?))).collect())
     }
@@ -287,8 +292,8 @@ impl Service {
         match (frame, answer.status) {
             (Some(frame), _) => Ok(frame),
             (None, 404) => Ok(layout.rows().finish()),
-            (None, status) => {
-                let message = Fault::read(status, &answer.body).to_string();
+            (None, _) => {
+                let message = answer.fault().to_string();
                 Err(EndpointError::Refused { side: Side::Erp, message })
             }
         }
@@ -320,7 +325,7 @@ impl Endpoint for Service {
         let layout = page.layout(&query.columns)?;
         let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
-        self.reading(&url, filter.as_deref(), &layout, None).run(progress)
+        self.whole(&self.reading(&url, filter.as_deref(), &layout, None), progress)
     }
 
     /// A record whose key nobody has seen was not among all keys that were read; there is no address to ask at.
@@ -357,7 +362,7 @@ impl Endpoint for Service {
             next_link(text).map(|_| text.to_owned())
         })?;
         let Some(page) = page else {
-            let message = Fault::read(answer.status, &answer.body).to_string();
+            let message = answer.fault().to_string();
             return Err(EndpointError::Refused { side: Side::Erp, message });
         };
         let untrusted = |message| EndpointError::Untrusted { side: Side::Erp, message };

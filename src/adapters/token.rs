@@ -22,6 +22,24 @@ const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 /// How long a token from a file is used before the file is read again.
 const REREAD: Duration = Duration::from_secs(60);
 
+/// The errors of the grant (RFC 6749 §5.2) and what the vendor adds (crm-api.md §2).
+const ERRORS: [&str; 14] = [
+    "access_denied",
+    "consent_required",
+    "interaction_required",
+    "invalid_client",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_resource",
+    "invalid_scope",
+    "invalid_tenant",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+];
+
 /// A login and its number; a newer one has a higher number.
 #[derive(Clone)]
 pub struct Token {
@@ -177,8 +195,7 @@ fn fresh_for(lifetime: Duration) -> Duration {
 
 /// Reads a token and its lifetime, or why there is none.
 ///
-/// The description of an error may repeat what was sent, so only the error's name and number are passed on, and a name
-/// only where it looks like one.
+/// Whatever comes may repeat what was sent, so of an error only a name that the protocol knows and its number are passed on.
 fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenError> {
     if answer.status == 200 {
         let grant: Grant<'_> = serde_json::from_slice(&answer.body).map_err(|_| {
@@ -189,9 +206,8 @@ fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenEr
         return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds).min(LIFETIME_MAX)));
     }
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let is_name =
-        |error: &str| !error.is_empty() && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let error = if is_name(&refusal.error) { refusal.error } else { Cow::from(format!("HTTP {}", answer.status)) };
+    let error =
+        if ERRORS.contains(&&*refusal.error) { refusal.error } else { Cow::from(format!("HTTP {}", answer.status)) };
     let number = refusal.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
     if matches!(&*error, "invalid_scope" | "invalid_resource") {
         return Err(TokenError::Scope(format!("{error}{number}")));
@@ -314,6 +330,8 @@ mod tests {
         for (status, body, expected) in [
             (401, long, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
             (401, r#"{"error":"s3cr+t/val="}"#, "HTTP 401; check `auth`"),
+            // It is all small letters, as a name is.
+            (401, r#"{"error":"correcthorse_battery"}"#, "HTTP 401; check `auth`"),
             (404, "<html>", "HTTP 404; check `auth`"),
         ] {
             let refused = TokenError::Refused(expected.to_owned());

@@ -12,7 +12,6 @@ use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::odata::decode::Layout;
-use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::Chain;
 use crate::endpoint::{EndpointError, Tracked};
 
@@ -63,7 +62,7 @@ pub fn read(
             page(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
         })?;
         let Some(page) = page else {
-            let fault = Fault::read(answer.status, &answer.body);
+            let fault = answer.fault();
             return match answer.status {
                 // Whatever else is wrong with a token, a full read mends it (crm-api.md §8).
                 400..=499 => Ok(Tracked::Refused { message: fault.to_string() }),

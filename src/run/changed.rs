@@ -40,6 +40,9 @@ pub(super) struct Reading {
     pub(super) couplings: Option<Vec<usize>>,
     /// How far both sides are known once everything read is settled; `None` where a side tells no times.
     pub(super) mark: Option<Watermark>,
+    /// Up to when each side was read as a whole, where it was, by its own times: what was modified before and is inside the
+    /// filter is among what came.
+    pub(super) whole_to: Option<PerSide<Option<DateTime<Utc>>>>,
     /// Records that came again as they were, and were left out.
     pub(super) again: PerSide<Vec<(Uuid, u64)>>,
     /// Why the table was read in full although only changes were asked for.
@@ -298,8 +301,10 @@ fn full(
     };
     let took = (context.options.elapsed)() - began;
     mark.read_to = PerSide::from_fn(|side| reached(newest(scope, side, &inside.of(side).frame), took));
+    let whole_to = Some(mark.read_to);
     let tells = Side::BOTH.into_iter().all(|side| tells(scope, side));
     Ok(Reading {
+        whole_to,
         mode: Mode::Full,
         inside,
         beyond: None,

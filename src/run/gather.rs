@@ -160,6 +160,7 @@ impl<'a> Gathered<'a> {
             beyond: Some(PerSide { erp: erp.1, crm: crm.1 }),
             couplings: Some(selected),
             mark,
+            whole_to: None,
             again,
             note: None,
         })

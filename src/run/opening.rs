@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
@@ -10,7 +11,8 @@ use crate::couple::{Absent, join};
 use crate::delta::Held;
 use crate::delta::guard::{Basis, HANDFUL};
 use crate::delta::names::Names;
-use crate::extract::Inside;
+use crate::endpoint::EndpointError;
+use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
 use crate::run::account::Mode;
@@ -21,7 +23,7 @@ use crate::run::beyond::recall;
 use crate::run::changed::{self, Before};
 use crate::run::context::Context;
 use crate::run::intents::{Earned, Made, settle_intents};
-use crate::run::notes::note_it;
+use crate::run::notes::{count, note_it};
 use crate::run::partners::{Missing, Widowed, absent, read_absent};
 use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
@@ -40,6 +42,8 @@ pub(super) struct Ground {
     pub(super) apart: PerSide<Frame>,
     /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
     pub(super) besides: Option<PerSide<Frame>>,
+    /// Up to when each side was read as a whole, where it was.
+    whole_to: Option<PerSide<Option<DateTime<Utc>>>>,
     /// Records for which the filter has no answer, and why.
     pub(super) undecided: PerSide<(Frame, Vec<Fault>)>,
 }
@@ -106,6 +110,7 @@ pub(super) fn read(
         beyond: PerSide::from_fn(|side| scope.empty(side)),
         apart: PerSide::from_fn(|side| scope.empty(side)),
         besides: reading.beyond,
+        whole_to: reading.whole_to,
         undecided: PerSide { erp: (erp.undecided, erp.faults), crm: (crm.undecided, crm.faults) },
     };
     Ok((state, ground, reading.couplings))
@@ -132,6 +137,7 @@ pub(super) fn join_up(
     let hidden = PerSide { erp: sought.erp.hidden, crm: sought.crm.hidden };
     ground.beyond = PerSide { erp: sought.erp.frame, crm: sought.crm.frame };
     tell_hidden(context, map, &hidden, state);
+    distrust(map, scope, &ground)?;
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
     let Missing { widowed, left } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
     loose.widowed = widowed;
@@ -166,6 +172,25 @@ fn tell_hidden(context: &Context<'_>, map: &TableMap, hidden: &PerSide<HashSet<U
         let note = format!("the {name} does not let the login read {number} {records} ({table} {first}{more})");
         note_it(context, &mut state.report, note);
     }
+}
+
+/// Fails where a question by id shows records inside their filter that were there before a side was read as a whole, and did
+/// not come: then others may be missing as well, and no absence means anything.
+fn distrust(map: &TableMap, scope: &Scope, ground: &Ground) -> Result<(), PassError> {
+    let Some(whole_to) = ground.whole_to else { return Ok(()) };
+    for side in Side::BOTH {
+        let (Some(column), Some(whole_to)) = (scope.modified.of(side), whole_to.of(side)) else { continue };
+        let inside = extract::inside(map, side, ground.beyond.of(side).clone())?.frame;
+        let is_old = |row: &usize| inside.take(&[*row]).latest(column).is_some_and(|modified| modified < *whole_to);
+        let left_out: Vec<usize> = (0..inside.rows()).filter(is_old).collect();
+        if let Some(&first) = left_out.first() {
+            let (records, id, table) =
+                (count(left_out.len(), "coupled record"), inside.id(first), &map.sides.of(side).table);
+            let message = format!("its list of {table} left out {records} inside the filter, {id} among them");
+            return Err(EndpointError::Untrusted { side, message }.into());
+        }
+    }
+    Ok(())
 }
 
 /// Joins the rows on the couplings: pairs go to the state, and what is left over comes back.

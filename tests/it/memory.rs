@@ -62,6 +62,8 @@ pub struct Memory {
     pub unreadable: Mutex<Vec<String>>,
     /// Records that a list of ids leaves out without a word.
     pub omitted: Mutex<BTreeSet<Uuid>>,
+    /// Records that a read of the whole table leaves out without a word.
+    pub dropped: Mutex<BTreeSet<Uuid>>,
     /// Records that the login may not read, so no list has them.
     pub hidden: Mutex<BTreeSet<Uuid>>,
     /// Answers do not hold the written records.
@@ -151,6 +153,7 @@ impl Memory {
             crash_after: Mutex::default(),
             unreadable: Mutex::default(),
             omitted: Mutex::default(),
+            dropped: Mutex::default(),
             hidden: Mutex::default(),
             silent: AtomicBool::new(false),
             stops: Mutex::default(),
@@ -343,7 +346,9 @@ impl Endpoint for Memory {
                     _ => None,
                 };
                 let is_new = |record: &Record| from.is_none_or(|from| stamp(record).is_some_and(|stamp| stamp >= from));
-                table.records.iter().filter(|(_, record)| is_new(record)).map(|(id, _)| *id).collect()
+                let dropped = self.dropped.lock().unwrap();
+                let records = table.records.iter().filter(|(id, record)| is_new(record) && !dropped.contains(id));
+                records.map(|(id, _)| *id).collect()
             }
         };
         let hidden = self.hidden.lock().unwrap().clone();

@@ -11,7 +11,6 @@ use std::sync::{Arc, PoisonError};
 use serde::Deserialize;
 
 use super::{API, Dataverse, WhoAmI, read_headers, refused};
-use crate::adapters::odata::fault::Fault;
 use crate::endpoint::{EndpointError, Grant, Reach, Right, TableInfo};
 
 /// A table as far as it tells its privileges.
@@ -72,7 +71,7 @@ impl Dataverse {
         let (answer, found) = self.client.get(&url, &read_headers(), |answer| {
             serde_json::from_slice(&answer.body).map_err(|error| format!("the answer is not whole: {error}"))
         })?;
-        found.ok_or_else(|| refused(&Fault::read(answer.status, &answer.body)))
+        found.ok_or_else(|| refused(&answer.fault()))
     }
 }
 

@@ -26,7 +26,8 @@ impl Dataverse {
         let together = |writes: &[Write]| {
             let operations = writes.iter().map(|write| operation(&root, table, &select, write)).collect();
             let batch = Batch { endpoint: self, info, columns, writes, layout };
-            batch::carry_out(&batch, operations, &|operations| self.post(operations), verdict, |reply| reply.body)
+            let post = |operations: &[Operation]| batch::patiently(&self.client, operations, &|some| self.post(some));
+            batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
         };
         if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(table) {
             return together(writes);

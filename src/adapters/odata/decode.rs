@@ -217,6 +217,16 @@ pub fn next_link(body: &str) -> Result<Option<String>, String> {
     Ok(envelope.next.map(Cow::into_owned))
 }
 
+/// Returns how many records a side says there are, where a page tells.
+pub fn told_count(body: &str) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Counted {
+        #[serde(rename = "@odata.count")]
+        count: Option<usize>,
+    }
+    serde_json::from_str::<Counted>(body).ok()?.count
+}
+
 /// Returns the text of a JSON string; `None` for anything else.
 fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;

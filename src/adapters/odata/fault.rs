@@ -13,9 +13,14 @@ pub struct Fault {
     pub status: u16,
     /// As the service gave it; may be empty.
     pub code: String,
-    /// Without correlation numbers; empty where the body was no OData error.
+    /// Without correlation numbers, on one line; empty where the body was no OData error.
     pub message: String,
+    /// What came in place of an OData error, where that is known.
+    pub instead: String,
 }
+
+/// Characters of a service's text that are shown and kept.
+const TEXT_CHARS_MAX: usize = 500;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
@@ -36,10 +41,16 @@ impl Fault {
     pub fn read(status: u16, body: &[u8]) -> Fault {
         match serde_json::from_slice::<Envelope<'_>>(body) {
             Ok(Envelope { error }) => {
-                Fault { status, code: error.code.into_owned(), message: without_correlation(&error.message).to_owned() }
+                let message = legible(without_correlation(&error.message));
+                Fault { status, code: legible(&error.code), message, ..Fault::default() }
             }
             Err(_) => Fault { status, ..Fault::default() },
         }
+    }
+
+    /// Tells whether the service itself answered, and not something on the way to it.
+    pub fn is_odata(&self) -> bool {
+        !(self.code.is_empty() && self.message.is_empty())
     }
 
     /// Tells whether the service itself says that there is no such record: a gateway says nothing, and an address may lead
@@ -47,7 +58,7 @@ impl Fault {
     pub fn is_of_record(&self) -> bool {
         let nowhere =
             matches!(self.code.as_str(), "BadRequest_ResourceNotFound" | "Internal_CompanyNotFound" | "0x8006088a");
-        self.status == 404 && !nowhere && !(self.code.is_empty() && self.message.is_empty())
+        self.status == 404 && !nowhere && self.is_odata()
     }
 
     /// Tells whether the side ran out of time over a request, so that a smaller one may do: a gateway that gave up, a
@@ -62,6 +73,7 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let message = self.message.trim_end_matches('.');
         match (message, self.code.as_str()) {
+            ("", "" | "0x0") if !self.instead.is_empty() => write!(f, "HTTP {} ({})", self.status, self.instead),
             ("", "" | "0x0") => write!(f, "HTTP {}", self.status),
             ("", code) => write!(f, "HTTP {} ({code})", self.status),
             (message, "" | "0x0") => f.write_str(message),
@@ -73,6 +85,33 @@ impl std::fmt::Display for Fault {
 /// Cuts the `CorrelationId` that Business Central appends (erp-api.md §6).
 fn without_correlation(message: &str) -> &str {
     message.find("CorrelationId:").map_or(message, |at| &message[..at]).trim_end()
+}
+
+/// Returns a text of a service as a terminal and a log may show it: on one line, control characters as their codes, and no
+/// longer than people read.
+pub fn legible(text: &str) -> String {
+    let mut shown = String::new();
+    let mut blank = false;
+    for (count, found) in text.trim().chars().enumerate() {
+        if count == TEXT_CHARS_MAX {
+            let more = text.trim().chars().count() - count;
+            shown.push_str(&format!("… ({more} more characters)"));
+            break;
+        }
+        // The end of a line is a blank like any other; what turns a line around or breaks it unseen is not.
+        let is_break = matches!(found, '\r' | '\n' | '\t');
+        match found {
+            _ if is_break && blank => {}
+            _ if is_break => shown.push(' '),
+            '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                shown.extend(found.escape_unicode());
+            }
+            _ if found.is_control() => shown.extend(found.escape_unicode()),
+            _ => shown.push(found),
+        }
+        blank = is_break || found == ' ';
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -97,6 +136,24 @@ mod tests {
             (500, "", "HTTP 500"),
         ] {
             assert_eq!(Fault::read(status, body.as_bytes()).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn texts_of_a_service_are_one_line_of_characters_that_do_nothing() {
+        let long = "z".repeat(600);
+        let cut = format!("{}… (100 more characters)", "z".repeat(500));
+        for (text, expected) in [
+            ("both sides agree", "both sides agree"),
+            ("\u{1b}]0;x\u{7}\u{1b}[2Jfine\r\nroot: ok", "\\u{1b}]0;x\\u{7}\\u{1b}[2Jfine root: ok"),
+            (" a\r\n\r\n\tb \u{85}\u{9b}31m\u{202e}c\n", "a b \\u{85}\\u{9b}31m\\u{202e}c"),
+            ("Größe “ø”", "Größe “ø”"),
+            (&long, &cut),
+        ] {
+            assert_eq!(legible(text), expected);
+            let body = serde_json::json!({"error": {"code": text, "message": text}}).to_string();
+            let fault = Fault::read(400, body.as_bytes());
+            assert_eq!((fault.code.as_str(), fault.message.as_str()), (expected, expected));
         }
     }
 }

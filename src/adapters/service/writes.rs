@@ -80,9 +80,9 @@ impl Service {
             Operation { url, ..operation.clone() }
         };
         let operations: Vec<Operation> = operations.iter().map(relative).collect();
-        match batch::post_json(&self.client, &root, &operations) {
+        match batch::patiently(&self.client, &operations, &|some| batch::post_json(&self.client, &root, some)) {
             Sent::TurnedAway(answer) if matches!(answer.status, 404 | 405 | 415 | 501) => {
-                let fault = Fault::read(answer.status, &answer.body);
+                let fault = answer.fault();
                 let message = format!("there is no JSON batch ({fault}); take `batch` out of `limits`");
                 Sent::Told(vec![Err(Verdict::not_sent(message)); operations.len()])
             }

@@ -54,3 +54,34 @@ fn a_record_that_may_not_be_read_any_more_is_not_deleted() {
         }
     }
 }
+
+/// A page that came empty, or a link that was missing: what is inside the filter when it is asked for by id had to come.
+#[test]
+fn a_list_that_left_out_what_is_inside_the_filter_proves_nothing() {
+    for dropped in [101, 102] {
+        let mut world = coupled(OnDelete::Delete, 3);
+        world.crm.advance(60);
+        world.crm.put("accounts", 103, &[("phone", "2")]);
+        *world.crm.dropped.lock().unwrap() = BTreeSet::from([Uuid::from_u128(dropped)]);
+        let report = world.run();
+        let error = report.tables[1].error.clone().unwrap_or_default();
+        assert!(error.contains("its list of accounts left out 1 coupled record inside the filter"), "{report:#?}");
+        assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0));
+    }
+}
+
+#[test]
+fn a_record_that_came_into_the_filter_while_the_list_was_read_is_nobodys_fault() {
+    let mut world = coupled(OnDelete::Delete, 3);
+    world.crm.advance(60);
+    world.crm.put("accounts", 103, &[("phone", "2")]);
+    world.crm.advance(1);
+    leave_filter(&world);
+    // The list is read before somebody puts it back.
+    world.crm.advance(1);
+    *world.crm.dropped.lock().unwrap() = BTreeSet::from([Uuid::from_u128(101)]);
+    world.crm.put("accounts", 101, &[("kind", "3")]);
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+    assert_eq!(report.tables[1].outside, 1);
+}
