@@ -10,6 +10,9 @@ use crate::adapters::client::Client;
 use crate::adapters::odata::fault::Fault;
 use crate::endpoint::EndpointError;
 
+/// Asks for some records, and returns what was said of each.
+pub type Ask<'a> = dyn Fn(&[Uuid]) -> Result<Vec<Fault>, EndpointError> + 'a;
+
 /// Asks for each of `missing`, by `ask` at most `chunk` at once, and returns those that exist and may not be read.
 ///
 /// `is_gone` tells whether a 404 is the service's own word on a record. A record that comes after all was left out of its
@@ -18,7 +21,7 @@ pub fn hidden(
     client: &Client,
     missing: &[Uuid],
     chunk: usize,
-    ask: &dyn Fn(&[Uuid]) -> Result<Vec<Fault>, EndpointError>,
+    ask: &Ask<'_>,
     is_gone: impl Fn(&Fault) -> bool,
 ) -> Result<Vec<Uuid>, EndpointError> {
     let side = client.side();
