@@ -314,10 +314,15 @@ fn judge(work: &Work<'_>, view: &View<'_>, rule: &Rule, field: usize, pair: usiz
         (verdict, _) => verdict,
     };
     let waits = matches!(verdict, Verdict::Contested(_) | Verdict::Unfilled);
-    let ruled = work.rulings.of_field(work.pairs.ids[pair], field).filter(|_| waits);
+    // Nothing is left to decide where both agree, where the record that a reference leads to was deleted, and where somebody
+    // lets one side win by now.
+    let open = forced.is_none() && verdict != Verdict::Equal && facts.cascaded.is_none();
+    let ruled = work.rulings.of_field(work.pairs.ids[pair], field).filter(|_| open);
+    // What a person decided about these very values counts more than what the file says, which he has seen.
     let ruling = ruled.and_then(|ruled| decided::ruling(work, field, pair, ruled));
+    let stands = ruled.is_some() && (waits || ruling.is_some());
     let verdict = ruling.map_or(verdict, |ruling| merge_decided(&facts, rule, ruling));
-    (facts, verdict, ruled.is_some())
+    (facts, verdict, stands)
 }
 
 /// One field of one pair: what was decided, and from what.

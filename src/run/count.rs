@@ -194,7 +194,11 @@ fn file(
         store.replace_inbox(&map.name, &items)?;
         // Few runs have any.
         if !state.survivors.is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
-            store.replace_survivors(&map.name, &state.survivors)?;
+            // Of a record that the run is not about, what an earlier one saw of it counts.
+            let mut survivors = store.survivors(&map.name)?;
+            survivors.retain(|known| !state.asks(Some(known.ids.erp), Some(known.ids.crm)));
+            survivors.extend(state.survivors.iter().copied());
+            store.replace_survivors(&map.name, &survivors)?;
         }
     }
     Ok(())

@@ -57,6 +57,19 @@ fn the_next_run_does_what_a_person_says() {
     }
 }
 
+/// A run over other records neither sees the survivor nor forgets what an earlier one saw.
+#[test]
+fn what_was_seen_of_a_survivor_outlives_a_run_over_others() {
+    let mut world = widowed(OnDelete::Hold, Side::Crm);
+    side(&world, Side::Erp).put(table(Side::Erp), id(Side::Erp, 1), &[("phone", "2")]);
+    world.run();
+    world.run_part(only(&["customers:C2"])).unwrap();
+    answer(&mut world, survivor(Side::Crm), &Wish::Delete).unwrap();
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert_eq!(names(&world, Side::Erp), TWO);
+}
+
 #[test]
 fn a_survivor_that_is_edited_after_the_decision_is_held() {
     for gone in Side::BOTH {

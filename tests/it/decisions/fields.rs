@@ -299,6 +299,41 @@ fn no_guard_counts_what_a_person_decided() {
     assert_eq!((phones(&world), standing(&world).len()), (("2".into(), "3".into()), 1));
 }
 
+/// As long as both sides hold what it was decided on: who would win by the file, a person has seen.
+#[test]
+fn what_a_person_decided_counts_more_than_the_file() {
+    // The newer edit wins, and neither was; then somebody edits another field.
+    let text = CUSTOMERS.replace("{ erp: phone, crm: phone }", "{ erp: phone, crm: phone, on_conflict: newest }");
+    let mut world = World::settled_with(&format!("{PEOPLE}{text}"));
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.crm.put("accounts", 101, &[("phone", "3")]);
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+    resolve(&mut world, "customers:C1", "phone", "crm");
+    world.pass_ms(60_000);
+    world.erp.put("customers", 1, &[("city", "Moss")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((phones(&world), standing(&world)), (("3".into(), "3".into()), Vec::new()));
+    world.quiet();
+    // The file lets a side win by now.
+    for first in [false, true] {
+        let mut world = if first { World::with(&format!("{PEOPLE}{CUSTOMERS}")) } else { contested() };
+        if first {
+            world.pipeline.tables[1].first_sync = Some(pipeline::config::Policy::Hold);
+            world.erp.put("customers", 1, &[("number", "C1"), ("name", "Ahlgren"), ("phone", "2")]);
+            world.crm.put("accounts", 101, &[("number", "C1"), ("name", "Ahlgren"), ("phone", "3"), ("kind", "3")]);
+            assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+        }
+        resolve(&mut world, "customers:C1", "phone", "crm");
+        world.pipeline.tables[1].first_sync = Some(pipeline::config::Policy::Erp);
+        for field in &mut world.pipeline.tables[1].fields {
+            field.on_conflict = pipeline::config::OnConflict::Erp;
+        }
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!((phones(&world), standing(&world)), (("3".into(), "3".into()), Vec::new()), "{first}");
+        world.quiet();
+    }
+}
+
 #[test]
 fn a_pair_that_is_uncoupled_by_a_person_is_kept_apart() {
     let mut world = contested();

@@ -112,9 +112,9 @@ impl Facts {
                 _ => self.send(field, to),
             };
         }
-        match (&verdict, &self.decided) {
-            (Verdict::Contested, Some(Decision::Put(goal))) => Verdict::Put(goal.clone()),
-            (Verdict::Contested, Some(Decision::Take(side))) => {
+        match &self.decided {
+            Some(Decision::Put(goal)) => Verdict::Put(goal.clone()),
+            Some(Decision::Take(side)) => {
                 // Who takes a blank means it.
                 self.send(&FieldMap { blank: Blank::Write, ..field.clone() }, side.other())
             }
