@@ -21,7 +21,9 @@ use uuid::Uuid;
 use crate::config::{Drift, FieldMap, OnConflict, PerSide, Side, TableMap};
 use crate::couple::Pairs;
 use crate::delta::decided::Rulings;
-use crate::delta::merge::{Arriving, Facts, Rule, Verdict, Why, merge, merge_decided, merge_forced, merge_newest};
+use crate::delta::merge::{
+    Arriving, Facts, Rule, UNSENT, Verdict, Why, merge, merge_decided, merge_forced, merge_newest,
+};
 use crate::delta::names::Names;
 use crate::delta::newest::Times;
 use crate::endpoint::TableInfo;
@@ -211,7 +213,8 @@ impl View<'_> {
 fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) -> Option<Side> {
     let field = &work.map.fields[field];
     let (reference, base) = (field.reference.as_ref()?, facts.base?);
-    let cleared = |side: &Side| *base.of(*side) != BLANK && *facts.own.of(*side) == BLANK;
+    // Of a value that is still to be sent nobody knows what it was before.
+    let cleared = |side: &Side| !matches!(*base.of(*side), BLANK | UNSENT) && *facts.own.of(*side) == BLANK;
     let side = Side::BOTH.into_iter().find(cleared)?;
     let other = side.other();
     let value = work.frames.of(other).value(field.column(other)?, *rows.of(other));

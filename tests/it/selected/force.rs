@@ -164,6 +164,24 @@ fn who_was_to_win_still_does_when_the_loser_takes_it() {
     world.quiet();
 }
 
+/// Also where that is a blank in place of a reference, which is nobody's deletion.
+#[test]
+fn a_blank_that_was_to_win_is_no_reference_that_a_deletion_cleared() {
+    let text = CUSTOMERS.replace("direction: to_crm, blank: keep }", "direction: both }");
+    let mut world = World::with(&format!("{PEOPLE}{text}"));
+    world.erp.put("people", 11, &[("code", "AA"), ("email", "aa@a.example"), ("name", "A")]);
+    world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "A")]);
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("person", "AA")]);
+    world.crm.put("accounts", 102, &[("number", "C2"), ("name", "Dahl AS"), ("kind", "3")]);
+    world.run_part(only(&["people:AA"])).unwrap();
+    *world.erp.refuses.lock().unwrap() = Some(Box::new(|_, _| Some("the record is locked".to_owned())));
+    assert_eq!(world.run_part(force(Side::Erp, &["customers:C2"])).unwrap().outcome, RunOutcome::Incomplete);
+    *world.erp.refuses.lock().unwrap() = None;
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    assert_eq!((world.erp.get("customers", 2, "person"), world.crm.get("accounts", 102, "owner")), Default::default());
+    world.quiet();
+}
+
 #[test]
 fn a_blank_wins_where_a_person_wants_it_and_a_field_with_an_owner_keeps_it() {
     let mut world = World::new();
