@@ -89,6 +89,22 @@ pub struct ColumnInfo {
     pub targets: Vec<String>,
 }
 
+#[cfg(test)]
+impl ColumnInfo {
+    /// A column that may be read and written, and of which nothing else is said.
+    pub fn plain(name: &str, kind: Kind) -> ColumnInfo {
+        ColumnInfo {
+            column: Column { name: name.to_owned(), kind },
+            readable: true,
+            insertable: true,
+            updatable: true,
+            length_max: None,
+            options: Vec::new(),
+            targets: Vec::new(),
+        }
+    }
+}
+
 /// A request for records of one table.
 #[derive(Debug, Clone)]
 pub struct Query<'a> {

@@ -211,18 +211,10 @@ pub mod tests {
     use uuid::Uuid;
 
     use crate::endpoint::{ColumnInfo, TableInfo};
-    use crate::frame::{Column, Kind};
+    use crate::frame::Kind;
 
     pub fn contacts() -> CrmTable {
-        let column = |name: &str, kind: Kind| ColumnInfo {
-            column: Column { name: name.into(), kind },
-            readable: true,
-            insertable: true,
-            updatable: true,
-            length_max: None,
-            options: Vec::new(),
-            targets: Vec::new(),
-        };
+        let column = |name: &str, kind: Kind| ColumnInfo::plain(name, kind);
         let targets = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(set, navigation)| ((*set).to_owned(), (*navigation).to_owned())).collect::<Vec<_>>()
         };

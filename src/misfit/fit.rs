@@ -173,18 +173,9 @@ fn characters(info: &ColumnInfo) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Column;
 
     fn column(kind: Kind) -> ColumnInfo {
-        ColumnInfo {
-            column: Column { name: "c".into(), kind },
-            readable: true,
-            insertable: true,
-            updatable: true,
-            length_max: None,
-            options: Vec::new(),
-            targets: Vec::new(),
-        }
+        ColumnInfo::plain("c", kind)
     }
 
     fn long(kind: Kind, characters: usize) -> ColumnInfo {

@@ -36,6 +36,8 @@ pub struct Coupled {
     pub ended: Vec<Pair>,
     /// Pairs that were asked for and coupled with each other already.
     pub already: Vec<PerSide<Uuid>>,
+    /// Records of the ERP that are kept apart, where a whole table map was looked at: no rule finds a partner for these.
+    pub apart: u64,
     /// Records of the table map that would fail in a run, whatever the rules could find for them.
     pub failing: u64,
     /// What the next run would do with the pairs.
@@ -100,6 +102,10 @@ fn doubts(coupled: &Coupled) -> Vec<String> {
         Standing::Waits(_) => "fails in a run: `pipeline why` says what hinders it",
         _ => "no rule finds a partner",
     };
+    if coupled.apart > 0 {
+        let records = plural(coupled.apart, "record of the ERP is kept apart", "records of the ERP are kept apart");
+        lines.push(format!("{records}, which no rule finds a partner for; `pipeline inbox FILE apart` lists them"));
+    }
     lines.extend(coupled.left.iter().map(|(record, standing)| format!("  {record}: {}", reason(standing))));
     lines
 }
@@ -235,6 +241,7 @@ struct CoupleDocument<'a> {
     differs: Vec<DifferenceDocument<'a>>,
     undecided: Vec<UndecidedDocument<'a>>,
     already: u64,
+    apart: u64,
     failing: u64,
     /// What was written besides, as `run` prints it; absent where nothing was.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,6 +307,7 @@ pub fn json(coupled: &Coupled) -> String {
             .map(|(record, message)| UndecidedDocument { record, message })
             .collect(),
         already: coupled.already.len() as u64,
+        apart: coupled.apart,
         failing: coupled.failing,
         run: run.map(|run| RawValue::from_string(run).expect("a document is JSON")),
     })

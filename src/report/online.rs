@@ -26,8 +26,8 @@ pub fn text(met: Option<(&Online, &Pipeline)>) -> String {
         lines.extend(columns(&rows, 5));
         lines.push(String::new());
         lines.push(
-            "each table was asked for one record that does not exist, which proves that it may be read; whether what is \
-             unknown is allowed shows only a write"
+            "each table was asked for one record at most, which proves that it may be read; whether what is unknown is \
+             allowed shows only a write"
                 .to_owned(),
         );
         let mut refusals: Vec<&String> = online.tables.iter().filter_map(refusal).collect();

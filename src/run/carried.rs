@@ -278,8 +278,10 @@ impl Scene<'_> {
             return reason.clone();
         }
         for at in Side::BOTH {
-            let id = action.ids.of(at);
-            if self.partners.of(at).get(id).is_some_and(|partner| partner != action.ids.of(at.other())) {
+            // Who is to be made anew is still coupled with the one that is gone.
+            let gone = |partner: &Uuid| matches!(&action.kind, ActionKind::Restore { gone } if gone == partner);
+            let another = |partner: &&Uuid| *partner != action.ids.of(at.other()) && !gone(partner);
+            if self.partners.of(at).get(action.ids.of(at)).is_some_and(|partner| another(&partner)) {
                 return format!("its record in the {} is coupled with another one now", at.name());
             }
             if let Some(now) = dropped(at).find(|now| matches!(now.kind, ActionKind::Couple { .. })) {
@@ -302,7 +304,13 @@ impl Scene<'_> {
                 return format!("{column} in the {} is {} now, and was {old}", side.name(), shown(&now));
             }
         }
-        "both sides agree otherwise by now".to_owned()
+        // A person may have decided otherwise, or somebody edited the other side.
+        let otherwise =
+            Side::BOTH.into_iter().flat_map(dropped).find(|now| now.side != side || now.kind != action.kind);
+        otherwise.map_or_else(
+            || "both sides agree otherwise by now".to_owned(),
+            |now| format!("a run would do otherwise by now, in the {}: {}", now.side.name(), now.why),
+        )
     }
 }
 

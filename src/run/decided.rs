@@ -1,7 +1,8 @@
 //! What people decided, during a pass: taken from the state at its start, and ended where nothing is left to do about it.
 //!
 //! A decision ends with the outcome that carries it out, or when what it was about is no question any more: both sides
-//! agree, the partner is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands, and so does one for other values.
+//! agree, the partner is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands,
+//! and so does one for other values.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -23,7 +24,7 @@ use crate::run::deletions::action;
 use crate::run::partners::Widowed;
 use crate::run::state::{PassState, Turn};
 use crate::store::{CouplingChange, Decided, Decision, InboxItem, InboxKind, Store, StoreError};
-use crate::translate::canonical::BLANK;
+use crate::translate::canonical::{BLANK, fold};
 use crate::translate::links::Links;
 
 /// Takes the decisions that stand in a table map.
@@ -115,7 +116,7 @@ pub(super) fn print_of(map: &TableMap, side: Side, frame: &Frame, row: usize) ->
         Some(column) => fingerprint_in(frame, side, column, row),
         None => BLANK,
     });
-    held.fold(0, |all: u64, part| (all.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    fold(0, held)
 }
 
 /// Notes what becomes of a decision about a survivor that is held.

@@ -137,7 +137,7 @@ pub(super) fn join_up(
     let hidden = PerSide { erp: sought.erp.hidden, crm: sought.crm.hidden };
     ground.beyond = PerSide { erp: sought.erp.frame, crm: sought.crm.frame };
     tell_hidden(context, map, &hidden, state);
-    distrust(map, scope, &ground)?;
+    refuse_gaps(map, scope, &ground)?;
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
     let Missing { widowed, left } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
     loose.widowed = widowed;
@@ -176,7 +176,7 @@ fn tell_hidden(context: &Context<'_>, map: &TableMap, hidden: &PerSide<HashSet<U
 
 /// Fails where a question by id shows records inside their filter that were there before a side was read as a whole, and did
 /// not come: then others may be missing as well, and no absence means anything.
-fn distrust(map: &TableMap, scope: &Scope, ground: &Ground) -> Result<(), PassError> {
+fn refuse_gaps(map: &TableMap, scope: &Scope, ground: &Ground) -> Result<(), PassError> {
     let Some(whole_to) = ground.whole_to else { return Ok(()) };
     for side in Side::BOTH {
         let (Some(column), Some(whole_to)) = (scope.modified.of(side), whole_to.of(side)) else { continue };

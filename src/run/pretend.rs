@@ -326,15 +326,7 @@ mod tests {
     }
 
     fn info() -> TableInfo {
-        let known = |column| ColumnInfo {
-            column,
-            readable: true,
-            insertable: true,
-            updatable: true,
-            length_max: None,
-            options: Vec::new(),
-            targets: Vec::new(),
-        };
+        let known = |column: Column| ColumnInfo::plain(&column.name, column.kind);
         TableInfo {
             table: "customers".into(),
             key: Key::Id("id".into()),

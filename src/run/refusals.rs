@@ -18,7 +18,7 @@ use crate::run::bases::{Before, fingerprint_in};
 use crate::run::selection::{Asked, Named};
 use crate::run::state::PassState;
 use crate::store::{InboxKind, Refusal, Store, StoreError};
-use crate::translate::canonical::{BLANK, fingerprint};
+use crate::translate::canonical::{BLANK, fingerprint, fold};
 
 /// Refusals for the same reason after which a record is left alone.
 const TIMES_MAX: u32 = 2;
@@ -236,9 +236,7 @@ fn print(action: &Action, held: &PerSide<Vec<u64>>) -> u64 {
     let sent = action.fields.iter().map(|field| text(format!("{}={}", field.column, field.new)));
     // Sent columns come in the order of the file; which of them are sent tells as much as their values.
     let parts = sent.chain(held.erp.iter().copied()).chain(held.crm.iter().copied());
-    parts.fold(text(action.side.key().to_owned()), |all, part| {
-        (all.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    })
+    fold(text(action.side.key().to_owned()), parts)
 }
 
 /// Returns a message without what differs from one attempt to the next: ids and correlation numbers, which are words of

@@ -71,6 +71,11 @@ fn hash(class: u64, bytes: &[u8]) -> u64 {
     xxh3_64_with_seed(bytes, class).max(1)
 }
 
+/// Returns one fingerprint of several, in their order.
+pub fn fold(first: u64, fingerprints: impl Iterator<Item = u64>) -> u64 {
+    fingerprints.fold(first, |all, part| (all.rotate_left(5) ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
 /// Returns a text in the form in which it is compared: the ERP drops trailing blanks and upper-cases codes.
 fn canonical_text(text: &str, side: Side, kind: Kind) -> Cow<'_, str> {
     match (side, kind) {

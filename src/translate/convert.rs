@@ -196,18 +196,9 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Column;
 
     fn info(kind: Kind) -> ColumnInfo {
-        ColumnInfo {
-            column: Column { name: "c".into(), kind },
-            readable: true,
-            insertable: true,
-            updatable: true,
-            length_max: None,
-            options: Vec::new(),
-            targets: Vec::new(),
-        }
+        ColumnInfo::plain("c", kind)
     }
 
     fn text(text: &str) -> Value {

@@ -9,15 +9,7 @@ use crate::frame::{Cell, Column};
 
 /// A column of a side, in short.
 fn column(kind: Kind) -> ColumnInfo {
-    ColumnInfo {
-        column: Column { name: "c".into(), kind },
-        readable: true,
-        insertable: true,
-        updatable: true,
-        length_max: None,
-        options: Vec::new(),
-        targets: Vec::new(),
-    }
+    ColumnInfo::plain("c", kind)
 }
 
 fn long(kind: Kind, length_max: usize) -> ColumnInfo {

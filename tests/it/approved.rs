@@ -11,7 +11,7 @@ use pipeline::run::RunError;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::approval::Approved;
 use pipeline::run::carried::{Carried, Undone};
-use pipeline::store::Store;
+use pipeline::store::{Decided, Store};
 use uuid::Uuid;
 
 use crate::by_hand::by_hand;
@@ -151,6 +151,31 @@ fn a_pair_is_not_parted_where_the_plan_restores_it() {
     world.run();
     let couplings = world.store.couplings("customers", &[]).unwrap();
     assert!(couplings.crm.contains(&Uuid::from_u128(201)), "{couplings:?}");
+}
+
+/// What a person decided otherwise since is told as that, and neither as agreement nor as another partner.
+#[test]
+fn what_was_decided_otherwise_since_the_plan_is_told_as_that() {
+    let take = |side| Wish::Resolve { field: "phone".into(), verdict: Decided::Take(side) };
+    let mut world = coupled(2);
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.crm.put("accounts", 101, &[("phone", "3")]);
+    world.crm.delete("accounts", 102);
+    world.run();
+    answer(&mut world, "customers:C1", &take(Side::Crm)).unwrap();
+    answer(&mut world, "customers:C2", &Wish::Restore).unwrap();
+    let planned = world.run_as(true);
+    answer(&mut world, "customers:C1", &take(Side::Erp)).unwrap();
+    answer(&mut world, "customers:C2", &Wish::Delete).unwrap();
+    let report = world.apply(&planned, &[]);
+    let decided = "decided by a person on 2026-01-31";
+    assert_eq!(
+        told(&carried(&report).moved),
+        [
+            format!("customers:C1 update: a run would do otherwise by now, in the CRM: {decided}"),
+            format!("customers:C2 insert: a run would do otherwise by now, in the ERP: deleted in the CRM; {decided}"),
+        ]
+    );
 }
 
 /// `(NEW ` in somebody's name stands for no number.

@@ -200,21 +200,16 @@ fn moment(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Column;
     use Comparison::*;
 
     fn info() -> TableInfo {
         let column = |name: &str, kind: Kind, length_max: Option<usize>| ColumnInfo {
-            column: Column { name: name.into(), kind },
-            readable: true,
-            insertable: true,
-            updatable: true,
             length_max,
             options: match kind {
                 Kind::Enum => vec![(0, String::new()), (1, "Non-Inventory".into())],
                 _ => Vec::new(),
             },
-            targets: Vec::new(),
+            ..ColumnInfo::plain(name, kind)
         };
         TableInfo {
             table: "t".into(),

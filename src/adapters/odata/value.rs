@@ -105,20 +105,11 @@ fn erp_blank(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Column;
     use chrono::{DateTime, NaiveDate};
     use uuid::Uuid;
 
     fn column(kind: Kind) -> ColumnInfo {
-        ColumnInfo {
-            column: Column { name: "c".into(), kind },
-            readable: true,
-            insertable: true,
-            updatable: true,
-            length_max: None,
-            options: Vec::new(),
-            targets: Vec::new(),
-        }
+        ColumnInfo::plain("c", kind)
     }
 
     #[test]

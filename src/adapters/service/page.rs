@@ -173,18 +173,10 @@ pub(super) fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::endpoint::ColumnInfo;
-    use crate::frame::{Column, Value};
+    use crate::frame::Value;
 
     fn page(columns: &[(&str, Kind)], key: &[&str]) -> Page {
-        let known = |(name, kind): &(&str, Kind)| ColumnInfo {
-            column: Column { name: (*name).into(), kind: *kind },
-            readable: true,
-            insertable: true,
-            updatable: true,
-            length_max: Some(20),
-            options: Vec::new(),
-            targets: Vec::new(),
-        };
+        let known = |(name, kind): &(&str, Kind)| ColumnInfo { length_max: Some(20), ..ColumnInfo::plain(name, *kind) };
         let key: Vec<String> = key.iter().map(|name| (*name).to_owned()).collect();
         let columns = columns.iter().map(known).collect();
         let info = TableInfo { table: "T".into(), key: Key::Values(key), columns };

@@ -18,7 +18,7 @@ use crate::report::couple::Coupled;
 use crate::report::layout::plural;
 use crate::run::account::RunReport;
 use crate::run::chosen::{Chosen, Standing};
-use crate::store::{InboxItem, InboxKind};
+use crate::store::{InboxItem, InboxKind, Store};
 
 /// Couples what the match rules find.
 pub(super) fn by_rules(
@@ -55,6 +55,9 @@ pub(super) fn by_rules(
     name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
     done.notes = plan.notes.clone();
+    if !part.only.is_empty() {
+        done.apart = store.kept_apart(&map.name)?.erp.len() as u64;
+    }
     done.failing = failing(&plan, map);
     if done.failing > 0 {
         let (records, name) = (plural(done.failing, "record fails", "records fail"), &map.name);

@@ -21,6 +21,11 @@ fn a_pair_is_parted_and_coupled_again() {
     assert_eq!(coupled("customers"), before.1 - 1);
     let advice = "the same command with `--with contacts` parts them, too";
     assert_eq!(answer.stdout.contains(advice), answer.stdout.contains("of `contacts` refer"), "{answer:#?}");
+    let apart = world.run(&format!("couple {FULL} customers --match")).code(0);
+    assert!(
+        apart.stdout.contains("\n1 record of the ERP is kept apart, which no rule finds a partner for; "),
+        "{apart:#?}"
+    );
     let again = world.run(&format!("uncouple {FULL} customers:{number}")).code(2);
     assert!(again.stderr.contains("is not coupled; nothing was done"), "{again:#?}");
     let history = world.run(&format!("history {FULL} last")).code(0);
