@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap, TemplateValue};
-use crate::couple::{doubles, found_beyond};
+use crate::couple::resembling::{doubles, found_beyond};
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::extract;
 use crate::frame::Frame;

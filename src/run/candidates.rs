@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{MatchRule, PerSide, Side, TableMap};
-use crate::couple::like_any;
+use crate::couple::resembling::like_any;
 use crate::endpoint::{EndpointError, Query};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};

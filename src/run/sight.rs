@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use crate::address::Address;
 use crate::config::{MatchRule, PerSide, Side, TableMap};
-use crate::couple::{self, like_any};
+use crate::couple;
+use crate::couple::resembling::like_any;
 use crate::delta::Work;
 use crate::delta::judging::{Judged, judge_pairs};
 use crate::endpoint::EndpointError;
