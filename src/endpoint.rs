@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::config::Side;
@@ -58,6 +59,18 @@ impl TableInfo {
         values.iter().for_each(|value| text.push_str(&format!("/{}:{value}", value.len())));
         Uuid::new_v5(&NAMESPACE, text.as_bytes())
     }
+}
+
+/// What may stand around a text without making it another one for whoever looks for it: the blank, and those that look like
+/// it and come along with copied texts.
+///
+/// A database ignores blanks at the end of a text and none of the others, so an adapter has to ask for these by name. Tabs
+/// and line ends are not among them: a question for those is one that a gateway may turn away.
+pub const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{202f}', '\u{3000}'];
+
+/// Returns a text without the [`BLANKS`] around it.
+pub fn without_blanks(text: &str) -> &str {
+    text.trim_matches(BLANKS)
 }
 
 /// Returns the value of a key column as a text that is the same for equal keys: codes upper-cased and trimmed, as their
@@ -352,7 +365,7 @@ pub trait Endpoint: Sync {
         self.read(&Query { ids: Some(vec![nobody]), ..query.clone() }, &|_| {}).map(drop)
     }
 
-    /// Reads the records that hold one of `texts` in a column, compared without regard to case and to blanks around.
+    /// Reads the records that hold one of `texts` in a column, compared without regard to case and to [`BLANKS`] around.
     ///
     /// More may come, none may be missing; `None` where the side cannot promise that, and the table has to be read.
     fn read_holding(
@@ -414,6 +427,9 @@ pub trait Endpoint: Sync {
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
     fn clock_offset(&self) -> Option<ClockOffset>;
+
+    /// Returns what this side's clock shows now, at the latest; `None` where its answers told nothing.
+    fn clock(&self) -> Option<DateTime<Utc>>;
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod writes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
@@ -280,6 +281,10 @@ impl Endpoint for BusinessCentral {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.client.side_clock()
     }
 }
 

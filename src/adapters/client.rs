@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::credentials::untold;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
@@ -140,6 +142,12 @@ impl Client {
     /// Returns how far the side's clock is ahead of ours, as its answers told so far.
     pub fn clock_offset(&self) -> Option<ClockOffset> {
         *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the side's clock shows now, at the latest.
+    pub fn side_clock(&self) -> Option<DateTime<Utc>> {
+        let now_ms = i64::try_from(self.clock.now().as_millis()).ok()?;
+        DateTime::from_timestamp_millis(now_ms.checked_add(self.clock_offset()?.ms_max)?)
     }
 
     /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then

@@ -9,6 +9,7 @@ mod writes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -371,6 +372,10 @@ impl Endpoint for Dataverse {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.client.side_clock()
     }
 }
 

@@ -12,6 +12,7 @@ mod writes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
@@ -424,6 +425,10 @@ impl Endpoint for Service {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.client.side_clock()
     }
 }
 

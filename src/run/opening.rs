@@ -181,7 +181,8 @@ fn refuse_gaps(map: &TableMap, scope: &Scope, ground: &Ground) -> Result<(), Pas
     for side in Side::BOTH {
         let (Some(column), Some(whole_to)) = (scope.modified.of(side), whole_to.of(side)) else { continue };
         let inside = extract::inside(map, side, ground.beyond.of(side).clone())?.frame;
-        let is_old = |row: &usize| inside.take(&[*row]).latest(column).is_some_and(|modified| modified < *whole_to);
+        let is_old =
+            |row: &usize| inside.take(&[*row]).latest(column, None).is_some_and(|modified| modified < *whole_to);
         let left_out: Vec<usize> = (0..inside.rows()).filter(is_old).collect();
         if let Some(&first) = left_out.first() {
             let (records, id, table) =

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::apply::Applied;
@@ -276,6 +277,10 @@ impl Endpoint for Pretended<'_> {
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.inner.clock_offset()
     }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.inner.clock()
+    }
 }
 
 /// Adds a record as `side` would return it: with the `values` that it was given, and else what its `row` of the frame
@@ -385,6 +390,9 @@ mod tests {
             None
         }
         fn clock_offset(&self) -> Option<ClockOffset> {
+            None
+        }
+        fn clock(&self) -> Option<DateTime<Utc>> {
             None
         }
     }

@@ -57,6 +57,17 @@ pub fn origin(url: &str) -> Option<(String, String, u16)> {
     Some((scheme, host.to_ascii_lowercase(), port))
 }
 
+/// Returns what a link has behind the configured address `base`; `None` where it leads elsewhere.
+///
+/// A side may write its own name in other letters than the file, or with the port that goes without saying.
+pub fn behind<'a>(base: &str, link: &'a str) -> Option<&'a str> {
+    fn path(url: &str) -> &str {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        &rest[rest.find(['/', '?', '#']).unwrap_or(rest.len())..]
+    }
+    (origin(base)? == origin(link)?).then(|| path(link).strip_prefix(path(base)))?
+}
+
 /// Returns the link as the HTTP client can send it.
 ///
 /// The client (`http::Uri`) keeps every byte it accepts, non-ASCII ones included. It refuses control characters, the
@@ -111,6 +122,23 @@ mod tests {
             ("https://crm.example/a?b=\tø\u{7f}", "https://crm.example/a?b=%09ø%7F"),
         ] {
             assert_eq!(Chain::new(BASE, "").follow(link).unwrap(), sent);
+        }
+    }
+
+    #[test]
+    fn what_is_behind_the_address_does_not_depend_on_how_the_host_is_written() {
+        for (base, link, expected) in [
+            (BASE, "https://crm.example/org/a?b=%22", Some("/a?b=%22")),
+            ("https://CRM.example:443/org", "https://crm.example/org/a", Some("/a")),
+            (BASE, "HTTPS://Crm.Example:443/org/a", Some("/a")),
+            ("https://crm.example", "https://crm.example/a", Some("/a")),
+            ("https://crm.example", "https://crm.example", Some("")),
+            (BASE, "https://crm.example/ORG/a", None),
+            (BASE, "https://crm.example", None),
+            (BASE, "https://evil.example/org/a", None),
+            (BASE, "/org/a", None),
+        ] {
+            assert_eq!(behind(base, link), expected, "{base} {link}");
         }
     }
 
