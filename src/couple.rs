@@ -490,6 +490,18 @@ pub fn like_any(
     })
 }
 
+/// Tells of each row of both frames whether a rule finds a value in all of its columns.
+pub fn has_key(
+    map: &TableMap,
+    rule: &MatchRule,
+    infos: &PerSide<TableInfo>,
+    frames: &PerSide<Frame>,
+    links: &Links,
+) -> PerSide<Vec<bool>> {
+    let keys = keys(map, rule, infos, frames, links);
+    PerSide::from_fn(|side| keys.of(side).iter().map(Option::is_some).collect())
+}
+
 /// Makes one key for each row of both frames, such that equal keys mean that the rule holds; `None` where a column is
 /// blank.
 fn keys(
