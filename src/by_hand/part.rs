@@ -167,7 +167,7 @@ impl Desk<'_> {
         other: &TableMap,
         partings: &[Parting],
     ) -> Result<Vec<Parting>, RunError> {
-        let desk = Desk { pipeline: self.pipeline, endpoints: self.endpoints, map: other };
+        let desk = Desk { map: other, binding: self.binding.clone(), ..*self };
         let table = self.pipeline.tables.iter().position(|map| map.name == other.name).unwrap_or_default();
         let scope = Scope::describe(self.pipeline, table, self.endpoints)?;
         let pairs = pairs_by_id(&store.couplings(&other.name, &[])?);

@@ -301,7 +301,7 @@ pub struct CoupleArguments {
     pub file: FileArguments,
     /// `TABLE:KEY KEY` (one record, and its partner on the other side); `TABLE:KEY…` with `--create` or `--match`; `TABLE`
     /// with `--match` or `--from`.
-    #[arg(value_name = "RECORD", required = true)]
+    #[arg(value_name = "RECORD")]
     pub records: Vec<String>,
     /// Makes the partner on the side that lacks it, and couples the two; whom a match rule finds is coupled instead, after a
     /// question.
@@ -370,7 +370,7 @@ pub struct UncoupleArguments {
     #[command(flatten)]
     pub file: FileArguments,
     /// `TABLE:KEY…`, or `TABLE` with `--all`.
-    #[arg(value_name = "RECORD", required = true)]
+    #[arg(value_name = "RECORD")]
     pub records: Vec<String>,
     /// Ends all couplings of the table map.
     #[arg(long)]

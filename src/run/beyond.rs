@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Pairs};
-use crate::delta::decided::Rulings;
+use crate::delta::decided::{Ruled, Rulings};
 use crate::delta::{Held, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::run::state::{PassError, PassState, Step};
@@ -105,6 +105,10 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
     let rulings = Rulings::default();
     let work = Work { frames: &open.frames, pairs: &open.pairs, rulings: &rulings, ..state.work(step) };
     let decisions = decide_pairs(&work)?;
+    let decided = |held: &Held| {
+        let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
+        state.rulings.of_field(ids, held.field?).map(Ruled::outstanding)
+    };
     let mut items = Vec::new();
     for item in &open.earlier {
         let about = |erp: Option<Uuid>, crm: Option<Uuid>| erp == item.erp_id && crm == item.crm_id;
@@ -119,7 +123,7 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
                     erp: values.erp,
                     crm: values.crm,
                     message,
-                    outstanding: None,
+                    outstanding: decided(held),
                     ..item.clone()
                 });
             }
