@@ -81,6 +81,8 @@ pub struct ColumnInfo {
     pub insertable: bool,
     /// Whether an update may carry it.
     pub updatable: bool,
+    /// What a new record holds that was given nothing, where the side tells it.
+    pub starts_with: Option<Value>,
     /// Characters a text may have.
     pub length_max: Option<usize>,
     /// Numbers and labels of a choice, member names of an enum (label only, in order).
@@ -98,6 +100,7 @@ impl ColumnInfo {
             readable: true,
             insertable: true,
             updatable: true,
+            starts_with: None,
             length_max: None,
             options: Vec::new(),
             targets: Vec::new(),

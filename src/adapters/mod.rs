@@ -25,6 +25,7 @@ pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
 pub mod modifiers;
+pub mod dataverse_states;
 pub mod dataverse_bulk;
 pub mod dataverse_lists;
 pub mod dataverse_products;

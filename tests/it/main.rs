@@ -44,6 +44,7 @@ mod review;
 mod rules;
 mod selected;
 mod shipped;
+mod states;
 mod tidy;
 mod transformations;
 mod why;

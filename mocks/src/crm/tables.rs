@@ -477,7 +477,7 @@ fn state(pairs: &[(i64, &'static str, i64)]) -> Vec<Column> {
     let states = pairs.iter().map(|&(value, label, pair)| Choice { value, label, pair }).collect();
     let statuses = pairs.iter().map(|&(state, label, value)| Choice { value, label, pair: state }).collect();
     vec![
-        // New rows start in the state of the table; what a create says of it is refused.
+        // New rows start in the state of the table; what a create says of it is passed over.
         column("StateCode", Kind::State(states)).required(Required::System).update_only(),
         column("StatusCode", Kind::Status(statuses)),
     ]

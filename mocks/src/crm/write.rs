@@ -179,6 +179,10 @@ fn apply(
             own = cell.and_then(|cell| cell.id());
             continue;
         }
+        // A new row starts in the first state of its table, whatever it says; its status has to belong to that.
+        if creating && matches!(declared.columns[column].kind, schema::Kind::State(_)) {
+            continue;
+        }
         check_valid(declared, column, creating)?;
         row.set(column, cell);
     }
