@@ -253,6 +253,17 @@ pub struct Grant {
     pub reach: Reach,
 }
 
+/// Something that the connection asks for besides, and that the login is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Where the file asks for it, below the connection.
+    pub keys: &'static [&'static str],
+    /// What is not allowed, as the end of a sentence about the login.
+    pub what: String,
+    /// The right that it takes, as the side calls it.
+    pub name: &'static str,
+}
+
 /// For which records a right holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -413,6 +424,12 @@ pub trait Endpoint: Sync {
     /// something is written.
     fn grants(&self, _info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
         Ok(None)
+    }
+
+    /// Returns what the connection asks for besides and the login is not allowed, as far as the side tells that before
+    /// something is written.
+    fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
+        Ok(Vec::new())
     }
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.

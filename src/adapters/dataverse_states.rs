@@ -50,7 +50,7 @@ mod tests {
             let fields: Vec<(&str, Value)> = [name].into_iter().chain(fields.iter().cloned()).collect();
             let insert = write(WriteKind::Insert, &fields);
             let part = part("/api/data/v9.2", &contacts(), "contactid", &insert).unwrap();
-            (part.operations(), batch_multipart::build_parts(&[part]).replace('\r', ""))
+            (part.operations(), batch_multipart::build_parts(&[part], &[]).replace('\r', ""))
         };
         let (count, staged) = body(&[(STATE, Value::Integer(1)), (STATUS, Value::Text("2".into()))]);
         assert_eq!(count, 2);

@@ -53,6 +53,8 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
         }
         Adapter::Nav => Box::new(Service::pages(client, company, connection.limits)),
         Adapter::OData => Box::new(Service::plain(client, connection.limits, connection.keys.clone())),
-        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.features)),
+        Adapter::Dataverse => {
+            Box::new(Dataverse::new(client, connection.limits, connection.features, connection.act_as))
+        }
     }
 }

@@ -21,6 +21,7 @@ mod approved;
 mod authentication;
 mod bulk;
 mod by_hand;
+mod callers;
 mod cases;
 mod changed;
 mod command;

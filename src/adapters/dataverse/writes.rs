@@ -16,7 +16,11 @@ use crate::adapters::dataverse_states::{self, STATE};
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
+use crate::config::Bypass;
 use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
+
+/// The header that says in whose name a request is to be carried out.
+pub(super) const ACT_AS: &str = "CallerObjectId";
 
 impl Dataverse {
     /// Writes in batches, and many new records by one message each where the table has it.
@@ -149,6 +153,7 @@ impl Dataverse {
         );
         let mut headers = headers();
         headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
+        headers.extend(self.write_headers());
         let answer = self.client.post(&url, &headers, body.as_bytes());
         match &answer {
             Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
@@ -173,13 +178,31 @@ impl Dataverse {
         }
     }
 
+    /// Returns the headers of everything that writes: in whose name, and past which logic of the organization. Those of a
+    /// batch do not count for what is in it (crm-api.md §3, §11).
+    pub(super) fn write_headers(&self) -> Vec<(&'static str, String)> {
+        let Bypass { sync, asynchronous, flows } = self.features.bypass;
+        let logic: Vec<&str> = [(sync, "CustomSync"), (asynchronous, "CustomAsync")]
+            .into_iter()
+            .filter_map(|(bypassed, name)| bypassed.then_some(name))
+            .collect();
+        let logic = (!logic.is_empty()).then(|| ("MSCRM.BypassBusinessLogicExecution", logic.join(",")));
+        let flows = flows.then(|| ("MSCRM.SuppressCallbackRegistrationExpanderJob", "true".to_owned()));
+        let name = self.act_as.map(|id| (ACT_AS, id.to_string()));
+        [name, logic, flows].into_iter().flatten().collect()
+    }
+
     /// Posts the parts as one batch.
     fn post(&self, parts: &[Part]) -> Sent<Reply> {
         let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); parts.len()]);
         let (url, headers) = self.batch();
         let sizes: Vec<usize> = parts.iter().map(Part::operations).collect();
         let count = parts.len();
-        let answer = match self.client.post(&url, &headers, batch_multipart::build_parts(parts).as_bytes()) {
+        let answer = match self.client.post(
+            &url,
+            &headers,
+            batch_multipart::build_parts(parts, &self.write_headers()).as_bytes(),
+        ) {
             Ok(answer) => answer,
             Err(error) => {
                 if matches!(error, PostError::Overtaxed(_)) {

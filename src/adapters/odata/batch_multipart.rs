@@ -64,18 +64,19 @@ pub fn content_type() -> String {
 /// Returns the body of a batch of single operations.
 pub fn build(operations: &[Operation]) -> String {
     let mut out = String::new();
-    operations.iter().for_each(|operation| push(&mut out, BOUNDARY, operation, None));
+    operations.iter().for_each(|operation| push(&mut out, BOUNDARY, operation, &[], None));
     out.push_str(&format!("--{BOUNDARY}--\r\n"));
     out
 }
 
-/// Returns the body of a batch. The content ids that a change set asks for are unique in all of it.
-pub fn build_parts(parts: &[Part]) -> String {
+/// Returns the body of a batch, with `headers` in each of its operations. The content ids that a change set asks for are
+/// unique in all of it.
+pub fn build_parts(parts: &[Part], headers: &[(&'static str, String)]) -> String {
     let mut out = String::new();
     let mut content_id = 0;
     for part in parts {
         match part {
-            Part::Single(operation) => push(&mut out, BOUNDARY, operation, None),
+            Part::Single(operation) => push(&mut out, BOUNDARY, operation, headers, None),
             Part::ChangeSet(operations) => {
                 let boundary = format!("changeset_{content_id}");
                 out.push_str(&format!(
@@ -83,7 +84,7 @@ pub fn build_parts(parts: &[Part]) -> String {
                 ));
                 for operation in operations {
                     content_id += 1;
-                    push(&mut out, &boundary, operation, Some(content_id));
+                    push(&mut out, &boundary, operation, headers, Some(content_id));
                 }
                 out.push_str(&format!("--{boundary}--\r\n\r\n"));
             }
@@ -93,7 +94,13 @@ pub fn build_parts(parts: &[Part]) -> String {
     out
 }
 
-fn push(out: &mut String, boundary: &str, operation: &Operation, content_id: Option<usize>) {
+fn push(
+    out: &mut String,
+    boundary: &str,
+    operation: &Operation,
+    headers: &[(&'static str, String)],
+    content_id: Option<usize>,
+) {
     out.push_str("--");
     out.push_str(boundary);
     out.push_str("\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n");
@@ -104,7 +111,7 @@ fn push(out: &mut String, boundary: &str, operation: &Operation, content_id: Opt
     if !operation.body.is_empty() {
         out.push_str("Content-Type: application/json; type=entry\r\n");
     }
-    for (name, value) in &operation.headers {
+    for (name, value) in operation.headers.iter().chain(headers) {
         out.push_str(&format!("{name}: {value}\r\n"));
     }
     out.push_str("\r\n");
