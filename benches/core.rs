@@ -66,6 +66,7 @@ impl Night {
             readable: true,
             insertable: true,
             updatable: true,
+            starts_with: None,
             length_max: None,
             options: Vec::new(),
             targets: Vec::new(),

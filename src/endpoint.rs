@@ -94,6 +94,8 @@ pub struct ColumnInfo {
     pub insertable: bool,
     /// Whether an update may carry it.
     pub updatable: bool,
+    /// What a new record holds that was given nothing, where the side tells it.
+    pub starts_with: Option<Value>,
     /// Characters a text may have.
     pub length_max: Option<usize>,
     /// Numbers and labels of a choice, member names of an enum (label only, in order).
@@ -111,6 +113,7 @@ impl ColumnInfo {
             readable: true,
             insertable: true,
             updatable: true,
+            starts_with: None,
             length_max: None,
             options: Vec::new(),
             targets: Vec::new(),
@@ -261,6 +264,17 @@ pub struct Grant {
     /// As the side calls it.
     pub name: String,
     pub reach: Reach,
+}
+
+/// Something that the connection asks for besides, and that the login is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Where the file asks for it, below the connection.
+    pub keys: &'static [&'static str],
+    /// What is not allowed, as the end of a sentence about the login.
+    pub what: String,
+    /// The right that it takes, as the side calls it.
+    pub name: &'static str,
 }
 
 /// For which records a right holds.
@@ -423,6 +437,12 @@ pub trait Endpoint: Sync {
     /// something is written.
     fn grants(&self, _info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
         Ok(None)
+    }
+
+    /// Returns what the connection asks for besides and the login is not allowed, as far as the side tells that before
+    /// something is written.
+    fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
+        Ok(Vec::new())
     }
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.

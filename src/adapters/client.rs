@@ -472,7 +472,7 @@ pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Proof, SecretSource};
+    use crate::config::{Adapter, Auth, Bypass, ClientCredentials, Features, Limits, Proof, SecretSource};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -504,7 +504,8 @@ pub mod tests {
                 scope: "s".into(),
             }),
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
-            features: Features { bulk: true, change_tracking: true },
+            features: Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
+            act_as: None,
             keys: std::collections::BTreeMap::new(),
         };
         let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);

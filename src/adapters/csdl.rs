@@ -140,6 +140,7 @@ impl<'a> Types<'a> {
             readable: true,
             insertable: writable,
             updatable: writable && !once,
+            starts_with: None,
             length_max: property.attribute("MaxLength").and_then(|length| length.parse().ok()),
             options,
             targets: Vec::new(),

@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use self::privileges::Holders;
 use crate::adapters::absence;
 use crate::adapters::batch::{self, Batch};
 use crate::adapters::client::Client;
@@ -31,7 +32,8 @@ use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Grant, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
+    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Query, Report, TableInfo, Tracked, Traffic,
+    Write,
 };
 use crate::frame::{Frame, Kind};
 
@@ -59,21 +61,24 @@ pub struct Dataverse {
     client: Client,
     limits: Limits,
     features: Features,
+    /// In whose name is written.
+    act_as: Option<Uuid>,
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
-    /// How far the login's privileges reach, by their ids, once they were asked for.
-    held: Mutex<Option<Arc<HashMap<String, String>>>>,
+    /// How far the privileges reach that a write takes, once they were asked for.
+    held: Mutex<Option<Arc<Holders>>>,
     bulk: Availability,
     portion: Portion,
 }
 
 impl Dataverse {
     /// Makes the adapter; nothing is sent yet.
-    pub fn new(client: Client, limits: Limits, features: Features) -> Dataverse {
+    pub fn new(client: Client, limits: Limits, features: Features, act_as: Option<Uuid>) -> Dataverse {
         Dataverse {
             client,
             limits,
             features,
+            act_as,
             directory: Mutex::default(),
             tables: Mutex::default(),
             held: Mutex::default(),
@@ -358,7 +363,7 @@ impl Endpoint for Dataverse {
         if table.info.column(modifiers::COLUMN).is_none_or(|column| !column.readable) {
             return Ok(HashMap::new());
         }
-        let select = select(&table, &[modifiers::COLUMN.to_owned()]);
+        let select = select(&table, &modifiers::columns(&table));
         let root = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
         let list = |ids: &[Uuid]| {
             format!("{root}&$filter={}", percent::query(&dataverse_lists::id_list(&table.key, ids, None)))
@@ -368,6 +373,10 @@ impl Endpoint for Dataverse {
 
     fn grants(&self, info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
         self.granted(info).map(Some)
+    }
+
+    fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
+        self.demands()
     }
 
     fn clock_offset(&self) -> Option<ClockOffset> {
@@ -435,6 +444,7 @@ mod tests {
     use crate::adapters::client::tests::client;
     use crate::adapters::dataverse_batch::tests::contacts;
     use crate::adapters::script::{Line, Script, say};
+    use crate::config::Bypass;
 
     /// An answer to a batch of questions: their number, the status of the first, and what the others say.
     fn answered(questions: usize, first: u16, body: &str) -> Line {
@@ -471,7 +481,12 @@ mod tests {
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let (client, _) = client(&server.url, &login.url);
             let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 };
-            let crm = Dataverse::new(client, limits, Features { bulk: true, change_tracking: true });
+            let crm = Dataverse::new(
+                client,
+                limits,
+                Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
+                None,
+            );
             crm.prepare(&["as", "missing", "bs", "as"]).unwrap();
             assert_eq!(tables.map(|table| crm.describe(table).unwrap().table), tables, "{what}");
             assert!(matches!(crm.describe("missing"), Err(EndpointError::NoTable { .. })), "{what}");

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
-use crate::frame::{Column, Kind, SCALE_MAX};
+use crate::frame::{Column, Kind, SCALE_MAX, Value};
 
 /// Digits that the service keeps of money whose precision is the currency's or the organisation's (crm-api.md §6).
 const MONEY_SCALE: u32 = 4;
@@ -58,6 +58,8 @@ pub struct Detail {
     pub precision_source: Option<i64>,
     pub format: Option<String>,
     pub date_time_behavior: Option<Managed>,
+    /// The value of a choice where nobody gives one; -1 where that is none.
+    pub default_form_value: Option<i64>,
     pub option_set: Option<OptionSet>,
     pub global_option_set: Option<OptionSet>,
 }
@@ -122,6 +124,8 @@ pub struct CrmTable {
     pub key: String,
     /// For each lookup the tables (entity sets) it may point to, with the navigation property for each.
     pub lookups: HashMap<String, Vec<(String, String)>>,
+    /// The state in which its records start, where the service tells it and it is the same in every organization.
+    pub starts_in: Option<i64>,
 }
 
 impl Directory {
@@ -158,7 +162,7 @@ pub fn questions(logical_name: &str) -> Vec<String> {
         ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
         ("DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
         ("PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
-        ("StateAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("StateAttributeMetadata", "$select=LogicalName,DefaultFormValue&$expand=OptionSet,GlobalOptionSet"),
         ("StatusAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
     ];
     let of = format!("EntityDefinitions(LogicalName='{logical_name}')");
@@ -223,6 +227,7 @@ fn table(
     let is_lookup = |kind: &str| matches!(kind, "Lookup" | "Customer" | "Owner");
     let no_detail = Detail::default();
     let mut columns = Vec::new();
+    let mut starts_in = None;
     for attribute in attributes.iter().filter(|attribute| attribute.attribute_of.is_none()) {
         let detail = details.get(&attribute.logical_name).unwrap_or(&no_detail);
         let Some(kind) = kind(&attribute.attribute_type, detail) else { continue };
@@ -233,12 +238,19 @@ fn table(
             _ => Vec::new(),
         };
         let is_key = attribute.logical_name == key;
+        // Products start active or as drafts, as the organization has it, and leave that by an action.
+        let is_state = attribute.attribute_type == "State" && name != "product";
+        if is_state {
+            starts_in = detail.default_form_value.filter(|state| *state >= 0);
+        }
         columns.push(ColumnInfo {
             column: Column { name: attribute.logical_name.clone(), kind },
             readable: attribute.is_valid_for_read,
             // The key of a new record is given by itself, not as a column.
-            insertable: attribute.is_valid_for_create && !is_key,
+            // Nor does a creation take the state: the adapter sets it together with it.
+            insertable: if is_state { attribute.is_valid_for_update } else { attribute.is_valid_for_create } && !is_key,
             updatable: attribute.is_valid_for_update && !is_key,
+            starts_with: starts_in.filter(|_| is_state).map(Value::Integer),
             length_max: detail.max_length,
             options: options(detail),
             targets,
@@ -252,7 +264,7 @@ fn table(
         attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
     });
     let info = TableInfo { table: set.to_owned(), key: Key::Id(key.to_owned()), columns };
-    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups }
+    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups, starts_in }
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.

@@ -17,6 +17,8 @@ pub mod check;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::config::expression::Expression;
 
 /// One of the two systems.
@@ -307,6 +309,8 @@ pub struct Connection {
     pub auth: Auth,
     pub limits: Limits,
     pub features: Features,
+    /// The user of the side in whose name is written, by the id that the directory of the login has for them.
+    pub act_as: Option<Uuid>,
     /// The key columns that table maps name, by the side's table.
     pub keys: BTreeMap<String, String>,
 }
@@ -318,6 +322,18 @@ pub struct Features {
     pub bulk: bool,
     /// The side's own account of what changed, deletions among it.
     pub change_tracking: bool,
+    pub bypass: Bypass,
+}
+
+/// What of an organization's own logic our writes pass by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bypass {
+    /// What runs inside of a write and may refuse it.
+    pub sync: bool,
+    /// What a write sets off for later.
+    pub asynchronous: bool,
+    /// What people have built to wait for changes.
+    pub flows: bool,
 }
 
 /// How to log in.

@@ -42,6 +42,7 @@ pub struct Connection {
     pub auth: Option<Auth>,
     pub limits: Option<Limits>,
     pub features: Option<Features>,
+    pub act_as: Option<String>,
     pub insecure: Option<Flag>,
 }
 
@@ -51,6 +52,26 @@ pub struct Connection {
 pub struct Features {
     pub bulk: Option<Feature>,
     pub change_tracking: Option<Feature>,
+    pub custom_logic: Option<CustomLogic>,
+    pub flows: Option<Flows>,
+}
+
+/// Which of an organization's own logic our writes set off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomLogic {
+    Run,
+    Bypass,
+    BypassSync,
+    BypassAsync,
+}
+
+/// Whether flows hear of our writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Flows {
+    Run,
+    Bypass,
 }
 
 /// Whether something is used where it is there.

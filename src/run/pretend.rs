@@ -3,7 +3,7 @@
 //!
 //! A planned write becomes the row that the side would return, and where another table map reads the same table later,
 //! its reading shows it; a record that is deleted is read no more. What a server would make of a record on its own is not known here: what a new record was not
-//! given stays blank, but for the keys by which others refer to it, which get a placeholder.
+//! given stays blank, but for what the side tells to begin with, and for the keys by which others refer to it, which get a placeholder.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -90,6 +90,11 @@ impl<'a> Pretended<'a> {
             let mut values: HashMap<String, Value> =
                 action.fields.iter().map(|change| (change.column.clone(), change.new.clone())).collect();
             let new = action.kind.makes_record();
+            for column in info.columns.iter().filter(|_| new) {
+                if let Some(value) = &column.starts_with {
+                    values.entry(column.column.name.clone()).or_insert_with(|| value.clone());
+                }
+            }
             for key in keys.iter().filter(|_| new) {
                 if values.get(key).is_some_and(|value| !value.is_blank()) {
                     continue;

@@ -128,6 +128,7 @@ impl Memory {
                         readable: true,
                         insertable: true,
                         updatable: true,
+                        starts_with: None,
                         length_max: None,
                         options: Vec::new(),
                         targets: Vec::new(),

@@ -8,6 +8,7 @@
 mod address;
 mod batch;
 pub mod bulk;
+pub mod caller;
 mod condition;
 mod csdl;
 mod definition;

@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::bulk::TABLES_WITH_BULK;
+use super::caller::Logic;
 use super::error::Error;
-use super::privilege::{Holding, Privilege};
+use super::privilege::{Holding, Privilege, Roles, Special};
 use super::quota::{Quota, Spent, Time, Wall};
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
@@ -55,6 +56,14 @@ pub struct State {
     pub bulk_tables: BTreeSet<String>,
     /// Privileges by the table's logical name that the application user does not have, or has by a team; it has all others.
     pub privileges: BTreeMap<(String, Privilege), Holding>,
+    /// Privileges of the application user that belong to no table; by itself it has none.
+    pub specials: BTreeSet<Special>,
+    /// What the roles of all other users give, for whom the application user may act.
+    pub people: Roles,
+    /// How many writes passed by which logic of the organization.
+    pub bypasses: BTreeMap<Logic, u64>,
+    /// The user for whom the operation under way acts.
+    pub(super) acting: Option<Uuid>,
     pub(super) store: Store,
     pub(super) organization: Uuid,
     pub(super) business_unit: Uuid,
@@ -126,6 +135,10 @@ impl Default for State {
             may_publish: true,
             bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
             privileges: BTreeMap::new(),
+            specials: BTreeSet::new(),
+            people: Roles::default(),
+            bypasses: BTreeMap::new(),
+            acting: None,
             store: Store::default(),
             organization: ORGANIZATION,
             business_unit: BUSINESS_UNIT,
@@ -324,7 +337,18 @@ impl State {
         self.version += 1;
         row.set(TABLES[table].column("modifiedon"), Some(Cell::Time(now)));
         row.set(TABLES[table].column("modifiedby"), Some(Cell::Link(users, user)));
+        row.set(TABLES[table].column("modifiedonbehalfby"), self.behalf(user));
         row.set(TABLES[table].column("versionnumber"), Some(Cell::Whole(self.version)));
+    }
+
+    /// Returns in whose name the operation under way writes.
+    pub(super) fn writer(&self) -> Uuid {
+        self.acting.unwrap_or(self.caller)
+    }
+
+    /// Returns who really writes where somebody else is stamped for it.
+    pub(super) fn behalf(&self, user: Uuid) -> Option<Cell> {
+        (self.acting == Some(user)).then(|| Cell::Link(schema::table("systemuser"), self.caller))
     }
 
     /// Finds the row whose text column has that value.

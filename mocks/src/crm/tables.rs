@@ -467,6 +467,8 @@ fn audit() -> Vec<Column> {
         lookup("CreatedBy", "systemuser", OnDelete::Restrict).read_only(),
         column("ModifiedOn", Kind::DateTime).read_only(),
         lookup("ModifiedBy", "systemuser", OnDelete::Restrict).read_only(),
+        lookup("CreatedOnBehalfBy", "systemuser", OnDelete::Restrict).read_only(),
+        lookup("ModifiedOnBehalfBy", "systemuser", OnDelete::Restrict).read_only(),
         column("OverriddenCreatedOn", Kind::DateTime).create_only(),
         integer("ImportSequenceNumber", -2_147_483_648, 2_147_483_647).create_only(),
         column("VersionNumber", Kind::BigInt).read_only(),
@@ -477,7 +479,7 @@ fn state(pairs: &[(i64, &'static str, i64)]) -> Vec<Column> {
     let states = pairs.iter().map(|&(value, label, pair)| Choice { value, label, pair }).collect();
     let statuses = pairs.iter().map(|&(state, label, value)| Choice { value, label, pair: state }).collect();
     vec![
-        // New rows start in the state of the table; what a create says of it is refused.
+        // New rows start in the state of the table; what a create says of it is passed over.
         column("StateCode", Kind::State(states)).required(Required::System).update_only(),
         column("StatusCode", Kind::Status(statuses)),
     ]
@@ -568,10 +570,12 @@ const NAVIGATIONS: &[&str] = &[
     "baseuom",
     "businessunitid",
     "createdby",
+    "createdonbehalfby",
     "defaultpricelevelid",
     "defaultuomid",
     "defaultuomscheduleid",
     "modifiedby",
+    "modifiedonbehalfby",
     "owningbusinessunit",
     "owningteam",
     "owninguser",

@@ -1,5 +1,5 @@
-//! Writes to the CRM: batches with a condition on each change, messages for many new records, and drafts that are
-//! published (crm-api.md §9, §11, §13).
+//! Writes to the CRM: batches with a condition on each change, messages for many new records, records that are made in
+//! another state than the first, and drafts that are published (crm-api.md §9, §11, §13).
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -8,14 +8,19 @@ use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
 use crate::adapters::client::PostError;
-use crate::adapters::dataverse::{API, Dataverse, headers, select};
-use crate::adapters::dataverse_batch::{by_position, operation, verdict};
-use crate::adapters::dataverse_bulk::{self, Said};
+use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
+use crate::adapters::dataverse_batch::{by_position, verdict};
+use crate::adapters::dataverse_bulk::{self, RECORDS_MIN, Said};
 use crate::adapters::dataverse_products;
+use crate::adapters::dataverse_states::{self, STATE};
 use crate::adapters::definitions::CrmTable;
-use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
+use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
-use crate::endpoint::{Endpoint, Outcome, Query, Report, Write};
+use crate::config::Bypass;
+use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
+
+/// The header that says in whose name a request is to be carried out.
+pub(super) const ACT_AS: &str = "CallerObjectId";
 
 impl Dataverse {
     /// Writes in batches, and many new records by one message each where the table has it.
@@ -23,27 +28,46 @@ impl Dataverse {
         let Batch { info, columns, writes, layout, .. } = *batch;
         let root = self.root();
         let select = select(table, columns);
+        let is_staged = |write: &Write| dataverse_states::is_staged(table, write);
         let together = |writes: &[Write]| {
-            let operations = writes.iter().map(|write| operation(&root, table, &select, write)).collect();
+            let parts = writes.iter().map(|write| dataverse_states::part(&root, table, &select, write)).collect();
             let batch = Batch { endpoint: self, info, columns, writes, layout };
-            let post = |operations: &[Operation]| batch::patiently(&self.client, operations, &|some| self.post(some));
-            batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
+            let post = |parts: &[Part]| batch::patiently(&self.client, parts, &|some| self.post(some));
+            batch::carry_out(&batch, parts, &post, verdict, |reply| reply.body)
         };
-        if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(table) {
+        // What takes two operations each must not be more than a batch holds.
+        let together = |writes: &[Write]| {
+            let writes_max = if writes.iter().any(is_staged) { BATCH_MAX / 2 } else { BATCH_MAX };
+            let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+            for some in writes.chunks(writes_max) {
+                let Report { outcomes, rows } = together(some);
+                report.outcomes.extend(outcomes);
+                report.rows.append(&rows);
+            }
+            report
+        };
+        let is_single = |write: &Write| write.kind == WriteKind::Insert && !is_staged(write);
+        if writes.iter().filter(|write| is_single(write)).count() < RECORDS_MIN || !self.creates_many(table) {
             return together(writes);
         }
         let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
         for run in dataverse_bulk::runs(writes) {
-            let created = if dataverse_bulk::suits(run) { self.create_many(table, run) } else { None };
-            match created {
-                Some(outcomes) => report.outcomes.extend(outcomes),
+            // A message makes records in their first state only; none of a run needs another one of it.
+            let (single, staged): (Vec<&Write>, Vec<&Write>) = run.iter().partition(|write| is_single(write));
+            let single: Vec<Write> = single.into_iter().cloned().collect();
+            let created = if dataverse_bulk::suits(&single) { self.create_many(table, &single) } else { None };
+            let Some(created) = created else {
                 // One record spoilt it for all: in a batch, each stands for itself.
-                None => {
-                    let Report { outcomes, rows } = together(run);
-                    report.outcomes.extend(outcomes);
-                    report.rows.append(&rows);
-                }
-            }
+                let Report { outcomes, rows } = together(run);
+                report.outcomes.extend(outcomes);
+                report.rows.append(&rows);
+                continue;
+            };
+            let Report { outcomes, rows } = together(&staged.into_iter().cloned().collect::<Vec<_>>());
+            let (mut created, mut outcomes) = (created.into_iter(), outcomes.into_iter());
+            let outcome = |write| if is_single(write) { created.next() } else { outcomes.next() };
+            report.outcomes.extend(run.iter().filter_map(outcome));
+            report.rows.append(&rows);
         }
         report
     }
@@ -55,11 +79,11 @@ impl Dataverse {
         if activated.is_empty() {
             return HashSet::new();
         }
-        let columns = vec![dataverse_products::STATE.to_owned()];
+        let columns = vec![STATE.to_owned()];
         let query = Query { info: batch.info, columns, filter: None, ids: Some(activated) };
         // Where that cannot be read, the update is sent as it is, and the service says what is wrong.
         let Ok(states) = self.read(&query, &|_| {}) else { return HashSet::new() };
-        let is_draft = |row: &usize| dataverse_products::is_unpublished(&states.value(dataverse_products::STATE, *row));
+        let is_draft = |row: &usize| dataverse_products::is_unpublished(&states.value(STATE, *row));
         (0..states.rows()).filter(is_draft).map(|row| states.id(row)).collect()
     }
 
@@ -78,8 +102,8 @@ impl Dataverse {
             .filter(|at| drafts.contains(&batch.writes[*at].id) && report.outcomes[*at] == Outcome::Written)
             .collect();
         let root = self.root();
-        let operation = |at: &usize| dataverse_products::publication(&root, table, &batch.writes[*at]);
-        let operations: Vec<Operation> = updated.iter().map(operation).collect();
+        let operation = |at: &usize| Part::Single(dataverse_products::publication(&root, table, &batch.writes[*at]));
+        let operations: Vec<Part> = updated.iter().map(operation).collect();
         if operations.is_empty() {
             return report;
         }
@@ -129,6 +153,7 @@ impl Dataverse {
         );
         let mut headers = headers();
         headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
+        headers.extend(self.write_headers());
         let answer = self.client.post(&url, &headers, body.as_bytes());
         match &answer {
             Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
@@ -153,12 +178,31 @@ impl Dataverse {
         }
     }
 
-    /// Posts the operations as one batch.
-    fn post(&self, operations: &[Operation]) -> Sent<Reply> {
-        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
+    /// Returns the headers of everything that writes: in whose name, and past which logic of the organization. Those of a
+    /// batch do not count for what is in it (crm-api.md §3, §11).
+    pub(super) fn write_headers(&self) -> Vec<(&'static str, String)> {
+        let Bypass { sync, asynchronous, flows } = self.features.bypass;
+        let logic: Vec<&str> = [(sync, "CustomSync"), (asynchronous, "CustomAsync")]
+            .into_iter()
+            .filter_map(|(bypassed, name)| bypassed.then_some(name))
+            .collect();
+        let logic = (!logic.is_empty()).then(|| ("MSCRM.BypassBusinessLogicExecution", logic.join(",")));
+        let flows = flows.then(|| ("MSCRM.SuppressCallbackRegistrationExpanderJob", "true".to_owned()));
+        let name = self.act_as.map(|id| (ACT_AS, id.to_string()));
+        [name, logic, flows].into_iter().flatten().collect()
+    }
+
+    /// Posts the parts as one batch.
+    fn post(&self, parts: &[Part]) -> Sent<Reply> {
+        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); parts.len()]);
         let (url, headers) = self.batch();
-        let count = operations.len();
-        let answer = match self.client.post(&url, &headers, batch_multipart::build(operations).as_bytes()) {
+        let sizes: Vec<usize> = parts.iter().map(Part::operations).collect();
+        let count = parts.len();
+        let answer = match self.client.post(
+            &url,
+            &headers,
+            batch_multipart::build_parts(parts, &self.write_headers()).as_bytes(),
+        ) {
             Ok(answer) => answer,
             Err(error) => {
                 if matches!(error, PostError::Overtaxed(_)) {
@@ -170,7 +214,7 @@ impl Dataverse {
         // The batch itself may be turned away with plain JSON; look before splitting.
         match batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body) {
             Ok(sections) => {
-                let replies = by_position(sections, count, answer.is_success());
+                let replies = by_position(sections, &sizes, answer.is_success());
                 let is_overtaxed = |reply: &Reply| Fault::read(reply.status, reply.body.as_bytes()).is_overtaxed();
                 match replies.iter().flatten().any(is_overtaxed) {
                     true => self.portion.too_much(count),

@@ -1,8 +1,8 @@
 //! The multipart batch of Dataverse: HTTP requests inside of one, answered in the same order.
 //!
 //! In go operations, out comes the body to post; in goes the body of the answer, out come sections in the order of the
-//! operations (crm-api.md §11). All lines end in CRLF. Change sets are understood in answers, in both shapes in which one
-//! fails; what a reply means is for the adapter.
+//! operations (crm-api.md §11). All lines end in CRLF. A change set is all or nothing; in answers both shapes in which one
+//! fails are understood. What a reply means is for the adapter.
 
 /// The boundary of our batches. JSON has no raw line breaks, so no body can hold a line that begins like this.
 const BOUNDARY: &str = "batch_pipeline";
@@ -17,6 +17,24 @@ pub struct Operation {
     pub headers: Vec<(&'static str, String)>,
     /// A JSON object; blank where the request has none.
     pub body: String,
+}
+
+/// One part of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Single(Operation),
+    /// Operations of which all are carried out, one after the other, or none.
+    ChangeSet(Vec<Operation>),
+}
+
+impl Part {
+    /// Returns how many operations it counts for.
+    pub fn operations(&self) -> usize {
+        match self {
+            Part::Single(_) => 1,
+            Part::ChangeSet(operations) => operations.len(),
+        }
+    }
 }
 
 /// Names and values, in the order in which they came.
@@ -43,26 +61,62 @@ pub fn content_type() -> String {
     format!("multipart/mixed; boundary=\"{BOUNDARY}\"")
 }
 
-/// Returns the body of a batch.
+/// Returns the body of a batch of single operations.
 pub fn build(operations: &[Operation]) -> String {
     let mut out = String::new();
-    for operation in operations {
-        out.push_str("--");
-        out.push_str(BOUNDARY);
-        out.push_str("\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n");
-        out.push_str(&format!("{} {} HTTP/1.1\r\n", operation.method, operation.path));
-        if !operation.body.is_empty() {
-            out.push_str("Content-Type: application/json; type=entry\r\n");
+    operations.iter().for_each(|operation| push(&mut out, BOUNDARY, operation, &[], None));
+    out.push_str(&format!("--{BOUNDARY}--\r\n"));
+    out
+}
+
+/// Returns the body of a batch, with `headers` in each of its operations. The content ids that a change set asks for are
+/// unique in all of it.
+pub fn build_parts(parts: &[Part], headers: &[(&'static str, String)]) -> String {
+    let mut out = String::new();
+    let mut content_id = 0;
+    for part in parts {
+        match part {
+            Part::Single(operation) => push(&mut out, BOUNDARY, operation, headers, None),
+            Part::ChangeSet(operations) => {
+                let boundary = format!("changeset_{content_id}");
+                out.push_str(&format!(
+                    "--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n"
+                ));
+                for operation in operations {
+                    content_id += 1;
+                    push(&mut out, &boundary, operation, headers, Some(content_id));
+                }
+                out.push_str(&format!("--{boundary}--\r\n\r\n"));
+            }
         }
-        for (name, value) in &operation.headers {
-            out.push_str(&format!("{name}: {value}\r\n"));
-        }
-        out.push_str("\r\n");
-        out.push_str(&operation.body);
-        out.push_str("\r\n");
     }
     out.push_str(&format!("--{BOUNDARY}--\r\n"));
     out
+}
+
+fn push(
+    out: &mut String,
+    boundary: &str,
+    operation: &Operation,
+    headers: &[(&'static str, String)],
+    content_id: Option<usize>,
+) {
+    out.push_str("--");
+    out.push_str(boundary);
+    out.push_str("\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n");
+    if let Some(id) = content_id {
+        out.push_str(&format!("Content-ID: {id}\r\n"));
+    }
+    out.push_str(&format!("\r\n{} {} HTTP/1.1\r\n", operation.method, operation.path));
+    if !operation.body.is_empty() {
+        out.push_str("Content-Type: application/json; type=entry\r\n");
+    }
+    for (name, value) in operation.headers.iter().chain(headers) {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    out.push_str("\r\n");
+    out.push_str(&operation.body);
+    out.push_str("\r\n");
 }
 
 /// Reads the answer to a batch; `Err` where it is no multipart body or does not end as one.

@@ -55,6 +55,7 @@ fn info() -> TableInfo {
         readable: true,
         insertable: true,
         updatable: true,
+        starts_with: None,
         length_max: Some(100),
         options: vec![(0, "Ship".to_owned()), (1, "All".to_owned())],
         targets: Vec::new(),
