@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::adapters::client::{Client, PostError};
 use crate::adapters::http::Answer;
 use crate::adapters::odata::batch_json::{self, Operation, Reply};
+use crate::adapters::odata::batch_multipart::{self, Section};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Write, WriteKind};
@@ -198,13 +199,84 @@ pub fn ask_json(client: &Client, root: &str, questions: &[Operation]) -> Result<
     Ok(faults)
 }
 
-/// Posts operations as one JSON batch to the service below `root`.
-pub fn post_json(client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+/// How operations are put into one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    Multipart,
+}
+
+impl Form {
+    /// Returns the media type of such a batch.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Form::Json => "application/json",
+            Form::Multipart => "multipart/mixed",
+        }
+    }
+
+    fn headers(self) -> Vec<(&'static str, String)> {
+        let mut headers = json_headers().to_vec();
+        if self == Form::Multipart {
+            headers.retain(|(name, _)| !matches!(*name, "Accept" | "Content-Type"));
+            headers.push(("Accept", self.media_type().to_owned()));
+            headers.push(("Content-Type", batch_multipart::content_type()));
+        }
+        headers
+    }
+
+    fn body(self, operations: &[Operation]) -> String {
+        let part = |operation: &Operation| {
+            let mut headers = vec![("Accept", "application/json".to_owned())];
+            if !operation.body.is_empty() {
+                headers.push(("Content-Type", "application/json".to_owned()));
+            }
+            headers.extend(operation.if_match.clone().map(|etag| ("If-Match", etag)));
+            let (path, body) = (operation.url.clone(), operation.body.clone());
+            batch_multipart::Operation { method: operation.method, path, headers, body }
+        };
+        match self {
+            Form::Json => batch_json::build(operations),
+            Form::Multipart => batch_multipart::build(&operations.iter().map(part).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Reads the answer to `count` operations; an operation without reply is `None`.
+    fn replies(self, answer: &Answer, count: usize) -> Result<Vec<Option<Reply>>, String> {
+        if self == Form::Json {
+            return batch_json::parse(&answer.body, count);
+        }
+        let content_type = answer.header("content-type").unwrap_or_default();
+        let sections = batch_multipart::parse(content_type, &answer.body)?;
+        // Nothing but their order tells what they are replies to.
+        if sections.len() != count {
+            return Err(format!("the answer to the batch has {} replies to {count} operations", sections.len()));
+        }
+        let reply = |section| match section {
+            Section::Single(reply) => Ok(Some(Reply { status: reply.status, body: reply.body })),
+            Section::ChangeSet(_) => Err("the answer to the batch has a change set that nobody sent".to_owned()),
+        };
+        sections.into_iter().map(reply).collect()
+    }
+
+    /// Asks a service whether it takes batches of this form, by two questions of which the first one fails: what follows on
+    /// a failure has to be answered as well. Nothing is changed by it.
+    pub fn is_taken(self, client: &Client, root: &str, questions: &[Operation; 2]) -> Result<bool, EndpointError> {
+        let body = self.body(questions);
+        let (answer, told) = client.ask(&format!("{root}/$batch"), &self.headers(), body.as_bytes(), |_| Ok(()))?;
+        let replies = told.and_then(|()| self.replies(&answer, questions.len()).ok()).unwrap_or_default();
+        let statuses: Vec<u16> = replies.iter().flatten().map(|reply| reply.status).collect();
+        Ok(matches!(statuses[..], [400..500, 200..300]))
+    }
+}
+
+/// Posts operations as one batch to the service below `root`.
+pub fn post(form: Form, client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
     let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
-    match client.post(&format!("{root}/$batch"), &json_headers(), batch_json::build(operations).as_bytes()) {
+    match client.post(&format!("{root}/$batch"), &form.headers(), form.body(operations).as_bytes()) {
         Err(error) => all(Verdict::unanswered(&error)),
         Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
-        Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
+        Ok(answer) => match form.replies(&answer, operations.len()) {
             Err(message) => all(Verdict::unknown(message)),
             Ok(replies) => {
                 let missing = || Verdict::unknown("the answer to the batch does not mention it");

@@ -168,7 +168,7 @@ impl State {
         let Some(first) = segments.next() else { return Ok(Place::Service) };
         let place = match (first.as_ref(), key(&first)) {
             ("$metadata", _) => Place::Metadata,
-            ("$batch", _) if api == Api::Pages => Place::Batch,
+            ("$batch", _) if api == Api::Pages || self.nav_batches => Place::Batch,
             ("Company", _) => Place::Companies(None),
             (_, Some(("Company", key))) => {
                 self.is_called(&unquoted(key).ok_or_else(Refusal::not_found)?)?;

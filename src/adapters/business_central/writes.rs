@@ -1,6 +1,6 @@
 //! Writes to the ERP: JSON batches with a condition on each change, and what their answers prove (erp-api.md §4 to §6).
 
-use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Form, Sent, Verdict};
 use crate::adapters::business_central::{BusinessCentral, Place, layout};
 use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::fault::Fault;
@@ -24,7 +24,8 @@ impl BusinessCentral {
         let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
         let url = format!("{}{api}", self.client.base());
         let post = |operations: &[Operation]| {
-            let sent = batch::patiently(&self.client, operations, &|some| batch::post_json(&self.client, &url, some));
+            let sent =
+                batch::patiently(&self.client, operations, &|some| batch::post(Form::Json, &self.client, &url, some));
             match &sent {
                 Sent::TurnedAway(answer) if answer.status == 413 => self.portion.too_much(operations.len()),
                 Sent::TurnedAway(_) => {}

@@ -1,4 +1,4 @@
-//! Writes of a service: requests of their own or JSON batches, and what their answers prove.
+//! Writes of a service: requests of their own or batches, and what their answers prove.
 //!
 //! A new record counts as written when it is there under the key that was sent. A service may have its own mind.
 
@@ -7,15 +7,18 @@ use std::sync::PoisonError;
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Form, Sent, Verdict};
 use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::service::Service;
+use crate::adapters::service::page::Page;
 use crate::endpoint::{Endpoint, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 
 /// What is said of a new record that its service did not keep as it was sent.
 const ANOTHER_KEY: &str = "the service made the record under another key than the one that was sent";
+/// What is asked for to see how a service goes on after a failure: no service has such a table.
+const NOBODYS_TABLE: &str = "PipelineAsksForNothing";
 
 impl Service {
     /// Sends writes; where the file says that ids may be chosen, new records go one by one until one has shown it.
@@ -72,22 +75,41 @@ impl Service {
         Report { outcomes: writes.iter().map(outcome).collect(), rows }
     }
 
-    /// Sends operations as a JSON batch, where the file says that the service takes some.
-    fn send_batch(&self, operations: &[Operation]) -> Sent<Reply> {
+    /// Sends operations as one batch, in the form that the service takes; else each by itself.
+    fn send_batch(&self, page: &Page, url: &str, operations: &[Operation]) -> Sent<Reply> {
+        let form = if operations.len() > 1 { self.form(page, url) } else { None };
+        let Some(form) = form else { return self.send(operations) };
         let root = self.root();
-        let relative = |operation: &Operation| {
-            let url = operation.url.strip_prefix(&root).unwrap_or(&operation.url).trim_start_matches('/').to_owned();
-            Operation { url, ..operation.clone() }
-        };
-        let operations: Vec<Operation> = operations.iter().map(relative).collect();
-        match batch::patiently(&self.client, &operations, &|some| batch::post_json(&self.client, &root, some)) {
-            Sent::TurnedAway(answer) if matches!(answer.status, 404 | 405 | 415 | 501) => {
-                let fault = answer.fault();
-                let message = format!("there is no JSON batch ({fault}); take `batch` out of `limits`");
-                Sent::Told(vec![Err(Verdict::not_sent(message)); operations.len()])
-            }
-            sent => sent,
+        let operations: Vec<Operation> = operations.iter().map(|operation| relative(&root, operation)).collect();
+        batch::patiently(&self.client, &operations, &|some| batch::post(form, &self.client, &root, some))
+    }
+
+    /// Returns the form in which the service takes batches, `None` where it takes none that goes on after an operation that
+    /// fails: by its metadata, and by asking once.
+    fn form(&self, page: &Page, url: &str) -> Option<Form> {
+        // Held while it is asked, so that other threads do not ask as well.
+        let mut form = self.form.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(form) = *form {
+            return form;
         }
+        let told = &self.known().ok()?.batches;
+        if told.taken == Some(false) || told.goes_on == Some(false) {
+            return *form.insert(None);
+        }
+        let root = self.root();
+        let get = |url: String| Operation { method: "GET", url, if_match: None, body: String::new() };
+        let one = get(format!("{url}?{}&$top=1", page.select(&[])));
+        let questions = [get(format!("{root}/{NOBODYS_TABLE}")), one].map(|question| relative(&root, &question));
+        for tried in [Form::Json, Form::Multipart] {
+            if !told.formats.is_empty() && !told.formats.iter().any(|format| format.starts_with(tried.media_type())) {
+                continue;
+            }
+            // Where it cannot be asked now, nothing is learned.
+            if tried.is_taken(&self.client, &root, &questions).ok()? {
+                return *form.insert(Some(tried));
+            }
+        }
+        *form.insert(None)
     }
 
     /// Sends each operation as a request of its own.
@@ -136,7 +158,7 @@ impl Service {
             let verdict = |write: &Write, reply: &Reply| verdict(write, reply, chosen);
             let send = |operations: &[Operation]| match self.limits.batch {
                 0 | 1 => self.send(operations),
-                _ => self.send_batch(operations),
+                _ => self.send_batch(&page, &url, operations),
             };
             batch::carry_out(&batch, operations, &send, verdict, |reply| reply.body)
         };
@@ -182,6 +204,12 @@ impl Service {
             report.rows.upsert(&found);
         }
     }
+}
+
+/// Returns an operation whose address is relative to the root of its batch.
+fn relative(root: &str, operation: &Operation) -> Operation {
+    let url = operation.url.strip_prefix(root).unwrap_or(&operation.url).trim_start_matches('/').to_owned();
+    Operation { url, ..operation.clone() }
 }
 
 /// Adds a report on the writes that follow.

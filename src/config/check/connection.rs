@@ -16,8 +16,8 @@ use crate::config::{
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
-/// The same for other OData services: whether they take a batch at all is for the file to say.
-const SERVICE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
+/// The same for pages of NAV: whether it takes a batch at all is for the file to say.
+const PAGE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
 /// The most operations that a batch of the ERP or of another service has.
 const ERP_BATCH_MAX: usize = 100;
 /// The same for the CRM (`crm-api.md`).
@@ -257,7 +257,7 @@ fn one_of<const N: usize>(
 
 fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, adapter: Option<Adapter>, written: schema::Limits) -> Limits {
     let (base, batch_max) = match (side, adapter) {
-        (Side::Erp, Some(Adapter::Nav | Adapter::OData)) => (SERVICE_LIMITS, ERP_BATCH_MAX),
+        (Side::Erp, Some(Adapter::Nav)) => (PAGE_LIMITS, ERP_BATCH_MAX),
         (Side::Erp, _) => (ERP_LIMITS, ERP_BATCH_MAX),
         (Side::Crm, _) => (CRM_LIMITS, CRM_LIMITS.batch),
     };
