@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use crate::adapters::absence;
-use crate::adapters::batch;
+use crate::adapters::batch::{self, Closed};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
 use crate::adapters::odata::batch_json::Operation;
@@ -40,6 +40,7 @@ pub struct BusinessCentral {
     company: String,
     limits: Limits,
     portion: Portion,
+    closed: Closed,
     /// The key columns that the file names, by table.
     keys: BTreeMap<String, String>,
     found: Mutex<Option<Identity>>,
@@ -64,6 +65,7 @@ impl BusinessCentral {
             company,
             limits,
             portion: Portion::new(limits.batch.clamp(1, writes::BATCH_MAX)),
+            closed: Closed::default(),
             keys,
             found: Mutex::new(None),
             apis: Mutex::new(HashMap::new()),
@@ -280,6 +282,10 @@ impl Endpoint for BusinessCentral {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

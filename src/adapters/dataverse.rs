@@ -13,7 +13,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::adapters::absence;
-use crate::adapters::batch::{self, Batch};
+use crate::adapters::batch::{self, Batch, Closed};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::dataverse_bulk::Availability;
@@ -64,6 +64,7 @@ pub struct Dataverse {
     held: Mutex<Option<Arc<HashMap<String, String>>>>,
     bulk: Availability,
     portion: Portion,
+    closed: Closed,
 }
 
 impl Dataverse {
@@ -78,6 +79,7 @@ impl Dataverse {
             held: Mutex::default(),
             bulk: Availability::default(),
             portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
+            closed: Closed::default(),
         }
     }
 
@@ -330,7 +332,7 @@ impl Endpoint for Dataverse {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout, closed: &self.closed };
         let drafts = self.drafts(&table, &batch);
         if drafts.is_empty() { self.write_records(&table, &batch) } else { self.publish(&table, &batch, &drafts) }
     }
@@ -371,6 +373,10 @@ impl Endpoint for Dataverse {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

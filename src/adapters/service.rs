@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use crate::adapters::absence;
+use crate::adapters::batch::Closed;
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
@@ -52,6 +53,7 @@ pub struct Service {
     tables: Mutex<Option<Arc<HashMap<String, TableInfo>>>>,
     /// Tables of which a new record has shown that ids may be chosen.
     trusted: Mutex<HashSet<String>>,
+    closed: Closed,
     directories: Mutex<HashMap<String, Arc<Directory>>>,
 }
 
@@ -75,6 +77,7 @@ impl Service {
             found: Mutex::new(None),
             tables: Mutex::new(None),
             trusted: Mutex::default(),
+            closed: Closed::default(),
             directories: Mutex::new(HashMap::new()),
         }
     }
@@ -424,6 +427,10 @@ impl Endpoint for Service {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

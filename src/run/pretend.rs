@@ -276,6 +276,10 @@ impl Endpoint for Pretended<'_> {
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.inner.clock_offset()
     }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.inner.lost()
+    }
 }
 
 /// Adds a record as `side` would return it: with the `values` that it was given, and else what its `row` of the frame

@@ -25,7 +25,7 @@ impl Dataverse {
         let select = select(table, columns);
         let together = |writes: &[Write]| {
             let operations = writes.iter().map(|write| operation(&root, table, &select, write)).collect();
-            let batch = Batch { endpoint: self, info, columns, writes, layout };
+            let batch = Batch { endpoint: self, info, columns, writes, layout, closed: &self.closed };
             let post = |operations: &[Operation]| batch::patiently(&self.client, operations, &|some| self.post(some));
             batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
         };
@@ -132,7 +132,7 @@ impl Dataverse {
         let answer = self.client.post(&url, &headers, body.as_bytes());
         match &answer {
             Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
-            Ok(answer) if answer.status == 413 => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.status == 413 => self.portion.too_large(writes.len()),
             Ok(answer) if answer.is_success() => self.portion.went_well(writes.len()),
             _ => {}
         }
@@ -181,7 +181,7 @@ impl Dataverse {
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
             Err(_) => {
                 if answer.status == 413 {
-                    self.portion.too_much(count);
+                    self.portion.too_large(count);
                 }
                 Sent::TurnedAway(answer)
             }

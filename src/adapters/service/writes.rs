@@ -84,7 +84,7 @@ impl Service {
             Sent::TurnedAway(answer) if matches!(answer.status, 404 | 405 | 415 | 501) => {
                 let fault = answer.fault();
                 let message = format!("there is no JSON batch ({fault}); take `batch` out of `limits`");
-                Sent::Told(vec![Err(Verdict::not_sent(message)); operations.len()])
+                Sent::Told(vec![Err(Verdict::barred(message)); operations.len()])
             }
             sent => sent,
         }
@@ -130,7 +130,7 @@ impl Service {
         let is_gone = |write: &Write| write.kind != WriteKind::Insert && key(write).is_none();
         let sent: Vec<Write> = writes.iter().filter(|write| !is_gone(write)).cloned().collect();
         let operations = sent.iter().map(|write| page.operation(&url, key(write), write)).collect();
-        let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout, closed: &self.closed };
         let Report { outcomes, rows } = {
             let chosen = matches!(page.info.key, Key::Id(_));
             let verdict = |write: &Write, reply: &Reply| verdict(write, reply, chosen);

@@ -196,6 +196,6 @@ fn writes_go_in_batches_where_the_file_says_so() {
     // NAV has none, and says so before anything is lost.
     let nav = open(Side::Erp, &Connection { limits, ..world.nav() });
     let outcomes = nav.write(&info, &[], &writes[..1]).outcomes;
-    let Outcome::NotSent { message } = &outcomes[0] else { panic!("{outcomes:?}") };
+    let Outcome::Barred { message } = &outcomes[0] else { panic!("{outcomes:?}") };
     assert!(message.contains("take `batch` out of `limits`"), "{message}");
 }
