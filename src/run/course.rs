@@ -65,7 +65,8 @@ impl<'a> Course<'a> {
                 Err(CutOff { error: PassError::Store(error), .. }) => return Err(error),
                 Err(CutOff { error, report }) => {
                     // What a dry run came to is nothing that was done.
-                    let mut report = report.filter(|_| !self.context.options.dry_run).unwrap_or_default();
+                    let report = report.filter(|_| !self.context.options.dry_run);
+                    let mut report = report.map_or_else(TableReport::default, |report| *report);
                     report.table.clone_from(&map.name);
                     report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
                     report.error = Some(self.reason(&error));

@@ -44,7 +44,7 @@ use crate::translate::links::Links;
 pub struct CutOff {
     pub error: PassError,
     /// What it had come to by then; `None` where nothing was read.
-    pub report: Option<TableReport>,
+    pub report: Option<Box<TableReport>>,
 }
 
 impl From<PassError> for CutOff {
@@ -67,7 +67,7 @@ pub fn first_step(
     let (mut state, ground, looked_at) = read(&turn, store, links)?;
     match go(&turn, store, &mut state, (ground, looked_at), links, began) {
         Ok(()) => Ok(state),
-        Err(error) => Err(CutOff { error, report: Some(state.cut_off()) }),
+        Err(error) => Err(CutOff { error, report: Some(Box::new(state.cut_off())) }),
     }
 }
 
