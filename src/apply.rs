@@ -31,7 +31,7 @@ pub struct Target<'a> {
 /// What became of actions.
 #[derive(Debug)]
 pub struct Applied {
-    /// One for each action that was sent, in order; shorter than the actions where the run was stopped.
+    /// One for each action that was sent, in order; shorter than the actions where the run was stopped, or the side lost.
     pub outcomes: Vec<Outcome>,
     /// The number in the journal of each action that was sent.
     pub journal: Vec<i64>,
@@ -55,7 +55,7 @@ pub fn apply(
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied { outcomes: Vec::new(), journal: Vec::new(), rows: Frame::empty(Vec::new()) };
     let mut left = actions;
-    while !left.is_empty() && !target.stop.load(Ordering::Relaxed) {
+    while !left.is_empty() && !target.stop.load(Ordering::Relaxed) && target.endpoint.lost().is_none() {
         // A side that has trouble takes less at once, and more again when it is well.
         let batch_max = target.endpoint.batch_max().max(1);
         let wave_max = batch_max * target.endpoint.concurrency().max(1);
@@ -180,6 +180,7 @@ fn answer(outcome: &Outcome, journal_id: i64) -> Option<Answer> {
         Outcome::Exists => ("exists", ""),
         Outcome::Refused { message } => ("refused", message.as_str()),
         Outcome::NotSent { message } => ("not sent", message.as_str()),
+        Outcome::Barred { message } => ("not let in", message.as_str()),
     };
     Some(Answer { journal_id, outcome: word.to_owned(), message: message.to_owned() })
 }

@@ -170,8 +170,11 @@ pub enum Outcome {
     Exists,
     /// The side refused it for good; the message is the side's own, without correlation numbers.
     Refused { message: String },
-    /// It was surely not carried out (throttled, not reached), even after retries.
+    /// It was surely not carried out (throttled, not reached), even after retries; that passes.
     NotSent { message: String },
+    /// It was surely not carried out, for something that neither is the record's fault nor passes by itself: a right that the
+    /// login lacks, or what stands between here and the service.
+    Barred { message: String },
     /// The answer was lost, or a part of it was carried out and the rest was not; only reading tells.
     Unknown { message: String },
 }
@@ -213,6 +216,18 @@ pub enum EndpointError {
 }
 
 impl EndpointError {
+    /// Returns the word by which programs tell these errors apart.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            EndpointError::Unreachable { .. } => "unreachable",
+            EndpointError::Login { .. } | EndpointError::Credentials { .. } => "login",
+            EndpointError::NoCompany { .. } => "company",
+            EndpointError::NoTable { .. } => "table",
+            EndpointError::Refused { .. } => "refused",
+            EndpointError::Untrusted { .. } => "untrusted",
+        }
+    }
+
     /// Returns the side that could not be asked.
     pub fn side(&self) -> Side {
         match self {
@@ -450,6 +465,12 @@ pub trait Endpoint: Sync {
 
     /// Returns what this side's clock shows now, at the latest; `None` where its answers told nothing.
     fn clock(&self) -> Option<DateTime<Utc>>;
+
+    /// Returns why the side cannot be spoken to any more: it refuses the login, or nobody is there. From then on nothing is
+    /// sent to it, and every call ends at once for this reason.
+    fn lost(&self) -> Option<EndpointError> {
+        None
+    }
 }
 
 #[cfg(test)]

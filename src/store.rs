@@ -282,6 +282,36 @@ pub struct Decision {
     pub ended: Option<String>,
 }
 
+/// What failed says so, between what it is and the side, where it did not come there for something that passes: nobody has to
+/// do anything.
+pub const NOT_ARRIVED: &str = " did not get to the ";
+
+/// The same where it was not let in, for something that is no fault of the record and does not pass by itself.
+pub const NOT_LET_IN: &str = " was not let into the ";
+
+/// What it takes until something that failed can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// The record, or the file, has to be corrected.
+    Correction,
+    /// Nothing but time.
+    Time,
+    /// A right, or a way to the service.
+    Access,
+}
+
+impl InboxItem {
+    /// Tells what it takes until what failed can be done, as its message says it.
+    pub fn cure(&self) -> Cure {
+        let says = |how: &str| self.kind == InboxKind::Failed && self.message.contains(how);
+        match (says(NOT_ARRIVED), says(NOT_LET_IN)) {
+            (true, _) => Cure::Time,
+            (false, true) => Cure::Access,
+            (false, false) => Cure::Correction,
+        }
+    }
+}
+
 /// Why something is written, or was to be, begins so where a person decided it; the date follows.
 pub const DECIDED_BY: &str = "decided by a person on ";
 

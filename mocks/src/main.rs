@@ -124,9 +124,10 @@ struct Source {
     /// The seed of the data that is made.
     #[arg(long, value_name = "S", default_value_t = company::SEED)]
     seed: u64,
-    /// Let a fault happen, at the Nth request of each side that it can happen to (the first without N).
-    #[arg(long = "fault", value_name = "NAME[:N]", value_parser = fault)]
-    faults: Vec<(Fault, u64)>,
+    /// Let a fault happen, at the Nth request of each side that it can happen to (the first without N); with a plus, from
+    /// that one on.
+    #[arg(long = "fault", value_name = "NAME[:N[+]]", value_parser = fault)]
+    faults: Vec<(Fault, u64, bool)>,
     /// Let each request meet a fault with this probability; the same seed (0 without S) draws the same.
     ///
     /// It is any fault but those that turn a caller away. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
@@ -147,7 +148,10 @@ impl Source {
             let seed = seed.wrapping_mul(2).wrapping_add(u64::from(side == Side::Crm));
             Faults::noise(seed, rate)
         });
-        self.faults.iter().fold(noise.unwrap_or_default(), |plan, (fault, nth)| plan.and(*fault, *nth))
+        self.faults.iter().fold(noise.unwrap_or_default(), |plan, (fault, nth, lasts)| match lasts {
+            true => plan.from(*fault, *nth),
+            false => plan.and(*fault, *nth),
+        })
     }
 }
 
@@ -218,11 +222,12 @@ impl FromStr for Assignment {
     }
 }
 
-fn fault(text: &str) -> Result<(Fault, u64), String> {
+fn fault(text: &str) -> Result<(Fault, u64, bool), String> {
     let (name, nth) = text.split_once(':').unwrap_or((text, "1"));
+    let (nth, lasts) = nth.strip_suffix('+').map_or((nth, false), |nth| (nth, true));
     let fault = name.parse::<Fault>().map_err(|error| error.to_string())?;
     match nth.parse() {
-        Ok(nth) if nth > 0 => Ok((fault, nth)),
+        Ok(nth) if nth > 0 => Ok((fault, nth, lasts)),
         _ => Err(format!("`{nth}` is no count of requests")),
     }
 }

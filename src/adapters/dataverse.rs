@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::privileges::Holders;
 use crate::adapters::absence;
-use crate::adapters::batch::{self, Batch};
+use crate::adapters::batch::{self, Batch, Closed};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::dataverse_bulk::Availability;
@@ -69,6 +69,7 @@ pub struct Dataverse {
     held: Mutex<Option<Arc<Holders>>>,
     bulk: Availability,
     portion: Portion,
+    closed: Closed,
 }
 
 impl Dataverse {
@@ -84,6 +85,7 @@ impl Dataverse {
             held: Mutex::default(),
             bulk: Availability::default(),
             portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
+            closed: Closed::default(),
         }
     }
 
@@ -336,7 +338,7 @@ impl Endpoint for Dataverse {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout, closed: &self.closed };
         let drafts = self.drafts(&table, &batch);
         if drafts.is_empty() { self.write_records(&table, &batch) } else { self.publish(&table, &batch, &drafts) }
     }
@@ -385,6 +387,10 @@ impl Endpoint for Dataverse {
 
     fn clock(&self) -> Option<DateTime<Utc>> {
         self.client.side_clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

@@ -16,7 +16,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
-use crate::adapters::batch::Form;
+use crate::adapters::batch::{Closed, Form};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Batches, Style};
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
@@ -56,6 +56,7 @@ pub struct Service {
     form: Mutex<Option<Option<Form>>>,
     /// Tables of which a new record has shown that ids may be chosen.
     trusted: Mutex<HashSet<String>>,
+    closed: Closed,
     directories: Mutex<HashMap<String, Arc<Directory>>>,
 }
 
@@ -86,6 +87,7 @@ impl Service {
             known: Mutex::new(None),
             form: Mutex::new(None),
             trusted: Mutex::default(),
+            closed: Closed::default(),
             directories: Mutex::new(HashMap::new()),
         }
     }
@@ -442,6 +444,10 @@ impl Endpoint for Service {
 
     fn clock(&self) -> Option<DateTime<Utc>> {
         self.client.side_clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

@@ -351,7 +351,9 @@ fn release(
                 answers.push(Answer { journal_id: applied.journal[index], outcome, message: String::new() });
                 one.failed = (!one.released).then(|| "the answer was lost, and nothing arrived".to_owned());
             }
-            Some(Outcome::Refused { message } | Outcome::NotSent { message }) => one.failed = Some(message.clone()),
+            Some(Outcome::Refused { message } | Outcome::NotSent { message } | Outcome::Barred { message }) => {
+                one.failed = Some(message.clone());
+            }
             Some(Outcome::Stale | Outcome::Exists) => {
                 one.failed = Some("somebody changed it at the same time".to_owned())
             }

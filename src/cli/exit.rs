@@ -145,14 +145,7 @@ impl Failure {
             Failure::Plan { .. } => "plan",
             Failure::ForeignPlan { .. } => "foreign_plan",
             Failure::Unsaved { .. } => "unsaved",
-            Failure::Endpoint(error) => match error {
-                EndpointError::Unreachable { .. } => "unreachable",
-                EndpointError::Login { .. } | EndpointError::Credentials { .. } => "login",
-                EndpointError::NoCompany { .. } => "company",
-                EndpointError::NoTable { .. } => "table",
-                EndpointError::Refused { .. } => "refused",
-                EndpointError::Untrusted { .. } => "untrusted",
-            },
+            Failure::Endpoint(error) => error.kind(),
             Failure::Output(_) => "output",
             Failure::Fault => "fault",
         }

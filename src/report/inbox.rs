@@ -12,7 +12,7 @@ use crate::delta::decided::told;
 use crate::report::answers::{self, Answered, DecisionDocument};
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
-use crate::store::{Background, DECIDED_BY, InboxItem, InboxKind};
+use crate::store::{Background, Cure, DECIDED_BY, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
@@ -175,34 +175,66 @@ fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
     lines
 }
 
-/// Returns what a person can do about each kind of which [`lines`] shows something.
+/// Returns what a person can do about each kind of which [`lines`] shows something, of failures by what they take.
 fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
     let groups = groups(items, items_max);
-    let decided = items.iter().any(|item| item.kind == InboxKind::Failed && item.message.contains(DECIDED_BY));
-    let other = format!(
-        "; of what a person decided, {ANOTHER_VALUE}: `pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`"
-    );
+    let shown = |kind: InboxKind| {
+        let groups = groups.iter().filter(move |group| group.kind == kind);
+        groups.flat_map(|group| &group.items[..group.shown])
+    };
     KINDS
         .into_iter()
-        .filter(|kind| groups.iter().any(|group| group.kind == *kind && group.shown > 0))
-        .map(|kind| {
-            let advice = match kind {
-                InboxKind::Contested => {
-                    "`pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`; `on_conflict`, for a new pair `first_sync`, decides for all records"
-                }
-                InboxKind::Failed => "correct the record as its message says; every run tries again",
-                InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
-                InboxKind::Deleted => {
-                    "`pipeline inbox FILE restore TABLE:KEY` makes it anew, `delete` deletes its partner too, `uncouple` keeps that one"
-                }
-                InboxKind::Ambiguous => {
-                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many; `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
-                }
-            };
-            let other = if decided && kind == InboxKind::Failed { &other } else { "" };
-            format!("  {}: {advice}{other}", kind.key())
-        })
+        .filter(|kind| shown(*kind).next().is_some())
+        .flat_map(|kind| of_kind(kind, &shown(kind).copied().collect::<Vec<_>>()))
         .collect()
+}
+
+fn of_kind(kind: InboxKind, shown: &[&InboxItem]) -> Vec<String> {
+    let advice = match kind {
+        InboxKind::Contested => {
+            "`pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`; `on_conflict`, for a new pair `first_sync`, decides for all records"
+        }
+        InboxKind::Failed => return of_failures(shown),
+        InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
+        InboxKind::Deleted => {
+            "`pipeline inbox FILE restore TABLE:KEY` makes it anew, `delete` deletes its partner too, `uncouple` keeps that one"
+        }
+        InboxKind::Ambiguous => {
+            "make the columns of `match` differ, or agree with one record only, or remove what is one too many; `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
+        }
+    };
+    vec![format!("  {}: {advice}", kind.key())]
+}
+
+fn of_failures(shown: &[&InboxItem]) -> Vec<String> {
+    let decided = shown.iter().any(|item| item.message.contains(DECIDED_BY));
+    let line = |cure: Cure| {
+        let (what, other) = match cure {
+            Cure::Correction if decided => (
+                "",
+                format!(
+                    "; of what a person decided, {ANOTHER_VALUE}: `pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`"
+                ),
+            ),
+            Cure::Correction => ("", String::new()),
+            Cure::Access => (", not let in", String::new()),
+            Cure::Time => (", did not get there", String::new()),
+        };
+        format!("  {}{what}: {}{other}", InboxKind::Failed.key(), cured(cure))
+    };
+    let cures = [Cure::Correction, Cure::Access, Cure::Time].into_iter();
+    cures.filter(|cure| shown.iter().any(|item| item.cure() == *cure)).map(line).collect()
+}
+
+/// Says what to do about something that failed.
+pub fn cured(cure: Cure) -> &'static str {
+    match cure {
+        Cure::Correction => "correct the record as its message says; every run tries again",
+        Cure::Time => "nothing to do: the next run sends it again",
+        Cure::Access => {
+            "nothing is wrong with the record; give the login the right, or clear the way, that the message speaks of: every run tries again"
+        }
+    }
 }
 
 /// The inbox with what is known besides.

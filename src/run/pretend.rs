@@ -286,6 +286,10 @@ impl Endpoint for Pretended<'_> {
     fn clock(&self) -> Option<DateTime<Utc>> {
         self.inner.clock()
     }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.inner.lost()
+    }
 }
 
 /// Adds a record as `side` would return it: with the `values` that it was given, and else what its `row` of the frame

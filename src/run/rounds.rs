@@ -28,7 +28,7 @@ use crate::run::parted::{note, partings};
 use crate::run::pretend::Pretended;
 use crate::run::refusals::{known_ids, leave_alone, sources};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::verify::{Aftermath, failed, verify};
+use crate::run::verify::{Aftermath, count_confirmed, given_up, verify};
 use crate::store::{Agreed, CouplingChange, InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
@@ -96,8 +96,7 @@ pub(super) fn rounds(
         admit(approved, step.map, step.links, state, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == ROUNDS_MAX {
-            let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
-            state.held.extend(actions.iter().map(|action| failed(action, &message)));
+            state.held.extend(actions.iter().map(|action| given_up(action, ROUNDS_MAX, &after)));
             break;
         }
         plan(state, &actions);
@@ -268,6 +267,7 @@ fn write_side(
         }
     };
     state.report.seconds.apply += clock() - applying;
+    count_confirmed(step, state, to, &actions, &applied)?;
     let verifying = clock();
     verify(step, store, state, to, &actions, applied, after)?;
     if !context.on_paper(state) {

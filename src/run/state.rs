@@ -227,6 +227,35 @@ impl PassState {
         if side == Side::Erp { self.asks(id, None) } else { self.asks(None, id) }
     }
 
+    /// Returns what was written of a pass that was cut off: nothing else of it is known for certain.
+    pub(super) fn cut_off(&self) -> TableReport {
+        if let Some(stopped) = &self.stopped {
+            return stopped.clone();
+        }
+        let mut report = TableReport {
+            table: self.report.table.clone(),
+            mode: self.report.mode,
+            partial: self.report.partial,
+            rows: self.report.rows,
+            first: self.report.first,
+            uncoupled: self.report.uncoupled,
+            seconds: self.report.seconds,
+            ..TableReport::default()
+        };
+        for to in Side::BOTH {
+            let inserted = self.tally.inserted.of(to);
+            let counts = report.to.of_mut(to);
+            counts.inserted = inserted.len() as u64;
+            counts.modified = self.tally.modified.of(to).difference(inserted).count() as u64;
+            counts.deleted = self.tally.deleted.of(to).len() as u64;
+            report.new_couplings += counts.inserted;
+        }
+        if self.pending.is_empty() {
+            report.new_couplings += self.report.matched.iter().map(|(_, pairs)| pairs).sum::<u64>();
+        }
+        report
+    }
+
     /// Returns the counts so far.
     pub fn report(&self) -> TableReport {
         self.stopped.as_ref().unwrap_or(&self.report).clone()

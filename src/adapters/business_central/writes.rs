@@ -21,13 +21,13 @@ impl BusinessCentral {
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
         let operations = writes.iter().map(|write| operation(&path, &key, info, write)).collect();
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout, closed: &self.closed };
         let url = format!("{}{api}", self.client.base());
         let post = |operations: &[Operation]| {
             let sent =
                 batch::patiently(&self.client, operations, &|some| batch::post(Form::Json, &self.client, &url, some));
             match &sent {
-                Sent::TurnedAway(answer) if answer.status == 413 => self.portion.too_much(operations.len()),
+                Sent::TurnedAway(answer) if answer.status == 413 => self.portion.too_large(operations.len()),
                 Sent::TurnedAway(_) => {}
                 Sent::Told(_) => self.portion.went_well(operations.len()),
             }
@@ -156,7 +156,7 @@ mod tests {
             ("out of time inside", 200, answered(&[&first, &slow]), "written, unknown"),
             ("cut", 200, "{\"responses\":[".to_owned(), "unknown, unknown"),
             ("too many operations", 500, refusal.to_owned(), "unknown, unknown"),
-            ("no rights", 403, refusal.to_owned(), "not sent, not sent"),
+            ("no rights", 403, refusal.to_owned(), "barred, barred"),
         ] {
             let server = Script::play(vec![say(200, metadata), say(200, companies), say(status, &body)]);
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
@@ -176,6 +176,7 @@ mod tests {
                 Outcome::Written => "written",
                 Outcome::Refused { .. } => "refused",
                 Outcome::NotSent { .. } => "not sent",
+                Outcome::Barred { .. } => "barred",
                 Outcome::Unknown { .. } => "unknown",
                 _ => "else",
             };

@@ -31,7 +31,7 @@ impl Dataverse {
         let is_staged = |write: &Write| dataverse_states::is_staged(table, write);
         let together = |writes: &[Write]| {
             let parts = writes.iter().map(|write| dataverse_states::part(&root, table, &select, write)).collect();
-            let batch = Batch { endpoint: self, info, columns, writes, layout };
+            let batch = Batch { endpoint: self, info, columns, writes, layout, closed: &self.closed };
             let post = |parts: &[Part]| batch::patiently(&self.client, parts, &|some| self.post(some));
             batch::carry_out(&batch, parts, &post, verdict, |reply| reply.body)
         };
@@ -157,7 +157,7 @@ impl Dataverse {
         let answer = self.client.post(&url, &headers, body.as_bytes());
         match &answer {
             Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
-            Ok(answer) if answer.status == 413 => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.status == 413 => self.portion.too_large(writes.len()),
             Ok(answer) if answer.is_success() => self.portion.went_well(writes.len()),
             _ => {}
         }
@@ -225,7 +225,7 @@ impl Dataverse {
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
             Err(_) => {
                 if answer.status == 413 {
-                    self.portion.too_much(count);
+                    self.portion.too_large(count);
                 }
                 Sent::TurnedAway(answer)
             }

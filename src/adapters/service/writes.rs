@@ -152,7 +152,7 @@ impl Service {
         let is_gone = |write: &Write| write.kind != WriteKind::Insert && key(write).is_none();
         let sent: Vec<Write> = writes.iter().filter(|write| !is_gone(write)).cloned().collect();
         let operations = sent.iter().map(|write| page.operation(&url, key(write), write)).collect();
-        let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout, closed: &self.closed };
         let Report { outcomes, rows } = {
             let chosen = matches!(page.info.key, Key::Id(_));
             let verdict = |write: &Write, reply: &Reply| verdict(write, reply, chosen);

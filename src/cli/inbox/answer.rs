@@ -8,7 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::inbox::find::{is_called, lost_names, means, of_record};
 use crate::config::complaint::suggestion;
 use crate::config::{Direction, FieldMap, PerSide, Pipeline, Side, TableMap};
-use crate::report::inbox::ANOTHER_VALUE;
+use crate::report::inbox::{ANOTHER_VALUE, cured};
 use crate::store::{DECIDED_BY, Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
 
 /// What a person wants done with a record.
@@ -273,7 +273,7 @@ fn way_out(item: &InboxItem) -> String {
         InboxKind::Failed if item.message.contains(DECIDED_BY) => {
             format!("{ANOTHER_VALUE}: `{verb} resolve {record} --field {field} --take erp|crm|value=V`")
         }
-        InboxKind::Failed => "correct the record as its message says; every run tries again".to_owned(),
+        InboxKind::Failed => cured(item.cure()).to_owned(),
         InboxKind::Skipped => format!("`{verb} retry {record}` sends it again"),
         InboxKind::Deleted => format!(
             "`{verb} restore {record}` makes the deleted record anew, `{verb} delete {record}` deletes the other one \
