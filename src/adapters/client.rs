@@ -66,6 +66,9 @@ struct Request<'a> {
     handed_back: &'a [u16],
 }
 
+/// The header that says in whose name a request is to be carried out (crm-api.md §3): who is refused then is not the login.
+pub const ACT_AS: &str = "CallerObjectId";
+
 /// Where the next attempt waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
@@ -271,7 +274,7 @@ impl Client {
                     self.retried.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
-                Ok(answer) if is_stranger(&answer) => {
+                Ok(answer) if is_stranger(&answer) && !request.headers.iter().any(|(name, _)| *name == ACT_AS) => {
                     return Err(self.lose(EndpointError::Login { side, message: answer.fault().to_string() }));
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {

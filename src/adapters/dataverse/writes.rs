@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::client::ACT_AS;
 use crate::adapters::client::PostError;
 use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
 use crate::adapters::dataverse_batch::{by_position, verdict};
@@ -18,9 +19,6 @@ use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
 use crate::config::Bypass;
 use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
-
-/// The header that says in whose name a request is to be carried out.
-pub(super) const ACT_AS: &str = "CallerObjectId";
 
 impl Dataverse {
     /// Writes in batches, and many new records by one message each where the table has it.
