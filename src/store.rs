@@ -585,6 +585,10 @@ pub trait Store {
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError>;
 
+    /// Returns the writes of a table map whose intents are of this moment or later, oldest first, as far as the journal still
+    /// has them.
+    fn writes_since(&self, table: &str, moment: &str) -> Result<Vec<JournalRow>, StoreError>;
+
     /// Returns the writes to whatever was called so on either side, newest first, as far as the journal still has them.
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError>;
 

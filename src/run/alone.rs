@@ -69,7 +69,8 @@ pub(super) fn alone_of(
             let scene = Scene { map, names: &state.names, frames: &state.frames, beyond: &beyond };
             let held = hold_doubts(&scene, &doubts, std::iter::empty());
             state.held.extend(held);
-            rows.retain(|row| !doubts.iter().any(|doubt| doubt.row == *row));
+            let doubtful: HashSet<usize> = doubts.iter().map(|doubt| doubt.row).collect();
+            rows.retain(|row| !doubtful.contains(row));
         }
         *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
     }
