@@ -1,6 +1,8 @@
 //! What people answered to the inbox: the rows of `decision`, and what of `inbox`, `refusal`, `coupling` and `survivor`
 //! follows from an answer. Every function works within the caller's transaction.
 
+use std::collections::{BTreeSet, HashMap};
+
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -10,64 +12,104 @@ use crate::adapters::sqlite::{lease, refusals};
 use crate::config::PerSide;
 use crate::store::{CouplingChange, Decided, Decision, Reply, Survivor};
 
+/// A table map, both ids of a pair, and a field where it is about one.
+type Subject = (i64, Uuid, Uuid, Option<String>);
+
+/// Rows by what they are about: of thousands of answers none looks through thousands of rows for its own.
+struct Rows(HashMap<Subject, Vec<i64>>);
+
+impl Rows {
+    /// Reads the ids, table maps, pairs and fields that a question returns.
+    fn of(connection: &Connection, question: &str) -> Result<Rows, Trouble> {
+        let mut statement = connection.prepare_cached(question)?;
+        let mut found = statement.query(())?;
+        let mut rows: HashMap<Subject, Vec<i64>> = HashMap::new();
+        while let Some(row) = found.next()? {
+            rows.entry((row.get(1)?, id(row, 2)?, id(row, 3)?, row.get(4)?)).or_default().push(row.get(0)?);
+        }
+        Ok(Rows(rows))
+    }
+
+    /// Reads the decisions that stand, by the key of the field.
+    fn standing(connection: &Connection) -> Result<Rows, Trouble> {
+        Rows::of(connection, "SELECT id, table_map, erp_id, crm_id, field FROM decision WHERE ended IS NULL")
+    }
+
+    fn get(&self, table_map: i64, ids: PerSide<Uuid>, field: Option<&str>) -> &[i64] {
+        self.0.get(&(table_map, ids.erp, ids.crm, field.map(str::to_owned))).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// Takes answers.
 pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Result<(), Trouble> {
+    let mut standing = Rows::standing(connection)?;
+    let told = "SELECT id, table_map, erp_id, crm_id, field FROM inbox WHERE outstanding = 1 \
+         AND erp_id IS NOT NULL AND crm_id IS NOT NULL";
+    let told = Rows::of(connection, told)?;
+    let waiting =
+        "SELECT id, table_map, erp_id, crm_id, NULL FROM inbox WHERE erp_id IS NOT NULL AND crm_id IS NOT NULL";
+    let waiting = Rows::of(connection, waiting)?;
+    let mut parted: BTreeSet<&str> = BTreeSet::new();
     for reply in replies {
         match reply {
-            Reply::Decide(decision) => decide(connection, decision, now)?,
-            Reply::Withdraw(decision) => forget(connection, decision)?,
+            Reply::Decide(decision) => {
+                forget(connection, decision, &mut standing, &told)?;
+                decide(connection, decision, &mut standing, now)?;
+            }
+            Reply::Withdraw(decision) => forget(connection, decision, &mut standing, &told)?,
             Reply::Retry { table, erp, crm, .. } => drop(refusals::forget(connection, table, *erp, *crm)?),
             Reply::Part { table, ids, record } => {
-                let parted = CouplingChange::KeepApart { erp: ids.erp, crm: ids.crm, record: record.clone() };
-                change(connection, table, &[parted], lease::seconds(now)?)?;
+                let change_of = CouplingChange::KeepApart { erp: ids.erp, crm: ids.crm, record: record.clone() };
+                change(connection, table, &[change_of], lease::seconds(now)?)?;
                 let table_map = table_map_for_writing(connection, table)?;
+                for row in waiting.get(table_map, *ids, None) {
+                    connection.prepare_cached("DELETE FROM inbox WHERE id = ?1")?.execute((row,))?;
+                }
+                let survivor = "DELETE FROM survivor WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3";
                 let pair = (table_map, ids.erp.as_bytes(), ids.crm.as_bytes());
-                connection.execute("DELETE FROM inbox WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3", pair)?;
-                connection
-                    .execute("DELETE FROM survivor WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3", pair)?;
+                connection.prepare_cached(survivor)?.execute(pair)?;
                 refusals::forget(connection, table, Some(ids.erp), Some(ids.crm))?;
-                end(connection, table, &[], now)?;
+                parted.insert(table);
             }
         }
+    }
+    parted.into_iter().try_for_each(|table| end(connection, table, &[], now))
+}
+
+/// Forgets what stands about the same, so that nothing tells of it any more.
+fn forget(connection: &Connection, decision: &Decision, standing: &mut Rows, told: &Rows) -> Result<(), Trouble> {
+    let table_map = table_map_for_writing(connection, &decision.table)?;
+    let PerSide { erp, crm } = decision.ids;
+    for row in standing.0.remove(&(table_map, erp, crm, decision.field.clone())).unwrap_or_default() {
+        connection.prepare_cached("DELETE FROM decision WHERE id = ?1")?.execute((row,))?;
+    }
+    for row in told.get(table_map, decision.ids, decision.field_name()) {
+        connection.prepare_cached("UPDATE inbox SET outstanding = 0 WHERE id = ?1")?.execute((row,))?;
     }
     Ok(())
 }
 
-/// Forgets what stands about the same, so that nothing tells of it any more.
-fn forget(connection: &Connection, decision: &Decision) -> Result<(), Trouble> {
+fn decide(connection: &Connection, decision: &Decision, standing: &mut Rows, now: &str) -> Result<(), Trouble> {
     let table_map = table_map_for_writing(connection, &decision.table)?;
     let (erp, crm) = (decision.ids.erp.as_bytes(), decision.ids.crm.as_bytes());
-    connection.execute(
-        "DELETE FROM decision WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL",
-        (table_map, erp, crm, &decision.field),
-    )?;
-    connection.execute(
-        "UPDATE inbox SET outstanding = 0 WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4",
-        (table_map, erp, crm, decision.field_name()),
-    )?;
-    Ok(())
-}
-
-fn decide(connection: &Connection, decision: &Decision, now: &str) -> Result<(), Trouble> {
-    forget(connection, decision)?;
-    let table_map = table_map_for_writing(connection, &decision.table)?;
-    let (erp, crm) = (decision.ids.erp.as_bytes(), decision.ids.crm.as_bytes());
-    connection.execute(
+    let mut insert = connection.prepare_cached(
         "INSERT INTO decision (table_map, record, erp_id, crm_id, field, decided, erp, crm, seen, at) \
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, \
          (SELECT print FROM survivor WHERE table_map = ?1 AND erp_id = ?3 AND crm_id = ?4), ?9)",
-        (
-            table_map,
-            &decision.record,
-            erp,
-            crm,
-            &decision.field,
-            decision.verdict.to_string(),
-            &decision.values.erp,
-            &decision.values.crm,
-            now,
-        ),
     )?;
+    let row = insert.insert((
+        table_map,
+        &decision.record,
+        erp,
+        crm,
+        &decision.field,
+        decision.verdict.to_string(),
+        &decision.values.erp,
+        &decision.values.crm,
+        now,
+    ))?;
+    let subject = (table_map, decision.ids.erp, decision.ids.crm, decision.field.clone());
+    standing.0.entry(subject).or_default().push(row);
     Ok(())
 }
 
@@ -105,12 +147,12 @@ pub(super) fn end(
     now: &str,
 ) -> Result<(), Trouble> {
     let Some(table_map) = table_map(connection, table)? else { return Ok(()) };
-    for (ids, field) in done {
-        connection.execute(
-            "UPDATE decision SET ended = ?5 \
-             WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL",
-            (table_map, ids.erp.as_bytes(), ids.crm.as_bytes(), field, now),
-        )?;
+    if !done.is_empty() {
+        let standing = Rows::standing(connection)?;
+        let mut end = connection.prepare_cached("UPDATE decision SET ended = ?2 WHERE id = ?1")?;
+        for row in done.iter().flat_map(|(ids, field)| standing.get(table_map, *ids, field.as_deref())) {
+            end.execute((row, now))?;
+        }
     }
     connection.execute(
         "UPDATE decision SET ended = ?2 WHERE table_map = ?1 AND ended IS NULL AND NOT EXISTS \
@@ -128,12 +170,10 @@ pub(super) fn note_unmet(
     now: &str,
 ) -> Result<(), Trouble> {
     let Some(table_map) = table_map(connection, table)? else { return Ok(()) };
-    for (ids, field) in subjects {
-        connection.execute(
-            "UPDATE decision SET unmet = ?5 \
-             WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3 AND field IS ?4 AND ended IS NULL",
-            (table_map, ids.erp.as_bytes(), ids.crm.as_bytes(), field, now),
-        )?;
+    let standing = Rows::standing(connection)?;
+    let mut note = connection.prepare_cached("UPDATE decision SET unmet = ?2 WHERE id = ?1")?;
+    for row in subjects.iter().flat_map(|(ids, field)| standing.get(table_map, *ids, field.as_deref())) {
+        note.execute((row, now))?;
     }
     Ok(())
 }
