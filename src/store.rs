@@ -3,6 +3,8 @@
 //! A [`Store`] belongs to one pipeline and one writer at a time. Each method is one transaction: it happened as a whole
 //! or not at all.
 
+pub mod pairs;
+
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
