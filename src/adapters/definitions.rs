@@ -40,6 +40,9 @@ pub struct Entity {
 pub struct Attribute {
     pub logical_name: String,
     pub attribute_type: String,
+    /// Tells apart what the older word calls virtual.
+    #[serde(default)]
+    pub attribute_type_name: Option<Managed>,
     /// Set for names and the like that only accompany another attribute; the Web API does not serve them.
     pub attribute_of: Option<String>,
     pub is_valid_for_create: bool,
@@ -154,7 +157,7 @@ impl CrmTable {
 /// Names what has to be asked about a table, relative to the service's root: its attributes, its relationships, and what
 /// only some types of attributes have. Answers are lists that are not paged (crm-api.md §12).
 pub fn questions(logical_name: &str) -> Vec<String> {
-    const CASTS: [(&str, &str); 9] = [
+    const CASTS: [(&str, &str); 10] = [
         ("StringAttributeMetadata", "$select=LogicalName,MaxLength"),
         ("MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
         ("DecimalAttributeMetadata", "$select=LogicalName,Precision"),
@@ -162,11 +165,13 @@ pub fn questions(logical_name: &str) -> Vec<String> {
         ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
         ("DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
         ("PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("MultiSelectPicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
         ("StateAttributeMetadata", "$select=LogicalName,DefaultFormValue&$expand=OptionSet,GlobalOptionSet"),
         ("StatusAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
     ];
     let of = format!("EntityDefinitions(LogicalName='{logical_name}')");
-    let attributes = "LogicalName,AttributeType,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead";
+    let attributes =
+        "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead";
     let relationships = "ReferencingAttribute,ReferencingEntityNavigationPropertyName,ReferencedEntity";
     let mut questions = vec![
         format!("{of}/Attributes?$select={attributes}"),
@@ -230,7 +235,7 @@ fn table(
     let mut starts_in = None;
     for attribute in attributes.iter().filter(|attribute| attribute.attribute_of.is_none()) {
         let detail = details.get(&attribute.logical_name).unwrap_or(&no_detail);
-        let Some(kind) = kind(&attribute.attribute_type, detail) else { continue };
+        let Some(kind) = kind(attribute, detail) else { continue };
         let targets = match lookups.get(&attribute.logical_name) {
             Some(targets) if is_lookup(&attribute.attribute_type) => {
                 targets.iter().map(|(set, _)| set.clone()).collect()
@@ -268,8 +273,10 @@ fn table(
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.
-fn kind(attribute_type: &str, detail: &Detail) -> Option<Kind> {
-    Some(match attribute_type {
+fn kind(attribute: &Attribute, detail: &Detail) -> Option<Kind> {
+    let name = attribute.attribute_type_name.as_ref().and_then(|name| name.value.as_deref());
+    Some(match attribute.attribute_type.as_str() {
+        "Virtual" if name == Some("MultiSelectPicklistType") => Kind::Choices,
         "String" | "Memo" => Kind::Text,
         "Integer" | "BigInt" => Kind::Integer,
         "Money" if detail.precision_source.is_some_and(|source| source != 0) => Kind::Decimal { scale: MONEY_SCALE },
