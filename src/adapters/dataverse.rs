@@ -337,7 +337,12 @@ impl Endpoint for Dataverse {
         };
         let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
         let drafts = self.drafts(&table, &batch);
-        if drafts.is_empty() { self.write_records(&table, &batch) } else { self.publish(&table, &batch, &drafts) }
+        let mut report = match drafts.is_empty() {
+            true => self.write_records(&table, &batch),
+            false => self.publish(&table, &batch, &drafts),
+        };
+        self.name_holders(&table, writes, &mut report.outcomes);
+        report
     }
 
     fn batch_max(&self) -> usize {

@@ -274,3 +274,47 @@ fn a_person_who_was_faster_makes_a_write_stale() {
         assert_eq!(endpoint.write(&info, &names(&[column]), &[write]).outcomes, [Outcome::Stale], "{side:?}");
     }
 }
+
+#[test]
+fn a_key_that_is_taken_names_the_record_that_has_it() {
+    let world = world();
+    world.crm.with(|state| {
+        state.add_key("account", "Account Number", &["accountnumber"]);
+        state.add_key("account", "Name and City", &["name", "address1_city"]);
+    });
+    let crm = world.endpoint(Side::Crm);
+    let info = crm.describe("accounts").unwrap();
+    let all = read(&*crm, "accounts", &["accountnumber", "name"]);
+    let row = (0..all.rows()).find(|row| all.value("accountnumber", *row) != Value::Null).unwrap();
+    let (holder, number) = (all.ids()[row], all.value("accountnumber", row));
+    let other = all.ids()[(row + 1) % all.rows()];
+    let city = ("address1_city", text("Nowhere"));
+    let writes = [
+        insert(1, &[("name", text("Twin")), ("accountnumber", number.clone())]),
+        update(other, None, &[("accountnumber", number.clone())]),
+        insert(2, &[("name", text("Both")), city.clone()]),
+        insert(3, &[("name", text("both ")), city.clone()]),
+        // Not all of the key is in the write: the refusal is the service's alone.
+        insert(4, &[("name", text("Both"))]),
+        update(insert(4, &[]).id, None, &[city]),
+        // A blank takes no part.
+        insert(5, &[("name", text("No number")), ("accountnumber", Value::Null)]),
+    ];
+    let outcomes = crm.write(&info, &[], &writes).outcomes;
+    let told = outcomes.iter().map(|outcome| match outcome {
+        Outcome::Refused { message } => {
+            let message = message.replace(&holder.to_string(), "HOLDER").replace(&writes[2].id.to_string(), "BOTH");
+            message.replace(&number.to_string(), "NUMBER")
+        }
+        other => format!("{other:?}"),
+    });
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+    Entity Key Account Number violated. A record with the same value for Account Number already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892); HOLDER has `accountnumber` `NUMBER`
+    Entity Key Account Number violated. A record with the same value for Account Number already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892); HOLDER has `accountnumber` `NUMBER`
+    Written
+    Entity Key Name and City violated. A record with the same value for Name, Address1 City already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892); BOTH has `name` `both ` and `address1_city` `Nowhere`
+    Written
+    Entity Key Name and City violated. A record with the same value for Name, Address1 City already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892)
+    Written
+    ");
+}

@@ -1,5 +1,6 @@
 //! What the CRM's own faults lead to, each by its status and code: who is told what, and what is there afterwards.
 
+use mocks::crm::quota::Quota;
 use mocks::fault::{Fault, Faults};
 use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
 use pipeline::config::Side;
@@ -114,4 +115,16 @@ fn no_cookie_is_kept() {
     read(&*crm, "accounts", &["name"]);
     under(&world, &*crm, Fault::ExpiredToken, &accounts(0, 2));
     assert_eq!(world.crm.with(|state| state.pinned()), 0);
+    // So what several servers grant is there for us: three times as much as one refuses no request.
+    let granted = 8;
+    world.crm.with(|state| {
+        state.set_servers(3);
+        state.quota = Quota { requests_max: granted, ..Quota::default() };
+    });
+    let before = world.crm.counts().requests;
+    while world.crm.counts().requests < before + 3 * granted as u64 {
+        crm.open().unwrap();
+    }
+    let (served, throttled) = (world.crm.with(|state| state.served()), world.crm.counts().throttled);
+    assert_eq!((served, throttled), (vec![granted as u64; 3], 0));
 }

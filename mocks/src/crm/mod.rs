@@ -27,6 +27,7 @@ mod sales;
 pub mod schema;
 mod seed;
 mod serve;
+pub mod servers;
 mod state;
 mod store;
 mod tables;

@@ -69,11 +69,11 @@ impl Service for State {
             response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
         }
         response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
-        let cookie = "ARRAffinity=4f1c8d0b7a2e;Path=/;HttpOnly;Secure;SameSite=None";
-        response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
-        let left = self.spent.left(&self.quota, self.time.now());
+        let server = self.servers.current();
+        response.headers.push(("Set-Cookie".to_owned(), server.cookie()));
+        let left = server.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
-        let left = self.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
+        let left = server.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
         response.headers.push(("x-ms-ratelimit-time-remaining-xrm-requests".to_owned(), format!("{left:.2}")));
         response
     }
@@ -179,7 +179,9 @@ impl State {
         } else {
             bulk::targets(request)
         };
-        let takes = self.spent.admit(&self.quota, request, operations, self.time.now())?;
+        let server = self.servers.answering(request);
+        let takes = server.spent.admit(&self.quota, request, operations, self.time.now())?;
+        server.taken += 1;
         self.took = self.time.pass(takes);
         Ok(())
     }

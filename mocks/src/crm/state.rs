@@ -17,9 +17,10 @@ use super::bulk::TABLES_WITH_BULK;
 use super::caller::Logic;
 use super::error::Error;
 use super::privilege::{Holding, Privilege, Roles, Special};
-use super::quota::{Quota, Spent, Time, Wall};
+use super::quota::{Quota, Time, Wall};
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
+use super::servers::Servers;
 use super::store::{Cell, Row, Rule, Store};
 use super::{rules, value, write};
 use crate::log::{Log, Shared};
@@ -75,7 +76,7 @@ pub struct State {
     pub quota: Quota,
     /// The time by which that is counted.
     pub time: Arc<dyn Time>,
-    pub(super) spent: Spent,
+    pub(super) servers: Servers,
     /// How many requests came with the cookie of a server.
     pub(super) pinned: u64,
     /// How many tokens were refused.
@@ -147,7 +148,7 @@ impl Default for State {
             links: Links::default(),
             quota: Quota::default(),
             time: Arc::new(Wall::default()),
-            spent: Spent::default(),
+            servers: Servers::default(),
             took: Duration::ZERO,
             pinned: 0,
             strangers: 0,
@@ -211,6 +212,16 @@ impl State {
     /// Returns how many requests came with a cookie, which pins them to one server and its limits.
     pub fn pinned(&self) -> u64 {
         self.pinned
+    }
+
+    /// Lets so many web servers answer, each with limits of its own.
+    pub fn set_servers(&mut self, count: usize) {
+        self.servers = Servers::new(count);
+    }
+
+    /// Returns how many requests each server has taken.
+    pub fn served(&self) -> Vec<u64> {
+        self.servers.served()
     }
 
     /// Returns the id of the application user.

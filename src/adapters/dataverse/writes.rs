@@ -11,14 +11,17 @@ use crate::adapters::client::PostError;
 use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
 use crate::adapters::dataverse_batch::{by_position, verdict};
 use crate::adapters::dataverse_bulk::{self, RECORDS_MIN, Said};
+use crate::adapters::dataverse_keys::{self, AlternateKey};
 use crate::adapters::dataverse_products;
 use crate::adapters::dataverse_states::{self, STATE};
-use crate::adapters::definitions::CrmTable;
+use crate::adapters::definitions::{self, CrmTable};
 use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
 use crate::config::Bypass;
 use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
 
+/// Refusals of one call for which the record is looked for that has the key.
+const HOLDERS_MAX: usize = 50;
 /// The header that says in whose name a request is to be carried out.
 pub(super) const ACT_AS: &str = "CallerObjectId";
 
@@ -120,6 +123,35 @@ impl Dataverse {
         let as_is: Vec<usize> = (0..ids.len()).filter(|row| !drafts.contains(&ids[*row])).collect();
         report.rows = report.rows.take(&as_is);
         report
+    }
+
+    /// Names, in refusals for an alternate key that is taken, the record that has it, as far as that can be found.
+    pub(super) fn name_holders(&self, table: &CrmTable, writes: &[Write], outcomes: &mut [Outcome]) {
+        let taken =
+            |outcome: &Outcome| matches!(outcome, Outcome::Refused { message } if dataverse_keys::is_taken(message));
+        let refused: Vec<usize> = (0..outcomes.len()).filter(|at| taken(&outcomes[*at])).take(HOLDERS_MAX).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let keys = self.answer(&dataverse_keys::question(table)).ok().and_then(|json| definitions::list(&json).ok());
+        let keys: Vec<AlternateKey> = keys.unwrap_or_default();
+        let asked = refused.iter().flat_map(|at| {
+            let holder = |key| dataverse_keys::holder(table, key, &writes[*at]).map(|(what, asked)| (*at, what, asked));
+            keys.iter().filter_map(holder)
+        });
+        let asked: Vec<(usize, String, String)> = asked.collect();
+        let questions: Vec<String> = asked.iter().map(|(.., question)| question.clone()).collect();
+        // The refusal stands with or without it.
+        let Ok(answers) = (if questions.is_empty() { Ok(Vec::new()) } else { self.answers(&questions) }) else {
+            return;
+        };
+        for ((at, what, _), answer) in asked.iter().zip(answers) {
+            if let (Some(id), Outcome::Refused { message }) =
+                (dataverse_keys::held_by(table, &writes[*at], &answer), &mut outcomes[*at])
+            {
+                message.push_str(&format!("; {id} has {what}"));
+            }
+        }
     }
 
     /// Tells whether many records of a table may be made by one message.
