@@ -32,6 +32,9 @@ pub struct Entity {
     /// Whether the service can tell what changed, deletions among them; once enabled, it stays.
     #[serde(default)]
     pub change_tracking_enabled: bool,
+    /// Whether a write may name the version that it was decided on; `None` where the service does not tell.
+    #[serde(default)]
+    pub is_optimistic_concurrency_enabled: Option<bool>,
 }
 
 /// An attribute as every type has it.
@@ -127,6 +130,8 @@ pub struct CrmTable {
     pub key: String,
     /// For each lookup the tables (entity sets) it may point to, with the navigation property for each.
     pub lookups: HashMap<String, Vec<(String, String)>>,
+    /// Whether a write may name the version that it was decided on.
+    pub versioned: bool,
     /// The state in which its records start, where the service tells it and it is the same in every organization.
     pub starts_in: Option<i64>,
 }
@@ -269,7 +274,9 @@ fn table(
         attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
     });
     let info = TableInfo { table: set.to_owned(), key: Key::Id(key.to_owned()), columns };
-    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups, starts_in }
+    let entity = directory.entities.get(name);
+    let versioned = entity.and_then(|entity| entity.is_optimistic_concurrency_enabled).unwrap_or(true);
+    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups, versioned, starts_in }
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.

@@ -69,6 +69,13 @@ fn whoever_is_no_user_is_told_so() {
     // What the login may not do is held against no record.
     assert_eq!(outcomes, vec![Outcome::NotSent { message: message.to_owned() }; 2]);
     assert_eq!(count(&world), before);
+    let disabled = serde_json::json!({"isdisabled": true});
+    world.crm.with(|state| state.edit("systemusers", state.caller(), disabled.as_object().unwrap())).unwrap();
+    let error = crm.open().unwrap_err().to_string();
+    assert!(
+        error.starts_with("CRM refused the login: The specified user(Id = ") && error.ends_with("(0x80040225)"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn definition(state: &State, table: &Table) -> Map<String, Value> {
         "ObjectTypeCode": table.code,
         "OwnershipType": if table.is_owned() { "UserOwned" } else { "OrganizationOwned" },
         "ChangeTrackingEnabled": table.is_tracked(),
-        "IsOptimisticConcurrencyEnabled": true,
+        "IsOptimisticConcurrencyEnabled": !state.unversioned.contains(table.name),
         "IsActivity": false,
         "IsCustomEntity": false,
         "DisplayName": label(table.schema_name),

@@ -12,7 +12,7 @@ pub mod caller;
 mod condition;
 mod csdl;
 mod definition;
-mod error;
+pub mod error;
 mod kept;
 mod metadata;
 mod picture;

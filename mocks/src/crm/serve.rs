@@ -52,6 +52,10 @@ impl Service for State {
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return self.unauthorized();
         }
+        if self.is_disabled() {
+            let message = format!("The specified user(Id = {}) is disabled. Consider enabling this user.", self.caller);
+            return reply::error(&Error::new(403, "0x80040225", message), false);
+        }
         if let Err(refusal) = self.admit(request) {
             let mut log = log.lock().expect("no holder of the log panics");
             log.throttled(refusal.is_repeated);
@@ -225,7 +229,8 @@ pub fn execute(state: &mut State, request: &Request, url_chars_max: usize) -> Ou
         (Err(_), true) => state.store.rollback(),
         (_, false) => {}
     }
-    outcome.response = result.unwrap_or_else(|error| reply::error(&error, prefer.wants_all()));
+    let telling = state.telling;
+    outcome.response = result.unwrap_or_else(|error| reply::error(&error.told(telling), prefer.wants_all()));
     outcome
 }
 
@@ -456,6 +461,14 @@ fn check_match(
     let Some(wanted) = request.header("if-match") else { return Ok(()) };
     let row = existing.and_then(|id| state.store.get(table, id)).ok_or_else(|| address.missing(table))?;
     let tag = reply::etag(table, row);
+    if !is_any(wanted) && state.unversioned.contains(TABLES[table].name) {
+        let message = format!(
+            "Optimistic concurrency isn't enabled for entity type {}. The IfVersionMatches value of ConcurrencyBehavior \
+             can only be used if optimistic concurrency is enabled.",
+            TABLES[table].name
+        );
+        return Err(Error::new(400, "0x8006088d", message));
+    }
     if is_any(wanted) || wanted.split(',').any(|wanted| wanted.trim() == tag) {
         return Ok(());
     }

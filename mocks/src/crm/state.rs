@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::bulk::TABLES_WITH_BULK;
 use super::caller::Logic;
-use super::error::Error;
+use super::error::{Error, Telling};
 use super::privilege::{Holding, Privilege, Roles, Special};
 use super::quota::{Quota, Time, Wall};
 use super::read::Cursor;
@@ -53,6 +53,10 @@ pub struct State {
     pub products_start_active: bool,
     /// Whether the application user may publish products.
     pub may_publish: bool,
+    /// The logical names of the tables that take no version as a condition of a write.
+    pub unversioned: BTreeSet<String>,
+    /// In which words errors are told.
+    pub telling: Telling,
     /// The logical names of the tables that have the bulk messages.
     pub bulk_tables: BTreeSet<String>,
     /// Privileges by the table's logical name that the application user does not have, or has by a team; it has all others.
@@ -134,6 +138,8 @@ impl Default for State {
             log: Arc::new(Mutex::new(Log::default())),
             products_start_active: true,
             may_publish: true,
+            unversioned: BTreeSet::new(),
+            telling: Telling::default(),
             bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
             privileges: BTreeMap::new(),
             specials: BTreeSet::new(),
@@ -350,6 +356,13 @@ impl State {
         row.set(TABLES[table].column("modifiedby"), Some(Cell::Link(users, user)));
         row.set(TABLES[table].column("modifiedonbehalfby"), self.behalf(user));
         row.set(TABLES[table].column("versionnumber"), Some(Cell::Whole(self.version)));
+    }
+
+    /// Tells whether the application user may not log in any more.
+    pub(super) fn is_disabled(&self) -> bool {
+        let users = schema::table("systemuser");
+        let row = self.store.get(users, self.caller);
+        row.and_then(|row| row.get(TABLES[users].column("isdisabled"))) == Some(&Cell::Flag(true))
     }
 
     /// Returns in whose name the operation under way writes.

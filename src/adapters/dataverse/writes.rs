@@ -1,7 +1,7 @@
 //! Writes to the CRM: batches with a condition on each change, messages for many new records, records that are made in
 //! another state than the first, and drafts that are published (crm-api.md §9, §11, §13).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
 use uuid::Uuid;
@@ -73,6 +73,30 @@ impl Dataverse {
             report.rows.append(&rows);
         }
         report
+    }
+
+    /// Writes to a table that takes no version as a condition (0x8006088d): what it holds is looked at just before, and
+    /// what somebody has edited since it was read is not written. Between that look and the write nothing protects an edit.
+    pub(super) fn write_unversioned(&self, batch: &Batch<'_>) -> Report {
+        let Batch { info, columns, writes, layout, .. } = *batch;
+        let known: Vec<Uuid> = writes.iter().filter(|write| write.etag.is_some()).map(|write| write.id).collect();
+        let query = Query { info, columns: Vec::new(), filter: None, ids: Some(known) };
+        let now: HashMap<Uuid, Option<String>> = match self.read(&query, &|_| {}) {
+            Ok(frame) => (0..frame.rows()).map(|row| (frame.id(row), frame.etag(row))).collect(),
+            Err(error) => return batch::unsendable(info, columns, writes, &error),
+        };
+        // One that does not come at all is for the service to call gone.
+        let is_stale =
+            |write: &Write| write.etag.is_some() && now.get(&write.id).is_some_and(|etag| *etag != write.etag);
+        let sent = writes.iter().filter(|write| !is_stale(write)).map(|write| Write { etag: None, ..write.clone() });
+        let sent: Vec<Write> = sent.collect();
+        let Report { outcomes, rows } = match sent.is_empty() {
+            true => Report { outcomes: Vec::new(), rows: layout.rows().finish() },
+            false => self.write(info, columns, &sent),
+        };
+        let mut outcomes = outcomes.into_iter();
+        let outcome = |write| if is_stale(write) { Some(Outcome::Stale) } else { outcomes.next() };
+        Report { outcomes: writes.iter().filter_map(outcome).collect(), rows }
     }
 
     /// Returns the products that a write sets active and that have to be published for it.
