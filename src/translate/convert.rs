@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::config::Side;
 use crate::endpoint::ColumnInfo;
 use crate::frame::evaluated::Fault;
-use crate::frame::{Kind, Value};
+use crate::frame::{Kind, Value, choices, choices_text};
 use crate::translate::canonical::{is_typed_blank, written_text};
 
 /// Why a value has no counterpart on the other side.
@@ -127,6 +127,24 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
                     let known = target.options.iter().map(shown).collect();
                     Err(Problem::NoOption { value: value.to_string(), column: column(), known })
                 }
+            }
+        }
+        Kind::Choices => {
+            let numbers = match &value {
+                Value::Integer(number) => Some(vec![*number]),
+                Value::Decimal(number) if number.is_integer() => number.to_i64().map(|number| vec![number]),
+                Value::Text(text) => choices(text),
+                _ => None,
+            };
+            let numbers = numbers.ok_or_else(|| wrong(&value))?;
+            let is_known = |number: &i64| target.options.iter().any(|(option, _)| option == number);
+            match numbers.iter().find(|number| !target.options.is_empty() && !is_known(number)) {
+                Some(unknown) => {
+                    let shown = |(option, label): &(i64, String)| format!("{option} {label}").trim_end().to_owned();
+                    let known = target.options.iter().map(shown).collect();
+                    Err(Problem::NoOption { value: unknown.to_string(), column: column(), known })
+                }
+                None => Ok(choices_text(&numbers)),
             }
         }
         Kind::Integer => match &value {

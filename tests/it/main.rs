@@ -11,6 +11,7 @@ mod hostile;
 mod dice;
 mod mortal;
 mod memory;
+mod lists;
 mod misfits;
 mod nav;
 mod nightly;

@@ -183,7 +183,7 @@ pub fn play(
 
 /// Draws what names this run's own records, and ids that no record has.
 fn draw(names: &mut Names) {
-    for own in ["own", "second own", "third own", "fourth own", "inactive", "nobody"] {
+    for own in ["own", "second own", "third own", "fourth own", "inactive", "staged", "nobody"] {
         names.insert(own.to_owned(), Uuid::new_v4().to_string());
     }
     let mark = &names["own"][..8];
