@@ -1,7 +1,7 @@
 //! Writes to the CRM: batches with a condition on each change, messages for many new records, and drafts that are
 //! published (crm-api.md §9, §11, §13).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
 use uuid::Uuid;
@@ -32,14 +32,15 @@ impl Dataverse {
         if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(table) {
             return together(writes);
         }
-        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+        let outcomes = Vec::with_capacity(writes.len());
+        let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
         for run in dataverse_bulk::runs(writes) {
             let created = if dataverse_bulk::suits(run) { self.create_many(table, run) } else { None };
             match created {
                 Some(outcomes) => report.outcomes.extend(outcomes),
                 // One record spoilt it for all: in a batch, each stands for itself.
                 None => {
-                    let Report { outcomes, rows } = together(run);
+                    let Report { outcomes, rows, .. } = together(run);
                     report.outcomes.extend(outcomes);
                     report.rows.append(&rows);
                 }

@@ -8,14 +8,13 @@ use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Adapter, Connection, Limits, Side};
 use pipeline::endpoint::{Key, Outcome, Query, Report, Write};
 use pipeline::frame::{Kind, Value};
-use pipeline::run::RunError;
 use pipeline::run::account::RunOutcome;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::new;
 use super::nights::Nights;
-use crate::shipped::{How, attempt, writes};
+use crate::shipped::{How, writes};
 use crate::world::{World, delete, insert, names, open, query, read, refusal, text, update, world};
 
 /// The pages, as a service whose keys are texts.
@@ -93,7 +92,7 @@ fn writes_have_the_outcomes_that_they_deserve() {
             insert(2, &[(number, taken), (name, text("Twin"))]),
             delete(ids[3], etag(3)),
         ];
-        let Report { outcomes, rows } = endpoint.write(&info, &names(&[name]), &writes);
+        let Report { outcomes, rows, .. } = endpoint.write(&info, &names(&[name]), &writes);
         let expected = [Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone];
         assert_eq!((&outcomes[..4], &outcomes[5]), (&expected[..], &Outcome::Written), "{table}");
         assert!(refusal(&outcomes[4]).contains("already exists"), "{table}: {outcomes:?}");
@@ -166,11 +165,18 @@ fn a_night_with_another_service_doubles_nothing() {
         let batches = nights.world.erp.counts().batches;
         assert_eq!(batches > 0, batch.is_empty(), "{batches}");
     }
-    // Without a word of the file, ids are the service's own, and nothing can be created.
+    // Without a word of the file, ids are the service's own, and it gives them.
     let nights = Nights::new(OTHER.replace("key: id, ", ""));
-    let error = attempt(&nights.world, &nights.text, "other.yaml", &nights.state(), How::default()).unwrap_err();
-    let RunError::Mapping(misfits) = &error else { panic!("{error:?}") };
-    assert_eq!(misfits[0].hint, "write `erp: { key: id }` if that service takes ids that its clients choose");
+    for number in 0..6 {
+        nights.account(json!({"name": format!("Lost {number}"), "address1_city": "Ely", "customertypecode": 3}));
+    }
+    nights.world.erp.set_faults(Faults::once(Fault::HalfBatch, 1).and(Fault::DroppedAfter, 3));
+    nights.run(How::default());
+    nights.world.erp.set_faults(Faults::none());
+    let second = nights.run(How::default());
+    assert_eq!(second.outcome, RunOutcome::Converged, "{:#?}", second.inbox);
+    let names = nights.customers();
+    assert!((0..6).all(|number| names[&format!("Lost {number}")] == 1), "{names:?}");
 }
 
 /// Writes go in a batch where the service takes one, in whichever form, and each by itself where it takes none. What it takes
