@@ -81,6 +81,13 @@ pub(super) fn gives_key(scope: &Scope, map: &TableMap, side: Side) -> bool {
     scope.left_to_side(map, side).len() == 1
 }
 
+/// Tells whether a new record leaves its key to its side: one that is made anew may bring the one that it had.
+pub(super) fn leaves_key(scope: &Scope, map: &TableMap, action: &Action) -> bool {
+    let sent = |name: &&str| action.fields.iter().any(|change| change.column == **name && !change.new.is_blank());
+    let left = scope.left_to_side(map, action.side);
+    action.kind.makes_record() && left.len() == 1 && !left.iter().any(|name| sent(&name))
+}
+
 /// Holds new records about which nobody knows whether they are there already.
 pub(super) fn hold_doubtful(state: &mut PassState, to: Side, actions: &mut Vec<Action>) {
     if state.in_doubt.of(to.other()).is_empty() {
@@ -116,6 +123,9 @@ pub(super) fn hold_twins(
     let mut sent: HashSet<Sent> = HashSet::new();
     let (mut held, mut put_off) = (Vec::new(), Vec::new());
     actions.retain(|action| {
+        if !leaves_key(step.scope, step.map, action) {
+            return true;
+        }
         let own = sent_by(step.scope, action);
         let free = |id: &Uuid| !taken.contains(id);
         let twin = found.iter_mut().find_map(|found| {
@@ -152,7 +162,7 @@ pub(super) fn take_given(
     let mut given = std::mem::take(&mut applied.given);
     if gives_key(step.scope, step.map, to) {
         let is_lost = |(action, outcome): (&Action, &Outcome)| {
-            action.kind.makes_record() && matches!(outcome, Outcome::Unknown { .. })
+            matches!(outcome, Outcome::Unknown { .. }) && leaves_key(step.scope, step.map, action)
         };
         let lost: Vec<usize> =
             (0..applied.outcomes.len()).filter(|&at| is_lost((&actions[at], &applied.outcomes[at]))).collect();

@@ -160,7 +160,10 @@ fn find_given(
             let partner = partners.of(side.other()).get(&intent.partner);
             let restored =
                 |gone| restored_id(&context.pipeline.name, &map.name, side, intent.partner, gone) == intent.id;
-            intent.side == side && intent.action == "insert" && partner.is_none_or(|gone| restored(*gone))
+            let sent = |name: &str| intent.fields.iter().any(|(column, _, new)| column == name && !new.is_empty());
+            let leaves_key = !scope.left_to_side(map, side).into_iter().any(sent);
+            let insert = intent.side == side && intent.action == "insert";
+            insert && leaves_key && partner.is_none_or(|gone| restored(*gone))
         };
         let lost: Vec<usize> = (0..open.len()).filter(|&at| is_lost(&open[at])).collect();
         if lost.is_empty() {

@@ -14,6 +14,7 @@ use crate::endpoint::{Key, TableInfo, key_text};
 use crate::extract;
 use crate::frame::{Kind, Value};
 use crate::plan::Action;
+use crate::run::given::leaves_key;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::failed;
 
@@ -27,10 +28,9 @@ pub(super) fn take_keys(
     let info = step.scope.infos.of(to);
     let Key::Values(names) = &info.key else { return Ok(()) };
     let given = step.scope.left_to_side(step.map, to);
-    if !given.is_empty() {
-        hold_blank(state, to, info, names, &given, actions);
-        return Ok(());
-    }
+    let (mut nameless, keyed) = actions.drain(..).partition(|action| leaves_key(step.scope, step.map, action));
+    *actions = keyed;
+    hold_blank(state, to, info, names, &given, &mut nameless);
     let mut keys = Vec::with_capacity(actions.len());
     let mut free = Vec::with_capacity(actions.len());
     for mut action in actions.drain(..) {
@@ -65,6 +65,7 @@ pub(super) fn take_keys(
             actions.push(action);
         }
     }
+    actions.extend(nameless);
     Ok(())
 }
 

@@ -246,6 +246,27 @@ fn a_new_record_gets_its_key_from_the_series() {
     assert_eq!(record["displayName"], "Series & Co");
 }
 
+/// Who is made anew brings the number that it had, although the series gives them.
+#[test]
+fn a_record_that_is_made_anew_keeps_its_number() {
+    let hold = "defaults: { create: none, on_conflict: hold, on_delete: hold }";
+    let nights = Nights::new(changed(&[(hold, &hold.replace("on_delete: hold", "on_delete: restore"))]));
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let account = nights.account(json!({"name": "Anew", "address1_city": "Ely", "customertypecode": 3}));
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let number = nights.number(account);
+    let find = || nights.world.erp.with(|state| state.find("customers", "number", &number));
+    let made = find().unwrap();
+    nights.world.erp.with(|state| state.delete("customers", made)).unwrap();
+    nights.world.erp.set_faults(Faults::once(Fault::DroppedAfter, 1));
+    nights.run(How::default());
+    nights.world.erp.set_faults(Faults::none());
+    let report = nights.run(How::default());
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert!(find().is_some());
+    assert_eq!((nights.customers()["Anew"], nights.number(account)), (1, number.clone()));
+}
+
 /// A file in which accounts have numbers of their own, which no customer has; nothing else could tell who belongs to whom.
 fn unmatched() -> String {
     changed(&[
