@@ -138,7 +138,8 @@ pub struct Query<'a> {
 /// What is done to one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteKind {
-    /// Makes a record with the id that the caller chose.
+    /// Makes a record with the id that the caller chose; where its side gives the key, the id is only what the caller calls
+    /// it, and [`Report::given`] tells the one that it has.
     Insert,
     /// Changes the named columns of a record that exists.
     Update,
@@ -187,6 +188,8 @@ pub struct Report {
     /// The records of the batch as the side holds them right after the write, in any order, with the columns asked
     /// for; a record that is missing has to be read.
     pub rows: Frame,
+    /// The ids of new records whose key the side gave, by those that they were sent under.
+    pub given: HashMap<Uuid, Uuid>,
 }
 
 /// Why a side could not be asked.

@@ -33,7 +33,8 @@ const FAILED: u8 = 125;
 /// Fakes of an ERP (Business Central API v2.0) and a CRM (Dataverse Web API) on loopback ports.
 ///
 /// Runs COMMAND with ERP_URL, ERP_TOKEN_URL, ERP_CLIENT_ID, ERP_CLIENT_SECRET and the same for CRM in its environment,
-/// NAV_URL, NAV_USER and NAV_ACCESS_KEY for the ERP's OData V4 pages,
+/// NAV_URL, NAV_USER and NAV_ACCESS_KEY for the ERP's OData V4 pages, ODATA_URL, ODATA_USER and ODATA_PASSWORD for the same
+/// pages as any OData service,
 /// ERP_COMPANY where the company is not the usual one, and PIPELINE_STATE where --data names a folder.
 ///
 /// Exit codes: those of COMMAND; 128 and the signal's number where a signal ended it; 126 or 127 where it could not be
@@ -409,6 +410,9 @@ impl Fakes {
             ("NAV_URL", self.erp.nav_url()),
             ("NAV_USER", self.erp.nav_login().0),
             ("NAV_ACCESS_KEY", self.erp.nav_login().1),
+            ("ODATA_URL", self.erp.nav_url() + "/ODataV4"),
+            ("ODATA_USER", self.erp.nav_login().0),
+            ("ODATA_PASSWORD", self.erp.nav_login().1),
             ("CRM_URL", self.crm.url()),
             ("CRM_TOKEN_URL", self.crm.token_url()),
             ("CRM_CLIENT_ID", self.crm.client_id()),

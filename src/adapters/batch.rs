@@ -3,7 +3,7 @@
 //! In go a [`Verdict`] for each write and the rows that the answers held; out comes the [`Report`]. An insert that met a
 //! duplicate is settled here by reading: only a record with the very id that was chosen is ours from an earlier attempt.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -401,7 +401,7 @@ pub fn unsendable(info: &TableInfo, columns_asked: &[String], writes: &[Write], 
 
 /// Returns the report on no writes.
 pub fn nothing(info: &TableInfo, columns_asked: &[String]) -> Report {
-    Report { outcomes: Vec::new(), rows: Frame::empty(columns(info, columns_asked)) }
+    Report { outcomes: Vec::new(), rows: Frame::empty(columns(info, columns_asked)), given: HashMap::new() }
 }
 
 /// Makes the report, reading what duplicates leave open.
@@ -424,7 +424,7 @@ fn report(batch: &Batch<'_>, verdicts: Vec<Verdict>, mut rows: Frame) -> Report 
         (Verdict::Duplicate(message), Ok(_)) => Outcome::Refused { message },
         (Verdict::Duplicate(message), Err(error)) => Outcome::Unknown { message: format!("{message}; then {error}") },
     });
-    Report { outcomes: outcomes.collect(), rows }
+    Report { outcomes: outcomes.collect(), rows, given: HashMap::new() }
 }
 
 #[cfg(test)]

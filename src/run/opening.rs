@@ -93,6 +93,7 @@ pub(super) fn read(
         };
         state.report.made = PerSide::from_fn(made);
     }
+    earned.doubts.iter().cloned().for_each(|doubt| doubt.note(&mut state.in_doubt));
     state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;

@@ -503,7 +503,7 @@ impl Endpoint for Memory {
         if let Some(stop) = self.stops.lock().unwrap().take() {
             stop();
         }
-        Report { outcomes, rows }
+        Report { outcomes, rows, given: std::collections::HashMap::new() }
     }
 
     fn batch_max(&self) -> usize {

@@ -216,7 +216,11 @@ impl State {
 
     fn shown_record(&self, set: usize, row: &Row) -> Map<String, Value> {
         let columns = SETS[set].columns.iter().enumerate();
-        let columns = columns.filter(|(_, column)| column.name != schema::LAST_DAY);
+        let is_shown = |column: &schema::Column| match column.role {
+            Role::Key => SETS[set].parts.is_empty(),
+            _ => column.name != schema::LAST_DAY,
+        };
+        let columns = columns.filter(|(_, column)| is_shown(column));
         columns.map(|(place, column)| (column.name.into(), self.shown(set, row, place).json(column.kind))).collect()
     }
 

@@ -1,8 +1,10 @@
 //! Writes of a service: requests of their own or batches, and what their answers prove.
 //!
-//! A new record counts as written when it is there under the key that was sent. A service may have its own mind.
+//! A new record counts as written when it is there under the key that was sent, or, where none was sent, when the answer
+//! tells the key that the service gave. A service may have its own mind.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
 use uuid::Uuid;
@@ -66,13 +68,13 @@ impl Service {
     /// Sends writes, but for new records: what became of these is known.
     fn send_changes(&self, info: &TableInfo, columns: &[String], writes: &[Write], of_inserts: &Outcome) -> Report {
         let changes: Vec<Write> = writes.iter().filter(|write| write.kind != WriteKind::Insert).cloned().collect();
-        let Report { outcomes, rows } = self.send_all(info, columns, &changes);
+        let Report { outcomes, rows, given } = self.send_all(info, columns, &changes);
         let mut sent = outcomes.into_iter();
         let outcome = |write: &Write| match write.kind {
             WriteKind::Insert => of_inserts.clone(),
             _ => sent.next().expect("each write that was sent has an outcome"),
         };
-        Report { outcomes: writes.iter().map(outcome).collect(), rows }
+        Report { outcomes: writes.iter().map(outcome).collect(), rows, given }
     }
 
     /// Sends operations as one batch, in the form that the service takes; else each by itself.
@@ -153,9 +155,22 @@ impl Service {
         let sent: Vec<Write> = writes.iter().filter(|write| !is_gone(write)).cloned().collect();
         let operations = sent.iter().map(|write| page.operation(&url, key(write), write)).collect();
         let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout, closed: &self.closed };
-        let Report { outcomes, rows } = {
+        let given = RefCell::new(HashMap::new());
+        let Report { outcomes, rows, .. } = {
             let chosen = matches!(page.info.key, Key::Id(_));
-            let verdict = |write: &Write, reply: &Reply| verdict(write, reply, chosen);
+            let verdict = |write: &Write, reply: &Reply| {
+                let verdict = verdict(write, reply, chosen);
+                if verdict != Verdict::Settled(Outcome::Written) || !page.is_given(write) {
+                    return verdict;
+                }
+                match page.made(&reply.body) {
+                    Ok(id) => {
+                        given.borrow_mut().insert(write.id, id);
+                        verdict
+                    }
+                    Err(message) => Verdict::unknown(message),
+                }
+            };
             let send = |operations: &[Operation]| match self.limits.batch {
                 0 | 1 => self.send(operations),
                 _ => self.send_batch(&page, &url, operations),
@@ -168,7 +183,8 @@ impl Service {
             true => Outcome::Gone,
             false => outcomes.next().expect("each write that was sent has an outcome"),
         };
-        let mut report = Report { outcomes: writes.iter().map(outcome).collect(), rows };
+        let given = given.into_inner();
+        let mut report = Report { outcomes: writes.iter().map(outcome).collect(), rows, given };
         self.confirm(info, columns, writes, &mut report);
         report
     }
@@ -177,7 +193,8 @@ impl Service {
     fn confirm(&self, info: &TableInfo, columns: &[String], writes: &[Write], report: &mut Report) {
         let shown: HashSet<Uuid> = report.rows.ids().into_iter().collect();
         let is_unseen = |(write, outcome): &(&Write, &Outcome)| {
-            write.kind == WriteKind::Insert && **outcome == Outcome::Written && !shown.contains(&write.id)
+            let new = write.kind == WriteKind::Insert && **outcome == Outcome::Written;
+            new && !report.given.contains_key(&write.id) && !shown.contains(&write.id)
         };
         let unseen: Vec<Uuid> =
             writes.iter().zip(&report.outcomes).filter(is_unseen).map(|(write, _)| write.id).collect();
@@ -197,7 +214,7 @@ impl Service {
             };
         }
         // Records that came under another key are nobody's here.
-        let ours: HashSet<Uuid> = writes.iter().map(|write| write.id).collect();
+        let ours: HashSet<Uuid> = writes.iter().map(|write| write.id).chain(report.given.values().copied()).collect();
         let rows: Vec<usize> = (0..report.rows.rows()).filter(|row| ours.contains(&report.rows.id(*row))).collect();
         report.rows = report.rows.take(&rows);
         if let Ok(found) = found {
@@ -215,6 +232,7 @@ fn relative(root: &str, operation: &Operation) -> Operation {
 /// Adds a report on the writes that follow.
 fn append(report: &mut Report, next: Report) {
     report.outcomes.extend(next.outcomes);
+    report.given.extend(next.given);
     report.rows.append(&next.rows);
 }
 
@@ -267,7 +285,7 @@ mod tests {
         };
         let mut writes: Vec<Write> = (0..inserts).map(|number| write(WriteKind::Insert, ID + number)).collect();
         writes.push(write(WriteKind::Update, ID + inserts));
-        let Report { outcomes, rows } = service.write(&info, &["Name".into()], &writes);
+        let Report { outcomes, rows, .. } = service.write(&info, &["Name".into()], &writes);
         let word = |outcome: &Outcome| match outcome {
             Outcome::Written => "written".to_owned(),
             Outcome::Refused { message } => message.split(';').next().unwrap_or_default().to_owned(),
