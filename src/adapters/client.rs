@@ -234,7 +234,12 @@ impl Client {
     ) -> Result<Answer, PostError> {
         let request = Request { url, method, headers, body, is_read: false, handed_back: &[] };
         let result = self.exchange(&request, |_| Ok(()));
-        result.map(|(answer, ())| answer).map_err(|failure| match failure {
+        let result = result.and_then(|(answer, ())| match answer.is_success() && answer.is_page() {
+            // A page to sign in at, say: it may be of the service, or of what stands before it.
+            true => Err(Failure::Unknown(page_instead(url))),
+            false => Ok(answer),
+        });
+        result.map_err(|failure| match failure {
             Failure::Lost(error) => PostError::NotSent(error.to_string()),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
@@ -301,14 +306,13 @@ impl Client {
                         return Ok((answer, value));
                     }
                     Err(_) if answer.is_page() => {
-                        let host = origin(request.url).map(|(_, host, _)| host).unwrap_or_default();
-                        let message = format!("{host} answered with a page of HTML instead of data; check `url`");
-                        (Failure::Garbled(message), Rest::Here, self.patience.attempts)
+                        (Failure::Garbled(page_instead(request.url)), Rest::Here, self.patience.attempts)
                     }
                     Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
+                    let away = broken.reach == Reach::Away;
                     if broken.reach == Reach::Unsendable {
                         // It was given up while this one stood at the gate, or no request can be made of it.
                         return Err(self.lost().map_or(Failure::Transient(broken.message), Failure::Lost));
@@ -324,7 +328,7 @@ impl Client {
                     let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
                     let hint = if unconnected { "; check `url`" } else { "" };
                     let message = broken.message + hint;
-                    if unconnected && silent >= attempts_max {
+                    if (unconnected || away) && silent >= attempts_max {
                         return Err(self.lose(EndpointError::Unreachable { side, message }));
                     }
                     (Failure::Transient(message), Rest::Here, attempts_max)
@@ -382,12 +386,13 @@ impl Client {
         if let Some(error) = self.lost() {
             return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
         }
-        self.sent.fetch_add(1, Ordering::Relaxed);
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
         let result = result.map(|answer| discreet(answer, request, token));
+        let unsent = |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Unsendable);
+        self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
         match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
@@ -448,8 +453,7 @@ impl Client {
             failed += 1;
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
-                    (format!("HTTP {}", answer.status), asked, self.patience.attempts)
+                    (format!("HTTP {}", answer.status), asked(&answer), self.patience.attempts)
                 }
                 Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
@@ -470,6 +474,12 @@ impl Client {
     }
 }
 
+/// Says who gave a page for people in place of data.
+fn page_instead(url: &str) -> String {
+    let host = origin(url).map(|(_, host, _)| host).unwrap_or_default();
+    format!("{host} answered with a page of HTML instead of data; check `url`")
+}
+
 /// Takes out of an answer what we logged in with: what a side says went wrong is told to people, and kept (I10).
 ///
 /// A page of records is left as it is, since nothing of it is told as an error.
@@ -488,8 +498,14 @@ fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer 
 /// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
 #[expect(clippy::option_option, reason = "no rest at all is another thing than a rest of no stated length")]
 fn rested(answer: &Answer) -> Option<Option<Duration>> {
-    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
+    let asked = asked(answer);
     (answer.status == 429 || (asked.is_some() && is_transient(answer.status))).then_some(asked)
+}
+
+/// Returns how long an answer asks to wait; where several do, who passed it on among them, the longest of it.
+fn asked(answer: &Answer) -> Option<Duration> {
+    let asked = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+    asked.filter_map(|(_, value)| retry_after(Some(value), answer.header("date"))).max()
 }
 
 /// Returns which limit a 429 speaks of, by the codes of Dataverse (crm-api.md §15); others do not say.
@@ -515,6 +531,9 @@ fn is_stranger(answer: &Answer) -> bool {
 fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 500 | 502 | 503 | 504)
 }
+
+#[cfg(test)]
+mod hostile;
 
 #[cfg(test)]
 pub mod tests {
@@ -743,7 +762,7 @@ pub mod tests {
         let (client, clock) = client(&nowhere, &login.url);
         let error = client.get(&format!("{nowhere}/x"), &[], |_| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "CRM cannot be reached: the connection was refused; check `url`");
-        assert_eq!((client.traffic().sent, clock.now()), (2, Duration::from_secs(2)));
+        assert_eq!((client.traffic().sent, clock.now()), (0, Duration::from_secs(2)));
     }
 
     /// Every request of a night would find out the same: that is for the first one.
@@ -760,7 +779,7 @@ pub mod tests {
                 vec![say(200, "{}"), away],
                 1,
                 "CRM cannot be reached: the connection was refused; check `url`",
-                4,
+                2,
             ),
         ] {
             let (server, login) = (Script::play(lines), tokens(tokens_given));
