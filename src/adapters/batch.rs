@@ -244,9 +244,19 @@ pub fn ask_json(client: &Client, root: &str, questions: &[Operation]) -> Result<
 
 /// Posts operations as one JSON batch to the service below `root`.
 pub fn post_json(client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+    post_json_in_time(client, root, operations, &|| {})
+}
+
+/// The same; `overtaxed` hears when the side had no time for so many.
+pub fn post_json_in_time(client: &Client, root: &str, operations: &[Operation], overtaxed: &dyn Fn()) -> Sent<Reply> {
     let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
     match client.post(&format!("{root}/$batch"), &json_headers(), batch_json::build(operations).as_bytes()) {
-        Err(error) => all(Verdict::unanswered(&error)),
+        Err(error) => {
+            if matches!(error, PostError::Overtaxed(_)) {
+                overtaxed();
+            }
+            all(Verdict::unanswered(&error))
+        }
         Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
         Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
             Err(message) => all(Verdict::unknown(message)),

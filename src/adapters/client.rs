@@ -42,6 +42,8 @@ pub struct Client {
     limiter: Limiter,
     patience: Patience,
     clock: Arc<dyn Clock>,
+    /// In which a side counts what it grants.
+    window: Duration,
     reached: AtomicBool,
     /// Why nothing is sent any more.
     lost: OnceLock<EndpointError>,
@@ -100,6 +102,7 @@ impl Client {
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
             patience,
             clock,
+            window,
             reached: AtomicBool::new(false),
             lost: OnceLock::new(),
             gave_up: AtomicBool::new(false),
@@ -274,7 +277,10 @@ impl Client {
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let message = format!("it answered HTTP {}", answer.status);
                     let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
-                    (Failure::Transient(message), rest, self.patience.attempts)
+                    // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
+                    let unsaid = answer.status == 429 && asked(&answer).is_none();
+                    let more = if unsaid { self.patience.attempts_in(self.window) } else { 0 };
+                    (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
                     let fault = answer.fault();
@@ -610,7 +616,8 @@ pub mod tests {
     #[test]
     fn the_patience_with_a_side_is_one_for_all_writes() {
         let busy = || Line::Say(429, "", String::new());
-        let lines = vec![busy(), busy(), busy(), busy(), say(200, "{}"), busy(), busy(), busy()];
+        let patience = || (0..8).map(|_| busy());
+        let lines = patience().chain([busy(), say(200, "{}")]).chain(patience()).collect();
         let (server, login) = (Script::play(lines), tokens(1));
         let (client, _) = client(&server.url, &login.url);
         let url = format!("{}/x", server.url);
@@ -621,7 +628,7 @@ pub mod tests {
             heard.push(client.traffic().sent - before);
         }
         // Once it has taken something, there is patience again.
-        assert_eq!(heard, [3, 1, 1, 3]);
+        assert_eq!(heard, [8, 1, 1, 8]);
     }
 
     #[test]
@@ -643,7 +650,8 @@ pub mod tests {
             ("final refusal", Box::new(|| vec![say(400, "{}")])),
             ("throttled", Box::new(move || vec![wait("Retry-After: 17\r\n"), say(200, "{}")])),
             ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
-            ("throttled for good", Box::new(move || vec![wait(""), wait(""), wait("")])),
+            // Its window may be five minutes, and it does not say so.
+            ("throttled for good", Box::new(move || (0..8).map(|_| wait("")).collect())),
             ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
             ("too slow", Box::new(|| vec![say(504, ""), say(200, "{}")])),
             ("database too slow", Box::new(|| vec![say(500, r#"{"error":{"code":"0x80044151"}}"#), say(200, "{}")])),
@@ -671,8 +679,8 @@ pub mod tests {
           read: ("200", 3, 6)
           write: ("200", 3, 6)
         throttled for good
-          read: ("CRM cannot be reached: it answered HTTP 429", 3, 6)
-          write: ("not sent: it answered HTTP 429", 3, 6)
+          read: ("CRM cannot be reached: it answered HTTP 429", 8, 182)
+          write: ("not sent: it answered HTTP 429", 8, 182)
         unavailable
           read: ("200", 2, 2)
           write: ("unknown: it answered HTTP 503", 1, 0)
@@ -753,7 +761,11 @@ pub mod tests {
                 met(Facet::Concurrency, Some(52.0), None),
             ),
             ("0x80072322", "zu viele Anfragen", met(Facet::Requests, None, None)),
-            ("0x80072322", "exceeded the limit of 0 over time window of many seconds", met(Facet::Requests, None, None)),
+            (
+                "0x80072322",
+                "exceeded the limit of 0 over time window of many seconds",
+                met(Facet::Requests, None, None),
+            ),
             ("Application_TooManyRequests", "Too many requests reached. Actual (101). Maximum (100).", None),
         ] {
             let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);

@@ -16,6 +16,7 @@ mod kept;
 mod load;
 mod metadata;
 mod pages;
+pub mod quota;
 mod read;
 mod schema;
 mod write;
@@ -24,11 +25,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::crm::quota::{Time, Wall};
 use crate::fault::Faults;
 use crate::log;
 use crate::net::Server;
@@ -36,6 +39,7 @@ use crate::table::Table;
 use crate::token::Tokens;
 use cell::Cell;
 pub use error::Refusal;
+use quota::{Quota, Spent};
 pub(crate) use read::base64;
 use schema::{Role, SETS, Set};
 
@@ -52,6 +56,10 @@ pub struct State {
     pub url_chars_max: usize,
     /// The rows that the service finds before its operation time-out; a page that would hold more answers 408.
     pub rows_in_time: usize,
+    /// How much one user may ask for, and what that takes.
+    pub quota: Quota,
+    /// The time by which it is counted.
+    pub time: Arc<dyn Time>,
     /// Whether the application has permission sets; without them every call is refused with 403.
     pub permitted: bool,
     /// The user of NAV who may call, and the access key.
@@ -70,6 +78,9 @@ pub struct State {
     adjusted: BTreeMap<String, u64>,
     /// Company contacts by number that loaded customers wait for.
     awaited: HashMap<String, Uuid>,
+    spent: Spent,
+    /// How much later the answer has to be sent for what it takes.
+    took: Duration,
     journal: Option<Vec<write::Undo>>,
 }
 
@@ -89,6 +100,8 @@ impl Default for State {
             page_max: 20_000,
             url_chars_max: 16_384,
             rows_in_time: usize::MAX,
+            quota: Quota::default(),
+            time: Arc::new(Wall::default()),
             permitted: true,
             tokens: Tokens::new(
                 "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f",
@@ -106,6 +119,8 @@ impl Default for State {
             log: log::Shared::default(),
             adjusted: BTreeMap::new(),
             awaited: HashMap::new(),
+            spent: Spent::default(),
+            took: Duration::ZERO,
             journal: None,
         };
         let company = json!({
