@@ -139,6 +139,11 @@ struct Source {
     /// At the end it is told how many it refused. Example: mocks --quota 60:10 -- pipeline run FILE
     #[arg(long, value_name = "REQUESTS[:SECONDS]", value_parser = quota)]
     quota: Option<(usize, u64)>,
+    /// Let the ERP grant so many requests in a window of so many seconds (300 without SECONDS), instead of 6,000.
+    ///
+    /// It says neither how long to wait nor how much it grants. Example: mocks --erp-quota 60:10 -- pipeline run FILE
+    #[arg(long, value_name = "REQUESTS[:SECONDS]", value_parser = quota)]
+    erp_quota: Option<(usize, u64)>,
 }
 
 impl Source {
@@ -370,13 +375,14 @@ struct Fakes {
     folder: Option<Folder>,
     noise: bool,
     quota: bool,
+    erp_quota: bool,
 }
 
 impl Fakes {
     fn start(source: &Source, erp_port: Option<u16>, crm_port: Option<u16>) -> Result<Self, String> {
         let folder = source.data.as_deref().map(Folder::open).transpose()?;
         let kept = folder.as_ref().map(Folder::load).transpose()?.flatten();
-        let (erp, mut crm) = match kept {
+        let (mut erp, mut crm) = match kept {
             Some(kept) => {
                 if source.from.is_some() || source.records.is_some() {
                     talk("the folder of --data has records already; they are used, and no others made");
@@ -388,6 +394,10 @@ impl Fakes {
         if let Some((requests_max, seconds)) = source.quota {
             crm.quota = Quota { requests_max, window: Duration::from_secs(seconds), ..Quota::default() };
         }
+        if let Some((requests_max, seconds)) = source.erp_quota {
+            let window = Duration::from_secs(seconds);
+            erp.quota = erp::quota::Quota { requests_max, window, ..erp::quota::Quota::default() };
+        }
         let wrong = |side, error| format!("{side}: cannot start: {error}");
         let erp = Erp::start(erp, erp::Options { port: erp_port, faults: source.plan(Side::Erp) });
         let crm = Crm::start(crm, crm::Options { port: crm_port, faults: source.plan(Side::Crm) });
@@ -397,6 +407,7 @@ impl Fakes {
             folder,
             noise: source.noise.is_some(),
             quota: source.quota.is_some(),
+            erp_quota: source.erp_quota.is_some(),
         })
     }
 
@@ -441,10 +452,10 @@ impl Fakes {
             talk(&format!("erp: {}", met(&self.erp.faults())));
             talk(&format!("crm: {}", met(&self.crm.faults())));
         }
-        if self.quota {
-            let counts = self.crm.counts();
+        let quotas = [(self.erp_quota, Side::Erp, self.erp.counts()), (self.quota, Side::Crm, self.crm.counts())];
+        for (_, side, counts) in quotas.into_iter().filter(|(asked, ..)| *asked) {
             let (refused, again) = (counts.throttled, counts.throttled_again);
-            talk(&format!("crm: {refused} refused by the quota, {again} of them twice in a row"));
+            talk(&format!("{side}: {refused} refused by the quota, {again} of them twice in a row"));
         }
         Ok(())
     }

@@ -316,9 +316,25 @@ impl Form {
 
 /// Posts operations as one batch to the service below `root`.
 pub fn post(form: Form, client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+    post_in_time(form, client, root, operations, &|| {})
+}
+
+/// The same; `overtaxed` hears when the side had no time for so many.
+pub fn post_in_time(
+    form: Form,
+    client: &Client,
+    root: &str,
+    operations: &[Operation],
+    overtaxed: &dyn Fn(),
+) -> Sent<Reply> {
     let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
     match client.post(&format!("{root}/$batch"), &form.headers(), form.body(operations).as_bytes()) {
-        Err(error) => all(Verdict::unanswered(&error)),
+        Err(error) => {
+            if matches!(error, PostError::Overtaxed(_)) {
+                overtaxed();
+            }
+            all(Verdict::unanswered(&error))
+        }
         Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
         Ok(answer) => match form.replies(&answer, operations.len()) {
             Err(message) => all(Verdict::unknown(message)),

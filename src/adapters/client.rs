@@ -13,7 +13,7 @@ use chrono::{DateTime, Utc};
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::credentials::untold;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
-use crate::adapters::limiter::{Facet, Limiter};
+use crate::adapters::limiter::{Facet, Limiter, Met};
 use crate::adapters::odata::link::origin;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
@@ -44,6 +44,8 @@ pub struct Client {
     limiter: Limiter,
     patience: Patience,
     clock: Arc<dyn Clock>,
+    /// In which a side counts what it grants.
+    window: Duration,
     reached: AtomicBool,
     /// Why nothing is sent any more.
     lost: OnceLock<EndpointError>,
@@ -105,6 +107,7 @@ impl Client {
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
             patience,
             clock,
+            window,
             reached: AtomicBool::new(false),
             lost: OnceLock::new(),
             gave_up: AtomicBool::new(false),
@@ -285,7 +288,10 @@ impl Client {
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let message = format!("it answered HTTP {}", answer.status);
                     let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
-                    (Failure::Transient(message), rest, self.patience.attempts)
+                    // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
+                    let unsaid = answer.status == 429 && asked(&answer).is_none();
+                    let more = if unsaid { self.patience.attempts_in(self.window) } else { 0 };
+                    (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
                     let fault = answer.fault();
@@ -398,7 +404,7 @@ impl Client {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
             Some((answer, Some(asked))) => {
                 let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());
-                permit.refused(now, until, facet(answer));
+                permit.refused(now, until, met(answer));
             }
             Some((answer, None)) => {
                 let bytes = answer.body.len() + request.body.map_or(0, <[u8]>::len);
@@ -508,14 +514,24 @@ fn asked(answer: &Answer) -> Option<Duration> {
     asked.filter_map(|(_, value)| retry_after(Some(value), answer.header("date"))).max()
 }
 
-/// Returns which limit a 429 speaks of, by the codes of Dataverse (crm-api.md §15); others do not say.
-fn facet(answer: &Answer) -> Option<Facet> {
-    match answer.fault().code.as_str() {
-        "0x80072322" => Some(Facet::Requests),
-        "0x80072321" => Some(Facet::Time),
-        "0x80072326" => Some(Facet::Concurrency),
-        _ => None,
-    }
+/// Returns which limit a 429 speaks of, by the codes of Dataverse, and what it says of it (crm-api.md §15); others do not say.
+fn met(answer: &Answer) -> Option<Met> {
+    let fault = answer.fault();
+    let facet = match fault.code.as_str() {
+        "0x80072322" => Facet::Requests,
+        "0x80072321" => Facet::Time,
+        "0x80072326" => Facet::Concurrency,
+        _ => return None,
+    };
+    let number = |before: &str| {
+        let (_, rest) = fault.message.split_once(before)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != ',').unwrap_or(rest.len());
+        rest[..end].replace(',', "").parse::<u32>().ok().filter(|number| *number > 0)
+    };
+    let granted = number("limit of ").map(f64::from);
+    let granted = if facet == Facet::Time { granted.map(|milliseconds| milliseconds / 1_000.0) } else { granted };
+    let window = number("time window of ").map(|seconds| Duration::from_secs(u64::from(seconds)));
+    Some(Met { facet, granted, window })
 }
 
 /// Tells whether the caller is no user of the side, or none any more (crm-api.md §2): then it may do nothing there, whatever
@@ -612,7 +628,8 @@ pub mod tests {
     #[test]
     fn the_patience_with_a_side_is_one_for_all_writes() {
         let busy = || Line::Say(429, "", String::new());
-        let lines = vec![busy(), busy(), busy(), busy(), say(200, "{}"), busy(), busy(), busy()];
+        let patience = || (0..8).map(|_| busy());
+        let lines = patience().chain([busy(), say(200, "{}")]).chain(patience()).collect();
         let (server, login) = (Script::play(lines), tokens(1));
         let (client, _) = client(&server.url, &login.url);
         let url = format!("{}/x", server.url);
@@ -623,7 +640,7 @@ pub mod tests {
             heard.push(client.traffic().sent - before);
         }
         // Once it has taken something, there is patience again.
-        assert_eq!(heard, [3, 1, 1, 3]);
+        assert_eq!(heard, [8, 1, 1, 8]);
     }
 
     #[test]
@@ -645,7 +662,8 @@ pub mod tests {
             ("final refusal", Box::new(|| vec![say(400, "{}")])),
             ("throttled", Box::new(move || vec![wait("Retry-After: 17\r\n"), say(200, "{}")])),
             ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
-            ("throttled for good", Box::new(move || vec![wait(""), wait(""), wait("")])),
+            // Its window may be five minutes, and it does not say so.
+            ("throttled for good", Box::new(move || (0..8).map(|_| wait("")).collect())),
             ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
             ("too slow", Box::new(|| vec![say(504, ""), say(200, "{}")])),
             ("database too slow", Box::new(|| vec![say(500, r#"{"error":{"code":"0x80044151"}}"#), say(200, "{}")])),
@@ -673,8 +691,8 @@ pub mod tests {
           read: ("200", 3, 6)
           write: ("200", 3, 6)
         throttled for good
-          read: ("CRM cannot be reached: it answered HTTP 429", 3, 6)
-          write: ("not sent: it answered HTTP 429", 3, 6)
+          read: ("CRM cannot be reached: it answered HTTP 429", 8, 182)
+          write: ("not sent: it answered HTTP 429", 8, 182)
         unavailable
           read: ("200", 2, 2)
           write: ("unknown: it answered HTTP 503", 1, 0)
@@ -732,6 +750,40 @@ pub mod tests {
         assert_eq!(server.heard(), ["t1", "t1", "t2", "t2"].map(line));
         assert_eq!(login.heard().len(), 2);
         assert_eq!(client.traffic().retried, 1);
+    }
+
+    /// In the vendor's words (crm-api.md §15).
+    #[test]
+    fn a_refusal_says_which_limit_was_met_and_what_it_is() {
+        let time = "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds over time window \
+                    of 300 seconds. Decrease number of concurrent requests or reduce the duration of requests and try \
+                    again later.";
+        let window = Some(Duration::from_secs(300));
+        let met = |facet, granted, window| Some(Met { facet, granted, window });
+        for (code, message, expected) in [
+            (
+                "0x80072322",
+                "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
+                met(Facet::Requests, Some(6_000.0), window),
+            ),
+            ("0x80072321", time, met(Facet::Time, Some(1_200.0), window)),
+            (
+                "0x80072326",
+                "Number of concurrent requests exceeded the limit of 52.",
+                met(Facet::Concurrency, Some(52.0), None),
+            ),
+            ("0x80072322", "zu viele Anfragen", met(Facet::Requests, None, None)),
+            (
+                "0x80072322",
+                "exceeded the limit of 0 over time window of many seconds",
+                met(Facet::Requests, None, None),
+            ),
+            ("Application_TooManyRequests", "Too many requests reached. Actual (101). Maximum (100).", None),
+        ] {
+            let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
+            let answer = Answer { status: 429, headers: Vec::new(), body: body.into_bytes() };
+            assert_eq!(super::met(&answer), expected, "{message}");
+        }
     }
 
     #[test]

@@ -76,6 +76,11 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// Returns how many of the longest waits of our own choice fill a time.
+    pub fn attempts_in(&self, time: Duration) -> u32 {
+        u32::try_from(time.as_millis().div_ceil(u128::from(self.cap_ms.max(1)))).unwrap_or(u32::MAX)
+    }
+
     /// Returns the wait after so many failed attempts (from 1).
     ///
     /// A side's `Retry-After` is a promise that an earlier request is in vain, so spreading only adds to it. A wait of

@@ -87,7 +87,8 @@ fn what_is_odd_is_understood_and_what_is_broken_is_no_answer() {
     let lengths = |lengths: &str| bytes(&format!("HTTP/1.1 200 X\r\n{lengths}\r\n{{}}"));
     let head = |lines: usize| (0..lines).map(|line| format!("X-{line}: {line}\r\n")).collect::<String>();
     let in_chunks = |text: &str| bytes(&format!("{chunked}{text}"));
-    let cases: Vec<(&'static str, Box<dyn Fn() -> Line + '_>)> = vec![
+    type Make<'a> = Box<dyn Fn() -> Line + 'a>;
+    let cases: Vec<(&'static str, Make<'_>)> = vec![
         ("go on", Box::new(|| bytes(&format!("HTTP/1.1 100 Continue\r\n\r\n{ok}")))),
         ("working", Box::new(|| bytes(&format!("HTTP/1.1 102 X\r\n\r\nHTTP/1.1 102 X\r\n\r\n{ok}")))),
         ("hints", Box::new(|| bytes(&format!("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n{ok}")))),
@@ -209,15 +210,16 @@ fn a_body_that_inflates_without_end_is_given_up() {
 #[test]
 fn a_connection_that_went_stale_is_no_answer() {
     let kept = || b"HTTP/1.1 200 X\r\nContent-Length: 2\r\n\r\n{}".to_vec();
-    for (what, line, reads, write) in [
-        ("closed before", Line::Bytes as fn(Vec<u8>) -> Line, 2, "200"),
-        ("closed by then", Line::Trap, 3, "Unknown(\"the connection was cut\")"),
+    for (what, line, played, reads, write) in [
+        ("closed before", Line::Bytes as fn(Vec<u8>) -> Line, 1, 2, "200"),
+        ("closed by then", Line::Trap, 0, 3, "Unknown(\"the connection was cut\")"),
     ] {
         for is_write in [false, true] {
             let (server, login) = (Script::play(vec![line(kept()), say(200, "{}")]), tokens());
             let (client, _) = client(&server.url, &login.url);
             let url = format!("{}/x", server.url);
             client.get(&url, &[], |_| Ok(())).unwrap();
+            server.wait_for(played);
             if is_write {
                 let told = client.post(&url, &[], b"{}");
                 let told = told.map_or_else(|error| format!("{error:?}"), |answer| answer.status.to_string());

@@ -61,10 +61,11 @@ impl Fault {
         self.status == 404 && !nowhere && self.is_odata()
     }
 
-    /// Tells whether the side ran out of time over a request, so that a smaller one may do: a gateway that gave up, a
+    /// Tells whether the side ran out of time over a request, so that a smaller one may do: an operation that ran into its
+    /// limit (erp-api.md §7), a gateway that gave up, a
     /// database that timed out or chose this one to break a deadlock (crm-api.md §4).
     pub fn is_overtaxed(&self) -> bool {
-        self.status == 504 || matches!(self.code.as_str(), "0x80044151" | "0x80044150")
+        matches!(self.status, 408 | 504) || matches!(self.code.as_str(), "0x80044151" | "0x80044150")
     }
 }
 
