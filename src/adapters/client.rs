@@ -71,6 +71,9 @@ struct Request<'a> {
 /// The header that says in whose name a request is to be carried out (crm-api.md §3): who is refused then is not the login.
 pub const ACT_AS: &str = "CallerObjectId";
 
+/// Why a request that would have to wait is not sent.
+const STOPPED: &str = "the run was told to end";
+
 /// Where the next attempt waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
@@ -345,7 +348,7 @@ impl Client {
             stale = None;
             // The patience of a side is one for all writes: where it ended, each further one is tried once.
             let hopeless = !is_read && self.gave_up.load(Ordering::Relaxed);
-            if failed >= attempts_max || hopeless {
+            if failed >= attempts_max || hopeless || self.clock.is_over() {
                 if !is_read {
                     self.gave_up.store(true, Ordering::Relaxed);
                 }
@@ -366,7 +369,8 @@ impl Client {
 
     /// Waits before a part of a batch is sent again that the side put off `failed` times; tells whether that is worth it.
     pub fn wait_for_part(&self, failed: u32) -> bool {
-        if failed >= self.patience.attempts || self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() {
+        let hopeless = self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() || self.clock.is_over();
+        if failed >= self.patience.attempts || hopeless {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
@@ -387,7 +391,9 @@ impl Client {
 
     /// Sends a request once; one that is sent `again` waits at the gate, before all others.
     fn attempt(&self, request: &Request<'_>, token: &Token, failed: u32, again: bool) -> Result<Answer, Broken> {
-        let permit = self.limiter.admit(&*self.clock, again);
+        let Some(permit) = self.limiter.admit(&*self.clock, again) else {
+            return Err(Broken { message: STOPPED.to_owned(), reach: Reach::Unsendable });
+        };
         self.count_wait(permit.waited);
         if let Some(error) = self.lost() {
             return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
