@@ -57,7 +57,7 @@ impl InDoubt {
         let more = if candidates.len() > names.len() { ", …" } else { "" };
         let message = format!(
             "the answer to an earlier attempt was lost, and it may be there already, as {}{more}; couple it by hand, or \
-             have it made anew by `couple --create`",
+             have it made anew by `couple TABLE:KEY --create --yes`",
             names.join(", ")
         );
         InDoubt { side, source, message, candidates }
