@@ -203,8 +203,19 @@ impl Client {
         body: &[u8],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        let request = Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back: &[] };
-        self.read(&request, parse)
+        self.ask_unless(&[], url, headers, body, parse)
+    }
+
+    /// Posts a question as [`ask`](Self::ask) does, but gives answers of the `handed_back` statuses to the caller at once.
+    pub fn ask_unless<T>(
+        &self,
+        handed_back: &[u16],
+        url: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, Option<T>), EndpointError> {
+        self.read(&Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back }, parse)
     }
 
     fn read<T>(
