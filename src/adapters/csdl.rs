@@ -142,6 +142,7 @@ impl<'a> Types<'a> {
             updatable: writable && !once,
             starts_with: None,
             length_max: property.attribute("MaxLength").and_then(|length| length.parse().ok()),
+            range: None,
             options,
             targets: Vec::new(),
         })
