@@ -4,6 +4,7 @@
 //! written into the journal together with the coupling, so that it can be told later who belongs together since when
 //! and why. Neither side is written.
 
+pub mod bonds;
 pub mod part;
 
 use std::collections::{HashMap, HashSet};
@@ -11,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::address::{Address, find};
+use crate::binding::Binding;
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::names::Names;
@@ -71,6 +73,8 @@ pub struct Desk<'a> {
     pub pipeline: &'a Pipeline,
     pub endpoints: PerSide<&'a dyn Endpoint>,
     pub map: &'a TableMap,
+    /// What a state has to belong to.
+    binding: Binding,
 }
 
 impl<'a> Desk<'a> {
@@ -78,15 +82,24 @@ impl<'a> Desk<'a> {
     pub fn open(
         pipeline: &'a Pipeline,
         endpoints: PerSide<&'a dyn Endpoint>,
-        store: &mut dyn Store,
+        store: &dyn Store,
         map: &'a TableMap,
     ) -> Result<Desk<'a>, RunError> {
+        let binding = belongs_to(pipeline, endpoints, store.binding()?.as_ref())?;
+        Ok(Desk { pipeline, endpoints, map, binding })
+    }
+
+    /// Notes what the state belongs to, once it is held for writing; refuses one that was bound to others meanwhile.
+    pub fn bind(&self, store: &mut dyn Store) -> Result<(), RunError> {
         let bound = store.binding()?;
-        let binding = belongs_to(pipeline, endpoints, bound.as_ref())?;
-        if bound.as_ref() != Some(&binding) {
-            store.bind(&binding)?;
+        if let Some(bound) = &bound {
+            bound.of_pipeline(&self.pipeline.name)?;
+            bound.of_sides(&self.binding.sides)?;
         }
-        Ok(Desk { pipeline, endpoints, map })
+        if bound.as_ref() != Some(&self.binding) {
+            store.bind(&self.binding)?;
+        }
+        Ok(())
     }
 
     /// Looks at pairs that somebody wants to couple; all objections at once, and nothing is done then.

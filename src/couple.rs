@@ -4,20 +4,21 @@
 //! A record with several candidates is named and left alone, and so is one that looks like a coupled record, and one to
 //! be created that has no value in any match column: never a guess, and never a second record.
 
+pub mod keys;
 pub mod taken;
+pub mod resembling;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, MatchRule, PerSide, Side, TableMap};
+use crate::config::{MatchRule, PerSide, Side, TableMap};
+use crate::couple::keys::{Key, keys};
 use crate::couple::taken::{Coupled, Index, Likeness, Seat};
 use crate::endpoint::TableInfo;
-use crate::frame::{Frame, Kind, Value};
+use crate::frame::Frame;
 use crate::store::{Couplings, Origin};
-use crate::translate::Translator;
-use crate::translate::canonical::{BLANK, fingerprint, own};
 use crate::translate::links::Links;
 
 /// Couplings whose two records are both in the frames, as parallel columns.
@@ -203,9 +204,6 @@ impl Matched {
     }
 }
 
-/// The match key of a record for one rule; `None` where a column is blank.
-type Key = Option<u128>;
-
 /// Matches uncoupled rows by the rules of a table map, in their order.
 ///
 /// A match takes two rows out of the way of others, so the rules are tried until none finds anything more: what the
@@ -351,235 +349,4 @@ fn match_by_rule(
     for side in Side::BOTH {
         left.of_mut(side).retain(|row| !found.of(side).contains(row));
     }
-}
-
-/// Returns, of the rows of `side` named, those that the first rule takes for the same record as another one of them.
-///
-/// The first rule is the strictest: what it finds on the other side it matches whatever a later one says. Of a later one
-/// two people of one name are no doubles.
-pub fn doubles(
-    map: &TableMap,
-    infos: &PerSide<TableInfo>,
-    side: Side,
-    frame: &Frame,
-    rows: &[usize],
-    links: &Links,
-) -> Vec<Doubt> {
-    let Some(rule) = map.match_rules.first().filter(|_| rows.len() > 1) else { return Vec::new() };
-    let (these, none) = (frame.take(rows), Frame::empty(Vec::new()));
-    let frames = match side {
-        Side::Erp => PerSide { erp: these, crm: none },
-        Side::Crm => PerSide { erp: none, crm: these },
-    };
-    let keys = keys(map, rule, infos, &frames, links);
-    let mut groups: HashMap<u128, PerSide<Vec<usize>>> = HashMap::new();
-    let mut keyed: Vec<(usize, u128)> = Vec::new();
-    for (&row, key) in rows.iter().zip(keys.of(side)) {
-        if let Some(key) = *key {
-            groups.entry(key).or_default().of_mut(side).push(row);
-            keyed.push((row, key));
-        }
-    }
-    groups.retain(|_, group| group.of(side).len() > 1);
-    let groups: HashMap<u128, Rc<PerSide<Vec<usize>>>> =
-        groups.into_iter().map(|(key, group)| (key, Rc::new(group))).collect();
-    let double = |(row, key): (usize, u128)| {
-        groups.get(&key).map(|group| Doubt { side, row, rule: 1, group: group.clone(), likeness: None })
-    };
-    keyed.into_iter().filter_map(double).collect()
-}
-
-/// Returns, of the rows of `side` named, those that some rule finds among all rows of `beyond`, a frame of the other
-/// side that holds records outside the filter, each with the row there that the first such rule finds first.
-pub fn found_beyond(
-    map: &TableMap,
-    infos: &PerSide<TableInfo>,
-    side: Side,
-    frame: &Frame,
-    rows: &[usize],
-    beyond: &Frame,
-    links: &Links,
-) -> HashMap<usize, usize> {
-    let frames = match side {
-        Side::Erp => PerSide { erp: frame.clone(), crm: beyond.clone() },
-        Side::Crm => PerSide { erp: beyond.clone(), crm: frame.clone() },
-    };
-    let mut found: HashMap<usize, usize> = HashMap::new();
-    for rule in &map.match_rules {
-        let keys = keys(map, rule, infos, &frames, links);
-        let mut known: HashMap<u128, usize> = HashMap::new();
-        for (there, key) in keys.of(side.other()).iter().enumerate() {
-            if let Some(key) = key {
-                known.entry(*key).or_insert(there);
-            }
-        }
-        for &row in rows {
-            if let Some(&there) = keys.of(side)[row].and_then(|key| known.get(&key)) {
-                found.entry(row).or_insert(there);
-            }
-        }
-    }
-    found
-}
-
-/// Returns, of the rows of `side` named, those that will look like a partner still to be made of one of `others`, rows of
-/// the same frame: the row, the other one and the number of the rule, from 1. The new partner holds only what field maps
-/// send there or, as it is made anew, give back.
-pub fn alike(
-    map: &TableMap,
-    infos: &PerSide<TableInfo>,
-    side: Side,
-    frame: &Frame,
-    (rows, others): (&[usize], &[usize]),
-    links: &Links,
-) -> Vec<(usize, usize, usize)> {
-    if rows.is_empty() || others.is_empty() {
-        return Vec::new();
-    }
-    let excerpt = |rows: &[usize]| {
-        let (these, none) = (frame.take(rows), Frame::empty(Vec::new()));
-        match side {
-            Side::Erp => PerSide { erp: these, crm: none },
-            Side::Crm => PerSide { erp: none, crm: these },
-        }
-    };
-    let keys_of = |rows: &[usize]| -> Vec<Vec<Key>> {
-        let frames = excerpt(rows);
-        map.match_rules.iter().map(|rule| keys(map, rule, infos, &frames, links).of(side).clone()).collect()
-    };
-    let sent = |rule: &MatchRule| {
-        rule.by.iter().all(|(erp, crm)| {
-            let pairs = |field: &FieldMap| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm);
-            map.fields.iter().any(|field| pairs(field) && field.direction.is_some())
-        })
-    };
-    let (own, mut theirs) = (keys_of(rows), keys_of(others));
-    for (rule, keys) in map.match_rules.iter().zip(&mut theirs) {
-        if !sent(rule) {
-            keys.fill(None);
-        }
-    }
-    let wanted: Vec<HashSet<u128>> = own.iter().map(|keys| keys.iter().flatten().copied().collect()).collect();
-    let seats = others
-        .iter()
-        .enumerate()
-        .map(|(at, &row)| (Seat { row, beyond: false }, theirs.iter().map(|keys| keys[at]).collect()));
-    let index = Index::new(&wanted, seats);
-    let like = rows.iter().enumerate().filter_map(|(at, &row)| {
-        let likeness = index.likeness(own.iter().map(|keys| keys[at]))?;
-        Some((row, likeness.seats[0].row, likeness.rule))
-    });
-    like.collect()
-}
-
-/// Returns the rows of `pool` that a rule takes for the same record as one of `rows`, whichever side that is on.
-pub fn like_any(
-    map: &TableMap,
-    rule: &MatchRule,
-    infos: &PerSide<TableInfo>,
-    rows: &PerSide<Frame>,
-    pool: &PerSide<Frame>,
-    links: &Links,
-) -> PerSide<Vec<usize>> {
-    let wanted = keys(map, rule, infos, rows, links);
-    let wanted: HashSet<u128> = wanted.erp.into_iter().chain(wanted.crm).flatten().collect();
-    let found = keys(map, rule, infos, pool, links);
-    PerSide::from_fn(|side| {
-        let is_wanted = |key: &Option<u128>| key.is_some_and(|key| wanted.contains(&key));
-        found.of(side).iter().enumerate().filter(|(_, key)| is_wanted(key)).map(|(row, _)| row).collect()
-    })
-}
-
-/// Makes one key for each row of both frames, such that equal keys mean that the rule holds; `None` where a column is
-/// blank.
-fn keys(
-    map: &TableMap,
-    rule: &MatchRule,
-    infos: &PerSide<TableInfo>,
-    frames: &PerSide<Frame>,
-    links: &Links,
-) -> PerSide<Vec<Key>> {
-    let mut keys = PerSide::from_fn(|side| vec![Some(0_u128); frames.of(side).rows()]);
-    for (erp, crm) in &rule.by {
-        let field =
-            map.fields.iter().find(|field| field.erp.as_deref() == Some(erp) && field.crm.as_deref() == Some(crm));
-        let columns = PerSide { erp: erp.as_str(), crm: crm.as_str() };
-        let parts = translated_parts(field, rule, infos, frames, links)
-            .unwrap_or_else(|| PerSide::from_fn(|side| plain_part(frames.of(side), side, columns.of(side), rule)));
-        for side in Side::BOTH {
-            for (key, part) in keys.of_mut(side).iter_mut().zip(parts.of(side)) {
-                *key = match (*key, *part) {
-                    (Some(key), part) if part != BLANK => {
-                        // Two independent 64-bit halves keep a chance collision out of reach of any table.
-                        Some(key.wrapping_mul(0x0100_0000_01b3_0000_0000_0000_013b) ^ mix(part))
-                    }
-                    _ => None,
-                };
-            }
-        }
-    }
-    keys
-}
-
-fn mix(part: u64) -> u128 {
-    let high = part.rotate_left(31).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    (u128::from(high) << 64) | u128::from(part)
-}
-
-/// Where a field map translates the two columns, both are compared in the terms of the target side.
-fn translated_parts(
-    field: Option<&FieldMap>,
-    rule: &MatchRule,
-    infos: &PerSide<TableInfo>,
-    frames: &PerSide<Frame>,
-    links: &Links,
-) -> Option<PerSide<Vec<u64>>> {
-    let field = field?;
-    let translates = |to: Side| field.expression_to(to).is_some();
-    if field.reference.is_none() && field.values.is_empty() && !translates(Side::Crm) && !translates(Side::Erp) {
-        return None;
-    }
-    let to = if translates(Side::Erp) && !translates(Side::Crm) { Side::Erp } else { Side::Crm };
-    let info = infos.of(to).column(field.column(to)?)?;
-    let source = frames.of(to.other());
-    let translator = Translator::new(field, to, info, links, source).ok()??;
-    let fold = !rule.case_sensitive && matches!(info.column.kind, Kind::Text | Kind::Code);
-    let translated: Vec<u64> = (0..source.rows())
-        .map(|row| match translator.value(row) {
-            Ok(value) if fold => fold_part(&value.to_string()),
-            Ok(value) => fingerprint(&value, to, info.column.kind),
-            // It has a value, only not one that the other side could hold: it matches nothing, and is not blank.
-            Err(_) => fingerprint(&Value::Guid(source.id(row)), to, Kind::Guid),
-        })
-        .collect();
-    let column = field.column(to)?;
-    let target = if fold { plain_part(frames.of(to), to, column, rule) } else { own(frames.of(to), to, column) };
-    Some(match to {
-        Side::Crm => PerSide { erp: translated, crm: target },
-        Side::Erp => PerSide { erp: target, crm: translated },
-    })
-}
-
-/// Fingerprints a column's values as a match rule compares them: as text without blanks around, and without regard to
-/// case unless the rule says so.
-fn plain_part(frame: &Frame, side: Side, column: &str, rule: &MatchRule) -> Vec<u64> {
-    if rule.case_sensitive && frame.column(column).is_some_and(|column| column.kind != Kind::Code) {
-        return own(frame, side, column);
-    }
-    let text = frame.series(column).and_then(|series| series.str().ok());
-    match text {
-        Some(cells) if rule.case_sensitive => {
-            cells.iter().map(|cell| cell.map_or(BLANK, |text| case_part(text.trim()))).collect()
-        }
-        Some(cells) => cells.iter().map(|cell| cell.map_or(BLANK, fold_part)).collect(),
-        None => (0..frame.rows()).map(|row| fold_part(&frame.value(column, row).to_string())).collect(),
-    }
-}
-
-fn fold_part(text: &str) -> u64 {
-    case_part(&text.trim().to_lowercase())
-}
-
-fn case_part(text: &str) -> u64 {
-    fingerprint(&Value::Text(text.to_owned()), Side::Crm, Kind::Text)
 }

@@ -326,15 +326,21 @@ impl Frame {
         }
     }
 
-    /// Returns the latest moment in a column, `None` where there is none; a day is the moment at which it begins.
-    pub fn latest(&self, name: &str) -> Option<DateTime<Utc>> {
+    /// Returns the latest moment in a column that is not after `until`, where that is given; `None` where there is none. A
+    /// day is the moment at which it begins.
+    pub fn latest(&self, name: &str, until: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let physical = self.series(name)?.to_physical_repr();
-        match self.column(name)?.kind {
-            // Moments are kept as milliseconds, and days as numbers of days.
-            Kind::DateTime => physical.i64().ok()?.iter().flatten().max().and_then(time),
-            Kind::Date => physical.i32().ok()?.iter().flatten().max().and_then(|day| time(i64::from(day) * 86_400_000)),
+        let until_ms = until.map_or(i64::MAX, |until| until.timestamp_millis());
+        // Moments are kept as milliseconds, and days as numbers of days.
+        let latest_ms = match self.column(name)?.kind {
+            Kind::DateTime => physical.i64().ok()?.iter().flatten().filter(|ms| *ms <= until_ms).max(),
+            Kind::Date => {
+                let days = physical.i32().ok()?;
+                days.iter().flatten().map(|day| i64::from(day) * 86_400_000).filter(|ms| *ms <= until_ms).max()
+            }
             _ => None,
-        }
+        };
+        latest_ms.and_then(time)
     }
 
     /// Returns the rows named, in that order.

@@ -3,6 +3,8 @@
 //! A [`Store`] belongs to one pipeline and one writer at a time. Each method is one transaction: it happened as a whole
 //! or not at all.
 
+pub mod pairs;
+
 use std::collections::{BTreeMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -282,6 +284,36 @@ pub struct Decision {
     pub ended: Option<String>,
 }
 
+/// What failed says so, between what it is and the side, where it did not come there for something that passes: nobody has to
+/// do anything.
+pub const NOT_ARRIVED: &str = " did not get to the ";
+
+/// The same where it was not let in, for something that is no fault of the record and does not pass by itself.
+pub const NOT_LET_IN: &str = " was not let into the ";
+
+/// What it takes until something that failed can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// The record, or the file, has to be corrected.
+    Correction,
+    /// Nothing but time.
+    Time,
+    /// A right, or a way to the service.
+    Access,
+}
+
+impl InboxItem {
+    /// Tells what it takes until what failed can be done, as its message says it.
+    pub fn cure(&self) -> Cure {
+        let says = |how: &str| self.kind == InboxKind::Failed && self.message.contains(how);
+        match (says(NOT_ARRIVED), says(NOT_LET_IN)) {
+            (true, _) => Cure::Time,
+            (false, true) => Cure::Access,
+            (false, false) => Cure::Correction,
+        }
+    }
+}
+
 /// Why something is written, or was to be, begins so where a person decided it; the date follows.
 pub const DECIDED_BY: &str = "decided by a person on ";
 
@@ -554,6 +586,10 @@ pub trait Store {
         ids: PerSide<Option<Uuid>>,
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// Returns the writes of a table map whose intents are of this moment or later, oldest first, as far as the journal still
+    /// has them.
+    fn writes_since(&self, table: &str, moment: &str) -> Result<Vec<JournalRow>, StoreError>;
 
     /// Returns the writes to whatever was called so on either side, newest first, as far as the journal still has them.
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError>;

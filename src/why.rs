@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::config::expression::Expression;
 use crate::config::{Blank, Direction, FieldMap, PerSide, Side, TableMap, When};
 use crate::couple::rows_by_id;
-use crate::delta::Judged;
+use crate::delta::judging::Judged;
 use crate::delta::merge::{self, Rule};
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind};

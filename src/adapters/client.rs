@@ -5,8 +5,10 @@
 //! complete answer looks like, and what an error body says, is for the callers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::credentials::untold;
@@ -43,6 +45,8 @@ pub struct Client {
     patience: Patience,
     clock: Arc<dyn Clock>,
     reached: AtomicBool,
+    /// Why nothing is sent any more.
+    lost: OnceLock<EndpointError>,
     /// A write was put off until patience ended, and nothing has gone well since.
     gave_up: AtomicBool,
     sent: AtomicU64,
@@ -62,6 +66,9 @@ struct Request<'a> {
     handed_back: &'a [u16],
 }
 
+/// The header that says in whose name a request is to be carried out (crm-api.md §3): who is refused then is not the login.
+pub const ACT_AS: &str = "CallerObjectId";
+
 /// Where the next attempt waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
@@ -73,9 +80,8 @@ enum Rest {
 
 /// What a failed attempt leaves behind.
 enum Failure {
-    Login(String),
-    /// There is nothing to log in with.
-    Credentials(String),
+    /// The side cannot be spoken to; nothing was done.
+    Lost(EndpointError),
     /// The side is overloaded or away; nothing was done.
     Transient(String),
     /// It answers, but not with anything whole.
@@ -100,6 +106,7 @@ impl Client {
             patience,
             clock,
             reached: AtomicBool::new(false),
+            lost: OnceLock::new(),
             gave_up: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -140,6 +147,23 @@ impl Client {
     /// Returns how far the side's clock is ahead of ours, as its answers told so far.
     pub fn clock_offset(&self) -> Option<ClockOffset> {
         *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the side's clock shows now, at the latest.
+    pub fn side_clock(&self) -> Option<DateTime<Utc>> {
+        let now_ms = i64::try_from(self.clock.now().as_millis()).ok()?;
+        DateTime::from_timestamp_millis(now_ms.checked_add(self.clock_offset()?.ms_max)?)
+    }
+
+    /// Returns why the side cannot be spoken to any more. What refused a login refuses the next one too, and where nobody
+    /// was there for the whole of our patience nobody is there for the next request: so it is found out once.
+    pub fn lost(&self) -> Option<EndpointError> {
+        self.lost.get().cloned()
+    }
+
+    /// Gives the side up.
+    fn lose(&self, error: EndpointError) -> Failure {
+        Failure::Lost(self.lost.get_or_init(|| error).clone())
     }
 
     /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
@@ -186,8 +210,7 @@ impl Client {
         self.exchange(request, parsed).map_err(|failure| {
             let side = self.side;
             match failure {
-                Failure::Login(message) => EndpointError::Login { side, message },
-                Failure::Credentials(message) => EndpointError::Credentials { side, message },
+                Failure::Lost(error) => error,
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
                 Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
                     EndpointError::Unreachable { side, message }
@@ -211,9 +234,13 @@ impl Client {
     ) -> Result<Answer, PostError> {
         let request = Request { url, method, headers, body, is_read: false, handed_back: &[] };
         let result = self.exchange(&request, |_| Ok(()));
-        result.map(|(answer, ())| answer).map_err(|failure| match failure {
-            Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
-            Failure::Credentials(message) => PostError::NotSent(format!("there is no login: {message}")),
+        let result = result.and_then(|(answer, ())| match answer.is_success() && answer.is_page() {
+            // A page to sign in at, say: it may be of the service, or of what stands before it.
+            true => Err(Failure::Unknown(page_instead(url))),
+            false => Ok(answer),
+        });
+        result.map_err(|failure| match failure {
+            Failure::Lost(error) => PostError::NotSent(error.to_string()),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
             Failure::Overtaxed(message) => PostError::Overtaxed(message),
@@ -225,9 +252,10 @@ impl Client {
         request: &Request<'_>,
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, T), Failure> {
-        let is_read = request.is_read;
+        let (side, is_read) = (self.side, request.is_read);
         let transient = |status: u16| is_transient(status) && !request.handed_back.contains(&status);
-        let mut failed = 0;
+        // Attempts that failed, and how many of the latest had no answer at all.
+        let (mut failed, mut silent) = (0, 0);
         let mut stale = None;
         let mut again = false;
         loop {
@@ -239,16 +267,20 @@ impl Client {
                 }
                 result => result,
             };
+            silent = if result.is_ok() { 0 } else { silent + 1 };
             let (failure, rest, attempts_max) = match result {
                 Ok(answer) if answer.status == 401 => {
                     if stale.is_some() {
                         let message = "a fresh token is not accepted; check `scope` and the rights of the application";
-                        return Err(Failure::Login(message.to_owned()));
+                        return Err(self.lose(EndpointError::Login { side, message: message.to_owned() }));
                     }
                     // Refused at the door: nothing was done, so even a write is repeated, once and at once.
                     stale = Some(token.number);
                     self.retried.fetch_add(1, Ordering::Relaxed);
                     continue;
+                }
+                Ok(answer) if is_stranger(&answer) && !request.headers.iter().any(|(name, _)| *name == ACT_AS) => {
+                    return Err(self.lose(EndpointError::Login { side, message: answer.fault().to_string() }));
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let message = format!("it answered HTTP {}", answer.status);
@@ -274,16 +306,16 @@ impl Client {
                         return Ok((answer, value));
                     }
                     Err(_) if answer.is_page() => {
-                        let host = origin(request.url).map(|(_, host, _)| host).unwrap_or_default();
-                        let message = format!("{host} answered with a page of HTML instead of data; check `url`");
-                        (Failure::Garbled(message), Rest::Here, self.patience.attempts)
+                        (Failure::Garbled(page_instead(request.url)), Rest::Here, self.patience.attempts)
                     }
                     Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
+                    let away = broken.reach == Reach::Away;
                     if broken.reach == Reach::Unsendable {
-                        return Err(Failure::Transient(broken.message));
+                        // It was given up while this one stood at the gate, or no request can be made of it.
+                        return Err(self.lost().map_or(Failure::Transient(broken.message), Failure::Lost));
                     } else if is_read && broken.reach == Reach::Endless {
                         // It would come again, and so would what it costs.
                         return Err(Failure::Garbled(broken.message));
@@ -295,10 +327,16 @@ impl Client {
                     let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
                     let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
                     let hint = if unconnected { "; check `url`" } else { "" };
-                    (Failure::Transient(broken.message + hint), Rest::Here, attempts_max)
+                    let message = broken.message + hint;
+                    if (unconnected || away) && silent >= attempts_max {
+                        return Err(self.lose(EndpointError::Unreachable { side, message }));
+                    }
+                    (Failure::Transient(message), Rest::Here, attempts_max)
                 }
             };
             failed += 1;
+            // Whatever that was, it was no refusal of the token.
+            stale = None;
             // The patience of a side is one for all writes: where it ended, each further one is tried once.
             let hopeless = !is_read && self.gave_up.load(Ordering::Relaxed);
             if failed >= attempts_max || hopeless {
@@ -322,7 +360,7 @@ impl Client {
 
     /// Waits before a part of a batch is sent again that the side put off `failed` times; tells whether that is worth it.
     pub fn wait_for_part(&self, failed: u32) -> bool {
-        if failed >= self.patience.attempts || self.gave_up.load(Ordering::Relaxed) {
+        if failed >= self.patience.attempts || self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
@@ -345,12 +383,16 @@ impl Client {
     fn attempt(&self, request: &Request<'_>, token: &Token, failed: u32, again: bool) -> Result<Answer, Broken> {
         let permit = self.limiter.admit(&*self.clock, again);
         self.count_wait(permit.waited);
-        self.sent.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = self.lost() {
+            return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
+        }
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
         let result = result.map(|answer| discreet(answer, request, token));
+        let unsent = |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Unsendable);
+        self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
         match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
@@ -379,18 +421,27 @@ impl Client {
 
     /// Returns a fresh token, fetched with the same patience as everything else.
     fn token(&self, stale: Option<u64>) -> Result<Token, Failure> {
+        if let Some(error) = self.lost() {
+            return Err(Failure::Lost(error));
+        }
+        let side = self.side;
         let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
-        fetched.map_err(|error| match error {
-            TokenError::Refused(message) => Failure::Login(message),
-            TokenError::Unusable(message) => Failure::Credentials(message),
-            // A scope is mostly made of the address, and then the address is what was mistyped.
-            TokenError::Scope(message) => Failure::Login(format!(
-                "{message}: nothing there has the scope `{}`, and `url` is `{}`; check `url`, and `auth.scope` if it \
-                 does not follow from it",
-                self.token.scope(),
-                self.base
-            )),
-            TokenError::Unreachable(message) => Failure::Transient(message),
+        fetched.map_err(|error| {
+            self.lose(match error {
+                TokenError::Refused(message) => EndpointError::Login { side, message },
+                TokenError::Unusable(message) => EndpointError::Credentials { side, message },
+                // A scope is mostly made of the address, and then the address is what was mistyped.
+                TokenError::Scope(message) => EndpointError::Login {
+                    side,
+                    message: format!(
+                        "{message}: nothing there has the scope `{}`, and `url` is `{}`; check `url`, and `auth.scope` \
+                         if it does not follow from it",
+                        self.token.scope(),
+                        self.base
+                    ),
+                },
+                TokenError::Unreachable(message) => EndpointError::Unreachable { side, message },
+            })
         })
     }
 
@@ -402,21 +453,31 @@ impl Client {
             failed += 1;
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
-                    (format!("HTTP {}", answer.status), asked, self.patience.attempts)
+                    (format!("HTTP {}", answer.status), asked(&answer), self.patience.attempts)
                 }
                 Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
                     (broken.message, None, self.patience.attempts)
                 }
-                Err(broken) => (broken.message + "; check `token_url`", None, FIRST_CONTACT_ATTEMPTS),
+                Err(broken) => {
+                    let first_contact = !self.reached.load(Ordering::Relaxed);
+                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
+                    (broken.message + "; check `token_url`", None, attempts_max)
+                }
             };
-            if failed >= attempts_max {
+            // Another thread may have found out meanwhile.
+            if failed >= attempts_max || self.lost.get().is_some() {
                 return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
             }
             self.pause(failed, asked);
         }
     }
+}
+
+/// Says who gave a page for people in place of data.
+fn page_instead(url: &str) -> String {
+    let host = origin(url).map(|(_, host, _)| host).unwrap_or_default();
+    format!("{host} answered with a page of HTML instead of data; check `url`")
 }
 
 /// Takes out of an answer what we logged in with: what a side says went wrong is told to people, and kept (I10).
@@ -437,8 +498,14 @@ fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer 
 /// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
 #[expect(clippy::option_option, reason = "no rest at all is another thing than a rest of no stated length")]
 fn rested(answer: &Answer) -> Option<Option<Duration>> {
-    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
+    let asked = asked(answer);
     (answer.status == 429 || (asked.is_some() && is_transient(answer.status))).then_some(asked)
+}
+
+/// Returns how long an answer asks to wait; where several do, who passed it on among them, the longest of it.
+fn asked(answer: &Answer) -> Option<Duration> {
+    let asked = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+    asked.filter_map(|(_, value)| retry_after(Some(value), answer.header("date"))).max()
 }
 
 /// Returns which limit a 429 speaks of, by the codes of Dataverse (crm-api.md §15); others do not say.
@@ -451,6 +518,12 @@ fn facet(answer: &Answer) -> Option<Facet> {
     }
 }
 
+/// Tells whether the caller is no user of the side, or none any more (crm-api.md §2): then it may do nothing there, whatever
+/// it asks for.
+fn is_stranger(answer: &Answer) -> bool {
+    answer.status == 403 && matches!(answer.fault().code.as_str(), "0x80072560" | "0x80040225")
+}
+
 /// Tells whether a status says that the same read may succeed later.
 ///
 /// 500 is among them: the ERP answers it for a restarting service, the CRM for a database deadlock (erp-api.md §6,
@@ -458,6 +531,9 @@ fn facet(answer: &Answer) -> Option<Facet> {
 fn is_transient(status: u16) -> bool {
     matches!(status, 408 | 500 | 502 | 503 | 504)
 }
+
+#[cfg(test)]
+mod hostile;
 
 #[cfg(test)]
 pub mod tests {
@@ -625,7 +701,7 @@ pub mod tests {
           write: ("200", 1, 0)
         login twice refused
           read: ("CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
-          write: ("not sent: the login was refused: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+          write: ("not sent: CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
         redirected
           read: ("302", 1, 0)
           write: ("302", 1, 0)
@@ -686,7 +762,49 @@ pub mod tests {
         let (client, clock) = client(&nowhere, &login.url);
         let error = client.get(&format!("{nowhere}/x"), &[], |_| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "CRM cannot be reached: the connection was refused; check `url`");
-        assert_eq!((client.traffic().sent, clock.now()), (2, Duration::from_secs(2)));
+        assert_eq!((client.traffic().sent, clock.now()), (0, Duration::from_secs(2)));
+    }
+
+    /// Every request of a night would find out the same: that is for the first one.
+    #[test]
+    fn a_side_that_cannot_be_spoken_to_is_asked_for_nothing_more() {
+        let stranger = r#"{"error":{"code":"0x80072560","message":"no user"}}"#;
+        let away = Line::Drop;
+        for (what, lines, tokens_given, expected, sent) in [
+            ("refused", vec![say(200, "{}"), say(401, ""), say(401, "")], 2, "CRM refused the login: a fresh token", 3),
+            ("no user", vec![say(200, "{}"), say(403, stranger)], 1, "CRM refused the login: no user (0x80072560)", 2),
+            ("no token", vec![say(200, "{}"), say(401, "")], 1, "CRM cannot be reached: its token endpoint", 2),
+            (
+                "away",
+                vec![say(200, "{}"), away],
+                1,
+                "CRM cannot be reached: the connection was refused; check `url`",
+                2,
+            ),
+        ] {
+            let (server, login) = (Script::play(lines), tokens(tokens_given));
+            let (client, clock) = client(&server.url, &login.url);
+            let url = format!("{}/x", server.url);
+            client.get(&url, &[], |_| Ok(())).unwrap();
+            assert_eq!(client.lost(), None, "{what}");
+            let error = client.get(&url, &[], |_| Ok(())).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{what}: {error}");
+            let (traffic, now) = (client.traffic(), clock.now());
+            assert_eq!((traffic.sent, client.lost()), (sent, Some(error.clone())), "{what}");
+            assert_eq!(client.post(&url, &[], b"{}"), Err(PostError::NotSent(error.to_string())), "{what}");
+            assert_eq!(client.get(&url, &[], |_| Ok(())), Err(error), "{what}");
+            assert_eq!((client.traffic(), clock.now()), (traffic, now), "{what}");
+        }
+    }
+
+    /// Nobody was there for a while, and then somebody was.
+    #[test]
+    fn an_answer_of_any_kind_shows_that_somebody_is_there() {
+        let lines = vec![say(503, ""), Line::Drop, say(503, "")];
+        let (server, login) = (Script::play(lines), tokens(1));
+        let (client, _) = client(&server.url, &login.url);
+        assert!(client.get(&format!("{}/x", server.url), &[], |_| Ok(())).is_err());
+        assert_eq!(client.lost(), None);
     }
 
     #[test]

@@ -98,8 +98,9 @@ impl Patience {
 /// either side does not matter. `None` where nothing usable is said.
 pub fn retry_after(header: Option<&str>, date: Option<&str>) -> Option<Duration> {
     let text = header?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        // More than fits is as long as ever.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = DateTime::parse_from_rfc2822(text).ok()?;
     let now = DateTime::parse_from_rfc2822(date?.trim()).ok()?;
@@ -211,6 +212,9 @@ pub mod tests {
         for (header, date, expected) in [
             (Some("17"), None, Some(17)),
             (Some(" 4 "), None, Some(4)),
+            (Some("99999999999999999999999"), None, Some(u64::MAX)),
+            (Some("1.5"), date, None),
+            (Some(""), date, None),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), date, Some(5)),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), None, None),
             (Some("Sat, 31 Jan 2026 21:00:05 GMT"), date, None),

@@ -9,12 +9,13 @@ mod writes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use self::privileges::Holders;
 use crate::adapters::absence;
-use crate::adapters::batch::{self, Batch};
+use crate::adapters::batch::{self, Batch, Closed};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::dataverse_bulk::Availability;
@@ -68,6 +69,7 @@ pub struct Dataverse {
     held: Mutex<Option<Arc<Holders>>>,
     bulk: Availability,
     portion: Portion,
+    closed: Closed,
 }
 
 impl Dataverse {
@@ -83,6 +85,7 @@ impl Dataverse {
             held: Mutex::default(),
             bulk: Availability::default(),
             portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
+            closed: Closed::default(),
         }
     }
 
@@ -336,7 +339,7 @@ impl Endpoint for Dataverse {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout, closed: &self.closed };
         if !table.versioned && writes.iter().any(|write| write.etag.is_some()) {
             return self.write_unversioned(&batch);
         }
@@ -389,6 +392,14 @@ impl Endpoint for Dataverse {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.client.side_clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

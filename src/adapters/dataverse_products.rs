@@ -50,8 +50,10 @@ pub fn outcome(stripped: &Write, publication: Verdict) -> Outcome {
         Verdict::Duplicate(message) => Outcome::Refused { message },
     };
     match outcome {
-        Outcome::Refused { message } | Outcome::NotSent { message } if !stripped.fields.is_empty() => {
-            Outcome::Unknown { message }
+        Outcome::Refused { message } | Outcome::NotSent { message } | Outcome::Barred { message }
+            if !stripped.fields.is_empty() =>
+        {
+            Outcome::Unknown { message: format!("the product was not published: {message}") }
         }
         outcome => outcome,
     }

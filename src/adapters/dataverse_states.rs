@@ -56,7 +56,7 @@ mod tests {
         assert_eq!(count, 2);
         insta::assert_snapshot!(staged, @r#"
         --batch_pipeline
-        Content-Type: multipart/mixed; boundary="changeset_0"
+        Content-Type: multipart/mixed; boundary=changeset_0
 
         --changeset_0
         Content-Type: application/http

@@ -31,6 +31,22 @@ const PAGE_ROWS_MIN: usize = 100;
 /// What a side is asked by for pages of so many records.
 const PAGE_PREFERENCE: &str = "odata.maxpagesize=";
 
+/// Counts the pages of a chain that bring nothing new.
+#[derive(Debug, Default)]
+pub struct Idle {
+    count: usize,
+    pages: usize,
+}
+
+impl Idle {
+    /// Hears how much there is after a page; refuses a chain that goes on and on without bringing more.
+    pub fn arrived(&mut self, count: usize) -> Result<(), String> {
+        self.pages = if count == self.count { self.pages + 1 } else { 0 };
+        self.count = count;
+        if self.pages > IDLE_PAGES_MAX { Err("the chain of pages brings nothing new".to_owned()) } else { Ok(()) }
+    }
+}
+
 /// One read: where it begins, with which headers, and how rows are laid out.
 pub struct Reading<'a> {
     pub client: &'a Client,
@@ -79,19 +95,15 @@ impl Reading<'_> {
             let (sender, pages) = sync_channel(1);
             scope.spawn(|| self.fetch(url, sender));
             let mut rows = self.layout.rows();
-            let mut idle = 0;
+            let mut idle = Idle::default();
             let mut told = None;
             for (number, page) in pages.into_iter().enumerate() {
-                let before = rows.count();
                 let page = page?;
                 if number == 0 && url != self.url {
                     told = told_count(&page);
                 }
                 self.layout.page(&page, &mut rows).map_err(|message| self.untrusted(message))?;
-                idle = if rows.count() == before { idle + 1 } else { 0 };
-                if idle > IDLE_PAGES_MAX {
-                    return Err(self.untrusted("the chain of pages brings nothing new".to_owned()));
-                }
+                idle.arrived(rows.count()).map_err(|message| self.untrusted(message))?;
                 if let Some(stranger) = asked.as_ref().and_then(|asked| rows.stranger(asked)) {
                     // An ERP that ignores a filter answers with the whole table (erp-api.md §3).
                     return Err(self.untrusted(format!("record {stranger} was not asked for")));

@@ -21,6 +21,12 @@ pub enum Line {
     Drop,
     /// Says nothing, and does not close.
     Hold,
+    /// These very bytes, then it closes.
+    Bytes(Vec<u8>),
+    /// These very bytes, and it does not close.
+    Open(Vec<u8>),
+    /// The same, and closes when the next request has come on this connection.
+    Trap(Vec<u8>),
 }
 
 impl Script {
@@ -47,6 +53,16 @@ impl Script {
                     Line::Cut(body) => say(200, "", &body, body.len() + 10),
                     Line::Drop => {}
                     Line::Hold => silent.lock().unwrap().push(stream),
+                    // Who has read enough may be gone.
+                    Line::Bytes(bytes) => drop(stream.write_all(&bytes)),
+                    Line::Open(bytes) => {
+                        drop(stream.write_all(&bytes));
+                        silent.lock().unwrap().push(stream);
+                    }
+                    Line::Trap(bytes) => {
+                        stream.write_all(&bytes).unwrap();
+                        log.lock().unwrap().push(hear(&mut stream));
+                    }
                 }
             }
         });

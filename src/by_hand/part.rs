@@ -167,7 +167,7 @@ impl Desk<'_> {
         other: &TableMap,
         partings: &[Parting],
     ) -> Result<Vec<Parting>, RunError> {
-        let desk = Desk { pipeline: self.pipeline, endpoints: self.endpoints, map: other };
+        let desk = Desk { map: other, binding: self.binding.clone(), ..*self };
         let table = self.pipeline.tables.iter().position(|map| map.name == other.name).unwrap_or_default();
         let scope = Scope::describe(self.pipeline, table, self.endpoints)?;
         let pairs = pairs_by_id(&store.couplings(&other.name, &[])?);
@@ -351,7 +351,9 @@ fn release(
                 answers.push(Answer { journal_id: applied.journal[index], outcome, message: String::new() });
                 one.failed = (!one.released).then(|| "the answer was lost, and nothing arrived".to_owned());
             }
-            Some(Outcome::Refused { message } | Outcome::NotSent { message }) => one.failed = Some(message.clone()),
+            Some(Outcome::Refused { message } | Outcome::NotSent { message } | Outcome::Barred { message }) => {
+                one.failed = Some(message.clone());
+            }
             Some(Outcome::Stale | Outcome::Exists) => {
                 one.failed = Some("somebody changed it at the same time".to_owned())
             }

@@ -8,7 +8,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::{Absent, Key, Pairs, keys};
+use crate::couple::keys::{Key, keys};
+use crate::couple::{Absent, Pairs};
 use crate::endpoint::TableInfo;
 use crate::frame::Frame;
 use crate::translate::links::Links;

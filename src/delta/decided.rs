@@ -16,7 +16,7 @@ use crate::delta::{Work, held_now, link};
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
 use crate::plan::FieldChange;
-use crate::store::{Decided, Decision, InboxItem, InboxKind, Outstanding};
+use crate::store::{DECIDED_BY, Decided, Decision, InboxItem, InboxKind, Outstanding};
 use crate::translate::Translator;
 use crate::translate::canonical::{fingerprint, stored};
 use crate::translate::convert::convert;
@@ -119,6 +119,11 @@ pub fn told(item: &InboxItem) -> Cow<'_, str> {
     match outstanding {
         None => Cow::Borrowed(message),
         Some(outstanding) if *kind == InboxKind::Deleted => Reason::told_decided(record, message, outstanding).into(),
+        Some(Outstanding { verdict, values: PerSide { erp, crm }, on })
+            if (item.erp.as_ref(), item.crm.as_ref()) == (Some(erp), Some(crm)) =>
+        {
+            format!("{message}; {DECIDED_BY}{on} ({verdict})").into()
+        }
         Some(Outstanding { values: PerSide { erp, crm }, on, .. }) => {
             format!("{message}{DECIDED_ON}{on} for other values (ERP `{erp}`, CRM `{crm}`)").into()
         }

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::found_beyond;
+use crate::couple::resembling::found_beyond;
 use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::run::context::Context;

@@ -28,7 +28,7 @@ use crate::run::notes::{count, note_it};
 use crate::run::refusals::{print_of, sources};
 use crate::run::rounds::{ROUNDS_MAX, send};
 use crate::run::state::{Doomed, PassError, PassState, Step};
-use crate::run::verify::failed;
+use crate::run::verify::{count_confirmed, failed, kept_out};
 use crate::store::{Answer, Store, Survivor};
 
 /// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
@@ -112,11 +112,13 @@ fn delete_side(
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
     let before = before_write(state, step.map, left, &actions);
     let sources = sources(state, left, &actions);
-    let Applied { outcomes, journal, .. } = match context.paper(state) {
+    let applied = match context.paper(state) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
         None => send(step, store, left, &actions, &|_| Vec::new())?,
     };
     state.report.seconds.apply += clock() - applying;
+    count_confirmed(step, state, left, &actions, &applied)?;
+    let Applied { outcomes, journal, .. } = applied;
 
     let unclear = |outcome: &Outcome| matches!(outcome, Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. });
     let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| unclear(outcome));
@@ -131,14 +133,16 @@ fn delete_side(
             Outcome::Written => drop(state.tally.deleted.of_mut(left).insert(action.ids.erp)),
             // Somebody was faster; there is nothing left to do.
             Outcome::Gone => {}
-            Outcome::Refused { message } | Outcome::NotSent { message } => {
-                if matches!(outcome, Outcome::Refused { .. }) {
-                    let print = print_of(state, step.map, action, &before, &sources);
-                    state.refusals.note(action, message, print);
-                } else {
-                    state.refusals.note_unsent(action);
-                }
+            Outcome::Refused { message } => {
+                let print = print_of(state, step.map, action, &before, &sources);
+                state.refusals.note(action, message, print);
                 state.held.push(undeleted(action, message));
+                continue;
+            }
+            Outcome::NotSent { message } | Outcome::Barred { message } => {
+                state.refusals.note_unsent(action);
+                let record = format!("the deletion of {}", action.record);
+                state.held.push(Held { message: kept_out(&record, left, outcome, message), ..failed(action, "") });
                 continue;
             }
             _ if hidden.contains(action.ids.of(left)) => {

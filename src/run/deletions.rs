@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::{Absent, alike, found_beyond, rows_by_id};
+use crate::couple::resembling::{alike, found_beyond};
+use crate::couple::{Absent, rows_by_id};
 use crate::delta::Held;
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
 use crate::delta::merge::Why;

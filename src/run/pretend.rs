@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::apply::Applied;
@@ -114,7 +115,7 @@ impl<'a> Pretended<'a> {
                 pretence.remember(id, new, values);
             }
         }
-        Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish() }
+        Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish(), given: HashMap::new() }
     }
 
     /// Returns how many of these records were made on paper.
@@ -259,7 +260,8 @@ impl Endpoint for Pretended<'_> {
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let columns = columns.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();
         let message = "a dry run writes nothing".to_owned();
-        Report { outcomes: vec![Outcome::NotSent { message }; writes.len()], rows: Frame::empty(columns) }
+        let outcomes = vec![Outcome::NotSent { message }; writes.len()];
+        Report { outcomes, rows: Frame::empty(columns), given: HashMap::new() }
     }
 
     fn batch_max(&self) -> usize {
@@ -280,6 +282,14 @@ impl Endpoint for Pretended<'_> {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.inner.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.inner.clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.inner.lost()
     }
 }
 
@@ -390,6 +400,9 @@ mod tests {
             None
         }
         fn clock_offset(&self) -> Option<ClockOffset> {
+            None
+        }
+        fn clock(&self) -> Option<DateTime<Utc>> {
             None
         }
     }

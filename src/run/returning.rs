@@ -10,8 +10,9 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{Absent, Pairs, rows_by_id};
+use crate::delta::Work;
+use crate::delta::judging::{Judged, judge_pairs};
 use crate::delta::merge::{Verdict, Why};
-use crate::delta::{Judged, Work, judge_pairs};
 use crate::endpoint::EndpointError;
 use crate::extract;
 use crate::frame::builder::Builder;

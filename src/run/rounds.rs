@@ -21,6 +21,7 @@ use crate::run::background;
 use crate::run::bases::{Agreeing, save, set_base};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
+use crate::run::given::{gives_key, hold_doubtful, hold_twins, take_given};
 use crate::run::keyed::take_keys;
 use crate::run::marks;
 use crate::run::ours::avoid_others;
@@ -28,7 +29,7 @@ use crate::run::parted::{note, partings};
 use crate::run::pretend::Pretended;
 use crate::run::refusals::{known_ids, leave_alone, sources};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::verify::{Aftermath, failed, verify};
+use crate::run::verify::{Aftermath, count_confirmed, given_up, verify};
 use crate::store::{Agreed, CouplingChange, InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
@@ -80,7 +81,13 @@ pub(super) fn rounds(
             let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
             avoid_others(step, store, state, to, &mut inserts.actions)?;
+            hold_doubtful(state, to, &mut inserts.actions);
             take_keys(step, state, to, &mut inserts.actions)?;
+            if gives_key(step.scope, step.map, to) {
+                let there = (to, alone.beyond.of(to).as_ref());
+                let put_off = hold_twins(step, store, state, there, &mut inserts.actions)?;
+                after.waiting.of_mut(to.other()).extend(put_off);
+            }
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
             state.later.extend(inserts.later);
@@ -96,8 +103,7 @@ pub(super) fn rounds(
         admit(approved, step.map, step.links, state, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == ROUNDS_MAX {
-            let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
-            state.held.extend(actions.iter().map(|action| failed(action, &message)));
+            state.held.extend(actions.iter().map(|action| given_up(action, ROUNDS_MAX, &after)));
             break;
         }
         plan(state, &actions);
@@ -259,7 +265,8 @@ fn write_side(
         save(store, step.map, state)?;
     }
     after.known = known;
-    let applied = match context.paper(state) {
+    let mut actions = actions;
+    let mut applied = match context.paper(state) {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => {
             let sources = sources(state, to, &actions);
@@ -268,7 +275,9 @@ fn write_side(
         }
     };
     state.report.seconds.apply += clock() - applying;
+    count_confirmed(step, state, to, &actions, &applied)?;
     let verifying = clock();
+    take_given(step, store, state, to, &mut actions, &mut applied)?;
     verify(step, store, state, to, &actions, applied, after)?;
     if !context.on_paper(state) {
         save(store, step.map, state)?;

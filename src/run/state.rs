@@ -132,6 +132,10 @@ pub struct PassState {
     pub(super) approval: Approval,
     /// What became of that.
     pub(super) carried: Option<Carried>,
+    /// By side, records that get no partner, because one may have been made already; and what is said of each.
+    pub(super) in_doubt: PerSide<HashMap<Uuid, String>>,
+    /// By side, what was there before new records were sent that get their key there.
+    pub(super) before: PerSide<HashSet<Uuid>>,
 }
 
 /// A deletion that was decided.
@@ -213,6 +217,8 @@ impl PassState {
             over: false,
             approval: Approval::default(),
             carried: None,
+            in_doubt: PerSide::default(),
+            before: PerSide::default(),
         }
     }
 
@@ -225,6 +231,35 @@ impl PassState {
     pub(super) fn asks_row(&self, side: Side, row: usize) -> bool {
         let id = Some(self.frames.of(side).id(row));
         if side == Side::Erp { self.asks(id, None) } else { self.asks(None, id) }
+    }
+
+    /// Returns what was written of a pass that was cut off: nothing else of it is known for certain.
+    pub(super) fn cut_off(&self) -> TableReport {
+        if let Some(stopped) = &self.stopped {
+            return stopped.clone();
+        }
+        let mut report = TableReport {
+            table: self.report.table.clone(),
+            mode: self.report.mode,
+            partial: self.report.partial,
+            rows: self.report.rows,
+            first: self.report.first,
+            uncoupled: self.report.uncoupled,
+            seconds: self.report.seconds,
+            ..TableReport::default()
+        };
+        for to in Side::BOTH {
+            let inserted = self.tally.inserted.of(to);
+            let counts = report.to.of_mut(to);
+            counts.inserted = inserted.len() as u64;
+            counts.modified = self.tally.modified.of(to).difference(inserted).count() as u64;
+            counts.deleted = self.tally.deleted.of(to).len() as u64;
+            report.new_couplings += counts.inserted;
+        }
+        if self.pending.is_empty() {
+            report.new_couplings += self.report.matched.iter().map(|(_, pairs)| pairs).sum::<u64>();
+        }
+        report
     }
 
     /// Returns the counts so far.

@@ -7,18 +7,40 @@ use uuid::Uuid;
 use crate::apply::{Applied, couplings_after};
 use crate::config::{PerSide, Side};
 use crate::delta::Held;
-use crate::endpoint::Outcome;
+use crate::endpoint::{EndpointError, Outcome};
 use crate::extract;
 use crate::frame::Frame;
-use crate::plan::{Action, ActionKind};
+use crate::plan::{Action, ActionKind, FieldChange};
 use crate::run::bases::{Agreeing, Proof, Written, before_write, fingerprint_in, move_bases};
 use crate::run::forced;
 use crate::run::marks;
 use crate::run::partners::without;
 use crate::run::refusals::{print_of, sources};
 use crate::run::state::{PassError, PassState, Step};
-use crate::store::{Agreement, Answer, CouplingChange, InboxKind, Origin, Store};
+use crate::store::{Agreement, Answer, CouplingChange, InboxKind, NOT_ARRIVED, NOT_LET_IN, Origin, Store};
 use crate::translate::canonical::fingerprint;
+
+/// Counts what a side confirmed, and ends the pass where it cannot be spoken to any more: what it did not carry out stays as
+/// it was, held against no record, and what nobody knows of is settled by the next run's reading, as after a crash.
+pub(super) fn count_confirmed(
+    step: &Step<'_>,
+    state: &mut PassState,
+    to: Side,
+    actions: &[Action],
+    applied: &Applied,
+) -> Result<(), EndpointError> {
+    for (action, outcome) in actions.iter().zip(&applied.outcomes) {
+        if *outcome == Outcome::Written {
+            let tally = match &action.kind {
+                ActionKind::Delete => &mut state.tally.deleted,
+                kind if kind.makes_record() => &mut state.tally.inserted,
+                _ => &mut state.tally.modified,
+            };
+            tally.of_mut(to).insert(action.ids.erp);
+        }
+    }
+    step.context.endpoints.of(to).lost().map_or(Ok(()), Err)
+}
 
 /// What a round leaves for the next one.
 #[derive(Default)]
@@ -29,6 +51,8 @@ pub(super) struct Aftermath {
     pub(super) waiting: PerSide<Vec<Uuid>>,
     /// Pairs that a side would not have, by that side: they are not tried twice in one run.
     pub(super) refused: PerSide<HashSet<Uuid>>,
+    /// Why nobody knows what became of the latest write to a side, by the ERP id of the pair.
+    pub(super) unanswered: HashMap<(Side, Uuid), String>,
     /// What was known of the records before they were written.
     pub(super) known: marks::Before,
 }
@@ -43,7 +67,7 @@ pub(super) fn verify(
     applied: Applied,
     after: &mut Aftermath,
 ) -> Result<(), PassError> {
-    let Applied { outcomes, journal, rows } = applied;
+    let Applied { outcomes, journal, rows, .. } = applied;
     let returned: HashSet<Uuid> = rows.ids().into_iter().collect();
     let before = before_write(state, step.map, to, actions);
     let sources = sources(state, to, actions);
@@ -53,7 +77,7 @@ pub(super) fn verify(
         .filter(|(action, outcome)| match outcome {
             Outcome::Written => !returned.contains(action.ids.of(to)),
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
-            Outcome::Gone | Outcome::Refused { .. } | Outcome::NotSent { .. } => false,
+            Outcome::Gone | Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
         })
         .map(|(action, _)| *action.ids.of(to))
         .collect();
@@ -71,29 +95,38 @@ pub(super) fn verify(
     for (index, (action, outcome)) in actions.iter().zip(&outcomes).enumerate() {
         let id = *action.ids.of(to);
         let insert = action.kind.makes_record();
-        let mut told = |word: &str| {
-            let answer = Answer { journal_id: journal[index], outcome: word.into(), message: String::new() };
+        let mut told = |word: &str, message: &str| {
+            let answer = Answer { journal_id: journal[index], outcome: word.into(), message: message.into() };
             answers.push(answer);
         };
+        match outcome {
+            Outcome::Unknown { message } => drop(after.unanswered.insert((to, action.ids.erp), message.clone())),
+            _ => drop(after.unanswered.remove(&(to, action.ids.erp))),
+        }
         let proof = match outcome {
             Outcome::Written if found.contains(&id) => Some(Proof::Read),
             Outcome::Written => Some(Proof::Returned),
             Outcome::Exists => Some(Proof::Found),
             Outcome::Unknown { .. } if insert && found.contains(&id) => {
-                told("found");
+                told("found", "");
                 couplings.extend(couplings_after(action));
                 let fields = Agreeing::new(state.work(step), to, &sources).on(action);
                 agreements.push(Agreement { ids: action.ids, fields });
                 Some(Proof::Read)
             }
-            Outcome::Unknown { .. } if insert => {
-                told("not found");
+            Outcome::Unknown { message } if insert => {
+                told("not found", message);
                 after.waiting.of_mut(to.other()).push(*action.ids.of(to.other()));
                 None
             }
-            Outcome::Unknown { .. } => {
-                let arrived = found.contains(&id) && holds(&read, to, action);
-                told(if arrived { "found" } else { "not found" });
+            Outcome::Unknown { message } => {
+                let there = held(&read, to, action);
+                let arrived = found.contains(&id) && there == action.fields.len();
+                match (arrived, there) {
+                    (true, _) => told("found", ""),
+                    (false, 0) => told("not found", message),
+                    (false, _) => told("found in part", message),
+                }
                 if arrived {
                     certain.insert(action.ids.erp, false);
                     state.tally.modified.of_mut(to).insert(action.ids.erp);
@@ -106,14 +139,17 @@ pub(super) fn verify(
                 after.refused.of_mut(to).insert(action.ids.erp);
                 continue;
             }
-            Outcome::Refused { message } | Outcome::NotSent { message } => {
-                if matches!(outcome, Outcome::Refused { .. }) {
-                    let print = print_of(state, step.map, action, &before, &sources);
-                    state.refusals.note(action, message, print);
-                } else {
-                    state.refusals.note_unsent(action);
-                }
+            Outcome::Refused { message } => {
+                let print = print_of(state, step.map, action, &before, &sources);
+                state.refusals.note(action, message, print);
                 state.held.push(failed(action, message));
+                after.refused.of_mut(to).insert(action.ids.erp);
+                continue;
+            }
+            Outcome::NotSent { message } | Outcome::Barred { message } => {
+                state.refusals.note_unsent(action);
+                let message = kept_out(&action.record, to, outcome, message);
+                state.held.push(Held { message, ..failed(action, "") });
                 after.refused.of_mut(to).insert(action.ids.erp);
                 continue;
             }
@@ -147,13 +183,33 @@ pub(super) fn verify(
     Ok(())
 }
 
-/// Tells whether a record holds everything that an action would write.
-fn holds(frame: &Frame, to: Side, action: &Action) -> bool {
-    let Some(row) = frame.ids().iter().position(|id| id == action.ids.of(to)) else { return false };
-    action.fields.iter().all(|change| {
+/// Tells how many of the values that an action would write its record holds.
+fn held(frame: &Frame, to: Side, action: &Action) -> usize {
+    let Some(row) = frame.ids().iter().position(|id| id == action.ids.of(to)) else { return 0 };
+    let holds = |change: &&FieldChange| {
         let Some(column) = frame.column(&change.column) else { return false };
         fingerprint_in(frame, to, &change.column, row) == fingerprint(&change.new, to, column.kind)
-    })
+    };
+    action.fields.iter().filter(holds).count()
+}
+
+/// Says why something did not come to a side where nothing is wrong with it.
+pub(super) fn kept_out(what: &str, to: Side, outcome: &Outcome, message: &str) -> String {
+    let how = if matches!(outcome, Outcome::Barred { .. }) { NOT_LET_IN } else { NOT_ARRIVED };
+    format!("{what}{how}{}: {message}", to.name())
+}
+
+/// Says why an action is not tried once more in this run: each time its answer was lost, or somebody changed the record.
+pub(super) fn given_up(action: &Action, attempts: usize, after: &Aftermath) -> Held {
+    let to = action.side;
+    match after.unanswered.get(&(to, action.ids.erp)) {
+        Some(message) => {
+            let message = format!("none of {attempts} attempts had an answer ({message})");
+            let message = kept_out(&action.record, to, &Outcome::Unknown { message: String::new() }, &message);
+            Held { message, ..failed(action, "") }
+        }
+        None => failed(action, &format!("it still changes after {attempts} attempts in this run")),
+    }
 }
 
 /// Says why an action was not carried out.

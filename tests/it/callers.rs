@@ -78,7 +78,7 @@ fn a_login_that_may_not_is_found_before_it_writes() {
     assert_eq!(found(&*crm), [(vec!["features", "custom_logic"], "prvBypassCustomBusinessLogic")]);
     let info = crm.describe("accounts").unwrap();
     let report = crm.write(&info, &[], &[insert(1, &[("name", text("New"))])]);
-    let Outcome::NotSent { message } = &report.outcomes[0] else { panic!("{report:?}") };
+    let Outcome::Barred { message } = &report.outcomes[0] else { panic!("{report:?}") };
     assert!(message.contains("prvBypassCustomBusinessLogic"), "{message}");
     let named = opened(&world, Bypass::default(), Some(OBJECT));
     let demands = named.lacking().unwrap();
@@ -126,7 +126,7 @@ fn who_writes_for_somebody_is_told_with_them() {
     assert_eq!((reach(Right::Create), reach(Right::Read)), (Reach::Nothing, Reach::Everything));
     let told = crm.write(&info, &[], &[insert(1, &[("name", text("New"))]), update(ours, None, &[("fax", text("3"))])]);
     assert!(
-        matches!(&told.outcomes[0], Outcome::NotSent { message } if message.contains("prvCreateAccount")),
+        matches!(&told.outcomes[0], Outcome::Barred { message } if message.contains("prvCreateAccount")),
         "{told:?}"
     );
     assert_eq!(told.outcomes[1], Outcome::Written);

@@ -40,7 +40,7 @@ fn erp_writes_have_the_outcomes_that_they_deserve() {
         update(ids[4], etag(4), &[("creditLimit", text("much"))]),
     ];
     let columns = names(&["displayName", "number", "creditLimit", "phoneNumber", "country", "city"]);
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes);
     assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
     let messages: Vec<&str> = outcomes[5..].iter().map(refusal).collect();
     insta::assert_snapshot!(messages.join("\n"), @r#"
@@ -62,7 +62,7 @@ fn erp_writes_have_the_outcomes_that_they_deserve() {
     let again = update(ids[0], rows.etag(row), &[("city", text("Ely"))]);
     assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
     // The same insert again is recognised by its id, and its record is in the answer.
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes[..1]);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes[..1]);
     assert_eq!((outcomes, rows.ids()), (vec![Outcome::Exists], vec![writes[0].id]));
 }
 
@@ -116,7 +116,7 @@ fn crm_writes_have_the_outcomes_that_they_deserve() {
         update(ids[4], etag(4), &[("parentcustomerid", Value::Link { table: "products".into(), id: Uuid::nil() })]),
     ];
     let columns = names(&["lastname", "jobtitle", "parentcustomerid", "fullname"]);
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes);
     assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
     let messages: Vec<&str> = outcomes[5..].iter().map(refusal).collect();
     insta::assert_snapshot!(messages.join("\n"), @r#"
@@ -134,7 +134,7 @@ fn crm_writes_have_the_outcomes_that_they_deserve() {
     );
     let again = update(ids[0], rows.etag(row(ids[0])), &[("jobtitle", text("Head"))]);
     assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes[..1]);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes[..1]);
     assert_eq!((outcomes, rows.ids()), (vec![Outcome::Exists], vec![writes[0].id]));
 }
 
@@ -153,7 +153,7 @@ fn deletions_have_the_outcomes_that_they_deserve() {
         delete(id(2), None),
         insert(1, &[("displayName", text("Beside deletions"))]),
     ];
-    let Report { outcomes, rows } = endpoint.write(&info, &names(&["displayName"]), &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &names(&["displayName"]), &writes);
     let expected = [Outcome::Written, Outcome::Stale, Outcome::Gone, Outcome::Written, Outcome::Written];
     assert_eq!(outcomes, expected);
     assert_eq!(rows.ids(), [writes[4].id]);
@@ -185,7 +185,7 @@ fn deletions_have_the_outcomes_that_they_deserve() {
         delete(id(2), None),
         insert(2, &[("name", text("Beside deletions"))]),
     ];
-    let Report { outcomes, rows } = endpoint.write(&info, &names(&["name"]), &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &names(&["name"]), &writes);
     let expected = [Outcome::Written, Outcome::Stale, Outcome::Gone, Outcome::Gone, Outcome::Written, Outcome::Written];
     assert_eq!(outcomes, expected);
     assert_eq!(rows.ids(), [writes[5].id]);

@@ -47,8 +47,10 @@ fn a_second_refusal_of_a_fresh_token_ends_it() {
     let outcomes = under(&world, &*crm, Fault::LockedOut, &accounts(0, 2));
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::NotSent { .. })), "{outcomes:?}");
     assert_eq!(count(&world), before);
-    world.set_faults(Side::Crm, Faults::once(Fault::LockedOut, 1));
+    assert!(matches!(crm.lost(), Some(EndpointError::Login { .. })));
+    let crm = world.endpoint(Side::Crm);
     let info = crm.describe("accounts").unwrap();
+    world.set_faults(Side::Crm, Faults::once(Fault::LockedOut, 1));
     let requests = world.crm.counts().requests;
     let error = crm.read(&query(&info, &["name"]), &|_| {}).unwrap_err();
     assert!(matches!(error, EndpointError::Login { .. }), "{error}");
@@ -64,10 +66,10 @@ fn whoever_is_no_user_is_told_so() {
     let error = crm.open().unwrap_err().to_string();
     assert_eq!(error, "CRM refused the login: The user is not a member of the organization (0x80072560)");
     let before = count(&world);
+    let crm = world.endpoint(Side::Crm);
     let outcomes = under(&world, &*crm, Fault::NotAMember, &accounts(0, 2));
-    let message = "The user is not a member of the organization (0x80072560)";
     // What the login may not do is held against no record.
-    assert_eq!(outcomes, vec![Outcome::NotSent { message: message.to_owned() }; 2]);
+    assert_eq!(outcomes, vec![Outcome::NotSent { message: error }; 2]);
     assert_eq!(count(&world), before);
     let disabled = serde_json::json!({"isdisabled": true});
     world.crm.with(|state| state.edit("systemusers", state.caller(), disabled.as_object().unwrap())).unwrap();

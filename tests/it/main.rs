@@ -31,6 +31,7 @@ mod cut_off;
 mod damage;
 mod decisions;
 mod deletions;
+mod editor;
 mod endpoint_writes;
 mod endpoints;
 mod faults;

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic,
-    Write, WriteKind,
+    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo,
+    Traffic, Write, WriteKind,
 };
 use pipeline::frame::builder::Builder;
 use pipeline::frame::{Cell, Column, Frame, Kind, Value};
@@ -377,7 +377,8 @@ impl Endpoint for Memory {
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
-        // As the real sides: the CRM compares texts without regard to case, the ERP only codes.
+        // As the real sides: the CRM compares texts without regard to case, the ERP only codes; neither ignores at the end
+        // what is no plain blank.
         let kind = query.info.column(column).unwrap().column.kind;
         let can = kind == Kind::Code || (kind == Kind::Text && self.side == Side::Crm);
         if !can || !self.searchable.load(Ordering::Relaxed) {
@@ -386,12 +387,15 @@ impl Endpoint for Memory {
         if self.unreadable.lock().unwrap().contains(&query.info.table) {
             return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
         }
-        let fold = |text: &str| text.trim().to_lowercase();
+        let fold = |text: &str| text.trim_end_matches(' ').to_lowercase();
         let texts: Vec<String> = texts.iter().map(|text| fold(text)).collect();
+        let is_odd = |text: &str| text.starts_with(' ') || text.chars().any(|c| c != ' ' && BLANKS.contains(&c));
+        let odd = |text: &str| self.side == Side::Crm && is_odd(text);
         let tables = self.tables.lock().unwrap();
         let table = &tables[&query.info.table];
         let holds = |values: &BTreeMap<String, Value>| {
-            values.get(column).is_some_and(|value| texts.contains(&fold(&value.to_string())))
+            let text = values.get(column).map_or_else(String::new, ToString::to_string);
+            odd(&text) || texts.contains(&fold(&text))
         };
         let ids = table.records.iter().filter(|(_, (_, values))| holds(values)).map(|(id, _)| *id);
         let frame = self.frame(table, &query.columns, ids);
@@ -500,7 +504,7 @@ impl Endpoint for Memory {
         if let Some(stop) = self.stops.lock().unwrap().take() {
             stop();
         }
-        Report { outcomes, rows }
+        Report { outcomes, rows, given: std::collections::HashMap::new() }
     }
 
     fn batch_max(&self) -> usize {
@@ -522,6 +526,10 @@ impl Endpoint for Memory {
     fn clock_offset(&self) -> Option<ClockOffset> {
         let ms = self.ahead_ms.load(Ordering::Relaxed);
         Some(ClockOffset { ms_min: ms, ms_max: ms })
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::Relaxed))
     }
 }
 

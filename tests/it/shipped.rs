@@ -21,8 +21,9 @@ fn now() -> String {
 fn variable(world: &World, name: &str) -> Option<String> {
     match name {
         "NAV_URL" => return Some(world.erp.nav_url()),
-        "NAV_USER" => return Some(world.erp.nav_login().0),
-        "NAV_ACCESS_KEY" => return Some(world.erp.nav_login().1),
+        "ODATA_URL" => return Some(world.erp.nav_url() + "/ODataV4"),
+        "NAV_USER" | "ODATA_USER" => return Some(world.erp.nav_login().0),
+        "NAV_ACCESS_KEY" | "ODATA_PASSWORD" => return Some(world.erp.nav_login().1),
         _ => {}
     }
     let sides = PerSide::from_fn(|side| world.connection(side));

@@ -231,8 +231,17 @@ impl State {
                 let location = match api {
                     Api::Pages | Api::Nav => {
                         let key = self.tables[set].key(&made).unwrap_or_default();
-                        let literal = |text: &str| filter::encode(&text.replace('\'', "''"));
-                        format!("{base}{root}/Company('{}')/{name}('{}')", literal(self.company()), literal(key))
+                        let literal = |text: &str| format!("'{}'", filter::encode(&text.replace('\'', "''")));
+                        let names: Vec<&str> = PAGES[*page].key().map(|property| property.name).collect();
+                        let key = match names[..] {
+                            [_] => literal(key),
+                            _ => {
+                                let parts = names.iter().zip(key.split(schema::PART_END));
+                                let parts = parts.map(|(name, part)| format!("{name}={}", literal(part)));
+                                parts.collect::<Vec<_>>().join(",")
+                            }
+                        };
+                        format!("{base}{root}/Company({})/{name}({key})", literal(self.company()))
                     }
                     _ => format!("{base}{root}/companies({})/{name}({made})", self.company_id()),
                 };

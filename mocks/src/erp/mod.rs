@@ -3,7 +3,7 @@
 //! [`State`] is the whole service, a function from request to response over its tables; [`Erp`] puts it on a port. Here
 //! are the tables and what a person does to them past the API. The rest: `schema` and `cell` say what a record is,
 //! `write` and `contact` change one, `read` and `condition` find some, `pages` shows them as NAV does, `load` brings records
-//! in from files, `kept` keeps them, `http` and `batch` are the wire.
+//! in from files, `kept` keeps them, `http`, `batch` and `multipart` are the wire.
 
 mod batch;
 mod cell;
@@ -15,6 +15,7 @@ mod http;
 mod kept;
 mod load;
 mod metadata;
+mod multipart;
 mod pages;
 mod read;
 mod schema;
@@ -52,6 +53,12 @@ pub struct State {
     pub url_chars_max: usize,
     /// The rows that the service finds before its operation time-out; a page that would hold more answers 408.
     pub rows_in_time: usize,
+    /// Whether batches in JSON, and in parts, are taken; NAV takes none unless the last one says so.
+    pub json_batches: bool,
+    pub multipart_batches: bool,
+    pub nav_batches: bool,
+    /// Whether the link to the next page is relative to the page's context, as the protocol allows and the product does not.
+    pub relative_links: bool,
     /// Whether the application has permission sets; without them every call is refused with 403.
     pub permitted: bool,
     /// The user of NAV who may call, and the access key.
@@ -89,6 +96,10 @@ impl Default for State {
             page_max: 20_000,
             url_chars_max: 16_384,
             rows_in_time: usize::MAX,
+            json_batches: true,
+            multipart_batches: true,
+            nav_batches: false,
+            relative_links: false,
             permitted: true,
             tokens: Tokens::new(
                 "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f",
@@ -205,7 +216,11 @@ impl State {
 
     fn shown_record(&self, set: usize, row: &Row) -> Map<String, Value> {
         let columns = SETS[set].columns.iter().enumerate();
-        let columns = columns.filter(|(_, column)| column.name != schema::LAST_DAY);
+        let is_shown = |column: &schema::Column| match column.role {
+            Role::Key => SETS[set].parts.is_empty(),
+            _ => column.name != schema::LAST_DAY,
+        };
+        let columns = columns.filter(|(_, column)| is_shown(column));
         columns.map(|(place, column)| (column.name.into(), self.shown(set, row, place).json(column.kind))).collect()
     }
 

@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError};
 
 use serde::Deserialize;
 
-use super::writes::ACT_AS;
 use super::{API, Dataverse, WhoAmI, read_headers, refused};
+use crate::adapters::client::ACT_AS;
 use crate::config::Bypass;
 use crate::endpoint::{Demand, EndpointError, Grant, Reach, Right, TableInfo};
 

@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::client::ACT_AS;
 use crate::adapters::client::PostError;
 use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
 use crate::adapters::dataverse_batch::{by_position, verdict};
@@ -22,8 +23,6 @@ use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
 
 /// Refusals of one call for which the record is looked for that has the key.
 const HOLDERS_MAX: usize = 50;
-/// The header that says in whose name a request is to be carried out.
-pub(super) const ACT_AS: &str = "CallerObjectId";
 
 impl Dataverse {
     /// Writes in batches, and many new records by one message each where the table has it.
@@ -34,16 +33,17 @@ impl Dataverse {
         let is_staged = |write: &Write| dataverse_states::is_staged(table, write);
         let together = |writes: &[Write]| {
             let parts = writes.iter().map(|write| dataverse_states::part(&root, table, &select, write)).collect();
-            let batch = Batch { endpoint: self, info, columns, writes, layout };
+            let batch = Batch { endpoint: self, info, columns, writes, layout, closed: &self.closed };
             let post = |parts: &[Part]| batch::patiently(&self.client, parts, &|some| self.post(some));
             batch::carry_out(&batch, parts, &post, verdict, |reply| reply.body)
         };
         // What takes two operations each must not be more than a batch holds.
         let together = |writes: &[Write]| {
             let writes_max = if writes.iter().any(is_staged) { BATCH_MAX / 2 } else { BATCH_MAX };
-            let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+            let outcomes = Vec::with_capacity(writes.len());
+            let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
             for some in writes.chunks(writes_max) {
-                let Report { outcomes, rows } = together(some);
+                let Report { outcomes, rows, .. } = together(some);
                 report.outcomes.extend(outcomes);
                 report.rows.append(&rows);
             }
@@ -53,7 +53,8 @@ impl Dataverse {
         if writes.iter().filter(|write| is_single(write)).count() < RECORDS_MIN || !self.creates_many(table) {
             return together(writes);
         }
-        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+        let outcomes = Vec::with_capacity(writes.len());
+        let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
         for run in dataverse_bulk::runs(writes) {
             // A message makes records in their first state only; none of a run needs another one of it.
             let (single, staged): (Vec<&Write>, Vec<&Write>) = run.iter().partition(|write| is_single(write));
@@ -61,12 +62,12 @@ impl Dataverse {
             let created = if dataverse_bulk::suits(&single) { self.create_many(table, &single) } else { None };
             let Some(created) = created else {
                 // One record spoilt it for all: in a batch, each stands for itself.
-                let Report { outcomes, rows } = together(run);
+                let Report { outcomes, rows, .. } = together(run);
                 report.outcomes.extend(outcomes);
                 report.rows.append(&rows);
                 continue;
             };
-            let Report { outcomes, rows } = together(&staged.into_iter().cloned().collect::<Vec<_>>());
+            let Report { outcomes, rows, .. } = together(&staged.into_iter().cloned().collect::<Vec<_>>());
             let (mut created, mut outcomes) = (created.into_iter(), outcomes.into_iter());
             let outcome = |write| if is_single(write) { created.next() } else { outcomes.next() };
             report.outcomes.extend(run.iter().filter_map(outcome));
@@ -90,13 +91,13 @@ impl Dataverse {
             |write: &Write| write.etag.is_some() && now.get(&write.id).is_some_and(|etag| *etag != write.etag);
         let sent = writes.iter().filter(|write| !is_stale(write)).map(|write| Write { etag: None, ..write.clone() });
         let sent: Vec<Write> = sent.collect();
-        let Report { outcomes, rows } = match sent.is_empty() {
-            true => Report { outcomes: Vec::new(), rows: layout.rows().finish() },
+        let Report { outcomes, rows, .. } = match sent.is_empty() {
+            true => Report { outcomes: Vec::new(), rows: layout.rows().finish(), given: HashMap::new() },
             false => self.write(info, columns, &sent),
         };
         let mut outcomes = outcomes.into_iter();
         let outcome = |write| if is_stale(write) { Some(Outcome::Stale) } else { outcomes.next() };
-        Report { outcomes: writes.iter().filter_map(outcome).collect(), rows }
+        Report { outcomes: writes.iter().filter_map(outcome).collect(), rows, given: HashMap::new() }
     }
 
     /// Returns the products that a write sets active and that have to be published for it.
@@ -213,7 +214,7 @@ impl Dataverse {
         let answer = self.client.post(&url, &headers, body.as_bytes());
         match &answer {
             Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
-            Ok(answer) if answer.status == 413 => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.status == 413 => self.portion.too_large(writes.len()),
             Ok(answer) if answer.is_success() => self.portion.went_well(writes.len()),
             _ => {}
         }
@@ -281,7 +282,7 @@ impl Dataverse {
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
             Err(_) => {
                 if answer.status == 413 {
-                    self.portion.too_much(count);
+                    self.portion.too_large(count);
                 }
                 Sent::TurnedAway(answer)
             }

@@ -1,4 +1,4 @@
-//! The multipart batch of Dataverse: HTTP requests inside of one, answered in the same order.
+//! The multipart batch, as Dataverse and other services take it: HTTP requests inside of one, answered in the same order.
 //!
 //! In go operations, out comes the body to post; in goes the body of the answer, out come sections in the order of the
 //! operations (crm-api.md §11). All lines end in CRLF. A change set is all or nothing; in answers both shapes in which one
@@ -11,9 +11,9 @@ const BOUNDARY: &str = "batch_pipeline";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     pub method: &'static str,
-    /// The path from the host on, with its query.
+    /// The path from the host on, or relative to the batch's own root, with its query.
     pub path: String,
-    /// Headers besides the content type.
+    /// Headers; without a content type a body has the one that Dataverse wants.
     pub headers: Vec<(&'static str, String)>,
     /// A JSON object; blank where the request has none.
     pub body: String,
@@ -58,7 +58,8 @@ pub enum Section {
 
 /// Returns the content type of a batch.
 pub fn content_type() -> String {
-    format!("multipart/mixed; boundary=\"{BOUNDARY}\"")
+    // Without quotes, which the name does not need: not every service takes them off.
+    format!("multipart/mixed; boundary={BOUNDARY}")
 }
 
 /// Returns the body of a batch of single operations.
@@ -79,9 +80,7 @@ pub fn build_parts(parts: &[Part], headers: &[(&'static str, String)]) -> String
             Part::Single(operation) => push(&mut out, BOUNDARY, operation, headers, None),
             Part::ChangeSet(operations) => {
                 let boundary = format!("changeset_{content_id}");
-                out.push_str(&format!(
-                    "--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary=\"{boundary}\"\r\n\r\n"
-                ));
+                out.push_str(&format!("--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={boundary}\r\n\r\n"));
                 for operation in operations {
                     content_id += 1;
                     push(&mut out, &boundary, operation, headers, Some(content_id));
@@ -108,7 +107,8 @@ fn push(
         out.push_str(&format!("Content-ID: {id}\r\n"));
     }
     out.push_str(&format!("\r\n{} {} HTTP/1.1\r\n", operation.method, operation.path));
-    if !operation.body.is_empty() {
+    let is_told = operation.headers.iter().any(|(name, _)| *name == "Content-Type");
+    if !operation.body.is_empty() && !is_told {
         out.push_str("Content-Type: application/json; type=entry\r\n");
     }
     for (name, value) in operation.headers.iter().chain(headers) {
@@ -268,6 +268,11 @@ Content-Type: application/json; type=entry
 --batch_n0001--
 "#;
         assert_eq!(body, crlf(expected).replace("batch_n0001", BOUNDARY));
+        let own = vec![("Content-Type", "application/json".to_owned())];
+        let body = build(&[Operation { method: "POST", path: "Ts".into(), headers: own, body: "{}".into() }]);
+        assert!(body.ends_with(&format!(
+            "POST Ts HTTP/1.1\r\nContent-Type: application/json\r\n\r\n{{}}\r\n--{BOUNDARY}--\r\n"
+        )));
     }
 
     const ANSWER: &str = r#"--batchresponse_5a7c

@@ -14,7 +14,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::adapters::odata::{Dialect, name};
+use crate::adapters::odata::{Dialect, link, name};
 use crate::endpoint::{TableInfo, key_text};
 use crate::frame::builder::Builder;
 use crate::frame::{Cell, Column, Frame, Kind, Value};
@@ -203,10 +203,12 @@ impl Rows {
 struct Envelope<'a> {
     #[serde(borrow, rename = "@odata.nextLink")]
     next: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "@odata.context")]
+    context: Option<Cow<'a, str>>,
     value: Option<IgnoredAny>,
 }
 
-/// Returns the link to the next page, or why the body is no complete page.
+/// Returns the link to the next page, or why the body is no complete page. One that is relative is so to the page itself.
 ///
 /// This runs before the page is decoded, so that the next one can be asked for meanwhile; it also proves that the page
 /// is whole, whatever the transport said.
@@ -214,7 +216,9 @@ pub fn next_link(body: &str) -> Result<Option<String>, String> {
     let envelope: Envelope<'_> =
         serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
     envelope.value.ok_or("the answer has no `value`")?;
-    Ok(envelope.next.map(Cow::into_owned))
+    // A relative link is relative to the context, where a page names one (OData JSON Format 4.0 §4.3).
+    let context = envelope.context.unwrap_or_default();
+    Ok(envelope.next.map(|next| link::join(&context, &next)))
 }
 
 /// Returns how many records a side says there are, where a page tells.

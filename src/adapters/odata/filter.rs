@@ -4,7 +4,7 @@
 //! side might understand more narrowly than SQL is left out: the caller filters again, so a filter that is too wide only
 //! costs time, and one that is too narrow would lose records. Rules: erp-api.md §3, crm-api.md §5.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::adapters::odata::{Dialect, name};
@@ -115,7 +115,18 @@ impl Writer<'_> {
                 let date: NaiveDate = text.parse().ok()?;
                 Some(format!("{property} {operator} {date}"))
             }
-            (Kind::DateTime, Literal::Text(text)) => Some(format!("{property} {operator} {}", moment(text)?)),
+            (Kind::DateTime, Literal::Text(text)) => {
+                // Here moments have milliseconds, as in the ERP; another service may keep finer ones within each.
+                let moment = moment(text)?;
+                let written = |moment: DateTime<Utc>| moment.to_rfc3339_opts(SecondsFormat::Millis, true);
+                let (at, next) = (written(moment), written(moment.checked_add_signed(TimeDelta::milliseconds(1))?));
+                Some(match how {
+                    _ if self.dialect != Dialect::Plain => format!("{property} {operator} {at}"),
+                    Comparison::Equal => format!("({property} ge {at} and {property} lt {next})"),
+                    Comparison::LessOrEqual => format!("{property} lt {next}"),
+                    _ => format!("{property} {operator} {at}"),
+                })
+            }
             (Kind::Guid, Literal::Text(text)) => {
                 let id = Uuid::try_parse(text).ok().filter(|id| !id.is_nil())?;
                 (how == Comparison::Equal).then(|| format!("{property} eq {id}"))
@@ -187,16 +198,15 @@ fn digits_after_point(number: &str) -> Option<usize> {
     (plain && !digits.ends_with('.')).then_some(fraction.len())
 }
 
-/// Returns a moment as both sides take it; only UTC, or no zone at all, which means UTC here.
-fn moment(text: &str) -> Option<String> {
-    let time = match text.strip_suffix('Z') {
+/// Reads a moment; only UTC, or no zone at all, which means UTC here.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    Some(match text.strip_suffix('Z') {
         Some(_) => DateTime::parse_from_rfc3339(text).ok()?.to_utc(),
         None => NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
             .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"))
             .ok()?
             .and_utc(),
-    };
-    Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    })
 }
 
 #[cfg(test)]
@@ -301,6 +311,11 @@ mod tests {
             ),
             (is("at", Less, word("2026-01-31T22:10:05+02:00")), "-", "-"),
             (
+                is("at", LessOrEqual, word("2026-01-31T22:10:05.123Z")),
+                "at le 2026-01-31T22:10:05.123Z",
+                "at le 2026-01-31T22:10:05.123Z",
+            ),
+            (
                 is("owner", Equal, word(guid)),
                 "owner eq a0000000-0000-4000-8000-000000000001",
                 "_owner_value eq a0000000-0000-4000-8000-000000000001",
@@ -338,6 +353,13 @@ mod tests {
             // The literal would need the name of the type.
             (is("blocked", Equal, word("Non-Inventory")), "-"),
             (is("count", LessOrEqual, number("5")), "count le 5"),
+            // It may keep what is finer than a millisecond, and 05.1234567 is 05.123 here.
+            (is("at", LessOrEqual, word("2026-01-31 22:10:05.123")), "at lt 2026-01-31T22:10:05.124Z"),
+            (is("at", Greater, word("2026-01-31 22:10:05.123")), "at gt 2026-01-31T22:10:05.123Z"),
+            (
+                is("at", Equal, word("2026-01-31 22:10:05.999")),
+                "(at ge 2026-01-31T22:10:05.999Z and at lt 2026-01-31T22:10:06.000Z)",
+            ),
             (or, "count eq 1 or flag eq true"),
             (Predicate::IsNotNull { column: "name".into() }, "-"),
             (Predicate::StartsWith { column: "name".into(), prefix: "a(".into() }, "startswith(name,'a(')"),

@@ -223,6 +223,13 @@ pub(super) const MIGRATIONS: &[&str] = &[
     END
     WHERE kind IN ('contested', 'deleted') AND instr(message, '; decided on ') > 0;
 ",
+    "
+    -- A table for a spreadsheet may bring thousands of decisions at once.
+    DROP INDEX decision_table_map;
+    CREATE INDEX decision_pair ON decision (table_map, erp_id, crm_id);
+    CREATE INDEX inbox_pair ON inbox (table_map, erp_id, crm_id);
+    DROP INDEX inbox_table_map;
+",
 ];
 
 /// The first format in which each coupling has a print.

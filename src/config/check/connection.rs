@@ -16,8 +16,8 @@ use crate::config::{
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
-/// The same for other OData services: whether they take a batch at all is for the file to say.
-const SERVICE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
+/// The same for pages of NAV: whether it takes a batch at all is for the file to say.
+const PAGE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
 /// The most operations that a batch of the ERP or of another service has.
 const ERP_BATCH_MAX: usize = 100;
 /// The same for the CRM (`crm-api.md`).
@@ -257,22 +257,23 @@ fn one_of<const N: usize>(
 
 fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, adapter: Option<Adapter>, written: schema::Limits) -> Limits {
     let (base, batch_max) = match (side, adapter) {
-        (Side::Erp, Some(Adapter::Nav | Adapter::OData)) => (SERVICE_LIMITS, ERP_BATCH_MAX),
+        (Side::Erp, Some(Adapter::Nav)) => (PAGE_LIMITS, ERP_BATCH_MAX),
         (Side::Erp, _) => (ERP_LIMITS, ERP_BATCH_MAX),
         (Side::Crm, _) => (CRM_LIMITS, CRM_LIMITS.batch),
     };
     let takes = |max: usize| Some((max, format!("the {} takes {max} at most", side.name())));
-    let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<(usize, String)>| {
-        let Some(schema::Whole(number)) = written else { return default };
-        let path = path.key(key);
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        if number == 0 {
-            desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
-        } else if let Some((_, message)) = max.filter(|(max, _)| number > *max) {
-            desk.refuse(&path, message, "lower it, or remove it".to_owned());
-        }
-        number
-    };
+    let mut limit =
+        |key: &str, written: Option<schema::values::Whole>, default: usize, max: Option<(usize, String)>| {
+            let Some(schema::values::Whole(number)) = written else { return default };
+            let path = path.key(key);
+            let number = usize::try_from(number).unwrap_or(usize::MAX);
+            if number == 0 {
+                desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
+            } else if let Some((_, message)) = max.filter(|(max, _)| number > *max) {
+                desk.refuse(&path, message, "lower it, or remove it".to_owned());
+            }
+            number
+        };
     let bears = Some((CONCURRENCY_MAX, format!("more than {CONCURRENCY_MAX} is nothing that a side bears")));
     let lasts = Some((PER_SECONDS_MAX, format!("more than {PER_SECONDS_MAX} is longer than a day")));
     Limits {

@@ -111,6 +111,7 @@ pub fn listed(world: &World, line: &str) -> (Answer, Vec<Call>) {
 }
 
 /// Plays cases, several at once, each thread in a world of its own; fails with the ones that failed.
+#[expect(clippy::print_stderr, reason = "whoever waits for hours wants to know how far it is")]
 pub fn each<T: Sync + std::fmt::Debug>(
     cases: &[T],
     world: impl Fn() -> World + Sync,
@@ -124,7 +125,13 @@ pub fn each<T: Sync + std::fmt::Debug>(
         for _ in 0..AT_ONCE {
             threads.spawn(|| {
                 let world = world();
-                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(case) = cases.get(number) else { break };
+                    // All of them take hours: whoever waits is told how far they are.
+                    if number > 0 && number.is_multiple_of(100) {
+                        eprintln!("{number} of {}", cases.len());
+                    }
                     let played = std::panic::AssertUnwindSafe(|| play(&world, case));
                     if std::panic::catch_unwind(played).is_err() {
                         failed.lock().unwrap().push(case);
