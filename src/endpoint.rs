@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::config::Side;
@@ -98,6 +99,8 @@ pub struct ColumnInfo {
     pub starts_with: Option<Value>,
     /// Characters a text may have.
     pub length_max: Option<usize>,
+    /// The smallest and the largest number that it takes.
+    pub range: Option<(Decimal, Decimal)>,
     /// Numbers and labels of a choice, member names of an enum (label only, in order).
     pub options: Vec<(i64, String)>,
     /// Tables (entity sets) that a lookup may point to; empty for anything else.
@@ -115,6 +118,7 @@ impl ColumnInfo {
             updatable: true,
             starts_with: None,
             length_max: None,
+            range: None,
             options: Vec::new(),
             targets: Vec::new(),
         }

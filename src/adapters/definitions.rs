@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Number;
 
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
 use crate::frame::{Column, Kind, SCALE_MAX, Value};
@@ -60,6 +62,8 @@ pub struct Detail {
     pub logical_name: String,
     pub max_length: Option<usize>,
     pub precision: Option<u32>,
+    pub min_value: Option<Number>,
+    pub max_value: Option<Number>,
     /// 0: the attribute's own precision counts; else that of the organisation or the currency.
     pub precision_source: Option<i64>,
     pub format: Option<String>,
@@ -162,12 +166,13 @@ impl CrmTable {
 /// Names what has to be asked about a table, relative to the service's root: its attributes, its relationships, and what
 /// only some types of attributes have. Answers are lists that are not paged (crm-api.md §12).
 pub fn questions(logical_name: &str) -> Vec<String> {
-    const CASTS: [(&str, &str); 10] = [
+    const CASTS: [(&str, &str); 11] = [
         ("StringAttributeMetadata", "$select=LogicalName,MaxLength"),
         ("MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
-        ("DecimalAttributeMetadata", "$select=LogicalName,Precision"),
-        ("DoubleAttributeMetadata", "$select=LogicalName,Precision"),
-        ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
+        ("IntegerAttributeMetadata", "$select=LogicalName,MinValue,MaxValue"),
+        ("DecimalAttributeMetadata", "$select=LogicalName,Precision,MinValue,MaxValue"),
+        ("DoubleAttributeMetadata", "$select=LogicalName,Precision,MinValue,MaxValue"),
+        ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource,MinValue,MaxValue"),
         ("DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
         ("PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
         ("MultiSelectPicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
@@ -262,6 +267,7 @@ fn table(
             updatable: attribute.is_valid_for_update && !is_key,
             starts_with: starts_in.filter(|_| is_state).map(Value::Integer),
             length_max: detail.max_length,
+            range: range(detail),
             options: options(detail),
             targets,
         });
@@ -300,6 +306,15 @@ fn kind(attribute: &Attribute, detail: &Detail) -> Option<Kind> {
         "Lookup" | "Customer" | "Owner" | "Uniqueidentifier" => Kind::Guid,
         _ => return None,
     })
+}
+
+/// Returns the bounds of a number; `None` where they are not told, or are beyond what a number can be here.
+fn range(detail: &Detail) -> Option<(Decimal, Decimal)> {
+    let number = |number: &Option<Number>| {
+        let text = number.as_ref()?.to_string();
+        text.parse().ok().or_else(|| Decimal::from_scientific(&text).ok())
+    };
+    Some((number(&detail.min_value)?, number(&detail.max_value)?))
 }
 
 fn options(detail: &Detail) -> Vec<(i64, String)> {
@@ -410,6 +425,18 @@ mod tests {
             [of("accounts", "parentcustomerid_account"), of("contacts", "parentcustomerid_contact")]
         );
         assert_eq!(table.lookups["ownerid"], [of("systemusers", "ownerid"), of("teams", "ownerid")]);
+    }
+
+    #[test]
+    fn bounds_are_numbers_in_their_own_digits() {
+        let range = |bounds: &str| {
+            let detail: Detail = serde_json::from_str(&format!(r#"{{"LogicalName":"a",{bounds}}}"#)).unwrap();
+            range(&detail).map(|(min, max)| format!("{min} {max}"))
+        };
+        assert_eq!(range(r#""MinValue":0,"MaxValue":1000000000"#).as_deref(), Some("0 1000000000"));
+        assert_eq!(range(r#""MinValue":-90.5,"MaxValue":1.0E+14"#).as_deref(), Some("-90.5 100000000000000"));
+        assert_eq!(range(r#""MinValue":null,"MaxValue":1"#), None);
+        assert_eq!(range(r#""MinValue":0,"MaxValue":1e300"#), None);
     }
 
     #[test]

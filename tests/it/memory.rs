@@ -130,6 +130,7 @@ impl Memory {
                         updatable: true,
                         starts_with: None,
                         length_max: None,
+                        range: None,
                         options: Vec::new(),
                         targets: Vec::new(),
                     })
