@@ -338,14 +338,12 @@ fn import(arguments: &InboxArguments, loaded: &Loaded, file: &Path, yes: bool) -
     reply(arguments, loaded, &replies, yes)
 }
 
+/// What makes answers of what waits in a state.
+type Answers<'a> = dyn Fn(&dyn Store) -> Result<Vec<Reply>, Failure> + 'a;
+
 /// Writes answers into the state, and asks before records are given up: before the state is taken, and what is answered is
 /// looked at again afterwards.
-fn reply(
-    arguments: &InboxArguments,
-    loaded: &Loaded,
-    replies: &dyn Fn(&dyn Store) -> Result<Vec<Reply>, Failure>,
-    yes: bool,
-) -> Result<Exit, Failure> {
+fn reply(arguments: &InboxArguments, loaded: &Loaded, replies: &Answers<'_>, yes: bool) -> Result<Exit, Failure> {
     let shown = replies(&look(loaded)?)?;
     agree(&shown, yes)?;
     let mut store = open(loaded, &world::now)?;
