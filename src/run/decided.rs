@@ -92,13 +92,15 @@ impl WantedBack {
         matched.doubts.retain(|doubt| !alone.contains(&(doubt.side, doubt.row)));
         let places: HashMap<PerSide<Uuid>, usize> = widowed.iter().map(|widow| widow.ids).zip(0..).collect();
         let mut parted: HashSet<PerSide<Uuid>> = HashSet::new();
-        for (ids, _, _) in found {
+        for (ids, left, _) in found {
             let Some(&at) = places.get(&ids) else { continue };
             let on = state.rulings.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
             let why = format!("deleted in the {0} and made anew there; {on}", widowed[at].gone.name());
             let parting = action(map, &widowed[at], ActionKind::Uncouple, Side::Erp, why);
             if admits(context.options.approved, map, links, state, &parting) {
                 parted.insert(ids);
+                // What referred to the record that is gone refers to this one, as where it is made by the run.
+                state.left.of_mut(left).push(*ids.of(left));
                 state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
                 state.plan.actions.push(parting);
             }
