@@ -494,7 +494,8 @@ pub trait Store {
     /// kept.
     fn pairs_with(&self, table: &str, field: &str, side: Side, text: &str) -> Result<Vec<PerSide<Uuid>>, StoreError>;
 
-    /// Applies coupling changes and settlements together; bases of fields not in `fields` stay.
+    /// Applies coupling changes and settlements together; bases of fields not in `fields` stay. A decision about a field ends
+    /// when the field is settled, here and in [`Store::answer`].
     fn commit(
         &mut self,
         table: &str,

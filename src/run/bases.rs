@@ -17,7 +17,10 @@ use crate::translate::canonical::{BLANK, fingerprint};
 /// Settlements in one transaction.
 const SETTLEMENTS_MAX: usize = 20_000;
 
+/// Settles a field of a pair. With that a decision about it ends, as it does in the state: what somebody does to the field
+/// from now on, in this very run too, is an edit like any other.
 pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>) {
+    state.rulings.end(state.pairs.ids[pair], field);
     if state.pairs.bases[field][pair] == Some(base) {
         return;
     }

@@ -1,8 +1,9 @@
 //! What people decided, during a pass: taken from the state at its start, and ended where nothing is left to do about it.
 //!
-//! A decision ends with the outcome that carries it out, or when what it was about is no question any more: both sides
-//! agree, the partner is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands,
-//! and so does one for other values.
+//! A decision about a field ends when the field is settled, in the transaction in which its base moves: with the outcome that
+//! carries it out, or where both sides agree. Any decision ends when what it was about is no question any more: the partner
+//! is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands, and so does one for
+//! other values.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
