@@ -16,7 +16,7 @@ use crate::plan::{Action, ActionKind};
 use crate::run::bases::set_base;
 use crate::run::context::Context;
 use crate::run::state::PassState;
-use crate::store::{InboxItem, InboxKind, Store, StoreError};
+use crate::store::{InboxItem, InboxKind, Store, StoreError, Terms};
 
 /// By ERP id, what is known of the records that are about to be written.
 pub(super) type Before = HashMap<Uuid, Known>;
@@ -154,7 +154,7 @@ fn set_mark(state: &mut PassState, times: &Times, pair: usize, side: Side, mark:
     for (base, value) in (times.left..times.left + KEYS.len()).zip([mark.left, mark.edited]) {
         let mut both = state.pairs.bases[base][pair].unwrap_or_default();
         *both.of_mut(side) = value;
-        set_base(state, pair, base, both);
+        set_base(state, pair, base, both, Terms::AGREED);
     }
 }
 

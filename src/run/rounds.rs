@@ -12,13 +12,13 @@ use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
 use crate::delta::inserts::decide_inserts;
-use crate::delta::{Held, Rounded, Work, decide_pairs};
+use crate::delta::{Held, Rounded, Settled, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
-use crate::run::bases::{Agreeing, save, set_base};
+use crate::run::bases::{Agreeing, save, set_base, tell_terms};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
 use crate::run::keyed::take_keys;
@@ -326,8 +326,12 @@ fn decide_round(
         }
     };
     let real = |pair: usize| chosen.as_ref().map_or(pair, |chosen| chosen[pair]);
-    for (pair, field, base) in decisions.settled {
-        set_base(state, real(pair), field, base);
+    let settled: Vec<Settled> =
+        decisions.settled.into_iter().map(|one| Settled { pair: real(one.pair), ..one }).collect();
+    let looked_at = chosen.clone().unwrap_or_else(|| (0..state.pairs.len()).collect());
+    tell_terms(step.map, state, &looked_at, &settled);
+    for Settled { pair, field, base, terms } in settled {
+        set_base(state, pair, field, base, terms);
     }
     if let Some(touched) = touched {
         let fields = &step.left_out;

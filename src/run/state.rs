@@ -27,7 +27,7 @@ use crate::run::context::Context;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
-use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Watermark};
+use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Terms, Watermark};
 use crate::translate::links::Links;
 
 /// Why a pass could not be finished.
@@ -48,6 +48,8 @@ pub enum PassError {
 pub struct PassState {
     pub(super) frames: PerSide<Frame>,
     pub(super) pairs: Pairs,
+    /// How the values of settled pairs are to each other.
+    pub(super) terms: Terms,
     pub(super) names: Names,
     /// What was open before and stays so outside the filter.
     pub(super) beyond: Beyond,
@@ -169,6 +171,7 @@ impl PassState {
             names: Names::new(map, &[&frames]),
             frames,
             pairs: Pairs::new(map.fields.len()),
+            terms: Terms::default(),
             beyond: Beyond::default(),
             held: Vec::new(),
             later: Vec::new(),
@@ -294,6 +297,7 @@ impl PassState {
     pub fn release(&mut self) {
         self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
         self.pairs = Pairs::default();
+        self.terms = Terms::default();
         self.names = Names::default();
         self.beyond = Beyond::default();
         self.tally = Tally::default();
@@ -310,6 +314,7 @@ impl PassState {
             infos: &step.scope.infos,
             frames: &self.frames,
             pairs: &self.pairs,
+            terms: &self.terms,
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,

@@ -46,6 +46,7 @@ mod rules;
 mod selected;
 mod shipped;
 mod states;
+mod terms;
 mod tidy;
 mod transformations;
 mod why;

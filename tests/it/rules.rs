@@ -166,6 +166,26 @@ impl World {
         self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, true).unwrap();
     }
 
+    /// Leaves of the state what an older program wrote, which did not remember how the values of a pair were to each other.
+    pub fn forget_terms(&mut self) {
+        self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
+        let connection = rusqlite::Connection::open(self.folder.path().join("state.db")).unwrap();
+        let mut read = connection.prepare("SELECT id, erp, crm, origin, base FROM coupling").unwrap();
+        let mut rows = read.query(()).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let mut print = xxhash_rust::xxh3::Xxh3::new();
+            let number: i64 = row.get(0).unwrap();
+            print.update(&number.to_le_bytes());
+            (1..=4).for_each(|part| print.update(row.get_ref(part).unwrap().as_bytes().unwrap()));
+            let sealed = (number, print.digest().cast_signed());
+            connection.execute("UPDATE coupling SET terms = NULL, print = ?2 WHERE id = ?1", sealed).unwrap();
+        }
+        drop(rows);
+        drop(read);
+        drop(connection);
+        self.reopen();
+    }
+
     /// From now on the state keeps no values beside the fingerprints.
     pub fn keep_no_values(&mut self) {
         self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();

@@ -223,6 +223,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     END
     WHERE kind IN ('contested', 'deleted') AND instr(message, '; decided on ') > 0;
 ",
+    "
+    -- How the two values of settled fields are to each other, as far as they do not agree; null where a program settled them
+    -- that did not remember it.
+    ALTER TABLE coupling ADD COLUMN terms BLOB;
+",
 ];
 
 /// The first format in which each coupling has a print.
