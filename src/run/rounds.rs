@@ -20,6 +20,7 @@ use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
 use crate::run::bases::{Agreeing, save, set_base, tell_terms};
 use crate::run::chosen;
+use crate::run::count::finish_begun;
 use crate::run::deleting::as_restores;
 use crate::run::keyed::take_keys;
 use crate::run::marks;
@@ -111,6 +112,12 @@ pub(super) fn rounds(
                 && approved.is_none()
                 && let Some(trip) = judge(&step.map.guard, &sums, &state.basis)
             {
+                state.begun = Side::BOTH.iter().any(|side| {
+                    !state.tally.inserted.of(*side).is_empty() || !state.tally.modified.of(*side).is_empty()
+                });
+                if state.begun && !state.filed {
+                    finish_begun(step, store, state)?;
+                }
                 stop(state, &trip, step.context.options.guarded_plan);
             }
             couple_pending(step, store, state)?;
@@ -188,10 +195,8 @@ fn foresee(step: &Step<'_>, state: &mut PassState) -> Result<Vec<Action>, PassEr
 /// Stops a table map before anything of it is written; what is left is decided on paper. `plan` is where that is saved.
 pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
     let hint = trip.hint(&state.plan.table, plan);
-    let begun = Side::BOTH.iter().any(|side| !state.tally.inserted.of(*side).is_empty())
-        || Side::BOTH.iter().any(|side| !state.tally.modified.of(*side).is_empty());
-    // The second step follows on a first one that its guard let pass.
-    let nothing = if begun { "nothing more" } else { "nothing" };
+    // The second step follows on a first one that its guard let pass, and so does what a write frees from a doubt.
+    let nothing = if state.begun { "nothing more" } else { "nothing" };
     let message = format!("{trip}; {nothing} of it was written: {hint}");
     state.plan.guarded = Some(message.clone());
     state.report.guarded = Some(message);

@@ -122,6 +122,10 @@ pub struct PassState {
     pub(super) settled: HashSet<Uuid>,
     /// The guard stopped the table map: nothing of it is written any more, and the rest is decided on paper.
     pub(super) guarded: bool,
+    /// Something of it had been written by then.
+    pub(super) begun: bool,
+    /// What waits was filed, and what was done is counted, at the end of a step.
+    pub(super) filed: bool,
     /// What people want to know of what waits.
     pub(super) backgrounds: Backgrounds,
     /// What was seen of the records, where only some were asked for.
@@ -210,6 +214,8 @@ impl PassState {
             basis: Basis::default(),
             settled: HashSet::new(),
             guarded: false,
+            begun: false,
+            filed: false,
             backgrounds: Backgrounds::default(),
             sight: None,
             stopped: None,
