@@ -486,6 +486,8 @@ pub struct Watermark {
 pub struct Refusal {
     pub erp: Option<Uuid>,
     pub crm: Option<Uuid>,
+    /// The side that refused it: the other one may refuse it, too, for a reason of its own.
+    pub side: Side,
     /// The side's own words.
     pub message: String,
     /// A fingerprint of all that the attempt depended on.

@@ -873,6 +873,7 @@ fn refusals_are_kept_until_they_are_replaced_or_forgotten() {
     let (_folder, path) = place();
     let mut store = open(&path);
     let refusal = |number: u128, crm: bool| Refusal {
+        side: if crm { Side::Erp } else { Side::Crm },
         erp: Some(e(number)),
         crm: crm.then(|| c(number)),
         message: "locked".to_owned(),
@@ -990,7 +991,8 @@ fn a_pair_that_is_parted_waits_for_nothing() {
     store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
     store.replace_inbox("customers", &[coupled(1), coupled(2)]).unwrap();
     let ids = PerSide { erp: e(1), crm: c(1) };
-    let refusal = Refusal { erp: Some(e(1)), crm: Some(c(1)), message: String::new(), print: 1, times: 2 };
+    let refusal =
+        Refusal { erp: Some(e(1)), crm: Some(c(1)), side: Side::Crm, message: String::new(), print: 1, times: 2 };
     store.replace_refusals("customers", &[refusal]).unwrap();
     store.reply(&[Reply::Part { table: "customers".to_owned(), ids, record: "customers:1".to_owned() }]).unwrap();
     assert_eq!(store.couplings("customers", &[]).unwrap().erp, [e(2)]);
