@@ -69,8 +69,8 @@ impl WantedBack {
         WantedBack(wanted)
     }
 
-    /// Parts those that found another partner from the one that is gone, where the run may; the others are left to be made
-    /// anew.
+    /// Parts those that found another partner from the one that is gone, where the run may: who may not be parted gets no other
+    /// partner either. The others are left to be made anew.
     pub(super) fn settle(
         self,
         turn: &Turn<'_>,
@@ -94,6 +94,8 @@ impl WantedBack {
                 widowed.swap_remove(at);
                 state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
                 state.plan.actions.push(parting);
+            } else {
+                matched.matches.retain(|found| *found.rows.of(left) != row);
             }
         }
     }
