@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::Held;
-use crate::delta::newest::{KEYS, Mark, Times, UNDER_WAY, version};
+use crate::delta::newest::{KEYS, Mark, Times, UNDER_WAY};
 use crate::endpoint::ClockOffset;
 use crate::extract::Scope;
 use crate::plan::{Action, ActionKind};
@@ -146,7 +146,7 @@ pub(super) fn after_write(
 
 /// Remembers that the record is as we left it, and when it had been edited before.
 fn mark_as(state: &mut PassState, times: &Times, pair: usize, side: Side, edited: Option<u64>) {
-    let left = version(state.frames.of(side).etag(*state.pairs.rows[pair].of(side)).as_deref());
+    let left = times.version(state.frames.of(side), side, *state.pairs.rows[pair].of(side));
     set_mark(state, times, pair, side, Mark { left, edited: edited.unwrap_or_default() });
 }
 
