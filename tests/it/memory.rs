@@ -68,6 +68,8 @@ pub struct Memory {
     pub hidden: Mutex<BTreeSet<Uuid>>,
     /// Answers do not hold the written records.
     pub silent: AtomicBool,
+    /// Records bear no version.
+    pub unversioned: AtomicBool,
     /// A flag of the run, set after the next batch.
     pub stops: Mutex<Option<Stop>>,
     /// Reads that arrived.
@@ -158,6 +160,7 @@ impl Memory {
             dropped: Mutex::default(),
             hidden: Mutex::default(),
             silent: AtomicBool::new(false),
+            unversioned: AtomicBool::new(false),
             stops: Mutex::default(),
             reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
@@ -303,7 +306,8 @@ impl Memory {
                 };
                 builder.push(index, cell).unwrap();
             }
-            builder.end(id, &version.to_string());
+            let version = if self.unversioned.load(Ordering::Relaxed) { String::new() } else { version.to_string() };
+            builder.end(id, &version);
         }
         builder.finish()
     }
