@@ -134,7 +134,11 @@ fn a_two_way_field_that_is_translated_otherwise() {
         assert_eq!(merge(&facts, &rule), expected, "{name}");
     }
     assert_eq!(settled(5, 6, [Value(7), Value(6)], &BOTH_WAYS), Terms::AGREED, "one direction is enough");
-    assert_eq!(settled(5, 6, [Unresolved, Unresolved], &BOTH_WAYS), Terms::ANSWERED, "what leads nowhere tells nothing");
+    assert_eq!(
+        settled(5, 6, [Unresolved, Unresolved], &BOTH_WAYS),
+        Terms::ANSWERED,
+        "what leads nowhere tells nothing"
+    );
     assert_eq!(settled(5, 6, [Value(7), Value(8)], &to_crm(BOTH_WAYS)), Terms::AGREED, "an owner is asked for nothing");
 }
 
