@@ -68,6 +68,7 @@ impl Night {
             updatable: true,
             starts_with: None,
             length_max: None,
+            range: None,
             options: Vec::new(),
             targets: Vec::new(),
         };

@@ -4,6 +4,7 @@
 //! in the journal, for whoever reads the record next. Couplings of new records are written together with the outcome
 //! that proves them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
@@ -37,6 +38,8 @@ pub struct Applied {
     pub journal: Vec<i64>,
     /// The written records as their side returned them.
     pub rows: Frame,
+    /// The ids of new records whose key their side gave, by those that the actions have.
+    pub given: HashMap<Uuid, Uuid>,
 }
 
 /// Carries out inserts, updates and deletions on `side`, all of one table map.
@@ -53,7 +56,8 @@ pub fn apply(
     agreed: &dyn Fn(&Action) -> Vec<Agreed>,
     done: &dyn Fn(usize),
 ) -> Result<Applied, StoreError> {
-    let mut applied = Applied { outcomes: Vec::new(), journal: Vec::new(), rows: Frame::empty(Vec::new()) };
+    let (outcomes, journal, given) = (Vec::new(), Vec::new(), HashMap::new());
+    let mut applied = Applied { outcomes, journal, rows: Frame::empty(Vec::new()), given };
     let mut left = actions;
     while !left.is_empty() && !target.stop.load(Ordering::Relaxed) && target.endpoint.lost().is_none() {
         // A side that has trouble takes less at once, and more again when it is well.
@@ -79,6 +83,7 @@ pub fn apply(
         for report in reports {
             rows.append(&report.rows);
             outcomes.extend(report.outcomes);
+            applied.given.extend(report.given);
         }
         for (action, outcome) in wave.iter().zip(&mut outcomes) {
             if *outcome == Outcome::Exists
@@ -89,13 +94,14 @@ pub fn apply(
         }
         let answers =
             outcomes.iter().zip(&journal).filter_map(|(outcome, id)| answer(outcome, *id)).collect::<Vec<_>>();
-        let changes = wave.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
+        let named: Vec<Action> = wave.iter().map(|action| named(action, side, &applied.given)).collect();
+        let changes = named.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
             // One that is there already under the id that only this pipeline gives was made by an earlier run.
             Outcome::Written | Outcome::Exists if action.kind.makes_record() => couplings_after(action),
             Outcome::Written | Outcome::Gone if action.kind == ActionKind::Delete => couplings_after(action),
             _ => Vec::new(),
         });
-        let agreements = wave.iter().zip(intents).zip(&outcomes).filter_map(|((action, intent), outcome)| {
+        let agreements = named.iter().zip(intents).zip(&outcomes).filter_map(|((action, intent), outcome)| {
             let is_there = *outcome == Outcome::Written && action.kind != ActionKind::Delete;
             is_there.then_some(Agreement { ids: action.ids, fields: intent.agreed })
         });
@@ -108,6 +114,15 @@ pub fn apply(
     rows.settle();
     applied.rows = rows;
     Ok(applied)
+}
+
+/// Returns an action with the id that its side gave the new record.
+fn named(action: &Action, side: Side, given: &HashMap<Uuid, Uuid>) -> Action {
+    let mut action = action.clone();
+    if let Some(id) = given.get(action.ids.of(side)) {
+        *action.ids.of_mut(side) = *id;
+    }
+    action
 }
 
 /// Says who has a record that is there already, where it cannot become the partner of the one that it was to be made for.

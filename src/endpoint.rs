@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::config::Side;
@@ -98,6 +99,8 @@ pub struct ColumnInfo {
     pub starts_with: Option<Value>,
     /// Characters a text may have.
     pub length_max: Option<usize>,
+    /// The smallest and the largest number that it takes.
+    pub range: Option<(Decimal, Decimal)>,
     /// Numbers and labels of a choice, member names of an enum (label only, in order).
     pub options: Vec<(i64, String)>,
     /// Tables (entity sets) that a lookup may point to; empty for anything else.
@@ -115,6 +118,7 @@ impl ColumnInfo {
             updatable: true,
             starts_with: None,
             length_max: None,
+            range: None,
             options: Vec::new(),
             targets: Vec::new(),
         }
@@ -138,7 +142,8 @@ pub struct Query<'a> {
 /// What is done to one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteKind {
-    /// Makes a record with the id that the caller chose.
+    /// Makes a record with the id that the caller chose; where its side gives the key, the id is only what the caller calls
+    /// it, and [`Report::given`] tells the one that it has.
     Insert,
     /// Changes the named columns of a record that exists.
     Update,
@@ -187,6 +192,8 @@ pub struct Report {
     /// The records of the batch as the side holds them right after the write, in any order, with the columns asked
     /// for; a record that is missing has to be read.
     pub rows: Frame,
+    /// The ids of new records whose key the side gave, by those that they were sent under.
+    pub given: HashMap<Uuid, Uuid>,
 }
 
 /// Why a side could not be asked.

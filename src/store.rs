@@ -3,6 +3,8 @@
 //! A [`Store`] belongs to one pipeline and one writer at a time. Each method is one transaction: it happened as a whole
 //! or not at all.
 
+pub mod pairs;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
@@ -640,6 +642,10 @@ pub trait Store {
         ids: PerSide<Option<Uuid>>,
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// Returns the writes of a table map whose intents are of this moment or later, oldest first, as far as the journal still
+    /// has them.
+    fn writes_since(&self, table: &str, moment: &str) -> Result<Vec<JournalRow>, StoreError>;
 
     /// Returns the writes to whatever was called so on either side, newest first, as far as the journal still has them.
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError>;

@@ -727,6 +727,15 @@ fn section_15_a_cookie_would_pin_its_sender_to_one_server() {
     assert_eq!(caller.state.pinned(), 0);
     caller.send("GET", "/WhoAmI", &[("Cookie", cookie.split(';').next().unwrap())], "");
     assert_eq!(caller.state.pinned(), 1);
+    // Three servers grant three times as much, but not to who keeps the cookie of one.
+    caller.state.set_servers(3);
+    caller.state.quota = Quota { requests_max: 2, ..Quota::default() };
+    let kept = header(&caller.send("GET", "/WhoAmI", &[], ""), "Set-Cookie").unwrap().to_owned();
+    let pinned = [("Cookie", kept.split(';').next().unwrap())];
+    let statuses = [200, 429, 429].map(|_| caller.send("GET", "/WhoAmI", &pinned, "").status);
+    assert_eq!((statuses, caller.state.served()), ([200, 429, 429], vec![0, 2, 0]));
+    let free = [0; 4].map(|_| caller.send("GET", "/WhoAmI", &[], "").status);
+    assert_eq!(free, [200, 200, 429, 200], "each has its turn, also the one that grants no more");
 }
 
 #[test]

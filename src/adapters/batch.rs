@@ -3,7 +3,7 @@
 //! In go a [`Verdict`] for each write and the rows that the answers held; out comes the [`Report`]. An insert that met a
 //! duplicate is settled here by reading: only a record with the very id that was chosen is ours from an earlier attempt.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
@@ -305,20 +305,56 @@ impl Form {
 
     /// Asks a service whether it takes batches of this form, by two questions of which the first one fails: what follows on
     /// a failure has to be answered as well. Nothing is changed by it.
-    pub fn is_taken(self, client: &Client, root: &str, questions: &[Operation; 2]) -> Result<bool, EndpointError> {
-        let body = self.body(questions);
-        let (answer, told) = client.ask(&format!("{root}/$batch"), &self.headers(), body.as_bytes(), |_| Ok(()))?;
+    pub fn reception(
+        self,
+        client: &Client,
+        root: &str,
+        questions: &[Operation; 2],
+    ) -> Result<Reception, EndpointError> {
+        let (url, body) = (format!("{root}/$batch"), self.body(questions));
+        // A service that fails over it does so again.
+        let (answer, told) = client.ask_unless(&[500], &url, &self.headers(), body.as_bytes(), |_| Ok(()))?;
         let replies = told.and_then(|()| self.replies(&answer, questions.len()).ok()).unwrap_or_default();
         let statuses: Vec<u16> = replies.iter().flatten().map(|reply| reply.status).collect();
-        Ok(matches!(statuses[..], [400..500, 200..300]))
+        Ok(match (&statuses[..], answer.status) {
+            ([400..500, 200..300], _) => Reception::Taken,
+            (_, 400 | 406 | 415) => Reception::AnotherForm,
+            _ => Reception::Nothing,
+        })
     }
+}
+
+/// What a service makes of batches of one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reception {
+    Taken,
+    /// It turns this form away; perhaps it takes another one.
+    AnotherForm,
+    /// It has none, or none that is of use.
+    Nothing,
 }
 
 /// Posts operations as one batch to the service below `root`.
 pub fn post(form: Form, client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+    post_in_time(form, client, root, operations, &|| {})
+}
+
+/// The same; `overtaxed` hears when the side had no time for so many.
+pub fn post_in_time(
+    form: Form,
+    client: &Client,
+    root: &str,
+    operations: &[Operation],
+    overtaxed: &dyn Fn(),
+) -> Sent<Reply> {
     let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
     match client.post(&format!("{root}/$batch"), &form.headers(), form.body(operations).as_bytes()) {
-        Err(error) => all(Verdict::unanswered(&error)),
+        Err(error) => {
+            if matches!(error, PostError::Overtaxed(_)) {
+                overtaxed();
+            }
+            all(Verdict::unanswered(&error))
+        }
         Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
         Ok(answer) => match form.replies(&answer, operations.len()) {
             Err(message) => all(Verdict::unknown(message)),
@@ -401,7 +437,7 @@ pub fn unsendable(info: &TableInfo, columns_asked: &[String], writes: &[Write], 
 
 /// Returns the report on no writes.
 pub fn nothing(info: &TableInfo, columns_asked: &[String]) -> Report {
-    Report { outcomes: Vec::new(), rows: Frame::empty(columns(info, columns_asked)) }
+    Report { outcomes: Vec::new(), rows: Frame::empty(columns(info, columns_asked)), given: HashMap::new() }
 }
 
 /// Makes the report, reading what duplicates leave open.
@@ -424,7 +460,7 @@ fn report(batch: &Batch<'_>, verdicts: Vec<Verdict>, mut rows: Frame) -> Report 
         (Verdict::Duplicate(message), Ok(_)) => Outcome::Refused { message },
         (Verdict::Duplicate(message), Err(error)) => Outcome::Unknown { message: format!("{message}; then {error}") },
     });
-    Report { outcomes: outcomes.collect(), rows }
+    Report { outcomes: outcomes.collect(), rows, given: HashMap::new() }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ use crate::frame::{Frame, Kind};
 const API: &str = "/api/data/v9.2";
 /// Operations that one batch takes (crm-api.md §11).
 const BATCH_MAX: usize = 1_000;
-/// Tables asked about in one batch; each takes eleven operations.
+/// Tables asked about in one batch; each takes thirteen operations.
 const TABLES_MAX: usize = 50;
 /// The longest column that a database compares as text; a memo is none.
 const TEXT_LENGTH_MAX: usize = 4_000;
@@ -150,7 +150,8 @@ impl Dataverse {
         if let Some(directory) = &*directory {
             return Ok(Arc::clone(directory));
         }
-        let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled";
+        let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled,\
+                    IsOptimisticConcurrencyEnabled";
         let entities = definitions::list(&self.answer(path)?).map_err(untrusted)?;
         let found = Arc::new(Directory::new(entities));
         *directory = Some(Arc::clone(&found));
@@ -339,8 +340,16 @@ impl Endpoint for Dataverse {
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
         let batch = Batch { endpoint: self, info, columns, writes, layout: &layout, closed: &self.closed };
+        if !table.versioned && writes.iter().any(|write| write.etag.is_some()) {
+            return self.write_unversioned(&batch);
+        }
         let drafts = self.drafts(&table, &batch);
-        if drafts.is_empty() { self.write_records(&table, &batch) } else { self.publish(&table, &batch, &drafts) }
+        let mut report = match drafts.is_empty() {
+            true => self.write_records(&table, &batch),
+            false => self.publish(&table, &batch, &drafts),
+        };
+        self.name_holders(&table, writes, &mut report.outcomes);
+        report
     }
 
     fn batch_max(&self) -> usize {

@@ -258,6 +258,7 @@ pub mod tests {
                 ("parentcustomerid".to_owned(), targets(&customer)),
                 ("transactioncurrencyid".to_owned(), targets(&[("transactioncurrencies", "transactioncurrencyid")])),
             ]),
+            versioned: true,
             starts_in: Some(0),
         }
     }

@@ -28,6 +28,7 @@ pub mod modifiers;
 pub mod dataverse_states;
 pub mod dataverse_bulk;
 pub mod dataverse_lists;
+pub mod dataverse_keys;
 pub mod dataverse_products;
 pub mod dataverse;
 pub mod sqlite;

@@ -448,6 +448,10 @@ impl Store for SqliteStore<'_> {
         self.read(|connection| journal::writes_to(connection, table, ids, rows_max))
     }
 
+    fn writes_since(&self, table: &str, moment: &str) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(|connection| journal::writes_since(connection, table, moment))
+    }
+
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError> {
         self.read(|connection| journal::writes_named(connection, table, record, rows_max))
     }

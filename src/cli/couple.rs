@@ -26,7 +26,7 @@ use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
 use crate::config::{PerSide, Side, TableMap};
-use crate::delta::{Force, Overwritten};
+use crate::delta::{Force, Overwritten, Seen};
 use crate::report;
 use crate::report::asked::Ask;
 use crate::report::couple::{Coupled, First};
@@ -160,7 +160,7 @@ fn synchronize(
     (way, seen): (Way, Option<Vec<Overwritten>>),
     signals: &Signals,
 ) -> Result<RunReport, Failure> {
-    let force = Some(Force { to: way.side(), seen });
+    let force = Some(Force { to: way.side(), seen: seen.map(Seen::from_iter) });
     let part = Part { only: Vec::new(), selection: Selection { force, ..records(map, done) } };
     perform(arguments, loaded, &part, signals)
 }

@@ -171,7 +171,8 @@ fn print_list(
     let all = store.inbox(None)?;
     let answered = world::answered(store, &all)?;
     let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
-    let open = |items: &[InboxItem]| items.iter().filter(|item| !answered.covers(item)).count() as u64;
+    let known = answered.known();
+    let open = |items: &[InboxItem]| items.iter().filter(|item| !known.covers(item)).count() as u64;
     let elsewhere = open(&all).saturating_sub(open(&items));
     let inbox = Inbox { items, last_writes, answered, elsewhere };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
@@ -292,7 +293,8 @@ fn export(
     let mut items = filtered(loaded, &store, filter)?;
     // What is decided does not wait for a person any more.
     let answered = world::answered(&store, &items)?;
-    items.retain(|item| !answered.covers(item));
+    let known = answered.known();
+    items.retain(|item| !known.covers(item));
     let csv = by_file::export(&items);
     let Some(path) = out else {
         return match arguments.file.format {

@@ -71,7 +71,7 @@ pub fn perform(loaded: &Loaded, asked: &Asked<'_>, signals: &Signals) -> Result<
     let mut part = part(loaded, asked.part)?;
     if let (Some(force), false, false) = (part.selection.force.clone(), asked.dry_run, asked.yes) {
         let seen = agreed(loaded, &part, asked, signals)?;
-        part.selection.force = Some(Force { seen: Some(seen), ..force });
+        part.selection.force = Some(Force { seen: Some(seen.into_iter().collect()), ..force });
     }
     let report = perform_part(loaded, &part, asked, signals)?;
     if part.selection.to.is_none() && part.selection.force.is_none() && asked.approved.is_none() {

@@ -79,7 +79,21 @@ pub struct Force {
     /// The side that is written.
     pub to: Side,
     /// What the person has seen; another value is not overwritten. `None` where that does not matter.
-    pub seen: Option<Vec<Overwritten>>,
+    pub seen: Option<Seen>,
+}
+
+/// Values that a person was shown before they are lost, by the pair.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(HashMap<PerSide<Uuid>, Vec<Overwritten>>);
+
+impl FromIterator<Overwritten> for Seen {
+    fn from_iter<I: IntoIterator<Item = Overwritten>>(all: I) -> Seen {
+        let mut seen = Seen::default();
+        for lost in all {
+            seen.0.entry(lost.ids).or_default().push(lost);
+        }
+        seen
+    }
 }
 
 impl Force {
@@ -95,7 +109,7 @@ impl Force {
         let Some(seen) = &self.seen else { return true };
         let held = held();
         let same = |lost: &Overwritten| lost.to == to && lost.field == field.name() && lost.old == held;
-        seen.iter().any(|lost| lost.table == table && lost.ids == ids && same(lost))
+        seen.0.get(&ids).is_some_and(|all| all.iter().any(|lost| lost.table == table && same(lost)))
     }
 }
 

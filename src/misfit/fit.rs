@@ -140,6 +140,9 @@ fn fit(from: &ColumnInfo, side: Side, to: &ColumnInfo) -> Fitting {
         (Kind::Decimal { scale: from }, Kind::Decimal { scale: to }) if from > to => Fitting::Rounded { from, to },
         (Kind::Decimal { .. }, Kind::Decimal { .. }) => Fitting::All,
         (Kind::Decimal { .. }, Kind::Integer | Kind::Choice) => Fitting::Some,
+        // A list of one is what it lists.
+        (Kind::Choices, Kind::Integer | Kind::Choice | Kind::Choices) => Fitting::Some,
+        (Kind::Integer | Kind::Choice, Kind::Choices) => Fitting::Some,
         (Kind::Date | Kind::DateTime, Kind::Date | Kind::DateTime) | (Kind::Guid, Kind::Guid) => Fitting::All,
         _ => Fitting::None,
     }

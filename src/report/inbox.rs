@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::config::Side;
 use crate::delta::decided::told;
-use crate::report::answers::{self, Answered, DecisionDocument};
+use crate::report::answers::{self, Answered, DecisionDocument, Known};
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
 use crate::store::{Background, Cure, DECIDED_BY, InboxItem, InboxKind};
@@ -263,8 +263,8 @@ pub struct LastWrite {
 
 /// Returns the whole inbox for people; it ends with a line end.
 pub fn text(inbox: &Inbox) -> String {
-    let waiting: Vec<usize> =
-        (0..inbox.items.len()).filter(|item| !inbox.answered.covers(&inbox.items[*item])).collect();
+    let answered = inbox.answered.known();
+    let waiting: Vec<usize> = (0..inbox.items.len()).filter(|item| !answered.covers(&inbox.items[*item])).collect();
     let mut lines = match (waiting.is_empty(), inbox.elsewhere) {
         (true, 0) => vec!["nothing waits for a person".to_owned()],
         (true, elsewhere) => {
@@ -292,20 +292,24 @@ pub fn text(inbox: &Inbox) -> String {
 /// for the fields of it that were filed at different times.
 pub fn modified(items: &[InboxItem]) -> Vec<String> {
     let mut known: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    let mut of_record: HashMap<&str, Vec<usize>> = HashMap::new();
     for InboxItem { record, field, background: Background { modified, crm_modified_by, .. }, .. } in items {
         let by = crm_modified_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
         let told = |side: Side, by: &str| Some(format!("{} {}{by}", side.name(), modified.of(side).as_ref()?));
         let sides: Vec<String> = [told(Side::Erp, ""), told(Side::Crm, &by)].into_iter().flatten().collect();
         let sides = sides.join(", ");
         let field = field.as_deref().unwrap_or_default();
-        match known.iter_mut().find(|(other, told, _)| other == record && *told == sides) {
+        let places = of_record.entry(record).or_default();
+        match places.iter().find(|place| known[**place].1 == sides) {
             _ if sides.is_empty() => {}
-            Some((_, _, fields)) => fields.push(field),
-            None => known.push((record, sides, vec![field])),
+            Some(place) => known[*place].2.push(field),
+            None => {
+                places.push(known.len());
+                known.push((record, sides, vec![field]));
+            }
         }
     }
-    let several = |record: &str| known.iter().filter(|(other, _, _)| *other == record).count() > 1;
-    let line = |(record, sides, fields): &(&str, String, Vec<&str>)| match several(record) {
+    let line = |(record, sides, fields): &(&str, String, Vec<&str>)| match of_record[record].len() > 1 {
         true => format!("  {record} {}: {sides}", fields.join(", ")),
         false => format!("  {record}: {sides}"),
     };
@@ -353,12 +357,13 @@ struct WriteDocument<'a> {
 
 /// Returns the whole inbox for programs.
 pub fn json(inbox: &Inbox) -> String {
+    let answered = inbox.answered.known();
     document(&Document {
-        items: inbox.items.iter().enumerate().map(|(number, item)| listed(inbox, number, item)).collect(),
+        items: inbox.items.iter().enumerate().map(|(number, item)| listed(inbox, &answered, number, item)).collect(),
     })
 }
 
-fn listed<'a>(inbox: &'a Inbox, number: usize, item: &'a InboxItem) -> ListedDocument<'a> {
+fn listed<'a>(inbox: &'a Inbox, answered: &Known<'a>, number: usize, item: &'a InboxItem) -> ListedDocument<'a> {
     let write = |LastWrite { side, old, new, at, run, why }: &'a LastWrite| WriteDocument {
         side: side.key(),
         old,
@@ -369,7 +374,7 @@ fn listed<'a>(inbox: &'a Inbox, number: usize, item: &'a InboxItem) -> ListedDoc
     };
     ListedDocument {
         item: item_document(item),
-        decision: inbox.answered.document(item),
+        decision: answered.document(item),
         last_write: inbox.last_writes.get(number).and_then(Option::as_ref).map(write),
     }
 }

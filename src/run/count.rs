@@ -18,6 +18,7 @@ use crate::run::decided;
 use crate::run::forced;
 use crate::run::refusals::{Left, remember};
 use crate::run::state::{PassError, PassState, Step};
+use crate::store::pairs::Items;
 use crate::store::{Background, CouplingChange, InboxItem, InboxKind, Origin, Outstanding, Store};
 
 /// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
@@ -191,6 +192,7 @@ fn file(
     let left = Left::of(state);
     let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
     let kept = decided::kept(store, map, state, &earlier, &items)?;
+    let kept = Items::new(&kept);
     let unseen = |item: &&InboxItem| {
         let later = match &item.field {
             Some(field) => waits(field),

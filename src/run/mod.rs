@@ -26,6 +26,7 @@ mod verify;
 mod pretend;
 mod later;
 mod background;
+mod given;
 mod keyed;
 mod parted;
 mod rounds;

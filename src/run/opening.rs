@@ -93,6 +93,7 @@ pub(super) fn read(
         };
         state.report.made = PerSide::from_fn(made);
     }
+    earned.doubts.iter().cloned().for_each(|doubt| doubt.note(&mut state.in_doubt));
     state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;
@@ -304,11 +305,14 @@ fn couplings(
             couplings.origins.push(origin);
             couplings.bases.iter_mut().for_each(|field| field.push(None));
         }
-        let places: HashMap<Uuid, usize> = couplings.erp.iter().copied().zip(0..).collect();
+        let pairs = couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
+        let places: HashMap<(Uuid, Uuid), usize> = pairs.zip(0..).collect();
         for Agreement { ids, fields } in &earned.agreements {
+            // A pair that is ended, or gives way to another one, agrees on nothing any more.
+            let Some(&place) = places.get(&(ids.erp, ids.crm)) else { continue };
             for agreed in fields {
                 if let Some(field) = keys.iter().position(|key| *key == agreed.field) {
-                    couplings.bases[field][places[&ids.erp]] = Some(agreed.base);
+                    couplings.bases[field][place] = Some(agreed.base);
                     couplings.terms.set(ids.erp, field, Terms::AGREED);
                 }
             }

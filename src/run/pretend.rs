@@ -115,7 +115,7 @@ impl<'a> Pretended<'a> {
                 pretence.remember(id, new, values);
             }
         }
-        Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish() }
+        Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish(), given: HashMap::new() }
     }
 
     /// Returns how many of these records were made on paper.
@@ -260,7 +260,8 @@ impl Endpoint for Pretended<'_> {
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let columns = columns.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();
         let message = "a dry run writes nothing".to_owned();
-        Report { outcomes: vec![Outcome::NotSent { message }; writes.len()], rows: Frame::empty(columns) }
+        let outcomes = vec![Outcome::NotSent { message }; writes.len()];
+        Report { outcomes, rows: Frame::empty(columns), given: HashMap::new() }
     }
 
     fn batch_max(&self) -> usize {

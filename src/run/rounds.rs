@@ -22,6 +22,7 @@ use crate::run::bases::{Agreeing, save, set_base, tell_terms};
 use crate::run::chosen;
 use crate::run::count::finish_begun;
 use crate::run::deleting::as_restores;
+use crate::run::given::{gives_key, hold_doubtful, hold_twins, take_given};
 use crate::run::keyed::take_keys;
 use crate::run::marks;
 use crate::run::ours::avoid_others;
@@ -81,7 +82,13 @@ pub(super) fn rounds(
             let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
             avoid_others(step, store, state, to, &mut inserts.actions)?;
+            hold_doubtful(state, to, &mut inserts.actions);
             take_keys(step, state, to, &mut inserts.actions)?;
+            if gives_key(step.scope, step.map, to) {
+                let there = (to, alone.beyond.of(to).as_ref());
+                let put_off = hold_twins(step, store, state, there, &mut inserts.actions)?;
+                after.waiting.of_mut(to.other()).extend(put_off);
+            }
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
             state.later.extend(inserts.later);
@@ -263,7 +270,8 @@ fn write_side(
         save(store, step.map, state)?;
     }
     after.known = known;
-    let applied = match context.paper(state) {
+    let mut actions = actions;
+    let mut applied = match context.paper(state) {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => {
             let sources = sources(state, to, &actions);
@@ -274,6 +282,7 @@ fn write_side(
     state.report.seconds.apply += clock() - applying;
     count_confirmed(step, state, to, &actions, &applied)?;
     let verifying = clock();
+    take_given(step, store, state, to, &mut actions, &mut applied)?;
     verify(step, store, state, to, &actions, applied, after)?;
     if !context.on_paper(state) {
         save(store, step.map, state)?;

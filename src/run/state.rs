@@ -138,6 +138,10 @@ pub struct PassState {
     pub(super) approval: Approval,
     /// What became of that.
     pub(super) carried: Option<Carried>,
+    /// By side, records that get no partner, because one may have been made already; and what is said of each.
+    pub(super) in_doubt: PerSide<HashMap<Uuid, String>>,
+    /// By side, what was there before new records were sent that get their key there.
+    pub(super) before: PerSide<HashSet<Uuid>>,
 }
 
 /// A deletion that was decided.
@@ -222,6 +226,8 @@ impl PassState {
             over: false,
             approval: Approval::default(),
             carried: None,
+            in_doubt: PerSide::default(),
+            before: PerSide::default(),
         }
     }
 

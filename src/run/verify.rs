@@ -67,7 +67,7 @@ pub(super) fn verify(
     applied: Applied,
     after: &mut Aftermath,
 ) -> Result<(), PassError> {
-    let Applied { outcomes, journal, rows } = applied;
+    let Applied { outcomes, journal, rows, .. } = applied;
     let returned: HashSet<Uuid> = rows.ids().into_iter().collect();
     let before = before_write(state, step.map, to, actions);
     let sources = sources(state, to, actions);

@@ -19,7 +19,7 @@ fn accounts(from: u128, count: u128) -> Vec<Write> {
 fn written(world: &World, crm: &dyn Endpoint, writes: &[Write]) -> (Vec<Outcome>, usize, u64, u64) {
     let info = crm.describe("accounts").unwrap();
     let before = world.crm.counts();
-    let Report { outcomes, rows } = crm.write(&info, &names(&["name"]), writes);
+    let Report { outcomes, rows, .. } = crm.write(&info, &names(&["name"]), writes);
     let after = world.crm.counts();
     (outcomes, rows.rows(), after.requests - before.requests, after.batches - before.batches)
 }

@@ -1,5 +1,6 @@
 //! What the CRM's own faults lead to, each by its status and code: who is told what, and what is there afterwards.
 
+use mocks::crm::quota::Quota;
 use mocks::fault::{Fault, Faults};
 use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
 use pipeline::config::Side;
@@ -70,6 +71,13 @@ fn whoever_is_no_user_is_told_so() {
     // What the login may not do is held against no record.
     assert_eq!(outcomes, vec![Outcome::NotSent { message: error }; 2]);
     assert_eq!(count(&world), before);
+    let disabled = serde_json::json!({"isdisabled": true});
+    world.crm.with(|state| state.edit("systemusers", state.caller(), disabled.as_object().unwrap())).unwrap();
+    let error = crm.open().unwrap_err().to_string();
+    assert!(
+        error.starts_with("CRM refused the login: The specified user(Id = ") && error.ends_with("(0x80040225)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -116,4 +124,16 @@ fn no_cookie_is_kept() {
     read(&*crm, "accounts", &["name"]);
     under(&world, &*crm, Fault::ExpiredToken, &accounts(0, 2));
     assert_eq!(world.crm.with(|state| state.pinned()), 0);
+    // So what several servers grant is there for us: three times as much as one refuses no request.
+    let granted = 8;
+    world.crm.with(|state| {
+        state.set_servers(3);
+        state.quota = Quota { requests_max: granted, ..Quota::default() };
+    });
+    let before = world.crm.counts().requests;
+    while world.crm.counts().requests < before + 3 * granted as u64 {
+        crm.open().unwrap();
+    }
+    let (served, throttled) = (world.crm.with(|state| state.served()), world.crm.counts().throttled);
+    assert_eq!((served, throttled), (vec![granted as u64; 3], 0));
 }

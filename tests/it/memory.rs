@@ -132,6 +132,7 @@ impl Memory {
                         updatable: true,
                         starts_with: None,
                         length_max: None,
+                        range: None,
                         options: Vec::new(),
                         targets: Vec::new(),
                     })
@@ -507,7 +508,7 @@ impl Endpoint for Memory {
         if let Some(stop) = self.stops.lock().unwrap().take() {
             stop();
         }
-        Report { outcomes, rows }
+        Report { outcomes, rows, given: std::collections::HashMap::new() }
     }
 
     fn batch_max(&self) -> usize {

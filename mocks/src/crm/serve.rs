@@ -52,6 +52,10 @@ impl Service for State {
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return self.unauthorized();
         }
+        if self.is_disabled() {
+            let message = format!("The specified user(Id = {}) is disabled. Consider enabling this user.", self.caller);
+            return reply::error(&Error::new(403, "0x80040225", message), false);
+        }
         if let Err(refusal) = self.admit(request) {
             let mut log = log.lock().expect("no holder of the log panics");
             log.throttled(refusal.is_repeated);
@@ -69,11 +73,11 @@ impl Service for State {
             response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
         }
         response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
-        let cookie = "ARRAffinity=4f1c8d0b7a2e;Path=/;HttpOnly;Secure;SameSite=None";
-        response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
-        let left = self.spent.left(&self.quota, self.time.now());
+        let server = self.servers.current();
+        response.headers.push(("Set-Cookie".to_owned(), server.cookie()));
+        let left = server.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
-        let left = self.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
+        let left = server.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
         response.headers.push(("x-ms-ratelimit-time-remaining-xrm-requests".to_owned(), format!("{left:.2}")));
         response
     }
@@ -179,7 +183,9 @@ impl State {
         } else {
             bulk::targets(request)
         };
-        let takes = self.spent.admit(&self.quota, request, operations, self.time.now())?;
+        let server = self.servers.answering(request);
+        let takes = server.spent.admit(&self.quota, request, operations, self.time.now())?;
+        server.taken += 1;
         self.took = self.time.pass(takes);
         Ok(())
     }
@@ -223,7 +229,8 @@ pub fn execute(state: &mut State, request: &Request, url_chars_max: usize) -> Ou
         (Err(_), true) => state.store.rollback(),
         (_, false) => {}
     }
-    outcome.response = result.unwrap_or_else(|error| reply::error(&error, prefer.wants_all()));
+    let telling = state.telling;
+    outcome.response = result.unwrap_or_else(|error| reply::error(&error.told(telling), prefer.wants_all()));
     outcome
 }
 
@@ -454,6 +461,14 @@ fn check_match(
     let Some(wanted) = request.header("if-match") else { return Ok(()) };
     let row = existing.and_then(|id| state.store.get(table, id)).ok_or_else(|| address.missing(table))?;
     let tag = reply::etag(table, row);
+    if !is_any(wanted) && state.unversioned.contains(TABLES[table].name) {
+        let message = format!(
+            "Optimistic concurrency isn't enabled for entity type {}. The IfVersionMatches value of ConcurrencyBehavior \
+             can only be used if optimistic concurrency is enabled.",
+            TABLES[table].name
+        );
+        return Err(Error::new(400, "0x8006088d", message));
+    }
     if is_any(wanted) || wanted.split(',').any(|wanted| wanted.trim() == tag) {
         return Ok(());
     }

@@ -15,11 +15,12 @@ use uuid::Uuid;
 
 use super::bulk::TABLES_WITH_BULK;
 use super::caller::Logic;
-use super::error::Error;
+use super::error::{Error, Telling};
 use super::privilege::{Holding, Privilege, Roles, Special};
-use super::quota::{Quota, Spent, Time, Wall};
+use super::quota::{Quota, Time, Wall};
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
+use super::servers::Servers;
 use super::store::{Cell, Row, Rule, Store};
 use super::{rules, value, write};
 use crate::log::{Log, Shared};
@@ -52,6 +53,10 @@ pub struct State {
     pub products_start_active: bool,
     /// Whether the application user may publish products.
     pub may_publish: bool,
+    /// The logical names of the tables that take no version as a condition of a write.
+    pub unversioned: BTreeSet<String>,
+    /// In which words errors are told.
+    pub telling: Telling,
     /// The logical names of the tables that have the bulk messages.
     pub bulk_tables: BTreeSet<String>,
     /// Privileges by the table's logical name that the application user does not have, or has by a team; it has all others.
@@ -75,7 +80,7 @@ pub struct State {
     pub quota: Quota,
     /// The time by which that is counted.
     pub time: Arc<dyn Time>,
-    pub(super) spent: Spent,
+    pub(super) servers: Servers,
     /// How many requests came with the cookie of a server.
     pub(super) pinned: u64,
     /// How many tokens were refused.
@@ -133,6 +138,8 @@ impl Default for State {
             log: Arc::new(Mutex::new(Log::default())),
             products_start_active: true,
             may_publish: true,
+            unversioned: BTreeSet::new(),
+            telling: Telling::default(),
             bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
             privileges: BTreeMap::new(),
             specials: BTreeSet::new(),
@@ -147,7 +154,7 @@ impl Default for State {
             links: Links::default(),
             quota: Quota::default(),
             time: Arc::new(Wall::default()),
-            spent: Spent::default(),
+            servers: Servers::default(),
             took: Duration::ZERO,
             pinned: 0,
             strangers: 0,
@@ -211,6 +218,16 @@ impl State {
     /// Returns how many requests came with a cookie, which pins them to one server and its limits.
     pub fn pinned(&self) -> u64 {
         self.pinned
+    }
+
+    /// Lets so many web servers answer, each with limits of its own.
+    pub fn set_servers(&mut self, count: usize) {
+        self.servers = Servers::new(count);
+    }
+
+    /// Returns how many requests each server has taken.
+    pub fn served(&self) -> Vec<u64> {
+        self.servers.served()
     }
 
     /// Returns the id of the application user.
@@ -339,6 +356,13 @@ impl State {
         row.set(TABLES[table].column("modifiedby"), Some(Cell::Link(users, user)));
         row.set(TABLES[table].column("modifiedonbehalfby"), self.behalf(user));
         row.set(TABLES[table].column("versionnumber"), Some(Cell::Whole(self.version)));
+    }
+
+    /// Tells whether the application user may not log in any more.
+    pub(super) fn is_disabled(&self) -> bool {
+        let users = schema::table("systemuser");
+        let row = self.store.get(users, self.caller);
+        row.and_then(|row| row.get(TABLES[users].column("isdisabled"))) == Some(&Cell::Flag(true))
     }
 
     /// Returns in whose name the operation under way writes.

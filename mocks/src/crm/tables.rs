@@ -301,6 +301,11 @@ fn account() -> Table {
         lookup("ParentAccountId", "account", OnDelete::Unlink),
         lookup("DefaultPriceLevelId", "pricelevel", OnDelete::Unlink),
         lookup("PreferredSystemUserId", "systemuser", OnDelete::Unlink),
+        // No standard table has a choice of several values, so this one is the organization's own.
+        multi_select(
+            "nb_Interests",
+            &[(727_000_000, "Cables"), (727_000_001, "Lighting"), (727_000_002, "Solar"), (727_000_003, "Service")],
+        ),
     ];
     table_of(
         "account",
@@ -555,6 +560,11 @@ fn picklist(schema_name: &'static str, choices: &[(i64, &'static str)]) -> Colum
         schema_name,
         Kind::Picklist(choices.iter().map(|&(value, label)| Choice { value, label, pair: 0 }).collect()),
     )
+}
+
+fn multi_select(schema_name: &'static str, choices: &[(i64, &'static str)]) -> Column {
+    let choices = choices.iter().map(|&(value, label)| Choice { value, label, pair: 0 }).collect();
+    column(schema_name, Kind::MultiSelect(choices))
 }
 
 /// A lookup to one table; the navigation property of a standard lookup is its logical name.

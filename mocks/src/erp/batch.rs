@@ -16,6 +16,12 @@ use crate::service::{Request, Response};
 
 const OPERATIONS_MAX: usize = 100;
 
+/// Returns how many operations a batch has.
+pub(super) fn count(request: &Request) -> usize {
+    let body = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+    body.get("requests").and_then(Value::as_array).map_or(1, Vec::len)
+}
+
 impl State {
     /// Answers a batch.
     pub(super) fn batch(&mut self, api: Api, request: &Request) -> Response {

@@ -17,6 +17,7 @@ mod load;
 mod metadata;
 mod multipart;
 mod pages;
+pub mod quota;
 mod read;
 mod schema;
 mod write;
@@ -25,11 +26,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::crm::quota::{Time, Wall};
 use crate::fault::Faults;
 use crate::log;
 use crate::net::Server;
@@ -37,6 +40,7 @@ use crate::table::Table;
 use crate::token::Tokens;
 use cell::Cell;
 pub use error::Refusal;
+use quota::{Quota, Spent};
 pub(crate) use read::base64;
 use schema::{Role, SETS, Set};
 
@@ -59,6 +63,10 @@ pub struct State {
     pub nav_batches: bool,
     /// Whether the link to the next page is relative to the page's context, as the protocol allows and the product does not.
     pub relative_links: bool,
+    /// How much one user may ask for, and what that takes.
+    pub quota: Quota,
+    /// The time by which it is counted.
+    pub time: Arc<dyn Time>,
     /// Whether the application has permission sets; without them every call is refused with 403.
     pub permitted: bool,
     /// The user of NAV who may call, and the access key.
@@ -77,6 +85,9 @@ pub struct State {
     adjusted: BTreeMap<String, u64>,
     /// Company contacts by number that loaded customers wait for.
     awaited: HashMap<String, Uuid>,
+    spent: Spent,
+    /// How much later the answer has to be sent for what it takes.
+    took: Duration,
     journal: Option<Vec<write::Undo>>,
 }
 
@@ -100,6 +111,8 @@ impl Default for State {
             multipart_batches: true,
             nav_batches: false,
             relative_links: false,
+            quota: Quota::default(),
+            time: Arc::new(Wall::default()),
             permitted: true,
             tokens: Tokens::new(
                 "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f",
@@ -117,6 +130,8 @@ impl Default for State {
             log: log::Shared::default(),
             adjusted: BTreeMap::new(),
             awaited: HashMap::new(),
+            spent: Spent::default(),
+            took: Duration::ZERO,
             journal: None,
         };
         let company = json!({
@@ -216,7 +231,11 @@ impl State {
 
     fn shown_record(&self, set: usize, row: &Row) -> Map<String, Value> {
         let columns = SETS[set].columns.iter().enumerate();
-        let columns = columns.filter(|(_, column)| column.name != schema::LAST_DAY);
+        let is_shown = |column: &schema::Column| match column.role {
+            Role::Key => SETS[set].parts.is_empty(),
+            _ => column.name != schema::LAST_DAY,
+        };
+        let columns = columns.filter(|(_, column)| is_shown(column));
         columns.map(|(place, column)| (column.name.into(), self.shown(set, row, place).json(column.kind))).collect()
     }
 

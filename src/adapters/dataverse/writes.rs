@@ -1,7 +1,7 @@
 //! Writes to the CRM: batches with a condition on each change, messages for many new records, records that are made in
 //! another state than the first, and drafts that are published (crm-api.md §9, §11, §13).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
 use uuid::Uuid;
@@ -12,13 +12,17 @@ use crate::adapters::client::PostError;
 use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
 use crate::adapters::dataverse_batch::{by_position, verdict};
 use crate::adapters::dataverse_bulk::{self, RECORDS_MIN, Said};
+use crate::adapters::dataverse_keys::{self, AlternateKey};
 use crate::adapters::dataverse_products;
 use crate::adapters::dataverse_states::{self, STATE};
-use crate::adapters::definitions::CrmTable;
+use crate::adapters::definitions::{self, CrmTable};
 use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
 use crate::config::Bypass;
 use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
+
+/// Refusals of one call for which the record is looked for that has the key.
+const HOLDERS_MAX: usize = 50;
 
 impl Dataverse {
     /// Writes in batches, and many new records by one message each where the table has it.
@@ -36,9 +40,10 @@ impl Dataverse {
         // What takes two operations each must not be more than a batch holds.
         let together = |writes: &[Write]| {
             let writes_max = if writes.iter().any(is_staged) { BATCH_MAX / 2 } else { BATCH_MAX };
-            let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+            let outcomes = Vec::with_capacity(writes.len());
+            let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
             for some in writes.chunks(writes_max) {
-                let Report { outcomes, rows } = together(some);
+                let Report { outcomes, rows, .. } = together(some);
                 report.outcomes.extend(outcomes);
                 report.rows.append(&rows);
             }
@@ -48,7 +53,8 @@ impl Dataverse {
         if writes.iter().filter(|write| is_single(write)).count() < RECORDS_MIN || !self.creates_many(table) {
             return together(writes);
         }
-        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+        let outcomes = Vec::with_capacity(writes.len());
+        let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
         for run in dataverse_bulk::runs(writes) {
             // A message makes records in their first state only; none of a run needs another one of it.
             let (single, staged): (Vec<&Write>, Vec<&Write>) = run.iter().partition(|write| is_single(write));
@@ -56,18 +62,42 @@ impl Dataverse {
             let created = if dataverse_bulk::suits(&single) { self.create_many(table, &single) } else { None };
             let Some(created) = created else {
                 // One record spoilt it for all: in a batch, each stands for itself.
-                let Report { outcomes, rows } = together(run);
+                let Report { outcomes, rows, .. } = together(run);
                 report.outcomes.extend(outcomes);
                 report.rows.append(&rows);
                 continue;
             };
-            let Report { outcomes, rows } = together(&staged.into_iter().cloned().collect::<Vec<_>>());
+            let Report { outcomes, rows, .. } = together(&staged.into_iter().cloned().collect::<Vec<_>>());
             let (mut created, mut outcomes) = (created.into_iter(), outcomes.into_iter());
             let outcome = |write| if is_single(write) { created.next() } else { outcomes.next() };
             report.outcomes.extend(run.iter().filter_map(outcome));
             report.rows.append(&rows);
         }
         report
+    }
+
+    /// Writes to a table that takes no version as a condition (0x8006088d): what it holds is looked at just before, and
+    /// what somebody has edited since it was read is not written. Between that look and the write nothing protects an edit.
+    pub(super) fn write_unversioned(&self, batch: &Batch<'_>) -> Report {
+        let Batch { info, columns, writes, layout, .. } = *batch;
+        let known: Vec<Uuid> = writes.iter().filter(|write| write.etag.is_some()).map(|write| write.id).collect();
+        let query = Query { info, columns: Vec::new(), filter: None, ids: Some(known) };
+        let now: HashMap<Uuid, Option<String>> = match self.read(&query, &|_| {}) {
+            Ok(frame) => (0..frame.rows()).map(|row| (frame.id(row), frame.etag(row))).collect(),
+            Err(error) => return batch::unsendable(info, columns, writes, &error),
+        };
+        // One that does not come at all is for the service to call gone.
+        let is_stale =
+            |write: &Write| write.etag.is_some() && now.get(&write.id).is_some_and(|etag| *etag != write.etag);
+        let sent = writes.iter().filter(|write| !is_stale(write)).map(|write| Write { etag: None, ..write.clone() });
+        let sent: Vec<Write> = sent.collect();
+        let Report { outcomes, rows, .. } = match sent.is_empty() {
+            true => Report { outcomes: Vec::new(), rows: layout.rows().finish(), given: HashMap::new() },
+            false => self.write(info, columns, &sent),
+        };
+        let mut outcomes = outcomes.into_iter();
+        let outcome = |write| if is_stale(write) { Some(Outcome::Stale) } else { outcomes.next() };
+        Report { outcomes: writes.iter().filter_map(outcome).collect(), rows, given: HashMap::new() }
     }
 
     /// Returns the products that a write sets active and that have to be published for it.
@@ -118,6 +148,35 @@ impl Dataverse {
         let as_is: Vec<usize> = (0..ids.len()).filter(|row| !drafts.contains(&ids[*row])).collect();
         report.rows = report.rows.take(&as_is);
         report
+    }
+
+    /// Names, in refusals for an alternate key that is taken, the record that has it, as far as that can be found.
+    pub(super) fn name_holders(&self, table: &CrmTable, writes: &[Write], outcomes: &mut [Outcome]) {
+        let taken =
+            |outcome: &Outcome| matches!(outcome, Outcome::Refused { message } if dataverse_keys::is_taken(message));
+        let refused: Vec<usize> = (0..outcomes.len()).filter(|at| taken(&outcomes[*at])).take(HOLDERS_MAX).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let keys = self.answer(&dataverse_keys::question(table)).ok().and_then(|json| definitions::list(&json).ok());
+        let keys: Vec<AlternateKey> = keys.unwrap_or_default();
+        let asked = refused.iter().flat_map(|at| {
+            let holder = |key| dataverse_keys::holder(table, key, &writes[*at]).map(|(what, asked)| (*at, what, asked));
+            keys.iter().filter_map(holder)
+        });
+        let asked: Vec<(usize, String, String)> = asked.collect();
+        let questions: Vec<String> = asked.iter().map(|(.., question)| question.clone()).collect();
+        // The refusal stands with or without it.
+        let Ok(answers) = (if questions.is_empty() { Ok(Vec::new()) } else { self.answers(&questions) }) else {
+            return;
+        };
+        for ((at, what, _), answer) in asked.iter().zip(answers) {
+            if let (Some(id), Outcome::Refused { message }) =
+                (dataverse_keys::held_by(table, &writes[*at], &answer), &mut outcomes[*at])
+            {
+                message.push_str(&format!("; {id} has {what}"));
+            }
+        }
     }
 
     /// Tells whether many records of a table may be made by one message.

@@ -1,7 +1,7 @@
 //! What people answered to the inbox: the rows of `decision`, and what of `inbox`, `refusal`, `coupling` and `survivor`
 //! follows from an answer. Every function works within the caller's transaction.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rusqlite::Connection;
 use uuid::Uuid;
@@ -14,6 +14,7 @@ use crate::store::{CouplingChange, Decided, Decision, Reply, Settlement, Survivo
 
 /// Takes answers.
 pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Result<(), Trouble> {
+    let mut parted_from: BTreeSet<&str> = BTreeSet::new();
     for reply in replies {
         match reply {
             Reply::Decide(decision) => decide(connection, decision, now)?,
@@ -28,11 +29,11 @@ pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Re
                 connection
                     .execute("DELETE FROM survivor WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3", pair)?;
                 refusals::forget(connection, table, Some(ids.erp), Some(ids.crm))?;
-                end(connection, table, &[], now)?;
+                parted_from.insert(table);
             }
         }
     }
-    Ok(())
+    parted_from.into_iter().try_for_each(|table| end(connection, table, &[], now))
 }
 
 /// Forgets what stands about the same, so that nothing tells of it any more.

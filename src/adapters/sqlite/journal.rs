@@ -14,6 +14,9 @@ use crate::store::{Agreed, Answer, Intent, JournalRow, OpenIntent, RunRow};
 /// How many runs, and the writes of how many runs, are kept.
 pub(super) const RUNS_KEPT: i64 = 100;
 
+/// The report of what people do by hand.
+const BY_HAND: &str = "{}";
+
 /// Writes intents; returns their numbers.
 pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now: &str) -> Result<Vec<i64>, Trouble> {
     let mut insert = connection.prepare_cached(
@@ -154,6 +157,15 @@ pub(super) fn writes_to(
     Ok(entries.into_iter().map(|(_, row)| row).collect())
 }
 
+/// Returns the writes of a table map whose intents are of this moment or later, oldest first; moments are texts of one form,
+/// so their order is that of time.
+pub(super) fn writes_since(connection: &Connection, table: &str, moment: &str) -> Result<Vec<JournalRow>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let condition = "journal.table_map = ?1 AND intended_at >= ?2 ORDER BY journal.id";
+    let entries = entries(connection, condition, (table_map, moment))?;
+    Ok(entries.into_iter().map(|(_, row)| row).collect())
+}
+
 /// Returns the writes to whatever was called so on either side of a table map, newest first.
 pub(super) fn writes_named(
     connection: &Connection,
@@ -186,13 +198,17 @@ pub(super) fn finish_run(connection: &Connection, row: &RunRow) -> Result<(), Tr
         "UPDATE run SET finished = ?2, outcome = ?3, report = ?4 WHERE run = ?1",
         (&row.run, &row.finished, &row.outcome, &row.report),
     )?;
-    let newest = "SELECT id FROM run ORDER BY id DESC LIMIT ?1";
-    connection.execute(&format!("DELETE FROM run WHERE id NOT IN ({newest})"), (RUNS_KEPT,))?;
+    // What people do by hand has no report, and however much it is, it does not push out what the nights did.
+    let newest =
+        |report: &str| format!("SELECT id FROM run WHERE report {report} '{BY_HAND}' ORDER BY id DESC LIMIT ?1");
+    let old = format!("DELETE FROM run WHERE id NOT IN ({}) AND id NOT IN ({})", newest("<>"), newest("="));
+    connection.execute(&old, (RUNS_KEPT,))?;
     connection.execute(
         "DELETE FROM journal WHERE outcome IS NOT NULL \
          AND id <= (SELECT journal_before FROM run ORDER BY id LIMIT 1)",
         (),
     )?;
+    connection.execute("DELETE FROM decision WHERE ended < (SELECT started FROM run ORDER BY id LIMIT 1)", ())?;
     Ok(())
 }
 

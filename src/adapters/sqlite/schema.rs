@@ -224,6 +224,13 @@ pub(super) const MIGRATIONS: &[&str] = &[
     WHERE kind IN ('contested', 'deleted') AND instr(message, '; decided on ') > 0;
 ",
     "
+    -- A table for a spreadsheet may bring thousands of decisions at once.
+    DROP INDEX decision_table_map;
+    CREATE INDEX decision_pair ON decision (table_map, erp_id, crm_id);
+    CREATE INDEX inbox_pair ON inbox (table_map, erp_id, crm_id);
+    DROP INDEX inbox_table_map;
+",
+    "
     -- How the two values of settled fields are to each other, as far as they do not agree; null where a program settled them
     -- that did not remember it.
     ALTER TABLE coupling ADD COLUMN terms BLOB;

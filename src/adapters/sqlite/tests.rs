@@ -574,7 +574,7 @@ fn the_journal_forgets_old_answers_but_no_open_intent() {
             started: NOW.to_owned(),
             finished: Some(NOW.to_owned()),
             outcome: "converged".to_owned(),
-            report: "{}".to_owned(),
+            report: "{\"tables\":[]}".to_owned(),
         };
         store.finish_run(&row).unwrap();
     }
@@ -585,6 +585,16 @@ fn the_journal_forgets_old_answers_but_no_open_intent() {
     assert_eq!((runs.len(), runs[0].run.as_str()), (runs_kept, "run 103"));
     assert_eq!(runs[0].outcome, "converged");
     assert_eq!(store.runs(2).unwrap().len(), 2);
+    // However much people do by hand, the nights stay.
+    for number in 1..=runs_kept + 3 {
+        let run = format!("hand {number}");
+        let report = "{}".to_owned();
+        store.finish_run(&RunRow { run, started: NOW.to_owned(), report, ..RunRow::default() }).unwrap();
+    }
+    let runs = store.runs(usize::MAX).unwrap();
+    assert_eq!((runs.len(), runs[0].run.as_str()), (2 * runs_kept, "hand 103"));
+    assert_eq!(runs.iter().filter(|run| run.run.starts_with("run ")).count(), runs_kept);
+    assert_eq!(journal(&store).len(), 2 * runs_kept + 1);
 }
 
 #[test]
@@ -840,6 +850,9 @@ fn the_journal_is_asked_by_run_and_by_record() {
     assert_eq!(told(store.writes_to("customers", both, 1).unwrap()), newest[..1]);
     assert_eq!(told(store.writes_to("customers", PerSide { erp: Some(e(7)), crm: None }, 9).unwrap()), [""; 0]);
     assert_eq!(told(store.writes_to("items", both, 9).unwrap()), [""; 0]);
+    assert_eq!(store.writes_since("customers", NOW).unwrap().len(), 4);
+    assert_eq!(store.writes_since("customers", "2999-01-31T02:00:00Z").unwrap(), []);
+    assert_eq!(store.writes_since("items", NOW).unwrap(), []);
 }
 
 #[test]

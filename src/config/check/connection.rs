@@ -262,17 +262,18 @@ fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, adapter: Option<Adapter>
         (Side::Crm, _) => (CRM_LIMITS, CRM_LIMITS.batch),
     };
     let takes = |max: usize| Some((max, format!("the {} takes {max} at most", side.name())));
-    let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<(usize, String)>| {
-        let Some(schema::Whole(number)) = written else { return default };
-        let path = path.key(key);
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        if number == 0 {
-            desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
-        } else if let Some((_, message)) = max.filter(|(max, _)| number > *max) {
-            desk.refuse(&path, message, "lower it, or remove it".to_owned());
-        }
-        number
-    };
+    let mut limit =
+        |key: &str, written: Option<schema::values::Whole>, default: usize, max: Option<(usize, String)>| {
+            let Some(schema::values::Whole(number)) = written else { return default };
+            let path = path.key(key);
+            let number = usize::try_from(number).unwrap_or(usize::MAX);
+            if number == 0 {
+                desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
+            } else if let Some((_, message)) = max.filter(|(max, _)| number > *max) {
+                desk.refuse(&path, message, "lower it, or remove it".to_owned());
+            }
+            number
+        };
     let bears = Some((CONCURRENCY_MAX, format!("more than {CONCURRENCY_MAX} is nothing that a side bears")));
     let lasts = Some((PER_SECONDS_MAX, format!("more than {PER_SECONDS_MAX} is longer than a day")));
     Limits {

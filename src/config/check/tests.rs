@@ -1,5 +1,7 @@
 //! Tests of the whole way from text to [`Pipeline`]: the example of the design, and one change of it for each refusal.
 
+mod editor;
+
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{

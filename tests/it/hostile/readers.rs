@@ -57,6 +57,7 @@ fn info() -> TableInfo {
         updatable: true,
         starts_with: None,
         length_max: Some(100),
+        range: None,
         options: vec![(0, "Ship".to_owned()), (1, "All".to_owned())],
         targets: Vec::new(),
     };
