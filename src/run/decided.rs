@@ -93,6 +93,7 @@ impl WantedBack {
         matched.doubts.retain(|doubt| !alone.contains(&(doubt.side, doubt.row)));
         let places: HashMap<PerSide<Uuid>, usize> = widowed.iter().map(|widow| widow.ids).zip(0..).collect();
         let mut parted: HashSet<PerSide<Uuid>> = HashSet::new();
+        let mut bound: HashSet<(Side, usize)> = HashSet::new();
         for (ids, left, row) in found {
             let Some(&at) = places.get(&ids) else { continue };
             let on = state.rulings.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
@@ -105,9 +106,11 @@ impl WantedBack {
                 state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
                 state.plan.actions.push(parting);
             } else {
-                matched.matches.retain(|found| *found.rows.of(left) != row);
+                bound.insert((left, row));
             }
         }
+        let is_bound = |side: Side, rows: PerSide<usize>| bound.contains(&(side, *rows.of(side)));
+        matched.matches.retain(|found| !Side::BOTH.into_iter().any(|side| is_bound(side, found.rows)));
         widowed.retain(|widow| !parted.contains(&widow.ids));
     }
 }

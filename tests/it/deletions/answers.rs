@@ -378,8 +378,10 @@ fn a_survivor_without_a_version_that_is_edited_meanwhile_is_held() {
         let mut world = coupled(OnDelete::Delete, 2);
         side(&world, left).unversioned.store(true, Ordering::Relaxed);
         side(&world, left.other()).delete(table(left.other()), id(left.other(), 1));
+        // Before the deletions another record is written there, and then somebody edits the survivor.
+        side(&world, left.other()).put(table(left.other()), id(left.other(), 2), &[("phone", "3")]);
         let edit = (table(left), id(left, 1), "phone", "2".to_owned());
-        side(&world, left).behind.lock().unwrap().push(edit);
+        side(&world, left).meanwhile.lock().unwrap().push(edit);
         let report = world.run();
         assert_eq!(names(&world, left).len(), 2, "{left:?}");
         assert_eq!((report.outcome, report.inbox.len()), (RunOutcome::Incomplete, 1), "{left:?}: {:#?}", report.inbox);
