@@ -5,7 +5,8 @@
 //! deletion waits as long as a coupled record, or one that waits for a person, hangs on it and does not go in the same run
 //! (I7).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -43,6 +44,9 @@ struct Tie {
     /// Its own table map deletes it in this run.
     is_doomed: bool,
 }
+
+/// Who holds a deletion, and why it stays itself.
+type Reason<'t> = (Stay, &'t Tie);
 
 /// Why a record that hangs on another one does not go with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,10 +106,10 @@ impl Along {
             if !refers && !shares {
                 continue;
             }
-            if !known.contains_key(&table) {
-                known.insert(table, Known::of(turns, store, table)?);
-            }
-            let known = &known[&table];
+            let known = match known.entry(table) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(known) => known.insert(Known::of(turns, store, table)?),
+            };
             if known.is_nobody {
                 continue;
             }
@@ -154,7 +158,7 @@ impl Along {
     pub(super) fn hold_back(&self, turns: &mut Turns<'_>) {
         loop {
             let staying: Vec<Staying> = turns.states.iter().map(Staying::of).collect();
-            let mut reasons: HashMap<(usize, Side, Uuid), Vec<(Stay, &Tie)>> = HashMap::new();
+            let mut reasons: HashMap<(usize, Side, Uuid), Vec<Reason<'_>>> = HashMap::new();
             for tie in &self.ties {
                 if let Some(why) = why_stays(turns, &staying, tie) {
                     reasons.entry((tie.place, tie.left, tie.id)).or_default().push((why, tie));
@@ -238,7 +242,7 @@ fn why_stays(turns: &Turns<'_>, staying: &[Staying], tie: &Tie) -> Option<Stay> 
 }
 
 /// Says what the record waits for, and what to do about it.
-fn because(tables: &[TableMap], left: Side, reasons: &mut [(Stay, &Tie)]) -> String {
+fn because(tables: &[TableMap], left: Side, reasons: &mut [Reason<'_>]) -> String {
     reasons.sort_by(|(one, tie), (other, other_tie)| {
         (one, tie.table, &tie.record).cmp(&(other, other_tie.table, &other_tie.record))
     });
