@@ -67,6 +67,7 @@ impl Night {
             insertable: true,
             updatable: true,
             starts_with: None,
+            local_day: false,
             length_max: None,
             range: None,
             options: Vec::new(),

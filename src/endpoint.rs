@@ -105,6 +105,8 @@ pub struct ColumnInfo {
     pub options: Vec<(i64, String)>,
     /// Tables (entity sets) that a lookup may point to; empty for anything else.
     pub targets: Vec<String>,
+    /// A day that is kept as the moment at which it begins for whoever typed it: read in another time zone it is another day.
+    pub local_day: bool,
 }
 
 #[cfg(test)]
@@ -121,6 +123,7 @@ impl ColumnInfo {
             range: None,
             options: Vec::new(),
             targets: Vec::new(),
+            local_day: false,
         }
     }
 }

@@ -208,6 +208,7 @@ impl<'a> Types<'a> {
             range: None,
             options: members.cloned().unwrap_or_default(),
             targets: Vec::new(),
+            local_day: false,
         })
     }
 

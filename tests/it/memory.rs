@@ -137,6 +137,7 @@ impl Memory {
                         range: None,
                         options: Vec::new(),
                         targets: Vec::new(),
+                        local_day: false,
                     })
                     .collect(),
             },

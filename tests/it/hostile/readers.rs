@@ -60,6 +60,7 @@ fn info() -> TableInfo {
         range: None,
         options: vec![(0, "Ship".to_owned()), (1, "All".to_owned())],
         targets: Vec::new(),
+        local_day: false,
     };
     let key = Key::Id("id".to_owned());
     TableInfo { table: "customers".to_owned(), key, columns: columns().into_iter().map(column).collect() }
