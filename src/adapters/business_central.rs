@@ -183,6 +183,9 @@ impl BusinessCentral {
     }
 }
 
+/// What is said of a key that another record has (erp-api.md §4).
+pub(in crate::adapters) const SAME_KEY: &str = "Internal_EntityWithSameKeyExists";
+
 impl Endpoint for BusinessCentral {
     fn side(&self) -> Side {
         Side::Erp
@@ -430,8 +433,8 @@ mod tests {
         };
         for told in ["", "no"] {
             let page = format!(r#"{{"value":[{{"systemId":"{id}","no":"A"}}]}}"#);
-            let batch = r#"{"responses":[{"id":"1","status":201,"body":{}}]}"#;
-            let lines = vec![say(200, &metadata(told)), say(200, companies), say(200, &page), say(200, batch)];
+            let batch = format!(r#"{{"responses":[{{"id":"1","status":201,"body":{{"systemId":"{id}"}}}}]}}"#);
+            let lines = vec![say(200, &metadata(told)), say(200, companies), say(200, &page), say(200, &batch)];
             let (erp, server) = open(lines, &[(TABLE, "systemId")]);
             let info = erp.describe(TABLE).unwrap();
             assert_eq!(info.key, Key::Id("systemId".into()));

@@ -16,6 +16,7 @@ pub mod script;
 pub mod client;
 pub mod pages;
 pub mod absence;
+pub mod verdict;
 pub mod batch;
 pub mod portion;
 pub mod csdl;
