@@ -4,6 +4,7 @@
 //! couplings or the other side; retries, throttling, paging and the wire's spelling of values are its own business.
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -431,6 +432,12 @@ pub trait Endpoint: Sync {
     ///
     /// Never fails as a whole: what could not be sent is an outcome of each write.
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report;
+
+    /// Waits before writes are sent again of which nobody knows whether they arrived, `times` in a row (from 1): a side that
+    /// is away for some seconds is there again then. Ends early where `stop` is set; `false`, at once, where patience ended.
+    fn rest(&self, _times: u32, _stop: &AtomicBool) -> bool {
+        false
+    }
 
     /// Returns how many writes fit into one call.
     fn batch_max(&self) -> usize;

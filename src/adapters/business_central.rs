@@ -6,6 +6,7 @@
 mod writes;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -265,6 +266,10 @@ impl Endpoint for BusinessCentral {
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.write_records(info, columns, writes)
+    }
+
+    fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
+        self.client.rest(times, stop)
     }
 
     fn batch_max(&self) -> usize {

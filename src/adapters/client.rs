@@ -14,6 +14,7 @@ use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::credentials::untold;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
+use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::origin;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
@@ -21,6 +22,8 @@ use crate::endpoint::{ClockOffset, EndpointError, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
+/// After so long a wait that may be cut short looks whether it has to end.
+const STEP: Duration = Duration::from_millis(200);
 /// What a gateway answers that gave up waiting.
 const GATEWAY_TIMEOUT: u16 = 504;
 
@@ -286,7 +289,7 @@ impl Client {
                     return Err(self.lose(EndpointError::Login { side, message: answer.fault().to_string() }));
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
-                    let message = format!("it answered HTTP {}", answer.status);
+                    let message = answered(&answer);
                     let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
                     // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
                     let unsaid = answer.status == 429 && asked(&answer).is_none();
@@ -294,8 +297,7 @@ impl Client {
                     (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
-                    let fault = answer.fault();
-                    let message = format!("it answered HTTP {}", answer.status);
+                    let (fault, message) = (answer.fault(), answered(&answer));
                     return Err(match fault.is_overtaxed() {
                         true => Failure::Overtaxed(message),
                         false => Failure::Unknown(message),
@@ -372,6 +374,22 @@ impl Client {
         }
         self.pause(failed, None);
         self.retried.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    /// Waits before writes are sent again that had no answer `times` in a row, as long as for a read, or until `stop` is set;
+    /// tells whether that is worth it.
+    pub fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
+        if times >= self.patience.attempts || self.lost.get().is_some() {
+            return false;
+        }
+        let mut left = self.patience.wait(times, None, self.clock.jitter());
+        while !left.is_zero() && !stop.load(Ordering::Relaxed) {
+            let some = left.min(STEP);
+            self.clock.sleep(some);
+            self.count_wait(some);
+            left -= some;
+        }
         true
     }
 
@@ -478,6 +496,14 @@ impl Client {
             self.pause(failed, asked);
         }
     }
+}
+
+/// Says what an answer was that ends a request: its status, and what the service said with it.
+fn answered(answer: &Answer) -> String {
+    let Fault { status, code, message, .. } = answer.fault();
+    let said = [message.trim_end_matches('.').to_owned(), if code.is_empty() { code } else { format!("({code})") }];
+    let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    if said.is_empty() { format!("it answered HTTP {status}") } else { format!("it answered HTTP {status}: {said}") }
 }
 
 /// Says who gave a page for people in place of data.
@@ -701,7 +727,7 @@ pub mod tests {
           write: ("overtaxed: it answered HTTP 504", 1, 0)
         database too slow
           read: ("200", 2, 2)
-          write: ("overtaxed: it answered HTTP 500", 1, 0)
+          write: ("overtaxed: it answered HTTP 500: (0x80044151)", 1, 0)
         broken
           read: ("200", 3, 6)
           write: ("unknown: it answered HTTP 500", 1, 0)
@@ -724,6 +750,31 @@ pub mod tests {
           read: ("302", 1, 0)
           write: ("302", 1, 0)
         "#);
+    }
+
+    /// A service that restarts is away for some seconds, for writes as for reads.
+    #[test]
+    fn there_is_as_much_patience_with_a_write_as_with_a_read() {
+        let (client, clock) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+        let (on, off) = (AtomicBool::new(false), AtomicBool::new(true));
+        let rested = [1, 2, 3].map(|times| client.rest(times, &on));
+        assert_eq!((rested, clock.now()), ([true, true, false], Duration::from_secs(6)));
+        assert_eq!(client.traffic().waited_seconds, 6.0);
+        assert!(client.rest(2, &off), "whoever ends it looks itself");
+        assert_eq!(clock.now(), Duration::from_secs(6), "it does not wait any more");
+    }
+
+    #[test]
+    fn what_was_said_with_an_answer_that_ends_a_request_is_kept() {
+        for (status, body, expected) in [
+            (503, "<html>", "it answered HTTP 503"),
+            (500, r#"{"error":{"code":"0x80040216","message":"An unexpected error."}}"#, {
+                "it answered HTTP 500: An unexpected error (0x80040216)"
+            }),
+            (500, r#"{"error":{"code":"","message":"no"}}"#, "it answered HTTP 500: no"),
+        ] {
+            assert_eq!(answered(&Answer { status, headers: Vec::new(), body: body.into() }), expected);
+        }
     }
 
     /// As where a gateway gave up: a read is repeated, of a write nobody knows, and the next one is smaller.

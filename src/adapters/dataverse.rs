@@ -7,6 +7,7 @@ mod privileges;
 mod writes;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -350,6 +351,10 @@ impl Endpoint for Dataverse {
         };
         self.name_holders(&table, writes, &mut report.outcomes);
         report
+    }
+
+    fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
+        self.client.rest(times, stop)
     }
 
     fn batch_max(&self) -> usize {

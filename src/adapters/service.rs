@@ -10,6 +10,7 @@ mod page;
 mod writes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -415,6 +416,10 @@ impl Endpoint for Service {
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.send_trusted(info, columns, writes)
+    }
+
+    fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
+        self.client.rest(times, stop)
     }
 
     fn batch_max(&self) -> usize {
