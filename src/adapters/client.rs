@@ -11,7 +11,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
-use crate::adapters::credentials::untold;
+use crate::adapters::discreet::Logins;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
 use crate::adapters::odata::fault::Fault;
@@ -44,6 +44,7 @@ pub struct Client {
     base: String,
     agent: Agent,
     token: TokenSource,
+    logins: Arc<Logins>,
     limiter: Limiter,
     patience: Patience,
     clock: Arc<dyn Clock>,
@@ -107,6 +108,7 @@ impl Client {
             base: connection.url.trim_end_matches('/').to_owned(),
             agent: agent(&connection.url, limits.concurrency, Duration::from_millis(patience.answer_ms_max)),
             token: TokenSource::new(connection.auth.clone()),
+            logins: Arc::default(),
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
             patience,
             clock,
@@ -129,6 +131,11 @@ impl Client {
     /// Returns the service root, without trailing slash.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Returns what it logs in with, for whoever tells of its answers.
+    pub fn logins(&self) -> Arc<Logins> {
+        Arc::clone(&self.logins)
     }
 
     /// Returns how many requests may be under way at once.
@@ -411,10 +418,10 @@ impl Client {
             return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
         }
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        self.logins.learn(&token.authorization);
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
-        let result = result.map(|answer| discreet(answer, request, token));
         let unsent = |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Unsendable);
         self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
@@ -510,21 +517,6 @@ fn answered(answer: &Answer) -> String {
 fn page_instead(url: &str) -> String {
     let host = origin(url).map(|(_, host, _)| host).unwrap_or_default();
     format!("{host} answered with a page of HTML instead of data; check `url`")
-}
-
-/// Takes out of an answer what we logged in with: what a side says went wrong is told to people, and kept (I10).
-///
-/// A page of records is left as it is, since nothing of it is told as an error.
-fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer {
-    let may_tell = request.method != "GET" || !answer.is_success();
-    if may_tell && let Ok(text) = std::str::from_utf8(&answer.body) {
-        let untold = untold(&token.authorization);
-        if untold.iter().any(|secret| text.contains(secret)) {
-            let hidden = untold.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"));
-            answer.body = hidden.into_bytes();
-        }
-    }
-    answer
 }
 
 /// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
