@@ -4,9 +4,9 @@
 //! couplings or the other side; retries, throttling, paging and the wire's spelling of values are its own business.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::config::Side;
@@ -99,10 +99,14 @@ pub struct ColumnInfo {
     pub starts_with: Option<Value>,
     /// Characters a text may have.
     pub length_max: Option<usize>,
+    /// The smallest and the largest number that it takes.
+    pub range: Option<(Decimal, Decimal)>,
     /// Numbers and labels of a choice, member names of an enum (label only, in order).
     pub options: Vec<(i64, String)>,
     /// Tables (entity sets) that a lookup may point to; empty for anything else.
     pub targets: Vec<String>,
+    /// A day that is kept as the moment at which it begins for whoever typed it: read in another time zone it is another day.
+    pub local_day: bool,
 }
 
 #[cfg(test)]
@@ -116,8 +120,10 @@ impl ColumnInfo {
             updatable: true,
             starts_with: None,
             length_max: None,
+            range: None,
             options: Vec::new(),
             targets: Vec::new(),
+            local_day: false,
         }
     }
 }
@@ -434,8 +440,8 @@ pub trait Endpoint: Sync {
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report;
 
     /// Waits before writes are sent again of which nobody knows whether they arrived, `times` in a row (from 1): a side that
-    /// is away for some seconds is there again then. Ends early where `stop` is set; `false`, at once, where patience ended.
-    fn rest(&self, _times: u32, _stop: &AtomicBool) -> bool {
+    /// is away for some seconds is there again then. `false`, at once, where patience ended or the program is to end.
+    fn rest(&self, _times: u32) -> bool {
         false
     }
 

@@ -5,7 +5,7 @@
 
 pub mod pairs;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -24,6 +24,55 @@ pub struct Couplings {
     /// last settled (what exactly is remembered of a one-way field is the business of who compares it); `None` where the
     /// field was never settled.
     pub bases: Vec<Vec<Option<PerSide<u64>>>>,
+    pub terms: Terms,
+}
+
+/// How the two values of a settled field were to each other, by the ERP id of the pair and the number of the field among
+/// those asked for.
+///
+/// Most agreed, which is not written down. Of those that differ, as they were left to, it is a fingerprint of what each would
+/// have been on the other side: where that is another by now, the difference is not the one that was settled.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Terms {
+    /// Pairs that a program settled which did not remember that.
+    pub unsure: HashSet<Uuid>,
+    pub differing: HashMap<Uuid, Vec<(usize, u64)>>,
+}
+
+impl Terms {
+    /// One value was what the field map made of the other.
+    pub const AGREED: u64 = 0;
+
+    /// It is not known how they were to each other.
+    pub const UNSURE: u64 = 1;
+
+    /// They differ as a side answered to a write, and were not compared yet.
+    pub const ANSWERED: u64 = 2;
+
+    /// From here on it is a fingerprint, whose lowest bit says that nobody knows how the difference came about.
+    pub const FIRST: u64 = 4;
+
+    /// Returns how the two values of a field were to each other: a fingerprint, or one of the above.
+    pub fn of(&self, erp: Uuid, field: usize) -> u64 {
+        if self.unsure.contains(&erp) {
+            return Terms::UNSURE;
+        }
+        let mut differing = self.differing.get(&erp).into_iter().flatten();
+        differing.find(|(number, _)| *number == field).map_or(Terms::AGREED, |(_, terms)| *terms)
+    }
+
+    /// Remembers how they are now, but for a pair that is unsure as a whole; tells whether that is something else.
+    pub fn set(&mut self, erp: Uuid, field: usize, terms: u64) -> bool {
+        if self.unsure.contains(&erp) || self.of(erp, field) == terms {
+            return false;
+        }
+        let differing = self.differing.entry(erp).or_default();
+        differing.retain(|(number, _)| *number != field);
+        if terms != Terms::AGREED {
+            differing.push((field, terms));
+        }
+        true
+    }
 }
 
 impl Couplings {
@@ -34,6 +83,7 @@ impl Couplings {
             crm: couplings.iter().map(|&coupling| self.crm[coupling]).collect(),
             origins: couplings.iter().map(|&coupling| self.origins[coupling].clone()).collect(),
             bases: self.bases.iter().map(|field| couplings.iter().map(|&coupling| field[coupling]).collect()).collect(),
+            terms: self.terms.clone(),
         }
     }
 
@@ -91,6 +141,9 @@ pub struct Settlement {
     pub base: Vec<Option<PerSide<u64>>>,
     /// The values as people read them, for the fields whose base changes; kept only where the pipeline keeps values.
     pub values: Vec<(usize, PerSide<String>)>,
+    /// How the values of the pair are to each other, as in [`Terms`]; `None` where the fields that are settled agree, and
+    /// nothing is said of the others.
+    pub terms: Option<Vec<(usize, u64)>>,
 }
 
 /// What both sides of a pair agree on in one field once a write is carried out.
@@ -435,6 +488,8 @@ pub struct Watermark {
 pub struct Refusal {
     pub erp: Option<Uuid>,
     pub crm: Option<Uuid>,
+    /// The side that refused it: the other one may refuse it, too, for a reason of its own.
+    pub side: Side,
     /// The side's own words.
     pub message: String,
     /// A fingerprint of all that the attempt depended on.
@@ -496,7 +551,8 @@ pub trait Store {
     /// kept.
     fn pairs_with(&self, table: &str, field: &str, side: Side, text: &str) -> Result<Vec<PerSide<Uuid>>, StoreError>;
 
-    /// Applies coupling changes and settlements together; bases of fields not in `fields` stay.
+    /// Applies coupling changes and settlements together; bases of fields not in `fields` stay. A decision about a field ends
+    /// when the field is settled, here and in [`Store::answer`].
     fn commit(
         &mut self,
         table: &str,

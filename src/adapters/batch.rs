@@ -262,13 +262,33 @@ impl Form {
 
     /// Asks a service whether it takes batches of this form, by two questions of which the first one fails: what follows on
     /// a failure has to be answered as well. Nothing is changed by it.
-    pub fn is_taken(self, client: &Client, root: &str, questions: &[Operation; 2]) -> Result<bool, EndpointError> {
-        let body = self.body(questions);
-        let (answer, told) = client.ask(&format!("{root}/$batch"), &self.headers(), body.as_bytes(), |_| Ok(()))?;
+    pub fn reception(
+        self,
+        client: &Client,
+        root: &str,
+        questions: &[Operation; 2],
+    ) -> Result<Reception, EndpointError> {
+        let (url, body) = (format!("{root}/$batch"), self.body(questions));
+        // A service that fails over it does so again.
+        let (answer, told) = client.ask_unless(&[500], &url, &self.headers(), body.as_bytes(), |_| Ok(()))?;
         let replies = told.and_then(|()| self.replies(&answer, questions.len()).ok()).unwrap_or_default();
         let statuses: Vec<u16> = replies.iter().flatten().map(|reply| reply.status).collect();
-        Ok(matches!(statuses[..], [400..500, 200..300]))
+        Ok(match (&statuses[..], answer.status) {
+            ([400..500, 200..300], _) => Reception::Taken,
+            (_, 400 | 406 | 415) => Reception::AnotherForm,
+            _ => Reception::Nothing,
+        })
     }
+}
+
+/// What a service makes of batches of one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reception {
+    Taken,
+    /// It turns this form away; perhaps it takes another one.
+    AnotherForm,
+    /// It has none, or none that is of use.
+    Nothing,
 }
 
 /// Posts operations as one batch to the service below `root`.

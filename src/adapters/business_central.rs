@@ -6,7 +6,6 @@
 mod writes;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -268,8 +267,8 @@ impl Endpoint for BusinessCentral {
         self.write_records(info, columns, writes)
     }
 
-    fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
-        self.client.rest(times, stop)
+    fn rest(&self, times: u32) -> bool {
+        self.client.rest(times)
     }
 
     fn batch_max(&self) -> usize {

@@ -22,8 +22,6 @@ use crate::endpoint::{ClockOffset, EndpointError, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
-/// After so long a wait that may be cut short looks whether it has to end.
-const STEP: Duration = Duration::from_millis(200);
 /// What a gateway answers that gave up waiting.
 const GATEWAY_TIMEOUT: u16 = 504;
 
@@ -74,6 +72,9 @@ struct Request<'a> {
 
 /// The header that says in whose name a request is to be carried out (crm-api.md §3): who is refused then is not the login.
 pub const ACT_AS: &str = "CallerObjectId";
+
+/// Why a request that would have to wait is not sent.
+const STOPPED: &str = "the run was told to end";
 
 /// Where the next attempt waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -210,8 +211,19 @@ impl Client {
         body: &[u8],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        let request = Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back: &[] };
-        self.read(&request, parse)
+        self.ask_unless(&[], url, headers, body, parse)
+    }
+
+    /// Posts a question as [`ask`](Self::ask) does, but gives answers of the `handed_back` statuses to the caller at once.
+    pub fn ask_unless<T>(
+        &self,
+        handed_back: &[u16],
+        url: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, Option<T>), EndpointError> {
+        self.read(&Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back }, parse)
     }
 
     fn read<T>(
@@ -354,7 +366,7 @@ impl Client {
             stale = None;
             // The patience of a side is one for all writes: where it ended, each further one is tried once.
             let hopeless = !is_read && self.gave_up.load(Ordering::Relaxed);
-            if failed >= attempts_max || hopeless {
+            if failed >= attempts_max || hopeless || self.clock.is_over() {
                 if !is_read {
                     self.gave_up.store(true, Ordering::Relaxed);
                 }
@@ -375,7 +387,8 @@ impl Client {
 
     /// Waits before a part of a batch is sent again that the side put off `failed` times; tells whether that is worth it.
     pub fn wait_for_part(&self, failed: u32) -> bool {
-        if failed >= self.patience.attempts || self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() {
+        let hopeless = self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() || self.clock.is_over();
+        if failed >= self.patience.attempts || hopeless {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
@@ -384,19 +397,13 @@ impl Client {
         true
     }
 
-    /// Waits before writes are sent again that had no answer `times` in a row, as long as for a read, or until `stop` is set;
-    /// tells whether that is worth it.
-    pub fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
-        if times >= self.patience.attempts || self.lost.get().is_some() {
+    /// Waits before writes are sent again that had no answer `times` in a row, as long as for a read; tells whether that is
+    /// worth it.
+    pub fn rest(&self, times: u32) -> bool {
+        if times >= self.patience.attempts || self.lost.get().is_some() || self.clock.is_over() {
             return false;
         }
-        let mut left = self.patience.wait(times, None, self.clock.jitter());
-        while !left.is_zero() && !stop.load(Ordering::Relaxed) {
-            let some = left.min(STEP);
-            self.clock.sleep(some);
-            self.count_wait(some);
-            left -= some;
-        }
+        self.pause(times, None);
         true
     }
 
@@ -412,7 +419,9 @@ impl Client {
 
     /// Sends a request once; one that is sent `again` waits at the gate, before all others.
     fn attempt(&self, request: &Request<'_>, token: &Token, failed: u32, again: bool) -> Result<Answer, Broken> {
-        let permit = self.limiter.admit(&*self.clock, again);
+        let Some(permit) = self.limiter.admit(&*self.clock, again) else {
+            return Err(Broken { message: STOPPED.to_owned(), reach: Reach::Unsendable });
+        };
         self.count_wait(permit.waited);
         if let Some(error) = self.lost() {
             return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
@@ -748,12 +757,9 @@ pub mod tests {
     #[test]
     fn there_is_as_much_patience_with_a_write_as_with_a_read() {
         let (client, clock) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
-        let (on, off) = (AtomicBool::new(false), AtomicBool::new(true));
-        let rested = [1, 2, 3].map(|times| client.rest(times, &on));
+        let rested = [1, 2, 3].map(|times| client.rest(times));
         assert_eq!((rested, clock.now()), ([true, true, false], Duration::from_secs(6)));
         assert_eq!(client.traffic().waited_seconds, 6.0);
-        assert!(client.rest(2, &off), "whoever ends it looks itself");
-        assert_eq!(clock.now(), Duration::from_secs(6), "it does not wait any more");
     }
 
     #[test]

@@ -202,11 +202,13 @@ impl<'a> Types<'a> {
             column: Column { name: name.to_owned(), kind },
             readable: said.readable,
             insertable: writable,
-            starts_with: None,
             updatable: writable && !said.once,
+            starts_with: None,
             length_max: length.and_then(|length| length.parse().ok()),
+            range: None,
             options: members.cloned().unwrap_or_default(),
             targets: Vec::new(),
+            local_day: false,
         })
     }
 

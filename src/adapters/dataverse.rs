@@ -7,7 +7,6 @@ mod privileges;
 mod writes;
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -41,7 +40,7 @@ use crate::frame::{Frame, Kind};
 const API: &str = "/api/data/v9.2";
 /// Operations that one batch takes (crm-api.md §11).
 const BATCH_MAX: usize = 1_000;
-/// Tables asked about in one batch; each takes twelve operations.
+/// Tables asked about in one batch; each takes thirteen operations.
 const TABLES_MAX: usize = 50;
 /// The longest column that a database compares as text; a memo is none.
 const TEXT_LENGTH_MAX: usize = 4_000;
@@ -353,8 +352,8 @@ impl Endpoint for Dataverse {
         report
     }
 
-    fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
-        self.client.rest(times, stop)
+    fn rest(&self, times: u32) -> bool {
+        self.client.rest(times)
     }
 
     fn batch_max(&self) -> usize {

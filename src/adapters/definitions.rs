@@ -6,8 +6,10 @@
 
 use std::collections::HashMap;
 
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Number;
 
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
 use crate::frame::{Column, Kind, SCALE_MAX, Value};
@@ -60,6 +62,8 @@ pub struct Detail {
     pub logical_name: String,
     pub max_length: Option<usize>,
     pub precision: Option<u32>,
+    pub min_value: Option<Number>,
+    pub max_value: Option<Number>,
     /// 0: the attribute's own precision counts; else that of the organisation or the currency.
     pub precision_source: Option<i64>,
     pub format: Option<String>,
@@ -162,12 +166,13 @@ impl CrmTable {
 /// Names what has to be asked about a table, relative to the service's root: its attributes, its relationships, and what
 /// only some types of attributes have. Answers are lists that are not paged (crm-api.md §12).
 pub fn questions(logical_name: &str) -> Vec<String> {
-    const CASTS: [(&str, &str); 10] = [
+    const CASTS: [(&str, &str); 11] = [
         ("StringAttributeMetadata", "$select=LogicalName,MaxLength"),
         ("MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
-        ("DecimalAttributeMetadata", "$select=LogicalName,Precision"),
-        ("DoubleAttributeMetadata", "$select=LogicalName,Precision"),
-        ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
+        ("IntegerAttributeMetadata", "$select=LogicalName,MinValue,MaxValue"),
+        ("DecimalAttributeMetadata", "$select=LogicalName,Precision,MinValue,MaxValue"),
+        ("DoubleAttributeMetadata", "$select=LogicalName,Precision,MinValue,MaxValue"),
+        ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource,MinValue,MaxValue"),
         ("DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
         ("PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
         ("MultiSelectPicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
@@ -262,8 +267,10 @@ fn table(
             updatable: attribute.is_valid_for_update && !is_key,
             starts_with: starts_in.filter(|_| is_state).map(Value::Integer),
             length_max: detail.max_length,
+            range: range(detail),
             options: options(detail),
             targets,
+            local_day: kind == Kind::DateTime && is_local_day(detail),
         });
     }
     // A lookup without any relationship is still read by its own name.
@@ -293,13 +300,31 @@ fn kind(attribute: &Attribute, detail: &Detail) -> Option<Kind> {
         }
         "Boolean" => Kind::Boolean,
         "Picklist" | "State" | "Status" => Kind::Choice,
-        "DateTime" => {
-            let behavior = detail.date_time_behavior.as_ref().and_then(|behavior| behavior.value.as_deref());
-            if behavior == Some("DateOnly") { Kind::Date } else { Kind::DateTime }
-        }
+        "DateTime" if behavior(detail) == Some("DateOnly") => Kind::Date,
+        "DateTime" => Kind::DateTime,
         "Lookup" | "Customer" | "Owner" | "Uniqueidentifier" => Kind::Guid,
         _ => return None,
     })
+}
+
+/// Returns the bounds of a number; `None` where they are not told, or are beyond what a number can be here.
+fn range(detail: &Detail) -> Option<(Decimal, Decimal)> {
+    let number = |number: &Option<Number>| {
+        let text = number.as_ref()?.to_string();
+        text.parse().ok().or_else(|| Decimal::from_scientific(&text).ok())
+    };
+    Some((number(&detail.min_value)?, number(&detail.max_value)?))
+}
+
+/// Returns what a moment means to its readers; a service that does not say has the oldest behavior, User Local.
+fn behavior(detail: &Detail) -> Option<&str> {
+    detail.date_time_behavior.as_ref().and_then(|behavior| behavior.value.as_deref())
+}
+
+/// Tells whether people see a day of their own time zone in a column: its format is a day, its behavior User Local. With the
+/// behavior Time-Zone Independent it is everybody's, at midnight.
+fn is_local_day(detail: &Detail) -> bool {
+    detail.format.as_deref() == Some("DateOnly") && behavior(detail) != Some("TimeZoneIndependent")
 }
 
 fn options(detail: &Detail) -> Vec<(i64, String)> {
@@ -344,6 +369,8 @@ mod tests {
             ("share", "Decimal", true),
             ("birthdate", "DateTime", true),
             ("modifiedon", "DateTime", false),
+            ("new_since", "DateTime", true),
+            ("new_until", "DateTime", true),
             ("statecode", "State", true),
             ("parentcustomerid", "Customer", true),
             ("ownerid", "Owner", true),
@@ -362,6 +389,8 @@ mod tests {
                {"LogicalName":"share","Precision":4294967295},
                {"LogicalName":"birthdate","Format":"DateOnly","DateTimeBehavior":{"Value":"DateOnly"}},
                {"LogicalName":"modifiedon","Format":"DateAndTime","DateTimeBehavior":{"Value":"UserLocal"}},
+               {"LogicalName":"new_since","Format":"DateOnly","DateTimeBehavior":{"Value":"UserLocal"}},
+               {"LogicalName":"new_until","Format":"DateOnly","DateTimeBehavior":{"Value":"TimeZoneIndependent"}},
                {"LogicalName":"statecode","OptionSet":null,"GlobalOptionSet":{"Options":[
                  {"Value":0,"Label":{"UserLocalizedLabel":{"Label":"Active"}}},{"Value":1,"Label":null}]}}"#,
         );
@@ -380,7 +409,8 @@ mod tests {
         let line = |column: &ColumnInfo| {
             let writes = if column.insertable && column.updatable { "write" } else { "read" };
             let extra = (column.length_max, &column.options, &column.targets);
-            format!("{}: {:?} {writes} {extra:?}", column.column.name, column.column.kind)
+            let day = if column.local_day { " local day" } else { "" };
+            format!("{}: {:?} {writes} {extra:?}{day}", column.column.name, column.column.kind)
         };
         let lines: Vec<String> = table.info.columns.iter().map(line).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -392,6 +422,8 @@ mod tests {
         share: Decimal { scale: 4 } write (None, [], [])
         birthdate: Date write (None, [], [])
         modifiedon: DateTime read (None, [], [])
+        new_since: DateTime write (None, [], []) local day
+        new_until: DateTime write (None, [], [])
         statecode: Choice write (None, [(0, "Active"), (1, "")], [])
         parentcustomerid: Guid write (None, [], ["accounts", "contacts"])
         ownerid: Guid write (None, [], ["systemusers", "teams"])
@@ -410,6 +442,18 @@ mod tests {
             [of("accounts", "parentcustomerid_account"), of("contacts", "parentcustomerid_contact")]
         );
         assert_eq!(table.lookups["ownerid"], [of("systemusers", "ownerid"), of("teams", "ownerid")]);
+    }
+
+    #[test]
+    fn bounds_are_numbers_in_their_own_digits() {
+        let range = |bounds: &str| {
+            let detail: Detail = serde_json::from_str(&format!(r#"{{"LogicalName":"a",{bounds}}}"#)).unwrap();
+            range(&detail).map(|(min, max)| format!("{min} {max}"))
+        };
+        assert_eq!(range(r#""MinValue":0,"MaxValue":1000000000"#).as_deref(), Some("0 1000000000"));
+        assert_eq!(range(r#""MinValue":-90.5,"MaxValue":1.0E+14"#).as_deref(), Some("-90.5 100000000000000"));
+        assert_eq!(range(r#""MinValue":null,"MaxValue":1"#), None);
+        assert_eq!(range(r#""MinValue":0,"MaxValue":1e300"#), None);
     }
 
     #[test]

@@ -4,7 +4,6 @@
 //! are put together, and not the bytes of which they are made. Records pass as they are: nothing of them is told as a message.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -172,8 +171,8 @@ impl Endpoint for Discreet {
         report
     }
 
-    fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
-        self.inner.rest(times, stop)
+    fn rest(&self, times: u32) -> bool {
+        self.inner.rest(times)
     }
 
     fn batch_max(&self) -> usize {

@@ -127,8 +127,9 @@ impl Limiter {
         Limiter { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Waits until a request may go out; one that comes `again` after a refusal goes before those that are new.
-    pub fn admit<'a>(&'a self, clock: &dyn Clock, again: bool) -> Permit<'a> {
+    /// Waits until a request may go out; one that comes `again` after a refusal goes before those that are new. `None` where
+    /// it would have to wait and the program is to end.
+    pub fn admit<'a>(&'a self, clock: &dyn Clock, again: bool) -> Option<Permit<'a>> {
         let mut waited = Duration::ZERO;
         // Before the lock, so that it goes after it.
         let _inside = Inside::new(self, again);
@@ -138,8 +139,9 @@ impl Limiter {
             match state.opens(now, again) {
                 Opens::At(start) if start <= now => {
                     state.enter(again);
-                    return Permit { limiter: self, waited, began: now, again, is_told: false };
+                    return Some(Permit { limiter: self, waited, began: now, again, is_told: false });
                 }
+                Opens::At(_) if clock.is_over() => return None,
                 Opens::At(start) => {
                     drop(state);
                     clock.sleep(start - now);
@@ -383,7 +385,7 @@ mod tests {
         let limiter = Limiter::new(1, 3, WINDOW);
         let starts: Vec<u64> = (0..8)
             .map(|_| {
-                limiter.admit(&clock, false);
+                limiter.admit(&clock, false).unwrap();
                 let start = clock.now().as_secs();
                 clock.sleep(seconds(1));
                 start
@@ -396,10 +398,10 @@ mod tests {
     fn a_side_that_asks_for_rest_gets_it() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(2, 100, WINDOW);
-        let (first, second) = (limiter.admit(&clock, false), limiter.admit(&clock, false));
+        let (first, second) = (limiter.admit(&clock, false).unwrap(), limiter.admit(&clock, false).unwrap());
         first.refused(clock.now(), seconds(17), None);
         second.refused(clock.now(), seconds(5), None);
-        let permit = limiter.admit(&clock, true);
+        let permit = limiter.admit(&clock, true).unwrap();
         assert_eq!((permit.waited, clock.now()), (seconds(17), seconds(17)));
     }
 
@@ -416,7 +418,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for time in 0..50 {
-                        let permit = limiter.admit(&clock, false);
+                        let permit = limiter.admit(&clock, false).unwrap();
                         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         if time == 0 {
                             both.wait();
@@ -436,7 +438,7 @@ mod tests {
     fn refusals_halve_the_gate_and_answers_open_it_again() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(8, 10_000, WINDOW);
-        let burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false)).collect();
+        let burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false).unwrap()).collect();
         clock.sleep(seconds(1));
         for permit in burst {
             permit.refused(clock.now(), clock.now(), None);
@@ -444,7 +446,7 @@ mod tests {
         assert_eq!(limiter.concurrency(), 4);
         let mut widths = Vec::new();
         for _ in 0..30 {
-            limiter.admit(&clock, false).answered(clock.now(), true, 0);
+            limiter.admit(&clock, false).unwrap().answered(clock.now(), true, 0);
             widths.push(limiter.concurrency());
         }
         assert_eq!((widths[3], widths[10], widths[29]), (4, 6, 8));
@@ -454,14 +456,14 @@ mod tests {
     fn what_a_side_bears_at_once_is_remembered_for_a_window() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(8, 10_000, WINDOW);
-        let mut burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false)).collect();
+        let mut burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false).unwrap()).collect();
         let borne = burst.split_off(5);
         for permit in burst {
             permit.refused(clock.now(), clock.now(), met(Facet::Concurrency));
         }
         assert_eq!(limiter.concurrency(), 3);
         borne.into_iter().for_each(|permit| permit.answered(clock.now(), true, 0));
-        let answers = || (0..50).for_each(|_| limiter.admit(&clock, false).answered(clock.now(), true, 0));
+        let answers = || (0..50).for_each(|_| limiter.admit(&clock, false).unwrap().answered(clock.now(), true, 0));
         answers();
         assert_eq!(limiter.concurrency(), 3);
         clock.sleep(WINDOW);
@@ -476,7 +478,7 @@ mod tests {
         let limiter = Limiter::new(1, 10_000, WINDOW);
         let (mut granted, mut refused, mut twice, mut again) = (Vec::new(), 0, 0, false);
         while granted.len() < 60 {
-            let permit = limiter.admit(&clock, again);
+            let permit = limiter.admit(&clock, again).unwrap();
             clock.sleep(Duration::from_millis(100));
             let now = clock.now();
             let recent: Vec<Duration> = granted.iter().copied().filter(|when| now < *when + WINDOW).collect();
@@ -501,13 +503,13 @@ mod tests {
         let clock = FakeClock::default();
         let limiter = Limiter::new(1, 6_000, seconds(300));
         for _ in 0..15 {
-            limiter.admit(&clock, false).answered(clock.now(), true, 0);
+            limiter.admit(&clock, false).unwrap().answered(clock.now(), true, 0);
             clock.sleep(seconds(40));
         }
-        limiter.admit(&clock, false).refused(clock.now(), clock.now() + seconds(1), met(Facet::Requests));
+        limiter.admit(&clock, false).unwrap().refused(clock.now(), clock.now() + seconds(1), met(Facet::Requests));
         let again = clock.now();
         for _ in 0..300 {
-            limiter.admit(&clock, true).answered(clock.now(), true, 0);
+            limiter.admit(&clock, true).unwrap().answered(clock.now(), true, 0);
         }
         // What others spent comes back bit by bit: twenty in a second.
         assert_eq!((clock.now() - again).as_secs(), 15);
@@ -517,10 +519,10 @@ mod tests {
     fn whoever_was_refused_goes_first() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(1, 10_000, WINDOW);
-        let held = limiter.admit(&clock, false);
+        let held = limiter.admit(&clock, false).unwrap();
         let order = Mutex::new(Vec::new());
         let enter = |again: bool, name: &'static str| {
-            let permit = limiter.admit(&clock, again);
+            let permit = limiter.admit(&clock, again).unwrap();
             order.lock().unwrap().push(name);
             permit.answered(clock.now(), true, 0);
         };
@@ -541,6 +543,35 @@ mod tests {
     /// A clock that fails whoever waits by it.
     struct Broken;
 
+    /// A clock at the end of the program.
+    struct Over;
+
+    impl Clock for Over {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) {
+            panic!("nothing waits any more");
+        }
+
+        fn is_over(&self) -> bool {
+            true
+        }
+
+        fn jitter(&self) -> f64 {
+            0.0
+        }
+    }
+
+    #[test]
+    fn nobody_waits_at_the_gate_when_the_program_is_to_end() {
+        let limiter = Limiter::new(2, 100, WINDOW);
+        limiter.admit(&Over, false).unwrap().refused(Duration::ZERO, seconds(86_400), None);
+        assert!(limiter.admit(&Over, true).is_none());
+        assert!(limiter.admit(&Over, false).is_none());
+    }
+
     impl Clock for Broken {
         fn now(&self) -> Duration {
             Duration::ZERO
@@ -558,12 +589,12 @@ mod tests {
     #[test]
     fn nobody_waits_for_one_that_is_no_more() {
         let limiter = Limiter::new(2, 100, WINDOW);
-        limiter.admit(&Broken, false).refused(Duration::ZERO, seconds(5), None);
-        let returns = || drop(limiter.admit(&Broken, true));
+        limiter.admit(&Broken, false).unwrap().refused(Duration::ZERO, seconds(5), None);
+        let returns = || drop(limiter.admit(&Broken, true).unwrap());
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(returns)).is_err());
         assert_eq!(limiter.lock().returning, 0);
         let clock = FakeClock::default();
-        drop(limiter.admit(&clock, false));
+        drop(limiter.admit(&clock, false).unwrap());
         assert_eq!(clock.now(), seconds(5));
     }
 
@@ -573,7 +604,7 @@ mod tests {
         let limiter = Limiter::new(8, 10_000, WINDOW);
         let answers = |count: u64, wait: Duration, bytes: usize| {
             for _ in 0..count {
-                let permit = limiter.admit(&clock, false);
+                let permit = limiter.admit(&clock, false).unwrap();
                 clock.sleep(wait);
                 permit.answered(clock.now(), false, bytes);
             }

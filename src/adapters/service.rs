@@ -10,7 +10,6 @@ mod page;
 mod writes;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -418,8 +417,8 @@ impl Endpoint for Service {
         self.send_trusted(info, columns, writes)
     }
 
-    fn rest(&self, times: u32, stop: &AtomicBool) -> bool {
-        self.client.rest(times, stop)
+    fn rest(&self, times: u32) -> bool {
+        self.client.rest(times)
     }
 
     fn batch_max(&self) -> usize {

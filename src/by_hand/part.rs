@@ -123,10 +123,9 @@ impl Desk<'_> {
             references.filter(|reference| reference.table == self.map.name).map(|reference| &reference.erp).collect();
         let parting = |ids: &PerSide<Uuid>| {
             let gone = Side::BOTH.into_iter().find(|side| !known.exists(*side, *ids.of(*side)));
-            let record = match gone {
-                Some(Side::Erp) => known.name(Side::Crm, ids.crm),
-                _ => known.name(Side::Erp, ids.erp),
-            };
+            let was_read = PerSide::from_fn(|side| known.rows.of(side).contains_key(ids.of(side)));
+            let named_by = if was_read.crm && !was_read.erp { Side::Crm } else { Side::Erp };
+            let record = known.name(named_by, *ids.of(named_by));
             let value = |side: Side, column: &str| {
                 let row = known.rows.of(side).get(ids.of(side))?;
                 Some(known.frames.of(side).value(column, *row)).filter(|value| !value.is_blank())

@@ -199,7 +199,7 @@ pub struct PartArguments {
     /// Writes to this side only; what would go to the other one waits for another run.
     #[arg(long, value_enum, value_name = "DIRECTION")]
     pub direction: Option<Way>,
-    /// Lets the other side's values win in two-way fields, whatever was edited here.
+    /// Overwrites this side's values in two-way fields with the other's, whatever was edited here; shows what is lost, and asks.
     #[arg(long, value_enum, value_name = "DIRECTION")]
     pub force: Option<Way>,
 }

@@ -83,7 +83,7 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     };
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let store = SqliteStore::read_only(&loaded.state)?;
+    let store = look(loaded)?;
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &store, map).map_err(told)?;
     let looked = desk.look(&store, &wanted).map_err(told)?;
@@ -223,6 +223,16 @@ fn perform(arguments: &CoupleArguments, loaded: &Loaded, part: &Part, signals: &
     let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
     let asked = Asked { part: &everything, dry_run: false, yes: true, verbose: arguments.verbose, approved: None };
     run::perform_part(loaded, part, &asked, signals)
+}
+
+/// Opens the state for reading, to look at what a person may have to agree to; what is broken in it is refused before a side is
+/// asked, as where it is opened for writing.
+pub fn look(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
+    let store = SqliteStore::read_only(&loaded.state)?;
+    for map in &loaded.pipeline.tables {
+        store.couplings(&map.name, &[])?;
+    }
+    Ok(store)
 }
 
 /// Opens the state for writing, where it is still what was `shown` of it.

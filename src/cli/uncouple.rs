@@ -6,7 +6,7 @@ use crate::by_hand::bonds::bonds;
 use crate::by_hand::part::{Parting, fails_without, part};
 use crate::cli::args::UncoupleArguments;
 use crate::cli::ask::{self, Question};
-use crate::cli::couple::{moment, objected, one_table, take};
+use crate::cli::couple::{look, moment, objected, one_table, take};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::part::address;
 use crate::cli::print_as;
@@ -69,7 +69,7 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
     }
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let store = SqliteStore::read_only(&loaded.state)?;
+    let store = look(&loaded)?;
     let told = |error| run::failure(&loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &store, map).map_err(told)?;
     let along = !arguments.along.is_empty();

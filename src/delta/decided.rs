@@ -75,6 +75,13 @@ impl Rulings {
         self.by_pair.get(&(ids.erp, ids.crm))?.iter().find(|ruled| ruled.field == Some(field))
     }
 
+    /// Forgets what was decided about a field of a pair.
+    pub fn end(&mut self, ids: PerSide<Uuid>, field: usize) {
+        if let Some(ruled) = self.by_pair.get_mut(&(ids.erp, ids.crm)) {
+            ruled.retain(|ruled| ruled.field != Some(field));
+        }
+    }
+
     /// Returns what was decided about a pair of which one record is gone.
     pub fn of_pair(&self, ids: PerSide<Uuid>) -> Option<&Ruled> {
         self.by_pair.get(&(ids.erp, ids.crm))?.iter().find(|ruled| ruled.field.is_none())

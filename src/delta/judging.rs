@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::config::{FieldMap, OnConflict, PerSide, Side};
 use crate::delta::merge::{Arriving, Facts, Rule, UNSENT, Verdict, merge, merge_decided, merge_forced, merge_newest};
 use crate::delta::{Force, Work, decided};
-use crate::frame::Value;
 use crate::frame::evaluated::EvaluationError;
-use crate::store::Origin;
-use crate::translate::canonical::{BLANK, own};
+use crate::frame::{Kind, Value};
+use crate::store::{Origin, Terms};
+use crate::translate::canonical::{BLANK, fingerprint, own};
 use crate::translate::convert::Problem;
 use crate::translate::{Translated, Translator};
 
@@ -19,6 +19,8 @@ pub struct Told {
     pub field: usize,
     pub verdict: Verdict,
     pub settled: PerSide<u64>,
+    /// How the two values are to each other, as in [`crate::store::Terms`].
+    pub terms: u64,
     /// Somebody decided about the field, and both sides still differ in it.
     pub stands: bool,
 }
@@ -45,11 +47,19 @@ impl View<'_> {
                 None => Arriving::Value(translated.fingerprints[row]),
                 Some(Problem::Unresolved { .. }) => Arriving::Unresolved,
                 Some(Problem::Awaited { .. }) => Arriving::Awaited,
+                // On the same day both agree (design §3.4: by the coarser precision); to another one the moment does not go.
+                Some(Problem::Moment { day, .. }) => {
+                    let print = fingerprint(&Value::Date(*day), to, Kind::Date);
+                    let holds = self.own.of(to)[*rows.of(to)] == print;
+                    if holds { Arriving::Value(print) } else { Arriving::Broken }
+                }
                 Some(_) => Arriving::Broken,
             })
         });
         let own = PerSide { erp: self.own.erp[rows.erp], crm: self.own.crm[rows.crm] };
-        let facts = Facts { base: pairs.bases[field][pair], own, arriving, created, cascaded: None };
+        let two_way = Side::BOTH.into_iter().all(|side| work.map.fields[field].writes(side));
+        let terms = if two_way { work.terms.of(pairs.ids[pair].erp, field) } else { Terms::AGREED };
+        let facts = Facts { base: pairs.bases[field][pair], terms, own, arriving, created, cascaded: None };
         Facts { cascaded: cascaded(work, field, rows, &facts), ..facts }
     }
 }

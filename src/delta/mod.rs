@@ -32,7 +32,7 @@ use crate::endpoint::TableInfo;
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, Drifted};
-use crate::store::InboxKind;
+use crate::store::{InboxKind, Terms};
 use crate::translate::links::Links;
 
 /// Everything that a decision depends on.
@@ -43,6 +43,8 @@ pub struct Work<'a> {
     pub infos: &'a PerSide<TableInfo>,
     pub frames: &'a PerSide<Frame>,
     pub pairs: &'a Pairs,
+    /// How the values of settled pairs were to each other.
+    pub terms: &'a Terms,
     pub links: &'a Links,
     /// Fields that are left out of this step.
     pub left_out: &'a [bool],
@@ -157,6 +159,16 @@ pub struct Rounded {
     pub into: String,
 }
 
+/// What is to be remembered of a field that needs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    pub pair: usize,
+    pub field: usize,
+    pub base: PerSide<u64>,
+    /// As in [`Terms`].
+    pub terms: u64,
+}
+
 /// What was decided about pairs.
 #[derive(Debug, Clone, Default)]
 pub struct Decisions {
@@ -164,8 +176,8 @@ pub struct Decisions {
     pub held: Vec<Held>,
     /// In a plan, what can be decided only when the run has made something else.
     pub later: Vec<Held>,
-    /// Pair, field and its new base, where it is another than before.
-    pub settled: Vec<(usize, usize, PerSide<u64>)>,
+    /// Fields of which something else is to be remembered than before.
+    pub settled: Vec<Settled>,
     pub rounded: Vec<Rounded>,
     /// What the file wants told of a side that does not own a field.
     pub drifted: Vec<Drifted>,
@@ -197,9 +209,9 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 }
                 let (facts, verdict, stands) = judge(work, view, &rules[field], field, pair);
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
-                let settled = facts.settled(&rules[field]);
-                if !settles || facts.base != Some(settled) {
-                    told.push(Told { field, verdict, settled, stands });
+                let (settled, terms) = (facts.settled(&rules[field]), facts.terms_now(&rules[field]));
+                if !settles || facts.base != Some(settled) || facts.terms != terms {
+                    told.push(Told { field, verdict, settled, terms, stands });
                 }
             }
             told

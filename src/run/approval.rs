@@ -251,6 +251,15 @@ impl Approval {
         follow_ups.chain(now_filled).collect()
     }
 
+    /// Notes that an action that was handed on is not carried out after all.
+    pub(super) fn take_back(&mut self, action: &Action) {
+        for at in self.planned_for(action.side, action.ids).to_vec() {
+            if self.planned[at].action.kind == action.kind {
+                self.planned[at].sent = false;
+            }
+        }
+    }
+
     /// Notes that something is left undone.
     fn leave(&mut self, action: Action) {
         if action.kind.makes_record() {

@@ -6,24 +6,31 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
-use crate::delta::{Work, decided, held_now, newest};
+use crate::delta::{Settled, Work, decided, held_now, newest};
 use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::account::Event;
 use crate::run::state::{PassState, Step};
-use crate::store::{Agreed, Settlement, Store, StoreError};
+use crate::store::{Agreed, Settlement, Store, StoreError, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Settlements in one transaction.
 const SETTLEMENTS_MAX: usize = 20_000;
 
-pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>) {
-    if state.pairs.bases[field][pair] == Some(base) {
+/// Settles a field of a pair. With that a decision about it ends, as it does in the state: what somebody does to the field
+/// from now on, in this very run too, is an edit like any other.
+///
+/// `terms` says how the two values are to each other, as in [`Terms`].
+pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>, terms: u64) {
+    let ids = state.pairs.ids[pair];
+    state.rulings.end(ids, field);
+    let moves = state.pairs.bases[field][pair] != Some(base);
+    if !state.terms.set(ids.erp, field, terms) && !moves {
         return;
     }
     state.pairs.bases[field][pair] = Some(base);
-    let fields = state.unsaved.entry(state.pairs.ids[pair].erp).or_default();
-    if !fields.contains(&field) {
+    let fields = state.unsaved.entry(ids.erp).or_default();
+    if moves && !fields.contains(&field) {
         fields.push(field);
     }
 }
@@ -125,7 +132,7 @@ impl<'a> Agreeing<'a> {
 /// answer itself tells it: the version that the write demanded proves that no person did it.
 pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>], before: &Before) {
     let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-    let mut moved: Vec<(usize, usize, PerSide<u64>)> = Vec::new();
+    let mut moved: Vec<Settled> = Vec::new();
     let mut notes = Vec::new();
     let work = state.work(step);
     for record in written {
@@ -136,6 +143,8 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
             let left_out = step.left_out[number];
             let now = held_now(&work, number, state.pairs.rows[pair]);
             let change = action.fields.iter().find(|change| change.field == Some(number));
+            // What the written side made of it differs in a way that only comparing tells.
+            let mut terms = Terms::ANSWERED;
             let base = match change {
                 Some(change) => {
                     let column = field.column(to).unwrap_or_default();
@@ -149,6 +158,9 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     let sent = fingerprint(&change.new, to, kind);
                     // Half of what a person gave for both sides agrees with nothing yet.
                     let half = decided::is_to_come(&work, number, pair, to.other());
+                    if sent == *now.of(to) || record.proof == Proof::Read {
+                        terms = Terms::AGREED;
+                    }
                     if field.writes(to) && !half { base_of_change(field, to, now, sent, record.proof) } else { None }
                 }
                 None if action.kind.makes_record() => {
@@ -171,15 +183,24 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     moved.filter(|_| certain)
                 }
             };
-            moved.extend(base.map(|base| (pair, number, base)));
+            let plain = field.values.is_empty() && Side::BOTH.iter().all(|side| field.expression_to(*side).is_none());
+            let blank = plain && base == Some(PerSide { erp: BLANK, crm: BLANK });
+            if blank || !is_two_way(field) {
+                terms = Terms::AGREED;
+            }
+            moved.extend(base.map(|base| Settled { pair, field: number, base, terms }));
         }
     }
-    for (pair, field, base) in moved {
-        set_base(state, pair, field, base);
+    for Settled { pair, field, base, terms } in moved {
+        set_base(state, pair, field, base, terms);
     }
     for note in notes {
         (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
     }
+}
+
+fn is_two_way(field: &FieldMap) -> bool {
+    Side::BOTH.into_iter().all(|side| field.writes(side))
 }
 
 /// Tells whether a column of a new record holds what a template put there.
@@ -260,6 +281,31 @@ pub(super) fn keys(map: &TableMap) -> Vec<String> {
     map.fields.iter().map(FieldMap::key).chain(own_writes.iter().map(|key| (*key).to_owned())).collect()
 }
 
+/// Takes down how the values of pairs are to each other that an older program settled, and that are looked at now: what was
+/// `settled` just now is told, and of a field that is not settled, or had no turn yet, nobody knows it.
+pub(super) fn tell_terms(map: &TableMap, state: &mut PassState, looked_at: &[usize], settled: &[Settled]) {
+    let two_way: Vec<usize> = (0..map.fields.len()).filter(|number| is_two_way(&map.fields[*number])).collect();
+    if state.terms.unsure.is_empty() || two_way.is_empty() {
+        return;
+    }
+    let mut told: HashMap<usize, Vec<(usize, u64)>> = HashMap::new();
+    for one in settled {
+        told.entry(one.pair).or_default().push((one.field, one.terms));
+    }
+    for &pair in looked_at {
+        let erp = state.pairs.ids[pair].erp;
+        if !state.terms.unsure.remove(&erp) {
+            continue;
+        }
+        let told = told.remove(&pair).unwrap_or_default();
+        let of =
+            |field: &usize| told.iter().find(|(number, _)| number == field).map_or(Terms::UNSURE, |(_, terms)| *terms);
+        let differing = two_way.iter().map(|field| (*field, of(field))).filter(|(_, terms)| *terms != Terms::AGREED);
+        state.terms.differing.insert(erp, differing.collect());
+        state.unsaved.entry(erp).or_default();
+    }
+}
+
 /// Writes couplings' bases that moved, in transactions of bounded size.
 pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), StoreError> {
     if state.unsaved.is_empty() {
@@ -276,7 +322,9 @@ pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState)
             Some(column) => state.frames.of(side).value(column, *rows.of(side)).to_string(),
             None => String::new(),
         };
+        let told = !state.terms.unsure.contains(&ids.erp);
         settlements.push(Settlement {
+            terms: told.then(|| state.terms.differing.get(&ids.erp).cloned().unwrap_or_default()),
             erp: ids.erp,
             crm: ids.crm,
             base: state.pairs.bases.iter().map(|field| field[pair]).collect(),

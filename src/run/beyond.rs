@@ -141,8 +141,7 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
         // What a side refused, it would be sent again; what took the record out of its filter is no part of that.
         let writes = actions_of.get(&ids).into_iter().flatten().any(|action| {
             let filter = step.map.sides.of(action.side).filter.as_ref().map_or(&[][..], |filter| filter.columns());
-            let others = action.fields.iter().any(|change| !filter.contains(&change.column));
-            others
+            action.fields.iter().any(|change| !filter.contains(&change.column))
         });
         if (writes || held.next().is_some()) && !known.contains(&matter(item)) {
             let message = item.message.strip_suffix(SUFFIX).unwrap_or(&item.message);

@@ -9,9 +9,11 @@ use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::order::Pass;
 use crate::run::account::{Counts, Event, Lost, RunReport, TableReport};
+use crate::run::along::Along;
 use crate::run::carried::Carried;
 use crate::run::context::Context;
 use crate::run::pass::CutOff;
+use crate::run::referring::Turns;
 use crate::run::sight::Sight;
 use crate::run::state::{PassError, PassState};
 use crate::run::{RunError, decided, later, pass, strays};
@@ -57,7 +59,7 @@ impl<'a> Course<'a> {
             match state {
                 Ok(mut state) => {
                     self.reports.push(state.report());
-                    if !state.goes_on(turn) {
+                    if !state.goes_on(turn) && !self.hangs_on_doomed(map) {
                         state.release();
                     }
                     self.states.push(Some(state));
@@ -104,13 +106,21 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// Carries out deletions, from the last table map to the first: what refers to a record goes before it.
+    /// Carries out deletions, from the last table map to the first: what refers to a record goes before it, and one on
+    /// which something hangs that stays does not go.
     pub fn deletions(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
-        for index in (0..self.states.len()).rev() {
+        if self.is_to_stop() {
+            return Ok(());
+        }
+        let Some(along) = Along::find(&mut self.turns(), store)? else { return Ok(()) };
+        let is_due = |state: &Option<PassState>| state.as_ref().is_some_and(|state| !state.doomed.is_empty());
+        let due: Vec<bool> = self.states.iter().map(is_due).collect();
+        for index in (0..self.states.len()).rev().filter(|index| due[*index]) {
             if self.is_to_stop() || self.reports[index].error.is_some() {
                 continue;
             }
-            let Some(state) = self.states[index].as_mut().filter(|state| !state.doomed.is_empty()) else { continue };
+            along.hold_back(&mut self.turns());
+            let Some(state) = self.states[index].as_mut() else { continue };
             let turn = &self.passes[index];
             let done = pass::last_step(self.context, store, &self.scopes[index], turn, &self.links, state);
             self.take(index, done)?;
@@ -200,6 +210,27 @@ impl<'a> Course<'a> {
         }
         report.names = strays::names(self.context.pipeline, &report.plan, &self.links);
         Ok(sights)
+    }
+
+    fn turns(&mut self) -> Turns<'_> {
+        Turns {
+            context: self.context,
+            passes: self.passes,
+            scopes: self.scopes,
+            states: &mut self.states,
+            reports: &self.reports,
+            links: &mut self.links,
+        }
+    }
+
+    /// Tells whether records of a table map may refer to some that are to be deleted: then they are looked at again.
+    fn hangs_on_doomed(&self, map: &TableMap) -> bool {
+        let doomed = self.states.iter().flatten().filter(|state| !state.doomed.is_empty());
+        let mut doomed = doomed.map(|state| &state.plan.table);
+        let refers = |name: &String| {
+            map.fields.iter().any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == *name))
+        };
+        doomed.any(refers)
     }
 
     fn map(&self, turn: &Pass) -> &'a TableMap {

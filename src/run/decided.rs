@@ -1,8 +1,9 @@
 //! What people decided, during a pass: taken from the state at its start, and ended where nothing is left to do about it.
 //!
-//! A decision ends with the outcome that carries it out, or when what it was about is no question any more: both sides
-//! agree, the partner is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands,
-//! and so does one for other values.
+//! A decision about a field ends when the field is settled, in the transaction in which its base moves: with the outcome that
+//! carries it out, or where both sides agree. Any decision ends when what it was about is no question any more: the partner
+//! is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands, and so does one for
+//! other values.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -70,8 +71,8 @@ impl WantedBack {
         WantedBack(wanted)
     }
 
-    /// Parts those that found another partner from the one that is gone, where the run may; the others are left to be made
-    /// anew.
+    /// Parts those that found another partner from the one that is gone, where the run may: who may not be parted gets no other
+    /// partner either. The others are left to be made anew.
     pub(super) fn settle(
         self,
         turn: &Turn<'_>,
@@ -92,17 +93,24 @@ impl WantedBack {
         matched.doubts.retain(|doubt| !alone.contains(&(doubt.side, doubt.row)));
         let places: HashMap<PerSide<Uuid>, usize> = widowed.iter().map(|widow| widow.ids).zip(0..).collect();
         let mut parted: HashSet<PerSide<Uuid>> = HashSet::new();
-        for (ids, _, _) in found {
+        let mut bound: HashSet<(Side, usize)> = HashSet::new();
+        for (ids, left, row) in found {
             let Some(&at) = places.get(&ids) else { continue };
             let on = state.rulings.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
             let why = format!("deleted in the {0} and made anew there; {on}", widowed[at].gone.name());
             let parting = action(map, &widowed[at], ActionKind::Uncouple, Side::Erp, why);
             if admits(context.options.approved, map, links, state, &parting) {
                 parted.insert(ids);
+                // What referred to the record that is gone refers to this one, as where it is made by the run.
+                state.left.of_mut(left).push(*ids.of(left));
                 state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
                 state.plan.actions.push(parting);
+            } else {
+                bound.insert((left, row));
             }
         }
+        let is_bound = |side: Side, rows: PerSide<usize>| bound.contains(&(side, *rows.of(side)));
+        matched.matches.retain(|found| !Side::BOTH.into_iter().any(|side| is_bound(side, found.rows)));
         widowed.retain(|widow| !parted.contains(&widow.ids));
     }
 }

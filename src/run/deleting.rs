@@ -78,7 +78,8 @@ pub(super) fn as_restores(
 
 /// Carries out the deletions of a table map.
 pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
-    let mut doomed = std::mem::take(&mut state.doomed);
+    let doomed = std::mem::take(&mut state.doomed);
+    let mut doomed = look_closer(step, store, state, doomed)?;
     let (mut lost, mut silent) = (HashMap::new(), 0);
     for round in 0.. {
         let unanswered = doomed.iter().filter(|doomed| lost.contains_key(doomed.action.ids.of(doomed.action.side)));
@@ -99,6 +100,35 @@ pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassSta
         doomed = again;
     }
     Ok(())
+}
+
+/// Reads again what is to be deleted on a side that tells no versions: no precondition can say there that nobody edited it
+/// since it was looked at.
+fn look_closer(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    doomed: Vec<Doomed>,
+) -> Result<Vec<Doomed>, PassError> {
+    if step.context.on_paper(state) {
+        return Ok(doomed);
+    }
+    let (blind, mut sure): (Vec<Doomed>, Vec<Doomed>) =
+        doomed.into_iter().partition(|doomed| doomed.action.etag.is_none());
+    for left in Side::BOTH {
+        let here: Vec<Doomed> = blind.iter().filter(|doomed| doomed.action.side == left).cloned().collect();
+        if here.is_empty() {
+            continue;
+        }
+        let ids = here.iter().map(|doomed| *doomed.action.ids.of(left)).collect();
+        let read = extract::seek(step.scope, left, *step.context.endpoints.of(left), ids)?.frame;
+        let found: HashSet<Uuid> = read.ids().into_iter().collect();
+        // What is gone, or hidden, the side says when it is asked to delete it.
+        let (there, rest) = here.into_iter().partition(|doomed| found.contains(doomed.action.ids.of(left)));
+        sure.extend(spare(step, store, state, left, there, &read)?);
+        sure.extend::<Vec<Doomed>>(rest);
+    }
+    Ok(sure)
 }
 
 /// Deletes on one side; returns what has to be tried again, and in `lost` why nobody knows what became of it.

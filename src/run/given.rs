@@ -57,7 +57,7 @@ impl InDoubt {
         let more = if candidates.len() > names.len() { ", …" } else { "" };
         let message = format!(
             "the answer to an earlier attempt was lost, and it may be there already, as {}{more}; couple it by hand, or \
-             have it made anew by `couple --create`",
+             have it made anew by `couple TABLE:KEY --create --yes`",
             names.join(", ")
         );
         InDoubt { side, source, message, candidates }
@@ -85,7 +85,7 @@ pub(super) fn gives_key(scope: &Scope, map: &TableMap, side: Side) -> bool {
 pub(super) fn leaves_key(scope: &Scope, map: &TableMap, action: &Action) -> bool {
     let sent = |name: &&str| action.fields.iter().any(|change| change.column == **name && !change.new.is_blank());
     let left = scope.left_to_side(map, action.side);
-    action.kind.makes_record() && left.len() == 1 && !left.iter().any(|name| sent(&name))
+    action.kind.makes_record() && left.len() == 1 && !left.iter().any(sent)
 }
 
 /// Holds new records about which nobody knows whether they are there already.

@@ -42,6 +42,8 @@ pub mod carried;
 mod returning;
 mod opening;
 mod alone;
+mod referring;
+mod along;
 mod pass;
 pub mod explain;
 pub mod strays;

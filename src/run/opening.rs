@@ -30,7 +30,7 @@ use crate::run::returning::take_back;
 use crate::run::selection::Selection;
 use crate::run::state::{PassError, PassState, Turn};
 use crate::run::{decided, marks};
-use crate::store::{Agreement, Couplings, InboxKind, Origin, Store};
+use crate::store::{Agreement, Couplings, InboxKind, Origin, Store, Terms};
 use crate::translate::links::Links;
 
 /// What the first step of a pass knows of its table map, besides its state.
@@ -106,6 +106,7 @@ pub(super) fn read(
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
     }
+    state.terms = couplings.terms.clone();
     let ground = Ground {
         couplings,
         beyond: PerSide::from_fn(|side| scope.empty(side)),
@@ -312,6 +313,7 @@ fn couplings(
             for agreed in fields {
                 if let Some(field) = keys.iter().position(|key| *key == agreed.field) {
                     couplings.bases[field][place] = Some(agreed.base);
+                    couplings.terms.set(ids.erp, field, Terms::AGREED);
                 }
             }
         }

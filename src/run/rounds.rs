@@ -12,14 +12,15 @@ use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
 use crate::delta::inserts::decide_inserts;
-use crate::delta::{Held, Rounded, Work, decide_pairs};
+use crate::delta::{Held, Rounded, Settled, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
-use crate::run::bases::{Agreeing, save, set_base};
+use crate::run::bases::{Agreeing, save, set_base, tell_terms};
 use crate::run::chosen;
+use crate::run::count::finish_begun;
 use crate::run::deleting::as_restores;
 use crate::run::given::{gives_key, hold_doubtful, hold_twins, take_given};
 use crate::run::keyed::take_keys;
@@ -121,6 +122,12 @@ pub(super) fn rounds(
                 && approved.is_none()
                 && let Some(trip) = judge(&step.map.guard, &sums, &state.basis)
             {
+                state.begun = Side::BOTH.iter().any(|side| {
+                    !state.tally.inserted.of(*side).is_empty() || !state.tally.modified.of(*side).is_empty()
+                });
+                if state.begun && !state.filed {
+                    finish_begun(step, store, state)?;
+                }
                 stop(state, &trip, step.context.options.guarded_plan);
             }
             couple_pending(step, store, state)?;
@@ -145,7 +152,7 @@ pub(super) fn rounds(
 pub(super) fn rest(step: &Step<'_>, sides: impl Iterator<Item = Side>, silent: &mut u32) -> bool {
     let sides: HashSet<Side> = sides.collect();
     *silent += u32::from(!sides.is_empty());
-    let rested = |side: &Side| step.context.endpoints.of(*side).rest(*silent, step.context.options.stop);
+    let rested = |side: &Side| step.context.endpoints.of(*side).rest(*silent);
     // Each of them is waited for.
     sides.iter().filter(|side| rested(side)).count() > 0
 }
@@ -210,10 +217,8 @@ fn foresee(step: &Step<'_>, state: &mut PassState) -> Result<Vec<Action>, PassEr
 /// Stops a table map before anything of it is written; what is left is decided on paper. `plan` is where that is saved.
 pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
     let hint = trip.hint(&state.plan.table, plan);
-    let begun = Side::BOTH.iter().any(|side| !state.tally.inserted.of(*side).is_empty())
-        || Side::BOTH.iter().any(|side| !state.tally.modified.of(*side).is_empty());
-    // The second step follows on a first one that its guard let pass.
-    let nothing = if begun { "nothing more" } else { "nothing" };
+    // The second step follows on a first one that its guard let pass, and so does what a write frees from a doubt.
+    let nothing = if state.begun { "nothing more" } else { "nothing" };
     let message = format!("{trip}; {nothing} of it was written: {hint}");
     state.plan.guarded = Some(message.clone());
     state.report.guarded = Some(message);
@@ -350,8 +355,12 @@ fn decide_round(
         }
     };
     let real = |pair: usize| chosen.as_ref().map_or(pair, |chosen| chosen[pair]);
-    for (pair, field, base) in decisions.settled {
-        set_base(state, real(pair), field, base);
+    let settled: Vec<Settled> =
+        decisions.settled.into_iter().map(|one| Settled { pair: real(one.pair), ..one }).collect();
+    let looked_at = chosen.clone().unwrap_or_else(|| (0..state.pairs.len()).collect());
+    tell_terms(step.map, state, &looked_at, &settled);
+    for Settled { pair, field, base, terms } in settled {
+        set_base(state, pair, field, base, terms);
     }
     if let Some(touched) = touched {
         let fields = &step.left_out;

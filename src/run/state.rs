@@ -27,7 +27,7 @@ use crate::run::context::Context;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
-use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Watermark};
+use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Terms, Watermark};
 use crate::translate::links::Links;
 
 /// Why a pass could not be finished.
@@ -48,6 +48,8 @@ pub enum PassError {
 pub struct PassState {
     pub(super) frames: PerSide<Frame>,
     pub(super) pairs: Pairs,
+    /// How the values of settled pairs are to each other.
+    pub(super) terms: Terms,
     pub(super) names: Names,
     /// What was open before and stays so outside the filter.
     pub(super) beyond: Beyond,
@@ -120,6 +122,10 @@ pub struct PassState {
     pub(super) settled: HashSet<Uuid>,
     /// The guard stopped the table map: nothing of it is written any more, and the rest is decided on paper.
     pub(super) guarded: bool,
+    /// Something of it had been written by then.
+    pub(super) begun: bool,
+    /// What waits was filed, and what was done is counted, at the end of a step.
+    pub(super) filed: bool,
     /// What people want to know of what waits.
     pub(super) backgrounds: Backgrounds,
     /// What was seen of the records, where only some were asked for.
@@ -173,6 +179,7 @@ impl PassState {
             names: Names::new(map, &[&frames]),
             frames,
             pairs: Pairs::new(map.fields.len()),
+            terms: Terms::default(),
             beyond: Beyond::default(),
             held: Vec::new(),
             later: Vec::new(),
@@ -211,6 +218,8 @@ impl PassState {
             basis: Basis::default(),
             settled: HashSet::new(),
             guarded: false,
+            begun: false,
+            filed: false,
             backgrounds: Backgrounds::default(),
             sight: None,
             stopped: None,
@@ -300,6 +309,7 @@ impl PassState {
     pub fn release(&mut self) {
         self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
         self.pairs = Pairs::default();
+        self.terms = Terms::default();
         self.names = Names::default();
         self.beyond = Beyond::default();
         self.tally = Tally::default();
@@ -316,6 +326,7 @@ impl PassState {
             infos: &step.scope.infos,
             frames: &self.frames,
             pairs: &self.pairs,
+            terms: &self.terms,
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,

@@ -1,6 +1,6 @@
 //! What a column of the other side takes: types, lengths, options; or why it takes a value not at all.
 
-use chrono::{Datelike, Timelike};
+use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 use unicode_segmentation::UnicodeSegmentation;
@@ -26,8 +26,12 @@ pub enum Problem {
     Kind { value: String, column: String, kind: &'static str },
     /// The text is too long for the column.
     Long { value: String, column: String, characters: usize, characters_max: usize },
+    /// The number is too small or too large for the column.
+    Outside { value: String, column: String, min: Decimal, max: Decimal },
     /// The highest number behind the prefix is in use.
     Exhausted { prefix: String },
+    /// The column takes a day, and the value has a time of day besides; `day` is the one in UTC.
+    Moment { value: String, day: NaiveDate, column: String },
     /// The column is a choice without that option.
     NoOption { value: String, column: String, known: Vec<String> },
 }
@@ -50,6 +54,15 @@ impl std::fmt::Display for Problem {
             Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
             Problem::Long { value, column, characters, characters_max } => {
                 write!(f, "`{value}` has {characters} characters, `{column}` takes {characters_max}")
+            }
+            Problem::Outside { value, column, min, max } => {
+                write!(f, "`{value}` is not in the range of `{column}`, {} to {}", min.normalize(), max.normalize())
+            }
+            Problem::Moment { value, column, .. } => {
+                write!(
+                    f,
+                    "`{value}` has a time of day, and `{column}` is a day; `CAST(… AS DATE)` takes the one in UTC"
+                )
             }
             Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
             Problem::NoOption { value, column, known } => {
@@ -177,6 +190,10 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
         },
         Kind::Date => match &value {
             Value::Date(_) => Ok(value),
+            // Which day that is depends on where one is, so nobody decides it unasked.
+            Value::DateTime(time) if time.time() != NaiveTime::MIN => {
+                Err(Problem::Moment { value: value.to_string(), day: time.date_naive(), column: column() })
+            }
             Value::DateTime(time) => Ok(Value::Date(time.date_naive())),
             Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
             _ => Err(wrong(&value)),
@@ -201,6 +218,16 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
             _ => Err(wrong(&value)),
         },
     }?;
+    let number = match &value {
+        Value::Integer(number) => Some(Decimal::from(*number)),
+        Value::Decimal(number) => Some(*number),
+        _ => None,
+    };
+    if let (Some(number), Some((min, max))) = (number, target.range)
+        && (number < min || number > max)
+    {
+        return Err(Problem::Outside { value: value.to_string(), column: column(), min, max });
+    }
     match &value {
         // A text may have spelled a blank, too.
         blank if is_typed_blank(blank) => Ok(Value::Null),
@@ -219,6 +246,22 @@ mod tests {
         ColumnInfo::plain("c", kind)
     }
 
+    #[test]
+    fn a_number_is_within_its_bounds_after_it_was_rounded() {
+        let bounds = Some((Decimal::ZERO, Decimal::new(1000, 1)));
+        let column = |kind| ColumnInfo { range: bounds, ..info(kind) };
+        let two = column(Kind::Decimal { scale: 2 });
+        let text = |text: &str| convert(Value::Text(text.to_owned()), Side::Crm, &two);
+        assert_eq!(text("100.004"), Ok(Value::Decimal(Decimal::new(10_000, 2))));
+        assert_eq!(convert(Value::Integer(100), Side::Crm, &column(Kind::Integer)), Ok(Value::Integer(100)));
+        assert_eq!(convert(Value::Null, Side::Crm, &two), Ok(Value::Null));
+        let problem = |problem: Result<Value, Problem>| problem.unwrap_err().to_string();
+        assert_eq!(problem(text("100.005")), "`100.01` is not in the range of `c`, 0 to 100");
+        assert_eq!(problem(text("-1")), "`-1` is not in the range of `c`, 0 to 100");
+        let number = convert(Value::Integer(101), Side::Crm, &column(Kind::Integer));
+        assert_eq!(problem(number), "`101` is not in the range of `c`, 0 to 100");
+    }
+
     fn text(text: &str) -> Value {
         Value::Text(text.to_owned())
     }
@@ -230,7 +273,12 @@ mod tests {
         let mut choice = info(Kind::Choice);
         choice.options = vec![(1, "Net 30".into()), (3, "Customer".into())];
         let time = Kind::DateTime.parse("2026-01-31T22:10:05.123Z").unwrap();
+        let midnight = Kind::DateTime.parse("2026-01-31T00:00:00Z").unwrap();
+        let refused =
+            "`2026-01-31T22:10:05.123Z` has a time of day, and `c` is a day; `CAST(… AS DATE)` takes the one in UTC";
         for (value, side, target, expected) in [
+            (midnight, Side::Erp, &info(Kind::Date), Ok("2026-01-31")),
+            (time.clone(), Side::Erp, &info(Kind::Date), Err(refused)),
             (text("abc"), Side::Crm, &short, Ok("abc")),
             (text("abc "), Side::Erp, &short, Ok("abc")),
             (text("Æøå"), Side::Erp, &short, Ok("Æøå")),

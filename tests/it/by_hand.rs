@@ -76,6 +76,29 @@ fn a_pair_coupled_by_hand_is_as_if_matched() {
     assert_eq!(other.erp.all("customers"), world.erp.all("customers"));
 }
 
+/// Nobody concludes from a refusal that a record is gone, whatever kind of coupling is asked for.
+#[test]
+fn a_partner_that_the_login_may_not_read_is_not_deleted() {
+    let mut world = strangers();
+    let hidden = Uuid::from_u128(101);
+    world.crm.hidden.lock().unwrap().insert(hidden);
+    let told = by_hand(&mut world, &[("customers:C1", "customers:crm:A2")]).unwrap_err();
+    let expected = format!("customers:C1 is coupled already, with {hidden}, which the login may not read");
+    assert_eq!(told[0].message, expected);
+    let alone = |world: &World| {
+        let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+        let desk = Desk::open(&world.pipeline, sides, &world.store, &world.pipeline.tables[1]).unwrap();
+        desk.look_alone(&world.store, &[Address::parse("customers:C1").unwrap()]).unwrap()
+    };
+    assert_eq!(alone(&world).unwrap_err()[0].message, expected);
+    assert_eq!(world.store.couplings("customers", &[]).unwrap().len(), 1);
+    // Once it is really gone, its coupling gives way.
+    world.crm.hidden.lock().unwrap().clear();
+    world.crm.delete("accounts", 101);
+    assert_eq!(alone(&world).unwrap()[0].dead.len(), 1);
+    by_hand(&mut world, &[("customers:C1", "customers:crm:A2")]).unwrap();
+}
+
 #[test]
 fn all_that_stands_in_the_way_is_told_at_once_and_nothing_is_coupled() {
     let mut world = strangers();

@@ -104,11 +104,9 @@ fn each_key(schema: &Value, root: &Value, path: &str, seen: &mut Vec<String>, lo
     if !schema.is_object() {
         return;
     }
-    if let Some(link) = schema["$ref"].as_str() {
-        if !seen.contains(&link.to_owned()) {
-            seen.push(link.to_owned());
-            each_key(root.pointer(&link[1..]).unwrap(), root, path, seen, look);
-        }
+    if let Some(link) = schema["$ref"].as_str().filter(|link| !seen.iter().any(|known| known == link)) {
+        seen.push(link.to_owned());
+        each_key(root.pointer(&link[1..]).unwrap(), root, path, seen, look);
     }
     for (key, own) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{key}");

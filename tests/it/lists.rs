@@ -1,4 +1,5 @@
-//! Choices of several values: compared as sets, mapped member by member, refused where one member is no option.
+//! Choices of several values: compared as sets, mapped member by member, refused where one member is no option. And
+//! numbers that are out of a column's bounds.
 
 use pipeline::config::Side;
 use pipeline::endpoint::Outcome;
@@ -99,4 +100,28 @@ fn each_member_of_a_list_goes_through_the_value_map() {
     assert_eq!(world.run().outcome, RunOutcome::Converged, "{:#?}", world.inbox());
     assert_eq!(world.get(Side::Erp, "customers", both, "taxRegistrationNumber"), "CABLES,SOLAR");
     world.quiet();
+}
+
+/// A plan knows it before anything is sent.
+#[test]
+fn a_number_out_of_bounds_fails_its_record_before_it_is_sent() {
+    let mut world = World::small();
+    world.rewrite(&[(
+        "      - { crm: customertypecode, value: 3 }\n",
+        "      - { crm: customertypecode, value: 3 }\n      - { crm: numberofemployees, to_crm: \"0 - LENGTH(displayName) + 60\" }\n",
+    )]);
+    let name = "x".repeat(61);
+    let customer = json!({"displayName": name, "number": "LONG"});
+    let customer = world.erp.with(|state| state.insert("customers", customer.as_object().unwrap())).unwrap();
+    let told = |world: &World, inbox: Vec<pipeline::store::InboxItem>| {
+        assert_eq!(world.find(Side::Erp, "customers", "number", "LONG"), customer);
+        inbox.into_iter().filter(|item| item.erp_id == Some(customer)).map(|item| item.message).collect::<Vec<_>>()
+    };
+    let expected = "customers:LONG cannot go to the CRM: numberofemployees: `-1` is not in the range of \
+                    `numberofemployees`, 0 to 1000000000";
+    let plan = world.plan();
+    assert_eq!(told(&world, plan.inbox), [expected]);
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+    assert_eq!(told(&world, world.inbox()), [expected]);
+    assert!(world.crm.with(|state| state.find("accounts", "accountnumber", "LONG")).is_none());
 }

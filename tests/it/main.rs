@@ -48,6 +48,7 @@ mod rules;
 mod selected;
 mod shipped;
 mod states;
+mod terms;
 mod tidy;
 mod transformations;
 mod why;

@@ -46,6 +46,8 @@ pub struct Memory {
     pub hook: Mutex<Option<Hook>>,
     /// Columns that hold the id of a record, and the table where that has to be.
     pub refers: Mutex<Vec<(&'static str, &'static str)>>,
+    /// Columns that hold the id of a record, and its table: whoever deletes that deletes as well what refers to it.
+    pub takes_along: Mutex<Vec<(&'static str, &'static str)>>,
     /// Tells why a write is refused.
     pub refuses: Mutex<Option<Refusal>>,
     /// What people type right before the next batch is carried out.
@@ -68,6 +70,8 @@ pub struct Memory {
     pub hidden: Mutex<BTreeSet<Uuid>>,
     /// Answers do not hold the written records.
     pub silent: AtomicBool,
+    /// Records bear no version.
+    pub unversioned: AtomicBool,
     /// A flag of the run, set after the next batch.
     pub stops: Mutex<Option<Stop>>,
     /// Reads that arrived.
@@ -130,8 +134,10 @@ impl Memory {
                         updatable: true,
                         starts_with: None,
                         length_max: None,
+                        range: None,
                         options: Vec::new(),
                         targets: Vec::new(),
+                        local_day: false,
                     })
                     .collect(),
             },
@@ -147,6 +153,7 @@ impl Memory {
             hook: Mutex::default(),
             refuses: Mutex::default(),
             refers: Mutex::default(),
+            takes_along: Mutex::default(),
             meanwhile: Mutex::default(),
             afterwards: Mutex::default(),
             behind: Mutex::default(),
@@ -157,6 +164,7 @@ impl Memory {
             dropped: Mutex::default(),
             hidden: Mutex::default(),
             silent: AtomicBool::new(false),
+            unversioned: AtomicBool::new(false),
             stops: Mutex::default(),
             reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
@@ -224,7 +232,9 @@ impl Memory {
 
     /// Takes a record away, as a person would.
     pub fn delete(&self, table: &str, id: u128) {
-        self.tables.lock().unwrap().get_mut(table).unwrap().records.remove(&Uuid::from_u128(id));
+        let (id, mut tables) = (Uuid::from_u128(id), self.tables.lock().unwrap());
+        tables.get_mut(table).unwrap().records.remove(&id);
+        take_along(&self.takes_along.lock().unwrap(), &mut tables, table, vec![id]);
     }
 
     /// Takes a column out of the metadata.
@@ -302,7 +312,8 @@ impl Memory {
                 };
                 builder.push(index, cell).unwrap();
             }
-            builder.end(id, &version.to_string());
+            let version = if self.unversioned.load(Ordering::Relaxed) { String::new() } else { version.to_string() };
+            builder.end(id, &version);
         }
         builder.finish()
     }
@@ -421,8 +432,7 @@ impl Endpoint for Memory {
             (!known).then(|| format!("{column} refers to a record that does not exist"))
         };
         let table = tables.get_mut(&info.table).unwrap();
-        let mut outcomes = Vec::new();
-        let mut confirmed = Vec::new();
+        let (mut outcomes, mut confirmed, mut along) = (Vec::new(), Vec::new(), Vec::new());
         for write in writes {
             let dies = self.crash_after.lock().unwrap().as_mut().is_some_and(|left| {
                 let dies = *left == 0;
@@ -465,6 +475,7 @@ impl Endpoint for Memory {
             }
             if write.kind == WriteKind::Delete {
                 table.records.remove(&write.id);
+                along.push(write.id);
                 self.written.lock().unwrap().push((info.table.clone(), write.kind, write.id, Vec::new()));
                 outcomes.push(match accident {
                     Some(Accident::AnswerLost) => Outcome::Unknown { message: "the connection broke".into() },
@@ -497,6 +508,7 @@ impl Endpoint for Memory {
             }
         }
         let rows = self.frame(&tables[&info.table], columns, confirmed.into_iter());
+        take_along(&self.takes_along.lock().unwrap(), &mut tables, &info.table, along);
         drop(tables);
         self.type_in(&self.afterwards);
         self.fate.step();
@@ -529,6 +541,30 @@ impl Endpoint for Memory {
 
     fn clock(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// Deletes what refers to deleted records of a table, by the columns for which that is so, and what refers to that.
+fn take_along(
+    columns: &[(&'static str, &'static str)],
+    tables: &mut BTreeMap<String, Table>,
+    table: &str,
+    deleted: Vec<Uuid>,
+) {
+    let mut open: Vec<(String, Uuid)> = deleted.into_iter().map(|id| (table.to_owned(), id)).collect();
+    while let Some((from, id)) = open.pop() {
+        for (column, _) in columns.iter().filter(|(_, target)| *target == from) {
+            for (name, table) in tables.iter_mut() {
+                let refers =
+                    |record: &Record| record.1.get(*column).is_some_and(|value| value.to_string() == id.to_string());
+                let along: Vec<Uuid> =
+                    table.records.iter().filter(|(_, record)| refers(record)).map(|(id, _)| *id).collect();
+                for id in along {
+                    table.records.remove(&id);
+                    open.push((name.clone(), id));
+                }
+            }
+        }
     }
 }
 

@@ -30,8 +30,9 @@ struct Envelope<'a> {
 
 #[derive(Deserialize)]
 struct Body<'a> {
-    #[serde(borrow, default)]
-    code: Cow<'a, str>,
+    /// A text, but for services that write their status there.
+    #[serde(default)]
+    code: serde_json::Value,
     #[serde(borrow, default)]
     message: Cow<'a, str>,
 }
@@ -42,7 +43,12 @@ impl Fault {
         match serde_json::from_slice::<Envelope<'_>>(body) {
             Ok(Envelope { error }) => {
                 let message = legible(without_correlation(&error.message));
-                Fault { status, code: legible(&error.code), message, ..Fault::default() }
+                let code = match error.code {
+                    serde_json::Value::String(code) => code,
+                    serde_json::Value::Number(number) => number.to_string(),
+                    _ => String::new(),
+                };
+                Fault { status, code: legible(&code), message, ..Fault::default() }
             }
             Err(_) => Fault { status, ..Fault::default() },
         }
@@ -133,6 +139,7 @@ mod tests {
             (400, r#"{"error":{"code":"","message":"A record exists."}}"#, "A record exists"),
             (400, r#"{"error":{"code":"0x0","message":"No \"x\"."}}"#, "No \"x\""),
             (403, r#"{"error":{"code":"0x80040220"}}"#, "HTTP 403 (0x80040220)"),
+            (409, r#"{"error":{"code":409,"message":"taken"}}"#, "taken (409)"),
             (503, "<html>", "HTTP 503"),
             (500, "", "HTTP 500"),
         ] {

@@ -82,8 +82,10 @@ impl Writer<'_> {
 
     /// Only the CRM has nulls; what we read as null from the ERP has several spellings there.
     fn null(&self, column: &str, operator: &str) -> Option<String> {
-        let (_, property) = self.column(column)?;
-        (self.dialect == Dialect::Dataverse).then(|| format!("{property} {operator} null"))
+        let (info, property) = self.column(column)?;
+        // Whether a list of choices may be compared at all is not described.
+        let asks = self.dialect == Dialect::Dataverse && info.column.kind != Kind::Choices;
+        asks.then(|| format!("{property} {operator} null"))
     }
 
     fn comparison(&self, info: &ColumnInfo, property: &str, how: Comparison, literal: &Literal) -> Option<String> {
@@ -236,6 +238,7 @@ mod tests {
                 column("at", Kind::DateTime, None),
                 column("owner", Kind::Guid, None),
                 column("nav/code", Kind::Code, None),
+                column("tags", Kind::Choices, None),
             ],
         }
     }
@@ -321,6 +324,8 @@ mod tests {
             (is("nav/code", Equal, word("x")), "-", "-"),
             (is("unknown", Equal, word("x")), "-", "-"),
             (Predicate::IsNull { column: "owner".into() }, "-", "_owner_value eq null"),
+            (Predicate::IsNull { column: "tags".into() }, "-", "-"),
+            (is("tags", Equal, word("1,2")), "-", "-"),
             (Predicate::IsNotNull { column: "name".into() }, "-", "name ne null"),
             (
                 Predicate::StartsWith { column: "name".into(), prefix: "ab".into() },

@@ -9,7 +9,7 @@ use std::sync::PoisonError;
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Form, Sent};
+use crate::adapters::batch::{self, Batch, Form, Reception, Sent};
 use crate::adapters::business_central::SAME_KEY;
 use crate::adapters::odata::Dialect;
 use crate::adapters::odata::batch_json::{Operation, Reply};
@@ -108,8 +108,11 @@ impl Service {
                 continue;
             }
             // Where it cannot be asked now, nothing is learned.
-            if tried.is_taken(&self.client, &root, &questions).ok()? {
-                return *form.insert(Some(tried));
+            match tried.reception(&self.client, &root, &questions).ok()? {
+                Reception::Taken => return *form.insert(Some(tried)),
+                Reception::AnotherForm => {}
+                // Who does not know batches may take the next question for something else.
+                Reception::Nothing => break,
             }
         }
         *form.insert(None)
@@ -264,6 +267,7 @@ mod tests {
     use crate::adapters::script::{Line, Script, say};
     use crate::config::Limits;
     use crate::frame::Value;
+    use std::collections::BTreeMap;
 
     const ID: u128 = 0x1111_0000_0000_4000_8000_0000_0000_0001;
 
@@ -381,6 +385,88 @@ mod tests {
             let (outcomes, requests) = written(Some("ID"), 0, vec![answer]);
             assert!(outcomes.starts_with(&told), "{what}: {outcomes}");
             assert_eq!(requests, ["PATCH"], "{what}");
+        }
+    }
+
+    /// Which requests two changes take, in the order in which they come, where a service has so much to say of batches.
+    #[test]
+    fn the_form_of_batches_is_found_out_once_and_without_harm() {
+        let table = r#"<EntityType Name="t"><Key><PropertyRef Name="ID"/></Key><Property Name="ID" Type="Edm.String"/>
+            <Property Name="Name" Type="Edm.String"/></EntityType>"#;
+        let metadata = |told: &str| {
+            let set = r#"<EntitySet Name="Ts" EntityType="N.t"/>"#;
+            let container = format!("<EntityContainer>{set}{told}</EntityContainer>");
+            say(200, &format!(r#"<edmx:Edmx xmlns:edmx="x"><Schema>{table}{container}</Schema></edmx:Edmx>"#))
+        };
+        let no = |status| say(status, r#"{"error":{"code":"","message":"no"}}"#);
+        let page = || say(200, r#"{"value":[{"ID":"1","Name":"a"},{"ID":"2","Name":"b"}]}"#);
+        let json = |statuses: &[u16]| {
+            let reply = |(at, status): (usize, &u16)| format!(r#"{{"id":"{}","status":{status}}}"#, at + 1);
+            let replies: Vec<String> = statuses.iter().enumerate().map(reply).collect();
+            say(200, &format!(r#"{{"responses":[{}]}}"#, replies.join(",")))
+        };
+        let parts = |statuses: &[u16]| {
+            let part =
+                |status: &u16| format!("--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\n\r\n\r\n");
+            let body = statuses.iter().map(part).collect::<String>() + "--b--\r\n";
+            Line::Say(200, "Content-Type: multipart/mixed; boundary=b\r\n", body)
+        };
+        let term = |name: &str, what: &str| format!(r#"<Annotation Term="Org.OData.Capabilities.V1.{name}" {what}"#);
+        let unsupported = term("BatchSupported", r#"Bool="false"/>"#);
+        let formats =
+            term("BatchSupport", "><Record><PropertyValue Property=\"SupportedFormats\"><Collection><String>")
+                + "multipart/mixed</String></Collection></PropertyValue></Record></Annotation>";
+        let stops =
+            term("BatchSupport", "><Record><PropertyValue Property=\"ContinueOnErrorSupported\" Bool=\"false\"/>")
+                + "</Record></Annotation>";
+        let (written, alone) = ([204, 204], ["PATCH", "PATCH"]);
+        for (what, told, answers, requests) in [
+            ("in JSON", "", vec![json(&[404, 200]), json(&written), json(&written)], vec!["ask", "batch", "batch"]),
+            (
+                "in parts",
+                "",
+                vec![no(415), parts(&[404, 200]), parts(&written), parts(&written)],
+                vec!["ask", "ask", "batch", "batch"],
+            ),
+            (
+                "in parts, by its word",
+                &formats,
+                vec![parts(&[404, 200]), parts(&written), parts(&written)],
+                vec!["ask", "batch", "batch"],
+            ),
+            ("it fails over it", "", vec![no(500)], [&["ask"][..], &alone, &alone].concat()),
+            ("it knows none", "", vec![no(404)], [&["ask"][..], &alone, &alone].concat()),
+            ("it stops at a failure", "", vec![json(&[404])], [&["ask"][..], &alone, &alone].concat()),
+            ("it answers something", "", vec![page()], [&["ask"][..], &alone, &alone].concat()),
+            ("it says that it takes none", &unsupported, vec![], [&alone[..], &alone].concat()),
+            ("it says that it stops", &stops, vec![], [&alone[..], &alone].concat()),
+        ] {
+            let singles = (0..4).filter(|_| requests.contains(&"PATCH")).map(|_| say(204, ""));
+            let lines = [metadata(told), page()].into_iter().chain(answers).chain(singles).collect();
+            let server = Script::play(lines);
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 100, page: 10 };
+            let service = Service::plain(client(&server.url, &login.url).0, limits, BTreeMap::new());
+            let info = service.describe("Ts").unwrap();
+            let query = Query { info: &info, columns: vec!["Name".into()], filter: None, ids: None };
+            let ids = service.read(&query, &|_| {}).unwrap().ids();
+            let change = |id: Uuid| Write {
+                kind: WriteKind::Update,
+                id,
+                etag: None,
+                fields: vec![("Name".into(), Value::Text("x".into()))],
+            };
+            let writes: Vec<Write> = ids.into_iter().map(change).collect();
+            for _ in 0..2 {
+                let outcomes = service.write(&info, &[], &writes).outcomes;
+                assert_eq!(outcomes, [Outcome::Written, Outcome::Written], "{what}");
+            }
+            let word = |line: &String| match line {
+                line if line.contains(NOBODYS_TABLE) => "ask",
+                line if line.starts_with("POST") => "batch",
+                _ => "PATCH",
+            };
+            assert_eq!(server.heard().iter().skip(2).map(word).collect::<Vec<_>>(), requests, "{what}");
         }
     }
 

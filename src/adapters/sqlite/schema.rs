@@ -230,6 +230,19 @@ pub(super) const MIGRATIONS: &[&str] = &[
     CREATE INDEX inbox_pair ON inbox (table_map, erp_id, crm_id);
     DROP INDEX inbox_table_map;
 ",
+    "
+    -- How the two values of settled fields are to each other, as far as they do not agree; null where a program settled them
+    -- that did not remember it.
+    ALTER TABLE coupling ADD COLUMN terms BLOB;
+",
+    "
+    -- The side that refused it. Of a pair it was not kept: what does not fit the attempt is forgotten by the next run.
+    ALTER TABLE refusal ADD COLUMN side TEXT NOT NULL DEFAULT 'crm';
+    UPDATE refusal SET side = 'erp' WHERE erp_id IS NULL;
+    INSERT INTO refusal (table_map, erp_id, crm_id, message, print, times, side)
+    SELECT table_map, erp_id, crm_id, message, print, times, 'erp' FROM refusal
+    WHERE erp_id IS NOT NULL AND crm_id IS NOT NULL;
+",
 ];
 
 /// The first format in which each coupling has a print.

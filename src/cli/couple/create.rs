@@ -7,7 +7,7 @@ use crate::by_hand::{self, Desk, Pair};
 use crate::cli::args::CoupleArguments;
 use crate::cli::ask::{self, Question};
 use crate::cli::couple::rules::found;
-use crate::cli::couple::{dry_run, goes, moment, name_pairs, objected, one_table, perform, take};
+use crate::cli::couple::{dry_run, goes, look, moment, name_pairs, objected, one_table, perform, take};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -50,7 +50,7 @@ pub(super) fn create(
     }
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let mut looked_at = SqliteStore::read_only(&loaded.state)?;
+    let mut looked_at = look(loaded)?;
     let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &looked_at, map).map_err(told)?;
     let dead = desk.look_alone(&looked_at, &addresses).map_err(told)?.map_err(|all| objected(&all))?;

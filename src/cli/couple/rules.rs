@@ -2,10 +2,9 @@
 
 use std::collections::HashSet;
 
-use crate::adapters::sqlite::SqliteStore;
 use crate::by_hand::{Desk, Pair};
 use crate::cli::args::CoupleArguments;
-use crate::cli::couple::{dry_run, finish, name_pairs, one_table};
+use crate::cli::couple::{dry_run, finish, look, name_pairs, one_table};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address, no_record};
@@ -53,7 +52,7 @@ pub(super) fn by_rules(
     }
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let mut store = SqliteStore::read_only(&loaded.state)?;
+    let mut store = look(loaded)?;
     let desk = Desk::open(&loaded.pipeline, sides, &store, map).map_err(|error| run::failure(loaded, None, error))?;
     let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
     name_the_others(loaded, &store, &mut plan)?;

@@ -336,8 +336,15 @@ fn what_a_run_that_was_cut_off_left_to_a_series_is_found_by_what_it_sent() {
                 assert!(of_account.message.contains("the answer to an earlier attempt was lost"), "{of_account:?}");
             }
         }
-        // A person deletes what it was not.
-        if !coupled {
+        // A person says that it was not made, and the one in doubt is a customer like any other from then on.
+        if what == "NAV altered it" {
+            nights.run(How { anew: Some(account), ..How::default() });
+            assert_eq!((nights.customers()["Halfway"], nights.is_coupled(account)), (2, true), "{what}");
+            let report = nights.run(How::default());
+            assert_eq!(report.outcome, RunOutcome::Converged, "{what}: {:#?}", report.inbox);
+            assert_eq!(nights.world.records(Side::Crm, "accounts").len(), accounts + 1, "{what}");
+        } else if !coupled {
+            // Or deletes what it was not.
             let halfway = || nights.world.erp.with(|state| state.find("customers", "displayName", "Halfway"));
             while let Some(id) = halfway() {
                 nights.world.erp.with(|state| state.delete("customers", id)).unwrap();

@@ -160,22 +160,32 @@ fn a_question_is_asked_before_the_state_is_taken() {
 #[test]
 fn what_changed_since_it_was_looked_at_is_not_done() {
     let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let line =
+        |number: &str, crm: Uuid| format!("couple by_hand.yaml customers:{number} {crm} --sync to_crm --format json");
+    // Two pairs that agree, so that nothing is asked: they are looked at, looked at on paper, and coupled.
+    for (number, _, _, crm) in &pairs[..2] {
+        world.run(&format!("{} --yes", line(number, *crm))).code(0);
+        world.run(&format!("uncouple by_hand.yaml customers:{number}")).code(0);
+    }
+    world.turnstile.reset();
+    world.run(&line(&pairs[1].0, pairs[1].3)).code(0);
+    let (requests, _) = world.turnstile.seen();
+    // In the middle is the look on paper, before what it is like the run after it.
+    world.turnstile.stop_at(Nth::Request(requests / 2), Fate::Unanswered);
     let (number, erp, _, crm) = &pairs[0];
-    world.run(&format!("couple by_hand.yaml customers:{} {}", pairs[1].0, pairs[1].3)).code(0);
-    world.turnstile.stop_at(Nth::Request(1), Fate::Unanswered);
-    let child = world.spawn(&format!("couple by_hand.yaml customers:{number} {crm} --format json"));
+    let child = world.spawn(&line(number, *crm));
     world.turnstile.wait();
     let now = || "2026-01-31T02:00:00Z".to_owned();
-    // The program has not looked at the state by then, or has; what counts is what it was when it last did.
     let mut other = SqliteStore::open(&world.state(), "a run beside it", &now, true).unwrap();
-    let couple = |erp: &Uuid, crm: &Uuid| CouplingChange::Couple { erp: *erp, crm: *crm, origin: Origin::Hand };
-    other.commit("customers", &[], &[couple(erp, &pairs[2].3)], &[]).unwrap();
+    let coupled = CouplingChange::Couple { erp: *erp, crm: pairs[2].3, origin: Origin::Hand };
+    other.commit("customers", &[], &[coupled], &[]).unwrap();
     drop(other);
     world.turnstile.open();
-    let refused = child.answer();
-    assert_ne!(refused.code, Some(0), "{refused:#?}");
+    let refused = child.answer().code(3).json();
+    assert_eq!(refused["error"]["kind"], "moved", "{refused:#}");
     let coupled = world.store().coupling_of("customers", Side::Erp, *erp).unwrap().unwrap();
-    assert_eq!(coupled.ids.crm, pairs[2].3, "{refused:#?}");
+    assert_eq!(coupled.ids.crm, pairs[2].3);
 }
 
 #[test]
