@@ -383,9 +383,16 @@ fn a_contested_field_says_when_both_records_were_modified_and_by_whom_in_the_crm
 fn whoever_retries_twice_is_told_the_same_twice() {
     let world = World::start();
     world.run(&format!("run {FULL} {TABLES}")).code(0);
-    let limit = json!({"creditLimit": 999_999_999_999_999_u64});
+    // A customizer's key, and an account outside the filter that has it already.
+    let website = "http://taken.example";
+    world.crm.with(|side| {
+        side.add_key("account", "Website", &["websiteurl"]);
+        let other = json!({"name": "Other", "customertypecode": 10, "websiteurl": website});
+        side.insert("accounts", other.as_object().unwrap()).unwrap();
+    });
     let erp = world.store().couplings("customers", &[]).unwrap().erp[0];
-    world.erp.with(|side| side.edit("customers", erp, limit.as_object().unwrap())).unwrap();
+    let edit = json!({"website": website});
+    world.erp.with(|side| side.edit("customers", erp, edit.as_object().unwrap())).unwrap();
     for _ in 0..2 {
         world.run(&format!("run {FULL} {TABLES}")).code(1);
     }
