@@ -161,7 +161,7 @@ fn a_crm_that_refuses_the_login_in_the_middle_parts_nothing() {
     world.crm.accidents.lock().unwrap().push(Accident::LockedOut);
     let customers = world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
     let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
-    let desk = Desk::open(&world.pipeline, sides, &mut world.store, customers).unwrap();
+    let desk = Desk::open(&world.pipeline, sides, &world.store, customers).unwrap();
     let address = Address::parse("customers:C1").unwrap();
     let partings = desk.look_apart(&world.store, &[address], false).unwrap().unwrap();
     let error = part(&desk, &mut world.store, partings, &moment(99)).unwrap_err();
