@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::apply::{Applied, couplings_after};
 use crate::config::{PerSide, Side};
+use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::endpoint::{EndpointError, Outcome};
 use crate::extract;
@@ -82,9 +83,9 @@ pub(super) fn verify(
         .map(|(action, _)| *action.ids.of(to))
         .collect();
     let read = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), unread)?;
-    let found: HashSet<Uuid> = read.ids().into_iter().collect();
+    let found = rows_by_id(&read);
     let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.frame.ids().into_iter().collect();
-    state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains(id)));
+    state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains_key(id)));
     state.frames.of_mut(to).upsert(&read);
 
     let mut answers: Vec<Answer> = Vec::new();
@@ -104,10 +105,10 @@ pub(super) fn verify(
             _ => drop(after.unanswered.remove(&(to, action.ids.erp))),
         }
         let proof = match outcome {
-            Outcome::Written if found.contains(&id) => Some(Proof::Read),
+            Outcome::Written if found.contains_key(&id) => Some(Proof::Read),
             Outcome::Written => Some(Proof::Returned),
             Outcome::Exists => Some(Proof::Found),
-            Outcome::Unknown { .. } if insert && found.contains(&id) => {
+            Outcome::Unknown { .. } if insert && found.contains_key(&id) => {
                 told("found", "");
                 couplings.extend(couplings_after(action));
                 let fields = Agreeing::new(state.work(step), to, &sources).on(action);
@@ -120,8 +121,8 @@ pub(super) fn verify(
                 None
             }
             Outcome::Unknown { message } => {
-                let there = held(&read, to, action);
-                let arrived = found.contains(&id) && there == action.fields.len();
+                let there = found.get(&id).map_or(0, |row| held(&read, *row, to, action));
+                let arrived = found.contains_key(&id) && there == action.fields.len();
                 match (arrived, there) {
                     (true, _) => told("found", ""),
                     (false, 0) => told("not found", message),
@@ -164,7 +165,7 @@ pub(super) fn verify(
             } else {
                 state.tally.modified.of_mut(to).insert(action.ids.erp);
             }
-        } else if !insert && found.contains(&id) && !inside.contains(&id) {
+        } else if !insert && found.contains_key(&id) && !inside.contains(&id) {
             state.tally.left.insert(action.ids.erp);
             continue;
         }
@@ -183,9 +184,8 @@ pub(super) fn verify(
     Ok(())
 }
 
-/// Tells how many of the values that an action would write its record holds.
-fn held(frame: &Frame, to: Side, action: &Action) -> usize {
-    let Some(row) = frame.ids().iter().position(|id| id == action.ids.of(to)) else { return 0 };
+/// Tells how many of the values that an action would write its record, in that row, holds.
+fn held(frame: &Frame, row: usize, to: Side, action: &Action) -> usize {
     let holds = |change: &&FieldChange| {
         let Some(column) = frame.column(&change.column) else { return false };
         fingerprint_in(frame, to, &change.column, row) == fingerprint(&change.new, to, column.kind)
