@@ -22,7 +22,7 @@ mod read;
 mod schema;
 mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,6 +63,9 @@ pub struct State {
     pub nav_batches: bool,
     /// Whether the link to the next page is relative to the page's context, as the protocol allows and the product does not.
     pub relative_links: bool,
+    /// Records that no list shows and no count counts, though they are there for whoever asks by their keys: the product has
+    /// none, another service may.
+    pub unlisted: BTreeSet<Uuid>,
     /// How much one user may ask for, and what that takes.
     pub quota: Quota,
     /// The time by which it is counted.
@@ -111,6 +114,7 @@ impl Default for State {
             multipart_batches: true,
             nav_batches: false,
             relative_links: false,
+            unlisted: BTreeSet::new(),
             quota: Quota::default(),
             time: Arc::new(Wall::default()),
             permitted: true,

@@ -677,6 +677,29 @@ fn an_older_state_is_read_as_it_is_and_brought_forward_by_a_run() {
     assert_eq!(usize::try_from(version).unwrap(), schema::MIGRATIONS.len());
 }
 
+/// A key goes with its coupling, and is kept of coupled records only.
+#[test]
+fn keys_come_back_as_long_as_their_records_are_coupled() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let key = |key: &str| vec!["CREDIT \"x\"".to_owned(), key.to_owned()];
+    assert!(store.record_keys("customers", Side::Erp).unwrap().is_empty());
+    let couple = |number| CouplingChange::Couple { erp: e(number), crm: c(number), origin: Origin::Hand };
+    store.commit("customers", &[], &[couple(1), couple(2), couple(3)], &[]).unwrap();
+    store.commit("items", &[], &[couple(1)], &[]).unwrap();
+    assert_eq!(store.without_key("customers", Side::Erp).unwrap(), [e(1), e(2), e(3)]);
+    store.remember_keys("customers", Side::Erp, &[(e(1), key("1")), (e(3), key("3")), (e(9), key("9"))]).unwrap();
+    store.remember_keys("customers", Side::Erp, &[(e(3), key("4"))]).unwrap();
+    drop(store);
+    let mut store = open(&path);
+    assert_eq!(store.record_keys("customers", Side::Erp).unwrap(), HashMap::from([(e(1), key("1")), (e(3), key("4"))]));
+    assert_eq!(store.without_key("customers", Side::Erp).unwrap(), [e(2)]);
+    assert_eq!(store.without_key("customers", Side::Crm).unwrap().len(), 3);
+    assert_eq!(store.without_key("items", Side::Erp).unwrap(), [e(1)]);
+    store.commit("customers", &[], &[CouplingChange::Uncouple { erp: e(3), crm: c(3) }, couple(3)], &[]).unwrap();
+    assert_eq!(store.record_keys("customers", Side::Erp).unwrap(), HashMap::from([(e(1), key("1"))]));
+}
+
 /// What an older program settled is unsure as a whole until somebody tells, a field that the file lost included.
 #[test]
 fn terms_come_back_and_an_older_state_has_none() {
