@@ -4,12 +4,14 @@
 //! in the journal, for whoever reads the record next. Couplings of new records are written together with the outcome
 //! that proves them.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use uuid::Uuid;
 
 use crate::address::when_settled;
 use crate::config::{PerSide, Side, TableMap};
+use crate::couple::rows_by_id;
 use crate::endpoint::{Endpoint, Outcome, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
@@ -39,18 +41,22 @@ pub struct Applied {
     pub rows: Frame,
 }
 
+/// A written record as an answer shows it: the frame, and its row there.
+pub type Shown<'a> = (&'a Frame, usize);
+
 /// Carries out inserts, updates and deletions on `side`, all of one table map.
 ///
-/// `agreed` says what a pair agrees on once an action on it is carried out: kept with the intent, and a base from the moment
-/// of the answer on. So a run that is cut off leaves nothing behind that could be taken for somebody's edit. `done` hears
-/// how many actions have an outcome.
+/// `agreed` says what a pair agrees on once an action on it is carried out: as far as it is known beforehand that is kept with
+/// the intent, and as the answer shows the record it is a base from then on. So a run that is cut off leaves nothing behind
+/// that could be taken for somebody's edit. An answer that shows no record leaves its intent open, for whoever reads it.
+/// `done` hears how many actions have an outcome.
 pub fn apply(
     actions: &[Action],
     side: Side,
     target: &Target<'_>,
     store: &mut dyn Store,
     mut rows: Frame,
-    agreed: &dyn Fn(&Action) -> Vec<Agreed>,
+    agreed: &dyn Fn(&Action, Option<Shown<'_>>) -> Vec<Agreed>,
     done: &dyn Fn(usize),
 ) -> Result<Applied, StoreError> {
     let mut applied = Applied { outcomes: Vec::new(), journal: Vec::new(), rows: Frame::empty(Vec::new()) };
@@ -63,7 +69,7 @@ pub fn apply(
         (wave, left) = left.split_at(wave_max.min(left.len()));
         let told = |action: &Action| match action.kind {
             ActionKind::Delete => ending(intent(action, side), store, target.map, action.ids),
-            _ => Ok(Intent { agreed: agreed(action), ..intent(action, side) }),
+            _ => Ok(Intent { agreed: agreed(action, None), ..intent(action, side) }),
         };
         let intents: Vec<Intent> = wave.iter().map(told).collect::<Result<_, _>>()?;
         let journal = store.intend(target.run, &intents)?;
@@ -76,9 +82,12 @@ pub fn apply(
             sent.into_iter().map(join).collect()
         });
         let mut outcomes = Vec::with_capacity(wave.len());
-        for report in reports {
+        // By id, the number of the report that shows a written record, and its row there.
+        let mut shown: HashMap<Uuid, (usize, usize)> = HashMap::new();
+        for (number, report) in reports.iter().enumerate() {
             rows.append(&report.rows);
-            outcomes.extend(report.outcomes);
+            outcomes.extend(report.outcomes.iter().cloned());
+            shown.extend(rows_by_id(&report.rows).into_iter().map(|(id, row)| (id, (number, row))));
         }
         for (action, outcome) in wave.iter().zip(&mut outcomes) {
             if *outcome == Outcome::Exists
@@ -87,17 +96,22 @@ pub fn apply(
                 *outcome = Outcome::Refused { message };
             }
         }
-        let answers =
-            outcomes.iter().zip(&journal).filter_map(|(outcome, id)| answer(outcome, *id)).collect::<Vec<_>>();
+        let is_open = |action: &Action, outcome: &Outcome| {
+            let unseen = action.kind != ActionKind::Delete && !shown.contains_key(action.ids.of(side));
+            *outcome == Outcome::Written && unseen
+        };
+        let known = wave.iter().zip(&outcomes).zip(&journal).filter(|((action, outcome), _)| !is_open(action, outcome));
+        let answers = known.filter_map(|((_, outcome), id)| answer(outcome, *id)).collect::<Vec<_>>();
         let changes = wave.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
             // One that is there already under the id that only this pipeline gives was made by an earlier run.
             Outcome::Written | Outcome::Exists if action.kind.makes_record() => couplings_after(action),
             Outcome::Written | Outcome::Gone if action.kind == ActionKind::Delete => couplings_after(action),
             _ => Vec::new(),
         });
-        let agreements = wave.iter().zip(intents).zip(&outcomes).filter_map(|((action, intent), outcome)| {
+        let agreements = wave.iter().zip(&outcomes).filter_map(|(action, outcome)| {
             let is_there = *outcome == Outcome::Written && action.kind != ActionKind::Delete;
-            is_there.then_some(Agreement { ids: action.ids, fields: intent.agreed })
+            let (number, row) = *shown.get(action.ids.of(side)).filter(|_| is_there)?;
+            Some(Agreement { ids: action.ids, fields: agreed(action, Some((&reports[number].rows, row))) })
         });
         let (changes, agreements) = (changes.collect::<Vec<_>>(), agreements.collect::<Vec<_>>());
         store.answer(&answers, &wave[0].table, &changes, &agreements)?;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use crate::apply::{Applied, Target, apply};
+use crate::apply::{Applied, Shown, Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
@@ -18,7 +18,7 @@ use crate::plan::{Action, ActionKind};
 use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
-use crate::run::bases::{Agreeing, save, set_base};
+use crate::run::bases::{Agreeing, Proof, before_write, save, set_base};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
 use crate::run::keyed::take_keys;
@@ -263,8 +263,12 @@ fn write_side(
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => {
             let sources = sources(state, to, &actions);
-            let agreeing = Agreeing::new(state.work(step), to, &sources);
-            send(step, store, to, &actions, &|action| agreeing.on(action))?
+            let before = before_write(state, step.map, to, &actions);
+            let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
+            let agreed = |action: &Action, shown: Option<Shown<'_>>| {
+                agreeing.on(action, shown.map(|(frame, row)| (frame, row, Proof::Returned)))
+            };
+            send(step, store, to, &actions, &agreed)?
         }
     };
     state.report.seconds.apply += clock() - applying;
@@ -283,7 +287,7 @@ pub(super) fn send(
     store: &mut dyn Store,
     to: Side,
     actions: &[Action],
-    agreed: &dyn Fn(&Action) -> Vec<Agreed>,
+    agreed: &dyn Fn(&Action, Option<Shown<'_>>) -> Vec<Agreed>,
 ) -> Result<Applied, StoreError> {
     let context = step.context;
     let total = actions.len();

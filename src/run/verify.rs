@@ -6,19 +6,21 @@ use uuid::Uuid;
 
 use crate::apply::{Applied, couplings_after};
 use crate::config::{PerSide, Side};
+use crate::couple::rows_by_id;
 use crate::delta::Held;
-use crate::endpoint::Outcome;
+use crate::endpoint::{EndpointError, Outcome};
 use crate::extract;
-use crate::frame::Frame;
-use crate::plan::{Action, ActionKind};
-use crate::run::bases::{Agreeing, Proof, Written, before_write, fingerprint_in, move_bases};
+use crate::frame::{Frame, Kind};
+use crate::plan::{Action, ActionKind, FieldChange};
+use crate::run::bases::{Agreeing, Before, Proof, Written, before_write, fingerprint_in, move_bases};
 use crate::run::forced;
+use crate::run::kept::{self, is_form_of, kept_of, what_is_left};
 use crate::run::marks;
 use crate::run::partners::without;
 use crate::run::refusals::{print_of, sources};
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::{Agreement, Answer, CouplingChange, InboxKind, Origin, Store};
-use crate::translate::canonical::fingerprint;
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// What a round leaves for the next one.
 #[derive(Default)]
@@ -60,44 +62,55 @@ pub(super) fn verify(
     let read = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), unread)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
     let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.frame.ids().into_iter().collect();
+    let untouched = untouched(step, to, actions, &outcomes, &read)?;
     state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains(id)));
     state.frames.of_mut(to).upsert(&read);
+    let on_paper = step.context.on_paper(state);
+    let (rows, read_rows) = (rows_by_id(state.frames.of(to)), rows_by_id(&read));
 
     let mut answers: Vec<Answer> = Vec::new();
     let mut couplings: Vec<CouplingChange> = Vec::new();
-    let mut agreements: Vec<Agreement> = Vec::new();
     let mut written: Vec<Written<'_>> = Vec::new();
     let mut certain: HashMap<Uuid, bool> = HashMap::new();
     for (index, (action, outcome)) in actions.iter().zip(&outcomes).enumerate() {
         let id = *action.ids.of(to);
         let insert = action.kind.makes_record();
-        let mut told = |word: &str| {
-            let answer = Answer { journal_id: journal[index], outcome: word.into(), message: String::new() };
+        let mut told = |word: &str, message: &str| {
+            let answer = Answer { journal_id: journal[index], outcome: word.into(), message: message.into() };
             answers.push(answer);
         };
         let proof = match outcome {
-            Outcome::Written if found.contains(&id) => Some(Proof::Read),
-            Outcome::Written => Some(Proof::Returned),
+            Outcome::Written if returned.contains(&id) => Some(Proof::Returned),
             Outcome::Exists => Some(Proof::Found),
-            Outcome::Unknown { .. } if insert && found.contains(&id) => {
-                told("found");
-                couplings.extend(couplings_after(action));
-                let fields = Agreeing::new(state.work(step), to, &sources).on(action);
-                agreements.push(Agreement { ids: action.ids, fields });
+            // The side confirmed it, and did not show what it made of it; or the answer was lost.
+            Outcome::Written | Outcome::Unknown { .. } if insert && found.contains(&id) => {
+                if *outcome == Outcome::Written {
+                    told("written", "");
+                } else {
+                    told("found", "");
+                    couplings.extend(couplings_after(action));
+                }
+                Some(if untouched.contains(&id) { Proof::Returned } else { Proof::Read })
+            }
+            Outcome::Written => {
+                told("written", "");
                 Some(Proof::Read)
             }
             Outcome::Unknown { .. } if insert => {
-                told("not found");
+                told("not found", "");
                 after.waiting.of_mut(to.other()).push(*action.ids.of(to.other()));
                 None
             }
             Outcome::Unknown { .. } => {
-                let arrived = found.contains(&id) && holds(&read, to, action);
-                told(if arrived { "found" } else { "not found" });
+                let missing = read_rows.get(&id).map(|row| missing(&read, *row, to, action, &before));
+                let arrived = missing.as_ref().is_some_and(Vec::is_empty);
+                told(if arrived { "found" } else { "not found" }, "");
                 if arrived {
                     certain.insert(action.ids.erp, false);
                     state.tally.modified.of_mut(to).insert(action.ids.erp);
                 }
+                // What is there of it is settled, whatever became of the rest.
+                written.extend(missing.map(|kept| Written { action, proof: Proof::Read, kept }));
                 None
             }
             Outcome::Stale => None,
@@ -120,7 +133,22 @@ pub(super) fn verify(
         };
         if let Some(proof) = proof {
             certain.insert(action.ids.erp, proof == Proof::Returned);
-            written.push(Written { action, proof });
+            let row = rows.get(&id).copied().filter(|_| proof != Proof::Found);
+            let frame = state.frames.of(to);
+            let kept = match row {
+                Some(row) if !on_paper => kept_of(to, frame, row, &before, action),
+                _ => Vec::new(),
+            };
+            if let (Some(row), false) = (row, kept.is_empty()) {
+                let left = what_is_left(action, &kept);
+                let message = kept::told(&left, frame, row);
+                told("kept", &message);
+                let print = print_of(state, step.map, &left, &before, &sources);
+                state.refusals.note(&left, &message, print);
+                state.held.push(failed(&left, &message));
+                after.refused.of_mut(to).insert(action.ids.erp);
+            }
+            written.push(Written { action, proof, kept });
             if insert {
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
                 state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
@@ -134,6 +162,13 @@ pub(super) fn verify(
         }
         after.again.insert(action.ids.erp);
     }
+    let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
+    let shown = |record: &Written<'_>| {
+        let row = *read_rows.get(record.action.ids.of(to)).filter(|_| record.proof != Proof::Found)?;
+        let fields = agreeing.on(record.action, Some((&read, row, record.proof)));
+        Some(Agreement { ids: record.action.ids, fields })
+    };
+    let agreements: Vec<Agreement> = written.iter().filter_map(shown).collect();
     if !answers.is_empty() || !couplings.is_empty() {
         store.answer(&answers, &step.map.name, &couplings, &agreements)?;
     }
@@ -147,13 +182,48 @@ pub(super) fn verify(
     Ok(())
 }
 
-/// Tells whether a record holds everything that an action would write.
-fn holds(frame: &Frame, to: Side, action: &Action) -> bool {
-    let Some(row) = frame.ids().iter().position(|id| id == action.ids.of(to)) else { return false };
-    action.fields.iter().all(|change| {
+/// Returns those of the new records which had to be read that nobody else has changed since: what such a one holds besides
+/// what was sent, its side has made. A side is asked only where that makes a difference.
+fn untouched(
+    step: &Step<'_>,
+    to: Side,
+    actions: &[Action],
+    outcomes: &[Outcome],
+    read: &Frame,
+) -> Result<HashSet<Uuid>, EndpointError> {
+    let rows = rows_by_id(read);
+    let columns: Vec<&str> = step.map.fields.iter().filter_map(|field| field.column(to)).collect();
+    let doubtful = |(action, outcome): (&Action, &Outcome)| {
+        let id = *action.ids.of(to);
+        let row = *rows.get(&id)?;
+        let is_new = action.kind.makes_record() && matches!(outcome, Outcome::Written | Outcome::Unknown { .. });
+        let differs = |column: &&str| {
+            let kind = read.column(column).map_or(Kind::Text, |column| column.kind);
+            let sent = action.fields.iter().find(|change| change.column == **column);
+            let sent = sent.map_or(BLANK, |change| fingerprint(&change.new, to, kind));
+            fingerprint_in(read, to, column, row) != sent
+        };
+        (is_new && columns.iter().any(differs)).then_some(id)
+    };
+    let ids: Vec<Uuid> = actions.iter().zip(outcomes).filter_map(doubtful).collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    step.context.endpoints.of(to).untouched(step.scope.infos.of(to), &ids)
+}
+
+/// Returns the positions of the values of an action that a record does not hold in `row`, not even in a form of its side's own
+/// that it did not have `before`.
+fn missing(frame: &Frame, row: usize, to: Side, action: &Action, before: &Before) -> Vec<usize> {
+    let was = |change: &FieldChange| before.get(action.ids.of(to))?.get(change.field?).copied();
+    let holds = |change: &FieldChange| {
         let Some(column) = frame.column(&change.column) else { return false };
-        fingerprint_in(frame, to, &change.column, row) == fingerprint(&change.new, to, column.kind)
-    })
+        let held = frame.value(&change.column, row);
+        let now = fingerprint(&held, to, column.kind);
+        now == fingerprint(&change.new, to, column.kind)
+            || (is_form_of(&held, &change.new) && was(change).is_some_and(|was| was != now))
+    };
+    (0..action.fields.len()).filter(|at| !holds(&action.fields[*at])).collect()
 }
 
 /// Says why an action was not carried out.

@@ -44,6 +44,7 @@ mod review;
 mod rules;
 mod selected;
 mod shipped;
+mod taken;
 mod tidy;
 mod transformations;
 mod why;

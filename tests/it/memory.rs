@@ -3,7 +3,7 @@
 //! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions,
 //! ids that exist, columns it does not know) and can be told to lose answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
@@ -44,6 +44,10 @@ pub struct Memory {
     pub accidents: Mutex<Vec<Accident>>,
     /// What the side makes of a record after each write.
     pub hook: Mutex<Option<Hook>>,
+    /// Columns that take no value, and of which the answer says nothing.
+    pub ignores: Mutex<Vec<&'static str>>,
+    /// Records that people changed since they were made: the CRM tells who did it last.
+    pub touched: Mutex<BTreeSet<Uuid>>,
     /// Columns that hold the id of a record, and the table where that has to be.
     pub refers: Mutex<Vec<(&'static str, &'static str)>>,
     /// Tells why a write is refused.
@@ -145,6 +149,8 @@ impl Memory {
             accidents: Mutex::default(),
             hook: Mutex::default(),
             refuses: Mutex::default(),
+            ignores: Mutex::default(),
+            touched: Mutex::default(),
             refers: Mutex::default(),
             meanwhile: Mutex::default(),
             afterwards: Mutex::default(),
@@ -170,6 +176,7 @@ impl Memory {
 
     /// Puts a record there, or changes it, as a person would.
     pub fn put(&self, table: &str, id: u128, values: &[(&str, &str)]) {
+        self.touched.lock().unwrap().insert(Uuid::from_u128(id));
         let mut tables = self.tables.lock().unwrap();
         let table = tables.get_mut(table).unwrap();
         let infos = table.info.clone();
@@ -374,6 +381,13 @@ impl Endpoint for Memory {
         }
     }
 
+    fn untouched(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashSet<Uuid>, EndpointError> {
+        let tables = self.tables.lock().unwrap();
+        let touched = self.touched.lock().unwrap();
+        let is_as_made = |id: &&Uuid| tables[&info.table].records.contains_key(*id) && !touched.contains(*id);
+        Ok(ids.iter().filter(|id| self.side == Side::Crm && is_as_made(id)).copied().collect())
+    }
+
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
         // As the real sides: the CRM compares texts without regard to case, the ERP only codes.
         let kind = query.info.column(column).unwrap().column.kind;
@@ -472,6 +486,9 @@ impl Endpoint for Memory {
             self.stamp(info, &mut record.1);
             for (column, value) in &write.fields {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
+                if self.ignores.lock().unwrap().iter().any(|ignored| ignored == column) {
+                    continue;
+                }
                 let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);
                 if write.kind == WriteKind::Update && before.to_string() == value.to_string() {
                     self.idle.fetch_add(1, Ordering::Relaxed);
