@@ -11,6 +11,7 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::context::Context;
 use crate::run::kept::is_form_of;
+use crate::run::keyed::Tried;
 use crate::run::selection::Asked;
 use crate::run::state::PassError;
 use crate::store::{Agreed, Agreement, Answer, CouplingChange, Intent, OpenIntent, Origin, Store};
@@ -32,6 +33,8 @@ pub(super) struct Earned {
     pub(super) made: Vec<Made>,
     /// What pairs agree on since a write that arrived.
     pub(super) agreements: Vec<Agreement>,
+    /// By side, new records that may still come, by the record that they were made for; their intents stay open.
+    pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
 }
 
 /// Settles what a run that was cut off left open.
@@ -112,6 +115,15 @@ pub(super) fn settle_intents(
             let found = Found { side, frame: frames.of(side), row, written: &intent.fields, insert, own };
             let fields = intent.agreed.iter().filter_map(|agreed| found.agrees_on(map, agreed)).collect();
             earned.agreements.push(Agreement { ids, fields });
+        }
+        // Elsewhere it is recognised by its id, whenever it comes.
+        let alone = !partners.of(intent.side.other()).contains_key(&intent.partner);
+        if insert && !found && alone {
+            let sent = intent.fields.iter().map(|(column, _, new)| (column.as_str(), new.clone()));
+            if let Some(tried) = Tried::of(scope.infos.of(intent.side), intent.id, sent, journal_id) {
+                tried.note(intent.partner, earned.tried.of_mut(intent.side));
+                continue;
+            }
         }
         // What a deletion was to remove is found gone, or found, by the reading that follows.
         let outcome = match (intent.action.as_str(), found) {

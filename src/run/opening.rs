@@ -93,6 +93,7 @@ pub(super) fn read(
         };
         state.report.made = PerSide::from_fn(made);
     }
+    state.tried = earned.tried;
     state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;

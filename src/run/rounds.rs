@@ -21,7 +21,7 @@ use crate::run::background;
 use crate::run::bases::{Agreeing, Proof, before_write, save, set_base};
 use crate::run::chosen;
 use crate::run::deleting::as_restores;
-use crate::run::keyed::take_keys;
+use crate::run::keyed::{take_keys, with_tried};
 use crate::run::marks;
 use crate::run::ours::avoid_others;
 use crate::run::parted::{note, partings};
@@ -77,7 +77,8 @@ pub(super) fn rounds(
             }
             let by_id = couple::rows_by_id(state.frames.of(to.other()));
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
-            let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
+            let beyond = with_tried(step, state, to, alone.beyond.of(to).as_ref());
+            let mut inserts = decide_inserts(&state.work(step), to, &rows, beyond.as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
             avoid_others(step, store, state, to, &mut inserts.actions)?;
             take_keys(step, state, to, &mut inserts.actions)?;

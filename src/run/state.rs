@@ -24,6 +24,7 @@ use crate::run::beyond::Beyond;
 use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
 use crate::run::context::Context;
+use crate::run::keyed::Tried;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
@@ -132,6 +133,8 @@ pub struct PassState {
     pub(super) approval: Approval,
     /// What became of that.
     pub(super) carried: Option<Carried>,
+    /// By side, new records that were sent and may still come, by the record of the other side that they were made for.
+    pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
 }
 
 /// A deletion that was decided.
@@ -213,6 +216,7 @@ impl PassState {
             over: false,
             approval: Approval::default(),
             carried: None,
+            tried: PerSide::default(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::plan::{Action, ActionKind, FieldChange};
 use crate::run::bases::{Agreeing, Before, Proof, Written, before_write, fingerprint_in, move_bases};
 use crate::run::forced;
 use crate::run::kept::{self, is_form_of, kept_of, what_is_left};
+use crate::run::keyed::Tried;
 use crate::run::marks;
 use crate::run::partners::without;
 use crate::run::refusals::{print_of, sources};
@@ -55,7 +56,8 @@ pub(super) fn verify(
         .filter(|(action, outcome)| match outcome {
             Outcome::Written => !returned.contains(action.ids.of(to)),
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
-            Outcome::Gone | Outcome::Refused { .. } | Outcome::NotSent { .. } => false,
+            Outcome::Refused { .. } => was_tried(state, to, action),
+            Outcome::Gone | Outcome::NotSent { .. } => false,
         })
         .map(|(action, _)| *action.ids.of(to))
         .collect();
@@ -96,8 +98,18 @@ pub(super) fn verify(
                 told("written", "");
                 Some(Proof::Read)
             }
+            // An earlier attempt took the key after all.
+            Outcome::Refused { .. } if insert && found.contains(&id) => {
+                told("found", "");
+                couplings.extend(couplings_after(action));
+                Some(Proof::Read)
+            }
             Outcome::Unknown { .. } if insert => {
-                told("not found", "");
+                let sent = action.fields.iter().map(|change| (change.column.as_str(), change.new.to_string()));
+                match Tried::of(step.scope.infos.of(to), id, sent, journal[index]) {
+                    Some(tried) => tried.note(*action.ids.of(to.other()), state.tried.of_mut(to)),
+                    None => told("not found", ""),
+                }
                 after.waiting.of_mut(to.other()).push(*action.ids.of(to.other()));
                 None
             }
@@ -150,6 +162,13 @@ pub(super) fn verify(
             }
             written.push(Written { action, proof, kept });
             if insert {
+                let open = state.tried.of_mut(to).remove(action.ids.of(to.other())).filter(|_| !on_paper);
+                let open = open.into_iter().flat_map(|tried| tried.journal).filter(|open| *open != journal[index]);
+                answers.extend(open.map(|journal_id| Answer {
+                    journal_id,
+                    outcome: "sent again".to_owned(),
+                    message: String::new(),
+                }));
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
                 state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
                 state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
@@ -180,6 +199,12 @@ pub(super) fn verify(
     forced::note(step, state, to, &written);
     marks::after_write(state, to, actions, &after.known, |action| certain.get(&action.ids.erp).copied());
     Ok(())
+}
+
+/// Tells whether a new record was sent before under the same key, without an answer.
+fn was_tried(state: &PassState, to: Side, action: &Action) -> bool {
+    let tried = state.tried.of(to).get(action.ids.of(to.other()));
+    action.kind.makes_record() && tried.is_some_and(|tried| tried.id == *action.ids.of(to))
 }
 
 /// Returns those of the new records which had to be read that nobody else has changed since: what such a one holds besides

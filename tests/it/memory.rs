@@ -11,8 +11,8 @@ use chrono::DateTime;
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Traffic,
-    Write, WriteKind,
+    Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Key, Outcome, Query, Report, TableInfo,
+    Traffic, Write, WriteKind,
 };
 use pipeline::frame::builder::Builder;
 use pipeline::frame::{Cell, Column, Frame, Kind, Value};
@@ -44,6 +44,10 @@ pub struct Memory {
     pub accidents: Mutex<Vec<Accident>>,
     /// What the side makes of a record after each write.
     pub hook: Mutex<Option<Hook>>,
+    /// New records that are under way yet, with their tables: they come before the next batch, unless somebody has their key.
+    pub late: Mutex<Vec<(String, Write)>>,
+    /// What is under way stays so.
+    pub holds_up: AtomicBool,
     /// Columns that take no value, and of which the answer says nothing.
     pub ignores: Mutex<Vec<&'static str>>,
     /// Records that people changed since they were made: the CRM tells who did it last.
@@ -114,6 +118,8 @@ pub enum Accident {
     RequestLost,
     /// Somebody touched the record first.
     Stale,
+    /// The gateway gives up, and the side carries it out later: see [`Memory::late`].
+    Late,
     /// Nothing at all.
     None,
 }
@@ -123,7 +129,7 @@ impl Memory {
     pub fn new(side: Side, tables: &[(&str, &[(&str, Kind)])]) -> Memory {
         let table = |columns: &[(&str, Kind)], name: &str| Table {
             info: TableInfo {
-                key: pipeline::endpoint::Key::Id("id".into()),
+                key: Key::Id("id".into()),
                 table: name.to_owned(),
                 columns: columns
                     .iter()
@@ -149,6 +155,8 @@ impl Memory {
             accidents: Mutex::default(),
             hook: Mutex::default(),
             refuses: Mutex::default(),
+            late: Mutex::default(),
+            holds_up: AtomicBool::new(false),
             ignores: Mutex::default(),
             touched: Mutex::default(),
             refers: Mutex::default(),
@@ -186,6 +194,21 @@ impl Memory {
         for (column, text) in values {
             let kind = infos.column(column).unwrap().column.kind;
             record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
+        }
+    }
+
+    /// Says that records of a table are known by what they hold in a column, as those of NAV are.
+    pub fn know_by(&self, table: &str, column: &str) {
+        let mut tables = self.tables.lock().unwrap();
+        tables.get_mut(table).unwrap().info.key = Key::Values(vec![column.to_owned()]);
+    }
+
+    /// Carries out what was under way.
+    pub fn arrive(&self) {
+        let mut tables = self.tables.lock().unwrap();
+        for (table, write) in std::mem::take(&mut *self.late.lock().unwrap()) {
+            let records = &mut tables.get_mut(&table).unwrap().records;
+            records.entry(write.id).or_insert_with(|| (1, write.fields.into_iter().collect()));
         }
     }
 
@@ -418,6 +441,9 @@ impl Endpoint for Memory {
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.fate.step();
         self.type_in(&self.meanwhile);
+        if !self.holds_up.load(Ordering::Relaxed) {
+            self.arrive();
+        }
         self.attempts.fetch_add(writes.len(), Ordering::Relaxed);
         let mut tables = self.tables.lock().unwrap();
         let refers: Vec<(&str, BTreeSet<Uuid>)> = {
@@ -444,7 +470,10 @@ impl Endpoint for Memory {
                 std::panic::resume_unwind(Box::new("the program was killed"));
             }
             let accident = self.accidents.lock().unwrap().pop();
-            if accident == Some(Accident::RequestLost) {
+            if accident == Some(Accident::Late) && write.kind == WriteKind::Insert {
+                self.late.lock().unwrap().push((info.table.clone(), write.clone()));
+            }
+            if matches!(accident, Some(Accident::RequestLost | Accident::Late)) {
                 outcomes.push(Outcome::Unknown { message: "the connection broke".into() });
                 continue;
             }
@@ -456,6 +485,10 @@ impl Endpoint for Memory {
             }
             let there = table.records.get(&write.id);
             let outcome = match (write.kind, there) {
+                // It is not proven to be ours.
+                (WriteKind::Insert, Some(_)) if matches!(info.key, Key::Values(_)) => {
+                    Some(Outcome::Refused { message: "the record exists already".into() })
+                }
                 (WriteKind::Insert, Some(_)) => Some(Outcome::Exists),
                 (WriteKind::Update | WriteKind::Delete, None) => Some(Outcome::Gone),
                 (WriteKind::Update | WriteKind::Delete, Some((version, _)))

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use pipeline::config::Side;
 use pipeline::frame::Value;
 use pipeline::run::account::RunOutcome;
-use pipeline::store::InboxKind;
+use pipeline::store::{InboxKind, Store};
 use rust_decimal::Decimal;
 
 use crate::dice::{Chance, each_seed};
@@ -292,4 +292,62 @@ fn what_sides_make_of_values_by_chance() {
         all_kept += kept;
     });
     assert!(all_kept > 0 || std::env::var("SEED").is_ok(), "nothing was kept in all these nights");
+}
+
+/// A gateway gives up, and the side makes the record after all: before the next attempt, after it, or between two runs.
+#[test]
+fn a_new_record_that_comes_late_is_not_made_under_another_key() {
+    const PEOPLE: &str = "
+  people:
+    erp: { table: people, label: code }
+    crm: { table: users, label: mail }
+    direction: to_erp
+    create: to_erp
+    match: [ { by: { email: mail } } ]
+    on_create: [ { side: erp, set: { code: \"next_number('SP', 3)\" } } ]
+    fields:
+      - { erp: email, crm: mail }
+      - { erp: name, crm: name }
+";
+    for (holds_up, attempts) in [(false, 1), (true, 1), (true, 20), (false, 20)] {
+        let mut world = World::with(PEOPLE);
+        world.erp.know_by("people", "code");
+        let user = |world: &World, number: u128, name: &str| {
+            world.crm.put("users", number, &[("mail", &format!("{name}@a.example")), ("name", name)]);
+        };
+        user(&world, 101, "ann");
+        user(&world, 102, "ben");
+        // The first of the two is under way, the other one is made at once.
+        let accidents = std::iter::repeat_n(Accident::Late, attempts).collect();
+        *world.erp.accidents.lock().unwrap() = accidents;
+        if attempts == 1 {
+            world.erp.accidents.lock().unwrap().insert(0, Accident::None);
+        }
+        world.erp.holds_up.store(holds_up, Ordering::Relaxed);
+        let first = world.run();
+        let place = format!("holds up: {holds_up}, {attempts} attempts: {:#?}", first.inbox);
+        // Another one comes, and gets another number.
+        user(&world, 103, "cat");
+        world.erp.accidents.lock().unwrap().clear();
+        let planned = world.run_as(true);
+        let report = world.run();
+        let actions =
+            |report: &pipeline::run::account::RunReport| format!("{:#?}", report.plan.actions().collect::<Vec<_>>());
+        assert_eq!(actions(&planned), actions(&report), "{place}: the plan is the run (I8)");
+        world.erp.holds_up.store(false, Ordering::Relaxed);
+        world.erp.arrive();
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
+        let mut names = world.erp.column("people", "name");
+        names.sort();
+        assert_eq!(names, ["ann", "ben", "cat"], "{place}: nothing is made twice (I2)");
+        let mut codes = world.erp.column("people", "code");
+        codes.sort();
+        codes.dedup();
+        assert_eq!(codes.len(), 3, "{place}");
+        let coupled = world.store.coupling_counts().unwrap().get("people").copied();
+        assert_eq!(coupled, Some(3), "{place}");
+        world.quiet();
+        assert_eq!(world.store.open_intents("people").unwrap(), [], "{place}");
+    }
 }
