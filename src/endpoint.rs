@@ -87,6 +87,8 @@ pub struct ColumnInfo {
     pub options: Vec<(i64, String)>,
     /// Tables (entity sets) that a lookup may point to; empty for anything else.
     pub targets: Vec<String>,
+    /// A day that is kept as the moment at which it begins for whoever typed it: read in another time zone it is another day.
+    pub local_day: bool,
 }
 
 #[cfg(test)]
@@ -101,6 +103,7 @@ impl ColumnInfo {
             length_max: None,
             options: Vec::new(),
             targets: Vec::new(),
+            local_day: false,
         }
     }
 }

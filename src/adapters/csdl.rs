@@ -143,6 +143,7 @@ impl<'a> Types<'a> {
             length_max: property.attribute("MaxLength").and_then(|length| length.parse().ok()),
             options,
             targets: Vec::new(),
+            local_day: false,
         })
     }
 

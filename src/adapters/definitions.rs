@@ -242,6 +242,7 @@ fn table(
             length_max: detail.max_length,
             options: options(detail),
             targets,
+            local_day: kind == Kind::DateTime && is_local_day(detail),
         });
     }
     // A lookup without any relationship is still read by its own name.
@@ -267,13 +268,22 @@ fn kind(attribute_type: &str, detail: &Detail) -> Option<Kind> {
         }
         "Boolean" => Kind::Boolean,
         "Picklist" | "State" | "Status" => Kind::Choice,
-        "DateTime" => {
-            let behavior = detail.date_time_behavior.as_ref().and_then(|behavior| behavior.value.as_deref());
-            if behavior == Some("DateOnly") { Kind::Date } else { Kind::DateTime }
-        }
+        "DateTime" if behavior(detail) == Some("DateOnly") => Kind::Date,
+        "DateTime" => Kind::DateTime,
         "Lookup" | "Customer" | "Owner" | "Uniqueidentifier" => Kind::Guid,
         _ => return None,
     })
+}
+
+/// Returns what a moment means to its readers; a service that does not say has the oldest behavior, User Local.
+fn behavior(detail: &Detail) -> Option<&str> {
+    detail.date_time_behavior.as_ref().and_then(|behavior| behavior.value.as_deref())
+}
+
+/// Tells whether people see a day of their own time zone in a column: its format is a day, its behavior User Local. With the
+/// behavior Time-Zone Independent it is everybody's, at midnight.
+fn is_local_day(detail: &Detail) -> bool {
+    detail.format.as_deref() == Some("DateOnly") && behavior(detail) != Some("TimeZoneIndependent")
 }
 
 fn options(detail: &Detail) -> Vec<(i64, String)> {
@@ -318,6 +328,8 @@ mod tests {
             ("share", "Decimal", true),
             ("birthdate", "DateTime", true),
             ("modifiedon", "DateTime", false),
+            ("new_since", "DateTime", true),
+            ("new_until", "DateTime", true),
             ("statecode", "State", true),
             ("parentcustomerid", "Customer", true),
             ("ownerid", "Owner", true),
@@ -336,6 +348,8 @@ mod tests {
                {"LogicalName":"share","Precision":4294967295},
                {"LogicalName":"birthdate","Format":"DateOnly","DateTimeBehavior":{"Value":"DateOnly"}},
                {"LogicalName":"modifiedon","Format":"DateAndTime","DateTimeBehavior":{"Value":"UserLocal"}},
+               {"LogicalName":"new_since","Format":"DateOnly","DateTimeBehavior":{"Value":"UserLocal"}},
+               {"LogicalName":"new_until","Format":"DateOnly","DateTimeBehavior":{"Value":"TimeZoneIndependent"}},
                {"LogicalName":"statecode","OptionSet":null,"GlobalOptionSet":{"Options":[
                  {"Value":0,"Label":{"UserLocalizedLabel":{"Label":"Active"}}},{"Value":1,"Label":null}]}}"#,
         );
@@ -354,7 +368,8 @@ mod tests {
         let line = |column: &ColumnInfo| {
             let writes = if column.insertable && column.updatable { "write" } else { "read" };
             let extra = (column.length_max, &column.options, &column.targets);
-            format!("{}: {:?} {writes} {extra:?}", column.column.name, column.column.kind)
+            let day = if column.local_day { " local day" } else { "" };
+            format!("{}: {:?} {writes} {extra:?}{day}", column.column.name, column.column.kind)
         };
         let lines: Vec<String> = table.info.columns.iter().map(line).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
@@ -366,6 +381,8 @@ mod tests {
         share: Decimal { scale: 4 } write (None, [], [])
         birthdate: Date write (None, [], [])
         modifiedon: DateTime read (None, [], [])
+        new_since: DateTime write (None, [], []) local day
+        new_until: DateTime write (None, [], [])
         statecode: Choice write (None, [(0, "Active"), (1, "")], [])
         parentcustomerid: Guid write (None, [], ["accounts", "contacts"])
         ownerid: Guid write (None, [], ["systemusers", "teams"])

@@ -7,10 +7,10 @@ use uuid::Uuid;
 use crate::config::{FieldMap, OnConflict, PerSide, Side};
 use crate::delta::merge::{Arriving, Facts, Rule, UNSENT, Verdict, merge, merge_decided, merge_forced, merge_newest};
 use crate::delta::{Force, Work, decided};
-use crate::frame::Value;
 use crate::frame::evaluated::EvaluationError;
+use crate::frame::{Kind, Value};
 use crate::store::Origin;
-use crate::translate::canonical::{BLANK, own};
+use crate::translate::canonical::{BLANK, fingerprint, own};
 use crate::translate::convert::Problem;
 use crate::translate::{Translated, Translator};
 
@@ -45,6 +45,12 @@ impl View<'_> {
                 None => Arriving::Value(translated.fingerprints[row]),
                 Some(Problem::Unresolved { .. }) => Arriving::Unresolved,
                 Some(Problem::Awaited { .. }) => Arriving::Awaited,
+                // On the same day both agree (design §3.4: by the coarser precision); to another one the moment does not go.
+                Some(Problem::Moment { day, .. }) => {
+                    let print = fingerprint(&Value::Date(*day), to, Kind::Date);
+                    let holds = self.own.of(to)[*rows.of(to)] == print;
+                    if holds { Arriving::Value(print) } else { Arriving::Broken }
+                }
                 Some(_) => Arriving::Broken,
             })
         });

@@ -32,19 +32,39 @@ enum Fitting {
         from: u32,
         to: u32,
     },
+    /// Only a midnight is a day.
+    Midnight,
+    /// The column of that side keeps days as moments that are other days elsewhere.
+    LocalDay(Side),
     None,
 }
 
 /// Complains about fields of whose values none can be written.
 pub(super) fn check(desk: &mut Desk<'_>) {
     for (number, to, from, info) in pairs(desk) {
-        if fit(&from, to, &info) == Fitting::None {
-            let path = desk.field(number).key(to.key());
-            let hint = format!(
-                "pair columns of one type, translate by `values` or `to_{}`, or leave that direction out",
-                to.key()
-            );
-            desk.complain(path, At::Value, format!("{}: no value fits", both(&from, &info)), hint);
+        let path = desk.field(number).key(to.key());
+        match fit(&from, to, &info) {
+            Fitting::None => {
+                let hint = format!(
+                    "pair columns of one type, translate by `values` or `to_{}`, or leave that direction out",
+                    to.key()
+                );
+                desk.complain(path, At::Value, format!("{}: no value fits", both(&from, &info)), hint);
+            }
+            Fitting::LocalDay(side) => {
+                let name = if side == to { &info.column.name } else { &from.column.name };
+                let message = format!(
+                    "`{name}` of the {} shows a day in each reader's own time zone (format Date Only, behavior User Local), so \
+                     it would be another day on the other side",
+                    side.name()
+                );
+                let hint = format!(
+                    "give the column the behavior Date Only or Time-Zone Independent, or say by `to_{}` which day is meant",
+                    to.key()
+                );
+                desk.complain(path, At::Value, message, hint);
+            }
+            _ => {}
         }
     }
 }
@@ -54,7 +74,15 @@ pub(super) fn doubt(desk: &mut Desk<'_>) {
     for (number, to, from, info) in pairs(desk) {
         let name = &info.column.name;
         let (message, hint) = match fit(&from, to, &info) {
-            Fitting::All | Fitting::None => continue,
+            Fitting::All | Fitting::LocalDay(_) | Fitting::None => continue,
+            Fitting::Midnight => (
+                format!("{}: only a midnight fits", both(&from, &info)),
+                format!(
+                    "a moment within a day is refused; `to_{}: CAST({} AS DATE)` takes its day in UTC",
+                    to.key(),
+                    from.column.name
+                ),
+            ),
             Fitting::Some => {
                 let what = match (info.options.is_empty(), from.column.kind) {
                     (false, _) => "is one of its options",
@@ -140,6 +168,9 @@ fn fit(from: &ColumnInfo, side: Side, to: &ColumnInfo) -> Fitting {
         (Kind::Decimal { scale: from }, Kind::Decimal { scale: to }) if from > to => Fitting::Rounded { from, to },
         (Kind::Decimal { .. }, Kind::Decimal { .. }) => Fitting::All,
         (Kind::Decimal { .. }, Kind::Integer | Kind::Choice) => Fitting::Some,
+        (Kind::DateTime, Kind::Date) if from.local_day => Fitting::LocalDay(side.other()),
+        (Kind::Date, Kind::DateTime) if to.local_day => Fitting::LocalDay(side),
+        (Kind::DateTime, Kind::Date) => Fitting::Midnight,
         (Kind::Date | Kind::DateTime, Kind::Date | Kind::DateTime) | (Kind::Guid, Kind::Guid) => Fitting::All,
         _ => Fitting::None,
     }
@@ -187,6 +218,16 @@ mod tests {
         ColumnInfo { options, ..column(kind) }
     }
 
+    /// Whichever way, the side is the one that has the local day.
+    #[test]
+    fn a_day_of_each_readers_zone_fits_no_day() {
+        let local_day = ColumnInfo { local_day: true, ..column(Kind::DateTime) };
+        for side in Side::BOTH {
+            assert_eq!(fit(&column(Kind::Date), side, &local_day), Fitting::LocalDay(side));
+            assert_eq!(fit(&local_day, side, &column(Kind::Date)), Fitting::LocalDay(side.other()));
+        }
+    }
+
     #[test]
     fn columns_fit_as_their_types_lengths_and_options_say() {
         let decimal = |scale: u32| column(Kind::Decimal { scale });
@@ -231,6 +272,8 @@ mod tests {
             (decimal(2), decimal(5), Fitting::All),
             (column(Kind::Integer), column(Kind::Date), Fitting::None),
             (column(Kind::Date), column(Kind::DateTime), Fitting::All),
+            (column(Kind::DateTime), column(Kind::Date), Fitting::Midnight),
+            (column(Kind::DateTime), ColumnInfo { local_day: true, ..column(Kind::DateTime) }, Fitting::All),
             (column(Kind::DateTime), long(Kind::Text, 10), Fitting::Short { from: 24, to: 10 }),
             (column(Kind::Date), decimal(2), Fitting::None),
             (column(Kind::Guid), column(Kind::Integer), Fitting::None),

@@ -1,6 +1,6 @@
 //! What a column of the other side takes: types, lengths, options; or why it takes a value not at all.
 
-use chrono::{Datelike, Timelike};
+use chrono::{Datelike, NaiveDate, NaiveTime, Timelike};
 use rust_decimal::prelude::ToPrimitive;
 use rust_decimal::{Decimal, RoundingStrategy};
 use unicode_segmentation::UnicodeSegmentation;
@@ -28,6 +28,8 @@ pub enum Problem {
     Long { value: String, column: String, characters: usize, characters_max: usize },
     /// The highest number behind the prefix is in use.
     Exhausted { prefix: String },
+    /// The column takes a day, and the value has a time of day besides; `day` is the one in UTC.
+    Moment { value: String, day: NaiveDate, column: String },
     /// The column is a choice without that option.
     NoOption { value: String, column: String, known: Vec<String> },
 }
@@ -50,6 +52,12 @@ impl std::fmt::Display for Problem {
             Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
             Problem::Long { value, column, characters, characters_max } => {
                 write!(f, "`{value}` has {characters} characters, `{column}` takes {characters_max}")
+            }
+            Problem::Moment { value, column, .. } => {
+                write!(
+                    f,
+                    "`{value}` has a time of day, and `{column}` is a day; `CAST(… AS DATE)` takes the one in UTC"
+                )
             }
             Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
             Problem::NoOption { value, column, known } => {
@@ -159,6 +167,10 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
         },
         Kind::Date => match &value {
             Value::Date(_) => Ok(value),
+            // Which day that is depends on where one is, so nobody decides it unasked.
+            Value::DateTime(time) if time.time() != NaiveTime::MIN => {
+                Err(Problem::Moment { value: value.to_string(), day: time.date_naive(), column: column() })
+            }
             Value::DateTime(time) => Ok(Value::Date(time.date_naive())),
             Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
             _ => Err(wrong(&value)),
@@ -212,7 +224,12 @@ mod tests {
         let mut choice = info(Kind::Choice);
         choice.options = vec![(1, "Net 30".into()), (3, "Customer".into())];
         let time = Kind::DateTime.parse("2026-01-31T22:10:05.123Z").unwrap();
+        let midnight = Kind::DateTime.parse("2026-01-31T00:00:00Z").unwrap();
+        let refused =
+            "`2026-01-31T22:10:05.123Z` has a time of day, and `c` is a day; `CAST(… AS DATE)` takes the one in UTC";
         for (value, side, target, expected) in [
+            (midnight, Side::Erp, &info(Kind::Date), Ok("2026-01-31")),
+            (time.clone(), Side::Erp, &info(Kind::Date), Err(refused)),
             (text("abc"), Side::Crm, &short, Ok("abc")),
             (text("abc "), Side::Erp, &short, Ok("abc")),
             (text("Æøå"), Side::Erp, &short, Ok("Æøå")),

@@ -40,7 +40,12 @@ fn equal(erp: (&ColumnInfo, &str), crm: (&ColumnInfo, &str)) -> bool {
     let held = [erp, crm].map(|(info, wire)| held(info.column.kind, wire));
     let agrees = |to: Side, info: &ColumnInfo, from: &Value, own: &Value| {
         let kind = info.column.kind;
-        convert(from.clone(), to, info).is_ok_and(|value| fingerprint(&value, to, kind) == fingerprint(own, to, kind))
+        let value = match convert(from.clone(), to, info) {
+            Ok(value) => value,
+            Err(Problem::Moment { day, .. }) => Value::Date(day),
+            Err(_) => return false,
+        };
+        fingerprint(&value, to, kind) == fingerprint(own, to, kind)
     };
     agrees(Side::Crm, crm.0, &held[0], &held[1]) || agrees(Side::Erp, erp.0, &held[1], &held[0])
 }
@@ -188,7 +193,7 @@ fn dates_and_moments() {
             ("2026-01-31T22:10:05Z", "null"),
         ],
     );
-    // Of a moment a date is its day in UTC; of a date a moment is its midnight.
+    // A moment is as good as its day in UTC, though it is not sent there; of a date a moment is its midnight.
     check(
         Kind::Date,
         Kind::DateTime,

@@ -141,6 +141,7 @@ impl Memory {
                         length_max: None,
                         options: Vec::new(),
                         targets: Vec::new(),
+                        local_day: false,
                     })
                     .collect(),
             },

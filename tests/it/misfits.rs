@@ -100,6 +100,7 @@ fn memory() -> PerSide<Memory> {
                 ("memo", Kind::Text),
                 ("since", Kind::Date),
                 ("made", Kind::DateTime),
+                ("born", Kind::DateTime),
                 ("flag", Kind::Boolean),
             ],
         ),
@@ -118,6 +119,7 @@ fn memory() -> PerSide<Memory> {
     change(&sides.erp, "customers", "payment/code", &|info| (info.insertable, info.updatable) = (false, false));
     change(&sides.crm, "accounts", "kind", &|info| info.options = options(&[(1, "Rival"), (3, "Customer")]));
     change(&sides.crm, "accounts", "state", &|info| info.options = options(&[(0, "Open"), (1, "Shut")]));
+    change(&sides.crm, "accounts", "born", &|info| info.local_day = true);
     change(&sides.crm, "accounts", "phone", &|info| info.length_max = Some(8));
     change(&sides.crm, "accounts", "owner", &|info| info.targets = vec!["users".into(), "teams".into()]);
     sides
@@ -212,6 +214,8 @@ const CHANGES: &[(&str, &[(&str, &str)])] = &[
         "types of which no value fits",
         &[
             ("erp: payment/code, crm: phone", "erp: since, crm: flag"),
+            ("erp: payment/code, crm: phone", "erp: since, crm: born"),
+            ("erp: payment/code, crm: phone", "erp: since, crm: born, to_crm: since, to_erp: \"CAST(born AS DATE)\""),
             ("erp: payment/code, crm: phone", "erp: id, crm: phone, direction: to_crm"),
             ("erp: payment/code, crm: phone", "erp: limit2, crm: made, to_crm: \"DATE('2026-01-31')\""),
             ("erp: status, crm: kind, values: { Active: 3, Closed: 1, \"\": \"\" }", "erp: status, crm: kind"),

@@ -58,6 +58,7 @@ fn info() -> TableInfo {
         length_max: Some(100),
         options: vec![(0, "Ship".to_owned()), (1, "All".to_owned())],
         targets: Vec::new(),
+        local_day: false,
     };
     let key = Key::Id("id".to_owned());
     TableInfo { table: "customers".to_owned(), key, columns: columns().into_iter().map(column).collect() }
