@@ -101,6 +101,14 @@ fn lookups_and_navigations_are_read_by_our_names() {
 }
 
 #[test]
+fn a_day_of_each_readers_zone_is_told_from_a_moment() {
+    let world = world();
+    let info = world.endpoint(Side::Crm).describe("accounts").unwrap();
+    let local_day = |name: &str| info.column(name).unwrap().local_day;
+    assert_eq!(["new_customersince", "modifiedon"].map(local_day), [true, false]);
+}
+
+#[test]
 fn tables_are_described() {
     let world = world();
     let describe = |side: Side, table: &str, columns: &[&str]| -> String {

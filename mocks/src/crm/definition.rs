@@ -9,6 +9,7 @@ use super::privilege;
 use super::schema::{self, Column, Kind, OnDelete, TABLES, Table};
 use super::state::State;
 use super::store::Rule;
+use super::tables::LOCAL_DAY;
 
 /// The namespace that the ids of definitions are made in.
 const NAMESPACE: Uuid = Uuid::from_u128(0x70816501_edb9_4740_a16c_6a5efbc05d84);
@@ -61,7 +62,7 @@ pub fn attribute(table: &Table, column: &Column, typed: bool) -> Map<String, Val
         "IsValidForRead": true,
         "IsPrimaryId": column.name == table.primary_key,
         "IsPrimaryName": column.name == table.primary_name,
-        "IsCustomAttribute": false,
+        "IsCustomAttribute": column.schema_name == LOCAL_DAY,
         "AttributeOf": null,
         "DisplayName": label(&column.label()),
     })));
@@ -106,7 +107,10 @@ fn details(column: &Column) -> Map<String, Value> {
             -1,
             choices.iter().map(|choice| with(option(choice.value, choice.label), "State", choice.pair)),
         ),
-        Kind::DateTime => json!({"Format": "DateAndTime", "DateTimeBehavior": {"Value": "UserLocal"}}),
+        Kind::DateTime => {
+            let format = if column.schema_name == LOCAL_DAY { "DateOnly" } else { "DateAndTime" };
+            json!({"Format": format, "DateTimeBehavior": {"Value": "UserLocal"}})
+        }
         Kind::Date => json!({"Format": "DateOnly", "DateTimeBehavior": {"Value": "DateOnly"}}),
         Kind::Lookup { .. } | Kind::Owner(_) | Kind::Customer(_) => {
             json!({"Targets": column.targets().iter().map(|target| target.table).collect::<Vec<_>>()})

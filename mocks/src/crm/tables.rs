@@ -252,6 +252,10 @@ fn price_line() -> Table {
     )
 }
 
+/// The column with the format Date Only and the behavior User Local: what it holds is the moment at which the day begins
+/// for whoever typed it.
+pub const LOCAL_DAY: &str = "new_CustomerSince";
+
 fn account() -> Table {
     let columns = vec![
         key("AccountId"),
@@ -282,6 +286,8 @@ fn account() -> Table {
         base("CreditLimit_Base"),
         money("Revenue", 2, "100000000000000"),
         base("Revenue_Base"),
+        // A custom column: people see a day in it, each of their own time zone.
+        column(LOCAL_DAY, Kind::DateTime),
         flag("CreditOnHold"),
         integer("NumberOfEmployees", 0, 1_000_000_000),
         text("SIC", 20),
