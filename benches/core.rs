@@ -16,7 +16,7 @@ use pipeline::delta::{Work, decide_pairs};
 use pipeline::endpoint::{ColumnInfo, Key, TableInfo};
 use pipeline::frame::builder::Builder;
 use pipeline::frame::{Cell, Column, Frame, Kind};
-use pipeline::store::Couplings;
+use pipeline::store::{Couplings, Terms};
 use pipeline::translate::links::Links;
 use uuid::Uuid;
 
@@ -66,7 +66,10 @@ impl Night {
             readable: true,
             insertable: true,
             updatable: true,
+            starts_with: None,
+            local_day: false,
             length_max: None,
+            range: None,
             options: Vec::new(),
             targets: Vec::new(),
         };
@@ -95,6 +98,7 @@ impl Night {
             crm: (0..records).map(crm).collect(),
             origins: vec![pipeline::store::Origin::Matched(1); records],
             bases: vec![vec![None; records]; pipeline.tables[0].fields.len()],
+            terms: Terms::default(),
         };
         Night { infos: PerSide { erp: info.clone(), crm: info }, pipeline, frames, couplings }
     }
@@ -152,6 +156,7 @@ fn delta(bencher: Bencher<'_, '_>, records: usize) {
         infos: &night.infos,
         frames: &night.frames,
         pairs: &pairs,
+        terms: &Terms::default(),
         links: &links,
         left_out: &left_out,
         crm_tables: &crm_tables,

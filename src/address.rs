@@ -55,6 +55,9 @@ impl fmt::Display for Address {
     }
 }
 
+/// Of many records of one name, so many ids say enough.
+const SHOWN_MAX: usize = 5;
+
 /// Why an address does not say which record is meant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unclear {
@@ -81,7 +84,10 @@ impl Unclear {
             }
             Unclear::Several(address, ids) => {
                 let named = |id: &Uuid| Address { key: id.to_string(), ..address.clone() }.to_string();
-                format!("take one of {}", ids.iter().map(named).collect::<Vec<_>>().join(", "))
+                let shown: Vec<String> = ids.iter().take(SHOWN_MAX).map(named).collect();
+                let more = ids.len() - shown.len();
+                let more = if more > 0 { format!(", or {more} more") } else { String::new() };
+                format!("take one of {}{more}", shown.join(", "))
             }
             Unclear::NoLabel(Address { table, side, .. }) => {
                 format!("name it by its id, or set tables.{table}.{}.label", side.key())
@@ -250,6 +256,14 @@ mod tests {
         assert_eq!(id_of(&format!("customers:crm:10000 ({id})")).as_deref(), Some(id));
         assert_eq!(id_of("customers:10000 (Berlin)"), None);
         assert_eq!(id_of("customers:10000"), None);
+    }
+
+    #[test]
+    fn of_many_records_of_one_name_the_first_are_named() {
+        let address = Address { table: "customers".into(), side: Side::Crm, key: "1".into() };
+        let of = |number: u128| Unclear::Several(address.clone(), (1..=number).map(Uuid::from_u128).collect()).hint();
+        assert!(of(5).ends_with("0000-000000000005"), "{}", of(5));
+        assert!(of(1000).ends_with("0000-000000000005, or 995 more"), "{}", of(1000));
     }
 
     #[test]

@@ -33,12 +33,14 @@ pub struct Target<'a> {
 /// What became of actions.
 #[derive(Debug)]
 pub struct Applied {
-    /// One for each action that was sent, in order; shorter than the actions where the run was stopped.
+    /// One for each action that was sent, in order; shorter than the actions where the run was stopped, or the side lost.
     pub outcomes: Vec<Outcome>,
     /// The number in the journal of each action that was sent.
     pub journal: Vec<i64>,
     /// The written records as their side returned them.
     pub rows: Frame,
+    /// The ids of new records whose key their side gave, by those that the actions have.
+    pub given: HashMap<Uuid, Uuid>,
 }
 
 /// A written record as an answer shows it: the frame, and its row there.
@@ -59,9 +61,10 @@ pub fn apply(
     agreed: &dyn Fn(&Action, Option<Shown<'_>>) -> Vec<Agreed>,
     done: &dyn Fn(usize),
 ) -> Result<Applied, StoreError> {
-    let mut applied = Applied { outcomes: Vec::new(), journal: Vec::new(), rows: Frame::empty(Vec::new()) };
+    let (outcomes, journal, given) = (Vec::new(), Vec::new(), HashMap::new());
+    let mut applied = Applied { outcomes, journal, rows: Frame::empty(Vec::new()), given };
     let mut left = actions;
-    while !left.is_empty() && !target.stop.load(Ordering::Relaxed) {
+    while !left.is_empty() && !target.stop.load(Ordering::Relaxed) && target.endpoint.lost().is_none() {
         // A side that has trouble takes less at once, and more again when it is well.
         let batch_max = target.endpoint.batch_max().max(1);
         let wave_max = batch_max * target.endpoint.concurrency().max(1);
@@ -88,6 +91,7 @@ pub fn apply(
             rows.append(&report.rows);
             outcomes.extend(report.outcomes.iter().cloned());
             shown.extend(rows_by_id(&report.rows).into_iter().map(|(id, row)| (id, (number, row))));
+            applied.given.extend(&report.given);
         }
         for (action, outcome) in wave.iter().zip(&mut outcomes) {
             if *outcome == Outcome::Exists
@@ -96,22 +100,29 @@ pub fn apply(
                 *outcome = Outcome::Refused { message };
             }
         }
-        let is_open = |action: &Action, outcome: &Outcome| {
+        let named: Vec<Action> = wave.iter().map(|action| named(action, side, &applied.given)).collect();
+        // Under a name that is only ours nobody could read it later.
+        let is_open = |action: &Action, id: &Uuid, outcome: &Outcome| {
             let unseen = action.kind != ActionKind::Delete && !shown.contains_key(action.ids.of(side));
-            *outcome == Outcome::Written && unseen
+            *outcome == Outcome::Written && unseen && action.ids.of(side) == id
         };
-        let known = wave.iter().zip(&outcomes).zip(&journal).filter(|((action, outcome), _)| !is_open(action, outcome));
+        let known = wave.iter().zip(&named).zip(&outcomes).zip(&journal);
+        let known = known.filter(|(((sent, action), outcome), _)| !is_open(action, sent.ids.of(side), outcome));
         let answers = known.filter_map(|((_, outcome), id)| answer(outcome, *id)).collect::<Vec<_>>();
-        let changes = wave.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
+        let changes = named.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
             // One that is there already under the id that only this pipeline gives was made by an earlier run.
             Outcome::Written | Outcome::Exists if action.kind.makes_record() => couplings_after(action),
             Outcome::Written | Outcome::Gone if action.kind == ActionKind::Delete => couplings_after(action),
             _ => Vec::new(),
         });
-        let agreements = wave.iter().zip(&outcomes).filter_map(|(action, outcome)| {
+        let agreements = named.iter().zip(intents).zip(&outcomes).filter_map(|((action, intent), outcome)| {
             let is_there = *outcome == Outcome::Written && action.kind != ActionKind::Delete;
-            let (number, row) = *shown.get(action.ids.of(side)).filter(|_| is_there)?;
-            Some(Agreement { ids: action.ids, fields: agreed(action, Some((&reports[number].rows, row))) })
+            let fields = match shown.get(action.ids.of(side)).filter(|_| is_there) {
+                Some(&(number, row)) => agreed(action, Some((&reports[number].rows, row))),
+                None if is_there && *action.ids.of(side) != intent.id => intent.agreed,
+                None => return None,
+            };
+            Some(Agreement { ids: action.ids, fields })
         });
         let (changes, agreements) = (changes.collect::<Vec<_>>(), agreements.collect::<Vec<_>>());
         store.answer(&answers, &wave[0].table, &changes, &agreements)?;
@@ -122,6 +133,15 @@ pub fn apply(
     rows.settle();
     applied.rows = rows;
     Ok(applied)
+}
+
+/// Returns an action with the id that its side gave the new record.
+fn named(action: &Action, side: Side, given: &HashMap<Uuid, Uuid>) -> Action {
+    let mut action = action.clone();
+    if let Some(id) = given.get(action.ids.of(side)) {
+        *action.ids.of_mut(side) = *id;
+    }
+    action
 }
 
 /// Says who has a record that is there already, where it cannot become the partner of the one that it was to be made for.
@@ -194,6 +214,7 @@ fn answer(outcome: &Outcome, journal_id: i64) -> Option<Answer> {
         Outcome::Exists => ("exists", ""),
         Outcome::Refused { message } => ("refused", message.as_str()),
         Outcome::NotSent { message } => ("not sent", message.as_str()),
+        Outcome::Barred { message } => ("not let in", message.as_str()),
     };
     Some(Answer { journal_id, outcome: word.to_owned(), message: message.to_owned() })
 }

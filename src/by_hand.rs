@@ -4,6 +4,7 @@
 //! written into the journal together with the coupling, so that it can be told later who belongs together since when
 //! and why. Neither side is written.
 
+pub mod bonds;
 pub mod part;
 
 use std::collections::{HashMap, HashSet};
@@ -11,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::address::{Address, find};
+use crate::binding::Binding;
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::names::Names;
@@ -71,6 +73,8 @@ pub struct Desk<'a> {
     pub pipeline: &'a Pipeline,
     pub endpoints: PerSide<&'a dyn Endpoint>,
     pub map: &'a TableMap,
+    /// What a state has to belong to.
+    binding: Binding,
 }
 
 impl<'a> Desk<'a> {
@@ -78,15 +82,24 @@ impl<'a> Desk<'a> {
     pub fn open(
         pipeline: &'a Pipeline,
         endpoints: PerSide<&'a dyn Endpoint>,
-        store: &mut dyn Store,
+        store: &dyn Store,
         map: &'a TableMap,
     ) -> Result<Desk<'a>, RunError> {
+        let binding = belongs_to(pipeline, endpoints, store.binding()?.as_ref())?;
+        Ok(Desk { pipeline, endpoints, map, binding })
+    }
+
+    /// Notes what the state belongs to, once it is held for writing; refuses one that was bound to others meanwhile.
+    pub fn bind(&self, store: &mut dyn Store) -> Result<(), RunError> {
         let bound = store.binding()?;
-        let binding = belongs_to(pipeline, endpoints, bound.as_ref())?;
-        if bound.as_ref() != Some(&binding) {
-            store.bind(&binding)?;
+        if let Some(bound) = &bound {
+            bound.of_pipeline(&self.pipeline.name)?;
+            bound.of_sides(&self.binding.sides)?;
         }
-        Ok(Desk { pipeline, endpoints, map })
+        if bound.as_ref() != Some(&self.binding) {
+            store.bind(&self.binding)?;
+        }
+        Ok(())
     }
 
     /// Looks at pairs that somebody wants to couple; all objections at once, and nothing is done then.
@@ -216,6 +229,8 @@ impl<'a> Desk<'a> {
 struct Known {
     frames: PerSide<Frame>,
     rows: PerSide<HashMap<Uuid, usize>>,
+    /// Those that exist, and that the login may not read.
+    hidden: PerSide<HashSet<Uuid>>,
     names: Names,
     coupled: PerSide<HashMap<Uuid, PerSide<Uuid>>>,
 }
@@ -235,30 +250,37 @@ impl Known {
             }
         }
         let mut frames = PerSide::from_fn(|side| scope.empty(side));
+        let mut hidden: PerSide<HashSet<Uuid>> = PerSide::default();
         for side in Side::BOTH {
             let mut ids: Vec<Uuid> = wanted.of(side).iter().copied().collect();
-            ids.sort_unstable();
             let endpoint = *desk.endpoints.of(side);
-            *frames.of_mut(side) = if ids.len() > REQUESTS_MAX * endpoint.bounds().ids_max {
+            let mut found = scope.empty(side);
+            if ids.len() > REQUESTS_MAX * endpoint.bounds().ids_max {
                 let all = extract::read_all(&scope, side, endpoint)?;
                 let of_pairs = all.ids().into_iter().enumerate().filter(|(_, id)| wanted.of(side).contains(id));
-                all.take(&of_pairs.map(|(row, _)| row).collect::<Vec<_>>())
-            } else {
-                extract::read_ids(&scope, side, endpoint, ids)?
-            };
+                found = all.take(&of_pairs.map(|(row, _)| row).collect::<Vec<_>>());
+                let there = rows_by_id(&found);
+                ids.retain(|id| !there.contains_key(id));
+            }
+            ids.sort_unstable();
+            // What a list leaves out may be there all the same: then its coupling is none that is dead.
+            let sought = extract::seek(&scope, side, endpoint, ids)?;
+            found.upsert(&sought.frame);
+            (*frames.of_mut(side), *hidden.of_mut(side)) = (found, sought.hidden);
         }
         let rows = PerSide::from_fn(|side| rows_by_id(frames.of(side)));
         let names = Names::new(desk.map, &[&frames]);
-        Ok(Known { frames, rows, names, coupled })
+        Ok(Known { frames, rows, hidden, names, coupled })
     }
 
     fn exists(&self, side: Side, id: Uuid) -> bool {
-        self.rows.of(side).contains_key(&id)
+        self.rows.of(side).contains_key(&id) || self.hidden.of(side).contains(&id)
     }
 
     fn name(&self, side: Side, id: Uuid) -> String {
         match self.rows.of(side).get(&id) {
             Some(row) => self.names.row(self.frames.of(side), side, *row),
+            None if self.hidden.of(side).contains(&id) => format!("{id}, which the login may not read"),
             None => id.to_string(),
         }
     }

@@ -5,6 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::config::Side;
@@ -60,6 +62,18 @@ impl TableInfo {
     }
 }
 
+/// What may stand around a text without making it another one for whoever looks for it: the blank, and those that look like
+/// it and come along with copied texts.
+///
+/// A database ignores blanks at the end of a text and none of the others, so an adapter has to ask for these by name. Tabs
+/// and line ends are not among them: a question for those is one that a gateway may turn away.
+pub const BLANKS: [char; 4] = [' ', '\u{a0}', '\u{202f}', '\u{3000}'];
+
+/// Returns a text without the [`BLANKS`] around it.
+pub fn without_blanks(text: &str) -> &str {
+    text.trim_matches(BLANKS)
+}
+
 /// Returns the value of a key column as a text that is the same for equal keys: codes upper-cased and trimmed, as their
 /// side does it.
 pub fn key_text(kind: Kind, value: &Value) -> String {
@@ -81,8 +95,12 @@ pub struct ColumnInfo {
     pub insertable: bool,
     /// Whether an update may carry it.
     pub updatable: bool,
+    /// What a new record holds that was given nothing, where the side tells it.
+    pub starts_with: Option<Value>,
     /// Characters a text may have.
     pub length_max: Option<usize>,
+    /// The smallest and the largest number that it takes.
+    pub range: Option<(Decimal, Decimal)>,
     /// Numbers and labels of a choice, member names of an enum (label only, in order).
     pub options: Vec<(i64, String)>,
     /// Tables (entity sets) that a lookup may point to; empty for anything else.
@@ -100,7 +118,9 @@ impl ColumnInfo {
             readable: true,
             insertable: true,
             updatable: true,
+            starts_with: None,
             length_max: None,
+            range: None,
             options: Vec::new(),
             targets: Vec::new(),
             local_day: false,
@@ -125,7 +145,8 @@ pub struct Query<'a> {
 /// What is done to one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WriteKind {
-    /// Makes a record with the id that the caller chose.
+    /// Makes a record with the id that the caller chose; where its side gives the key, the id is only what the caller calls
+    /// it, and [`Report::given`] tells the one that it has.
     Insert,
     /// Changes the named columns of a record that exists.
     Update,
@@ -157,8 +178,11 @@ pub enum Outcome {
     Exists,
     /// The side refused it for good; the message is the side's own, without correlation numbers.
     Refused { message: String },
-    /// It was surely not carried out (throttled, not reached), even after retries.
+    /// It was surely not carried out (throttled, not reached), even after retries; that passes.
     NotSent { message: String },
+    /// It was surely not carried out, for something that neither is the record's fault nor passes by itself: a right that the
+    /// login lacks, or what stands between here and the service.
+    Barred { message: String },
     /// The answer was lost, or a part of it was carried out and the rest was not; only reading tells.
     Unknown { message: String },
 }
@@ -172,6 +196,8 @@ pub struct Report {
     /// for and the version that the write gave them. A record that is missing has to be read, and what is read may hold
     /// somebody's edit already.
     pub rows: Frame,
+    /// The ids of new records whose key the side gave, by those that they were sent under.
+    pub given: HashMap<Uuid, Uuid>,
 }
 
 /// Why a side could not be asked.
@@ -201,6 +227,18 @@ pub enum EndpointError {
 }
 
 impl EndpointError {
+    /// Returns the word by which programs tell these errors apart.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            EndpointError::Unreachable { .. } => "unreachable",
+            EndpointError::Login { .. } | EndpointError::Credentials { .. } => "login",
+            EndpointError::NoCompany { .. } => "company",
+            EndpointError::NoTable { .. } => "table",
+            EndpointError::Refused { .. } => "refused",
+            EndpointError::Untrusted { .. } => "untrusted",
+        }
+    }
+
     /// Returns the side that could not be asked.
     pub fn side(&self) -> Side {
         match self {
@@ -252,6 +290,17 @@ pub struct Grant {
     /// As the side calls it.
     pub name: String,
     pub reach: Reach,
+}
+
+/// Something that the connection asks for besides, and that the login is not allowed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demand {
+    /// Where the file asks for it, below the connection.
+    pub keys: &'static [&'static str],
+    /// What is not allowed, as the end of a sentence about the login.
+    pub what: String,
+    /// The right that it takes, as the side calls it.
+    pub name: &'static str,
 }
 
 /// For which records a right holds.
@@ -356,7 +405,7 @@ pub trait Endpoint: Sync {
         self.read(&Query { ids: Some(vec![nobody]), ..query.clone() }, &|_| {}).map(drop)
     }
 
-    /// Reads the records that hold one of `texts` in a column, compared without regard to case and to blanks around.
+    /// Reads the records that hold one of `texts` in a column, compared without regard to case and to [`BLANKS`] around.
     ///
     /// More may come, none may be missing; `None` where the side cannot promise that, and the table has to be read.
     fn read_holding(
@@ -424,8 +473,23 @@ pub trait Endpoint: Sync {
         Ok(None)
     }
 
+    /// Returns what the connection asks for besides and the login is not allowed, as far as the side tells that before
+    /// something is written.
+    fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
+        Ok(Vec::new())
+    }
+
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
     fn clock_offset(&self) -> Option<ClockOffset>;
+
+    /// Returns what this side's clock shows now, at the latest; `None` where its answers told nothing.
+    fn clock(&self) -> Option<DateTime<Utc>>;
+
+    /// Returns why the side cannot be spoken to any more: it refuses the login, or nobody is there. From then on nothing is
+    /// sent to it, and every call ends at once for this reason.
+    fn lost(&self) -> Option<EndpointError> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 
 use std::collections::HashSet;
 
-use crate::config::{PerSide, Pipeline, Side, TableMap};
-use crate::endpoint::{Endpoint, EndpointError, Query, TableInfo};
+use crate::config::{PerSide, Pipeline, Side, TableMap, When};
+use crate::endpoint::{Endpoint, EndpointError, Key, Query, TableInfo};
 use crate::frame::evaluated::Fault;
-use crate::frame::{Column, Frame};
+use crate::frame::{Column, Frame, Kind};
 
 use uuid::Uuid;
 
@@ -45,6 +45,30 @@ impl Scope {
             columns
         });
         Ok(Scope { table, infos, columns, modified })
+    }
+
+    /// Returns the columns of a side's key in which the table map gives a new record nothing, so that the side has to.
+    ///
+    /// Of a key of several columns a text may be blank, as long as it is not the first one: a blank variant is a key, too.
+    pub fn left_to_side(&self, map: &TableMap, side: Side) -> Vec<&str> {
+        let info = self.infos.of(side);
+        let Key::Values(names) = &info.key else { return Vec::new() };
+        let may_be_blank = |position: usize, name: &str| {
+            let kind = info.column(name).map(|info| info.column.kind);
+            position > 0 && matches!(kind, Some(Kind::Text | Kind::Code | Kind::Enum))
+        };
+        let maps = |name: &str| {
+            let mut fields = map.fields.iter();
+            fields.any(|field| field.column(side) == Some(name) && field.writes(side) && field.when != When::Update)
+        };
+        let sets = |name: &str| {
+            let mut templates = map.on_create.iter().filter(|template| template.side == side);
+            templates.any(|template| template.set.iter().any(|(column, _)| column == name))
+        };
+        let left = names.iter().enumerate().filter(|(position, name)| {
+            !may_be_blank(*position, name.as_str()) && !maps(name.as_str()) && !sets(name.as_str())
+        });
+        left.map(|(_, name)| name.as_str()).collect()
     }
 
     /// Returns an empty frame of `side` with the columns that a pass reads.

@@ -36,6 +36,8 @@ pub enum Kind {
     Guid,
     /// A number out of a fixed list.
     Choice,
+    /// Several numbers out of a fixed list, as a text: ascending, each once, with commas between them.
+    Choices,
 }
 
 /// A column's name and kind.
@@ -124,6 +126,7 @@ impl Kind {
             Kind::DateTime => "date and time",
             Kind::Guid => "GUID",
             Kind::Choice => "choice",
+            Kind::Choices => "list of choices",
         }
     }
 
@@ -140,6 +143,7 @@ impl Kind {
             Kind::DateTime => "a date and time",
             Kind::Guid => "a GUID",
             Kind::Choice => "a choice",
+            Kind::Choices => "a list of choices",
         }
     }
 
@@ -153,6 +157,7 @@ impl Kind {
         match self {
             Kind::Text | Kind::Code | Kind::Enum => Some(Value::Text(text.to_owned())),
             Kind::Integer | Kind::Choice => text.trim().parse().ok().map(Value::Integer),
+            Kind::Choices => choices(text).map(|numbers| choices_text(&numbers)),
             Kind::Decimal { scale } => {
                 parse_decimal(text.trim(), scale).and_then(|mantissa| decimal(mantissa, scale)).map(Value::Decimal)
             }
@@ -165,6 +170,25 @@ impl Kind {
             Kind::DateTime => parse_time(text.trim()).and_then(time).map(Value::DateTime),
             Kind::Guid => Uuid::parse_str(text.trim()).ok().map(Value::Guid),
         }
+    }
+}
+
+/// Reads several choices, ascending and each once; `None` where one of them is no number.
+pub fn choices(text: &str) -> Option<Vec<i64>> {
+    if text.trim().is_empty() {
+        return Some(Vec::new());
+    }
+    let mut numbers: Vec<i64> = text.split(',').map(|number| number.trim().parse().ok()).collect::<Option<_>>()?;
+    numbers.sort_unstable();
+    numbers.dedup();
+    Some(numbers)
+}
+
+/// Returns the value of a column that holds these choices.
+pub fn choices_text(numbers: &[i64]) -> Value {
+    match numbers {
+        [] => Value::Null,
+        numbers => Value::Text(numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(",")),
     }
 }
 
@@ -302,15 +326,21 @@ impl Frame {
         }
     }
 
-    /// Returns the latest moment in a column, `None` where there is none; a day is the moment at which it begins.
-    pub fn latest(&self, name: &str) -> Option<DateTime<Utc>> {
+    /// Returns the latest moment in a column that is not after `until`, where that is given; `None` where there is none. A
+    /// day is the moment at which it begins.
+    pub fn latest(&self, name: &str, until: Option<DateTime<Utc>>) -> Option<DateTime<Utc>> {
         let physical = self.series(name)?.to_physical_repr();
-        match self.column(name)?.kind {
-            // Moments are kept as milliseconds, and days as numbers of days.
-            Kind::DateTime => physical.i64().ok()?.iter().flatten().max().and_then(time),
-            Kind::Date => physical.i32().ok()?.iter().flatten().max().and_then(|day| time(i64::from(day) * 86_400_000)),
+        let until_ms = until.map_or(i64::MAX, |until| until.timestamp_millis());
+        // Moments are kept as milliseconds, and days as numbers of days.
+        let latest_ms = match self.column(name)?.kind {
+            Kind::DateTime => physical.i64().ok()?.iter().flatten().filter(|ms| *ms <= until_ms).max(),
+            Kind::Date => {
+                let days = physical.i32().ok()?;
+                days.iter().flatten().map(|day| i64::from(day) * 86_400_000).filter(|ms| *ms <= until_ms).max()
+            }
             _ => None,
-        }
+        };
+        latest_ms.and_then(time)
     }
 
     /// Returns the rows named, in that order.

@@ -9,7 +9,7 @@
 use crate::binding::{Binding, Foreign};
 use crate::config::complaint::Path;
 use crate::config::{OnDelete, PerSide, Pipeline, Side, TableMap};
-use crate::endpoint::{ClockOffset, Endpoint, EndpointError, Grant, Identity, Query, Reach, Right};
+use crate::endpoint::{ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Query, Reach, Right};
 use crate::extract::Scope;
 use crate::misfit::{At, Misfit, doubts};
 use crate::order::passes;
@@ -100,6 +100,7 @@ pub fn meet(pipeline: &Pipeline, endpoints: PerSide<&dyn Endpoint>, bound: Optio
     if let (Some(erp), Some(crm)) = (online.sides.erp.identity.clone(), online.sides.crm.identity.clone()) {
         let sides = PerSide { erp, crm };
         online.foreign = bound.and_then(|bound| bound.of_sides(&sides).err());
+        Side::BOTH.into_iter().for_each(|side| online.look_at_login(side, *endpoints.of(side)));
         match compare(pipeline, &passes(pipeline), endpoints) {
             Ok((scopes, misfits)) => {
                 online.misfits = misfits;
@@ -118,6 +119,18 @@ pub fn meet(pipeline: &Pipeline, endpoints: PerSide<&dyn Endpoint>, bound: Optio
 }
 
 impl Online {
+    /// Asks a side for what the connection wants besides. Where it does not tell, nothing is found: what is not told of
+    /// rights is said with the tables.
+    fn look_at_login(&mut self, side: Side, endpoint: &dyn Endpoint) {
+        for Demand { keys, what, name } in endpoint.lacking().unwrap_or_default() {
+            let connection = Path::root().key("connections").key(side.key());
+            let path = keys.iter().fold(connection, |path, key| path.key(key));
+            let message = format!("the login may not {what}");
+            let hint = format!("it takes `{name}` in a role of its user in the {}; or leave the key out", side.name());
+            self.withheld.push(Misfit { path, at: At::Value, message, hint, value: None });
+        }
+    }
+
     /// Asks both sides of a table map what a run asks them.
     fn look_at(&mut self, pipeline: &Pipeline, scope: &Scope, endpoints: PerSide<&dyn Endpoint>) {
         let map = &pipeline.tables[scope.table];

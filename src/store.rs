@@ -3,7 +3,9 @@
 //! A [`Store`] belongs to one pipeline and one writer at a time. Each method is one transaction: it happened as a whole
 //! or not at all.
 
-use std::collections::{BTreeMap, HashSet};
+pub mod pairs;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -22,6 +24,55 @@ pub struct Couplings {
     /// last settled (what exactly is remembered of a one-way field is the business of who compares it); `None` where the
     /// field was never settled.
     pub bases: Vec<Vec<Option<PerSide<u64>>>>,
+    pub terms: Terms,
+}
+
+/// How the two values of a settled field were to each other, by the ERP id of the pair and the number of the field among
+/// those asked for.
+///
+/// Most agreed, which is not written down. Of those that differ, as they were left to, it is a fingerprint of what each would
+/// have been on the other side: where that is another by now, the difference is not the one that was settled.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Terms {
+    /// Pairs that a program settled which did not remember that.
+    pub unsure: HashSet<Uuid>,
+    pub differing: HashMap<Uuid, Vec<(usize, u64)>>,
+}
+
+impl Terms {
+    /// One value was what the field map made of the other.
+    pub const AGREED: u64 = 0;
+
+    /// It is not known how they were to each other.
+    pub const UNSURE: u64 = 1;
+
+    /// They differ as a side answered to a write, and were not compared yet.
+    pub const ANSWERED: u64 = 2;
+
+    /// From here on it is a fingerprint, whose lowest bit says that nobody knows how the difference came about.
+    pub const FIRST: u64 = 4;
+
+    /// Returns how the two values of a field were to each other: a fingerprint, or one of the above.
+    pub fn of(&self, erp: Uuid, field: usize) -> u64 {
+        if self.unsure.contains(&erp) {
+            return Terms::UNSURE;
+        }
+        let mut differing = self.differing.get(&erp).into_iter().flatten();
+        differing.find(|(number, _)| *number == field).map_or(Terms::AGREED, |(_, terms)| *terms)
+    }
+
+    /// Remembers how they are now, but for a pair that is unsure as a whole; tells whether that is something else.
+    pub fn set(&mut self, erp: Uuid, field: usize, terms: u64) -> bool {
+        if self.unsure.contains(&erp) || self.of(erp, field) == terms {
+            return false;
+        }
+        let differing = self.differing.entry(erp).or_default();
+        differing.retain(|(number, _)| *number != field);
+        if terms != Terms::AGREED {
+            differing.push((field, terms));
+        }
+        true
+    }
 }
 
 impl Couplings {
@@ -32,6 +83,7 @@ impl Couplings {
             crm: couplings.iter().map(|&coupling| self.crm[coupling]).collect(),
             origins: couplings.iter().map(|&coupling| self.origins[coupling].clone()).collect(),
             bases: self.bases.iter().map(|field| couplings.iter().map(|&coupling| field[coupling]).collect()).collect(),
+            terms: self.terms.clone(),
         }
     }
 
@@ -89,6 +141,11 @@ pub struct Settlement {
     pub base: Vec<Option<PerSide<u64>>>,
     /// The values as people read them, for the fields whose base changes; kept only where the pipeline keeps values.
     pub values: Vec<(usize, PerSide<String>)>,
+    /// How the values of the pair are to each other, as in [`Terms`]: those of the fields that are settled and not named here
+    /// agree.
+    pub terms: Vec<(usize, u64)>,
+    /// Whether that holds for all fields of the pair; else nothing is said of those that are not settled.
+    pub whole: bool,
 }
 
 /// What both sides of a pair agree on in one field once a write is carried out.
@@ -100,6 +157,8 @@ pub struct Agreed {
     pub base: PerSide<u64>,
     /// The values as people read them.
     pub values: PerSide<String>,
+    /// How they are to each other, as in [`Terms`].
+    pub terms: u64,
 }
 
 /// What a pair agrees on, since a write was carried out.
@@ -282,6 +341,36 @@ pub struct Decision {
     pub ended: Option<String>,
 }
 
+/// What failed says so, between what it is and the side, where it did not come there for something that passes: nobody has to
+/// do anything.
+pub const NOT_ARRIVED: &str = " did not get to the ";
+
+/// The same where it was not let in, for something that is no fault of the record and does not pass by itself.
+pub const NOT_LET_IN: &str = " was not let into the ";
+
+/// What it takes until something that failed can be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// The record, or the file, has to be corrected.
+    Correction,
+    /// Nothing but time.
+    Time,
+    /// A right, or a way to the service.
+    Access,
+}
+
+impl InboxItem {
+    /// Tells what it takes until what failed can be done, as its message says it.
+    pub fn cure(&self) -> Cure {
+        let says = |how: &str| self.kind == InboxKind::Failed && self.message.contains(how);
+        match (says(NOT_ARRIVED), says(NOT_LET_IN)) {
+            (true, _) => Cure::Time,
+            (false, true) => Cure::Access,
+            (false, false) => Cure::Correction,
+        }
+    }
+}
+
 /// Why something is written, or was to be, begins so where a person decided it; the date follows.
 pub const DECIDED_BY: &str = "decided by a person on ";
 
@@ -403,6 +492,8 @@ pub struct Watermark {
 pub struct Refusal {
     pub erp: Option<Uuid>,
     pub crm: Option<Uuid>,
+    /// The side that refused it: the other one may refuse it, too, for a reason of its own.
+    pub side: Side,
     /// The side's own words.
     pub message: String,
     /// A fingerprint of all that the attempt depended on.
@@ -464,7 +555,8 @@ pub trait Store {
     /// kept.
     fn pairs_with(&self, table: &str, field: &str, side: Side, text: &str) -> Result<Vec<PerSide<Uuid>>, StoreError>;
 
-    /// Applies coupling changes and settlements together; bases of fields not in `fields` stay.
+    /// Applies coupling changes and settlements together; bases of fields not in `fields` stay. A decision about a field ends
+    /// when the field is settled, here and in [`Store::answer`].
     fn commit(
         &mut self,
         table: &str,
@@ -554,6 +646,10 @@ pub trait Store {
         ids: PerSide<Option<Uuid>>,
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError>;
+
+    /// Returns the writes of a table map whose intents are of this moment or later, oldest first, as far as the journal still
+    /// has them.
+    fn writes_since(&self, table: &str, moment: &str) -> Result<Vec<JournalRow>, StoreError>;
 
     /// Returns the writes to whatever was called so on either side, newest first, as far as the journal still has them.
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError>;

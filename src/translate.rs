@@ -159,11 +159,24 @@ impl<'a> Translator<'a> {
         match found {
             Some((_, to)) => Ok(Value::Text(to)),
             None if text.is_empty() => Ok(Value::Null),
+            // Of a list each member is looked up, unless the list as a whole is in the map.
+            None if self.is_list() && text.contains(',') => {
+                let member = |member: &str| self.mapped(&Value::Text(member.trim().to_owned()));
+                let members = text.split(',').map(member).collect::<Result<Vec<Value>, Problem>>()?;
+                let members = members.iter().filter(|value| !value.is_blank()).map(Value::to_string);
+                Ok(Value::Text(members.collect::<Vec<_>>().join(",")))
+            }
             None => {
                 let known = self.field.values.iter().map(|both| pair(both).0).collect();
                 Err(Problem::Unmapped { value: text, known })
             }
         }
+    }
+
+    /// Tells whether the field leads to or comes from a column that holds several choices.
+    fn is_list(&self) -> bool {
+        let source = self.field.column(self.to.other()).and_then(|column| self.frame.column(column));
+        self.target.column.kind == Kind::Choices || source.is_some_and(|source| source.kind == Kind::Choices)
     }
 
     /// Follows a reference; blank refers to nothing.

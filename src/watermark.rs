@@ -170,12 +170,12 @@ mod tests {
             rows.end(Uuid::from_u128(id as u128), "W/1");
         }
         let frame = rows.finish();
-        let newest = frame.latest("day");
+        let newest = frame.latest("day", None);
         assert_eq!(newest, Some(at("2026-01-31T00:00:00Z")));
         let from = read_from(reached(newest, 0.0).unwrap());
         assert_eq!(rows_since(&frame, "day", from), [1, 3]);
         assert_eq!(seen(&frame, "day", newest).len(), 2);
-        assert_eq!(frame.take(&[2]).latest("day"), None);
+        assert_eq!(frame.take(&[2]).latest("day", None), None);
     }
 
     #[test]
@@ -195,10 +195,12 @@ mod tests {
         }
         let frame = rows.finish();
         assert_eq!(rows_since(&frame, "at", at("2026-01-31T01:55:00Z")), [1, 3]);
-        assert_eq!(frame.latest("at"), Some(at("2027-01-31T00:00:00Z")));
-        assert_eq!(frame.take(&[2]).latest("at"), None);
-        assert_eq!(frame.take(&[]).latest("at"), None);
-        assert_eq!(frame.latest("nothing"), None);
+        assert_eq!(frame.latest("at", None), Some(at("2027-01-31T00:00:00Z")));
+        assert_eq!(frame.latest("at", Some(at("2026-12-31T00:00:00Z"))), Some(at("2026-01-31T01:55:00Z")));
+        assert_eq!(frame.latest("at", Some(at("2026-01-30T00:00:00Z"))), None);
+        assert_eq!(frame.take(&[2]).latest("at", None), None);
+        assert_eq!(frame.take(&[]).latest("at", None), None);
+        assert_eq!(frame.latest("nothing", None), None);
         // What comes again is told by its version, as far as it has one.
         let ids = |read_to: Option<&str>| {
             let seen = seen(&frame, "at", read_to.map(at));

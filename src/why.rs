@@ -400,9 +400,7 @@ fn decided(map: &TableMap, field: &FieldMap, judged: &Judged) -> (Decision, Stri
         merge::Verdict::Write(to, why) => (Decision::Goes(to), why.to_string()),
         merge::Verdict::Put(on) => (Decision::GoesToBoth, merge::Why::Decided(on).to_string()),
         merge::Verdict::Contested(standoff) => (Decision::Contested, standoff.to_string()),
-        merge::Verdict::Unfilled => {
-            (Decision::Contested, "newly coupled, and `first_sync` does not say who fills it".to_owned())
-        }
+        merge::Verdict::Unfilled => (Decision::Contested, merge::unfilled(judged.facts.base.is_some()).to_owned()),
         merge::Verdict::Drifted => {
             (Decision::Drifted, "changed on the side that does not own it, and `drift` leaves it there".to_owned())
         }

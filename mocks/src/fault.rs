@@ -51,11 +51,13 @@ pub enum Fault {
     TooLarge,
     /// A `$batch` is refused as it stands, before any of it is read.
     BatchRefused,
+    /// The host goes away in the middle of a request: from then on nobody listens at its port.
+    Gone,
 }
 
 impl Fault {
     /// All faults, in the order of their names' groups.
-    pub const ALL: [Fault; 18] = [
+    pub const ALL: [Fault; 19] = [
         Fault::Throttled,
         Fault::ThrottledPlain,
         Fault::ExpiredToken,
@@ -74,6 +76,7 @@ impl Fault {
         Fault::SqlTimeout,
         Fault::TooLarge,
         Fault::BatchRefused,
+        Fault::Gone,
     ];
 
     fn name(self) -> &'static str {
@@ -96,12 +99,13 @@ impl Fault {
             Fault::SqlTimeout => "sql-timeout",
             Fault::TooLarge => "too-large",
             Fault::BatchRefused => "batch-refused",
+            Fault::Gone => "gone",
         }
     }
 
-    /// Tells whether the caller is turned away at the door; every other fault can be outlasted.
+    /// Tells whether the caller is turned away at the door, or finds none; every other fault can be outlasted.
     pub fn turns_away(self) -> bool {
-        matches!(self, Fault::LockedOut | Fault::NotAMember)
+        matches!(self, Fault::LockedOut | Fault::NotAMember | Fault::Gone)
     }
 
     /// Tells whether the fault can happen to this API request.
@@ -114,7 +118,8 @@ impl Fault {
             | Fault::ExpiredToken
             | Fault::TimedOut
             | Fault::LockedOut
-            | Fault::NotAMember => true,
+            | Fault::NotAMember
+            | Fault::Gone => true,
             // A page is a read of a set; `$metadata`, functions and single records are none.
             Fault::SlowPage | Fault::TruncatedPage => {
                 request.method == "GET" && last.starts_with(|c: char| c.is_ascii_lowercase()) && !last.contains('(')
@@ -193,6 +198,8 @@ pub enum Delivery {
     Late(Duration),
     /// Never sent; the connection closes.
     Dropped,
+    /// Never sent; all connections close, and the port.
+    Gone,
     /// Closed in the middle of the body.
     Truncated,
 }
@@ -201,6 +208,7 @@ pub enum Delivery {
 #[derive(Debug, Clone)]
 pub struct Faults {
     once: Vec<(Fault, u64)>,
+    lasting: Vec<(Fault, u64)>,
     seeded: Option<Seeded>,
     /// The seconds that a 429 or 503 asks to wait.
     pub retry_after: u64,
@@ -232,6 +240,7 @@ impl Faults {
     pub fn none() -> Self {
         Self {
             once: Vec::new(),
+            lasting: Vec::new(),
             seeded: None,
             retry_after: 1,
             delay: Duration::from_secs(1),
@@ -252,6 +261,12 @@ impl Faults {
     /// Adds one more fault to the plan.
     pub fn and(mut self, fault: Fault, nth: u64) -> Self {
         self.once.push((fault, nth));
+        self
+    }
+
+    /// Adds a fault that happens from the nth request on that it can happen to, counted from 1, and does not end.
+    pub fn from(mut self, fault: Fault, nth: u64) -> Self {
+        self.lasting.push((fault, nth));
         self
     }
 
@@ -286,7 +301,8 @@ impl Faults {
         for fault in Fault::ALL.into_iter().filter(|fault| fault.meets(request)) {
             let met = self.met.entry(fault).or_default();
             *met += 1;
-            if self.once.contains(&(fault, *met)) {
+            let lasts = self.lasting.iter().any(|(lasting, nth)| *lasting == fault && *met >= *nth);
+            if lasts || self.once.contains(&(fault, *met)) {
                 found = found.or(Some(fault));
             }
         }
@@ -379,6 +395,7 @@ fn under<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Req
             service.answer(request);
             (Response::default(), Delivery::Dropped)
         }
+        Fault::Gone => (Response::default(), Delivery::Gone),
         Fault::SlowPage => (service.answer(request), Delivery::Late(faults.delay)),
         Fault::TruncatedPage => (service.answer(request), Delivery::Truncated),
         Fault::StaleEtag => {
@@ -512,6 +529,13 @@ mod tests {
         }
         assert_eq!(service.answered, 103);
         assert_eq!(faults.applied().get(&Fault::HalfBatch), Some(&1));
+    }
+
+    #[test]
+    fn what_lasts_happens_from_its_request_on() {
+        let (mut service, mut faults) = (Counter::default(), Faults::none().from(Fault::NotAMember, 2));
+        let statuses = [(); 4].map(|()| answer(&mut service, &mut faults, &request("GET", "/api/x")).0.status);
+        assert_eq!(statuses, [200, 403, 403, 403]);
     }
 
     #[test]

@@ -33,7 +33,8 @@ const FAILED: u8 = 125;
 /// Fakes of an ERP (Business Central API v2.0) and a CRM (Dataverse Web API) on loopback ports.
 ///
 /// Runs COMMAND with ERP_URL, ERP_TOKEN_URL, ERP_CLIENT_ID, ERP_CLIENT_SECRET and the same for CRM in its environment,
-/// NAV_URL, NAV_USER and NAV_ACCESS_KEY for the ERP's OData V4 pages,
+/// NAV_URL, NAV_USER and NAV_ACCESS_KEY for the ERP's OData V4 pages, ODATA_URL, ODATA_USER and ODATA_PASSWORD for the same
+/// pages as any OData service,
 /// ERP_COMPANY where the company is not the usual one, and PIPELINE_STATE where --data names a folder.
 ///
 /// Exit codes: those of COMMAND; 128 and the signal's number where a signal ended it; 126 or 127 where it could not be
@@ -124,9 +125,10 @@ struct Source {
     /// The seed of the data that is made.
     #[arg(long, value_name = "S", default_value_t = company::SEED)]
     seed: u64,
-    /// Let a fault happen, at the Nth request of each side that it can happen to (the first without N).
-    #[arg(long = "fault", value_name = "NAME[:N]", value_parser = fault)]
-    faults: Vec<(Fault, u64)>,
+    /// Let a fault happen, at the Nth request of each side that it can happen to (the first without N); with a plus, from
+    /// that one on.
+    #[arg(long = "fault", value_name = "NAME[:N[+]]", value_parser = fault)]
+    faults: Vec<(Fault, u64, bool)>,
     /// Let each request meet a fault with this probability; the same seed (0 without S) draws the same.
     ///
     /// It is any fault but those that turn a caller away. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
@@ -137,6 +139,11 @@ struct Source {
     /// At the end it is told how many it refused. Example: mocks --quota 60:10 -- pipeline run FILE
     #[arg(long, value_name = "REQUESTS[:SECONDS]", value_parser = quota)]
     quota: Option<(usize, u64)>,
+    /// Let the ERP grant so many requests in a window of so many seconds (300 without SECONDS), instead of 6,000.
+    ///
+    /// It says neither how long to wait nor how much it grants. Example: mocks --erp-quota 60:10 -- pipeline run FILE
+    #[arg(long, value_name = "REQUESTS[:SECONDS]", value_parser = quota)]
+    erp_quota: Option<(usize, u64)>,
 }
 
 impl Source {
@@ -147,7 +154,10 @@ impl Source {
             let seed = seed.wrapping_mul(2).wrapping_add(u64::from(side == Side::Crm));
             Faults::noise(seed, rate)
         });
-        self.faults.iter().fold(noise.unwrap_or_default(), |plan, (fault, nth)| plan.and(*fault, *nth))
+        self.faults.iter().fold(noise.unwrap_or_default(), |plan, (fault, nth, lasts)| match lasts {
+            true => plan.from(*fault, *nth),
+            false => plan.and(*fault, *nth),
+        })
     }
 }
 
@@ -218,11 +228,12 @@ impl FromStr for Assignment {
     }
 }
 
-fn fault(text: &str) -> Result<(Fault, u64), String> {
+fn fault(text: &str) -> Result<(Fault, u64, bool), String> {
     let (name, nth) = text.split_once(':').unwrap_or((text, "1"));
+    let (nth, lasts) = nth.strip_suffix('+').map_or((nth, false), |nth| (nth, true));
     let fault = name.parse::<Fault>().map_err(|error| error.to_string())?;
     match nth.parse() {
-        Ok(nth) if nth > 0 => Ok((fault, nth)),
+        Ok(nth) if nth > 0 => Ok((fault, nth, lasts)),
         _ => Err(format!("`{nth}` is no count of requests")),
     }
 }
@@ -364,13 +375,14 @@ struct Fakes {
     folder: Option<Folder>,
     noise: bool,
     quota: bool,
+    erp_quota: bool,
 }
 
 impl Fakes {
     fn start(source: &Source, erp_port: Option<u16>, crm_port: Option<u16>) -> Result<Self, String> {
         let folder = source.data.as_deref().map(Folder::open).transpose()?;
         let kept = folder.as_ref().map(Folder::load).transpose()?.flatten();
-        let (erp, mut crm) = match kept {
+        let (mut erp, mut crm) = match kept {
             Some(kept) => {
                 if source.from.is_some() || source.records.is_some() {
                     talk("the folder of --data has records already; they are used, and no others made");
@@ -382,6 +394,10 @@ impl Fakes {
         if let Some((requests_max, seconds)) = source.quota {
             crm.quota = Quota { requests_max, window: Duration::from_secs(seconds), ..Quota::default() };
         }
+        if let Some((requests_max, seconds)) = source.erp_quota {
+            let window = Duration::from_secs(seconds);
+            erp.quota = erp::quota::Quota { requests_max, window, ..erp::quota::Quota::default() };
+        }
         let wrong = |side, error| format!("{side}: cannot start: {error}");
         let erp = Erp::start(erp, erp::Options { port: erp_port, faults: source.plan(Side::Erp) });
         let crm = Crm::start(crm, crm::Options { port: crm_port, faults: source.plan(Side::Crm) });
@@ -391,6 +407,7 @@ impl Fakes {
             folder,
             noise: source.noise.is_some(),
             quota: source.quota.is_some(),
+            erp_quota: source.erp_quota.is_some(),
         })
     }
 
@@ -404,6 +421,9 @@ impl Fakes {
             ("NAV_URL", self.erp.nav_url()),
             ("NAV_USER", self.erp.nav_login().0),
             ("NAV_ACCESS_KEY", self.erp.nav_login().1),
+            ("ODATA_URL", self.erp.nav_url() + "/ODataV4"),
+            ("ODATA_USER", self.erp.nav_login().0),
+            ("ODATA_PASSWORD", self.erp.nav_login().1),
             ("CRM_URL", self.crm.url()),
             ("CRM_TOKEN_URL", self.crm.token_url()),
             ("CRM_CLIENT_ID", self.crm.client_id()),
@@ -432,10 +452,10 @@ impl Fakes {
             talk(&format!("erp: {}", met(&self.erp.faults())));
             talk(&format!("crm: {}", met(&self.crm.faults())));
         }
-        if self.quota {
-            let counts = self.crm.counts();
+        let quotas = [(self.erp_quota, Side::Erp, self.erp.counts()), (self.quota, Side::Crm, self.crm.counts())];
+        for (_, side, counts) in quotas.into_iter().filter(|(asked, ..)| *asked) {
             let (refused, again) = (counts.throttled, counts.throttled_again);
-            talk(&format!("crm: {refused} refused by the quota, {again} of them twice in a row"));
+            talk(&format!("{side}: {refused} refused by the quota, {again} of them twice in a row"));
         }
         Ok(())
     }

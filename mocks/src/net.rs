@@ -64,7 +64,7 @@ impl Server {
         });
         let acceptor = thread::Builder::new().name("fake-front".into()).spawn({
             let front = front.clone();
-            move || front.accept(&listener)
+            move || front.accept(listener, address)
         })?;
         Ok(Server { address, front, acceptor: Some(acceptor) })
     }
@@ -106,7 +106,7 @@ struct Front {
 }
 
 impl Front {
-    fn accept(self: Arc<Self>, listener: &TcpListener) {
+    fn accept(self: Arc<Self>, listener: TcpListener, address: SocketAddr) {
         let mut threads: Vec<JoinHandle<()>> = Vec::new();
         for serial in 0u64.. {
             let accepted = listener.accept();
@@ -120,7 +120,7 @@ impl Front {
             let front = self.clone();
             let thread = thread::Builder::new().name("fake-connection".into()).spawn(move || {
                 // A client that goes away is no error of the fake.
-                let _ = front.serve(client);
+                let _ = front.serve(client, address);
                 lock(&front.clients).remove(&serial);
             });
             match thread {
@@ -128,6 +128,8 @@ impl Front {
                 Err(_) => drop(lock(&self.clients).remove(&serial)),
             }
         }
+        // The port closes first: whoever comes now is refused, and does not wait for the others to end.
+        drop(listener);
         for client in lock(&self.clients).values() {
             let _ = client.shutdown(Shutdown::Both);
         }
@@ -136,8 +138,8 @@ impl Front {
         }
     }
 
-    /// Serves one connection until either end closes it.
-    fn serve(&self, client: TcpStream) -> io::Result<()> {
+    /// Serves one connection until either end closes it; the fake's own `address` is where it can be woken.
+    fn serve(&self, client: TcpStream, address: SocketAddr) -> io::Result<()> {
         client.set_nodelay(true)?;
         let mut reader = BufReader::with_capacity(64 << 10, client.try_clone()?);
         let mut client = client;
@@ -153,6 +155,12 @@ impl Front {
             let fault = reply.value(FAULT).unwrap_or_default();
             match fault.split_once('=').unwrap_or((fault, "")) {
                 ("drop", _) => return client.shutdown(Shutdown::Both),
+                ("gone", _) => {
+                    self.stopping.store(true, Ordering::SeqCst);
+                    // The acceptor sits in `accept`; a connection makes it look at the flag, and it closes all others.
+                    let _ = TcpStream::connect(address);
+                    return Ok(());
+                }
                 ("truncate", _) => {
                     bytes.extend_from_slice(&body[..body.len() / 2]);
                     client.write_all(&bytes)?;
@@ -362,6 +370,7 @@ fn template(response: Response, delivery: Delivery) -> ResponseTemplate {
         Delivery::Whole => None,
         Delivery::Late(delay) => Some(format!("late={}", delay.as_millis())),
         Delivery::Dropped => return ResponseTemplate::new(500).insert_header(FAULT, "drop"),
+        Delivery::Gone => return ResponseTemplate::new(500).insert_header(FAULT, "gone"),
         Delivery::Truncated => Some("truncate".to_string()),
     };
     let mut template = ResponseTemplate::new(response.status);
@@ -451,6 +460,18 @@ mod tests {
         assert_eq!(ask(&mut stream, &mut reader, write), None);
         let (mut stream, mut reader) = connect(&server);
         assert!(ask(&mut stream, &mut reader, write).is_some());
+    }
+
+    #[test]
+    fn whoever_is_gone_is_there_for_nobody() {
+        let server = server(Faults::once(Fault::Gone, 2));
+        let page = "GET /api/customers HTTP/1.1\r\nHost: h\r\n\r\n";
+        let ((mut stream, mut reader), (_other, mut idle)) = (connect(&server), connect(&server));
+        assert!(ask(&mut stream, &mut reader, page).is_some());
+        assert_eq!(ask(&mut stream, &mut reader, page), None);
+        assert_eq!(idle.read(&mut [0]).unwrap_or(0), 0, "the others are closed, too");
+        let refused = TcpStream::connect(server.address).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use mocks::conform::wire::{Login, Remote};
-use mocks::conform::{Expectation, Report, Service, Verdict, crm, erp, nav, play, tell};
+use mocks::conform::{Expectation, Report, Service, Verdict, crm, erp, nav, odata, play, tell};
 use mocks::crm::Crm;
 use mocks::data::{self, company};
 use mocks::erp::Erp;
@@ -375,6 +375,53 @@ fn a_nav_that_is_wrong_is_caught_by_the_right_line() {
     }
 }
 
+/// The pages as any OData service: what NAV does otherwise than the protocol says is told, and nothing else.
+#[test]
+fn the_pages_are_held_against_the_protocol_itself() {
+    let (erp, _) = fakes();
+    erp.with(|erp| erp.nav_batches = true);
+    let (user, key) = erp.nav_login();
+    let root = format!("{}/ODataV4/", erp.nav_url());
+    let service = Remote::open(root, odata::HEADERS, Login::Basic { user, key }).unwrap();
+    let body = r#"{"Code":"<code>","Name":"<mark>"}"#;
+    let names = [("table", "Salesperson"), ("key", "Code"), ("text", "Name"), ("new body", body)];
+    let old = "a change of an old version is refused";
+    let nothing: fn(&mut Request) = |_| {};
+    for (request, answer, expected) in [
+        (nothing, (|_, _| {}) as fn(&Request, &mut Response), &[old][..]),
+        // Who finds a header only as it is written mostly.
+        (
+            |request| {
+                let body = String::from_utf8_lossy(&request.body).replace("\"if-match\"", "\"x-match\"");
+                request.body = body.into_bytes();
+            },
+            |_, _| {},
+            &[old, "a batch in JSON carries out a change under its condition"],
+        ),
+        // Who stops at the first failure.
+        (
+            |request| without(request, "Prefer"),
+            |_, _| {},
+            &[
+                "pages are as small as asked for and lead on",
+                "a batch in JSON goes on after a failure",
+                "a batch in parts goes on after a failure",
+                old,
+            ],
+        ),
+        (nothing, |_, answer| replace(answer, "\"Code\":", "\"code\":"), &["rows have their key and what is selected"]),
+    ] {
+        let report = play(odata::EXPECTATIONS, &Tampered { service: &service, request, answer }, &names, true);
+        assert_eq!(not_met(&report)[..expected.len()], *expected, "{}", tell::text(&report, "OData 4.0"));
+        if expected.len() > 1 || expected[0] == old {
+            assert_eq!((not_met(&report).len(), report.left), (expected.len(), Vec::new()));
+        }
+    }
+    // Without a body for new records nothing is written.
+    let report = play(odata::EXPECTATIONS, &service, &names[..3], true);
+    assert!(not_met(&report).is_empty(), "{}", tell::text(&report, "OData 4.0"));
+}
+
 /// Who has no bulk messages need not have them; who has them does all of one or nothing.
 #[test]
 fn bulk_messages_are_tried_where_there_are_any() {
@@ -439,7 +486,7 @@ fn what_is_no_such_service_meets_nothing() {
 
 #[test]
 fn every_expectation_has_a_name_of_its_own() {
-    for all in [erp::EXPECTATIONS, crm::EXPECTATIONS, nav::EXPECTATIONS] {
+    for all in [erp::EXPECTATIONS, crm::EXPECTATIONS, nav::EXPECTATIONS, odata::EXPECTATIONS] {
         let mut names: Vec<_> = all.iter().map(|Expectation { name, .. }| name).collect();
         names.sort();
         names.dedup();
@@ -489,6 +536,11 @@ fn the_program_tells_one_line_each_and_ends_by_what_is_met() {
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(0), "{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(text.contains("met        erp-api.md §10: a key that is taken is refused\n"), "{text}");
+    let page = ["odata", "--table", "Customer", "--key", "No", "--text", "Name"];
+    let output = conform(&page, &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("met        OData 4.0 §11.2.2: a record is addressed by its key"), "{text}");
+    assert!(text.contains("not met    OData 4.0 §11.7: a batch in parts goes on"), "NAV takes none: {text}");
     let output = conform(&["nav"], &[("NAV_ACCESS_KEY", "hunter2")]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{text}");

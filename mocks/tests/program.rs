@@ -272,6 +272,12 @@ fn a_quota_is_granted_and_what_it_refused_is_told_at_the_end() {
     assert_eq!(statuses, [200, 200, 429, 429]);
     let (_, _, said) = server.stop(Signal::TERM);
     assert!(said.contains("mocks: crm: 2 refused by the quota, 1 of them twice in a row\n"), "{said}");
+    let server = Server::start(&["--erp-quota", "2:300"], "ERP_CLIENT_SECRET");
+    let (token, url) = (server.token("ERP"), format!("{}/api/v2.0/companies", server.environment["ERP_URL"]));
+    let statuses = [0; 4].map(|_| ask("GET", &url, &[&token], "").0);
+    assert_eq!(statuses, [200, 200, 429, 429]);
+    let (_, _, said) = server.stop(Signal::TERM);
+    assert!(said.contains("mocks: erp: 2 refused by the quota, 1 of them twice in a row\n"), "{said}");
 }
 
 #[test]

@@ -727,6 +727,15 @@ fn section_15_a_cookie_would_pin_its_sender_to_one_server() {
     assert_eq!(caller.state.pinned(), 0);
     caller.send("GET", "/WhoAmI", &[("Cookie", cookie.split(';').next().unwrap())], "");
     assert_eq!(caller.state.pinned(), 1);
+    // Three servers grant three times as much, but not to who keeps the cookie of one.
+    caller.state.set_servers(3);
+    caller.state.quota = Quota { requests_max: 2, ..Quota::default() };
+    let kept = header(&caller.send("GET", "/WhoAmI", &[], ""), "Set-Cookie").unwrap().to_owned();
+    let pinned = [("Cookie", kept.split(';').next().unwrap())];
+    let statuses = [200, 429, 429].map(|_| caller.send("GET", "/WhoAmI", &pinned, "").status);
+    assert_eq!((statuses, caller.state.served()), ([200, 429, 429], vec![0, 2, 0]));
+    let free = [0; 4].map(|_| caller.send("GET", "/WhoAmI", &[], "").status);
+    assert_eq!(free, [200, 200, 429, 200], "each has its turn, also the one that grants no more");
 }
 
 #[test]
@@ -1369,8 +1378,7 @@ fn products_units_currencies_and_prices_keep_the_business_rules() {
         ("products", without(product("K1"), "defaultuomscheduleid@odata.bind"), 400, "0x80043b0a"),
         ("products", with(product("K1"), "defaultuomid@odata.bind", json!(format!("/uoms({BOX})"))), 400, "0x80043b16"),
         ("products", with(product("K1"), "pricelevelid@odata.bind", list.clone()), 400, "0x80040203"),
-        ("products", with(product("K1"), "statecode", json!(1)), 400, "0x80040203"),
-        ("products", product("K1"), 204, "no error"),
+        ("products", with(product("K1"), "statecode", json!(1)), 204, "no error"),
         ("productpricelevels", line.clone(), 400, "0x80043b08"),
         ("productpricelevels", without(line.clone(), "pricelevelid@odata.bind"), 400, "0x80043b12"),
         ("productpricelevels", without(line.clone(), "productid@odata.bind"), 400, "0x80043b11"),
@@ -1417,14 +1425,19 @@ fn products_units_currencies_and_prices_keep_the_business_rules() {
         ),
         ("accounts", json!({"accountnumber": "C-1"}), 400, "0x80040203"),
         ("contacts", json!({"firstname": "Eva"}), 400, "0x80040203"),
-        ("accounts", json!({"name": "x", "statecode": 1, "statuscode": 2}), 400, "0x80040203"),
-        ("accounts", json!({"name": "x", "statecode": 0}), 400, "0x80040203"),
+        // A creation passes over the state, so a status of another one is no status of it.
+        ("accounts", json!({"name": "x", "statecode": 1, "statuscode": 2}), 400, "0x80048408"),
+        ("accounts", json!({"name": "x", "statecode": 7}), 400, "0x8004431a"),
+        ("accounts", json!({"name": "passed over", "statecode": 1}), 204, "no error"),
+        ("accounts", json!({"name": "x", "statecode": 1, "statuscode": 1}), 204, "no error"),
         ("accounts", json!({"name": "x", "statuscode": 2}), 400, "0x80048408"),
     ];
     for (set, body, status, code) in creates {
         let (found_status, found_code, message) = error(&caller.post(set, body.clone()));
         assert_eq!((found_status, found_code.as_str()), (status, code), "{set} {body}: {message}");
     }
+    let passed_over = caller.state.find("accounts", "name", "passed over").unwrap().to_string();
+    assert_eq!(caller.row("accounts", &passed_over)["statecode"], json!(0));
     let group = caller.state.find("uomschedules", "name", "NAV KG").unwrap();
     let unit = caller.state.find("uoms", "name", "KG").expect("a group makes its base unit");
     let unit = caller.row("uoms", &unit.to_string());

@@ -1113,6 +1113,58 @@ fn a_snapshot_is_undone_as_a_whole_and_says_otherwise() {
     assert_eq!(caller.get("customers?$select=number&$orderby=number").column("number"), ["1003", "9001", "C00020"]);
 }
 
+/// The same in parts: the answers come in the order of the operations, and tell nothing else of which is whose.
+#[test]
+fn a_multipart_batch_is_answered_part_by_part() {
+    let part = |method: &str, tail: &str, body: &str| {
+        format!(
+            "--b\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n{method} {COMPANY}/{tail} \
+             HTTP/1.1\r\nContent-Type: application/json\r\nIf-Match: *\r\n\r\n{body}\r\n"
+        )
+    };
+    let parts = [
+        part("PATCH", &format!("customers({AHLGREN})"), r#"{"phoneNumber":"+46 8 111"}"#),
+        part("PATCH", &format!("customers({NOBODY})"), r#"{"phoneNumber":"+46 8 222"}"#),
+        part("GET", &format!("customers({AHLGREN})?$select=phoneNumber"), ""),
+    ]
+    .concat();
+    let send = |caller: &mut Caller, kind: &str, goes_on: &str, body: String| {
+        let headers = [
+            ("Host", "erp.example"),
+            ("Authorization", &format!("Bearer {}", caller.token)),
+            ("Content-Type", kind),
+            ("Prefer", goes_on),
+        ];
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_string())).to_vec();
+        let target = format!("{ROOT}/$batch");
+        Answer(caller.state.answer(&Request { method: "POST".into(), target, headers, body: body.into_bytes() }))
+    };
+    let kind = "multipart/mixed; boundary=b";
+    for (goes_on, expected) in [("odata.continue-on-error", &["200", "404", "200"][..]), ("", &["200", "404"])] {
+        let mut caller = Caller::new();
+        let answer = send(&mut caller, kind, goes_on, format!("{parts}--b--\r\n"));
+        let boundary = answer.header("content-type").unwrap().strip_prefix("multipart/mixed; boundary=").unwrap();
+        let text = String::from_utf8(answer.0.body.clone()).unwrap();
+        assert!(text.ends_with(&format!("--{boundary}--\r\n")) && !text.replace("\r\n", "").contains('\n'), "{text}");
+        let statuses: Vec<&str> = text.split("HTTP/1.1 ").skip(1).map(|part| &part[..3]).collect();
+        assert_eq!(statuses, expected, "{goes_on}");
+        assert_eq!(text.matches("+46 8 111").count(), expected.len() - 1, "{goes_on}");
+    }
+    let mut caller = Caller::new();
+    let change_set = "--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c--\r\n--b--\r\n";
+    for (kind, body, status) in [
+        ("multipart/mixed", format!("{parts}--b--\r\n"), 400),
+        (kind, parts.clone(), 400),
+        (kind, format!("{parts}--b--\r\n").replace("\r\n", "\n"), 400),
+        (kind, change_set.to_owned(), 501),
+        (kind, format!("{parts}--b--\r\n").replace("binary", "8bit"), 400),
+    ] {
+        assert_eq!(send(&mut caller, kind, "", body.clone()).refusal().0, status, "{kind} {body}");
+    }
+    caller.state.multipart_batches = false;
+    assert_eq!(send(&mut caller, kind, "", format!("{parts}--b--\r\n")).refusal().0, 415);
+}
+
 #[test]
 fn a_batch_that_is_wrong_in_itself_is_refused() {
     let mut caller = Caller::new();

@@ -168,3 +168,43 @@ fn errors_speak_of_the_page_and_schema_versions_are_not_known() {
     let message = answer["error"]["message"].as_str().unwrap();
     assert!(message.contains("property 'Credit_Limit_LCY'"), "{message}");
 }
+
+/// A page whose records are known by two fields.
+#[test]
+fn a_key_of_two_fields_names_both() {
+    let mut state = state();
+    let rows = |value: Value| -> Vec<Map<String, Value>> {
+        value.as_array().unwrap().iter().map(|row| row.as_object().unwrap().clone()).collect()
+    };
+    state.load("unitsOfMeasure", rows(json!([{"code": "PCS"}, {"code": "BOX"}])));
+    state.load("items", rows(json!([{"number": "K,A'B", "displayName": "Cable"}])));
+    let units = format!("{COMPANY}/ItemUnitOfMeasure");
+    let unit = |code: &str| Some(json!({"Item_No": "k,a'b", "Code": code, "Qty_per_Unit_of_Measure": 12}));
+    let made = raw(&mut state, "POST", &units, &[], unit("box"));
+    let location = made.headers.iter().find(|(name, _)| name == "Location").map(|(_, value)| value.clone()).unwrap();
+    assert!(location.ends_with("/ItemUnitOfMeasure(Item_No='K%2CA%27%27B',Code='BOX')"), "{location}");
+    let (status, twin) = send(&mut state, "POST", &units, &[], unit("BOX"));
+    let message = "The record in table Item Unit of Measure already exists. Identification fields and values: \
+                   Item No.='K,A'B',Code='BOX'";
+    assert_eq!((status, &twin["error"]["message"]), (400, &json!(message)));
+    let (status, blank) = send(&mut state, "POST", &units, &[], Some(json!({"Item_No": "K,A'B"})));
+    assert_eq!((status, &blank["error"]["message"]), (400, &json!("Field 'Code' must not be blank or empty.")));
+    for (key, status) in [
+        ("Item_No='K,A''B',Code='BOX'", 200),
+        ("Code='box',Item_No='k,a''b'", 200),
+        ("'K,A''B','BOX'", 404),
+        ("Item_No='K,A''B'", 404),
+        ("Item_No='K,A''B',Code='PCS'", 404),
+    ] {
+        assert_eq!(send(&mut state, "GET", &format!("{units}({key})"), &[], None).0, status, "{key}");
+    }
+    let (_, metadata) = (0, raw(&mut state, "GET", "$metadata", &[("Accept", "application/xml")], None));
+    let metadata = String::from_utf8(metadata.body).unwrap();
+    assert!(metadata.contains("<Key><PropertyRef Name=\"Item_No\" /><PropertyRef Name=\"Code\" /></Key>"));
+    // Kept and read back, it is the same.
+    let mut kept = Vec::new();
+    state.save(&mut kept).unwrap();
+    let again = State::restore(&mut kept.as_slice()).unwrap();
+    assert_eq!(again.records("itemUnitsOfMeasure"), state.records("itemUnitsOfMeasure"));
+    assert_eq!(again.records("itemUnitsOfMeasure").len(), 1);
+}

@@ -3,13 +3,15 @@
 //! In go a [`Verdict`] for each write and the rows that the answers held; out comes the [`Report`]. An insert that met a
 //! duplicate is settled here by reading: only a record with the very id that was chosen is ours from an earlier attempt.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
 use crate::adapters::client::{Client, PostError};
 use crate::adapters::http::Answer;
 use crate::adapters::odata::batch_json::{self, Operation, Reply};
+use crate::adapters::odata::batch_multipart::{self, Section};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::couple::rows_by_id;
@@ -36,6 +38,11 @@ impl Verdict {
         Verdict::Settled(Outcome::NotSent { message: reason.to_string() })
     }
 
+    /// The write was not let in, whatever it says.
+    pub fn barred(reason: impl std::fmt::Display) -> Verdict {
+        Verdict::Settled(Outcome::Barred { message: reason.to_string() })
+    }
+
     /// Nobody knows whether the write was carried out.
     pub fn unknown(reason: impl std::fmt::Display) -> Verdict {
         Verdict::Settled(Outcome::Unknown { message: reason.to_string() })
@@ -46,7 +53,8 @@ impl Verdict {
         match fault.status {
             200..300 => Some(Verdict::Settled(Outcome::Written)),
             // What the login may not do is no fault of the record.
-            401 | 403 | 407 | 429 | 503 => Some(Verdict::not_sent(fault)),
+            401 | 403 | 407 => Some(Verdict::barred(fault)),
+            429 | 503 => Some(Verdict::not_sent(fault)),
             408 | 500.. => Some(Verdict::unknown(fault)),
             _ => None,
         }
@@ -69,7 +77,7 @@ impl Verdict {
             Some(verdict) => verdict,
             None if fault.is_odata() => Verdict::refused(fault),
             // Only the service itself refuses a record; whatever stands before it has not even looked (design.md §3.9).
-            None => Verdict::not_sent(format!("the request was turned away on its way to the service: {fault}")),
+            None => Verdict::barred(format!("the request was turned away on its way to the service: {fault}")),
         }
     }
 }
@@ -125,6 +133,17 @@ pub fn patiently<O: Clone, R: Replied>(client: &Client, operations: &[O], post: 
 /// Operations that are turned away each by itself, with nothing taken, before the others are not tried any more.
 const ALONE_MAX: usize = 3;
 
+/// Tables of which a side turned away whatever it was sent: the next batch of one of them is not taken apart to learn the
+/// same again.
+#[derive(Default)]
+pub struct Closed(Mutex<HashSet<String>>);
+
+impl Closed {
+    fn tables(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What a side made of the parts of a batch so far.
 #[derive(Default)]
 struct Halved {
@@ -135,18 +154,34 @@ struct Halved {
 }
 
 /// Sends operations as one batch; one that is turned away as a whole is halved until the operation that spoils it is
-/// alone. Where the side turns away whatever it is sent, it is no matter of the operations, and halving ends early.
-fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R, Verdict>> {
-    let mut halved = Halved::default();
-    let mut told = halve(operations, post, &mut halved);
+/// alone. Where the side turns away whatever it is sent, it is no matter of the operations: halving ends early, and `closed`
+/// remembers it of the table, so that its next batches are not halved, until one is taken.
+fn send<O, R>(
+    table: &str,
+    closed: &Closed,
+    operations: &[O],
+    post: &dyn Fn(&[O]) -> Sent<R>,
+) -> Vec<Result<R, Verdict>> {
+    let was_closed = closed.tables().contains(table);
+    let mut halved = Halved { alone: if was_closed { ALONE_MAX } else { 0 }, taken: false };
+    let mut told = match post(operations) {
+        // It was found out before.
+        Sent::TurnedAway(answer) if was_closed => {
+            operations.iter().map(|_| Err(Verdict::turned_away(&answer))).collect()
+        }
+        sent => follow(operations, sent, post, &mut halved),
+    };
     if !halved.taken && halved.alone >= ALONE_MAX {
+        closed.tables().insert(table.to_owned());
         let blame = |told: Result<R, Verdict>| match told {
             Err(Verdict::Settled(Outcome::Refused { message })) => {
-                Err(Verdict::not_sent(format!("every batch is turned away, whatever is in it: {message}")))
+                Err(Verdict::barred(format!("every batch is turned away, whatever is in it: {message}")))
             }
             told => told,
         };
         told = told.into_iter().map(blame).collect();
+    } else if was_closed {
+        closed.tables().remove(table);
     }
     told
 }
@@ -154,9 +189,19 @@ fn send<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>) -> Vec<Result<R,
 fn halve<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>, halved: &mut Halved) -> Vec<Result<R, Verdict>> {
     let all = |verdict: &Verdict| operations.iter().map(|_| Err(verdict.clone())).collect();
     if !halved.taken && halved.alone >= ALONE_MAX {
-        return all(&Verdict::not_sent("every batch is turned away, whatever is in it"));
+        return all(&Verdict::barred("every batch is turned away, whatever is in it"));
     }
-    match post(operations) {
+    follow(operations, post(operations), post, halved)
+}
+
+/// Concludes from what came back for operations, and sends their halves where it was nothing.
+fn follow<O, R>(
+    operations: &[O],
+    sent: Sent<R>,
+    post: &dyn Fn(&[O]) -> Sent<R>,
+    halved: &mut Halved,
+) -> Vec<Result<R, Verdict>> {
+    match sent {
         Sent::Told(told) => {
             halved.taken = true;
             told
@@ -169,7 +214,7 @@ fn halve<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>, halved: &mut Ha
         }
         Sent::TurnedAway(answer) => {
             halved.alone += usize::from(operations.len() == 1);
-            all(&Verdict::turned_away(&answer))
+            operations.iter().map(|_| Err(Verdict::turned_away(&answer))).collect()
         }
     }
 }
@@ -200,13 +245,120 @@ pub fn ask_json(client: &Client, root: &str, questions: &[Operation]) -> Result<
     Ok(faults)
 }
 
-/// Posts operations as one JSON batch to the service below `root`.
-pub fn post_json(client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+/// How operations are put into one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    Multipart,
+}
+
+impl Form {
+    /// Returns the media type of such a batch.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Form::Json => "application/json",
+            Form::Multipart => "multipart/mixed",
+        }
+    }
+
+    fn headers(self) -> Vec<(&'static str, String)> {
+        let mut headers = json_headers().to_vec();
+        if self == Form::Multipart {
+            headers.retain(|(name, _)| !matches!(*name, "Accept" | "Content-Type"));
+            headers.push(("Accept", self.media_type().to_owned()));
+            headers.push(("Content-Type", batch_multipart::content_type()));
+        }
+        headers
+    }
+
+    fn body(self, operations: &[Operation]) -> String {
+        let part = |operation: &Operation| {
+            let mut headers = vec![("Accept", "application/json".to_owned())];
+            if !operation.body.is_empty() {
+                headers.push(("Content-Type", "application/json".to_owned()));
+            }
+            headers.extend(operation.if_match.clone().map(|etag| ("If-Match", etag)));
+            let (path, body) = (operation.url.clone(), operation.body.clone());
+            batch_multipart::Operation { method: operation.method, path, headers, body }
+        };
+        match self {
+            Form::Json => batch_json::build(operations),
+            Form::Multipart => batch_multipart::build(&operations.iter().map(part).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Reads the answer to `count` operations; an operation without reply is `None`.
+    fn replies(self, answer: &Answer, count: usize) -> Result<Vec<Option<Reply>>, String> {
+        if self == Form::Json {
+            return batch_json::parse(&answer.body, count);
+        }
+        let content_type = answer.header("content-type").unwrap_or_default();
+        let sections = batch_multipart::parse(content_type, &answer.body)?;
+        // Nothing but their order tells what they are replies to.
+        if sections.len() != count {
+            return Err(format!("the answer to the batch has {} replies to {count} operations", sections.len()));
+        }
+        let reply = |section| match section {
+            Section::Single(reply) => Ok(Some(Reply { status: reply.status, body: reply.body })),
+            Section::ChangeSet(_) => Err("the answer to the batch has a change set that nobody sent".to_owned()),
+        };
+        sections.into_iter().map(reply).collect()
+    }
+
+    /// Asks a service whether it takes batches of this form, by two questions of which the first one fails: what follows on
+    /// a failure has to be answered as well. Nothing is changed by it.
+    pub fn reception(
+        self,
+        client: &Client,
+        root: &str,
+        questions: &[Operation; 2],
+    ) -> Result<Reception, EndpointError> {
+        let (url, body) = (format!("{root}/$batch"), self.body(questions));
+        // A service that fails over it does so again.
+        let (answer, told) = client.ask_unless(&[500], &url, &self.headers(), body.as_bytes(), |_| Ok(()))?;
+        let replies = told.and_then(|()| self.replies(&answer, questions.len()).ok()).unwrap_or_default();
+        let statuses: Vec<u16> = replies.iter().flatten().map(|reply| reply.status).collect();
+        Ok(match (&statuses[..], answer.status) {
+            ([400..500, 200..300], _) => Reception::Taken,
+            (_, 400 | 406 | 415) => Reception::AnotherForm,
+            _ => Reception::Nothing,
+        })
+    }
+}
+
+/// What a service makes of batches of one form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reception {
+    Taken,
+    /// It turns this form away; perhaps it takes another one.
+    AnotherForm,
+    /// It has none, or none that is of use.
+    Nothing,
+}
+
+/// Posts operations as one batch to the service below `root`.
+pub fn post(form: Form, client: &Client, root: &str, operations: &[Operation]) -> Sent<Reply> {
+    post_in_time(form, client, root, operations, &|| {})
+}
+
+/// The same; `overtaxed` hears when the side had no time for so many.
+pub fn post_in_time(
+    form: Form,
+    client: &Client,
+    root: &str,
+    operations: &[Operation],
+    overtaxed: &dyn Fn(),
+) -> Sent<Reply> {
     let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
-    match client.post(&format!("{root}/$batch"), &json_headers(), batch_json::build(operations).as_bytes()) {
-        Err(error) => all(Verdict::unanswered(&error)),
+    match client.post(&format!("{root}/$batch"), &form.headers(), form.body(operations).as_bytes()) {
+        Err(error) => {
+            if matches!(error, PostError::Overtaxed(_)) {
+                overtaxed();
+            }
+            all(Verdict::unanswered(&error))
+        }
         Ok(answer) if !answer.is_success() => Sent::TurnedAway(answer),
-        Ok(answer) => match batch_json::parse(&answer.body, operations.len()) {
+        Ok(answer) => match form.replies(&answer, operations.len()) {
             Err(message) => all(Verdict::unknown(message)),
             Ok(replies) => {
                 let missing = || Verdict::unknown("the answer to the batch does not mention it");
@@ -239,6 +391,8 @@ pub struct Batch<'a> {
     pub columns: &'a [String],
     pub writes: &'a [Write],
     pub layout: &'a Layout,
+    /// What is known of the side's tables so far.
+    pub closed: &'a Closed,
 }
 
 /// Sends writes as operations and reports on them; `Err` stands for a write of which no operation could be made.
@@ -252,7 +406,7 @@ pub fn carry_out<O: Clone, R>(
     body: impl Fn(R) -> String,
 ) -> Report {
     let sendable: Vec<O> = operations.iter().flatten().cloned().collect();
-    let replies = if sendable.is_empty() { Vec::new() } else { send(&sendable, post) };
+    let replies = if sendable.is_empty() { Vec::new() } else { send(&batch.info.table, batch.closed, &sendable, post) };
     let mut replies = replies.into_iter();
     let mut written = Vec::new();
     let verdicts = batch.writes.iter().zip(operations).map(|(write, operation)| {
@@ -300,13 +454,17 @@ fn completed(batch: &Batch<'_>, rows: Frame) -> Frame {
 
 /// Reports that nothing could be sent.
 pub fn unsendable(info: &TableInfo, columns_asked: &[String], writes: &[Write], error: &EndpointError) -> Report {
-    let outcome = Outcome::NotSent { message: error.to_string() };
+    let message = error.to_string();
+    let outcome = match error {
+        EndpointError::Unreachable { .. } | EndpointError::Untrusted { .. } => Outcome::NotSent { message },
+        _ => Outcome::Barred { message },
+    };
     Report { outcomes: vec![outcome; writes.len()], ..nothing(info, columns_asked) }
 }
 
 /// Returns the report on no writes.
 pub fn nothing(info: &TableInfo, columns_asked: &[String]) -> Report {
-    Report { outcomes: Vec::new(), rows: Frame::empty(columns(info, columns_asked)) }
+    Report { outcomes: Vec::new(), rows: Frame::empty(columns(info, columns_asked)), given: HashMap::new() }
 }
 
 /// Makes the report, reading what duplicates leave open.
@@ -329,7 +487,7 @@ fn report(batch: &Batch<'_>, verdicts: Vec<Verdict>, mut rows: Frame) -> Report 
         (Verdict::Duplicate(message), Ok(_)) => Outcome::Refused { message },
         (Verdict::Duplicate(message), Err(error)) => Outcome::Unknown { message: format!("{message}; then {error}") },
     });
-    Report { outcomes: outcomes.collect(), rows }
+    Report { outcomes: outcomes.collect(), rows, given: HashMap::new() }
 }
 
 #[cfg(test)]
@@ -348,18 +506,18 @@ mod tests {
         let moved = ("location".to_owned(), "https://new.example/api?x=1".to_owned());
         for (status, header, body, expected) in [
             (400, None, error, Verdict::refused("no (0x1)")),
-            (413, None, "", Verdict::not_sent(format!("{way} 413"))),
+            (413, None, "", Verdict::barred(format!("{way} 413"))),
             (400, Some(page.clone()), "<html>", {
-                Verdict::not_sent(format!("{way} 400 (a page of HTML, as a gateway or a sign-in page gives)"))
+                Verdict::barred(format!("{way} 400 (a page of HTML, as a gateway or a sign-in page gives)"))
             }),
-            (404, None, "", Verdict::not_sent(format!("{way} 404"))),
+            (404, None, "", Verdict::barred(format!("{way} 404"))),
             (307, Some(moved), "", {
                 let target = "it sends us on to https://new.example:443; `url` may have moved there";
-                Verdict::not_sent(format!("{way} 307 ({target})"))
+                Verdict::barred(format!("{way} 307 ({target})"))
             }),
-            (403, None, error, Verdict::not_sent("no (0x1)")),
+            (403, None, error, Verdict::barred("no (0x1)")),
             (403, Some(page), "<html>", {
-                Verdict::not_sent("HTTP 403 (a page of HTML, as a gateway or a sign-in page gives)")
+                Verdict::barred("HTTP 403 (a page of HTML, as a gateway or a sign-in page gives)")
             }),
             (429, None, "", Verdict::not_sent("HTTP 429")),
             (502, None, "", Verdict::unknown("HTTP 502")),
@@ -378,11 +536,43 @@ mod tests {
         let body = r#"{"error":{"code":"0x1","message":"no"}}"#;
         let post =
             |_: &[u32]| Sent::<Reply>::TurnedAway(Answer { status: 400, headers: Vec::new(), body: body.into() });
-        for told in send(&[1, 2, 3, 4, 5, 6], &post) {
-            assert!(matches!(told, Err(Verdict::Settled(Outcome::NotSent { .. }))), "{told:?}");
+        for told in send("customers", &Closed::default(), &[1, 2, 3, 4, 5, 6], &post) {
+            assert!(matches!(told, Err(Verdict::Settled(Outcome::Barred { .. }))), "{told:?}");
         }
         // One alone may be to blame.
-        assert!(matches!(send(&[1], &post)[..], [Err(Verdict::Settled(Outcome::Refused { .. }))]));
+        let alone = send("customers", &Closed::default(), &[1], &post);
+        assert!(matches!(alone[..], [Err(Verdict::Settled(Outcome::Refused { .. }))]));
+    }
+
+    /// What one batch has found out serves the next one of its table, and of no other, until something is taken.
+    #[test]
+    fn a_table_that_is_closed_is_found_out_once() {
+        let (posts, is_open, closed) = (RefCell::new(0), RefCell::new(false), Closed::default());
+        let post = |operations: &[u32]| {
+            *posts.borrow_mut() += 1;
+            match *is_open.borrow() {
+                true => Sent::Told(operations.iter().map(|_| Ok(Reply { status: 204, body: String::new() })).collect()),
+                false => Sent::TurnedAway(Answer { status: 413, headers: Vec::new(), body: Vec::new() }),
+            }
+        };
+        let sent = |table: &str, open: bool| {
+            posts.replace(0);
+            is_open.replace(open);
+            let told = send(table, &closed, &[1, 2, 3, 4, 5, 6, 7, 8], &post);
+            assert_eq!(told.len(), 8);
+            let is_barred =
+                |told: &Result<Reply, Verdict>| matches!(told, Err(Verdict::Settled(Outcome::Barred { .. })));
+            assert_eq!(told.iter().all(is_barred), !open);
+            *posts.borrow()
+        };
+        let counts = [
+            sent("customers", false),
+            sent("customers", false),
+            sent("items", false),
+            sent("customers", true),
+            sent("customers", false),
+        ];
+        assert_eq!(counts, [7, 1, 7, 1, 7]);
     }
 
     #[test]
@@ -432,7 +622,7 @@ mod tests {
             (413, ALL, "- - - - -", vec![5, 2, 1, 1, 3, 1]),
         ] {
             sizes.borrow_mut().clear();
-            let replies: Vec<String> = send(&operations, &post(status, spoiler))
+            let replies: Vec<String> = send("customers", &Closed::default(), &operations, &post(status, spoiler))
                 .into_iter()
                 .map(|reply| reply.map_or_else(|_| "-".to_owned(), |number| number.to_string()))
                 .collect();

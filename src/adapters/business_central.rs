@@ -8,10 +8,11 @@ mod writes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
-use crate::adapters::batch;
+use crate::adapters::batch::{self, Closed};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
 use crate::adapters::odata::batch_json::Operation;
@@ -40,6 +41,7 @@ pub struct BusinessCentral {
     company: String,
     limits: Limits,
     portion: Portion,
+    closed: Closed,
     /// The key columns that the file names, by table.
     keys: BTreeMap<String, String>,
     found: Mutex<Option<Identity>>,
@@ -64,6 +66,7 @@ impl BusinessCentral {
             company,
             limits,
             portion: Portion::new(limits.batch.clamp(1, writes::BATCH_MAX)),
+            closed: Closed::default(),
             keys,
             found: Mutex::new(None),
             apis: Mutex::new(HashMap::new()),
@@ -280,6 +283,14 @@ impl Endpoint for BusinessCentral {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.client.side_clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

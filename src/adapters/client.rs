@@ -5,13 +5,15 @@
 //! complete answer looks like, and what an error body says, is for the callers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
 use crate::adapters::credentials::untold;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
-use crate::adapters::limiter::{Facet, Limiter};
+use crate::adapters::limiter::{Facet, Limiter, Met};
 use crate::adapters::odata::link::origin;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
@@ -42,7 +44,11 @@ pub struct Client {
     limiter: Limiter,
     patience: Patience,
     clock: Arc<dyn Clock>,
+    /// In which a side counts what it grants.
+    window: Duration,
     reached: AtomicBool,
+    /// Why nothing is sent any more.
+    lost: OnceLock<EndpointError>,
     /// A write was put off until patience ended, and nothing has gone well since.
     gave_up: AtomicBool,
     sent: AtomicU64,
@@ -62,6 +68,12 @@ struct Request<'a> {
     handed_back: &'a [u16],
 }
 
+/// The header that says in whose name a request is to be carried out (crm-api.md §3): who is refused then is not the login.
+pub const ACT_AS: &str = "CallerObjectId";
+
+/// Why a request that would have to wait is not sent.
+const STOPPED: &str = "the run was told to end";
+
 /// Where the next attempt waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
@@ -73,9 +85,8 @@ enum Rest {
 
 /// What a failed attempt leaves behind.
 enum Failure {
-    Login(String),
-    /// There is nothing to log in with.
-    Credentials(String),
+    /// The side cannot be spoken to; nothing was done.
+    Lost(EndpointError),
     /// The side is overloaded or away; nothing was done.
     Transient(String),
     /// It answers, but not with anything whole.
@@ -99,7 +110,9 @@ impl Client {
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
             patience,
             clock,
+            window,
             reached: AtomicBool::new(false),
+            lost: OnceLock::new(),
             gave_up: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
@@ -142,6 +155,23 @@ impl Client {
         *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns what the side's clock shows now, at the latest.
+    pub fn side_clock(&self) -> Option<DateTime<Utc>> {
+        let now_ms = i64::try_from(self.clock.now().as_millis()).ok()?;
+        DateTime::from_timestamp_millis(now_ms.checked_add(self.clock_offset()?.ms_max)?)
+    }
+
+    /// Returns why the side cannot be spoken to any more. What refused a login refuses the next one too, and where nobody
+    /// was there for the whole of our patience nobody is there for the next request: so it is found out once.
+    pub fn lost(&self) -> Option<EndpointError> {
+        self.lost.get().cloned()
+    }
+
+    /// Gives the side up.
+    fn lose(&self, error: EndpointError) -> Failure {
+        Failure::Lost(self.lost.get_or_init(|| error).clone())
+    }
+
     /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
     /// the read is repeated. Other statuses that are final come back without a value.
     pub fn get<T>(
@@ -173,8 +203,19 @@ impl Client {
         body: &[u8],
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
-        let request = Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back: &[] };
-        self.read(&request, parse)
+        self.ask_unless(&[], url, headers, body, parse)
+    }
+
+    /// Posts a question as [`ask`](Self::ask) does, but gives answers of the `handed_back` statuses to the caller at once.
+    pub fn ask_unless<T>(
+        &self,
+        handed_back: &[u16],
+        url: &str,
+        headers: &[(&str, String)],
+        body: &[u8],
+        parse: impl Fn(&Answer) -> Result<T, String>,
+    ) -> Result<(Answer, Option<T>), EndpointError> {
+        self.read(&Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back }, parse)
     }
 
     fn read<T>(
@@ -186,8 +227,7 @@ impl Client {
         self.exchange(request, parsed).map_err(|failure| {
             let side = self.side;
             match failure {
-                Failure::Login(message) => EndpointError::Login { side, message },
-                Failure::Credentials(message) => EndpointError::Credentials { side, message },
+                Failure::Lost(error) => error,
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
                 Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
                     EndpointError::Unreachable { side, message }
@@ -211,9 +251,13 @@ impl Client {
     ) -> Result<Answer, PostError> {
         let request = Request { url, method, headers, body, is_read: false, handed_back: &[] };
         let result = self.exchange(&request, |_| Ok(()));
-        result.map(|(answer, ())| answer).map_err(|failure| match failure {
-            Failure::Login(message) => PostError::NotSent(format!("the login was refused: {message}")),
-            Failure::Credentials(message) => PostError::NotSent(format!("there is no login: {message}")),
+        let result = result.and_then(|(answer, ())| match answer.is_success() && answer.is_page() {
+            // A page to sign in at, say: it may be of the service, or of what stands before it.
+            true => Err(Failure::Unknown(page_instead(url))),
+            false => Ok(answer),
+        });
+        result.map_err(|failure| match failure {
+            Failure::Lost(error) => PostError::NotSent(error.to_string()),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
             Failure::Overtaxed(message) => PostError::Overtaxed(message),
@@ -225,9 +269,10 @@ impl Client {
         request: &Request<'_>,
         parse: impl Fn(&Answer) -> Result<T, String>,
     ) -> Result<(Answer, T), Failure> {
-        let is_read = request.is_read;
+        let (side, is_read) = (self.side, request.is_read);
         let transient = |status: u16| is_transient(status) && !request.handed_back.contains(&status);
-        let mut failed = 0;
+        // Attempts that failed, and how many of the latest had no answer at all.
+        let (mut failed, mut silent) = (0, 0);
         let mut stale = None;
         let mut again = false;
         loop {
@@ -239,21 +284,28 @@ impl Client {
                 }
                 result => result,
             };
+            silent = if result.is_ok() { 0 } else { silent + 1 };
             let (failure, rest, attempts_max) = match result {
                 Ok(answer) if answer.status == 401 => {
                     if stale.is_some() {
                         let message = "a fresh token is not accepted; check `scope` and the rights of the application";
-                        return Err(Failure::Login(message.to_owned()));
+                        return Err(self.lose(EndpointError::Login { side, message: message.to_owned() }));
                     }
                     // Refused at the door: nothing was done, so even a write is repeated, once and at once.
                     stale = Some(token.number);
                     self.retried.fetch_add(1, Ordering::Relaxed);
                     continue;
                 }
+                Ok(answer) if is_stranger(&answer) && !request.headers.iter().any(|(name, _)| *name == ACT_AS) => {
+                    return Err(self.lose(EndpointError::Login { side, message: answer.fault().to_string() }));
+                }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let message = format!("it answered HTTP {}", answer.status);
                     let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
-                    (Failure::Transient(message), rest, self.patience.attempts)
+                    // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
+                    let unsaid = answer.status == 429 && asked(&answer).is_none();
+                    let more = if unsaid { self.patience.attempts_in(self.window) } else { 0 };
+                    (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
                     let fault = answer.fault();
@@ -274,16 +326,16 @@ impl Client {
                         return Ok((answer, value));
                     }
                     Err(_) if answer.is_page() => {
-                        let host = origin(request.url).map(|(_, host, _)| host).unwrap_or_default();
-                        let message = format!("{host} answered with a page of HTML instead of data; check `url`");
-                        (Failure::Garbled(message), Rest::Here, self.patience.attempts)
+                        (Failure::Garbled(page_instead(request.url)), Rest::Here, self.patience.attempts)
                     }
                     Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
+                    let away = broken.reach == Reach::Away;
                     if broken.reach == Reach::Unsendable {
-                        return Err(Failure::Transient(broken.message));
+                        // It was given up while this one stood at the gate, or no request can be made of it.
+                        return Err(self.lost().map_or(Failure::Transient(broken.message), Failure::Lost));
                     } else if is_read && broken.reach == Reach::Endless {
                         // It would come again, and so would what it costs.
                         return Err(Failure::Garbled(broken.message));
@@ -295,13 +347,19 @@ impl Client {
                     let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
                     let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
                     let hint = if unconnected { "; check `url`" } else { "" };
-                    (Failure::Transient(broken.message + hint), Rest::Here, attempts_max)
+                    let message = broken.message + hint;
+                    if (unconnected || away) && silent >= attempts_max {
+                        return Err(self.lose(EndpointError::Unreachable { side, message }));
+                    }
+                    (Failure::Transient(message), Rest::Here, attempts_max)
                 }
             };
             failed += 1;
+            // Whatever that was, it was no refusal of the token.
+            stale = None;
             // The patience of a side is one for all writes: where it ended, each further one is tried once.
             let hopeless = !is_read && self.gave_up.load(Ordering::Relaxed);
-            if failed >= attempts_max || hopeless {
+            if failed >= attempts_max || hopeless || self.clock.is_over() {
                 if !is_read {
                     self.gave_up.store(true, Ordering::Relaxed);
                 }
@@ -322,7 +380,8 @@ impl Client {
 
     /// Waits before a part of a batch is sent again that the side put off `failed` times; tells whether that is worth it.
     pub fn wait_for_part(&self, failed: u32) -> bool {
-        if failed >= self.patience.attempts || self.gave_up.load(Ordering::Relaxed) {
+        let hopeless = self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() || self.clock.is_over();
+        if failed >= self.patience.attempts || hopeless {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
@@ -343,20 +402,26 @@ impl Client {
 
     /// Sends a request once; one that is sent `again` waits at the gate, before all others.
     fn attempt(&self, request: &Request<'_>, token: &Token, failed: u32, again: bool) -> Result<Answer, Broken> {
-        let permit = self.limiter.admit(&*self.clock, again);
+        let Some(permit) = self.limiter.admit(&*self.clock, again) else {
+            return Err(Broken { message: STOPPED.to_owned(), reach: Reach::Unsendable });
+        };
         self.count_wait(permit.waited);
-        self.sent.fetch_add(1, Ordering::Relaxed);
+        if let Some(error) = self.lost() {
+            return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
+        }
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
         let result = result.map(|answer| discreet(answer, request, token));
+        let unsent = |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Unsendable);
+        self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
         match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
             Some((answer, Some(asked))) => {
                 let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());
-                permit.refused(now, until, facet(answer));
+                permit.refused(now, until, met(answer));
             }
             Some((answer, None)) => {
                 let bytes = answer.body.len() + request.body.map_or(0, <[u8]>::len);
@@ -379,18 +444,27 @@ impl Client {
 
     /// Returns a fresh token, fetched with the same patience as everything else.
     fn token(&self, stale: Option<u64>) -> Result<Token, Failure> {
+        if let Some(error) = self.lost() {
+            return Err(Failure::Lost(error));
+        }
+        let side = self.side;
         let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
-        fetched.map_err(|error| match error {
-            TokenError::Refused(message) => Failure::Login(message),
-            TokenError::Unusable(message) => Failure::Credentials(message),
-            // A scope is mostly made of the address, and then the address is what was mistyped.
-            TokenError::Scope(message) => Failure::Login(format!(
-                "{message}: nothing there has the scope `{}`, and `url` is `{}`; check `url`, and `auth.scope` if it \
-                 does not follow from it",
-                self.token.scope(),
-                self.base
-            )),
-            TokenError::Unreachable(message) => Failure::Transient(message),
+        fetched.map_err(|error| {
+            self.lose(match error {
+                TokenError::Refused(message) => EndpointError::Login { side, message },
+                TokenError::Unusable(message) => EndpointError::Credentials { side, message },
+                // A scope is mostly made of the address, and then the address is what was mistyped.
+                TokenError::Scope(message) => EndpointError::Login {
+                    side,
+                    message: format!(
+                        "{message}: nothing there has the scope `{}`, and `url` is `{}`; check `url`, and `auth.scope` \
+                         if it does not follow from it",
+                        self.token.scope(),
+                        self.base
+                    ),
+                },
+                TokenError::Unreachable(message) => EndpointError::Unreachable { side, message },
+            })
         })
     }
 
@@ -402,21 +476,31 @@ impl Client {
             failed += 1;
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
-                    (format!("HTTP {}", answer.status), asked, self.patience.attempts)
+                    (format!("HTTP {}", answer.status), asked(&answer), self.patience.attempts)
                 }
                 Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
                     (broken.message, None, self.patience.attempts)
                 }
-                Err(broken) => (broken.message + "; check `token_url`", None, FIRST_CONTACT_ATTEMPTS),
+                Err(broken) => {
+                    let first_contact = !self.reached.load(Ordering::Relaxed);
+                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
+                    (broken.message + "; check `token_url`", None, attempts_max)
+                }
             };
-            if failed >= attempts_max {
+            // Another thread may have found out meanwhile.
+            if failed >= attempts_max || self.lost.get().is_some() {
                 return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
             }
             self.pause(failed, asked);
         }
     }
+}
+
+/// Says who gave a page for people in place of data.
+fn page_instead(url: &str) -> String {
+    let host = origin(url).map(|(_, host, _)| host).unwrap_or_default();
+    format!("{host} answered with a page of HTML instead of data; check `url`")
 }
 
 /// Takes out of an answer what we logged in with: what a side says went wrong is told to people, and kept (I10).
@@ -437,18 +521,40 @@ fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer 
 /// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
 #[expect(clippy::option_option, reason = "no rest at all is another thing than a rest of no stated length")]
 fn rested(answer: &Answer) -> Option<Option<Duration>> {
-    let asked = retry_after(answer.header("retry-after"), answer.header("date"));
+    let asked = asked(answer);
     (answer.status == 429 || (asked.is_some() && is_transient(answer.status))).then_some(asked)
 }
 
-/// Returns which limit a 429 speaks of, by the codes of Dataverse (crm-api.md §15); others do not say.
-fn facet(answer: &Answer) -> Option<Facet> {
-    match answer.fault().code.as_str() {
-        "0x80072322" => Some(Facet::Requests),
-        "0x80072321" => Some(Facet::Time),
-        "0x80072326" => Some(Facet::Concurrency),
-        _ => None,
-    }
+/// Returns how long an answer asks to wait; where several do, who passed it on among them, the longest of it.
+fn asked(answer: &Answer) -> Option<Duration> {
+    let asked = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+    asked.filter_map(|(_, value)| retry_after(Some(value), answer.header("date"))).max()
+}
+
+/// Returns which limit a 429 speaks of, by the codes of Dataverse, and what it says of it (crm-api.md §15); others do not say.
+fn met(answer: &Answer) -> Option<Met> {
+    let fault = answer.fault();
+    let facet = match fault.code.as_str() {
+        "0x80072322" => Facet::Requests,
+        "0x80072321" => Facet::Time,
+        "0x80072326" => Facet::Concurrency,
+        _ => return None,
+    };
+    let number = |before: &str| {
+        let (_, rest) = fault.message.split_once(before)?;
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != ',').unwrap_or(rest.len());
+        rest[..end].replace(',', "").parse::<u32>().ok().filter(|number| *number > 0)
+    };
+    let granted = number("limit of ").map(f64::from);
+    let granted = if facet == Facet::Time { granted.map(|milliseconds| milliseconds / 1_000.0) } else { granted };
+    let window = number("time window of ").map(|seconds| Duration::from_secs(u64::from(seconds)));
+    Some(Met { facet, granted, window })
+}
+
+/// Tells whether the caller is no user of the side, or none any more (crm-api.md §2): then it may do nothing there, whatever
+/// it asks for.
+fn is_stranger(answer: &Answer) -> bool {
+    answer.status == 403 && matches!(answer.fault().code.as_str(), "0x80072560" | "0x80040225")
 }
 
 /// Tells whether a status says that the same read may succeed later.
@@ -460,11 +566,14 @@ fn is_transient(status: u16) -> bool {
 }
 
 #[cfg(test)]
+mod hostile;
+
+#[cfg(test)]
 pub mod tests {
     use super::*;
     use crate::adapters::clock::tests::FakeClock;
     use crate::adapters::script::{Line, Script, say};
-    use crate::config::{Adapter, Auth, ClientCredentials, Features, Limits, Proof, SecretSource};
+    use crate::config::{Adapter, Auth, Bypass, ClientCredentials, Features, Limits, Proof, SecretSource};
     use std::net::TcpListener;
 
     /// Tokens `t1`, `t2` … as many as are asked for.
@@ -496,7 +605,8 @@ pub mod tests {
                 scope: "s".into(),
             }),
             limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
-            features: Features { bulk: true, change_tracking: true },
+            features: Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
+            act_as: None,
             keys: std::collections::BTreeMap::new(),
         };
         let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
@@ -535,7 +645,8 @@ pub mod tests {
     #[test]
     fn the_patience_with_a_side_is_one_for_all_writes() {
         let busy = || Line::Say(429, "", String::new());
-        let lines = vec![busy(), busy(), busy(), busy(), say(200, "{}"), busy(), busy(), busy()];
+        let patience = || (0..8).map(|_| busy());
+        let lines = patience().chain([busy(), say(200, "{}")]).chain(patience()).collect();
         let (server, login) = (Script::play(lines), tokens(1));
         let (client, _) = client(&server.url, &login.url);
         let url = format!("{}/x", server.url);
@@ -546,7 +657,7 @@ pub mod tests {
             heard.push(client.traffic().sent - before);
         }
         // Once it has taken something, there is patience again.
-        assert_eq!(heard, [3, 1, 1, 3]);
+        assert_eq!(heard, [8, 1, 1, 8]);
     }
 
     #[test]
@@ -568,7 +679,8 @@ pub mod tests {
             ("final refusal", Box::new(|| vec![say(400, "{}")])),
             ("throttled", Box::new(move || vec![wait("Retry-After: 17\r\n"), say(200, "{}")])),
             ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
-            ("throttled for good", Box::new(move || vec![wait(""), wait(""), wait("")])),
+            // Its window may be five minutes, and it does not say so.
+            ("throttled for good", Box::new(move || (0..8).map(|_| wait("")).collect())),
             ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
             ("too slow", Box::new(|| vec![say(504, ""), say(200, "{}")])),
             ("database too slow", Box::new(|| vec![say(500, r#"{"error":{"code":"0x80044151"}}"#), say(200, "{}")])),
@@ -596,8 +708,8 @@ pub mod tests {
           read: ("200", 3, 6)
           write: ("200", 3, 6)
         throttled for good
-          read: ("CRM cannot be reached: it answered HTTP 429", 3, 6)
-          write: ("not sent: it answered HTTP 429", 3, 6)
+          read: ("CRM cannot be reached: it answered HTTP 429", 8, 182)
+          write: ("not sent: it answered HTTP 429", 8, 182)
         unavailable
           read: ("200", 2, 2)
           write: ("unknown: it answered HTTP 503", 1, 0)
@@ -624,7 +736,7 @@ pub mod tests {
           write: ("200", 1, 0)
         login twice refused
           read: ("CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
-          write: ("not sent: the login was refused: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+          write: ("not sent: CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
         redirected
           read: ("302", 1, 0)
           write: ("302", 1, 0)
@@ -657,6 +769,40 @@ pub mod tests {
         assert_eq!(client.traffic().retried, 1);
     }
 
+    /// In the vendor's words (crm-api.md §15).
+    #[test]
+    fn a_refusal_says_which_limit_was_met_and_what_it_is() {
+        let time = "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds over time window \
+                    of 300 seconds. Decrease number of concurrent requests or reduce the duration of requests and try \
+                    again later.";
+        let window = Some(Duration::from_secs(300));
+        let met = |facet, granted, window| Some(Met { facet, granted, window });
+        for (code, message, expected) in [
+            (
+                "0x80072322",
+                "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
+                met(Facet::Requests, Some(6_000.0), window),
+            ),
+            ("0x80072321", time, met(Facet::Time, Some(1_200.0), window)),
+            (
+                "0x80072326",
+                "Number of concurrent requests exceeded the limit of 52.",
+                met(Facet::Concurrency, Some(52.0), None),
+            ),
+            ("0x80072322", "zu viele Anfragen", met(Facet::Requests, None, None)),
+            (
+                "0x80072322",
+                "exceeded the limit of 0 over time window of many seconds",
+                met(Facet::Requests, None, None),
+            ),
+            ("Application_TooManyRequests", "Too many requests reached. Actual (101). Maximum (100).", None),
+        ] {
+            let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
+            let answer = Answer { status: 429, headers: Vec::new(), body: body.into_bytes() };
+            assert_eq!(super::met(&answer), expected, "{message}");
+        }
+    }
+
     #[test]
     fn the_dates_of_answers_tell_of_the_clock() {
         let date = "Date: Thu, 01 Jan 1970 00:01:40 GMT\r\n";
@@ -685,7 +831,49 @@ pub mod tests {
         let (client, clock) = client(&nowhere, &login.url);
         let error = client.get(&format!("{nowhere}/x"), &[], |_| Ok(())).unwrap_err();
         assert_eq!(error.to_string(), "CRM cannot be reached: the connection was refused; check `url`");
-        assert_eq!((client.traffic().sent, clock.now()), (2, Duration::from_secs(2)));
+        assert_eq!((client.traffic().sent, clock.now()), (0, Duration::from_secs(2)));
+    }
+
+    /// Every request of a night would find out the same: that is for the first one.
+    #[test]
+    fn a_side_that_cannot_be_spoken_to_is_asked_for_nothing_more() {
+        let stranger = r#"{"error":{"code":"0x80072560","message":"no user"}}"#;
+        let away = Line::Drop;
+        for (what, lines, tokens_given, expected, sent) in [
+            ("refused", vec![say(200, "{}"), say(401, ""), say(401, "")], 2, "CRM refused the login: a fresh token", 3),
+            ("no user", vec![say(200, "{}"), say(403, stranger)], 1, "CRM refused the login: no user (0x80072560)", 2),
+            ("no token", vec![say(200, "{}"), say(401, "")], 1, "CRM cannot be reached: its token endpoint", 2),
+            (
+                "away",
+                vec![say(200, "{}"), away],
+                1,
+                "CRM cannot be reached: the connection was refused; check `url`",
+                2,
+            ),
+        ] {
+            let (server, login) = (Script::play(lines), tokens(tokens_given));
+            let (client, clock) = client(&server.url, &login.url);
+            let url = format!("{}/x", server.url);
+            client.get(&url, &[], |_| Ok(())).unwrap();
+            assert_eq!(client.lost(), None, "{what}");
+            let error = client.get(&url, &[], |_| Ok(())).unwrap_err();
+            assert!(error.to_string().starts_with(expected), "{what}: {error}");
+            let (traffic, now) = (client.traffic(), clock.now());
+            assert_eq!((traffic.sent, client.lost()), (sent, Some(error.clone())), "{what}");
+            assert_eq!(client.post(&url, &[], b"{}"), Err(PostError::NotSent(error.to_string())), "{what}");
+            assert_eq!(client.get(&url, &[], |_| Ok(())), Err(error), "{what}");
+            assert_eq!((client.traffic(), clock.now()), (traffic, now), "{what}");
+        }
+    }
+
+    /// Nobody was there for a while, and then somebody was.
+    #[test]
+    fn an_answer_of_any_kind_shows_that_somebody_is_there() {
+        let lines = vec![say(503, ""), Line::Drop, say(503, "")];
+        let (server, login) = (Script::play(lines), tokens(1));
+        let (client, _) = client(&server.url, &login.url);
+        assert!(client.get(&format!("{}/x", server.url), &[], |_| Ok(())).is_err());
+        assert_eq!(client.lost(), None);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! argument, so that tests pass hours in no time. Nothing here knows HTTP connections or what is being repeated.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
@@ -15,24 +17,45 @@ pub trait Clock: Send + Sync {
     /// Returns the time since 1970, the same for both sides; never goes back.
     fn now(&self) -> Duration;
 
-    /// Lets that much time pass.
+    /// Lets that much time pass, or less where the program is to end meanwhile.
     fn sleep(&self, wait: Duration);
+
+    /// Tells whether the program is to end: then nothing waits any more.
+    fn is_over(&self) -> bool {
+        false
+    }
 
     /// Returns a number from 0 to 1 by which waits are spread, so that clients do not return all at once.
     fn jitter(&self) -> f64;
 }
 
+/// Waits of this length are told, so that nobody takes them for a hang.
+const TOLD_FROM: Duration = Duration::from_secs(10);
+/// How long a wait goes on without a look at whether the program is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// The clock on the wall, from 1970; what sets the wall's clock while we run does not move it.
 pub struct SystemClock {
     start: Instant,
     start_since_1970: Duration,
+    /// Set when the program is to end.
+    stop: Arc<AtomicBool>,
+    /// Hears of a long wait.
+    tell: fn(Duration),
+    /// Until when a wait was told, in milliseconds since the start: of many that end together one is told.
+    told_to_ms: AtomicU64,
 }
 
 impl SystemClock {
     /// Starts the clock.
     pub fn start() -> SystemClock {
+        SystemClock::start_until(Arc::default(), |_| {})
+    }
+
+    /// Starts a clock whose waits end when `stop` is set, and which tells of long ones.
+    pub fn start_until(stop: Arc<AtomicBool>, tell: fn(Duration)) -> SystemClock {
         let start_since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        SystemClock { start: Instant::now(), start_since_1970 }
+        SystemClock { start: Instant::now(), start_since_1970, stop, tell, told_to_ms: AtomicU64::new(0) }
     }
 }
 
@@ -42,7 +65,23 @@ impl Clock for SystemClock {
     }
 
     fn sleep(&self, wait: Duration) {
-        std::thread::sleep(wait);
+        let began = Instant::now();
+        if wait >= TOLD_FROM {
+            let end = self.start.elapsed() + wait;
+            let end_ms = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
+            let told_to_ms = self.told_to_ms.fetch_max(end_ms, Ordering::Relaxed);
+            // Those that wait for the same end apart by no more than a spread.
+            if end_ms > told_to_ms.saturating_add(u64::try_from((wait / 4).as_millis()).unwrap_or(u64::MAX)) {
+                (self.tell)(wait);
+            }
+        }
+        while let Some(left) = wait.checked_sub(began.elapsed()).filter(|left| !left.is_zero() && !self.is_over()) {
+            std::thread::sleep(left.min(LOOK_EVERY));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
     }
 
     fn jitter(&self) -> f64 {
@@ -76,6 +115,11 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// Returns how many of the longest waits of our own choice fill a time.
+    pub fn attempts_in(&self, time: Duration) -> u32 {
+        u32::try_from(time.as_millis().div_ceil(u128::from(self.cap_ms.max(1)))).unwrap_or(u32::MAX)
+    }
+
     /// Returns the wait after so many failed attempts (from 1).
     ///
     /// A side's `Retry-After` is a promise that an earlier request is in vain, so spreading only adds to it. A wait of
@@ -98,8 +142,9 @@ impl Patience {
 /// either side does not matter. `None` where nothing usable is said.
 pub fn retry_after(header: Option<&str>, date: Option<&str>) -> Option<Duration> {
     let text = header?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
+        // More than fits is as long as ever.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = DateTime::parse_from_rfc2822(text).ok()?;
     let now = DateTime::parse_from_rfc2822(date?.trim()).ok()?;
@@ -145,6 +190,26 @@ pub mod tests {
         fn jitter(&self) -> f64 {
             1.0
         }
+    }
+
+    #[test]
+    fn a_wait_ends_when_the_program_is_to_end_and_a_long_one_is_told_once() {
+        static TOLD: AtomicU64 = AtomicU64::new(0);
+        let stop = Arc::new(AtomicBool::new(false));
+        let clock = SystemClock::start_until(Arc::clone(&stop), |wait| {
+            TOLD.fetch_add(wait.as_secs(), Ordering::Relaxed);
+        });
+        std::thread::scope(|threads| {
+            let waits = [0, 1].map(|_| threads.spawn(|| clock.sleep(Duration::from_secs(3_600))));
+            while TOLD.load(Ordering::Relaxed) == 0 {
+                std::thread::yield_now();
+            }
+            assert!(!waits.iter().any(|wait| wait.is_finished()));
+            stop.store(true, Ordering::Relaxed);
+        });
+        clock.sleep(Duration::from_secs(3_600));
+        assert!(clock.is_over());
+        assert_eq!(TOLD.load(Ordering::Relaxed), 3_600);
     }
 
     #[test]
@@ -211,6 +276,9 @@ pub mod tests {
         for (header, date, expected) in [
             (Some("17"), None, Some(17)),
             (Some(" 4 "), None, Some(4)),
+            (Some("99999999999999999999999"), None, Some(u64::MAX)),
+            (Some("1.5"), date, None),
+            (Some(""), date, None),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), date, Some(5)),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), None, None),
             (Some("Sat, 31 Jan 2026 21:00:05 GMT"), date, None),

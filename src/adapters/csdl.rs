@@ -1,16 +1,22 @@
 //! The metadata of an ERP: the CSDL document of one API in, its tables out.
 //!
-//! The document tells keys, types and lengths. It does not tell which texts are codes and which columns cannot be written,
-//! so both are decided by the names of the standard API (erp-api.md §8–9), which custom pages follow, or by those of the
-//! tables' fields, which OData V4 pages show. To-one navigations become columns `navigation/property` that can be read only.
+//! The document tells keys, types and lengths, and in its annotations what may be written ([`terms`]). Of the products
+//! whose tables we know, it does not tell which texts are codes and which columns cannot be written; both are decided by
+//! their names ([`names`]). To-one navigations become columns `navigation/property` that can be read only.
 
-use std::collections::HashMap;
+mod names;
+mod terms;
+
+use std::collections::{HashMap, HashSet};
 
 use roxmltree::{Document, Node};
 
+use crate::adapters::csdl::terms::Terms;
 use crate::adapters::odata::name;
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
 use crate::frame::{Column, Kind, SCALE_MAX};
+
+pub use crate::adapters::csdl::terms::{Batches, batches};
 
 /// Digits after the point of a decimal for which the metadata names none; more than the ERP shows.
 const SCALE: u32 = 10;
@@ -33,10 +39,11 @@ pub fn read(xml: &str, style: Style) -> Result<HashMap<String, TableInfo>, Strin
     let mut tables = HashMap::new();
     for node in elements(document.root_element(), "EntitySet") {
         let (Some(set), Some(entity)) = (node.attribute("Name"), node.attribute("EntityType")) else { continue };
-        let Some(entity) = types.entities.get(short(entity)) else { continue };
+        let Some(entity) = types.entities.get(entity) else { continue };
+        let lineage = types.lineage(*entity);
         // A published query has no key; nothing in it can be told apart.
-        let Some(key) = types.key(*entity) else { continue };
-        let columns = types.columns(set, *entity, &key);
+        let Some(key) = types.key(&lineage) else { continue };
+        let columns = types.columns(node, &lineage, &key);
         tables.insert(set.to_owned(), TableInfo { table: set.to_owned(), key, columns });
     }
     if tables.is_empty() {
@@ -45,17 +52,41 @@ pub fn read(xml: &str, style: Style) -> Result<HashMap<String, TableInfo>, Strin
     Ok(tables)
 }
 
+/// What a document names, by the full name, by the one with the alias of its schema, and by the last part alone.
+struct Named<T>(HashMap<String, T>);
+
+impl<T: Clone> Named<T> {
+    fn collect<'a>(document: &'a Document<'a>, tag: &'static str, value: impl Fn(Node<'a, 'a>) -> T) -> Named<T> {
+        let mut named = HashMap::new();
+        for node in elements(document.root_element(), tag) {
+            let Some(name) = node.attribute("Name") else { continue };
+            let schema = node.ancestors().find(|node| node.tag_name().name() == "Schema");
+            let spaces = ["Namespace", "Alias"].map(|word| schema.and_then(|schema| schema.attribute(word)));
+            let value = value(node);
+            for space in spaces.into_iter().flatten() {
+                named.insert(format!("{space}.{name}"), value.clone());
+            }
+            named.entry(name.to_owned()).or_insert(value);
+        }
+        Named(named)
+    }
+
+    fn get(&self, name: &str) -> Option<&T> {
+        self.0.get(name).or_else(|| self.0.get(short(name)))
+    }
+}
+
 struct Types<'a> {
     style: Style,
-    entities: HashMap<&'a str, Node<'a, 'a>>,
-    enums: HashMap<&'a str, Vec<(i64, String)>>,
+    entities: Named<Node<'a, 'a>>,
+    enums: Named<Vec<(i64, String)>>,
+    /// Types that are another name for a simple one.
+    definitions: Named<Node<'a, 'a>>,
+    terms: Terms<'a>,
 }
 
 impl<'a> Types<'a> {
     fn collect(document: &'a Document<'a>, style: Style) -> Types<'a> {
-        let named = |tag: &'static str| {
-            elements(document.root_element(), tag).filter_map(|node| Some((node.attribute("Name")?, node)))
-        };
         let members = |node: Node<'a, 'a>| {
             let members = elements(node, "Member").zip(0_i64..).filter_map(|(member, position)| {
                 let value = member.attribute("Value").and_then(|value| value.parse().ok()).unwrap_or(position);
@@ -67,16 +98,32 @@ impl<'a> Types<'a> {
         };
         Types {
             style,
-            entities: named("EntityType").collect(),
-            enums: named("EnumType").map(|(name, node)| (name, members(node))).collect(),
+            entities: Named::collect(document, "EntityType", |node| node),
+            enums: Named::collect(document, "EnumType", members),
+            definitions: Named::collect(document, "TypeDefinition", |node| node),
+            terms: Terms::collect(document),
         }
     }
 
+    /// Returns an entity and those it is derived from, the last one first.
+    fn lineage(&self, entity: Node<'a, 'a>) -> Vec<Node<'a, 'a>> {
+        let (mut lineage, mut seen) = (Vec::new(), HashSet::new());
+        let mut next = Some(entity);
+        while let Some(entity) = next.filter(|entity| seen.insert(entity.id())) {
+            lineage.push(entity);
+            next = entity.attribute("BaseType").and_then(|base| self.entities.get(base)).copied();
+        }
+        lineage.reverse();
+        lineage
+    }
+
     /// Returns the key of an entity; `None` where it has none.
-    fn key(&self, entity: Node<'a, 'a>) -> Option<Key> {
-        let names: Vec<&str> = elements(entity, "PropertyRef").filter_map(|key| key.attribute("Name")).collect();
+    fn key(&self, lineage: &[Node<'a, 'a>]) -> Option<Key> {
+        let names = lineage.iter().flat_map(|entity| elements(*entity, "PropertyRef"));
+        let names: Vec<&str> = names.filter_map(|key| key.attribute("Name")).collect();
         let is_guid = |name: &str| {
-            let property = elements(entity, "Property").find(|property| property.attribute("Name") == Some(name));
+            let mut properties = lineage.iter().flat_map(|entity| elements(*entity, "Property"));
+            let property = properties.find(|property| property.attribute("Name") == Some(name));
             property.and_then(|property| property.attribute("Type")) == Some("Edm.Guid")
         };
         match (self.style, names.as_slice()) {
@@ -87,22 +134,28 @@ impl<'a> Types<'a> {
         }
     }
 
-    fn columns(&self, set: &str, entity: Node<'a, 'a>, key: &Key) -> Vec<ColumnInfo> {
-        let mut columns: Vec<ColumnInfo> =
-            elements(entity, "Property").filter_map(|property| self.column(set, property)).collect();
+    fn columns(&self, set: Node<'a, 'a>, lineage: &[Node<'a, 'a>], key: &Key) -> Vec<ColumnInfo> {
+        let name = set.attribute("Name").unwrap_or_default();
+        let mut columns: Vec<ColumnInfo> = self.properties(name, lineage);
         if let Key::Values(names) = key {
             // Another value would make another record of it.
             columns.iter_mut().filter(|info| names.contains(&info.column.name)).for_each(|info| info.updatable = false);
         }
-        for navigation in elements(entity, "NavigationProperty") {
+        if self.style == Style::Plain {
+            let (insert, update) = self.terms.restrictions(set);
+            for info in &mut columns {
+                info.insertable &= insert.allows(&info.column.name);
+                info.updatable &= update.allows(&info.column.name);
+            }
+        }
+        for navigation in lineage.iter().flat_map(|entity| elements(*entity, "NavigationProperty")) {
             let (Some(name), Some(target)) = (navigation.attribute("Name"), navigation.attribute("Type")) else {
                 continue;
             };
-            let Some(target) = self.entities.get(short(target)).filter(|_| !target.starts_with("Collection(")) else {
+            let Some(target) = self.entities.get(target).filter(|_| !target.starts_with("Collection(")) else {
                 continue;
             };
-            for property in elements(*target, "Property") {
-                let Some(mut column) = self.column("", property) else { continue };
+            for mut column in self.properties("", &self.lineage(*target)) {
                 column.column.name = format!("{name}/{}", column.column.name);
                 (column.insertable, column.updatable) = (false, false);
                 columns.push(column);
@@ -111,37 +164,49 @@ impl<'a> Types<'a> {
         columns
     }
 
+    fn properties(&self, set: &str, lineage: &[Node<'a, 'a>]) -> Vec<ColumnInfo> {
+        let properties =
+            lineage.iter().flat_map(|entity| elements(*entity, "Property").map(move |node| (entity, node)));
+        properties.filter_map(|(entity, property)| self.column(set, *entity, property)).collect()
+    }
+
     /// Describes a property; `None` for types that no field map can carry (streams, complex values).
-    fn column(&self, set: &str, property: Node<'a, 'a>) -> Option<ColumnInfo> {
+    fn column(&self, set: &str, entity: Node<'a, 'a>, property: Node<'a, 'a>) -> Option<ColumnInfo> {
         let name = property.attribute("Name")?;
-        let edm = property.attribute("Type")?;
-        let options = self.enums.get(short(edm)).cloned().unwrap_or_default();
-        let has_length = property.attribute("MaxLength").is_some();
+        let written = property.attribute("Type")?;
+        let definition = self.definitions.get(written).filter(|_| !written.starts_with("Edm."));
+        let edm = definition.and_then(|definition| definition.attribute("UnderlyingType")).unwrap_or(written);
+        let facet = |facet| property.attribute(facet).or_else(|| definition?.attribute(facet));
+        let members = self.enums.get(edm).filter(|_| !edm.starts_with("Edm."));
+        let length = facet("MaxLength");
         let kind = match edm {
             // Texts of a table have a length; what has none is an option, by the name of its member.
-            "Edm.String" if self.style == Style::Pages && !has_length => Kind::Enum,
+            "Edm.String" if self.style == Style::Pages && length.is_none() => Kind::Enum,
             "Edm.String" if self.is_code(name) => Kind::Code,
             "Edm.String" => Kind::Text,
             "Edm.Guid" => Kind::Guid,
             "Edm.Boolean" => Kind::Boolean,
-            "Edm.Byte" | "Edm.Int16" | "Edm.Int32" | "Edm.Int64" => Kind::Integer,
-            "Edm.Decimal" | "Edm.Double" => {
-                let scale = property.attribute("Scale").and_then(|scale| scale.parse().ok());
+            "Edm.Byte" | "Edm.SByte" | "Edm.Int16" | "Edm.Int32" | "Edm.Int64" => Kind::Integer,
+            "Edm.Decimal" | "Edm.Double" | "Edm.Single" => {
+                let scale = facet("Scale").and_then(|scale| scale.parse().ok());
                 Kind::Decimal { scale: scale.filter(|scale| *scale <= SCALE_MAX).unwrap_or(SCALE) }
             }
             "Edm.Date" => Kind::Date,
             "Edm.DateTimeOffset" => Kind::DateTime,
-            _ if self.enums.contains_key(short(edm)) => Kind::Enum,
+            _ if members.is_some() => Kind::Enum,
             _ => return None,
         };
-        let (writable, once) = (!self.is_read_only(set, name) && !is_computed(property), is_immutable(property));
+        let said = self.terms.of_property(entity, property);
+        let writable = !self.is_read_only(set, name) && said.writable;
         Some(ColumnInfo {
             column: Column { name: name.to_owned(), kind },
-            readable: true,
+            readable: said.readable,
             insertable: writable,
-            updatable: writable && !once,
-            length_max: property.attribute("MaxLength").and_then(|length| length.parse().ok()),
-            options,
+            updatable: writable && !said.once,
+            starts_with: None,
+            length_max: length.and_then(|length| length.parse().ok()),
+            range: None,
+            options: members.cloned().unwrap_or_default(),
             targets: Vec::new(),
             local_day: false,
         })
@@ -149,16 +214,16 @@ impl<'a> Types<'a> {
 
     fn is_code(&self, name: &str) -> bool {
         match self.style {
-            Style::Api => is_code(name),
-            Style::Pages => is_code_field(name),
+            Style::Api => names::is_code(name),
+            Style::Pages => names::is_code_field(name),
             Style::Plain => false,
         }
     }
 
     fn is_read_only(&self, set: &str, name: &str) -> bool {
         match self.style {
-            Style::Api => is_read_only(set, name),
-            Style::Pages => is_read_only_field(set, name),
+            Style::Api => names::is_read_only(set, name),
+            Style::Pages => names::is_read_only_field(set, name),
             Style::Plain => false,
         }
     }
@@ -171,79 +236,6 @@ fn elements<'a>(node: Node<'a, 'a>, tag: &'static str) -> impl Iterator<Item = N
 /// Returns a type's name without its namespace.
 fn short(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
-}
-
-/// Tells whether a text column is of type `Code` in the standard tables: upper-cased and trimmed by the ERP.
-fn is_code(name: &str) -> bool {
-    const CODES: [&str; 6] = ["number", "code", "country", "gtin", "searchName", "baseUnitOfMeasure"];
-    // Numbers of people and offices, not of records: plain texts.
-    const TEXTS: [&str; 5] =
-        ["phoneNumber", "mobilePhoneNumber", "faxNumber", "taxRegistrationNumber", "vendorItemNumber"];
-    CODES.contains(&name) || ((name.ends_with("Code") || name.ends_with("Number")) && !TEXTS.contains(&name))
-}
-
-/// Tells whether the ERP computes a column (`id` is given on insert by itself, not as a column).
-fn is_read_only(set: &str, name: &str) -> bool {
-    const EVERYWHERE: [&str; 14] = [
-        "id",
-        "systemId",
-        "lastModifiedDateTime",
-        "systemCreatedAt",
-        "systemCreatedBy",
-        "systemModifiedAt",
-        "systemModifiedBy",
-        "inventory",
-        "balance",
-        "balanceDue",
-        "capacity",
-        "taxAreaDisplayName",
-        "contactBusinessRelation",
-        "lastInteractionDate",
-    ];
-    EVERYWHERE.contains(&name) || set == "companies" || (set == "contacts" && name == "companyName")
-}
-
-/// Tells whether a field of the tables, as OData V4 pages name it, is of type `Code`.
-fn is_code_field(name: &str) -> bool {
-    const CODES: [&str; 6] = ["No", "Code", "Search_Name", "GTIN", "Base_Unit_of_Measure", "Unit_of_Measure"];
-    const TEXTS: [&str; 3] = ["Telex_No", "VAT_Registration_No", "Vendor_Item_No"];
-    let is_number = name.ends_with("_No") && !name.ends_with("Phone_No") && !name.ends_with("Fax_No");
-    let is_coded = is_number || name.ends_with("_Code") || name.ends_with("_Posting_Group");
-    CODES.contains(&name) || (is_coded && !TEXTS.contains(&name))
-}
-
-/// Tells whether the ERP computes a field of the tables.
-fn is_read_only_field(set: &str, name: &str) -> bool {
-    const EVERYWHERE: [&str; 12] = [
-        "Last_Date_Modified",
-        "Last_DateTime_Modified",
-        "SystemId",
-        "SystemCreatedAt",
-        "SystemCreatedBy",
-        "SystemModifiedAt",
-        "SystemModifiedBy",
-        "Inventory",
-        "Balance",
-        "Balance_LCY",
-        "Balance_Due",
-        "Balance_Due_LCY",
-    ];
-    EVERYWHERE.contains(&name) || set == "Company"
-}
-
-fn annotation<'a>(property: Node<'a, 'a>, term: &'static str) -> Option<Node<'a, 'a>> {
-    elements(property, "Annotation").find(|node| node.attribute("Term").map(short) == Some(term))
-}
-
-fn is_computed(property: Node<'_, '_>) -> bool {
-    let flag = |term| annotation(property, term).is_some_and(|node| node.attribute("Bool") != Some("false"));
-    let permissions = annotation(property, "Permissions");
-    flag("Computed")
-        || permissions.and_then(|node| node.attribute("EnumMember")).is_some_and(|member| member.ends_with("/Read"))
-}
-
-fn is_immutable(property: Node<'_, '_>) -> bool {
-    annotation(property, "Immutable").is_some_and(|node| node.attribute("Bool") != Some("false"))
 }
 
 #[cfg(test)]
@@ -341,42 +333,37 @@ mod tests {
         Rounding: Enum, write
         Last_Date_Modified: Date, read
         "#);
-        for (name, expected) in [
-            ("No", true),
-            ("Currency_Code", true),
-            ("Post_Code", true),
-            ("Gen_Bus_Posting_Group", true),
-            ("Phone_No", false),
-            ("Mobile_Phone_No", false),
-            ("Fax_No", false),
-            ("VAT_Registration_No", false),
-            ("Name", false),
-        ] {
-            assert_eq!(is_code_field(name), expected, "{name}");
-        }
     }
 
+    /// Two schemas with types of the same name, a type that is derived, and one that is only another name.
     #[test]
-    fn codes_are_told_from_texts_by_their_names() {
-        for (name, expected) in [
-            ("number", true),
-            ("companyNumber", true),
-            ("salespersonCode", true),
-            ("postalCode", true),
-            ("country", true),
-            ("searchName", true),
-            ("internationalStandardCode", true),
-            ("vendorNumber", true),
-            ("phoneNumber", false),
-            ("mobilePhoneNumber", false),
-            ("phoneNo", false),
-            ("addressLine1", false),
-            ("taxRegistrationNumber", false),
-            ("displayName", false),
-            ("city", false),
-        ] {
-            assert_eq!(is_code(name), expected, "{name}");
-        }
+    fn types_are_found_by_their_full_names() {
+        let xml = r#"<edmx:Edmx xmlns:edmx="x"><Schema Namespace="N.Old" Alias="O">
+<EntityType Name="Order"><Key><PropertyRef Name="Old"/></Key><Property Name="Old" Type="Edm.String"/></EntityType>
+<TypeDefinition Name="Number" UnderlyingType="Edm.String" MaxLength="12"/>
+<EntityType Name="Party" Abstract="true" BaseType="O.Kept"><Property Name="Number" Type="O.Number"/>
+  <NavigationProperty Name="parent" Type="N.New.Order"/></EntityType>
+<EntityType Name="Kept"><Key><PropertyRef Name="ID"/></Key><Property Name="ID" Type="Edm.Guid"/></EntityType></Schema>
+<Schema Namespace="N.New"><EntityType Name="Order" BaseType="N.Old.Party"><Property Name="Sum" Type="Edm.Single"/>
+  <Property Name="Short" Type="O.Number" MaxLength="3"/><Property Name="State" Type="N.New.State"/></EntityType>
+<EnumType Name="State"><Member Name="Open"/><Member Name="Shut"/></EnumType>
+<EntityContainer Name="C"><EntitySet Name="Orders" EntityType="N.New.Order"/><EntitySet Name="Older" EntityType="O.Order"/>
+</EntityContainer></Schema></edmx:Edmx>"#;
+        let tables = read(xml, Style::Plain).unwrap();
+        let keys = ["Orders", "Older"].map(|table| tables[table].key.clone());
+        assert_eq!(keys, [Key::Values(vec!["ID".into()]), Key::Values(vec!["Old".into()])]);
+        insta::assert_snapshot!(told(&tables["Orders"]), @r#"
+        ID: Guid, insert
+        Number: Text up to 12, write
+        Sum: Decimal { scale: 10 }, write
+        Short: Text up to 3, write
+        State: Enum [(0, "Open"), (1, "Shut")], write
+        parent/ID: Guid, read
+        parent/Number: Text up to 12, read
+        parent/Sum: Decimal { scale: 10 }, read
+        parent/Short: Text up to 3, read
+        parent/State: Enum [(0, "Open"), (1, "Shut")], read
+        "#);
     }
 
     #[test]

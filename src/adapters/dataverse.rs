@@ -9,11 +9,13 @@ mod writes;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
+use self::privileges::Holders;
 use crate::adapters::absence;
-use crate::adapters::batch::{self, Batch};
+use crate::adapters::batch::{self, Batch, Closed};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::dataverse_bulk::Availability;
@@ -30,14 +32,15 @@ use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Grant, Identity, Query, Report, TableInfo, Tracked, Traffic, Write,
+    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Query, Report, TableInfo, Tracked, Traffic,
+    Write,
 };
 use crate::frame::{Frame, Kind};
 
 const API: &str = "/api/data/v9.2";
 /// Operations that one batch takes (crm-api.md §11).
 const BATCH_MAX: usize = 1_000;
-/// Tables asked about in one batch; each takes eleven operations.
+/// Tables asked about in one batch; each takes thirteen operations.
 const TABLES_MAX: usize = 50;
 /// The longest column that a database compares as text; a memo is none.
 const TEXT_LENGTH_MAX: usize = 4_000;
@@ -61,26 +64,31 @@ pub struct Dataverse {
     client: Client,
     limits: Limits,
     features: Features,
+    /// In whose name is written.
+    act_as: Option<Uuid>,
     directory: Mutex<Option<Arc<Directory>>>,
     tables: Mutex<HashMap<String, Arc<CrmTable>>>,
-    /// How far the login's privileges reach, by their ids, once they were asked for.
-    held: Mutex<Option<Arc<HashMap<String, String>>>>,
+    /// How far the privileges reach that a write takes, once they were asked for.
+    held: Mutex<Option<Arc<Holders>>>,
     bulk: Availability,
     portion: Portion,
+    closed: Closed,
 }
 
 impl Dataverse {
     /// Makes the adapter; nothing is sent yet.
-    pub fn new(client: Client, limits: Limits, features: Features) -> Dataverse {
+    pub fn new(client: Client, limits: Limits, features: Features, act_as: Option<Uuid>) -> Dataverse {
         Dataverse {
             client,
             limits,
             features,
+            act_as,
             directory: Mutex::default(),
             tables: Mutex::default(),
             held: Mutex::default(),
             bulk: Availability::default(),
             portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
+            closed: Closed::default(),
         }
     }
 
@@ -145,7 +153,8 @@ impl Dataverse {
         if let Some(directory) = &*directory {
             return Ok(Arc::clone(directory));
         }
-        let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled";
+        let path = "EntityDefinitions?$select=LogicalName,EntitySetName,PrimaryIdAttribute,ChangeTrackingEnabled,\
+                    IsOptimisticConcurrencyEnabled";
         let entities = definitions::list(&self.answer(path)?).map_err(untrusted)?;
         let found = Arc::new(Directory::new(entities));
         *directory = Some(Arc::clone(&found));
@@ -333,9 +342,17 @@ impl Endpoint for Dataverse {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout, closed: &self.closed };
+        if !table.versioned && writes.iter().any(|write| write.etag.is_some()) {
+            return self.write_unversioned(&batch);
+        }
         let drafts = self.drafts(&table, &batch);
-        if drafts.is_empty() { self.write_records(&table, &batch) } else { self.publish(&table, &batch, &drafts) }
+        let mut report = match drafts.is_empty() {
+            true => self.write_records(&table, &batch),
+            false => self.publish(&table, &batch, &drafts),
+        };
+        self.name_holders(&table, writes, &mut report.outcomes);
+        report
     }
 
     fn batch_max(&self) -> usize {
@@ -360,7 +377,7 @@ impl Endpoint for Dataverse {
         if table.info.column(modifiers::COLUMN).is_none_or(|column| !column.readable) {
             return Ok(HashMap::new());
         }
-        let select = select(&table, &[modifiers::COLUMN.to_owned()]);
+        let select = select(&table, &modifiers::columns(&table));
         let root = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
         let list = |ids: &[Uuid]| {
             format!("{root}&$filter={}", percent::query(&dataverse_lists::id_list(&table.key, ids, None)))
@@ -390,8 +407,20 @@ impl Endpoint for Dataverse {
         self.granted(info).map(Some)
     }
 
+    fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
+        self.demands()
+    }
+
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.client.side_clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 
@@ -451,6 +480,7 @@ mod tests {
     use crate::adapters::client::tests::client;
     use crate::adapters::dataverse_batch::tests::contacts;
     use crate::adapters::script::{Line, Script, say};
+    use crate::config::Bypass;
 
     /// An answer to a batch of questions: their number, the status of the first, and what the others say.
     fn answered(questions: usize, first: u16, body: &str) -> Line {
@@ -487,7 +517,12 @@ mod tests {
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let (client, _) = client(&server.url, &login.url);
             let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 };
-            let crm = Dataverse::new(client, limits, Features { bulk: true, change_tracking: true });
+            let crm = Dataverse::new(
+                client,
+                limits,
+                Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
+                None,
+            );
             crm.prepare(&["as", "missing", "bs", "as"]).unwrap();
             assert_eq!(tables.map(|table| crm.describe(table).unwrap().table), tables, "{what}");
             assert!(matches!(crm.describe("missing"), Err(EndpointError::NoTable { .. })), "{what}");

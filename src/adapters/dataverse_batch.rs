@@ -6,6 +6,7 @@
 
 use crate::adapters::batch::{Replied, Verdict};
 use crate::adapters::client::Client;
+use crate::adapters::dataverse_states::STATE;
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::http::Answer;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply, Section};
@@ -49,7 +50,8 @@ pub fn operation(root: &str, table: &CrmTable, select: &str, write: &Write) -> R
     Ok(Operation { method, path: format!("{root}/{set}{row}?$select={select}"), headers, body })
 }
 
-/// Returns what a write says of its record: properties and their JSON, for an insert the key among them.
+/// Returns what a write says of its record: properties and their JSON, for an insert the key among them, and not the state,
+/// over which a creation passes.
 pub fn properties(table: &CrmTable, write: &Write) -> Result<Vec<(String, String)>, String> {
     let is_insert = write.kind == WriteKind::Insert;
     let mut properties: Vec<(String, String)> = Vec::with_capacity(write.fields.len() + 1);
@@ -58,6 +60,9 @@ pub fn properties(table: &CrmTable, write: &Write) -> Result<Vec<(String, String
     }
     for (name, new) in &write.fields {
         let column = table.info.column(name).ok_or_else(|| format!("there is no column `{name}`"))?;
+        if is_insert && name == STATE {
+            continue;
+        }
         match table.lookups.get(name) {
             // A new record's lookups are blank, or the service's default, which null would be refused for.
             Some(_) if is_insert && new.is_blank() => {}
@@ -89,27 +94,42 @@ fn lookup(name: &str, targets: &[(String, String)], value: &Value) -> Result<(St
     Ok((format!("{navigation}@odata.bind"), value::string(&format!("/{set}({id})"))))
 }
 
-/// Matches sections to operations by position. What has none was not carried out where an error ended the batch, and is
-/// unknown otherwise (crm-api.md §11).
-pub fn by_position(sections: Vec<Section>, count: usize, success: bool) -> Vec<Result<Reply, Verdict>> {
-    if sections.len() > count {
-        return vec![Err(Verdict::unknown("the answer to the batch has too many parts")); count];
+/// Matches sections to parts by position: `sizes` are the operations of each, one for what is no change set. A part
+/// without section was not carried out where an error ended the batch, and is unknown otherwise (crm-api.md §11).
+pub fn by_position(sections: Vec<Section>, sizes: &[usize], success: bool) -> Vec<Result<Reply, Verdict>> {
+    if sections.len() > sizes.len() {
+        return vec![Err(Verdict::unknown("the answer to the batch has too many parts")); sizes.len()];
     }
-    let mut replies: Vec<Result<Reply, Verdict>> = sections
-        .into_iter()
-        .map(|section| match section {
-            Section::Single(reply) => Ok(reply),
-            Section::ChangeSet(_) => Err(Verdict::unknown("the answer to the batch has a change set; none was sent")),
-        })
-        .collect();
+    let mut replies: Vec<Result<Reply, Verdict>> =
+        sections.into_iter().zip(sizes).map(|(section, size)| reply_of(section, *size)).collect();
     let stopped = !success && matches!(replies.last(), Some(Ok(reply)) if reply.status >= 400);
-    replies.resize_with(count, || {
+    replies.resize_with(sizes.len(), || {
         Err(match stopped {
             true => Verdict::not_sent("an earlier failure ended the batch"),
             false => Verdict::unknown("the answer to the batch does not mention it"),
         })
     });
     replies
+}
+
+/// Returns the reply that stands for a part. A change set fails in one of two forms: by an error of its own, or by the
+/// error of one operation; where all were carried out, the last one says what the record is then.
+fn reply_of(section: Section, size: usize) -> Result<Reply, Verdict> {
+    match section {
+        Section::Single(reply) if size == 1 || reply.status >= 400 => Ok(reply),
+        Section::ChangeSet(_) if size == 1 => {
+            Err(Verdict::unknown("the answer to the batch has a change set where none was sent"))
+        }
+        Section::ChangeSet(replies) => match replies.iter().position(|reply| reply.status >= 400) {
+            Some(at) => replies.into_iter().nth(at),
+            None if replies.len() == size => replies.into_iter().next_back(),
+            None => None,
+        }
+        .ok_or_else(|| Verdict::unknown("the answer to the batch does not tell what became of a change set")),
+        Section::Single(_) => {
+            Err(Verdict::unknown("the answer to the batch does not tell what became of a change set"))
+        }
+    }
 }
 
 /// Asks the questions at these paths in one batch, which is its address and its headers, and returns the bodies of their
@@ -163,7 +183,7 @@ fn questions(paths: Vec<String>, headers: &[(&'static str, String)]) -> Vec<Oper
 /// Returns the replies to so many questions; an error where one is missing or was put off.
 fn replies(answer: &Answer, count: usize) -> Result<Vec<Reply>, String> {
     let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
-    let replies: Vec<Reply> = by_position(sections, count, true).into_iter().filter_map(Result::ok).collect();
+    let replies: Vec<Reply> = by_position(sections, &vec![1; count], true).into_iter().filter_map(Result::ok).collect();
     if replies.len() != count {
         return Err("the answer to the batch is not whole".to_owned());
     }
@@ -228,6 +248,8 @@ pub mod tests {
                     column("lastname", Kind::Text),
                     column("parentcustomerid", Kind::Guid),
                     column("transactioncurrencyid", Kind::Guid),
+                    column("statecode", Kind::Choice),
+                    column("statuscode", Kind::Choice),
                 ],
             },
             name: "contact".into(),
@@ -236,6 +258,8 @@ pub mod tests {
                 ("parentcustomerid".to_owned(), targets(&customer)),
                 ("transactioncurrencyid".to_owned(), targets(&[("transactioncurrencies", "transactioncurrencyid")])),
             ]),
+            versioned: true,
+            starts_in: Some(0),
         }
     }
 
@@ -344,7 +368,7 @@ pub mod tests {
     fn parts_are_matched_by_position_and_missing_ones_are_not_guessed() {
         let single = |status| Section::Single(Reply { status, headers: Vec::new(), body: String::new() });
         let short = |sections: Vec<Section>, success| -> Vec<String> {
-            by_position(sections, 3, success)
+            by_position(sections, &[1; 3], success)
                 .into_iter()
                 .map(|reply| match reply {
                     Ok(reply) => reply.status.to_string(),
@@ -359,5 +383,24 @@ pub mod tests {
         assert_eq!(short(vec![single(204)], false), ["204", "unknown", "unknown"]);
         assert_eq!(short(vec![single(204), Section::ChangeSet(Vec::new())], true), ["204", "unknown", "unknown"]);
         assert_eq!(short((0..4).map(|_| single(204)).collect(), true), ["unknown"; 3]);
+    }
+
+    #[test]
+    fn a_change_set_is_one_reply() {
+        let reply = |status, body: &str| Reply { status, headers: Vec::new(), body: body.to_owned() };
+        let set = |replies: &[Reply]| Section::ChangeSet(replies.to_vec());
+        for (section, expected) in [
+            (set(&[reply(201, "a"), reply(200, "b")]), Some((200, "b"))),
+            (set(&[reply(400, "why")]), Some((400, "why"))),
+            (set(&[reply(201, "a"), reply(400, "why")]), Some((400, "why"))),
+            (Section::Single(reply(412, "why")), Some((412, "why"))),
+            (Section::Single(reply(201, "a")), None),
+            (set(&[reply(201, "a")]), None),
+            (set(&[]), None),
+        ] {
+            let found = by_position(vec![section.clone()], &[2], true).remove(0).ok();
+            let found = found.map(|reply| (reply.status, reply.body));
+            assert_eq!(found, expected.map(|(status, body)| (status, body.to_owned())), "{section:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::adapters::odata::decode::{Layout, next_link};
 use crate::adapters::odata::link::Chain;
 use crate::adapters::odata::{percent, value};
 use crate::adapters::pages::Reading;
-use crate::endpoint::EndpointError;
+use crate::endpoint::{BLANKS, EndpointError, without_blanks};
 use crate::frame::Frame;
 
 /// Ids in one list; more ask too much of the database (crm-api.md §7).
@@ -132,8 +132,8 @@ pub fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
 
 /// Returns filters for texts in a column, each short enough for an address.
 ///
-/// The database compares without regard to case and to blanks at the end. What begins with a blank would be missed, so
-/// all of that comes along; there is hardly any.
+/// The database compares without regard to case and to blanks at the end. What begins with a blank would be missed, and what
+/// holds another one of [`BLANKS`], so all of that comes along; there is hardly any.
 fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
     let mut lists: Vec<String> = Vec::new();
     let mut open: Vec<String> = Vec::new();
@@ -143,7 +143,7 @@ fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
         format!("Microsoft.Dynamics.CRM.In(PropertyName='{column}',PropertyValues=[{texts}])")
     };
     for text in texts {
-        let text = value::string(text.trim());
+        let text = value::string(without_blanks(text));
         let more = percent::query(&text).len() + 3;
         if open.len() == IDS_MAX || (length + more > TEXTS_CHARS_MAX && !open.is_empty()) {
             lists.push(list(&mut open));
@@ -156,7 +156,9 @@ fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
         lists.push(list(&mut open));
     }
     if let Some(first) = lists.first_mut() {
-        *first = format!("{first} or startswith({column},' ')");
+        let others =
+            BLANKS.iter().filter(|blank| **blank != ' ').map(|blank| format!(" or contains({column},'{blank}')"));
+        *first = format!("{first} or startswith({column},' '){}", others.collect::<String>());
     }
     lists
 }
@@ -180,7 +182,8 @@ mod tests {
     fn texts_are_asked_for_in_lists_that_fit() {
         let texts = ["O'Hara \"x\"", " a "].map(str::to_owned);
         let list = r#"Microsoft.Dynamics.CRM.In(PropertyName='name',PropertyValues=["O'Hara \"x\"","a"])"#;
-        assert_eq!(text_lists("name", &texts), [format!("{list} or startswith(name,' ')")]);
+        let odd = "or contains(name,'\u{a0}') or contains(name,'\u{202f}') or contains(name,'\u{3000}')";
+        assert_eq!(text_lists("name", &texts), [format!("{list} or startswith(name,' ') {odd}")]);
         let many: Vec<String> = (0..600).map(|number| format!("text {number}")).collect();
         assert_eq!(text_lists("name", &many).len(), 3);
         let long: Vec<String> = (0..20).map(|number| format!("{number}{}", "ø".repeat(400))).collect();

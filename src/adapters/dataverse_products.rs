@@ -5,14 +5,12 @@
 //! are drafts is asked by the adapter. Nothing is sent here.
 
 use crate::adapters::batch::Verdict;
+use crate::adapters::dataverse_states::{STATE, STATUS};
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::odata::batch_multipart::Operation;
 use crate::endpoint::{Outcome, Write, WriteKind};
 use crate::frame::Value;
 
-/// The column of the state.
-pub const STATE: &str = "statecode";
-const STATUS: &str = "statuscode";
 const ACTIVE: i64 = 0;
 /// Draft, and under revision: these are published.
 const UNPUBLISHED: [i64; 2] = [2, 3];
@@ -52,8 +50,10 @@ pub fn outcome(stripped: &Write, publication: Verdict) -> Outcome {
         Verdict::Duplicate(message) => Outcome::Refused { message },
     };
     match outcome {
-        Outcome::Refused { message } | Outcome::NotSent { message } if !stripped.fields.is_empty() => {
-            Outcome::Unknown { message }
+        Outcome::Refused { message } | Outcome::NotSent { message } | Outcome::Barred { message }
+            if !stripped.fields.is_empty() =>
+        {
+            Outcome::Unknown { message: format!("the product was not published: {message}") }
         }
         outcome => outcome,
     }

@@ -6,11 +6,13 @@
 
 use std::collections::HashMap;
 
+use rust_decimal::Decimal;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Number;
 
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
-use crate::frame::{Column, Kind, SCALE_MAX};
+use crate::frame::{Column, Kind, SCALE_MAX, Value};
 
 /// Digits that the service keeps of money whose precision is the currency's or the organisation's (crm-api.md §6).
 const MONEY_SCALE: u32 = 4;
@@ -32,6 +34,9 @@ pub struct Entity {
     /// Whether the service can tell what changed, deletions among them; once enabled, it stays.
     #[serde(default)]
     pub change_tracking_enabled: bool,
+    /// Whether a write may name the version that it was decided on; `None` where the service does not tell.
+    #[serde(default)]
+    pub is_optimistic_concurrency_enabled: Option<bool>,
 }
 
 /// An attribute as every type has it.
@@ -40,6 +45,9 @@ pub struct Entity {
 pub struct Attribute {
     pub logical_name: String,
     pub attribute_type: String,
+    /// Tells apart what the older word calls virtual.
+    #[serde(default)]
+    pub attribute_type_name: Option<Managed>,
     /// Set for names and the like that only accompany another attribute; the Web API does not serve them.
     pub attribute_of: Option<String>,
     pub is_valid_for_create: bool,
@@ -54,10 +62,14 @@ pub struct Detail {
     pub logical_name: String,
     pub max_length: Option<usize>,
     pub precision: Option<u32>,
+    pub min_value: Option<Number>,
+    pub max_value: Option<Number>,
     /// 0: the attribute's own precision counts; else that of the organisation or the currency.
     pub precision_source: Option<i64>,
     pub format: Option<String>,
     pub date_time_behavior: Option<Managed>,
+    /// The value of a choice where nobody gives one; -1 where that is none.
+    pub default_form_value: Option<i64>,
     pub option_set: Option<OptionSet>,
     pub global_option_set: Option<OptionSet>,
 }
@@ -122,6 +134,10 @@ pub struct CrmTable {
     pub key: String,
     /// For each lookup the tables (entity sets) it may point to, with the navigation property for each.
     pub lookups: HashMap<String, Vec<(String, String)>>,
+    /// Whether a write may name the version that it was decided on.
+    pub versioned: bool,
+    /// The state in which its records start, where the service tells it and it is the same in every organization.
+    pub starts_in: Option<i64>,
 }
 
 impl Directory {
@@ -150,19 +166,22 @@ impl CrmTable {
 /// Names what has to be asked about a table, relative to the service's root: its attributes, its relationships, and what
 /// only some types of attributes have. Answers are lists that are not paged (crm-api.md §12).
 pub fn questions(logical_name: &str) -> Vec<String> {
-    const CASTS: [(&str, &str); 9] = [
+    const CASTS: [(&str, &str); 11] = [
         ("StringAttributeMetadata", "$select=LogicalName,MaxLength"),
         ("MemoAttributeMetadata", "$select=LogicalName,MaxLength"),
-        ("DecimalAttributeMetadata", "$select=LogicalName,Precision"),
-        ("DoubleAttributeMetadata", "$select=LogicalName,Precision"),
-        ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource"),
+        ("IntegerAttributeMetadata", "$select=LogicalName,MinValue,MaxValue"),
+        ("DecimalAttributeMetadata", "$select=LogicalName,Precision,MinValue,MaxValue"),
+        ("DoubleAttributeMetadata", "$select=LogicalName,Precision,MinValue,MaxValue"),
+        ("MoneyAttributeMetadata", "$select=LogicalName,Precision,PrecisionSource,MinValue,MaxValue"),
         ("DateTimeAttributeMetadata", "$select=LogicalName,Format,DateTimeBehavior"),
         ("PicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
-        ("StateAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("MultiSelectPicklistAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
+        ("StateAttributeMetadata", "$select=LogicalName,DefaultFormValue&$expand=OptionSet,GlobalOptionSet"),
         ("StatusAttributeMetadata", "$select=LogicalName&$expand=OptionSet,GlobalOptionSet"),
     ];
     let of = format!("EntityDefinitions(LogicalName='{logical_name}')");
-    let attributes = "LogicalName,AttributeType,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead";
+    let attributes =
+        "LogicalName,AttributeType,AttributeTypeName,AttributeOf,IsValidForCreate,IsValidForUpdate,IsValidForRead";
     let relationships = "ReferencingAttribute,ReferencingEntityNavigationPropertyName,ReferencedEntity";
     let mut questions = vec![
         format!("{of}/Attributes?$select={attributes}"),
@@ -223,9 +242,10 @@ fn table(
     let is_lookup = |kind: &str| matches!(kind, "Lookup" | "Customer" | "Owner");
     let no_detail = Detail::default();
     let mut columns = Vec::new();
+    let mut starts_in = None;
     for attribute in attributes.iter().filter(|attribute| attribute.attribute_of.is_none()) {
         let detail = details.get(&attribute.logical_name).unwrap_or(&no_detail);
-        let Some(kind) = kind(&attribute.attribute_type, detail) else { continue };
+        let Some(kind) = kind(attribute, detail) else { continue };
         let targets = match lookups.get(&attribute.logical_name) {
             Some(targets) if is_lookup(&attribute.attribute_type) => {
                 targets.iter().map(|(set, _)| set.clone()).collect()
@@ -233,13 +253,21 @@ fn table(
             _ => Vec::new(),
         };
         let is_key = attribute.logical_name == key;
+        // Products start active or as drafts, as the organization has it, and leave that by an action.
+        let is_state = attribute.attribute_type == "State" && name != "product";
+        if is_state {
+            starts_in = detail.default_form_value.filter(|state| *state >= 0);
+        }
         columns.push(ColumnInfo {
             column: Column { name: attribute.logical_name.clone(), kind },
             readable: attribute.is_valid_for_read,
             // The key of a new record is given by itself, not as a column.
-            insertable: attribute.is_valid_for_create && !is_key,
+            // Nor does a creation take the state: the adapter sets it together with it.
+            insertable: if is_state { attribute.is_valid_for_update } else { attribute.is_valid_for_create } && !is_key,
             updatable: attribute.is_valid_for_update && !is_key,
+            starts_with: starts_in.filter(|_| is_state).map(Value::Integer),
             length_max: detail.max_length,
+            range: range(detail),
             options: options(detail),
             targets,
             local_day: kind == Kind::DateTime && is_local_day(detail),
@@ -253,12 +281,16 @@ fn table(
         attributes.iter().any(|attribute| attribute.logical_name == *name && is_lookup(&attribute.attribute_type))
     });
     let info = TableInfo { table: set.to_owned(), key: Key::Id(key.to_owned()), columns };
-    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups }
+    let entity = directory.entities.get(name);
+    let versioned = entity.and_then(|entity| entity.is_optimistic_concurrency_enabled).unwrap_or(true);
+    CrmTable { info, name: name.to_owned(), key: key.to_owned(), lookups, versioned, starts_in }
 }
 
 /// Returns our kind for a type; `None` for what no field map can carry.
-fn kind(attribute_type: &str, detail: &Detail) -> Option<Kind> {
-    Some(match attribute_type {
+fn kind(attribute: &Attribute, detail: &Detail) -> Option<Kind> {
+    let name = attribute.attribute_type_name.as_ref().and_then(|name| name.value.as_deref());
+    Some(match attribute.attribute_type.as_str() {
+        "Virtual" if name == Some("MultiSelectPicklistType") => Kind::Choices,
         "String" | "Memo" => Kind::Text,
         "Integer" | "BigInt" => Kind::Integer,
         "Money" if detail.precision_source.is_some_and(|source| source != 0) => Kind::Decimal { scale: MONEY_SCALE },
@@ -273,6 +305,15 @@ fn kind(attribute_type: &str, detail: &Detail) -> Option<Kind> {
         "Lookup" | "Customer" | "Owner" | "Uniqueidentifier" => Kind::Guid,
         _ => return None,
     })
+}
+
+/// Returns the bounds of a number; `None` where they are not told, or are beyond what a number can be here.
+fn range(detail: &Detail) -> Option<(Decimal, Decimal)> {
+    let number = |number: &Option<Number>| {
+        let text = number.as_ref()?.to_string();
+        text.parse().ok().or_else(|| Decimal::from_scientific(&text).ok())
+    };
+    Some((number(&detail.min_value)?, number(&detail.max_value)?))
 }
 
 /// Returns what a moment means to its readers; a service that does not say has the oldest behavior, User Local.
@@ -401,6 +442,18 @@ mod tests {
             [of("accounts", "parentcustomerid_account"), of("contacts", "parentcustomerid_contact")]
         );
         assert_eq!(table.lookups["ownerid"], [of("systemusers", "ownerid"), of("teams", "ownerid")]);
+    }
+
+    #[test]
+    fn bounds_are_numbers_in_their_own_digits() {
+        let range = |bounds: &str| {
+            let detail: Detail = serde_json::from_str(&format!(r#"{{"LogicalName":"a",{bounds}}}"#)).unwrap();
+            range(&detail).map(|(min, max)| format!("{min} {max}"))
+        };
+        assert_eq!(range(r#""MinValue":0,"MaxValue":1000000000"#).as_deref(), Some("0 1000000000"));
+        assert_eq!(range(r#""MinValue":-90.5,"MaxValue":1.0E+14"#).as_deref(), Some("-90.5 100000000000000"));
+        assert_eq!(range(r#""MinValue":null,"MaxValue":1"#), None);
+        assert_eq!(range(r#""MinValue":0,"MaxValue":1e300"#), None);
     }
 
     #[test]

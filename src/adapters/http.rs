@@ -3,6 +3,7 @@
 //! In go an address, headers and perhaps a body; out comes an answer of any status, read to its end. Nothing here is
 //! repeated, throttled or understood; how far a failed request came is told, because that decides what may be repeated.
 
+use std::io::Read;
 use std::time::Duration;
 
 use crate::adapters::odata::fault::Fault;
@@ -71,6 +72,8 @@ pub enum Reach {
     Unconnected,
     /// The other end may have seen it.
     Sent,
+    /// The same, but no way leads there now: a connection that stood says so as one that never came about does.
+    Away,
     /// The other end may have seen it, and took longer over it than we wait.
     Unanswered,
     /// The other end answers without end.
@@ -123,7 +126,14 @@ pub fn send<'a>(
     };
     let (parts, mut body) = response.map_err(broken)?.into_parts();
     // A body that is shorter than announced is an error here already; one without announced length is for `parse`.
-    let bytes = body.with_config().limit(BODY_BYTES_MAX).read_to_vec().map_err(broken)?;
+    let mut bytes = Vec::new();
+    // The client's own limit is one for what comes over the wire, which a body may be a thousandth of.
+    let mut unpacked = body.with_config().reader().take(BODY_BYTES_MAX + 1);
+    unpacked.read_to_end(&mut bytes).map_err(|error| broken(error.into()))?;
+    if bytes.len() as u64 > BODY_BYTES_MAX {
+        let message = format!("its answer has no end: it is longer than {} MiB", BODY_BYTES_MAX >> 20);
+        return Err(Broken { message, reach: Reach::Endless });
+    }
     let headers = parts
         .headers
         .iter()
@@ -141,19 +151,40 @@ fn broken(error: ureq::Error) -> Broken {
         Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
             ("the connection was refused".to_owned(), Reach::Unconnected)
         }
-        Error::ConnectionFailed | Error::Timeout(Timeout::Resolve | Timeout::Connect) => {
-            (error.to_string(), Reach::Unconnected)
+        Error::ConnectionFailed
+        | Error::ConnectProxyFailed(_)
+        | Error::InvalidProxyUrl
+        | Error::TlsRequired
+        | Error::Timeout(Timeout::Resolve | Timeout::Connect) => (error.to_string(), Reach::Unconnected),
+        // Certificates are looked at before anything is said.
+        other if other.to_string().contains("invalid peer certificate") => (other.to_string(), Reach::Unconnected),
+        Error::Io(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable | ErrorKind::NetworkDown
+            ) =>
+        {
+            ("no way leads there".to_owned(), Reach::Away)
         }
         Error::Timeout(Timeout::RecvResponse | Timeout::RecvBody) => {
             ("it did not answer in time".to_owned(), Reach::Unanswered)
         }
-        Error::BodyExceedsLimit(most) => {
-            (format!("its answer has no end: it is longer than {} MiB", most >> 20), Reach::Endless)
-        }
         Error::BadUri(_) | Error::Http(_) | Error::RequireHttpsOnly(_) => (error.to_string(), Reach::Unsendable),
-        Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+        Error::Io(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::UnexpectedEof
+                    | ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+            ) =>
+        {
             ("the connection was cut".to_owned(), Reach::Sent)
         }
+        // What the client says of these speaks of its own insides.
+        Error::Decompress(..) => ("its answer cannot be unpacked".to_owned(), Reach::Sent),
+        Error::LargeResponseHeader(..) => ("the head of its answer has no end".to_owned(), Reach::Sent),
+        Error::Protocol(_) => ("what came is no answer of HTTP".to_owned(), Reach::Sent),
         other => (other.to_string(), Reach::Sent),
     };
     Broken { message, reach }

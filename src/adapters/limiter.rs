@@ -1,9 +1,10 @@
 //! The gate before one side: so many requests at once, so many in each window, none while the side asks for rest.
 //!
 //! Threads come in through [`Limiter::admit`] and leave by telling the [`Permit`] what became of their request. What a
-//! side refuses teaches: which of its limits was met, and how much it grants (crm-api.md §15). Then the gate is halved and
-//! opens one by one again, and whoever was refused goes before all others, so that nobody is refused twice in a row. It
-//! knows neither requests nor answers.
+//! side refuses teaches: which of its limits was met, and how much it grants, as it says itself (crm-api.md §15) or as what
+//! was granted shows. Then the gate is halved and opens one by one again: whoever was refused goes before all others, and the
+//! first of them alone, so that the others go only when something was granted since, and nobody is refused twice in a row
+//! (`limiter/chance.rs` plays that). It knows neither requests nor answers.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,17 @@ const SLOW_TIMES: f64 = 3.0;
 /// Bytes that a request and its answer have on top of their fixed cost of one.
 const WORK_BYTES: f64 = 16_384.0;
 
-/// Which of its limits a side says was met; `None` where it does not say.
+/// What a side says of the limit that was met.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Met {
+    pub facet: Facet,
+    /// How much it grants (requests, seconds, or requests at once), where it says so.
+    pub granted: Option<f64>,
+    /// In which window, where it says so.
+    pub window: Option<Duration>,
+}
+
+/// Which of its limits a side says was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Facet {
     /// Requests in a window.
@@ -31,7 +42,6 @@ pub enum Facet {
 
 /// The gate of one side, shared by all threads.
 pub struct Limiter {
-    window: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -43,16 +53,30 @@ struct State {
     width: f64,
     /// A width that was too much, and until when that is remembered.
     ceiling: Option<(f64, Duration)>,
+    /// What the side bears at once, as far as refusals told.
+    borne: f64,
     /// When the gate was last halved; what had begun before is no new reason.
     halved: Option<Duration>,
     busy: usize,
+    /// Of these, requests that were refused before.
+    returned: usize,
     /// Threads in [`Limiter::admit`] whose request was refused before.
     returning: usize,
+    /// The others there.
+    waiting: usize,
     closed_until: Duration,
+    /// When something was refused last.
+    refused: Duration,
+    /// Nothing was granted since then: one request goes by itself, and its answer tells whether others may.
+    alone: bool,
     requests: Budget,
     time: Budget,
+    /// What the side itself says that it grants, by facet: in windows of its own.
+    told: [Option<Budget>; 2],
     /// What a request takes, on the average of the latest.
     seconds: f64,
+    /// What one takes that takes long.
+    longest: f64,
     /// Of reads and of writes.
     paces: [Pace; 2],
 }
@@ -72,6 +96,7 @@ pub struct Permit<'a> {
     /// How long the thread waited for its turn, not counting the wait for other requests to end.
     pub waited: Duration,
     began: Duration,
+    again: bool,
     is_told: bool,
 }
 
@@ -83,31 +108,40 @@ impl Limiter {
             most,
             width: most,
             ceiling: None,
+            borne: f64::INFINITY,
             halved: None,
             busy: 0,
+            returned: 0,
             returning: 0,
+            waiting: 0,
             closed_until: Duration::ZERO,
+            refused: Duration::ZERO,
+            alone: false,
             requests: Budget::new(requests.max(1) as f64, window),
             time: Budget::new(f64::INFINITY, window),
+            told: [None, None],
             seconds: 0.0,
+            longest: 0.0,
             paces: [Pace::default(), Pace::default()],
         };
-        Limiter { window, state: Mutex::new(state), changed: Condvar::new() }
+        Limiter { state: Mutex::new(state), changed: Condvar::new() }
     }
 
-    /// Waits until a request may go out; one that comes `again` after a refusal goes before those that are new.
-    pub fn admit<'a>(&'a self, clock: &dyn Clock, again: bool) -> Permit<'a> {
+    /// Waits until a request may go out; one that comes `again` after a refusal goes before those that are new. `None` where
+    /// it would have to wait and the program is to end.
+    pub fn admit<'a>(&'a self, clock: &dyn Clock, again: bool) -> Option<Permit<'a>> {
         let mut waited = Duration::ZERO;
         // Before the lock, so that it goes after it.
-        let _returning = again.then(|| Returning::new(self));
+        let _inside = Inside::new(self, again);
         let mut state = self.lock();
         loop {
             let now = clock.now();
             match state.opens(now, again) {
                 Opens::At(start) if start <= now => {
-                    state.busy += 1;
-                    return Permit { limiter: self, waited, began: now, is_told: false };
+                    state.enter(again);
+                    return Some(Permit { limiter: self, waited, began: now, again, is_told: false });
                 }
+                Opens::At(_) if clock.is_over() => return None,
                 Opens::At(start) => {
                     drop(state);
                     clock.sleep(start - now);
@@ -136,54 +170,137 @@ impl Limiter {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leave(&self, change: impl FnOnce(&mut State)) {
+    fn leave(&self, again: bool, change: impl FnOnce(&mut State)) {
         let mut state = self.lock();
-        state.busy -= 1;
+        state.exit(again);
         change(&mut state);
         drop(state);
         self.changed.notify_all();
     }
 }
 
-/// A thread in [`Limiter::admit`] whose request was refused before. All others wait for it, so they hear of its end even
-/// where it panics.
-struct Returning<'a>(&'a Limiter);
+/// A thread in [`Limiter::admit`]. Others wait for it, so they hear of its end even where it panics.
+struct Inside<'a> {
+    limiter: &'a Limiter,
+    again: bool,
+}
 
-impl Returning<'_> {
-    fn new(limiter: &Limiter) -> Returning<'_> {
-        limiter.lock().returning += 1;
-        Returning(limiter)
+impl Inside<'_> {
+    fn new(limiter: &Limiter, again: bool) -> Inside<'_> {
+        *limiter.lock().inside(again) += 1;
+        Inside { limiter, again }
     }
 }
 
-impl Drop for Returning<'_> {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        self.0.lock().returning -= 1;
-        self.0.changed.notify_all();
+        *self.limiter.lock().inside(self.again) -= 1;
+        self.limiter.changed.notify_all();
     }
 }
 
 impl State {
-    fn spend(&mut self, now: Duration, seconds: f64) {
-        self.requests.spend(now, 1.0);
-        self.time.spend(now, seconds);
+    /// Returns how many threads wait for their turn, of those whose request was refused before or of the others.
+    fn inside(&mut self, again: bool) -> &mut usize {
+        if again { &mut self.returning } else { &mut self.waiting }
+    }
+
+    fn enter(&mut self, again: bool) {
+        self.busy += 1;
+        self.returned += usize::from(again);
+    }
+
+    fn exit(&mut self, again: bool) {
+        self.busy -= 1;
+        self.returned -= usize::from(again);
+    }
+
+    fn spend(&mut self, began: Duration, now: Duration, seconds: f64) {
+        self.requests.spend(began, now, 1.0);
+        self.time.spend(began, now, seconds);
+        for (told, amount) in self.told.iter_mut().zip([1.0, seconds]) {
+            told.iter_mut().for_each(|told| told.spend(began, now, amount));
+        }
+        self.longest = (0.99 * self.longest).max(seconds);
         self.seconds = if self.seconds == 0.0 { seconds } else { 0.9 * self.seconds + 0.1 * seconds };
     }
 
     fn opens(&mut self, now: Duration, again: bool) -> Opens {
-        if self.busy as f64 >= self.width.floor().max(1.0) || (!again && self.returning > 0) {
+        // Whether there is more than is known is tried by others than those that were refused before, and not while one of
+        // them is under way, whom it might cost its place.
+        let careful = again || self.returned > 0;
+        let width = if careful { self.width.min(self.borne) } else { self.width };
+        let is_full = self.busy as f64 >= width.floor().max(1.0);
+        // Who goes alone, or tries whether there is more, is one that was not refused yet, where there is one; else those that
+        // were go before all others.
+        let is_trial = self.alone || self.requests.is_unsure(now) || self.time.is_unsure(now);
+        let goes_first = if is_trial { !again || self.waiting == 0 } else { again || self.returning == 0 };
+        if is_full || !goes_first || (self.alone && self.busy > 0) {
             return Opens::Later;
         }
         let (busy, seconds) = (self.busy as f64, self.seconds);
-        let windows = [self.requests.opens(now, 1.0, busy), self.time.opens(now, seconds, busy * seconds)];
+        let under_way = busy * if careful { self.longest } else { seconds };
+        let [told_requests, told_time] = &mut self.told;
+        let windows = [
+            Some(self.requests.opens(now, 1.0, busy, careful)),
+            Some(self.time.opens(now, seconds, under_way, careful)),
+            told_requests.as_mut().map(|told| told.opens(now, 1.0, busy, careful)),
+            told_time.as_mut().map(|told| told.opens(now, seconds, under_way, careful)),
+        ];
         let mut start = now.max(self.closed_until);
-        for window in windows {
+        for window in windows.into_iter().flatten() {
             match window {
                 Opens::At(at) => start = start.max(at),
                 Opens::Later => return Opens::Later,
             }
         }
         Opens::At(start)
+    }
+
+    /// Takes note of an answer to what had begun then, of so many bytes.
+    fn answered(&mut self, began: Duration, now: Duration, is_read: bool, bytes: usize) {
+        let seconds = now.saturating_sub(began).as_secs_f64();
+        self.spend(began, now, seconds);
+        // What was under way already when something was refused says nothing of what is granted since.
+        self.alone &= began < self.refused;
+        let work = 1.0 + bytes as f64 / WORK_BYTES;
+        let width = self.width;
+        let pace = &mut self.paces[usize::from(is_read)];
+        if !pace.hear(seconds, work) {
+            self.widen(now);
+        } else if pace.answers >= width {
+            pace.answers = 0.0;
+            // A guess by the time alone does not go as far as a refusal.
+            self.width = (width * 0.75).max(self.most / 4.0).max(1.0).min(width);
+        }
+    }
+
+    /// Takes note of a refusal of what had begun then.
+    fn refused(&mut self, began: Duration, now: Duration, until: Duration, met: Option<Met>) {
+        self.closed_until = self.closed_until.max(until);
+        (self.refused, self.alone) = (now, true);
+        self.halve(began, now);
+        let Some(Met { facet, granted, window }) = met else { return };
+        let (known, told) = match facet {
+            Facet::Requests => (&mut self.requests, 0),
+            Facet::Time => (&mut self.time, 1),
+            Facet::Concurrency => {
+                let others = self.busy as f64;
+                // Of those that went out with it, the ones still under way are what the side bears.
+                let borne = others.max(1.0);
+                self.borne = granted.map_or(borne, |granted| granted.max(1.0).min(borne));
+                self.width = self.width.min(self.borne);
+                self.ceiling = Some(((others + 1.0).max(2.0), now + self.requests.window()));
+                return;
+            }
+        };
+        match granted.zip(window) {
+            Some((granted, window)) => {
+                let told = self.told[told].get_or_insert_with(|| known.again(granted, window));
+                told.told(now, until, granted, window);
+            }
+            None => known.refused(now, until),
+        }
     }
 
     fn halve(&mut self, began: Duration, now: Duration) {
@@ -220,41 +337,15 @@ impl Permit<'_> {
     /// Tells that an answer of so many bytes, those of the request among them, was there at `now`.
     pub fn answered(mut self, now: Duration, is_read: bool, bytes: usize) {
         self.is_told = true;
-        let seconds = now.saturating_sub(self.began).as_secs_f64();
-        self.limiter.leave(|state| {
-            state.spend(now, seconds);
-            let work = 1.0 + bytes as f64 / WORK_BYTES;
-            let width = state.width;
-            let pace = &mut state.paces[usize::from(is_read)];
-            if !pace.hear(seconds, work) {
-                state.widen(now);
-            } else if pace.answers >= width {
-                pace.answers = 0.0;
-                // A guess by the time alone does not go as far as a refusal.
-                state.width = (width * 0.75).max(state.most / 4.0).max(1.0).min(width);
-            }
-        });
+        let began = self.began;
+        self.limiter.leave(self.again, |state| state.answered(began, now, is_read, bytes));
     }
 
     /// Tells that the side refused the request because of a limit of its own, and wants nothing before `until`.
-    pub fn refused(mut self, now: Duration, until: Duration, facet: Option<Facet>) {
+    pub fn refused(mut self, now: Duration, until: Duration, met: Option<Met>) {
         self.is_told = true;
-        let (began, window) = (self.began, self.limiter.window);
-        self.limiter.leave(|state| {
-            state.closed_until = state.closed_until.max(until);
-            state.halve(began, now);
-            let (others, seconds) = (state.busy as f64, state.seconds);
-            match facet {
-                Some(Facet::Requests) => state.requests.refused(now, until, others),
-                Some(Facet::Time) => state.time.refused(now, until, others * seconds),
-                Some(Facet::Concurrency) => {
-                    // Of those that went out with it, the ones still under way are what the side bears.
-                    state.width = state.width.min(others.max(1.0));
-                    state.ceiling = Some(((others + 1.0).max(2.0), now + window));
-                }
-                None => {}
-            }
-        });
+        let began = self.began;
+        self.limiter.leave(self.again, |state| state.refused(began, now, until, met));
     }
 }
 
@@ -262,10 +353,13 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.is_told {
             let began = self.began;
-            self.limiter.leave(|state| state.requests.spend(began, 1.0));
+            self.limiter.leave(self.again, |state| state.requests.spend(began, began, 1.0));
         }
     }
 }
+
+#[cfg(test)]
+mod chance;
 
 #[cfg(test)]
 mod tests {
@@ -275,6 +369,11 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     const WINDOW: Duration = Duration::from_secs(10);
+
+    /// A limit of which nothing more is said.
+    fn met(facet: Facet) -> Option<Met> {
+        Some(Met { facet, granted: None, window: None })
+    }
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -286,7 +385,7 @@ mod tests {
         let limiter = Limiter::new(1, 3, WINDOW);
         let starts: Vec<u64> = (0..8)
             .map(|_| {
-                limiter.admit(&clock, false);
+                limiter.admit(&clock, false).unwrap();
                 let start = clock.now().as_secs();
                 clock.sleep(seconds(1));
                 start
@@ -299,10 +398,10 @@ mod tests {
     fn a_side_that_asks_for_rest_gets_it() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(2, 100, WINDOW);
-        let (first, second) = (limiter.admit(&clock, false), limiter.admit(&clock, false));
+        let (first, second) = (limiter.admit(&clock, false).unwrap(), limiter.admit(&clock, false).unwrap());
         first.refused(clock.now(), seconds(17), None);
         second.refused(clock.now(), seconds(5), None);
-        let permit = limiter.admit(&clock, true);
+        let permit = limiter.admit(&clock, true).unwrap();
         assert_eq!((permit.waited, clock.now()), (seconds(17), seconds(17)));
     }
 
@@ -319,7 +418,7 @@ mod tests {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for time in 0..50 {
-                        let permit = limiter.admit(&clock, false);
+                        let permit = limiter.admit(&clock, false).unwrap();
                         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                         if time == 0 {
                             both.wait();
@@ -339,7 +438,7 @@ mod tests {
     fn refusals_halve_the_gate_and_answers_open_it_again() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(8, 10_000, WINDOW);
-        let burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false)).collect();
+        let burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false).unwrap()).collect();
         clock.sleep(seconds(1));
         for permit in burst {
             permit.refused(clock.now(), clock.now(), None);
@@ -347,7 +446,7 @@ mod tests {
         assert_eq!(limiter.concurrency(), 4);
         let mut widths = Vec::new();
         for _ in 0..30 {
-            limiter.admit(&clock, false).answered(clock.now(), true, 0);
+            limiter.admit(&clock, false).unwrap().answered(clock.now(), true, 0);
             widths.push(limiter.concurrency());
         }
         assert_eq!((widths[3], widths[10], widths[29]), (4, 6, 8));
@@ -357,14 +456,14 @@ mod tests {
     fn what_a_side_bears_at_once_is_remembered_for_a_window() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(8, 10_000, WINDOW);
-        let mut burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false)).collect();
+        let mut burst: Vec<Permit<'_>> = (0..8).map(|_| limiter.admit(&clock, false).unwrap()).collect();
         let borne = burst.split_off(5);
         for permit in burst {
-            permit.refused(clock.now(), clock.now(), Some(Facet::Concurrency));
+            permit.refused(clock.now(), clock.now(), met(Facet::Concurrency));
         }
         assert_eq!(limiter.concurrency(), 3);
         borne.into_iter().for_each(|permit| permit.answered(clock.now(), true, 0));
-        let answers = || (0..50).for_each(|_| limiter.admit(&clock, false).answered(clock.now(), true, 0));
+        let answers = || (0..50).for_each(|_| limiter.admit(&clock, false).unwrap().answered(clock.now(), true, 0));
         answers();
         assert_eq!(limiter.concurrency(), 3);
         clock.sleep(WINDOW);
@@ -379,7 +478,7 @@ mod tests {
         let limiter = Limiter::new(1, 10_000, WINDOW);
         let (mut granted, mut refused, mut twice, mut again) = (Vec::new(), 0, 0, false);
         while granted.len() < 60 {
-            let permit = limiter.admit(&clock, again);
+            let permit = limiter.admit(&clock, again).unwrap();
             clock.sleep(Duration::from_millis(100));
             let now = clock.now();
             let recent: Vec<Duration> = granted.iter().copied().filter(|when| now < *when + WINDOW).collect();
@@ -390,7 +489,7 @@ mod tests {
             } else {
                 refused += 1;
                 twice += usize::from(again);
-                permit.refused(now, recent[0] + WINDOW, Some(Facet::Requests));
+                permit.refused(now, recent[0] + WINDOW, met(Facet::Requests));
                 again = true;
             }
         }
@@ -404,13 +503,13 @@ mod tests {
         let clock = FakeClock::default();
         let limiter = Limiter::new(1, 6_000, seconds(300));
         for _ in 0..15 {
-            limiter.admit(&clock, false).answered(clock.now(), true, 0);
+            limiter.admit(&clock, false).unwrap().answered(clock.now(), true, 0);
             clock.sleep(seconds(40));
         }
-        limiter.admit(&clock, false).refused(clock.now(), clock.now() + seconds(1), Some(Facet::Requests));
+        limiter.admit(&clock, false).unwrap().refused(clock.now(), clock.now() + seconds(1), met(Facet::Requests));
         let again = clock.now();
         for _ in 0..300 {
-            limiter.admit(&clock, true).answered(clock.now(), true, 0);
+            limiter.admit(&clock, true).unwrap().answered(clock.now(), true, 0);
         }
         // What others spent comes back bit by bit: twenty in a second.
         assert_eq!((clock.now() - again).as_secs(), 15);
@@ -420,10 +519,10 @@ mod tests {
     fn whoever_was_refused_goes_first() {
         let clock = FakeClock::default();
         let limiter = Limiter::new(1, 10_000, WINDOW);
-        let held = limiter.admit(&clock, false);
+        let held = limiter.admit(&clock, false).unwrap();
         let order = Mutex::new(Vec::new());
         let enter = |again: bool, name: &'static str| {
-            let permit = limiter.admit(&clock, again);
+            let permit = limiter.admit(&clock, again).unwrap();
             order.lock().unwrap().push(name);
             permit.answered(clock.now(), true, 0);
         };
@@ -444,6 +543,35 @@ mod tests {
     /// A clock that fails whoever waits by it.
     struct Broken;
 
+    /// A clock at the end of the program.
+    struct Over;
+
+    impl Clock for Over {
+        fn now(&self) -> Duration {
+            Duration::ZERO
+        }
+
+        fn sleep(&self, _: Duration) {
+            panic!("nothing waits any more");
+        }
+
+        fn is_over(&self) -> bool {
+            true
+        }
+
+        fn jitter(&self) -> f64 {
+            0.0
+        }
+    }
+
+    #[test]
+    fn nobody_waits_at_the_gate_when_the_program_is_to_end() {
+        let limiter = Limiter::new(2, 100, WINDOW);
+        limiter.admit(&Over, false).unwrap().refused(Duration::ZERO, seconds(86_400), None);
+        assert!(limiter.admit(&Over, true).is_none());
+        assert!(limiter.admit(&Over, false).is_none());
+    }
+
     impl Clock for Broken {
         fn now(&self) -> Duration {
             Duration::ZERO
@@ -461,12 +589,12 @@ mod tests {
     #[test]
     fn nobody_waits_for_one_that_is_no_more() {
         let limiter = Limiter::new(2, 100, WINDOW);
-        limiter.admit(&Broken, false).refused(Duration::ZERO, seconds(5), None);
-        let returns = || drop(limiter.admit(&Broken, true));
+        limiter.admit(&Broken, false).unwrap().refused(Duration::ZERO, seconds(5), None);
+        let returns = || drop(limiter.admit(&Broken, true).unwrap());
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(returns)).is_err());
         assert_eq!(limiter.lock().returning, 0);
         let clock = FakeClock::default();
-        drop(limiter.admit(&clock, false));
+        drop(limiter.admit(&clock, false).unwrap());
         assert_eq!(clock.now(), seconds(5));
     }
 
@@ -476,7 +604,7 @@ mod tests {
         let limiter = Limiter::new(8, 10_000, WINDOW);
         let answers = |count: u64, wait: Duration, bytes: usize| {
             for _ in 0..count {
-                let permit = limiter.admit(&clock, false);
+                let permit = limiter.admit(&clock, false).unwrap();
                 clock.sleep(wait);
                 permit.answered(clock.now(), false, bytes);
             }

@@ -25,8 +25,10 @@ pub mod definitions;
 pub mod tracking;
 pub mod dataverse_batch;
 pub mod modifiers;
+pub mod dataverse_states;
 pub mod dataverse_bulk;
 pub mod dataverse_lists;
+pub mod dataverse_keys;
 pub mod dataverse_products;
 pub mod dataverse;
 pub mod sqlite;
@@ -52,6 +54,8 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
         }
         Adapter::Nav => Box::new(Service::pages(client, company, connection.limits)),
         Adapter::OData => Box::new(Service::plain(client, connection.limits, connection.keys.clone())),
-        Adapter::Dataverse => Box::new(Dataverse::new(client, connection.limits, connection.features)),
+        Adapter::Dataverse => {
+            Box::new(Dataverse::new(client, connection.limits, connection.features, connection.act_as))
+        }
     }
 }

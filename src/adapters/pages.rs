@@ -31,6 +31,22 @@ const PAGE_ROWS_MIN: usize = 100;
 /// What a side is asked by for pages of so many records.
 const PAGE_PREFERENCE: &str = "odata.maxpagesize=";
 
+/// Counts the pages of a chain that bring nothing new.
+#[derive(Debug, Default)]
+pub struct Idle {
+    count: usize,
+    pages: usize,
+}
+
+impl Idle {
+    /// Hears how much there is after a page; refuses a chain that goes on and on without bringing more.
+    pub fn arrived(&mut self, count: usize) -> Result<(), String> {
+        self.pages = if count == self.count { self.pages + 1 } else { 0 };
+        self.count = count;
+        if self.pages > IDLE_PAGES_MAX { Err("the chain of pages brings nothing new".to_owned()) } else { Ok(()) }
+    }
+}
+
 /// One read: where it begins, with which headers, and how rows are laid out.
 pub struct Reading<'a> {
     pub client: &'a Client,
@@ -55,7 +71,12 @@ impl Reading<'_> {
         let counting = format!("{}{}$count=true", self.url, if self.url.contains('?') { '&' } else { '?' });
         let (frame, told) = self.follow(&counting, progress)?;
         let came = frame.rows();
-        let Some(told) = told.filter(|told| came < *told) else { return Ok(frame) };
+        let Some(told) = told else {
+            return Err(self.untrusted("it was asked how many records there are, and does not tell".to_owned()));
+        };
+        if told <= came {
+            return Ok(frame);
+        }
         // People delete some, too: then there are no more left than came.
         let headers: Vec<_> =
             self.headers.iter().filter(|(_, value)| !value.contains(PAGE_PREFERENCE)).cloned().collect();
@@ -79,19 +100,15 @@ impl Reading<'_> {
             let (sender, pages) = sync_channel(1);
             scope.spawn(|| self.fetch(url, sender));
             let mut rows = self.layout.rows();
-            let mut idle = 0;
+            let mut idle = Idle::default();
             let mut told = None;
             for (number, page) in pages.into_iter().enumerate() {
-                let before = rows.count();
                 let page = page?;
                 if number == 0 && url != self.url {
                     told = told_count(&page);
                 }
                 self.layout.page(&page, &mut rows).map_err(|message| self.untrusted(message))?;
-                idle = if rows.count() == before { idle + 1 } else { 0 };
-                if idle > IDLE_PAGES_MAX {
-                    return Err(self.untrusted("the chain of pages brings nothing new".to_owned()));
-                }
+                idle.arrived(rows.count()).map_err(|message| self.untrusted(message))?;
                 if let Some(stranger) = asked.as_ref().and_then(|asked| rows.stranger(asked)) {
                     // An ERP that ignores a filter answers with the whole table (erp-api.md §3).
                     return Err(self.untrusted(format!("record {stranger} was not asked for")));
@@ -299,11 +316,12 @@ mod tests {
             other => other,
         };
         let untrusted = "CRM gave an answer that cannot be trusted: it counts 3 records, and";
+        let counts = "CRM gave an answer that cannot be trusted: it was asked how many records there are";
         let refused = say(400, r#"{"error":{"code":"c","message":"no"}}"#);
         for (what, pages, expected, requests) in [
             ("whole", vec![counted(page(&[1, 2], "ROOT/2"), 3), page(&[3], "")], "3".to_owned(), 2),
             ("more came", vec![counted(page(&[1, 2], ""), 1)], "2".to_owned(), 1),
-            ("not told", vec![page(&[1, 2], "")], "2".to_owned(), 1),
+            ("not told", vec![page(&[1, 2], "")], format!("{counts}, and does not tell"), 1),
             ("no link", vec![counted(page(&[1], ""), 3), counted(page(&[1], ""), 3)], format!("{untrusted} 1 came"), 2),
             (
                 "an empty page",

@@ -31,10 +31,18 @@ impl Portion {
         self.now.fetch_min((count / 2).max(LEAST.min(self.most)), Ordering::Relaxed);
     }
 
+    /// Notes that so many were too large together; even a few may be. One alone says nothing of a number.
+    pub fn too_large(&self, count: usize) {
+        if count > 1 {
+            self.now.fetch_min(count / 2, Ordering::Relaxed);
+        }
+    }
+
     /// Notes that so many were carried out in time.
     pub fn went_well(&self, count: usize) {
-        let more =
-            |now: usize| (count >= now && now < self.most).then(|| (now + self.most.div_ceil(50)).min(self.most));
+        // Where even a few were too large, a few more may be again.
+        let step = |now: usize| if now < LEAST { 1 } else { self.most.div_ceil(50) };
+        let more = |now: usize| (count >= now && now < self.most).then(|| (now + step(now)).min(self.most));
         // It stays as it is where nothing is to be added.
         let _ = self.now.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
@@ -58,6 +66,10 @@ mod tests {
         assert_eq!(after(&|portion| portion.went_well(500)), 520);
         assert_eq!(after(&|portion| (0..50).for_each(|_| portion.went_well(1_000))), 1_000);
         assert_eq!(after(&|portion| portion.too_much(1)), LEAST);
+        assert_eq!(after(&|portion| portion.too_large(1)), LEAST, "that is the record's size");
+        assert_eq!(after(&|portion| portion.too_large(10)), 5);
+        assert_eq!(after(&|portion| portion.too_large(5)), 2);
+        assert_eq!(after(&|portion| portion.went_well(2)), 3);
         let small = Portion::new(3);
         small.too_much(3);
         assert_eq!(small.now(), 3);

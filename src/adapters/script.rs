@@ -2,12 +2,14 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A server that plays a script, one line for each request: a status, headers and a body; what it heard is kept.
 pub struct Script {
     pub url: String,
     heard: Arc<Mutex<Vec<String>>>,
+    played: Arc<AtomicUsize>,
     /// Connections on which nothing is said.
     _held: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -21,6 +23,12 @@ pub enum Line {
     Drop,
     /// Says nothing, and does not close.
     Hold,
+    /// These very bytes, then it closes.
+    Bytes(Vec<u8>),
+    /// These very bytes, and it does not close.
+    Open(Vec<u8>),
+    /// The same, and closes when the next request has come on this connection.
+    Trap(Vec<u8>),
 }
 
 impl Script {
@@ -30,7 +38,9 @@ impl Script {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));
         let held = Arc::new(Mutex::new(Vec::new()));
+        let played = Arc::new(AtomicUsize::new(0));
         let (log, silent, root) = (Arc::clone(&heard), Arc::clone(&held), url.clone());
+        let count = Arc::clone(&played);
         std::thread::spawn(move || {
             for line in lines {
                 let (mut stream, _) = listener.accept().unwrap();
@@ -47,10 +57,31 @@ impl Script {
                     Line::Cut(body) => say(200, "", &body, body.len() + 10),
                     Line::Drop => {}
                     Line::Hold => silent.lock().unwrap().push(stream),
+                    // Who has read enough may be gone.
+                    Line::Bytes(bytes) => {
+                        drop(stream.write_all(&bytes));
+                        drop(stream);
+                    }
+                    Line::Open(bytes) => {
+                        drop(stream.write_all(&bytes));
+                        silent.lock().unwrap().push(stream);
+                    }
+                    Line::Trap(bytes) => {
+                        stream.write_all(&bytes).unwrap();
+                        log.lock().unwrap().push(hear(&mut stream));
+                    }
                 }
+                count.fetch_add(1, Ordering::SeqCst);
             }
         });
-        Script { url, heard, _held: held }
+        Script { url, heard, played, _held: held }
+    }
+
+    /// Waits until so many lines are played, and their connections closed.
+    pub fn wait_for(&self, lines: usize) {
+        while self.played.load(Ordering::SeqCst) < lines {
+            std::thread::yield_now();
+        }
     }
 
     /// Returns the requests so far: request line, authorization, preferences where there are any, and body.

@@ -3,8 +3,8 @@
 //!
 //! Such a service knows a record by what it holds in the columns of its key: there is no id that we could choose, unless
 //! the file says so. A record's id is made of its key ([`TableInfo::id_of`]); the way back is what was read, and else a
-//! list of all keys. There is no batch to rely on, so each write is a request of its own, unless the file says how many
-//! go into a batch. Waiting, login and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
+//! list of all keys. There is no batch to rely on: whether one is taken, and in which form, is found out before the first
+//! one, and else each write is a request of its own. Waiting, login and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
 
 mod page;
 mod writes;
@@ -12,11 +12,13 @@ mod writes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
+use crate::adapters::batch::{Closed, Form};
 use crate::adapters::client::Client;
-use crate::adapters::csdl::{self, Style};
+use crate::adapters::csdl::{self, Batches, Style};
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, percent};
@@ -49,10 +51,19 @@ pub struct Service {
     /// The key columns of which the file says that we may choose what is in them, by table.
     chosen_keys: BTreeMap<String, String>,
     found: Mutex<Option<Identity>>,
-    tables: Mutex<Option<Arc<HashMap<String, TableInfo>>>>,
+    known: Mutex<Option<Arc<Known>>>,
+    /// The form of batches that it takes, once that was found out.
+    form: Mutex<Option<Option<Form>>>,
     /// Tables of which a new record has shown that ids may be chosen.
     trusted: Mutex<HashSet<String>>,
+    closed: Closed,
     directories: Mutex<HashMap<String, Arc<Directory>>>,
+}
+
+/// What the metadata says.
+struct Known {
+    tables: HashMap<String, TableInfo>,
+    batches: Batches,
 }
 
 impl Service {
@@ -73,8 +84,10 @@ impl Service {
             limits,
             chosen_keys,
             found: Mutex::new(None),
-            tables: Mutex::new(None),
+            known: Mutex::new(None),
+            form: Mutex::new(None),
             trusted: Mutex::default(),
+            closed: Closed::default(),
             directories: Mutex::new(HashMap::new()),
         }
     }
@@ -105,7 +118,7 @@ impl Service {
         match &self.company {
             Some(company) => self.find_company(company),
             None => {
-                self.tables()?;
+                self.known()?;
                 // Nothing but its address tells one service from another.
                 let name = self.client.base().split_once("://").map_or(self.client.base(), |(_, rest)| rest).to_owned();
                 let info = TableInfo { table: String::new(), key: Key::Values(Vec::new()), columns: Vec::new() };
@@ -143,7 +156,7 @@ impl Service {
     /// Finds a page by the name under which it is published.
     fn page(&self, table: &str) -> Result<Page, EndpointError> {
         let missing = || EndpointError::NoTable { side: Side::Erp, table: table.to_owned() };
-        let mut info = self.tables()?.get(table).ok_or_else(missing)?.clone();
+        let mut info = self.known()?.tables.get(table).ok_or_else(missing)?.clone();
         if let Some(key) = self.chosen_keys.get(table) {
             info.key = Key::Id(key.clone());
         }
@@ -152,24 +165,24 @@ impl Service {
         Ok(Page { info, dialect: self.dialect(), directory })
     }
 
-    /// Returns all tables; the metadata is asked for once.
-    fn tables(&self) -> Result<Arc<HashMap<String, TableInfo>>, EndpointError> {
-        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*tables {
-            Some(tables) => Ok(Arc::clone(tables)),
-            None => Ok(Arc::clone(tables.insert(Arc::new(self.metadata()?)))),
+    /// Returns what the metadata says; it is asked for once.
+    fn known(&self) -> Result<Arc<Known>, EndpointError> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(known) => Ok(Arc::clone(known)),
+            None => Ok(Arc::clone(known.insert(Arc::new(self.metadata()?)))),
         }
     }
 
-    fn metadata(&self) -> Result<HashMap<String, TableInfo>, EndpointError> {
+    fn metadata(&self) -> Result<Known, EndpointError> {
         let url = format!("{}/$metadata", self.root());
         let style = if self.company.is_some() { Style::Pages } else { Style::Plain };
         let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
-        let (answer, tables) = self.client.get(&url, &headers, |answer| {
+        let (answer, known) = self.client.get(&url, &headers, |answer| {
             let text = std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?;
-            csdl::read(text, style)
+            Ok(Known { tables: csdl::read(text, style)?, batches: csdl::batches(text) })
         })?;
-        tables.ok_or_else(|| {
+        known.ok_or_else(|| {
             let message = format!("{}; check `url`", answer.fault());
             EndpointError::Refused { side: Side::Erp, message }
         })
@@ -204,9 +217,11 @@ impl Service {
         if self.company.is_some() { reading.run_counted(progress) } else { reading.run(progress) }
     }
 
-    /// Returns the headers of every request; without the first one the answer may be XML.
+    /// Returns the headers of every request; without the first one the answer may be XML, and in a later version than the
+    /// third one names, it may be spelled otherwise.
     fn headers(&self, more: &[(&'static str, String)]) -> Vec<(&'static str, String)> {
         let mut headers = vec![("Accept", "application/json".to_owned()), ("Accept-Language", "en-US".to_owned())];
+        headers.extend(self.company.is_none().then(|| ("OData-MaxVersion", "4.0".to_owned())));
         headers.extend_from_slice(more);
         headers
     }
@@ -404,7 +419,8 @@ impl Endpoint for Service {
 
     fn batch_max(&self) -> usize {
         // Without a batch this is only how often the journal is written.
-        if self.limits.batch > 1 { self.limits.batch } else { WRITES_MAX }
+        let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.limits.batch > 1 && form != Some(None) { self.limits.batch } else { WRITES_MAX }
     }
 
     fn concurrency(&self) -> usize {
@@ -424,6 +440,14 @@ impl Endpoint for Service {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.client.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.client.side_clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.client.lost()
     }
 }
 

@@ -320,9 +320,10 @@ impl Store for SqliteStore<'_> {
         settled: &[Settlement],
     ) -> Result<(), StoreError> {
         self.write(|connection, writer, now| {
-            let now = lease::seconds(now)?;
-            couplings::change(connection, table, changes, now)?;
-            couplings::settle(connection, table, fields, settled, now, writer.keep_values)
+            let seconds = lease::seconds(now)?;
+            couplings::change(connection, table, changes, seconds)?;
+            couplings::settle(connection, table, fields, settled, seconds, writer.keep_values)?;
+            decisions::end_settled(connection, table, fields, settled, now)
         })
     }
 
@@ -339,10 +340,11 @@ impl Store for SqliteStore<'_> {
     ) -> Result<(), StoreError> {
         self.write(|connection, writer, now| {
             journal::answer(connection, answers, now)?;
-            let now = lease::seconds(now)?;
-            couplings::change(connection, table, changes, now)?;
+            let seconds = lease::seconds(now)?;
+            couplings::change(connection, table, changes, seconds)?;
             let (fields, settled) = couplings::settlements(agreements);
-            couplings::settle(connection, table, &fields, &settled, now, writer.keep_values)
+            couplings::settle(connection, table, &fields, &settled, seconds, writer.keep_values)?;
+            decisions::end_settled(connection, table, &fields, &settled, now)
         })
     }
 
@@ -444,6 +446,10 @@ impl Store for SqliteStore<'_> {
         rows_max: usize,
     ) -> Result<Vec<JournalRow>, StoreError> {
         self.read(|connection| journal::writes_to(connection, table, ids, rows_max))
+    }
+
+    fn writes_since(&self, table: &str, moment: &str) -> Result<Vec<JournalRow>, StoreError> {
+        self.read(|connection| journal::writes_since(connection, table, moment))
     }
 
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError> {

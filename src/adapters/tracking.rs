@@ -5,6 +5,7 @@
 //! refusal matters is the caller's business; only a login, a throttled or an unreachable service is an error here.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,7 +13,8 @@ use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::odata::decode::Layout;
-use crate::adapters::odata::link::Chain;
+use crate::adapters::odata::link::{self, Chain};
+use crate::adapters::pages::Idle;
 use crate::endpoint::{EndpointError, Tracked};
 
 /// What a page of a tracked read holds.
@@ -56,6 +58,9 @@ pub fn read(
     let untrusted = |message: String| EndpointError::Untrusted { side: client.side(), message };
     let mut chain = Chain::new(client.base(), url);
     let (mut rows, mut deleted) = (layout.rows(), Vec::new());
+    // Those of `deleted`: what a page tells once more is nothing new.
+    let mut gone: HashSet<Uuid> = HashSet::new();
+    let mut idle = Idle::default();
     let mut url = url.to_owned();
     loop {
         let (answer, page) = client.get(&url, headers, |answer| {
@@ -70,14 +75,15 @@ pub fn read(
             };
         };
         layout.page(&page.rows, &mut rows).map_err(untrusted)?;
-        deleted.extend(page.deleted);
+        deleted.extend(page.deleted.into_iter().filter(|id| gone.insert(*id)));
+        idle.arrived(rows.count() + gone.len()).map_err(untrusted)?;
         progress(rows.count());
         match (page.next, page.delta) {
             (Some(next), _) => url = chain.follow(&next).map_err(untrusted)?,
             (None, Some(delta)) => {
                 // Where nothing happened at all it may well be the very link that was followed.
                 let token = Chain::new(client.base(), "").follow(&delta).map_err(untrusted)?;
-                let token = token.strip_prefix(client.base()).map(str::to_owned);
+                let token = link::behind(client.base(), &token).map(str::to_owned);
                 let away = || untrusted("the delta link leads to another service".to_owned());
                 return Ok(Tracked::Changes { frame: rows.finish(), deleted, token: token.ok_or_else(away)? });
             }
@@ -113,6 +119,49 @@ fn page(body: &str) -> Result<Page, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::client::tests::client;
+    use crate::adapters::odata::Dialect;
+    use crate::adapters::script::{Line, Script, say};
+
+    /// Reads what a script serves; tells the token or the error, and how many pages were asked for.
+    fn read_pages(base: impl Fn(&str) -> String, pages: Vec<Line>) -> (String, usize) {
+        let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+        let server = Script::play(pages);
+        let (client, _) = client(&base(&server.url), &login.url);
+        let layout = Layout::new(Dialect::Dataverse, "contactid", Vec::new());
+        let told = match read(&client, &format!("{}/1", client.base()), &[], &layout, &|_| {}) {
+            Ok(Tracked::Changes { frame, deleted, token }) => format!("{} {} {token}", frame.rows(), deleted.len()),
+            Ok(Tracked::Refused { message }) => message,
+            Err(error) => error.to_string(),
+        };
+        (told, server.heard().len())
+    }
+
+    fn tracked(id: u8, next: &str, delta: &str) -> Line {
+        let row = format!(r#"{{"contactid":"c0000000-0000-4000-8000-0000000000{id:02}"}}"#);
+        let gone = r#"{"@odata.context":"R/$deletedEntity","id":"d0000000-0000-4000-8000-000000000001"}"#;
+        let link = |name: &str, link: &str| {
+            if link.is_empty() { String::new() } else { format!(r#""@odata.{name}":"{link}","#) }
+        };
+        say(200, &format!(r#"{{{}{}"value":[{row},{gone}]}}"#, link("nextLink", next), link("deltaLink", delta)))
+    }
+
+    #[test]
+    fn a_chain_that_brings_nothing_new_is_given_up() {
+        let pages = (2..=90).map(|number| tracked(1, &format!("ROOT/{number}"), "")).collect();
+        let (told, asked) = read_pages(str::to_owned, pages);
+        assert_eq!(told, "CRM gave an answer that cannot be trusted: the chain of pages brings nothing new");
+        assert!(asked < 60, "{asked}");
+    }
+
+    #[test]
+    fn a_token_is_what_stands_behind_the_host_however_that_is_written() {
+        let pages = || vec![tracked(1, "ROOT/2", ""), tracked(2, "", "ROOT/d?$deltatoken=1%212")];
+        let capital = |url: &str| url.replace("http://", "HTTP://");
+        for base in [str::to_owned, capital as fn(&str) -> String] {
+            assert_eq!(read_pages(base, pages()), ("2 1 /d?$deltatoken=1%212".to_owned(), 2));
+        }
+    }
 
     #[test]
     fn deletions_are_told_from_rows() {

@@ -123,10 +123,9 @@ impl Desk<'_> {
             references.filter(|reference| reference.table == self.map.name).map(|reference| &reference.erp).collect();
         let parting = |ids: &PerSide<Uuid>| {
             let gone = Side::BOTH.into_iter().find(|side| !known.exists(*side, *ids.of(*side)));
-            let record = match gone {
-                Some(Side::Erp) => known.name(Side::Crm, ids.crm),
-                _ => known.name(Side::Erp, ids.erp),
-            };
+            let was_read = PerSide::from_fn(|side| known.rows.of(side).contains_key(ids.of(side)));
+            let named_by = if was_read.crm && !was_read.erp { Side::Crm } else { Side::Erp };
+            let record = known.name(named_by, *ids.of(named_by));
             let value = |side: Side, column: &str| {
                 let row = known.rows.of(side).get(ids.of(side))?;
                 Some(known.frames.of(side).value(column, *row)).filter(|value| !value.is_blank())
@@ -167,7 +166,7 @@ impl Desk<'_> {
         other: &TableMap,
         partings: &[Parting],
     ) -> Result<Vec<Parting>, RunError> {
-        let desk = Desk { pipeline: self.pipeline, endpoints: self.endpoints, map: other };
+        let desk = Desk { map: other, binding: self.binding.clone(), ..*self };
         let table = self.pipeline.tables.iter().position(|map| map.name == other.name).unwrap_or_default();
         let scope = Scope::describe(self.pipeline, table, self.endpoints)?;
         let pairs = pairs_by_id(&store.couplings(&other.name, &[])?);
@@ -351,7 +350,9 @@ fn release(
                 answers.push(Answer { journal_id: applied.journal[index], outcome, message: String::new() });
                 one.failed = (!one.released).then(|| "the answer was lost, and nothing arrived".to_owned());
             }
-            Some(Outcome::Refused { message } | Outcome::NotSent { message }) => one.failed = Some(message.clone()),
+            Some(Outcome::Refused { message } | Outcome::NotSent { message } | Outcome::Barred { message }) => {
+                one.failed = Some(message.clone());
+            }
             Some(Outcome::Stale | Outcome::Exists) => {
                 one.failed = Some("somebody changed it at the same time".to_owned())
             }

@@ -13,6 +13,7 @@ use crate::cli::args::inbox::InboxArguments;
 use crate::config::Side;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -32,6 +33,22 @@ Example: pipeline couple pipelines/full.yaml customers:10000 A-1001
          pipeline couple pipelines/full.yaml customers:10000 --create
          pipeline couple pipelines/full.yaml customers --match
          pipeline couple pipelines/full.yaml customers --from pairs.csv";
+
+const SCHEMA_EXAMPLES: &str = "\
+Example: pipeline schema > pipeline.schema.json
+
+and as the first line of a pipeline file beside it, for every editor with the YAML language server:
+
+  # yaml-language-server: $schema=pipeline.schema.json";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Example: pipeline completions bash > ~/.local/share/bash-completion/completions/pipeline
+         pipeline completions zsh > ~/.zfunc/_pipeline
+         pipeline completions fish > ~/.config/fish/completions/pipeline.fish
+         pipeline completions powershell >> $PROFILE
+         pipeline completions elvish >> ~/.config/elvish/rc.elv
+
+A new shell knows them; zsh where `fpath+=~/.zfunc` stands before `compinit` in ~/.zshrc.";
 
 /// Keeps the records of an ERP and a CRM the same, field by field.
 #[derive(Debug, Parser)]
@@ -86,6 +103,12 @@ pub enum Verb {
     #[command(after_help = "Example: pipeline review pipelines/full.yaml\n         \
         pipeline review pipelines/full.yaml --only customers --only items:1896-S")]
     Review(ReviewArguments),
+    /// Prints the JSON Schema of the pipeline file, by which editors complete and check it.
+    #[command(after_help = SCHEMA_EXAMPLES)]
+    Schema(SchemaArguments),
+    /// Prints what lets a shell complete verbs, options and their words.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    Completions(CompletionsArguments),
 }
 
 impl Verb {
@@ -105,6 +128,8 @@ impl Verb {
             Verb::Uncouple(arguments) => arguments.file.format,
             Verb::Inbox(arguments) => arguments.file.format,
             Verb::Why(arguments) => arguments.file.format,
+            Verb::Schema(arguments) => arguments.format,
+            Verb::Completions(arguments) => arguments.format,
         }
     }
 }
@@ -174,7 +199,7 @@ pub struct PartArguments {
     /// Writes to this side only; what would go to the other one waits for another run.
     #[arg(long, value_enum, value_name = "DIRECTION")]
     pub direction: Option<Way>,
-    /// Lets the other side's values win in two-way fields, whatever was edited here.
+    /// Overwrites this side's values in two-way fields with the other's, whatever was edited here; shows what is lost, and asks.
     #[arg(long, value_enum, value_name = "DIRECTION")]
     pub force: Option<Way>,
 }
@@ -301,7 +326,7 @@ pub struct CoupleArguments {
     pub file: FileArguments,
     /// `TABLE:KEY KEY` (one record, and its partner on the other side); `TABLE:KEY…` with `--create` or `--match`; `TABLE`
     /// with `--match` or `--from`.
-    #[arg(value_name = "RECORD", required = true)]
+    #[arg(value_name = "RECORD")]
     pub records: Vec<String>,
     /// Makes the partner on the side that lacks it, and couples the two; whom a match rule finds is coupled instead, after a
     /// question.
@@ -322,6 +347,25 @@ pub struct CoupleArguments {
     /// More talk on stderr; twice for still more.
     #[arg(short, long, action = ArgAction::Count)]
     pub verbose: u8,
+}
+
+/// Options of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArguments {
+    /// How the result is printed on stdout; a schema is one JSON document in either.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArguments {
+    /// The shell.
+    #[arg(value_name = "SHELL", value_enum)]
+    pub shell: Shell,
+    /// How the result is printed on stdout: the script, or a document with `shell` and `script`.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
 }
 
 /// Options of `couplings`.
@@ -370,7 +414,7 @@ pub struct UncoupleArguments {
     #[command(flatten)]
     pub file: FileArguments,
     /// `TABLE:KEY…`, or `TABLE` with `--all`.
-    #[arg(value_name = "RECORD", required = true)]
+    #[arg(value_name = "RECORD")]
     pub records: Vec<String>,
     /// Ends all couplings of the table map.
     #[arg(long)]
@@ -393,7 +437,7 @@ pub enum Format {
     Json,
 }
 
-const VERBS_NOT_BUILT: [&str; 3] = ["serve", "schema", "completions"];
+const VERBS_NOT_BUILT: [&str; 1] = ["serve"];
 
 /// Returns the verb that belongs to the contract but is not built yet, if the arguments (without the program's name)
 /// hold one.

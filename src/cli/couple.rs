@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::{Address, labels};
+use crate::by_hand::bonds::{Bond, bonds, moved};
 use crate::by_hand::{self, Desk, Looked, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::{self, Question};
@@ -25,7 +26,7 @@ use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
 use crate::config::{PerSide, Side, TableMap};
-use crate::delta::{Force, Overwritten};
+use crate::delta::{Force, Overwritten, Seen};
 use crate::report;
 use crate::report::asked::Ask;
 use crate::report::couple::{Coupled, First};
@@ -42,7 +43,8 @@ pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen();
     let mut loaded = world::load(&arguments.file.path, Purpose::Run)?;
     world::warn(&loaded);
-    let table = arguments.records[0].split(':').next().unwrap_or_default().to_owned();
+    let Some(first) = arguments.records.first() else { return Err(nobody(arguments, &loaded)) };
+    let table = first.split(':').next().unwrap_or_default().to_owned();
     world::known_tables(&loaded, std::slice::from_ref(&table))?;
     let at = loaded.pipeline.tables.iter().position(|map| map.name == table).expect("the name is known");
     if let Some(way) = arguments.sync {
@@ -81,10 +83,9 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
     };
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let moment = moment();
-    let mut store = open(loaded)?;
+    let store = look(loaded)?;
     let told = |error| run::failure(loaded, None, error);
-    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
+    let desk = Desk::open(&loaded.pipeline, sides, &store, map).map_err(told)?;
     let looked = desk.look(&store, &wanted).map_err(told)?;
     let Looked { pairs, already } = looked.unwrap_or_else(|more| {
         objections.extend(more);
@@ -95,22 +96,28 @@ fn by_name(arguments: &CoupleArguments, loaded: &Loaded, at: usize, signals: &Si
         return Err(objected(&objections));
     }
     let done = Coupled { pairs, already, ..Coupled::new(map) };
-    finish(arguments, loaded, map, store, done, &moment, signals)
+    finish(arguments, loaded, &desk, store, done, signals)
 }
 
-/// Couples what is found, once everything is agreed to, and makes it equal or looks at what the next run does.
+/// Couples what is found in a state that was `looked` at, once everything is agreed to, and makes it equal or looks at what
+/// the next run does.
 fn finish(
     arguments: &CoupleArguments,
     loaded: &Loaded,
-    map: &TableMap,
-    mut store: SqliteStore<'_>,
+    desk: &Desk<'_>,
+    mut looked: SqliteStore<'_>,
     mut done: Coupled,
-    moment: &Moment,
     signals: &Signals,
 ) -> Result<Coupled, Failure> {
-    let seen = agree(arguments, loaded, map, &done, &mut store, signals)?;
-    by_hand::couple(&mut store, map, &done.pairs, moment)?;
-    drop(store);
+    let map = desk.map;
+    let pairs = done.pairs.iter().map(|pair| pair.ids).chain(done.already.iter().copied());
+    let shown = bonds(&looked, pairs.map(|ids| (map.name.as_str(), ids)))?;
+    let seen = agree(arguments, loaded, map, &done, &mut looked, signals)?;
+    drop(looked);
+    if !done.pairs.is_empty() {
+        let mut store = take(loaded, desk, &shown)?;
+        by_hand::couple(&mut store, map, &done.pairs, &moment())?;
+    }
     match arguments.sync {
         Some(way) if !(done.pairs.is_empty() && done.already.is_empty()) => {
             done.run = Some(synchronize(arguments, loaded, map, &done, (way, seen), signals)?);
@@ -153,7 +160,7 @@ fn synchronize(
     (way, seen): (Way, Option<Vec<Overwritten>>),
     signals: &Signals,
 ) -> Result<RunReport, Failure> {
-    let force = Some(Force { to: way.side(), seen });
+    let force = Some(Force { to: way.side(), seen: seen.map(Seen::from_iter) });
     let part = Part { only: Vec::new(), selection: Selection { force, ..records(map, done) } };
     perform(arguments, loaded, &part, signals)
 }
@@ -218,10 +225,25 @@ fn perform(arguments: &CoupleArguments, loaded: &Loaded, part: &Part, signals: &
     run::perform_part(loaded, part, &asked, signals)
 }
 
-/// Opens the state for writing.
-pub fn open(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
+/// Opens the state for reading, to look at what a person may have to agree to; what is broken in it is refused before a side is
+/// asked, as where it is opened for writing.
+pub fn look(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
+    let store = SqliteStore::read_only(&loaded.state)?;
+    for map in &loaded.pipeline.tables {
+        store.couplings(&map.name, &[])?;
+    }
+    Ok(store)
+}
+
+/// Opens the state for writing, where it is still what was `shown` of it.
+pub fn take(loaded: &Loaded, desk: &Desk<'_>, shown: &[Bond]) -> Result<SqliteStore<'static>, Failure> {
     let opened = SqliteStore::open(&loaded.state, &world::holder(), &world::now, loaded.pipeline.keep_values);
-    opened.map_err(|error| run::named(error, &loaded.state).into())
+    let mut store = opened.map_err(|error| run::named(error, &loaded.state))?;
+    desk.bind(&mut store).map_err(|error| run::failure(loaded, None, error))?;
+    match moved(&store, shown)? {
+        None => Ok(store),
+        Some(bond) => Err(Failure::Moved { what: format!("a coupling of `{}`", bond.table) }),
+    }
 }
 
 /// Returns the moment and an id for what is done by hand.
@@ -252,7 +274,7 @@ fn agree(
             name_the_others(loaded, store, &mut plan)?;
             let lost: Vec<Overwritten> = plan.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
             if !lost.is_empty() {
-                asks.extend(run::show_losses(loaded, &plan, &lost));
+                asks.extend(run::show_losses(loaded, store, &plan, &lost)?);
             }
             Some(lost)
         }
@@ -299,6 +321,26 @@ fn named(loaded: &Loaded, map: &TableMap, records: &[String]) -> Result<Wanted, 
         _ => Address { table: one.table.clone(), side: one.side.other(), key: other.trim().to_owned() },
     };
     Ok(Wanted { line: None, addresses: [one, other] })
+}
+
+/// Refuses a call that names nobody.
+fn nobody(arguments: &CoupleArguments, loaded: &Loaded) -> Failure {
+    let table = loaded.pipeline.tables.first().map_or("TABLE", |map| &map.name);
+    let (message, hint) = match (&arguments.from, arguments.create, arguments.by_match) {
+        (Some(path), ..) => (
+            "`--from` takes one table map, of which the list names the records",
+            format!("`pipeline couple FILE {table} --from {}`", path.display()),
+        ),
+        (None, true, _) => ("`--create` takes the records that lack a partner", "`TABLE:KEY --create`".to_owned()),
+        (None, false, true) => {
+            ("`--match` takes a table map, or records of one", format!("`pipeline couple FILE {table} --match`"))
+        }
+        (None, false, false) => (
+            "no record is given, and two belong together",
+            "`pipeline couple FILE customers:10000 A-1001`; or `--create`, `--match`, `--from`".to_owned(),
+        ),
+    };
+    Failure::Arguments { message: message.to_owned(), hint }
 }
 
 fn only_table(arguments: &CoupleArguments, map: &TableMap) -> Result<(), Failure> {

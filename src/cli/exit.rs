@@ -74,6 +74,9 @@ pub enum Failure {
     /// Nobody agreed to what is asked, or nobody could be asked; it is kept for programs.
     #[error("{message}")]
     NotAgreed { message: String, hint: String, asks: Vec<Ask> },
+    /// Somebody else changed what a person was shown before he agreed to it.
+    #[error("{what} changed while this was looked at; nothing was done")]
+    Moved { what: String },
     /// A verb or option of the contract that does not exist yet.
     #[error("`{0}` is not built yet")]
     NotBuilt(String),
@@ -127,6 +130,7 @@ impl Failure {
         match self {
             Failure::Arguments { .. } => "arguments",
             Failure::NotAgreed { .. } => "not_agreed",
+            Failure::Moved { .. } => "moved",
             Failure::NotBuilt(_) => "not_built",
             Failure::File { .. } => "file",
             Failure::Configuration { .. } | Failure::Mapping { .. } => "configuration",
@@ -141,14 +145,7 @@ impl Failure {
             Failure::Plan { .. } => "plan",
             Failure::ForeignPlan { .. } => "foreign_plan",
             Failure::Unsaved { .. } => "unsaved",
-            Failure::Endpoint(error) => match error {
-                EndpointError::Unreachable { .. } => "unreachable",
-                EndpointError::Login { .. } | EndpointError::Credentials { .. } => "login",
-                EndpointError::NoCompany { .. } => "company",
-                EndpointError::NoTable { .. } => "table",
-                EndpointError::Refused { .. } => "refused",
-                EndpointError::Untrusted { .. } => "untrusted",
-            },
+            Failure::Endpoint(error) => error.kind(),
             Failure::Output(_) => "output",
             Failure::Fault => "fault",
         }
@@ -166,6 +163,7 @@ impl Failure {
             Failure::Unsaved { .. } => {
                 "look at the rights and the free space of its folder, or give another `-o`".into()
             }
+            Failure::Moved { .. } => "the same command again shows what is so now".into(),
             Failure::NotBuilt(_) => "`pipeline --help` lists what is there".into(),
             Failure::File { .. } => "give the path of a pipeline file, as in `pipeline run pipelines/full.yaml`".into(),
             Failure::Configuration { file, .. } => {
@@ -288,6 +286,7 @@ impl Failure {
             | Failure::Plan { .. }
             | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
             Failure::State(_)
+            | Failure::Moved { .. }
             | Failure::Renamed { .. }
             | Failure::Foreign { .. }
             | Failure::ForeignPlan { .. }

@@ -67,19 +67,24 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
     }
 }
 
-/// Opens the state for an answer: alone, as a run does. One that is not there is not made, as nothing waits in it.
-fn open<'a>(loaded: &Loaded, now: &'a dyn Fn() -> String) -> Result<SqliteStore<'a>, Failure> {
+/// Opens the state for reading, to look at what is answered. One that is not there is not made, as nothing waits in it.
+fn look(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
+    // One that has lost its file and kept its log is no state that is not there yet.
+    let store = SqliteStore::read_only(&loaded.state)?;
     if !loaded.state.exists() {
-        // One that has lost its file and kept its log is no state that is not there yet.
-        SqliteStore::read_only(&loaded.state)?;
         return Err(Failure::Arguments {
             message: format!("nothing waits: there is no state in {} yet", loaded.state.display()),
             hint: "the first `pipeline run` makes it".to_owned(),
         });
     }
-    let store = SqliteStore::open(&loaded.state, &world::holder(), now, loaded.pipeline.keep_values)?;
     world::binding(loaded, &store)?;
     Ok(store)
+}
+
+/// Opens the state for an answer: alone, as a run does.
+fn open<'a>(loaded: &Loaded, now: &'a dyn Fn() -> String) -> Result<SqliteStore<'a>, Failure> {
+    drop(look(loaded)?);
+    Ok(SqliteStore::open(&loaded.state, &world::holder(), now, loaded.pipeline.keep_values)?)
 }
 
 /// Returns the items that a filter lets through.
@@ -166,7 +171,8 @@ fn print_list(
     let all = store.inbox(None)?;
     let answered = world::answered(store, &all)?;
     let last_writes = items.iter().map(|item| last_write(loaded, store, item)).collect::<Result<_, _>>()?;
-    let open = |items: &[InboxItem]| items.iter().filter(|item| !answered.covers(item)).count() as u64;
+    let known = answered.known();
+    let open = |items: &[InboxItem]| items.iter().filter(|item| !known.covers(item)).count() as u64;
     let elsewhere = open(&all).saturating_sub(open(&items));
     let inbox = Inbox { items, last_writes, answered, elsewhere };
     print_as(arguments.file.format, || report::inbox::text(&inbox), || report::inbox::json(&inbox))?;
@@ -228,10 +234,11 @@ fn retry(arguments: &InboxArguments, loaded: &Loaded, records: &[String]) -> Res
 
 /// Takes answers: all of them, or none where one makes no sense.
 fn take(arguments: &InboxArguments, loaded: &Loaded, wishes: &[(String, Wish)], yes: bool) -> Result<Exit, Failure> {
-    let mut store = open(loaded, &world::now)?;
-    let desk = Desk::new(&loaded.pipeline, &store)?;
-    let replies = wishes.iter().map(|(record, wish)| desk.answer(record, wish)).collect::<Result<Vec<_>, _>>()?;
-    reply(arguments, loaded, &mut store, &replies, yes)
+    let replies = |store: &dyn Store| {
+        let desk = Desk::new(&loaded.pipeline, store)?;
+        wishes.iter().map(|(record, wish)| desk.answer(record, wish)).collect()
+    };
+    reply(arguments, loaded, &replies, yes)
 }
 
 /// Forgets decisions that are not carried out: all of those named, or none.
@@ -241,34 +248,37 @@ fn withdraw(
     records: &[String],
     field: Option<&str>,
 ) -> Result<Exit, Failure> {
-    let mut store = open(loaded, &world::now)?;
-    let desk = Desk::new(&loaded.pipeline, &store)?;
-    let mut replies = Vec::new();
-    for record in records {
-        replies.extend(desk.withdraw(record, field)?);
-    }
-    reply(arguments, loaded, &mut store, &replies, false)
+    let replies = |store: &dyn Store| {
+        let desk = Desk::new(&loaded.pipeline, store)?;
+        let mut replies = Vec::new();
+        for record in records {
+            replies.extend(desk.withdraw(record, field)?);
+        }
+        Ok(replies)
+    };
+    reply(arguments, loaded, &replies, false)
 }
 
 /// Decides a field of every record in which it is contested.
 fn resolve_all(arguments: &InboxArguments, loaded: &Loaded, tables: &[String], wish: &Wish) -> Result<Exit, Failure> {
-    let mut store = open(loaded, &world::now)?;
-    let desk = Desk::new(&loaded.pipeline, &store)?;
     let field = match wish {
         Wish::Resolve { field, .. } => vec![field.clone()],
         _ => Vec::new(),
     };
     let filter = InboxFilter { table: tables.to_vec(), field, ..InboxFilter::default() };
-    let mut items = filtered(loaded, &store, &filter)?;
-    items.retain(|item| desk.can_be_decided(item));
-    if items.is_empty() {
-        return Err(Failure::Arguments {
-            message: format!("{} is contested nowhere", filter.field.join(", ")),
-            hint: "`pipeline inbox FILE list --kind contested` lists what is".to_owned(),
-        });
-    }
-    let replies = items.iter().map(|item| desk.answer_to(&[item], wish)).collect::<Result<Vec<_>, _>>()?;
-    reply(arguments, loaded, &mut store, &replies, false)
+    let replies = |store: &dyn Store| {
+        let desk = Desk::new(&loaded.pipeline, store)?;
+        let mut items = filtered(loaded, store, &filter)?;
+        items.retain(|item| desk.can_be_decided(item));
+        if items.is_empty() {
+            return Err(Failure::Arguments {
+                message: format!("{} is contested nowhere", filter.field.join(", ")),
+                hint: "`pipeline inbox FILE list --kind contested` lists what is".to_owned(),
+            });
+        }
+        items.iter().map(|item| desk.answer_to(&[item], wish)).collect()
+    };
+    reply(arguments, loaded, &replies, false)
 }
 
 /// Writes what waits as CSV: into a file, or to stdout.
@@ -283,7 +293,8 @@ fn export(
     let mut items = filtered(loaded, &store, filter)?;
     // What is decided does not wait for a person any more.
     let answered = world::answered(&store, &items)?;
-    items.retain(|item| !answered.covers(item));
+    let known = answered.known();
+    items.retain(|item| !known.covers(item));
     let csv = by_file::export(&items);
     let Some(path) = out else {
         return match arguments.file.format {
@@ -323,20 +334,36 @@ fn import(arguments: &InboxArguments, loaded: &Loaded, file: &Path, yes: bool) -
     })?;
     let text =
         String::from_utf8(bytes).map_err(|_| unreadable("is not UTF-8".to_owned(), "save it as CSV in UTF-8"))?;
-    let mut store = open(loaded, &world::now)?;
-    let desk = Desk::new(&loaded.pipeline, &store)?;
-    let replies = by_file::replies(file, &text, &desk)?;
-    reply(arguments, loaded, &mut store, &replies, yes)
+    let replies = |store: &dyn Store| by_file::replies(file, &text, &Desk::new(&loaded.pipeline, store)?);
+    reply(arguments, loaded, &replies, yes)
 }
 
-/// Writes answers into the state, and asks before records are given up.
-fn reply(
-    arguments: &InboxArguments,
-    loaded: &Loaded,
-    store: &mut dyn Store,
-    replies: &[Reply],
-    yes: bool,
-) -> Result<Exit, Failure> {
+/// Makes answers of what a person said and of what the state holds now.
+type Answering<'a> = dyn Fn(&dyn Store) -> Result<Vec<Reply>, Failure> + 'a;
+
+/// Writes answers into the state, and asks before records are given up: before the state is taken, and what is answered is
+/// looked at again afterwards.
+fn reply(arguments: &InboxArguments, loaded: &Loaded, replies: &Answering<'_>, yes: bool) -> Result<Exit, Failure> {
+    let shown = replies(&look(loaded)?)?;
+    agree(&shown, yes)?;
+    let mut store = open(loaded, &world::now)?;
+    let replies = replies(&store)?;
+    if replies != shown {
+        return Err(Failure::Moved { what: "what waits".to_owned() });
+    }
+    let mut earlier = store.decisions(None)?;
+    earlier.retain(|decision| decision.ended.is_none());
+    take_answers(&loaded.pipeline, &mut store, &replies, &moment())?;
+    print_as(
+        arguments.file.format,
+        || report::answers::text(&replies, &earlier),
+        || report::answers::json(&replies, &earlier),
+    )?;
+    Ok(Exit::Done)
+}
+
+/// Asks before records are given up.
+fn agree(replies: &[Reply], yes: bool) -> Result<(), Failure> {
     let deletions = replies.iter().filter_map(|reply| match reply {
         Reply::Decide(decision) if decision.verdict == Decided::Delete => Some(decision),
         _ => None,
@@ -349,13 +376,5 @@ fn reply(
         let what = format!("let the next run delete {}", records.join(", "));
         ask::agree(Question { what, asks, otherwise }, yes)?;
     }
-    let mut earlier = store.decisions(None)?;
-    earlier.retain(|decision| decision.ended.is_none());
-    take_answers(&loaded.pipeline, store, replies, &moment())?;
-    print_as(
-        arguments.file.format,
-        || report::answers::text(replies, &earlier),
-        || report::answers::json(replies, &earlier),
-    )?;
-    Ok(Exit::Done)
+    Ok(())
 }

@@ -27,6 +27,8 @@ pub mod uncouple;
 pub mod history;
 pub mod why;
 pub mod review;
+pub mod schema;
+pub mod completions;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
@@ -75,6 +77,8 @@ fn perform(arguments: &[OsString]) -> Result<Exit, Failure> {
         Verb::Inbox(arguments) => inbox::inbox(arguments),
         Verb::Why(arguments) => why::why(arguments),
         Verb::Review(arguments) => review::review(arguments),
+        Verb::Schema(_) => schema::schema(),
+        Verb::Completions(arguments) => completions::completions(arguments),
     }
 }
 

@@ -62,8 +62,9 @@ pub fn no_record(text: &str) -> Failure {
 }
 
 /// Refuses names that mean no record, or several, all at once.
-/// `left` names those of their partners that are still there.
-pub fn unclear(all: &[Unclear], left: &[String]) -> Failure {
+///
+/// `left` names those of their partners that are still there, `gone` those of which neither record is, or is known to be.
+pub fn unclear(all: &[Unclear], left: &[String], gone: &[String]) -> Failure {
     let mut hints: Vec<String> = Vec::new();
     for hint in all.iter().map(Unclear::hint) {
         if !hints.contains(&hint) {
@@ -73,6 +74,9 @@ pub fn unclear(all: &[Unclear], left: &[String]) -> Failure {
     if !left.is_empty() {
         let (are, partners) = if left.len() == 1 { ("is", "its partner") } else { ("are", "their partners") };
         hints.insert(0, format!("`{}` {are} still there, {partners}", left.join("`, `")));
+    }
+    if let Some(first) = gone.first() {
+        hints.insert(0, format!("it was there once: `pipeline why FILE {first}` says what became of it"));
     }
     let messages: Vec<String> = all.iter().map(Unclear::to_string).collect();
     Failure::Arguments { message: messages.join("; "), hint: hints.join("; ") }

@@ -19,7 +19,7 @@ use crate::cli::places;
 use crate::cli::progress::{self, Progress};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
-use crate::cli::{print_as, saved};
+use crate::cli::{print_as, saved, why};
 use crate::config::PerSide;
 use crate::config::check::Purpose;
 use crate::delta::{Force, Overwritten};
@@ -71,7 +71,7 @@ pub fn perform(loaded: &Loaded, asked: &Asked<'_>, signals: &Signals) -> Result<
     let mut part = part(loaded, asked.part)?;
     if let (Some(force), false, false) = (part.selection.force.clone(), asked.dry_run, asked.yes) {
         let seen = agreed(loaded, &part, asked, signals)?;
-        part.selection.force = Some(Force { seen: Some(seen), ..force });
+        part.selection.force = Some(Force { seen: Some(seen.into_iter().collect()), ..force });
     }
     let report = perform_part(loaded, &part, asked, signals)?;
     if part.selection.to.is_none() && part.selection.force.is_none() && asked.approved.is_none() {
@@ -91,7 +91,7 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
     let seen: Vec<Overwritten> = report.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
     if !seen.is_empty() {
         name_the_others(loaded, &store, &mut report)?;
-        let asks = show_losses(loaded, &report, &seen);
+        let asks = show_losses(loaded, &store, &report, &seen)?;
         let values = plural(seen.len() as u64, "value", "values");
         ask::agree(
             Question {
@@ -105,14 +105,21 @@ fn agreed(loaded: &Loaded, part: &Part, asked: &Asked<'_>, signals: &Signals) ->
     Ok(seen)
 }
 
-/// Shows what a plan would overwrite, and what it would write besides, and returns both.
-pub fn show_losses(loaded: &Loaded, report: &RunReport, lost: &[Overwritten]) -> Vec<Ask> {
+/// Shows what a plan would overwrite, what it would write besides, and whose decisions it overrules; returns all of it.
+pub fn show_losses(
+    loaded: &Loaded,
+    store: &dyn Store,
+    report: &RunReport,
+    lost: &[Overwritten],
+) -> Result<Vec<Ask>, StoreError> {
+    let given_up = asked::given_up(&loaded.pipeline, &report.plan, &store.decisions(None)?);
     let besides = asked::besides(&loaded.pipeline, &report.plan, lost);
     let shown = [TableReport { overwritten: lost.to_vec(), ..TableReport::default() }];
     let lines = report::selected::overwritten(&shown, &report.names, true);
-    let lines = [lines, asked::besides_lines(&besides, &report.names)].concat();
+    let besides_lines = asked::besides_lines(&besides, &report.names);
+    let lines = [lines, besides_lines, asked::given_up_lines(&given_up)].concat();
     lines.iter().for_each(|line| progress::say(line));
-    lost.iter().map(Ask::overwrite).chain(besides).collect()
+    Ok(lost.iter().map(Ask::overwrite).chain(besides).chain(given_up).collect())
 }
 
 /// Returns what the engine is asked for.
@@ -229,7 +236,10 @@ pub fn failure(loaded: &Loaded, plan: Option<&str>, error: RunError) -> Failure 
         RunError::Renamed(renamed) => Failure::Renamed { state: loaded.state.display().to_string(), renamed },
         RunError::ForeignPlan(message) => Failure::ForeignPlan { plan: plan.unwrap_or_default().to_owned(), message },
         RunError::Foreign(foreign) => Failure::Foreign { state: loaded.state.display().to_string(), foreign },
-        RunError::Unclear(all) => part::unclear(&all, &survivors(loaded, &all)),
+        RunError::Unclear(all) => {
+            let (left, gone) = lost(loaded, &all);
+            part::unclear(&all, &left, &gone)
+        }
         RunError::Mapping(misfits) => {
             let complaints = places::complaints(&loaded.file, &loaded.text, &misfits);
             Failure::Mapping { file: loaded.file.clone(), complaints }
@@ -237,16 +247,21 @@ pub fn failure(loaded: &Loaded, plan: Option<&str>, error: RunError) -> Failure 
     }
 }
 
-/// Returns the names of those that are left of pairs whose other record is gone, of the names that nobody bears any more.
-fn survivors(loaded: &Loaded, all: &[Unclear]) -> Vec<String> {
+/// Returns, of the names that nobody bears any more, the names of those that are left of pairs whose other record is gone; and
+/// the names that the state knows without knowing of anybody that is left.
+fn lost(loaded: &Loaded, all: &[Unclear]) -> (Vec<String>, Vec<String>) {
+    let (mut left, mut gone) = (Vec::new(), Vec::new());
     // What the state does not tell is only a help less.
-    let Ok(store) = SqliteStore::read_only(&loaded.state) else { return Vec::new() };
-    let left = all.iter().filter_map(|unclear| {
-        let Unclear::Nobody(address) = unclear else { return None };
-        let map = loaded.pipeline.tables.iter().find(|map| map.name == address.table)?;
-        survivor(&store, map, address).ok()?
-    });
-    left.collect()
+    let Ok(store) = SqliteStore::read_only(&loaded.state) else { return (left, gone) };
+    for unclear in all {
+        let Unclear::Nobody(address) = unclear else { continue };
+        let Some(map) = loaded.pipeline.tables.iter().find(|map| map.name == address.table) else { continue };
+        match survivor(&store, map, address) {
+            Ok(Some(survivor)) => left.push(survivor),
+            _ => gone.extend(why::lost(&store, map, address).ok().flatten().map(|_| address.to_string())),
+        }
+    }
+    (left, gone)
 }
 
 fn begun(store: &dyn Store, run: &str) -> Result<bool, StoreError> {

@@ -12,18 +12,26 @@ use signal_hook::flag;
 /// Whether a person is being asked; one for the program, as there is one terminal.
 static ASKING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
+/// Whether the program is to end; one for the program, as whatever waits in it has to look at it.
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+
 /// What signals have set so far.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Signals {
     stop: Arc<AtomicBool>,
     number: Arc<AtomicUsize>,
+}
+
+/// Returns the flag that is set when the program is to end.
+pub fn stop_flag() -> Arc<AtomicBool> {
+    Arc::clone(&STOP)
 }
 
 impl Signals {
     /// Begins to listen. Where the system refuses, signals keep their usual effect, which loses nothing either: what
     /// was confirmed is in the state.
     pub fn listen() -> Signals {
-        let signals = Signals::default();
+        let signals = Signals { stop: stop_flag(), number: Arc::default() };
         for signal in [SIGINT, SIGTERM] {
             let number = usize::try_from(signal).expect("signal numbers are small and positive");
             // In this order: the shutdown looks at the flag before the same signal sets it.

@@ -2,10 +2,11 @@
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::by_hand::Desk;
+use crate::by_hand::bonds::bonds;
 use crate::by_hand::part::{Parting, fails_without, part};
 use crate::cli::args::UncoupleArguments;
 use crate::cli::ask::{self, Question};
-use crate::cli::couple::{moment, objected, one_table, open};
+use crate::cli::couple::{look, moment, objected, one_table, take};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::part::address;
 use crate::cli::print_as;
@@ -17,12 +18,19 @@ use crate::report;
 use crate::report::asked::Ask;
 use crate::report::layout::plural;
 use crate::report::uncouple::{Referring, Uncoupled};
+use crate::store::Store;
 
 /// Carries out `uncouple`.
 pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
     let loaded = world::load(&arguments.file.path, Purpose::Run)?;
     world::warn(&loaded);
-    let table = arguments.records[0].split(':').next().unwrap_or_default().to_owned();
+    let Some(first) = arguments.records.first() else {
+        return Err(Failure::Arguments {
+            message: "no record is given that is to be parted from its partner".to_owned(),
+            hint: "`pipeline uncouple FILE customers:10000`, or a table map with `--all`".to_owned(),
+        });
+    };
+    let table = first.split(':').next().unwrap_or_default().to_owned();
     world::known_tables(&loaded, std::slice::from_ref(&table))?;
     world::known_tables(&loaded, &arguments.along)?;
     let tables = &loaded.pipeline.tables;
@@ -61,9 +69,9 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
     }
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let mut store = open(&loaded)?;
+    let store = look(&loaded)?;
     let told = |error| run::failure(&loaded, None, error);
-    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
+    let desk = Desk::open(&loaded.pipeline, sides, &store, map).map_err(told)?;
     let along = !arguments.along.is_empty();
     let mut partings = desk.look_apart(&store, &addresses, along).map_err(told)?.map_err(|all| objected(&all))?;
     let mut referring = Vec::new();
@@ -89,11 +97,19 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
             hint: "there is nothing to part".to_owned(),
         });
     }
+    let shown = bonds(&store, partings.iter().map(|parting| (parting.table.as_str(), parting.ids)))?;
+    let number_before = store.coupling_counts()?.remove(&table);
     if partings.len() > 1 || (arguments.all && !partings.is_empty()) {
         let pairs = plural(partings.len() as u64, "pair", "pairs");
         let asks = partings.iter().map(Ask::uncouple).collect();
         let otherwise = "`pipeline uncouple FILE TABLE:KEY` parts a single pair";
         ask::agree(Question { what: format!("uncouple {pairs}"), asks, otherwise }, arguments.yes)?;
+    }
+    drop(store);
+    let mut store = take(&loaded, &desk, &shown)?;
+    // All of them are those that were counted, not those that a run coupled meanwhile.
+    if arguments.all && store.coupling_counts()?.remove(&table) != number_before {
+        return Err(Failure::Moved { what: format!("the number of couplings of `{table}`") });
     }
     let parted = part(&desk, &mut store, partings, &moment()).map_err(told)?;
     let done = Uncoupled { table, parted, referring };

@@ -156,7 +156,7 @@ pub fn locate(
 }
 
 /// Returns the id of a record that no live one is called like, as the state remembers it.
-fn lost(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<Uuid>, StoreError> {
+pub fn lost(store: &dyn Store, map: &TableMap, address: &Address) -> Result<Option<Uuid>, StoreError> {
     let items = store.inbox(Some(&map.name))?;
     let names = lost_names(store, map, &items)?;
     let is_it = |name: &Address| name.side == address.side && name.key.eq_ignore_ascii_case(&address.key);

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 
@@ -17,7 +18,7 @@ use crate::adapters::sqlite::SqliteStore;
 use crate::address::Address;
 use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
-use crate::cli::progress;
+use crate::cli::{progress, signals};
 use crate::config::check::{Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
 use crate::config::{PerSide, Pipeline, Side, TableMap, tree};
@@ -182,7 +183,13 @@ pub fn address<'a>(loaded: &'a Loaded, record: &str) -> Result<(Address, &'a Tab
 
 /// Makes the adapters of both sides; nothing is asked of them yet.
 pub fn endpoints(pipeline: &Pipeline) -> PerSide<Box<dyn Endpoint>> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let tell = |wait: Duration| {
+        let wait = wait.as_secs();
+        progress::say(&format!(
+            "waiting for up to {wait} s: a service puts requests off, or does not answer; Ctrl-C ends the run"
+        ));
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start_until(signals::stop_flag(), tell));
     PerSide::from_fn(|side| {
         adapters::open(side, pipeline.connections.of(side), Patience::default(), Arc::clone(&clock))
     })

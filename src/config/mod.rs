@@ -11,19 +11,24 @@ pub mod expression;
 pub mod company;
 pub mod columns;
 pub mod schema;
+pub mod editor;
 pub mod read;
 pub mod check;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use uuid::Uuid;
+
 use crate::config::expression::Expression;
 
 /// One of the two systems.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
+    /// The ERP.
     Erp,
+    /// The CRM.
     Crm,
 }
 
@@ -87,11 +92,14 @@ impl<T> PerSide<T> {
 }
 
 /// Which way values travel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
+    /// From the ERP to the CRM.
     ToCrm,
+    /// From the CRM to the ERP.
     ToErp,
+    /// Both ways.
     Both,
 }
 
@@ -112,12 +120,16 @@ impl Direction {
 }
 
 /// Where records that have no partner are created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Create {
+    /// Nowhere: only records that are coupled are kept the same.
     None,
+    /// In the CRM.
     ToCrm,
+    /// In the ERP.
     ToErp,
+    /// On either side.
     Both,
 }
 
@@ -146,7 +158,7 @@ pub enum Policy {
 }
 
 /// What happens to a pair of which one record was deleted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnDelete {
     /// A person decides.
@@ -199,7 +211,7 @@ pub enum OnConflict {
 }
 
 /// What happens to a field whose reference has no coupling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnUnresolved {
     /// The record fails, and is tried again by every run.
@@ -221,15 +233,17 @@ pub enum When {
 }
 
 /// Whether a blank travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Blank {
+    /// It does, as an edit like any other.
     Write,
+    /// It does not: the other side keeps what it has.
     Keep,
 }
 
 /// What happens to a text that is longer than its column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fit {
     /// The record fails with the reason.
@@ -239,7 +253,7 @@ pub enum Fit {
 }
 
 /// What happens where a one-way field was changed on the side that does not own it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Drift {
     /// The owner's value is put back.
@@ -307,6 +321,8 @@ pub struct Connection {
     pub auth: Auth,
     pub limits: Limits,
     pub features: Features,
+    /// The user of the side in whose name is written, by the id that the directory of the login has for them.
+    pub act_as: Option<Uuid>,
     /// The key columns that table maps name, by the side's table.
     pub keys: BTreeMap<String, String>,
 }
@@ -318,6 +334,18 @@ pub struct Features {
     pub bulk: bool,
     /// The side's own account of what changed, deletions among it.
     pub change_tracking: bool,
+    pub bypass: Bypass,
+}
+
+/// What of an organization's own logic our writes pass by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bypass {
+    /// What runs inside of a write and may refuse it.
+    pub sync: bool,
+    /// What a write sets off for later.
+    pub asynchronous: bool,
+    /// What people have built to wait for changes.
+    pub flows: bool,
 }
 
 /// How to log in.

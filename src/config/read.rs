@@ -164,9 +164,9 @@ fn elsewhere(key: &str) -> Option<String> {
 #[rustfmt::skip] // One key a line is two screens of keys.
 const PLACES: &[(&str, &[&str])] = &[
     ("the file itself", &["version", "name", "connections", "state", "keep_values", "defaults", "tables", "schedule"]),
-    ("a connection", &["adapter", "url", "company", "auth", "limits", "insecure", "features"]),
+    ("a connection", &["adapter", "url", "company", "auth", "limits", "insecure", "features", "act_as"]),
     ("`auth` of a connection", &["type", "token_url", "client_id", "client_secret", "client_secret_file", "certificate", "scope", "user", "password", "password_file", "token_file"]),
-    ("`features` of a connection", &["bulk", "change_tracking"]),
+    ("`features` of a connection", &["bulk", "change_tracking", "custom_logic", "flows"]),
     ("`limits` of a connection", &["concurrency", "requests", "per_seconds", "batch", "page"]),
     ("a table map", &["direction", "create", "match", "first_sync", "on_conflict", "on_delete", "on_create", "guard", "after", "fields"]),
     ("`erp` and `crm` of a table map", &["label", "filter", "key", "modified"]),

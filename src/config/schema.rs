@@ -3,386 +3,391 @@
 //! In goes a YAML value, out come texts and words that nobody has judged yet; [`check`](crate::config::check) does that,
 //! with the places from the [`tree`](crate::config::tree). A key that is absent is `None`, so that what is missing is found
 //! there too, all at once. A list element that was complained about is `None`, so that the others keep their numbers.
+//!
+//! The same structs make the JSON Schema that editors go by ([`editor`](crate::config::editor)): what stands above a key here
+//! is what a person reads who writes it.
 
-use std::fmt;
-use std::marker::PhantomData;
+pub mod values;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+use crate::config::schema::values::{Bound, FirstSync, Flag, Pairs, Scalar, Whole};
+use crate::config::{Blank, Create, Direction, Drift, Fit, OnDelete, OnUnresolved, Side};
 
-use crate::config::{Blank, Create, Direction, Drift, Fit, Limit, OnDelete, OnUnresolved, Side};
-
-/// The whole file.
-#[derive(Debug, serde::Deserialize)]
+/// Which tables of an ERP and a CRM are paired with which, field by field, and by which rules.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
+    /// The version of this format: 1.
+    #[schemars(required, schema_with = "values::version")]
     pub version: Option<Whole>,
+    /// The name of the pipeline. The state belongs to it, and the ids of the records that it makes follow from it.
+    #[schemars(required)]
     pub name: Option<String>,
+    /// Where both sides are, and how to log in there.
+    #[schemars(required)]
     pub connections: Option<Connections>,
+    /// Where couplings, bases, journal and inbox are: `sqlite:PATH`; a relative path starts at this file's folder.
+    #[schemars(required, extend("pattern" = r"^sqlite:.|\$\{"))]
     pub state: Option<String>,
+    /// Whether the state keeps what both sides agreed on beside its fingerprints, for people and for records that are made
+    /// anew; `true` without this key.
     pub keep_values: Option<Flag>,
+    /// Keys of table maps, for all of them that do not say otherwise.
     pub defaults: Option<Defaults>,
+    /// The table maps by name: what is paired with what.
+    #[schemars(required, extend("minProperties" = 1), extend("propertyNames" = {"pattern": "^[A-Za-z][A-Za-z0-9_-]*$"}))]
     pub tables: Option<Pairs<Table>>,
 }
 
 /// The two sides.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connections {
+    /// The ERP.
+    #[schemars(required)]
     pub erp: Option<Connection>,
+    /// The CRM.
+    #[schemars(required)]
     pub crm: Option<Connection>,
 }
 
 /// One side: how it is reached, and how much may be asked of it.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connection {
+    /// What speaks to the side.
+    #[schemars(required)]
     pub adapter: Option<Adapter>,
+    /// The root of the service, without `/api/v2.0`, `/ODataV4` or `/api/data/v9.2`. `http://` only towards this machine,
+    /// or with `insecure: true`.
+    #[schemars(required)]
     pub url: Option<String>,
+    /// The company, as the ERP names it.
     pub company: Option<String>,
+    /// What the connection logs in with.
+    #[schemars(required)]
     pub auth: Option<Auth>,
+    /// How much the side is asked at once and in a time; without these keys, what its vendor grants.
     pub limits: Option<Limits>,
+    /// What the side can do besides.
     pub features: Option<Features>,
+    /// The user in whose name the CRM is written, by the object id of Microsoft Entra.
+    pub act_as: Option<String>,
+    /// Allows `http://` towards another machine, where whoever listens reads along.
     pub insecure: Option<Flag>,
 }
 
-/// What a side can do besides, also what is to come.
-#[derive(Debug, serde::Deserialize)]
+/// What a side can do besides.
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Features {
+    /// Many new records in one message, where a table of the CRM takes that.
     pub bulk: Option<Feature>,
+    /// The CRM's own account of what changed, deletions among it, for `run --changed`.
     pub change_tracking: Option<Feature>,
+    /// Whether the CRM's own logic (plug-ins and workflows of the organization) runs on what is written.
+    pub custom_logic: Option<CustomLogic>,
+    /// Whether flows of Power Automate hear of what is written to the CRM.
+    pub flows: Option<Flows>,
 }
 
-/// Whether something is used where it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+/// Which of an organization's own logic our writes set off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomLogic {
+    /// As for anybody's writes.
+    Run,
+    /// None of it runs.
+    Bypass,
+    /// What runs within the write does not run.
+    BypassSync,
+    /// What runs after the write does not run.
+    BypassAsync,
+}
+
+/// Whether flows hear of our writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Flows {
+    /// As of anybody's writes.
+    Run,
+    /// They do not hear of them.
+    Bypass,
+}
+
+/// Whether something is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Feature {
+    /// Where the side has it.
     Auto,
+    /// Never.
     Off,
 }
 
-/// Adapters, also those to come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+/// What speaks to a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Adapter {
+    /// Dynamics 365 Business Central, by API v2.0; an ERP.
     BusinessCentral,
+    /// Dynamics 365 Sales, by the Web API of Dataverse; a CRM.
     Dataverse,
+    /// Dynamics NAV 2018, by its OData V4 web services; an ERP.
     Nav,
+    /// Any other OData V4 service, in the place of an ERP.
     Odata,
 }
 
 /// What a connection logs in with; which keys belong to which kind, `check` says.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
+    /// The way to log in.
     #[serde(rename = "type")]
+    #[schemars(required)]
     pub kind: Option<AuthKind>,
+    /// The address that gives tokens (`oauth2`).
     pub token_url: Option<String>,
+    /// The registered application (`oauth2`).
     pub client_id: Option<String>,
+    /// Its secret (`oauth2`), as a variable: `${NAME}`.
     pub client_secret: Option<String>,
+    /// A file with the secret in one line, in place of `client_secret`.
     pub client_secret_file: Option<String>,
+    /// A PEM file with a certificate and its RSA key, which signs in place of a secret (`oauth2`).
     pub certificate: Option<String>,
+    /// What the token is for (`oauth2`).
     pub scope: Option<String>,
+    /// The user (`basic`).
     pub user: Option<String>,
+    /// Their password (`basic`), as a variable: `${NAME}`.
     pub password: Option<String>,
+    /// A file with the password in one line, in place of `password`.
     pub password_file: Option<String>,
+    /// A file with a token that something else keeps fresh (`bearer`).
     pub token_file: Option<String>,
 }
 
 /// Ways to log in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthKind {
+    /// A registered application, with a secret or a certificate.
     Oauth2,
+    /// A user and a password, of an ERP on premises.
     Basic,
+    /// A token out of a file.
     Bearer,
 }
 
 /// How much a side is asked at once and in a time.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
+    /// Requests under way at once.
     pub concurrency: Option<Whole>,
+    /// Requests in `per_seconds`.
     pub requests: Option<Whole>,
+    /// The seconds in which `requests` may be spent.
     pub per_seconds: Option<Whole>,
+    /// Writes in one message.
     pub batch: Option<Whole>,
+    /// Records in one page of a list.
     pub page: Option<Whole>,
 }
 
 /// Keys of a table map that may be given for all of them at once.
-#[derive(Debug, Default, serde::Deserialize)]
+#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
+    /// Which way values travel; a field may narrow it.
     pub direction: Option<Direction>,
+    /// Where a record without partner is created; `none` without it.
     pub create: Option<Create>,
+    /// How records that are not coupled yet find each other, in this order.
     #[serde(rename = "match")]
+    #[schemars(with = "Option<Vec<MatchRule>>")]
     pub match_rules: Option<Vec<Option<MatchRule>>>,
+    /// Who wins where a pair is new and differs.
+    #[schemars(with = "Option<FirstSync>")]
     pub first_sync: Option<Policy>,
+    /// Who wins where both sides edited the same field; `hold` without it.
     pub on_conflict: Option<Policy>,
+    /// What follows where one record of a pair was deleted; `hold` without it.
     pub on_delete: Option<OnDelete>,
+    /// More than that, and the table is left as it is (exit code 4).
     pub guard: Option<Guard>,
+    /// Templates for new records: the first whose `if` holds. A mapped value wins over it unless it is blank.
+    #[schemars(with = "Option<Vec<Template>>")]
     pub on_create: Option<Vec<Option<Template>>>,
 }
 
 /// A table map: what is paired with what, and by which rules.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Table {
+    /// What the table map takes of the ERP.
+    #[schemars(required)]
     pub erp: Option<TableSide>,
+    /// What the table map takes of the CRM.
+    #[schemars(required)]
     pub crm: Option<TableSide>,
+    /// Which way values travel; a field may narrow it.
     pub direction: Option<Direction>,
+    /// Where a record without partner is created; `none` without it.
     pub create: Option<Create>,
+    /// How records that are not coupled yet find each other, in this order.
     #[serde(rename = "match")]
+    #[schemars(with = "Option<Vec<MatchRule>>")]
     pub match_rules: Option<Vec<Option<MatchRule>>>,
+    /// Who wins where a pair is new and differs.
+    #[schemars(with = "Option<FirstSync>")]
     pub first_sync: Option<Policy>,
+    /// Who wins where both sides edited the same field; `hold` without it.
     pub on_conflict: Option<Policy>,
+    /// What follows where one record of a pair was deleted; `hold` without it.
     pub on_delete: Option<OnDelete>,
+    /// More than that, and the table is left as it is (exit code 4).
     pub guard: Option<Guard>,
+    /// Templates for new records: the first whose `if` holds. A mapped value wins over it unless it is blank.
+    #[schemars(with = "Option<Vec<Template>>")]
     pub on_create: Option<Vec<Option<Template>>>,
+    /// Table maps that have to have their turn before, besides those that `ref` leads to.
+    #[schemars(with = "Option<Vec<String>>")]
     pub after: Option<Vec<Option<String>>>,
+    /// The field maps.
+    #[schemars(required, with = "Vec<Field>", extend("minItems" = 1))]
     pub fields: Option<Vec<Option<Field>>>,
 }
 
 /// What a table map takes of one side.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableSide {
+    /// The entity set (`customers`); of the ERP also `publisher/group/version/set` for a custom API page.
+    #[schemars(required)]
     pub table: Option<String>,
+    /// The column by which people name a record.
     pub label: Option<String>,
+    /// SQL over the columns of this side; a record for which it does not hold is no part of the table map.
     pub filter: Option<String>,
+    /// The key column, where the metadata of the ERP does not tell it.
     pub key: Option<String>,
+    /// The column that tells when a record was modified, where it has no usual name.
     pub modified: Option<String>,
 }
 
 /// Policies; not every key takes each of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Policy {
+    /// Neither: a person decides.
     Hold,
+    /// The ERP.
     Erp,
+    /// The CRM.
     Crm,
+    /// The side whose record was modified last.
     Newest,
 }
 
 /// Bounds beyond which nothing of a table map is written.
-#[derive(Debug, Clone, Copy, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Guard {
+    /// New records at most; without it, any number.
     pub create: Option<Bound>,
+    /// Changed records at most; `50%` without it.
     pub update: Option<Bound>,
+    /// Deleted records and parted pairs at most; `5%` without it.
     pub delete: Option<Bound>,
 }
 
-/// A number of records, or a share as in `5%`.
-#[derive(Debug, Clone, Copy)]
-pub struct Bound(pub Limit);
-
-impl<'de> Deserialize<'de> for Bound {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bound, D::Error> {
-        struct Visit;
-        impl Visitor<'_> for Visit {
-            type Value = Bound;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number, or a share such as `5%`")
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Bound, E> {
-                Ok(Bound(Limit::Number(number)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Bound, E> {
-                let limit = match text.strip_suffix('%') {
-                    Some(share) => hundredths(share.trim_end()).map(Limit::Share),
-                    None => text.parse().ok().map(Limit::Number),
-                };
-                limit.map(Bound).ok_or_else(|| E::invalid_type(serde::de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Visit)
-    }
-}
-
-/// Reads a percentage up to 100 with at most two decimals.
-fn hundredths(text: &str) -> Option<u64> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(part) || part.len() > 2 {
-        return None;
-    }
-    let share = whole.parse::<u64>().ok()?.checked_mul(100)? + format!("{part:0<2}").parse::<u64>().ok()?;
-    (share <= 10_000).then_some(share)
-}
-
 /// Columns by which two records are one.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MatchRule {
+    /// ERP columns, each with the CRM column that has to agree.
+    #[schemars(required, extend("minProperties" = 1))]
     pub by: Option<Pairs<String>>,
+    /// Whether capitals count; `false` without it.
     pub case_sensitive: Option<Flag>,
 }
 
 /// What a new record gets besides the values of its partner.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Template {
+    /// The side on which the record is new.
+    #[schemars(required)]
     pub side: Option<Side>,
+    /// SQL over the source row; without it, the template always holds.
     #[serde(rename = "if")]
     pub condition: Option<String>,
+    /// Columns of the new record, each with a value; a text is SQL over the source row, so a literal wears its own quotes:
+    /// `"'X'"`.
+    #[schemars(required)]
     pub set: Option<Pairs<Scalar>>,
 }
 
 /// A field map: two columns, or one and a value.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Field {
+    /// The column of the ERP; behind a `/` one of a record that it leads to, which is read only.
     pub erp: Option<String>,
+    /// The column of the CRM; a lookup by its logical name.
     pub crm: Option<String>,
+    /// Which way the field travels; without it, as the table map does, or as its one expression says.
     pub direction: Option<Direction>,
+    /// SQL over the ERP's row, for what the CRM gets.
     pub to_crm: Option<String>,
+    /// SQL over the CRM's row, for what the ERP gets.
     pub to_erp: Option<String>,
+    /// Values of the ERP as texts, each with the one of the CRM that stands for it.
     pub values: Option<Pairs<Scalar>>,
+    /// The field holds a key, which is translated by the couplings of another table map.
     #[serde(rename = "ref")]
     pub reference: Option<Reference>,
+    /// What happens where the reference leads to a record without coupling; `fail` without it.
     pub on_unresolved: Option<OnUnresolved>,
+    /// Who fills the field of a newly coupled pair that differs.
+    #[schemars(with = "Option<FirstSync>")]
     pub first_sync: Option<Policy>,
+    /// Who wins where both sides edited the field.
     pub on_conflict: Option<Policy>,
+    /// The writes in which the field takes part; both without it.
     pub when: Option<When>,
+    /// Whether a blank travels; `write` without it.
     pub blank: Option<Blank>,
+    /// What happens to a text that is too long; `reject` without it.
     pub fit: Option<Fit>,
+    /// What happens where the side that does not own the field was changed; `restore` without it.
     pub drift: Option<Drift>,
+    /// A constant that a column of one side always holds.
     pub value: Option<Scalar>,
 }
 
 /// The table map through whose couplings a key is translated.
-#[derive(Debug, serde::Deserialize)]
+#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reference {
+    /// The table map whose couplings translate the key; it runs first.
+    #[schemars(required)]
     pub table: Option<String>,
+    /// The ERP column of that table that the key names.
+    #[schemars(required)]
     pub erp: Option<String>,
+    /// The CRM column with the same key, for records that no coupling leads to.
     pub crm: Option<String>,
 }
 
 /// Writes in which a field takes part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum When {
+    /// Only into new records; never compared again.
     Create,
+    /// Only into records that exist.
     Update,
-}
-
-/// A whole number, or a text that is one, as a variable gives it.
-#[derive(Debug, Clone, Copy)]
-pub struct Whole(pub u64);
-
-impl<'de> Deserialize<'de> for Whole {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Whole, D::Error> {
-        struct Visit;
-        impl Visitor<'_> for Visit {
-            type Value = Whole;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number")
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Whole, E> {
-                Ok(Whole(number))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Whole, E> {
-                text.parse().map(Whole).map_err(|_| E::invalid_type(serde::de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Visit)
-    }
-}
-
-/// `true` or `false`, also as a text, as a variable gives it.
-#[derive(Debug, Clone, Copy)]
-pub struct Flag(pub bool);
-
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Flag, D::Error> {
-        struct Visit;
-        impl Visitor<'_> for Visit {
-            type Value = Flag;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`true` or `false`")
-            }
-
-            fn visit_bool<E: Error>(self, value: bool) -> Result<Flag, E> {
-                Ok(Flag(value))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Flag, E> {
-                text.parse().map(Flag).map_err(|_| E::invalid_type(serde::de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Visit)
-    }
-}
-
-/// A text, number or boolean; the tree knows how it was written.
-#[derive(Debug, Clone, Copy)]
-pub struct Scalar;
-
-impl<'de> Deserialize<'de> for Scalar {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Scalar, D::Error> {
-        struct Visit;
-        impl Visitor<'_> for Visit {
-            type Value = Scalar;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text, a number, `true` or `false`")
-            }
-
-            fn visit_bool<E: Error>(self, _: bool) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_i64<E: Error>(self, _: i64) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_u64<E: Error>(self, _: u64) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_f64<E: Error>(self, _: f64) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-
-            fn visit_str<E: Error>(self, _: &str) -> Result<Scalar, E> {
-                Ok(Scalar)
-            }
-        }
-        deserializer.deserialize_any(Visit)
-    }
-}
-
-/// A map with keys of the user's own, in the order of the file.
-#[derive(Debug)]
-pub struct Pairs<T>(pub Vec<(String, T)>);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pairs<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pairs<T>, D::Error> {
-        struct Visit<T>(PhantomData<T>);
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Visit<T> {
-            type Value = Pairs<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<T>, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-        deserializer.deserialize_map(Visit(PhantomData))
-    }
 }

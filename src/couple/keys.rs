@@ -1,7 +1,7 @@
 //! The key by which a match rule compares records: equal keys mean that the rule holds.
 
 use crate::config::{FieldMap, MatchRule, PerSide, Side, TableMap};
-use crate::endpoint::TableInfo;
+use crate::endpoint::{TableInfo, without_blanks};
 use crate::frame::{Frame, Kind, Value};
 use crate::translate::Translator;
 use crate::translate::canonical::{BLANK, fingerprint, own};
@@ -89,7 +89,7 @@ fn plain_part(frame: &Frame, side: Side, column: &str, rule: &MatchRule) -> Vec<
     let text = frame.series(column).and_then(|series| series.str().ok());
     match text {
         Some(cells) if rule.case_sensitive => {
-            cells.iter().map(|cell| cell.map_or(BLANK, |text| case_part(text.trim()))).collect()
+            cells.iter().map(|cell| cell.map_or(BLANK, |text| case_part(without_blanks(text)))).collect()
         }
         Some(cells) => cells.iter().map(|cell| cell.map_or(BLANK, fold_part)).collect(),
         None => (0..frame.rows()).map(|row| fold_part(&frame.value(column, row).to_string())).collect(),
@@ -97,7 +97,7 @@ fn plain_part(frame: &Frame, side: Side, column: &str, rule: &MatchRule) -> Vec<
 }
 
 fn fold_part(text: &str) -> u64 {
-    case_part(&text.trim().to_lowercase())
+    case_part(&without_blanks(text).to_lowercase())
 }
 
 fn case_part(text: &str) -> u64 {

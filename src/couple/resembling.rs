@@ -148,3 +148,15 @@ pub fn like_any(
         found.of(side).iter().enumerate().filter(|(_, key)| is_wanted(key)).map(|(row, _)| row).collect()
     })
 }
+
+/// Tells of each row of both frames whether a rule finds a value in all of its columns.
+pub fn has_key(
+    map: &TableMap,
+    rule: &MatchRule,
+    infos: &PerSide<TableInfo>,
+    frames: &PerSide<Frame>,
+    links: &Links,
+) -> PerSide<Vec<bool>> {
+    let keys = keys(map, rule, infos, frames, links);
+    PerSide::from_fn(|side| keys.of(side).iter().map(Option::is_some).collect())
+}

@@ -16,7 +16,7 @@ use crate::delta::{Work, held_now, link};
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
 use crate::plan::FieldChange;
-use crate::store::{Decided, Decision, InboxItem, InboxKind, Outstanding};
+use crate::store::{DECIDED_BY, Decided, Decision, InboxItem, InboxKind, Outstanding};
 use crate::translate::Translator;
 use crate::translate::canonical::{fingerprint, stored};
 use crate::translate::convert::convert;
@@ -75,6 +75,13 @@ impl Rulings {
         self.by_pair.get(&(ids.erp, ids.crm))?.iter().find(|ruled| ruled.field == Some(field))
     }
 
+    /// Forgets what was decided about a field of a pair.
+    pub fn end(&mut self, ids: PerSide<Uuid>, field: usize) {
+        if let Some(ruled) = self.by_pair.get_mut(&(ids.erp, ids.crm)) {
+            ruled.retain(|ruled| ruled.field != Some(field));
+        }
+    }
+
     /// Returns what was decided about a pair of which one record is gone.
     pub fn of_pair(&self, ids: PerSide<Uuid>) -> Option<&Ruled> {
         self.by_pair.get(&(ids.erp, ids.crm))?.iter().find(|ruled| ruled.field.is_none())
@@ -119,6 +126,11 @@ pub fn told(item: &InboxItem) -> Cow<'_, str> {
     match outstanding {
         None => Cow::Borrowed(message),
         Some(outstanding) if *kind == InboxKind::Deleted => Reason::told_decided(record, message, outstanding).into(),
+        Some(Outstanding { verdict, values: PerSide { erp, crm }, on })
+            if (item.erp.as_ref(), item.crm.as_ref()) == (Some(erp), Some(crm)) =>
+        {
+            format!("{message}; {DECIDED_BY}{on} ({verdict})").into()
+        }
         Some(Outstanding { values: PerSide { erp, crm }, on, .. }) => {
             format!("{message}{DECIDED_ON}{on} for other values (ERP `{erp}`, CRM `{crm}`)").into()
         }

@@ -9,7 +9,7 @@ use crate::delta::merge::{Arriving, Facts, Rule, UNSENT, Verdict, merge, merge_d
 use crate::delta::{Force, Work, decided};
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Kind, Value};
-use crate::store::Origin;
+use crate::store::{Origin, Terms};
 use crate::translate::canonical::{BLANK, fingerprint, own};
 use crate::translate::convert::Problem;
 use crate::translate::{Translated, Translator};
@@ -19,6 +19,8 @@ pub struct Told {
     pub field: usize,
     pub verdict: Verdict,
     pub settled: PerSide<u64>,
+    /// How the two values are to each other, as in [`crate::store::Terms`].
+    pub terms: u64,
     /// Somebody decided about the field, and both sides still differ in it.
     pub stands: bool,
 }
@@ -55,7 +57,9 @@ impl View<'_> {
             })
         });
         let own = PerSide { erp: self.own.erp[rows.erp], crm: self.own.crm[rows.crm] };
-        let facts = Facts { base: pairs.bases[field][pair], own, arriving, created, cascaded: None };
+        let two_way = Side::BOTH.into_iter().all(|side| work.map.fields[field].writes(side));
+        let terms = if two_way { work.terms.of(pairs.ids[pair].erp, field) } else { Terms::AGREED };
+        let facts = Facts { base: pairs.bases[field][pair], terms, own, arriving, created, cascaded: None };
         Facts { cascaded: cascaded(work, field, rows, &facts), ..facts }
     }
 }

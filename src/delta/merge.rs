@@ -6,8 +6,8 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::config::{Blank, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, TableMap, When};
-use crate::store::DECIDED_BY;
-use crate::translate::canonical::BLANK;
+use crate::store::{DECIDED_BY, Terms};
+use crate::translate::canonical::{BLANK, fold};
 
 /// Two edits that are no further apart count as done at the same time: the CRM tells whole seconds only, and clocks are
 /// compared by answers that tell no more.
@@ -18,6 +18,8 @@ const NEWEST_TOLERANCE_MS: i64 = 2_000;
 pub struct Facts {
     /// What was remembered when the pair was last settled; see [`settled`].
     pub base: Option<PerSide<u64>>,
+    /// How the two values were to each other then; see [`Terms`].
+    pub terms: u64,
     /// What both sides hold.
     pub own: PerSide<u64>,
     /// What each side would hold if the other side's value came over; `None` where nothing travels to it.
@@ -70,6 +72,59 @@ impl Facts {
         Side::BOTH.into_iter().all(|to| self.value_to(to) == Some(*self.own.of(to)))
     }
 
+    /// Tells whether neither side's value is what the other side's makes of it.
+    pub fn differs(&self) -> bool {
+        Side::BOTH.into_iter().all(|to| self.value_to(to) != Some(*self.own.of(to)))
+    }
+
+    /// Returns how the two values are to each other, to be remembered once the field is settled.
+    ///
+    /// Only a two-way field is asked for that: what is remembered of a one-way field tells it by itself.
+    pub fn terms_now(&self, rule: &Rule) -> u64 {
+        match (rule.writes.erp && rule.writes.crm, self.differs()) {
+            (false, _) | (_, false) => Terms::AGREED,
+            (true, true) if self.leads_nowhere() => {
+                if self.base == Some(self.own) {
+                    self.terms
+                } else {
+                    Terms::UNSURE
+                }
+            }
+            (true, true) => self.difference(rule.blank) | u64::from(self.is_unsure()),
+        }
+    }
+
+    /// Fingerprints a difference: what each value would be on the other side, and whether a blank is kept from going there.
+    fn difference(&self, blank: Blank) -> u64 {
+        let arriving = |to: Side| match self.arriving.of(to) {
+            Some(Arriving::Value(value)) => *value,
+            // No value has any of these fingerprints, nor has a field one that is equal.
+            Some(Arriving::Unresolved | Arriving::Awaited) => UNSENT,
+            Some(Arriving::Broken) => UNSENT + 1,
+            None => UNSENT + 2,
+        };
+        let keeps = blank == Blank::Keep && Side::BOTH.into_iter().any(|to| self.value_to(to) == Some(BLANK));
+        fold(u64::from(keeps), [arriving(Side::Erp), arriving(Side::Crm)].into_iter()).max(Terms::FIRST) & !1
+    }
+
+    /// Tells whether nobody edited the field and nobody knows why it differs.
+    fn is_unsure(&self) -> bool {
+        self.base == Some(self.own) && self.terms & 1 == 1
+    }
+
+    /// Tells whether both values are references that lead to nobody on the other side.
+    fn leads_nowhere(&self) -> bool {
+        Side::BOTH.into_iter().all(|to| *self.arriving.of(to) == Some(Arriving::Unresolved))
+    }
+
+    /// Tells whether a difference that nobody made since is the one that was settled.
+    fn is_as_settled(&self, rule: &Rule) -> bool {
+        let now = |blank: Blank| self.terms & !1 == self.difference(blank);
+        let untold = matches!(self.terms, Terms::UNSURE | Terms::ANSWERED);
+        // Where blanks are kept, one that differed for another reason may differ for this one, too.
+        untold || self.leads_nowhere() || now(rule.blank) || (rule.blank == Blank::Keep && now(Blank::Write))
+    }
+
     /// Returns the base that a field with these facts has once it is settled.
     pub fn settled(&self, rule: &Rule) -> PerSide<u64> {
         settled(rule.writes, self.own, PerSide::from_fn(|to| self.value_to(to)))
@@ -114,6 +169,9 @@ pub enum Why {
     FirstSync(Side),
     /// A newly coupled pair: the other side is blank.
     FirstValue(Side),
+    /// Nobody edited either side, but what one makes of the other is not what it was when the pair was settled: this side
+    /// fills it, as in a first synchronization.
+    Retold(Side),
     /// The record that the field refers to was made anew on that side, which had cleared the reference.
     Restored(Side),
     /// Both sides were edited; the policy says who wins.
@@ -201,6 +259,16 @@ pub enum Standoff {
     Untold(Side),
 }
 
+/// Why an unfilled field waits: a pair that was never settled, or one that was, in other terms.
+pub fn unfilled(settled: bool) -> &'static str {
+    if settled {
+        "edited on neither side, but translated otherwise than when the pair was settled, and `first_sync` does not say who \
+         fills it"
+    } else {
+        "newly coupled with different values, and `first_sync` does not say who fills it"
+    }
+}
+
 impl std::fmt::Display for Standoff {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -226,6 +294,9 @@ impl std::fmt::Display for Why {
             Why::Owner(side) => write!(f, "the {} owns the field", side.name()),
             Why::FirstSync(side) => write!(f, "first synchronization, the {} fills it", side.name()),
             Why::FirstValue(side) => write!(f, "first synchronization, only the {} has a value", side.name()),
+            Why::Retold(side) => {
+                write!(f, "edited on neither side, but translated otherwise than before; the {} fills it", side.name())
+            }
             Why::Restored(side) => write!(f, "it refers to a record that was made anew in the {}", side.name()),
             Why::Conflict(side) => write!(f, "edited on both sides, the {} wins", side.name()),
             Why::Forced(side) => write!(f, "the {} wins, as was asked for", side.name()),
@@ -255,7 +326,7 @@ pub enum Verdict {
     Contested(Standoff),
     /// The side that does not own the field was changed, and keeps the change.
     Drifted,
-    /// A newly coupled pair that differs, and nothing says who fills it.
+    /// A newly coupled pair that differs, or one that differs otherwise than it was settled, and nothing says who fills it.
     Unfilled,
     /// The value that would go to this side has no counterpart there.
     Fail(Side),
@@ -311,11 +382,12 @@ fn merge_cascaded(facts: &Facts, rule: &Rule, side: Side) -> Verdict {
     }
 }
 
-/// Decides a field whose value on `to` has to give way; `None` where that changes nothing: where both sides agree or
-/// differ as they did when they were settled, where the value goes to `to` anyway, and where the field has one owner.
+/// Decides a field whose value on `to` has to give way; `None` where that changes nothing: where both sides agree or differ as
+/// a side left it, where the value goes to `to` anyway, and where the field has one owner.
 pub fn merge_forced(facts: &Facts, rule: &Rule, to: Side) -> Option<Verdict> {
     let both = rule.writes.erp && rule.writes.crm && rule.when != When::Create;
-    if !both || facts.base == Some(facts.own) {
+    let left = facts.base == Some(facts.own) && facts.is_as_settled(rule) && !facts.is_unsure();
+    if !both || left {
         return None;
     }
     match merge(facts, rule) {
@@ -346,7 +418,8 @@ fn merge_both(facts: &Facts, rule: &Rule) -> Verdict {
     let Some(base) = facts.base else { return merge_first(facts, rule) };
     let edited = |side: Side| base.of(side) != facts.own.of(side);
     match (edited(Side::Erp), edited(Side::Crm)) {
-        (false, false) => Verdict::Known,
+        (false, false) if facts.is_as_settled(rule) => Verdict::Known,
+        (false, false) => merge_first(facts, rule),
         (true, false) => send(facts, rule, Side::Crm, Why::Edited(Side::Erp)),
         (false, true) => send(facts, rule, Side::Erp, Why::Edited(Side::Crm)),
         (true, true) => match rule.on_conflict {
@@ -357,20 +430,23 @@ fn merge_both(facts: &Facts, rule: &Rule) -> Verdict {
     }
 }
 
-/// A two-way field of a newly coupled pair: a blank never wins, else the policy decides.
+/// A two-way field of a newly coupled pair, or of one that nobody edited and that is translated otherwise than when it was
+/// settled: a blank never wins, nor does what leads nowhere by now; else the policy decides.
 fn merge_first(facts: &Facts, rule: &Rule) -> Verdict {
     // A value map may name `false`, and an expression may make something of nothing: that is a value, then.
     let blank = |side: Side| {
         let travels = facts.value_to(side.other()).is_some_and(|value| value != BLANK);
-        *facts.own.of(side) == BLANK && !travels
+        let lost = facts.base.is_some() && *facts.arriving.of(side.other()) == Some(Arriving::Unresolved);
+        (*facts.own.of(side) == BLANK && !travels) || lost
     };
+    let because = |side: Side, first: Why| if facts.base.is_some() { Why::Retold(side) } else { first };
     match (blank(Side::Erp), blank(Side::Crm)) {
         (true, true) => Verdict::Known,
-        (true, false) => send(facts, rule, Side::Erp, Why::FirstValue(Side::Crm)),
-        (false, true) => send(facts, rule, Side::Crm, Why::FirstValue(Side::Erp)),
+        (true, false) => send(facts, rule, Side::Erp, because(Side::Crm, Why::FirstValue(Side::Crm))),
+        (false, true) => send(facts, rule, Side::Crm, because(Side::Erp, Why::FirstValue(Side::Erp))),
         (false, false) => match rule.first_sync {
-            Some(Policy::Erp) => send(facts, rule, Side::Crm, Why::FirstSync(Side::Erp)),
-            Some(Policy::Crm) => send(facts, rule, Side::Erp, Why::FirstSync(Side::Crm)),
+            Some(Policy::Erp) => send(facts, rule, Side::Crm, because(Side::Erp, Why::FirstSync(Side::Erp))),
+            Some(Policy::Crm) => send(facts, rule, Side::Erp, because(Side::Crm, Why::FirstSync(Side::Crm))),
             Some(Policy::Hold) | None => Verdict::Unfilled,
         },
     }

@@ -32,7 +32,7 @@ use crate::endpoint::TableInfo;
 use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, Drifted};
-use crate::store::InboxKind;
+use crate::store::{InboxKind, Terms};
 use crate::translate::links::Links;
 
 /// Everything that a decision depends on.
@@ -43,6 +43,8 @@ pub struct Work<'a> {
     pub infos: &'a PerSide<TableInfo>,
     pub frames: &'a PerSide<Frame>,
     pub pairs: &'a Pairs,
+    /// How the values of settled pairs were to each other.
+    pub terms: &'a Terms,
     pub links: &'a Links,
     /// Fields that are left out of this step.
     pub left_out: &'a [bool],
@@ -77,7 +79,21 @@ pub struct Force {
     /// The side that is written.
     pub to: Side,
     /// What the person has seen; another value is not overwritten. `None` where that does not matter.
-    pub seen: Option<Vec<Overwritten>>,
+    pub seen: Option<Seen>,
+}
+
+/// Values that a person was shown before they are lost, by the pair.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(HashMap<PerSide<Uuid>, Vec<Overwritten>>);
+
+impl FromIterator<Overwritten> for Seen {
+    fn from_iter<I: IntoIterator<Item = Overwritten>>(all: I) -> Seen {
+        let mut seen = Seen::default();
+        for lost in all {
+            seen.0.entry(lost.ids).or_default().push(lost);
+        }
+        seen
+    }
 }
 
 impl Force {
@@ -93,7 +109,7 @@ impl Force {
         let Some(seen) = &self.seen else { return true };
         let held = held();
         let same = |lost: &Overwritten| lost.to == to && lost.field == field.name() && lost.old == held;
-        seen.iter().any(|lost| lost.table == table && lost.ids == ids && same(lost))
+        seen.0.get(&ids).is_some_and(|all| all.iter().any(|lost| lost.table == table && same(lost)))
     }
 }
 
@@ -143,6 +159,16 @@ pub struct Rounded {
     pub into: String,
 }
 
+/// What is to be remembered of a field that needs nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    pub pair: usize,
+    pub field: usize,
+    pub base: PerSide<u64>,
+    /// As in [`Terms`].
+    pub terms: u64,
+}
+
 /// What was decided about pairs.
 #[derive(Debug, Clone, Default)]
 pub struct Decisions {
@@ -150,8 +176,8 @@ pub struct Decisions {
     pub held: Vec<Held>,
     /// In a plan, what can be decided only when the run has made something else.
     pub later: Vec<Held>,
-    /// Pair, field and its new base, where it is another than before.
-    pub settled: Vec<(usize, usize, PerSide<u64>)>,
+    /// Fields of which something else is to be remembered than before.
+    pub settled: Vec<Settled>,
     pub rounded: Vec<Rounded>,
     /// What the file wants told of a side that does not own a field.
     pub drifted: Vec<Drifted>,
@@ -183,9 +209,9 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 }
                 let (facts, verdict, stands) = judge(work, view, &rules[field], field, pair);
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
-                let settled = facts.settled(&rules[field]);
-                if !settles || facts.base != Some(settled) {
-                    told.push(Told { field, verdict, settled, stands });
+                let (settled, terms) = (facts.settled(&rules[field]), facts.terms_now(&rules[field]));
+                if !settles || facts.base != Some(settled) || facts.terms != terms {
+                    told.push(Told { field, verdict, settled, terms, stands });
                 }
             }
             told

@@ -33,16 +33,18 @@ pub struct Times {
 /// What is remembered of one record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// The version, see [`version`].
+    /// The version, see [`Times::version`].
     pub left: u64,
     /// Milliseconds since 1970 by the side's own clock; 0 where nobody knows.
     pub edited: u64,
 }
 
-/// Returns what stands for a version.
-pub fn version(etag: Option<&str>) -> u64 {
+/// Returns what stands for the version of a record: a side that tells none is asked when the record was modified, and where
+/// it does not tell that either nothing is known of it.
+fn version(etag: Option<String>, modified: Option<DateTime<Utc>>) -> u64 {
+    let told = etag.or_else(|| modified.map(|time| time.to_rfc3339()));
     // 0 means that nothing is remembered.
-    xxh3_64(etag.unwrap_or_default().as_bytes()).max(UNDER_WAY + 1)
+    told.map_or(UNDER_WAY, |told| xxh3_64(told.as_bytes()).max(UNDER_WAY + 1))
 }
 
 impl Times {
@@ -59,12 +61,17 @@ impl Times {
         let (frame, row) = (frames.of(side), *pairs.rows[pair].of(side));
         match self.mark(pairs, pair, side) {
             Some(mark) if mark.left == UNDER_WAY => None,
-            Some(mark) if mark.left == version(frame.etag(row).as_deref()) => {
+            Some(mark) if mark.left == self.version(frame, side, row) => {
                 let ms = i64::try_from(mark.edited).ok().filter(|ms| *ms > 0)?;
                 DateTime::from_timestamp_millis(ms)
             }
             _ => self.modified(frame, side, row),
         }
+    }
+
+    /// Returns what stands for the version of a record.
+    pub fn version(&self, frame: &Frame, side: Side, row: usize) -> u64 {
+        version(frame.etag(row), self.modified(frame, side, row))
     }
 
     fn modified(&self, frame: &Frame, side: Side, row: usize) -> Option<DateTime<Utc>> {

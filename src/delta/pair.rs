@@ -4,8 +4,8 @@ use uuid::Uuid;
 
 use crate::config::{Drift, PerSide, Side};
 use crate::delta::judging::{Told, View};
-use crate::delta::merge::{Verdict, Why};
-use crate::delta::{Decisions, Held, Overwritten, Rounded, Work, decided, failure, link};
+use crate::delta::merge::{Verdict, Why, unfilled};
+use crate::delta::{Decisions, Held, Overwritten, Rounded, Settled, Work, decided, failure, link};
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, Drifted, FieldChange};
 use crate::store::InboxKind;
@@ -51,20 +51,22 @@ struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
-    fn field(&mut self, &Told { field, verdict, settled, stands }: &Told) {
+    fn field(&mut self, &Told { field, verdict, settled, terms, stands }: &Told) {
         if stands {
             self.decisions.standing.push((self.pair, field));
         }
         match verdict {
-            Verdict::Equal | Verdict::Known => self.decisions.settled.push((self.pair, field, settled)),
+            Verdict::Equal | Verdict::Known => {
+                self.decisions.settled.push(Settled { pair: self.pair, field, base: settled, terms });
+            }
             // The base stays: what it remembers is what an edit meanwhile is told by.
             Verdict::Wait => {}
             // As with what waits, the base stays: it remembers what the file may want restored one day.
             Verdict::Drifted => self.drift(field),
             Verdict::Contested(standoff) => self.hold(InboxKind::Contested, field, None, standoff.to_string()),
             Verdict::Unfilled => {
-                let message = "newly coupled with different values, and `first_sync` does not say who fills it";
-                self.hold(InboxKind::Contested, field, None, message.into());
+                let settled = self.work.pairs.bases[field][self.pair].is_some();
+                self.hold(InboxKind::Contested, field, None, unfilled(settled).into());
             }
             Verdict::Fail(to) => self.give_up(field, to),
             Verdict::Put(on) => match decided::put(self.work, field, self.ids, self.rows) {

@@ -9,10 +9,13 @@ use polars::prelude::{
 };
 use uuid::Uuid;
 
-use crate::frame::{Cell, CellError, Column, Frame, Kind, Value, days, decimal, parse_decimal, parse_time};
+use crate::frame::{
+    Cell, CellError, Column, Frame, Kind, Value, choices, choices_text, days, decimal, parse_decimal, parse_time,
+};
 
 enum Cells {
     Text(StringChunkedBuilder, usize),
+    Choices(StringChunkedBuilder, usize),
     Integer(Vec<Option<i64>>),
     Decimal(Vec<Option<i128>>, u32),
     Boolean(Vec<Option<bool>>),
@@ -26,6 +29,7 @@ impl Cells {
         match kind {
             Kind::Text | Kind::Code | Kind::Enum => Cells::Text(StringChunkedBuilder::new(PlSmallStr::EMPTY, 0), 0),
             Kind::Integer | Kind::Choice => Cells::Integer(Vec::new()),
+            Kind::Choices => Cells::Choices(StringChunkedBuilder::new(PlSmallStr::EMPTY, 0), 0),
             Kind::Decimal { scale } => Cells::Decimal(Vec::new(), scale),
             Kind::Boolean => Cells::Boolean(Vec::new()),
             Kind::Date => Cells::Date(Vec::new()),
@@ -36,7 +40,7 @@ impl Cells {
 
     fn len(&self) -> usize {
         match self {
-            Cells::Text(_, length) => *length,
+            Cells::Text(_, length) | Cells::Choices(_, length) => *length,
             Cells::Integer(cells) => cells.len(),
             Cells::Decimal(cells, _) => cells.len(),
             Cells::Boolean(cells) => cells.len(),
@@ -56,7 +60,7 @@ impl Cells {
             fits
         }
         match (self, cell) {
-            (Cells::Text(cells, length), Cell::Null) => {
+            (Cells::Text(cells, length) | Cells::Choices(cells, length), Cell::Null) => {
                 cells.append_null();
                 *length += 1;
                 true
@@ -70,6 +74,18 @@ impl Cells {
                 cells.append_value(if value { "true" } else { "false" });
                 *length += 1;
                 true
+            }
+            // One alone may come as a number.
+            (Cells::Choices(cells, length), Cell::Text(text) | Cell::Number(text)) => {
+                let numbers = choices(text);
+                if let Some(numbers) = &numbers {
+                    match choices_text(numbers) {
+                        Value::Text(text) => cells.append_value(text),
+                        _ => cells.append_null(),
+                    }
+                    *length += 1;
+                }
+                numbers.is_some()
             }
             (Cells::Integer(cells), Cell::Null) => {
                 cells.push(None);
@@ -115,7 +131,7 @@ impl Cells {
     fn finish(self, name: &str) -> PolarsResult<Series> {
         let name = PlSmallStr::from_str(name);
         Ok(match self {
-            Cells::Text(cells, _) => cells.finish().with_name(name).into_series(),
+            Cells::Text(cells, _) | Cells::Choices(cells, _) => cells.finish().with_name(name).into_series(),
             Cells::Integer(cells) => Int64Chunked::from_iter_options(name, cells.into_iter()).into_series(),
             Cells::Decimal(cells, scale) => Int128Chunked::from_iter_options(name, cells.into_iter())
                 .into_decimal(38, scale as usize)?

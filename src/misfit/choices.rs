@@ -1,8 +1,7 @@
 //! Keys that ask something of the columns: `key` a GUID, `modified` and `newest` a time, `fit: truncate` a text, `create` a
 //! key where records are known by what they hold.
 
-use crate::config::{FieldMap, Fit, OnConflict, OnDelete, Side, When};
-use crate::endpoint::Key;
+use crate::config::{FieldMap, Fit, OnConflict, OnDelete, Side};
 use crate::frame::Kind;
 use crate::misfit::{At, Desk, columns, described};
 
@@ -41,41 +40,21 @@ fn check_key(desk: &mut Desk<'_>, side: Side) {
 /// Complains where records are made that would leave to their side what it knows them by.
 fn check_new_keys(desk: &mut Desk<'_>, side: Side) {
     let map = desk.map;
-    let Key::Values(names) = &desk.info(side).key else { return };
     let restores = map.on_delete == OnDelete::Restore && map.direction.writes(side);
-    if !map.create.on(side) && !restores {
+    let left: Vec<String> = desk.scope.left_to_side(map, side).into_iter().map(str::to_owned).collect();
+    // One of them a side may give by itself, from a number series, say.
+    if (!map.create.on(side) && !restores) || left.len() < 2 {
         return;
     }
-    let fills = |field: &&FieldMap, name: &str| {
-        field.column(side) == Some(name) && field.writes(side) && field.when != When::Update
-    };
-    let sets = |name: &str| {
-        let mut templates = map.on_create.iter().filter(|template| template.side == side);
-        templates.any(|template| template.set.iter().any(|(column, _)| column == name))
-    };
-    let names = names.clone();
-    for (position, name) in names.iter().enumerate() {
-        let kind = desk.column(side, name).map(|info| info.column.kind);
-        // A blank variant, say, is a key as well.
-        let may_be_blank = position > 0 && matches!(kind, Some(Kind::Text | Kind::Code | Kind::Enum));
-        if may_be_blank || map.fields.iter().any(|field| fills(&field, name)) || sets(name) {
-            continue;
-        }
+    for name in &left {
         let path = desk.path.key(if map.create.on(side) { "create" } else { "on_delete" });
-        let message = format!(
-            "the {} knows records of `{}` by `{name}`, and nothing gives that to a new one",
-            side.name(),
-            map.sides.of(side).table
+        let table = &map.sides.of(side).table;
+        let (side, names) = (side.name(), left.join("`, `"));
+        let message = format!("the {side} knows records of `{table}` by `{name}`, and nothing gives that to a new one");
+        let other = if side == Side::Erp.name() { Side::Crm.name() } else { Side::Erp.name() };
+        let hint = format!(
+            "pair it with a column of the {other}, or give it in `on_create`; of `{names}` the {side} can give one itself"
         );
-        let hint = match kind {
-            Some(Kind::Guid) => {
-                format!("write `{}: {{ key: {name} }}` if that service takes ids that its clients choose", side.key())
-            }
-            _ => format!(
-                "pair `{name}` with a column of the {}, or give it in `on_create`, as `next_number('C', 5)` does",
-                side.other().name()
-            ),
-        };
         desk.complain(path, At::Value, message, hint);
     }
 }

@@ -168,6 +168,9 @@ fn fit(from: &ColumnInfo, side: Side, to: &ColumnInfo) -> Fitting {
         (Kind::Decimal { scale: from }, Kind::Decimal { scale: to }) if from > to => Fitting::Rounded { from, to },
         (Kind::Decimal { .. }, Kind::Decimal { .. }) => Fitting::All,
         (Kind::Decimal { .. }, Kind::Integer | Kind::Choice) => Fitting::Some,
+        // A list of one is what it lists.
+        (Kind::Choices, Kind::Integer | Kind::Choice | Kind::Choices) => Fitting::Some,
+        (Kind::Integer | Kind::Choice, Kind::Choices) => Fitting::Some,
         (Kind::DateTime, Kind::Date) if from.local_day => Fitting::LocalDay(side.other()),
         (Kind::Date, Kind::DateTime) if to.local_day => Fitting::LocalDay(side),
         (Kind::DateTime, Kind::Date) => Fitting::Midnight,

@@ -109,5 +109,6 @@ fn class(info: &ColumnInfo) -> u8 {
         Kind::Choice => 5,
         Kind::DateTime => 6,
         Kind::Guid => 7,
+        Kind::Choices => 8,
     }
 }

@@ -118,6 +118,7 @@ fn fit(desk: &mut Desk<'_>, path: Path, at: At, value: Value, side: Side, info: 
     let hint = match &problem {
         Problem::NoOption { .. } => "take one of the options that the column has",
         Problem::Long { .. } => "take a shorter one",
+        Problem::Outside { .. } => "take one in between",
         _ => "write a value of that type",
     };
     desk.complain(path, at, problem.to_string(), hint);

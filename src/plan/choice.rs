@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::config::PerSide;
+use crate::config::{PerSide, Side};
 use crate::plan::{Action, Plan, TablePlan};
 
 /// Which part of a plan; nothing named means all of it.
@@ -84,7 +84,11 @@ impl Choice {
 
 /// Tells whether a name is that of a record: as it is shown, without the id that tells it from its namesakes, or by id.
 fn names(name: &str, table: &str, record: &str, ids: PerSide<Option<Uuid>>) -> bool {
-    let bare = record.rsplit_once(" (").is_some_and(|(record, _)| record == name);
+    // Only an id is put behind a name; a name may end in parentheses by itself.
+    let is_id =
+        |id: &str| Uuid::try_parse(id).is_ok_and(|id| Side::BOTH.into_iter().any(|side| *ids.of(side) == Some(id)));
+    let behind = record.strip_prefix(name).and_then(|rest| rest.strip_prefix(" (")?.strip_suffix(')'));
+    let bare = behind.is_some_and(is_id);
     let erp = ids.erp.map(|id| format!("{table}:{id}"));
     let crm = ids.crm.map(|id| format!("{table}:crm:{id}"));
     record == name || bare || [erp, crm].into_iter().flatten().any(|id| id.eq_ignore_ascii_case(name))
@@ -93,7 +97,6 @@ fn names(name: &str, table: &str, record: &str, ids: PerSide<Option<Uuid>>) -> b
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Side;
     use crate::plan::{ActionKind, Later};
 
     fn plan() -> Plan {
@@ -110,7 +113,12 @@ mod tests {
         };
         let customers = TablePlan {
             table: "customers".into(),
-            actions: vec![action("customers", "customers:10000 (one)", 1), action("customers", "customers:20000", 2)],
+            actions: vec![
+                action("customers", &format!("customers:10000 ({})", Uuid::from_u128(1)), 1),
+                action("customers", "customers:20000", 2),
+                action("customers", "customers:Alpha (Nordic)", 4),
+                action("customers", "customers:Alpha", 5),
+            ],
             guarded: Some("too many".into()),
             ..TablePlan::default()
         };
@@ -127,12 +135,18 @@ mod tests {
     #[test]
     fn a_part_is_named_by_tables_records_and_ids() {
         let crm = format!("customers:crm:{}", Uuid::from_u128(102));
+        let first = format!("customers:10000 ({})", Uuid::from_u128(1));
+        let first = first.as_str();
+        let all = vec![first, "customers:20000", "customers:Alpha (Nordic)", "customers:Alpha", "items:1000"];
         for (words, expected) in [
-            (vec![], vec!["customers:10000 (one)", "customers:20000", "items:1000"]),
+            (vec![], all),
             (vec!["items"], vec!["items:1000"]),
-            (vec!["customers:10000"], vec!["customers:10000 (one)"]),
+            (vec!["customers:10000"], vec![first]),
             (vec![&*crm], vec!["customers:20000"]),
             (vec!["customers:20000", "items"], vec!["customers:20000", "items:1000"]),
+            // Whose name another one's begins with is not that one.
+            (vec!["customers:Alpha"], vec!["customers:Alpha"]),
+            (vec!["customers:Alpha (Nordic)"], vec!["customers:Alpha (Nordic)"]),
             (vec!["items:1896-S"], vec![]),
         ] {
             let choice = Choice::of_words(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());

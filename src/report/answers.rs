@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::config::Side;
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
+use crate::store::pairs::{Decisions, Items};
 use crate::store::{Apart, Decided, Decision, InboxItem, Reply};
 
 /// What people answered, and the next run acts on.
@@ -18,22 +19,21 @@ pub struct Answered {
     pub retried: Vec<InboxItem>,
 }
 
+/// The same, found by what it is about.
+pub struct Known<'a> {
+    decisions: Decisions<'a>,
+    unmet: Decisions<'a>,
+    retried: Items<'a>,
+}
+
 impl Answered {
-    /// Tells whether somebody answered to an item.
-    pub fn covers(&self, item: &InboxItem) -> bool {
-        self.decision(item).is_some() || self.retried.contains(item)
-    }
-
-    /// Returns the decision about an item.
-    fn decision(&self, item: &InboxItem) -> Option<&Decision> {
-        self.decisions.iter().find(|decision| decision.is_about(item))
-    }
-
-    /// Returns the answer to an item as JSON shows it.
-    pub fn document<'a>(&'a self, item: &'a InboxItem) -> Option<DecisionDocument<'a>> {
-        let retried = || self.retried.contains(item).then(|| retry_document(item));
-        let unmet = || self.unmet.iter().find(|decision| decision.is_about(item));
-        self.decision(item).or_else(unmet).map(decision_document).or_else(retried)
+    /// Looks all of it up by what it is about.
+    pub fn known(&self) -> Known<'_> {
+        Known {
+            decisions: Decisions::new(&self.decisions),
+            unmet: Decisions::new(&self.unmet),
+            retried: Items::new(&self.retried),
+        }
     }
 
     /// Returns all answers as JSON shows them.
@@ -44,10 +44,11 @@ impl Answered {
 
     /// Returns the answers to these items, in their order.
     pub fn to(&self, items: &[InboxItem]) -> Answered {
+        let (known, items_known) = (self.known(), Items::new(items));
         Answered {
-            decisions: items.iter().filter_map(|item| self.decision(item)).cloned().collect(),
-            unmet: self.unmet.iter().filter(|unmet| items.iter().any(|item| unmet.is_about(item))).cloned().collect(),
-            retried: self.retried.iter().filter(|item| items.contains(item)).cloned().collect(),
+            decisions: items.iter().filter_map(|item| known.decisions.about(item)).cloned().collect(),
+            unmet: self.unmet.iter().filter(|unmet| items_known.decided(unmet).is_some()).cloned().collect(),
+            retried: self.retried.iter().filter(|item| items_known.contains(item)).cloned().collect(),
         }
     }
 
@@ -55,6 +56,20 @@ impl Answered {
     pub fn tables(&self) -> impl Iterator<Item = &str> {
         let retried = self.retried.iter().map(|item| item.table.as_str());
         self.decisions.iter().map(|decision| decision.table.as_str()).chain(retried)
+    }
+}
+
+impl<'a> Known<'a> {
+    /// Tells whether somebody answered to an item.
+    pub fn covers(&self, item: &InboxItem) -> bool {
+        self.decisions.about(item).is_some() || self.retried.contains(item)
+    }
+
+    /// Returns the answer to an item as JSON shows it.
+    pub fn document(&self, item: &'a InboxItem) -> Option<DecisionDocument<'a>> {
+        let retried = || self.retried.contains(item).then(|| retry_document(item));
+        let decision = self.decisions.about(item).or_else(|| self.unmet.about(item));
+        decision.map(decision_document).or_else(retried)
     }
 }
 
@@ -94,13 +109,9 @@ pub fn section(answered: &Answered) -> Vec<String> {
 }
 
 /// Returns the decision about the same that an answer takes the place of, and that says something else.
-fn replaced<'a>(reply: &Reply, earlier: &'a [Decision]) -> Option<&'a Decision> {
+fn replaced<'a>(reply: &Reply, earlier: &Decisions<'a>) -> Option<&'a Decision> {
     let Reply::Decide(decision) = reply else { return None };
-    let same = |other: &&Decision| {
-        (&other.table, other.ids, &other.field) == (&decision.table, decision.ids, &decision.field)
-            && other.verdict != decision.verdict
-    };
-    earlier.iter().find(same)
+    earlier.same(decision).filter(|other| other.verdict != decision.verdict)
 }
 
 /// Says of each answer what the next run makes of it, and what was decided before; `earlier` stood before the answers.
@@ -108,9 +119,10 @@ pub fn text(replies: &[Reply], earlier: &[Decision]) -> String {
     if replies.is_empty() {
         return "nothing was decided\n".to_owned();
     }
+    let earlier = Decisions::new(earlier);
     let line = |reply: &Reply| match reply {
         Reply::Decide(decision) => {
-            let before = replaced(reply, earlier);
+            let before = replaced(reply, &earlier);
             let before = before.map(|old| format!(" (in place of {} of {})", old.verdict, old.at)).unwrap_or_default();
             format!("{}: {}{before}; with the next run {}", subject(decision), decision.verdict, outlook(decision))
         }
@@ -142,8 +154,9 @@ struct AnswerDocument<'a> {
 
 /// Says the same for programs.
 pub fn json(replies: &[Reply], earlier: &[Decision]) -> String {
+    let earlier = Decisions::new(earlier);
     let answered = replies.iter().map(|reply| AnswerDocument {
-        replaces: replaced(reply, earlier).map(|old| old.verdict.to_string()),
+        replaces: replaced(reply, &earlier).map(|old| old.verdict.to_string()),
         ..answer_document(reply)
     });
     document(&AnsweredDocument { answered: answered.collect() })

@@ -10,6 +10,7 @@ use crate::by_hand::Pair;
 use crate::by_hand::part::Parting;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::delta::Overwritten;
+use crate::delta::merge::Why;
 use crate::plan::{Action, ActionKind, FieldChange, Plan};
 use crate::report::layout::{called, count, list, plural};
 use crate::store::Decision;
@@ -20,7 +21,8 @@ const LINES_MAX: usize = 20;
 /// One thing that would be done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ask {
-    /// A word of the plan (`couple`, `insert`, `update`, `delete`, `uncouple`), or `overwrite` for a value that gives way.
+    /// A word of the plan (`couple`, `insert`, `update`, `delete`, `uncouple`), `overwrite` for a value that gives way, or
+    /// `withdraw` for a decision that does.
     pub action: &'static str,
     pub table: String,
     /// The record as people name it.
@@ -33,6 +35,8 @@ pub struct Ask {
     pub side: Option<Side>,
     /// What changes, where it is one value.
     pub value: Option<Change>,
+    /// The field that it is about, where no value goes over.
+    pub field: Option<String>,
     /// Why it is done; blank where that goes without saying.
     pub why: String,
 }
@@ -100,6 +104,48 @@ impl Ask {
     }
 }
 
+/// Returns the decisions about fields in which a plan lets one side win instead.
+pub fn given_up(pipeline: &Pipeline, plan: &Plan, decisions: &[Decision]) -> Vec<Ask> {
+    let mut forced: HashSet<(&str, PerSide<Uuid>, String)> = HashSet::new();
+    for action in plan.actions().filter(|action| action.kind == ActionKind::Update) {
+        let Some(map) = pipeline.tables.iter().find(|map| map.name == action.table) else { continue };
+        let why = Why::Forced(action.side.other()).to_string();
+        let fields = action.fields.iter().filter(|change| change.why == why).filter_map(|change| change.field);
+        forced.extend(fields.map(|field| (action.table.as_str(), action.ids, map.fields[field].key())));
+    }
+    let is_one = |decision: &&Decision| {
+        let subject = decision.field.clone().map(|field| (decision.table.as_str(), decision.ids, field));
+        decision.ended.is_none() && subject.is_some_and(|subject| forced.contains(&subject))
+    };
+    let ask = |decision: &Decision| Ask {
+        action: "withdraw",
+        table: decision.table.clone(),
+        record: decision.record.clone(),
+        ids: both(decision.ids),
+        field: decision.field_name().map(str::to_owned),
+        why: format!("{} since {}", decision.verdict, decision.at),
+        ..Ask::default()
+    };
+    decisions.iter().filter(is_one).map(ask).collect()
+}
+
+/// Returns these decisions for people, under a heading.
+pub fn given_up_lines(asks: &[Ask]) -> Vec<String> {
+    if asks.is_empty() {
+        return Vec::new();
+    }
+    let heading = plural(asks.len() as u64, "decision of a person is", "decisions of people are");
+    let mut lines = vec![format!("{heading} given up for it:")];
+    lines.extend(asks.iter().take(LINES_MAX).map(|ask| {
+        let field = ask.field.as_deref().unwrap_or_default();
+        format!("  {} {field}: {}", ask.record, ask.why)
+    }));
+    if asks.len() > LINES_MAX {
+        lines.push(format!("  and {} more; `--format json` lists all", count((asks.len() - LINES_MAX) as u64)));
+    }
+    lines
+}
+
 fn both(ids: PerSide<Uuid>) -> PerSide<Option<Uuid>> {
     PerSide::from_fn(|side| Some(*ids.of(side)))
 }
@@ -120,6 +166,7 @@ pub fn besides(pipeline: &Pipeline, plan: &Plan, lost: &[Overwritten]) -> Vec<As
             }),
             side: Some(action.side),
             value,
+            field: None,
             why: why.to_owned(),
         };
         if action.kind != ActionKind::Update {
@@ -214,7 +261,7 @@ pub(super) fn ask_document(ask: &Ask) -> AskDocument<'_> {
         erp: id(Side::Erp),
         crm: id(Side::Crm),
         side: ask.side.map(Side::key),
-        field: value.map(|value| value.field.as_str()),
+        field: value.map(|value| &value.field).or(ask.field.as_ref()).map(String::as_str),
         old: value.map(|value| value.old.as_str()),
         new: value.map(|value| value.new.as_str()),
         why: &ask.why,

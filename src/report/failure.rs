@@ -1,5 +1,7 @@
 //! Why nothing came of a command: heading, message and what to do next, as text or as JSON.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::config::complaint::Complaint;
@@ -23,17 +25,18 @@ struct FailureDocument<'a> {
     asks: Vec<AskDocument<'a>>,
 }
 
+/// Why something could not be done, as JSON has it everywhere (design §5).
 #[derive(Serialize)]
-struct ErrorDocument<'a> {
-    kind: &'a str,
-    message: &'a str,
-    hint: Option<&'a str>,
+pub(super) struct ErrorDocument<'a> {
+    pub(super) kind: &'a str,
+    pub(super) message: Cow<'a, str>,
+    pub(super) hint: Option<&'a str>,
 }
 
 /// Returns the failure for programs.
 pub fn json(kind: &str, message: &str, hint: &str, complaints: &[Complaint], asks: &[Ask]) -> String {
     document(&FailureDocument {
-        error: ErrorDocument { kind, message, hint: Some(hint).filter(|hint| !hint.is_empty()) },
+        error: ErrorDocument { kind, message: message.into(), hint: Some(hint).filter(|hint| !hint.is_empty()) },
         complaints: complaints.iter().map(complaint_document).collect(),
         asks: asks.iter().map(ask_document).collect(),
     })

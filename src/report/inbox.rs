@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::config::Side;
 use crate::delta::decided::told;
-use crate::report::answers::{self, Answered, DecisionDocument};
+use crate::report::answers::{self, Answered, DecisionDocument, Known};
 use crate::report::document;
 use crate::report::layout::{count, plural, quoted};
-use crate::store::{Background, DECIDED_BY, InboxItem, InboxKind};
+use crate::store::{Background, Cure, DECIDED_BY, InboxItem, InboxKind};
 
 /// Every kind, in the order in which they are told.
 pub const KINDS: [InboxKind; 5] = InboxKind::ALL;
@@ -175,34 +175,66 @@ fn lines(items: &[InboxItem], items_max: usize) -> Vec<String> {
     lines
 }
 
-/// Returns what a person can do about each kind of which [`lines`] shows something.
+/// Returns what a person can do about each kind of which [`lines`] shows something, of failures by what they take.
 fn advice(items: &[InboxItem], items_max: usize) -> Vec<String> {
     let groups = groups(items, items_max);
-    let decided = items.iter().any(|item| item.kind == InboxKind::Failed && item.message.contains(DECIDED_BY));
-    let other = format!(
-        "; of what a person decided, {ANOTHER_VALUE}: `pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`"
-    );
+    let shown = |kind: InboxKind| {
+        let groups = groups.iter().filter(move |group| group.kind == kind);
+        groups.flat_map(|group| &group.items[..group.shown])
+    };
     KINDS
         .into_iter()
-        .filter(|kind| groups.iter().any(|group| group.kind == *kind && group.shown > 0))
-        .map(|kind| {
-            let advice = match kind {
-                InboxKind::Contested => {
-                    "`pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`; `on_conflict`, for a new pair `first_sync`, decides for all records"
-                }
-                InboxKind::Failed => "correct the record as its message says; every run tries again",
-                InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
-                InboxKind::Deleted => {
-                    "`pipeline inbox FILE restore TABLE:KEY` makes it anew, `delete` deletes its partner too, `uncouple` keeps that one"
-                }
-                InboxKind::Ambiguous => {
-                    "make the columns of `match` differ, or agree with one record only, or remove what is one too many; `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
-                }
-            };
-            let other = if decided && kind == InboxKind::Failed { &other } else { "" };
-            format!("  {}: {advice}{other}", kind.key())
-        })
+        .filter(|kind| shown(*kind).next().is_some())
+        .flat_map(|kind| of_kind(kind, &shown(kind).copied().collect::<Vec<_>>()))
         .collect()
+}
+
+fn of_kind(kind: InboxKind, shown: &[&InboxItem]) -> Vec<String> {
+    let advice = match kind {
+        InboxKind::Contested => {
+            "`pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`; `on_conflict`, for a new pair `first_sync`, decides for all records"
+        }
+        InboxKind::Failed => return of_failures(shown),
+        InboxKind::Skipped => "change the record, or ask for it: `pipeline inbox FILE retry TABLE:KEY`",
+        InboxKind::Deleted => {
+            "`pipeline inbox FILE restore TABLE:KEY` makes it anew, `delete` deletes its partner too, `uncouple` keeps that one"
+        }
+        InboxKind::Ambiguous => {
+            "make the columns of `match` differ, or agree with one record only, or remove what is one too many; `pipeline couple FILE TABLE:KEY KEY` couples the two that belong together"
+        }
+    };
+    vec![format!("  {}: {advice}", kind.key())]
+}
+
+fn of_failures(shown: &[&InboxItem]) -> Vec<String> {
+    let decided = shown.iter().any(|item| item.message.contains(DECIDED_BY));
+    let line = |cure: Cure| {
+        let (what, other) = match cure {
+            Cure::Correction if decided => (
+                "",
+                format!(
+                    "; of what a person decided, {ANOTHER_VALUE}: `pipeline inbox FILE resolve TABLE:KEY --field F --take erp|crm|value=V`"
+                ),
+            ),
+            Cure::Correction => ("", String::new()),
+            Cure::Access => (", not let in", String::new()),
+            Cure::Time => (", did not get there", String::new()),
+        };
+        format!("  {}{what}: {}{other}", InboxKind::Failed.key(), cured(cure))
+    };
+    let cures = [Cure::Correction, Cure::Access, Cure::Time].into_iter();
+    cures.filter(|cure| shown.iter().any(|item| item.cure() == *cure)).map(line).collect()
+}
+
+/// Says what to do about something that failed.
+pub fn cured(cure: Cure) -> &'static str {
+    match cure {
+        Cure::Correction => "correct the record as its message says; every run tries again",
+        Cure::Time => "nothing to do: the next run sends it again",
+        Cure::Access => {
+            "nothing is wrong with the record; give the login the right, or clear the way, that the message speaks of: every run tries again"
+        }
+    }
 }
 
 /// The inbox with what is known besides.
@@ -231,8 +263,8 @@ pub struct LastWrite {
 
 /// Returns the whole inbox for people; it ends with a line end.
 pub fn text(inbox: &Inbox) -> String {
-    let waiting: Vec<usize> =
-        (0..inbox.items.len()).filter(|item| !inbox.answered.covers(&inbox.items[*item])).collect();
+    let answered = inbox.answered.known();
+    let waiting: Vec<usize> = (0..inbox.items.len()).filter(|item| !answered.covers(&inbox.items[*item])).collect();
     let mut lines = match (waiting.is_empty(), inbox.elsewhere) {
         (true, 0) => vec!["nothing waits for a person".to_owned()],
         (true, elsewhere) => {
@@ -260,20 +292,24 @@ pub fn text(inbox: &Inbox) -> String {
 /// for the fields of it that were filed at different times.
 pub fn modified(items: &[InboxItem]) -> Vec<String> {
     let mut known: Vec<(&str, String, Vec<&str>)> = Vec::new();
+    let mut of_record: HashMap<&str, Vec<usize>> = HashMap::new();
     for InboxItem { record, field, background: Background { modified, crm_modified_by, .. }, .. } in items {
         let by = crm_modified_by.as_ref().map(|by| format!(" by {by}")).unwrap_or_default();
         let told = |side: Side, by: &str| Some(format!("{} {}{by}", side.name(), modified.of(side).as_ref()?));
         let sides: Vec<String> = [told(Side::Erp, ""), told(Side::Crm, &by)].into_iter().flatten().collect();
         let sides = sides.join(", ");
         let field = field.as_deref().unwrap_or_default();
-        match known.iter_mut().find(|(other, told, _)| other == record && *told == sides) {
+        let places = of_record.entry(record).or_default();
+        match places.iter().find(|place| known[**place].1 == sides) {
             _ if sides.is_empty() => {}
-            Some((_, _, fields)) => fields.push(field),
-            None => known.push((record, sides, vec![field])),
+            Some(place) => known[*place].2.push(field),
+            None => {
+                places.push(known.len());
+                known.push((record, sides, vec![field]));
+            }
         }
     }
-    let several = |record: &str| known.iter().filter(|(other, _, _)| *other == record).count() > 1;
-    let line = |(record, sides, fields): &(&str, String, Vec<&str>)| match several(record) {
+    let line = |(record, sides, fields): &(&str, String, Vec<&str>)| match of_record[record].len() > 1 {
         true => format!("  {record} {}: {sides}", fields.join(", ")),
         false => format!("  {record}: {sides}"),
     };
@@ -321,12 +357,13 @@ struct WriteDocument<'a> {
 
 /// Returns the whole inbox for programs.
 pub fn json(inbox: &Inbox) -> String {
+    let answered = inbox.answered.known();
     document(&Document {
-        items: inbox.items.iter().enumerate().map(|(number, item)| listed(inbox, number, item)).collect(),
+        items: inbox.items.iter().enumerate().map(|(number, item)| listed(inbox, &answered, number, item)).collect(),
     })
 }
 
-fn listed<'a>(inbox: &'a Inbox, number: usize, item: &'a InboxItem) -> ListedDocument<'a> {
+fn listed<'a>(inbox: &'a Inbox, answered: &Known<'a>, number: usize, item: &'a InboxItem) -> ListedDocument<'a> {
     let write = |LastWrite { side, old, new, at, run, why }: &'a LastWrite| WriteDocument {
         side: side.key(),
         old,
@@ -337,7 +374,7 @@ fn listed<'a>(inbox: &'a Inbox, number: usize, item: &'a InboxItem) -> ListedDoc
     };
     ListedDocument {
         item: item_document(item),
-        decision: inbox.answered.document(item),
+        decision: answered.document(item),
         last_write: inbox.last_writes.get(number).and_then(Option::as_ref).map(write),
     }
 }

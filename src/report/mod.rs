@@ -25,6 +25,7 @@ pub mod inbox;
 pub mod answers;
 pub mod why;
 pub mod review;
+pub mod editor;
 
 use serde::Serialize;
 use serde_json::value::RawValue;

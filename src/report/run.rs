@@ -11,12 +11,13 @@ use crate::endpoint::Traffic;
 use crate::plan::Plan;
 use crate::report::carried::{self, CarriedDocument};
 use crate::report::drift::{self, DriftDocument};
+use crate::report::failure::ErrorDocument;
 use crate::report::inbox::ItemDocument;
 use crate::report::layout::{columns, count, list, plural};
 use crate::report::notes::{NOTES_MAX, Notes};
 use crate::report::selected::{self, ChosenDocument, OverwrittenDocument};
 use crate::report::{document, inbox, rounded};
-use crate::run::account::{Counts, Mode, RunOutcome, RunReport, Seconds, TableReport};
+use crate::run::account::{Counts, Lost, Mode, RunOutcome, RunReport, Seconds, TableReport};
 use crate::store::InboxKind;
 
 /// Returns the report for people; it ends with a line end.
@@ -28,7 +29,14 @@ pub fn text(report: &RunReport) -> String {
     let left = selected::left(&report.tables);
     let overwritten = selected::overwritten(&report.tables, &report.names, report.dry_run);
     let carried = report.carried.as_ref().map(carried::lines).unwrap_or_default();
-    let first = [failures(report), guarded(report), first_loads(report), matches(report), Notes::of(report).lines()];
+    let first = [
+        lost(report),
+        failures(report),
+        guarded(report),
+        first_loads(report),
+        matches(report),
+        Notes::of(report).lines(),
+    ];
     let sections = first.into_iter().chain([overwritten, drifted, carried, left, waiting, requests(report)]);
     for section in sections.filter(|section| !section.is_empty()) {
         lines.push(String::new());
@@ -129,6 +137,16 @@ fn total(report: &RunReport) -> TableReport {
     total
 }
 
+/// Says which side was lost in the middle, and what had no turn for it.
+fn lost(report: &RunReport) -> Vec<String> {
+    let Some(Lost { error, untouched }) = &report.lost else { return Vec::new() };
+    let mut lines = vec![format!("ended early: {error}")];
+    if !untouched.is_empty() {
+        lines.push(format!("  had no turn: {}", untouched.join(", ")));
+    }
+    lines
+}
+
 fn failures(report: &RunReport) -> Vec<String> {
     let failed: Vec<_> = report
         .tables
@@ -222,7 +240,8 @@ fn closing(report: &RunReport) -> String {
     let open = open(report);
     if let Some(carried) = report.carried.as_ref().filter(|_| report.outcome != RunOutcome::Interrupted) {
         let sums = carried::sums(carried);
-        let rest = [Some(open), selected::undone(&report.tables)].into_iter().flatten();
+        let lost = report.lost.as_ref().map(|lost| format!("{}; apply it again to go on", ended(lost)));
+        let rest = [lost, Some(open), selected::undone(&report.tables)].into_iter().flatten();
         return rest.filter(|told| !told.is_empty()).fold(sums, |all, told| format!("{all}; {told}"));
     }
     let rest = [Some(open.clone()), selected::undone(&report.tables)].into_iter().flatten();
@@ -232,6 +251,10 @@ fn closing(report: &RunReport) -> String {
             "interrupted: what was done is kept; apply the plan again to go on".to_owned()
         }
         RunOutcome::Interrupted => "interrupted: what was done is kept; run again to go on".to_owned(),
+        RunOutcome::Failed if let Some(lost) = &report.lost => {
+            let done = if done.is_empty() { "wrote nothing".to_owned() } else { list(&done) };
+            format!("failed: {done}; {}; the next run goes on", ended(lost))
+        }
         RunOutcome::Failed => "failed: no table could be finished; the reasons stand above".to_owned(),
         _ if report.dry_run => {
             let would = if done.is_empty() { "write nothing".to_owned() } else { list(&done) };
@@ -259,6 +282,10 @@ fn closing(report: &RunReport) -> String {
             format!("not finished: {done}; {open}")
         }
     }
+}
+
+fn ended(lost: &Lost) -> String {
+    format!("then the {} could not be spoken to any more", lost.error.side().name())
 }
 
 /// Returns what is left: what waits, tables that failed, and records that were asked for in vain.
@@ -326,6 +353,12 @@ struct RunDocument<'a> {
     outcome: &'static str,
     started: &'a str,
     seconds: f64,
+    /// Why the run ended early; absent where it came to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorDocument<'a>>,
+    /// Table maps that had no turn for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untouched: Option<&'a [String]>,
     tables: Vec<TableDocument<'a>>,
     requests: SidesDocument<TrafficDocument>,
     /// What waits for a person; absent in what the state keeps of a run.
@@ -418,6 +451,12 @@ fn run_document<'a>(report: &'a RunReport, inbox: Option<Vec<ItemDocument<'a>>>)
         outcome: outcome_key(report.outcome),
         started: &report.started,
         seconds: rounded(report.seconds),
+        error: report.lost.as_ref().map(|lost| ErrorDocument {
+            kind: lost.error.kind(),
+            message: lost.error.to_string().into(),
+            hint: Some("what was done is kept, and the next run goes on"),
+        }),
+        untouched: report.lost.as_ref().map(|lost| lost.untouched.as_slice()),
         tables: report.tables.iter().map(|table| table_document(table, &report.plan)).collect(),
         requests: sides(&report.requests, traffic_document),
         inbox,

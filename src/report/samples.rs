@@ -63,6 +63,7 @@ pub fn run() -> RunReport {
         started: STARTED.into(),
         seconds: 5.062_49,
         tables: vec![salespeople, customers],
+        lost: None,
         requests: PerSide {
             erp: Traffic { sent: 1042, retried: 3, waited_seconds: 2.25 },
             crm: Traffic { sent: 17, ..Traffic::default() },

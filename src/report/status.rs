@@ -64,7 +64,8 @@ impl Status {
 
     /// Returns what nobody has answered to.
     fn undecided(&self) -> impl Iterator<Item = &InboxItem> {
-        self.inbox.iter().filter(|item| !self.answered.covers(item))
+        let answered = self.answered.known();
+        self.inbox.iter().filter(move |item| !answered.covers(item))
     }
 
     /// Says what is left to do, and by whom.

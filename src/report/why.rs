@@ -147,6 +147,9 @@ fn found_text(search: &Search, found: &Found) -> String {
     if let Some(partner) = &found.partner {
         marks.push(format!("already coupled with {partner}"));
     }
+    if let Some(rule) = found.told_apart {
+        marks.push(format!("another one, as rule {rule} has a value for both and they differ"));
+    }
     if marks.is_empty() { found.record.clone() } else { format!("{} ({})", found.record, marks.join(", ")) }
 }
 
@@ -270,6 +273,9 @@ struct FoundDocument<'a> {
     id: String,
     inside: bool,
     partner: Option<&'a str>,
+    /// An earlier rule that tells the two apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    told_apart: Option<usize>,
 }
 
 #[derive(Serialize)]
@@ -359,6 +365,7 @@ fn search_document(search: &Search) -> SearchDocument<'_> {
                 id: found.id.to_string(),
                 inside: found.inside,
                 partner: found.partner.as_deref(),
+                told_apart: found.told_apart,
             })
             .collect(),
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::binding::Binding;
 use crate::config::{PerSide, Side};
 use crate::delta::Overwritten;
-use crate::endpoint::Traffic;
+use crate::endpoint::{EndpointError, Traffic};
 use crate::plan::Plan;
 use crate::run::carried::Carried;
 use crate::run::chosen::Chosen;
@@ -106,6 +106,14 @@ pub struct Stopped {
     pub at: String,
 }
 
+/// A side that could not be spoken to any more in the middle of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    pub error: EndpointError,
+    /// Table maps that had no turn for it.
+    pub untouched: Vec<String>,
+}
+
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunOutcome {
@@ -115,7 +123,7 @@ pub enum RunOutcome {
     Incomplete,
     /// A guard stopped a table; the others went on.
     Guarded,
-    /// Nothing could be done.
+    /// Nothing could be done, or a side was lost in the middle; what was done before is kept.
     Failed,
     /// Stopped by a signal; what was done is kept.
     Interrupted,
@@ -133,6 +141,8 @@ pub struct RunReport {
     pub started: String,
     pub seconds: f64,
     pub tables: Vec<TableReport>,
+    /// The side for which the run ended early.
+    pub lost: Option<Lost>,
     pub requests: PerSide<Traffic>,
     /// What waits for a person in the tables of the run; in a dry run what would, and what a side refused before and
     /// would be sent again.

@@ -11,6 +11,7 @@ use crate::extract;
 use crate::frame::Frame;
 use crate::run::apart::like_one_apart;
 use crate::run::context::Context;
+use crate::run::given::gives_key;
 use crate::run::notes::{count, note_it};
 use crate::run::opening::Ground;
 use crate::run::partners::{outside, without};
@@ -46,7 +47,7 @@ pub(super) fn alone_of(
         if !rows.is_empty() && (map.sides.of(to).filter.is_some() || besides.is_some()) {
             let outside = match besides {
                 // What a match rule could find was asked for already.
-                Some(besides) if !counts_on(map, to) => besides.of(to).clone(),
+                Some(besides) if !counts_on(map, to) && !gives_key(scope, map, to) => besides.of(to).clone(),
                 _ => {
                     let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
                     outside(&all, state.frames.of(to))
@@ -69,7 +70,8 @@ pub(super) fn alone_of(
             let scene = Scene { map, names: &state.names, frames: &state.frames, beyond: &beyond };
             let held = hold_doubts(&scene, &doubts, std::iter::empty());
             state.held.extend(held);
-            rows.retain(|row| !doubts.iter().any(|doubt| doubt.row == *row));
+            let doubtful: HashSet<usize> = doubts.iter().map(|doubt| doubt.row).collect();
+            rows.retain(|row| !doubtful.contains(row));
         }
         *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
     }

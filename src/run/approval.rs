@@ -156,6 +156,18 @@ impl Approval {
         self.by_ids.get(&(side, ids.erp, ids.crm)).map_or(&[], Vec::as_slice)
     }
 
+    /// Renames planned records on a side to the ids that it gave them.
+    pub(super) fn rename(&mut self, side: Side, given: &HashMap<Uuid, Uuid>) {
+        if given.is_empty() {
+            return;
+        }
+        for (at, Planned { action, .. }) in self.planned.iter_mut().enumerate() {
+            let Some(id) = given.get(action.ids.of(side)) else { continue };
+            *action.ids.of_mut(side) = *id;
+            self.by_ids.entry((action.side, action.ids.erp, action.ids.crm)).or_default().push(at);
+        }
+    }
+
     /// Finds the planned action that this one is: that one alone, or nothing but what the plan announced.
     fn find(&self, approved: &Approved, map: &TableMap, links: &Links, action: &Action) -> Found {
         if Side::BOTH.into_iter().any(|side| self.later.of(side).contains(action.ids.of(side))) {
@@ -237,6 +249,15 @@ impl Approval {
             .filter(|(sent, field)| *sent || blank(*field))
             .map(|(_, field)| field);
         follow_ups.chain(now_filled).collect()
+    }
+
+    /// Notes that an action that was handed on is not carried out after all.
+    pub(super) fn take_back(&mut self, action: &Action) {
+        for at in self.planned_for(action.side, action.ids).to_vec() {
+            if self.planned[at].action.kind == action.kind {
+                self.planned[at].sent = false;
+            }
+        }
     }
 
     /// Notes that something is left undone.

@@ -14,6 +14,7 @@ use crate::config::{PerSide, Side};
 use crate::delta::Held;
 use crate::frame::Value;
 use crate::run::state::{PassState, Step};
+use crate::store::pairs::Items;
 use crate::store::{Background, InboxItem, InboxKind, Store, StoreError};
 
 /// What a pass has taken down.
@@ -41,12 +42,12 @@ pub(super) fn note(step: &Step<'_>, store: &dyn Store, state: &mut PassState, he
         return Ok(());
     }
     let earlier = store.inbox(Some(&step.map.name))?;
+    let earlier = Items::new(&earlier);
     let known = |held: &Held| {
         let name = held.field.map(|field| step.map.fields[field].name());
-        let same = |item: &InboxItem| {
-            (item.erp_id, item.crm_id) == (held.ids.erp, held.ids.crm) && item.field.as_deref() == name
-        };
-        earlier.iter().any(|item| same(item) && keeps(item, &held.values.erp, &held.values.crm))
+        let of_record = earlier.of(&step.map.name, held.ids.erp, held.ids.crm).iter();
+        let mut same = of_record.filter(|item| item.field.as_deref() == name);
+        same.any(|item| keeps(item, &held.values.erp, &held.values.crm))
     };
     let new = held.iter().filter(contested).filter(|held| !known(held)).filter_map(|held| held.ids.erp);
     let new: HashSet<Uuid> = new.filter(|erp| !state.backgrounds.edits.contains_key(erp)).collect();

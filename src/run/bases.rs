@@ -6,25 +6,32 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
-use crate::delta::{Work, decided, held_now, newest};
+use crate::delta::{Settled, Work, decided, held_now, newest};
 use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::account::Event;
 use crate::run::kept::{is_form_of, kept_of};
 use crate::run::state::{PassState, Step};
-use crate::store::{Agreed, Settlement, Store, StoreError};
+use crate::store::{Agreed, Settlement, Store, StoreError, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Settlements in one transaction.
 const SETTLEMENTS_MAX: usize = 20_000;
 
-pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>) {
-    if state.pairs.bases[field][pair] == Some(base) {
+/// Settles a field of a pair. With that a decision about it ends, as it does in the state: what somebody does to the field
+/// from now on, in this very run too, is an edit like any other.
+///
+/// `terms` says how the two values are to each other, as in [`Terms`].
+pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>, terms: u64) {
+    let ids = state.pairs.ids[pair];
+    state.rulings.end(ids, field);
+    let moves = state.pairs.bases[field][pair] != Some(base);
+    if !state.terms.set(ids.erp, field, terms) && !moves {
         return;
     }
     state.pairs.bases[field][pair] = Some(base);
-    let fields = state.unsaved.entry(state.pairs.ids[pair].erp).or_default();
-    if !fields.contains(&field) {
+    let fields = state.unsaved.entry(ids.erp).or_default();
+    if moves && !fields.contains(&field) {
         fields.push(field);
     }
 }
@@ -103,7 +110,7 @@ impl<'a> Agreeing<'a> {
         let Agreeing { work, to, .. } = self;
         let owner = to.other();
         let Some(&row) = self.sources.get(action.ids.of(owner)) else { return Vec::new() };
-        let kept = got.map_or_else(Vec::new, |(frame, row, _)| kept_of(*to, frame, row, self.before, action));
+        let kept = got.map_or_else(Vec::new, |got| kept_of(*to, got, self.before, action));
         let mut agreed = Vec::new();
         for (at, change) in action.fields.iter().enumerate() {
             let Some(number) = change.field else { continue };
@@ -125,7 +132,8 @@ impl<'a> Agreeing<'a> {
             *values.of_mut(owner) =
                 field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
             if let Some(base) = base_of_change(field, *to, now, sent, Proof::Returned) {
-                agreed.push(Agreed { field: field.key(), base, values });
+                let terms = terms_after(field, base, made_print == sent);
+                agreed.push(Agreed { field: field.key(), base, values, terms });
             }
         }
         if action.kind.makes_record() {
@@ -154,7 +162,7 @@ impl<'a> Agreeing<'a> {
         *values.of_mut(owner) =
             field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
         let base = base_of_unsent(work, *to, number, action, now, proof)?;
-        Some(Agreed { field: field.key(), base, values })
+        Some(Agreed { field: field.key(), base, values, terms: terms_after(field, base, false) })
     }
 }
 
@@ -165,7 +173,7 @@ impl<'a> Agreeing<'a> {
 /// no person did it. What the side did not take leaves its base where it was.
 pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>], before: &Before) {
     let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-    let mut moved: Vec<(usize, usize, PerSide<u64>)> = Vec::new();
+    let mut moved: Vec<Settled> = Vec::new();
     let mut notes = Vec::new();
     let work = state.work(step);
     for record in written {
@@ -174,6 +182,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
         for (number, field) in step.map.fields.iter().enumerate() {
             let now = held_now(&work, number, state.pairs.rows[pair]);
             let change = action.fields.iter().position(|change| change.field == Some(number));
+            let mut agrees = false;
             let base = match change {
                 Some(at) if record.kept.contains(&at) => None,
                 Some(at) => {
@@ -191,6 +200,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     let half = decided::is_to_come(&work, number, pair, to.other());
                     let own = record.proof == Proof::Read && is_form_of(&got, &change.new);
                     let proof = if own { Proof::Returned } else { record.proof };
+                    agrees = sent == *now.of(to) || proof == Proof::Read;
                     if field.writes(to) && !half { base_of_change(field, to, now, sent, proof) } else { None }
                 }
                 None if action.kind.makes_record() => base_of_unsent(&work, to, number, action, now, record.proof),
@@ -205,11 +215,14 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     moved.filter(|_| certain)
                 }
             };
-            moved.extend(base.map(|base| (pair, number, base)));
+            moved.extend(base.map(|base| {
+                let terms = terms_after(field, base, agrees);
+                Settled { pair, field: number, base, terms }
+            }));
         }
     }
-    for (pair, field, base) in moved {
-        set_base(state, pair, field, base);
+    for Settled { pair, field, base, terms } in moved {
+        set_base(state, pair, field, base, terms);
     }
     for note in notes {
         (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
@@ -234,6 +247,18 @@ fn base_of_unsent(
     let proof = if templated { Proof::Returned } else { proof };
     let blank = templated && *now.of(to.other()) == BLANK;
     if sent || blank { base_of_blank(field, to, now, proof) } else { None }
+}
+
+/// Returns how the two values of a field are to each other after a write that settled it on `base`, as in [`Terms`]. `agrees`
+/// says that the written side holds what it was sent; what it made of it differs in a way that only comparing tells.
+pub(super) fn terms_after(field: &FieldMap, base: PerSide<u64>, agrees: bool) -> u64 {
+    let plain = field.values.is_empty() && Side::BOTH.iter().all(|side| field.expression_to(*side).is_none());
+    let blank = plain && base == PerSide { erp: BLANK, crm: BLANK };
+    if agrees || blank || !is_two_way(field) { Terms::AGREED } else { Terms::ANSWERED }
+}
+
+fn is_two_way(field: &FieldMap) -> bool {
+    Side::BOTH.into_iter().all(|side| field.writes(side))
 }
 
 /// Tells whether a column of a new record holds what a template put there.
@@ -314,6 +339,31 @@ pub(super) fn keys(map: &TableMap) -> Vec<String> {
     map.fields.iter().map(FieldMap::key).chain(own_writes.iter().map(|key| (*key).to_owned())).collect()
 }
 
+/// Takes down how the values of pairs are to each other that an older program settled, and that are looked at now: what was
+/// `settled` just now is told, and of a field that is not settled, or had no turn yet, nobody knows it.
+pub(super) fn tell_terms(map: &TableMap, state: &mut PassState, looked_at: &[usize], settled: &[Settled]) {
+    let two_way: Vec<usize> = (0..map.fields.len()).filter(|number| is_two_way(&map.fields[*number])).collect();
+    if state.terms.unsure.is_empty() || two_way.is_empty() {
+        return;
+    }
+    let mut told: HashMap<usize, Vec<(usize, u64)>> = HashMap::new();
+    for one in settled {
+        told.entry(one.pair).or_default().push((one.field, one.terms));
+    }
+    for &pair in looked_at {
+        let erp = state.pairs.ids[pair].erp;
+        if !state.terms.unsure.remove(&erp) {
+            continue;
+        }
+        let told = told.remove(&pair).unwrap_or_default();
+        let of =
+            |field: &usize| told.iter().find(|(number, _)| number == field).map_or(Terms::UNSURE, |(_, terms)| *terms);
+        let differing = two_way.iter().map(|field| (*field, of(field))).filter(|(_, terms)| *terms != Terms::AGREED);
+        state.terms.differing.insert(erp, differing.collect());
+        state.unsaved.entry(erp).or_default();
+    }
+}
+
 /// Writes couplings' bases that moved, in transactions of bounded size.
 pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), StoreError> {
     if state.unsaved.is_empty() {
@@ -330,7 +380,10 @@ pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState)
             Some(column) => state.frames.of(side).value(column, *rows.of(side)).to_string(),
             None => String::new(),
         };
+        let told = !state.terms.unsure.contains(&ids.erp);
         settlements.push(Settlement {
+            terms: state.terms.differing.get(&ids.erp).filter(|_| told).cloned().unwrap_or_default(),
+            whole: told,
             erp: ids.erp,
             crm: ids.crm,
             base: state.pairs.bases.iter().map(|field| field[pair]).collect(),

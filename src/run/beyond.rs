@@ -5,15 +5,16 @@
 //! sides agree, or nothing is left that a side could refuse. A deleted partner is told as such; a match in doubt has no
 //! pair and ends with the record.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Pairs};
-use crate::delta::decided::Rulings;
+use crate::delta::decided::{Ruled, Rulings};
 use crate::delta::{Held, Work, decide_pairs};
 use crate::frame::Frame;
+use crate::plan::Action;
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::{Couplings, InboxItem, InboxKind, Store};
 
@@ -105,11 +106,23 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
     let rulings = Rulings::default();
     let work = Work { frames: &open.frames, pairs: &open.pairs, rulings: &rulings, ..state.work(step) };
     let decisions = decide_pairs(&work)?;
+    let decided = |held: &Held| {
+        let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
+        state.rulings.of_field(ids, held.field?).map(Ruled::outstanding)
+    };
     let mut items = Vec::new();
+    let mut held_of: HashMap<(Option<Uuid>, Option<Uuid>), Vec<&Held>> = HashMap::new();
+    for held in decisions.held.iter().chain(&decisions.later) {
+        held_of.entry((held.ids.erp, held.ids.crm)).or_default().push(held);
+    }
+    let mut actions_of: HashMap<(Option<Uuid>, Option<Uuid>), Vec<&Action>> = HashMap::new();
+    for action in &decisions.actions {
+        actions_of.entry((Some(action.ids.erp), Some(action.ids.crm))).or_default().push(action);
+    }
+    let known: HashSet<_> = state.beyond.items.iter().map(matter).collect();
     for item in &open.earlier {
-        let about = |erp: Option<Uuid>, crm: Option<Uuid>| erp == item.erp_id && crm == item.crm_id;
-        let held = decisions.held.iter().chain(&decisions.later);
-        let mut held = held.filter(|held| about(held.ids.erp, held.ids.crm));
+        let ids = (item.erp_id, item.crm_id);
+        let mut held = held_of.get(&ids).into_iter().flatten().copied();
         if let Some(field) = &item.field {
             let asked = |held: &&Held| name_of(step.map, held) == Some(field.as_str());
             if let Some(held) = held.find(asked) {
@@ -119,19 +132,18 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
                     erp: values.erp,
                     crm: values.crm,
                     message,
-                    outstanding: None,
+                    outstanding: decided(held),
                     ..item.clone()
                 });
             }
             continue;
         }
         // What a side refused, it would be sent again; what took the record out of its filter is no part of that.
-        let writes = decisions.actions.iter().any(|action| {
+        let writes = actions_of.get(&ids).into_iter().flatten().any(|action| {
             let filter = step.map.sides.of(action.side).filter.as_ref().map_or(&[][..], |filter| filter.columns());
-            let others = action.fields.iter().any(|change| !filter.contains(&change.column));
-            about(Some(action.ids.erp), Some(action.ids.crm)) && others
+            action.fields.iter().any(|change| !filter.contains(&change.column))
         });
-        if (writes || held.next().is_some()) && !state.beyond.items.iter().any(|known| same(known, item)) {
+        if (writes || held.next().is_some()) && !known.contains(&matter(item)) {
             let message = item.message.strip_suffix(SUFFIX).unwrap_or(&item.message);
             items.push(InboxItem { message: format!("{message}{SUFFIX}"), ..item.clone() });
         }
@@ -144,8 +156,9 @@ fn name_of<'a>(map: &'a TableMap, held: &Held) -> Option<&'a str> {
     held.field.map(|field| map.fields[field].name())
 }
 
-fn same(one: &InboxItem, other: &InboxItem) -> bool {
-    (one.kind, pair(one), &one.field) == (other.kind, pair(other), &other.field)
+/// Tells by what an item is known again.
+fn matter(item: &InboxItem) -> (InboxKind, Option<(Uuid, Uuid)>, Option<String>) {
+    (item.kind, pair(item), item.field.clone())
 }
 
 fn pair(item: &InboxItem) -> Option<(Uuid, Uuid)> {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::config::{MatchRule, PerSide, Side, TableMap};
 use crate::couple::resembling::like_any;
-use crate::endpoint::{EndpointError, Query};
+use crate::endpoint::{EndpointError, Query, without_blanks};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};
 use crate::run::context::Context;
@@ -111,7 +111,7 @@ impl Search<'_> {
             for from in Side::BOTH {
                 let frame = rows.of(from);
                 let values = (0..frame.rows()).map(|row| frame.value(columns.of(from), row).to_string());
-                texts.extend(values.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()));
+                texts.extend(values.map(|text| without_blanks(&text).to_owned()).filter(|text| !text.is_empty()));
             }
             let key = (side, column.to_owned());
             if let Some((asked, _)) = self.held.get(&key) {

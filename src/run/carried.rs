@@ -6,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
@@ -20,12 +19,9 @@ use crate::run::bases::fingerprint_in;
 use crate::run::context::Context;
 use crate::run::refusals::{Ids, known_ids};
 use crate::run::state::{PassError, PassState};
-use crate::store::{InboxItem, InboxKind, JournalRow, Store, StoreError};
+use crate::store::{InboxItem, InboxKind, JournalRow, Store};
 use crate::translate::canonical::fingerprint;
 use crate::translate::links::Links;
-
-/// Writes to one record that are looked through.
-const WRITES_MAX: usize = 100;
 
 /// What became of an approved plan, or of the part of one table map.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -134,13 +130,16 @@ pub(super) fn close(
             by_id
         }),
     };
-    let moment = approved.moment.parse().ok();
+    let mut since: HashMap<Uuid, Vec<JournalRow>> = HashMap::new();
+    for row in store.writes_since(&map.name, &approved.moment)? {
+        since.entry(row.intent.id).or_default().push(row);
+    }
     let mut carried = Carried::default();
     let mut moved: PerSide<HashSet<Uuid>> = PerSide::default();
     for Planned { action, chosen, sent } in &state.approval.planned {
         if !chosen {
             carried.left_out += 1;
-        } else if scene.holds(approved, action) || was_written(store, approved, action, moment)? {
+        } else if scene.holds(approved, action) || was_written(&since, approved, action) {
             *(if *sent { &mut carried.done } else { &mut carried.before }) += 1;
         } else if *sent || state.approval.is_unmade(action, |ids| scene.are_coupled(ids)) {
             carried.failed += 1;
@@ -199,19 +198,9 @@ fn look_up(context: &Context<'_>, scope: &Scope, state: &mut PassState) -> Resul
     Ok(())
 }
 
-/// Tells whether the journal has this very write since the plan was made.
-fn was_written(
-    store: &dyn Store,
-    approved: &Approved,
-    action: &Action,
-    moment: Option<DateTime<Utc>>,
-) -> Result<bool, StoreError> {
-    if !action.kind.writes() {
-        return Ok(false);
-    }
-    let rows = store.writes_to(&action.table, PerSide::from_fn(|side| Some(*action.ids.of(side))), WRITES_MAX)?;
+/// Tells whether this very write is among those since the plan was made, which come by the record that they went to.
+fn was_written(since: &HashMap<Uuid, Vec<JournalRow>>, approved: &Approved, action: &Action) -> bool {
     let is_this = |row: &JournalRow| {
-        let since = row.intended_at.parse::<DateTime<Utc>>().ok() >= moment;
         let taken = row.outcome.as_deref().is_some_and(|outcome| matches!(outcome, "written" | "found" | "exists"));
         let has = |column: &str, new: &str| {
             let known = |told: &&(String, String, String)| {
@@ -219,14 +208,10 @@ fn was_written(
             };
             row.intent.fields.iter().any(|told| known(&told))
         };
-        let same = (row.intent.side, row.intent.action.as_str(), row.intent.id);
-        moment.is_some()
-            && since
-            && taken
-            && same == (action.side, action.kind.key(), *action.ids.of(action.side))
-            && action.fields.iter().all(|change| has(&change.column, &change.new.to_string()))
+        let same = (row.intent.side, row.intent.action.as_str()) == (action.side, action.kind.key());
+        taken && same && action.fields.iter().all(|change| has(&change.column, &change.new.to_string()))
     };
-    Ok(rows.iter().any(is_this))
+    action.kind.writes() && since.get(action.ids.of(action.side)).is_some_and(|rows| rows.iter().any(is_this))
 }
 
 impl Scene<'_> {

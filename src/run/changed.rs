@@ -108,6 +108,12 @@ pub(super) fn read(
     if let Some(reference) = may_resolve(map, links) {
         return in_full(format!("{} has new couplings, which its references may have waited for", reference));
     }
+    let ahead = |side: &Side| {
+        known.read_to.of(*side).zip(context.endpoints.of(*side).clock()).is_some_and(|(to, now)| to > now)
+    };
+    if let Some(side) = Side::BOTH.into_iter().find(ahead) {
+        return in_full(format!("it counts as read up to a time that the {} has not reached yet", side.name()));
+    }
     let untracked = |side: &Side| *tracks.of(*side) && known.token.of(*side).is_none();
     if let Some(side) = Side::BOTH.into_iter().find(untracked) {
         return in_full(format!("the {} tracks its changes from now on", side.name()));
@@ -126,7 +132,7 @@ pub(super) fn read(
         (Err(message), _) | (_, Err(message)) => return in_full(message),
     };
     let read_to = PerSide::from_fn(|side| {
-        advanced(*known.read_to.of(side), reached(newest(scope, side, &both.of(side).frame), took))
+        advanced(*known.read_to.of(side), reached(newest(context, scope, side, &both.of(side).frame), took))
     });
     let token = PerSide::from_fn(|side| both.of(side).token.clone());
     let mark = Watermark { read_to, token, ..fresh.clone() };
@@ -300,7 +306,7 @@ fn full(
         extract::read(map, scope, context.endpoints, &tell)?
     };
     let took = (context.options.elapsed)() - began;
-    mark.read_to = PerSide::from_fn(|side| reached(newest(scope, side, &inside.of(side).frame), took));
+    mark.read_to = PerSide::from_fn(|side| reached(newest(context, scope, side, &inside.of(side).frame), took));
     let whole_to = Some(mark.read_to);
     let tells = Side::BOTH.into_iter().all(|side| tells(scope, side));
     Ok(Reading {
@@ -378,8 +384,11 @@ fn tells(scope: &Scope, side: Side) -> bool {
     info.is_some_and(|info| info.readable && matches!(info.column.kind, Kind::DateTime | Kind::Date))
 }
 
-fn newest(scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {
-    frame.latest(scope.modified.of(side).as_ref()?)
+///
+/// What bears a time that its side has not reached yet, as after a clock that was wrong for a day, does not count: everything
+/// that is edited until then would count as read.
+fn newest(context: &Context<'_>, scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {
+    frame.latest(scope.modified.of(side).as_ref()?, context.endpoints.of(side).clock())
 }
 
 /// Returns ids in a fixed order, each once.

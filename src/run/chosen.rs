@@ -146,21 +146,22 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
     let Some(asked) = &state.asked else { return Vec::new() };
     let rows = PerSide::from_fn(|side| rows_by_id(state.frames.of(side)));
     let mut told: Vec<Chosen> = Vec::new();
-    let mut seen: Vec<Ids> = Vec::new();
+    let mut seen: HashSet<Ids> = HashSet::new();
+    let pairs: PerSide<HashMap<Uuid, usize>> =
+        PerSide::from_fn(|side| state.pairs.ids.iter().map(|ids| *ids.of(side)).zip(0..).collect());
     for Named { address, id } in named.iter().filter(|named| named.address.table == map.name) {
         let side = address.side;
         let own = |erp: Option<Uuid>, crm: Option<Uuid>| if side == Side::Erp { erp } else { crm } == Some(*id);
-        let pair = state.pairs.ids.iter().position(|ids| ids.of(side) == id);
+        let pair = pairs.of(side).get(id).copied();
         let ids: Ids = match (pair, side) {
             (Some(pair), _) => (Some(state.pairs.ids[pair].erp), Some(state.pairs.ids[pair].crm)),
             (None, Side::Erp) => (Some(*id), None),
             (None, Side::Crm) => (None, Some(*id)),
         };
         // Somebody may name both records of a pair.
-        if seen.contains(&ids) {
+        if !seen.insert(ids) {
             continue;
         }
-        seen.push(ids);
         let held = state.held.iter().find(|held| own(held.ids.erp, held.ids.crm));
         let waits = held.map(|held| held.kind);
         let waits =

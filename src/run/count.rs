@@ -17,8 +17,9 @@ use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::forced;
 use crate::run::refusals::{Left, remember};
-use crate::run::state::{PassError, PassState};
-use crate::store::{Background, InboxItem, InboxKind, Outstanding, Store};
+use crate::run::state::{PassError, PassState, Step};
+use crate::store::pairs::Items;
+use crate::store::{Background, CouplingChange, InboxItem, InboxKind, Origin, Outstanding, Store};
 
 /// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
 pub(super) fn finish(
@@ -46,7 +47,28 @@ pub(super) fn finish(
     keep_overwritten(state);
     leave_for_later(state);
     state.report.selected = chosen(map, state, &context.named);
+    state.filed = true;
     count_up(context, store, map, state)
+}
+
+/// Files and counts what the first step has done, before its guard stops what follows from that. What would be coupled now is
+/// stopped with the rest: nothing is remembered of it, and it does not count.
+pub(super) fn finish_begun(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
+    let mut stopped: HashSet<Uuid> = HashSet::new();
+    for change in &state.pending {
+        let CouplingChange::Couple { erp, origin, .. } = change else { continue };
+        stopped.insert(*erp);
+        let counts = state.report.matched.iter_mut().filter(|(rule, _)| *origin == Origin::Matched(*rule));
+        counts.for_each(|(_, pairs)| *pairs = pairs.saturating_sub(1));
+    }
+    state.report.matched.retain(|(_, pairs)| *pairs > 0);
+    state.unsaved.retain(|erp, _| !stopped.contains(erp));
+    let (pairs, held) = (state.pairs.clone(), state.held.clone());
+    state.pairs.retain(|ids| !stopped.contains(&ids.erp));
+    state.held.retain(|held| held.ids.crm.is_none() || held.ids.erp.is_none_or(|erp| !stopped.contains(&erp)));
+    finish(step.context, store, step.map, &step.left_out, state)?;
+    (state.pairs, state.held) = (pairs, held);
+    Ok(())
 }
 
 /// Reports what was overwritten on a side, as far as it was written.
@@ -67,7 +89,8 @@ pub(super) fn leave_for_later(state: &mut PassState) {
     state.plan.later = state.waiting.iter().cloned().chain(later).collect();
 }
 
-/// Ends the first step of a pass that its guard stopped: nothing is filed, and what waited before waits on.
+/// Ends the first step of a pass that its guard stopped: nothing is filed, and what waited before waits on; where something
+/// was written before, that was filed by [`finish_begun`].
 ///
 /// A plan tells what would be overwritten if it were not stopped: whoever agrees to what he is shown has to be shown it, or
 /// the run after that would let nobody win, and write what the guard let pass.
@@ -81,6 +104,9 @@ pub(super) fn stopped(
     keep_overwritten(state);
     if let Some(report) = state.stopped.as_mut().filter(|_| context.options.dry_run) {
         report.overwritten = std::mem::take(&mut state.report.overwritten);
+    }
+    if state.begun {
+        return Ok(());
     }
     state.inbox = decided::undecided(store, &map.name)?;
     if let Some(report) = &mut state.stopped {
@@ -166,6 +192,7 @@ fn file(
     let left = Left::of(state);
     let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
     let kept = decided::kept(store, map, state, &earlier, &items)?;
+    let kept = Items::new(&kept);
     let unseen = |item: &&InboxItem| {
         let later = match &item.field {
             Some(field) => waits(field),

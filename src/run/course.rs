@@ -4,13 +4,16 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::config::TableMap;
+use crate::config::{Side, TableMap};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::order::Pass;
-use crate::run::account::{Event, RunReport, TableReport};
+use crate::run::account::{Counts, Event, Lost, RunReport, TableReport};
+use crate::run::along::Along;
 use crate::run::carried::Carried;
 use crate::run::context::Context;
+use crate::run::pass::CutOff;
+use crate::run::referring::Turns;
 use crate::run::sight::Sight;
 use crate::run::state::{PassError, PassState};
 use crate::run::{RunError, decided, later, pass, strays};
@@ -29,13 +32,15 @@ pub struct Course<'a> {
     reports: Vec<TableReport>,
     /// The first thing that a side could not do.
     first_error: Option<EndpointError>,
+    /// Why a side cannot be spoken to any more; then the course is over.
+    lost: Option<EndpointError>,
 }
 
 impl<'a> Course<'a> {
     /// Makes the course of a run of which no table map had its turn yet; `scopes` has one for each pass.
     pub fn new(context: &'a Context<'a>, passes: &'a [Pass], scopes: &'a [Scope], links: Links) -> Course<'a> {
         let (states, reports) = (Vec::new(), Vec::new());
-        Course { context, passes, scopes, links, states, reports, first_error: None }
+        Course { context, passes, scopes, links, states, reports, first_error: None, lost: None }
     }
 
     /// Gives every table map its turn, until the run has to end.
@@ -48,25 +53,26 @@ impl<'a> Course<'a> {
             let total = self.passes.len();
             (self.context.tell)(Event::TableStarted { table: &map.name, position: position + 1, total });
             let state = match failed_need(map, &self.reports) {
-                Some(need) => Err(PassError::Waits(format!("waits for {need}"))),
+                Some(need) => Err(PassError::Waits(format!("waits for {need}")).into()),
                 None => pass::first_step(self.context, store, scope, turn, &mut self.links),
             };
             match state {
                 Ok(mut state) => {
                     self.reports.push(state.report());
-                    if !state.goes_on(turn) {
+                    if !state.goes_on(turn) && !self.hangs_on_doomed(map) {
                         state.release();
                     }
                     self.states.push(Some(state));
                 }
-                Err(PassError::Store(error)) => return Err(error),
-                Err(error) => {
-                    let message = Some(error.to_string());
-                    self.reports.push(TableReport {
-                        table: map.name.clone(),
-                        error: message,
-                        ..TableReport::default()
-                    });
+                Err(CutOff { error: PassError::Store(error), .. }) => return Err(error),
+                Err(CutOff { error, report }) => {
+                    // What a dry run came to is nothing that was done.
+                    let report = report.filter(|_| !self.context.options.dry_run);
+                    let mut report = report.map_or_else(TableReport::default, |report| *report);
+                    report.table.clone_from(&map.name);
+                    report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
+                    report.error = Some(self.reason(&error));
+                    self.reports.push(report);
                     self.states.push(None);
                     if let (None, PassError::Endpoint(error)) = (&self.first_error, error) {
                         self.first_error = Some(error);
@@ -100,13 +106,21 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// Carries out deletions, from the last table map to the first: what refers to a record goes before it.
+    /// Carries out deletions, from the last table map to the first: what refers to a record goes before it, and one on
+    /// which something hangs that stays does not go.
     pub fn deletions(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
-        for index in (0..self.states.len()).rev() {
+        if self.is_to_stop() {
+            return Ok(());
+        }
+        let Some(along) = Along::find(&mut self.turns(), store)? else { return Ok(()) };
+        let is_due = |state: &Option<PassState>| state.as_ref().is_some_and(|state| !state.doomed.is_empty());
+        let due: Vec<bool> = self.states.iter().map(is_due).collect();
+        for index in (0..self.states.len()).rev().filter(|index| due[*index]) {
             if self.is_to_stop() || self.reports[index].error.is_some() {
                 continue;
             }
-            let Some(state) = self.states[index].as_mut().filter(|state| !state.doomed.is_empty()) else { continue };
+            along.hold_back(&mut self.turns());
+            let Some(state) = self.states[index].as_mut() else { continue };
             let turn = &self.passes[index];
             let done = pass::last_step(self.context, store, &self.scopes[index], turn, &self.links, state);
             self.take(index, done)?;
@@ -114,10 +128,32 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
-    /// Tells why nothing at all could be done, where that is so.
+    /// Tells why nothing at all could be done, where that is so. A dry run that lost a side has nothing to show.
     pub fn failed_throughout(&mut self) -> Result<(), EndpointError> {
-        let nothing = self.states.iter().all(Option::is_none);
-        self.first_error.take_if(|_| nothing).map_or(Ok(()), Err)
+        // The last step may have lost it.
+        self.is_to_stop();
+        if let Some(error) = self.lost.clone().filter(|_| self.context.options.dry_run) {
+            return Err(error);
+        }
+        let wrote = |report: &TableReport| {
+            report.new_couplings > 0 || Side::BOTH.iter().any(|side| *report.to.of(*side) != Counts::default())
+        };
+        match self.first_error.clone().filter(|_| self.finished_nothing() && !self.reports.iter().any(wrote)) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells whether no table map at all could be finished, because a side could not be asked.
+    pub fn finished_nothing(&self) -> bool {
+        self.first_error.is_some() && self.states.iter().all(Option::is_none)
+    }
+
+    /// Returns the side that cannot be spoken to any more, where there is one, with what had no turn for it.
+    pub fn lost(&self) -> Option<Lost> {
+        let error = self.lost.clone()?;
+        let untouched = self.passes.iter().skip(self.reports.len()).map(|turn| self.map(turn).name.clone());
+        Some(Lost { error, untouched: untouched.collect() })
     }
 
     /// Moves the watermarks of the table maps whose every record is settled or in the inbox by now (I1).
@@ -139,12 +175,13 @@ impl<'a> Course<'a> {
     ) -> Result<Vec<Sight>, RunError> {
         let options = self.context.options;
         let mut sights = Vec::new();
-        for (state, mut table) in self.states.into_iter().zip(self.reports) {
+        for ((state, mut table), turn) in self.states.into_iter().zip(self.reports).zip(self.passes) {
             let unreached = || options.approved.map(|approved| Carried::unreached(approved, &table.table));
             let carried = match state {
                 Some(mut state) => {
                     sights.extend(state.sight.take());
-                    let reached = !interrupted && table.error.is_none();
+                    let ended_early = interrupted || (report.lost.is_some() && state.goes_on(turn));
+                    let reached = !ended_early && table.error.is_none();
                     let carried = state.carried.take().filter(|_| reached).or_else(unreached);
                     report.inbox.extend(state.inbox());
                     let plan = state.into_plan();
@@ -165,23 +202,74 @@ impl<'a> Course<'a> {
             }
             report.tables.push(table);
         }
+        // Those that had no turn.
+        if let (Some(all), Some(approved)) = (&mut report.carried, options.approved) {
+            for turn in &self.passes[report.tables.len()..] {
+                all.add(Carried::unreached(approved, &self.context.pipeline.tables[turn.table].name));
+            }
+        }
         report.names = strays::names(self.context.pipeline, &report.plan, &self.links);
         Ok(sights)
+    }
+
+    fn turns(&mut self) -> Turns<'_> {
+        Turns {
+            context: self.context,
+            passes: self.passes,
+            scopes: self.scopes,
+            states: &mut self.states,
+            reports: &self.reports,
+            links: &mut self.links,
+        }
+    }
+
+    /// Tells whether records of a table map may refer to some that are to be deleted: then they are looked at again.
+    fn hangs_on_doomed(&self, map: &TableMap) -> bool {
+        let doomed = self.states.iter().flatten().filter(|state| !state.doomed.is_empty());
+        let mut doomed = doomed.map(|state| &state.plan.table);
+        let refers = |name: &String| {
+            map.fields.iter().any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == *name))
+        };
+        doomed.any(refers)
     }
 
     fn map(&self, turn: &Pass) -> &'a TableMap {
         &self.context.pipeline.tables[turn.table]
     }
 
-    fn is_to_stop(&self) -> bool {
-        self.context.options.stop.load(Ordering::Relaxed)
+    /// Tells whether the run has to end, and takes note where a side is the reason.
+    fn is_to_stop(&mut self) -> bool {
+        if self.lost.is_none() {
+            self.lost = Side::BOTH.into_iter().find_map(|side| self.context.endpoints.of(side).lost());
+        }
+        self.lost.is_some() || self.context.options.stop.load(Ordering::Relaxed)
+    }
+
+    /// Says why a table map could not be finished; what is the matter with a side is told once, and not of each.
+    fn reason(&self, error: &PassError) -> String {
+        match error {
+            PassError::Endpoint(error) if self.context.endpoints.of(error.side()).lost().is_some() => {
+                format!("the {} was lost in the middle of it", error.side().name())
+            }
+            error => error.to_string(),
+        }
     }
 
     /// Takes note of how a later step of a pass ended; only the state's own trouble ends the run.
     fn take(&mut self, index: usize, done: Result<(), PassError>) -> Result<(), StoreError> {
         match (done, &self.states[index]) {
             (Err(PassError::Store(error)), _) => return Err(error),
-            (Err(error), _) => self.reports[index].error = Some(error.to_string()),
+            (Err(error), state) => {
+                let reason = self.reason(&error);
+                let report = &mut self.reports[index];
+                report.error = Some(reason);
+                let written = state.as_ref().filter(|_| !self.context.options.dry_run).map(PassState::cut_off);
+                for side in Side::BOTH {
+                    let Some(written) = written.as_ref().map(|written| *written.to.of(side)) else { continue };
+                    let Counts { inserted, modified, deleted, .. } = written;
+                    *report.to.of_mut(side) = Counts { inserted, modified, deleted, ..*report.to.of(side) };
+                }
+            }
             (Ok(()), Some(state)) => self.reports[index] = state.report(),
             (Ok(()), None) => {}
         }

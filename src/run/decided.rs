@@ -1,8 +1,9 @@
 //! What people decided, during a pass: taken from the state at its start, and ended where nothing is left to do about it.
 //!
-//! A decision ends with the outcome that carries it out, or when what it was about is no question any more: both sides
-//! agree, the partner is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands,
-//! and so does one for other values.
+//! A decision about a field ends when the field is settled, in the transaction in which its base moves: with the outcome that
+//! carries it out, or where both sides agree. Any decision ends when what it was about is no question any more: the partner
+//! is back, the pair is none any more, what was to be deleted was edited. A decision that failed stands, and so does one for
+//! other values.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -23,6 +24,7 @@ use crate::run::context::Context;
 use crate::run::deletions::action;
 use crate::run::partners::Widowed;
 use crate::run::state::{PassState, Turn};
+use crate::store::pairs::{Decisions, Items};
 use crate::store::{CouplingChange, Decided, Decision, InboxItem, InboxKind, Store, StoreError};
 use crate::translate::canonical::{BLANK, fold};
 use crate::translate::links::Links;
@@ -60,16 +62,17 @@ impl WantedBack {
         };
         let wanted = widowed.iter().filter(is_wanted);
         let wanted: Vec<_> = wanted.filter_map(|widow| Some((widow.ids, widow.gone.other(), widow.row?))).collect();
-        for (ids, left, row) in &wanted {
-            absent.retain(|absent| absent.ids != *ids);
+        let freed: HashSet<PerSide<Uuid>> = wanted.iter().map(|(ids, _, _)| *ids).collect();
+        absent.retain(|absent| !freed.contains(&absent.ids));
+        for (_, left, row) in &wanted {
             uncoupled.of_mut(*left).push(*row);
         }
         Side::BOTH.into_iter().for_each(|side| uncoupled.of_mut(side).sort_unstable());
         WantedBack(wanted)
     }
 
-    /// Parts those that found another partner from the one that is gone, where the run may; the others are left to be made
-    /// anew.
+    /// Parts those that found another partner from the one that is gone, where the run may: who may not be parted gets no other
+    /// partner either. The others are left to be made anew.
     pub(super) fn settle(
         self,
         turn: &Turn<'_>,
@@ -79,22 +82,36 @@ impl WantedBack {
         links: &Links,
     ) {
         let Turn { context, map, .. } = *turn;
-        for (ids, left, row) in self.0 {
-            if !matched.matches.iter().any(|found| *found.rows.of(left) == row) {
-                matched.alone.of_mut(left).retain(|alone| *alone != row);
-                matched.doubts.retain(|doubt| (doubt.side, doubt.row) != (left, row));
-                continue;
-            }
-            let Some(at) = widowed.iter().position(|widow| widow.ids == ids) else { continue };
+        let rows = |side: Side| matched.matches.iter().map(move |found| *found.rows.of(side));
+        let found: PerSide<HashSet<usize>> = PerSide::from_fn(|side| rows(side).collect());
+        let (found, alone): (Vec<_>, Vec<_>) =
+            self.0.into_iter().partition(|(_, left, row)| found.of(*left).contains(row));
+        let alone: HashSet<(Side, usize)> = alone.into_iter().map(|(_, left, row)| (left, row)).collect();
+        for side in Side::BOTH {
+            matched.alone.of_mut(side).retain(|row| !alone.contains(&(side, *row)));
+        }
+        matched.doubts.retain(|doubt| !alone.contains(&(doubt.side, doubt.row)));
+        let places: HashMap<PerSide<Uuid>, usize> = widowed.iter().map(|widow| widow.ids).zip(0..).collect();
+        let mut parted: HashSet<PerSide<Uuid>> = HashSet::new();
+        let mut bound: HashSet<(Side, usize)> = HashSet::new();
+        for (ids, left, row) in found {
+            let Some(&at) = places.get(&ids) else { continue };
             let on = state.rulings.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
             let why = format!("deleted in the {0} and made anew there; {on}", widowed[at].gone.name());
             let parting = action(map, &widowed[at], ActionKind::Uncouple, Side::Erp, why);
             if admits(context.options.approved, map, links, state, &parting) {
-                widowed.swap_remove(at);
+                parted.insert(ids);
+                // What referred to the record that is gone refers to this one, as where it is made by the run.
+                state.left.of_mut(left).push(*ids.of(left));
                 state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
                 state.plan.actions.push(parting);
+            } else {
+                bound.insert((left, row));
             }
         }
+        let is_bound = |side: Side, rows: PerSide<usize>| bound.contains(&(side, *rows.of(side)));
+        matched.matches.retain(|found| !Side::BOTH.into_iter().any(|side| is_bound(side, found.rows)));
+        widowed.retain(|widow| !parted.contains(&widow.ids));
     }
 }
 
@@ -196,18 +213,18 @@ pub(super) fn kept(
             })
         })
     };
+    let (waited, told) = (Items::new(earlier), Items::new(items));
     let mut kept = Vec::new();
     for decision in store.decisions(Some(&map.name))?.into_iter().filter(|decision| decision.ended.is_none()) {
         let number = |key: &String| map.fields.iter().position(|field| field.key() == *key);
         let field = decision.field.as_ref().map(number);
         let stands = field != Some(None) && state.standing.contains(&(decision.ids, field.flatten()));
-        let told = || items.iter().any(|item| decision.is_about(item));
-        if !stands || told() || !as_decided(&decision, field.flatten()) {
+        if !stands || told.decided(&decision).is_some() || !as_decided(&decision, field.flatten()) {
             continue;
         }
         let coupling = store.coupling_of(&map.name, Side::Erp, decision.ids.erp)?;
         if coupling.is_some_and(|coupling| coupling.ids == decision.ids) {
-            kept.extend(earlier.iter().find(|item| decision.is_about(item)).cloned());
+            kept.extend(waited.decided(&decision).cloned());
         }
     }
     Ok(kept)
@@ -219,7 +236,8 @@ pub(super) fn undecided(store: &dyn Store, table: &str) -> Result<Vec<InboxItem>
     if !items.is_empty() {
         let mut decisions = store.decisions(Some(table))?;
         decisions.retain(Decision::is_due);
-        items.retain(|item| !decisions.iter().any(|decision| decision.is_about(item)));
+        let decided = Decisions::new(&decisions);
+        items.retain(|item| decided.about(item).is_none());
     }
     Ok(items)
 }

@@ -28,7 +28,7 @@ use crate::run::notes::{count, note_it};
 use crate::run::refusals::{print_of, sources};
 use crate::run::rounds::{ROUNDS_MAX, send};
 use crate::run::state::{Doomed, PassError, PassState, Step};
-use crate::run::verify::failed;
+use crate::run::verify::{count_confirmed, failed, kept_out};
 use crate::store::{Answer, Store, Survivor};
 
 /// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
@@ -78,7 +78,8 @@ pub(super) fn as_restores(
 
 /// Carries out the deletions of a table map.
 pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
-    let mut doomed = std::mem::take(&mut state.doomed);
+    let doomed = std::mem::take(&mut state.doomed);
+    let mut doomed = look_closer(step, store, state, doomed)?;
     for round in 0..=ROUNDS_MAX {
         let mut again = Vec::new();
         for left in Side::BOTH {
@@ -92,6 +93,35 @@ pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassSta
         doomed = again;
     }
     Ok(())
+}
+
+/// Reads again what is to be deleted on a side that tells no versions: no precondition can say there that nobody edited it
+/// since it was looked at.
+fn look_closer(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    doomed: Vec<Doomed>,
+) -> Result<Vec<Doomed>, PassError> {
+    if step.context.on_paper(state) {
+        return Ok(doomed);
+    }
+    let (blind, mut sure): (Vec<Doomed>, Vec<Doomed>) =
+        doomed.into_iter().partition(|doomed| doomed.action.etag.is_none());
+    for left in Side::BOTH {
+        let here: Vec<Doomed> = blind.iter().filter(|doomed| doomed.action.side == left).cloned().collect();
+        if here.is_empty() {
+            continue;
+        }
+        let ids = here.iter().map(|doomed| *doomed.action.ids.of(left)).collect();
+        let read = extract::seek(step.scope, left, *step.context.endpoints.of(left), ids)?.frame;
+        let found: HashSet<Uuid> = read.ids().into_iter().collect();
+        // What is gone, or hidden, the side says when it is asked to delete it.
+        let (there, rest) = here.into_iter().partition(|doomed| found.contains(doomed.action.ids.of(left)));
+        sure.extend(spare(step, store, state, left, there, &read)?);
+        sure.extend::<Vec<Doomed>>(rest);
+    }
+    Ok(sure)
 }
 
 /// Deletes on one side; returns what has to be tried again.
@@ -112,11 +142,13 @@ fn delete_side(
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
     let before = before_write(state, step.map, left, &actions);
     let sources = sources(state, left, &actions);
-    let Applied { outcomes, journal, .. } = match context.paper(state) {
+    let applied = match context.paper(state) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
         None => send(step, store, left, &actions, &|_, _| Vec::new())?,
     };
     state.report.seconds.apply += clock() - applying;
+    count_confirmed(step, state, left, &actions, &applied)?;
+    let Applied { outcomes, journal, .. } = applied;
 
     let unclear = |outcome: &Outcome| matches!(outcome, Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. });
     let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| unclear(outcome));
@@ -131,14 +163,16 @@ fn delete_side(
             Outcome::Written => drop(state.tally.deleted.of_mut(left).insert(action.ids.erp)),
             // Somebody was faster; there is nothing left to do.
             Outcome::Gone => {}
-            Outcome::Refused { message } | Outcome::NotSent { message } => {
-                if matches!(outcome, Outcome::Refused { .. }) {
-                    let print = print_of(state, step.map, action, &before, &sources);
-                    state.refusals.note(action, message, print);
-                } else {
-                    state.refusals.note_unsent(action);
-                }
+            Outcome::Refused { message } => {
+                let print = print_of(state, step.map, action, &before, &sources);
+                state.refusals.note(action, message, print);
                 state.held.push(undeleted(action, message));
+                continue;
+            }
+            Outcome::NotSent { message } | Outcome::Barred { message } => {
+                state.refusals.note_unsent(action);
+                let record = format!("the deletion of {}", action.record);
+                state.held.push(Held { message: kept_out(&record, left, outcome, message), ..failed(action, "") });
                 continue;
             }
             _ if hidden.contains(action.ids.of(left)) => {

@@ -16,7 +16,7 @@ use crate::run::context::Context;
 use crate::run::kept::shown;
 use crate::run::notes::note_it;
 use crate::run::state::{PassState, Step};
-use crate::store::InboxKind;
+use crate::store::{InboxKind, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Takes note of the two-way fields that were written on the side that gives way, and of what it made of them.
@@ -69,7 +69,7 @@ pub(super) fn remember(context: &Context<'_>, map: &TableMap, deferred: &[bool],
             });
             if state.pairs.bases[number][pair] != Some(base) {
                 *base.of_mut(force.to.other()) = UNSENT;
-                set_base(state, pair, number, base);
+                set_base(state, pair, number, base, Terms::AGREED);
             }
         }
     }

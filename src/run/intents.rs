@@ -9,7 +9,9 @@ use crate::couple;
 use crate::delta::inserts::restored_id;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
+use crate::run::bases::terms_after;
 use crate::run::context::Context;
+use crate::run::given::{InDoubt, Sent, Trace, gives_key, sent_of, trace};
 use crate::run::kept::is_form_of;
 use crate::run::keyed::Tried;
 use crate::run::selection::Asked;
@@ -35,6 +37,8 @@ pub(super) struct Earned {
     pub(super) agreements: Vec<Agreement>,
     /// By side, new records that may still come, by the record that they were made for; their intents stay open.
     pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
+    /// New records of which nobody knows whether they were made; their intents stay open.
+    pub(super) doubts: Vec<InDoubt>,
 }
 
 /// Settles what a run that was cut off left open.
@@ -61,6 +65,7 @@ pub(super) fn settle_intents(
     let pairs = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
     let mut partners: PerSide<HashMap<Uuid, Uuid>> =
         PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() };
+    let (mut earned, renamed) = find_given(context, store, scope, map, (&mut open, asked), &partners)?;
     let mut there: PerSide<HashMap<Uuid, usize>> = PerSide::default();
     let mut frames = PerSide::from_fn(|side| scope.empty(side));
     let mut untouched: PerSide<HashSet<Uuid>> = PerSide::default();
@@ -82,7 +87,6 @@ pub(super) fn settle_intents(
     }
     let mut answers = Vec::new();
     let mut changes = Vec::new();
-    let mut earned = Earned::default();
     for OpenIntent { journal_id, intent } in open {
         let (insert, update) = (intent.action == "insert", intent.action == "update");
         let row = there.of(intent.side).get(&intent.id).copied();
@@ -91,7 +95,8 @@ pub(super) fn settle_intents(
             // The id alone tells that the record was made in place of one that is gone, and of which one.
             let old = partners.of(intent.side.other()).get(&intent.partner).copied();
             let restored = |gone: &Uuid| {
-                restored_id(&context.pipeline.name, &map.name, intent.side, intent.partner, *gone) == intent.id
+                let own = renamed.get(&intent.id).unwrap_or(&intent.id);
+                restored_id(&context.pipeline.name, &map.name, intent.side, intent.partner, *gone) == *own
             };
             if old.as_ref().is_none_or(restored) {
                 if let Some(gone) = old {
@@ -158,6 +163,55 @@ pub(super) fn settle_intents(
     Ok(earned)
 }
 
+/// Finds the new records whose key their side gave, among all that it has: gives their intents the ids of those that were
+/// made, and takes out those of which nobody knows. Returns besides what the former were sent under, by these ids.
+fn find_given(
+    context: &Context<'_>,
+    store: &dyn Store,
+    scope: &Scope,
+    map: &TableMap,
+    (open, asked): (&mut Vec<OpenIntent>, Option<&Asked>),
+    partners: &PerSide<HashMap<Uuid, Uuid>>,
+) -> Result<(Earned, HashMap<Uuid, Uuid>), PassError> {
+    let (mut earned, mut renamed) = (Earned::default(), HashMap::new());
+    for side in Side::BOTH.into_iter().filter(|side| gives_key(scope, map, *side)) {
+        // Whoever has a partner by now was coupled by a person; the deletion that a restored one followed on is no partner.
+        let is_lost = |OpenIntent { intent, .. }: &OpenIntent| {
+            let partner = partners.of(side.other()).get(&intent.partner);
+            let restored =
+                |gone| restored_id(&context.pipeline.name, &map.name, side, intent.partner, gone) == intent.id;
+            let sent = |name: &str| intent.fields.iter().any(|(column, _, new)| column == name && !new.is_empty());
+            let leaves_key = !scope.left_to_side(map, side).into_iter().any(sent);
+            let insert = intent.side == side && intent.action == "insert";
+            insert && leaves_key && partner.is_none_or(|gone| restored(*gone))
+        };
+        let lost: Vec<usize> = (0..open.len()).filter(|&at| is_lost(&open[at])).collect();
+        if lost.is_empty() {
+            continue;
+        }
+        let all = extract::read_all(scope, side, *context.endpoints.of(side))?;
+        let mut taken = store.kept_apart(&map.name)?.of(side).clone();
+        taken.extend(partners.of(side).keys());
+        let sent: Vec<Sent> = lost.iter().map(|&at| sent_of(scope, &open[at].intent)).collect();
+        for (&at, trace) in lost.iter().zip(trace(side, &all, &sent, &taken, None)).rev() {
+            let intent = &mut open[at].intent;
+            // Who has it made anew by hand knows better.
+            let PerSide { erp, crm } = intent.ids();
+            let named = asked.is_some_and(|asked| asked.holds(Some(erp), Some(crm)));
+            let made_anew = context.options.selection.double && named;
+            match trace {
+                Trace::Made(id) => drop(renamed.insert(id, std::mem::replace(&mut intent.id, id))),
+                Trace::Doubt(candidates) if !made_anew => {
+                    let OpenIntent { intent, .. } = open.remove(at);
+                    earned.doubts.push(InDoubt::new(side, intent.partner, candidates, &all, scope.key_columns(side)));
+                }
+                Trace::NotMade | Trace::Doubt(_) => {}
+            }
+        }
+    }
+    Ok((earned, renamed))
+}
+
 /// A record whose write had no answer, as it was found.
 struct Found<'a> {
     side: Side,
@@ -174,7 +228,8 @@ impl Found<'_> {
     /// Returns what a pair agrees on of a field, by what the record holds of it; nothing where that has to be decided anew.
     fn agrees_on(&self, map: &TableMap, agreed: &Agreed) -> Option<Agreed> {
         let Found { side, frame, row, written, insert, own } = *self;
-        let name = map.fields.iter().find(|field| field.key() == agreed.field)?.column(side)?;
+        let field = map.fields.iter().find(|field| field.key() == agreed.field)?;
+        let name = field.column(side)?;
         let column = frame.column(name)?;
         let (held, sent) = (frame.value(name, row), *agreed.base.of(side));
         let now = fingerprint(&held, side, column.kind);
@@ -191,6 +246,7 @@ impl Found<'_> {
             let mut agreed = agreed.clone();
             *agreed.base.of_mut(side) = now;
             *agreed.values.of_mut(side) = held.to_string();
+            agreed.terms = terms_after(field, agreed.base, false);
             return Some(agreed);
         }
         // A new record arrived as a whole, so another value somebody typed. Of an update nobody knows that.

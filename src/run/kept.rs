@@ -9,14 +9,15 @@ use rust_decimal::Decimal;
 use crate::config::Side;
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind, FieldChange};
-use crate::run::bases::Before;
+use crate::run::bases::{Before, Got, Proof};
 use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Returns the positions of the changes of an action that its side did not take: it holds in `row` what it held before,
 /// though something else was sent; of a new record, nothing.
 ///
-/// What it made of a value in a form of its own it has taken, also where that is what it held before.
-pub(super) fn kept_of(to: Side, frame: &Frame, row: usize, before: &Before, action: &Action) -> Vec<usize> {
+/// What it made of a value in a form of its own it has taken, also where that is what it held before. Where its answer shows
+/// it, other capitals are such a form, too; what was read afterwards may be somebody's.
+pub(super) fn kept_of(to: Side, (frame, row, proof): Got<'_>, before: &Before, action: &Action) -> Vec<usize> {
     let blank = Vec::new();
     let was = match before.get(action.ids.of(to)) {
         _ if action.kind.makes_record() => &blank,
@@ -28,7 +29,8 @@ pub(super) fn kept_of(to: Side, frame: &Frame, row: usize, before: &Before, acti
         let held = frame.value(&change.column, row);
         let now = fingerprint(&held, to, column.kind);
         let differs = now != fingerprint(&change.new, to, column.kind);
-        differs && now == was.get(number).copied().unwrap_or(BLANK) && !is_form_of(&held, &change.new)
+        let is_form = || is_form_of(&held, &change.new) || (proof == Proof::Returned && is_shouted(&held, &change.new));
+        differs && now == was.get(number).copied().unwrap_or(BLANK) && !is_form()
     };
     (0..action.fields.len()).filter(|at| is_kept(&action.fields[*at])).collect()
 }
@@ -77,6 +79,11 @@ pub(super) fn is_form_of(held: &Value, sent: &Value) -> bool {
             _ => false,
         },
     }
+}
+
+/// Tells whether two texts differ in nothing but capitals.
+fn is_shouted(held: &Value, sent: &Value) -> bool {
+    matches!((held, sent), (Value::Text(held), Value::Text(sent)) if held.to_lowercase() == sent.to_lowercase())
 }
 
 fn lines(text: &str) -> impl Iterator<Item = &str> {

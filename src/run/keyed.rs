@@ -2,7 +2,8 @@
 //!
 //! Elsewhere a new record gets an id that we choose, so that one which is there after a lost answer is surely ours. Here
 //! nobody chooses an id. So a key has to be in what is sent, and it is looked up before anything leaves: a record that is
-//! there afterwards was made by us (I2), and one that is there before is somebody else's and is never taken for ours.
+//! there afterwards was made by us (I2), and one that is there before is somebody else's and is never taken for ours. Where
+//! the file leaves the key to the side, [`given`](crate::run::given) finds out which record is ours.
 //!
 //! Where an answer is lost and nothing is there, the record may still come: a gateway gives up before the service does. So
 //! whoever is sent again, in this run or a later one, goes under the same key, which the side takes once only, and no other
@@ -18,6 +19,7 @@ use crate::extract;
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::Action;
+use crate::run::given::leaves_key;
 use crate::run::state::{PassError, PassState, Step};
 use crate::run::verify::failed;
 
@@ -86,6 +88,10 @@ pub(super) fn take_keys(
 ) -> Result<(), PassError> {
     let info = step.scope.infos.of(to);
     let Key::Values(names) = &info.key else { return Ok(()) };
+    let given = step.scope.left_to_side(step.map, to);
+    let (mut nameless, keyed) = actions.drain(..).partition(|action| leaves_key(step.scope, step.map, action));
+    *actions = keyed;
+    hold_blank(state, to, info, names, &given, &mut nameless);
     let mut keys = Vec::with_capacity(actions.len());
     let mut free = Vec::with_capacity(actions.len());
     for mut action in actions.drain(..) {
@@ -129,7 +135,28 @@ pub(super) fn take_keys(
             actions.push(action);
         }
     }
+    actions.extend(nameless);
     Ok(())
+}
+
+/// Holds new records that leave more of their key blank than what their side gives.
+fn hold_blank(
+    state: &mut PassState,
+    to: Side,
+    info: &TableInfo,
+    names: &[String],
+    given: &[&str],
+    actions: &mut Vec<Action>,
+) {
+    let others: Vec<String> = names.iter().filter(|name| !given.contains(&name.as_str())).cloned().collect();
+    actions.retain(|action| match key_of(info, &others, action) {
+        Ok(_) => true,
+        Err(name) => {
+            let message = format!("`{name}` is blank, and the {} knows its records by it", to.name());
+            state.held.push(failed(action, &message));
+            false
+        }
+    });
 }
 
 /// Returns the values of the key that a new record will have, or the column that it leaves to its side.

@@ -9,14 +9,14 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::Held;
-use crate::delta::newest::{KEYS, Mark, Times, UNDER_WAY, version};
+use crate::delta::newest::{KEYS, Mark, Times, UNDER_WAY};
 use crate::endpoint::ClockOffset;
 use crate::extract::Scope;
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::set_base;
 use crate::run::context::Context;
 use crate::run::state::PassState;
-use crate::store::{InboxItem, InboxKind, Store, StoreError};
+use crate::store::{InboxItem, InboxKind, Store, StoreError, Terms};
 
 /// By ERP id, what is known of the records that are about to be written.
 pub(super) type Before = HashMap<Uuid, Known>;
@@ -146,7 +146,7 @@ pub(super) fn after_write(
 
 /// Remembers that the record is as we left it, and when it had been edited before.
 fn mark_as(state: &mut PassState, times: &Times, pair: usize, side: Side, edited: Option<u64>) {
-    let left = version(state.frames.of(side).etag(*state.pairs.rows[pair].of(side)).as_deref());
+    let left = times.version(state.frames.of(side), side, *state.pairs.rows[pair].of(side));
     set_mark(state, times, pair, side, Mark { left, edited: edited.unwrap_or_default() });
 }
 
@@ -154,7 +154,7 @@ fn set_mark(state: &mut PassState, times: &Times, pair: usize, side: Side, mark:
     for (base, value) in (times.left..times.left + KEYS.len()).zip([mark.left, mark.edited]) {
         let mut both = state.pairs.bases[base][pair].unwrap_or_default();
         *both.of_mut(side) = value;
-        set_base(state, pair, base, both);
+        set_base(state, pair, base, both, Terms::AGREED);
     }
 }
 

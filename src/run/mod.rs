@@ -27,6 +27,7 @@ mod verify;
 mod pretend;
 mod later;
 mod background;
+mod given;
 mod keyed;
 mod parted;
 mod rounds;
@@ -42,6 +43,8 @@ pub mod carried;
 mod returning;
 mod opening;
 mod alone;
+mod referring;
+mod along;
 mod pass;
 pub mod explain;
 pub mod strays;
@@ -154,7 +157,8 @@ fn carry_out(
     course.deletions(store)?;
     course.failed_throughout()?;
     let interrupted = options.stop.load(Ordering::Relaxed);
-    if !options.dry_run && !interrupted {
+    let lost = course.lost();
+    if !options.dry_run && !interrupted && lost.is_none() {
         course.settle_watermarks(store)?;
     }
 
@@ -166,6 +170,7 @@ fn carry_out(
         started: options.started.clone(),
         seconds: 0.0,
         tables: Vec::new(),
+        lost,
         requests: PerSide::default(),
         inbox: Vec::new(),
         notes,
@@ -174,8 +179,13 @@ fn carry_out(
         dry_run: options.dry_run,
         carried: options.approved.map(|_| Carried::default()),
     };
+    let finished_nothing = course.finished_nothing();
     let sights = course.account_for(store, interrupted, &mut report)?;
-    report.outcome = if interrupted { RunOutcome::Interrupted } else { outcome(&report) };
+    report.outcome = match (interrupted, report.lost.is_some() || finished_nothing) {
+        (true, _) => RunOutcome::Interrupted,
+        (false, true) => RunOutcome::Failed,
+        (false, false) => outcome(&report),
+    };
     report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
     report.seconds = (options.elapsed)();
     Ok((report, sights))
@@ -195,7 +205,7 @@ fn passes_asked_for<'p>(pipeline: &'p Pipeline, options: &Options<'_>) -> (Vec<P
     (passes, left_out.iter().map(|pass| &pipeline.tables[pass.table]).collect())
 }
 
-/// Tells how a run ended that nobody interrupted.
+/// Tells how a run ended that nobody interrupted, and for which both sides were there.
 fn outcome(report: &RunReport) -> RunOutcome {
     let failed = |counts: &Counts| counts.failed > 0;
     // What the run decides later has not failed. What is left undone for its direction was not asked for, but where its

@@ -94,6 +94,7 @@ pub(super) fn read(
         state.report.made = PerSide::from_fn(made);
     }
     state.tried = earned.tried;
+    earned.doubts.iter().cloned().for_each(|doubt| doubt.note(&mut state.in_doubt));
     state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
     state.rulings = decided::load(store, map)?;
@@ -106,6 +107,7 @@ pub(super) fn read(
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
     }
+    state.terms = couplings.terms.clone();
     let ground = Ground {
         couplings,
         beyond: PerSide::from_fn(|side| scope.empty(side)),
@@ -182,7 +184,8 @@ fn refuse_gaps(map: &TableMap, scope: &Scope, ground: &Ground) -> Result<(), Pas
     for side in Side::BOTH {
         let (Some(column), Some(whole_to)) = (scope.modified.of(side), whole_to.of(side)) else { continue };
         let inside = extract::inside(map, side, ground.beyond.of(side).clone())?.frame;
-        let is_old = |row: &usize| inside.take(&[*row]).latest(column).is_some_and(|modified| modified < *whole_to);
+        let is_old =
+            |row: &usize| inside.take(&[*row]).latest(column, None).is_some_and(|modified| modified < *whole_to);
         let left_out: Vec<usize> = (0..inside.rows()).filter(is_old).collect();
         if let Some(&first) = left_out.first() {
             let (records, id, table) =
@@ -303,11 +306,15 @@ fn couplings(
             couplings.origins.push(origin);
             couplings.bases.iter_mut().for_each(|field| field.push(None));
         }
-        let places: HashMap<Uuid, usize> = couplings.erp.iter().copied().zip(0..).collect();
+        let pairs = couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
+        let places: HashMap<(Uuid, Uuid), usize> = pairs.zip(0..).collect();
         for Agreement { ids, fields } in &earned.agreements {
+            // A pair that is ended, or gives way to another one, agrees on nothing any more.
+            let Some(&place) = places.get(&(ids.erp, ids.crm)) else { continue };
             for agreed in fields {
                 if let Some(field) = keys.iter().position(|key| *key == agreed.field) {
-                    couplings.bases[field][places[&ids.erp]] = Some(agreed.base);
+                    couplings.bases[field][place] = Some(agreed.base);
+                    couplings.terms.set(ids.erp, field, agreed.terms);
                 }
             }
         }

@@ -15,7 +15,7 @@ use crate::delta::Held;
 use crate::delta::guard::Trip;
 use crate::extract::Scope;
 use crate::order::Pass;
-use crate::run::account::Event;
+use crate::run::account::{Event, TableReport};
 use crate::run::alone::alone_of;
 use crate::run::approval::tell_unmade;
 use crate::run::beyond::look_again;
@@ -40,6 +40,19 @@ use crate::run::{changed, newcomers};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
+/// A first step that could not be finished.
+pub struct CutOff {
+    pub error: PassError,
+    /// What it had come to by then; `None` where nothing was read.
+    pub report: Option<Box<TableReport>>,
+}
+
+impl From<PassError> for CutOff {
+    fn from(error: PassError) -> CutOff {
+        CutOff { error, report: None }
+    }
+}
+
 /// Brings a table map as far as its references allow, and tells `links` what it coupled.
 pub fn first_step(
     context: &Context<'_>,
@@ -47,13 +60,29 @@ pub fn first_step(
     scope: &Scope,
     pass: &Pass,
     links: &mut Links,
-) -> Result<PassState, PassError> {
+) -> Result<PassState, CutOff> {
     let map = &context.pipeline.tables[pass.table];
     let turn = Turn { context, map, scope, pass };
-    let clock = || (context.options.elapsed)();
-    let began = clock();
+    let began = (context.options.elapsed)();
     let (mut state, ground, looked_at) = read(&turn, store, links)?;
-    let (mut ground, loose) = match join_up(&turn, store, &mut state, (ground, looked_at), links)? {
+    match go(&turn, store, &mut state, (ground, looked_at), links, began) {
+        Ok(()) => Ok(state),
+        Err(error) => Err(CutOff { error, report: Some(Box::new(state.cut_off())) }),
+    }
+}
+
+/// Goes through the first step with what was read.
+fn go(
+    turn: &Turn<'_>,
+    store: &mut dyn Store,
+    state: &mut PassState,
+    read: (Ground, Option<Vec<usize>>),
+    links: &mut Links,
+    began: f64,
+) -> Result<(), PassError> {
+    let Turn { context, map, scope, pass } = *turn;
+    let clock = || (context.options.elapsed)();
+    let (mut ground, loose) = match join_up(turn, store, state, read, links)? {
         Opened::Read(ground, loose) => (ground, loose),
         Opened::Empty(side, ground) => return empty(context, store, map, state, &ground.couplings, side),
     };
@@ -61,35 +90,34 @@ pub fn first_step(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let Matching { alone, absent, doubtful } = match_up(&turn, store, &mut state, (&mut ground, loose), links)?;
-    count_rows(&mut state, PerSide { erp: &ground.undecided.erp.0, crm: &ground.undecided.crm.0 });
-    name_records(context, map, &state, &ground.beyond, links);
+    let Matching { alone, absent, doubtful } = match_up(turn, store, state, (&mut ground, loose), links)?;
+    count_rows(state, PerSide { erp: &ground.undecided.erp.0, crm: &ground.undecided.crm.0 });
+    name_records(context, map, state, &ground.beyond, links);
     state.report.seconds.merge = clock() - merging;
 
-    look(&turn.step(links), &mut state, &ground)?;
-    rounds(&turn.step(links), store, &mut state, Alone { foresees: true, ..alone })?;
-    refer_again(&turn, &pass.deferred, store, &mut state, links)?;
-    doubt_again(&turn, store, &mut state, (&ground, &absent, doubtful), links)?;
-    look_again(&turn.step(links), &mut state)?;
+    look(&turn.step(links), state, &ground)?;
+    rounds(&turn.step(links), store, state, Alone { foresees: true, ..alone })?;
+    refer_again(turn, &pass.deferred, store, state, links)?;
+    doubt_again(turn, store, state, (&ground, &absent, doubtful), links)?;
+    look_again(&turn.step(links), state)?;
     if !pass.deferred.contains(&true) {
-        newcomers::tell(&turn.step(links), &mut state)?;
+        newcomers::tell(&turn.step(links), state)?;
     }
-    name_records(context, map, &state, &ground.beyond, links);
-    if context.on_paper(&state) {
-        tell_what_waits(map, scope, &mut state, &ground.apart, links)?;
+    name_records(context, map, state, &ground.beyond, links);
+    if context.on_paper(state) {
+        tell_what_waits(map, scope, state, &ground.apart, links)?;
     }
     if state.guarded {
-        stopped(context, store, map, &mut state)?;
-        return Ok(state);
+        return stopped(context, store, map, state);
     }
-    finish(context, store, map, &pass.deferred, &mut state)?;
-    changed::note_seen(scope, &mut state);
-    tell_unmade(map, &state, links);
-    close(context, store, scope, map, links, &mut state)?;
+    finish(context, store, map, &pass.deferred, state)?;
+    changed::note_seen(scope, state);
+    tell_unmade(map, state, links);
+    close(context, store, scope, map, links, state)?;
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
     }
-    Ok(state)
+    Ok(())
 }
 
 /// What is known once it is clear who belongs to whom.
@@ -267,15 +295,14 @@ fn empty(
     context: &Context<'_>,
     store: &dyn Store,
     map: &TableMap,
-    mut state: PassState,
+    state: &mut PassState,
     couplings: &Couplings,
     side: Side,
-) -> Result<PassState, PassError> {
+) -> Result<(), PassError> {
     let couplings = couplings.erp.len() as u64;
     state.pending.clear();
     state.plan.actions.clear();
-    stop(&mut state, &Trip::Empty { side, couplings }, None);
+    stop(state, &Trip::Empty { side, couplings }, None);
     state.over = true;
-    stopped(context, store, map, &mut state)?;
-    Ok(state)
+    stopped(context, store, map, state)
 }

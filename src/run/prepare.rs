@@ -13,6 +13,7 @@ use crate::misfit::{Misfit, misfits, no_table};
 use crate::order::Pass;
 use crate::run::RunError;
 use crate::run::context::Context;
+use crate::run::partners::without;
 use crate::store::{InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -101,6 +102,7 @@ pub(super) fn link_unselected(
         if visited(table) || !references().any(|reference| reference.table == map.name) {
             continue;
         }
+        let couplings = store.couplings(&map.name, &[])?;
         let mut scope = Scope::describe(context.pipeline, table, context.endpoints)?;
         for side in Side::BOTH {
             let mut columns: Vec<String> = Vec::new();
@@ -111,22 +113,28 @@ pub(super) fn link_unselected(
                 };
                 columns.extend(column.filter(|column| !columns.contains(column)).cloned());
             }
-            let table_links = links.table(&map.name);
             // A run over changes, or over named records, asks for the keys that it needs.
             if columns.is_empty() || context.reads_parts() {
                 continue;
             }
-            *scope.columns.of_mut(side) = columns.clone();
+            let mut read = columns.clone();
+            let filter = map.sides.of(side).filter.iter().flat_map(|filter| filter.columns());
+            filter.for_each(|column| read.extend((!read.contains(column)).then(|| column.clone())));
+            *scope.columns.of_mut(side) = read;
             let frame = extract::read_all(&scope, side, *context.endpoints.of(side))?;
+            // Who is neither coupled nor inside the filter is nobody's reference, as where the table map has its turn.
+            let coupled = if side == Side::Erp { &couplings.erp } else { &couplings.crm };
+            let mut known: HashSet<Uuid> = extract::inside(map, side, frame.clone())?.frame.ids().into_iter().collect();
+            known.extend(coupled);
+            let frame = without(&frame, |id| !known.contains(id));
             for column in &columns {
-                table_links.name_all(side, column, &frame);
+                links.table(&map.name).name_all(side, column, &frame);
             }
         }
         // Of a pair of which one record is gone, and nobody decided what follows, which of the two it is does not matter:
         // it leads nowhere, and what refers to it waits.
         let undecided = store.inbox(Some(&map.name))?.into_iter().filter(|item| item.kind == InboxKind::Deleted);
         let undecided: HashSet<(Uuid, Uuid)> = undecided.filter_map(|item| item.erp_id.zip(item.crm_id)).collect();
-        let couplings = store.couplings(&map.name, &[])?;
         let table = links.table(&map.name);
         for (&erp, &crm) in couplings.erp.iter().zip(&couplings.crm) {
             if undecided.contains(&(erp, crm)) {

@@ -3,11 +3,12 @@
 //!
 //! A planned write becomes the row that the side would return, and where another table map reads the same table later,
 //! its reading shows it; a record that is deleted is read no more. What a server would make of a record on its own is not known here: what a new record was not
-//! given stays blank, but for the keys by which others refer to it, which get a placeholder.
+//! given stays blank, but for what the side tells to begin with, and for the keys by which others refer to it, which get a placeholder.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::apply::Applied;
@@ -89,6 +90,11 @@ impl<'a> Pretended<'a> {
             let mut values: HashMap<String, Value> =
                 action.fields.iter().map(|change| (change.column.clone(), change.new.clone())).collect();
             let new = action.kind.makes_record();
+            for column in info.columns.iter().filter(|_| new) {
+                if let Some(value) = &column.starts_with {
+                    values.entry(column.column.name.clone()).or_insert_with(|| value.clone());
+                }
+            }
             for key in keys.iter().filter(|_| new) {
                 if values.get(key).is_some_and(|value| !value.is_blank()) {
                     continue;
@@ -109,7 +115,7 @@ impl<'a> Pretended<'a> {
                 pretence.remember(id, new, values);
             }
         }
-        Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish() }
+        Applied { outcomes, journal: vec![0; actions.len()], rows: rows.finish(), given: HashMap::new() }
     }
 
     /// Returns how many of these records were made on paper.
@@ -258,7 +264,8 @@ impl Endpoint for Pretended<'_> {
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let columns = columns.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();
         let message = "a dry run writes nothing".to_owned();
-        Report { outcomes: vec![Outcome::NotSent { message }; writes.len()], rows: Frame::empty(columns) }
+        let outcomes = vec![Outcome::NotSent { message }; writes.len()];
+        Report { outcomes, rows: Frame::empty(columns), given: HashMap::new() }
     }
 
     fn batch_max(&self) -> usize {
@@ -279,6 +286,14 @@ impl Endpoint for Pretended<'_> {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         self.inner.clock_offset()
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        self.inner.clock()
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        self.inner.lost()
     }
 }
 
@@ -389,6 +404,9 @@ mod tests {
             None
         }
         fn clock_offset(&self) -> Option<ClockOffset> {
+            None
+        }
+        fn clock(&self) -> Option<DateTime<Utc>> {
             None
         }
     }

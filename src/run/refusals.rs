@@ -1,6 +1,6 @@
 //! Records that their side refused: the second refusal for the same reason makes a record *skipped* (design §3.9).
 //!
-//! A skipped record is not sent again until one of its mapped fields changes on either side, what would be sent
+//! Each side refuses for itself. A skipped record is not sent again until one of its mapped fields changes on either side, what would be sent
 //! changes, or a person asks for it. Only what a side refused counts: a lost connection or a reference without coupling
 //! says nothing about the record. What is remembered of a refusal is its reason and a fingerprint of all that the
 //! attempt depended on.
@@ -26,19 +26,22 @@ const TIMES_MAX: u32 = 2;
 /// A record, or a pair, as the inbox knows it.
 pub(super) type Ids = (Option<Uuid>, Option<Uuid>);
 
+/// What goes to a side: each of the two may refuse the same pair, for reasons of its own.
+type Matter = (Ids, Side);
+
 /// What a pass knows of refusals.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     /// From earlier runs.
-    earlier: HashMap<Ids, Refusal>,
+    earlier: HashMap<Matter, Refusal>,
     /// Some of them are not wanted any more.
     forgotten: bool,
     /// Of this run.
-    now: HashMap<Ids, Refusal>,
+    now: HashMap<Matter, Refusal>,
     /// Left alone in this run.
-    skipped: HashSet<Ids>,
+    skipped: HashSet<Matter>,
     /// Neither refused nor written in this run, though it was to be.
-    unsent: HashSet<Ids>,
+    unsent: HashSet<Matter>,
 }
 
 impl Refusals {
@@ -49,24 +52,25 @@ impl Refusals {
         let remembered = earlier.len();
         earlier.retain(|refusal| !named.holds(refusal.erp, refusal.crm));
         let forgotten = earlier.len() < remembered;
-        let earlier = earlier.into_iter().map(|refusal| ((refusal.erp, refusal.crm), refusal)).collect();
+        let earlier =
+            earlier.into_iter().map(|refusal| (((refusal.erp, refusal.crm), refusal.side), refusal)).collect();
         Ok(Refusals { earlier, forgotten, ..Refusals::default() })
     }
 
     /// Notes that a side refused an action.
     pub(super) fn note(&mut self, action: &Action, message: &str, print: u64) {
-        let ids = known_ids(action);
-        let times = match self.earlier.get(&ids) {
+        let (matter, ids) = (matter(action), known_ids(action));
+        let times = match self.earlier.get(&matter) {
             Some(earlier) if reason(&earlier.message) == reason(message) => earlier.times.saturating_add(1),
             _ => 1,
         };
-        let refusal = Refusal { erp: ids.0, crm: ids.1, message: message.to_owned(), print, times };
-        self.now.insert(ids, refusal);
+        let (side, message) = (action.side, message.to_owned());
+        self.now.insert(matter, Refusal { erp: ids.0, crm: ids.1, side, message, print, times });
     }
 
     /// Notes that an action did not reach its side.
     pub(super) fn note_unsent(&mut self, action: &Action) {
-        self.unsent.insert(known_ids(action));
+        self.unsent.insert(matter(action));
     }
 }
 
@@ -129,18 +133,18 @@ pub(super) fn leave_alone(state: &mut PassState, map: &TableMap, actions: &mut V
         return;
     }
     let rows = PerSide::from_fn(|side| rows_by_id(state.frames.of(side)));
-    let mut skipped: HashMap<Ids, (Side, String, String)> = HashMap::new();
+    let mut skipped: HashMap<Matter, (String, String)> = HashMap::new();
     for action in actions.iter() {
-        let Some(refusal) = state.refusals.earlier.get(&known_ids(action)) else { continue };
+        let Some(refusal) = state.refusals.earlier.get(&matter(action)) else { continue };
         let held = |side: Side| held_by(state, map, side, rows.of(side).get(action.ids.of(side)).copied());
         if refusal.times >= TIMES_MAX && refusal.print == print(action, &PerSide::from_fn(held)) {
-            let told = (action.side, action.record.clone(), refusal.message.clone());
-            skipped.entry(known_ids(action)).or_insert(told);
+            let told = (action.record.clone(), refusal.message.clone());
+            skipped.entry(matter(action)).or_insert(told);
         }
     }
-    actions.retain(|action| !skipped.contains_key(&known_ids(action)));
-    for (ids, (to, record, message)) in skipped {
-        if state.refusals.skipped.insert(ids) {
+    actions.retain(|action| !skipped.contains_key(&matter(action)));
+    for ((ids, to), (record, message)) in skipped {
+        if state.refusals.skipped.insert((ids, to)) {
             state.held.push(skipped_item(ids, to, record, &message));
         }
     }
@@ -170,7 +174,8 @@ pub(super) fn remember(
 ) -> Result<(), StoreError> {
     for held in &mut state.held {
         let ids = (held.ids.erp, held.ids.crm);
-        let refused = state.refusals.now.get(&ids).filter(|refusal| refusal.times >= TIMES_MAX);
+        let refused = held.to.and_then(|to| state.refusals.now.get(&(ids, to)));
+        let refused = refused.filter(|refusal| refusal.times >= TIMES_MAX);
         if let (InboxKind::Failed, None, Some(to), Some(refusal)) = (held.kind, held.field, held.to, refused) {
             *held = skipped_item(ids, to, held.record.clone(), &refusal.message);
         }
@@ -181,15 +186,20 @@ pub(super) fn remember(
     }
     let left = Left::of(state);
     // What is outside its filter was not tried.
-    let untried = |ids: &Ids| {
-        let unsent = skipped.contains(ids) || unsent.contains(ids) || left.holds(*ids, None);
-        unsent || state.beyond.holds(*ids) || !state.asks(ids.0, ids.1)
+    let untried = |matter: &Matter| {
+        let ids = matter.0;
+        let unsent = skipped.contains(matter) || unsent.contains(matter) || left.holds(ids, None);
+        unsent || state.beyond.holds(ids) || !state.asks(ids.0, ids.1)
     };
-    let stays = |ids: &&Ids| !now.contains_key(*ids) && (partly || untried(ids));
-    let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|ids| earlier[ids].clone()).collect();
+    let stays = |matter: &&Matter| !now.contains_key(*matter) && (partly || untried(matter));
+    let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|matter| earlier[matter].clone()).collect();
     all.extend(now.values().cloned());
-    all.sort_by_key(|refusal| (refusal.erp, refusal.crm));
+    all.sort_by_key(|refusal| (refusal.erp, refusal.crm, refusal.side.key()));
     store.replace_refusals(&map.name, &all)
+}
+
+fn matter(action: &Action) -> Matter {
+    (known_ids(action), action.side)
 }
 
 /// Returns by what the record of an action is known to people: a partner that is still to be made has no name.

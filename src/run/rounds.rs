@@ -12,15 +12,17 @@ use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
 use crate::delta::inserts::decide_inserts;
-use crate::delta::{Held, Rounded, Work, decide_pairs};
+use crate::delta::{Held, Rounded, Settled, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
-use crate::run::bases::{Agreeing, Proof, before_write, save, set_base};
+use crate::run::bases::{Agreeing, Proof, before_write, save, set_base, tell_terms};
 use crate::run::chosen;
+use crate::run::count::finish_begun;
 use crate::run::deleting::as_restores;
+use crate::run::given::{gives_key, hold_doubtful, hold_twins, take_given};
 use crate::run::keyed::{take_keys, with_tried};
 use crate::run::marks;
 use crate::run::ours::avoid_others;
@@ -28,7 +30,7 @@ use crate::run::parted::{note, partings};
 use crate::run::pretend::Pretended;
 use crate::run::refusals::{known_ids, leave_alone, sources};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::verify::{Aftermath, failed, verify};
+use crate::run::verify::{Aftermath, count_confirmed, given_up, verify};
 use crate::store::{Agreed, CouplingChange, InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
@@ -81,7 +83,13 @@ pub(super) fn rounds(
             let mut inserts = decide_inserts(&state.work(step), to, &rows, beyond.as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
             avoid_others(step, store, state, to, &mut inserts.actions)?;
+            hold_doubtful(state, to, &mut inserts.actions);
             take_keys(step, state, to, &mut inserts.actions)?;
+            if gives_key(step.scope, step.map, to) {
+                let there = (to, alone.beyond.of(to).as_ref());
+                let put_off = hold_twins(step, store, state, there, &mut inserts.actions)?;
+                after.waiting.of_mut(to.other()).extend(put_off);
+            }
             actions.extend(inserts.actions);
             state.held.extend(inserts.held);
             state.later.extend(inserts.later);
@@ -97,8 +105,7 @@ pub(super) fn rounds(
         admit(approved, step.map, step.links, state, &mut actions);
         state.report.seconds.merge += clock() - merging;
         if round == ROUNDS_MAX {
-            let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
-            state.held.extend(actions.iter().map(|action| failed(action, &message)));
+            state.held.extend(actions.iter().map(|action| given_up(action, ROUNDS_MAX, &after)));
             break;
         }
         plan(state, &actions);
@@ -113,6 +120,12 @@ pub(super) fn rounds(
                 && approved.is_none()
                 && let Some(trip) = judge(&step.map.guard, &sums, &state.basis)
             {
+                state.begun = Side::BOTH.iter().any(|side| {
+                    !state.tally.inserted.of(*side).is_empty() || !state.tally.modified.of(*side).is_empty()
+                });
+                if state.begun && !state.filed {
+                    finish_begun(step, store, state)?;
+                }
                 stop(state, &trip, step.context.options.guarded_plan);
             }
             couple_pending(step, store, state)?;
@@ -190,10 +203,8 @@ fn foresee(step: &Step<'_>, state: &mut PassState) -> Result<Vec<Action>, PassEr
 /// Stops a table map before anything of it is written; what is left is decided on paper. `plan` is where that is saved.
 pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
     let hint = trip.hint(&state.plan.table, plan);
-    let begun = Side::BOTH.iter().any(|side| !state.tally.inserted.of(*side).is_empty())
-        || Side::BOTH.iter().any(|side| !state.tally.modified.of(*side).is_empty());
-    // The second step follows on a first one that its guard let pass.
-    let nothing = if begun { "nothing more" } else { "nothing" };
+    // The second step follows on a first one that its guard let pass, and so does what a write frees from a doubt.
+    let nothing = if state.begun { "nothing more" } else { "nothing" };
     let message = format!("{trip}; {nothing} of it was written: {hint}");
     state.plan.guarded = Some(message.clone());
     state.report.guarded = Some(message);
@@ -260,7 +271,8 @@ fn write_side(
         save(store, step.map, state)?;
     }
     after.known = known;
-    let applied = match context.paper(state) {
+    let mut actions = actions;
+    let mut applied = match context.paper(state) {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => {
             let sources = sources(state, to, &actions);
@@ -273,7 +285,9 @@ fn write_side(
         }
     };
     state.report.seconds.apply += clock() - applying;
+    count_confirmed(step, state, to, &actions, &applied)?;
     let verifying = clock();
+    take_given(step, store, state, to, &mut actions, &mut applied)?;
     verify(step, store, state, to, &actions, applied, after)?;
     if !context.on_paper(state) {
         save(store, step.map, state)?;
@@ -331,8 +345,12 @@ fn decide_round(
         }
     };
     let real = |pair: usize| chosen.as_ref().map_or(pair, |chosen| chosen[pair]);
-    for (pair, field, base) in decisions.settled {
-        set_base(state, real(pair), field, base);
+    let settled: Vec<Settled> =
+        decisions.settled.into_iter().map(|one| Settled { pair: real(one.pair), ..one }).collect();
+    let looked_at = chosen.clone().unwrap_or_else(|| (0..state.pairs.len()).collect());
+    tell_terms(step.map, state, &looked_at, &settled);
+    for Settled { pair, field, base, terms } in settled {
+        set_base(state, pair, field, base, terms);
     }
     if let Some(touched) = touched {
         let fields = &step.left_out;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::address::Address;
 use crate::config::{MatchRule, PerSide, Side, TableMap};
 use crate::couple;
-use crate::couple::resembling::like_any;
+use crate::couple::resembling::{has_key, like_any};
 use crate::delta::Work;
 use crate::delta::judging::{Judged, judge_pairs};
 use crate::endpoint::EndpointError;
@@ -70,6 +70,9 @@ pub struct Found {
     pub inside: bool,
     /// Whom it is coupled with already, as people name that one.
     pub partner: Option<String>,
+    /// Number of an earlier rule that tells a coupled record of the other side from this one: both have a value for it,
+    /// and the values differ.
+    pub told_apart: Option<usize>,
 }
 
 /// What was read of one side, for [`look`].
@@ -206,6 +209,11 @@ fn searches(
         Some(row) => state.names.row(pool.of(of), of, *row),
         None => Address { table: step.map.name.clone(), side: of, key: id.to_string() }.to_string(),
     };
+    let rules = &step.map.match_rules;
+    let valued = |frames: &PerSide<Frame>| -> Vec<PerSide<Vec<bool>>> {
+        rules.iter().map(|rule| has_key(step.map, rule, &step.scope.infos, frames, step.links)).collect()
+    };
+    let (own_valued, pool_valued) = (valued(&one), valued(&pool));
     let search = |(number, rule): (usize, &MatchRule)| {
         let like = like_any(step.map, rule, &step.scope.infos, &one, &pool, step.links);
         let values = rule.by.iter().map(|(erp, crm)| {
@@ -220,18 +228,23 @@ fn searches(
                 if (of, found_id) == (side, id) {
                     continue;
                 }
+                let partner = partners.of(of).get(&found_id).map(|id| named(of.other(), *id));
+                // Had an earlier rule the same value of both, it would find that record itself.
+                let tells = |rule: &usize| own_valued[*rule].of(side)[0] && pool_valued[*rule].of(of)[row];
+                let counts = of != side && partner.is_some();
                 found.push(Found {
                     side: of,
                     id: found_id,
                     record: state.names.row(pool.of(of), of, row),
                     inside: inside.contains(&found_id),
-                    partner: partners.of(of).get(&found_id).map(|id| named(of.other(), *id)),
+                    partner,
+                    told_apart: (0..number).find(tells).filter(|_| counts).map(|rule| rule + 1),
                 });
             }
         }
         Search { rule: number + 1, side, id, values: values.collect(), found }
     };
-    Ok(step.map.match_rules.iter().enumerate().map(search).collect())
+    Ok(rules.iter().enumerate().map(search).collect())
 }
 
 /// Returns the subjects in a table map; `None` where there are none, or the run is for all records.

@@ -28,7 +28,7 @@ use crate::run::keyed::Tried;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
-use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Watermark};
+use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Terms, Watermark};
 use crate::translate::links::Links;
 
 /// Why a pass could not be finished.
@@ -49,6 +49,8 @@ pub enum PassError {
 pub struct PassState {
     pub(super) frames: PerSide<Frame>,
     pub(super) pairs: Pairs,
+    /// How the values of settled pairs are to each other.
+    pub(super) terms: Terms,
     pub(super) names: Names,
     /// What was open before and stays so outside the filter.
     pub(super) beyond: Beyond,
@@ -121,6 +123,10 @@ pub struct PassState {
     pub(super) settled: HashSet<Uuid>,
     /// The guard stopped the table map: nothing of it is written any more, and the rest is decided on paper.
     pub(super) guarded: bool,
+    /// Something of it had been written by then.
+    pub(super) begun: bool,
+    /// What waits was filed, and what was done is counted, at the end of a step.
+    pub(super) filed: bool,
     /// What people want to know of what waits.
     pub(super) backgrounds: Backgrounds,
     /// What was seen of the records, where only some were asked for.
@@ -135,6 +141,10 @@ pub struct PassState {
     pub(super) carried: Option<Carried>,
     /// By side, new records that were sent and may still come, by the record of the other side that they were made for.
     pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
+    /// By side, records that get no partner, because one may have been made already; and what is said of each.
+    pub(super) in_doubt: PerSide<HashMap<Uuid, String>>,
+    /// By side, what was there before new records were sent that get their key there.
+    pub(super) before: PerSide<HashSet<Uuid>>,
 }
 
 /// A deletion that was decided.
@@ -172,6 +182,7 @@ impl PassState {
             names: Names::new(map, &[&frames]),
             frames,
             pairs: Pairs::new(map.fields.len()),
+            terms: Terms::default(),
             beyond: Beyond::default(),
             held: Vec::new(),
             later: Vec::new(),
@@ -210,6 +221,8 @@ impl PassState {
             basis: Basis::default(),
             settled: HashSet::new(),
             guarded: false,
+            begun: false,
+            filed: false,
             backgrounds: Backgrounds::default(),
             sight: None,
             stopped: None,
@@ -217,6 +230,8 @@ impl PassState {
             approval: Approval::default(),
             carried: None,
             tried: PerSide::default(),
+            in_doubt: PerSide::default(),
+            before: PerSide::default(),
         }
     }
 
@@ -229,6 +244,35 @@ impl PassState {
     pub(super) fn asks_row(&self, side: Side, row: usize) -> bool {
         let id = Some(self.frames.of(side).id(row));
         if side == Side::Erp { self.asks(id, None) } else { self.asks(None, id) }
+    }
+
+    /// Returns what was written of a pass that was cut off: nothing else of it is known for certain.
+    pub(super) fn cut_off(&self) -> TableReport {
+        if let Some(stopped) = &self.stopped {
+            return stopped.clone();
+        }
+        let mut report = TableReport {
+            table: self.report.table.clone(),
+            mode: self.report.mode,
+            partial: self.report.partial,
+            rows: self.report.rows,
+            first: self.report.first,
+            uncoupled: self.report.uncoupled,
+            seconds: self.report.seconds,
+            ..TableReport::default()
+        };
+        for to in Side::BOTH {
+            let inserted = self.tally.inserted.of(to);
+            let counts = report.to.of_mut(to);
+            counts.inserted = inserted.len() as u64;
+            counts.modified = self.tally.modified.of(to).difference(inserted).count() as u64;
+            counts.deleted = self.tally.deleted.of(to).len() as u64;
+            report.new_couplings += counts.inserted;
+        }
+        if self.pending.is_empty() {
+            report.new_couplings += self.report.matched.iter().map(|(_, pairs)| pairs).sum::<u64>();
+        }
+        report
     }
 
     /// Returns the counts so far.
@@ -269,6 +313,7 @@ impl PassState {
     pub fn release(&mut self) {
         self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
         self.pairs = Pairs::default();
+        self.terms = Terms::default();
         self.names = Names::default();
         self.beyond = Beyond::default();
         self.tally = Tally::default();
@@ -285,6 +330,7 @@ impl PassState {
             infos: &step.scope.infos,
             frames: &self.frames,
             pairs: &self.pairs,
+            terms: &self.terms,
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,

@@ -20,8 +20,30 @@ use crate::run::marks;
 use crate::run::partners::without;
 use crate::run::refusals::{print_of, sources};
 use crate::run::state::{PassError, PassState, Step};
-use crate::store::{Agreement, Answer, CouplingChange, InboxKind, Origin, Store};
+use crate::store::{Agreement, Answer, CouplingChange, InboxKind, NOT_ARRIVED, NOT_LET_IN, Origin, Store};
 use crate::translate::canonical::{BLANK, fingerprint};
+
+/// Counts what a side confirmed, and ends the pass where it cannot be spoken to any more: what it did not carry out stays as
+/// it was, held against no record, and what nobody knows of is settled by the next run's reading, as after a crash.
+pub(super) fn count_confirmed(
+    step: &Step<'_>,
+    state: &mut PassState,
+    to: Side,
+    actions: &[Action],
+    applied: &Applied,
+) -> Result<(), EndpointError> {
+    for (action, outcome) in actions.iter().zip(&applied.outcomes) {
+        if *outcome == Outcome::Written {
+            let tally = match &action.kind {
+                ActionKind::Delete => &mut state.tally.deleted,
+                kind if kind.makes_record() => &mut state.tally.inserted,
+                _ => &mut state.tally.modified,
+            };
+            tally.of_mut(to).insert(action.ids.erp);
+        }
+    }
+    step.context.endpoints.of(to).lost().map_or(Ok(()), Err)
+}
 
 /// What a round leaves for the next one.
 #[derive(Default)]
@@ -32,6 +54,8 @@ pub(super) struct Aftermath {
     pub(super) waiting: PerSide<Vec<Uuid>>,
     /// Pairs that a side would not have, by that side: they are not tried twice in one run.
     pub(super) refused: PerSide<HashSet<Uuid>>,
+    /// Why nobody knows what became of the latest write to a side, by the ERP id of the pair.
+    pub(super) unanswered: HashMap<(Side, Uuid), String>,
     /// What was known of the records before they were written.
     pub(super) known: marks::Before,
 }
@@ -46,7 +70,7 @@ pub(super) fn verify(
     applied: Applied,
     after: &mut Aftermath,
 ) -> Result<(), PassError> {
-    let Applied { outcomes, journal, rows } = applied;
+    let Applied { outcomes, journal, rows, .. } = applied;
     let returned: HashSet<Uuid> = rows.ids().into_iter().collect();
     let before = before_write(state, step.map, to, actions);
     let sources = sources(state, to, actions);
@@ -57,7 +81,7 @@ pub(super) fn verify(
             Outcome::Written => !returned.contains(action.ids.of(to)),
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
             Outcome::Refused { .. } => was_tried(state, to, action),
-            Outcome::Gone | Outcome::NotSent { .. } => false,
+            Outcome::Gone | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
         })
         .map(|(action, _)| *action.ids.of(to))
         .collect();
@@ -81,6 +105,10 @@ pub(super) fn verify(
             let answer = Answer { journal_id: journal[index], outcome: word.into(), message: message.into() };
             answers.push(answer);
         };
+        match outcome {
+            Outcome::Unknown { message } => drop(after.unanswered.insert((to, action.ids.erp), message.clone())),
+            _ => drop(after.unanswered.remove(&(to, action.ids.erp))),
+        }
         let proof = match outcome {
             Outcome::Written if returned.contains(&id) => Some(Proof::Returned),
             Outcome::Exists => Some(Proof::Found),
@@ -104,19 +132,23 @@ pub(super) fn verify(
                 couplings.extend(couplings_after(action));
                 Some(Proof::Read)
             }
-            Outcome::Unknown { .. } if insert => {
+            Outcome::Unknown { message } if insert => {
                 let sent = action.fields.iter().map(|change| (change.column.as_str(), change.new.to_string()));
                 match Tried::of(step.scope.infos.of(to), id, sent, journal[index]) {
                     Some(tried) => tried.note(*action.ids.of(to.other()), state.tried.of_mut(to)),
-                    None => told("not found", ""),
+                    None => told("not found", message),
                 }
                 after.waiting.of_mut(to.other()).push(*action.ids.of(to.other()));
                 None
             }
-            Outcome::Unknown { .. } => {
+            Outcome::Unknown { message } => {
                 let missing = read_rows.get(&id).map(|row| missing(&read, *row, to, action, &before));
                 let arrived = missing.as_ref().is_some_and(Vec::is_empty);
-                told(if arrived { "found" } else { "not found" }, "");
+                match &missing {
+                    Some(missing) if missing.is_empty() => told("found", ""),
+                    Some(missing) if missing.len() < action.fields.len() => told("found in part", message),
+                    _ => told("not found", message),
+                }
                 if arrived {
                     certain.insert(action.ids.erp, false);
                     state.tally.modified.of_mut(to).insert(action.ids.erp);
@@ -131,14 +163,17 @@ pub(super) fn verify(
                 after.refused.of_mut(to).insert(action.ids.erp);
                 continue;
             }
-            Outcome::Refused { message } | Outcome::NotSent { message } => {
-                if matches!(outcome, Outcome::Refused { .. }) {
-                    let print = print_of(state, step.map, action, &before, &sources);
-                    state.refusals.note(action, message, print);
-                } else {
-                    state.refusals.note_unsent(action);
-                }
+            Outcome::Refused { message } => {
+                let print = print_of(state, step.map, action, &before, &sources);
+                state.refusals.note(action, message, print);
                 state.held.push(failed(action, message));
+                after.refused.of_mut(to).insert(action.ids.erp);
+                continue;
+            }
+            Outcome::NotSent { message } | Outcome::Barred { message } => {
+                state.refusals.note_unsent(action);
+                let message = kept_out(&action.record, to, outcome, message);
+                state.held.push(Held { message, ..failed(action, "") });
                 after.refused.of_mut(to).insert(action.ids.erp);
                 continue;
             }
@@ -148,7 +183,7 @@ pub(super) fn verify(
             let row = rows.get(&id).copied().filter(|_| proof != Proof::Found);
             let frame = state.frames.of(to);
             let kept = match row {
-                Some(row) if !on_paper => kept_of(to, frame, row, &before, action),
+                Some(row) if !on_paper => kept_of(to, (frame, row, proof), &before, action),
                 _ => Vec::new(),
             };
             if let (Some(row), false) = (row, kept.is_empty()) {
@@ -249,6 +284,25 @@ fn missing(frame: &Frame, row: usize, to: Side, action: &Action, before: &Before
             || (is_form_of(&held, &change.new) && was(change).is_some_and(|was| was != now))
     };
     (0..action.fields.len()).filter(|at| !holds(&action.fields[*at])).collect()
+}
+
+/// Says why something did not come to a side where nothing is wrong with it.
+pub(super) fn kept_out(what: &str, to: Side, outcome: &Outcome, message: &str) -> String {
+    let how = if matches!(outcome, Outcome::Barred { .. }) { NOT_LET_IN } else { NOT_ARRIVED };
+    format!("{what}{how}{}: {message}", to.name())
+}
+
+/// Says why an action is not tried once more in this run: each time its answer was lost, or somebody changed the record.
+pub(super) fn given_up(action: &Action, attempts: usize, after: &Aftermath) -> Held {
+    let to = action.side;
+    match after.unanswered.get(&(to, action.ids.erp)) {
+        Some(message) => {
+            let message = format!("none of {attempts} attempts had an answer ({message})");
+            let message = kept_out(&action.record, to, &Outcome::Unknown { message: String::new() }, &message);
+            Held { message, ..failed(action, "") }
+        }
+        None => failed(action, &format!("it still changes after {attempts} attempts in this run")),
+    }
 }
 
 /// Says why an action was not carried out.

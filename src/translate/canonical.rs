@@ -126,7 +126,7 @@ pub fn own(frame: &Frame, side: Side, column: &str) -> Vec<u64> {
 
 /// Fingerprints the cells of a column of `kind` as `side` would hold them in a column of `target`.
 pub(super) fn column_fingerprints(series: &Series, kind: Kind, side: Side, target: Kind) -> Vec<u64> {
-    if let (Kind::Text | Kind::Code | Kind::Enum, Ok(cells)) = (kind, series.str()) {
+    if let (Kind::Text | Kind::Code | Kind::Enum | Kind::Choices, Ok(cells)) = (kind, series.str()) {
         return cells.iter().map(|cell| cell.map_or(BLANK, |text| fingerprint_text(text, side, target))).collect();
     }
     (0..series.len()).map(|row| fingerprint(&value_at(series, kind, row), side, target)).collect()

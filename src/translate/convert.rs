@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::config::Side;
 use crate::endpoint::ColumnInfo;
 use crate::frame::evaluated::Fault;
-use crate::frame::{Kind, Value};
+use crate::frame::{Kind, Value, choices, choices_text};
 use crate::translate::canonical::{is_typed_blank, written_text};
 
 /// Why a value has no counterpart on the other side.
@@ -26,6 +26,8 @@ pub enum Problem {
     Kind { value: String, column: String, kind: &'static str },
     /// The text is too long for the column.
     Long { value: String, column: String, characters: usize, characters_max: usize },
+    /// The number is too small or too large for the column.
+    Outside { value: String, column: String, min: Decimal, max: Decimal },
     /// The highest number behind the prefix is in use.
     Exhausted { prefix: String },
     /// The column takes a day, and the value has a time of day besides; `day` is the one in UTC.
@@ -52,6 +54,9 @@ impl std::fmt::Display for Problem {
             Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
             Problem::Long { value, column, characters, characters_max } => {
                 write!(f, "`{value}` has {characters} characters, `{column}` takes {characters_max}")
+            }
+            Problem::Outside { value, column, min, max } => {
+                write!(f, "`{value}` is not in the range of `{column}`, {} to {}", min.normalize(), max.normalize())
             }
             Problem::Moment { value, column, .. } => {
                 write!(
@@ -137,6 +142,24 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
                 }
             }
         }
+        Kind::Choices => {
+            let numbers = match &value {
+                Value::Integer(number) => Some(vec![*number]),
+                Value::Decimal(number) if number.is_integer() => number.to_i64().map(|number| vec![number]),
+                Value::Text(text) => choices(text),
+                _ => None,
+            };
+            let numbers = numbers.ok_or_else(|| wrong(&value))?;
+            let is_known = |number: &i64| target.options.iter().any(|(option, _)| option == number);
+            match numbers.iter().find(|number| !target.options.is_empty() && !is_known(number)) {
+                Some(unknown) => {
+                    let shown = |(option, label): &(i64, String)| format!("{option} {label}").trim_end().to_owned();
+                    let known = target.options.iter().map(shown).collect();
+                    Err(Problem::NoOption { value: unknown.to_string(), column: column(), known })
+                }
+                None => Ok(choices_text(&numbers)),
+            }
+        }
         Kind::Integer => match &value {
             Value::Integer(_) => Ok(value),
             Value::Decimal(number) if number.is_integer() => {
@@ -195,6 +218,16 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
             _ => Err(wrong(&value)),
         },
     }?;
+    let number = match &value {
+        Value::Integer(number) => Some(Decimal::from(*number)),
+        Value::Decimal(number) => Some(*number),
+        _ => None,
+    };
+    if let (Some(number), Some((min, max))) = (number, target.range)
+        && (number < min || number > max)
+    {
+        return Err(Problem::Outside { value: value.to_string(), column: column(), min, max });
+    }
     match &value {
         // A text may have spelled a blank, too.
         blank if is_typed_blank(blank) => Ok(Value::Null),
@@ -211,6 +244,22 @@ mod tests {
 
     fn info(kind: Kind) -> ColumnInfo {
         ColumnInfo::plain("c", kind)
+    }
+
+    #[test]
+    fn a_number_is_within_its_bounds_after_it_was_rounded() {
+        let bounds = Some((Decimal::ZERO, Decimal::new(1000, 1)));
+        let column = |kind| ColumnInfo { range: bounds, ..info(kind) };
+        let two = column(Kind::Decimal { scale: 2 });
+        let text = |text: &str| convert(Value::Text(text.to_owned()), Side::Crm, &two);
+        assert_eq!(text("100.004"), Ok(Value::Decimal(Decimal::new(10_000, 2))));
+        assert_eq!(convert(Value::Integer(100), Side::Crm, &column(Kind::Integer)), Ok(Value::Integer(100)));
+        assert_eq!(convert(Value::Null, Side::Crm, &two), Ok(Value::Null));
+        let problem = |problem: Result<Value, Problem>| problem.unwrap_err().to_string();
+        assert_eq!(problem(text("100.005")), "`100.01` is not in the range of `c`, 0 to 100");
+        assert_eq!(problem(text("-1")), "`-1` is not in the range of `c`, 0 to 100");
+        let number = convert(Value::Integer(101), Side::Crm, &column(Kind::Integer));
+        assert_eq!(problem(number), "`101` is not in the range of `c`, 0 to 100");
     }
 
     fn text(text: &str) -> Value {

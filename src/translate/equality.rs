@@ -166,6 +166,18 @@ fn booleans() {
 }
 
 #[test]
+fn lists_of_choices() {
+    let lists = [("1,3", "3,1"), ("3, 1", "1,3"), ("1", "1"), ("1,1", "1"), ("", "null"), (" ", "")];
+    check(
+        Kind::Text,
+        Kind::Choices,
+        &lists,
+        &[("1,3", "1"), ("1,3", "1,3,5"), ("", "1"), ("x", "null"), ("0", "null")],
+    );
+    check(Kind::Integer, Kind::Choices, &[("1", "1"), ("null", "null")], &[("1", "1,3"), ("13", "1,3")]);
+}
+
+#[test]
 fn dates_and_moments() {
     check(
         Kind::Date,
@@ -268,6 +280,13 @@ fn what_does_not_fit_says_so_and_what_would() {
             "`c` has no option `0`; known: `1 x`, `2 x`, `3 x`, `4 x`, `5 x`, `6 x`, `7 x`, `8 x`, `9 x`, `10 x`, `11 x`, \
              `12 x` and 8 more",
         ),
+        (
+            text("4, 3"),
+            Side::Crm,
+            listed(Kind::Choices, &[(1, "Net 30"), (4, "Net 60")]),
+            "`c` has no option `3`; known: `1 Net 30`, `4 Net 60`",
+        ),
+        (text("1;4"), Side::Crm, column(Kind::Choices), "`1;4` is no list of choices, as `c` needs"),
         (text("x"), Side::Crm, column(Kind::Choice), "`x` is no choice, as `c` needs"),
         (text("1.5"), Side::Crm, column(Kind::Integer), "`1.5` is no whole number, as `c` needs"),
         (number("1.5"), Side::Crm, column(Kind::Integer), "`1.5` is no whole number, as `c` needs"),

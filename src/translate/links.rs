@@ -250,8 +250,8 @@ impl TableLinks {
     }
 }
 
-/// Keys are codes, or compared as if they were.
-fn canonical_key(key: &str) -> String {
+/// Returns a key as it is compared: keys are codes, or compared as if they were.
+pub fn canonical_key(key: &str) -> String {
     key.trim().to_uppercase()
 }
 

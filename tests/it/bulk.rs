@@ -19,7 +19,7 @@ fn accounts(from: u128, count: u128) -> Vec<Write> {
 fn written(world: &World, crm: &dyn Endpoint, writes: &[Write]) -> (Vec<Outcome>, usize, u64, u64) {
     let info = crm.describe("accounts").unwrap();
     let before = world.crm.counts();
-    let Report { outcomes, rows } = crm.write(&info, &names(&["name"]), writes);
+    let Report { outcomes, rows, .. } = crm.write(&info, &names(&["name"]), writes);
     let after = world.crm.counts();
     (outcomes, rows.rows(), after.requests - before.requests, after.batches - before.batches)
 }
@@ -38,7 +38,7 @@ fn many_inserts_take_one_message_and_few_a_batch() {
     assert_eq!(written(&world, &*crm, &accounts(1_000, MANY)), (vec![Outcome::Written; many], 0, 1, 0));
     assert_eq!(written(&world, &*crm, &accounts(2_000, MANY - 1)), (vec![Outcome::Written; many - 1], many - 1, 1, 1));
     assert_eq!(count(&world), before + 3 * many - 1);
-    let off = Features { bulk: false, change_tracking: true };
+    let off = Features { bulk: false, ..world.connection(Side::Crm).features };
     let off = open(Side::Crm, &Connection { features: off, ..world.connection(Side::Crm) });
     off.describe("accounts").unwrap();
     assert_eq!(written(&world, &*off, &accounts(3_000, MANY)), (vec![Outcome::Written; many], many, 1, 1));

@@ -1,6 +1,7 @@
 //! Couplings that people make, on two sides in memory: what is refused, what is stored, and what the next run does.
 
 use pipeline::address::Address;
+use pipeline::by_hand::bonds::{bonds, moved};
 use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted, couple};
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
@@ -29,7 +30,7 @@ pub fn by_hand(world: &mut World, names: &[(&str, &str)]) -> Result<Vec<Pair>, V
         .enumerate()
         .map(|(at, (one, other))| Wanted { line: Some(at + 2), addresses: [address(one), address(other)] })
         .collect();
-    let desk = Desk::open(&world.pipeline, sides, &mut world.store, map).unwrap();
+    let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
     let pairs = desk.look(&world.store, &wanted).unwrap()?.pairs;
     let number = u32::try_from(world.store.runs(999).unwrap().len()).unwrap();
     couple(&mut world.store, map, &pairs, &moment(number)).unwrap();
@@ -73,6 +74,29 @@ fn a_pair_coupled_by_hand_is_as_if_matched() {
     other.run();
     assert_eq!(other.crm.all("accounts"), world.crm.all("accounts"));
     assert_eq!(other.erp.all("customers"), world.erp.all("customers"));
+}
+
+/// Nobody concludes from a refusal that a record is gone, whatever kind of coupling is asked for.
+#[test]
+fn a_partner_that_the_login_may_not_read_is_not_deleted() {
+    let mut world = strangers();
+    let hidden = Uuid::from_u128(101);
+    world.crm.hidden.lock().unwrap().insert(hidden);
+    let told = by_hand(&mut world, &[("customers:C1", "customers:crm:A2")]).unwrap_err();
+    let expected = format!("customers:C1 is coupled already, with {hidden}, which the login may not read");
+    assert_eq!(told[0].message, expected);
+    let alone = |world: &World| {
+        let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+        let desk = Desk::open(&world.pipeline, sides, &world.store, &world.pipeline.tables[1]).unwrap();
+        desk.look_alone(&world.store, &[Address::parse("customers:C1").unwrap()]).unwrap()
+    };
+    assert_eq!(alone(&world).unwrap_err()[0].message, expected);
+    assert_eq!(world.store.couplings("customers", &[]).unwrap().len(), 1);
+    // Once it is really gone, its coupling gives way.
+    world.crm.hidden.lock().unwrap().clear();
+    world.crm.delete("accounts", 101);
+    assert_eq!(alone(&world).unwrap()[0].dead.len(), 1);
+    by_hand(&mut world, &[("customers:C1", "customers:crm:A2")]).unwrap();
 }
 
 #[test]
@@ -312,4 +336,25 @@ fn a_doubt_ends_with_the_coupling_that_settles_it() {
     by_hand(&mut world, &[("customers:C2", &account)]).unwrap();
     assert_eq!(of_customer(&world), 0, "{:#?}", waits(&world));
     assert!(waits(&world).iter().all(|item| since.contains(&item.since)), "what else waits is as it was");
+}
+
+#[test]
+fn whoever_was_coupled_or_parted_meanwhile_is_seen() {
+    let mut world = strangers();
+    let ids = |erp: u128, crm: u128| PerSide { erp: Uuid::from_u128(erp), crm: Uuid::from_u128(crm) };
+    let shown = bonds(&world.store, [("customers", ids(1, 101)), ("customers", ids(2, 102))]).unwrap();
+    assert_eq!(shown.len(), 4);
+    let moved_now = |world: &World| moved(&world.store, &shown).unwrap().map(|bond| (bond.side, bond.id.as_u128()));
+    world.run();
+    assert_eq!(moved_now(&world), None, "what is settled anew is no other coupling");
+    let PerSide { erp, crm } = ids(1, 101);
+    let parted = CouplingChange::KeepApart { erp, crm, record: String::new() };
+    let again = CouplingChange::Couple { erp, crm, origin: Origin::Hand };
+    world.store.commit("customers", &[], &[parted], &[]).unwrap();
+    assert_eq!(moved_now(&world), Some((Side::Erp, 1)));
+    world.store.commit("customers", &[], &[again], &[]).unwrap();
+    assert_eq!(moved_now(&world), None);
+    let PerSide { erp, crm } = ids(3, 102);
+    world.store.commit("customers", &[], &[CouplingChange::Couple { erp, crm, origin: Origin::Hand }], &[]).unwrap();
+    assert_eq!(moved_now(&world), Some((Side::Crm, 102)));
 }

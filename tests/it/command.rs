@@ -172,8 +172,8 @@ fn arguments_that_make_no_sense_end_with_2() {
 #[test]
 fn what_is_not_built_is_refused_by_name() {
     alone("serve full.yaml").code(2).says("`serve` is not built yet");
-    let answer = alone("schema full.yaml --format json").code(2);
-    let error = json!({"kind": "not_built", "message": "`schema` is not built yet",
+    let answer = alone("serve full.yaml --format json").code(2);
+    let error = json!({"kind": "not_built", "message": "`serve` is not built yet",
         "hint": "`pipeline --help` lists what is there"});
     assert_eq!(answer.json(), json!({ "error": error }));
 }

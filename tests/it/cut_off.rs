@@ -8,10 +8,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pipeline::config::{PerSide, Side};
 use pipeline::run::account::RunOutcome;
+use pipeline::run::selection::Selection;
 use pipeline::store::Store;
 use uuid::Uuid;
 
 use crate::rules::World;
+use crate::selected::force;
 
 /// A contested field waits in one case and is decided in the two others, always against somebody.
 const TABLES: &str = "
@@ -125,5 +127,28 @@ fn a_later_edit_on_the_side_that_was_written_is_the_only_one() {
             }
         }
         world.quiet();
+    });
+}
+
+/// What such a run agreed on with a partner that is gone by now is nothing that another pair agrees on.
+#[test]
+fn a_new_partner_does_not_inherit_what_the_old_one_agreed_to() {
+    each_death(|mut world, place| {
+        let open = world.store.open_intents("customers").unwrap();
+        let Some(old) = open.iter().map(|open| open.intent.ids()).find(|ids| ids.erp != Uuid::from_u128(50)) else {
+            return;
+        };
+        world.crm.delete("accounts", old.crm.as_u128());
+        let values = FIELDS.map(|field| (field, "one"));
+        world.crm.put("accounts", 200, &[&values[..], &[("number", "C200"), ("kind", "3")]].concat());
+        let ids = PerSide { erp: old.erp, crm: Uuid::from_u128(200) };
+        world.selection = Selection {
+            pairs: vec![("customers".to_owned(), ids)],
+            ..force(Side::Crm, &[&format!("customers:{}", ids.erp)])
+        };
+        let planned = world.run_as(true).tables.remove(0).overwritten;
+        let told = planned.iter().filter(|lost| FIELDS.contains(&lost.field.as_str()));
+        let told: Vec<(&str, &str)> = told.map(|lost| (lost.old.as_str(), lost.new.as_str())).collect();
+        assert_eq!(told, [("one", "two"); FIELDS.len()], "{place}");
     });
 }

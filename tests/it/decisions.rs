@@ -31,7 +31,7 @@ fn withdraw(world: &mut World, record: &str, field: Option<&str>) -> Result<usiz
 
 /// Decides a contested field.
 #[track_caller]
-fn resolve(world: &mut World, record: &str, field: &str, verdict: &str) {
+pub fn resolve(world: &mut World, record: &str, field: &str, verdict: &str) {
     let wish = Wish::Resolve { field: field.to_owned(), verdict: take(verdict).unwrap() };
     answer(world, record, &wish).unwrap();
 }

@@ -1,5 +1,6 @@
 //! Deletions and guards over two sides in memory: what each answer does with each deletion, and what stops a run.
 
+mod along;
 mod answers;
 mod cascades;
 mod crashes;

@@ -1,6 +1,7 @@
 //! Writing through both adapters, over HTTP to the fakes: what is written arrives once, and every fault of the wire ends
 //! in the outcome that says no more than is known.
 
+use mocks::crm::error::Telling;
 use mocks::fault::{Fault, Faults};
 use pipeline::config::Side;
 use pipeline::endpoint::{Outcome, Report, Write};
@@ -39,7 +40,7 @@ fn erp_writes_have_the_outcomes_that_they_deserve() {
         update(ids[4], etag(4), &[("creditLimit", text("much"))]),
     ];
     let columns = names(&["displayName", "number", "creditLimit", "phoneNumber", "country", "city"]);
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes);
     assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
     let messages: Vec<&str> = outcomes[5..].iter().map(refusal).collect();
     insta::assert_snapshot!(messages.join("\n"), @r#"
@@ -61,7 +62,7 @@ fn erp_writes_have_the_outcomes_that_they_deserve() {
     let again = update(ids[0], rows.etag(row), &[("city", text("Ely"))]);
     assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
     // The same insert again is recognised by its id, and its record is in the answer.
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes[..1]);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes[..1]);
     assert_eq!((outcomes, rows.ids()), (vec![Outcome::Exists], vec![writes[0].id]));
 }
 
@@ -123,7 +124,7 @@ fn crm_writes_have_the_outcomes_that_they_deserve() {
         update(ids[4], etag(4), &[("parentcustomerid", Value::Link { table: "products".into(), id: Uuid::nil() })]),
     ];
     let columns = names(&["lastname", "jobtitle", "parentcustomerid", "fullname"]);
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes);
     assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
     let messages: Vec<&str> = outcomes[5..].iter().map(refusal).collect();
     insta::assert_snapshot!(messages.join("\n"), @r#"
@@ -141,7 +142,7 @@ fn crm_writes_have_the_outcomes_that_they_deserve() {
     );
     let again = update(ids[0], rows.etag(row(ids[0])), &[("jobtitle", text("Head"))]);
     assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
-    let Report { outcomes, rows } = endpoint.write(&info, &columns, &writes[..1]);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &columns, &writes[..1]);
     assert_eq!((outcomes, rows.ids()), (vec![Outcome::Exists], vec![writes[0].id]));
 }
 
@@ -160,7 +161,7 @@ fn deletions_have_the_outcomes_that_they_deserve() {
         delete(id(2), None),
         insert(1, &[("displayName", text("Beside deletions"))]),
     ];
-    let Report { outcomes, rows } = endpoint.write(&info, &names(&["displayName"]), &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &names(&["displayName"]), &writes);
     let expected = [Outcome::Written, Outcome::Stale, Outcome::Gone, Outcome::Written, Outcome::Written];
     assert_eq!(outcomes, expected);
     assert_eq!(rows.ids(), [writes[4].id]);
@@ -192,7 +193,7 @@ fn deletions_have_the_outcomes_that_they_deserve() {
         delete(id(2), None),
         insert(2, &[("name", text("Beside deletions"))]),
     ];
-    let Report { outcomes, rows } = endpoint.write(&info, &names(&["name"]), &writes);
+    let Report { outcomes, rows, .. } = endpoint.write(&info, &names(&["name"]), &writes);
     let expected = [Outcome::Written, Outcome::Stale, Outcome::Gone, Outcome::Gone, Outcome::Written, Outcome::Written];
     assert_eq!(outcomes, expected);
     assert_eq!(rows.ids(), [writes[5].id]);
@@ -280,5 +281,119 @@ fn a_person_who_was_faster_makes_a_write_stale() {
         world.set_faults(side, Faults::once(Fault::StaleEtag, 1));
         let write = update(frame.ids()[0], frame.etag(0), &[(column, text("Bath"))]);
         assert_eq!(endpoint.write(&info, &names(&[column]), &[write]).outcomes, [Outcome::Stale], "{side:?}");
+    }
+}
+
+#[test]
+fn a_key_that_is_taken_names_the_record_that_has_it() {
+    let world = world();
+    world.crm.with(|state| {
+        state.add_key("account", "Account Number", &["accountnumber"]);
+        state.add_key("account", "Name and City", &["name", "address1_city"]);
+    });
+    let crm = world.endpoint(Side::Crm);
+    let info = crm.describe("accounts").unwrap();
+    let all = read(&*crm, "accounts", &["accountnumber", "name"]);
+    let row = (0..all.rows()).find(|row| all.value("accountnumber", *row) != Value::Null).unwrap();
+    let (holder, number) = (all.ids()[row], all.value("accountnumber", row));
+    let other = all.ids()[(row + 1) % all.rows()];
+    let city = ("address1_city", text("Nowhere"));
+    let writes = [
+        insert(1, &[("name", text("Twin")), ("accountnumber", number.clone())]),
+        update(other, None, &[("accountnumber", number.clone())]),
+        insert(2, &[("name", text("Both")), city.clone()]),
+        insert(3, &[("name", text("both ")), city.clone()]),
+        // Not all of the key is in the write: the refusal is the service's alone.
+        insert(4, &[("name", text("Both"))]),
+        update(insert(4, &[]).id, None, &[city]),
+        // A blank takes no part.
+        insert(5, &[("name", text("No number")), ("accountnumber", Value::Null)]),
+    ];
+    let outcomes = crm.write(&info, &[], &writes).outcomes;
+    let told = outcomes.iter().map(|outcome| match outcome {
+        Outcome::Refused { message } => {
+            let message = message.replace(&holder.to_string(), "HOLDER").replace(&writes[2].id.to_string(), "BOTH");
+            message.replace(&number.to_string(), "NUMBER")
+        }
+        other => format!("{other:?}"),
+    });
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r"
+    Entity Key Account Number violated. A record with the same value for Account Number already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892); HOLDER has `accountnumber` `NUMBER`
+    Entity Key Account Number violated. A record with the same value for Account Number already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892); HOLDER has `accountnumber` `NUMBER`
+    Written
+    Entity Key Name and City violated. A record with the same value for Name, Address1 City already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892); BOTH has `name` `both ` and `address1_city` `Nowhere`
+    Written
+    Entity Key Name and City violated. A record with the same value for Name, Address1 City already exists. A duplicate record cannot be created. Select one or more unique values and try again (0x80060892)
+    Written
+    ");
+}
+
+/// Some tables take no version as a condition; what somebody edited is not written over there either.
+#[test]
+fn a_table_without_versions_is_looked_at_just_before() {
+    let world = world();
+    world.crm.with(|state| state.unversioned.insert("account".to_owned()));
+    let crm = world.endpoint(Side::Crm);
+    let info = crm.describe("accounts").unwrap();
+    let all = read(&*crm, "accounts", &["name"]);
+    let (ids, etag) = (all.ids(), |row: usize| all.etag(row));
+    world.crm.with(|state| {
+        state.edit("accounts", ids[1], json!({"fax": "2"}).as_object().unwrap()).unwrap();
+        state.delete("accounts", ids[2]).unwrap();
+    });
+    let fax = |number: &str| [("fax", text(number))];
+    let writes = [
+        update(ids[0], etag(0), &fax("1")),
+        update(ids[1], etag(1), &fax("1")),
+        update(ids[2], etag(2), &fax("1")),
+        insert(1, &[("name", text("New"))]),
+        update(ids[3], None, &fax("1")),
+        delete(ids[1], etag(1)),
+    ];
+    let report = crm.write(&info, &names(&["fax"]), &writes);
+    use Outcome::{Gone, Stale, Written};
+    assert_eq!(report.outcomes, [Written, Stale, Gone, Written, Written, Stale]);
+    assert_eq!(report.rows.rows(), 3);
+    let held = |id: Uuid| world.crm.with(|state| state.record("accounts", id)).unwrap()["fax"].clone();
+    assert_eq!([ids[0], ids[1], ids[3]].map(held), ["1", "2", "1"]);
+    let stale = crm.write(&info, &[], &[delete(ids[1], etag(1))]);
+    assert_eq!(stale.outcomes, [Outcome::Stale]);
+}
+
+/// Messages are in the language of the user, and codes are often missing: neither changes what an answer means.
+#[test]
+fn what_an_answer_means_goes_by_no_word_of_it() {
+    let outcomes = |telling: Telling| {
+        let world = world();
+        let crm = world.endpoint(Side::Crm);
+        let info = crm.describe("contacts").unwrap();
+        let all = read(&*crm, "contacts", &["lastname"]);
+        let (ids, etag) = (all.ids(), all.etag(0));
+        world.crm.with(|state| state.telling = telling);
+        let nobody = Value::Link { table: "accounts".into(), id: Uuid::from_u128(9) };
+        let writes = [
+            insert(1, &[("lastname", text("One"))]),
+            insert(1, &[("lastname", text("Again"))]),
+            update(ids[0], None, &[("jobtitle", text("Boss"))]),
+            update(ids[0], etag, &[("jobtitle", text("Too late"))]),
+            update(insert(2, &[]).id, None, &[("jobtitle", text("Nobody"))]),
+            update(insert(2, &[]).id, None, &[("parentcustomerid", nobody.clone())]),
+            update(ids[1], None, &[("parentcustomerid", nobody)]),
+            update(ids[2], None, &[("jobtitle", text(&"x".repeat(101)))]),
+            delete(insert(2, &[]).id, None),
+        ];
+        let outcomes = crm.write(&info, &names(&["jobtitle"]), &writes).outcomes;
+        let word = |outcome: Outcome| match outcome {
+            Outcome::Refused { message } => {
+                assert!(!message.is_empty());
+                "refused".to_owned()
+            }
+            other => format!("{other:?}").to_lowercase(),
+        };
+        outcomes.into_iter().map(word).collect::<Vec<_>>().join(" ")
+    };
+    let plainly = "written exists written stale gone gone refused refused gone";
+    for telling in [Telling::Plainly, Telling::Strangely, Telling::WithoutCodes] {
+        assert_eq!(outcomes(telling), plainly, "{telling:?}");
     }
 }

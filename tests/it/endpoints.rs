@@ -426,7 +426,7 @@ fn the_crm_tells_what_changed() {
     let world = world();
     let crm = world.endpoint(Side::Crm);
     assert!(crm.tracks("accounts").unwrap() && !crm.tracks("uoms").unwrap());
-    let features = Features { bulk: true, change_tracking: false };
+    let features = Features { change_tracking: false, ..world.connection(Side::Crm).features };
     let off = Connection { features, ..world.connection(Side::Crm) };
     assert!(!open(Side::Crm, &off).tracks("accounts").unwrap());
     let info = crm.describe("accounts").unwrap();

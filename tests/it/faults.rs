@@ -1,5 +1,6 @@
 //! What the CRM's own faults lead to, each by its status and code: who is told what, and what is there afterwards.
 
+use mocks::crm::quota::Quota;
 use mocks::fault::{Fault, Faults};
 use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
 use pipeline::config::Side;
@@ -46,8 +47,10 @@ fn a_second_refusal_of_a_fresh_token_ends_it() {
     let outcomes = under(&world, &*crm, Fault::LockedOut, &accounts(0, 2));
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::NotSent { .. })), "{outcomes:?}");
     assert_eq!(count(&world), before);
-    world.set_faults(Side::Crm, Faults::once(Fault::LockedOut, 1));
+    assert!(matches!(crm.lost(), Some(EndpointError::Login { .. })));
+    let crm = world.endpoint(Side::Crm);
     let info = crm.describe("accounts").unwrap();
+    world.set_faults(Side::Crm, Faults::once(Fault::LockedOut, 1));
     let requests = world.crm.counts().requests;
     let error = crm.read(&query(&info, &["name"]), &|_| {}).unwrap_err();
     assert!(matches!(error, EndpointError::Login { .. }), "{error}");
@@ -63,11 +66,18 @@ fn whoever_is_no_user_is_told_so() {
     let error = crm.open().unwrap_err().to_string();
     assert_eq!(error, "CRM refused the login: The user is not a member of the organization (0x80072560)");
     let before = count(&world);
+    let crm = world.endpoint(Side::Crm);
     let outcomes = under(&world, &*crm, Fault::NotAMember, &accounts(0, 2));
-    let message = "The user is not a member of the organization (0x80072560)";
     // What the login may not do is held against no record.
-    assert_eq!(outcomes, vec![Outcome::NotSent { message: message.to_owned() }; 2]);
+    assert_eq!(outcomes, vec![Outcome::NotSent { message: error }; 2]);
     assert_eq!(count(&world), before);
+    let disabled = serde_json::json!({"isdisabled": true});
+    world.crm.with(|state| state.edit("systemusers", state.caller(), disabled.as_object().unwrap())).unwrap();
+    let error = crm.open().unwrap_err().to_string();
+    assert!(
+        error.starts_with("CRM refused the login: The specified user(Id = ") && error.ends_with("(0x80040225)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -114,4 +124,16 @@ fn no_cookie_is_kept() {
     read(&*crm, "accounts", &["name"]);
     under(&world, &*crm, Fault::ExpiredToken, &accounts(0, 2));
     assert_eq!(world.crm.with(|state| state.pinned()), 0);
+    // So what several servers grant is there for us: three times as much as one refuses no request.
+    let granted = 8;
+    world.crm.with(|state| {
+        state.set_servers(3);
+        state.quota = Quota { requests_max: granted, ..Quota::default() };
+    });
+    let before = world.crm.counts().requests;
+    while world.crm.counts().requests < before + 3 * granted as u64 {
+        crm.open().unwrap();
+    }
+    let (served, throttled) = (world.crm.with(|state| state.served()), world.crm.counts().throttled);
+    assert_eq!((served, throttled), (vec![granted as u64; 3], 0));
 }

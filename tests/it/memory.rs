@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Key, Outcome, Query, Report, TableInfo,
+    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Key, Outcome, Query, Report, TableInfo,
     Traffic, Write, WriteKind,
 };
 use pipeline::frame::builder::Builder;
@@ -54,6 +54,8 @@ pub struct Memory {
     pub touched: Mutex<BTreeSet<Uuid>>,
     /// Columns that hold the id of a record, and the table where that has to be.
     pub refers: Mutex<Vec<(&'static str, &'static str)>>,
+    /// Columns that hold the id of a record, and its table: whoever deletes that deletes as well what refers to it.
+    pub takes_along: Mutex<Vec<(&'static str, &'static str)>>,
     /// Tells why a write is refused.
     pub refuses: Mutex<Option<Refusal>>,
     /// What people type right before the next batch is carried out.
@@ -76,6 +78,8 @@ pub struct Memory {
     pub hidden: Mutex<BTreeSet<Uuid>>,
     /// Answers do not hold the written records.
     pub silent: AtomicBool,
+    /// Records bear no version.
+    pub unversioned: AtomicBool,
     /// A flag of the run, set after the next batch.
     pub stops: Mutex<Option<Stop>>,
     /// Reads that arrived.
@@ -138,7 +142,9 @@ impl Memory {
                         readable: true,
                         insertable: true,
                         updatable: true,
+                        starts_with: None,
                         length_max: None,
+                        range: None,
                         options: Vec::new(),
                         targets: Vec::new(),
                         local_day: false,
@@ -161,6 +167,7 @@ impl Memory {
             ignores: Mutex::default(),
             touched: Mutex::default(),
             refers: Mutex::default(),
+            takes_along: Mutex::default(),
             meanwhile: Mutex::default(),
             afterwards: Mutex::default(),
             behind: Mutex::default(),
@@ -171,6 +178,7 @@ impl Memory {
             dropped: Mutex::default(),
             hidden: Mutex::default(),
             silent: AtomicBool::new(false),
+            unversioned: AtomicBool::new(false),
             stops: Mutex::default(),
             reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
@@ -254,7 +262,9 @@ impl Memory {
 
     /// Takes a record away, as a person would.
     pub fn delete(&self, table: &str, id: u128) {
-        self.tables.lock().unwrap().get_mut(table).unwrap().records.remove(&Uuid::from_u128(id));
+        let (id, mut tables) = (Uuid::from_u128(id), self.tables.lock().unwrap());
+        tables.get_mut(table).unwrap().records.remove(&id);
+        take_along(&self.takes_along.lock().unwrap(), &mut tables, table, vec![id]);
     }
 
     /// Takes a column out of the metadata.
@@ -332,7 +342,8 @@ impl Memory {
                 };
                 builder.push(index, cell).unwrap();
             }
-            builder.end(id, &version.to_string());
+            let version = if self.unversioned.load(Ordering::Relaxed) { String::new() } else { version.to_string() };
+            builder.end(id, &version);
         }
         builder.finish()
     }
@@ -413,7 +424,8 @@ impl Endpoint for Memory {
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
-        // As the real sides: the CRM compares texts without regard to case, the ERP only codes.
+        // As the real sides: the CRM compares texts without regard to case, the ERP only codes; neither ignores at the end
+        // what is no plain blank.
         let kind = query.info.column(column).unwrap().column.kind;
         let can = kind == Kind::Code || (kind == Kind::Text && self.side == Side::Crm);
         if !can || !self.searchable.load(Ordering::Relaxed) {
@@ -422,12 +434,15 @@ impl Endpoint for Memory {
         if self.unreadable.lock().unwrap().contains(&query.info.table) {
             return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
         }
-        let fold = |text: &str| text.trim().to_lowercase();
+        let fold = |text: &str| text.trim_end_matches(' ').to_lowercase();
         let texts: Vec<String> = texts.iter().map(|text| fold(text)).collect();
+        let is_odd = |text: &str| text.starts_with(' ') || text.chars().any(|c| c != ' ' && BLANKS.contains(&c));
+        let odd = |text: &str| self.side == Side::Crm && is_odd(text);
         let tables = self.tables.lock().unwrap();
         let table = &tables[&query.info.table];
         let holds = |values: &BTreeMap<String, Value>| {
-            values.get(column).is_some_and(|value| texts.contains(&fold(&value.to_string())))
+            let text = values.get(column).map_or_else(String::new, ToString::to_string);
+            odd(&text) || texts.contains(&fold(&text))
         };
         let ids = table.records.iter().filter(|(_, (_, values))| holds(values)).map(|(id, _)| *id);
         let frame = self.frame(table, &query.columns, ids);
@@ -457,8 +472,7 @@ impl Endpoint for Memory {
             (!known).then(|| format!("{column} refers to a record that does not exist"))
         };
         let table = tables.get_mut(&info.table).unwrap();
-        let mut outcomes = Vec::new();
-        let mut confirmed = Vec::new();
+        let (mut outcomes, mut confirmed, mut along) = (Vec::new(), Vec::new(), Vec::new());
         for write in writes {
             let dies = self.crash_after.lock().unwrap().as_mut().is_some_and(|left| {
                 let dies = *left == 0;
@@ -508,6 +522,7 @@ impl Endpoint for Memory {
             }
             if write.kind == WriteKind::Delete {
                 table.records.remove(&write.id);
+                along.push(write.id);
                 self.written.lock().unwrap().push((info.table.clone(), write.kind, write.id, Vec::new()));
                 outcomes.push(match accident {
                     Some(Accident::AnswerLost) => Outcome::Unknown { message: "the connection broke".into() },
@@ -543,13 +558,14 @@ impl Endpoint for Memory {
             }
         }
         let rows = self.frame(&tables[&info.table], columns, confirmed.into_iter());
+        take_along(&self.takes_along.lock().unwrap(), &mut tables, &info.table, along);
         drop(tables);
         self.type_in(&self.afterwards);
         self.fate.step();
         if let Some(stop) = self.stops.lock().unwrap().take() {
             stop();
         }
-        Report { outcomes, rows }
+        Report { outcomes, rows, given: std::collections::HashMap::new() }
     }
 
     fn batch_max(&self) -> usize {
@@ -571,6 +587,34 @@ impl Endpoint for Memory {
     fn clock_offset(&self) -> Option<ClockOffset> {
         let ms = self.ahead_ms.load(Ordering::Relaxed);
         Some(ClockOffset { ms_min: ms, ms_max: ms })
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::Relaxed))
+    }
+}
+
+/// Deletes what refers to deleted records of a table, by the columns for which that is so, and what refers to that.
+fn take_along(
+    columns: &[(&'static str, &'static str)],
+    tables: &mut BTreeMap<String, Table>,
+    table: &str,
+    deleted: Vec<Uuid>,
+) {
+    let mut open: Vec<(String, Uuid)> = deleted.into_iter().map(|id| (table.to_owned(), id)).collect();
+    while let Some((from, id)) = open.pop() {
+        for (column, _) in columns.iter().filter(|(_, target)| *target == from) {
+            for (name, table) in tables.iter_mut() {
+                let refers =
+                    |record: &Record| record.1.get(*column).is_some_and(|value| value.to_string() == id.to_string());
+                let along: Vec<Uuid> =
+                    table.records.iter().filter(|(_, record)| refers(record)).map(|(id, _)| *id).collect();
+                for id in along {
+                    table.records.remove(&id);
+                    open.push((name.clone(), id));
+                }
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::cli::places;
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Side};
-use pipeline::endpoint::ColumnInfo;
+use pipeline::endpoint::{ColumnInfo, Key};
 use pipeline::frame::Kind;
 use pipeline::run::context::Options;
 use pipeline::run::{RunError, run};
@@ -127,12 +127,15 @@ fn memory() -> PerSide<Memory> {
 
 /// Returns what is told about [`FITTING`] with one piece replaced; blank where it runs.
 fn told(from: &str, to: &str) -> String {
+    told_by(memory(), from, to)
+}
+
+fn told_by(sides: PerSide<Memory>, from: &str, to: &str) -> String {
     assert_eq!(FITTING.matches(from).count(), 1, "`{from}` stands there once");
     let text = format!("{HEAD}{}", FITTING.replace(from, to));
     let env = |name: &str| (name == "SHOUT").then(|| "hush-hush".to_owned());
     let checked = check(&text, "test.yaml", &env, Purpose::Run);
     let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{to}: {:#?}", checked.complaints));
-    let sides = memory();
     let folder = tempfile::tempdir().unwrap();
     let now = || "2026-01-31T02:00:00Z".to_owned();
     let mut store = SqliteStore::open(&folder.path().join("state.db"), "a test", &now, true).unwrap();
@@ -280,4 +283,22 @@ fn each_misfit_is_told_at_its_key() {
     }
     assert!(!text.contains("hush-hush"), "a complaint repeats what a variable gave");
     assert_snapshot!(text);
+}
+
+/// Of a key of several columns a side can give one by itself.
+#[test]
+fn a_new_record_brings_its_key_but_for_what_its_side_gives() {
+    let keyed = |names: &[&str]| {
+        let sides = memory();
+        let key = Key::Values(names.iter().map(|name| (*name).to_owned()).collect());
+        sides.erp.tables.lock().unwrap().get_mut("customers").unwrap().info.key = key;
+        told_by(sides, "create: both", "create: both")
+    };
+    assert_eq!((keyed(&["number"]), keyed(&["name", "since"])), (String::new(), String::new()));
+    assert_snapshot!(keyed(&["number", "since"]), @"
+    test.yaml:27:13: tables.customers.create: the ERP knows records of `customers` by `number`, and nothing gives that to a new one
+      hint: pair it with a column of the CRM, or give it in `on_create`; of `number`, `since` the ERP can give one itself
+    test.yaml:27:13: tables.customers.create: the ERP knows records of `customers` by `since`, and nothing gives that to a new one
+      hint: pair it with a column of the CRM, or give it in `on_create`; of `number`, `since` the ERP can give one itself
+    ");
 }

@@ -201,6 +201,10 @@ impl Store for Mortal<'_> {
         self.store.writes_to(table, ids, rows_max)
     }
 
+    fn writes_since(&self, table: &str, moment: &str) -> Result<Vec<JournalRow>, StoreError> {
+        self.store.writes_since(table, moment)
+    }
+
     fn writes_named(&self, table: &str, record: &str, rows_max: usize) -> Result<Vec<JournalRow>, StoreError> {
         self.store.writes_named(table, record, rows_max)
     }

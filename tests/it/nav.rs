@@ -140,7 +140,7 @@ fn writes_have_the_outcomes_that_they_deserve() {
         delete(of(3), etag(&keys[3])),
         update(of(4), etag(&keys[4]), &[("Blocked", text("Sometimes"))]),
     ];
-    let Report { outcomes, rows } = nav.write(&info, &names(&["No", "Name", "Blocked"]), &writes);
+    let Report { outcomes, rows, .. } = nav.write(&info, &names(&["No", "Name", "Blocked"]), &writes);
     assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
     assert_eq!(outcomes[8], Outcome::Written);
     let messages: Vec<&str> = [5, 6, 7, 9].iter().map(|at: &usize| refusal(&outcomes[*at])).collect();

@@ -215,3 +215,24 @@ fn a_side_that_does_not_tell_times_is_refused_before_anything_is_read() {
       hint: it has `number`, `name`, `city`, `phone`, `limit`, `owner`, `parent`, `kind` and 3 more
     ");
 }
+
+/// A side that tells no versions: what it was modified at tells whether it is as we left it.
+#[test]
+fn a_record_without_a_version_is_not_for_ever_as_we_left_it() {
+    for versions in [true, false] {
+        let mut world = World::settled_with(&newest());
+        world.crm.unversioned.store(!versions, Ordering::Relaxed);
+        // We write to the CRM, and nobody edits it.
+        world.edit(Side::Erp, 60_000, &[("name", "Berg")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        world.edit(Side::Erp, 60_000, &[("name", "Dahl")]);
+        world.edit(Side::Crm, 60_000, &[("name", "Eng")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(world.names(), both("Eng"), "versions: {versions}");
+        world.edit(Side::Crm, 60_000, &[("name", "Gran")]);
+        world.edit(Side::Erp, 60_000, &[("name", "Falk")]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(world.names(), both("Falk"), "versions: {versions}");
+        world.quiet();
+    }
+}

@@ -6,10 +6,12 @@ mod meaning;
 mod oracle;
 
 mod chance;
+mod blame;
 mod changes;
 mod edits;
 mod faults;
 mod first;
+mod lost;
 mod noise;
 mod plan;
 mod quota;

@@ -24,7 +24,7 @@ pub fn parted(
     let map = world.pipeline.tables.iter().find(|map| map.name == table).unwrap();
     let customers = world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
     let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
-    let desk = Desk::open(&world.pipeline, sides, &mut world.store, map).unwrap();
+    let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
     let addresses: Vec<Address> = names.iter().map(|name| Address::parse(name).unwrap()).collect();
     let mut partings = desk.look_apart(&world.store, &addresses, along).unwrap()?;
     let mut referring = match table {

@@ -22,6 +22,7 @@ mod procedures;
 mod refusals;
 mod secrets;
 mod selected;
+mod shells;
 mod turnstile;
 mod why;
 mod uncouple;

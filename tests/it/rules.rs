@@ -166,6 +166,26 @@ impl World {
         self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, true).unwrap();
     }
 
+    /// Leaves of the state what an older program wrote, which did not remember how the values of a pair were to each other.
+    pub fn forget_terms(&mut self) {
+        self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
+        let connection = rusqlite::Connection::open(self.folder.path().join("state.db")).unwrap();
+        let mut read = connection.prepare("SELECT id, erp, crm, origin, base FROM coupling").unwrap();
+        let mut rows = read.query(()).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let mut print = xxhash_rust::xxh3::Xxh3::new();
+            let number: i64 = row.get(0).unwrap();
+            print.update(&number.to_le_bytes());
+            (1..=4).for_each(|part| print.update(row.get_ref(part).unwrap().as_bytes().unwrap()));
+            let sealed = (number, print.digest().cast_signed());
+            connection.execute("UPDATE coupling SET terms = NULL, print = ?2 WHERE id = ?1", sealed).unwrap();
+        }
+        drop(rows);
+        drop(read);
+        drop(connection);
+        self.reopen();
+    }
+
     /// From now on the state keeps no values beside the fingerprints.
     pub fn keep_no_values(&mut self) {
         self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
@@ -609,4 +629,32 @@ fn any_number_of_threads_makes_the_same_plan() {
         })
     };
     assert_eq!(plan(1), plan(8), "same input, same bytes (I11)");
+}
+
+/// Each in its own words, and as long as it is not taken: what one side says says nothing of the other.
+#[test]
+fn a_pair_that_both_sides_refuse_waits_for_both() {
+    let mut world = World::settled();
+    for (side, words) in [(&world.erp, "the ERP's words"), (&world.crm, "the CRM's words")] {
+        *side.refuses.lock().unwrap() = Some(Box::new(move |_, _| Some(words.to_owned())));
+    }
+    world.erp.put("customers", 1, &[("name", "Berg")]);
+    world.crm.put("accounts", 101, &[("phone", "2")]);
+    for night in 1..=4 {
+        let report = world.run();
+        let kind = if night == 1 { InboxKind::Failed } else { InboxKind::Skipped };
+        let mut told: Vec<_> = report.inbox.iter().map(|item| (item.kind, item.message.as_str())).collect();
+        told.sort_by_key(|(_, message)| message.ends_with("the CRM's words"));
+        let said = |side: &str| match kind {
+            InboxKind::Failed => format!("customers:C1 cannot go to the {side}: the {side}'s words"),
+            _ => format!("customers:C1 was refused by the {side} twice and is left alone: the {side}'s words"),
+        };
+        assert_eq!(told, [(kind, said("ERP").as_str()), (kind, said("CRM").as_str())], "night {night}");
+    }
+    // One side takes it after a retry; the other one is still left alone until somebody asks.
+    *world.crm.refuses.lock().unwrap() = None;
+    world.erp.put("customers", 1, &[("name", "Dahl")]);
+    let report = world.run();
+    assert_eq!(world.crm.get("accounts", 101, "name"), "Dahl");
+    assert_eq!(report.inbox.len(), 1, "{:#?}", report.inbox);
 }

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use pipeline::adapters::sqlite::SqliteStore;
+use pipeline::address::Address;
 use pipeline::config::check::{Purpose, check};
 use pipeline::config::{PerSide, Proof, SecretSource, Side};
 use pipeline::plan::ActionKind;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::context::Options;
+use pipeline::run::selection::Selection;
 use pipeline::run::{RunError, run};
 
 use crate::world::{World, world};
@@ -21,8 +23,9 @@ fn now() -> String {
 fn variable(world: &World, name: &str) -> Option<String> {
     match name {
         "NAV_URL" => return Some(world.erp.nav_url()),
-        "NAV_USER" => return Some(world.erp.nav_login().0),
-        "NAV_ACCESS_KEY" => return Some(world.erp.nav_login().1),
+        "ODATA_URL" => return Some(world.erp.nav_url() + "/ODataV4"),
+        "NAV_USER" | "ODATA_USER" => return Some(world.erp.nav_login().0),
+        "NAV_ACCESS_KEY" | "ODATA_PASSWORD" => return Some(world.erp.nav_login().1),
         _ => {}
     }
     let sides = PerSide::from_fn(|side| world.connection(side));
@@ -49,6 +52,8 @@ fn variable(world: &World, name: &str) -> Option<String> {
 pub struct How {
     pub dry_run: bool,
     pub changed: bool,
+    /// The account that gets a customer at all costs, and nobody else.
+    pub anew: Option<uuid::Uuid>,
 }
 
 /// Reads a file with the variables of the fakes and runs it once.
@@ -58,7 +63,12 @@ pub fn night(world: &World, text: &str, file: &str, state: &Path, how: How) -> R
 
 /// The same, where it may not be possible to run.
 pub fn attempt(world: &World, text: &str, file: &str, state: &Path, how: How) -> Result<RunReport, RunError> {
-    let How { dry_run, changed } = how;
+    let How { dry_run, changed, anew } = how;
+    let anew = anew.map(|id| Address::parse(&format!("customers:crm:{id}")).unwrap());
+    let selection = match anew {
+        None => Selection::default(),
+        Some(address) => Selection { records: vec![address], create: true, double: true, ..Selection::default() },
+    };
     let checked = check(text, file, &|name| variable(world, name), Purpose::Run);
     assert!(checked.complaints.is_empty(), "{:#?}", checked.complaints);
     let pipeline = checked.pipeline.unwrap();
@@ -67,7 +77,7 @@ pub fn attempt(world: &World, text: &str, file: &str, state: &Path, how: How) ->
         approved: None,
         guarded_plan: None,
         only: Vec::new(),
-        selection: pipeline::run::selection::Selection::default(),
+        selection,
         changed,
         dry_run,
         run: "a run".into(),

@@ -72,7 +72,7 @@ impl Nights {
     }
 
     fn go(&self, dry_run: bool) -> RunReport {
-        night(&self.world, &self.text, "taken.yaml", &self.state(), How { dry_run, changed: false })
+        night(&self.world, &self.text, "taken.yaml", &self.state(), How { dry_run, ..How::default() })
     }
 
     fn writes(&self, side: Side) -> usize {

@@ -3,6 +3,7 @@
 //! Each rule is a function from sources to complaints. A rule has two tests: one over the repository, one over a sample
 //! that must be caught. Comments and texts are taken out first, so that only code counts.
 
+mod links;
 mod reading;
 mod rules;
 
@@ -199,6 +200,25 @@ fn texts_end_cleanly() {
         texts.extend(files(folder, ends));
     }
     none(rules::clean_ends(&texts));
+}
+
+#[test]
+fn links_of_the_documents_lead_somewhere() {
+    let pages = files("", &[".md"]);
+    assert!(pages.len() > 20, "{} pages", pages.len());
+    none(links::dead(&pages, &|path| root().join(path).exists()));
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_caught() {
+    let page = |text: &str| sample("docs/a.md", text);
+    let dead = |text: &str| links::dead(&page(text), &|path| path == "docs/b.rs" || path == "c.md");
+    caught(dead("See [b](b.md).\n"), "docs/a.md:1");
+    caught(dead("# One thing\n\n[a](#another-thing)\n"), "docs/a.md:3");
+    caught(dead("[a](a.md#one-thing)\n"), "docs/a.md:1");
+    none(dead(
+        "# One `thing` (§5)\n[a](#one-thing-5), [b](b.rs), [c](../c.md), [d](https://a.example/b)\n    [e](none.md)\n",
+    ));
 }
 
 #[test]

@@ -10,7 +10,9 @@ use mocks::fault::Faults;
 use mocks::{crm, data, erp};
 use pipeline::adapters;
 use pipeline::adapters::clock::{Clock, Patience};
-use pipeline::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side};
+use pipeline::config::{
+    Adapter, Auth, Bypass, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side,
+};
 use pipeline::endpoint::{Endpoint, Outcome, Query, TableInfo, Write, WriteKind};
 use pipeline::frame::{Frame, Value};
 use serde_json::Map;
@@ -69,7 +71,8 @@ impl World {
                     scope: "https://api.businesscentral.dynamics.com/.default".to_owned(),
                 }),
                 limits: Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 70 },
-                features: Features { bulk: false, change_tracking: false },
+                features: Features { bulk: false, change_tracking: false, bypass: Bypass::default() },
+                act_as: None,
                 keys: BTreeMap::new(),
             },
             Side::Crm => Connection {
@@ -83,7 +86,8 @@ impl World {
                     scope: format!("{}/.default", self.crm.url()),
                 }),
                 limits: Limits { concurrency: 8, requests: 6000, per_seconds: 300, batch: 1000, page: 70 },
-                features: Features { bulk: true, change_tracking: true },
+                features: Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
+                act_as: None,
                 keys: BTreeMap::new(),
             },
         }

@@ -1,13 +1,14 @@
 //! What must hold of an answer, and what of it is kept.
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::service::Response;
 
 /// How much of a body is shown.
 const SHOWN_CHARS_MAX: usize = 300;
 
-/// What must hold of an answer. Places in JSON are pointers, as `/value/0/id`; texts may hold names.
+/// What must hold of an answer. Places in JSON are pointers, as `/value/0/id`; places and texts may hold names.
 #[derive(Debug, Clone, Copy)]
 pub enum Check {
     /// One of these statuses.
@@ -49,6 +50,10 @@ pub enum Keep {
     At(&'static str),
     /// Of the record of `value` whose property is a text, of the first where that is blank: another property.
     Where(&'static str, &'static str, &'static str),
+    /// What is at a place, as a literal of an address.
+    Literal(&'static str),
+    /// A literal of the same kind, of which there is no record.
+    Nobody(&'static str),
 }
 
 type Filled = Result<String, String>;
@@ -56,8 +61,9 @@ type Filled = Result<String, String>;
 impl Check {
     /// Says what was expected where it does not hold.
     pub fn hold(&self, answer: &Response, body: &Value, fill: impl Fn(&str) -> Filled) -> Result<(), String> {
-        let text = |place: &str| body.pointer(place).map(plain);
         let fill = |text: &str| fill(text).map_err(|missing| format!("{missing}, which the service has not given"));
+        let at = |place: &str| Ok::<_, String>(body.pointer(&fill(place)?));
+        let text = |place: &str| Ok::<_, String>(at(place)?.map(plain));
         let (holds, expected) = match self {
             Check::Status(statuses) => (statuses.contains(&answer.status), format!("status {}", either(statuses))),
             Check::Header(name, part) => {
@@ -67,37 +73,35 @@ impl Check {
                 (holds, format!("a header {name}{}", if part.is_empty() { part } else { format!(" with `{part}`") }))
             }
             Check::Code(codes) => {
-                let code = text("/error/code").unwrap_or_default();
+                let code = text("/error/code")?.unwrap_or_default();
                 (codes.iter().any(|known| known.eq_ignore_ascii_case(&code)), format!("error code {}", either(codes)))
             }
-            Check::Has(place) => {
-                (body.pointer(place).is_some_and(|value| !value.is_null()), format!("a value at {place}"))
-            }
-            Check::Lacks(place) => (body.pointer(place).is_none_or(Value::is_null), format!("nothing at {place}")),
-            Check::Null(place) => (body.pointer(place).is_some_and(Value::is_null), format!("null at {place}")),
+            Check::Has(place) => (at(place)?.is_some_and(|value| !value.is_null()), format!("a value at {place}")),
+            Check::Lacks(place) => (at(place)?.is_none_or(Value::is_null), format!("nothing at {place}")),
+            Check::Null(place) => (at(place)?.is_some_and(Value::is_null), format!("null at {place}")),
             Check::Is(place, value) => {
                 let value = fill(value)?;
-                (text(place).is_some_and(|held| held.eq_ignore_ascii_case(&value)), format!("`{value}` at {place}"))
+                (text(place)?.is_some_and(|held| held.eq_ignore_ascii_case(&value)), format!("`{value}` at {place}"))
             }
             Check::Differs(place, value) => {
                 let value = fill(value)?;
-                (text(place).is_some_and(|held| held != value), format!("another value than `{value}` at {place}"))
+                (text(place)?.is_some_and(|held| held != value), format!("another value than `{value}` at {place}"))
             }
             Check::Begins(place, value) => (
-                text(place).is_some_and(|held| held.starts_with(value)),
+                text(place)?.is_some_and(|held| held.starts_with(value)),
                 format!("a text beginning with `{value}` at {place}"),
             ),
             Check::Contains(place, value) => {
                 let value = fill(value)?;
-                (text(place).is_some_and(|held| held.contains(&value)), format!("a text with `{value}` at {place}"))
+                (text(place)?.is_some_and(|held| held.contains(&value)), format!("a text with `{value}` at {place}"))
             }
             Check::Length(place, length) => {
-                let held = body.pointer(place).and_then(Value::as_array).map(Vec::len);
+                let held = at(place)?.and_then(Value::as_array).map(Vec::len);
                 (held == Some(*length), format!("an array of {length} at {place}"))
             }
             Check::Only(place, names) => {
                 let known = |name: &String| name.contains('@') || names.contains(&name.as_str());
-                let held = body.pointer(place).and_then(Value::as_object);
+                let held = at(place)?.and_then(Value::as_object);
                 (
                     held.is_some_and(|record| record.keys().all(known)),
                     format!("nothing besides {} at {place}", names.join(", ")),
@@ -121,8 +125,11 @@ impl Check {
 impl Keep {
     /// Returns what is there; a blank is nothing.
     pub fn take(&self, _: &Response, body: &Value, fill: impl Fn(&str) -> Filled) -> Option<String> {
+        let at = |place: &str| body.pointer(&fill(place).ok()?);
         let found = match self {
-            Keep::At(place) => body.pointer(place)?,
+            Keep::At(place) => at(place)?,
+            Keep::Literal(place) => return literal(at(place)?),
+            Keep::Nobody(place) => return literal(&nobody(at(place)?)),
             Keep::Where(property, text, wanted) => {
                 let text = fill(text).ok()?;
                 let records = body.pointer("/value")?.as_array()?;
@@ -131,6 +138,26 @@ impl Keep {
             }
         };
         Some(plain(found)).filter(|text| !text.is_empty())
+    }
+}
+
+/// Writes a value as the key of an address has it; a null is none.
+fn literal(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) if text.parse::<Uuid>().is_err() => {
+            Some(format!("'{}'", super::percent(&text.replace('\'', "''"))))
+        }
+        other => Some(plain(other)),
+    }
+}
+
+/// Returns a value of the same kind that nobody has for a key.
+fn nobody(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.parse::<Uuid>().is_ok() => Uuid::new_v4().to_string().into(),
+        Value::Number(_) => 2_147_483_600.into(),
+        _ => Uuid::new_v4().simple().to_string()[..9].to_uppercase().into(),
     }
 }
 

@@ -126,3 +126,57 @@ pub const UNTYPED: &str = r#"{"Targets":[{"accountid":"<nobody>","name":"<mark>"
 pub const TWO_CHANGED: &str = r#"{"Targets":[
     {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<third own>","telephone1":"4"},
     {"@odata.type":"Microsoft.Dynamics.CRM.account","accountid":"<made by a bulk message>","telephone1":"5"}]}"#;
+/// A new record and its second state, in one change set.
+pub const MADE_INACTIVE: &str = "--batch_conform
+Content-Type: multipart/mixed; boundary=changeset_conform
+
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 1
+
+POST /api/data/v9.2/accounts HTTP/1.1
+Content-Type: application/json
+
+{\"accountid\":\"<staged>\",\"name\":\"<mark>\"}
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 2
+
+PATCH /api/data/v9.2/accounts(<staged>) HTTP/1.1
+Content-Type: application/json
+If-Match: *
+
+{\"statecode\":1,\"statuscode\":2}
+--changeset_conform--
+
+--batch_conform--
+";
+/// The same with a status that the state does not have.
+pub const NOT_MADE: &str = "--batch_conform
+Content-Type: multipart/mixed; boundary=changeset_conform
+
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 1
+
+POST /api/data/v9.2/accounts HTTP/1.1
+Content-Type: application/json
+
+{\"accountid\":\"<nobody>\",\"name\":\"<mark>\"}
+--changeset_conform
+Content-Type: application/http
+Content-Transfer-Encoding: binary
+Content-ID: 2
+
+PATCH /api/data/v9.2/accounts(<nobody>) HTTP/1.1
+Content-Type: application/json
+If-Match: *
+
+{\"statecode\":1,\"statuscode\":1}
+--changeset_conform--
+
+--batch_conform--
+";

@@ -3,7 +3,7 @@
 //!
 //! In: a service that can be called, and a table of expectations. Out: of each whether it is met, not met (what was sent,
 //! what came, what was expected), or not tried (why). Nothing is known here of the network (`wire`), of the two
-//! protocols (`erp`, `crm`: tables and nothing else), or of how people are told (`tell`).
+//! protocols (`erp`, `nav`, `crm`, `odata`: tables and nothing else), or of how people are told (`tell`).
 //!
 //! An expectation is a few steps; a step is a request, what must hold of its answer, and what of it later ones need.
 //! `<name>` in a request stands for what an earlier step kept. Where nobody kept it, the expectation cannot be tried.
@@ -13,6 +13,7 @@ mod batches;
 pub mod crm;
 pub mod erp;
 pub mod nav;
+pub mod odata;
 pub mod tell;
 pub mod verb;
 pub mod wire;
@@ -156,15 +157,19 @@ type Names = BTreeMap<String, String>;
 
 /// Plays expectations in their order; without `write` those that change something are not tried.
 ///
-/// `given` are names to begin with; those that a run draws for its own records are added.
+/// `given` are names to begin with, which may hold those that a run draws for its own records.
 pub fn play(
     expectations: &'static [Expectation],
     service: &dyn Service,
     given: &[(&str, &str)],
     write: bool,
 ) -> Report {
-    let mut names: Names = given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let mut names = Names::new();
     draw(&mut names);
+    for (name, value) in given {
+        let value = filled(value, &names, false).unwrap_or_else(|_| (*value).to_owned());
+        names.insert((*name).to_owned(), value);
+    }
     let mut report = Report::default();
     let mut made = Vec::new();
     for expectation in expectations {
@@ -183,7 +188,7 @@ pub fn play(
 
 /// Draws what names this run's own records, and ids that no record has.
 fn draw(names: &mut Names) {
-    for own in ["own", "second own", "third own", "fourth own", "inactive", "nobody"] {
+    for own in ["own", "second own", "third own", "fourth own", "inactive", "staged", "nobody"] {
         names.insert(own.to_owned(), Uuid::new_v4().to_string());
     }
     let mark = &names["own"][..8];
@@ -288,7 +293,8 @@ fn filled(text: &str, names: &Names, in_address: bool) -> Result<String, String>
         let (name, after) = after.split_once('>').ok_or_else(|| after.to_owned())?;
         let value = names.get(name).ok_or_else(|| name.to_owned())?;
         out.push_str(before);
-        out.push_str(&if in_address { encoded(value) } else { value.clone() });
+        // What is raw is a literal already.
+        out.push_str(&if in_address && !name.starts_with("raw ") { encoded(value) } else { value.clone() });
         rest = after;
     }
     out.push_str(rest);

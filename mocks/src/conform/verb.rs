@@ -8,7 +8,7 @@ use std::env;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::wire::{Login, Remote};
-use super::{Report, crm, erp, nav, play, tell};
+use super::{Report, crm, erp, nav, odata, play, tell};
 
 /// The service that is looked at.
 #[derive(Subcommand)]
@@ -34,6 +34,27 @@ pub enum Asked {
         #[arg(long, value_name = "NAME")]
         company: Option<String>,
     },
+    /// Any service that speaks OData V4, by one of its tables (ODATA_URL, ODATA_USER, ODATA_PASSWORD).
+    ///
+    /// What --new has for a key may be `<code>` (a text), `<own>` (a GUID) or nothing, where the service gives it. Example:
+    /// mocks conform odata --url https://erp.example/odata --table Items --key number --text description --write --new
+    /// '{"number":"<code>","description":"<mark>"}'
+    Odata {
+        #[command(flatten)]
+        place: Place,
+        /// The entity set.
+        #[arg(long, value_name = "SET")]
+        table: String,
+        /// The property that is its key.
+        #[arg(long, value_name = "PROPERTY")]
+        key: String,
+        /// A text that may be changed.
+        #[arg(long, value_name = "PROPERTY")]
+        text: String,
+        /// The body of a new record; nothing is written without it.
+        #[arg(long, value_name = "JSON", requires = "write")]
+        new: Option<String>,
+    },
     /// A service with Dataverse's Web API (CRM_URL, CRM_TOKEN_URL, CRM_CLIENT_ID, CRM_CLIENT_SECRET).
     ///
     /// Example: mocks conform crm --url https://contoso.crm4.dynamics.com --write
@@ -46,13 +67,13 @@ pub enum Asked {
 /// Where a service is, and what may be done there.
 #[derive(Args)]
 pub struct Place {
-    /// The service's root, before /api or /ODataV4; ERP_URL, NAV_URL or CRM_URL without it.
+    /// The service's root, before /api or /ODataV4; ERP_URL, NAV_URL, ODATA_URL or CRM_URL without it.
     #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// Where tokens are issued; ERP_TOKEN_URL or CRM_TOKEN_URL without it.
     ///
-    /// Where neither is given, ERP_TOKEN (NAV_TOKEN, CRM_TOKEN) is the token, or ERP_USER and ERP_ACCESS_KEY (NAV_USER and NAV_ACCESS_KEY) are a basic login, or
-    /// there is no login.
+    /// Where neither is given, ERP_TOKEN (NAV_TOKEN, ODATA_TOKEN, CRM_TOKEN) is the token, or ERP_USER and ERP_ACCESS_KEY
+    /// (NAV_USER and NAV_ACCESS_KEY, ODATA_USER and ODATA_PASSWORD) are a basic login, or there is no login.
     #[arg(long, value_name = "URL")]
     token_url: Option<String>,
     /// Who fetches tokens; ERP_CLIENT_ID or CRM_CLIENT_ID without it. The secret is ERP_CLIENT_SECRET or CRM_CLIENT_SECRET.
@@ -83,6 +104,7 @@ pub fn conform(asked: &Asked) -> Result<(String, bool), String> {
     let (side, place) = match asked {
         Asked::Erp { place, .. } => ("ERP", place),
         Asked::Nav { place, .. } => ("NAV", place),
+        Asked::Odata { place, .. } => ("ODATA", place),
         Asked::Crm { place } => ("CRM", place),
     };
     let url = given(place.url.as_ref(), side, "URL")
@@ -99,6 +121,12 @@ pub fn conform(asked: &Asked) -> Result<(String, bool), String> {
             let service = Remote::open(format!("{url}/ODataV4/"), erp::HEADERS, login(place, side, String::new())?)?;
             let company = given(company.as_ref(), side, "COMPANY").unwrap_or_default();
             (play(nav::EXPECTATIONS, &service, &[("company name", &company)], place.write), "erp-api.md")
+        }
+        Asked::Odata { table, key, text, new, .. } => {
+            let service = Remote::open(format!("{url}/"), odata::HEADERS, login(place, side, String::new())?)?;
+            let mut names = vec![("table", table.as_str()), ("key", key), ("text", text)];
+            names.extend(new.as_ref().map(|body| ("new body", body.as_str())));
+            (play(odata::EXPECTATIONS, &service, &names, place.write), "OData 4.0")
         }
         Asked::Crm { .. } => {
             let scope = format!("{url}/.default");
@@ -126,7 +154,8 @@ fn login(place: &Place, side: &str, usual_scope: String) -> Result<Login, String
             scope: place.scope.clone().unwrap_or(usual_scope),
         });
     }
-    Ok(match (given(None, side, "TOKEN"), given(None, side, "USER"), given(None, side, "ACCESS_KEY")) {
+    let key = given(None, side, if side == "ODATA" { "PASSWORD" } else { "ACCESS_KEY" });
+    Ok(match (given(None, side, "TOKEN"), given(None, side, "USER"), key) {
         (Some(token), ..) => Login::Token(token),
         (None, Some(user), Some(key)) => Login::Basic { user, key },
         _ => Login::None,

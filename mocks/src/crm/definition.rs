@@ -27,7 +27,7 @@ pub fn definition(state: &State, table: &Table) -> Map<String, Value> {
         "ObjectTypeCode": table.code,
         "OwnershipType": if table.is_owned() { "UserOwned" } else { "OrganizationOwned" },
         "ChangeTrackingEnabled": table.is_tracked(),
-        "IsOptimisticConcurrencyEnabled": true,
+        "IsOptimisticConcurrencyEnabled": !state.unversioned.contains(table.name),
         "IsActivity": false,
         "IsCustomEntity": false,
         "DisplayName": label(table.schema_name),
@@ -51,7 +51,7 @@ pub fn attribute(table: &Table, column: &Column, typed: bool) -> Map<String, Val
         "LogicalName": column.name,
         "SchemaName": column.schema_name,
         "AttributeType": attribute_type(column),
-        "AttributeTypeName": {"Value": format!("{}Type", attribute_type(column))},
+        "AttributeTypeName": {"Value": attribute_type_name(column)},
         "RequiredLevel": {
             "Value": column.required.word(),
             "CanBeChanged": false,
@@ -94,7 +94,7 @@ fn details(column: &Column) -> Map<String, Value> {
         Kind::Boolean => json!({"DefaultValue": false, "OptionSet": {
             "TrueOption": option(1, "Yes"), "FalseOption": option(0, "No"),
         }}),
-        Kind::Picklist(choices) => {
+        Kind::Picklist(choices) | Kind::MultiSelect(choices) => {
             option_set(column, -1, choices.iter().map(|choice| option(choice.value, choice.label)))
         }
         Kind::State(choices) => option_set(
@@ -192,7 +192,7 @@ pub fn keys(state: &State, table: &Table) -> Vec<Map<String, Value>> {
 }
 
 /// The names of the types of attributes, as casts have them.
-pub const TYPES: [&str; 14] = [
+pub const TYPES: [&str; 15] = [
     "StringAttributeMetadata",
     "MemoAttributeMetadata",
     "IntegerAttributeMetadata",
@@ -207,6 +207,7 @@ pub const TYPES: [&str; 14] = [
     "DateTimeAttributeMetadata",
     "LookupAttributeMetadata",
     "UniqueIdentifierAttributeMetadata",
+    "MultiSelectPicklistAttributeMetadata",
 ];
 
 /// The type of an attribute.
@@ -226,8 +227,16 @@ pub fn type_name(column: &Column) -> &'static str {
         Kind::DateTime | Kind::Date => 11,
         Kind::Lookup { .. } | Kind::Owner(_) | Kind::Customer(_) => 12,
         Kind::Key | Kind::Guid => 13,
+        Kind::MultiSelect(_) => 14,
     };
     TYPES[at]
+}
+
+fn attribute_type_name(column: &Column) -> String {
+    match column.kind {
+        Kind::MultiSelect(_) => "MultiSelectPicklistType".to_owned(),
+        _ => format!("{}Type", attribute_type(column)),
+    }
 }
 
 fn attribute_type(column: &Column) -> &'static str {
@@ -235,6 +244,8 @@ fn attribute_type(column: &Column) -> &'static str {
         Kind::Owner(_) => "Owner",
         Kind::Customer(_) => "Customer",
         Kind::Key | Kind::Guid => "Uniqueidentifier",
+        // The older of the two words for a type knows it no better.
+        Kind::MultiSelect(_) => "Virtual",
         _ => type_name(column).trim_end_matches("AttributeMetadata"),
     }
 }

@@ -6,6 +6,18 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// In which words errors are told; a caller that goes by codes, and by messages where there is none, understands all alike.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Telling {
+    /// In English, as the list of error codes has it.
+    #[default]
+    Plainly,
+    /// In a language that nobody reads: users have their own. What is no word (an id, a number) stays.
+    Strangely,
+    /// Without the code, which the service often leaves out.
+    WithoutCodes,
+}
+
 /// A refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -59,6 +71,22 @@ impl Error {
     /// A value that the service's own checks refuse.
     pub fn argument(message: impl Into<String>) -> Error {
         Error::new(400, "0x80040203", message)
+    }
+
+    /// Returns the error as it is told.
+    pub fn told(self, telling: Telling) -> Error {
+        match telling {
+            Telling::Plainly => self,
+            Telling::WithoutCodes => Error { code: "", ..self },
+            Telling::Strangely => {
+                let words = self.message.split(' ').map(|word| match word.bytes().any(|byte| byte.is_ascii_digit()) {
+                    true => word.to_owned(),
+                    false => word.chars().rev().collect(),
+                });
+                let message = words.collect::<Vec<String>>().join(" ");
+                Error { message, ..self }
+            }
+        }
     }
 
     /// The database did not answer in time, and what was begun was undone.

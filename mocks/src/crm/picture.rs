@@ -92,6 +92,10 @@ fn formatted(state: &State, column: &Column, row: &Row, table: &Table, cell: &Ce
         (Cell::Whole(number), Kind::Picklist(_) | Kind::State(_) | Kind::Status(_)) => {
             column.choices().iter().find(|choice| choice.value == *number)?.label.to_owned()
         }
+        (Cell::Text(text), Kind::MultiSelect(choices)) => {
+            let label = |part: &str| choices.iter().find(|choice| choice.value.to_string() == part);
+            text.split(',').filter_map(label).map(|choice| choice.label).collect::<Vec<_>>().join("; ")
+        }
         (Cell::Whole(number), _) => grouped(&number.to_string()),
         (Cell::Flag(flag), _) => (if *flag { "Yes" } else { "No" }).to_owned(),
         (Cell::Decimal(number), Kind::Money { .. } | Kind::Base { .. }) => {

@@ -96,6 +96,8 @@ pub enum Kind {
     },
     Boolean,
     Picklist(Vec<Choice>),
+    /// Several values of a choice, as a text.
+    MultiSelect(Vec<Choice>),
     State(Vec<Choice>),
     Status(Vec<Choice>),
     DateTime,
@@ -139,7 +141,9 @@ impl Column {
     /// Returns the choices of a picklist, state or status.
     pub fn choices(&self) -> &[Choice] {
         match &self.kind {
-            Kind::Picklist(choices) | Kind::State(choices) | Kind::Status(choices) => choices,
+            Kind::Picklist(choices) | Kind::MultiSelect(choices) | Kind::State(choices) | Kind::Status(choices) => {
+                choices
+            }
             _ => &[],
         }
     }

@@ -16,7 +16,7 @@ use super::quota::Refusal;
 use super::schema::{Kind, TABLES};
 use super::state::{State, TENANT};
 use super::store::{Cell, Row};
-use super::{batch, bulk, csdl, metadata, read, reply, write};
+use super::{batch, bulk, caller, csdl, metadata, read, reply, write};
 use crate::body::named_twice;
 use crate::fault::Faulty;
 use crate::filter;
@@ -52,6 +52,10 @@ impl Service for State {
         if self.tokens.check(request.header("authorization")) != Access::Granted {
             return self.unauthorized();
         }
+        if self.is_disabled() {
+            let message = format!("The specified user(Id = {}) is disabled. Consider enabling this user.", self.caller);
+            return reply::error(&Error::new(403, "0x80040225", message), false);
+        }
         if let Err(refusal) = self.admit(request) {
             let mut log = log.lock().expect("no holder of the log panics");
             log.throttled(refusal.is_repeated);
@@ -69,11 +73,11 @@ impl Service for State {
             response.headers.push(("REQ_ID".to_owned(), Uuid::new_v4().to_string()));
         }
         response.headers.push(("x-ms-service-request-id".to_owned(), Uuid::new_v4().to_string()));
-        let cookie = "ARRAffinity=4f1c8d0b7a2e;Path=/;HttpOnly;Secure;SameSite=None";
-        response.headers.push(("Set-Cookie".to_owned(), cookie.to_owned()));
-        let left = self.spent.left(&self.quota, self.time.now());
+        let server = self.servers.current();
+        response.headers.push(("Set-Cookie".to_owned(), server.cookie()));
+        let left = server.spent.left(&self.quota, self.time.now());
         response.headers.push(("x-ms-ratelimit-burst-remaining-xrm-requests".to_owned(), left.to_string()));
-        let left = self.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
+        let left = server.spent.time_left(&self.quota, self.time.now()).as_secs_f64();
         response.headers.push(("x-ms-ratelimit-time-remaining-xrm-requests".to_owned(), format!("{left:.2}")));
         response
     }
@@ -179,7 +183,9 @@ impl State {
         } else {
             bulk::targets(request)
         };
-        let takes = self.spent.admit(&self.quota, request, operations, self.time.now())?;
+        let server = self.servers.answering(request);
+        let takes = server.spent.admit(&self.quota, request, operations, self.time.now())?;
+        server.taken += 1;
         self.took = self.time.pass(takes);
         Ok(())
     }
@@ -217,14 +223,34 @@ pub fn execute(state: &mut State, request: &Request, url_chars_max: usize) -> Ou
     if own {
         state.store.begin();
     }
-    let result = route(state, request, &prefer, &mut outcome);
+    let result = in_whose_name(state, request, &prefer, &mut outcome);
     match (&result, own) {
         (Ok(_), true) => state.store.commit(),
         (Err(_), true) => state.store.rollback(),
         (_, false) => {}
     }
-    outcome.response = result.unwrap_or_else(|error| reply::error(&error, prefer.wants_all()));
+    let telling = state.telling;
+    outcome.response = result.unwrap_or_else(|error| reply::error(&error.told(telling), prefer.wants_all()));
     outcome
+}
+
+/// Carries out an operation in the name of whom it says, past the logic that it says.
+fn in_whose_name(
+    state: &mut State,
+    request: &Request,
+    prefer: &Prefer,
+    outcome: &mut Outcome,
+) -> Result<Response, Error> {
+    state.acting = caller::acts_for(state, request)?;
+    let bypassed = caller::bypassed(state, request);
+    let result = bypassed.and_then(|bypassed| Ok((route(state, request, prefer, outcome)?, bypassed)));
+    state.acting = None;
+    let (response, bypassed) = result?;
+    let writes = if request.method == "GET" { 0 } else { outcome.records.len().max(1) as u64 };
+    for logic in bypassed {
+        *state.bypasses.entry(logic).or_default() += writes;
+    }
+    Ok(response)
 }
 
 fn route(state: &mut State, request: &Request, prefer: &Prefer, outcome: &mut Outcome) -> Result<Response, Error> {
@@ -332,7 +358,7 @@ fn delete(state: &mut State, table: usize, address: &Address, request: &Request)
     let existing = address.id().filter(|id| state.store.get(table, *id).is_some());
     check_match(state, table, address, existing, request)?;
     privilege::demand(state, table, Privilege::Delete)?;
-    let (id, caller) = (existing.ok_or_else(|| address.missing(table))?, state.caller);
+    let (id, caller) = (existing.ok_or_else(|| address.missing(table))?, state.writer());
     write::remove(state, table, id, caller)?;
     Ok(reply::no_content(None))
 }
@@ -355,8 +381,8 @@ fn publish(state: &mut State, table: usize, address: &Address) -> Result<Respons
     }
     row.set(state_code, Some(Cell::Whole(0)));
     row.set(status, Some(Cell::Whole(1)));
-    let caller = state.caller;
-    state.stamp(table, &mut row, caller);
+    let writer = state.writer();
+    state.stamp(table, &mut row, writer);
     state.store.put(table, id, row);
     Ok(reply::no_content(None))
 }
@@ -435,6 +461,14 @@ fn check_match(
     let Some(wanted) = request.header("if-match") else { return Ok(()) };
     let row = existing.and_then(|id| state.store.get(table, id)).ok_or_else(|| address.missing(table))?;
     let tag = reply::etag(table, row);
+    if !is_any(wanted) && state.unversioned.contains(TABLES[table].name) {
+        let message = format!(
+            "Optimistic concurrency isn't enabled for entity type {}. The IfVersionMatches value of ConcurrencyBehavior \
+             can only be used if optimistic concurrency is enabled.",
+            TABLES[table].name
+        );
+        return Err(Error::new(400, "0x8006088d", message));
+    }
     if is_any(wanted) || wanted.split(',').any(|wanted| wanted.trim() == tag) {
         return Ok(());
     }
@@ -504,7 +538,7 @@ fn who_am_i(state: &State) -> Response {
     let body = json!({
         "@odata.context": format!("{}/api/data/v9.2/$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse", state.root),
         "BusinessUnitId": state.business_unit.to_string(),
-        "UserId": state.caller.to_string(),
+        "UserId": state.writer().to_string(),
         "OrganizationId": state.organization.to_string(),
     });
     reply::json(200, body.to_string().into_bytes(), vec![("x-ms-dop-hint".to_owned(), "8".to_owned())])

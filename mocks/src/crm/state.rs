@@ -14,11 +14,13 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::bulk::TABLES_WITH_BULK;
-use super::error::Error;
-use super::privilege::{Holding, Privilege};
-use super::quota::{Quota, Spent, Time, Wall};
+use super::caller::Logic;
+use super::error::{Error, Telling};
+use super::privilege::{Holding, Privilege, Roles, Special};
+use super::quota::{Quota, Time, Wall};
 use super::read::Cursor;
 use super::schema::{self, Kind, TABLES};
+use super::servers::Servers;
 use super::store::{Cell, Row, Rule, Store};
 use super::{rules, value, write};
 use crate::log::{Log, Shared};
@@ -51,10 +53,22 @@ pub struct State {
     pub products_start_active: bool,
     /// Whether the application user may publish products.
     pub may_publish: bool,
+    /// The logical names of the tables that take no version as a condition of a write.
+    pub unversioned: BTreeSet<String>,
+    /// In which words errors are told.
+    pub telling: Telling,
     /// The logical names of the tables that have the bulk messages.
     pub bulk_tables: BTreeSet<String>,
     /// Privileges by the table's logical name that the application user does not have, or has by a team; it has all others.
     pub privileges: BTreeMap<(String, Privilege), Holding>,
+    /// Privileges of the application user that belong to no table; by itself it has none.
+    pub specials: BTreeSet<Special>,
+    /// What the roles of all other users give, for whom the application user may act.
+    pub people: Roles,
+    /// How many writes passed by which logic of the organization.
+    pub bypasses: BTreeMap<Logic, u64>,
+    /// The user for whom the operation under way acts.
+    pub(super) acting: Option<Uuid>,
     pub(super) store: Store,
     pub(super) organization: Uuid,
     pub(super) business_unit: Uuid,
@@ -66,7 +80,7 @@ pub struct State {
     pub quota: Quota,
     /// The time by which that is counted.
     pub time: Arc<dyn Time>,
-    pub(super) spent: Spent,
+    pub(super) servers: Servers,
     /// How many requests came with the cookie of a server.
     pub(super) pinned: u64,
     /// How many tokens were refused.
@@ -124,8 +138,14 @@ impl Default for State {
             log: Arc::new(Mutex::new(Log::default())),
             products_start_active: true,
             may_publish: true,
+            unversioned: BTreeSet::new(),
+            telling: Telling::default(),
             bulk_tables: TABLES_WITH_BULK.map(str::to_owned).into(),
             privileges: BTreeMap::new(),
+            specials: BTreeSet::new(),
+            people: Roles::default(),
+            bypasses: BTreeMap::new(),
+            acting: None,
             store: Store::default(),
             organization: ORGANIZATION,
             business_unit: BUSINESS_UNIT,
@@ -134,7 +154,7 @@ impl Default for State {
             links: Links::default(),
             quota: Quota::default(),
             time: Arc::new(Wall::default()),
-            spent: Spent::default(),
+            servers: Servers::default(),
             took: Duration::ZERO,
             pinned: 0,
             strangers: 0,
@@ -198,6 +218,16 @@ impl State {
     /// Returns how many requests came with a cookie, which pins them to one server and its limits.
     pub fn pinned(&self) -> u64 {
         self.pinned
+    }
+
+    /// Lets so many web servers answer, each with limits of its own.
+    pub fn set_servers(&mut self, count: usize) {
+        self.servers = Servers::new(count);
+    }
+
+    /// Returns how many requests each server has taken.
+    pub fn served(&self) -> Vec<u64> {
+        self.servers.served()
     }
 
     /// Returns the id of the application user.
@@ -324,7 +354,25 @@ impl State {
         self.version += 1;
         row.set(TABLES[table].column("modifiedon"), Some(Cell::Time(now)));
         row.set(TABLES[table].column("modifiedby"), Some(Cell::Link(users, user)));
+        row.set(TABLES[table].column("modifiedonbehalfby"), self.behalf(user));
         row.set(TABLES[table].column("versionnumber"), Some(Cell::Whole(self.version)));
+    }
+
+    /// Tells whether the application user may not log in any more.
+    pub(super) fn is_disabled(&self) -> bool {
+        let users = schema::table("systemuser");
+        let row = self.store.get(users, self.caller);
+        row.and_then(|row| row.get(TABLES[users].column("isdisabled"))) == Some(&Cell::Flag(true))
+    }
+
+    /// Returns in whose name the operation under way writes.
+    pub(super) fn writer(&self) -> Uuid {
+        self.acting.unwrap_or(self.caller)
+    }
+
+    /// Returns who really writes where somebody else is stamped for it.
+    pub(super) fn behalf(&self, user: Uuid) -> Option<Cell> {
+        (self.acting == Some(user)).then(|| Cell::Link(schema::table("systemuser"), self.caller))
     }
 
     /// Finds the row whose text column has that value.

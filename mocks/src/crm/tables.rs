@@ -307,6 +307,11 @@ fn account() -> Table {
         lookup("ParentAccountId", "account", OnDelete::Unlink),
         lookup("DefaultPriceLevelId", "pricelevel", OnDelete::Unlink),
         lookup("PreferredSystemUserId", "systemuser", OnDelete::Unlink),
+        // No standard table has a choice of several values, so this one is the organization's own.
+        multi_select(
+            "nb_Interests",
+            &[(727_000_000, "Cables"), (727_000_001, "Lighting"), (727_000_002, "Solar"), (727_000_003, "Service")],
+        ),
     ];
     table_of(
         "account",
@@ -473,6 +478,8 @@ fn audit() -> Vec<Column> {
         lookup("CreatedBy", "systemuser", OnDelete::Restrict).read_only(),
         column("ModifiedOn", Kind::DateTime).read_only(),
         lookup("ModifiedBy", "systemuser", OnDelete::Restrict).read_only(),
+        lookup("CreatedOnBehalfBy", "systemuser", OnDelete::Restrict).read_only(),
+        lookup("ModifiedOnBehalfBy", "systemuser", OnDelete::Restrict).read_only(),
         column("OverriddenCreatedOn", Kind::DateTime).create_only(),
         integer("ImportSequenceNumber", -2_147_483_648, 2_147_483_647).create_only(),
         column("VersionNumber", Kind::BigInt).read_only(),
@@ -483,7 +490,7 @@ fn state(pairs: &[(i64, &'static str, i64)]) -> Vec<Column> {
     let states = pairs.iter().map(|&(value, label, pair)| Choice { value, label, pair }).collect();
     let statuses = pairs.iter().map(|&(state, label, value)| Choice { value, label, pair: state }).collect();
     vec![
-        // New rows start in the state of the table; what a create says of it is refused.
+        // New rows start in the state of the table; what a create says of it is passed over.
         column("StateCode", Kind::State(states)).required(Required::System).update_only(),
         column("StatusCode", Kind::Status(statuses)),
     ]
@@ -561,6 +568,11 @@ fn picklist(schema_name: &'static str, choices: &[(i64, &'static str)]) -> Colum
     )
 }
 
+fn multi_select(schema_name: &'static str, choices: &[(i64, &'static str)]) -> Column {
+    let choices = choices.iter().map(|&(value, label)| Choice { value, label, pair: 0 }).collect();
+    column(schema_name, Kind::MultiSelect(choices))
+}
+
 /// A lookup to one table; the navigation property of a standard lookup is its logical name.
 fn lookup(schema_name: &'static str, table: &'static str, on_delete: OnDelete) -> Column {
     let navigation: &'static str = NAVIGATIONS
@@ -574,10 +586,12 @@ const NAVIGATIONS: &[&str] = &[
     "baseuom",
     "businessunitid",
     "createdby",
+    "createdonbehalfby",
     "defaultpricelevelid",
     "defaultuomid",
     "defaultuomscheduleid",
     "modifiedby",
+    "modifiedonbehalfby",
     "owningbusinessunit",
     "owningteam",
     "owninguser",

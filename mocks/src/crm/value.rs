@@ -47,6 +47,20 @@ pub fn strict(table: &Table, column: &Column, value: &Value) -> Result<Option<Ce
             }
             Cell::Whole(number)
         }
+        // The values come back in the order in which they were given.
+        Kind::MultiSelect(choices) => {
+            let text = value.as_str().ok_or_else(wrong)?;
+            if text.is_empty() {
+                return Ok(None);
+            }
+            for part in text.split(',') {
+                let number: i64 = part.parse().map_err(|_| wrong())?;
+                if !choices.iter().any(|choice| choice.value == number) {
+                    return Err(no_choice(table, column, number));
+                }
+            }
+            Cell::Text(text.into())
+        }
         Kind::Decimal { .. } | Kind::Money { .. } | Kind::Double { .. } | Kind::Base { .. } => {
             let Value::Number(number) = value else { return Err(wrong()) };
             let number = filter::decimal(number.as_str()).ok_or_else(|| out_of_range(table, column))?;
@@ -104,6 +118,15 @@ pub fn loose(column: &Column, value: &Value) -> Result<(Option<Cell>, bool), &'s
             }
             Cell::Whole(number)
         }
+        Kind::MultiSelect(choices) => {
+            for part in trimmed.split(',') {
+                let number: i64 = part.parse().map_err(|_| WRONG)?;
+                if !choices.iter().any(|choice| choice.value == number) {
+                    return Err(OUTSIDE);
+                }
+            }
+            Cell::Text(trimmed.into())
+        }
         Kind::Decimal { .. } | Kind::Money { .. } | Kind::Double { .. } | Kind::Base { .. } => {
             Cell::Decimal(bounded(column, filter::decimal(trimmed).ok_or(WRONG)?).ok_or(OUTSIDE)?)
         }
@@ -153,7 +176,7 @@ pub fn guid(text: &str) -> Option<Uuid> {
 /// Returns the name of the column's type in the service's data model.
 pub fn edm(column: &Column) -> &'static str {
     match column.kind {
-        Kind::Text { .. } | Kind::Memo { .. } => "Edm.String",
+        Kind::Text { .. } | Kind::Memo { .. } | Kind::MultiSelect(_) => "Edm.String",
         Kind::Integer { .. } | Kind::Picklist(_) | Kind::State(_) | Kind::Status(_) => "Edm.Int32",
         Kind::BigInt => "Edm.Int64",
         Kind::Double { .. } => "Edm.Double",

@@ -26,7 +26,7 @@ pub fn create(
     key: &Row,
 ) -> Result<Uuid, Error> {
     privilege::demand(state, table, Privilege::Create)?;
-    let caller = state.caller;
+    let caller = state.writer();
     let mut row = key.clone();
     let own = apply(state, table, body, &mut row, true, caller)?;
     if let (Some(own), Some(id)) = (own, id)
@@ -45,7 +45,7 @@ pub fn create(
 /// Updates a row with a body; `key` are the columns that the URL addressed it by, whose values in the body are dropped.
 pub fn update(state: &mut State, table: usize, id: Uuid, body: &Map<String, Value>, key: &Row) -> Result<(), Error> {
     privilege::demand(state, table, Privilege::Write)?;
-    let caller = state.caller;
+    let caller = state.writer();
     let mut row = state.store.get(table, id).cloned().ok_or_else(|| Error::missing_row(TABLES[table].name, id))?;
     let own = apply(state, table, body, &mut row, false, caller)?;
     if own.is_some_and(|own| own != id) {
@@ -76,6 +76,7 @@ pub fn insert(state: &mut State, table: usize, id: Uuid, mut row: Row, user: Uui
     }
     row.set(declared.column("createdon"), created.or(now));
     row.set(declared.column("createdby"), Some(Cell::Link(schema::table("systemuser"), user)));
+    row.set(declared.column("createdonbehalfby"), state.behalf(user));
     state.store.put(table, id, row);
     rules::after_create(state, table, id, user)
 }
@@ -177,6 +178,10 @@ fn apply(
         let cell = value::strict(declared, &declared.columns[column], given)?;
         if declared.columns[column].name == declared.primary_key {
             own = cell.and_then(|cell| cell.id());
+            continue;
+        }
+        // A new row starts in the first state of its table, whatever it says; its status has to belong to that.
+        if creating && matches!(declared.columns[column].kind, schema::Kind::State(_)) {
             continue;
         }
         check_valid(declared, column, creating)?;

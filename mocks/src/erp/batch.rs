@@ -1,20 +1,26 @@
-//! The JSON `$batch`: many operations in one request.
+//! `$batch`: many operations in one request, in JSON or (by [`multipart`]) in parts.
 //!
 //! Operations run in their order, each in its own transaction, and stop at the first failure unless the caller prefers
 //! to go on. Those of an `atomicityGroup` hold together or fall together. `Isolation: snapshot` makes one transaction of them; when one fails, all is undone although the answers
 //! before it still say that they succeeded, as the product does. Answers come in another order than the operations, so
-//! that a caller that does not match them by id is found out.
+//! that a caller that does not match them by id is found out; those of a multipart batch have no ids, and come in order.
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::State;
 use super::error::Refusal;
 use super::http::{Place, base, is_json, once, only_reads, preference, refused};
 use super::schema::{Api, PAGES};
+use super::{State, multipart};
 use crate::service::{Request, Response};
 
 const OPERATIONS_MAX: usize = 100;
+
+/// Returns how many operations a batch has.
+pub(super) fn count(request: &Request) -> usize {
+    let body = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+    body.get("requests").and_then(Value::as_array).map_or(1, Vec::len)
+}
 
 impl State {
     /// Answers a batch.
@@ -44,6 +50,9 @@ impl State {
         }
         if snapshot {
             self.end(answers.iter().any(|(_, answer)| answer.status >= 400));
+        }
+        if multipart::is_multipart(request) {
+            return multipart::response(answers.iter().map(|(_, answer)| answer));
         }
         Response {
             status: 200,
@@ -114,12 +123,23 @@ impl State {
         if request.method != "POST" {
             return Err(Refusal::method(&request.method, "$batch", "Action"));
         }
-        is_json(request)?;
-        let mut body: Value = serde_json::from_slice(&request.body)
-            .map_err(|error| Refusal::bad(format!("The request body could not be read as JSON: {error}.")))?;
-        once(&request.body)?;
-        let Value::Array(requests) = body["requests"].take() else {
-            return Err(Refusal::bad("A batch must have an array named 'requests'."));
+        let is_multipart = multipart::is_multipart(request);
+        if !(if is_multipart { self.multipart_batches } else { self.json_batches }) {
+            let kind = request.header("content-type").unwrap_or_default();
+            let message = format!("The content type '{kind}' of a batch is not supported.");
+            return Err(Refusal::new(415, "BadRequest", message));
+        }
+        let requests = if is_multipart {
+            multipart::requests(request)?
+        } else {
+            is_json(request)?;
+            let mut body: Value = serde_json::from_slice(&request.body)
+                .map_err(|error| Refusal::bad(format!("The request body could not be read as JSON: {error}.")))?;
+            once(&request.body)?;
+            let Value::Array(requests) = body["requests"].take() else {
+                return Err(Refusal::bad("A batch must have an array named 'requests'."));
+            };
+            requests
         };
         if requests.len() > OPERATIONS_MAX {
             let message = format!(
@@ -165,7 +185,7 @@ impl State {
                 headers.push((name.clone(), header.as_str().map_or_else(|| header.to_string(), str::to_string)));
             }
         }
-        let root = format!("{}{}/", self.prefix, api.path());
+        let root = format!("{}/", self.root(api));
         let target = match url.strip_prefix(&format!("{}{root}", base(outer))) {
             Some(rest) => Ok(format!("{root}{rest}")),
             // A slash in front leads to the host's root, where nothing is.
@@ -212,6 +232,9 @@ impl State {
 
 /// Returns the batch with the first half of its operations, or as it is when it does not read.
 pub(super) fn half(request: &Request) -> Request {
+    if multipart::is_multipart(request) {
+        return multipart::half(request).unwrap_or_else(|| request.clone());
+    }
     let mut request = request.clone();
     if let Ok(mut body) = serde_json::from_slice::<Value>(&request.body)
         && let Some(requests) = body["requests"].as_array_mut()

@@ -60,6 +60,11 @@ impl Refusal {
         Self::new(401, "Authentication_InvalidCredentials", message)
     }
 
+    pub fn blank(field: &str) -> Self {
+        let message = format!("Field '{field}' must not be blank or empty.");
+        Self::new(400, "BadRequest_RequiredParamNotProvided", message)
+    }
+
     pub fn duplicate(table: &str, field: &str, value: &str) -> Self {
         let message =
             format!("The record in table {table} already exists. Identification fields and values: {field}='{value}'");

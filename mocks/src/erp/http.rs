@@ -4,12 +4,14 @@
 //! operations.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::cell::Cell;
 use super::error::Refusal;
+use super::quota::Fate;
 use super::schema::{self, Api, PAGES, Page, Role};
 use super::{State, guid, metadata, pages};
 use crate::body::named_twice;
@@ -40,7 +42,7 @@ impl Service for State {
         let response = match (is_granted, self.permitted) {
             (false, _) => refused(&Refusal::credentials()),
             (true, false) => refused(&Refusal::denied()),
-            (true, true) => self.dispatch(request),
+            (true, true) => self.attend(request),
         };
         if is_nav { pages::as_nav(request, response) } else { response }
     }
@@ -53,10 +55,13 @@ impl Faulty for State {
 
     fn throttled(&mut self, retry_after: Option<u64>) -> Response {
         self.note(|log| log.request());
-        let body = r#"{"error":{"code":"Application_TooManyRequests","message":"Too many requests reached. Actual (101). Maximum (100)."}}"#;
-        let mut headers = vec![("Content-Type".into(), "application/json; charset=utf-8".into())];
-        headers.extend(retry_after.map(|seconds| ("Retry-After".into(), seconds.to_string())));
-        Response { status: 429, headers, body: body.into() }
+        let mut response = too_many(101, 100);
+        response.headers.extend(retry_after.map(|seconds| ("Retry-After".into(), seconds.to_string())));
+        response
+    }
+
+    fn took(&mut self) -> Duration {
+        std::mem::take(&mut self.took)
     }
 
     fn expire_tokens(&mut self) {
@@ -86,6 +91,28 @@ pub(super) enum Place {
 }
 
 impl State {
+    /// Answers a request that may call, if and when the service has time for it.
+    fn attend(&mut self, request: &Request) -> Response {
+        let is_batch = filter::query(&request.target).0.ends_with("/$batch");
+        let operations = if is_batch { super::batch::count(request) } else { 1 };
+        let fate = self.spent.admit(&self.quota, request, operations, self.time.now());
+        let (takes, response) = match fate {
+            Fate::Answered(takes) => (takes, self.dispatch(request)),
+            Fate::TooMany { actual, most, is_repeated } => {
+                self.note(|log| log.throttled(is_repeated));
+                (Duration::ZERO, too_many(actual, most))
+            }
+            Fate::Unattended(takes) => (takes, page(503, "Service Unavailable")),
+            Fate::TooLong(takes) => (takes, refused(&Refusal::timed_out())),
+            Fate::GivenUp(takes) => {
+                self.dispatch(request);
+                (takes, page(504, "504 Gateway Time-out"))
+            }
+        };
+        self.took = self.time.pass(takes);
+        response
+    }
+
     /// Answers a request that may call, alone or inside a batch.
     pub(super) fn dispatch(&mut self, request: &Request) -> Response {
         let (api, place) = match self.place(request) {
@@ -233,8 +260,17 @@ impl State {
                 let location = match api {
                     Api::Pages | Api::Nav => {
                         let key = self.tables[set].key(&made).unwrap_or_default();
-                        let literal = |text: &str| filter::encode(&text.replace('\'', "''"));
-                        format!("{base}{root}/Company('{}')/{name}('{}')", literal(self.company()), literal(key))
+                        let literal = |text: &str| format!("'{}'", filter::encode(&text.replace('\'', "''")));
+                        let names: Vec<&str> = PAGES[*page].key().map(|property| property.name).collect();
+                        let key = match names[..] {
+                            [_] => literal(key),
+                            _ => {
+                                let parts = names.iter().zip(key.split(schema::PART_END));
+                                let parts = parts.map(|(name, part)| format!("{name}={}", literal(part)));
+                                parts.collect::<Vec<_>>().join(",")
+                            }
+                        };
+                        format!("{base}{root}/Company({})/{name}({key})", literal(self.company()))
                     }
                     _ => format!("{base}{root}/companies({})/{name}({made})", self.company_id()),
                 };
@@ -338,6 +374,21 @@ fn found(status: u16, body: Vec<u8>) -> Response {
 }
 
 /// What stands in front of the service says to an address that it does not take in.
+/// Says that there are too many requests, and neither of what nor for how long.
+fn too_many(actual: usize, most: usize) -> Response {
+    let message = format!("Too many requests reached. Actual ({actual}). Maximum ({most}).");
+    let body = serde_json::json!({"error": {"code": "Application_TooManyRequests", "message": message}});
+    let headers = vec![("Content-Type".into(), "application/json; charset=utf-8".into())];
+    Response { status: 429, headers, body: body.to_string().into_bytes() }
+}
+
+/// What a gateway says.
+fn page(status: u16, title: &str) -> Response {
+    let headers = vec![("Content-Type".into(), "text/html; charset=utf-8".into())];
+    let body = format!("<html><head><title>{title}</title></head></html>\r\n");
+    Response { status, headers, body: body.into_bytes() }
+}
+
 fn too_long() -> Response {
     let headers = vec![("Content-Type".to_string(), "text/html; charset=us-ascii".to_string())];
     let body = "<!DOCTYPE HTML><HTML><HEAD><TITLE>Request URL Too Long</TITLE></HEAD><BODY></BODY></HTML>\r\n";

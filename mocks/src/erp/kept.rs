@@ -16,7 +16,7 @@ use crate::saved::{self, broken};
 /// The number of the saved form; another form is refused.
 const FORMAT: u64 = 2;
 /// The sets in the order in which they are kept: each points only at sets before it.
-const KEPT_ORDER: [&str; 9] = [
+const KEPT_ORDER: [&str; 10] = [
     "currencies",
     "unitsOfMeasure",
     "salespeoplePurchasers",
@@ -26,6 +26,7 @@ const KEPT_ORDER: [&str; 9] = [
     "customers",
     "items",
     "resources",
+    "itemUnitsOfMeasure",
 ];
 
 impl State {
@@ -70,7 +71,9 @@ impl State {
         }
         lines.end()?;
         for (place, next) in state.series.iter_mut().enumerate() {
-            *next = head["series"][place].as_u64().ok_or_else(|| broken("a number series is missing"))?;
+            // What was kept before a set was there has no series of it.
+            let Some(kept) = head["series"].get(place) else { continue };
+            *next = kept.as_u64().ok_or_else(|| broken("a number series is missing"))?;
         }
         state.version = head["version"].as_u64().ok_or_else(|| broken("no version"))?;
         state.now = now;

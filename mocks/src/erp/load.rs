@@ -83,6 +83,9 @@ impl State {
         }
         let mut cells = cells.into_boxed_slice();
         let (id_at, key_at, stamp_at) = (schema.role(Role::Id), schema.role(Role::Key), schema.role(Role::Stamp));
+        if let Some(key) = schema.composed(&cells) {
+            cells[key_at] = Cell::Text(key.into());
+        }
         if cells[key_at].text().is_empty() {
             match self.number(set) {
                 Some(number) => cells[key_at] = Cell::Text(number.into()),

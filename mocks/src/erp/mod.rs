@@ -3,7 +3,7 @@
 //! [`State`] is the whole service, a function from request to response over its tables; [`Erp`] puts it on a port. Here
 //! are the tables and what a person does to them past the API. The rest: `schema` and `cell` say what a record is,
 //! `write` and `contact` change one, `read` and `condition` find some, `pages` shows them as NAV does, `load` brings records
-//! in from files, `kept` keeps them, `http` and `batch` are the wire.
+//! in from files, `kept` keeps them, `http`, `batch` and `multipart` are the wire.
 
 mod batch;
 mod cell;
@@ -15,7 +15,9 @@ mod http;
 mod kept;
 mod load;
 mod metadata;
+mod multipart;
 mod pages;
+pub mod quota;
 mod read;
 mod schema;
 mod write;
@@ -24,11 +26,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use crate::crm::quota::{Time, Wall};
 use crate::fault::Faults;
 use crate::log;
 use crate::net::Server;
@@ -36,6 +40,7 @@ use crate::table::Table;
 use crate::token::Tokens;
 use cell::Cell;
 pub use error::Refusal;
+use quota::{Quota, Spent};
 pub(crate) use read::base64;
 use schema::{Role, SETS, Set};
 
@@ -52,6 +57,16 @@ pub struct State {
     pub url_chars_max: usize,
     /// The rows that the service finds before its operation time-out; a page that would hold more answers 408.
     pub rows_in_time: usize,
+    /// Whether batches in JSON, and in parts, are taken; NAV takes none unless the last one says so.
+    pub json_batches: bool,
+    pub multipart_batches: bool,
+    pub nav_batches: bool,
+    /// Whether the link to the next page is relative to the page's context, as the protocol allows and the product does not.
+    pub relative_links: bool,
+    /// How much one user may ask for, and what that takes.
+    pub quota: Quota,
+    /// The time by which it is counted.
+    pub time: Arc<dyn Time>,
     /// Whether the application has permission sets; without them every call is refused with 403.
     pub permitted: bool,
     /// Properties whose values a page leaves out of a write without a word, as it does with some that it does not let change.
@@ -72,6 +87,9 @@ pub struct State {
     adjusted: BTreeMap<String, u64>,
     /// Company contacts by number that loaded customers wait for.
     awaited: HashMap<String, Uuid>,
+    spent: Spent,
+    /// How much later the answer has to be sent for what it takes.
+    took: Duration,
     journal: Option<Vec<write::Undo>>,
 }
 
@@ -91,6 +109,12 @@ impl Default for State {
             page_max: 20_000,
             url_chars_max: 16_384,
             rows_in_time: usize::MAX,
+            json_batches: true,
+            multipart_batches: true,
+            nav_batches: false,
+            relative_links: false,
+            quota: Quota::default(),
+            time: Arc::new(Wall::default()),
             permitted: true,
             ignored: BTreeSet::new(),
             tokens: Tokens::new(
@@ -109,6 +133,8 @@ impl Default for State {
             log: log::Shared::default(),
             adjusted: BTreeMap::new(),
             awaited: HashMap::new(),
+            spent: Spent::default(),
+            took: Duration::ZERO,
             journal: None,
         };
         let company = json!({
@@ -208,7 +234,11 @@ impl State {
 
     fn shown_record(&self, set: usize, row: &Row) -> Map<String, Value> {
         let columns = SETS[set].columns.iter().enumerate();
-        let columns = columns.filter(|(_, column)| column.name != schema::LAST_DAY);
+        let is_shown = |column: &schema::Column| match column.role {
+            Role::Key => SETS[set].parts.is_empty(),
+            _ => column.name != schema::LAST_DAY,
+        };
+        let columns = columns.filter(|(_, column)| is_shown(column));
         columns.map(|(place, column)| (column.name.into(), self.shown(set, row, place).json(column.kind))).collect()
     }
 

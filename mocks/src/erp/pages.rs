@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::State;
 use super::error::Refusal;
 use super::http::Place;
-use super::schema::{self, Api, Kind, LAST_DAY, PAGES, Role, Shown};
+use super::schema::{self, Api, Kind, LAST_DAY, PAGES, Shown};
 use crate::filter;
 use crate::service::{Request, Response};
 
@@ -25,7 +25,7 @@ pub(super) const NAV: &str = "/DynamicsNAV110";
 const NOT_IN_PATHS: [char; 3] = ['/', '%', '+'];
 
 /// The pages: their names, the sets behind them, and what they show.
-pub(super) const PUBLISHED: [(&str, &str, &[Shown]); 9] = [
+pub(super) const PUBLISHED: [(&str, &str, &[Shown]); 10] = [
     (
         "Customer",
         "customers",
@@ -147,6 +147,16 @@ pub(super) const PUBLISHED: [(&str, &str, &[Shown]); 9] = [
             ("Last_Date_Modified", LAST_DAY, true),
         ],
     ),
+    (
+        "ItemUnitOfMeasure",
+        "itemUnitsOfMeasure",
+        &[
+            ("Item_No", "itemNumber", false),
+            ("Code", "code", false),
+            ("Qty_per_Unit_of_Measure", "qtyPerUnitOfMeasure", false),
+            ("Weight", "weight", false),
+        ],
+    ),
 ];
 
 impl State {
@@ -168,7 +178,7 @@ impl State {
         let Some(first) = segments.next() else { return Ok(Place::Service) };
         let place = match (first.as_ref(), key(&first)) {
             ("$metadata", _) => Place::Metadata,
-            ("$batch", _) if api == Api::Pages => Place::Batch,
+            ("$batch", _) if api == Api::Pages || self.nav_batches => Place::Batch,
             ("Company", _) => Place::Companies(None),
             (_, Some(("Company", key))) => {
                 self.is_called(&unquoted(key).ok_or_else(Refusal::not_found)?)?;
@@ -193,20 +203,32 @@ impl State {
         if name == self.company() { Ok(()) } else { Err(missing()) }
     }
 
-    /// Finds a page, or a record on it by its primary key: `Customer('10000')` or `Customer(No='10000')`.
+    /// Finds a page, or a record on it by its primary key: `Customer('10000')` or `Customer(No='10000')`; of a key of several
+    /// fields each is named, in any order.
     fn published(&self, text: &str) -> Result<Place, Refusal> {
         let (name, key) = key(text).map_or((text, None), |(name, key)| (name, Some(key)));
         let page = schema::page(Api::Pages, name).ok_or_else(|| Refusal::no_segment(name))?;
         let Some(key) = key else { return Ok(Place::Records(page)) };
-        let key_property =
-            PAGES[page].properties.iter().find(|property| PAGES[page].behind(property).role == Role::Key);
-        let named = key_property.and_then(|property| key.strip_prefix(property.name)?.strip_prefix('='));
-        let key = unquoted(named.unwrap_or(key)).ok_or_else(Refusal::not_found)?;
-        if key.contains(NOT_IN_PATHS) {
+        let names: Vec<&str> = PAGES[page].key().map(|property| property.name).collect();
+        let parts = match names[..] {
+            [name] => vec![unquoted(key.strip_prefix(name).and_then(|key| key.strip_prefix('=')).unwrap_or(key))],
+            _ => {
+                let pairs: Vec<(&str, &str)> = pairs(key).into_iter().filter_map(|pair| pair.split_once('=')).collect();
+                let of =
+                    |name: &&str| pairs.iter().find(|(other, _)| other == name).and_then(|(_, text)| unquoted(text));
+                if pairs.len() != names.len() {
+                    return Err(Refusal::not_found());
+                }
+                names.iter().map(of).collect()
+            }
+        };
+        let parts: Vec<String> = parts.into_iter().collect::<Option<_>>().ok_or_else(Refusal::not_found)?;
+        if parts.iter().any(|part| part.contains(NOT_IN_PATHS)) {
             return Err(Refusal::not_found());
         }
         // Primary keys are codes.
-        let found = self.tables[PAGES[page].set].find(&key.trim().to_uppercase());
+        let parts: Vec<String> = parts.iter().map(|part| part.trim().to_uppercase()).collect();
+        let found = self.tables[PAGES[page].set].find(&parts.join(schema::PART_END));
         found.map(|(id, _)| Place::Record(page, id)).ok_or_else(Refusal::not_found)
     }
 
@@ -238,9 +260,10 @@ pub(super) fn document() -> String {
     );
     let pages = || PAGES.iter().filter(|page| page.api == Api::Pages);
     for page in pages() {
-        let key = page.properties.iter().find(|property| page.behind(property).role == Role::Key);
-        let key = key.map_or("", |property| property.name);
-        let _ = write!(out, "<EntityType Name=\"{}\"><Key><PropertyRef Name=\"{key}\" /></Key>", page.name);
+        let _ = write!(out, "<EntityType Name=\"{}\"><Key>", page.name);
+        let keys: Vec<&str> = page.key().map(|property| property.name).collect();
+        keys.iter().for_each(|key| out.push_str(&format!("<PropertyRef Name=\"{key}\" />")));
+        out.push_str("</Key>");
         for property in &page.properties {
             let _ = write!(out, "<Property Name=\"{}\" ", property.name);
             let _ = match page.behind(property).kind {
@@ -253,7 +276,7 @@ pub(super) fn document() -> String {
                 // An option: a text whose members nobody tells.
                 Kind::Enum(_) => write!(out, "Type=\"Edm.String\""),
             };
-            out.push_str(if property.name == key { " Nullable=\"false\" />" } else { " />" });
+            out.push_str(if keys.contains(&property.name) { " Nullable=\"false\" />" } else { " />" });
         }
         out.push_str("</EntityType>");
     }
@@ -290,6 +313,23 @@ pub(super) fn as_nav(request: &Request, mut response: Response) -> Response {
 fn key(text: &str) -> Option<(&str, &str)> {
     let (name, key) = text.split_once('(')?;
     Some((name, key.strip_suffix(')')?))
+}
+
+/// Splits a key at the commas outside of quotes.
+fn pairs(key: &str) -> Vec<&str> {
+    let (mut pairs, mut start, mut quoted) = (Vec::new(), 0, false);
+    for (at, character) in key.char_indices() {
+        match character {
+            '\'' => quoted = !quoted,
+            ',' if !quoted => {
+                pairs.push(&key[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    pairs.push(&key[start..]);
+    pairs
 }
 
 /// Reads a text literal: in quotes, and its own doubled.

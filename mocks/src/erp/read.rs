@@ -215,7 +215,9 @@ impl State {
             let mark = Mark { top: left.map(|left| left as u64), key: key.to_string(), values: values.collect() };
             let text = mark.text(schema, &query.order);
             let separator = if link.is_empty() { "" } else { "&" };
-            let next = format!("{base}{path}?{link}{separator}{TOKEN}{}", token(path, &link, &text));
+            let rest = format!("?{link}{separator}{TOKEN}{}", token(path, &link, &text));
+            let relative = path.strip_prefix(&format!("{}/", self.root(api))).filter(|_| self.relative_links);
+            let next = relative.map_or_else(|| format!("{base}{path}{rest}"), |path| format!("{path}{rest}"));
             out.extend_from_slice(b",\"@odata.nextLink\":");
             cell::write_string(&next, &mut out);
         }

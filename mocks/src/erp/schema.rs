@@ -7,6 +7,7 @@
 
 use std::sync::LazyLock;
 
+use super::cell::Cell;
 use super::pages;
 
 /// The type of a column, with the longest text it holds.
@@ -99,6 +100,9 @@ impl Api {
     }
 }
 
+/// What stands between the parts of a primary key.
+pub const PART_END: &str = "\u{1}";
+
 /// An entity set and the table behind it.
 #[derive(Debug)]
 pub struct Set {
@@ -106,6 +110,8 @@ pub struct Set {
     pub entity: &'static str,
     pub table: &'static str,
     pub series: Option<Series>,
+    /// The columns that the primary key is made of, where that is more than one; the key's own column is shown nowhere then.
+    pub parts: &'static [&'static str],
     pub columns: &'static [Column],
     pub navigations: &'static [Navigation],
 }
@@ -114,6 +120,13 @@ impl Set {
     /// Returns the place of a column of exactly that name.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.columns.iter().position(|column| column.name == name)
+    }
+
+    /// Returns the primary key that the parts make; `None` where it is a column of its own.
+    pub fn composed(&self, cells: &[Cell]) -> Option<String> {
+        let parts = self.parts.iter().filter_map(|name| self.column(name)).map(|place| cells[place].text());
+        // Below any character of a code, so that the rows come in the order of their parts.
+        (!self.parts.is_empty()).then(|| parts.collect::<Vec<_>>().join(PART_END))
     }
 
     /// Returns the place of the first column in a role.
@@ -173,6 +186,15 @@ impl Page {
     /// Returns the column behind a property.
     pub fn behind(&self, property: &Property) -> &'static Column {
         &self.table().columns[property.place]
+    }
+
+    /// Returns the properties that the primary key is made of.
+    pub fn key(&self) -> impl Iterator<Item = &Property> {
+        let parts = self.table().parts;
+        self.properties.iter().filter(move |property| match parts {
+            [] => self.behind(property).role == Role::Key,
+            parts => parts.contains(&self.behind(property).name),
+        })
     }
 
     /// Tells whether a property cannot be written here.
@@ -239,6 +261,7 @@ pub static SETS: &[Set] = &[
         entity: "customer",
         table: "Customer",
         series: Some(Series { prefix: "C", digits: 5, first: 10, step: 10 }),
+        parts: &[],
         columns: &[
             ID,
             column("number", code(20), "No.", Key),
@@ -280,6 +303,7 @@ pub static SETS: &[Set] = &[
         entity: "contact",
         table: "Contact",
         series: Some(Series { prefix: "CT", digits: 6, first: 1, step: 1 }),
+        parts: &[],
         columns: &[
             ID,
             column("number", code(20), "No.", Key),
@@ -318,6 +342,7 @@ pub static SETS: &[Set] = &[
         entity: "item",
         table: "Item",
         series: Some(Series { prefix: "ITEM", digits: 5, first: 10, step: 10 }),
+        parts: &[],
         columns: &[
             ID,
             column("number", code(20), "No.", Key),
@@ -360,6 +385,7 @@ pub static SETS: &[Set] = &[
         entity: "currency",
         table: "Currency",
         series: None,
+        parts: &[],
         columns: &[
             ID,
             column("code", code(10), "Code", Key),
@@ -377,6 +403,7 @@ pub static SETS: &[Set] = &[
         entity: "unitOfMeasure",
         table: "Unit of Measure",
         series: None,
+        parts: &[],
         columns: &[
             ID,
             column("code", code(10), "Code", Key),
@@ -392,6 +419,7 @@ pub static SETS: &[Set] = &[
         entity: "salespersonPurchaser",
         table: "Salesperson/Purchaser",
         series: None,
+        parts: &[],
         columns: &[
             ID,
             column("code", code(20), "Code", Key),
@@ -412,6 +440,7 @@ pub static SETS: &[Set] = &[
         entity: "paymentTerm",
         table: "Payment Terms",
         series: None,
+        parts: &[],
         columns: &[
             ID,
             column("code", code(10), "Code", Key),
@@ -429,6 +458,7 @@ pub static SETS: &[Set] = &[
         entity: "shipmentMethod",
         table: "Shipment Method",
         series: None,
+        parts: &[],
         columns: &[
             ID,
             column("code", code(10), "Code", Key),
@@ -442,6 +472,7 @@ pub static SETS: &[Set] = &[
         entity: "resource",
         table: "Resource",
         series: Some(Series { prefix: "R", digits: 4, first: 10, step: 10 }),
+        parts: &[],
         columns: &[
             ID,
             column("number", code(20), "No.", Key),
@@ -458,14 +489,33 @@ pub static SETS: &[Set] = &[
         ],
         navigations: &[],
     },
+    // In no API (erp-api.md §9): on an OData V4 page only.
+    Set {
+        name: "itemUnitsOfMeasure",
+        entity: "itemUnitOfMeasure",
+        table: "Item Unit of Measure",
+        series: None,
+        parts: &["itemNumber", "code"],
+        columns: &[
+            ID,
+            column("key", code(31), "Key", Key),
+            column("itemNumber", code(20), "Item No.", Role::Code("items", None)),
+            column("code", code(10), "Code", Role::Code("unitsOfMeasure", None)),
+            column("qtyPerUnitOfMeasure", Decimal, "Qty. per Unit of Measure", Plain),
+            column("weight", Decimal, "Weight", Plain),
+            STAMP,
+        ],
+        navigations: &[],
+    },
 ];
 
 /// All pages, in the order in which an API lists them.
 pub static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let all = SETS.iter().enumerate().map(|(set, declared)| match declared.name {
-        "contacts" => page_of(Api::Standard, set, &Choice::AllBut(EXTENSION)),
-        "resources" => page_of(Api::Custom, set, &Choice::AllBut(&[])),
-        _ => page_of(Api::Standard, set, &Choice::AllBut(&[])),
+    let all = SETS.iter().enumerate().filter_map(|(set, declared)| match declared.name {
+        "contacts" => Some(page_of(Api::Standard, set, &Choice::AllBut(EXTENSION))),
+        "resources" => Some(page_of(Api::Custom, set, &Choice::AllBut(&[]))),
+        "itemUnitsOfMeasure" => None,
+        _ => Some(page_of(Api::Standard, set, &Choice::AllBut(&[]))),
     });
     let contacts = set("contacts").map(|set| page_of(Api::Custom, set, &Choice::Only(CUSTOM_CONTACT)));
     let published = pages::PUBLISHED.iter().filter_map(|(name, declared, shown)| {
@@ -544,10 +594,11 @@ mod tests {
                 assert!(super::page(page.api, navigation.set).is_some(), "{}", navigation.name);
             }
             // Pages know their records by the primary key alone.
-            let roles: &[Role] = if page.api == Api::Pages { &[Key] } else { &[Id, Key, Stamp] };
+            let roles: &[Role] = if page.api == Api::Pages { &[] } else { &[Id, Key, Stamp] };
             for role in roles.iter().copied() {
                 assert!(page.properties.iter().any(|property| page.behind(property).role == role), "{page:?}");
             }
+            assert_eq!(page.key().count(), page.table().parts.len().max(1), "{page:?}");
             assert_eq!(PAGES[super::page(page.api, page.name).unwrap()].properties.len(), page.properties.len());
         }
     }

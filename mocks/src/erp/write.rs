@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::cell::Cell;
 use super::contact;
 use super::error::Refusal;
-use super::schema::{self, Api, Kind, Page, Role, SETS};
+use super::schema::{self, Api, Kind, Page, Role, SETS, Set};
 use super::{CONTACTS, CUSTOMERS, Row, State};
 
 /// Sets, the sum of their records' open entries, and what the table is called.
@@ -41,16 +41,14 @@ impl State {
             let message = "A \"displayName\" must be provided.";
             return Err(Refusal::new(400, "Application_DialogException", message));
         }
+        self.compose(set, &mut cells)?;
         let mut key = cells[key_at].text().to_string();
         if key.is_empty() {
             let caption = schema.columns[key_at].caption;
-            key = self.number(set).ok_or_else(|| {
-                let message = format!("Field '{caption}' must not be blank or empty.");
-                Refusal::new(400, "BadRequest_RequiredParamNotProvided", message)
-            })?;
+            key = self.number(set).ok_or_else(|| Refusal::blank(caption))?;
         }
         if self.tables[set].find(&key).is_some() {
-            return Err(Refusal::duplicate(schema.table, schema.columns[key_at].caption, &key));
+            return Err(taken(schema, &key));
         }
         cells[id_at] = Cell::Guid(id);
         cells[key_at] = Cell::Text(key.as_str().into());
@@ -68,6 +66,7 @@ impl State {
         let row = self.tables[set].get(&id).ok_or_else(Refusal::not_found)?;
         let (old, mut cells, partner) = (row.cells[key_at].text().to_string(), row.cells.clone(), row.partner);
         self.assign(set, &mut cells, values)?;
+        self.compose(set, &mut cells)?;
         let shares = !partner.is_nil() && contact::shared_differs(set, &row.cells, &cells);
         if set == CUSTOMERS && cells[CUSTOMER_NAME].text().is_empty() {
             let message = "The blank \"displayName\" is not allowed.";
@@ -75,13 +74,11 @@ impl State {
         }
         let new = cells[key_at].text().to_string();
         if new != old {
-            let caption = schema.columns[key_at].caption;
             if new.is_empty() {
-                let message = format!("Field '{caption}' must not be blank or empty.");
-                return Err(Refusal::new(400, "BadRequest_RequiredParamNotProvided", message));
+                return Err(Refusal::blank(schema.columns[key_at].caption));
             }
             if self.tables[set].find(&new).is_some() {
-                return Err(Refusal::duplicate(schema.table, caption, &new));
+                return Err(taken(schema, &new));
             }
         }
         self.remember(set, id);
@@ -148,6 +145,22 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Makes the primary key of its parts, where it has some; none of them may be blank.
+    fn compose(&self, set: usize, cells: &mut [Cell]) -> Result<(), Refusal> {
+        let schema = &SETS[set];
+        let blank = |name: &&str| {
+            let column = &schema.columns[schema.column(name)?];
+            cells[schema.column(name)?].text().is_empty().then_some(column.caption)
+        };
+        if let Some(caption) = schema.parts.iter().find_map(blank) {
+            return Err(Refusal::blank(caption));
+        }
+        if let Some(key) = schema.composed(cells) {
+            cells[schema.role(Role::Key)] = Cell::Text(key.into());
+        }
+        Ok(())
     }
 
     /// Puts values into cells in their order, checks relations, and keeps codes and ids of one relation together.
@@ -266,6 +279,10 @@ impl State {
                     let Some(row) = self.tables[set].get(&id) else { continue };
                     let mut cells = row.cells.clone();
                     cells[place] = Cell::Text(new.into());
+                    if let Some(key) = schema.composed(&cells) {
+                        cells[schema.role(Role::Key)] = Cell::Text(key.as_str().into());
+                        self.tables[set].rename(&id, key).expect("the part is as new as what it points at");
+                    }
                     self.replace(set, id, cells);
                 }
             }
@@ -319,6 +336,18 @@ impl State {
             _ => Cow::Borrowed(cell),
         }
     }
+}
+
+/// Refuses a primary key that another record has.
+fn taken(schema: &Set, key: &str) -> Refusal {
+    let caption = |name: &str| schema.column(name).map_or("", |place| schema.columns[place].caption);
+    if schema.parts.is_empty() {
+        return Refusal::duplicate(schema.table, schema.columns[schema.role(Role::Key)].caption, key);
+    }
+    let (first, rest) = key.split_once(schema::PART_END).unwrap_or((key, ""));
+    let rest = schema.parts[1..].iter().zip(rest.split(schema::PART_END));
+    let rest: String = rest.map(|(name, value)| format!("',{}='{value}", caption(name))).collect();
+    Refusal::duplicate(schema.table, caption(schema.parts[0]), &format!("{first}{rest}"))
 }
 
 /// Places of the columns that the business logic knows by name; a test holds them against the schema.

@@ -113,20 +113,20 @@ fn play(seed: u64, asks: Asks) -> Played {
         }
         other.go_on(now, &mut quota, &mut chance);
         while let Some((_, answer)) = under_way.pop_front_if(|(when, _)| *when <= now) {
-            let (moment, pending) = (Duration::from_millis(now), under_way.len() as f64);
+            let moment = Duration::from_millis(now);
             match answer {
-                Ok(()) => budget.spend(moment, 1.0),
+                Ok(()) => budget.spend(moment - Duration::from_millis(50), moment, 1.0),
                 Err(wait) => {
                     played.refused += 1;
                     closed_until = closed_until.max(now + wait);
-                    budget.refused(moment, Duration::from_millis(now + wait), pending);
+                    budget.refused(moment, Duration::from_millis(now + wait));
                 }
             }
         }
         let is_late = now >= other.gone;
         let pause = if is_late { 20 } else { pace };
         let answer = under_way.front().map(|(when, _)| *when);
-        let opens = match budget.opens(Duration::from_millis(now), 1.0, under_way.len() as f64) {
+        let opens = match budget.opens(Duration::from_millis(now), 1.0, under_way.len() as f64, false) {
             _ if under_way.len() == at_once => None,
             Opens::Later => None,
             Opens::At(at) => Some(u64::try_from(at.as_millis()).unwrap().max(closed_until).max(now)),

@@ -1,6 +1,6 @@
 //! Writes to the ERP: JSON batches with a condition on each change, and what their answers prove (erp-api.md §4 to §6).
 
-use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Form, Sent, Verdict};
 use crate::adapters::business_central::{BusinessCentral, Place, layout};
 use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::fault::Fault;
@@ -21,14 +21,16 @@ impl BusinessCentral {
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
         let operations = writes.iter().map(|write| operation(&path, &key, info, write)).collect();
-        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout };
+        let batch = Batch { endpoint: self, info, columns, writes, layout: &layout, closed: &self.closed };
         let url = format!("{}{api}", self.client.base());
         let post = |operations: &[Operation]| {
-            let sent = batch::patiently(&self.client, operations, &|some| batch::post_json(&self.client, &url, some));
+            let sent = batch::patiently(&self.client, operations, &|some| {
+                batch::post_in_time(Form::Json, &self.client, &url, some, &|| self.portion.too_much(some.len()))
+            });
             match &sent {
-                Sent::TurnedAway(answer) if answer.status == 413 => self.portion.too_much(operations.len()),
-                Sent::TurnedAway(_) => {}
-                Sent::Told(_) => self.portion.went_well(operations.len()),
+                Sent::TurnedAway(answer) if answer.status == 413 => self.portion.too_large(operations.len()),
+                Sent::Told(told) if told.iter().any(Result::is_ok) => self.portion.went_well(operations.len()),
+                Sent::TurnedAway(_) | Sent::Told(_) => {}
             }
             sent
         };
@@ -155,7 +157,7 @@ mod tests {
             ("out of time inside", 200, answered(&[&first, &slow]), "written, unknown"),
             ("cut", 200, "{\"responses\":[".to_owned(), "unknown, unknown"),
             ("too many operations", 500, refusal.to_owned(), "unknown, unknown"),
-            ("no rights", 403, refusal.to_owned(), "not sent, not sent"),
+            ("no rights", 403, refusal.to_owned(), "barred, barred"),
         ] {
             let server = Script::play(vec![say(200, metadata), say(200, companies), say(status, &body)]);
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
@@ -175,6 +177,7 @@ mod tests {
                 Outcome::Written => "written",
                 Outcome::Refused { .. } => "refused",
                 Outcome::NotSent { .. } => "not sent",
+                Outcome::Barred { .. } => "barred",
                 Outcome::Unknown { .. } => "unknown",
                 _ => "else",
             };

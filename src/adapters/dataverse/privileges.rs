@@ -11,7 +11,12 @@ use std::sync::{Arc, PoisonError};
 use serde::Deserialize;
 
 use super::{API, Dataverse, WhoAmI, read_headers, refused};
-use crate::endpoint::{EndpointError, Grant, Reach, Right, TableInfo};
+use crate::adapters::client::ACT_AS;
+use crate::config::Bypass;
+use crate::endpoint::{Demand, EndpointError, Grant, Reach, Right, TableInfo};
+
+/// The privilege to bypass custom logic; its id is the same everywhere.
+const BYPASS_ID: &str = "0ea552b0-a491-4470-9a1b-82068deccf66";
 
 /// A table as far as it tells its privileges.
 #[derive(Deserialize)]
@@ -41,48 +46,109 @@ struct Held {
     depth: String,
 }
 
+/// How far the privileges of a user reach, by their ids.
+type Reaches = HashMap<String, String>;
+
+/// Whose privileges a run takes: a write takes those of both (crm-api.md §14).
+pub struct Holders {
+    login: Reaches,
+    /// The user in whose name is written, where that is another one.
+    named: Option<Reaches>,
+}
+
 impl Dataverse {
     /// Returns the rights that there are for a table, and how far each reaches.
     pub(super) fn granted(&self, info: &TableInfo) -> Result<Vec<Grant>, EndpointError> {
         let name = self.table(&info.table)?.name.clone();
         let held = self.held()?;
         let question = format!("EntityDefinitions(LogicalName='{name}')?$select=LogicalName,Privileges");
-        let definition: Definition = self.ask_one(&question)?;
+        let definition: Definition = self.ask_one(&question, &[])?;
         Ok(grants(definition, &held))
     }
 
-    /// Returns how far the user's privileges reach; asked for once.
-    fn held(&self) -> Result<Arc<HashMap<String, String>>, EndpointError> {
+    /// Returns what the connection asks for besides and the login is not allowed.
+    pub(super) fn demands(&self) -> Result<Vec<Demand>, EndpointError> {
+        let mut demands = Vec::new();
+        if let Some(Err(EndpointError::Refused { message, .. })) = self.named().map(|user| user.map(drop)) {
+            let what = format!("write for the user of `act_as`: {message}");
+            demands.push(Demand { keys: &["act_as"], what, name: "prvActOnBehalfOfAnotherUser" });
+            return Ok(demands);
+        }
+        let Bypass { sync, asynchronous, .. } = self.features.bypass;
+        if sync || asynchronous {
+            let held = self.held()?;
+            let has = |reaches: &Reaches| reaches.contains_key(BYPASS_ID);
+            if !has(&held.login) || held.named.as_ref().is_some_and(|named| !has(named)) {
+                let what = "bypass the organization's own logic".to_owned();
+                demands.push(Demand {
+                    keys: &["features", "custom_logic"],
+                    what,
+                    name: "prvBypassCustomBusinessLogic",
+                });
+            }
+        }
+        Ok(demands)
+    }
+
+    /// Returns the user in whose name is written.
+    fn named(&self) -> Option<Result<String, EndpointError>> {
+        let name = self.act_as?;
+        let who = self.ask_one::<WhoAmI>("WhoAmI", &[(ACT_AS, name.to_string())]);
+        Some(who.map(|who| who.user))
+    }
+
+    /// Returns how far the privileges reach; asked for once.
+    fn held(&self) -> Result<Arc<Holders>, EndpointError> {
         let mut known = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = &*known {
             return Ok(Arc::clone(held));
         }
-        let WhoAmI { user, .. } = self.ask_one("WhoAmI")?;
-        let function = format!("systemusers({user})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()");
-        let User { privileges } = self.ask_one(&function)?;
-        let held = privileges.into_iter().map(|held| (held.privilege_id.to_lowercase(), held.depth));
-        let held = Arc::new(held.collect());
+        let WhoAmI { user, .. } = self.ask_one("WhoAmI", &[])?;
+        // One in whose name nobody may write is a finding of its own.
+        let named = self.named().and_then(Result::ok).map(|user| self.reaches(&user)).transpose()?;
+        let held = Arc::new(Holders { login: self.reaches(&user)?, named });
         *known = Some(Arc::clone(&held));
         Ok(held)
     }
 
-    fn ask_one<T: for<'de> Deserialize<'de>>(&self, question: &str) -> Result<T, EndpointError> {
+    fn reaches(&self, user: &str) -> Result<Reaches, EndpointError> {
+        let function = format!("systemusers({user})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()");
+        let User { privileges } = self.ask_one(&function, &[])?;
+        Ok(privileges.into_iter().map(|held| (held.privilege_id.to_lowercase(), held.depth)).collect())
+    }
+
+    fn ask_one<T: for<'de> Deserialize<'de>>(
+        &self,
+        question: &str,
+        more: &[(&'static str, String)],
+    ) -> Result<T, EndpointError> {
         let url = format!("{}{API}/{question}", self.client.base());
-        let (answer, found) = self.client.get(&url, &read_headers(), |answer| {
+        let mut headers = read_headers();
+        headers.extend(more.iter().cloned());
+        let (answer, found) = self.client.get(&url, &headers, |answer| {
             serde_json::from_slice(&answer.body).map_err(|error| format!("the answer is not whole: {error}"))
         })?;
         found.ok_or_else(|| refused(&answer.fault()))
     }
 }
 
-fn grants(definition: Definition, held: &HashMap<String, String>) -> Vec<Grant> {
+fn grants(definition: Definition, held: &Holders) -> Vec<Grant> {
     let grant = |privilege: Privilege| {
-        let reach = match held.get(&privilege.privilege_id.to_lowercase()).map(String::as_str) {
+        let id = privilege.privilege_id.to_lowercase();
+        let reach = |reaches: &Reaches| match reaches.get(&id).map(String::as_str) {
             None => Reach::Nothing,
             Some("Local" | "Deep") => Reach::Part,
             Some(_) => Reach::Everything,
         };
-        Some(Grant { right: right(&privilege.privilege_type)?, name: privilege.name, reach })
+        let right = right(&privilege.privilege_type)?;
+        // Reading is the login's own, in nobody else's name.
+        let named = held.named.as_ref().filter(|_| right != Right::Read).map(reach);
+        let reach = match (reach(&held.login), named.unwrap_or(Reach::Everything)) {
+            (Reach::Nothing, _) | (_, Reach::Nothing) => Reach::Nothing,
+            (Reach::Part, _) | (_, Reach::Part) => Reach::Part,
+            _ => Reach::Everything,
+        };
+        Some(Grant { right, name: privilege.name, reach })
     };
     definition.privileges.into_iter().filter_map(grant).collect()
 }
@@ -114,8 +180,9 @@ mod tests {
             {"Name":"prvDeleteAccount","PrivilegeId":"A4","PrivilegeType":"Delete"},
             {"Name":"prvAssignAccount","PrivilegeId":"A5","PrivilegeType":"Assign"}]}"#;
         let held = [("a1", "Deep"), ("a2", "Basic"), ("a3", "Global"), ("a5", "Global"), ("a6", "Global")];
-        let held = held.map(|(id, depth)| (id.to_owned(), depth.to_owned())).into();
-        let found = grants(serde_json::from_str(definition).unwrap(), &held);
+        let login: Reaches = held.map(|(id, depth)| (id.to_owned(), depth.to_owned())).into();
+        let holders = Holders { login: login.clone(), named: None };
+        let found = grants(serde_json::from_str(definition).unwrap(), &holders);
         let found: Vec<(Right, Reach)> = found.iter().map(|grant| (grant.right, grant.reach)).collect();
         assert_eq!(
             found,
@@ -127,5 +194,10 @@ mod tests {
                 (Right::Assign, Reach::Everything),
             ]
         );
+        // Whoever writes for somebody else may do what both may, and reads by itself.
+        let named = [("a4", "Global"), ("a5", "Local")].map(|(id, depth)| (id.to_owned(), depth.to_owned())).into();
+        let found = grants(serde_json::from_str(definition).unwrap(), &Holders { login, named: Some(named) });
+        let found: Vec<Reach> = found.iter().map(|grant| grant.reach).collect();
+        assert_eq!(found, [Reach::Part, Reach::Nothing, Reach::Nothing, Reach::Part]);
     }
 }

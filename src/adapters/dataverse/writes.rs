@@ -1,21 +1,28 @@
-//! Writes to the CRM: batches with a condition on each change, messages for many new records, and drafts that are
-//! published (crm-api.md §9, §11, §13).
+//! Writes to the CRM: batches with a condition on each change, messages for many new records, records that are made in
+//! another state than the first, and drafts that are published (crm-api.md §9, §11, §13).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::client::ACT_AS;
 use crate::adapters::client::PostError;
-use crate::adapters::dataverse::{API, Dataverse, headers, select};
-use crate::adapters::dataverse_batch::{by_position, operation, verdict};
-use crate::adapters::dataverse_bulk::{self, Said};
+use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
+use crate::adapters::dataverse_batch::{by_position, verdict};
+use crate::adapters::dataverse_bulk::{self, RECORDS_MIN, Said};
+use crate::adapters::dataverse_keys::{self, AlternateKey};
 use crate::adapters::dataverse_products;
-use crate::adapters::definitions::CrmTable;
-use crate::adapters::odata::batch_multipart::{self, Operation, Reply};
+use crate::adapters::dataverse_states::{self, STATE};
+use crate::adapters::definitions::{self, CrmTable};
+use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
-use crate::endpoint::{Endpoint, Outcome, Query, Report, Write};
+use crate::config::Bypass;
+use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
+
+/// Refusals of one call for which the record is looked for that has the key.
+const HOLDERS_MAX: usize = 50;
 
 impl Dataverse {
     /// Writes in batches, and many new records by one message each where the table has it.
@@ -23,29 +30,74 @@ impl Dataverse {
         let Batch { info, columns, writes, layout, .. } = *batch;
         let root = self.root();
         let select = select(table, columns);
+        let is_staged = |write: &Write| dataverse_states::is_staged(table, write);
         let together = |writes: &[Write]| {
-            let operations = writes.iter().map(|write| operation(&root, table, &select, write)).collect();
-            let batch = Batch { endpoint: self, info, columns, writes, layout };
-            let post = |operations: &[Operation]| batch::patiently(&self.client, operations, &|some| self.post(some));
-            batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
+            let parts = writes.iter().map(|write| dataverse_states::part(&root, table, &select, write)).collect();
+            let batch = Batch { endpoint: self, info, columns, writes, layout, closed: &self.closed };
+            let post = |parts: &[Part]| batch::patiently(&self.client, parts, &|some| self.post(some));
+            batch::carry_out(&batch, parts, &post, verdict, |reply| reply.body)
         };
-        if !dataverse_bulk::runs(writes).any(dataverse_bulk::suits) || !self.creates_many(table) {
+        // What takes two operations each must not be more than a batch holds.
+        let together = |writes: &[Write]| {
+            let writes_max = if writes.iter().any(is_staged) { BATCH_MAX / 2 } else { BATCH_MAX };
+            let outcomes = Vec::with_capacity(writes.len());
+            let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
+            for some in writes.chunks(writes_max) {
+                let Report { outcomes, rows, .. } = together(some);
+                report.outcomes.extend(outcomes);
+                report.rows.append(&rows);
+            }
+            report
+        };
+        let is_single = |write: &Write| write.kind == WriteKind::Insert && !is_staged(write);
+        if writes.iter().filter(|write| is_single(write)).count() < RECORDS_MIN || !self.creates_many(table) {
             return together(writes);
         }
-        let mut report = Report { outcomes: Vec::with_capacity(writes.len()), rows: layout.rows().finish() };
+        let outcomes = Vec::with_capacity(writes.len());
+        let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
         for run in dataverse_bulk::runs(writes) {
-            let created = if dataverse_bulk::suits(run) { self.create_many(table, run) } else { None };
-            match created {
-                Some(outcomes) => report.outcomes.extend(outcomes),
+            // A message makes records in their first state only; none of a run needs another one of it.
+            let (single, staged): (Vec<&Write>, Vec<&Write>) = run.iter().partition(|write| is_single(write));
+            let single: Vec<Write> = single.into_iter().cloned().collect();
+            let created = if dataverse_bulk::suits(&single) { self.create_many(table, &single) } else { None };
+            let Some(created) = created else {
                 // One record spoilt it for all: in a batch, each stands for itself.
-                None => {
-                    let Report { outcomes, rows } = together(run);
-                    report.outcomes.extend(outcomes);
-                    report.rows.append(&rows);
-                }
-            }
+                let Report { outcomes, rows, .. } = together(run);
+                report.outcomes.extend(outcomes);
+                report.rows.append(&rows);
+                continue;
+            };
+            let Report { outcomes, rows, .. } = together(&staged.into_iter().cloned().collect::<Vec<_>>());
+            let (mut created, mut outcomes) = (created.into_iter(), outcomes.into_iter());
+            let outcome = |write| if is_single(write) { created.next() } else { outcomes.next() };
+            report.outcomes.extend(run.iter().filter_map(outcome));
+            report.rows.append(&rows);
         }
         report
+    }
+
+    /// Writes to a table that takes no version as a condition (0x8006088d): what it holds is looked at just before, and
+    /// what somebody has edited since it was read is not written. Between that look and the write nothing protects an edit.
+    pub(super) fn write_unversioned(&self, batch: &Batch<'_>) -> Report {
+        let Batch { info, columns, writes, layout, .. } = *batch;
+        let known: Vec<Uuid> = writes.iter().filter(|write| write.etag.is_some()).map(|write| write.id).collect();
+        let query = Query { info, columns: Vec::new(), filter: None, ids: Some(known) };
+        let now: HashMap<Uuid, Option<String>> = match self.read(&query, &|_| {}) {
+            Ok(frame) => (0..frame.rows()).map(|row| (frame.id(row), frame.etag(row))).collect(),
+            Err(error) => return batch::unsendable(info, columns, writes, &error),
+        };
+        // One that does not come at all is for the service to call gone.
+        let is_stale =
+            |write: &Write| write.etag.is_some() && now.get(&write.id).is_some_and(|etag| *etag != write.etag);
+        let sent = writes.iter().filter(|write| !is_stale(write)).map(|write| Write { etag: None, ..write.clone() });
+        let sent: Vec<Write> = sent.collect();
+        let Report { outcomes, rows, .. } = match sent.is_empty() {
+            true => Report { outcomes: Vec::new(), rows: layout.rows().finish(), given: HashMap::new() },
+            false => self.write(info, columns, &sent),
+        };
+        let mut outcomes = outcomes.into_iter();
+        let outcome = |write| if is_stale(write) { Some(Outcome::Stale) } else { outcomes.next() };
+        Report { outcomes: writes.iter().filter_map(outcome).collect(), rows, given: HashMap::new() }
     }
 
     /// Returns the products that a write sets active and that have to be published for it.
@@ -55,11 +107,11 @@ impl Dataverse {
         if activated.is_empty() {
             return HashSet::new();
         }
-        let columns = vec![dataverse_products::STATE.to_owned()];
+        let columns = vec![STATE.to_owned()];
         let query = Query { info: batch.info, columns, filter: None, ids: Some(activated) };
         // Where that cannot be read, the update is sent as it is, and the service says what is wrong.
         let Ok(states) = self.read(&query, &|_| {}) else { return HashSet::new() };
-        let is_draft = |row: &usize| dataverse_products::is_unpublished(&states.value(dataverse_products::STATE, *row));
+        let is_draft = |row: &usize| dataverse_products::is_unpublished(&states.value(STATE, *row));
         (0..states.rows()).filter(is_draft).map(|row| states.id(row)).collect()
     }
 
@@ -78,8 +130,8 @@ impl Dataverse {
             .filter(|at| drafts.contains(&batch.writes[*at].id) && report.outcomes[*at] == Outcome::Written)
             .collect();
         let root = self.root();
-        let operation = |at: &usize| dataverse_products::publication(&root, table, &batch.writes[*at]);
-        let operations: Vec<Operation> = updated.iter().map(operation).collect();
+        let operation = |at: &usize| Part::Single(dataverse_products::publication(&root, table, &batch.writes[*at]));
+        let operations: Vec<Part> = updated.iter().map(operation).collect();
         if operations.is_empty() {
             return report;
         }
@@ -96,6 +148,35 @@ impl Dataverse {
         let as_is: Vec<usize> = (0..ids.len()).filter(|row| !drafts.contains(&ids[*row])).collect();
         report.rows = report.rows.take(&as_is);
         report
+    }
+
+    /// Names, in refusals for an alternate key that is taken, the record that has it, as far as that can be found.
+    pub(super) fn name_holders(&self, table: &CrmTable, writes: &[Write], outcomes: &mut [Outcome]) {
+        let taken =
+            |outcome: &Outcome| matches!(outcome, Outcome::Refused { message } if dataverse_keys::is_taken(message));
+        let refused: Vec<usize> = (0..outcomes.len()).filter(|at| taken(&outcomes[*at])).take(HOLDERS_MAX).collect();
+        if refused.is_empty() {
+            return;
+        }
+        let keys = self.answer(&dataverse_keys::question(table)).ok().and_then(|json| definitions::list(&json).ok());
+        let keys: Vec<AlternateKey> = keys.unwrap_or_default();
+        let asked = refused.iter().flat_map(|at| {
+            let holder = |key| dataverse_keys::holder(table, key, &writes[*at]).map(|(what, asked)| (*at, what, asked));
+            keys.iter().filter_map(holder)
+        });
+        let asked: Vec<(usize, String, String)> = asked.collect();
+        let questions: Vec<String> = asked.iter().map(|(.., question)| question.clone()).collect();
+        // The refusal stands with or without it.
+        let Ok(answers) = (if questions.is_empty() { Ok(Vec::new()) } else { self.answers(&questions) }) else {
+            return;
+        };
+        for ((at, what, _), answer) in asked.iter().zip(answers) {
+            if let (Some(id), Outcome::Refused { message }) =
+                (dataverse_keys::held_by(table, &writes[*at], &answer), &mut outcomes[*at])
+            {
+                message.push_str(&format!("; {id} has {what}"));
+            }
+        }
     }
 
     /// Tells whether many records of a table may be made by one message.
@@ -129,10 +210,11 @@ impl Dataverse {
         );
         let mut headers = headers();
         headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
+        headers.extend(self.write_headers());
         let answer = self.client.post(&url, &headers, body.as_bytes());
         match &answer {
             Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
-            Ok(answer) if answer.status == 413 => self.portion.too_much(writes.len()),
+            Ok(answer) if answer.status == 413 => self.portion.too_large(writes.len()),
             Ok(answer) if answer.is_success() => self.portion.went_well(writes.len()),
             _ => {}
         }
@@ -153,12 +235,31 @@ impl Dataverse {
         }
     }
 
-    /// Posts the operations as one batch.
-    fn post(&self, operations: &[Operation]) -> Sent<Reply> {
-        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); operations.len()]);
+    /// Returns the headers of everything that writes: in whose name, and past which logic of the organization. Those of a
+    /// batch do not count for what is in it (crm-api.md §3, §11).
+    pub(super) fn write_headers(&self) -> Vec<(&'static str, String)> {
+        let Bypass { sync, asynchronous, flows } = self.features.bypass;
+        let logic: Vec<&str> = [(sync, "CustomSync"), (asynchronous, "CustomAsync")]
+            .into_iter()
+            .filter_map(|(bypassed, name)| bypassed.then_some(name))
+            .collect();
+        let logic = (!logic.is_empty()).then(|| ("MSCRM.BypassBusinessLogicExecution", logic.join(",")));
+        let flows = flows.then(|| ("MSCRM.SuppressCallbackRegistrationExpanderJob", "true".to_owned()));
+        let name = self.act_as.map(|id| (ACT_AS, id.to_string()));
+        [name, logic, flows].into_iter().flatten().collect()
+    }
+
+    /// Posts the parts as one batch.
+    fn post(&self, parts: &[Part]) -> Sent<Reply> {
+        let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); parts.len()]);
         let (url, headers) = self.batch();
-        let count = operations.len();
-        let answer = match self.client.post(&url, &headers, batch_multipart::build(operations).as_bytes()) {
+        let sizes: Vec<usize> = parts.iter().map(Part::operations).collect();
+        let count = parts.len();
+        let answer = match self.client.post(
+            &url,
+            &headers,
+            batch_multipart::build_parts(parts, &self.write_headers()).as_bytes(),
+        ) {
             Ok(answer) => answer,
             Err(error) => {
                 if matches!(error, PostError::Overtaxed(_)) {
@@ -170,7 +271,7 @@ impl Dataverse {
         // The batch itself may be turned away with plain JSON; look before splitting.
         match batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body) {
             Ok(sections) => {
-                let replies = by_position(sections, count, answer.is_success());
+                let replies = by_position(sections, &sizes, answer.is_success());
                 let is_overtaxed = |reply: &Reply| Fault::read(reply.status, reply.body.as_bytes()).is_overtaxed();
                 match replies.iter().flatten().any(is_overtaxed) {
                     true => self.portion.too_much(count),
@@ -181,7 +282,7 @@ impl Dataverse {
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
             Err(_) => {
                 if answer.status == 413 {
-                    self.portion.too_much(count);
+                    self.portion.too_large(count);
                 }
                 Sent::TurnedAway(answer)
             }

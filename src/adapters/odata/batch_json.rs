@@ -1,4 +1,5 @@
-//! The JSON batch of Business Central: many requests in one, answered in any order and matched by id.
+//! The JSON batch, as Business Central and other services take it: many requests in one, answered in any order and
+//! matched by id.
 //!
 //! In go operations, out comes the body to post; in goes the body of the answer, out come replies in the order of the
 //! operations (erp-api.md §5). What a reply means is for the adapter.
@@ -52,8 +53,9 @@ pub fn build(operations: &[Operation]) -> String {
 
 fn request((operation, id): (&Operation, usize)) -> String {
     let body = Some(operation.body.as_str()).filter(|body| !body.is_empty());
-    let mut headers: Vec<(&str, String)> = body.iter().map(|_| ("Content-Type", string("application/json"))).collect();
-    headers.extend(operation.if_match.as_deref().map(|etag| ("If-Match", string(etag))));
+    // In lower case, as OData JSON Format 4.01 (§19.1) wants them: not every service finds them otherwise.
+    let mut headers: Vec<(&str, String)> = body.iter().map(|_| ("content-type", string("application/json"))).collect();
+    headers.extend(operation.if_match.as_deref().map(|etag| ("if-match", string(etag))));
     let headers = object(headers.iter().map(|(name, value)| (*name, value.as_str())));
     let (id, method, url) = (string(&id.to_string()), string(operation.method), string(&operation.url));
     let parts = [("id", id.as_str()), ("method", &method), ("url", &url), ("headers", &headers)];
@@ -87,7 +89,7 @@ mod tests {
         Operation { method, url: format!("{COMPANY}/{url}"), if_match: if_match.map(str::to_owned), body: body.into() }
     }
 
-    /// The request of odata-wire-examples.md §16, without its line breaks, and a deletion.
+    /// The request of odata-wire-examples.md §16, without its line breaks and with its headers in lower case, and a deletion.
     #[test]
     fn a_batch_is_written_as_the_service_reads_it() {
         let body = build(&[
@@ -108,10 +110,10 @@ mod tests {
         ]);
         let expected = [
             r#"{"requests":["#,
-            r#"{"id":"1","method":"PATCH","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/customers(e1000000-0000-4000-8000-000000000001)","headers":{"Content-Type":"application/json","If-Match":"*"},"body":{"phoneNumber":"+46 8 111"}},"#,
-            r#"{"id":"2","method":"PATCH","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/customers(e1000000-0000-4000-8000-0000000000ff)","headers":{"Content-Type":"application/json","If-Match":"W/\"x\""},"body":{"phoneNumber":"+46 8 222"}},"#,
-            r#"{"id":"3","method":"POST","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/items","headers":{"Content-Type":"application/json"},"body":{"number":"KAB-10","unitPrice":129.5}},"#,
-            r#"{"id":"4","method":"DELETE","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/items(e1000000-0000-4000-8000-000000000002)","headers":{"If-Match":"W/\"y\""}}"#,
+            r#"{"id":"1","method":"PATCH","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/customers(e1000000-0000-4000-8000-000000000001)","headers":{"content-type":"application/json","if-match":"*"},"body":{"phoneNumber":"+46 8 111"}},"#,
+            r#"{"id":"2","method":"PATCH","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/customers(e1000000-0000-4000-8000-0000000000ff)","headers":{"content-type":"application/json","if-match":"W/\"x\""},"body":{"phoneNumber":"+46 8 222"}},"#,
+            r#"{"id":"3","method":"POST","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/items","headers":{"content-type":"application/json"},"body":{"number":"KAB-10","unitPrice":129.5}},"#,
+            r#"{"id":"4","method":"DELETE","url":"companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a01)/items(e1000000-0000-4000-8000-000000000002)","headers":{"if-match":"W/\"y\""}}"#,
             "]}",
         ];
         assert_eq!(body, expected.concat());

@@ -1,8 +1,8 @@
-//! The multipart batch of Dataverse: HTTP requests inside of one, answered in the same order.
+//! The multipart batch, as Dataverse and other services take it: HTTP requests inside of one, answered in the same order.
 //!
 //! In go operations, out comes the body to post; in goes the body of the answer, out come sections in the order of the
-//! operations (crm-api.md §11). All lines end in CRLF. Change sets are understood in answers, in both shapes in which one
-//! fails; what a reply means is for the adapter.
+//! operations (crm-api.md §11). All lines end in CRLF. A change set is all or nothing; in answers both shapes in which one
+//! fails are understood. What a reply means is for the adapter.
 
 /// The boundary of our batches. JSON has no raw line breaks, so no body can hold a line that begins like this.
 const BOUNDARY: &str = "batch_pipeline";
@@ -11,12 +11,30 @@ const BOUNDARY: &str = "batch_pipeline";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operation {
     pub method: &'static str,
-    /// The path from the host on, with its query.
+    /// The path from the host on, or relative to the batch's own root, with its query.
     pub path: String,
-    /// Headers besides the content type.
+    /// Headers; without a content type a body has the one that Dataverse wants.
     pub headers: Vec<(&'static str, String)>,
     /// A JSON object; blank where the request has none.
     pub body: String,
+}
+
+/// One part of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    Single(Operation),
+    /// Operations of which all are carried out, one after the other, or none.
+    ChangeSet(Vec<Operation>),
+}
+
+impl Part {
+    /// Returns how many operations it counts for.
+    pub fn operations(&self) -> usize {
+        match self {
+            Part::Single(_) => 1,
+            Part::ChangeSet(operations) => operations.len(),
+        }
+    }
 }
 
 /// Names and values, in the order in which they came.
@@ -40,29 +58,65 @@ pub enum Section {
 
 /// Returns the content type of a batch.
 pub fn content_type() -> String {
-    format!("multipart/mixed; boundary=\"{BOUNDARY}\"")
+    // Without quotes, which the name does not need: not every service takes them off.
+    format!("multipart/mixed; boundary={BOUNDARY}")
 }
 
-/// Returns the body of a batch.
+/// Returns the body of a batch of single operations.
 pub fn build(operations: &[Operation]) -> String {
     let mut out = String::new();
-    for operation in operations {
-        out.push_str("--");
-        out.push_str(BOUNDARY);
-        out.push_str("\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n");
-        out.push_str(&format!("{} {} HTTP/1.1\r\n", operation.method, operation.path));
-        if !operation.body.is_empty() {
-            out.push_str("Content-Type: application/json; type=entry\r\n");
+    operations.iter().for_each(|operation| push(&mut out, BOUNDARY, operation, &[], None));
+    out.push_str(&format!("--{BOUNDARY}--\r\n"));
+    out
+}
+
+/// Returns the body of a batch, with `headers` in each of its operations. The content ids that a change set asks for are
+/// unique in all of it.
+pub fn build_parts(parts: &[Part], headers: &[(&'static str, String)]) -> String {
+    let mut out = String::new();
+    let mut content_id = 0;
+    for part in parts {
+        match part {
+            Part::Single(operation) => push(&mut out, BOUNDARY, operation, headers, None),
+            Part::ChangeSet(operations) => {
+                let boundary = format!("changeset_{content_id}");
+                out.push_str(&format!("--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={boundary}\r\n\r\n"));
+                for operation in operations {
+                    content_id += 1;
+                    push(&mut out, &boundary, operation, headers, Some(content_id));
+                }
+                out.push_str(&format!("--{boundary}--\r\n\r\n"));
+            }
         }
-        for (name, value) in &operation.headers {
-            out.push_str(&format!("{name}: {value}\r\n"));
-        }
-        out.push_str("\r\n");
-        out.push_str(&operation.body);
-        out.push_str("\r\n");
     }
     out.push_str(&format!("--{BOUNDARY}--\r\n"));
     out
+}
+
+fn push(
+    out: &mut String,
+    boundary: &str,
+    operation: &Operation,
+    headers: &[(&'static str, String)],
+    content_id: Option<usize>,
+) {
+    out.push_str("--");
+    out.push_str(boundary);
+    out.push_str("\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n");
+    if let Some(id) = content_id {
+        out.push_str(&format!("Content-ID: {id}\r\n"));
+    }
+    out.push_str(&format!("\r\n{} {} HTTP/1.1\r\n", operation.method, operation.path));
+    let is_told = operation.headers.iter().any(|(name, _)| *name == "Content-Type");
+    if !operation.body.is_empty() && !is_told {
+        out.push_str("Content-Type: application/json; type=entry\r\n");
+    }
+    for (name, value) in operation.headers.iter().chain(headers) {
+        out.push_str(&format!("{name}: {value}\r\n"));
+    }
+    out.push_str("\r\n");
+    out.push_str(&operation.body);
+    out.push_str("\r\n");
 }
 
 /// Reads the answer to a batch; `Err` where it is no multipart body or does not end as one.
@@ -214,6 +268,11 @@ Content-Type: application/json; type=entry
 --batch_n0001--
 "#;
         assert_eq!(body, crlf(expected).replace("batch_n0001", BOUNDARY));
+        let own = vec![("Content-Type", "application/json".to_owned())];
+        let body = build(&[Operation { method: "POST", path: "Ts".into(), headers: own, body: "{}".into() }]);
+        assert!(body.ends_with(&format!(
+            "POST Ts HTTP/1.1\r\nContent-Type: application/json\r\n\r\n{{}}\r\n--{BOUNDARY}--\r\n"
+        )));
     }
 
     const ANSWER: &str = r#"--batchresponse_5a7c

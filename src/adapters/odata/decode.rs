@@ -14,7 +14,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::adapters::odata::{Dialect, name};
+use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::{Dialect, link, name};
 use crate::endpoint::{TableInfo, key_text};
 use crate::frame::builder::Builder;
 use crate::frame::{Cell, Column, Frame, Kind, Value};
@@ -212,18 +213,27 @@ impl Rows {
 struct Envelope<'a> {
     #[serde(borrow, rename = "@odata.nextLink")]
     next: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "@odata.context")]
+    context: Option<Cow<'a, str>>,
     value: Option<IgnoredAny>,
+    /// What went wrong after the status had been sent (OData JSON Format 4.01 §21.2).
+    error: Option<IgnoredAny>,
 }
 
-/// Returns the link to the next page, or why the body is no complete page.
+/// Returns the link to the next page, or why the body is no complete page. One that is relative is so to the page itself.
 ///
 /// This runs before the page is decoded, so that the next one can be asked for meanwhile; it also proves that the page
 /// is whole, whatever the transport said.
 pub fn next_link(body: &str) -> Result<Option<String>, String> {
     let envelope: Envelope<'_> =
         serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
+    if envelope.error.is_some() {
+        return Err(format!("the answer breaks off with an error: {}", Fault::read(200, body.as_bytes())));
+    }
     envelope.value.ok_or("the answer has no `value`")?;
-    Ok(envelope.next.map(Cow::into_owned))
+    // A relative link is relative to the context, where a page names one (OData JSON Format 4.0 §4.3).
+    let context = envelope.context.unwrap_or_default();
+    Ok(envelope.next.map(|next| link::join(&context, &next)))
 }
 
 /// Returns how many records a side says there are, where a page tells.
@@ -273,6 +283,10 @@ fn push_cell(dialect: Dialect, builder: &mut Builder, index: usize, raw: &str) -
     let kind = builder.columns()[index].kind;
     let is_text = matches!(kind, Kind::Text | Kind::Code | Kind::Enum);
     let held = text(raw);
+    if is_text && held.is_none() && raw != "null" {
+        // A number there is another column's, or another type than the metadata say: as a text it would go over.
+        return Err(format!("column `{}` holds no text", builder.columns()[index].name));
+    }
     let decoded;
     let cell = match (raw, &held) {
         ("null", _) if is_text && dialect != Dialect::Dataverse => Cell::Text(""),
@@ -537,7 +551,19 @@ mod tests {
             ),
             (
                 row(&format!(r#"{id},"name":["x"],"creditlimit":1,"_primarycontactid_value":null"#)),
-                "column `name` holds no single value",
+                "column `name` holds no text",
+            ),
+            (
+                row(&format!(r#"{id},"name":17,"creditlimit":1,"_primarycontactid_value":null"#)),
+                "column `name` holds no text",
+            ),
+            (
+                row(&format!(r#"{id},"name":true,"creditlimit":1,"_primarycontactid_value":null"#)),
+                "column `name` holds no text",
+            ),
+            (
+                row(&format!(r#"{id},"name":"x","creditlimit":[1],"_primarycontactid_value":null"#)),
+                "column `creditlimit` holds no single value",
             ),
         ] {
             let error = accounts().page(&body, &mut accounts().rows()).unwrap_err();
@@ -545,6 +571,11 @@ mod tests {
         }
         for cut in [r#"{"value":[{"a":1}"#, r#"{"value":[]"#, "", "<html>", r#"{"other":[]}"#] {
             assert!(next_link(cut).is_err(), "{cut}");
+        }
+        let broken = r#"{"value":[],"error":{"code":"0x80044151","message":"Generic SQL error."}}"#;
+        for body in [broken, &broken.replace(r#""value":[],"#, "")] {
+            let told = "the answer breaks off with an error: Generic SQL error (0x80044151)";
+            assert_eq!(next_link(body).unwrap_err(), told);
         }
     }
 

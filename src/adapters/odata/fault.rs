@@ -30,8 +30,9 @@ struct Envelope<'a> {
 
 #[derive(Deserialize)]
 struct Body<'a> {
-    #[serde(borrow, default)]
-    code: Cow<'a, str>,
+    /// A text, but for services that write their status there.
+    #[serde(default)]
+    code: serde_json::Value,
     #[serde(borrow, default)]
     message: Cow<'a, str>,
 }
@@ -42,7 +43,12 @@ impl Fault {
         match serde_json::from_slice::<Envelope<'_>>(body) {
             Ok(Envelope { error }) => {
                 let message = legible(without_correlation(&error.message));
-                Fault { status, code: legible(&error.code), message, ..Fault::default() }
+                let code = match error.code {
+                    serde_json::Value::String(code) => code,
+                    serde_json::Value::Number(number) => number.to_string(),
+                    _ => String::new(),
+                };
+                Fault { status, code: legible(&code), message, ..Fault::default() }
             }
             Err(_) => Fault { status, ..Fault::default() },
         }
@@ -61,10 +67,11 @@ impl Fault {
         self.status == 404 && !nowhere && self.is_odata()
     }
 
-    /// Tells whether the side ran out of time over a request, so that a smaller one may do: a gateway that gave up, a
+    /// Tells whether the side ran out of time over a request, so that a smaller one may do: an operation that ran into its
+    /// limit (erp-api.md §7), a gateway that gave up, a
     /// database that timed out or chose this one to break a deadlock (crm-api.md §4).
     pub fn is_overtaxed(&self) -> bool {
-        self.status == 504 || matches!(self.code.as_str(), "0x80044151" | "0x80044150")
+        matches!(self.status, 408 | 504) || matches!(self.code.as_str(), "0x80044151" | "0x80044150")
     }
 }
 
@@ -132,6 +139,7 @@ mod tests {
             (400, r#"{"error":{"code":"","message":"A record exists."}}"#, "A record exists"),
             (400, r#"{"error":{"code":"0x0","message":"No \"x\"."}}"#, "No \"x\""),
             (403, r#"{"error":{"code":"0x80040220"}}"#, "HTTP 403 (0x80040220)"),
+            (409, r#"{"error":{"code":409,"message":"taken"}}"#, "taken (409)"),
             (503, "<html>", "HTTP 503"),
             (500, "", "HTTP 500"),
         ] {

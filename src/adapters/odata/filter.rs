@@ -4,7 +4,7 @@
 //! side might understand more narrowly than SQL is left out: the caller filters again, so a filter that is too wide only
 //! costs time, and one that is too narrow would lose records. Rules: erp-api.md §3, crm-api.md §5.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::adapters::odata::{Dialect, name};
@@ -82,8 +82,10 @@ impl Writer<'_> {
 
     /// Only the CRM has nulls; what we read as null from the ERP has several spellings there.
     fn null(&self, column: &str, operator: &str) -> Option<String> {
-        let (_, property) = self.column(column)?;
-        (self.dialect == Dialect::Dataverse).then(|| format!("{property} {operator} null"))
+        let (info, property) = self.column(column)?;
+        // Whether a list of choices may be compared at all is not described.
+        let asks = self.dialect == Dialect::Dataverse && info.column.kind != Kind::Choices;
+        asks.then(|| format!("{property} {operator} null"))
     }
 
     fn comparison(&self, info: &ColumnInfo, property: &str, how: Comparison, literal: &Literal) -> Option<String> {
@@ -113,7 +115,18 @@ impl Writer<'_> {
                 let date: NaiveDate = text.parse().ok()?;
                 Some(format!("{property} {operator} {date}"))
             }
-            (Kind::DateTime, Literal::Text(text)) => Some(format!("{property} {operator} {}", moment(text)?)),
+            (Kind::DateTime, Literal::Text(text)) => {
+                // Here moments have milliseconds, as in the ERP; another service may keep finer ones within each.
+                let moment = moment(text)?;
+                let written = |moment: DateTime<Utc>| moment.to_rfc3339_opts(SecondsFormat::Millis, true);
+                let (at, next) = (written(moment), written(moment.checked_add_signed(TimeDelta::milliseconds(1))?));
+                Some(match how {
+                    _ if self.dialect != Dialect::Plain => format!("{property} {operator} {at}"),
+                    Comparison::Equal => format!("({property} ge {at} and {property} lt {next})"),
+                    Comparison::LessOrEqual => format!("{property} lt {next}"),
+                    _ => format!("{property} {operator} {at}"),
+                })
+            }
             (Kind::Guid, Literal::Text(text)) => {
                 let id = Uuid::try_parse(text).ok().filter(|id| !id.is_nil())?;
                 (how == Comparison::Equal).then(|| format!("{property} eq {id}"))
@@ -185,16 +198,15 @@ fn digits_after_point(number: &str) -> Option<usize> {
     (plain && !digits.ends_with('.')).then_some(fraction.len())
 }
 
-/// Returns a moment as both sides take it; only UTC, or no zone at all, which means UTC here.
-fn moment(text: &str) -> Option<String> {
-    let time = match text.strip_suffix('Z') {
+/// Reads a moment; only UTC, or no zone at all, which means UTC here.
+fn moment(text: &str) -> Option<DateTime<Utc>> {
+    Some(match text.strip_suffix('Z') {
         Some(_) => DateTime::parse_from_rfc3339(text).ok()?.to_utc(),
         None => NaiveDateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f")
             .or_else(|_| NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f"))
             .ok()?
             .and_utc(),
-    };
-    Some(time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    })
 }
 
 #[cfg(test)]
@@ -226,6 +238,7 @@ mod tests {
                 column("at", Kind::DateTime, None),
                 column("owner", Kind::Guid, None),
                 column("nav/code", Kind::Code, None),
+                column("tags", Kind::Choices, None),
             ],
         }
     }
@@ -298,6 +311,11 @@ mod tests {
             ),
             (is("at", Less, word("2026-01-31T22:10:05+02:00")), "-", "-"),
             (
+                is("at", LessOrEqual, word("2026-01-31T22:10:05.123Z")),
+                "at le 2026-01-31T22:10:05.123Z",
+                "at le 2026-01-31T22:10:05.123Z",
+            ),
+            (
                 is("owner", Equal, word(guid)),
                 "owner eq a0000000-0000-4000-8000-000000000001",
                 "_owner_value eq a0000000-0000-4000-8000-000000000001",
@@ -306,6 +324,8 @@ mod tests {
             (is("nav/code", Equal, word("x")), "-", "-"),
             (is("unknown", Equal, word("x")), "-", "-"),
             (Predicate::IsNull { column: "owner".into() }, "-", "_owner_value eq null"),
+            (Predicate::IsNull { column: "tags".into() }, "-", "-"),
+            (is("tags", Equal, word("1,2")), "-", "-"),
             (Predicate::IsNotNull { column: "name".into() }, "-", "name ne null"),
             (
                 Predicate::StartsWith { column: "name".into(), prefix: "ab".into() },
@@ -333,6 +353,13 @@ mod tests {
             // The literal would need the name of the type.
             (is("blocked", Equal, word("Non-Inventory")), "-"),
             (is("count", LessOrEqual, number("5")), "count le 5"),
+            // It may keep what is finer than a millisecond, and 05.1234567 is 05.123 here.
+            (is("at", LessOrEqual, word("2026-01-31 22:10:05.123")), "at lt 2026-01-31T22:10:05.124Z"),
+            (is("at", Greater, word("2026-01-31 22:10:05.123")), "at gt 2026-01-31T22:10:05.123Z"),
+            (
+                is("at", Equal, word("2026-01-31 22:10:05.999")),
+                "(at ge 2026-01-31T22:10:05.999Z and at lt 2026-01-31T22:10:06.000Z)",
+            ),
             (or, "count eq 1 or flag eq true"),
             (Predicate::IsNotNull { column: "name".into() }, "-"),
             (Predicate::StartsWith { column: "name".into(), prefix: "a(".into() }, "startswith(name,'a(')"),

@@ -1,7 +1,8 @@
 //! Page links that a side gives: where they lead, and how they go back over the wire unchanged.
 //!
 //! A link is opaque and carries cookies that a side compares byte by byte (crm-api.md §5), so nothing in it is decoded,
-//! reordered or encoded again. Text in, text out; requests are made elsewhere.
+//! reordered or encoded again. One that is relative is completed by the address that it is relative to. Text in, text
+//! out; requests are made elsewhere.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,29 +11,92 @@ use std::fmt::Write;
 /// The links of one page chain: each may be followed once, and only within the host that was configured.
 pub struct Chain<'a> {
     base: &'a str,
+    /// Where the page is whose link comes next.
+    page: String,
     seen: HashSet<String>,
 }
 
 impl<'a> Chain<'a> {
     /// Starts a chain whose first page is at `first`, under the configured address `base`.
     pub fn new(base: &'a str, first: &str) -> Chain<'a> {
-        Chain { base, seen: HashSet::from([first.to_owned()]) }
+        Chain { base, page: first.to_owned(), seen: HashSet::from([first.to_owned()]) }
     }
 
     /// Returns the address of the next page, or why it must not be asked for.
     pub fn follow(&mut self, link: &str) -> Result<String, String> {
-        match (origin(self.base), origin(link)) {
+        let next = join(&self.page, link);
+        match (origin(self.base), origin(&next)) {
             (Some(ours), Some(theirs)) if ours == theirs => {}
             (_, Some((scheme, host, port))) => {
                 return Err(format!("a page link leads away, to {scheme}://{host}:{port}"));
             }
             (_, None) => return Err("a page link is no absolute address".to_owned()),
         }
-        if !self.seen.insert(link.to_owned()) {
+        // A relative link that comes again would only lead deeper and deeper.
+        if self.seen.contains(link) || !self.seen.insert(next.clone()) {
             return Err("the chain of pages loops".to_owned());
         }
-        Ok(sendable(link).into_owned())
+        self.seen.insert(link.to_owned());
+        self.page.clone_from(&next);
+        Ok(sendable(&next).into_owned())
     }
+}
+
+/// Completes a reference by the address that it is relative to, which may be relative itself (RFC 3986 §5.2).
+///
+/// An absolute reference comes back as it is, byte for byte; of a relative one only the dot segments are worked off.
+pub fn join(base: &str, reference: &str) -> String {
+    let scheme = reference.find(':').map(|end| &reference[..end]).filter(|scheme| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic()) && scheme.bytes().all(plain)
+    });
+    if scheme.is_some() {
+        return reference.to_owned();
+    }
+    let base = &base[..base.find('#').unwrap_or(base.len())];
+    let (base, query) = base.split_at(base.find('?').unwrap_or(base.len()));
+    // Where the path begins; a base that is relative itself is all path.
+    let host = base.find("://").map_or(0, |at| at + 3);
+    let root = if host == 0 { 0 } else { base[host..].find('/').map_or(base.len(), |at| host + at) };
+    let (root, path) = base.split_at(root);
+    if reference.starts_with("//") {
+        return format!("{}{reference}", &root[..root.find("//").unwrap_or(0)]);
+    }
+    let (way, rest) = reference.split_at(reference.find(['?', '#']).unwrap_or(reference.len()));
+    match way {
+        "" if rest.starts_with('?') => format!("{base}{rest}"),
+        "" => format!("{base}{query}{rest}"),
+        _ if way.starts_with('/') => format!("{root}{}{rest}", without_dots(way, !root.is_empty())),
+        _ => {
+            let folder = path.rfind('/').map_or(if root.is_empty() { "" } else { "/" }, |end| &path[..=end]);
+            format!("{root}{}{rest}", without_dots(&format!("{folder}{way}"), !root.is_empty()))
+        }
+    }
+}
+
+/// Works off the dot segments of a path; one that is not `whole` keeps those that lead out of it.
+fn without_dots(path: &str, whole: bool) -> String {
+    let mut kept: Vec<&str> = Vec::new();
+    let segments: Vec<&str> = path.split('/').collect();
+    for (position, segment) in segments.iter().enumerate() {
+        let last = position + 1 == segments.len();
+        match *segment {
+            ".." if kept.last().is_some_and(|kept| !kept.is_empty() && *kept != "..") => {
+                kept.pop();
+            }
+            ".." if whole || path.starts_with('/') => {}
+            "." => {}
+            segment => {
+                kept.push(segment);
+                continue;
+            }
+        }
+        // What a dot segment at the end leads to is a folder.
+        if last {
+            kept.push("");
+        }
+    }
+    kept.join("/")
 }
 
 /// Returns scheme, host and port in a form that can be compared; `None` for anything but a plain http(s) address.
@@ -55,6 +119,17 @@ pub fn origin(url: &str) -> Option<(String, String, u16)> {
         _ => (authority, port),
     };
     Some((scheme, host.to_ascii_lowercase(), port))
+}
+
+/// Returns what a link has behind the configured address `base`; `None` where it leads elsewhere.
+///
+/// A side may write its own name in other letters than the file, or with the port that goes without saying.
+pub fn behind<'a>(base: &str, link: &'a str) -> Option<&'a str> {
+    fn path(url: &str) -> &str {
+        let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+        &rest[rest.find(['/', '?', '#']).unwrap_or(rest.len())..]
+    }
+    (origin(base)? == origin(link)?).then(|| path(link).strip_prefix(path(base)))?
 }
 
 /// Returns the link as the HTTP client can send it.
@@ -104,6 +179,43 @@ mod tests {
     }
 
     #[test]
+    fn a_relative_link_is_completed_by_the_page_that_it_is_on() {
+        let first = "https://crm.example/org/api/Ts?$select=a/b";
+        for (link, expected) in [
+            ("Ts?%24select=a&%24skiptoken='x/y'", "https://crm.example/org/api/Ts?%24select=a&%24skiptoken='x/y'"),
+            ("/org/Ts(1)?$skiptoken=2", "https://crm.example/org/Ts(1)?$skiptoken=2"),
+            ("../v2/./Ts?$skiptoken=../2", "https://crm.example/org/v2/Ts?$skiptoken=../2"),
+            ("../../../../Ts", "https://crm.example/Ts"),
+            ("?$skiptoken=2", "https://crm.example/org/api/Ts?$skiptoken=2"),
+            ("//crm.example/Ts", "https://crm.example/Ts"),
+            ("Ts('a:b')", "https://crm.example/org/api/Ts('a:b')"),
+        ] {
+            assert_eq!(Chain::new(BASE, first).follow(link).as_deref(), Ok(expected), "{link}");
+        }
+        let mut chain = Chain::new(BASE, first);
+        assert_eq!(chain.follow("more/Ts?2").as_deref(), Ok("https://crm.example/org/api/more/Ts?2"));
+        assert_eq!(chain.follow("Ts?3").as_deref(), Ok("https://crm.example/org/api/more/Ts?3"));
+        for again in ["more/Ts?2", "../Ts?$select=a/b", "Ts?3"] {
+            assert_eq!(chain.follow(again), Err("the chain of pages loops".to_owned()), "{again}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_relative_to_the_context_that_its_page_names() {
+        for (context, link, expected) in [
+            ("$metadata#Ts", "Ts?$skiptoken=2", "Ts?$skiptoken=2"),
+            ("../$metadata#Ts(a,b)/c", "Ts?$skiptoken=2", "../Ts?$skiptoken=2"),
+            ("../$metadata", "../../Ts", "../../../Ts"),
+            ("https://crm.example/org/$metadata#Ts/$entity", "Ts", "https://crm.example/org/Ts"),
+            ("https://crm.example", "Ts", "https://crm.example/Ts"),
+            ("$metadata#Ts", "/org/Ts", "/org/Ts"),
+            ("$metadata#Ts", "https://evil.example/Ts", "https://evil.example/Ts"),
+        ] {
+            assert_eq!(join(context, link), expected, "{context} {link}");
+        }
+    }
+
+    #[test]
     fn only_what_cannot_be_sent_is_encoded() {
         for (link, sent) in [
             ("https://crm.example/a?b=\"c d\"<e>#f", "https://crm.example/a?b=%22c%20d%22%3Ce%3E%23f"),
@@ -115,6 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_the_address_does_not_depend_on_how_the_host_is_written() {
+        for (base, link, expected) in [
+            (BASE, "https://crm.example/org/a?b=%22", Some("/a?b=%22")),
+            ("https://CRM.example:443/org", "https://crm.example/org/a", Some("/a")),
+            (BASE, "HTTPS://Crm.Example:443/org/a", Some("/a")),
+            ("https://crm.example", "https://crm.example/a", Some("/a")),
+            ("https://crm.example", "https://crm.example", Some("")),
+            (BASE, "https://crm.example/ORG/a", None),
+            (BASE, "https://crm.example", None),
+            (BASE, "https://evil.example/org/a", None),
+            (BASE, "/org/a", None),
+        ] {
+            assert_eq!(behind(base, link), expected, "{base} {link}");
+        }
+    }
+
+    #[test]
     fn a_link_that_leads_away_or_back_is_refused() {
         for (link, expected) in [
             ("https://evil.example/org/x", "a page link leads away, to https://evil.example:443"),
@@ -122,7 +251,8 @@ mod tests {
             ("https://crm.example:8443/org/x", "a page link leads away, to https://crm.example:8443"),
             ("https://crm.example@evil.example/x", "a page link is no absolute address"),
             ("https://crm.example\\@evil.example/x", "a page link is no absolute address"),
-            ("/org/x", "a page link is no absolute address"),
+            ("//evil.example/org/x", "a page link leads away, to https://evil.example:443"),
+            ("javascript:x", "a page link is no absolute address"),
             ("ftp://crm.example/x", "a page link is no absolute address"),
             ("https://crm.example/first", "the chain of pages loops"),
         ] {

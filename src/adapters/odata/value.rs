@@ -10,7 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::adapters::odata::{Dialect, name};
 use crate::endpoint::ColumnInfo;
-use crate::frame::{Kind, Value};
+use crate::frame::{Kind, Value, choices, choices_text};
 
 /// Returns the JSON text of a value for a column.
 pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<String, String> {
@@ -29,7 +29,7 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
     // A text that an expression or a constant made is read as what the column holds.
     let read;
     let value = match (kind, value) {
-        (Kind::Text | Kind::Code | Kind::Enum, _) => value,
+        (Kind::Text | Kind::Code | Kind::Enum | Kind::Choices, _) => value,
         (_, Value::Text(text)) => {
             read = kind.parse(text).ok_or_else(unfit)?;
             &read
@@ -45,6 +45,14 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
         (Kind::Choice, Value::Integer(number)) => {
             check_option(column, &number.to_string(), |(option, _)| option == number)?;
             Ok(number.to_string())
+        }
+        (Kind::Choices, value) => {
+            let numbers = choices(&value.to_string()).ok_or_else(unfit)?;
+            for number in &numbers {
+                check_option(column, &number.to_string(), |(option, _)| option == number)?;
+            }
+            let text = choices_text(&numbers).to_string();
+            Ok(if text.is_empty() { "null".to_owned() } else { string(&text) })
         }
         (Kind::Text | Kind::Code, value) => Ok(string(&value.to_string())),
         (Kind::Integer | Kind::Decimal { .. }, Value::Integer(number)) => Ok(number.to_string()),
@@ -73,7 +81,9 @@ fn check_option(column: &ColumnInfo, value: &str, fits: impl Fn(&(i64, String)) 
     }
     let shown = |text: &str| if text.is_empty() { "blank".to_owned() } else { format!("`{text}`") };
     let known: Vec<String> = match column.column.kind {
-        Kind::Choice => column.options.iter().map(|(option, label)| format!("{option} {label}")).collect(),
+        Kind::Choice | Kind::Choices => {
+            column.options.iter().map(|(option, label)| format!("{option} {label}")).collect()
+        }
         _ => column.options.iter().map(|(_, label)| shown(label)).collect(),
     };
     Err(format!("{} is no value of column `{}`; it takes: {}", shown(value), column.column.name, known.join(", ")))
@@ -92,7 +102,7 @@ pub fn string(text: &str) -> String {
 
 fn erp_blank(kind: Kind) -> &'static str {
     match kind {
-        Kind::Text | Kind::Code => r#""""#,
+        Kind::Text | Kind::Code | Kind::Choices => r#""""#,
         Kind::Enum => r#""_x0020_""#,
         Kind::Integer | Kind::Decimal { .. } | Kind::Choice => "0",
         Kind::Boolean => "false",

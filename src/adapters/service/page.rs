@@ -135,6 +135,23 @@ impl Page {
         }
     }
 
+    /// Tells whether a new record leaves its key, or a part of it, to the service.
+    pub(super) fn is_given(&self, write: &Write) -> bool {
+        let Key::Values(names) = &self.info.key else { return false };
+        let sent = |name: &String| write.fields.iter().any(|(column, _)| column == name);
+        write.kind == WriteKind::Insert && !names.iter().all(sent)
+    }
+
+    /// Returns the id of a new record by the answer that holds it; why not, where the answer does not tell.
+    pub(super) fn made(&self, body: &str) -> Result<Uuid, String> {
+        let layout = self.layout(&[]).map_err(|error| error.to_string())?;
+        let mut rows = layout.rows();
+        match layout.row(body, &mut rows)? {
+            true => Ok(rows.finish().id(0)),
+            false => Err("the answer does not tell the key that the service gave the new record".to_owned()),
+        }
+    }
+
     /// Makes the request of a write. `key` is the key of the record to be changed, where it is known.
     pub(super) fn operation(&self, url: &str, key: Option<&[String]>, write: &Write) -> Result<Operation, String> {
         let mut properties = Vec::with_capacity(write.fields.len() + 1);

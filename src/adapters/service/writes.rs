@@ -1,21 +1,26 @@
-//! Writes of a service: requests of their own or JSON batches, and what their answers prove.
+//! Writes of a service: requests of their own or batches, and what their answers prove.
 //!
-//! A new record counts as written when it is there under the key that was sent. A service may have its own mind.
+//! A new record counts as written when it is there under the key that was sent, or, where none was sent, when the answer
+//! tells the key that the service gave. A service may have its own mind.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::PoisonError;
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Form, Reception, Sent, Verdict};
 use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::service::Service;
+use crate::adapters::service::page::Page;
 use crate::endpoint::{Endpoint, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 
 /// What is said of a new record that its service did not keep as it was sent.
 const ANOTHER_KEY: &str = "the service made the record under another key than the one that was sent";
+/// What is asked for to see how a service goes on after a failure: no service has such a table.
+const NOBODYS_TABLE: &str = "PipelineAsksForNothing";
 
 impl Service {
     /// Sends writes; where the file says that ids may be chosen, new records go one by one until one has shown it.
@@ -63,31 +68,53 @@ impl Service {
     /// Sends writes, but for new records: what became of these is known.
     fn send_changes(&self, info: &TableInfo, columns: &[String], writes: &[Write], of_inserts: &Outcome) -> Report {
         let changes: Vec<Write> = writes.iter().filter(|write| write.kind != WriteKind::Insert).cloned().collect();
-        let Report { outcomes, rows } = self.send_all(info, columns, &changes);
+        let Report { outcomes, rows, given } = self.send_all(info, columns, &changes);
         let mut sent = outcomes.into_iter();
         let outcome = |write: &Write| match write.kind {
             WriteKind::Insert => of_inserts.clone(),
             _ => sent.next().expect("each write that was sent has an outcome"),
         };
-        Report { outcomes: writes.iter().map(outcome).collect(), rows }
+        Report { outcomes: writes.iter().map(outcome).collect(), rows, given }
     }
 
-    /// Sends operations as a JSON batch, where the file says that the service takes some.
-    fn send_batch(&self, operations: &[Operation]) -> Sent<Reply> {
+    /// Sends operations as one batch, in the form that the service takes; else each by itself.
+    fn send_batch(&self, page: &Page, url: &str, operations: &[Operation]) -> Sent<Reply> {
+        let form = if operations.len() > 1 { self.form(page, url) } else { None };
+        let Some(form) = form else { return self.send(operations) };
         let root = self.root();
-        let relative = |operation: &Operation| {
-            let url = operation.url.strip_prefix(&root).unwrap_or(&operation.url).trim_start_matches('/').to_owned();
-            Operation { url, ..operation.clone() }
-        };
-        let operations: Vec<Operation> = operations.iter().map(relative).collect();
-        match batch::patiently(&self.client, &operations, &|some| batch::post_json(&self.client, &root, some)) {
-            Sent::TurnedAway(answer) if matches!(answer.status, 404 | 405 | 415 | 501) => {
-                let fault = answer.fault();
-                let message = format!("there is no JSON batch ({fault}); take `batch` out of `limits`");
-                Sent::Told(vec![Err(Verdict::not_sent(message)); operations.len()])
-            }
-            sent => sent,
+        let operations: Vec<Operation> = operations.iter().map(|operation| relative(&root, operation)).collect();
+        batch::patiently(&self.client, &operations, &|some| batch::post(form, &self.client, &root, some))
+    }
+
+    /// Returns the form in which the service takes batches, `None` where it takes none that goes on after an operation that
+    /// fails: by its metadata, and by asking once.
+    fn form(&self, page: &Page, url: &str) -> Option<Form> {
+        // Held while it is asked, so that other threads do not ask as well.
+        let mut form = self.form.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(form) = *form {
+            return form;
         }
+        let told = &self.known().ok()?.batches;
+        if told.taken == Some(false) || told.goes_on == Some(false) {
+            return *form.insert(None);
+        }
+        let root = self.root();
+        let get = |url: String| Operation { method: "GET", url, if_match: None, body: String::new() };
+        let one = get(format!("{url}?{}&$top=1", page.select(&[])));
+        let questions = [get(format!("{root}/{NOBODYS_TABLE}")), one].map(|question| relative(&root, &question));
+        for tried in [Form::Json, Form::Multipart] {
+            if !told.formats.is_empty() && !told.formats.iter().any(|format| format.starts_with(tried.media_type())) {
+                continue;
+            }
+            // Where it cannot be asked now, nothing is learned.
+            match tried.reception(&self.client, &root, &questions).ok()? {
+                Reception::Taken => return *form.insert(Some(tried)),
+                Reception::AnotherForm => {}
+                // Who does not know batches may take the next question for something else.
+                Reception::Nothing => break,
+            }
+        }
+        *form.insert(None)
     }
 
     /// Sends each operation as a request of its own.
@@ -130,13 +157,26 @@ impl Service {
         let is_gone = |write: &Write| write.kind != WriteKind::Insert && key(write).is_none();
         let sent: Vec<Write> = writes.iter().filter(|write| !is_gone(write)).cloned().collect();
         let operations = sent.iter().map(|write| page.operation(&url, key(write), write)).collect();
-        let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout };
-        let Report { outcomes, rows } = {
+        let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout, closed: &self.closed };
+        let given = RefCell::new(HashMap::new());
+        let Report { outcomes, rows, .. } = {
             let chosen = matches!(page.info.key, Key::Id(_));
-            let verdict = |write: &Write, reply: &Reply| verdict(write, reply, chosen);
+            let verdict = |write: &Write, reply: &Reply| {
+                let verdict = verdict(write, reply, chosen);
+                if verdict != Verdict::Settled(Outcome::Written) || !page.is_given(write) {
+                    return verdict;
+                }
+                match page.made(&reply.body) {
+                    Ok(id) => {
+                        given.borrow_mut().insert(write.id, id);
+                        verdict
+                    }
+                    Err(message) => Verdict::unknown(message),
+                }
+            };
             let send = |operations: &[Operation]| match self.limits.batch {
                 0 | 1 => self.send(operations),
-                _ => self.send_batch(operations),
+                _ => self.send_batch(&page, &url, operations),
             };
             batch::carry_out(&batch, operations, &send, verdict, |reply| reply.body)
         };
@@ -146,7 +186,8 @@ impl Service {
             true => Outcome::Gone,
             false => outcomes.next().expect("each write that was sent has an outcome"),
         };
-        let mut report = Report { outcomes: writes.iter().map(outcome).collect(), rows };
+        let given = given.into_inner();
+        let mut report = Report { outcomes: writes.iter().map(outcome).collect(), rows, given };
         self.confirm(info, columns, writes, &mut report);
         report
     }
@@ -155,7 +196,8 @@ impl Service {
     fn confirm(&self, info: &TableInfo, columns: &[String], writes: &[Write], report: &mut Report) {
         let shown: HashSet<Uuid> = report.rows.ids().into_iter().collect();
         let is_unseen = |(write, outcome): &(&Write, &Outcome)| {
-            write.kind == WriteKind::Insert && **outcome == Outcome::Written && !shown.contains(&write.id)
+            let new = write.kind == WriteKind::Insert && **outcome == Outcome::Written;
+            new && !report.given.contains_key(&write.id) && !shown.contains(&write.id)
         };
         let unseen: Vec<Uuid> =
             writes.iter().zip(&report.outcomes).filter(is_unseen).map(|(write, _)| write.id).collect();
@@ -175,7 +217,7 @@ impl Service {
             };
         }
         // Records that came under another key are nobody's here.
-        let ours: HashSet<Uuid> = writes.iter().map(|write| write.id).collect();
+        let ours: HashSet<Uuid> = writes.iter().map(|write| write.id).chain(report.given.values().copied()).collect();
         let rows: Vec<usize> = (0..report.rows.rows()).filter(|row| ours.contains(&report.rows.id(*row))).collect();
         report.rows = report.rows.take(&rows);
         if let Ok(found) = found {
@@ -184,9 +226,16 @@ impl Service {
     }
 }
 
+/// Returns an operation whose address is relative to the root of its batch.
+fn relative(root: &str, operation: &Operation) -> Operation {
+    let url = operation.url.strip_prefix(root).unwrap_or(&operation.url).trim_start_matches('/').to_owned();
+    Operation { url, ..operation.clone() }
+}
+
 /// Adds a report on the writes that follow.
 fn append(report: &mut Report, next: Report) {
     report.outcomes.extend(next.outcomes);
+    report.given.extend(next.given);
     report.rows.append(&next.rows);
 }
 
@@ -215,6 +264,7 @@ mod tests {
     use crate::adapters::script::{Line, Script, say};
     use crate::config::Limits;
     use crate::frame::Value;
+    use std::collections::BTreeMap;
 
     const ID: u128 = 0x1111_0000_0000_4000_8000_0000_0000_0001;
 
@@ -239,7 +289,7 @@ mod tests {
         };
         let mut writes: Vec<Write> = (0..inserts).map(|number| write(WriteKind::Insert, ID + number)).collect();
         writes.push(write(WriteKind::Update, ID + inserts));
-        let Report { outcomes, rows } = service.write(&info, &["Name".into()], &writes);
+        let Report { outcomes, rows, .. } = service.write(&info, &["Name".into()], &writes);
         let word = |outcome: &Outcome| match outcome {
             Outcome::Written => "written".to_owned(),
             Outcome::Refused { message } => message.split(';').next().unwrap_or_default().to_owned(),
@@ -311,6 +361,88 @@ mod tests {
                 (told, heard.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>().as_slice()),
                 "{what}"
             );
+        }
+    }
+
+    /// Which requests two changes take, in the order in which they come, where a service has so much to say of batches.
+    #[test]
+    fn the_form_of_batches_is_found_out_once_and_without_harm() {
+        let table = r#"<EntityType Name="t"><Key><PropertyRef Name="ID"/></Key><Property Name="ID" Type="Edm.String"/>
+            <Property Name="Name" Type="Edm.String"/></EntityType>"#;
+        let metadata = |told: &str| {
+            let set = r#"<EntitySet Name="Ts" EntityType="N.t"/>"#;
+            let container = format!("<EntityContainer>{set}{told}</EntityContainer>");
+            say(200, &format!(r#"<edmx:Edmx xmlns:edmx="x"><Schema>{table}{container}</Schema></edmx:Edmx>"#))
+        };
+        let no = |status| say(status, r#"{"error":{"code":"","message":"no"}}"#);
+        let page = || say(200, r#"{"value":[{"ID":"1","Name":"a"},{"ID":"2","Name":"b"}]}"#);
+        let json = |statuses: &[u16]| {
+            let reply = |(at, status): (usize, &u16)| format!(r#"{{"id":"{}","status":{status}}}"#, at + 1);
+            let replies: Vec<String> = statuses.iter().enumerate().map(reply).collect();
+            say(200, &format!(r#"{{"responses":[{}]}}"#, replies.join(",")))
+        };
+        let parts = |statuses: &[u16]| {
+            let part =
+                |status: &u16| format!("--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\n\r\n\r\n");
+            let body = statuses.iter().map(part).collect::<String>() + "--b--\r\n";
+            Line::Say(200, "Content-Type: multipart/mixed; boundary=b\r\n", body)
+        };
+        let term = |name: &str, what: &str| format!(r#"<Annotation Term="Org.OData.Capabilities.V1.{name}" {what}"#);
+        let unsupported = term("BatchSupported", r#"Bool="false"/>"#);
+        let formats =
+            term("BatchSupport", "><Record><PropertyValue Property=\"SupportedFormats\"><Collection><String>")
+                + "multipart/mixed</String></Collection></PropertyValue></Record></Annotation>";
+        let stops =
+            term("BatchSupport", "><Record><PropertyValue Property=\"ContinueOnErrorSupported\" Bool=\"false\"/>")
+                + "</Record></Annotation>";
+        let (written, alone) = ([204, 204], ["PATCH", "PATCH"]);
+        for (what, told, answers, requests) in [
+            ("in JSON", "", vec![json(&[404, 200]), json(&written), json(&written)], vec!["ask", "batch", "batch"]),
+            (
+                "in parts",
+                "",
+                vec![no(415), parts(&[404, 200]), parts(&written), parts(&written)],
+                vec!["ask", "ask", "batch", "batch"],
+            ),
+            (
+                "in parts, by its word",
+                &formats,
+                vec![parts(&[404, 200]), parts(&written), parts(&written)],
+                vec!["ask", "batch", "batch"],
+            ),
+            ("it fails over it", "", vec![no(500)], [&["ask"][..], &alone, &alone].concat()),
+            ("it knows none", "", vec![no(404)], [&["ask"][..], &alone, &alone].concat()),
+            ("it stops at a failure", "", vec![json(&[404])], [&["ask"][..], &alone, &alone].concat()),
+            ("it answers something", "", vec![page()], [&["ask"][..], &alone, &alone].concat()),
+            ("it says that it takes none", &unsupported, vec![], [&alone[..], &alone].concat()),
+            ("it says that it stops", &stops, vec![], [&alone[..], &alone].concat()),
+        ] {
+            let singles = (0..4).filter(|_| requests.contains(&"PATCH")).map(|_| say(204, ""));
+            let lines = [metadata(told), page()].into_iter().chain(answers).chain(singles).collect();
+            let server = Script::play(lines);
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 100, page: 10 };
+            let service = Service::plain(client(&server.url, &login.url).0, limits, BTreeMap::new());
+            let info = service.describe("Ts").unwrap();
+            let query = Query { info: &info, columns: vec!["Name".into()], filter: None, ids: None };
+            let ids = service.read(&query, &|_| {}).unwrap().ids();
+            let change = |id: Uuid| Write {
+                kind: WriteKind::Update,
+                id,
+                etag: None,
+                fields: vec![("Name".into(), Value::Text("x".into()))],
+            };
+            let writes: Vec<Write> = ids.into_iter().map(change).collect();
+            for _ in 0..2 {
+                let outcomes = service.write(&info, &[], &writes).outcomes;
+                assert_eq!(outcomes, [Outcome::Written, Outcome::Written], "{what}");
+            }
+            let word = |line: &String| match line {
+                line if line.contains(NOBODYS_TABLE) => "ask",
+                line if line.starts_with("POST") => "batch",
+                _ => "PATCH",
+            };
+            assert_eq!(server.heard().iter().skip(2).map(word).collect::<Vec<_>>(), requests, "{what}");
         }
     }
 

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::adapters::sqlite::{base, lease, sound};
 use crate::config::{PerSide, Side};
-use crate::store::{Agreement, Apart, Coupling, CouplingChange, Couplings, Origin, Settlement};
+use crate::store::{Agreement, Apart, Coupling, CouplingChange, Couplings, Origin, Settlement, Terms};
 
 /// Returns the number of a table map; `None` where nothing was ever written for it.
 pub(super) fn table_map(connection: &Connection, table: &str) -> Result<Option<i64>, Trouble> {
@@ -107,6 +107,19 @@ pub(super) fn load(connection: &Connection, table: &str, fields: &[String]) -> R
     while let Some(row) = rows.next()? {
         let at = couplings.erp.len();
         let (_, erp, crm) = sound::coupling(row)?;
+        match sound::terms(row)? {
+            Some([]) => {}
+            Some(terms) => {
+                let mut differing = Vec::new();
+                for entry in base::entries(terms) {
+                    let (number, terms) = entry?;
+                    differing
+                        .extend(columns.get(number as usize).into_iter().flatten().map(|column| (*column, terms.erp)));
+                }
+                couplings.terms.differing.insert(erp, differing);
+            }
+            None => drop(couplings.terms.unsure.insert(erp)),
+        }
         couplings.erp.push(erp);
         couplings.crm.push(crm);
         couplings.origins.push(origin(&row.get::<_, String>(3)?)?);
@@ -290,8 +303,8 @@ pub(super) fn change(
         .optional()?;
     let mut next = newest.map_or(first, |id| id + 1);
     let mut insert = connection.prepare_cached(
-        "INSERT INTO coupling (id, table_map, erp, crm, origin, coupled_at, base, print) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'', ?7)",
+        "INSERT INTO coupling (id, table_map, erp, crm, origin, coupled_at, base, print, terms) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, x'', ?7, x'')",
     )?;
     // What was settled goes with it, by the foreign key.
     let mut delete =
@@ -307,7 +320,7 @@ pub(super) fn change(
                     reunite.execute((table_map, side.key(), id.as_bytes()))?;
                 }
                 let origin = origin_text(origin);
-                let print = sound::print(next, *erp, *crm, origin.as_bytes(), &[]);
+                let print = sound::print(next, *erp, *crm, origin.as_bytes(), &[], &[]);
                 let row = (next, table_map, erp.as_bytes(), crm.as_bytes(), origin, now, print);
                 match insert.execute(row) {
                     Ok(_) => next += 1,
@@ -380,13 +393,16 @@ pub(super) fn settlements(agreements: &[Agreement]) -> (Vec<String>, Vec<Settlem
     let places: BTreeMap<&String, usize> = named.iter().enumerate().map(|(place, field)| (*field, place)).collect();
     let settlement = |Agreement { ids, fields }: &Agreement| {
         let mut base = vec![None; places.len()];
-        let mut values = Vec::with_capacity(fields.len());
+        let (mut values, mut terms) = (Vec::with_capacity(fields.len()), Vec::new());
         for agreed in fields {
             let place = places[&agreed.field];
             base[place] = Some(agreed.base);
             values.push((place, agreed.values.clone()));
+            if agreed.terms != Terms::AGREED {
+                terms.push((place, agreed.terms));
+            }
         }
-        Settlement { erp: ids.erp, crm: ids.crm, base, values }
+        Settlement { erp: ids.erp, crm: ids.crm, base, values, terms, whole: false }
     };
     let settled = agreements.iter().filter(|one| !one.fields.is_empty()).map(settlement).collect();
     (named.into_iter().cloned().collect(), settled)
@@ -408,15 +424,15 @@ pub(super) fn settle(
     let numbers = numbers_for_writing(connection, table_map, fields)?;
     let question = format!("SELECT {} FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3", sound::COLUMNS);
     let mut find = connection.prepare_cached(&question)?;
-    let mut update =
-        connection.prepare_cached("UPDATE coupling SET base = ?2, settled_at = ?3, print = ?4 WHERE id = ?1")?;
+    let mut update = connection
+        .prepare_cached("UPDATE coupling SET base = ?2, settled_at = ?3, print = ?4, terms = ?5 WHERE id = ?1")?;
     let mut values = ValueStatements {
         find: connection.prepare_cached("SELECT data FROM base_value WHERE coupling = ?1")?,
         write: connection.prepare_cached("INSERT OR REPLACE INTO base_value (coupling, data) VALUES (?1, ?2)")?,
         delete: connection.prepare_cached("DELETE FROM base_value WHERE coupling = ?1")?,
     };
     for settlement in settled {
-        let (coupling, origin, old) = {
+        let (coupling, origin, old, told) = {
             let mut rows = find.query((table_map, settlement.erp.as_bytes(), settlement.crm.as_bytes()))?;
             let Some(row) = rows.next()? else {
                 return Err(Trouble::Refused(format!(
@@ -425,7 +441,13 @@ pub(super) fn settle(
                 )));
             };
             let entries: Result<BTreeMap<u32, PerSide<u64>>, Trouble> = base::entries(blob(row, 4)?).collect();
-            (sound::coupling(row)?.0, row.get::<_, String>(3)?, entries?)
+            let told: Option<Vec<(u32, u64)>> = match sound::terms(row)? {
+                Some(terms) => Some(
+                    base::entries(terms).map(|one| one.map(|(n, terms)| (n, terms.erp))).collect::<Result<_, _>>()?,
+                ),
+                None => None,
+            };
+            (sound::coupling(row)?.0, row.get::<_, String>(3)?, entries?, told)
         };
         let mut new = old.clone();
         for (number, prints) in numbers.iter().zip(&settlement.base) {
@@ -435,8 +457,10 @@ pub(super) fn settle(
         }
         let entries: Vec<(u32, PerSide<u64>)> = new.iter().map(|(number, prints)| (*number, *prints)).collect();
         let base = base::encode(&entries);
-        let print = sound::print(coupling, settlement.erp, settlement.crm, origin.as_bytes(), &base);
-        update.execute((coupling, base, now, print))?;
+        let terms = terms(settlement, &numbers, &old, told);
+        let told = terms.as_deref().unwrap_or_default();
+        let print = sound::print(coupling, settlement.erp, settlement.crm, origin.as_bytes(), &base, told);
+        update.execute((coupling, base, now, print, &terms))?;
         if keep_values {
             // A value whose base moved without it would tell a person what was never agreed.
             let outdated = old.iter().filter(|(number, prints)| new.get(number) != Some(prints)).map(|(n, _)| *n);
@@ -445,6 +469,30 @@ pub(super) fn settle(
         }
     }
     Ok(())
+}
+
+/// Returns how the values of a pair are to each other once it is settled so, as bytes; `old` is what it was settled on
+/// before, `told` what was known of that. Of fields that the file does not have any more what is known stays.
+fn terms(
+    settlement: &Settlement,
+    numbers: &[u32],
+    old: &BTreeMap<u32, PerSide<u64>>,
+    told: Option<Vec<(u32, u64)>>,
+) -> Option<Vec<u8>> {
+    let mut terms: BTreeMap<u32, u64> = match told {
+        Some(told) => told.into_iter().collect(),
+        None if settlement.whole => old.keys().map(|number| (*number, Terms::UNSURE)).collect(),
+        None => return None,
+    };
+    for (number, base) in numbers.iter().zip(&settlement.base) {
+        if settlement.whole || base.is_some() {
+            terms.remove(number);
+        }
+    }
+    terms.extend(settlement.terms.iter().map(|(field, terms)| (numbers[*field], *terms)));
+    let entries: Vec<(u32, PerSide<u64>)> =
+        terms.into_iter().map(|(number, terms)| (number, PerSide { erp: terms, crm: terms })).collect();
+    Some(base::encode(&entries))
 }
 
 struct ValueStatements<'a> {

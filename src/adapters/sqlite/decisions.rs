@@ -1,6 +1,8 @@
 //! What people answered to the inbox: the rows of `decision`, and what of `inbox`, `refusal`, `coupling` and `survivor`
 //! follows from an answer. Every function works within the caller's transaction.
 
+use std::collections::{BTreeSet, HashSet};
+
 use rusqlite::Connection;
 use uuid::Uuid;
 
@@ -8,10 +10,11 @@ use crate::adapters::sqlite::couplings::{change, id, side_of, table_map, table_m
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::adapters::sqlite::{lease, refusals};
 use crate::config::PerSide;
-use crate::store::{CouplingChange, Decided, Decision, Reply, Survivor};
+use crate::store::{CouplingChange, Decided, Decision, Reply, Settlement, Survivor};
 
 /// Takes answers.
 pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Result<(), Trouble> {
+    let mut parted_from: BTreeSet<&str> = BTreeSet::new();
     for reply in replies {
         match reply {
             Reply::Decide(decision) => decide(connection, decision, now)?,
@@ -26,11 +29,11 @@ pub(super) fn reply(connection: &Connection, replies: &[Reply], now: &str) -> Re
                 connection
                     .execute("DELETE FROM survivor WHERE table_map = ?1 AND erp_id = ?2 AND crm_id = ?3", pair)?;
                 refusals::forget(connection, table, Some(ids.erp), Some(ids.crm))?;
-                end(connection, table, &[], now)?;
+                parted_from.insert(table);
             }
         }
     }
-    Ok(())
+    parted_from.into_iter().try_for_each(|table| end(connection, table, &[], now))
 }
 
 /// Forgets what stands about the same, so that nothing tells of it any more.
@@ -118,6 +121,36 @@ pub(super) fn end(
         (table_map, now),
     )?;
     Ok(())
+}
+
+/// Ends the decisions about fields that are settled by now: what both sides are remembered to agree on, nobody has to decide
+/// any more, whatever becomes of the run that carried it out.
+pub(super) fn end_settled(
+    connection: &Connection,
+    table: &str,
+    fields: &[String],
+    settled: &[Settlement],
+    now: &str,
+) -> Result<(), Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(()) };
+    let mut statement = connection.prepare_cached(
+        "SELECT erp_id, crm_id, field FROM decision WHERE table_map = ?1 AND ended IS NULL AND field IS NOT NULL",
+    )?;
+    let mut rows = statement.query((table_map,))?;
+    let mut open: HashSet<(Uuid, Uuid, String)> = HashSet::new();
+    while let Some(row) = rows.next()? {
+        open.insert((id(row, 0)?, id(row, 1)?, row.get(2)?));
+    }
+    if open.is_empty() {
+        return Ok(());
+    }
+    let done = settled.iter().flat_map(|one| {
+        let ids = PerSide { erp: one.erp, crm: one.crm };
+        let fields = one.values.iter().map(|(field, _)| fields[*field].clone());
+        fields.filter(|field| open.contains(&(one.erp, one.crm, field.clone()))).map(move |field| (ids, Some(field)))
+    });
+    let done: Vec<(PerSide<Uuid>, Option<String>)> = done.collect();
+    if done.is_empty() { Ok(()) } else { end(connection, table, &done, now) }
 }
 
 /// Notes that the decisions about these, by pair and field key, stand and could not be carried out.

@@ -13,7 +13,8 @@ use crate::adapters::sqlite::couplings::{optional_id, table_map, table_map_for_w
 use crate::adapters::sqlite::decisions;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::config::PerSide;
-use crate::store::{Background, Decision, InboxItem, InboxKind, Outstanding};
+use crate::store::pairs::Decisions;
+use crate::store::{Background, InboxItem, InboxKind, Outstanding};
 
 #[derive(PartialEq, Eq, Hash)]
 struct Identity {
@@ -43,7 +44,7 @@ const COLUMNS: &str = "name, record, kind, erp_id, crm_id, field, base, erp, crm
 
 /// Reads a row of [`COLUMNS`]: what waits, and the run that counted it last. The decision that stands about it is one of
 /// `standing`.
-fn item(row: &Row<'_>, standing: &[Decision]) -> Result<(InboxItem, Option<String>), Trouble> {
+fn item(row: &Row<'_>, standing: &Decisions<'_>) -> Result<(InboxItem, Option<String>), Trouble> {
     let kind: String = row.get(2)?;
     let mut item = InboxItem {
         table: row.get(0)?,
@@ -67,12 +68,7 @@ fn item(row: &Row<'_>, standing: &[Decision]) -> Result<(InboxItem, Option<Strin
         },
     };
     if row.get(17)? {
-        let about = |decision: &&Decision| {
-            decision.table == item.table
-                && (Some(decision.ids.erp), Some(decision.ids.crm)) == (item.erp_id, item.crm_id)
-                && decision.field_name() == item.field.as_deref()
-        };
-        item.outstanding = standing.iter().find(about).map(|decision| Outstanding {
+        item.outstanding = standing.on_field_of(&item).map(|decision| Outstanding {
             verdict: decision.verdict.clone(),
             values: decision.values.clone(),
             on: decision.at.get(..10).unwrap_or(&decision.at).to_owned(),
@@ -88,6 +84,7 @@ fn rows(connection: &Connection, table_map: Option<i64>) -> Result<Vec<(InboxIte
     ))?;
     let mut standing = decisions::load(connection, None)?;
     standing.retain(|decision| decision.ended.is_none());
+    let standing = Decisions::new(&standing);
     let mut rows = statement.query((table_map,))?;
     let mut items = Vec::new();
     while let Some(row) = rows.next()? {

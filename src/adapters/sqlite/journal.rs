@@ -4,6 +4,7 @@
 //! go when a run ends; an intent without answer stays until it has one.
 
 use rusqlite::{Connection, Params, Row};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::adapters::sqlite::couplings::{id, table_map, table_map_for_writing};
@@ -13,6 +14,9 @@ use crate::store::{Agreed, Answer, Intent, JournalRow, OpenIntent, RunRow};
 
 /// How many runs, and the writes of how many runs, are kept.
 pub(super) const RUNS_KEPT: i64 = 100;
+
+/// The report of what people do by hand.
+const BY_HAND: &str = "{}";
 
 /// Writes intents; returns their numbers.
 pub(super) fn intend(connection: &Connection, run: &str, intents: &[Intent], now: &str) -> Result<Vec<i64>, Trouble> {
@@ -55,27 +59,30 @@ pub(super) fn answer(connection: &Connection, answers: &[Answer], now: &str) -> 
     Ok(())
 }
 
-/// The text of what is agreed on: key, fingerprints and values of each field, the ERP's first.
-type AgreedText = Vec<(String, u64, u64, String, String)>;
+/// The text of what is agreed on in a field: its key, fingerprints and values, the ERP's first, and the terms, which an older
+/// program did not tell.
+#[derive(Serialize, Deserialize)]
+struct AgreedText(String, u64, u64, String, String, #[serde(default)] u64);
 
 /// Returns the text of what is agreed on; none where that is nothing.
 fn encode(agreed: &[Agreed]) -> Option<String> {
-    let entry = |Agreed { field, base, values }: &Agreed| {
-        (field.clone(), base.erp, base.crm, values.erp.clone(), values.crm.clone())
+    let entry = |Agreed { field, base, values, terms }: &Agreed| {
+        AgreedText(field.clone(), base.erp, base.crm, values.erp.clone(), values.crm.clone(), *terms)
     };
-    let text = || serde_json::to_string(&agreed.iter().map(entry).collect::<AgreedText>());
+    let text = || serde_json::to_string(&agreed.iter().map(entry).collect::<Vec<AgreedText>>());
     (!agreed.is_empty()).then(|| text().expect("texts and numbers are always JSON"))
 }
 
 /// Reads what [`encode`] writes; `None` where the text is another one.
 fn decode(text: Option<&str>) -> Option<Vec<Agreed>> {
     let Some(text) = text else { return Some(Vec::new()) };
-    let agreed = |(field, erp, crm, erp_value, crm_value)| Agreed {
+    let agreed = |AgreedText(field, erp, crm, erp_value, crm_value, terms)| Agreed {
         field,
         base: PerSide { erp, crm },
         values: PerSide { erp: erp_value, crm: crm_value },
+        terms,
     };
-    Some(serde_json::from_str::<AgreedText>(text).ok()?.into_iter().map(agreed).collect())
+    Some(serde_json::from_str::<Vec<AgreedText>>(text).ok()?.into_iter().map(agreed).collect())
 }
 
 /// A row of [`COLUMNS`]: the number of the intent, and the row.
@@ -154,6 +161,15 @@ pub(super) fn writes_to(
     Ok(entries.into_iter().map(|(_, row)| row).collect())
 }
 
+/// Returns the writes of a table map whose intents are of this moment or later, oldest first; moments are texts of one form,
+/// so their order is that of time.
+pub(super) fn writes_since(connection: &Connection, table: &str, moment: &str) -> Result<Vec<JournalRow>, Trouble> {
+    let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
+    let condition = "journal.table_map = ?1 AND intended_at >= ?2 ORDER BY journal.id";
+    let entries = entries(connection, condition, (table_map, moment))?;
+    Ok(entries.into_iter().map(|(_, row)| row).collect())
+}
+
 /// Returns the writes to whatever was called so on either side of a table map, newest first.
 pub(super) fn writes_named(
     connection: &Connection,
@@ -186,13 +202,17 @@ pub(super) fn finish_run(connection: &Connection, row: &RunRow) -> Result<(), Tr
         "UPDATE run SET finished = ?2, outcome = ?3, report = ?4 WHERE run = ?1",
         (&row.run, &row.finished, &row.outcome, &row.report),
     )?;
-    let newest = "SELECT id FROM run ORDER BY id DESC LIMIT ?1";
-    connection.execute(&format!("DELETE FROM run WHERE id NOT IN ({newest})"), (RUNS_KEPT,))?;
+    // What people do by hand has no report, and however much it is, it does not push out what the nights did.
+    let newest =
+        |report: &str| format!("SELECT id FROM run WHERE report {report} '{BY_HAND}' ORDER BY id DESC LIMIT ?1");
+    let old = format!("DELETE FROM run WHERE id NOT IN ({}) AND id NOT IN ({})", newest("<>"), newest("="));
+    connection.execute(&old, (RUNS_KEPT,))?;
     connection.execute(
         "DELETE FROM journal WHERE outcome IS NOT NULL \
          AND id <= (SELECT journal_before FROM run ORDER BY id LIMIT 1)",
         (),
     )?;
+    connection.execute("DELETE FROM decision WHERE ended < (SELECT started FROM run ORDER BY id LIMIT 1)", ())?;
     Ok(())
 }
 
@@ -211,4 +231,15 @@ pub(super) fn runs(connection: &Connection, rows_max: usize) -> Result<Vec<RunRo
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// An older program did not tell how the values are to each other: it agreed on what it sent.
+#[test]
+fn what_an_older_program_agreed_on_is_read() {
+    let agreed = decode(Some(r#"[["name=name",18446744073709551615,2,"A","B"]]"#)).expect("it is whole");
+    let values = PerSide { erp: "A".to_owned(), crm: "B".to_owned() };
+    let base = PerSide { erp: u64::MAX, crm: 2 };
+    let expected = [Agreed { field: "name=name".to_owned(), base, values, terms: crate::store::Terms::AGREED }];
+    assert_eq!(agreed, expected);
+    assert_eq!(decode(encode(&agreed).as_deref()).as_deref(), Some(&expected[..]));
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use uuid::Uuid;
 
-use crate::adapters::sqlite::couplings::{optional_id, table_map, table_map_for_writing};
+use crate::adapters::sqlite::couplings::{optional_id, side_of, table_map, table_map_for_writing};
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::store::Refusal;
 
@@ -11,7 +11,7 @@ use crate::store::Refusal;
 pub(super) fn load(connection: &Connection, table: &str) -> Result<Vec<Refusal>, Trouble> {
     let Some(table_map) = table_map(connection, table)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare_cached(
-        "SELECT erp_id, crm_id, message, print, times FROM refusal WHERE table_map = ?1 ORDER BY rowid",
+        "SELECT erp_id, crm_id, message, print, times, side FROM refusal WHERE table_map = ?1 ORDER BY rowid",
     )?;
     let mut rows = statement.query((table_map,))?;
     let mut refusals = Vec::new();
@@ -19,6 +19,7 @@ pub(super) fn load(connection: &Connection, table: &str) -> Result<Vec<Refusal>,
         refusals.push(Refusal {
             erp: optional_id(row, 0)?,
             crm: optional_id(row, 1)?,
+            side: side_of(&row.get::<_, String>(5)?)?,
             message: row.get(2)?,
             print: row.get::<_, i64>(3)?.cast_unsigned(),
             times: row.get(4)?,
@@ -32,7 +33,8 @@ pub(super) fn replace(connection: &Connection, table: &str, refusals: &[Refusal]
     let table_map = table_map_for_writing(connection, table)?;
     connection.execute("DELETE FROM refusal WHERE table_map = ?1", (table_map,))?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO refusal (table_map, erp_id, crm_id, message, print, times) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO refusal (table_map, erp_id, crm_id, message, print, times, side) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for refusal in refusals {
         insert.execute((
@@ -42,6 +44,7 @@ pub(super) fn replace(connection: &Connection, table: &str, refusals: &[Refusal]
             &refusal.message,
             refusal.print.cast_signed(),
             refusal.times,
+            refusal.side.key(),
         ))?;
     }
     Ok(())

@@ -204,7 +204,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
         turn INTEGER NOT NULL               -- Counts transactions.
     ) STRICT;
 ",
-    // What is agreed on is JSON: [[key of a field, fingerprint of the ERP, of the CRM, value of the ERP, of the CRM], …].
+    // What is agreed on is JSON: [[key of a field, fingerprint of the ERP, of the CRM, value of the ERP, of the CRM, and since
+    // terms are remembered, these], …].
     "
     -- What a record is called on the other side, where a pair ends.
     ALTER TABLE journal ADD COLUMN also TEXT NOT NULL DEFAULT '';
@@ -222,6 +223,26 @@ pub(super) const MIGRATIONS: &[&str] = &[
         ELSE substr(message, 1, instr(message, '; decided on ') - 1)
     END
     WHERE kind IN ('contested', 'deleted') AND instr(message, '; decided on ') > 0;
+",
+    "
+    -- A table for a spreadsheet may bring thousands of decisions at once.
+    DROP INDEX decision_table_map;
+    CREATE INDEX decision_pair ON decision (table_map, erp_id, crm_id);
+    CREATE INDEX inbox_pair ON inbox (table_map, erp_id, crm_id);
+    DROP INDEX inbox_table_map;
+",
+    "
+    -- How the two values of settled fields are to each other, as far as they do not agree; null where a program settled them
+    -- that did not remember it.
+    ALTER TABLE coupling ADD COLUMN terms BLOB;
+",
+    "
+    -- The side that refused it. Of a pair it was not kept: what does not fit the attempt is forgotten by the next run.
+    ALTER TABLE refusal ADD COLUMN side TEXT NOT NULL DEFAULT 'crm';
+    UPDATE refusal SET side = 'erp' WHERE erp_id IS NULL;
+    INSERT INTO refusal (table_map, erp_id, crm_id, message, print, times, side)
+    SELECT table_map, erp_id, crm_id, message, print, times, 'erp' FROM refusal
+    WHERE erp_id IS NOT NULL AND crm_id IS NOT NULL;
 ",
 ];
 

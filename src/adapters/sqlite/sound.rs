@@ -11,23 +11,23 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use crate::adapters::sqlite::couplings::{blob, id};
 use crate::adapters::sqlite::trouble::Trouble;
 
-/// Returns the print of a coupling: of its number, which names the table map too, both ids, origin and base.
-pub(super) fn print(number: i64, erp: Uuid, crm: Uuid, origin: &[u8], base: &[u8]) -> i64 {
+/// Returns the print of a coupling: of its number, which names the table map too, both ids, origin, base and terms.
+pub(super) fn print(number: i64, erp: Uuid, crm: Uuid, origin: &[u8], base: &[u8], terms: &[u8]) -> i64 {
     let mut print = Xxh3::new();
-    for part in [&number.to_le_bytes(), erp.as_bytes().as_slice(), crm.as_bytes(), origin, base] {
+    for part in [&number.to_le_bytes(), erp.as_bytes().as_slice(), crm.as_bytes(), origin, base, terms] {
         print.update(part);
     }
     print.digest().cast_signed()
 }
 
-/// What a row of `coupling` is asked for where it is held against its print: number, ids, origin, base, print.
-pub(super) const COLUMNS: &str = "id, erp, crm, origin, base, print";
+/// What a row of `coupling` is asked for where it is held against its print: number, ids, origin, base, print, terms.
+pub(super) const COLUMNS: &str = "id, erp, crm, origin, base, print, terms";
 
 /// Reads number and ids of a row of [`COLUMNS`]; fails where it is another than the one that was written.
 pub(super) fn coupling(row: &Row<'_>) -> Result<(i64, Uuid, Uuid), Trouble> {
     let (number, erp, crm) = (row.get(0)?, id(row, 1)?, id(row, 2)?);
     let found: Option<i64> = row.get(5)?;
-    if found == Some(print(number, erp, crm, text(row)?, blob(row, 4)?)) {
+    if found == Some(print(number, erp, crm, text(row)?, blob(row, 4)?, terms(row)?.unwrap_or_default())) {
         return Ok((number, erp, crm));
     }
     Err(Trouble::Broken(format!(
@@ -39,14 +39,20 @@ fn text<'a>(row: &'a Row<'_>) -> Result<&'a [u8], Trouble> {
     row.get_ref(3)?.as_bytes().map_err(|_| Trouble::Broken("the origin of a coupling is no text".to_owned()))
 }
 
-/// Gives each coupling its print, where an older program wrote it.
+/// Returns how the values of a row of [`COLUMNS`] are to each other; nothing where nobody told.
+pub(super) fn terms<'a>(row: &'a Row<'_>) -> Result<Option<&'a [u8]>, Trouble> {
+    let terms = row.get_ref(6)?.as_blob_or_null();
+    terms.map_err(|_| Trouble::Broken("the terms of a coupling are no sequence of bytes".to_owned()))
+}
+
+/// Gives each coupling its print, where an older program wrote it, which knew of no terms.
 pub(super) fn seal(connection: &Connection) -> Result<(), Trouble> {
-    let mut read = connection.prepare(&format!("SELECT {COLUMNS} FROM coupling WHERE print IS NULL"))?;
+    let mut read = connection.prepare("SELECT id, erp, crm, origin, base FROM coupling WHERE print IS NULL")?;
     let mut rows = read.query(())?;
     let mut prints = Vec::new();
     while let Some(row) = rows.next()? {
         let number = row.get(0)?;
-        prints.push((number, print(number, id(row, 1)?, id(row, 2)?, text(row)?, blob(row, 4)?)));
+        prints.push((number, print(number, id(row, 1)?, id(row, 2)?, text(row)?, blob(row, 4)?, &[])));
     }
     let mut write = connection.prepare("UPDATE coupling SET print = ?2 WHERE id = ?1")?;
     for numbered in prints {
@@ -72,7 +78,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), Trouble> {
     let mut couplings = connection.prepare(&format!("SELECT {COLUMNS}, table_map FROM coupling NOT INDEXED"))?;
     let mut rows = couplings.query(())?;
     while let Some(row) = rows.next()? {
-        let ((number, erp, crm), table_map) = (coupling(row)?, row.get(6)?);
+        let ((number, erp, crm), table_map) = (coupling(row)?, row.get(7)?);
         add(&mut by_erp, number, table_map, erp);
         add(&mut by_crm, number, table_map, crm);
     }

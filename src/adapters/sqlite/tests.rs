@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::Side;
 use crate::endpoint::Identity;
-use crate::store::{Agreed, Agreement, Apart, Background, Decided, Decision, InboxKind, Origin, Reply};
+use crate::store::{Agreed, Agreement, Apart, Background, Decided, Decision, InboxKind, Origin, Reply, Terms};
 
 mod damaged;
 
@@ -76,7 +76,7 @@ fn text(value: &str) -> PerSide<String> {
 
 fn settlement(number: u128, base: &[Option<PerSide<u64>>], values: &[(usize, &str)]) -> Settlement {
     let values = values.iter().map(|(field, value)| (*field, text(value))).collect();
-    Settlement { erp: e(number), crm: c(number), base: base.to_vec(), values }
+    Settlement { erp: e(number), crm: c(number), base: base.to_vec(), values, terms: Vec::new(), whole: false }
 }
 
 fn intent(number: u128) -> Intent {
@@ -303,9 +303,11 @@ fn what_is_agreed_stands_with_the_intent_until_the_answer_and_is_a_base_then() {
         field: field.to_owned(),
         base: PerSide { erp: print, crm: u64::MAX },
         values: value(text),
+        terms: Terms::AGREED,
     };
+    let answered = Agreed { terms: Terms::ANSWERED, ..agreed("c=c", 5, "C") };
     let update = Intent { agreed: vec![agreed("b=b", 3, "\"B\" 2")], ..intent(1) };
-    let insert = Intent { agreed: vec![agreed("a=a", 4, ""), agreed("c=c", 5, "C")], ..intent(2) };
+    let insert = Intent { agreed: vec![agreed("a=a", 4, ""), answered], ..intent(2) };
     let numbers = store.intend("run 1", &[update.clone(), insert.clone(), intent(3)]).unwrap();
     let open: Vec<Intent> = store.open_intents("customers").unwrap().into_iter().map(|open| open.intent).collect();
     assert_eq!(open, [update.clone(), insert.clone(), intent(3)]);
@@ -317,7 +319,9 @@ fn what_is_agreed_stands_with_the_intent_until_the_answer_and_is_a_base_then() {
     let abc = fields(&["a=a", "b=b", "c=c"]);
     let print = |print: u64| Some(PerSide { erp: print, crm: u64::MAX });
     let expected = [vec![both(1), print(4)], vec![print(3), None], vec![None, print(5)]];
-    assert_eq!(store.couplings("customers", &abc).unwrap().bases, expected);
+    let couplings = store.couplings("customers", &abc).unwrap();
+    assert_eq!(couplings.bases, expected);
+    assert_eq!(couplings.terms.differing, std::collections::HashMap::from([(e(2), vec![(2, Terms::ANSWERED)])]));
     assert_eq!(store.base_values("customers", e(1), c(1)).unwrap()["b=b"], value("\"B\" 2"));
     assert_eq!(store.base_values("customers", e(2), c(2)).unwrap()["c=c"], value("C"));
     let writes = store.writes_of_run("run 1").unwrap();
@@ -574,7 +578,7 @@ fn the_journal_forgets_old_answers_but_no_open_intent() {
             started: NOW.to_owned(),
             finished: Some(NOW.to_owned()),
             outcome: "converged".to_owned(),
-            report: "{}".to_owned(),
+            report: "{\"tables\":[]}".to_owned(),
         };
         store.finish_run(&row).unwrap();
     }
@@ -585,6 +589,16 @@ fn the_journal_forgets_old_answers_but_no_open_intent() {
     assert_eq!((runs.len(), runs[0].run.as_str()), (runs_kept, "run 103"));
     assert_eq!(runs[0].outcome, "converged");
     assert_eq!(store.runs(2).unwrap().len(), 2);
+    // However much people do by hand, the nights stay.
+    for number in 1..=runs_kept + 3 {
+        let run = format!("hand {number}");
+        let report = "{}".to_owned();
+        store.finish_run(&RunRow { run, started: NOW.to_owned(), report, ..RunRow::default() }).unwrap();
+    }
+    let runs = store.runs(usize::MAX).unwrap();
+    assert_eq!((runs.len(), runs[0].run.as_str()), (2 * runs_kept, "hand 103"));
+    assert_eq!(runs.iter().filter(|run| run.run.starts_with("run ")).count(), runs_kept);
+    assert_eq!(journal(&store).len(), 2 * runs_kept + 1);
 }
 
 #[test]
@@ -665,6 +679,62 @@ fn an_older_state_is_read_as_it_is_and_brought_forward_by_a_run() {
     let version: i32 =
         Connection::open(&path).unwrap().pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(usize::try_from(version).unwrap(), schema::MIGRATIONS.len());
+}
+
+/// What an older program settled is unsure as a whole until somebody tells, a field that the file lost included.
+#[test]
+fn terms_come_back_and_an_older_state_has_none() {
+    let (_folder, path) = place();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+    schema::migrate(&connection, 0, 10).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO table_map VALUES (1, 'customers');
+             INSERT INTO field VALUES (1, 0, 'lost=lost'), (1, 1, 'a=a'), (1, 2, 'b=b')",
+        )
+        .unwrap();
+    for number in 1..=2_u128 {
+        let id = (1 << 40) + i64::try_from(number).unwrap();
+        let prints = base::encode(&[0, 1, 2].map(|field| (field, PerSide { erp: 7, crm: 7 })));
+        let print = sound::print(id, e(number), c(number), b"rule 1", &prints, &[]);
+        let insert = "INSERT INTO coupling (id, table_map, erp, crm, origin, coupled_at, base, print) \
+                      VALUES (?1, 1, ?2, ?3, 'rule 1', 0, ?4, ?5)";
+        connection.execute(insert, (id, e(number).as_bytes(), c(number).as_bytes(), prints, print)).unwrap();
+    }
+    drop(connection);
+    let mut store = open(&path);
+    let ab = fields(&["a=a", "b=b"]);
+    let terms = |store: &SqliteStore<'_>, keys: &[String]| store.couplings("customers", keys).unwrap().terms;
+    assert_eq!(terms(&store, &ab).unsure, HashSet::from([e(1), e(2)]));
+    let told = |number: u128, base: &[Option<PerSide<u64>>], terms: Option<&[(usize, u64)]>| Settlement {
+        terms: terms.unwrap_or_default().to_vec(),
+        whole: terms.is_some(),
+        ..settlement(number, base, &[])
+    };
+    let mut commit = |settled: Settlement| {
+        store.commit("customers", &ab, &[couple(3, 3)], &[settled]).unwrap();
+        let all = fields(&["a=a", "b=b", "lost=lost"]);
+        (terms(&store, &ab), terms(&store, &all).differing.remove(&e(1)).unwrap_or_default())
+    };
+    // A write that is answered tells of its own fields only.
+    let (known, all) = commit(told(1, &[both(8), None], None));
+    assert_eq!((known.unsure.len(), all), (2, Vec::new()));
+    let (known, all) = commit(told(1, &[None, None], Some(&[(1, 99)])));
+    assert_eq!((known.unsure, &known.differing[&e(1)]), (HashSet::from([e(2)]), &vec![(1, 99)]));
+    assert_eq!(all, [(2, Terms::UNSURE), (1, 99)]);
+    let (known, all) = commit(told(1, &[both(9), None], None));
+    assert_eq!((&known.differing[&e(1)], all.len()), (&vec![(1, 99)], 2));
+    let (known, all) = commit(told(1, &[None, both(9)], None));
+    assert_eq!((known.differing[&e(1)].len(), all), (0, vec![(2, Terms::UNSURE)]));
+    drop(store);
+    // It counts among what decides.
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE coupling SET terms = x'' WHERE erp = ?1", (e(1).as_bytes(),)).unwrap();
+    drop(connection);
+    let broken = refused(&path).to_string();
+    assert!(broken.contains("is not what was written"), "{broken}");
 }
 
 #[test]
@@ -785,6 +855,9 @@ fn the_journal_is_asked_by_run_and_by_record() {
     assert_eq!(told(store.writes_to("customers", both, 1).unwrap()), newest[..1]);
     assert_eq!(told(store.writes_to("customers", PerSide { erp: Some(e(7)), crm: None }, 9).unwrap()), [""; 0]);
     assert_eq!(told(store.writes_to("items", both, 9).unwrap()), [""; 0]);
+    assert_eq!(store.writes_since("customers", NOW).unwrap().len(), 4);
+    assert_eq!(store.writes_since("customers", "2999-01-31T02:00:00Z").unwrap(), []);
+    assert_eq!(store.writes_since("items", NOW).unwrap(), []);
 }
 
 #[test]
@@ -818,6 +891,7 @@ fn refusals_are_kept_until_they_are_replaced_or_forgotten() {
     let (_folder, path) = place();
     let mut store = open(&path);
     let refusal = |number: u128, crm: bool| Refusal {
+        side: if crm { Side::Erp } else { Side::Crm },
         erp: Some(e(number)),
         crm: crm.then(|| c(number)),
         message: "locked".to_owned(),
@@ -912,6 +986,8 @@ fn a_pair_is_found_by_what_it_held() {
             (0, PerSide { erp: erp.to_owned(), crm: crm.to_owned() }),
             (1, PerSide { erp: "b".to_owned(), crm: "b".to_owned() }),
         ],
+        terms: Vec::new(),
+        whole: false,
     };
     let fields = ["number=number".to_owned(), "name=name".to_owned()];
     let settled = [settlement(1, " A ", "a"), settlement(2, "b", "A"), settlement(3, "b", "b")];
@@ -934,7 +1010,8 @@ fn a_pair_that_is_parted_waits_for_nothing() {
     store.commit("customers", &[], &[couple(1, 1), couple(2, 2)], &[]).unwrap();
     store.replace_inbox("customers", &[coupled(1), coupled(2)]).unwrap();
     let ids = PerSide { erp: e(1), crm: c(1) };
-    let refusal = Refusal { erp: Some(e(1)), crm: Some(c(1)), message: String::new(), print: 1, times: 2 };
+    let refusal =
+        Refusal { erp: Some(e(1)), crm: Some(c(1)), side: Side::Crm, message: String::new(), print: 1, times: 2 };
     store.replace_refusals("customers", &[refusal]).unwrap();
     store.reply(&[Reply::Part { table: "customers".to_owned(), ids, record: "customers:1".to_owned() }]).unwrap();
     assert_eq!(store.couplings("customers", &[]).unwrap().erp, [e(2)]);

@@ -2,11 +2,12 @@
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::Address;
+use crate::by_hand::bonds::bonds;
 use crate::by_hand::{self, Desk, Pair};
 use crate::cli::args::CoupleArguments;
 use crate::cli::ask::{self, Question};
 use crate::cli::couple::rules::found;
-use crate::cli::couple::{dry_run, goes, moment, name_pairs, objected, one_table, open, perform};
+use crate::cli::couple::{dry_run, goes, look, moment, name_pairs, objected, one_table, perform, take};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -49,16 +50,19 @@ pub(super) fn create(
     }
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let mut store = open(loaded)?;
+    let mut looked_at = look(loaded)?;
     let told = |error| run::failure(loaded, None, error);
-    let desk = Desk::open(&loaded.pipeline, sides, &mut store, map).map_err(told)?;
-    let dead = desk.look_alone(&store, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    let desk = Desk::open(&loaded.pipeline, sides, &looked_at, map).map_err(told)?;
+    let dead = desk.look_alone(&looked_at, &addresses).map_err(told)?.map_err(|all| objected(&all))?;
+    let shown = bonds(&looked_at, dead.iter().map(|pair| (map.name.as_str(), pair.ids)))?;
     let mut selection = Selection { records: addresses, create: true, double: arguments.yes, ..Selection::default() };
     if !selection.double {
         let ended = dead.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
         let looked = Selection { ended, ..selection.clone() };
-        selection.double = agree_to_partners(arguments, loaded, map, looked, &mut store, signals)?;
+        selection.double = agree_to_partners(arguments, loaded, map, looked, &mut looked_at, signals)?;
     }
+    drop(looked_at);
+    let mut store = take(loaded, &desk, &shown)?;
     by_hand::bury(&mut store, map, &dead, &moment())?;
     drop(store);
     let part = Part { only: Vec::new(), selection };
@@ -140,7 +144,7 @@ fn agree_to_partners(
         asks.extend(pairs.iter().map(|pair| Ask::couple(&map.name, pair)));
         let lines = report::couple::preview(&Coupled { pairs, ..Coupled::new(map) });
         lines.iter().for_each(|line| progress::say(line));
-        asks.extend(run::show_losses(loaded, &plan, &lost));
+        asks.extend(run::show_losses(loaded, store, &plan, &lost)?);
     }
     if !alike.is_empty() {
         alike.iter().for_each(|ask| progress::say(&format!("{}: {}", ask.record, ask.why)));

@@ -2,16 +2,17 @@
 
 use std::collections::HashSet;
 
-use crate::by_hand::Pair;
+use crate::by_hand::{Desk, Pair};
 use crate::cli::args::CoupleArguments;
-use crate::cli::couple::{dry_run, finish, moment, name_pairs, one_table, open};
+use crate::cli::couple::{dry_run, finish, look, name_pairs, one_table};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address, no_record};
 use crate::cli::progress;
+use crate::cli::run;
 use crate::cli::signals::Signals;
-use crate::cli::world::Loaded;
-use crate::config::{Side, TableMap};
+use crate::cli::world::{self, Loaded};
+use crate::config::{PerSide, Side, TableMap};
 use crate::plan::ActionKind;
 use crate::report;
 use crate::report::couple::Coupled;
@@ -49,8 +50,10 @@ pub(super) fn by_rules(
     if part.selection.records.iter().any(|record| record.table != map.name) {
         return Err(one_table(map));
     }
-    let moment = moment();
-    let mut store = open(loaded)?;
+    let endpoints = world::endpoints(&loaded.pipeline);
+    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
+    let mut store = look(loaded)?;
+    let desk = Desk::open(&loaded.pipeline, sides, &store, map).map_err(|error| run::failure(loaded, None, error))?;
     let mut plan = dry_run(arguments, loaded, &part, &mut store, signals)?;
     name_the_others(loaded, &store, &mut plan)?;
     let mut done = Coupled::new(map);
@@ -84,7 +87,7 @@ pub(super) fn by_rules(
     if !done.pairs.is_empty() && !arguments.yes {
         report::couple::preview(&done).iter().for_each(|line| progress::say(line));
     }
-    finish(arguments, loaded, map, store, done, &moment, signals)
+    finish(arguments, loaded, &desk, store, done, signals)
 }
 
 /// Returns whom the match rules couple in a run.

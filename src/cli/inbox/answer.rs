@@ -8,7 +8,7 @@ use crate::cli::exit::Failure;
 use crate::cli::inbox::find::{is_called, lost_names, means, of_record};
 use crate::config::complaint::suggestion;
 use crate::config::{Direction, FieldMap, PerSide, Pipeline, Side, TableMap};
-use crate::report::inbox::ANOTHER_VALUE;
+use crate::report::inbox::{ANOTHER_VALUE, cured};
 use crate::store::{DECIDED_BY, Decided, Decision, InboxItem, InboxKind, Reply, Store, StoreError, Survivor};
 
 /// What a person wants done with a record.
@@ -62,7 +62,7 @@ pub struct Desk<'a> {
     pub items: Vec<InboxItem>,
     /// What was decided and is not carried out.
     pub decisions: Vec<Decision>,
-    survivors: HashMap<String, Vec<Survivor>>,
+    survivors: HashMap<(String, PerSide<Uuid>), Survivor>,
     /// What records that are gone were called, and the names under which the inbox has them.
     lost: HashMap<String, String>,
 }
@@ -72,7 +72,8 @@ impl<'a> Desk<'a> {
     pub fn new(pipeline: &'a Pipeline, store: &dyn Store) -> Result<Desk<'a>, StoreError> {
         let mut survivors = HashMap::new();
         for table in &pipeline.tables {
-            survivors.insert(table.name.clone(), store.survivors(&table.name)?);
+            let of_table = store.survivors(&table.name)?.into_iter();
+            survivors.extend(of_table.map(|survivor| ((table.name.clone(), survivor.ids), survivor)));
         }
         let mut decisions = store.decisions(None)?;
         decisions.retain(|decision| decision.ended.is_none());
@@ -104,8 +105,7 @@ impl<'a> Desk<'a> {
 
     /// Tells whether the CRM's record is there and says by a column that it belongs to this company.
     fn is_claimed(&self, map: &TableMap, item: &InboxItem, ids: PerSide<Uuid>) -> bool {
-        let of_pair = |survivor: &&Survivor| survivor.ids == ids;
-        let survivor = self.survivors.get(&item.table).into_iter().flatten().find(of_pair);
+        let survivor = self.survivors.get(&(item.table.clone(), ids));
         map.company_of(Side::Crm).is_some() && survivor.is_none_or(|survivor| survivor.left == Side::Crm)
     }
 
@@ -133,8 +133,7 @@ impl<'a> Desk<'a> {
             Wish::Uncouple => Ok(Reply::Part { table, ids, record: item.record.clone() }),
             Wish::Restore | Wish::Delete => {
                 let verdict = if *wish == Wish::Restore { Decided::Restore } else { Decided::Delete };
-                let survivors = self.survivors.get(&item.table).into_iter().flatten();
-                if let Some(survivor) = survivors.into_iter().find(|survivor| survivor.ids == ids) {
+                if let Some(survivor) = self.survivors.get(&(item.table.clone(), ids)) {
                     reaches(map, item, &verdict, survivor.left)?;
                 }
                 Ok(decide(None, verdict, PerSide::default()))
@@ -273,7 +272,7 @@ fn way_out(item: &InboxItem) -> String {
         InboxKind::Failed if item.message.contains(DECIDED_BY) => {
             format!("{ANOTHER_VALUE}: `{verb} resolve {record} --field {field} --take erp|crm|value=V`")
         }
-        InboxKind::Failed => "correct the record as its message says; every run tries again".to_owned(),
+        InboxKind::Failed => cured(item.cure()).to_owned(),
         InboxKind::Skipped => format!("`{verb} retry {record}` sends it again"),
         InboxKind::Deleted => format!(
             "`{verb} restore {record}` makes the deleted record anew, `{verb} delete {record}` deletes the other one \

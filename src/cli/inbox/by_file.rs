@@ -77,6 +77,12 @@ pub fn replies(file: &Path, text: &str, desk: &Desk<'_>) -> Result<Vec<Reply>, F
         let hint = "take a file that `pipeline inbox FILE export` made, and leave its heading".to_owned();
         refused(vec![complaint(line, message, Some(hint))])
     })?;
+    let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    let mut by_place: HashMap<[String; 4], Vec<&InboxItem>> = HashMap::new();
+    for item in &desk.items {
+        let field = item.field.clone().unwrap_or_default();
+        by_place.entry([item.table.clone(), id(item.erp_id), id(item.crm_id), field]).or_default().push(item);
+    }
     let (mut replies, mut complaints) = (Vec::new(), Vec::new());
     let mut answered: HashMap<(String, String, String), usize> = HashMap::new();
     for row in rows {
@@ -96,15 +102,10 @@ pub fn replies(file: &Path, text: &str, desk: &Desk<'_>) -> Result<Vec<Reply>, F
             complaints.push(complaint(row.line, format!("`{decision}` is no decision"), Some(known.to_owned())));
             continue;
         };
-        let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-        let same = |item: &&InboxItem| {
-            let ids = (id(item.erp_id).eq_ignore_ascii_case(erp_id), id(item.crm_id).eq_ignore_ascii_case(crm_id));
-            item.table == *table
-                && ids == (true, true)
-                && item.field.as_deref().unwrap_or_default() == field
-                && (!erp_id.is_empty() || !crm_id.is_empty() || item.record == *record)
-        };
-        let waiting: Vec<&InboxItem> = desk.items.iter().filter(same).collect();
+        let place_of = [table.clone(), erp_id.to_ascii_lowercase(), crm_id.to_ascii_lowercase(), field.clone()];
+        let of_record = |item: &&InboxItem| !erp_id.is_empty() || !crm_id.is_empty() || item.record == *record;
+        let waiting = by_place.get(&place_of).into_iter().flatten().copied();
+        let waiting: Vec<&InboxItem> = waiting.filter(of_record).collect();
         let as_told = |item: &&InboxItem| {
             let value = |value: &Option<String>| value.clone().unwrap_or_default();
             item.kind.key() == kind && value(&item.erp) == *erp && value(&item.crm) == *crm

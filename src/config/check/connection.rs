@@ -5,15 +5,19 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use uuid::Uuid;
+
 use crate::config::check::Desk;
 use crate::config::complaint::Path;
 use crate::config::schema;
-use crate::config::{Adapter, Auth, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side};
+use crate::config::{
+    Adapter, Auth, Bypass, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side,
+};
 
 /// What the ERP lets one client do by itself, and the most it takes at once (`erp-api.md`).
 const ERP_LIMITS: Limits = Limits { concurrency: 5, requests: 6000, per_seconds: 300, batch: 100, page: 20_000 };
-/// The same for other OData services: whether they take a batch at all is for the file to say.
-const SERVICE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
+/// The same for pages of NAV: whether it takes a batch at all is for the file to say.
+const PAGE_LIMITS: Limits = Limits { batch: 1, ..ERP_LIMITS };
 /// The most operations that a batch of the ERP or of another service has.
 const ERP_BATCH_MAX: usize = 100;
 /// The same for the CRM (`crm-api.md`).
@@ -69,8 +73,24 @@ pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schem
     let auth = auth.and_then(|auth| self::auth(desk, &path.key("auth"), side, auth, insecure));
     let limits = limits(desk, &path.key("limits"), side, adapter, written.limits.unwrap_or_default());
     let features = features(desk, &path.key("features"), side, written.features.as_ref());
+    let act_as = act_as(desk, &path.key("act_as"), side, written.act_as);
     let keys = BTreeMap::new();
-    Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, features, keys })
+    Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, features, act_as, keys })
+}
+
+/// Returns the user in whose name is written.
+fn act_as(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<String>) -> Option<Uuid> {
+    let text = written?;
+    if side == Side::Erp {
+        desk.refuse(path, "the ERP lets nobody write for somebody else", "remove it".to_owned());
+        return None;
+    }
+    let id = Uuid::try_parse(text.trim()).ok().filter(|id| !id.is_nil());
+    if id.is_none() {
+        let hint = "give the object id that Microsoft Entra shows of the user: `act_as: 8ba1f1d2-…`";
+        desk.refuse(path, "is no id of a user", hint.to_owned());
+    }
+    id
 }
 
 /// Returns what is used where a table has it; the ERP has none of it.
@@ -81,6 +101,7 @@ fn features(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schem
         }
         side == Side::Crm && written != Some(schema::Feature::Off)
     };
+    let features = written;
     let written = |feature: fn(&schema::Features) -> Option<schema::Feature>| written.and_then(feature);
     Features {
         bulk: used(
@@ -95,6 +116,24 @@ fn features(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schem
             "the ERP does not track changes",
             "remove it; `run --changed` goes by the time of the last change there",
         ),
+        bypass: bypass(desk, path, side, features),
+    }
+}
+
+/// Returns what of an organization's own logic our writes pass by: nothing, unless the file says so.
+fn bypass(desk: &mut Desk<'_>, path: &Path, side: Side, written: Option<&schema::Features>) -> Bypass {
+    use schema::CustomLogic::{Bypass as Both, BypassAsync, BypassSync};
+    let logic = written.and_then(|features| features.custom_logic);
+    let flows = written.and_then(|features| features.flows);
+    for (key, is_given) in [("custom_logic", logic.is_some()), ("flows", flows.is_some())] {
+        if side == Side::Erp && is_given {
+            desk.refuse(&path.key(key), "the ERP lets nothing be passed by", "remove it".to_owned());
+        }
+    }
+    Bypass {
+        sync: matches!(logic, Some(Both | BypassSync)),
+        asynchronous: matches!(logic, Some(Both | BypassAsync)),
+        flows: flows == Some(schema::Flows::Bypass),
     }
 }
 
@@ -218,22 +257,23 @@ fn one_of<const N: usize>(
 
 fn limits(desk: &mut Desk<'_>, path: &Path, side: Side, adapter: Option<Adapter>, written: schema::Limits) -> Limits {
     let (base, batch_max) = match (side, adapter) {
-        (Side::Erp, Some(Adapter::Nav | Adapter::OData)) => (SERVICE_LIMITS, ERP_BATCH_MAX),
+        (Side::Erp, Some(Adapter::Nav)) => (PAGE_LIMITS, ERP_BATCH_MAX),
         (Side::Erp, _) => (ERP_LIMITS, ERP_BATCH_MAX),
         (Side::Crm, _) => (CRM_LIMITS, CRM_LIMITS.batch),
     };
     let takes = |max: usize| Some((max, format!("the {} takes {max} at most", side.name())));
-    let mut limit = |key: &str, written: Option<schema::Whole>, default: usize, max: Option<(usize, String)>| {
-        let Some(schema::Whole(number)) = written else { return default };
-        let path = path.key(key);
-        let number = usize::try_from(number).unwrap_or(usize::MAX);
-        if number == 0 {
-            desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
-        } else if let Some((_, message)) = max.filter(|(max, _)| number > *max) {
-            desk.refuse(&path, message, "lower it, or remove it".to_owned());
-        }
-        number
-    };
+    let mut limit =
+        |key: &str, written: Option<schema::values::Whole>, default: usize, max: Option<(usize, String)>| {
+            let Some(schema::values::Whole(number)) = written else { return default };
+            let path = path.key(key);
+            let number = usize::try_from(number).unwrap_or(usize::MAX);
+            if number == 0 {
+                desk.refuse(&path, "nothing can be done with 0", format!("the default is {default}"));
+            } else if let Some((_, message)) = max.filter(|(max, _)| number > *max) {
+                desk.refuse(&path, message, "lower it, or remove it".to_owned());
+            }
+            number
+        };
     let bears = Some((CONCURRENCY_MAX, format!("more than {CONCURRENCY_MAX} is nothing that a side bears")));
     let lasts = Some((PER_SECONDS_MAX, format!("more than {PER_SECONDS_MAX} is longer than a day")));
     Limits {

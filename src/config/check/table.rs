@@ -207,7 +207,9 @@ fn check_reach(desk: &mut Desk<'_>, path: &Path, on_delete: OnDelete, direction:
 
 /// Fills in what a guard does not say: from the defaults of the file, else from those of the program.
 fn guard(own: schema::Guard, default: schema::Guard) -> Guard {
-    let limit = |own: Option<schema::Bound>, default: Option<schema::Bound>| own.or(default).map(|bound| bound.0);
+    let limit = |own: Option<schema::values::Bound>, default: Option<schema::values::Bound>| {
+        own.or(default).map(|bound| bound.0)
+    };
     Guard {
         create: limit(own.create, default.create),
         update: limit(own.update, default.update).or(Some(Limit::Share(5_000))),

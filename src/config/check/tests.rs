@@ -1,5 +1,7 @@
 //! Tests of the whole way from text to [`Pipeline`]: the example of the design, and one change of it for each refusal.
 
+mod editor;
+
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{
@@ -316,6 +318,16 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("adapter: business-central", "adapter: business-central\n    features: { bulk: auto }"),
             ("adapter: business-central", "adapter: business-central\n    features: { change_tracking: auto }"),
             ("adapter: dataverse", "adapter: dataverse\n    features: { change_tracking: never }"),
+            ("adapter: dataverse", "adapter: dataverse\n    features: { custom_logic: skip }"),
+            (
+                "adapter: business-central",
+                "adapter: business-central\n    features: { custom_logic: run, flows: bypass }",
+            ),
+            (
+                "adapter: business-central",
+                "adapter: business-central\n    act_as: 8ba1f1d2-0000-4000-8000-000000000001",
+            ),
+            ("adapter: dataverse", "adapter: dataverse\n    act_as: someone@example.com"),
             ("sqlite:state/full.db", "postgres://host/db"),
         ],
     ),

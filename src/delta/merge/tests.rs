@@ -15,6 +15,8 @@ const BOTH_WAYS: Rule = Rule {
 fn facts(base: Option<(u64, u64)>, erp: u64, crm: u64) -> Facts {
     Facts {
         base: base.map(|(erp, crm)| PerSide { erp, crm }),
+        // What differs was settled so.
+        terms: Terms::ANSWERED,
         own: PerSide { erp, crm },
         arriving: PerSide { erp: Some(Arriving::Value(crm)), crm: Some(Arriving::Value(erp)) },
         created: None,
@@ -40,6 +42,15 @@ fn a_side_that_is_to_win() {
         ("a blank wins", None, BLANK, 3, Crm, forced(Crm)),
     ] {
         assert_eq!(merge_forced(&facts(base, erp, crm), &BOTH_WAYS, to), expected, "{name}");
+    }
+    for (name, terms, expected) in [
+        ("nobody knows why they differ", Terms::UNSURE, forced(Crm)),
+        ("they are translated otherwise by now", Terms::AGREED, forced(Crm)),
+    ] {
+        let facts = Facts { terms, ..facts(Some((1, 2)), 1, 2) };
+        assert_eq!(merge_forced(&facts, &BOTH_WAYS, Crm), expected, "{name}");
+        let facts = Facts { terms: facts.terms_now(&BOTH_WAYS), ..facts };
+        assert_eq!(merge_forced(&facts, &BOTH_WAYS, Crm), expected.filter(|_| terms == Terms::UNSURE), "{name}, later");
     }
     assert_eq!(merge_forced(&facts(None, 2, 3), &to_crm(BOTH_WAYS), Erp), None, "it has an owner");
     let keep = Rule { blank: Blank::Keep, ..BOTH_WAYS };
@@ -76,6 +87,59 @@ fn a_two_way_field() {
     ] {
         assert_eq!(merge(&facts(base, erp, crm), &rule), expected, "{name}");
     }
+}
+
+/// Nobody edited either side, and yet they differ: by what the two were to each other when they were settled.
+#[test]
+fn a_two_way_field_that_is_translated_otherwise() {
+    use Arriving::{Awaited, Broken, Unresolved, Value};
+    use Side::{Crm, Erp};
+    use Verdict::{Fail, Known, Unfilled, Write};
+    let settled = |erp: u64, crm: u64, arriving: [Arriving; 2], rule: &Rule| {
+        Facts {
+            arriving: PerSide { erp: Some(arriving[0]), crm: Some(arriving[1]) },
+            ..facts(Some((erp, crm)), erp, crm)
+        }
+        .terms_now(rule)
+    };
+    let erp_first = Rule { first_sync: Some(Policy::Erp), ..BOTH_WAYS };
+    let crm_first = Rule { first_sync: Some(Policy::Crm), ..BOTH_WAYS };
+    let keep = Rule { blank: Blank::Keep, ..BOTH_WAYS };
+    let keep_erp_first = Rule { blank: Blank::Keep, ..erp_first };
+    let known = settled(5, 6, [Value(7), Value(8)], &BOTH_WAYS);
+    let blank_written = settled(BLANK, 6, [Value(6), Value(BLANK)], &BOTH_WAYS);
+    let blank_kept = settled(BLANK, 6, [Value(6), Value(BLANK)], &keep);
+    let agreed = Terms::AGREED;
+    for (name, terms, (erp, crm), arriving, rule, expected) in [
+        ("the ERP fills it", agreed, (5, 6), [Value(7), Value(8)], erp_first, Write(Crm, Why::Retold(Erp))),
+        ("the CRM fills it", agreed, (5, 6), [Value(7), Value(8)], crm_first, Write(Erp, Why::Retold(Crm))),
+        ("nobody says who", agreed, (5, 6), [Value(7), Value(8)], BOTH_WAYS, Unfilled),
+        ("only one has a value", agreed, (BLANK, 6), [Value(7), Value(BLANK)], erp_first, Write(Erp, Why::Retold(Crm))),
+        ("the value has no counterpart any more", agreed, (5, 6), [Broken, Broken], erp_first, Fail(Crm)),
+        ("known as it is", known, (5, 6), [Value(7), Value(8)], erp_first, Known),
+        ("known, and another by now", known, (5, 6), [Value(7), Value(9)], erp_first, Write(Crm, Why::Retold(Erp))),
+        ("nobody remembers", Terms::UNSURE, (5, 6), [Value(7), Value(8)], erp_first, Known),
+        ("a blank is kept", blank_kept, (BLANK, 6), [Value(6), Value(BLANK)], keep_erp_first, Known),
+        ("a blank was kept", blank_kept, (BLANK, 6), [Value(6), Value(BLANK)], erp_first, Write(Erp, Why::Retold(Crm))),
+        ("a blank is kept by now", blank_written, (BLANK, 6), [Value(6), Value(BLANK)], keep_erp_first, Known),
+        ("it leads nowhere", agreed, (5, 6), [Unresolved, Unresolved], erp_first, Known),
+        ("it leads elsewhere", agreed, (5, 6), [Unresolved, Value(8)], crm_first, Write(Crm, Why::Retold(Erp))),
+        ("it will lead elsewhere", agreed, (5, 6), [Unresolved, Awaited], BOTH_WAYS, Fail(Crm)),
+    ] {
+        let facts = Facts {
+            terms,
+            arriving: PerSide { erp: Some(arriving[0]), crm: Some(arriving[1]) },
+            ..facts(Some((erp, crm)), erp, crm)
+        };
+        assert_eq!(merge(&facts, &rule), expected, "{name}");
+    }
+    assert_eq!(settled(5, 6, [Value(7), Value(6)], &BOTH_WAYS), Terms::AGREED, "one direction is enough");
+    assert_eq!(
+        settled(5, 6, [Unresolved, Unresolved], &BOTH_WAYS),
+        Terms::ANSWERED,
+        "what leads nowhere tells nothing"
+    );
+    assert_eq!(settled(5, 6, [Value(7), Value(8)], &to_crm(BOTH_WAYS)), Terms::AGREED, "an owner is asked for nothing");
 }
 
 #[test]
@@ -212,6 +276,7 @@ fn values_that_only_one_direction_makes_equal() {
     // 12.345678 there is 12.3457 here; the way back differs, and that is no edit.
     let facts = Facts {
         base: None,
+        terms: Terms::AGREED,
         own: PerSide { erp: 1, crm: 2 },
         arriving: PerSide { erp: Some(Arriving::Value(2)), crm: Some(Arriving::Value(2)) },
         created: None,

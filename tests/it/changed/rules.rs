@@ -145,6 +145,46 @@ fn a_late_commit_is_found_by_the_overlap_or_by_the_next_full_run() {
     }
 }
 
+/// A clock that was wrong for a day leaves a record behind that looks edited years from now.
+#[test]
+fn a_time_that_is_not_reached_yet_hides_no_later_edit() {
+    const YEAR: i64 = 365 * 24 * HOUR;
+    for side in Side::BOTH {
+        let mut world = settled();
+        let stamp = |world: &World| match side {
+            Side::Erp => world.erp.put("customers", 3, &[("memo", "odd")]),
+            Side::Crm => world.crm.put("accounts", 101, &[("memo", "odd")]),
+        };
+        let of = |world: &World, seconds: i64| match side {
+            Side::Erp => world.erp.advance(seconds),
+            Side::Crm => world.crm.advance(seconds),
+        };
+        of(&world, YEAR);
+        stamp(&world);
+        of(&world, -YEAR);
+        assert_eq!(mode(&world.run_changed(), "customers"), Mode::Changed);
+        for (round, phone) in ["1", "2"].into_iter().enumerate() {
+            later(&world);
+            match side {
+                Side::Erp => world.erp.put("customers", 2, &[("phone", phone)]),
+                Side::Crm => world.crm.put("accounts", partner(&world, 2), &[("phone", phone)]),
+            }
+            assert_eq!(mode(&world.run_changed(), "customers"), Mode::Changed, "{round}");
+            let phones =
+                (world.erp.get("customers", 2, "phone"), world.crm.get("accounts", partner(&world, 2), "phone"));
+            assert_eq!(phones, (phone.to_owned(), phone.to_owned()), "{} {round}", side.name());
+        }
+        // A clock that is set back: what was read was not all there is until then.
+        of(&world, -2 * HOUR);
+        let report = world.run_changed();
+        assert_eq!(mode(&report, "customers"), Mode::Full);
+        let note = format!("it counts as read up to a time that the {} has not reached yet", side.name());
+        assert!(report.tables[1].notes.iter().any(|told| told.ends_with(&note)), "{:?}", report.tables[1].notes);
+        later(&world);
+        assert_eq!(mode(&world.run_changed(), "customers"), Mode::Changed);
+    }
+}
+
 #[test]
 fn a_record_edited_while_the_read_went_on_is_found() {
     use pipeline::run::context::Options;
@@ -323,6 +363,28 @@ fn a_new_record_finds_the_partner_that_nobody_touched() {
         let numbers = world.crm.column("accounts", "number");
         let count = |number: &str| numbers.iter().filter(|known| *known == number).count();
         assert_eq!((count("C78"), count("C79")), (1, 1), "{searchable}: {numbers:?}");
+    }
+}
+
+/// No database ignores all that looks like a blank; what a full run couples, one over changes must not make anew.
+#[test]
+fn what_only_looks_like_a_blank_hides_no_partner() {
+    for around in [" ", "\u{a0}", "\u{202f}", "\u{3000}"] {
+        for (before, behind) in [(around, ""), ("", around)] {
+            let mut world = settled();
+            let number = format!("{before}C77{behind}");
+            // Outside its filter, so that no run has made a customer of it.
+            world.crm.put("accounts", 201, &[("number", &number), ("name", "Zorbit"), ("kind", "10")]);
+            later(&world);
+            world.crm.put("accounts", 101, &[("memo", "pushes the watermark")]);
+            world.run();
+            later(&world);
+            world.erp.put("customers", 77, &[("number", "C77"), ("name", "Zorbit")]);
+            let report = world.run_changed();
+            assert_eq!(mode(&report, "customers"), Mode::Changed);
+            let numbers = world.crm.column("accounts", "number");
+            assert_eq!(numbers.iter().filter(|known| known.contains("C77")).count(), 1, "{numbers:?}");
+        }
     }
 }
 

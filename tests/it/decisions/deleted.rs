@@ -3,6 +3,7 @@
 use pipeline::cli::inbox::answer::Wish;
 use pipeline::cli::world::answered;
 use pipeline::config::{Direction, Limit, OnDelete, Side};
+use pipeline::plan::ActionKind;
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{InboxKind, Store};
 
@@ -322,5 +323,39 @@ fn who_asks_for_one_record_gets_it_coupled_with_what_was_made_anew_by_hand() {
         let ids = if gone == Side::Erp { &couplings.erp } else { &couplings.crm };
         assert!(ids.iter().any(|id| id.as_u128() == 901) && standing(&world).is_empty());
         world.quiet();
+    }
+}
+
+/// Parting from the record that is gone and coupling with the new one are two lines of a plan: the second does nothing
+/// without the first, and stops nothing else.
+#[test]
+fn who_takes_half_of_a_new_partner_gets_none() {
+    for gone in Side::BOTH {
+        let mut world = widowed(OnDelete::Hold, gone);
+        let values = [("number", "C1"), ("name", "name 1"), ("city", "Oslo"), ("phone", "1"), ("limit", "5")];
+        match gone {
+            Side::Erp => world.erp.put("customers", 901, &values),
+            Side::Crm => world.crm.put("accounts", 901, &[&values[..], &[("kind", "3")]].concat()),
+        }
+        answer(&mut world, survivor(gone), &Wish::Restore).unwrap();
+        world.erp.put("customers", 2, &[("phone", "2")]);
+        let mut planned = world.run_as(true);
+        let couples = |action: &pipeline::plan::Action| matches!(action.kind, ActionKind::Couple { .. });
+        let table = planned.plan.tables.iter_mut().find(|table| table.table == "customers").unwrap();
+        assert!(table.actions.iter().any(couples), "{:#?}", table.actions);
+        // As with a name that only the coupling has.
+        table
+            .actions
+            .iter_mut()
+            .filter(|action| couples(action))
+            .for_each(|action| action.record = "customers:NEW".into());
+        let report = world.apply(&planned, &["customers:NEW", "customers:C2"]);
+        assert_eq!(world.crm.get("accounts", 102, "phone"), "2", "{:#?}", report.inbox);
+        let couplings = world.store.couplings("customers", &[]).unwrap();
+        assert!([couplings.erp, couplings.crm].iter().flatten().all(|id| id.as_u128() != 901), "{gone:?}");
+        assert_ne!(report.outcome, RunOutcome::Converged, "{gone:?}");
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{gone:?}");
+        let couplings = world.store.couplings("customers", &[]).unwrap();
+        assert!([couplings.erp, couplings.crm].iter().flatten().any(|id| id.as_u128() == 901), "{gone:?}");
     }
 }

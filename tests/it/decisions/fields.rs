@@ -1,5 +1,7 @@
 //! Contested fields that a person decides.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use pipeline::config::Blank;
 use pipeline::delta::decided::told;
 use pipeline::run::account::RunOutcome;
@@ -95,6 +97,63 @@ fn a_decision_that_was_carried_out_does_not_come_back() {
     world.crm.put("accounts", 101, &[("phone", "3")]);
     let report = world.run();
     assert_eq!(report.inbox[0].message, "edited on both sides to different values");
+}
+
+/// The run dies at any step. Once the state knows that the write was carried out, or that both sides agree, what somebody
+/// does to the field is an edit, though it be the value that gave way.
+#[test]
+fn a_decision_does_not_outlive_what_carried_it_out() {
+    for agreed_before in [false, true] {
+        for who in ["state", "crm"] {
+            let (mut ended, mut steps) = (0, 0);
+            loop {
+                let mut world = contested();
+                resolve(&mut world, "customers:C1", "phone", "erp");
+                if agreed_before {
+                    world.crm.put("accounts", 101, &[("phone", "2")]);
+                }
+                let fate = if who == "state" { &world.fate } else { &world.crm.fate };
+                fate.set(Some(steps));
+                let died = catch_unwind(AssertUnwindSafe(|| drop(world.run()))).is_err();
+                world.fate.set(None);
+                world.crm.fate.set(None);
+                world.reopen();
+                if !died {
+                    break;
+                }
+                let place = format!("{who}, step {steps}, agreed before: {agreed_before}");
+                let ids = world.store.coupled("customers").unwrap()[0].ids;
+                let base = world.store.base_values("customers", ids.erp, ids.crm).unwrap().remove("phone=phone");
+                let settled = base.is_some_and(|base| base.crm == "2");
+                assert_eq!(standing(&world).is_empty(), settled, "{place}");
+                if settled {
+                    world.crm.put("accounts", 101, &[("phone", "3")]);
+                    assert_eq!(world.run().outcome, RunOutcome::Converged, "{place}");
+                    assert_eq!(phones(&world), ("3".into(), "3".into()), "{place}");
+                    ended += 1;
+                }
+                steps += 1;
+            }
+            // The CRM is not asked again once it has carried out the write.
+            assert!(ended > 0 || who == "crm", "{who}, agreed before: {agreed_before}");
+        }
+    }
+}
+
+#[test]
+fn what_is_edited_right_after_the_write_of_a_decision_is_an_edit() {
+    for silent in [false, true] {
+        let mut world = contested();
+        resolve(&mut world, "customers:C1", "phone", "erp");
+        world.crm.silent.store(silent, std::sync::atomic::Ordering::Relaxed);
+        // Where the answer does not show the record, the value that gave way would be one that was not taken.
+        let typed = if silent { "4" } else { "3" };
+        world.crm.afterwards.lock().unwrap().push(("accounts", 101, "phone", typed.to_owned()));
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        world.crm.silent.store(false, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!((phones(&world), standing(&world).len()), ((typed.into(), typed.into()), 0), "silent: {silent}");
+    }
 }
 
 #[test]

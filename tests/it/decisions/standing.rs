@@ -297,3 +297,21 @@ fn a_guard_that_trips_in_the_second_step_leaves_standing_what_is_about_it() {
     assert_eq!(standing(&world), []);
     world.quiet();
 }
+
+#[test]
+fn what_is_decided_about_a_record_outside_its_filter_is_told_with_the_decision() {
+    let mut world = waiting();
+    resolve(&mut world, "customers:C1", "phone", "crm");
+    world.erp.put("customers", 1, &[("blocked", "All")]);
+    world.run();
+    let waits = told(&world);
+    let line = "edited on both sides to different values; outside the filter, so nothing is written until it comes back; \
+                decided by a person on 2026-01-31 (take crm)";
+    assert!(waits.contains(line), "{waits}");
+    // With other values it counts no more, and with the decision goes the mention of it.
+    world.erp.put("customers", 1, &[("phone", "4")]);
+    world.run();
+    assert!(told(&world).contains("; decided on 2026-01-31 for other values (ERP `2`, CRM `3`)"), "{}", told(&world));
+    withdraw(&mut world, "customers:C1", None).unwrap();
+    assert!(!told(&world).contains("decided"), "{}", told(&world));
+}

@@ -1,5 +1,7 @@
 //! Each answer to a deletion, for either side, and what else may be the matter with the survivor.
 
+use std::sync::atomic::Ordering;
+
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::frame::Value;
 use pipeline::plan::ActionKind;
@@ -367,4 +369,27 @@ fn a_restore_is_named_in_the_plan() {
     assert_eq!(action.kind, ActionKind::Restore { gone: Uuid::from_u128(101) });
     assert_eq!((action.kind.key(), action.why.as_str()), ("insert", "deleted in the CRM, made anew from the ERP"));
     assert!(action.fields.iter().any(|field| field.column == "number" && field.new == Value::Text("C1".into())));
+}
+
+/// Without a version no precondition protects what somebody edits between the reading and the deletion.
+#[test]
+fn a_survivor_without_a_version_that_is_edited_meanwhile_is_held() {
+    for left in Side::BOTH {
+        let mut world = coupled(OnDelete::Delete, 2);
+        side(&world, left).unversioned.store(true, Ordering::Relaxed);
+        side(&world, left.other()).delete(table(left.other()), id(left.other(), 1));
+        // Before the deletions another record is written there, and then somebody edits the survivor.
+        side(&world, left.other()).put(table(left.other()), id(left.other(), 2), &[("phone", "3")]);
+        let edit = (table(left), id(left, 1), "phone", "2".to_owned());
+        side(&world, left).meanwhile.lock().unwrap().push(edit);
+        let report = world.run();
+        assert_eq!(names(&world, left).len(), 2, "{left:?}");
+        assert_eq!((report.outcome, report.inbox.len()), (RunOutcome::Incomplete, 1), "{left:?}: {:#?}", report.inbox);
+        // Whom nobody edited is deleted.
+        let mut world = coupled(OnDelete::Delete, 2);
+        side(&world, left).unversioned.store(true, Ordering::Relaxed);
+        side(&world, left.other()).delete(table(left.other()), id(left.other(), 1));
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{left:?}");
+        assert_eq!(names(&world, left).len(), 1, "{left:?}");
+    }
 }

@@ -1,11 +1,13 @@
 //! References that a side clears by itself when the record that they lead to is deleted there: no edit of anybody, as
 //! long as nobody has decided about the deletion.
 
+use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Direction, OnDelete, Side};
 use pipeline::run::account::RunOutcome;
 use pipeline::store::{CouplingChange, InboxKind, Store};
 use uuid::Uuid;
 
+use crate::decisions::answer;
 use crate::rules::World;
 
 const TABLES: &str = "
@@ -243,7 +245,12 @@ fn a_reference_with_one_owner_waits_as_well() {
 /// A world as [`settled`], in which an account without owner is outside the filter.
 fn settled_with_owners(direction: Direction) -> World {
     let filtered = "crm: { table: accounts, label: number, filter: owner IS NOT NULL }";
-    let mut world = World::with(&TABLES.replace("crm: { table: accounts, label: number }", filtered));
+    settled_in(&TABLES.replace("crm: { table: accounts, label: number }", filtered), direction)
+}
+
+/// Three customers of which each refers to a person, in these table maps.
+fn settled_in(tables: &str, direction: Direction) -> World {
+    let mut world = World::with(tables);
     world.pipeline.tables[1].fields[2].direction = Some(direction);
     for (number, code) in [(11, "AA"), (12, "BB")] {
         let mail = format!("{code}@a.example");
@@ -309,5 +316,59 @@ fn a_record_that_its_cleared_reference_took_out_of_its_filter_comes_back() {
             assert_eq!(cascade.held(&world).1, "", "{direction:?} {on_delete:?}");
             world.quiet();
         }
+    }
+}
+
+/// Somebody makes the person anew that was deleted, by hand, and `restore` is the answer.
+fn made_anew_by_hand(world: &mut World, gone: Side) {
+    match gone {
+        Side::Crm => world.crm.put("users", 150, &[("name", "AA"), ("mail", "AA@a.example")]),
+        Side::Erp => world.erp.put("people", 50, &[("code", "AA"), ("email", "AA@a.example")]),
+    }
+    world.run();
+    let survivor = if gone == Side::Crm { "people:AA" } else { "people:crm:AA@a.example" };
+    answer(world, survivor, &Wish::Restore).unwrap();
+    let planned = world.run_as(true);
+    let report = world.run();
+    assert_eq!(planned.plan, report.plan, "{gone:?}: the plan is the run (I8)");
+    assert_eq!(report.outcome, RunOutcome::Converged, "{gone:?}: {:#?}", report.inbox);
+}
+
+#[test]
+fn a_reference_is_put_back_where_what_it_led_to_was_made_anew_by_hand() {
+    for cascade in [CASCADES[0], CASCADES[2]] {
+        let mut world = settled();
+        cascade.happen(&mut world, OnDelete::Hold);
+        world.run();
+        made_anew_by_hand(&mut world, cascade.gone);
+        cascade.refers(&world);
+        assert_eq!(cascade.held(&world).0, "AA", "{cascade:?}");
+        world.quiet();
+        // One that its cleared reference took out of its filter comes back in.
+        let mut world = match cascade.gone {
+            Side::Crm => settled_with_owners(Direction::Both),
+            Side::Erp => {
+                let filtered = "erp: { table: customers, label: number, filter: \"person <> ''\" }";
+                settled_in(&TABLES.replace("erp: { table: customers, label: number }", filtered), Direction::Both)
+            }
+        };
+        cascade.happen(&mut world, OnDelete::Hold);
+        // A person took this one out before.
+        match cascade.gone {
+            Side::Crm => world.crm.put("accounts", 102, &[("owner", "")]),
+            Side::Erp => world.erp.put("customers", 2, &[("person", "")]),
+        }
+        world.run();
+        let (erp, crm) = cascade.held(&world);
+        assert!(erp.is_empty() != crm.is_empty(), "{cascade:?}: it waits");
+        made_anew_by_hand(&mut world, cascade.gone);
+        cascade.refers(&world);
+        assert_eq!(cascade.held(&world).0, "AA", "{cascade:?}");
+        let other = match cascade.gone {
+            Side::Crm => world.crm.get("accounts", 102, "owner"),
+            Side::Erp => world.erp.get("customers", 2, "person"),
+        };
+        assert_eq!(other, "", "{cascade:?}: a person cleared it");
+        world.quiet();
     }
 }

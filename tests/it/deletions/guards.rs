@@ -279,3 +279,39 @@ fn what_leads_to_a_record_that_is_yet_to_be_made_is_counted_in_the_second_step()
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     world.quiet();
 }
+
+/// A record in doubt is freed by what is written first, and is one too many then: what was done is counted and filed all the
+/// same.
+#[test]
+fn what_was_done_before_a_guard_stopped_the_rest_is_told() {
+    let mut world = coupled(OnDelete::Hold, 2);
+    for table in &mut world.pipeline.tables {
+        table.guard = Guard { create: Some(Limit::Number(0)), ..NO_GUARD };
+    }
+    // Somebody gave the account the number of a customer that is new in the ERP.
+    world.crm.put("accounts", 101, &[("number", "C9")]);
+    world.erp.put("customers", 9, &[("number", "C9"), ("name", "Nielsen"), ("city", "Moss")]);
+    world.erp.put("customers", 2, &[("phone", "2")]);
+    world.crm.put("accounts", 102, &[("phone", "3")]);
+    let planned = world.run_as(true);
+    let report = world.run();
+    assert_eq!((planned.outcome, report.outcome), (RunOutcome::Guarded, RunOutcome::Guarded));
+    assert_eq!(planned.plan, report.plan, "the plan is the run (I8)");
+    assert_eq!((world.crm.get("accounts", 101, "number"), world.crm.all("accounts").len()), ("C1".to_owned(), 2));
+    for told in [&planned, &report] {
+        let table = told.tables.iter().find(|table| table.table == "customers").unwrap();
+        let message = table.guarded.as_ref().unwrap();
+        assert!(message.contains("nothing more of it was written"), "{message}");
+        assert_eq!((table.to.crm.modified, table.to.crm.inserted, table.contested), (1, 0, 1), "{table:#?}");
+        assert_eq!((table.to.crm.unchanged, table.to.erp.unchanged), (1, 2), "{table:#?}");
+        let kinds: Vec<_> = told.inbox.iter().map(|item| item.kind).collect();
+        assert_eq!(kinds, [InboxKind::Contested]);
+    }
+    let waits = world.store.inbox(Some("customers")).unwrap();
+    assert_eq!((waits.len(), waits[0].kind), (1, InboxKind::Contested));
+    for table in &mut world.pipeline.tables {
+        table.guard = NO_GUARD;
+    }
+    assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+    assert_eq!(world.crm.all("accounts").len(), 3);
+}

@@ -1,5 +1,5 @@
-//! Nights over pages that know their records by keys: nothing is made twice, whatever becomes of an answer, and what has no
-//! key of its own is held.
+//! Nights over pages that know their records by keys: nothing is made twice, whatever becomes of an answer, whether the key
+//! comes with a new record or from a number series; and what has no key of its own is held.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use mocks::fault::{Fault, Faults};
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::Side;
-use pipeline::run::RunError;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::{Intent, Store};
 use serde_json::{Value, json};
@@ -42,6 +41,18 @@ impl Nights {
         self.world.crm.with(|state| state.insert("accounts", values.as_object().unwrap())).unwrap()
     }
 
+    /// The customer number that an account has.
+    pub fn number(&self, account: Uuid) -> String {
+        let record = self.world.crm.with(|state| state.record("accounts", account)).unwrap();
+        record.get("accountnumber").and_then(Value::as_str).unwrap_or_default().to_owned()
+    }
+
+    /// Whether an account has a customer.
+    pub fn is_coupled(&self, account: Uuid) -> bool {
+        let store = SqliteStore::read_only(&self.state()).unwrap();
+        store.coupling_of("customers", Side::Crm, account).unwrap().is_some()
+    }
+
     /// How many customers bear each name.
     pub fn customers(&self) -> HashMap<String, usize> {
         let mut names = HashMap::new();
@@ -60,6 +71,15 @@ fn changed(pieces: &[(&str, &str)]) -> String {
     })
 }
 
+/// A file in which new customers count on from what NAV holds.
+fn counted() -> String {
+    let first = "    first_sync: erp\n";
+    changed(&[(
+        first,
+        &format!("{first}    on_create:\n      - {{ side: erp, set: {{ \"No\": \"next_number('C', 5)\" }} }}\n"),
+    )])
+}
+
 /// A file in which accounts give new customers their number.
 fn numbered() -> String {
     changed(&[
@@ -67,7 +87,6 @@ fn numbered() -> String {
             "      - { erp: \"No\", crm: accountnumber, direction: to_crm }\n",
             "      - { erp: \"No\", crm: accountnumber, direction: to_erp, when: create }\n",
         ),
-        ("    on_create:\n      - { side: erp, set: { \"No\": \"next_number('C', 5)\" } }\n", ""),
         ("      - by: { Name: name, City: address1_city }\n", ""),
         ("      - by: { \"No\": accountnumber }\n", "      - by: { E_Mail: emailaddress1 }\n"),
     ])
@@ -75,14 +94,18 @@ fn numbered() -> String {
 
 #[test]
 fn lost_answers_double_nothing() {
-    for (fault, nth) in [
+    for (fault, nth, text) in [
         (Fault::DroppedAfter, 1),
         (Fault::DroppedBefore, 2),
         (Fault::UnavailableAfter, 3),
         (Fault::TimedOut, 40),
         (Fault::StaleEtag, 1),
-    ] {
-        let nights = Nights::new(NAV.to_owned());
+    ]
+    .into_iter()
+    .flat_map(|fault| [(fault, counted()), (fault, NAV.to_owned())])
+    .map(|((fault, nth), text)| (fault, nth, text))
+    {
+        let nights = Nights::new(text);
         for number in 0..6 {
             nights.account(
                 json!({"name": format!("Lost & Found {number}"), "address1_city": "Ely", "customertypecode": 3}),
@@ -107,7 +130,9 @@ fn lost_answers_double_nothing() {
 fn nights_under_faults_end_in_agreement() {
     for seed in 0..3 {
         let nights = Nights::new(NAV.to_owned());
-        let faults = |side: u64| Faults::seeded(seed * 10 + side, 0.05, &Fault::ALL);
+        // Who is gone does not come back.
+        let some: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| *fault != Fault::Gone).collect();
+        let faults = |side: u64| Faults::seeded(seed * 10 + side, 0.05, &some);
         nights.world.erp.set_faults(faults(0));
         nights.world.crm.set_faults(faults(1));
         for _ in 0..4 {
@@ -131,7 +156,7 @@ fn nights_under_faults_end_in_agreement() {
 #[test]
 fn what_a_run_that_was_cut_off_made_is_found_by_its_key() {
     for (arrived, told) in [(true, false), (false, false), (false, true)] {
-        let nights = Nights::new(NAV.to_owned());
+        let nights = Nights::new(counted());
         assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
         let account = nights.account(json!({"name": "Halfway", "address1_city": "Ely", "customertypecode": 3}));
         let info = open(Side::Erp, &nights.world.nav()).describe("Customer").unwrap();
@@ -194,15 +219,168 @@ fn a_new_record_without_a_key_of_its_own_is_held() {
     assert_eq!(count("Twin one") + count("Twin two"), 1);
 }
 
+/// A customer without a number gets one from NAV's series, and the number goes to the CRM in the same run.
 #[test]
-fn a_table_that_makes_records_without_their_key_is_refused_before_anything_is_read() {
-    let text = changed(&[("    on_create:\n      - { side: erp, set: { \"No\": \"next_number('C', 5)\" } }\n", "")]);
-    let nights = Nights::new(text);
-    let error = attempt(&nights.world, &nights.text, "nav.yaml", &nights.state(), How::default()).unwrap_err();
-    let RunError::Mapping(misfits) = &error else { panic!("{error:?}") };
-    assert_eq!(misfits.len(), 1, "{misfits:#?}");
-    assert_eq!(misfits[0].message, "the ERP knows records of `Customer` by `No`, and nothing gives that to a new one");
-    assert_eq!(misfits[0].path.to_string(), "tables.customers.create");
+fn a_new_record_gets_its_key_from_the_series() {
+    let nights = Nights::new(NAV.to_owned());
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let account = nights.account(json!({"name": "Series", "address1_city": "Ely", "customertypecode": 3}));
+    // Two that hold the same, and one who is there already and has no partner.
+    let twins = [(); 2].map(|()| nights.account(json!({"name": "Twin", "telephone1": "1", "customertypecode": 3})));
+    let plan = nights.run(How { dry_run: true, ..How::default() });
+    let inserts = plan.plan.actions().filter(|action| action.kind.makes_record()).count();
+    assert_eq!(inserts, 1, "{:#?}", plan.plan);
+    let report = nights.run(How::default());
+    assert_eq!(report.outcome, RunOutcome::Incomplete, "the match rules cannot tell the twins apart");
+    let number = nights.number(account);
+    let record = nights.world.erp.with(|state| state.find("customers", "number", &number));
+    assert!(number.starts_with('C') && record.is_some(), "{number}");
+    assert_eq!(nights.customers()["Series"], 1);
+    assert!(twins.iter().all(|id| nights.number(*id).is_empty()));
+    let before = writes(&nights.world);
+    nights.run(How::default());
+    assert_eq!(writes(&nights.world), before);
+    // It is known by its number from now on, in both directions, and by the journal.
+    let how = json!({"name": "Series & Co", "telephone1": "+44 1"});
+    nights.world.crm.with(|state| state.edit("accounts", account, how.as_object().unwrap())).unwrap();
+    nights.run(How::default());
+    let record = nights.world.erp.with(|state| state.record("customers", record.unwrap())).unwrap();
+    assert_eq!(record["displayName"], "Series & Co");
+}
+
+/// Who is made anew brings the number that it had, although the series gives them.
+#[test]
+fn a_record_that_is_made_anew_keeps_its_number() {
+    let hold = "defaults: { create: none, on_conflict: hold, on_delete: hold }";
+    let nights = Nights::new(changed(&[(hold, &hold.replace("on_delete: hold", "on_delete: restore"))]));
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let account = nights.account(json!({"name": "Anew", "address1_city": "Ely", "customertypecode": 3}));
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let number = nights.number(account);
+    let find = || nights.world.erp.with(|state| state.find("customers", "number", &number));
+    let made = find().unwrap();
+    nights.world.erp.with(|state| state.delete("customers", made)).unwrap();
+    nights.world.erp.set_faults(Faults::once(Fault::DroppedAfter, 1));
+    nights.run(How::default());
+    nights.world.erp.set_faults(Faults::none());
+    let report = nights.run(How::default());
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    assert!(find().is_some());
+    assert_eq!((nights.customers()["Anew"], nights.number(account)), (1, number.clone()));
+}
+
+/// A file in which accounts have numbers of their own, which no customer has; nothing else could tell who belongs to whom.
+fn unmatched() -> String {
+    changed(&[
+        ("      - by: { Name: name, City: address1_city }\n", ""),
+        ("crm: accountnumber, direction: to_crm }\n", "crm: accountnumber, direction: to_crm, when: create }\n"),
+        (
+            "customertypecode = 3 AND statecode = 0 }",
+            "customertypecode = 3 AND statecode = 0 AND accountnumber IS NOT NULL }",
+        ),
+    ])
+}
+
+/// What the run of a night sent of a new customer, when it died before the answer.
+fn died(nights: &Nights, account: Uuid, name: &str) {
+    let info = open(Side::Erp, &nights.world.nav()).describe("Customer").unwrap();
+    let sent = |column: &str, value: &str| (column.to_owned(), String::new(), value.to_owned());
+    let intent = Intent {
+        also: String::new(),
+        table: "customers".into(),
+        side: Side::Erp,
+        action: "insert".into(),
+        // What it went out under; nobody has that key.
+        id: info.id_of(&[format!("sent for {account}")]),
+        partner: account,
+        record: format!("customers:{name}"),
+        fields: vec![sent("Name", name), sent("City", "Ely"), sent("Phone_No", "+44 7")],
+        agreed: Vec::new(),
+        why: String::new(),
+    };
+    let now = || "2026-01-31T02:00:00Z".to_owned();
+    let mut store = SqliteStore::open(&nights.state(), "a test", &now, true).unwrap();
+    store.intend("a run that died", &[intent]).unwrap();
+}
+
+#[test]
+fn what_a_run_that_was_cut_off_left_to_a_series_is_found_by_what_it_sent() {
+    let record = |city: &str| json!({"displayName": "Halfway", "city": city, "phoneNumber": "+44 7"});
+    // What is there afterwards; how many customers are called so in the end, and whether the account has one of them.
+    for (what, there, made, coupled) in [
+        ("it arrived", vec![record("Ely")], 1, true),
+        ("it did not", vec![], 1, true),
+        ("NAV altered it", vec![record("York")], 1, false),
+        ("two look the same", vec![record("Ely"), record("Ely")], 2, false),
+    ] {
+        let nights = Nights::new(unmatched());
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        let values = json!({"accountnumber": "X-1", "name": "Halfway", "address1_city": "Ely", "telephone1": "+44 7",
+            "customertypecode": 3});
+        let account = nights.account(values);
+        died(&nights, account, "Halfway");
+        for values in &there {
+            nights.world.erp.with(|state| state.insert("customers", values.as_object().unwrap())).unwrap();
+        }
+        let accounts = nights.world.records(Side::Crm, "accounts").len();
+        for night in 0..2 {
+            let report = nights.run(How::default());
+            let expected = if coupled { RunOutcome::Converged } else { RunOutcome::Incomplete };
+            assert_eq!(report.outcome, expected, "{what}, night {night}: {:#?}", report.inbox);
+            assert_eq!(nights.customers()["Halfway"], made, "{what}, night {night}");
+            assert_eq!(nights.is_coupled(account), coupled, "{what}, night {night}");
+            let count = nights.world.records(Side::Crm, "accounts").len();
+            assert_eq!(count, accounts, "{what}, night {night}: nobody in doubt gets a new partner");
+            if !coupled {
+                let of_account = report.inbox.iter().find(|item| item.crm_id == Some(account)).unwrap();
+                assert!(of_account.message.contains("the answer to an earlier attempt was lost"), "{of_account:?}");
+            }
+        }
+        // A person says that it was not made, and the one in doubt is a customer like any other from then on.
+        if what == "NAV altered it" {
+            nights.run(How { anew: Some(account), ..How::default() });
+            assert_eq!((nights.customers()["Halfway"], nights.is_coupled(account)), (2, true), "{what}");
+            let report = nights.run(How::default());
+            assert_eq!(report.outcome, RunOutcome::Converged, "{what}: {:#?}", report.inbox);
+            assert_eq!(nights.world.records(Side::Crm, "accounts").len(), accounts + 1, "{what}");
+        } else if !coupled {
+            // Or deletes what it was not.
+            let halfway = || nights.world.erp.with(|state| state.find("customers", "displayName", "Halfway"));
+            while let Some(id) = halfway() {
+                nights.world.erp.with(|state| state.delete("customers", id)).unwrap();
+            }
+            let report = nights.run(How::default());
+            assert_eq!(report.outcome, RunOutcome::Converged, "{what}: {:#?}", report.inbox);
+            assert_eq!((nights.customers()["Halfway"], nights.is_coupled(account)), (1, true), "{what}");
+        }
+    }
+}
+
+/// A record that is there already with all that would be sent, and with nobody, could not be told from the one that is made.
+#[test]
+fn what_is_there_already_is_not_made_by_a_series_again() {
+    let nights = Nights::new(unmatched());
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let values = json!({"displayName": "There", "city": "Ely", "blocked": "All"});
+    let there = nights.world.erp.with(|state| state.insert("customers", values.as_object().unwrap())).unwrap();
+    let account = |number: &str, name: &str| {
+        nights.account(json!({"accountnumber": number, "name": name, "address1_city": "Ely", "customertypecode": 3}))
+    };
+    let own = account("X-1", "There");
+    // Two that hold the same have their turn one after the other.
+    let twins = [account("X-2", "Twin"), account("X-3", "Twin")];
+    let report = nights.run(How::default());
+    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    assert!(report.inbox[0].message.contains("is there already, holds all of it and has no partner"), "{report:#?}");
+    assert_eq!((nights.customers()["There"], nights.is_coupled(own)), (1, false));
+    assert_eq!((nights.customers()["Twin"], twins.map(|id| nights.is_coupled(id))), (2, [true, true]));
+    nights
+        .world
+        .erp
+        .with(|state| state.edit("customers", there, json!({"city": "York"}).as_object().unwrap()))
+        .unwrap();
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    assert_eq!((nights.customers()["There"], nights.is_coupled(own)), (2, true));
 }
 
 /// The day is all that NAV tells of a change.

@@ -100,7 +100,10 @@ fn nights(seed: u64) {
             *typed.entry((pair, field)).or_default().of_mut(side) = Some(text);
         }
         for side in Side::BOTH {
-            let mut faults = Faults::seeded(seed * 100 + night * 2 + side as u64, 0.2, &Fault::ALL);
+            // One night may end at the door, the others are played to their end; who is gone does not come back.
+            let some = |fault: &Fault| *fault != Fault::Gone && (night == 0 || !fault.turns_away());
+            let some: Vec<Fault> = Fault::ALL.into_iter().filter(some).collect();
+            let mut faults = Faults::seeded(seed * 100 + night * 2 + side as u64, 0.2, &some);
             (faults.retry_after, faults.delay) = (0, Duration::from_millis(1));
             world.set_faults(side, faults);
         }

@@ -33,7 +33,7 @@ const BATCH: usize = 4;
 /// Runs until nothing is left; those that follow settle what became of lost answers.
 const RUNS_MAX: usize = 4;
 /// What the CRM grants in a quota's night that waits for real: a hundredth of what Dataverse does, in a thirtieth of the
-/// time. The file says so, as the defaults say what Dataverse grants.
+/// time. The file knows nothing of it.
 const QUOTA: (usize, u64) = (60, 10);
 
 /// What a night took.
@@ -171,10 +171,8 @@ struct Programs {
 impl Programs {
     fn new(firms: usize) -> Programs {
         let folder = tempfile::tempdir().unwrap();
-        let (requests, per_seconds) = QUOTA;
         let crm = "    adapter: dataverse\n    url: ${CRM_URL}\n";
-        // All three nights go by these limits, so that they are the same night.
-        let limits = format!("    limits: {{ batch: {BATCH}, requests: {requests}, per_seconds: {per_seconds} }}\n");
+        let limits = format!("    limits: {{ batch: {BATCH} }}\n");
         let small = file().replace(crm, &(crm.to_owned() + &limits));
         let small = small.replacen("    auth:\n", &format!("    limits: {{ batch: {BATCH} }}\n    auth:\n"), 1);
         assert_eq!(small.matches("limits:").count(), 2);
@@ -292,12 +290,9 @@ fn a_noisy_night_ends_as_a_quiet_one_and_a_quota_refuses_nothing_twice() {
     let (kept, day) = settled();
     let mut worlds = [World::again(&kept), World::again(&kept), World::again(&kept)];
     by_one_clock(&mut worlds[2]);
-    // What the CRM grants stands in the file, as the default does for what Dataverse grants; `quota` has one that has to be
-    // learned.
-    let granted = 20;
-    let quota = Quota { requests_max: granted, per_request: Duration::from_secs(1), ..Quota::default() };
-    let limits = &mut worlds[2].pipeline.connections.of_mut(Side::Crm).limits;
-    (limits.requests, limits.per_seconds) = (granted, usize::try_from(quota.window.as_secs()).unwrap());
+    // Neither how many the CRM grants nor in which window stands in the file.
+    let (granted, window) = (20, Duration::from_secs(40));
+    let quota = Quota { requests_max: granted, window, per_request: Duration::from_secs(1), ..Quota::default() };
     worlds[2].crm.with(|crm| crm.quota = quota);
     let nights = [0.0, RATE, 0.0].iter().zip(&mut worlds).map(|(rate, world)| played(world, *rate));
     let nights: Vec<Night> = nights.collect();

@@ -1,4 +1,4 @@
-//! The CRM grants little: a first night, which has most to write, keeps within what it grants and ends in agreement.
+//! A side grants little: a first night, which has most to write, keeps within what it grants and ends in agreement.
 //!
 //! The limits are those of Dataverse scaled down, and the connection knows their window and nothing else: what is granted is
 //! learned from the refusals. A request that is refused goes again when it is granted, and not before. Where requests and
@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mocks::crm::quota::{Quota, Time};
+use mocks::erp;
 use pipeline::adapters::clock::{Clock, SystemClock};
 use pipeline::config::Side;
 use pipeline::run::account::RunOutcome;
@@ -15,7 +16,7 @@ use pipeline::run::account::RunOutcome;
 use super::oracle::{Snapshot, judge};
 use super::world::{Still, World};
 
-/// The CRM's view of our clock.
+/// A side's view of our clock.
 struct Shared(Arc<Still>);
 
 impl Time for Shared {
@@ -54,10 +55,11 @@ fn night(mut world: World, quota: Quota) {
     assert_eq!(world.quiet().outcome, RunOutcome::Converged);
 }
 
-/// Lets the CRM and us go by one clock, which only waiting and the CRM's work move.
+/// Lets both sides and us go by one clock, which only waiting and their work move.
 pub fn by_one_clock(world: &mut World) {
     let clock = Arc::new(Still::default());
     world.clock = Some(Arc::<Still>::clone(&clock));
+    world.erp.with(|state| state.time = Arc::new(Shared(Arc::clone(&clock))));
     world.crm.with(|state| state.time = Arc::new(Shared(clock)));
 }
 
@@ -88,6 +90,46 @@ fn little_time_in_a_window() {
 fn little_of_both() {
     let per_request = seconds(1);
     counted(Quota { requests_max: 25, execution_max: seconds(20), per_request, ..Quota::default() });
+}
+
+/// The ERP says neither how long to wait nor what it grants, so it is the file that has to: then it refuses nothing. Where the file
+/// does not, whoever is refused waits as long as a window is.
+#[test]
+fn the_erp_grants_little_and_says_nothing() {
+    for in_file in [true, false] {
+        let mut world = world();
+        by_one_clock(&mut world);
+        let before = Snapshot::of(&world);
+        let (granted, per_request) = (12, seconds(2));
+        world.erp.with(|state| state.quota = erp::quota::Quota { requests_max: granted, per_request, ..state.quota });
+        if in_file {
+            world.pipeline.connections.erp.limits.requests = granted;
+        }
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{:#?}", world.inbox());
+        let counts = world.erp.counts();
+        assert!(counts.requests > 3 * granted as u64, "{counts:?}");
+        assert_eq!(counts.throttled > 0, !in_file, "{counts:?}");
+        world.erp.with(|state| state.quota = erp::quota::Quota::default());
+        judge(&before, &Snapshot::of(&world));
+        assert_eq!(world.quiet().outcome, RunOutcome::Converged);
+    }
+}
+
+/// A batch that takes longer than the service has time for is undone, and its records go in smaller ones.
+#[test]
+fn the_erp_has_no_time_for_many_at_once() {
+    let mut world = World::small();
+    by_one_clock(&mut world);
+    let before = Snapshot::of(&world);
+    world.erp.with(|state| {
+        let (operation_max, per_operation) = (seconds(100), seconds(9));
+        state.quota = erp::quota::Quota { operation_max, per_operation, ..state.quota };
+    });
+    assert_eq!(world.run().outcome, RunOutcome::Converged, "{:#?}", world.inbox());
+    judge(&before, &Snapshot::of(&world));
+    let sizes = world.erp.counts();
+    assert!(sizes.batches > 0);
+    assert_eq!(world.quiet().outcome, RunOutcome::Converged);
 }
 
 /// What goes at once needs a clock on the wall; a second's window lets the night go on soon.

@@ -1,10 +1,14 @@
 //! What a person is asked to agree to, where nobody can be asked: a script reads it in the JSON of the refusal.
 
+use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::config::Side;
+use pipeline::store::{CouplingChange, Origin, Store};
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::couple::world;
 use super::selected::{customer, edit};
+use super::turnstile::{Fate, Nth};
 use super::{FULL, World};
 
 /// Runs a command that has to be refused, and returns what it asked in JSON; the text has to ask the same.
@@ -118,4 +122,93 @@ fn pairs_that_would_be_parted_are_in_the_refusal() {
     let parted: Vec<&str> = of_action(&all, "uncouple").iter().map(|ask| ask["record"].as_str().unwrap()).collect();
     assert_eq!(parted, names);
     assert_eq!((&all[0]["erp"], &all[0]["crm"]), (&json!(pairs[0].1.to_string()), &json!(pairs[0].3.to_string())));
+}
+
+#[test]
+fn a_question_is_asked_before_the_state_is_taken() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let now = || "2026-01-31T02:00:00Z".to_owned();
+    let beside = |lines: &[String]| {
+        // Somebody else writes to the state meanwhile.
+        let other = SqliteStore::open(&world.state(), "a run beside it", &now, true).unwrap();
+        for line in lines {
+            asks(&world, line, "has to be asked, and there is no terminal to ask on");
+            let locked = world.run(&format!("{line} --yes --format json")).code(3).json();
+            assert_eq!(locked["error"]["kind"], "locked", "{line}: {locked:#}");
+        }
+        drop(other);
+    };
+    beside(&["couple by_hand.yaml customers --match".to_owned()]);
+    for (number, _, _, crm) in &pairs {
+        world.run(&format!("couple by_hand.yaml customers:{number} {crm}")).code(0);
+    }
+    let tables = "--only salespeople --only currencies --only customers";
+    world.run(&format!("run by_hand.yaml {tables}"));
+    world.crm.with(|state| state.delete("accounts", pairs[2].3)).unwrap();
+    world.run(&format!("run by_hand.yaml {tables}")).code(1);
+    world.run(&format!("uncouple by_hand.yaml customers:{}", pairs[1].0)).code(0);
+    edit(&world, Side::Crm, pairs[1].3, json!({"address1_city": "There"}));
+    beside(&[
+        format!("couple by_hand.yaml customers:{} {} --sync to_crm", pairs[1].0, pairs[1].3),
+        format!("couple by_hand.yaml customers:{} --create", pairs[1].0),
+        "uncouple by_hand.yaml customers --all".to_owned(),
+        format!("inbox by_hand.yaml delete customers:{}", pairs[2].0),
+    ]);
+}
+
+#[test]
+fn what_changed_since_it_was_looked_at_is_not_done() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let line =
+        |number: &str, crm: Uuid| format!("couple by_hand.yaml customers:{number} {crm} --sync to_crm --format json");
+    // Two pairs that agree, so that nothing is asked: they are looked at, looked at on paper, and coupled.
+    for (number, _, _, crm) in &pairs[..2] {
+        world.run(&format!("{} --yes", line(number, *crm))).code(0);
+        world.run(&format!("uncouple by_hand.yaml customers:{number}")).code(0);
+    }
+    world.turnstile.reset();
+    world.run(&line(&pairs[1].0, pairs[1].3)).code(0);
+    let (requests, _) = world.turnstile.seen();
+    // In the middle is the look on paper, before what it is like the run after it.
+    world.turnstile.stop_at(Nth::Request(requests / 2), Fate::Unanswered);
+    let (number, erp, _, crm) = &pairs[0];
+    let child = world.spawn(&line(number, *crm));
+    world.turnstile.wait();
+    let now = || "2026-01-31T02:00:00Z".to_owned();
+    let mut other = SqliteStore::open(&world.state(), "a run beside it", &now, true).unwrap();
+    let coupled = CouplingChange::Couple { erp: *erp, crm: pairs[2].3, origin: Origin::Hand };
+    other.commit("customers", &[], &[coupled], &[]).unwrap();
+    drop(other);
+    world.turnstile.open();
+    let refused = child.answer().code(3).json();
+    assert_eq!(refused["error"]["kind"], "moved", "{refused:#}");
+    let coupled = world.store().coupling_of("customers", Side::Erp, *erp).unwrap().unwrap();
+    assert_eq!(coupled.ids.crm, pairs[2].3);
+}
+
+#[test]
+fn a_decision_that_one_side_s_win_overrules_is_in_the_refusal() {
+    let world = World::start();
+    world.run(&format!("run {FULL}")).code(0);
+    let (number, erp, crm) = customer(&world, 0);
+    edit(&world, Side::Erp, erp, json!({"city": "Here"}));
+    edit(&world, Side::Crm, crm, json!({"address1_city": "There"}));
+    world.run(&format!("run {FULL}")).code(1);
+    world.run(&format!("inbox {FULL} resolve customers:{number} --field city --take crm")).code(0);
+    let line = format!("run {FULL} --only customers:{number} --force to_crm");
+    let all = asks(&world, &line, "whether to overwrite 1 value has to be asked");
+    let given_up = of_action(&all, "withdraw");
+    assert_eq!((given_up.len(), &given_up[0]["field"]), (1, &json!("city")), "{all:#?}");
+    assert!(given_up[0]["why"].as_str().unwrap().starts_with("take crm since 20"), "{all:#?}");
+    let told = world.run(&line).code(2).stderr;
+    let heading = format!("1 decision of a person is given up for it:\n  customers:{number} city: take crm since 20");
+    assert!(told.contains(&heading), "{told}");
+    // What was decided about other fields stays.
+    let other = format!("run {FULL} --only customers:{number} --force to_erp");
+    let all = asks(&world, &other, "whether to overwrite 1 value has to be asked");
+    assert_eq!(of_action(&all, "withdraw").len(), 1);
+    world.run(&format!("inbox {FULL} withdraw customers:{number}")).code(0);
+    assert!(of_action(&asks(&world, &line, "whether to"), "withdraw").is_empty());
 }

@@ -111,6 +111,7 @@ pub fn listed(world: &World, line: &str) -> (Answer, Vec<Call>) {
 }
 
 /// Plays cases, several at once, each thread in a world of its own; fails with the ones that failed.
+#[expect(clippy::print_stderr, reason = "whoever waits for hours wants to know how far it is")]
 pub fn each<T: Sync + std::fmt::Debug>(
     cases: &[T],
     world: impl Fn() -> World + Sync,

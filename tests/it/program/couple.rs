@@ -313,6 +313,16 @@ fn words_that_do_not_belong_together_are_refused_each_for_its_own_reason() {
         let refused = world.run(&format!("couple by_hand.yaml {words}")).code(2);
         assert!(refused.stderr.starts_with(&told), "{words}: {refused:#?}");
     }
+    for (words, told) in [
+        ("couple by_hand.yaml --from pairs.csv", "`--from` takes one table map, of which the list names the records"),
+        ("couple by_hand.yaml --match", "`--match` takes a table map, or records of one"),
+        ("couple by_hand.yaml --create", "`--create` takes the records that lack a partner"),
+        ("couple by_hand.yaml", "no record is given, and two belong together"),
+        ("uncouple by_hand.yaml --all", "no record is given that is to be parted from its partner"),
+    ] {
+        let refused = world.run(words).code(2);
+        assert!(refused.stderr.starts_with(&format!("error: {told}\n  hint: `")), "{words}: {refused:#?}");
+    }
     // Whoever is coupled with a record that is gone is told so, and not passed over.
     world.run(&format!("couple by_hand.yaml customers:{number} {key}")).code(0);
     world.crm.with(|state| state.delete("accounts", *crm)).unwrap();

@@ -4,7 +4,7 @@
 //! The batches are made small, so that a run has many moments. Each moment is a request: lost on its way while the
 //! program dies, carried out but never answered, or passed, with the program dying at some point after it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -66,6 +66,71 @@ fn undisturbed() -> (BTreeSet<String>, (u64, u64)) {
     let world = world();
     world.run(RUN).code(0);
     (contents(&world), world.turnstile.seen())
+}
+
+/// Starts a world with the pages of NAV, which gives new customers their numbers.
+fn pages() -> World {
+    let mut world = World::start();
+    let (user, key) = world.erp.with(|erp| erp.nav_login.clone());
+    let url = world.erp.server.url() + "/DynamicsNAV110";
+    world.variables.extend([("NAV_URL", url), ("NAV_USER", user), ("NAV_ACCESS_KEY", key)]);
+    let mut text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/nav.yaml")).unwrap();
+    for (from, to) in [
+        ("adapter: nav\n", "adapter: nav\n    limits: { concurrency: 2 }\n"),
+        // Else a match rule finds what was made as well.
+        ("      - by: { Name: name, City: address1_city }\n", ""),
+        ("statecode = 0 }", "statecode = 0 AND accountnumber IS NOT NULL }"),
+    ] {
+        assert_eq!(text.matches(from).count(), 1, "{from}");
+        text = text.replace(from, to);
+    }
+    world.file("night.yaml", &text);
+    world
+}
+
+/// Counts the records of both sides by what people know them by, and proves that each number is that of its customer.
+fn known(world: &World) -> BTreeMap<String, usize> {
+    let text = |record: &serde_json::Map<String, serde_json::Value>, name: &str| {
+        record.get(name).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    };
+    let customers = world.erp.with(|erp| erp.records("customers"));
+    let numbers: BTreeMap<String, String> =
+        customers.iter().map(|customer| (text(customer, "number"), text(customer, "displayName"))).collect();
+    let mut known = BTreeMap::new();
+    for customer in &customers {
+        *known.entry(format!("customer {}, {}", text(customer, "displayName"), text(customer, "city"))).or_default() +=
+            1;
+    }
+    for account in world.crm.with(|crm| crm.records("accounts")) {
+        let (name, number) = (text(&account, "name"), text(&account, "accountnumber"));
+        let numbered = numbers.get(&number).is_some_and(|customer| *customer == name);
+        *known.entry(format!("account {name}, {}: {numbered}", text(&account, "address1_city"))).or_default() += 1;
+    }
+    known
+}
+
+/// Where the ERP gives the keys, nothing but what was sent tells whose a record is.
+#[test]
+fn killed_where_the_server_gives_the_keys_nothing_is_there_twice() {
+    let world = pages();
+    world.run(RUN).code(0);
+    let (expected, (_, writes)) = (known(&world), world.turnstile.seen());
+    assert!(writes >= 20, "{writes}");
+    for (number, nth) in spread(1, writes, 9).enumerate() {
+        let fate = FATES[number % FATES.len()];
+        let (world, when) = (pages(), format!("killed at write {nth}, {fate:?}"));
+        kill_at(&world, (Nth::Write(nth), fate));
+        world.turnstile.reset();
+        let answer = world.run(RUN);
+        assert_eq!((answer.code, known(&world)), (Some(0), expected.clone()), "{when}: {answer:#?}");
+        let store = world.store();
+        let settled = |table: &String| store.open_intents(table).unwrap().is_empty();
+        assert!(store.coupling_counts().unwrap().keys().all(settled), "{when}");
+        drop(store);
+        world.turnstile.reset();
+        let answer = world.run(RUN);
+        assert_eq!((answer.code, world.turnstile.seen().1), (Some(0), 0), "{when}, and again: {answer:#?}");
+    }
 }
 
 /// Returns `count` numbers from `first` to `last`, evenly spread.

@@ -1,7 +1,7 @@
 //! `check --online`: both sides are asked, everything that does not fit is told at once with its place, and nothing is
 //! written.
 
-use mocks::crm::privilege::{Holding, Privilege};
+use mocks::crm::privilege::{Holding, Privilege, Special};
 use serde_json::json;
 
 use super::oracle::{assert_same, contents};
@@ -142,6 +142,32 @@ fn what_the_login_may_not_do_in_the_crm_is_told_by_its_privileges() {
     let document = world.run(&format!("check {FULL} --online --format json")).code(3).json();
     let found = complaints(&document);
     assert!(found.iter().any(|(_, message)| message.contains("is missing prvReadAccount privilege")), "{found:#?}");
+}
+
+#[test]
+fn what_the_connection_asks_for_besides_is_looked_at() {
+    let world = World::start();
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let besides = "adapter: dataverse\n    features: { custom_logic: bypass_async, flows: bypass }";
+    world.file("bypass.yaml", &full.replacen("adapter: dataverse", besides, 1));
+    let named = "adapter: dataverse\n    act_as: e39c5d16-675b-48d1-8e67-667427e9c084";
+    world.file("named.yaml", &full.replacen("adapter: dataverse", named, 1));
+    let found = |file: &str, code: i32| {
+        let document = world.run(&format!("check {file} --online --format json")).code(code).json();
+        let complaints = document["complaints"].as_array().unwrap().clone();
+        let errors = complaints.into_iter().filter(|one| one["severity"] == "error");
+        errors.map(|one| format!("{} {}\n{}", one["path"], one["message"], one["hint"])).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!(found("bypass.yaml", 3), @r#"
+    "connections.crm.features.custom_logic" "the login may not bypass the organization's own logic"
+    "it takes `prvBypassCustomBusinessLogic` in a role of its user in the CRM; or leave the key out"
+    "#);
+    insta::assert_snapshot!(found("named.yaml", 3), @r#"
+    "connections.crm.act_as" "the login may not write for the user of `act_as`: The user is not a member of the organization (0x80072560)"
+    "it takes `prvActOnBehalfOfAnotherUser` in a role of its user in the CRM; or leave the key out"
+    "#);
+    world.crm.with(|crm| crm.specials = [Special::BypassCustomBusinessLogic].into());
+    assert_eq!(found("bypass.yaml", 0), "");
 }
 
 /// Who may not know its privileges is let in all the same.

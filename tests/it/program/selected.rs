@@ -212,3 +212,23 @@ fn a_part_can_be_reviewed() {
         assert!(refused.stderr.contains(&message.replace("PIPELINE", FULL)), "{refused:#?}");
     }
 }
+
+#[test]
+fn a_name_whose_records_are_both_gone_leads_to_what_became_of_them() {
+    let world = World::start();
+    world.run(&format!("run {FULL}")).code(0);
+    let (number, erp, crm) = customer(&world, 0);
+    world.erp.with(|state| state.delete("customers", erp)).unwrap();
+    world.crm.with(|state| state.delete("accounts", crm)).unwrap();
+    let line = format!("run {FULL} --only customers:{number}");
+    let hint = format!("it was there once: `pipeline why FILE customers:{number}` says what became of it");
+    for _ in 0..2 {
+        let refused = world.run(&line).code(2);
+        assert!(refused.stderr.contains(&hint), "{refused:#?}");
+        let told = world.run(&format!("why {FULL} customers:{number}"));
+        assert!(matches!(told.code, Some(0 | 1)) && !told.stdout.contains("no name on either side"), "{told:#?}");
+        world.run(&format!("run {FULL} --only customers"));
+    }
+    let nobody = world.run(&format!("run {FULL} --only customers:NOBODY")).code(2);
+    assert!(!nobody.stderr.contains("it was there once"), "{nobody:#?}");
+}

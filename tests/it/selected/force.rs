@@ -268,7 +268,10 @@ fn only_what_a_person_has_seen_is_overwritten() {
     assert_eq!(seen.len(), 2, "name and phone: {seen:#?}");
     // While the person thinks, somebody edits the name once more.
     world.crm.put("accounts", 101, &[("name", "Ahlgren Group")]);
-    let agreed = Selection { force: Some(Force { to: Side::Crm, seen: Some(seen) }), ..only(&["customers:C1"]) };
+    let agreed = Selection {
+        force: Some(Force { to: Side::Crm, seen: Some(seen.into_iter().collect()) }),
+        ..only(&["customers:C1"])
+    };
     let report = world.run_part(agreed).unwrap();
     assert_eq!(held(&world).crm, ["Ahlgren Group", "Moss", "1"]);
     assert_eq!(report.tables[0].selected[0].standing, Standing::Waits(InboxKind::Contested));
@@ -288,7 +291,10 @@ fn what_was_edited_while_a_person_thought_is_lost_to_nobody() {
     assert_eq!(seen.len(), 3, "name, phone and limit: {seen:#?}");
     world.crm.put("accounts", 101, &[("limit", "10")]);
     world.erp.put("customers", 1, &[("phone", "6")]);
-    let agreed = Selection { force: Some(Force { to: Side::Erp, seen: Some(seen) }), ..only(&["customers:C1"]) };
+    let agreed = Selection {
+        force: Some(Force { to: Side::Erp, seen: Some(seen.into_iter().collect()) }),
+        ..only(&["customers:C1"])
+    };
     let report = world.run_part(agreed).unwrap();
     let field = |field: &str| (world.erp.get("customers", 1, field), world.crm.get("accounts", 101, field));
     let both = |erp: &str, crm: &str| (erp.to_owned(), crm.to_owned());
@@ -325,7 +331,10 @@ fn a_forced_run_over_a_whole_table_obeys_its_guard() {
     let seen: Vec<Overwritten> = plan.tables.iter().flat_map(|table| table.overwritten.clone()).collect();
     assert_eq!(seen.len(), 2, "{plan:#?}");
     let before = (world.erp.writes(), world.crm.writes());
-    let agreed = Selection { force: Some(Force { to: Side::Crm, seen: Some(seen) }), ..Selection::default() };
+    let agreed = Selection {
+        force: Some(Force { to: Side::Crm, seen: Some(seen.into_iter().collect()) }),
+        ..Selection::default()
+    };
     assert_eq!(world.run_part(agreed).unwrap().outcome, RunOutcome::Guarded);
     assert_eq!((world.erp.writes(), world.crm.writes()), before);
 }

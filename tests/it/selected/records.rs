@@ -350,3 +350,22 @@ fn whom_a_side_refers_to_by_itself_is_looked_up() {
     assert_eq!(world.crm.get("accounts", 101, "owner"), Uuid::from_u128(111).to_string());
     world.quiet();
 }
+
+/// A reference leads to whoever is coupled or inside its filter, whether its own table map has a turn or not.
+#[test]
+fn a_run_over_one_table_refers_to_nobody_outside_another_ones_filter() {
+    let tables = format!("{PEOPLE}{CUSTOMERS}")
+        .replace("crm: { table: users, label: mail }", "crm: { table: users, label: mail, filter: name <> 'CC' }")
+        .replace("ref: { table: people, erp: code }", "ref: { table: people, erp: code, crm: name }");
+    let mut world = World::with(&tables);
+    world.crm.put("users", 111, &[("mail", "aa@a.example"), ("name", "AA")]);
+    world.crm.put("users", 113, &[("mail", "cc@a.example"), ("name", "CC")]);
+    for (number, person) in [(1, "AA"), (2, "CC")] {
+        world.erp.put("customers", number, &[("number", &format!("C{number}")), ("name", person), ("person", person)]);
+    }
+    let full: Vec<String> = world.run().inbox.into_iter().map(|item| item.message).collect();
+    let part = world.attempt(false, &["customers"], &mut |_| {}).unwrap();
+    let part: Vec<String> = part.inbox.into_iter().map(|item| item.message).collect();
+    assert_eq!((full.len(), &part), (1, &full));
+    assert_eq!(world.crm.column("accounts", "name"), ["AA"], "and nothing is made that a full run refuses");
+}

@@ -6,12 +6,13 @@ use super::Source;
 use super::reading::{CodePath, code, line, paths};
 
 /// Heavy crates and where alone they may be named: a file, or a folder that ends with `/`.
-const DOORS: [(&str, &[&str]); 20] = [
+const DOORS: [(&str, &[&str]); 22] = [
     ("polars", &["src/config/expression", "src/frame", "src/translate", "src/delta"]),
     ("rayon", &["src/delta"]),
     ("serde_yaml", &["src/config/"]),
     ("saphyr_parser", &["src/config/"]),
     ("serde_path_to_error", &["src/config/"]),
+    ("schemars", &["src/config/"]),
     ("sqlparser", &["src/config/expression"]),
     ("regex", &["src/config/expression"]),
     ("serde_json", &["src/report", "src/adapters/"]),
@@ -23,6 +24,7 @@ const DOORS: [(&str, &[&str]); 20] = [
     ("roxmltree", &["src/adapters/"]),
     ("rusqlite", &["src/adapters/sqlite"]),
     ("clap", &["src/cli/"]),
+    ("clap_complete", &["src/cli/"]),
     ("csv", &["src/cli/sheet"]),
     ("indicatif", &["src/cli/"]),
     ("signal_hook", &["src/cli/"]),

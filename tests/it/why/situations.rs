@@ -98,6 +98,13 @@ fn ambiguous() {
 }
 
 #[test]
+fn told_apart() {
+    let mut world = settled();
+    world.crm.put("accounts", 105, &[("number", "C5"), ("name", "Ahlgren"), ("city", "Oslo"), ("kind", "3")]);
+    assert_snapshot!(told(&mut world, "customers", Side::Crm, 105));
+}
+
+#[test]
 fn failed_and_skipped() {
     let mut world = settled();
     world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl"), ("person", "XX")]);
