@@ -440,6 +440,12 @@ pub trait Endpoint: Sync {
     /// Never fails as a whole: what could not be sent is an outcome of each write.
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report;
 
+    /// Waits before writes are sent again of which nobody knows whether they arrived, `times` in a row (from 1): a side that
+    /// is away for some seconds is there again then. `false`, at once, where patience ended or the program is to end.
+    fn rest(&self, _times: u32) -> bool {
+        false
+    }
+
     /// Returns how many writes fit into one call.
     fn batch_max(&self) -> usize;
 

@@ -14,73 +14,11 @@ use crate::adapters::odata::batch_json::{self, Operation, Reply};
 use crate::adapters::odata::batch_multipart::{self, Section};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
+use crate::adapters::verdict::Verdict;
 use crate::couple::rows_by_id;
 use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::builder::Builder;
 use crate::frame::{Column, Frame};
-
-/// What an answer says about one write.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    Settled(Outcome),
-    /// An insert was refused because the key, or some other unique value, is taken.
-    Duplicate(String),
-}
-
-impl Verdict {
-    /// The side refused the write.
-    pub fn refused(reason: impl std::fmt::Display) -> Verdict {
-        Verdict::Settled(Outcome::Refused { message: reason.to_string() })
-    }
-
-    /// The write was surely not carried out.
-    pub fn not_sent(reason: impl std::fmt::Display) -> Verdict {
-        Verdict::Settled(Outcome::NotSent { message: reason.to_string() })
-    }
-
-    /// The write was not let in, whatever it says.
-    pub fn barred(reason: impl std::fmt::Display) -> Verdict {
-        Verdict::Settled(Outcome::Barred { message: reason.to_string() })
-    }
-
-    /// Nobody knows whether the write was carried out.
-    pub fn unknown(reason: impl std::fmt::Display) -> Verdict {
-        Verdict::Settled(Outcome::Unknown { message: reason.to_string() })
-    }
-
-    /// What a status means that both services use alike; `None` where it takes the service's own code.
-    pub fn by_status(fault: &Fault) -> Option<Verdict> {
-        match fault.status {
-            200..300 => Some(Verdict::Settled(Outcome::Written)),
-            // What the login may not do is no fault of the record.
-            401 | 403 | 407 => Some(Verdict::barred(fault)),
-            429 | 503 => Some(Verdict::not_sent(fault)),
-            408 | 500.. => Some(Verdict::unknown(fault)),
-            _ => None,
-        }
-    }
-
-    /// What became of each write of a batch that has no answer.
-    pub fn unanswered(error: &PostError) -> Verdict {
-        match error {
-            PostError::NotSent(message) => Verdict::not_sent(message),
-            PostError::Unknown(message) | PostError::Overtaxed(message) => Verdict::unknown(message),
-        }
-    }
-
-    /// What became of each write of a batch that was turned away as a whole.
-    pub fn turned_away(answer: &Answer) -> Verdict {
-        let fault = answer.fault();
-        match Verdict::by_status(&fault) {
-            // A success that is not readable as an answer: it was carried out, but nobody knows how.
-            Some(Verdict::Settled(Outcome::Written)) => Verdict::unknown("the answer to the batch cannot be read"),
-            Some(verdict) => verdict,
-            None if fault.is_odata() => Verdict::refused(fault),
-            // Only the service itself refuses a record; whatever stands before it has not even looked (design.md §3.9).
-            None => Verdict::barred(format!("the request was turned away on its way to the service: {fault}")),
-        }
-    }
-}
 
 /// What an answer to a whole batch says.
 pub enum Sent<R> {
@@ -130,8 +68,10 @@ pub fn patiently<O: Clone, R: Replied>(client: &Client, operations: &[O], post: 
     }
 }
 
-/// Operations that are turned away each by itself, with nothing taken, before the others are not tried any more.
+/// Operations that are turned away each by itself, with nothing taken, before it is asked whether anything is.
 const ALONE_MAX: usize = 3;
+/// Where a question is taken, so many are tried: each may be to blame by itself, but not all of them.
+const SPOILED_MAX: usize = 30;
 
 /// Tables of which a side turned away whatever it was sent: the next batch of one of them is not taken apart to learn the
 /// same again.
@@ -145,33 +85,48 @@ impl Closed {
 }
 
 /// What a side made of the parts of a batch so far.
-#[derive(Default)]
-struct Halved {
+struct Halved<'a> {
+    /// Tells whether the side takes a batch in which nothing can be wrong.
+    ask: &'a dyn Fn() -> bool,
+    /// What was asked, if it was.
+    open: Option<bool>,
     /// It took one.
     taken: bool,
     /// Operations that it turned away although they were alone.
     alone: usize,
 }
 
+impl Halved<'_> {
+    /// Tells whether it is no matter of the operations that they are turned away.
+    fn is_closed(&mut self) -> bool {
+        !self.taken
+            && self.alone >= ALONE_MAX
+            && (self.alone >= SPOILED_MAX || !*self.open.get_or_insert_with(self.ask))
+    }
+}
+
 /// Sends operations as one batch; one that is turned away as a whole is halved until the operation that spoils it is
-/// alone. Where the side turns away whatever it is sent, it is no matter of the operations: halving ends early, and `closed`
-/// remembers it of the table, so that its next batches are not halved, until one is taken.
+/// alone. Where the side turns away whatever it is sent, `question` among it, it is no matter of the operations: halving ends
+/// early, and `closed` remembers it of the table, so that its next batches are not halved, until one is taken.
 fn send<O, R>(
     table: &str,
     closed: &Closed,
     operations: &[O],
+    question: &O,
     post: &dyn Fn(&[O]) -> Sent<R>,
 ) -> Vec<Result<R, Verdict>> {
     let was_closed = closed.tables().contains(table);
-    let mut halved = Halved { alone: if was_closed { ALONE_MAX } else { 0 }, taken: false };
+    let ask = || matches!(post(std::slice::from_ref(question)), Sent::Told(told) if told.iter().any(Result::is_ok));
+    let mut halved = Halved { ask: &ask, open: None, taken: false, alone: 0 };
     let mut told = match post(operations) {
-        // It was found out before.
         Sent::TurnedAway(answer) if was_closed => {
+            // It was found out before.
+            (halved.open, halved.alone) = (Some(false), ALONE_MAX);
             operations.iter().map(|_| Err(Verdict::turned_away(&answer))).collect()
         }
         sent => follow(operations, sent, post, &mut halved),
     };
-    if !halved.taken && halved.alone >= ALONE_MAX {
+    if halved.is_closed() {
         closed.tables().insert(table.to_owned());
         let blame = |told: Result<R, Verdict>| match told {
             Err(Verdict::Settled(Outcome::Refused { message })) => {
@@ -186,10 +141,12 @@ fn send<O, R>(
     told
 }
 
-fn halve<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>, halved: &mut Halved) -> Vec<Result<R, Verdict>> {
-    let all = |verdict: &Verdict| operations.iter().map(|_| Err(verdict.clone())).collect();
-    if !halved.taken && halved.alone >= ALONE_MAX {
-        return all(&Verdict::barred("every batch is turned away, whatever is in it"));
+fn halve<O, R>(operations: &[O], post: &dyn Fn(&[O]) -> Sent<R>, halved: &mut Halved<'_>) -> Vec<Result<R, Verdict>> {
+    if halved.is_closed() {
+        return operations
+            .iter()
+            .map(|_| Err(Verdict::barred("every batch is turned away, whatever is in it")))
+            .collect();
     }
     follow(operations, post(operations), post, halved)
 }
@@ -199,7 +156,7 @@ fn follow<O, R>(
     operations: &[O],
     sent: Sent<R>,
     post: &dyn Fn(&[O]) -> Sent<R>,
-    halved: &mut Halved,
+    halved: &mut Halved<'_>,
 ) -> Vec<Result<R, Verdict>> {
     match sent {
         Sent::Told(told) => {
@@ -397,16 +354,21 @@ pub struct Batch<'a> {
 
 /// Sends writes as operations and reports on them; `Err` stands for a write of which no operation could be made.
 ///
-/// `verdict` tells what a reply means for its write, `body` what record it holds.
+/// `question` is an operation that changes nothing, and in which nothing can be wrong. `verdict` tells what a reply means for
+/// its write, `body` what record it holds.
 pub fn carry_out<O: Clone, R>(
     batch: &Batch<'_>,
     operations: Vec<Result<O, String>>,
+    question: &O,
     post: &dyn Fn(&[O]) -> Sent<R>,
     verdict: impl Fn(&Write, &R) -> Verdict,
     body: impl Fn(R) -> String,
 ) -> Report {
     let sendable: Vec<O> = operations.iter().flatten().cloned().collect();
-    let replies = if sendable.is_empty() { Vec::new() } else { send(&batch.info.table, batch.closed, &sendable, post) };
+    let replies = match sendable.is_empty() {
+        true => Vec::new(),
+        false => send(&batch.info.table, batch.closed, &sendable, question, post),
+    };
     let mut replies = replies.into_iter();
     let mut written = Vec::new();
     let verdicts = batch.writes.iter().zip(operations).map(|(write, operation)| {
@@ -497,37 +459,6 @@ mod tests {
     use crate::adapters::clock::Clock;
     use std::cell::RefCell;
 
-    /// What never reached the service, or what the login may not do, says nothing about a record (design.md §3.9).
-    #[test]
-    fn only_the_service_itself_refuses_a_record() {
-        let error = r#"{"error":{"code":"0x1","message":"no"}}"#;
-        let way = "the request was turned away on its way to the service: HTTP";
-        let page = ("content-type".to_owned(), "text/html".to_owned());
-        let moved = ("location".to_owned(), "https://new.example/api?x=1".to_owned());
-        for (status, header, body, expected) in [
-            (400, None, error, Verdict::refused("no (0x1)")),
-            (413, None, "", Verdict::barred(format!("{way} 413"))),
-            (400, Some(page.clone()), "<html>", {
-                Verdict::barred(format!("{way} 400 (a page of HTML, as a gateway or a sign-in page gives)"))
-            }),
-            (404, None, "", Verdict::barred(format!("{way} 404"))),
-            (307, Some(moved), "", {
-                let target = "it sends us on to https://new.example:443; `url` may have moved there";
-                Verdict::barred(format!("{way} 307 ({target})"))
-            }),
-            (403, None, error, Verdict::barred("no (0x1)")),
-            (403, Some(page), "<html>", {
-                Verdict::barred("HTTP 403 (a page of HTML, as a gateway or a sign-in page gives)")
-            }),
-            (429, None, "", Verdict::not_sent("HTTP 429")),
-            (502, None, "", Verdict::unknown("HTTP 502")),
-            (200, None, "<html>", Verdict::unknown("the answer to the batch cannot be read")),
-        ] {
-            let answer = Answer { status, headers: header.into_iter().collect(), body: body.into() };
-            assert_eq!(Verdict::turned_away(&answer), expected, "{status} {body}");
-        }
-    }
-
     /// Stands for every operation.
     const ALL: u32 = 99;
 
@@ -536,12 +467,56 @@ mod tests {
         let body = r#"{"error":{"code":"0x1","message":"no"}}"#;
         let post =
             |_: &[u32]| Sent::<Reply>::TurnedAway(Answer { status: 400, headers: Vec::new(), body: body.into() });
-        for told in send("customers", &Closed::default(), &[1, 2, 3, 4, 5, 6], &post) {
+        for told in send("customers", &Closed::default(), &[1, 2, 3, 4, 5, 6], &0, &post) {
             assert!(matches!(told, Err(Verdict::Settled(Outcome::Barred { .. }))), "{told:?}");
         }
         // One alone may be to blame.
-        let alone = send("customers", &Closed::default(), &[1], &post);
+        let alone = send("customers", &Closed::default(), &[1], &0, &post);
         assert!(matches!(alone[..], [Err(Verdict::Settled(Outcome::Refused { .. }))]));
+    }
+
+    /// Those that are refused come first every night, and the good ones after them have to arrive all the same (I4).
+    #[test]
+    fn records_that_spoil_their_batch_starve_no_other() {
+        let body = r#"{"error":{"code":"RequestDataInvalid","message":"no"}}"#;
+        let posts = RefCell::new(Vec::new());
+        let post = |operations: &[u32]| {
+            posts.borrow_mut().push(operations.len());
+            match operations.iter().any(|number| (1..=3).contains(number)) {
+                true => Sent::TurnedAway(Answer { status: 400, headers: Vec::new(), body: body.into() }),
+                false => Sent::Told(operations.iter().map(|number| Ok(*number)).collect()),
+            }
+        };
+        for (operations, told, requests) in [
+            ((1..=10).collect::<Vec<u32>>(), "- - - 4 5 6 7 8 9 10", vec![10, 5, 2, 1, 1, 3, 1, 1, 2, 5]),
+            // With none but those left, they are to blame, and not the way to the service.
+            (vec![1, 2, 3], "- - -", vec![3, 1, 2, 1, 1, 1]),
+        ] {
+            posts.borrow_mut().clear();
+            let closed = Closed::default();
+            let replies = send("customers", &closed, &operations, &0, &post);
+            let word = |told: &Result<u32, Verdict>| match told {
+                Ok(number) => number.to_string(),
+                Err(Verdict::Settled(Outcome::Refused { .. })) => "-".to_owned(),
+                Err(other) => format!("{other:?}"),
+            };
+            let replies = replies.iter().map(word).collect::<Vec<_>>().join(" ");
+            assert_eq!((replies.as_str(), posts.borrow().as_slice()), (told, requests.as_slice()));
+            assert!(closed.tables().is_empty());
+        }
+        // Where questions are taken and no write ever is, halving has an end as well.
+        posts.borrow_mut().clear();
+        let never = |operations: &[u32]| match operations {
+            [0] => post(operations),
+            _ => {
+                posts.borrow_mut().push(operations.len());
+                Sent::<u32>::TurnedAway(Answer { status: 400, headers: Vec::new(), body: body.into() })
+            }
+        };
+        let told = send("customers", &Closed::default(), &(1..=64).collect::<Vec<u32>>(), &0, &never);
+        assert!(told.iter().all(|told| matches!(told, Err(Verdict::Settled(Outcome::Barred { .. })))), "{told:?}");
+        let alone = posts.borrow().iter().filter(|count| **count == 1).count();
+        assert_eq!(alone, SPOILED_MAX + 1, "and the question");
     }
 
     /// What one batch has found out serves the next one of its table, and of no other, until something is taken.
@@ -558,7 +533,7 @@ mod tests {
         let sent = |table: &str, open: bool| {
             posts.replace(0);
             is_open.replace(open);
-            let told = send(table, &closed, &[1, 2, 3, 4, 5, 6, 7, 8], &post);
+            let told = send(table, &closed, &[1, 2, 3, 4, 5, 6, 7, 8], &0, &post);
             assert_eq!(told.len(), 8);
             let is_barred =
                 |told: &Result<Reply, Verdict>| matches!(told, Err(Verdict::Settled(Outcome::Barred { .. })));
@@ -572,7 +547,7 @@ mod tests {
             sent("customers", true),
             sent("customers", false),
         ];
-        assert_eq!(counts, [7, 1, 7, 1, 7]);
+        assert_eq!(counts, [8, 1, 8, 1, 8]);
     }
 
     #[test]
@@ -618,11 +593,11 @@ mod tests {
             // Rights and the like are no matter of one operation.
             (403, 4, "- - - - -", vec![5]),
             // Where nothing is ever taken, it is not for what is in it.
-            (400, ALL, "- - - - -", vec![5, 2, 1, 1, 3, 1]),
-            (413, ALL, "- - - - -", vec![5, 2, 1, 1, 3, 1]),
+            (400, ALL, "- - - - -", vec![5, 2, 1, 1, 3, 1, 1]),
+            (413, ALL, "- - - - -", vec![5, 2, 1, 1, 3, 1, 1]),
         ] {
             sizes.borrow_mut().clear();
-            let replies: Vec<String> = send("customers", &Closed::default(), &operations, &post(status, spoiler))
+            let replies: Vec<String> = send("customers", &Closed::default(), &operations, &0, &post(status, spoiler))
                 .into_iter()
                 .map(|reply| reply.map_or_else(|_| "-".to_owned(), |number| number.to_string()))
                 .collect();

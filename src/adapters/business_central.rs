@@ -183,6 +183,9 @@ impl BusinessCentral {
     }
 }
 
+/// What is said of a key that another record has (erp-api.md §4).
+pub(in crate::adapters) const SAME_KEY: &str = "Internal_EntityWithSameKeyExists";
+
 impl Endpoint for BusinessCentral {
     fn side(&self) -> Side {
         Side::Erp
@@ -262,6 +265,10 @@ impl Endpoint for BusinessCentral {
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.write_records(info, columns, writes)
+    }
+
+    fn rest(&self, times: u32) -> bool {
+        self.client.rest(times)
     }
 
     fn batch_max(&self) -> usize {
@@ -430,8 +437,8 @@ mod tests {
         };
         for told in ["", "no"] {
             let page = format!(r#"{{"value":[{{"systemId":"{id}","no":"A"}}]}}"#);
-            let batch = r#"{"responses":[{"id":"1","status":201,"body":{}}]}"#;
-            let lines = vec![say(200, &metadata(told)), say(200, companies), say(200, &page), say(200, batch)];
+            let batch = format!(r#"{{"responses":[{{"id":"1","status":201,"body":{{"systemId":"{id}"}}}}]}}"#);
+            let lines = vec![say(200, &metadata(told)), say(200, companies), say(200, &page), say(200, &batch)];
             let (erp, server) = open(lines, &[(TABLE, "systemId")]);
             let info = erp.describe(TABLE).unwrap();
             assert_eq!(info.key, Key::Id("systemId".into()));

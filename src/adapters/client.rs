@@ -11,9 +11,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
-use crate::adapters::credentials::untold;
+use crate::adapters::discreet::Logins;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
+use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::origin;
 use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
@@ -41,6 +42,7 @@ pub struct Client {
     base: String,
     agent: Agent,
     token: TokenSource,
+    logins: Arc<Logins>,
     limiter: Limiter,
     patience: Patience,
     clock: Arc<dyn Clock>,
@@ -107,6 +109,7 @@ impl Client {
             base: connection.url.trim_end_matches('/').to_owned(),
             agent: agent(&connection.url, limits.concurrency, Duration::from_millis(patience.answer_ms_max)),
             token: TokenSource::new(connection.auth.clone()),
+            logins: Arc::default(),
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
             patience,
             clock,
@@ -129,6 +132,11 @@ impl Client {
     /// Returns the service root, without trailing slash.
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Returns what it logs in with, for whoever tells of its answers.
+    pub fn logins(&self) -> Arc<Logins> {
+        Arc::clone(&self.logins)
     }
 
     /// Returns how many requests may be under way at once.
@@ -300,7 +308,7 @@ impl Client {
                     return Err(self.lose(EndpointError::Login { side, message: answer.fault().to_string() }));
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
-                    let message = format!("it answered HTTP {}", answer.status);
+                    let message = answered(&answer);
                     let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
                     // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
                     let unsaid = answer.status == 429 && asked(&answer).is_none();
@@ -308,8 +316,7 @@ impl Client {
                     (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
-                    let fault = answer.fault();
-                    let message = format!("it answered HTTP {}", answer.status);
+                    let (fault, message) = (answer.fault(), answered(&answer));
                     return Err(match fault.is_overtaxed() {
                         true => Failure::Overtaxed(message),
                         false => Failure::Unknown(message),
@@ -390,6 +397,16 @@ impl Client {
         true
     }
 
+    /// Waits before writes are sent again that had no answer `times` in a row, as long as for a read; tells whether that is
+    /// worth it.
+    pub fn rest(&self, times: u32) -> bool {
+        if times >= self.patience.attempts || self.lost.get().is_some() || self.clock.is_over() {
+            return false;
+        }
+        self.pause(times, None);
+        true
+    }
+
     fn pause(&self, failed: u32, asked: Option<Duration>) {
         let wait = self.patience.wait(failed, asked, self.clock.jitter());
         self.clock.sleep(wait);
@@ -410,10 +427,10 @@ impl Client {
             return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
         }
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        self.logins.learn(&token.authorization);
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
-        let result = result.map(|answer| discreet(answer, request, token));
         let unsent = |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Unsendable);
         self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
@@ -497,25 +514,18 @@ impl Client {
     }
 }
 
+/// Says what an answer was that ends a request: its status, and what the service said with it.
+fn answered(answer: &Answer) -> String {
+    let Fault { status, code, message, .. } = answer.fault();
+    let said = [message.trim_end_matches('.').to_owned(), if code.is_empty() { code } else { format!("({code})") }];
+    let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
+    if said.is_empty() { format!("it answered HTTP {status}") } else { format!("it answered HTTP {status}: {said}") }
+}
+
 /// Says who gave a page for people in place of data.
 fn page_instead(url: &str) -> String {
     let host = origin(url).map(|(_, host, _)| host).unwrap_or_default();
     format!("{host} answered with a page of HTML instead of data; check `url`")
-}
-
-/// Takes out of an answer what we logged in with: what a side says went wrong is told to people, and kept (I10).
-///
-/// A page of records is left as it is, since nothing of it is told as an error.
-fn discreet(mut answer: Answer, request: &Request<'_>, token: &Token) -> Answer {
-    let may_tell = request.method != "GET" || !answer.is_success();
-    if may_tell && let Ok(text) = std::str::from_utf8(&answer.body) {
-        let untold = untold(&token.authorization);
-        if untold.iter().any(|secret| text.contains(secret)) {
-            let hidden = untold.iter().fold(text.to_owned(), |text, secret| text.replace(secret, "…"));
-            answer.body = hidden.into_bytes();
-        }
-    }
-    answer
 }
 
 /// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
@@ -718,7 +728,7 @@ pub mod tests {
           write: ("overtaxed: it answered HTTP 504", 1, 0)
         database too slow
           read: ("200", 2, 2)
-          write: ("overtaxed: it answered HTTP 500", 1, 0)
+          write: ("overtaxed: it answered HTTP 500: (0x80044151)", 1, 0)
         broken
           read: ("200", 3, 6)
           write: ("unknown: it answered HTTP 500", 1, 0)
@@ -741,6 +751,28 @@ pub mod tests {
           read: ("302", 1, 0)
           write: ("302", 1, 0)
         "#);
+    }
+
+    /// A service that restarts is away for some seconds, for writes as for reads.
+    #[test]
+    fn there_is_as_much_patience_with_a_write_as_with_a_read() {
+        let (client, clock) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+        let rested = [1, 2, 3].map(|times| client.rest(times));
+        assert_eq!((rested, clock.now()), ([true, true, false], Duration::from_secs(6)));
+        assert_eq!(client.traffic().waited_seconds, 6.0);
+    }
+
+    #[test]
+    fn what_was_said_with_an_answer_that_ends_a_request_is_kept() {
+        for (status, body, expected) in [
+            (503, "<html>", "it answered HTTP 503"),
+            (500, r#"{"error":{"code":"0x80040216","message":"An unexpected error."}}"#, {
+                "it answered HTTP 500: An unexpected error (0x80040216)"
+            }),
+            (500, r#"{"error":{"code":"","message":"no"}}"#, "it answered HTTP 500: no"),
+        ] {
+            assert_eq!(answered(&Answer { status, headers: Vec::new(), body: body.into() }), expected);
+        }
     }
 
     /// As where a gateway gave up: a read is repeated, of a write nobody knows, and the next one is smaller.

@@ -355,6 +355,10 @@ impl Endpoint for Dataverse {
         report
     }
 
+    fn rest(&self, times: u32) -> bool {
+        self.client.rest(times)
+    }
+
     fn batch_max(&self) -> usize {
         self.portion.now()
     }

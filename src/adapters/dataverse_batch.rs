@@ -4,7 +4,7 @@
 //! parts of an answer, out come replies by position and a verdict for each (crm-api.md §4, §9, §11). Writes are not sent
 //! here.
 
-use crate::adapters::batch::{Replied, Verdict};
+use crate::adapters::batch::Replied;
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_states::STATE;
 use crate::adapters::definitions::CrmTable;
@@ -12,7 +12,8 @@ use crate::adapters::http::Answer;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply, Section};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, value};
-use crate::endpoint::{EndpointError, Outcome, Write, WriteKind};
+use crate::adapters::verdict::{Verdict, Word};
+use crate::endpoint::{EndpointError, Write, WriteKind};
 use crate::frame::Value;
 
 impl Replied for Reply {
@@ -176,8 +177,12 @@ pub fn ask_each(
 }
 
 fn questions(paths: Vec<String>, headers: &[(&'static str, String)]) -> Vec<Operation> {
-    let question = |path| Operation { method: "GET", path, headers: headers.to_vec(), body: String::new() };
-    paths.into_iter().map(question).collect()
+    paths.into_iter().map(|path| question(path, headers)).collect()
+}
+
+/// Makes a request that changes nothing.
+pub fn question(path: String, headers: &[(&'static str, String)]) -> Operation {
+    Operation { method: "GET", path, headers: headers.to_vec(), body: String::new() }
 }
 
 /// Returns the replies to so many questions; an error where one is missing or was put off.
@@ -193,26 +198,17 @@ fn replies(answer: &Answer, count: usize) -> Result<Vec<Reply>, String> {
     }
 }
 
-/// Returns what a reply says about a write (crm-api.md §4, §9).
-pub fn verdict(write: &Write, reply: &Reply) -> Verdict {
-    let fault = Fault::read(reply.status, reply.body.as_bytes());
-    let is_duplicate = matches!(fault.code.as_str(), "0x80040237" | "0x80060892");
-    match (write.kind, fault.status, fault.code.as_str()) {
-        (WriteKind::Insert, 400.., _) if is_duplicate => return Verdict::Duplicate(fault.to_string()),
+/// Returns what a reply says about a write (crm-api.md §4, §9); `key` is what a record is known by, nothing where none comes.
+pub fn verdict(key: &[String], write: &Write, reply: &Reply) -> Verdict {
+    let changes = write.kind != WriteKind::Insert;
+    Verdict::of(reply.status, &reply.body, key, |fault| match (fault.status, fault.code.as_str()) {
+        (400.., "0x80040237" | "0x80060892") if !changes => Some(Word::Taken),
         // The vendor's own sample has no code here.
-        (WriteKind::Insert, 412, "" | "0x0") => return Verdict::Duplicate(fault.to_string()),
-        _ => {}
-    }
-    if let Some(verdict) = Verdict::by_status(&fault) {
-        return verdict;
-    }
-    match (write.kind, fault.status, fault.code.as_str()) {
-        (WriteKind::Update | WriteKind::Delete, 412, "0x80060882" | "" | "0x0") => Verdict::Settled(Outcome::Stale),
-        (WriteKind::Update | WriteKind::Delete, 404, _) if names_record(&fault.message, write) => {
-            Verdict::Settled(Outcome::Gone)
-        }
-        _ => Verdict::refused(fault),
-    }
+        (412, "" | "0x0") if !changes => Some(Word::Taken),
+        (412, "0x80060882" | "" | "0x0") if changes => Some(Word::Stale),
+        (404, _) if changes && names_record(&fault.message, write) => Some(Word::Gone),
+        _ => None,
+    })
 }
 
 /// Tells whether a "does not exist" speaks of the record itself and not of one that a lookup was to point to.
@@ -230,7 +226,7 @@ pub mod tests {
 
     use uuid::Uuid;
 
-    use crate::endpoint::{ColumnInfo, TableInfo};
+    use crate::endpoint::{ColumnInfo, Outcome, TableInfo};
     use crate::frame::Kind;
 
     pub fn contacts() -> CrmTable {
@@ -338,7 +334,15 @@ pub mod tests {
             (Delete, &[], 204, "", "", Verdict::Settled(Outcome::Written)),
             (Delete, &[], 412, "0x80060882", "m", Verdict::Settled(Outcome::Stale)),
             (Delete, &[], 404, "0x80040217", own, Verdict::Settled(Outcome::Gone)),
-            (Delete, &[], 404, "0x8006088a", "m", Verdict::refused("m (0x8006088a)")),
+            (Delete, &[], 404, "0x8006088a", own, Verdict::barred(format!("{own} (0x8006088a)"))),
+            (
+                Update,
+                &[],
+                404,
+                "",
+                "",
+                Verdict::barred("the request was turned away on its way to the service: HTTP 404"),
+            ),
             (Delete, &[], 405, "0x80040227", "m", Verdict::refused("m (0x80040227)")),
             (Insert, &linked, 404, "0x80040217", other, Verdict::refused(format!("{other} (0x80040217)"))),
             (Insert, &[], 412, "0x80040237", "m", Verdict::Duplicate("m (0x80040237)".into())),
@@ -351,7 +355,11 @@ pub mod tests {
         ] {
             let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
             let reply = Reply { status, headers: Vec::new(), body };
-            assert_eq!(verdict(&write(kind, fields), &reply), expected, "{kind:?} {status} {code} {message}");
+            assert_eq!(
+                verdict(&["contactid".to_owned()], &write(kind, fields), &reply),
+                expected,
+                "{kind:?} {status} {code} {message}"
+            );
         }
     }
 

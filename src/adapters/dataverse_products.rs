@@ -4,10 +4,10 @@
 //! says as an update with its condition, then the action that publishes. In go writes, out come requests; which products
 //! are drafts is asked by the adapter. Nothing is sent here.
 
-use crate::adapters::batch::Verdict;
 use crate::adapters::dataverse_states::{STATE, STATUS};
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::odata::batch_multipart::Operation;
+use crate::adapters::verdict::Verdict;
 use crate::endpoint::{Outcome, Write, WriteKind};
 use crate::frame::Value;
 

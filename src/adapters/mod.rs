@@ -13,9 +13,11 @@ pub mod token;
 pub mod http;
 #[cfg(test)]
 pub mod script;
+pub mod discreet;
 pub mod client;
 pub mod pages;
 pub mod absence;
+pub mod verdict;
 pub mod batch;
 pub mod portion;
 pub mod csdl;
@@ -40,6 +42,7 @@ use crate::adapters::business_central::BusinessCentral;
 use crate::adapters::client::Client;
 use crate::adapters::clock::{Clock, Patience};
 use crate::adapters::dataverse::Dataverse;
+use crate::adapters::discreet::Discreet;
 use crate::adapters::service::Service;
 use crate::config::{Adapter, Connection, Side};
 use crate::endpoint::Endpoint;
@@ -47,8 +50,9 @@ use crate::endpoint::Endpoint;
 /// Makes the adapter of one side; nothing is sent yet.
 pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<dyn Clock>) -> Box<dyn Endpoint> {
     let client = Client::new(side, connection, patience, clock);
+    let logins = client.logins();
     let company = connection.company.clone().unwrap_or_default();
-    match connection.adapter {
+    let endpoint: Box<dyn Endpoint> = match connection.adapter {
         Adapter::BusinessCentral => {
             Box::new(BusinessCentral::new(client, company, connection.limits, connection.keys.clone()))
         }
@@ -57,5 +61,6 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
         Adapter::Dataverse => {
             Box::new(Dataverse::new(client, connection.limits, connection.features, connection.act_as))
         }
-    }
+    };
+    Box::new(Discreet::new(endpoint, logins))
 }

@@ -417,6 +417,10 @@ impl Endpoint for Service {
         self.send_trusted(info, columns, writes)
     }
 
+    fn rest(&self, times: u32) -> bool {
+        self.client.rest(times)
+    }
+
     fn batch_max(&self) -> usize {
         // Without a batch this is only how often the journal is written.
         let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);

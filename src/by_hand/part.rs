@@ -237,7 +237,8 @@ pub fn fails_without(other: &TableMap, table: &str) -> bool {
     })
 }
 
-/// Parts pairs that are coupled, table map by table map: what gives CRM records back is written first, then the links go.
+/// Parts pairs that are coupled, table map by table map: what gives CRM records back is written first, then the links go. Where
+/// the CRM cannot be spoken to any more none is parted.
 pub fn part(
     desk: &Desk<'_>,
     store: &mut dyn Store,
@@ -255,6 +256,11 @@ pub fn part(
         if parted.iter().any(|one| one.parting.table == map.name && one.parting.release.is_some()) {
             let scope = Scope::describe(desk.pipeline, table, desk.endpoints)?;
             release(desk, store, &scope, &mut parted, map, moment)?;
+        }
+        // What is given back is nobody's then; the pairs are parted when somebody asks again, and the rest is given back.
+        if let Some(error) = desk.endpoints.crm.lost() {
+            end(store, moment, false)?;
+            return Err(error.into());
         }
     }
     let replies = parted.iter().map(|Parted { parting, .. }| Reply::Part {
@@ -336,6 +342,9 @@ fn release(
     let unsure =
         actions.iter().zip(&applied.outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Unknown { .. }));
     let unsure: Vec<Uuid> = unsure.map(|(action, _)| action.ids.crm).collect();
+    if desk.endpoints.crm.lost().is_some() {
+        return Ok(());
+    }
     let read = extract::read_ids(scope, Side::Crm, desk.endpoints.crm, unsure)?;
     let mut answers = Vec::new();
     for (index, one) in own.iter_mut().enumerate() {

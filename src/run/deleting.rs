@@ -3,7 +3,7 @@
 //! Deletions come last and go from the last table map to the first, so that what refers to a record goes before it. Each
 //! names the version that was looked at; a record that somebody edited meanwhile is not deleted.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
@@ -26,9 +26,9 @@ use crate::run::decided;
 use crate::run::deletions::{held, text_before};
 use crate::run::notes::{count, note_it};
 use crate::run::refusals::{print_of, sources};
-use crate::run::rounds::{ROUNDS_MAX, send};
+use crate::run::rounds::{ROUNDS_MAX, rest, send};
 use crate::run::state::{Doomed, PassError, PassState, Step};
-use crate::run::verify::{count_confirmed, failed, kept_out};
+use crate::run::verify::{count_confirmed, failed, kept_out, unanswered};
 use crate::store::{Answer, Store, Survivor};
 
 /// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
@@ -80,12 +80,19 @@ pub(super) fn as_restores(
 pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
     let doomed = std::mem::take(&mut state.doomed);
     let mut doomed = look_closer(step, store, state, doomed)?;
-    for round in 0..=ROUNDS_MAX {
+    let (mut lost, mut silent) = (HashMap::new(), 0);
+    for round in 0.. {
+        let unanswered = doomed.iter().filter(|doomed| lost.contains_key(doomed.action.ids.of(doomed.action.side)));
+        let rested = rest(step, unanswered.map(|doomed| doomed.action.side), &mut silent);
+        if round >= ROUNDS_MAX && !rested {
+            state.held.extend(doomed.iter().map(|doomed| given_up(&doomed.action, round, &lost)));
+            break;
+        }
         let mut again = Vec::new();
         for left in Side::BOTH {
             let (here, elsewhere) = doomed.into_iter().partition(|doomed: &Doomed| doomed.action.side == left);
             doomed = elsewhere;
-            again.extend(delete_side(step, store, state, left, here, round == ROUNDS_MAX)?);
+            again.extend(delete_side(step, store, state, left, here, &mut lost)?);
         }
         if again.is_empty() || step.context.options.stop.load(Ordering::Relaxed) {
             break;
@@ -124,14 +131,14 @@ fn look_closer(
     Ok(sure)
 }
 
-/// Deletes on one side; returns what has to be tried again.
+/// Deletes on one side; returns what has to be tried again, and in `lost` why nobody knows what became of it.
 fn delete_side(
     step: &Step<'_>,
     store: &mut dyn Store,
     state: &mut PassState,
     left: Side,
     doomed: Vec<Doomed>,
-    last: bool,
+    lost: &mut HashMap<Uuid, String>,
 ) -> Result<Vec<Doomed>, PassError> {
     let (context, scope) = (step.context, step.scope);
     if doomed.is_empty() {
@@ -180,9 +187,12 @@ fn delete_side(
                 continue;
             }
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => {
-                if let Outcome::Unknown { .. } = outcome {
+                if let Outcome::Unknown { message } = outcome {
                     let outcome = if there { "found" } else { "not found" }.to_owned();
-                    answers.push(Answer { journal_id, outcome, message: String::new() });
+                    answers.push(Answer { journal_id, outcome, message: message.clone() });
+                    lost.insert(*action.ids.of(left), message.clone());
+                } else {
+                    lost.remove(action.ids.of(left));
                 }
                 if there {
                     again.push(doomed);
@@ -201,11 +211,6 @@ fn delete_side(
     }
     let mut again = spare(step, store, state, left, again, &read)?;
     again.retain(|doomed| admits(context.options.approved, step.map, step.links, state, &doomed.action));
-    if last {
-        let message = format!("it still changes after {ROUNDS_MAX} attempts in this run");
-        state.held.extend(again.iter().map(|doomed| undeleted(&doomed.action, &message)));
-        return Ok(Vec::new());
-    }
     Ok(again)
 }
 
@@ -254,6 +259,14 @@ fn spare(
         }
     }
     Ok(kept)
+}
+
+/// Says why a deletion is not tried once more in this run.
+fn given_up(action: &Action, attempts: usize, lost: &HashMap<Uuid, String>) -> Held {
+    match lost.get(action.ids.of(action.side)) {
+        Some(message) => unanswered(action, &format!("the deletion of {}", action.record), attempts, message),
+        None => undeleted(action, &format!("it still changes after {attempts} attempts in this run")),
+    }
 }
 
 fn undeleted(action: &Action, message: &str) -> Held {

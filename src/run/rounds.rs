@@ -34,7 +34,7 @@ use crate::run::verify::{Aftermath, count_confirmed, given_up, verify};
 use crate::store::{Agreed, CouplingChange, InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
-/// edits the record at the same time.
+/// edits the record at the same time. What had no answer is sent as often as the side's patience lasts.
 pub(super) const ROUNDS_MAX: usize = 5;
 
 /// Records that get a partner.
@@ -67,7 +67,8 @@ pub(super) fn rounds(
             after.refused.of_mut(to).insert(erp);
         }
     }
-    for round in 0..=ROUNDS_MAX {
+    let mut silent = 0;
+    for round in 0.. {
         let merging = clock();
         let touched = if round == 0 { alone.pairs.clone() } else { Some(std::mem::take(&mut after.again)) };
         let (mut actions, mut rounded) = decide_round(step, store, state, touched.as_ref())?;
@@ -104,8 +105,10 @@ pub(super) fn rounds(
         leave_undone(step, state, &mut actions);
         admit(approved, step.map, step.links, state, &mut actions);
         state.report.seconds.merge += clock() - merging;
-        if round == ROUNDS_MAX {
-            state.held.extend(actions.iter().map(|action| given_up(action, ROUNDS_MAX, &after)));
+        let lost = |action: &&Action| after.unanswered.contains_key(&(action.side, action.ids.erp));
+        let rested = rest(step, actions.iter().filter(lost).map(|action| action.side), &mut silent);
+        if round >= ROUNDS_MAX && !rested {
+            state.held.extend(actions.iter().map(|action| given_up(action, round, &after)));
             break;
         }
         plan(state, &actions);
@@ -141,6 +144,18 @@ pub(super) fn rounds(
         }
     }
     Ok(())
+}
+
+/// Waits before something goes to sides once more that had no answer, as long as for a read, or until the run has to end;
+/// tells whether they are worth another attempt for that. What came late has come by then, and shows as a version or a record.
+///
+/// `silent` counts how often that was so.
+pub(super) fn rest(step: &Step<'_>, sides: impl Iterator<Item = Side>, silent: &mut u32) -> bool {
+    let sides: HashSet<Side> = sides.collect();
+    *silent += u32::from(!sides.is_empty());
+    let rested = |side: &Side| step.context.endpoints.of(*side).rest(*silent);
+    // Each of them is waited for.
+    sides.iter().filter(|side| rested(side)).count() > 0
 }
 
 /// Takes out what goes to a side that the run does not write. Its bases stay, so the next run decides it again.

@@ -296,13 +296,16 @@ pub(super) fn kept_out(what: &str, to: Side, outcome: &Outcome, message: &str) -
 pub(super) fn given_up(action: &Action, attempts: usize, after: &Aftermath) -> Held {
     let to = action.side;
     match after.unanswered.get(&(to, action.ids.erp)) {
-        Some(message) => {
-            let message = format!("none of {attempts} attempts had an answer ({message})");
-            let message = kept_out(&action.record, to, &Outcome::Unknown { message: String::new() }, &message);
-            Held { message, ..failed(action, "") }
-        }
+        Some(message) => unanswered(action, &action.record, attempts, message),
         None => failed(action, &format!("it still changes after {attempts} attempts in this run")),
     }
+}
+
+/// Says that nobody knows what became of `what` any time that it was sent, and what was said the last time.
+pub(super) fn unanswered(action: &Action, what: &str, attempts: usize, message: &str) -> Held {
+    let message = format!("none of {attempts} attempts had an answer ({message})");
+    let message = kept_out(what, action.side, &Outcome::Unknown { message: String::new() }, &message);
+    Held { message, ..failed(action, "") }
 }
 
 /// Says why an action was not carried out.

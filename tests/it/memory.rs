@@ -96,6 +96,8 @@ pub struct Memory {
     pub answers: Mutex<Vec<(String, usize)>>,
     /// Whether the side can be asked by what a column holds.
     pub searchable: AtomicBool,
+    /// Whether it refuses the login.
+    pub locked_out: AtomicBool,
 }
 
 /// The column that shows when a record was last changed.
@@ -124,6 +126,8 @@ pub enum Accident {
     Stale,
     /// The gateway gives up, and the side carries it out later: see [`Memory::late`].
     Late,
+    /// The side refuses the login from then on.
+    LockedOut,
     /// Nothing at all.
     None,
 }
@@ -188,6 +192,7 @@ impl Memory {
             ahead_ms: AtomicI64::new(0),
             answers: Mutex::default(),
             searchable: AtomicBool::new(true),
+            locked_out: AtomicBool::new(false),
         }
     }
 
@@ -485,6 +490,13 @@ impl Endpoint for Memory {
                 std::panic::resume_unwind(Box::new("the program was killed"));
             }
             let accident = self.accidents.lock().unwrap().pop();
+            if accident == Some(Accident::LockedOut) {
+                self.locked_out.store(true, Ordering::Relaxed);
+            }
+            if self.locked_out.load(Ordering::Relaxed) {
+                outcomes.push(Outcome::NotSent { message: "the login was refused".into() });
+                continue;
+            }
             if accident == Some(Accident::Late) && write.kind == WriteKind::Insert {
                 self.late.lock().unwrap().push((info.table.clone(), write.clone()));
             }
@@ -591,6 +603,11 @@ impl Endpoint for Memory {
 
     fn clock(&self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::Relaxed))
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        let is_lost = self.locked_out.load(Ordering::Relaxed);
+        is_lost.then(|| EndpointError::Login { side: self.side, message: "not any more".to_owned() })
     }
 }
 

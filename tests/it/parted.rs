@@ -154,6 +154,25 @@ fn a_pair_of_which_one_record_is_gone_can_be_parted_by_either_name() {
     }
 }
 
+/// It is told once, nothing is parted, and the same command does it when the login is back.
+#[test]
+fn a_crm_that_refuses_the_login_in_the_middle_parts_nothing() {
+    let mut world = north();
+    world.crm.accidents.lock().unwrap().push(Accident::LockedOut);
+    let customers = world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
+    let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+    let desk = Desk::open(&world.pipeline, sides, &mut world.store, customers).unwrap();
+    let address = Address::parse("customers:C1").unwrap();
+    let partings = desk.look_apart(&world.store, &[address], false).unwrap().unwrap();
+    let error = part(&desk, &mut world.store, partings, &moment(99)).unwrap_err();
+    assert_eq!(error.to_string(), "CRM refused the login: not any more");
+    assert_eq!(coupled(&world, "customers"), 1);
+    world.crm.locked_out.store(false, std::sync::atomic::Ordering::Relaxed);
+    let (done, _) = parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+    assert_eq!((done[0].released, coupled(&world, "customers")), (true, 0));
+    world.quiet();
+}
+
 /// A CRM of several companies, in which account 101 is North's.
 fn north() -> World {
     let text = CUSTOMERS.replace("filter: kind = 3", "filter: \"kind = 3 AND (company = 'North' OR company IS NULL)\"");

@@ -15,6 +15,7 @@ mod damaged;
 mod documents;
 mod held;
 mod killed;
+mod lost;
 mod online;
 mod oracle;
 mod places;
@@ -47,9 +48,15 @@ pub const FULL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pipelines/full.yaml
 pub struct Fake<S> {
     service: Arc<Mutex<Gate<S>>>,
     server: Server,
+    faults: Arc<Mutex<Faults>>,
 }
 
 impl<S> Fake<S> {
+    /// Replaces what goes wrong.
+    pub fn set_faults(&self, faults: Faults) {
+        *self.faults.lock().unwrap() = faults;
+    }
+
     /// Looks at the side or changes it; not while the turnstile holds one of its requests.
     pub fn with<T>(&self, look: impl FnOnce(&mut S) -> T) -> T {
         look(&mut self.service.lock().unwrap().service)
@@ -79,10 +86,7 @@ impl World {
         data::fill(records, &mut erp, &mut crm).unwrap();
         crm.settle();
         let turnstile = Arc::new(Turnstile::default());
-        let (service, server) = serve(erp, &turnstile);
-        let erp = Fake { service, server };
-        let (service, server) = serve(crm, &turnstile);
-        let crm = Fake { service, server };
+        let (erp, crm) = (serve(erp, &turnstile), serve(crm, &turnstile));
         let (erp_url, crm_url) = (erp.server.url(), crm.server.url());
         crm.with(|crm| {
             crm.tokens.scope = format!("{crm_url}/.default");
@@ -198,10 +202,11 @@ impl Drop for Running {
     }
 }
 
-fn serve<S: mocks::fault::Faulty>(service: S, turnstile: &Arc<Turnstile>) -> (Arc<Mutex<Gate<S>>>, Server) {
+fn serve<S: mocks::fault::Faulty>(service: S, turnstile: &Arc<Turnstile>) -> Fake<S> {
     let service = Arc::new(Mutex::new(Gate { service, turnstile: Arc::clone(turnstile) }));
-    let server = Server::start(Arc::clone(&service), None, Arc::new(Mutex::new(Faults::none()))).unwrap();
-    (service, server)
+    let faults = Arc::new(Mutex::new(Faults::none()));
+    let server = Server::start(Arc::clone(&service), None, Arc::clone(&faults)).unwrap();
+    Fake { service, server, faults }
 }
 
 /// What the program said and how it ended.

@@ -26,6 +26,9 @@ impl State {
             }
         };
         let found: Vec<Map<String, Value>> = meets.then_some(record).into_iter().collect();
+        if filter::option(options, "$count") == Some("true") {
+            return Ok(json!({"@odata.context": context, "@odata.count": found.len(), "value": found}));
+        }
         Ok(json!({"@odata.context": context, "value": found}))
     }
 }

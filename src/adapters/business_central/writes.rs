@@ -1,11 +1,13 @@
 //! Writes to the ERP: JSON batches with a condition on each change, and what their answers prove (erp-api.md §4 to §6).
 
-use crate::adapters::batch::{self, Batch, Form, Sent, Verdict};
-use crate::adapters::business_central::{BusinessCentral, Place, layout};
+use std::slice;
+
+use crate::adapters::batch::{self, Batch, Form, Sent};
+use crate::adapters::business_central::{BusinessCentral, Place, SAME_KEY, layout};
 use crate::adapters::odata::batch_json::{Operation, Reply};
-use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, value};
-use crate::endpoint::{Outcome, Report, TableInfo, Write, WriteKind};
+use crate::adapters::verdict::{Verdict, Word};
+use crate::endpoint::{Report, TableInfo, Write, WriteKind};
 
 /// Operations that one batch takes (erp-api.md §5).
 pub(super) const BATCH_MAX: usize = 100;
@@ -34,7 +36,14 @@ impl BusinessCentral {
             }
             sent
         };
-        batch::carry_out(&batch, operations, &post, verdict, |reply| reply.body)
+        let question = Operation {
+            method: "GET",
+            url: format!("{path}?$select={key}&$top=1"),
+            if_match: None,
+            body: String::new(),
+        };
+        let verdict = |write: &Write, reply: &Reply| verdict(slice::from_ref(&key), write, reply);
+        batch::carry_out(&batch, operations, &question, &post, verdict, |reply| reply.body)
     }
 }
 
@@ -64,20 +73,16 @@ fn operation(path: &str, key: &str, info: &TableInfo, write: &Write) -> Result<O
 }
 
 /// Returns what a reply says about a write (erp-api.md §4, §6).
-fn verdict(write: &Write, reply: &Reply) -> Verdict {
-    let fault = Fault::read(reply.status, reply.body.as_bytes());
-    if let Some(verdict) = Verdict::by_status(&fault) {
-        return verdict;
-    }
-    match (write.kind, fault.status, fault.code.as_str()) {
-        (WriteKind::Update | WriteKind::Delete, 409 | 412, "Request_EntityChanged")
-        | (WriteKind::Update | WriteKind::Delete, 412, _) => Verdict::Settled(Outcome::Stale),
-        (WriteKind::Update | WriteKind::Delete, 404, code) if code != "BadRequest_ResourceNotFound" => {
-            Verdict::Settled(Outcome::Gone)
-        }
-        (WriteKind::Insert, _, "Internal_EntityWithSameKeyExists") => Verdict::Duplicate(fault.to_string()),
-        _ => Verdict::refused(fault),
-    }
+fn verdict(key: &[String], write: &Write, reply: &Reply) -> Verdict {
+    let changes = write.kind != WriteKind::Insert;
+    Verdict::of(reply.status, &reply.body, key, |fault| match (fault.status, fault.code.as_str()) {
+        (412, _) if changes => Some(Word::Stale),
+        // The server's own deadlocks and the like among them, which pass.
+        (409, code) if changes && code != SAME_KEY => Some(Word::Stale),
+        (404, _) if changes => Some(Word::Gone),
+        (_, SAME_KEY) if !changes => Some(Word::Taken),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -90,7 +95,7 @@ mod tests {
     use crate::adapters::client::tests::client;
     use crate::adapters::script::{Script, say};
     use crate::config::Limits;
-    use crate::endpoint::Endpoint;
+    use crate::endpoint::{Endpoint, Outcome};
     use crate::frame::Value;
 
     #[test]
@@ -98,16 +103,18 @@ mod tests {
         use WriteKind::{Delete, Insert, Update};
         let refused = |message: &str| Verdict::refused(message);
         for (kind, status, code, expected) in [
-            (Update, 200, "", Verdict::Settled(Outcome::Written)),
+            (Update, 204, "", Verdict::Settled(Outcome::Written)),
+            (Update, 409, "Application_DatabaseDeadlock", Verdict::Settled(Outcome::Stale)),
             (Update, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
             (Update, 412, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
             (Update, 409, "Internal_EntityWithSameKeyExists", refused("m (Internal_EntityWithSameKeyExists)")),
             (Update, 404, "Internal_RecordNotFound", Verdict::Settled(Outcome::Gone)),
-            (Update, 404, "BadRequest_ResourceNotFound", refused("m (BadRequest_ResourceNotFound)")),
+            (Update, 404, "BadRequest_ResourceNotFound", Verdict::barred("m (BadRequest_ResourceNotFound)")),
+            (Update, 404, "Internal_CompanyNotFound", Verdict::barred("m (Internal_CompanyNotFound)")),
             (Delete, 204, "", Verdict::Settled(Outcome::Written)),
             (Delete, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
             (Delete, 404, "BadRequest_NotFound", Verdict::Settled(Outcome::Gone)),
-            (Delete, 404, "BadRequest_ResourceNotFound", refused("m (BadRequest_ResourceNotFound)")),
+            (Delete, 404, "BadRequest_ResourceNotFound", Verdict::barred("m (BadRequest_ResourceNotFound)")),
             (Delete, 400, "Application_DialogException", refused("m (Application_DialogException)")),
             (Delete, 504, "", Verdict::unknown("m")),
             (Insert, 404, "BadRequest_NotFound", refused("m (BadRequest_NotFound)")),
@@ -125,7 +132,7 @@ mod tests {
         ] {
             let write = Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
             let body = format!(r#"{{"error":{{"code":"{code}","message":"m  CorrelationId:  1."}}}}"#);
-            let found = verdict(&write, &Reply { status, body });
+            let found = verdict(&["id".to_owned()], &write, &Reply { status, body });
             assert_eq!(found, expected, "{kind:?} {status} {code}");
         }
     }
@@ -141,12 +148,14 @@ mod tests {
             r#"{"value":[{"id":"5b1e0c52-7a44-ef11-8e52-6045bd2b1a01","name":"CRONUS","displayName":"CRONUS"}]}"#;
         let refusal = r#"{"error":{"code":"Application_DialogException","message":"No.  CorrelationId:  1."}}"#;
         let answered = |parts: &[&str]| format!(r#"{{"responses":[{}]}}"#, parts.join(","));
-        let good = |id: &str| format!(r#"{{"id":{id},"status":200,"headers":{{}},"body":{{}}}}"#);
+        let good = |id: &str| format!(r#"{{"id":{id},"status":200,"headers":{{}},"body":{{"id":"x"}}}}"#);
+        let page = r#"{"id":"1","status":200,"headers":{},"body":"<html>"}"#;
         let bad = |id: &str, status: u16| format!(r#"{{"id":{id},"status":{status},"headers":{{}},"body":{refusal}}}"#);
         let (first, second, failed) = (good("\"1\""), good("\"2\""), bad("\"1\"", 400));
         let (busy, slow) = (bad("\"2\"", 429), bad("\"2\"", 504));
         for (what, status, body, expected) in [
             ("in another order", 200, answered(&[&second, &first]), "written, written"),
+            ("a page in place of a record", 200, answered(&[page, &second]), "unknown, written"),
             ("one fails", 200, answered(&[&second, &failed]), "refused, written"),
             ("it ends at the first failure", 200, answered(&[&failed]), "refused, unknown"),
             ("nothing is answered for", 200, answered(&[]), "unknown, unknown"),

@@ -2,15 +2,16 @@
 //! another state than the first, and drafts that are published (crm-api.md §9, §11, §13).
 
 use std::collections::{HashMap, HashSet};
+use std::slice;
 use std::sync::PoisonError;
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Sent};
 use crate::adapters::client::ACT_AS;
 use crate::adapters::client::PostError;
 use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
-use crate::adapters::dataverse_batch::{by_position, verdict};
+use crate::adapters::dataverse_batch::{by_position, question, verdict};
 use crate::adapters::dataverse_bulk::{self, RECORDS_MIN, Said};
 use crate::adapters::dataverse_keys::{self, AlternateKey};
 use crate::adapters::dataverse_products;
@@ -18,6 +19,7 @@ use crate::adapters::dataverse_states::{self, STATE};
 use crate::adapters::definitions::{self, CrmTable};
 use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
+use crate::adapters::verdict::Verdict;
 use crate::config::Bypass;
 use crate::endpoint::{Endpoint, Outcome, Query, Report, Write, WriteKind};
 
@@ -31,11 +33,14 @@ impl Dataverse {
         let root = self.root();
         let select = select(table, columns);
         let is_staged = |write: &Write| dataverse_states::is_staged(table, write);
+        let question =
+            Part::Single(question(format!("{root}/{}?$select={}&$top=1", info.table, table.key), &headers()));
         let together = |writes: &[Write]| {
             let parts = writes.iter().map(|write| dataverse_states::part(&root, table, &select, write)).collect();
             let batch = Batch { endpoint: self, info, columns, writes, layout, closed: &self.closed };
             let post = |parts: &[Part]| batch::patiently(&self.client, parts, &|some| self.post(some));
-            batch::carry_out(&batch, parts, &post, verdict, |reply| reply.body)
+            let verdict = |write: &Write, reply: &Reply| verdict(slice::from_ref(&table.key), write, reply);
+            batch::carry_out(&batch, parts, &question, &post, verdict, |reply| reply.body)
         };
         // What takes two operations each must not be more than a batch holds.
         let together = |writes: &[Write]| {
@@ -140,7 +145,7 @@ impl Dataverse {
             Sent::TurnedAway(answer) => operations.iter().map(|_| Err(Verdict::turned_away(&answer))).collect(),
         };
         for (at, told) in updated.into_iter().zip(told) {
-            let verdict = told.map_or_else(|verdict| verdict, |reply| verdict(&batch.writes[at], &reply));
+            let verdict = told.map_or_else(|verdict| verdict, |reply| verdict(&[], &batch.writes[at], &reply));
             report.outcomes[at] = dataverse_products::outcome(&stripped[at], verdict);
         }
         // What the update answered is not what the record is now.

@@ -152,6 +152,11 @@ impl Page {
         }
     }
 
+    /// Makes a question to which the answer does not matter.
+    pub(super) fn question(&self, url: &str) -> Operation {
+        question(format!("{url}?{}&$top=1", self.select(&[])))
+    }
+
     /// Makes the request of a write. `key` is the key of the record to be changed, where it is known.
     pub(super) fn operation(&self, url: &str, key: Option<&[String]>, write: &Write) -> Result<Operation, String> {
         let mut properties = Vec::with_capacity(write.fields.len() + 1);
@@ -179,6 +184,11 @@ impl Page {
             _ => Operation { method: "PATCH", url, if_match: etag(), body },
         })
     }
+}
+
+/// Makes a request that changes nothing.
+pub(super) fn question(url: String) -> Operation {
+    Operation { method: "GET", url, if_match: None, body: String::new() }
 }
 
 /// Returns a text as a literal.

@@ -9,11 +9,13 @@ use std::sync::PoisonError;
 
 use uuid::Uuid;
 
-use crate::adapters::batch::{self, Batch, Form, Reception, Sent, Verdict};
+use crate::adapters::batch::{self, Batch, Form, Reception, Sent};
+use crate::adapters::business_central::SAME_KEY;
+use crate::adapters::odata::Dialect;
 use crate::adapters::odata::batch_json::{Operation, Reply};
-use crate::adapters::odata::fault::Fault;
 use crate::adapters::service::Service;
-use crate::adapters::service::page::Page;
+use crate::adapters::service::page::{Page, question};
+use crate::adapters::verdict::{Verdict, Word};
 use crate::endpoint::{Endpoint, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 
@@ -99,9 +101,8 @@ impl Service {
             return *form.insert(None);
         }
         let root = self.root();
-        let get = |url: String| Operation { method: "GET", url, if_match: None, body: String::new() };
-        let one = get(format!("{url}?{}&$top=1", page.select(&[])));
-        let questions = [get(format!("{root}/{NOBODYS_TABLE}")), one].map(|question| relative(&root, &question));
+        let nothing = question(format!("{root}/{NOBODYS_TABLE}"));
+        let questions = [nothing, page.question(url)].map(|question| relative(&root, &question));
         for tried in [Form::Json, Form::Multipart] {
             if !told.formats.is_empty() && !told.formats.iter().any(|format| format.starts_with(tried.media_type())) {
                 continue;
@@ -128,10 +129,13 @@ impl Service {
                 self.client.write(operation.method, &operation.url, &self.headers(&more), body.map(str::as_bytes));
             match answer {
                 Err(error) => Err(Verdict::unanswered(&error)),
-                Ok(answer) => {
-                    let body = String::from_utf8_lossy(&answer.body).into_owned();
-                    Ok(Reply { status: answer.status, body })
-                }
+                Ok(answer) => match Verdict::of_stranger(&answer) {
+                    Some(verdict) => Err(verdict),
+                    None => {
+                        let body = String::from_utf8_lossy(&answer.body).into_owned();
+                        Ok(Reply { status: answer.status, body })
+                    }
+                },
             }
         };
         Sent::Told(operations.iter().map(one).collect())
@@ -160,9 +164,8 @@ impl Service {
         let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout, closed: &self.closed };
         let given = RefCell::new(HashMap::new());
         let Report { outcomes, rows, .. } = {
-            let chosen = matches!(page.info.key, Key::Id(_));
             let verdict = |write: &Write, reply: &Reply| {
-                let verdict = verdict(write, reply, chosen);
+                let verdict = verdict(&page, write, reply);
                 if verdict != Verdict::Settled(Outcome::Written) || !page.is_given(write) {
                     return verdict;
                 }
@@ -178,7 +181,7 @@ impl Service {
                 0 | 1 => self.send(operations),
                 _ => self.send_batch(&page, &url, operations),
             };
-            batch::carry_out(&batch, operations, &send, verdict, |reply| reply.body)
+            batch::carry_out(&batch, operations, &page.question(&url), &send, verdict, |reply| reply.body)
         };
         // What is in no list of keys is not there any more, and has no address that could be asked.
         let mut outcomes = outcomes.into_iter();
@@ -240,21 +243,21 @@ fn append(report: &mut Report, next: Report) {
 }
 
 /// Returns what a reply says about a write (erp-api.md §4, §10): NAV may leave the code of an error blank, and of another
-/// service the code means nothing. `chosen` tells that new records bear ids which we chose.
-fn verdict(write: &Write, reply: &Reply, chosen: bool) -> Verdict {
-    let fault = Fault::read(reply.status, reply.body.as_bytes());
-    if let Some(verdict) = Verdict::by_status(&fault) {
-        return verdict;
-    }
+/// service the code means nothing.
+fn verdict(page: &Page, write: &Write, reply: &Reply) -> Verdict {
     let changes = write.kind != WriteKind::Insert;
-    match (fault.status, fault.code.as_str()) {
-        (409, "Request_EntityChanged" | "") | (412, _) if changes => Verdict::Settled(Outcome::Stale),
-        (404, code) if changes && code != "BadRequest_ResourceNotFound" => Verdict::Settled(Outcome::Gone),
+    Verdict::of(reply.status, &reply.body, page.key(), |fault| match (fault.status, fault.code.as_str()) {
+        (409, "Request_EntityChanged" | "") | (412, _) if changes => Some(Word::Stale),
+        // The server's own deadlocks among them, which pass.
+        (409, code) if changes && page.dialect != Dialect::Plain && code != SAME_KEY => Some(Word::Stale),
+        (404, _) if changes => Some(Word::Gone),
+        // What the login may not do, and what is put off, is not taken.
+        (401 | 403 | 407 | 408 | 429, _) => None,
         // Whether it is there already, reading tells: only we give that id.
-        (400..500, _) if !changes && chosen => Verdict::Duplicate(fault.to_string()),
+        (400..500, _) if !changes && matches!(page.info.key, Key::Id(_)) => Some(Word::Taken),
         // Whoever has a record with that key already: it is not proven to be ours.
-        _ => Verdict::refused(fault),
-    }
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -364,6 +367,27 @@ mod tests {
         }
     }
 
+    /// A gateway that knows the address no more, or has people sign in, says nothing of a record (review of the adapters).
+    #[test]
+    fn what_stands_before_a_service_is_held_against_no_record() {
+        let page = |status| Line::Say(status, "Content-Type: text/html\r\n", "<html>404 - Not Found</html>".into());
+        let away = || Line::Say(302, "Location: https://login.corp.example/\r\n", "<html>moved</html>".into());
+        let way = "Barred { message: \"the request was turned away on its way to the service: HTTP";
+        for (what, answer, told) in [
+            ("a page", page(404), format!("{way} 404 (a page of HTML, as a gateway or a sign-in page gives)")),
+            ("a redirect", away(), format!("{way} 302 (it sends us on to https://login.corp.example:443")),
+            ("a page for success", page(200), "unknown (0 rows)".to_owned()),
+            ("no record", say(200, r#"{"message":"sign in"}"#), "unknown (0 rows)".to_owned()),
+            ("nothing", say(200, ""), "unknown (0 rows)".to_owned()),
+            ("an empty 404", say(404, ""), format!("{way} 404\"")),
+            ("an empty 412", say(412, ""), "Stale (0 rows)".to_owned()),
+        ] {
+            let (outcomes, requests) = written(Some("ID"), 0, vec![answer]);
+            assert!(outcomes.starts_with(&told), "{what}: {outcomes}");
+            assert_eq!(requests, ["PATCH"], "{what}");
+        }
+    }
+
     /// Which requests two changes take, in the order in which they come, where a service has so much to say of batches.
     #[test]
     fn the_form_of_batches_is_found_out_once_and_without_harm() {
@@ -449,23 +473,32 @@ mod tests {
     #[test]
     fn replies_are_told_apart_even_where_nav_gives_no_code() {
         use WriteKind::{Delete, Insert, Update};
+        let key = crate::endpoint::ColumnInfo::plain("No", crate::frame::Kind::Code);
+        let info = TableInfo { table: "T".into(), key: Key::Values(vec!["No".into()]), columns: vec![key] };
+        let page = |dialect| Page { info: info.clone(), dialect, directory: std::sync::Arc::default() };
+        let (nav, plain) = (page(Dialect::BusinessCentral), page(Dialect::Plain));
+        let busy = r#"{"error":{"code":"Busy","message":"m"}}"#;
+        let write = |kind| Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
+        let conflict = Reply { status: 409, body: busy.to_owned() };
+        assert_eq!(verdict(&nav, &write(Update), &conflict), Verdict::Settled(Outcome::Stale));
+        assert_eq!(verdict(&plain, &write(Update), &conflict), Verdict::refused("m (Busy)"), "nobody knows the code");
         for (kind, status, code, expected) in [
-            (Update, 200, "", Verdict::Settled(Outcome::Written)),
+            (Update, 204, "", Verdict::Settled(Outcome::Written)),
+            (Update, 200, "", Verdict::unknown("HTTP 200, and the answer shows no record")),
             (Update, 409, "", Verdict::Settled(Outcome::Stale)),
             (Update, 409, "Request_EntityChanged", Verdict::Settled(Outcome::Stale)),
             (Update, 412, "", Verdict::Settled(Outcome::Stale)),
             (Update, 409, "Internal_EntityWithSameKeyExists", Verdict::refused("m (Internal_EntityWithSameKeyExists)")),
             (Delete, 404, "", Verdict::Settled(Outcome::Gone)),
-            (Update, 404, "BadRequest_ResourceNotFound", Verdict::refused("m (BadRequest_ResourceNotFound)")),
+            (Update, 404, "BadRequest_ResourceNotFound", Verdict::barred("m (BadRequest_ResourceNotFound)")),
             (Insert, 400, "", Verdict::refused("m")),
             (Insert, 409, "", Verdict::refused("m")),
             (Insert, 400, "Internal_EntityWithSameKeyExists", Verdict::refused("m (Internal_EntityWithSameKeyExists)")),
             (Insert, 503, "", Verdict::not_sent("m")),
             (Insert, 504, "", Verdict::unknown("m")),
         ] {
-            let write = Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
             let body = format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
-            assert_eq!(verdict(&write, &Reply { status, body }, false), expected, "{kind:?} {status} {code}");
+            assert_eq!(verdict(&nav, &write(kind), &Reply { status, body }), expected, "{kind:?} {status} {code}");
         }
     }
 }

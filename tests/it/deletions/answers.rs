@@ -6,7 +6,7 @@ use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::frame::Value;
 use pipeline::plan::ActionKind;
 use pipeline::run::account::RunOutcome;
-use pipeline::store::{CouplingChange, InboxKind, Origin, Store};
+use pipeline::store::{CouplingChange, Cure, InboxKind, Origin, Store};
 use uuid::Uuid;
 
 use super::{coupled, id, names, side, table};
@@ -343,6 +343,25 @@ fn a_lost_answer_to_a_deletion_is_settled_by_reading() {
             assert_eq!((names(&world, gone.other()).len(), couplings(&world).len()), (2, 2));
             world.quiet();
         }
+    }
+}
+
+/// Nobody is told to correct a record for it, and what was said is in the journal.
+#[test]
+fn a_deletion_that_never_has_an_answer_is_nobodys_fault() {
+    for gone in Side::BOTH {
+        let (mut world, left) = (widowed(OnDelete::Delete, gone), gone.other());
+        side(&world, left).accidents.lock().unwrap().extend([Accident::RequestLost; 5]);
+        let report = world.run();
+        let [item] = &report.inbox[..] else { panic!("{:#?}", report.inbox) };
+        let message =
+            format!("did not get to the {}: none of 5 attempts had an answer (the connection broke)", left.name());
+        assert!(item.message.starts_with("the deletion of ") && item.message.ends_with(&message), "{}", item.message);
+        assert_eq!(item.cure(), Cure::Time);
+        assert!(world.store.refusals("customers").unwrap().is_empty());
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!(names(&world, left), ["name 2", "name 3"]);
+        world.quiet();
     }
 }
 

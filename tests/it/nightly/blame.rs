@@ -36,7 +36,7 @@ fn fails(world: &mut World, cure: Cure, message: &str, advice: &str) {
 fn a_side_that_is_overloaded_for_good_is_nobodys_fault() {
     let mut world = World::small();
     world.set_faults(Side::Erp, Faults::none().from(Fault::UnavailableBefore, 1));
-    let message = "did not get to the ERP: none of 5 attempts had an answer (it answered HTTP 503)";
+    let message = "did not get to the ERP: none of 7 attempts had an answer (it answered HTTP 503)";
     fails(&mut world, Cure::Time, message, "failed, did not get there: nothing to do: the next run sends it again");
     world.set_faults(Side::Erp, Faults::none());
     assert_eq!(world.run().outcome, RunOutcome::Converged);

@@ -79,6 +79,23 @@ fn a_write_whose_answer_is_lost_doubles_nothing() {
     }
 }
 
+/// A service that restarts turns writes away for some seconds while it answers reads: that is waited for, as with a read.
+#[test]
+fn a_side_that_is_away_for_some_seconds_is_waited_for() {
+    for fault in [Fault::UnavailableBefore, Fault::DroppedBefore] {
+        let mut world = World::small();
+        let before = Snapshot::of(&world);
+        for side in Side::BOTH {
+            let faults = (1..=6).fold(Faults::none(), |faults, nth| faults.and(fault, nth));
+            world.set_faults(side, without_waits(faults));
+        }
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Converged, "{fault}: {:#?}", report.inbox);
+        assert!(Side::BOTH.iter().all(|side| world.faults(*side).applied()[&fault] == 6), "{fault}");
+        judge(&before, &Snapshot::of(&world));
+    }
+}
+
 /// Whoever edits a record just before it is written: each of the first batches meets somebody.
 #[test]
 fn a_person_who_is_quicker_loses_nothing() {
