@@ -231,7 +231,7 @@ impl Others {
 }
 
 #[cfg(test)]
-mod chance;
+pub mod chance;
 
 #[cfg(test)]
 mod tests {

@@ -86,13 +86,13 @@ pub(super) fn verify(
         .map(|(action, _)| *action.ids.of(to))
         .collect();
     let read = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), unread)?;
-    let found: HashSet<Uuid> = read.ids().into_iter().collect();
+    let found = rows_by_id(&read);
     let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.frame.ids().into_iter().collect();
     let untouched = untouched(step, to, actions, &outcomes, &read)?;
-    state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains(id)));
+    state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains_key(id)));
     state.frames.of_mut(to).upsert(&read);
     let on_paper = step.context.on_paper(state);
-    let (rows, read_rows) = (rows_by_id(state.frames.of(to)), rows_by_id(&read));
+    let rows = rows_by_id(state.frames.of(to));
 
     let mut answers: Vec<Answer> = Vec::new();
     let mut couplings: Vec<CouplingChange> = Vec::new();
@@ -113,7 +113,7 @@ pub(super) fn verify(
             Outcome::Written if returned.contains(&id) => Some(Proof::Returned),
             Outcome::Exists => Some(Proof::Found),
             // The side confirmed it, and did not show what it made of it; or the answer was lost.
-            Outcome::Written | Outcome::Unknown { .. } if insert && found.contains(&id) => {
+            Outcome::Written | Outcome::Unknown { .. } if insert && found.contains_key(&id) => {
                 if *outcome == Outcome::Written {
                     told("written", "");
                 } else {
@@ -127,7 +127,7 @@ pub(super) fn verify(
                 Some(Proof::Read)
             }
             // An earlier attempt took the key after all.
-            Outcome::Refused { .. } if insert && found.contains(&id) => {
+            Outcome::Refused { .. } if insert && found.contains_key(&id) => {
                 told("found", "");
                 couplings.extend(couplings_after(action));
                 Some(Proof::Read)
@@ -142,7 +142,7 @@ pub(super) fn verify(
                 None
             }
             Outcome::Unknown { message } => {
-                let missing = read_rows.get(&id).map(|row| missing(&read, *row, to, action, &before));
+                let missing = found.get(&id).map(|row| missing(&read, *row, to, action, &before));
                 let arrived = missing.as_ref().is_some_and(Vec::is_empty);
                 match &missing {
                     Some(missing) if missing.is_empty() => told("found", ""),
@@ -210,7 +210,7 @@ pub(super) fn verify(
             } else {
                 state.tally.modified.of_mut(to).insert(action.ids.erp);
             }
-        } else if !insert && found.contains(&id) && !inside.contains(&id) {
+        } else if !insert && found.contains_key(&id) && !inside.contains(&id) {
             state.tally.left.insert(action.ids.erp);
             continue;
         }
@@ -218,7 +218,7 @@ pub(super) fn verify(
     }
     let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
     let shown = |record: &Written<'_>| {
-        let row = *read_rows.get(record.action.ids.of(to)).filter(|_| record.proof != Proof::Found)?;
+        let row = *found.get(record.action.ids.of(to)).filter(|_| record.proof != Proof::Found)?;
         let fields = agreeing.on(record.action, Some((&read, row, record.proof)));
         Some(Agreement { ids: record.action.ids, fields })
     };

@@ -1,0 +1,331 @@
+//! The client against scripts of answers: what is sent again, what is given up, and what is told of it.
+
+use super::*;
+use crate::adapters::clock::tests::FakeClock;
+use crate::adapters::script::{Line, Script, say};
+use crate::config::{Adapter, Auth, Bypass, ClientCredentials, Features, Limits, Proof, SecretSource};
+use std::net::TcpListener;
+
+/// Tokens `t1`, `t2` … as many as are asked for.
+fn tokens(count: usize) -> Script {
+    let grant = |number| say(200, &format!(r#"{{"access_token":"t{number}","expires_in":3599}}"#));
+    Script::play((1..=count).map(grant).collect())
+}
+
+pub fn client(url: &str, token_url: &str) -> (Client, Arc<FakeClock>) {
+    let patience = Patience { attempts: 3, ..Patience::default() };
+    client_with(url, token_url, patience)
+}
+
+/// A client that waits no longer for an answer than a test can.
+pub fn impatient(url: &str, token_url: &str) -> Client {
+    client_with(url, token_url, Patience { attempts: 3, answer_ms_max: 2_000, ..Patience::default() }).0
+}
+
+fn client_with(url: &str, token_url: &str, patience: Patience) -> (Client, Arc<FakeClock>) {
+    let clock = Arc::new(FakeClock::default());
+    let connection = Connection {
+        adapter: Adapter::Dataverse,
+        url: url.to_owned(),
+        company: None,
+        auth: Auth::OAuth2(ClientCredentials {
+            token_url: token_url.to_owned(),
+            client_id: "app".into(),
+            proof: Proof::Secret(SecretSource::given("secret".into())),
+            scope: "s".into(),
+        }),
+        limits: Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 10, page: 10 },
+        features: Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
+        act_as: None,
+        keys: std::collections::BTreeMap::new(),
+    };
+    let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
+    (Client::new(Side::Crm, &connection, patience, shared), clock)
+}
+
+/// Plays a script for one read and one write each; tells the results, the requests and the seconds waited.
+fn both(lines: impl Fn() -> Vec<Line>) -> [(String, usize, u64); 2] {
+    [false, true].map(|is_write| {
+        let (server, login) = (Script::play(lines()), tokens(3));
+        let (client, clock) = client(&server.url, &login.url);
+        let whole = |answer: &Answer| match answer.body.ends_with(b"}") {
+            true => Ok(()),
+            false => Err("not whole".to_owned()),
+        };
+        let url = format!("{}/x", server.url);
+        let result = match is_write {
+            false => match client.get(&url, &[], whole) {
+                Ok((answer, _)) => answer.status.to_string(),
+                Err(error) => error.to_string(),
+            },
+            true => match client.post(&url, &[], b"{}") {
+                Ok(answer) => answer.status.to_string(),
+                Err(PostError::NotSent(message)) => format!("not sent: {message}"),
+                Err(PostError::Unknown(message)) => format!("unknown: {message}"),
+                Err(PostError::Overtaxed(message)) => format!("overtaxed: {message}"),
+            },
+        };
+        assert_eq!(client.traffic().sent as usize, server.heard().len());
+        assert_eq!(client.traffic().waited_seconds, clock.now().as_secs_f64());
+        (result, server.heard().len(), clock.now().as_secs())
+    })
+}
+
+/// Six batches, each with the whole patience of a side that wants rest, are a quarter of an hour.
+#[test]
+fn the_patience_with_a_side_is_one_for_all_writes() {
+    let busy = || Line::Say(429, "", String::new());
+    let patience = || (0..8).map(|_| busy());
+    let lines = patience().chain([busy(), say(200, "{}")]).chain(patience()).collect();
+    let (server, login) = (Script::play(lines), tokens(1));
+    let (client, _) = client(&server.url, &login.url);
+    let url = format!("{}/x", server.url);
+    let mut heard = Vec::new();
+    for expected in [false, false, true, false] {
+        let before = client.traffic().sent;
+        assert_eq!(client.post(&url, &[], b"{}").is_ok(), expected);
+        heard.push(client.traffic().sent - before);
+    }
+    // Once it has taken something, there is patience again.
+    assert_eq!(heard, [8, 1, 1, 8]);
+}
+
+#[test]
+fn a_page_for_people_is_named_as_such() {
+    let page = || Line::Say(200, "Content-Type: text/html; charset=utf-8\r\n", "<html>".to_owned());
+    let (server, login) = (Script::play(vec![page(), page(), page()]), tokens(1));
+    let (client, _) = client(&server.url, &login.url);
+    let told = client.get(&server.url, &[], |_| Err::<(), _>("no JSON".to_owned())).unwrap_err().to_string();
+    let expected = "CRM gave an answer that cannot be trusted: 127.0.0.1 answered with a page of HTML instead of data";
+    assert!(told.starts_with(expected), "{told}");
+}
+
+#[test]
+fn reads_are_repeated_and_writes_only_where_nothing_was_done() {
+    let wait = |seconds: &'static str| Line::Say(429, seconds, String::new());
+    type Case = (&'static str, Box<dyn Fn() -> Vec<Line>>);
+    let cases: Vec<Case> = vec![
+        ("final refusal", Box::new(|| vec![say(400, "{}")])),
+        ("throttled", Box::new(move || vec![wait("Retry-After: 17\r\n"), say(200, "{}")])),
+        ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
+        // Its window may be five minutes, and it does not say so.
+        ("throttled for good", Box::new(move || (0..8).map(|_| wait("")).collect())),
+        ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
+        ("too slow", Box::new(|| vec![say(504, ""), say(200, "{}")])),
+        ("database too slow", Box::new(|| vec![say(500, r#"{"error":{"code":"0x80044151"}}"#), say(200, "{}")])),
+        ("broken", Box::new(|| vec![say(500, "<html>"), say(504, ""), say(200, "{}")])),
+        ("dropped", Box::new(|| vec![Line::Drop, say(200, "{}")])),
+        ("cut", Box::new(|| vec![Line::Cut("{".into()), say(200, "{}")])),
+        ("short json", Box::new(|| vec![say(200, "{"), say(200, "{}")])),
+        ("never json", Box::new(|| vec![say(200, "x"), say(200, "x"), say(200, "x")])),
+        ("login twice refused", Box::new(|| vec![say(401, ""), say(401, "")])),
+        ("redirected", Box::new(|| vec![Line::Say(302, "Location: http://127.0.0.1:1/\r\n", "{}".into())])),
+    ];
+    let mut lines = Vec::new();
+    for (name, case) in cases {
+        let [read, write] = both(case);
+        lines.push(format!("{name}\n  read: {read:?}\n  write: {write:?}"));
+    }
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    final refusal
+      read: ("400", 1, 0)
+      write: ("400", 1, 0)
+    throttled
+      read: ("200", 2, 17)
+      write: ("200", 2, 17)
+    throttled, no header
+      read: ("200", 3, 6)
+      write: ("200", 3, 6)
+    throttled for good
+      read: ("CRM cannot be reached: it answered HTTP 429", 8, 182)
+      write: ("not sent: it answered HTTP 429", 8, 182)
+    unavailable
+      read: ("200", 2, 2)
+      write: ("unknown: it answered HTTP 503", 1, 0)
+    too slow
+      read: ("200", 2, 2)
+      write: ("overtaxed: it answered HTTP 504", 1, 0)
+    database too slow
+      read: ("200", 2, 2)
+      write: ("overtaxed: it answered HTTP 500: (0x80044151)", 1, 0)
+    broken
+      read: ("200", 3, 6)
+      write: ("unknown: it answered HTTP 500", 1, 0)
+    dropped
+      read: ("200", 2, 2)
+      write: ("unknown: the connection was cut", 1, 0)
+    cut
+      read: ("200", 2, 2)
+      write: ("unknown: the connection was cut", 1, 0)
+    short json
+      read: ("200", 2, 2)
+      write: ("200", 1, 0)
+    never json
+      read: ("CRM gave an answer that cannot be trusted: not whole", 3, 6)
+      write: ("200", 1, 0)
+    login twice refused
+      read: ("CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+      write: ("not sent: CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
+    redirected
+      read: ("302", 1, 0)
+      write: ("302", 1, 0)
+    "#);
+}
+
+/// A service that restarts is away for some seconds, for writes as for reads.
+#[test]
+fn there_is_as_much_patience_with_a_write_as_with_a_read() {
+    let (client, clock) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+    let rested = [1, 2, 3].map(|times| client.rest(times));
+    assert_eq!((rested, clock.now()), ([true, true, false], Duration::from_secs(6)));
+    assert_eq!(client.traffic().waited_seconds, 6.0);
+}
+
+#[test]
+fn what_was_said_with_an_answer_that_ends_a_request_is_kept() {
+    for (status, body, expected) in [
+        (503, "<html>", "it answered HTTP 503"),
+        (500, r#"{"error":{"code":"0x80040216","message":"An unexpected error."}}"#, {
+            "it answered HTTP 500: An unexpected error (0x80040216)"
+        }),
+        (500, r#"{"error":{"code":"","message":"no"}}"#, "it answered HTTP 500: no"),
+    ] {
+        assert_eq!(answered(&Answer { status, headers: Vec::new(), body: body.into() }), expected);
+    }
+}
+
+/// As where a gateway gave up: a read is repeated, of a write nobody knows, and the next one is smaller.
+#[test]
+fn an_answer_that_never_comes_is_waited_for_no_longer_than_a_gateway_would() {
+    let (server, login) = (Script::play(vec![Line::Hold, say(200, "{}"), Line::Hold]), tokens(1));
+    let client = impatient(&server.url, &login.url);
+    let url = format!("{}/x", server.url);
+    assert_eq!(client.get(&url, &[], |_| Ok(())).unwrap().0.status, 200);
+    let overtaxed = PostError::Overtaxed("it did not answer in time".to_owned());
+    assert_eq!(client.post(&url, &[], b"{}"), Err(overtaxed));
+    assert_eq!(client.traffic().sent, 3);
+}
+
+#[test]
+fn a_token_is_renewed_once_when_it_is_refused() {
+    let server = Script::play(vec![say(200, "{}"), say(401, ""), say(200, "{}"), say(200, "{}")]);
+    let login = tokens(2);
+    let (client, _) = client(&server.url, &login.url);
+    for _ in 0..3 {
+        assert_eq!(client.post(&format!("{}/x", server.url), &[], b"{}").unwrap().status, 200);
+    }
+    let line = |token| format!("POST /x HTTP/1.1 [{token}] {{}}");
+    assert_eq!(server.heard(), ["t1", "t1", "t2", "t2"].map(line));
+    assert_eq!(login.heard().len(), 2);
+    assert_eq!(client.traffic().retried, 1);
+}
+
+/// In the vendor's words (crm-api.md §15).
+#[test]
+fn a_refusal_says_which_limit_was_met_and_what_it_is() {
+    let time = "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds over time window \
+                of 300 seconds. Decrease number of concurrent requests or reduce the duration of requests and try \
+                again later.";
+    let window = Some(Duration::from_secs(300));
+    let met = |facet, granted, window| Some(Met { facet, granted, window });
+    for (code, message, expected) in [
+        (
+            "0x80072322",
+            "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
+            met(Facet::Requests, Some(6_000.0), window),
+        ),
+        ("0x80072321", time, met(Facet::Time, Some(1_200.0), window)),
+        (
+            "0x80072326",
+            "Number of concurrent requests exceeded the limit of 52.",
+            met(Facet::Concurrency, Some(52.0), None),
+        ),
+        ("0x80072322", "zu viele Anfragen", met(Facet::Requests, None, None)),
+        ("0x80072322", "exceeded the limit of 0 over time window of many seconds", met(Facet::Requests, None, None)),
+        ("Application_TooManyRequests", "Too many requests reached. Actual (101). Maximum (100).", None),
+    ] {
+        let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
+        let answer = Answer { status: 429, headers: Vec::new(), body: body.into_bytes() };
+        assert_eq!(super::met(&answer), expected, "{message}");
+    }
+}
+
+#[test]
+fn the_dates_of_answers_tell_of_the_clock() {
+    let date = "Date: Thu, 01 Jan 1970 00:01:40 GMT\r\n";
+    let elsewhere = "Date: Thu, 01 Jan 1970 09:00:00 GMT\r\n";
+    let server =
+        Script::play(vec![say(200, "{}"), Line::Say(503, elsewhere, "{}".into()), Line::Say(200, date, "{}".into())]);
+    let login = tokens(1);
+    let (client, clock) = client(&server.url, &login.url);
+    let ask = || client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap();
+    ask();
+    assert_eq!(client.clock_offset(), None, "an answer without a date tells nothing");
+    ask();
+    assert_eq!(clock.now(), Duration::from_secs(2), "the answer of an overloaded gateway was passed over");
+    assert_eq!(client.clock_offset(), Some(ClockOffset { ms_min: 98_000, ms_max: 98_999 }));
+}
+
+#[test]
+fn a_side_that_never_answered_is_given_up_soon() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nowhere = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    let login = tokens(1);
+    let (client, clock) = client(&nowhere, &login.url);
+    let error = client.get(&format!("{nowhere}/x"), &[], |_| Ok(())).unwrap_err();
+    assert_eq!(error.to_string(), "CRM cannot be reached: the connection was refused; check `url`");
+    assert_eq!((client.traffic().sent, clock.now()), (0, Duration::from_secs(2)));
+}
+
+/// Every request of a night would find out the same: that is for the first one.
+#[test]
+fn a_side_that_cannot_be_spoken_to_is_asked_for_nothing_more() {
+    let stranger = r#"{"error":{"code":"0x80072560","message":"no user"}}"#;
+    let away = Line::Drop;
+    for (what, lines, tokens_given, expected, sent) in [
+        ("refused", vec![say(200, "{}"), say(401, ""), say(401, "")], 2, "CRM refused the login: a fresh token", 3),
+        ("no user", vec![say(200, "{}"), say(403, stranger)], 1, "CRM refused the login: no user (0x80072560)", 2),
+        ("no token", vec![say(200, "{}"), say(401, "")], 1, "CRM cannot be reached: its token endpoint", 2),
+        ("away", vec![say(200, "{}"), away], 1, "CRM cannot be reached: the connection was refused; check `url`", 2),
+    ] {
+        let (server, login) = (Script::play(lines), tokens(tokens_given));
+        let (client, clock) = client(&server.url, &login.url);
+        let url = format!("{}/x", server.url);
+        client.get(&url, &[], |_| Ok(())).unwrap();
+        assert_eq!(client.lost(), None, "{what}");
+        let error = client.get(&url, &[], |_| Ok(())).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{what}: {error}");
+        let (traffic, now) = (client.traffic(), clock.now());
+        assert_eq!((traffic.sent, client.lost()), (sent, Some(error.clone())), "{what}");
+        assert_eq!(client.post(&url, &[], b"{}"), Err(PostError::NotSent(error.to_string())), "{what}");
+        assert_eq!(client.get(&url, &[], |_| Ok(())), Err(error), "{what}");
+        assert_eq!((client.traffic(), clock.now()), (traffic, now), "{what}");
+    }
+}
+
+/// Nobody was there for a while, and then somebody was.
+#[test]
+fn an_answer_of_any_kind_shows_that_somebody_is_there() {
+    let lines = vec![say(503, ""), Line::Drop, say(503, "")];
+    let (server, login) = (Script::play(lines), tokens(1));
+    let (client, _) = client(&server.url, &login.url);
+    assert!(client.get(&format!("{}/x", server.url), &[], |_| Ok(())).is_err());
+    assert_eq!(client.lost(), None);
+}
+
+#[test]
+fn a_link_goes_over_the_wire_byte_for_byte() {
+    let paths = [
+        "/a('b')?$select=x,y&$skiptoken=%3Ccookie%20pagenumber=%222%22%3e%253c/;:@!*'()[]{}|^`~\\",
+        "/org//double/./dots/../?x=1?y=2&&",
+        "/ø?ø=ø",
+    ];
+    let server = Script::play(paths.iter().map(|_| say(200, "{}")).collect());
+    let login = tokens(1);
+    let (client, _) = client(&server.url, &login.url);
+    for path in paths {
+        client.get(&format!("{}{path}", server.url), &[], |_| Ok(())).unwrap();
+    }
+    assert_eq!(server.heard(), paths.map(|path| format!("GET {path} HTTP/1.1 [t1]")));
+}
