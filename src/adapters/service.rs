@@ -51,6 +51,8 @@ pub struct Service {
     limits: Limits,
     /// The key columns of which the file says that we may choose what is in them, by table.
     chosen_keys: BTreeMap<String, String>,
+    /// What the file says of options, which the metadata do not tell from texts without a length.
+    options: Options,
     found: Mutex<Option<Identity>>,
     known: Mutex<Option<Arc<Known>>>,
     /// The form of batches that it takes, once that was found out.
@@ -63,6 +65,9 @@ pub struct Service {
     directories: Mutex<HashMap<String, Arc<Directory>>>,
 }
 
+/// The members of columns that are options, by table and column.
+type Options = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
 /// What the metadata says.
 struct Known {
     tables: HashMap<String, TableInfo>,
@@ -71,8 +76,8 @@ struct Known {
 
 impl Service {
     /// Makes the adapter of a company's pages; nothing is sent yet.
-    pub fn pages(client: Client, company: String, limits: Limits) -> Service {
-        Service::new(client, Some(company), limits, BTreeMap::new())
+    pub fn pages(client: Client, company: String, limits: Limits, options: Options) -> Service {
+        Service { options, ..Service::new(client, Some(company), limits, BTreeMap::new()) }
     }
 
     /// Makes the adapter of any other service; nothing is sent yet.
@@ -86,6 +91,7 @@ impl Service {
             company,
             limits,
             chosen_keys,
+            options: BTreeMap::new(),
             found: Mutex::new(None),
             known: Mutex::new(None),
             form: Mutex::new(None),
@@ -163,6 +169,12 @@ impl Service {
         let mut info = self.known()?.tables.get(table).ok_or_else(missing)?.clone();
         if let Some(key) = self.chosen_keys.get(table) {
             info.key = Key::Id(key.clone());
+        }
+        for (column, members) in self.options.get(table).into_iter().flatten() {
+            let named = info.columns.iter_mut().find(|info| info.column.name == *column);
+            if let Some(info) = named.filter(|info| info.column.kind == Kind::Enum) {
+                info.options = (0..).zip(members.iter().cloned()).collect();
+            }
         }
         Ok(Page { info, dialect: self.dialect(), directory: self.directory(table) })
     }

@@ -4,7 +4,7 @@
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Auth, Connection, SecretSource, Side};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pipeline::endpoint::{Endpoint, EndpointError, Hidden, Key, Outcome, Query, Report, TableInfo, Write, key_text};
 use pipeline::frame::{Frame, Kind, Value};
@@ -121,6 +121,33 @@ fn a_filter_is_pushed_as_far_as_a_page_takes_it() {
     assert!(nav.read_holding(&query(&info, &["Name"]), "Name", &names(&["Adatum"])).unwrap().is_none());
 }
 
+/// The file names the members of an option: then a filter on it is the service's, and they are written as it spells them.
+#[test]
+fn an_option_is_what_the_file_calls_one() {
+    let world = world();
+    let members = BTreeMap::from([("Blocked".to_owned(), names(&["", "Ship", "Invoice", "All"]))]);
+    let named = Connection { options: BTreeMap::from([("Customer".to_owned(), members)]), ..world.nav() };
+    for (connection, has_members) in [(named, true), (world.nav(), false)] {
+        let nav = open(Side::Erp, &connection);
+        let info = nav.describe("Customer").unwrap();
+        let blank = Predicate::Compare {
+            column: "Blocked".into(),
+            comparison: Comparison::Equal,
+            literal: Literal::Text(String::new()),
+        };
+        assert_eq!(nav.evaluates(&info, &blank), has_members);
+        let open_customers = Query { filter: Some(blank), ..query(&info, &["Blocked"]) };
+        let rows = nav.read(&open_customers, &|_| {}).unwrap();
+        let id = rows.ids()[0];
+        let set = |value: &str| nav.write(&info, &[], &[update(id, None, &[("Blocked", text(value))])]).outcomes;
+        assert_eq!(set("Ship"), [Outcome::Written]);
+        if has_members {
+            assert_eq!(set(""), [Outcome::Written]);
+            assert!(refusal(&set("Sometimes")[0]).contains("it takes: blank, `Ship`, `Invoice`, `All`"));
+        }
+    }
+}
+
 #[test]
 fn writes_have_the_outcomes_that_they_deserve() {
     let world = world();
@@ -141,7 +168,7 @@ fn writes_have_the_outcomes_that_they_deserve() {
         .with(|state| state.insert("customers", json!({"number": "A+B", "displayName": "Odd"}).as_object().unwrap()))
         .unwrap();
     let writes = [
-        new(&info, &[("No", text("nav-1")), ("Name", text("Dahl & \"Sønn\"")), ("Blocked", text(""))]),
+        new(&info, &[("No", text("nav-1")), ("Name", text("Dahl & \"Sønn\""))]),
         update(of(0), etag(&keys[0]), &[("Name", text("Ahlgren Group")), ("Phone_No", Value::Null)]),
         update(of(1), None, &[("City", text("Bath"))]),
         update(of(2), etag(&keys[2]), &[("City", text("York"))]),

@@ -73,8 +73,9 @@ impl Page {
     pub(super) fn ask(&self, key: &[String]) -> Option<Ask> {
         let pairs = self.key().iter().zip(key);
         if self.dialect == Dialect::Plain {
-            let terms: Vec<String> =
-                pairs.map(|(column, value)| format!("{column} eq {}", self.literal(column, value))).collect();
+            let terms: Option<Vec<String>> =
+                pairs.map(|(column, value)| Some(format!("{column} eq {}", self.literal(column, value)?))).collect();
+            let terms = terms?;
             return Some(Ask::Listed(if terms.len() == 1 {
                 terms.concat()
             } else {
@@ -88,9 +89,8 @@ impl Page {
                 _ => Literal::Text(value.clone()),
             };
             match kind {
-                // The members of an option are not in the metadata; of that of a record that was read one is sure.
                 Kind::Enum | Kind::Boolean | Kind::Decimal { .. } => {
-                    Some(format!("{column} eq {}", self.literal(column, value)))
+                    Some(format!("{column} eq {}", self.literal(column, value)?))
                 }
                 _ => {
                     self.filter(&Predicate::Compare { column: column.clone(), comparison: Comparison::Equal, literal })
@@ -110,8 +110,10 @@ impl Page {
         if self.dialect != Dialect::Plain && key.iter().any(|value| value.contains(NOT_IN_PATHS)) {
             return None;
         }
-        let literals = self.key().iter().zip(key).map(|(column, value)| percent::query(&self.literal(column, value)));
-        let literals: Vec<String> = literals.collect();
+        let pairs = self.key().iter().zip(key);
+        let literals: Option<Vec<String>> =
+            pairs.map(|(column, value)| Some(percent::query(&self.literal(column, value)?))).collect();
+        let literals = literals?;
         Some(match literals.as_slice() {
             [one] => one.clone(),
             several => {
@@ -121,18 +123,24 @@ impl Page {
         })
     }
 
-    /// Returns the value of a key column as a literal.
-    fn literal(&self, column: &str, value: &str) -> String {
-        match self.info.column(column).map_or(Kind::Text, |info| info.column.kind) {
+    /// Returns the value of a key column as a literal; `None` where nobody knows how it is written.
+    fn literal(&self, column: &str, value: &str) -> Option<String> {
+        let info = self.info.column(column);
+        Some(match info.map_or(Kind::Text, |info| info.column.kind) {
             Kind::Text | Kind::Code => quoted(value),
             Kind::Enum if self.dialect == Dialect::Plain => quoted(value),
-            Kind::Enum => quoted(&name::encode(value)),
+            Kind::Enum => {
+                let encoded = name::encode(value);
+                // As a member, or as a text that has no length and is none.
+                let known = encoded == value || info.is_some_and(|info| !info.options.is_empty());
+                return known.then(|| quoted(&encoded));
+            }
             Kind::Date if value.is_empty() => "0001-01-01".to_owned(),
             Kind::DateTime if value.is_empty() => "0001-01-01T00:00:00Z".to_owned(),
             Kind::Guid if value.is_empty() => Uuid::nil().to_string(),
             Kind::Integer | Kind::Choice | Kind::Decimal { .. } if value.is_empty() => "0".to_owned(),
             _ => value.to_owned(),
-        }
+        })
     }
 
     /// Tells whether a new record leaves its key, or a part of it, to the service.
@@ -176,7 +184,12 @@ impl Page {
         }
         let key = key.ok_or("its key is not known")?;
         let in_path = self.in_path(key).ok_or_else(|| {
-            format!("no address takes its key `{}`; give it one without `/`, `%`, `+` and the like", key.join(", "))
+            let odd = key.iter().any(|value| value.contains(NOT_IN_PATHS));
+            let hint = match odd {
+                true => "give it one without `/`, `%`, `+` and the like",
+                false => "name the members of its options by `options` in the file",
+            };
+            format!("no address takes its key `{}`; {hint}", key.join(", "))
         })?;
         let url = format!("{url}({in_path})");
         Ok(match write.kind {
@@ -214,7 +227,9 @@ mod tests {
     fn a_record_is_asked_for_by_a_filter_or_else_by_its_address() {
         let simple = page(&[("No", Kind::Code)], &["No"]);
         let number = page(&[("Entry_No", Kind::Integer)], &["Entry_No"]);
-        let order = page(&[("Type", Kind::Enum), ("No", Kind::Code)], &["Type", "No"]);
+        let unknown = page(&[("Type", Kind::Enum), ("No", Kind::Code)], &["Type", "No"]);
+        let mut order = page(&[("Type", Kind::Enum), ("No", Kind::Code)], &["Type", "No"]);
+        order.info.columns[0].options = vec![(0, String::new()), (1, "Credit Memo".to_owned())];
         let price = page(&[("No", Kind::Code), ("Starting", Kind::Date)], &["No", "Starting"]);
         let (listed, filtered) =
             (|text: &str| Some(Ask::Listed(text.into())), |text: &str| Some(Ask::Filtered(text.into())));
@@ -228,6 +243,8 @@ mod tests {
             (&number, &["42"], listed("Entry_No eq 42")),
             (&order, &["Credit Memo", "1001"], filtered("Type eq 'Credit_x0020_Memo' and No eq '1001'")),
             (&order, &["", "A=1"], addressed("Type='_x0020_',No='A%3D1'")),
+            (&unknown, &["Order", "1001"], filtered("Type eq 'Order' and No eq '1001'")),
+            (&unknown, &["Credit Memo", "1001"], None),
             (&price, &["1000", "2026-01-31"], filtered("No eq '1000' and Starting eq 2026-01-31")),
             (&price, &["1000", ""], addressed("No='1000',Starting=0001-01-01")),
         ] {
