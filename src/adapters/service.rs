@@ -21,7 +21,7 @@ use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Batches, Style};
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
-use crate::adapters::odata::{Dialect, percent};
+use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::service::page::{Ask, Page, question, quoted};
 use crate::adapters::service::writes::relative;
@@ -303,15 +303,12 @@ impl Service {
             let fits = |id: &&Uuid| asks.get(*id).is_some_and(|ask| matches!(ask, Ask::Listed(_)) == listed);
             ids.iter().filter(fits).copied().collect()
         };
+        let term = |id: &Uuid| match &asks[id] {
+            Ask::Listed(term) | Ask::Filtered(term) | Ask::Addressed(term) => term.as_str(),
+        };
+        let chunk = |ids: &[Uuid]| filter::together(page.dialect, ids.iter().map(term), self.keys_max());
         let listed = |ids: &[Uuid]| {
-            let terms: Vec<&str> = ids
-                .iter()
-                .filter_map(|id| match &asks[id] {
-                    Ask::Listed(term) => Some(term.as_str()),
-                    _ => None,
-                })
-                .collect();
-            let filter = terms.join(" or ");
+            let filter = ids.iter().map(term).collect::<Vec<_>>().join(" or ");
             self.reading(&format!("{url}?{select}"), Some(&filter), &layout, Some(ids)).run(&|_| {})
         };
         let alone = |ids: &[Uuid]| match &asks[&ids[0]] {
@@ -320,10 +317,10 @@ impl Service {
             }
             Ask::Addressed(key) => self.read_one(&format!("{url}({key})?{select}"), &layout),
         };
-        let mut found = pages::by_ids(&self.client, &of(true), self.keys_max(), &layout, progress, &listed)?;
+        let mut found = pages::by_ids(&self.client, &of(true), &chunk, &layout, progress, &listed)?;
         let before = found.rows();
         let more = |rows: usize| progress(before + rows);
-        found.append(&pages::by_ids(&self.client, &of(false), 1, &layout, &more, &alone)?);
+        found.append(&pages::by_ids(&self.client, &of(false), &|_| 1, &layout, &more, &alone)?);
         if !unasked.is_empty() {
             let all = self.whole(page, &self.reading(&format!("{url}?{select}"), None, &layout, None), &|_| {})?;
             let rows: Vec<usize> = (0..all.rows()).filter(|row| unasked.contains(&all.id(*row))).collect();
@@ -454,12 +451,12 @@ impl Endpoint for Service {
             comparison: Comparison::Equal,
             literal: Literal::Text((*text).to_owned()),
         };
-        let lists = texts.chunks(KEYS_MAX).map(|texts| page.filter(&Predicate::Any(texts.iter().map(equal).collect())));
-        let Some(lists) = lists.collect::<Option<Vec<String>>>() else { return Ok(None) };
+        let terms = texts.iter().map(|text| page.filter(&equal(text)));
+        let Some(terms) = terms.collect::<Option<Vec<String>>>() else { return Ok(None) };
         let layout = page.layout(&query.columns)?;
         let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
         let mut found = layout.rows().finish();
-        for list in lists {
+        for list in filter::lists(page.dialect, &terms, self.keys_max()) {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
         }
         Ok(Some(found))
