@@ -150,7 +150,10 @@ impl BusinessCentral {
 
     /// Returns the path of a set below an API's root, without leading slash.
     fn path(&self, set: &str) -> Result<String, EndpointError> {
-        if set == COMPANIES { Ok(set.to_owned()) } else { Ok(format!("{COMPANIES}({})/{set}", self.company()?.id)) }
+        if set == COMPANIES {
+            return Ok(set.to_owned());
+        }
+        Ok(format!("{COMPANIES}({})/{}", self.company()?.id, percent::query(set)))
     }
 
     /// Returns the address that asks for a query's columns, the key column, and how the answer is read.
@@ -219,7 +222,7 @@ impl Endpoint for BusinessCentral {
     fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let Place { api, set, key, .. } = self.place(&info.table)?;
         let (root, path) = (format!("{}{api}", self.client.base()), self.path(&set)?);
-        let address = |id: &Uuid| format!("{path}({id})?$select={key}");
+        let address = |id: &Uuid| format!("{path}({id})?$select={}", percent::query(&key));
         let get = |id: &Uuid| Operation { method: "GET", url: address(id), if_match: None, body: String::new() };
         let ask = |ids: &[Uuid]| {
             if ids.len() > 1
@@ -308,7 +311,10 @@ fn address(table: &str) -> Option<(String, &str)> {
     }
     match parts[..] {
         [set] => Some((STANDARD_API.to_owned(), set)),
-        [publisher, group, version, set] => Some((format!("/api/{publisher}/{group}/{version}"), set)),
+        [publisher, group, version, set] => {
+            let part = percent::query;
+            Some((format!("/api/{}/{}/{}", part(publisher), part(group), part(version)), set))
+        }
         _ => None,
     }
 }

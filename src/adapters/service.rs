@@ -23,7 +23,7 @@ use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Count, Reading};
-use crate::adapters::service::page::{Ask, Page, question, quoted};
+use crate::adapters::service::page::{Address, Ask, Page, question};
 use crate::adapters::service::writes::relative;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
@@ -209,14 +209,11 @@ impl Service {
     }
 
     /// Returns the address of a page.
-    fn address(&self, page: &Page) -> Result<String, EndpointError> {
-        let root = self.root();
+    fn address(&self, page: &Page) -> Result<Address, EndpointError> {
+        let (root, table) = (self.root(), &page.info.table);
         Ok(match self.company {
-            Some(_) => {
-                let company = percent::query(&quoted(&self.identity()?.name));
-                format!("{root}/{COMPANIES}({company})/{}", page.info.table)
-            }
-            None => format!("{root}/{}", page.info.table),
+            Some(_) => Address::of_company(&root, &self.identity()?.name, table),
+            None => Address::plain(&root, table),
         })
     }
 
@@ -270,7 +267,7 @@ impl Service {
         }
         if ids.iter().any(|id| page.directory.key(*id).is_none()) {
             let layout = page.layout(&[])?;
-            let url = format!("{}?$select={}", self.address(page)?, page.key().join(","));
+            let url = self.address(page)?.list(&page.select(&[]));
             self.whole(page, &self.reading(&url, None, &layout, None), &|_| {})?;
         }
         Ok(ids.iter().filter_map(|id| Some((*id, page.directory.key(*id)?))).collect())
@@ -285,7 +282,8 @@ impl Service {
         progress: &dyn Fn(usize),
     ) -> Result<Frame, EndpointError> {
         let layout = page.layout(&query.columns)?;
-        let (url, select) = (self.address(page)?, page.select(&query.columns));
+        let (address, select) = (self.address(page)?, page.select(&query.columns));
+        let list = address.list(&select);
         let keys = self.keys(page, ids)?;
         let mut asks: HashMap<Uuid, Ask> = HashMap::new();
         let mut unasked: HashSet<Uuid> = HashSet::new();
@@ -309,20 +307,20 @@ impl Service {
         let chunk = |ids: &[Uuid]| filter::together(page.dialect, ids.iter().map(term), self.keys_max());
         let listed = |ids: &[Uuid]| {
             let filter = ids.iter().map(term).collect::<Vec<_>>().join(" or ");
-            self.reading(&format!("{url}?{select}"), Some(&filter), &layout, Some(ids)).run(&|_| {})
+            self.reading(&list, Some(&filter), &layout, Some(ids)).run(&|_| {})
         };
         let alone = |ids: &[Uuid]| match &asks[&ids[0]] {
             Ask::Listed(filter) | Ask::Filtered(filter) => {
-                self.reading(&format!("{url}?{select}"), Some(filter), &layout, Some(ids)).run(&|_| {})
+                self.reading(&list, Some(filter), &layout, Some(ids)).run(&|_| {})
             }
-            Ask::Addressed(key) => self.read_one(&format!("{url}({key})?{select}"), &layout),
+            Ask::Addressed(key) => self.read_one(&address.record(key, &select), &layout),
         };
         let mut found = pages::by_ids(&self.client, &of(true), &chunk, &layout, progress, &listed)?;
         let before = found.rows();
         let more = |rows: usize| progress(before + rows);
         found.append(&pages::by_ids(&self.client, &of(false), &|_| 1, &layout, &more, &alone)?);
         if !unasked.is_empty() {
-            let all = self.whole(page, &self.reading(&format!("{url}?{select}"), None, &layout, None), &|_| {})?;
+            let all = self.whole(page, &self.reading(&list, None, &layout, None), &|_| {})?;
             let rows: Vec<usize> = (0..all.rows()).filter(|row| unasked.contains(&all.id(*row))).collect();
             found.append(&all.take(&rows));
         }
@@ -371,7 +369,7 @@ impl Endpoint for Service {
             return self.read_ids(&page, query, ids, progress);
         }
         let layout = page.layout(&query.columns)?;
-        let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
+        let url = self.address(&page)?.list(&page.select(&query.columns));
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
         self.whole(&page, &self.reading(&url, filter.as_deref(), &layout, None), progress)
     }
@@ -379,15 +377,15 @@ impl Endpoint for Service {
     /// Where the key was never seen, or fits into no address, there is nothing to ask at.
     fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let page = self.page(&info.table)?;
-        let (root, url, select) = (self.root(), self.address(&page)?, page.select(&[]));
+        let (root, address, select) = (self.root(), self.address(&page)?, page.select(&[]));
         let key = |id: &Uuid| match page.info.key {
             Key::Id(_) => Some(vec![id.to_string()].into()),
             Key::Values(_) => page.directory.key(*id),
         };
-        let get = |id: &Uuid| Some((*id, question(format!("{url}({})?{select}", page.in_path(&key(id)?)?))));
+        let get = |id: &Uuid| Some((*id, question(address.record(&page.in_path(&key(id)?)?, &select))));
         let questions: HashMap<Uuid, Operation> = missing.iter().filter_map(get).collect();
         let (ids, untold): (Vec<Uuid>, Vec<Uuid>) = missing.iter().partition(|id| questions.contains_key(id));
-        let form = if self.limits.batch > 1 && ids.len() > 1 { self.form(&page, &url) } else { None };
+        let form = if self.limits.batch > 1 && ids.len() > 1 { self.form(&page, &address) } else { None };
         let ask = |ids: &[Uuid]| {
             if let Some(form) = form.filter(|_| ids.len() > 1) {
                 let batch: Vec<Operation> = ids.iter().map(|id| relative(&root, &questions[id])).collect();
@@ -423,7 +421,7 @@ impl Endpoint for Service {
         let layout = page.layout(&query.columns)?;
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
         let filter = filter.map(|filter| format!("&$filter={}", percent::query(&filter))).unwrap_or_default();
-        let url = format!("{}?{}{filter}&$top=1", self.address(&page)?, page.select(&query.columns));
+        let url = self.address(&page)?.list(&format!("{}{filter}&$top=1", page.select(&query.columns)));
         // What follows on the first page is of no interest, should there be more after all.
         let (answer, page) = self.client.get(&url, &self.headers(&[]), |answer| {
             let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
@@ -454,7 +452,7 @@ impl Endpoint for Service {
         let terms = texts.iter().map(|text| page.filter(&equal(text)));
         let Some(terms) = terms.collect::<Option<Vec<String>>>() else { return Ok(None) };
         let layout = page.layout(&query.columns)?;
-        let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
+        let url = self.address(&page)?.list(&page.select(&query.columns));
         let mut found = layout.rows().finish();
         for list in filter::lists(page.dialect, &terms, self.keys_max()) {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);

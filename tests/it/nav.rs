@@ -237,6 +237,30 @@ fn a_lost_answer_is_unknown_and_a_write_is_repeated_only_where_nothing_was_done(
     assert_eq!(nav.write(&info, &[], &[write]).outcomes, [Outcome::Stale]);
 }
 
+/// A name that breaks in a path stands behind it (erp-api.md §1), for reads, writes and whatever is asked for alone.
+#[test]
+fn a_company_may_be_called_anything() {
+    for name in ["X A/S", "A & B", "5% + more?", "O'Hara #1"] {
+        let world = world();
+        let company = json!({"id": "5b1e0c52-7a44-ef11-8e52-6045bd2b1a01", "name": name, "displayName": name});
+        world.erp.with(|state| state.load("companies", vec![company.as_object().unwrap().clone()]));
+        let all = world.records(Side::Erp, "customers").len();
+        let connection = Connection { company: Some(name.to_owned()), ..world.nav() };
+        let nav = open(Side::Erp, &connection);
+        assert_eq!(nav.open().unwrap().name, name);
+        let info = nav.describe("Customer").unwrap();
+        let frame = read(&*nav, "Customer", &["No"]);
+        assert_eq!(frame.rows(), all, "{name}");
+        let made = new(&info, &[("No", text("ODD-(1)")), ("Name", text("Odd"))]);
+        let writes = [made.clone(), update(frame.ids()[0], frame.etag(0), &[("City", text("Ely"))])];
+        assert_eq!(nav.write(&info, &names(&["No"]), &writes).outcomes, [Outcome::Written, Outcome::Written], "{name}");
+        assert_eq!(by_ids(&*nav, &info, &["Name"], &[made.id, frame.ids()[1]]).rows(), 2, "{name}");
+        assert_eq!(nav.write(&info, &[], &[delete(made.id, None)]).outcomes, [Outcome::Written], "{name}");
+        assert!(nav.hidden(&info, &[made.id]).unwrap().is_empty(), "{name}");
+        nav.probe(&query(&info, &["No"])).unwrap();
+    }
+}
+
 #[test]
 fn what_cannot_be_opened_says_why() {
     let world = world();

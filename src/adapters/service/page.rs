@@ -25,6 +25,45 @@ pub(super) struct Page {
     pub(super) directory: Arc<Directory>,
 }
 
+/// Where a table is: its path, and what each of its addresses asks for besides.
+pub(super) struct Address {
+    path: String,
+    /// An option that names the company, where the path cannot; else blank.
+    company: String,
+}
+
+impl Address {
+    /// Makes the address of a table below a root.
+    pub(super) fn plain(root: &str, table: &str) -> Address {
+        Address { path: format!("{root}/{}", percent::query(table)), company: String::new() }
+    }
+
+    /// Makes the address of a company's table. A name that breaks in a path goes as an option (erp-api.md §1).
+    pub(super) fn of_company(root: &str, company: &str, table: &str) -> Address {
+        if company.contains(NOT_IN_PATHS) {
+            let company = format!("company={}", percent::strict(company));
+            return Address { company, ..Address::plain(root, table) };
+        }
+        Address::plain(&format!("{root}/Company({})", percent::query(&quoted(company))), table)
+    }
+
+    /// Returns the address of the list; `options` begin without `?`.
+    pub(super) fn list(&self, options: &str) -> String {
+        self.with("", options)
+    }
+
+    /// Returns the address of a record, by its key as [`Page::in_path`] writes it.
+    pub(super) fn record(&self, key: &str, options: &str) -> String {
+        self.with(&format!("({key})"), options)
+    }
+
+    fn with(&self, key: &str, options: &str) -> String {
+        let options: Vec<&str> = [&*self.company, options].into_iter().filter(|option| !option.is_empty()).collect();
+        let question = if options.is_empty() { "" } else { "?" };
+        format!("{}{key}{question}{}", self.path, options.join("&"))
+    }
+}
+
 /// How a record can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -117,7 +156,8 @@ impl Page {
         Some(match literals.as_slice() {
             [one] => one.clone(),
             several => {
-                let pairs = self.key().iter().zip(several).map(|(column, literal)| format!("{column}={literal}"));
+                let pairs = self.key().iter().zip(several);
+                let pairs = pairs.map(|(column, literal)| format!("{}={literal}", percent::query(column)));
                 pairs.collect::<Vec<_>>().join(",")
             }
         })
@@ -161,12 +201,17 @@ impl Page {
     }
 
     /// Makes a question to which the answer does not matter.
-    pub(super) fn question(&self, url: &str) -> Operation {
-        question(format!("{url}?{}&$top=1", self.select(&[])))
+    pub(super) fn question(&self, address: &Address) -> Operation {
+        question(address.list(&format!("{}&$top=1", self.select(&[]))))
     }
 
     /// Makes the request of a write. `key` is the key of the record to be changed, where it is known.
-    pub(super) fn operation(&self, url: &str, key: Option<&[String]>, write: &Write) -> Result<Operation, String> {
+    pub(super) fn operation(
+        &self,
+        address: &Address,
+        key: Option<&[String]>,
+        write: &Write,
+    ) -> Result<Operation, String> {
         let mut properties = Vec::with_capacity(write.fields.len() + 1);
         if let (WriteKind::Insert, Key::Id(name)) = (write.kind, &self.info.key) {
             properties.push((name.as_str(), value::string(&write.id.to_string())));
@@ -180,7 +225,7 @@ impl Page {
         // Without a version `*`: a change of what is gone would else make it anew.
         let etag = || Some(write.etag.clone().unwrap_or_else(|| "*".to_owned()));
         if write.kind == WriteKind::Insert {
-            return Ok(Operation { method: "POST", url: url.to_owned(), if_match: None, body });
+            return Ok(Operation { method: "POST", url: address.list(""), if_match: None, body });
         }
         let key = key.ok_or("its key is not known")?;
         let in_path = self.in_path(key).ok_or_else(|| {
@@ -191,7 +236,7 @@ impl Page {
             };
             format!("no address takes its key `{}`; {hint}", key.join(", "))
         })?;
-        let url = format!("{url}({in_path})");
+        let url = address.record(&in_path, "");
         Ok(match write.kind {
             WriteKind::Delete => Operation { method: "DELETE", url, if_match: etag(), body: String::new() },
             _ => Operation { method: "PATCH", url, if_match: etag(), body },
@@ -253,6 +298,29 @@ mod tests {
         }
     }
 
+    /// Names are in an address as it may bear them (RFC 3986), and a company that breaks there stands behind it.
+    #[test]
+    fn names_in_addresses_are_encoded() {
+        let of = |company: &str| Address::of_company("R", company, "Größe");
+        for (company, list, record) in [
+            ("CRONUS Ltd.", "R/Company('CRONUS%20Ltd.')/Gr%C3%B6%C3%9Fe", "('1')?$select=a"),
+            ("O'Hara", "R/Company('O''Hara')/Gr%C3%B6%C3%9Fe", "('1')?$select=a"),
+            ("X A/S", "R/Gr%C3%B6%C3%9Fe?company=X%20A%2FS", "('1')?company=X%20A%2FS&$select=a"),
+            (
+                "A & B's 5%+",
+                "R/Gr%C3%B6%C3%9Fe?company=A%20%26%20B%27s%205%25%2B",
+                "('1')?company=A%20%26%20B%27s%205%25%2B&$select=a",
+            ),
+        ] {
+            assert_eq!(of(company).list(""), list);
+            let path = list.split('?').next().unwrap();
+            assert_eq!(of(company).record("'1'", "$select=a"), format!("{path}{record}"));
+        }
+        let page = page(&[("Länge", Kind::Integer), ("No", Kind::Code)], &["Länge", "No"]);
+        assert_eq!(page.in_path(&["7".to_owned(), "Ø".to_owned()]).as_deref(), Some("L%C3%A4nge=7,No='%C3%98'"));
+        assert_eq!(page.select(&["Größe".to_owned()]), "$select=L%C3%A4nge,No,Gr%C3%B6%C3%9Fe");
+    }
+
     #[test]
     fn a_write_is_a_request_of_its_own() {
         let page = page(
@@ -266,7 +334,8 @@ mod tests {
             etag: etag.map(str::to_owned),
             fields: vec![("Qty".into(), Value::Integer(12))],
         };
-        let told = |write: &Write, key: Option<&[String]>| match page.operation("R/U", key, write) {
+        let address = Address::plain("R", "U");
+        let told = |write: &Write, key: Option<&[String]>| match page.operation(&address, key, write) {
             Ok(Operation { method, url, if_match, body }) => {
                 format!("{method} {url} {} {body}", if_match.unwrap_or_default()).trim().to_owned()
             }
@@ -310,7 +379,7 @@ mod tests {
         }
         let fields = vec![("Name".to_owned(), Value::Null)];
         let insert = Write { kind: WriteKind::Insert, id, etag: None, fields };
-        let made = given.operation("R/T", None, &insert).unwrap();
+        let made = given.operation(&Address::plain("R", "T"), None, &insert).unwrap();
         assert_eq!((made.url.as_str(), made.body), ("R/T", format!(r#"{{"ID":"{id}","Name":""}}"#)));
     }
 }
