@@ -107,7 +107,12 @@ impl Client {
         Client {
             side,
             base: connection.url.trim_end_matches('/').to_owned(),
-            agent: agent(&connection.url, limits.concurrency, Duration::from_millis(patience.answer_ms_max)),
+            agent: agent(
+                &connection.url,
+                limits.concurrency,
+                Duration::from_millis(patience.answer_ms_max),
+                &connection.authorities,
+            ),
             token: TokenSource::new(connection.auth.clone()),
             logins: Arc::default(),
             limiter: Limiter::new(limits.concurrency, limits.requests, window),

@@ -6,11 +6,16 @@
 use std::io::Read;
 use std::time::Duration;
 
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link;
 
 /// More than any page or batch answer has; what is larger is no answer of these services.
 const BODY_BYTES_MAX: u64 = 1 << 28;
+
+/// How the client says that it does not believe a certificate.
+const BAD_CERTIFICATE: &str = "invalid peer certificate";
 
 /// The connections of one side, shared by all threads.
 pub type Agent = ureq::Agent;
@@ -82,8 +87,8 @@ pub enum Reach {
 
 /// Makes the one agent of a side. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
 /// by setting: a service that moves must be configured anew, since the token would go along. An answer may take so long to
-/// begin, and again to end.
-pub fn agent(url: &str, concurrency: usize, answer_max: Duration) -> Agent {
+/// begin, and again to end. Besides the public ones these `authorities` are trusted, by their certificates.
+pub fn agent(url: &str, concurrency: usize, answer_max: Duration, authorities: &[Vec<u8>]) -> Agent {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -100,6 +105,12 @@ pub fn agent(url: &str, concurrency: usize, answer_max: Duration) -> Agent {
     if host == "localhost" || host == "[::1]" || host.starts_with("127.") {
         // No proxy of the environment leads to this very machine.
         config = config.proxy(None);
+    }
+    if !authorities.is_empty() {
+        let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(AsRef::as_ref);
+        let all = public.chain(authorities.iter().map(Vec::as_slice));
+        let all = all.map(|certificate| Certificate::from_der(certificate).to_owned());
+        config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(all)).build());
     }
     config.build().into()
 }
@@ -157,7 +168,17 @@ fn broken(error: ureq::Error) -> Broken {
         | Error::TlsRequired
         | Error::Timeout(Timeout::Resolve | Timeout::Connect) => (error.to_string(), Reach::Unconnected),
         // Certificates are looked at before anything is said.
-        other if other.to_string().contains("invalid peer certificate") => (other.to_string(), Reach::Unconnected),
+        other if other.to_string().contains(BAD_CERTIFICATE) => {
+            let said = other.to_string();
+            let why = said.split_once(BAD_CERTIFICATE).map_or("", |(_, why)| why.trim_start_matches([':', ' ']));
+            let message = match why {
+                "UnknownIssuer" => "its certificate is of an authority that is not trusted here; if it is one of your \
+                                    own, name its certificate by `ca_file`"
+                    .to_owned(),
+                why => format!("its certificate does not hold: {why}"),
+            };
+            (message, Reach::Unconnected)
+        }
         Error::Io(error)
             if matches!(
                 error.kind(),
