@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::config::Side;
 use crate::endpoint::ColumnInfo;
 use crate::frame::evaluated::Fault;
-use crate::frame::{Kind, Value, choices, choices_text};
+use crate::frame::{Kind, Value, brief, choices, choices_text};
 use crate::translate::canonical::{is_typed_blank, written_text};
 
 /// Why a value has no counterpart on the other side.
@@ -50,10 +50,12 @@ impl std::fmt::Display for Problem {
             Problem::Unresolved { table, key } => write!(f, "{table}:{key} is not coupled"),
             Problem::NoValue(fault) => write!(f, "{fault}"),
             Problem::Awaited { table, key, reason } => write!(f, "{table}:{key} is not coupled yet: {reason}"),
-            Problem::Unmapped { value, known } => write!(f, "`{value}` is not in `values`; known: {}", list(known)),
-            Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
+            Problem::Unmapped { value, known } => {
+                write!(f, "`{}` is not in `values`; known: {}", brief(value), list(known))
+            }
+            Problem::Kind { value, column, kind } => write!(f, "`{}` is no {kind}, as `{column}` needs", brief(value)),
             Problem::Long { value, column, characters, characters_max } => {
-                write!(f, "`{value}` has {characters} characters, `{column}` takes {characters_max}")
+                write!(f, "`{}` has {characters} characters, `{column}` takes {characters_max}", brief(value))
             }
             Problem::Outside { value, column, min, max } => {
                 write!(f, "`{value}` is not in the range of `{column}`, {} to {}", min.normalize(), max.normalize())
@@ -66,7 +68,7 @@ impl std::fmt::Display for Problem {
             }
             Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
             Problem::NoOption { value, column, known } => {
-                write!(f, "`{column}` has no option `{value}`; known: {}", list(known))
+                write!(f, "`{column}` has no option `{}`; known: {}", brief(value), list(known))
             }
         }
     }
