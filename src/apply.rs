@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::address::when_settled;
 use crate::config::{PerSide, Side, TableMap};
+use crate::couple::rows_by_id;
 use crate::endpoint::{Endpoint, Outcome, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
@@ -42,18 +43,22 @@ pub struct Applied {
     pub given: HashMap<Uuid, Uuid>,
 }
 
+/// A written record as an answer shows it: the frame, and its row there.
+pub type Shown<'a> = (&'a Frame, usize);
+
 /// Carries out inserts, updates and deletions on `side`, all of one table map.
 ///
-/// `agreed` says what a pair agrees on once an action on it is carried out: kept with the intent, and a base from the moment
-/// of the answer on. So a run that is cut off leaves nothing behind that could be taken for somebody's edit. `done` hears
-/// how many actions have an outcome.
+/// `agreed` says what a pair agrees on once an action on it is carried out: as far as it is known beforehand that is kept with
+/// the intent, and as the answer shows the record it is a base from then on. So a run that is cut off leaves nothing behind
+/// that could be taken for somebody's edit. An answer that shows no record leaves its intent open, for whoever reads it.
+/// `done` hears how many actions have an outcome.
 pub fn apply(
     actions: &[Action],
     side: Side,
     target: &Target<'_>,
     store: &mut dyn Store,
     mut rows: Frame,
-    agreed: &dyn Fn(&Action) -> Vec<Agreed>,
+    agreed: &dyn Fn(&Action, Option<Shown<'_>>) -> Vec<Agreed>,
     done: &dyn Fn(usize),
 ) -> Result<Applied, StoreError> {
     let (outcomes, journal, given) = (Vec::new(), Vec::new(), HashMap::new());
@@ -67,7 +72,7 @@ pub fn apply(
         (wave, left) = left.split_at(wave_max.min(left.len()));
         let told = |action: &Action| match action.kind {
             ActionKind::Delete => ending(intent(action, side), store, target.map, action.ids),
-            _ => Ok(Intent { agreed: agreed(action), ..intent(action, side) }),
+            _ => Ok(Intent { agreed: agreed(action, None), ..intent(action, side) }),
         };
         let intents: Vec<Intent> = wave.iter().map(told).collect::<Result<_, _>>()?;
         let journal = store.intend(target.run, &intents)?;
@@ -80,10 +85,13 @@ pub fn apply(
             sent.into_iter().map(join).collect()
         });
         let mut outcomes = Vec::with_capacity(wave.len());
-        for report in reports {
+        // By id, the number of the report that shows a written record, and its row there.
+        let mut shown: HashMap<Uuid, (usize, usize)> = HashMap::new();
+        for (number, report) in reports.iter().enumerate() {
             rows.append(&report.rows);
-            outcomes.extend(report.outcomes);
-            applied.given.extend(report.given);
+            outcomes.extend(report.outcomes.iter().cloned());
+            shown.extend(rows_by_id(&report.rows).into_iter().map(|(id, row)| (id, (number, row))));
+            applied.given.extend(&report.given);
         }
         for (action, outcome) in wave.iter().zip(&mut outcomes) {
             if *outcome == Outcome::Exists
@@ -92,9 +100,15 @@ pub fn apply(
                 *outcome = Outcome::Refused { message };
             }
         }
-        let answers =
-            outcomes.iter().zip(&journal).filter_map(|(outcome, id)| answer(outcome, *id)).collect::<Vec<_>>();
         let named: Vec<Action> = wave.iter().map(|action| named(action, side, &applied.given)).collect();
+        // Under a name that is only ours nobody could read it later.
+        let is_open = |action: &Action, id: &Uuid, outcome: &Outcome| {
+            let unseen = action.kind != ActionKind::Delete && !shown.contains_key(action.ids.of(side));
+            *outcome == Outcome::Written && unseen && action.ids.of(side) == id
+        };
+        let known = wave.iter().zip(&named).zip(&outcomes).zip(&journal);
+        let known = known.filter(|(((sent, action), outcome), _)| !is_open(action, sent.ids.of(side), outcome));
+        let answers = known.filter_map(|((_, outcome), id)| answer(outcome, *id)).collect::<Vec<_>>();
         let changes = named.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
             // One that is there already under the id that only this pipeline gives was made by an earlier run.
             Outcome::Written | Outcome::Exists if action.kind.makes_record() => couplings_after(action),
@@ -103,7 +117,12 @@ pub fn apply(
         });
         let agreements = named.iter().zip(intents).zip(&outcomes).filter_map(|((action, intent), outcome)| {
             let is_there = *outcome == Outcome::Written && action.kind != ActionKind::Delete;
-            is_there.then_some(Agreement { ids: action.ids, fields: intent.agreed })
+            let fields = match shown.get(action.ids.of(side)).filter(|_| is_there) {
+                Some(&(number, row)) => agreed(action, Some((&reports[number].rows, row))),
+                None if is_there && *action.ids.of(side) != intent.id => intent.agreed,
+                None => return None,
+            };
+            Some(Agreement { ids: action.ids, fields })
         });
         let (changes, agreements) = (changes.collect::<Vec<_>>(), agreements.collect::<Vec<_>>());
         store.answer(&answers, &wave[0].table, &changes, &agreements)?;

@@ -3,7 +3,7 @@
 //! An [`Endpoint`] describes tables, reads records into a [`Frame`] and writes batches. It knows nothing of table maps,
 //! couplings or the other side; retries, throttling, paging and the wire's spelling of values are its own business.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -193,7 +193,8 @@ pub struct Report {
     /// One for each write, in the order of the batch.
     pub outcomes: Vec<Outcome>,
     /// The records of the batch as the side holds them right after the write, in any order, with the columns asked
-    /// for; a record that is missing has to be read.
+    /// for and the version that the write gave them. A record that is missing has to be read, and what is read may hold
+    /// somebody's edit already.
     pub rows: Frame,
     /// The ids of new records whose key the side gave, by those that they were sent under.
     pub given: HashMap<Uuid, Uuid>,
@@ -462,6 +463,14 @@ pub trait Endpoint: Sync {
     /// Takes a request for every [`Bounds::ids_max`] records.
     fn modifiers(&self, _info: &TableInfo, _ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
         Ok(HashMap::new())
+    }
+
+    /// Returns those of these new records, made by this program, that nobody but their maker has changed since, as far as the
+    /// side tells; asked for after the records were read, it tells of what was read.
+    ///
+    /// So what such a record holds is what its side made of what it was sent, however the answer to the insert was lost.
+    fn untouched(&self, _info: &TableInfo, _ids: &[Uuid]) -> Result<HashSet<Uuid>, EndpointError> {
+        Ok(HashSet::new())
     }
 
     /// Tells which rights there are for a table and what the login has of them; `None` where the side does not tell before

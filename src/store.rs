@@ -141,9 +141,11 @@ pub struct Settlement {
     pub base: Vec<Option<PerSide<u64>>>,
     /// The values as people read them, for the fields whose base changes; kept only where the pipeline keeps values.
     pub values: Vec<(usize, PerSide<String>)>,
-    /// How the values of the pair are to each other, as in [`Terms`]; `None` where the fields that are settled agree, and
-    /// nothing is said of the others.
-    pub terms: Option<Vec<(usize, u64)>>,
+    /// How the values of the pair are to each other, as in [`Terms`]: those of the fields that are settled and not named here
+    /// agree.
+    pub terms: Vec<(usize, u64)>,
+    /// Whether that holds for all fields of the pair; else nothing is said of those that are not settled.
+    pub whole: bool,
 }
 
 /// What both sides of a pair agree on in one field once a write is carried out.
@@ -155,6 +157,8 @@ pub struct Agreed {
     pub base: PerSide<u64>,
     /// The values as people read them.
     pub values: PerSide<String>,
+    /// How they are to each other, as in [`Terms`].
+    pub terms: u64,
 }
 
 /// What a pair agrees on, since a write was carried out.

@@ -15,7 +15,9 @@ use crate::adapters::odata::batch_multipart::{self, Section};
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::verdict::Verdict;
+use crate::couple::rows_by_id;
 use crate::endpoint::{Endpoint, EndpointError, Outcome, Query, Report, TableInfo, Write, WriteKind};
+use crate::frame::builder::Builder;
 use crate::frame::{Column, Frame};
 
 /// What an answer to a whole batch says.
@@ -384,7 +386,32 @@ pub fn carry_out<O: Clone, R>(
         verdict
     });
     let verdicts: Vec<Verdict> = verdicts.collect();
-    report(batch, verdicts, rows(batch.layout, &written))
+    report(batch, verdicts, completed(batch, rows(batch.layout, &written)))
+}
+
+/// Adds to the records that answers hold what no answer does, columns inside of others, by reading.
+///
+/// All else, and the version, stays as the answer told it: only that proves what the side made of a write, and an edit since
+/// then shows in the next reading. A record that cannot be read is left out.
+fn completed(batch: &Batch<'_>, rows: Frame) -> Frame {
+    let Batch { endpoint, info, columns, layout, .. } = *batch;
+    let inside: HashSet<&str> = layout.inside().collect();
+    if inside.is_empty() || rows.rows() == 0 {
+        return rows;
+    }
+    let query = Query { info, columns: columns.to_vec(), filter: None, ids: Some(rows.ids()) };
+    let Ok(read) = endpoint.read(&query, &|_| {}) else { return rows.take(&[]) };
+    let read_rows = rows_by_id(&read);
+    let mut whole = Builder::new(rows.columns().to_vec());
+    for (row, id) in rows.ids().into_iter().enumerate() {
+        let Some(&read_row) = read_rows.get(&id) else { continue };
+        for (index, column) in rows.columns().iter().enumerate() {
+            let (frame, row) = if inside.contains(column.name.as_str()) { (&read, read_row) } else { (&rows, row) };
+            whole.push_value(index, &frame.value(&column.name, row)).expect("it is out of such a column");
+        }
+        whole.end(id, &rows.etag(row).unwrap_or_default());
+    }
+    whole.finish()
 }
 
 /// Reports that nothing could be sent.

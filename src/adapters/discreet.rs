@@ -3,7 +3,7 @@
 //! A side may repeat what it was sent, in any spelling that it likes. So it is the messages that are looked through, once they
 //! are put together, and not the bytes of which they are made. Records pass as they are: nothing of them is told as a message.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
@@ -197,6 +197,10 @@ impl Endpoint for Discreet {
 
     fn grants(&self, info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
         self.inner.grants(info).map_err(|error| self.error(error))
+    }
+
+    fn untouched(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashSet<Uuid>, EndpointError> {
+        self.inner.untouched(info, ids).map_err(|error| self.error(error))
     }
 
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {

@@ -338,7 +338,7 @@ fn release(
         run: &moment.run,
         stop: &AtomicBool::new(false),
     };
-    let applied = apply(&actions, Side::Crm, &target, store, scope.empty(Side::Crm), &|_| Vec::new(), &|_| {})?;
+    let applied = apply(&actions, Side::Crm, &target, store, scope.empty(Side::Crm), &|_, _| Vec::new(), &|_| {})?;
     let unsure =
         actions.iter().zip(&applied.outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Unknown { .. }));
     let unsure: Vec<Uuid> = unsure.map(|(action, _)| action.ids.crm).collect();

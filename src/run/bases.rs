@@ -10,6 +10,7 @@ use crate::delta::{Settled, Work, decided, held_now, newest};
 use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::account::Event;
+use crate::run::kept::{is_form_of, kept_of};
 use crate::run::state::{PassState, Step};
 use crate::store::{Agreed, Settlement, Store, StoreError, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
@@ -67,7 +68,7 @@ pub(super) fn fingerprint_in(frame: &Frame, side: Side, column: &str, row: usize
 /// How it is known what a written record holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Proof {
-    /// The answer to the write holds it.
+    /// The answer to the write holds it, or it was read and the side tells that nobody else has changed it since.
     Returned,
     /// It was read after the write, so what differs may be a person's edit.
     Read,
@@ -79,7 +80,12 @@ pub(super) enum Proof {
 pub(super) struct Written<'a> {
     pub(super) action: &'a Action,
     pub(super) proof: Proof,
+    /// Positions of the changes that the side did not take.
+    pub(super) kept: Vec<usize>,
 }
+
+/// A written record as it is known: where it is, and how.
+pub(super) type Got<'a> = (&'a Frame, usize, Proof);
 
 /// What pairs agree on once their writes to a side are carried out.
 pub(super) struct Agreeing<'a> {
@@ -88,48 +94,83 @@ pub(super) struct Agreeing<'a> {
     /// By ERP id.
     pairs: HashMap<Uuid, usize>,
     sources: &'a HashMap<Uuid, usize>,
+    before: &'a Before,
 }
 
 impl<'a> Agreeing<'a> {
-    /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id.
-    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>) -> Agreeing<'a> {
+    /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id, `before` tells what the records held.
+    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>, before: &'a Before) -> Agreeing<'a> {
         let pairs = work.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-        Agreeing { work, to, pairs, sources }
+        Agreeing { work, to, pairs, sources, before }
     }
 
-    /// Returns what the pair of an action will agree on: the fields that are sent, as they are sent.
-    pub(super) fn on(&self, action: &Action) -> Vec<Agreed> {
+    /// Returns what the pair of an action will agree on: the fields that are sent, as they are sent, or where the record is
+    /// known as the side made them.
+    pub(super) fn on(&self, action: &Action, got: Option<Got<'_>>) -> Vec<Agreed> {
         let Agreeing { work, to, .. } = self;
         let owner = to.other();
         let Some(&row) = self.sources.get(action.ids.of(owner)) else { return Vec::new() };
+        let kept = got.map_or_else(Vec::new, |got| kept_of(*to, got, self.before, action));
         let mut agreed = Vec::new();
-        for change in &action.fields {
+        for (at, change) in action.fields.iter().enumerate() {
             let Some(number) = change.field else { continue };
             let field = &work.map.fields[number];
             let half = |pair: &usize| decided::is_to_come(work, number, *pair, owner);
-            if !field.writes(*to) || self.pairs.get(&action.ids.erp).is_some_and(half) {
+            if !field.writes(*to) || kept.contains(&at) || self.pairs.get(&action.ids.erp).is_some_and(half) {
                 continue;
             }
             let kind = work.frames.of(*to).column(&change.column).map_or(Kind::Text, |column| column.kind);
             let sent = fingerprint(&change.new, *to, kind);
             let frame = work.frames.of(owner);
+            let made = got.map(|(frame, row, proof)| (frame.value(&change.column, row), proof));
+            let made = made.filter(|(held, proof)| *proof == Proof::Returned || is_form_of(held, &change.new));
+            let made = made.map_or_else(|| change.new.clone(), |(held, _)| held);
+            let made_print = fingerprint(&made, *to, kind);
             let (mut now, mut values) =
-                (PerSide { erp: sent, crm: sent }, PerSide::from_fn(|_| change.new.to_string()));
+                (PerSide { erp: made_print, crm: made_print }, PerSide::from_fn(|_| made.to_string()));
             *now.of_mut(owner) = field.column(owner).map_or(BLANK, |column| fingerprint_in(frame, owner, column, row));
             *values.of_mut(owner) =
                 field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
             if let Some(base) = base_of_change(field, *to, now, sent, Proof::Returned) {
-                agreed.push(Agreed { field: field.key(), base, values });
+                let terms = terms_after(field, base, made_print == sent);
+                agreed.push(Agreed { field: field.key(), base, values, terms });
             }
         }
+        if action.kind.makes_record() {
+            agreed.extend((0..work.map.fields.len()).filter_map(|number| self.on_unsent(action, number, row, got)));
+        }
         agreed
+    }
+
+    /// Returns what the pair of a new record will agree on in a field that gives it nothing: blank, or what the side fills in.
+    fn on_unsent(&self, action: &Action, number: usize, row: usize, got: Option<Got<'_>>) -> Option<Agreed> {
+        let Agreeing { work, to, .. } = self;
+        let (owner, field) = (to.other(), &work.map.fields[number]);
+        let column = field.column(*to)?;
+        if action.fields.iter().any(|change| change.field == Some(number) || change.column == column) {
+            return None;
+        }
+        let (value, proof) = match got {
+            Some((frame, row, proof)) => (frame.value(column, row), proof),
+            None => (Value::Null, Proof::Returned),
+        };
+        let kind = work.frames.of(*to).column(column).map_or(Kind::Text, |column| column.kind);
+        let print = fingerprint(&value, *to, kind);
+        let (mut now, mut values) = (PerSide { erp: print, crm: print }, PerSide::from_fn(|_| value.to_string()));
+        let frame = work.frames.of(owner);
+        *now.of_mut(owner) = field.column(owner).map_or(BLANK, |column| fingerprint_in(frame, owner, column, row));
+        *values.of_mut(owner) =
+            field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
+        let base = base_of_unsent(work, *to, number, action, now, proof)?;
+        Some(Agreed { field: field.key(), base, values, terms: terms_after(field, base, false) })
     }
 }
 
 /// Moves the bases of written pairs (I1).
 ///
 /// What the server made of a written value, and what it changed besides, is that side's base from now on where the
-/// answer itself tells it: the version that the write demanded proves that no person did it.
+/// answer itself tells it, or the side that nobody else was at the record: the version that the write demanded proves that
+/// no person did it. What the side did not take leaves its base where it was.
 pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>], before: &Before) {
     let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
     let mut moved: Vec<Settled> = Vec::new();
@@ -139,14 +180,13 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
         let action = record.action;
         let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
         for (number, field) in step.map.fields.iter().enumerate() {
-            // A field of the other step is not written here, but the server may change it all the same.
-            let left_out = step.left_out[number];
             let now = held_now(&work, number, state.pairs.rows[pair]);
-            let change = action.fields.iter().find(|change| change.field == Some(number));
-            // What the written side made of it differs in a way that only comparing tells.
-            let mut terms = Terms::ANSWERED;
+            let change = action.fields.iter().position(|change| change.field == Some(number));
+            let mut agrees = false;
             let base = match change {
-                Some(change) => {
+                Some(at) if record.kept.contains(&at) => None,
+                Some(at) => {
+                    let change = &action.fields[at];
                     let column = field.column(to).unwrap_or_default();
                     let got = work.frames.of(to).value(column, *state.pairs.rows[pair].of(to));
                     if differs(&change.new, &got) {
@@ -158,20 +198,12 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     let sent = fingerprint(&change.new, to, kind);
                     // Half of what a person gave for both sides agrees with nothing yet.
                     let half = decided::is_to_come(&work, number, pair, to.other());
-                    if sent == *now.of(to) || record.proof == Proof::Read {
-                        terms = Terms::AGREED;
-                    }
-                    if field.writes(to) && !half { base_of_change(field, to, now, sent, record.proof) } else { None }
+                    let own = record.proof == Proof::Read && is_form_of(&got, &change.new);
+                    let proof = if own { Proof::Returned } else { record.proof };
+                    agrees = sent == *now.of(to) || proof == Proof::Read;
+                    if field.writes(to) && !half { base_of_change(field, to, now, sent, proof) } else { None }
                 }
-                None if action.kind.makes_record() => {
-                    let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
-                    let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update && !left_out;
-                    // What a template gave is no edit, however its arrival is known.
-                    let templated = info.is_some_and(|info| holds_template(action, to, &info.column, *now.of(to)));
-                    let proof = if templated { Proof::Returned } else { record.proof };
-                    let blank = templated && *now.of(to.other()) == BLANK;
-                    if sent || blank { base_of_blank(field, to, now, proof) } else { None }
-                }
+                None if action.kind.makes_record() => base_of_unsent(&work, to, number, action, now, record.proof),
                 None => {
                     let base = state.pairs.bases[number][pair];
                     let was = before.get(action.ids.of(to)).map(|held| held[number]);
@@ -183,12 +215,10 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                     moved.filter(|_| certain)
                 }
             };
-            let plain = field.values.is_empty() && Side::BOTH.iter().all(|side| field.expression_to(*side).is_none());
-            let blank = plain && base == Some(PerSide { erp: BLANK, crm: BLANK });
-            if blank || !is_two_way(field) {
-                terms = Terms::AGREED;
-            }
-            moved.extend(base.map(|base| Settled { pair, field: number, base, terms }));
+            moved.extend(base.map(|base| {
+                let terms = terms_after(field, base, agrees);
+                Settled { pair, field: number, base, terms }
+            }));
         }
     }
     for Settled { pair, field, base, terms } in moved {
@@ -197,6 +227,34 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
     for note in notes {
         (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
     }
+}
+
+/// The base of a field of which an action gives a new record nothing. A field of the other step is not written here, but the
+/// server may fill it in all the same.
+fn base_of_unsent(
+    work: &Work<'_>,
+    to: Side,
+    number: usize,
+    action: &Action,
+    now: PerSide<u64>,
+    proof: Proof,
+) -> Option<PerSide<u64>> {
+    let field = &work.map.fields[number];
+    let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
+    let sent = info.is_some_and(|info| info.insertable) && field.when != When::Update && !work.left_out[number];
+    // What a template gave is no edit, however its arrival is known.
+    let templated = info.is_some_and(|info| holds_template(action, to, &info.column, *now.of(to)));
+    let proof = if templated { Proof::Returned } else { proof };
+    let blank = templated && *now.of(to.other()) == BLANK;
+    if sent || blank { base_of_blank(field, to, now, proof) } else { None }
+}
+
+/// Returns how the two values of a field are to each other after a write that settled it on `base`, as in [`Terms`]. `agrees`
+/// says that the written side holds what it was sent; what it made of it differs in a way that only comparing tells.
+pub(super) fn terms_after(field: &FieldMap, base: PerSide<u64>, agrees: bool) -> u64 {
+    let plain = field.values.is_empty() && Side::BOTH.iter().all(|side| field.expression_to(*side).is_none());
+    let blank = plain && base == PerSide { erp: BLANK, crm: BLANK };
+    if agrees || blank || !is_two_way(field) { Terms::AGREED } else { Terms::ANSWERED }
 }
 
 fn is_two_way(field: &FieldMap) -> bool {
@@ -324,7 +382,8 @@ pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState)
         };
         let told = !state.terms.unsure.contains(&ids.erp);
         settlements.push(Settlement {
-            terms: told.then(|| state.terms.differing.get(&ids.erp).cloned().unwrap_or_default()),
+            terms: state.terms.differing.get(&ids.erp).filter(|_| told).cloned().unwrap_or_default(),
+            whole: told,
             erp: ids.erp,
             crm: ids.crm,
             base: state.pairs.bases.iter().map(|field| field[pair]).collect(),

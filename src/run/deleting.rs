@@ -151,7 +151,7 @@ fn delete_side(
     let sources = sources(state, left, &actions);
     let applied = match context.paper(state) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
-        None => send(step, store, left, &actions, &|_| Vec::new())?,
+        None => send(step, store, left, &actions, &|_, _| Vec::new())?,
     };
     state.report.seconds.apply += clock() - applying;
     count_confirmed(step, state, left, &actions, &applied)?;

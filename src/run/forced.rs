@@ -10,9 +10,10 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap, When};
 use crate::delta::Held;
 use crate::delta::merge::UNSENT;
-use crate::frame::{Kind, Value};
+use crate::frame::Kind;
 use crate::run::bases::{Written, fingerprint_in, set_base};
 use crate::run::context::Context;
+use crate::run::kept::shown;
 use crate::run::notes::note_it;
 use crate::run::state::{PassState, Step};
 use crate::store::{InboxKind, Terms};
@@ -24,10 +25,10 @@ pub(super) fn note(step: &Step<'_>, state: &mut PassState, to: Side, written: &[
         return;
     }
     let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-    for action in written.iter().map(|record| record.action).filter(|action| !action.kind.makes_record()) {
+    for Written { action, kept, .. } in written.iter().filter(|record| !record.action.kind.makes_record()) {
         let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
         let row = *state.pairs.rows[pair].of(to);
-        for change in &action.fields {
+        for (_, change) in action.fields.iter().enumerate().filter(|(at, _)| !kept.contains(at)) {
             let both = |number: &usize| Side::BOTH.iter().all(|side| step.map.fields[*number].writes(*side));
             let Some(number) = change.field.filter(both) else { continue };
             state.won.insert((action.ids.erp, number));
@@ -89,14 +90,5 @@ pub(super) fn tell(context: &Context<'_>, map: &TableMap, state: &mut PassState)
             }
         };
         note_it(context, &mut state.report, note);
-    }
-}
-
-/// Returns a value as people read it; an id says nothing to them.
-fn shown(value: &Value) -> String {
-    match value {
-        value if value.is_blank() => "blank".to_owned(),
-        Value::Link { .. } | Value::Guid(_) => "another record".to_owned(),
-        value => format!("`{value}`"),
     }
 }

@@ -1,6 +1,6 @@
 //! What a run that was cut off left open, settled by reading (I2).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -9,12 +9,15 @@ use crate::couple;
 use crate::delta::inserts::restored_id;
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
-use crate::run::bases::fingerprint_in;
+use crate::run::bases::terms_after;
 use crate::run::context::Context;
 use crate::run::given::{InDoubt, Sent, Trace, gives_key, sent_of, trace};
+use crate::run::kept::is_form_of;
+use crate::run::keyed::Tried;
 use crate::run::selection::Asked;
 use crate::run::state::PassError;
-use crate::store::{Agreed, Agreement, Answer, CouplingChange, OpenIntent, Origin, Store};
+use crate::store::{Agreed, Agreement, Answer, CouplingChange, Intent, OpenIntent, Origin, Store};
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// A coupling that a run which was cut off had earned.
 pub(super) struct Made {
@@ -32,6 +35,8 @@ pub(super) struct Earned {
     pub(super) made: Vec<Made>,
     /// What pairs agree on since a write that arrived.
     pub(super) agreements: Vec<Agreement>,
+    /// By side, new records that may still come, by the record that they were made for; their intents stay open.
+    pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
     /// New records of which nobody knows whether they were made; their intents stay open.
     pub(super) doubts: Vec<InDoubt>,
 }
@@ -63,6 +68,7 @@ pub(super) fn settle_intents(
     let (mut earned, renamed) = find_given(context, store, scope, map, (&mut open, asked), &partners)?;
     let mut there: PerSide<HashMap<Uuid, usize>> = PerSide::default();
     let mut frames = PerSide::from_fn(|side| scope.empty(side));
+    let mut untouched: PerSide<HashSet<Uuid>> = PerSide::default();
     for side in Side::BOTH {
         let ids: BTreeSet<Uuid> = open
             .iter()
@@ -72,6 +78,11 @@ pub(super) fn settle_intents(
             .collect();
         let found = extract::read_ids(scope, side, *context.endpoints.of(side), ids.into_iter().collect())?;
         *there.of_mut(side) = couple::rows_by_id(&found);
+        let is_new = |one: &&Intent| one.side == side && one.action == "insert" && there.of(side).contains_key(&one.id);
+        let new: Vec<Uuid> = open.iter().map(|open| &open.intent).filter(is_new).map(|one| one.id).collect();
+        if !new.is_empty() {
+            *untouched.of_mut(side) = context.endpoints.of(side).untouched(scope.infos.of(side), &new)?;
+        }
         *frames.of_mut(side) = found;
     }
     let mut answers = Vec::new();
@@ -104,11 +115,20 @@ pub(super) fn settle_intents(
         }
         let coupled = partners.of(intent.side).get(&intent.id) == Some(&intent.partner);
         if let (Some(row), true) = (row, coupled && (insert || update)) {
-            let mut fields = intent.agreed;
-            // A new record arrived as a whole, so what it holds now of another value somebody typed. Of an update nobody
-            // knows that, except where it holds what was sent.
-            fields.retain(|agreed| insert || holds(map, intent.side, frames.of(intent.side), row, agreed));
+            let side = intent.side;
+            let own = untouched.of(side).contains(&intent.id);
+            let found = Found { side, frame: frames.of(side), row, written: &intent.fields, insert, own };
+            let fields = intent.agreed.iter().filter_map(|agreed| found.agrees_on(map, agreed)).collect();
             earned.agreements.push(Agreement { ids, fields });
+        }
+        // Elsewhere it is recognised by its id, whenever it comes.
+        let alone = !partners.of(intent.side.other()).contains_key(&intent.partner);
+        if insert && !found && alone {
+            let sent = intent.fields.iter().map(|(column, _, new)| (column.as_str(), new.clone()));
+            if let Some(tried) = Tried::of(scope.infos.of(intent.side), intent.id, sent, journal_id) {
+                tried.note(intent.partner, earned.tried.of_mut(intent.side));
+                continue;
+            }
         }
         // What a deletion was to remove is found gone, or found, by the reading that follows.
         let outcome = match (intent.action.as_str(), found) {
@@ -192,8 +212,44 @@ fn find_given(
     Ok((earned, renamed))
 }
 
-/// Tells whether a record holds what was agreed on of a field.
-fn holds(map: &TableMap, side: Side, frame: &Frame, row: usize, agreed: &Agreed) -> bool {
-    let column = map.fields.iter().find(|field| field.key() == agreed.field).and_then(|field| field.column(side));
-    column.is_some_and(|column| fingerprint_in(frame, side, column, row) == *agreed.base.of(side))
+/// A record whose write had no answer, as it was found.
+struct Found<'a> {
+    side: Side,
+    frame: &'a Frame,
+    row: usize,
+    /// Column, old and new value of what was written.
+    written: &'a [(String, String, String)],
+    insert: bool,
+    /// Nobody but its maker has changed it since.
+    own: bool,
+}
+
+impl Found<'_> {
+    /// Returns what a pair agrees on of a field, by what the record holds of it; nothing where that has to be decided anew.
+    fn agrees_on(&self, map: &TableMap, agreed: &Agreed) -> Option<Agreed> {
+        let Found { side, frame, row, written, insert, own } = *self;
+        let field = map.fields.iter().find(|field| field.key() == agreed.field)?;
+        let name = field.column(side)?;
+        let column = frame.column(name)?;
+        let (held, sent) = (frame.value(name, row), *agreed.base.of(side));
+        let now = fingerprint(&held, side, column.kind);
+        if now == sent {
+            return Some(agreed.clone());
+        }
+        // It was not taken.
+        if insert && now == BLANK {
+            return None;
+        }
+        let was = written.iter().find(|(column, ..)| column == name).map(|(_, old, _)| old);
+        let is_form = || column.kind.parse(agreed.values.of(side)).is_some_and(|sent| is_form_of(&held, &sent));
+        if (insert && own) || (was.is_none_or(|was| *was != held.to_string()) && is_form()) {
+            let mut agreed = agreed.clone();
+            *agreed.base.of_mut(side) = now;
+            *agreed.values.of_mut(side) = held.to_string();
+            agreed.terms = terms_after(field, agreed.base, false);
+            return Some(agreed);
+        }
+        // A new record arrived as a whole, so another value somebody typed. Of an update nobody knows that.
+        insert.then(|| agreed.clone())
+    }
 }

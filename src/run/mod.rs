@@ -19,6 +19,7 @@ mod ours;
 mod names;
 mod bases;
 mod marks;
+mod kept;
 mod forced;
 mod refusals;
 pub mod chosen;

@@ -30,7 +30,7 @@ use crate::run::returning::take_back;
 use crate::run::selection::Selection;
 use crate::run::state::{PassError, PassState, Turn};
 use crate::run::{decided, marks};
-use crate::store::{Agreement, Couplings, InboxKind, Origin, Store, Terms};
+use crate::store::{Agreement, Couplings, InboxKind, Origin, Store};
 use crate::translate::links::Links;
 
 /// What the first step of a pass knows of its table map, besides its state.
@@ -93,6 +93,7 @@ pub(super) fn read(
         };
         state.report.made = PerSide::from_fn(made);
     }
+    state.tried = earned.tried;
     earned.doubts.iter().cloned().for_each(|doubt| doubt.note(&mut state.in_doubt));
     state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
     state.refusals = Refusals::load(store, map, &context.named)?;
@@ -313,7 +314,7 @@ fn couplings(
             for agreed in fields {
                 if let Some(field) = keys.iter().position(|key| *key == agreed.field) {
                     couplings.bases[field][place] = Some(agreed.base);
-                    couplings.terms.set(ids.erp, field, Terms::AGREED);
+                    couplings.terms.set(ids.erp, field, agreed.terms);
                 }
             }
         }

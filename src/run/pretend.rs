@@ -256,6 +256,10 @@ impl Endpoint for Pretended<'_> {
         self.inner.modifiers(info, ids)
     }
 
+    fn untouched(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashSet<Uuid>, EndpointError> {
+        self.inner.untouched(info, ids)
+    }
+
     /// Nothing leaves in a dry run.
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let columns = columns.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
-use crate::apply::{Applied, Target, apply};
+use crate::apply::{Applied, Shown, Target, apply};
 use crate::config::{PerSide, Side};
 use crate::couple::{self, Pairs};
 use crate::delta::guard::{Sums, Trip, judge};
@@ -18,12 +18,12 @@ use crate::plan::{Action, ActionKind};
 use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
-use crate::run::bases::{Agreeing, save, set_base, tell_terms};
+use crate::run::bases::{Agreeing, Proof, before_write, save, set_base, tell_terms};
 use crate::run::chosen;
 use crate::run::count::finish_begun;
 use crate::run::deleting::as_restores;
 use crate::run::given::{gives_key, hold_doubtful, hold_twins, take_given};
-use crate::run::keyed::take_keys;
+use crate::run::keyed::{take_keys, with_tried};
 use crate::run::marks;
 use crate::run::ours::avoid_others;
 use crate::run::parted::{note, partings};
@@ -80,7 +80,8 @@ pub(super) fn rounds(
             }
             let by_id = couple::rows_by_id(state.frames.of(to.other()));
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
-            let mut inserts = decide_inserts(&state.work(step), to, &rows, alone.beyond.of(to).as_ref())?;
+            let beyond = with_tried(step, state, to, alone.beyond.of(to).as_ref());
+            let mut inserts = decide_inserts(&state.work(step), to, &rows, beyond.as_ref())?;
             as_restores(step, store, state, to, &mut inserts.actions)?;
             avoid_others(step, store, state, to, &mut inserts.actions)?;
             hold_doubtful(state, to, &mut inserts.actions);
@@ -290,8 +291,12 @@ fn write_side(
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => {
             let sources = sources(state, to, &actions);
-            let agreeing = Agreeing::new(state.work(step), to, &sources);
-            send(step, store, to, &actions, &|action| agreeing.on(action))?
+            let before = before_write(state, step.map, to, &actions);
+            let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
+            let agreed = |action: &Action, shown: Option<Shown<'_>>| {
+                agreeing.on(action, shown.map(|(frame, row)| (frame, row, Proof::Returned)))
+            };
+            send(step, store, to, &actions, &agreed)?
         }
     };
     state.report.seconds.apply += clock() - applying;
@@ -312,7 +317,7 @@ pub(super) fn send(
     store: &mut dyn Store,
     to: Side,
     actions: &[Action],
-    agreed: &dyn Fn(&Action) -> Vec<Agreed>,
+    agreed: &dyn Fn(&Action, Option<Shown<'_>>) -> Vec<Agreed>,
 ) -> Result<Applied, StoreError> {
     let context = step.context;
     let total = actions.len();

@@ -24,6 +24,7 @@ use crate::run::beyond::Beyond;
 use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
 use crate::run::context::Context;
+use crate::run::keyed::Tried;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
@@ -138,6 +139,8 @@ pub struct PassState {
     pub(super) approval: Approval,
     /// What became of that.
     pub(super) carried: Option<Carried>,
+    /// By side, new records that were sent and may still come, by the record of the other side that they were made for.
+    pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
     /// By side, records that get no partner, because one may have been made already; and what is said of each.
     pub(super) in_doubt: PerSide<HashMap<Uuid, String>>,
     /// By side, what was there before new records were sent that get their key there.
@@ -226,6 +229,7 @@ impl PassState {
             over: false,
             approval: Approval::default(),
             carried: None,
+            tried: PerSide::default(),
             in_doubt: PerSide::default(),
             before: PerSide::default(),
         }

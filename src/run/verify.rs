@@ -10,16 +10,18 @@ use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::endpoint::{EndpointError, Outcome};
 use crate::extract;
-use crate::frame::Frame;
+use crate::frame::{Frame, Kind};
 use crate::plan::{Action, ActionKind, FieldChange};
-use crate::run::bases::{Agreeing, Proof, Written, before_write, fingerprint_in, move_bases};
+use crate::run::bases::{Agreeing, Before, Proof, Written, before_write, fingerprint_in, move_bases};
 use crate::run::forced;
+use crate::run::kept::{self, is_form_of, kept_of, what_is_left};
+use crate::run::keyed::Tried;
 use crate::run::marks;
 use crate::run::partners::without;
 use crate::run::refusals::{print_of, sources};
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::{Agreement, Answer, CouplingChange, InboxKind, NOT_ARRIVED, NOT_LET_IN, Origin, Store};
-use crate::translate::canonical::fingerprint;
+use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Counts what a side confirmed, and ends the pass where it cannot be spoken to any more: what it did not carry out stays as
 /// it was, held against no record, and what nobody knows of is settled by the next run's reading, as after a crash.
@@ -78,19 +80,22 @@ pub(super) fn verify(
         .filter(|(action, outcome)| match outcome {
             Outcome::Written => !returned.contains(action.ids.of(to)),
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
-            Outcome::Gone | Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
+            Outcome::Refused { .. } => was_tried(state, to, action),
+            Outcome::Gone | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
         })
         .map(|(action, _)| *action.ids.of(to))
         .collect();
     let read = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), unread)?;
     let found = rows_by_id(&read);
     let inside: HashSet<Uuid> = extract::inside(step.map, to, read.clone())?.frame.ids().into_iter().collect();
+    let untouched = untouched(step, to, actions, &outcomes, &read)?;
     state.frames.of_mut(to).upsert(&without(&rows, |id| found.contains_key(id)));
     state.frames.of_mut(to).upsert(&read);
+    let on_paper = step.context.on_paper(state);
+    let rows = rows_by_id(state.frames.of(to));
 
     let mut answers: Vec<Answer> = Vec::new();
     let mut couplings: Vec<CouplingChange> = Vec::new();
-    let mut agreements: Vec<Agreement> = Vec::new();
     let mut written: Vec<Written<'_>> = Vec::new();
     let mut certain: HashMap<Uuid, bool> = HashMap::new();
     for (index, (action, outcome)) in actions.iter().zip(&outcomes).enumerate() {
@@ -105,33 +110,51 @@ pub(super) fn verify(
             _ => drop(after.unanswered.remove(&(to, action.ids.erp))),
         }
         let proof = match outcome {
-            Outcome::Written if found.contains_key(&id) => Some(Proof::Read),
-            Outcome::Written => Some(Proof::Returned),
+            Outcome::Written if returned.contains(&id) => Some(Proof::Returned),
             Outcome::Exists => Some(Proof::Found),
-            Outcome::Unknown { .. } if insert && found.contains_key(&id) => {
+            // The side confirmed it, and did not show what it made of it; or the answer was lost.
+            Outcome::Written | Outcome::Unknown { .. } if insert && found.contains_key(&id) => {
+                if *outcome == Outcome::Written {
+                    told("written", "");
+                } else {
+                    told("found", "");
+                    couplings.extend(couplings_after(action));
+                }
+                Some(if untouched.contains(&id) { Proof::Returned } else { Proof::Read })
+            }
+            Outcome::Written => {
+                told("written", "");
+                Some(Proof::Read)
+            }
+            // An earlier attempt took the key after all.
+            Outcome::Refused { .. } if insert && found.contains_key(&id) => {
                 told("found", "");
                 couplings.extend(couplings_after(action));
-                let fields = Agreeing::new(state.work(step), to, &sources).on(action);
-                agreements.push(Agreement { ids: action.ids, fields });
                 Some(Proof::Read)
             }
             Outcome::Unknown { message } if insert => {
-                told("not found", message);
+                let sent = action.fields.iter().map(|change| (change.column.as_str(), change.new.to_string()));
+                match Tried::of(step.scope.infos.of(to), id, sent, journal[index]) {
+                    Some(tried) => tried.note(*action.ids.of(to.other()), state.tried.of_mut(to)),
+                    None => told("not found", message),
+                }
                 after.waiting.of_mut(to.other()).push(*action.ids.of(to.other()));
                 None
             }
             Outcome::Unknown { message } => {
-                let there = found.get(&id).map_or(0, |row| held(&read, *row, to, action));
-                let arrived = found.contains_key(&id) && there == action.fields.len();
-                match (arrived, there) {
-                    (true, _) => told("found", ""),
-                    (false, 0) => told("not found", message),
-                    (false, _) => told("found in part", message),
+                let missing = found.get(&id).map(|row| missing(&read, *row, to, action, &before));
+                let arrived = missing.as_ref().is_some_and(Vec::is_empty);
+                match &missing {
+                    Some(missing) if missing.is_empty() => told("found", ""),
+                    Some(missing) if missing.len() < action.fields.len() => told("found in part", message),
+                    _ => told("not found", message),
                 }
                 if arrived {
                     certain.insert(action.ids.erp, false);
                     state.tally.modified.of_mut(to).insert(action.ids.erp);
                 }
+                // What is there of it is settled, whatever became of the rest.
+                written.extend(missing.map(|kept| Written { action, proof: Proof::Read, kept }));
                 None
             }
             Outcome::Stale => None,
@@ -157,8 +180,30 @@ pub(super) fn verify(
         };
         if let Some(proof) = proof {
             certain.insert(action.ids.erp, proof == Proof::Returned);
-            written.push(Written { action, proof });
+            let row = rows.get(&id).copied().filter(|_| proof != Proof::Found);
+            let frame = state.frames.of(to);
+            let kept = match row {
+                Some(row) if !on_paper => kept_of(to, (frame, row, proof), &before, action),
+                _ => Vec::new(),
+            };
+            if let (Some(row), false) = (row, kept.is_empty()) {
+                let left = what_is_left(action, &kept);
+                let message = kept::told(&left, frame, row);
+                told("kept", &message);
+                let print = print_of(state, step.map, &left, &before, &sources);
+                state.refusals.note(&left, &message, print);
+                state.held.push(failed(&left, &message));
+                after.refused.of_mut(to).insert(action.ids.erp);
+            }
+            written.push(Written { action, proof, kept });
             if insert {
+                let open = state.tried.of_mut(to).remove(action.ids.of(to.other())).filter(|_| !on_paper);
+                let open = open.into_iter().flat_map(|tried| tried.journal).filter(|open| *open != journal[index]);
+                answers.extend(open.map(|journal_id| Answer {
+                    journal_id,
+                    outcome: "sent again".to_owned(),
+                    message: String::new(),
+                }));
                 state.tally.inserted.of_mut(to).insert(action.ids.erp);
                 state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
                 state.pairs.push(action.ids, PerSide::default(), Origin::Created(to));
@@ -171,6 +216,13 @@ pub(super) fn verify(
         }
         after.again.insert(action.ids.erp);
     }
+    let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
+    let shown = |record: &Written<'_>| {
+        let row = *found.get(record.action.ids.of(to)).filter(|_| record.proof != Proof::Found)?;
+        let fields = agreeing.on(record.action, Some((&read, row, record.proof)));
+        Some(Agreement { ids: record.action.ids, fields })
+    };
+    let agreements: Vec<Agreement> = written.iter().filter_map(shown).collect();
     if !answers.is_empty() || !couplings.is_empty() {
         store.answer(&answers, &step.map.name, &couplings, &agreements)?;
     }
@@ -184,13 +236,54 @@ pub(super) fn verify(
     Ok(())
 }
 
-/// Tells how many of the values that an action would write its record, in that row, holds.
-fn held(frame: &Frame, row: usize, to: Side, action: &Action) -> usize {
-    let holds = |change: &&FieldChange| {
-        let Some(column) = frame.column(&change.column) else { return false };
-        fingerprint_in(frame, to, &change.column, row) == fingerprint(&change.new, to, column.kind)
+/// Tells whether a new record was sent before under the same key, without an answer.
+fn was_tried(state: &PassState, to: Side, action: &Action) -> bool {
+    let tried = state.tried.of(to).get(action.ids.of(to.other()));
+    action.kind.makes_record() && tried.is_some_and(|tried| tried.id == *action.ids.of(to))
+}
+
+/// Returns those of the new records which had to be read that nobody else has changed since: what such a one holds besides
+/// what was sent, its side has made. A side is asked only where that makes a difference.
+fn untouched(
+    step: &Step<'_>,
+    to: Side,
+    actions: &[Action],
+    outcomes: &[Outcome],
+    read: &Frame,
+) -> Result<HashSet<Uuid>, EndpointError> {
+    let rows = rows_by_id(read);
+    let columns: Vec<&str> = step.map.fields.iter().filter_map(|field| field.column(to)).collect();
+    let doubtful = |(action, outcome): (&Action, &Outcome)| {
+        let id = *action.ids.of(to);
+        let row = *rows.get(&id)?;
+        let is_new = action.kind.makes_record() && matches!(outcome, Outcome::Written | Outcome::Unknown { .. });
+        let differs = |column: &&str| {
+            let kind = read.column(column).map_or(Kind::Text, |column| column.kind);
+            let sent = action.fields.iter().find(|change| change.column == **column);
+            let sent = sent.map_or(BLANK, |change| fingerprint(&change.new, to, kind));
+            fingerprint_in(read, to, column, row) != sent
+        };
+        (is_new && columns.iter().any(differs)).then_some(id)
     };
-    action.fields.iter().filter(holds).count()
+    let ids: Vec<Uuid> = actions.iter().zip(outcomes).filter_map(doubtful).collect();
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    step.context.endpoints.of(to).untouched(step.scope.infos.of(to), &ids)
+}
+
+/// Returns the positions of the values of an action that a record does not hold in `row`, not even in a form of its side's own
+/// that it did not have `before`.
+fn missing(frame: &Frame, row: usize, to: Side, action: &Action, before: &Before) -> Vec<usize> {
+    let was = |change: &FieldChange| before.get(action.ids.of(to))?.get(change.field?).copied();
+    let holds = |change: &FieldChange| {
+        let Some(column) = frame.column(&change.column) else { return false };
+        let held = frame.value(&change.column, row);
+        let now = fingerprint(&held, to, column.kind);
+        now == fingerprint(&change.new, to, column.kind)
+            || (is_form_of(&held, &change.new) && was(change).is_some_and(|was| was != now))
+    };
+    (0..action.fields.len()).filter(|at| !holds(&action.fields[*at])).collect()
 }
 
 /// Says why something did not come to a side where nothing is wrong with it.

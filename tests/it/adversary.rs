@@ -2,6 +2,7 @@
 
 mod chance;
 mod drawn;
+mod made;
 mod rules;
 mod twins;
 

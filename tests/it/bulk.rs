@@ -48,6 +48,24 @@ fn many_inserts_take_one_message_and_few_a_batch() {
     assert_eq!(written(&world, &*crm, &accounts(4_000, MANY)), (vec![Outcome::Written; many], many, 2, 1));
 }
 
+/// What nobody has changed since is what the service made of it, though the answer to the message shows no record.
+#[test]
+fn who_changed_a_new_record_last_is_told() {
+    let world = world();
+    let crm = world.endpoint(Side::Crm);
+    let info = crm.describe("accounts").unwrap();
+    let writes = accounts(0, MANY);
+    written(&world, &*crm, &writes);
+    let ids: Vec<Uuid> = writes.iter().map(|write| write.id).collect();
+    assert_eq!(crm.untouched(&info, &ids).unwrap().len(), RECORDS_MIN);
+    world
+        .crm
+        .with(|state| state.edit("accounts", ids[3], serde_json::json!({"name": "X"}).as_object().unwrap()))
+        .unwrap();
+    let untouched = crm.untouched(&info, &ids).unwrap();
+    assert_eq!((untouched.len(), untouched.contains(&ids[3])), (RECORDS_MIN - 1, false));
+}
+
 #[test]
 fn one_request_asks_for_all_tables() {
     let world = world();

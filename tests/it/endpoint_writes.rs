@@ -78,10 +78,18 @@ fn a_custom_page_and_a_column_of_a_navigation_take_part_in_writes() {
     );
     assert_eq!((report.outcomes, report.rows.value("name", 0)), (vec![Outcome::Written], text("Marta")));
     let info = endpoint.describe("customers").unwrap();
-    let report =
-        endpoint.write(&info, &names(&["city", "paymentTerm/code"]), &[insert(10, &[("displayName", text("X"))])]);
-    // The answer to a write does not expand: the row is left to be read.
-    assert_eq!((report.outcomes, report.rows.rows()), (vec![Outcome::Written], 0));
+    let columns = names(&["city", "paymentTerm/code"]);
+    let report = endpoint.write(&info, &columns, &[insert(10, &[("displayName", text("X")), ("city", text("Ely"))])]);
+    // The answer to a write does not expand, which is read besides; all else and the version are the answer's.
+    assert_eq!((report.outcomes, report.rows.rows()), (vec![Outcome::Written], 1));
+    assert_eq!(report.rows.value("city", 0), text("Ely"));
+    let of_somebody = read(&*endpoint, "customers", &["paymentTerm/code"]);
+    let row = (0..of_somebody.rows()).find(|row| of_somebody.value("paymentTerm/code", *row) != text("")).unwrap();
+    let change = update(of_somebody.id(row), of_somebody.etag(row), &[("city", text("Ely"))]);
+    let report = endpoint.write(&info, &columns, &[change]);
+    assert_eq!(report.rows.value("paymentTerm/code", 0), of_somebody.value("paymentTerm/code", row));
+    let again = update(of_somebody.id(row), report.rows.etag(0), &[("city", text("Wells"))]);
+    assert_eq!(endpoint.write(&info, &columns, &[again]).outcomes, [Outcome::Written]);
 }
 
 #[test]

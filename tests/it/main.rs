@@ -48,6 +48,7 @@ mod rules;
 mod selected;
 mod shipped;
 mod states;
+mod taken;
 mod terms;
 mod tidy;
 mod transformations;

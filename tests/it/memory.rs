@@ -3,7 +3,7 @@
 //! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions,
 //! ids that exist, columns it does not know) and can be told to lose answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo,
+    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Key, Outcome, Query, Report, TableInfo,
     Traffic, Write, WriteKind,
 };
 use pipeline::frame::builder::Builder;
@@ -44,6 +44,14 @@ pub struct Memory {
     pub accidents: Mutex<Vec<Accident>>,
     /// What the side makes of a record after each write.
     pub hook: Mutex<Option<Hook>>,
+    /// New records that are under way yet, with their tables: they come before the next batch, unless somebody has their key.
+    pub late: Mutex<Vec<(String, Write)>>,
+    /// What is under way stays so.
+    pub holds_up: AtomicBool,
+    /// Columns that take no value, and of which the answer says nothing.
+    pub ignores: Mutex<Vec<&'static str>>,
+    /// Records that people changed since they were made: the CRM tells who did it last.
+    pub touched: Mutex<BTreeSet<Uuid>>,
     /// Columns that hold the id of a record, and the table where that has to be.
     pub refers: Mutex<Vec<(&'static str, &'static str)>>,
     /// Columns that hold the id of a record, and its table: whoever deletes that deletes as well what refers to it.
@@ -116,6 +124,8 @@ pub enum Accident {
     RequestLost,
     /// Somebody touched the record first.
     Stale,
+    /// The gateway gives up, and the side carries it out later: see [`Memory::late`].
+    Late,
     /// The side refuses the login from then on.
     LockedOut,
     /// Nothing at all.
@@ -127,7 +137,7 @@ impl Memory {
     pub fn new(side: Side, tables: &[(&str, &[(&str, Kind)])]) -> Memory {
         let table = |columns: &[(&str, Kind)], name: &str| Table {
             info: TableInfo {
-                key: pipeline::endpoint::Key::Id("id".into()),
+                key: Key::Id("id".into()),
                 table: name.to_owned(),
                 columns: columns
                     .iter()
@@ -156,6 +166,10 @@ impl Memory {
             accidents: Mutex::default(),
             hook: Mutex::default(),
             refuses: Mutex::default(),
+            late: Mutex::default(),
+            holds_up: AtomicBool::new(false),
+            ignores: Mutex::default(),
+            touched: Mutex::default(),
             refers: Mutex::default(),
             takes_along: Mutex::default(),
             meanwhile: Mutex::default(),
@@ -184,6 +198,7 @@ impl Memory {
 
     /// Puts a record there, or changes it, as a person would.
     pub fn put(&self, table: &str, id: u128, values: &[(&str, &str)]) {
+        self.touched.lock().unwrap().insert(Uuid::from_u128(id));
         let mut tables = self.tables.lock().unwrap();
         let table = tables.get_mut(table).unwrap();
         let infos = table.info.clone();
@@ -193,6 +208,21 @@ impl Memory {
         for (column, text) in values {
             let kind = infos.column(column).unwrap().column.kind;
             record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
+        }
+    }
+
+    /// Says that records of a table are known by what they hold in a column, as those of NAV are.
+    pub fn know_by(&self, table: &str, column: &str) {
+        let mut tables = self.tables.lock().unwrap();
+        tables.get_mut(table).unwrap().info.key = Key::Values(vec![column.to_owned()]);
+    }
+
+    /// Carries out what was under way.
+    pub fn arrive(&self) {
+        let mut tables = self.tables.lock().unwrap();
+        for (table, write) in std::mem::take(&mut *self.late.lock().unwrap()) {
+            let records = &mut tables.get_mut(&table).unwrap().records;
+            records.entry(write.id).or_insert_with(|| (1, write.fields.into_iter().collect()));
         }
     }
 
@@ -391,6 +421,13 @@ impl Endpoint for Memory {
         }
     }
 
+    fn untouched(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashSet<Uuid>, EndpointError> {
+        let tables = self.tables.lock().unwrap();
+        let touched = self.touched.lock().unwrap();
+        let is_as_made = |id: &&Uuid| tables[&info.table].records.contains_key(*id) && !touched.contains(*id);
+        Ok(ids.iter().filter(|id| self.side == Side::Crm && is_as_made(id)).copied().collect())
+    }
+
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
         // As the real sides: the CRM compares texts without regard to case, the ERP only codes; neither ignores at the end
         // what is no plain blank.
@@ -425,6 +462,9 @@ impl Endpoint for Memory {
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.fate.step();
         self.type_in(&self.meanwhile);
+        if !self.holds_up.load(Ordering::Relaxed) {
+            self.arrive();
+        }
         self.attempts.fetch_add(writes.len(), Ordering::Relaxed);
         let mut tables = self.tables.lock().unwrap();
         let refers: Vec<(&str, BTreeSet<Uuid>)> = {
@@ -457,7 +497,10 @@ impl Endpoint for Memory {
                 outcomes.push(Outcome::NotSent { message: "the login was refused".into() });
                 continue;
             }
-            if accident == Some(Accident::RequestLost) {
+            if accident == Some(Accident::Late) && write.kind == WriteKind::Insert {
+                self.late.lock().unwrap().push((info.table.clone(), write.clone()));
+            }
+            if matches!(accident, Some(Accident::RequestLost | Accident::Late)) {
                 outcomes.push(Outcome::Unknown { message: "the connection broke".into() });
                 continue;
             }
@@ -469,6 +512,10 @@ impl Endpoint for Memory {
             }
             let there = table.records.get(&write.id);
             let outcome = match (write.kind, there) {
+                // It is not proven to be ours.
+                (WriteKind::Insert, Some(_)) if matches!(info.key, Key::Values(_)) => {
+                    Some(Outcome::Refused { message: "the record exists already".into() })
+                }
                 (WriteKind::Insert, Some(_)) => Some(Outcome::Exists),
                 (WriteKind::Update | WriteKind::Delete, None) => Some(Outcome::Gone),
                 (WriteKind::Update | WriteKind::Delete, Some((version, _)))
@@ -500,6 +547,9 @@ impl Endpoint for Memory {
             self.stamp(info, &mut record.1);
             for (column, value) in &write.fields {
                 assert!(info.column(column).is_some(), "no column {column} on {}", info.table);
+                if self.ignores.lock().unwrap().iter().any(|ignored| ignored == column) {
+                    continue;
+                }
                 let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);
                 if write.kind == WriteKind::Update && before.to_string() == value.to_string() {
                     self.idle.fetch_add(1, Ordering::Relaxed);

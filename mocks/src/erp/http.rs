@@ -3,6 +3,7 @@
 //! In: a request. Out: a response, an entry in the log, and changed tables. Batches come back in here for each of their
 //! operations.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -253,7 +254,7 @@ impl State {
             ("GET", Place::Record(page, id)) => Ok(found(200, self.entity(api, *page, id, &base, &options)?)),
             ("POST", Place::Records(page)) => {
                 let body = body(request)?;
-                let made = self.create(PAGES[*page].set, &values(&PAGES[*page], &body, None)?)?;
+                let made = self.create(PAGES[*page].set, &values(&PAGES[*page], &body, None, &self.ignored)?)?;
                 *id = Some(made);
                 let (name, root, set) = (PAGES[*page].name, self.root(api), PAGES[*page].set);
                 let location = match api {
@@ -284,7 +285,7 @@ impl State {
             ("PATCH", Place::Record(page, id)) => {
                 self.condition(PAGES[*page].set, id, request.header("if-match"), true)?;
                 let body = body(request)?;
-                self.change(PAGES[*page].set, *id, &values(&PAGES[*page], &body, Some(*id))?)?;
+                self.change(PAGES[*page].set, *id, &values(&PAGES[*page], &body, Some(*id), &self.ignored)?)?;
                 Ok(found(200, self.entity(api, *page, id, &base, &options)?))
             }
             ("DELETE", Place::Record(page, id)) => {
@@ -448,8 +449,14 @@ pub(super) fn is_json(request: &Request) -> Result<(), Refusal> {
     Err(Refusal::new(415, "BadRequest", format!("The content type '{kind}' of the request body is not supported.")))
 }
 
-/// Reads a body's values in their order; `current` is the id of the record that is changed.
-fn values(page: &Page, body: &Map<String, Value>, current: Option<Uuid>) -> Result<Vec<(usize, Cell)>, Refusal> {
+/// Reads a body's values in their order, but for properties that are `ignored`; `current` is the id of the record that is
+/// changed.
+fn values(
+    page: &Page,
+    body: &Map<String, Value>,
+    current: Option<Uuid>,
+    ignored: &BTreeSet<String>,
+) -> Result<Vec<(usize, Cell)>, Refusal> {
     let mut out = Vec::with_capacity(body.len());
     for (name, value) in body {
         if name.starts_with("@odata.") {
@@ -470,7 +477,9 @@ fn values(page: &Page, body: &Map<String, Value>, current: Option<Uuid>) -> Resu
         if column.role == Role::Id && current.is_some_and(|id| id != cell.guid()) {
             return Err(Refusal::read_only(column.caption));
         }
-        out.push((property.place, cell));
+        if !ignored.contains(name) {
+            out.push((property.place, cell));
+        }
     }
     Ok(out)
 }

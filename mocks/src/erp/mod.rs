@@ -22,7 +22,7 @@ mod read;
 mod schema;
 mod write;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,6 +69,8 @@ pub struct State {
     pub time: Arc<dyn Time>,
     /// Whether the application has permission sets; without them every call is refused with 403.
     pub permitted: bool,
+    /// Properties whose values a page leaves out of a write without a word, as it does with some that it does not let change.
+    pub ignored: BTreeSet<String>,
     /// The user of NAV who may call, and the access key.
     pub nav_login: (String, String),
     /// The application that may call, and its tokens.
@@ -114,6 +116,7 @@ impl Default for State {
             quota: Quota::default(),
             time: Arc::new(Wall::default()),
             permitted: true,
+            ignored: BTreeSet::new(),
             tokens: Tokens::new(
                 "9d4b7c1e-0000-4c1a-8d3f-0a1b2c3d4e5f",
                 "0c8f2f3a-1111-4b2b-9c3c-7d7d7d7d7d7d",

@@ -122,7 +122,14 @@ impl Layout {
         PageSeed { layout: self, rows }.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| e.to_string())
     }
 
-    /// Takes the single row of an answer to a write; `false` where it does not hold every property asked for.
+    /// Returns the columns that are a property inside of another one: no answer to a write holds them.
+    pub fn inside(&self) -> impl Iterator<Item = &str> {
+        let columns = self.columns.iter().zip(&self.sources);
+        columns.filter(|(_, (_, inner))| inner.is_some()).map(|(column, _)| column.name.as_str())
+    }
+
+    /// Takes the single row of an answer to a write; `false` where it does not hold every property asked for. Columns
+    /// [`inside`](Self::inside) of others are blank in it.
     pub fn row(&self, body: &str, rows: &mut Rows) -> Result<bool, String> {
         if body.is_empty() {
             return Ok(false);
@@ -131,10 +138,12 @@ impl Layout {
         let mut json = serde_json::Deserializer::from_str(body);
         let seed = RowSeed { properties: &self.properties, cells: &mut cells };
         seed.deserialize(&mut json).map_err(|error| error.to_string())?;
-        let nested = self.sources.iter().any(|(_, inner)| inner.is_some());
+        for (position, _) in self.sources.iter().filter(|(_, inner)| inner.is_some()) {
+            cells[*position] = Some("null");
+        }
         // Other services may have no versions at all; where there are some, the one in the answer is wanted.
         let needed = if self.dialect == Dialect::Plain { KEY } else { ETAG };
-        if nested || cells[needed..].iter().any(Option::is_none) {
+        if cells[needed..].iter().any(Option::is_none) {
             return Ok(false);
         }
         self.push(&cells, rows).map(|()| true)

@@ -393,13 +393,16 @@ pub(super) fn settlements(agreements: &[Agreement]) -> (Vec<String>, Vec<Settlem
     let places: BTreeMap<&String, usize> = named.iter().enumerate().map(|(place, field)| (*field, place)).collect();
     let settlement = |Agreement { ids, fields }: &Agreement| {
         let mut base = vec![None; places.len()];
-        let mut values = Vec::with_capacity(fields.len());
+        let (mut values, mut terms) = (Vec::with_capacity(fields.len()), Vec::new());
         for agreed in fields {
             let place = places[&agreed.field];
             base[place] = Some(agreed.base);
             values.push((place, agreed.values.clone()));
+            if agreed.terms != Terms::AGREED {
+                terms.push((place, agreed.terms));
+            }
         }
-        Settlement { erp: ids.erp, crm: ids.crm, base, values, terms: None }
+        Settlement { erp: ids.erp, crm: ids.crm, base, values, terms, whole: false }
     };
     let settled = agreements.iter().filter(|one| !one.fields.is_empty()).map(settlement).collect();
     (named.into_iter().cloned().collect(), settled)
@@ -476,17 +479,17 @@ fn terms(
     old: &BTreeMap<u32, PerSide<u64>>,
     told: Option<Vec<(u32, u64)>>,
 ) -> Option<Vec<u8>> {
-    let mut terms: BTreeMap<u32, u64> = match (told, &settlement.terms) {
-        (Some(told), _) => told.into_iter().collect(),
-        (None, Some(_)) => old.keys().map(|number| (*number, Terms::UNSURE)).collect(),
-        (None, None) => return None,
+    let mut terms: BTreeMap<u32, u64> = match told {
+        Some(told) => told.into_iter().collect(),
+        None if settlement.whole => old.keys().map(|number| (*number, Terms::UNSURE)).collect(),
+        None => return None,
     };
     for (number, base) in numbers.iter().zip(&settlement.base) {
-        if settlement.terms.is_some() || base.is_some() {
+        if settlement.whole || base.is_some() {
             terms.remove(number);
         }
     }
-    terms.extend(settlement.terms.iter().flatten().map(|(field, terms)| (numbers[*field], *terms)));
+    terms.extend(settlement.terms.iter().map(|(field, terms)| (numbers[*field], *terms)));
     let entries: Vec<(u32, PerSide<u64>)> =
         terms.into_iter().map(|(number, terms)| (number, PerSide { erp: terms, crm: terms })).collect();
     Some(base::encode(&entries))

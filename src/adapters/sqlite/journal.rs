@@ -4,6 +4,7 @@
 //! go when a run ends; an intent without answer stays until it has one.
 
 use rusqlite::{Connection, Params, Row};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::adapters::sqlite::couplings::{id, table_map, table_map_for_writing};
@@ -58,27 +59,30 @@ pub(super) fn answer(connection: &Connection, answers: &[Answer], now: &str) -> 
     Ok(())
 }
 
-/// The text of what is agreed on: key, fingerprints and values of each field, the ERP's first.
-type AgreedText = Vec<(String, u64, u64, String, String)>;
+/// The text of what is agreed on in a field: its key, fingerprints and values, the ERP's first, and the terms, which an older
+/// program did not tell.
+#[derive(Serialize, Deserialize)]
+struct AgreedText(String, u64, u64, String, String, #[serde(default)] u64);
 
 /// Returns the text of what is agreed on; none where that is nothing.
 fn encode(agreed: &[Agreed]) -> Option<String> {
-    let entry = |Agreed { field, base, values }: &Agreed| {
-        (field.clone(), base.erp, base.crm, values.erp.clone(), values.crm.clone())
+    let entry = |Agreed { field, base, values, terms }: &Agreed| {
+        AgreedText(field.clone(), base.erp, base.crm, values.erp.clone(), values.crm.clone(), *terms)
     };
-    let text = || serde_json::to_string(&agreed.iter().map(entry).collect::<AgreedText>());
+    let text = || serde_json::to_string(&agreed.iter().map(entry).collect::<Vec<AgreedText>>());
     (!agreed.is_empty()).then(|| text().expect("texts and numbers are always JSON"))
 }
 
 /// Reads what [`encode`] writes; `None` where the text is another one.
 fn decode(text: Option<&str>) -> Option<Vec<Agreed>> {
     let Some(text) = text else { return Some(Vec::new()) };
-    let agreed = |(field, erp, crm, erp_value, crm_value)| Agreed {
+    let agreed = |AgreedText(field, erp, crm, erp_value, crm_value, terms)| Agreed {
         field,
         base: PerSide { erp, crm },
         values: PerSide { erp: erp_value, crm: crm_value },
+        terms,
     };
-    Some(serde_json::from_str::<AgreedText>(text).ok()?.into_iter().map(agreed).collect())
+    Some(serde_json::from_str::<Vec<AgreedText>>(text).ok()?.into_iter().map(agreed).collect())
 }
 
 /// A row of [`COLUMNS`]: the number of the intent, and the row.
@@ -227,4 +231,15 @@ pub(super) fn runs(connection: &Connection, rows_max: usize) -> Result<Vec<RunRo
         })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// An older program did not tell how the values are to each other: it agreed on what it sent.
+#[test]
+fn what_an_older_program_agreed_on_is_read() {
+    let agreed = decode(Some(r#"[["name=name",18446744073709551615,2,"A","B"]]"#)).expect("it is whole");
+    let values = PerSide { erp: "A".to_owned(), crm: "B".to_owned() };
+    let base = PerSide { erp: u64::MAX, crm: 2 };
+    let expected = [Agreed { field: "name=name".to_owned(), base, values, terms: crate::store::Terms::AGREED }];
+    assert_eq!(agreed, expected);
+    assert_eq!(decode(encode(&agreed).as_deref()).as_deref(), Some(&expected[..]));
 }

@@ -204,7 +204,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
         turn INTEGER NOT NULL               -- Counts transactions.
     ) STRICT;
 ",
-    // What is agreed on is JSON: [[key of a field, fingerprint of the ERP, of the CRM, value of the ERP, of the CRM], …].
+    // What is agreed on is JSON: [[key of a field, fingerprint of the ERP, of the CRM, value of the ERP, of the CRM, and since
+    // terms are remembered, these], …].
     "
     -- What a record is called on the other side, where a pair ends.
     ALTER TABLE journal ADD COLUMN also TEXT NOT NULL DEFAULT '';

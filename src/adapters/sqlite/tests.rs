@@ -76,7 +76,7 @@ fn text(value: &str) -> PerSide<String> {
 
 fn settlement(number: u128, base: &[Option<PerSide<u64>>], values: &[(usize, &str)]) -> Settlement {
     let values = values.iter().map(|(field, value)| (*field, text(value))).collect();
-    Settlement { erp: e(number), crm: c(number), base: base.to_vec(), values, terms: None }
+    Settlement { erp: e(number), crm: c(number), base: base.to_vec(), values, terms: Vec::new(), whole: false }
 }
 
 fn intent(number: u128) -> Intent {
@@ -303,9 +303,11 @@ fn what_is_agreed_stands_with_the_intent_until_the_answer_and_is_a_base_then() {
         field: field.to_owned(),
         base: PerSide { erp: print, crm: u64::MAX },
         values: value(text),
+        terms: Terms::AGREED,
     };
+    let answered = Agreed { terms: Terms::ANSWERED, ..agreed("c=c", 5, "C") };
     let update = Intent { agreed: vec![agreed("b=b", 3, "\"B\" 2")], ..intent(1) };
-    let insert = Intent { agreed: vec![agreed("a=a", 4, ""), agreed("c=c", 5, "C")], ..intent(2) };
+    let insert = Intent { agreed: vec![agreed("a=a", 4, ""), answered], ..intent(2) };
     let numbers = store.intend("run 1", &[update.clone(), insert.clone(), intent(3)]).unwrap();
     let open: Vec<Intent> = store.open_intents("customers").unwrap().into_iter().map(|open| open.intent).collect();
     assert_eq!(open, [update.clone(), insert.clone(), intent(3)]);
@@ -317,7 +319,9 @@ fn what_is_agreed_stands_with_the_intent_until_the_answer_and_is_a_base_then() {
     let abc = fields(&["a=a", "b=b", "c=c"]);
     let print = |print: u64| Some(PerSide { erp: print, crm: u64::MAX });
     let expected = [vec![both(1), print(4)], vec![print(3), None], vec![None, print(5)]];
-    assert_eq!(store.couplings("customers", &abc).unwrap().bases, expected);
+    let couplings = store.couplings("customers", &abc).unwrap();
+    assert_eq!(couplings.bases, expected);
+    assert_eq!(couplings.terms.differing, std::collections::HashMap::from([(e(2), vec![(2, Terms::ANSWERED)])]));
     assert_eq!(store.base_values("customers", e(1), c(1)).unwrap()["b=b"], value("\"B\" 2"));
     assert_eq!(store.base_values("customers", e(2), c(2)).unwrap()["c=c"], value("C"));
     let writes = store.writes_of_run("run 1").unwrap();
@@ -705,7 +709,8 @@ fn terms_come_back_and_an_older_state_has_none() {
     let terms = |store: &SqliteStore<'_>, keys: &[String]| store.couplings("customers", keys).unwrap().terms;
     assert_eq!(terms(&store, &ab).unsure, HashSet::from([e(1), e(2)]));
     let told = |number: u128, base: &[Option<PerSide<u64>>], terms: Option<&[(usize, u64)]>| Settlement {
-        terms: terms.map(<[_]>::to_vec),
+        terms: terms.unwrap_or_default().to_vec(),
+        whole: terms.is_some(),
         ..settlement(number, base, &[])
     };
     let mut commit = |settled: Settlement| {
@@ -981,7 +986,8 @@ fn a_pair_is_found_by_what_it_held() {
             (0, PerSide { erp: erp.to_owned(), crm: crm.to_owned() }),
             (1, PerSide { erp: "b".to_owned(), crm: "b".to_owned() }),
         ],
-        terms: None,
+        terms: Vec::new(),
+        whole: false,
     };
     let fields = ["number=number".to_owned(), "name=name".to_owned()];
     let settled = [settlement(1, " A ", "a"), settlement(2, "b", "A"), settlement(3, "b", "b")];

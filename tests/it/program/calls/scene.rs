@@ -191,11 +191,19 @@ pub fn later_night() -> &'static Scene {
         edit(&world, Side::Crm, "accounts", crm_of(3), json!({"address1_city": "There", "telephone1": "+45 3"}));
         edit(&world, Side::Erp, "customers", erp(4), json!({"city": "Here"}));
         edit(&world, Side::Crm, "accounts", crm_of(4), json!({"address1_city": "There"}));
+        let currencies = world.crm.with(|crm| crm.records("transactioncurrencies"));
+        let pound = currencies.iter().find(|currency| currency["isocurrencycode"] == "GBP").unwrap();
+        let pound = pound["transactioncurrencyid"].clone();
         for number in 1..=2 {
             let customer = json!({"displayName": format!("Newcomer {number}"), "city": "Here"});
             world.erp.with(|erp| erp.insert("customers", &row(&customer))).unwrap();
-            let account =
-                json!({"name": format!("Beginner {number}"), "customertypecode": 3, "address1_city": "There"});
+            // Without a currency the ERP would fill in its own, which only the answer to the insert tells from an edit.
+            let account = json!({
+                "name": format!("Beginner {number}"),
+                "customertypecode": 3,
+                "address1_city": "There",
+                "_transactioncurrencyid_value": pound,
+            });
             world.crm.with(|crm| crm.insert("accounts", &row(&account))).unwrap();
         }
         let contacts = couplings("contacts");
