@@ -504,6 +504,13 @@ pub trait Endpoint: Sync {
         Ok(Vec::new())
     }
 
+    /// Proves that the side takes writes in the name that the connection gives, where it gives one; else nothing is asked.
+    ///
+    /// Who may not is no user there, or the login may not write for others: that is true of every record alike.
+    fn stands_in(&self) -> Result<(), EndpointError> {
+        Ok(())
+    }
+
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
     fn clock_offset(&self) -> Option<ClockOffset>;
 

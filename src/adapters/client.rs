@@ -177,9 +177,13 @@ impl Client {
         self.lost.get().cloned()
     }
 
-    /// Gives the side up.
+    /// Gives the side up, and returns why: what was found out first.
+    pub fn give_up(&self, error: EndpointError) -> EndpointError {
+        self.lost.get_or_init(|| error).clone()
+    }
+
     fn lose(&self, error: EndpointError) -> Failure {
-        Failure::Lost(self.lost.get_or_init(|| error).clone())
+        Failure::Lost(self.give_up(error))
     }
 
     /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
@@ -583,7 +587,12 @@ fn met(answer: &Answer) -> Option<Met> {
 /// Tells whether the caller is no user of the side, or none any more (crm-api.md §2): then it may do nothing there, whatever
 /// it asks for.
 fn is_stranger(answer: &Answer) -> bool {
-    answer.status == 403 && matches!(answer.fault().code.as_str(), "0x80072560" | "0x80040225")
+    is_nobody(&answer.fault())
+}
+
+/// Tells whether a refusal is that of somebody who is no user of the side.
+pub fn is_nobody(fault: &Fault) -> bool {
+    fault.status == 403 && matches!(fault.code.as_str(), "0x80072560" | "0x80040225")
 }
 
 /// Tells whether a status says that the same read may succeed later.

@@ -411,6 +411,10 @@ impl Endpoint for Dataverse {
         self.granted(info).map(Some)
     }
 
+    fn stands_in(&self) -> Result<(), EndpointError> {
+        self.may_stand_in()
+    }
+
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
         self.demands()
     }
