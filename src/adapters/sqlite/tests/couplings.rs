@@ -257,3 +257,27 @@ fn a_pair_that_is_parted_waits_for_nothing() {
     };
     assert_eq!(store.apart().unwrap(), [apart(Side::Erp, e(1)), apart(Side::Crm, c(1))]);
 }
+
+/// A key goes with its coupling, and is kept of coupled records only.
+#[test]
+fn keys_come_back_as_long_as_their_records_are_coupled() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let key = |key: &str| vec!["CREDIT \"x\"".to_owned(), key.to_owned()];
+    assert!(store.record_keys("customers", Side::Erp).unwrap().is_empty());
+    let pairs = [couple(1, 1), couple(2, 2), couple(3, 3)];
+    store.commit("customers", &[], &pairs, &[]).unwrap();
+    store.commit("items", &[], &pairs[..1], &[]).unwrap();
+    assert_eq!(store.without_key("customers", Side::Erp).unwrap(), [e(1), e(2), e(3)]);
+    store.remember_keys("customers", Side::Erp, &[(e(1), key("1")), (e(3), key("3")), (e(9), key("9"))]).unwrap();
+    store.remember_keys("customers", Side::Erp, &[(e(3), key("4"))]).unwrap();
+    drop(store);
+    let mut store = open(&path);
+    assert_eq!(store.record_keys("customers", Side::Erp).unwrap(), HashMap::from([(e(1), key("1")), (e(3), key("4"))]));
+    assert_eq!(store.without_key("customers", Side::Erp).unwrap(), [e(2)]);
+    assert_eq!(store.without_key("customers", Side::Crm).unwrap().len(), 3);
+    assert_eq!(store.without_key("items", Side::Erp).unwrap(), [e(1)]);
+    let anew = [CouplingChange::Uncouple { erp: e(3), crm: c(3) }, couple(3, 3)];
+    store.commit("customers", &[], &anew, &[]).unwrap();
+    assert_eq!(store.record_keys("customers", Side::Erp).unwrap(), HashMap::from([(e(1), key("1"))]));
+}
