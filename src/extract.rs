@@ -3,10 +3,10 @@
 //! Both sides are read at once. The filter goes along as far as a side understands it and is evaluated again here, so
 //! that pushing it down never changes the result.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::config::{PerSide, Pipeline, Side, TableMap, When, columns};
-use crate::endpoint::{Endpoint, EndpointError, Key, Query, TableInfo};
+use crate::endpoint::{Endpoint, EndpointError, Hidden, Key, Query, TableInfo};
 use crate::frame::evaluated::Fault;
 use crate::frame::{Column, Frame, Kind};
 
@@ -187,8 +187,8 @@ pub fn read_ids(scope: &Scope, side: Side, endpoint: &dyn Endpoint, ids: Vec<Uui
 #[derive(Debug, Clone)]
 pub struct Sought {
     pub frame: Frame,
-    /// Those that exist and may not be read; what is neither here nor there does not exist.
-    pub hidden: HashSet<Uuid>,
+    /// Those that may exist all the same; what is neither here nor there does not.
+    pub hidden: HashMap<Uuid, Hidden>,
 }
 
 /// Reads records by id as [`read_ids`] does, and has proven of each that did not come that it does not exist: only so may a
@@ -197,8 +197,8 @@ pub fn seek(scope: &Scope, side: Side, endpoint: &dyn Endpoint, ids: Vec<Uuid>) 
     let frame = read_ids(scope, side, endpoint, ids.clone())?;
     let found: HashSet<Uuid> = frame.ids().into_iter().collect();
     let missing: Vec<Uuid> = ids.into_iter().filter(|id| !found.contains(id)).collect();
-    let hidden = if missing.is_empty() { missing } else { endpoint.hidden(scope.infos.of(side), &missing)? };
-    Ok(Sought { frame, hidden: hidden.into_iter().collect() })
+    let hidden = if missing.is_empty() { HashMap::new() } else { endpoint.hidden(scope.infos.of(side), &missing)? };
+    Ok(Sought { frame, hidden })
 }
 
 /// Reads a side without its filter, so that a record outside of it is not created a second time; records of another

@@ -16,7 +16,7 @@ use crate::delta::deletion::{Reason, edited};
 use crate::delta::inserts::restored_id;
 use crate::delta::merge::Why;
 use crate::delta::restore::give_back;
-use crate::endpoint::Outcome;
+use crate::endpoint::{Hidden, Outcome};
 use crate::extract::{self, Sought};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
@@ -182,8 +182,12 @@ fn delete_side(
                 state.held.push(Held { message: kept_out(&record, left, outcome, message), ..failed(action, "") });
                 continue;
             }
-            _ if hidden.contains(action.ids.of(left)) => {
-                state.held.push(undeleted(action, "the login may not read it any more"));
+            _ if hidden.contains_key(action.ids.of(left)) => {
+                let message = match hidden[action.ids.of(left)] {
+                    Hidden::Forbidden => "the login may not read it any more",
+                    Hidden::Untold => "whether it is still there cannot be told",
+                };
+                state.held.push(undeleted(action, message));
                 continue;
             }
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => {

@@ -41,6 +41,7 @@ mod doubts;
 mod count;
 pub mod carried;
 mod returning;
+pub mod remembered;
 mod opening;
 mod alone;
 mod referring;

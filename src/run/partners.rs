@@ -1,6 +1,6 @@
 //! Who belongs to whom: coupled records that were not read, and new couplings by the match rules.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
@@ -8,6 +8,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Doubt};
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::delta::names::Names;
+use crate::endpoint::Hidden;
 use crate::extract::{self, Scope, Sought};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
@@ -38,7 +39,7 @@ pub(super) struct Widowed {
     pub(super) record: String,
 }
 
-/// Reads the coupled records that were not read: those that exist are outside their filter, or hidden from the login.
+/// Reads the coupled records that were not read: those that exist are outside their filter, or hidden.
 pub(super) fn read_absent(
     context: &Context<'_>,
     scope: &Scope,
@@ -59,7 +60,7 @@ pub(super) fn absent(
     context: &Context<'_>,
     map: &TableMap,
     absent: &[Absent],
-    (outside, hidden): (&PerSide<Frame>, &PerSide<HashSet<Uuid>>),
+    (outside, hidden): (&PerSide<Frame>, &PerSide<HashMap<Uuid, Hidden>>),
     state: &mut PassState,
     links: &mut Links,
 ) -> Missing {
@@ -69,7 +70,7 @@ pub(super) fn absent(
     for Absent { ids, coupling, rows } in absent {
         let exists = PerSide::from_fn(|side| {
             let id = ids.of(side);
-            rows.of(side).is_some() || there.of(side).contains_key(id) || hidden.of(side).contains(id)
+            rows.of(side).is_some() || there.of(side).contains_key(id) || hidden.of(side).contains_key(id)
         });
         if !exists.erp && !exists.crm {
             let action = Action {

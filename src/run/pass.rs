@@ -33,6 +33,7 @@ use crate::run::needs::name_needed;
 use crate::run::opening::{Ground, Loose, Opened, join_up, read};
 use crate::run::ours::take_ours;
 use crate::run::partners::{take_doubts, take_matches};
+use crate::run::remembered;
 use crate::run::rounds::{Alone, rounds, stop};
 use crate::run::sight::{self, Read};
 use crate::run::state::{PassError, PassState, Step, Turn};
@@ -114,6 +115,7 @@ fn go(
     changed::note_seen(scope, state);
     tell_unmade(map, state, links);
     close(context, store, scope, map, links, state)?;
+    remembered::remember(context, scope, store, map)?;
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
     }
