@@ -34,7 +34,7 @@ pub(super) fn alone_of(
         let mut rows = rows.of(from).clone();
         if !map.create.on(to) {
             if map.direction.writes(to) {
-                *state.tally.skipped.of_mut(to) += rows.len() as u64;
+                state.tally.skip(to, rows.len());
             }
             continue;
         }
@@ -50,13 +50,13 @@ pub(super) fn alone_of(
                 Some(besides) if !counts_on(map, to) && !gives_key(scope, map, to) => besides.of(to).clone(),
                 _ => {
                     let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
-                    outside(&all, state.frames.of(to))
+                    outside(&all, state.records.frame(to))
                 }
             };
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();
             let free = without(&outside, |id| coupled.contains(id));
-            let found = found_beyond(map, &scope.infos, from, state.frames.of(from), &rows, &free, links);
+            let found = found_beyond(map, &scope.infos, from, state.records.frame(from), &rows, &free, links);
             let is_there = |there: &str| format!("{there} is there already, outside the filter");
             let what = "they are there already, outside the filter";
             if !context.options.selection.double {
@@ -64,16 +64,16 @@ pub(super) fn alone_of(
             }
             *alone.beyond.of_mut(to) = Some(outside);
         }
-        let doubts = doubles(map, &scope.infos, from, state.frames.of(from), &rows, links);
+        let doubts = doubles(map, &scope.infos, from, state.records.frame(from), &rows, links);
         if !doubts.is_empty() {
             let beyond = PerSide::from_fn(|side| scope.empty(side));
-            let scene = Scene { map, names: &state.names, frames: &state.frames, beyond: &beyond };
+            let scene = Scene { map, names: state.records.names(), frames: state.records.frames(), beyond: &beyond };
             let held = hold_doubts(&scene, &doubts, std::iter::empty());
-            state.held.extend(held);
+            state.waits.hold_all(held);
             let doubtful: HashSet<usize> = doubts.iter().map(|doubt| doubt.row).collect();
             rows.retain(|row| !doubtful.contains(row));
         }
-        *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
+        *alone.ids.of_mut(from) = rows.iter().map(|&row| state.records.frame(from).id(row)).collect();
     }
     Ok(alone)
 }
@@ -93,14 +93,14 @@ fn leave_alone(
     let (left, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| found.contains_key(row));
     *rows = others;
     let Some(&first) = left.first() else { return };
-    let first = state.names.row(state.frames.of(from), from, first);
+    let first = state.records.name(from, first);
     let (records, more) = (count(left.len(), "record"), if left.len() > 1 { ", …" } else { "" });
     let note = format!("{records} not created in the {}: {what} ({first}{more})", to.name());
     note_it(context, &mut state.report, note);
-    *state.tally.skipped.of_mut(to) += left.len() as u64;
+    state.tally.skip(to, left.len());
     for row in left {
-        let reason = why(&state.names.row(there, to, found[&row]));
-        state.unpartnered.of_mut(from).insert(state.frames.of(from).id(row), reason);
+        let reason = why(&state.records.names().row(there, to, found[&row]));
+        state.aside.leave_unpartnered(from, state.records.frame(from).id(row), reason);
     }
 }
 

@@ -360,10 +360,10 @@ pub(super) fn admit_sources(
         return;
     }
     let from = to.other();
-    let rows = crate::couple::rows_by_id(state.frames.of(from));
+    let rows = crate::couple::rows_by_id(state.records.frame(from));
     let mut waiting = Vec::new();
     for id in std::mem::take(ids) {
-        let record = rows.get(&id).map(|row| state.names.row(state.frames.of(from), from, *row)).unwrap_or_default();
+        let record = rows.get(&id).map(|row| state.records.name(from, *row)).unwrap_or_default();
         if state.approval.sources.of(to).contains(&id) || state.approval.later.of(from).contains(&id) {
             ids.push(id);
             continue;

@@ -51,10 +51,11 @@ pub(super) fn note(step: &Step<'_>, store: &dyn Store, state: &mut PassState, he
     };
     let new = held.iter().filter(contested).filter(|held| !known(held)).filter_map(|held| held.ids.erp);
     let new: HashSet<Uuid> = new.filter(|erp| !state.backgrounds.edits.contains_key(erp)).collect();
-    let pairs: Vec<usize> = (0..state.pairs.len()).filter(|pair| new.contains(&state.pairs.ids[*pair].erp)).collect();
-    let ours = |side: Side, pair: usize| state.tally.modified.of(side).contains(&state.pairs.ids[pair].erp);
+    let pairs: Vec<usize> =
+        (0..state.records.pairs().len()).filter(|pair| new.contains(&state.records.pairs().ids[*pair].erp)).collect();
+    let ours = |side: Side, pair: usize| state.tally.modified(side).contains(&state.records.pairs().ids[pair].erp);
     let asked: BTreeSet<Uuid> =
-        pairs.iter().filter(|pair| !ours(Side::Crm, **pair)).map(|pair| state.pairs.ids[*pair].crm).collect();
+        pairs.iter().filter(|pair| !ours(Side::Crm, **pair)).map(|pair| state.records.pairs().ids[*pair].crm).collect();
     let asked: Vec<Uuid> = asked.into_iter().collect();
     let people = match asked.is_empty() {
         true => HashMap::new(),
@@ -62,13 +63,13 @@ pub(super) fn note(step: &Step<'_>, store: &dyn Store, state: &mut PassState, he
     };
     let modified = |side: Side, pair: usize| {
         let column = step.scope.modified.of(side).as_ref().filter(|_| !ours(side, pair))?;
-        match state.frames.of(side).value(column, *state.pairs.rows[pair].of(side)) {
+        match state.records.frame(side).value(column, *state.records.pairs().rows[pair].of(side)) {
             Value::DateTime(time) => Some(time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
             _ => None,
         }
     };
     let noted = pairs.into_iter().map(|pair| {
-        let ids = state.pairs.ids[pair];
+        let ids = state.records.pairs().ids[pair];
         let modified = PerSide::from_fn(|side| modified(side, pair));
         let crm_modified_by = people.get(&ids.crm).cloned().filter(|_| modified.crm.is_some());
         (ids.erp, Background { crm_record: None, modified, crm_modified_by })

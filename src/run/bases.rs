@@ -1,4 +1,4 @@
-//! The bases of a pass: moved after a confirmed write or where both sides agree, and written to the state (I1).
+//! What the bases of a pair become when one of its records was written (I1).
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,41 +6,21 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
-use crate::delta::{Settled, Work, decided, held_now, newest};
+use crate::delta::{Settled, Work, decided, held_now};
 use crate::frame::{Column, Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::account::Event;
 use crate::run::kept::{is_form_of, kept_of};
+use crate::run::records::{Records, is_two_way};
 use crate::run::state::{PassState, Step};
-use crate::store::{Agreed, Settlement, Store, StoreError, Terms};
+use crate::store::{Agreed, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
 
-/// Settlements in one transaction.
-const SETTLEMENTS_MAX: usize = 20_000;
-
-/// Settles a field of a pair. With that a decision about it ends, as it does in the state: what somebody does to the field
-/// from now on, in this very run too, is an edit like any other.
-///
-/// `terms` says how the two values are to each other, as in [`Terms`].
-pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>, terms: u64) {
-    let ids = state.pairs.ids[pair];
-    state.rulings.end(ids, field);
-    let moves = state.pairs.bases[field][pair] != Some(base);
-    if !state.terms.set(ids.erp, field, terms) && !moves {
-        return;
-    }
-    state.pairs.bases[field][pair] = Some(base);
-    let fields = state.unsaved.entry(ids.erp).or_default();
-    if moves && !fields.contains(&field) {
-        fields.push(field);
-    }
-}
-
 /// What the fields of the records to be updated or deleted hold before the write.
-pub(super) fn before_write(state: &PassState, map: &TableMap, to: Side, actions: &[Action]) -> Before {
+pub(super) fn before_write(records: &Records, map: &TableMap, to: Side, actions: &[Action]) -> Before {
     let wanted: HashSet<Uuid> =
         actions.iter().filter(|action| !action.kind.makes_record()).map(|action| *action.ids.of(to)).collect();
-    let frame = state.frames.of(to);
+    let frame = records.frame(to);
     frame
         .ids()
         .into_iter()
@@ -172,7 +152,7 @@ impl<'a> Agreeing<'a> {
 /// answer itself tells it, or the side that nobody else was at the record: the version that the write demanded proves that
 /// no person did it. What the side did not take leaves its base where it was.
 pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>], before: &Before) {
-    let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+    let by_erp: HashMap<Uuid, usize> = state.records.pairs_by_erp();
     let mut moved: Vec<Settled> = Vec::new();
     let mut notes = Vec::new();
     let work = state.work(step);
@@ -180,7 +160,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
         let action = record.action;
         let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
         for (number, field) in step.map.fields.iter().enumerate() {
-            let now = held_now(&work, number, state.pairs.rows[pair]);
+            let now = held_now(&work, number, state.records.pairs().rows[pair]);
             let change = action.fields.iter().position(|change| change.field == Some(number));
             let mut agrees = false;
             let base = match change {
@@ -188,7 +168,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                 Some(at) => {
                     let change = &action.fields[at];
                     let column = field.column(to).unwrap_or_default();
-                    let got = work.frames.of(to).value(column, *state.pairs.rows[pair].of(to));
+                    let got = work.frames.of(to).value(column, *state.records.pairs().rows[pair].of(to));
                     if differs(&change.new, &got) {
                         let (record, side, new) = (&action.record, to.name(), &change.new);
                         notes.push(format!("{record}: the {side} made `{got}` of `{new}` in {column}"));
@@ -205,7 +185,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
                 }
                 None if action.kind.makes_record() => base_of_unsent(&work, to, number, action, now, record.proof),
                 None => {
-                    let base = state.pairs.bases[number][pair];
+                    let base = state.records.pairs().bases[number][pair];
                     let was = before.get(action.ids.of(to)).map(|held| held[number]);
                     let moved = base_of_own_change(field, to, now, base, was);
                     let certain = record.proof == Proof::Returned && action.etag.is_some();
@@ -222,7 +202,7 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
         }
     }
     for Settled { pair, field, base, terms } in moved {
-        set_base(state, pair, field, base, terms);
+        state.settle(pair, field, base, terms);
     }
     for note in notes {
         (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
@@ -255,10 +235,6 @@ pub(super) fn terms_after(field: &FieldMap, base: PerSide<u64>, agrees: bool) ->
     let plain = field.values.is_empty() && Side::BOTH.iter().all(|side| field.expression_to(*side).is_none());
     let blank = plain && base == PerSide { erp: BLANK, crm: BLANK };
     if agrees || blank || !is_two_way(field) { Terms::AGREED } else { Terms::ANSWERED }
-}
-
-fn is_two_way(field: &FieldMap) -> bool {
-    Side::BOTH.into_iter().all(|side| field.writes(side))
 }
 
 /// Tells whether a column of a new record holds what a template put there.
@@ -330,74 +306,4 @@ fn differs(written: &Value, held: &Value) -> bool {
         (Value::Decimal(written), Value::Decimal(held)) => written != held,
         (written, held) => written.to_string() != held.to_string(),
     }
-}
-
-/// Returns the names under which the state keeps the bases of a table map: one for each field, and what is remembered of
-/// our own writes where the newer value may win.
-pub(super) fn keys(map: &TableMap) -> Vec<String> {
-    let own_writes = if map.compares_times() { &newest::KEYS[..] } else { &[] };
-    map.fields.iter().map(FieldMap::key).chain(own_writes.iter().map(|key| (*key).to_owned())).collect()
-}
-
-/// Takes down how the values of pairs are to each other that an older program settled, and that are looked at now: what was
-/// `settled` just now is told, and of a field that is not settled, or had no turn yet, nobody knows it.
-pub(super) fn tell_terms(map: &TableMap, state: &mut PassState, looked_at: &[usize], settled: &[Settled]) {
-    let two_way: Vec<usize> = (0..map.fields.len()).filter(|number| is_two_way(&map.fields[*number])).collect();
-    if state.terms.unsure.is_empty() || two_way.is_empty() {
-        return;
-    }
-    let mut told: HashMap<usize, Vec<(usize, u64)>> = HashMap::new();
-    for one in settled {
-        told.entry(one.pair).or_default().push((one.field, one.terms));
-    }
-    for &pair in looked_at {
-        let erp = state.pairs.ids[pair].erp;
-        if !state.terms.unsure.remove(&erp) {
-            continue;
-        }
-        let told = told.remove(&pair).unwrap_or_default();
-        let of =
-            |field: &usize| told.iter().find(|(number, _)| number == field).map_or(Terms::UNSURE, |(_, terms)| *terms);
-        let differing = two_way.iter().map(|field| (*field, of(field))).filter(|(_, terms)| *terms != Terms::AGREED);
-        state.terms.differing.insert(erp, differing.collect());
-        state.unsaved.entry(erp).or_default();
-    }
-}
-
-/// Writes couplings' bases that moved, in transactions of bounded size.
-pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), StoreError> {
-    if state.unsaved.is_empty() {
-        return Ok(());
-    }
-    let keys = keys(map);
-    let mut settlements = Vec::new();
-    for pair in 0..state.pairs.len() {
-        let ids = state.pairs.ids[pair];
-        let Some(mut fields) = state.unsaved.remove(&ids.erp) else { continue };
-        fields.sort_unstable();
-        let rows = state.pairs.rows[pair];
-        let text = |field: usize, side: Side| match map.fields[field].column(side) {
-            Some(column) => state.frames.of(side).value(column, *rows.of(side)).to_string(),
-            None => String::new(),
-        };
-        let told = !state.terms.unsure.contains(&ids.erp);
-        settlements.push(Settlement {
-            terms: state.terms.differing.get(&ids.erp).filter(|_| told).cloned().unwrap_or_default(),
-            whole: told,
-            erp: ids.erp,
-            crm: ids.crm,
-            base: state.pairs.bases.iter().map(|field| field[pair]).collect(),
-            values: fields
-                .into_iter()
-                .filter(|field| *field < map.fields.len())
-                .map(|field| (field, PerSide { erp: text(field, Side::Erp), crm: text(field, Side::Crm) }))
-                .collect(),
-        });
-        if settlements.len() == SETTLEMENTS_MAX {
-            store.commit(&map.name, &keys, &[], &settlements)?;
-            settlements.clear();
-        }
-    }
-    state.unsaved.clear();
-    if settlements.is_empty() { Ok(()) } else { store.commit(&map.name, &keys, &[], &settlements) }
 }

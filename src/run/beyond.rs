@@ -80,18 +80,14 @@ pub(super) fn recall(
         let inside: Vec<usize> = absent.iter().filter_map(|absent| *absent.rows.of(side)).collect();
         let away = absent.iter().filter(|absent| absent.rows.of(side).is_none());
         let away: Vec<usize> = away.filter_map(|absent| there.of(side).get(absent.ids.of(side)).copied()).collect();
-        let mut frame = state.frames.of(side).take(&inside);
+        let mut frame = state.records.frame(side).take(&inside);
         frame.upsert(&beyond.of(side).take(&away));
         frame
     });
     let mut pairs = Pairs::new(map.fields.len());
     for (coupling, (&erp, &crm)) in couplings.erp.iter().zip(&couplings.crm).enumerate() {
         if outside.contains(&(erp, crm)) {
-            pairs.push(PerSide { erp, crm }, PerSide::default(), couplings.origins[coupling].clone());
-            let last = pairs.len() - 1;
-            for (to, from) in pairs.bases.iter_mut().zip(&couplings.bases) {
-                to[last] = from[coupling];
-            }
+            pairs.push_coupling(couplings, coupling, PerSide::default());
         }
     }
     pairs.locate(&frames);
@@ -108,7 +104,7 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
     let decisions = decide_pairs(&work)?;
     let decided = |held: &Held| {
         let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
-        state.rulings.of_field(ids, held.field?).map(Ruled::outstanding)
+        state.by_people.of_field(ids, held.field?).map(Ruled::outstanding)
     };
     let mut items = Vec::new();
     let mut held_of: HashMap<(Option<Uuid>, Option<Uuid>), Vec<&Held>> = HashMap::new();

@@ -15,6 +15,7 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind, FieldChange};
 use crate::run::approval::{Approved, Planned};
+use crate::run::aside::Aside;
 use crate::run::bases::fingerprint_in;
 use crate::run::context::Context;
 use crate::run::refusals::{Ids, known_ids};
@@ -85,10 +86,7 @@ struct Scene<'a> {
     compared: HashSet<Uuid>,
     /// By side and record, what waits about it, or waits for another plan.
     held: PerSide<HashMap<Uuid, &'a Held>>,
-    /// By side and record, why it gets no partner although new ones are made.
-    unpartnered: &'a PerSide<HashMap<Uuid, String>>,
-    /// Records that are kept apart, by side.
-    apart: &'a PerSide<HashSet<Uuid>>,
+    aside: &'a Aside,
     /// By side and record, what was decided about it and is not in the plan.
     dropped: PerSide<HashMap<Uuid, Vec<&'a Action>>>,
 }
@@ -103,7 +101,7 @@ pub(super) fn close(
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let Some(approved) = context.options.approved else { return Ok(()) };
-    if state.over {
+    if state.guarding.is_over() {
         return Ok(());
     }
     look_up(context, scope, state)?;
@@ -112,16 +110,15 @@ pub(super) fn close(
     let scene = Scene {
         map,
         links,
-        frames: &state.frames,
-        rows: PerSide::from_fn(|side| rows_by_id(state.frames.of(side))),
+        frames: state.records.frames(),
+        rows: PerSide::from_fn(|side| rows_by_id(state.records.frame(side))),
         partners: PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() },
-        compared: state.pairs.ids.iter().map(|ids| ids.erp).collect(),
+        compared: state.records.pairs().ids.iter().map(|ids| ids.erp).collect(),
         held: PerSide::from_fn(|side| {
-            let held = state.held.iter().chain(&state.later).rev();
+            let held = state.waits.all().rev();
             held.filter_map(|held| Some(((*held.ids.of(side))?, held))).collect()
         }),
-        unpartnered: &state.unpartnered,
-        apart: &state.apart,
+        aside: &state.aside,
         dropped: PerSide::from_fn(|side| {
             let mut by_id: HashMap<Uuid, Vec<&Action>> = HashMap::new();
             for action in &state.approval.dropped {
@@ -155,7 +152,7 @@ pub(super) fn close(
     // What waits is in the inbox, and told from there; what a person decided since does not wait any more.
     let mut about: HashMap<Ids, Vec<&InboxItem>> = HashMap::new();
     let decidable = |kind: InboxKind| matches!(kind, InboxKind::Contested | InboxKind::Deleted);
-    for item in state.inbox.iter().filter(|item| !decidable(item.kind)) {
+    for item in state.waits.inbox().iter().filter(|item| !decidable(item.kind)) {
         about.entry((item.erp_id, item.crm_id)).or_default().push(item);
     }
     let waits = |action: &Action| {
@@ -170,10 +167,10 @@ pub(super) fn close(
     let besides = state.approval.dropped.iter().filter(|action| !told(action) && !state.approval.is_left_out(action));
     let besides = besides.filter(|action| !waits(action));
     carried.unplanned.extend(besides.map(|action| undone(action, would(action))));
-    let leaves = !state.approval.dropped.is_empty() || !state.later.is_empty();
+    let leaves = !state.approval.dropped.is_empty() || !state.waits.later().is_empty();
     if leaves || !carried.moved.is_empty() || carried.left_out > 0 {
         // The next run over changes has to see them again.
-        state.mark = None;
+        state.reached.forget();
     }
     state.carried = Some(carried);
     Ok(())
@@ -182,7 +179,7 @@ pub(super) fn close(
 /// Reads the records of planned updates that the run did not bring, so that it can be told what became of them.
 fn look_up(context: &Context<'_>, scope: &Scope, state: &mut PassState) -> Result<(), PassError> {
     for side in Side::BOTH {
-        let rows = rows_by_id(state.frames.of(side));
+        let rows = rows_by_id(state.records.frame(side));
         let open = state.approval.planned.iter().filter(|planned| planned.chosen && !planned.sent);
         let updates = open.filter(|planned| planned.action.kind == ActionKind::Update && planned.action.side == side);
         let unread: HashSet<Uuid> =
@@ -191,10 +188,9 @@ fn look_up(context: &Context<'_>, scope: &Scope, state: &mut PassState) -> Resul
             let mut unread: Vec<Uuid> = unread.into_iter().collect();
             unread.sort_unstable();
             let read = extract::read_ids(scope, side, *context.endpoints.of(side), unread)?;
-            state.frames.of_mut(side).upsert(&read);
+            state.records.refresh(side, &[&read]);
         }
     }
-    state.pairs.locate(&state.frames);
     Ok(())
 }
 
@@ -259,7 +255,7 @@ impl Scene<'_> {
                 return format!("its record in the {} is gone or outside the filter", at.name());
             }
         }
-        if let Some(reason) = self.unpartnered.of(from).get(action.ids.of(from)).filter(|_| makes) {
+        if let Some(reason) = self.aside.why_unpartnered(from, *action.ids.of(from)).filter(|_| makes) {
             return reason.clone();
         }
         for at in Side::BOTH {
@@ -273,7 +269,7 @@ impl Scene<'_> {
                 return format!("it has a partner now: {}", now.why);
             }
         }
-        let is_apart = self.apart.of(from).contains(action.ids.of(from));
+        let is_apart = self.aside.is_apart(from, *action.ids.of(from));
         if is_apart || !(makes || matches!(action.kind, ActionKind::Couple { .. }) || self.are_coupled(action.ids)) {
             return "the pair was parted since".to_owned();
         }

@@ -24,7 +24,7 @@ use crate::run::decided;
 use crate::run::gather::Gathered;
 use crate::run::selection::Asked;
 use crate::run::sight;
-use crate::run::state::{PassError, PassState};
+use crate::run::state::PassError;
 use crate::store::{Couplings, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
@@ -247,19 +247,6 @@ fn apart(frame: &Frame, seen: &[(Uuid, u64)]) -> (Frame, Frame) {
     let is_old = |row: &usize| version(frame, *row).is_some_and(|version| seen.contains(&(frame.id(*row), version)));
     let (old, new): (Vec<usize>, Vec<usize>) = (0..frame.rows()).partition(is_old);
     (frame.take(&new), frame.take(&old))
-}
-
-/// Notes which records the next read brings again, now that every record of the pass is settled or in the inbox.
-pub(super) fn note_seen(scope: &Scope, state: &mut PassState) {
-    let Some(mark) = &mut state.mark else { return };
-    for side in Side::BOTH {
-        let Some(column) = scope.modified.of(side) else { continue };
-        let mut all = seen(state.frames.of(side), column, *mark.read_to.of(side));
-        all.extend(state.again.of(side));
-        all.sort_unstable();
-        all.dedup();
-        *mark.seen.of_mut(side) = all;
-    }
 }
 
 /// Reads everything inside the filters; of a side that is to be tracked everything at all.

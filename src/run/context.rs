@@ -76,7 +76,7 @@ impl<'a> Context<'a> {
     /// Returns the sides that are written on paper, where that holds for a pass: in a dry run, and for what its guard
     /// stopped, so that its plan is whole.
     pub(super) fn paper(&self, state: &PassState) -> Option<&'a PerSide<Pretended<'a>>> {
-        if state.guarded { Some(self.scratch) } else { self.pretended }
+        if state.guarding.has_stopped() { Some(self.scratch) } else { self.pretended }
     }
 
     /// Tells whether a pass leaves sides and state as they are.

@@ -8,14 +8,14 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::Held;
 use crate::delta::decided::Ruled;
-use crate::plan::{Action, Later};
-use crate::run::account::{Counts, Event};
+use crate::plan::Action;
+use crate::run::account::Counts;
 use crate::run::background;
-use crate::run::bases::save;
 use crate::run::chosen::chosen;
 use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::forced;
+use crate::run::notes::note_it;
 use crate::run::refusals::{Left, remember};
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::pairs::Items;
@@ -31,23 +31,24 @@ pub(super) fn finish(
 ) -> Result<(), PassError> {
     forced::remember(context, map, deferred, state);
     if !context.options.dry_run {
-        save(store, map, state)?;
+        state.records.save(store, map)?;
     }
     if !deferred.contains(&true) {
-        tell_lossy(context, map, state);
+        let notes = state.remarks.lossy_notes(map);
+        notes.into_iter().for_each(|note| note_it(context, &mut state.report, note));
     }
     let stopped = context.options.stop.load(Ordering::Relaxed);
     remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
     file(context, store, map, deferred, state)?;
     decided::end(context, store, map, deferred, state)?;
     if !context.options.dry_run {
-        state.inbox = decided::undecided(store, &map.name)?;
+        state.waits.file(decided::undecided(store, &map.name)?);
     }
     forced::tell(context, map, state);
     keep_overwritten(state);
-    leave_for_later(state);
+    state.draft.leave_to_run(state.waits.left_to_run());
     state.report.selected = chosen(map, state, &context.named);
-    state.filed = true;
+    state.waits.end_step();
     count_up(context, store, map, state)
 }
 
@@ -55,38 +56,25 @@ pub(super) fn finish(
 /// stopped with the rest: nothing is remembered of it, and it does not count.
 pub(super) fn finish_begun(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
     let mut stopped: HashSet<Uuid> = HashSet::new();
-    for change in &state.pending {
+    for change in state.draft.pending() {
         let CouplingChange::Couple { erp, origin, .. } = change else { continue };
         stopped.insert(*erp);
         let counts = state.report.matched.iter_mut().filter(|(rule, _)| *origin == Origin::Matched(*rule));
         counts.for_each(|(_, pairs)| *pairs = pairs.saturating_sub(1));
     }
     state.report.matched.retain(|(_, pairs)| *pairs > 0);
-    state.unsaved.retain(|erp, _| !stopped.contains(erp));
-    let (pairs, held) = (state.pairs.clone(), state.held.clone());
-    state.pairs.retain(|ids| !stopped.contains(&ids.erp));
-    state.held.retain(|held| held.ids.crm.is_none() || held.ids.erp.is_none_or(|erp| !stopped.contains(&erp)));
+    let (pairs, held) = (state.records.set_aside(&stopped), state.waits.set_aside(&stopped));
     finish(step.context, store, step.map, &step.left_out, state)?;
-    (state.pairs, state.held) = (pairs, held);
+    state.records.join(pairs);
+    state.waits.restore(held);
     Ok(())
 }
 
 /// Reports what was overwritten on a side, as far as it was written.
 fn keep_overwritten(state: &mut PassState) {
     let written: HashSet<(Side, Uuid)> =
-        state.plan.actions.iter().map(|action| (action.side, action.ids.erp)).collect();
-    state.overwritten.sort_by(|one, other| (&one.record, &one.field).cmp(&(&other.record, &other.field)));
-    let kept = state.overwritten.iter().filter(|lost| written.contains(&(lost.to, lost.ids.erp)));
-    state.report.overwritten = kept.cloned().collect();
-}
-
-/// Takes over into the plan what it leaves to the run.
-pub(super) fn leave_for_later(state: &mut PassState) {
-    state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
-    let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
-    let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
-    let later = once.map(|held| Later { record: held.record.clone(), ids: held.ids, message: held.message.clone() });
-    state.plan.later = state.waiting.iter().cloned().chain(later).collect();
+        state.draft.actions().iter().map(|action| (action.side, action.ids.erp)).collect();
+    state.report.overwritten = state.forced.overwritten(&written);
 }
 
 /// Ends the first step of a pass that its guard stopped: nothing is filed, and what waited before waits on; where something
@@ -100,37 +88,20 @@ pub(super) fn stopped(
     map: &TableMap,
     state: &mut PassState,
 ) -> Result<(), PassError> {
-    leave_for_later(state);
+    state.draft.leave_to_run(state.waits.left_to_run());
     keep_overwritten(state);
-    if let Some(report) = state.stopped.as_mut().filter(|_| context.options.dry_run) {
+    if let Some(report) = state.guarding.report_mut().filter(|_| context.options.dry_run) {
         report.overwritten = std::mem::take(&mut state.report.overwritten);
     }
-    if state.begun {
+    if state.guarding.had_begun() {
         return Ok(());
     }
-    state.inbox = decided::undecided(store, &map.name)?;
-    if let Some(report) = &mut state.stopped {
+    state.waits.file(decided::undecided(store, &map.name)?);
+    if let Some(report) = state.guarding.report_mut() {
         report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
         report.matched.clear();
     }
     Ok(())
-}
-
-/// Tells of each field whose two expressions are not each other's inverse, of how many records that is so.
-fn tell_lossy(context: &Context<'_>, map: &TableMap, state: &mut PassState) {
-    for (number, field) in map.fields.iter().enumerate() {
-        let mut records = state.lossy.range((number, Uuid::nil())..=(number, Uuid::max())).map(|(_, record)| record);
-        let Some(first) = records.next() else { continue };
-        let more = records.count();
-        let (values, rest) = match more {
-            0 => ("1 value does not come back as it went".to_owned(), ""),
-            more => (format!("{} values do not come back as they went", more + 1), ", …"),
-        };
-        let name = field.name();
-        let note = format!("{name}: {values}, `to_crm` and `to_erp` being no inverse there ({first}{rest})");
-        (context.tell)(Event::Note { table: &map.name, message: &note });
-        state.report.notes.push(note);
-    }
 }
 
 /// By what an item is known again: kind, records and field.
@@ -151,10 +122,9 @@ fn file(
     state: &mut PassState,
 ) -> Result<(), PassError> {
     let mut items: Vec<InboxItem> = Vec::new();
-    // What is decided again in a later round must not change places: a dry run may have fewer rounds.
-    state.held.sort_by(|one, other| (one.kind, &one.record, one.field).cmp(&(other.kind, &other.record, other.field)));
-    state.drifted.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
-    for held in &state.held {
+    state.waits.sort();
+    state.remarks.sort();
+    for held in state.waits.held() {
         let field = held.field.map(|field| &map.fields[field]);
         let mut item = InboxItem {
             table: map.name.clone(),
@@ -184,7 +154,7 @@ fn file(
 
     let earlier = store.inbox(Some(&map.name))?;
     let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
-    for item in items.iter_mut().take(state.held.len()) {
+    for item in items.iter_mut().take(state.waits.held().len()) {
         background::give(state, item, before.get(&matter(item)).copied());
     }
     let known: HashSet<Matter> = items.iter().map(matter).collect();
@@ -200,7 +170,7 @@ fn file(
         };
         let ids = (item.erp_id, item.crm_id);
         // Whether the side that is not written would still refuse it, this run does not find out.
-        let undone = || item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone.of(*to).contains(&ids));
+        let undone = || item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone(*to).contains(&ids));
         let open = later || context.options.stop.load(Ordering::Relaxed) || undone() || !state.asks(ids.0, ids.1);
         let open = open || left.holds(ids, item.field.as_deref().and_then(number)) || kept.contains(item);
         open && !known.contains(&matter(item))
@@ -213,18 +183,18 @@ fn file(
                 item.attempts = before.attempts;
             }
         }
-        state.sent_again = refused_before(&earlier, &known, &state.plan.actions);
-        state.inbox = items;
+        state.waits.file_sent_again(refused_before(&earlier, &known, state.draft.actions()));
+        state.waits.file(items);
     } else {
         items.iter_mut().for_each(|item| item.since.clear());
         items.extend(unseen);
         store.replace_inbox(&map.name, &items)?;
         // Few runs have any.
-        if !state.survivors.is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
+        if !state.waits.survivors().is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
             // Of a record that the run is not about, what an earlier one saw of it counts.
             let mut survivors = store.survivors(&map.name)?;
             survivors.retain(|known| !state.asks(Some(known.ids.erp), Some(known.ids.crm)));
-            survivors.extend(state.survivors.iter().copied());
+            survivors.extend(state.waits.survivors().iter().copied());
             store.replace_survivors(&map.name, &survivors)?;
         }
     }
@@ -235,8 +205,8 @@ fn file(
 fn outstanding(state: &PassState, held: &Held) -> Option<Outstanding> {
     let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
     let ruled = match held.kind {
-        InboxKind::Contested => state.rulings.of_field(ids, held.field?),
-        InboxKind::Deleted if state.unmet.contains(&ids) => state.rulings.of_pair(ids),
+        InboxKind::Contested => state.by_people.of_field(ids, held.field?),
+        InboxKind::Deleted if state.by_people.unmet().contains(&ids) => state.by_people.of_pair(ids),
         _ => None,
     };
     ruled.map(Ruled::outstanding)
@@ -270,7 +240,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
     let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut skipped: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     let mut contested: HashSet<Option<Uuid>> = HashSet::new();
-    for held in &state.held {
+    for held in state.waits.held() {
         let ids = (held.ids.erp, held.ids.crm);
         match (held.kind, held.to) {
             (InboxKind::Contested, _) => {
@@ -294,7 +264,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
     let beyond = state.beyond.items.iter().filter(|item| item.kind == InboxKind::Contested);
     contested.extend(beyond.map(|item| item.erp_id));
     let mut later: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
-    for held in &state.later {
+    for held in state.waits.later() {
         let ids = (held.ids.erp, held.ids.crm);
         if let Some(to) = held.to.filter(|to| !failed.of(*to).contains(&ids)) {
             later.of_mut(to).insert(ids);
@@ -303,7 +273,7 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
     // What a plan that is carried out does not have was left alone on purpose.
     let mut unplanned: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
     for to in Side::BOTH {
-        let pairs = state.pairs.ids.iter().filter(|ids| state.approval.left.of(to).contains(&ids.erp));
+        let pairs = state.records.pairs().ids.iter().filter(|ids| state.approval.left.of(to).contains(&ids.erp));
         let pairs = pairs.map(|ids| (Some(ids.erp), Some(ids.crm)));
         let known = |ids: &(Option<Uuid>, Option<Uuid>)| {
             [&failed, &skipped, &later].iter().any(|known| known.of(to).contains(ids))
@@ -317,37 +287,37 @@ fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mu
             continue;
         }
         let tally = &state.tally;
-        let inserted = tally.inserted.of(to);
-        let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
+        let inserted = tally.inserted(to);
+        let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted(to.other()).contains(erp);
         let closed = failed.of(to).iter().chain(skipped.of(to)).chain(later.of(to));
-        let open = closed.chain(tally.undone.of(to)).chain(unplanned.of(to));
+        let open = closed.chain(tally.undone(to)).chain(unplanned.of(to));
         let open_pairs: HashSet<Uuid> = open.filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
         let modified: HashSet<&Uuid> =
-            tally.modified.of(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
+            tally.modified(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
         let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !open_pairs.contains(erp);
         let counts = counts.of_mut(to);
         // What was made, and then waits for a value that it cannot be given, waits.
         counts.inserted = inserted.difference(&open_pairs).count() as u64;
         counts.modified = modified.len() as u64;
-        counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
-        counts.skipped = *tally.skipped.of(to)
-            + tally.left.iter().filter(|erp| settled(erp)).count() as u64
+        counts.unchanged = state.records.pairs().ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
+        counts.skipped = tally.skipped_count(to)
+            + tally.gone_outside().iter().filter(|erp| settled(erp)).count() as u64
             + skipped.of(to).len() as u64
             + later.of(to).len() as u64
-            + tally.undone.of(to).difference(skipped.of(to)).count() as u64
+            + tally.undone(to).difference(skipped.of(to)).count() as u64
             + unplanned.of(to).len() as u64
             + state.approval.unmade.of(to.other()).len() as u64;
-        counts.deleted = tally.deleted.of(to).len() as u64;
+        counts.deleted = tally.deleted_count(to);
     }
     state.report.to = counts;
-    state.report.undone = PerSide::from_fn(|to| state.tally.undone.of(to).len() as u64);
+    state.report.undone = PerSide::from_fn(|to| state.tally.undone(to).len() as u64);
     state.report.contested = contested.len() as u64;
-    let inserted = (state.tally.inserted.erp.len() + state.tally.inserted.crm.len()) as u64;
+    let inserted: u64 = Side::BOTH.iter().map(|side| state.tally.inserted(*side).len() as u64).sum();
     let matched: u64 = state.report.matched.iter().map(|(_, count)| count).sum();
     state.report.new_couplings = inserted + matched;
     let stored = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
     state.report.coupled = if context.options.dry_run {
-        (stored + state.tally.recovered + state.report.new_couplings).saturating_sub(state.report.uncoupled)
+        (stored + state.tally.recovered_count() + state.report.new_couplings).saturating_sub(state.report.uncoupled)
     } else {
         stored
     };

@@ -22,13 +22,15 @@ use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::approval::admits;
 use crate::run::bases::before_write;
+use crate::run::consequences::Doomed;
 use crate::run::decided;
-use crate::run::deletions::{held, text_before};
+use crate::run::deletions::text_before;
+use crate::run::failures::{failed, kept_out, never_answered};
 use crate::run::notes::{count, note_it};
 use crate::run::refusals::{print_of, sources};
 use crate::run::rounds::{ROUNDS_MAX, rest, send};
-use crate::run::state::{Doomed, PassError, PassState, Step};
-use crate::run::verify::{count_confirmed, failed, kept_out, unanswered};
+use crate::run::state::{PassError, PassState, Step};
+use crate::run::verify::count_confirmed;
 use crate::store::{Answer, Store, Survivor};
 
 /// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
@@ -42,15 +44,15 @@ pub(super) fn as_restores(
     let (map, pipeline) = (step.map, &step.context.pipeline.name);
     for action in actions.iter_mut() {
         let source = *action.ids.of(to.other());
-        let Some(&gone) = state.restores.of(to).get(&source) else { continue };
+        let Some(gone) = state.consequences.restored(to, source) else { continue };
         action.kind = ActionKind::Restore { gone };
         *action.ids.of_mut(to) = gone;
-        let ruled = state.rulings.of_pair(action.ids).map(|ruled| Why::Decided(ruled.on));
+        let ruled = state.by_people.of_pair(action.ids).map(|ruled| Why::Decided(ruled.on));
         *action.ids.of_mut(to) = restored_id(pipeline, &map.name, to, source, gone);
         action.why = format!("deleted in the {}, made anew from the {}", to.name(), to.other().name());
         if let Some(why) = ruled {
             action.why += &format!("; {why}");
-            state.decided.insert(action.ids.erp);
+            state.guarding.spare(action.ids.erp);
         }
     }
     // What cannot be read now is not known; the survivor may show it.
@@ -78,14 +80,14 @@ pub(super) fn as_restores(
 
 /// Carries out the deletions of a table map.
 pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
-    let doomed = std::mem::take(&mut state.doomed);
+    let doomed = state.consequences.take_doomed();
     let mut doomed = look_closer(step, store, state, doomed)?;
     let (mut lost, mut silent) = (HashMap::new(), 0);
     for round in 0.. {
         let unanswered = doomed.iter().filter(|doomed| lost.contains_key(doomed.action.ids.of(doomed.action.side)));
         let rested = rest(step, unanswered.map(|doomed| doomed.action.side), &mut silent);
         if round >= ROUNDS_MAX && !rested {
-            state.held.extend(doomed.iter().map(|doomed| given_up(&doomed.action, round, &lost)));
+            state.waits.hold_all(doomed.iter().map(|doomed| given_up(&doomed.action, round, &lost)));
             break;
         }
         let mut again = Vec::new();
@@ -147,8 +149,8 @@ fn delete_side(
     let clock = || (context.options.elapsed)();
     let applying = clock();
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
-    let before = before_write(state, step.map, left, &actions);
-    let sources = sources(state, left, &actions);
+    let before = before_write(&state.records, step.map, left, &actions);
+    let sources = sources(&state.records, left, &actions);
     let applied = match context.paper(state) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
         None => send(step, store, left, &actions, &|_, _| Vec::new())?,
@@ -167,23 +169,22 @@ fn delete_side(
         let action = &doomed.action;
         let there = found.contains(action.ids.of(left));
         match outcome {
-            Outcome::Written => drop(state.tally.deleted.of_mut(left).insert(action.ids.erp)),
             // Somebody was faster; there is nothing left to do.
-            Outcome::Gone => {}
+            Outcome::Written | Outcome::Gone => {}
             Outcome::Refused { message } => {
-                let print = print_of(state, step.map, action, &before, &sources);
+                let print = print_of(&state.records, step.map, action, &before, &sources);
                 state.refusals.note(action, message, print);
-                state.held.push(undeleted(action, message));
+                state.waits.hold(undeleted(action, message));
                 continue;
             }
             Outcome::NotSent { message } | Outcome::Barred { message } => {
                 state.refusals.note_unsent(action);
                 let record = format!("the deletion of {}", action.record);
-                state.held.push(Held { message: kept_out(&record, left, outcome, message), ..failed(action, "") });
+                state.waits.hold(Held { message: kept_out(&record, left, outcome, message), ..failed(action, "") });
                 continue;
             }
             _ if hidden.contains(action.ids.of(left)) => {
-                state.held.push(undeleted(action, "the login may not read it any more"));
+                state.waits.hold(undeleted(action, "the login may not read it any more"));
                 continue;
             }
             Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => {
@@ -200,7 +201,7 @@ fn delete_side(
                 }
                 changes.extend(couplings_after(action));
                 if let Outcome::Unknown { .. } = outcome {
-                    state.tally.deleted.of_mut(left).insert(action.ids.erp);
+                    state.tally.count(left, &action.kind, action.ids.erp);
                 }
             }
         }
@@ -250,11 +251,9 @@ fn spare(
             Some(reason) => {
                 let action = &doomed.action;
                 let message = reason.sentence(&action.record, left.other());
-                if state.rulings.of_pair(action.ids).is_some() {
-                    decided::note_held(state, action.ids, reason);
-                }
-                state.survivors.push(Survivor { ids: action.ids, left, print: Some(now) });
-                state.held.push(held(action.record.clone(), action.ids, message));
+                state.by_people.note_held(action.ids, reason);
+                let survivor = Survivor { ids: action.ids, left, print: Some(now) };
+                state.waits.hold_survivor(survivor, action.record.clone(), message);
             }
         }
     }
@@ -264,7 +263,7 @@ fn spare(
 /// Says why a deletion is not tried once more in this run.
 fn given_up(action: &Action, attempts: usize, lost: &HashMap<Uuid, String>) -> Held {
     match lost.get(action.ids.of(action.side)) {
-        Some(message) => unanswered(action, &format!("the deletion of {}", action.record), attempts, message),
+        Some(message) => never_answered(action, &format!("the deletion of {}", action.record), attempts, message),
         None => undeleted(action, &format!("it still changes after {attempts} attempts in this run")),
     }
 }

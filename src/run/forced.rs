@@ -3,15 +3,15 @@
 //! A side may refill what was cleared, or hold a value in a form of its own. Written once, the field is decided as in any
 //! other run from then on: what the answer told is that side's base, what was read goes over as an edit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap, When};
-use crate::delta::Held;
 use crate::delta::merge::UNSENT;
+use crate::delta::{Held, Overwritten};
 use crate::frame::Kind;
-use crate::run::bases::{Written, fingerprint_in, set_base};
+use crate::run::bases::{Written, fingerprint_in};
 use crate::run::context::Context;
 use crate::run::kept::shown;
 use crate::run::notes::note_it;
@@ -19,25 +19,56 @@ use crate::run::state::{PassState, Step};
 use crate::store::{InboxKind, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
 
+/// What came of it that a person lets one side win.
+#[derive(Default)]
+pub(super) struct Forced {
+    /// What gave way, on either side.
+    overwritten: Vec<Overwritten>,
+    /// By ERP id and field, where the side that is to win has had its way: what stands there now is the other's answer.
+    won: HashSet<(Uuid, usize)>,
+    /// What that answer is where it is something else, by field and ERP id: the record, and what is to be said.
+    remade: BTreeMap<(usize, Uuid), (String, String)>,
+}
+
+impl Forced {
+    /// Takes what gives way by what was decided.
+    pub(super) fn note_overwritten(&mut self, overwritten: Vec<Overwritten>) {
+        self.overwritten.extend(overwritten);
+    }
+
+    /// Returns what gave way of what was `written`, by the side and the ERP id.
+    pub(super) fn overwritten(&self, written: &HashSet<(Side, Uuid)>) -> Vec<Overwritten> {
+        let kept = self.overwritten.iter().filter(|lost| written.contains(&(lost.to, lost.ids.erp)));
+        let mut kept: Vec<Overwritten> = kept.cloned().collect();
+        kept.sort_by(|one, other| (&one.record, &one.field).cmp(&(&other.record, &other.field)));
+        kept
+    }
+
+    /// Returns where the side that is to win has had its way.
+    pub(super) fn won(&self) -> &HashSet<(Uuid, usize)> {
+        &self.won
+    }
+}
+
 /// Takes note of the two-way fields that were written on the side that gives way, and of what it made of them.
 pub(super) fn note(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>]) {
     if step.context.options.selection.force.as_ref().is_none_or(|force| force.to != to) {
         return;
     }
-    let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+    let by_erp: HashMap<Uuid, usize> = state.records.pairs_by_erp();
     for Written { action, kept, .. } in written.iter().filter(|record| !record.action.kind.makes_record()) {
         let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
-        let row = *state.pairs.rows[pair].of(to);
+        let row = *state.records.pairs().rows[pair].of(to);
         for (_, change) in action.fields.iter().enumerate().filter(|(at, _)| !kept.contains(at)) {
             let both = |number: &usize| Side::BOTH.iter().all(|side| step.map.fields[*number].writes(*side));
             let Some(number) = change.field.filter(both) else { continue };
-            state.won.insert((action.ids.erp, number));
-            let frame = state.frames.of(to);
+            state.forced.won.insert((action.ids.erp, number));
+            let frame = state.records.frame(to);
             let kind = frame.column(&change.column).map_or(Kind::Text, |column| column.kind);
             if fingerprint_in(frame, to, &change.column, row) != fingerprint(&change.new, to, kind) {
                 let (held, new) = (shown(&frame.value(&change.column, row)), shown(&change.new));
                 let told = format!("the {} holds {held} where {new} was written", to.name());
-                state.remade.insert((number, action.ids.erp), (action.record.clone(), told));
+                state.forced.remade.insert((number, action.ids.erp), (action.record.clone(), told));
             }
         }
     }
@@ -49,12 +80,12 @@ pub(super) fn remember(context: &Context<'_>, map: &TableMap, deferred: &[bool],
     let Some(force) = &context.options.selection.force else { return };
     let failed =
         |held: &&Held| held.to == Some(force.to) && matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
-    let failed: HashSet<Uuid> = state.held.iter().filter(failed).filter_map(|held| held.ids.erp).collect();
+    let failed: HashSet<Uuid> = state.waits.held().iter().filter(failed).filter_map(|held| held.ids.erp).collect();
     // What was edited while somebody thought about it, nobody agreed to lose.
     let waits = |held: &Held| Some((held.ids.erp?, held.field.filter(|_| held.kind == InboxKind::Contested)?));
-    let waiting: HashSet<(Uuid, usize)> = state.held.iter().filter_map(waits).collect();
-    for pair in 0..state.pairs.len() {
-        let (ids, rows) = (state.pairs.ids[pair], state.pairs.rows[pair]);
+    let waiting: HashSet<(Uuid, usize)> = state.waits.held().iter().filter_map(waits).collect();
+    for pair in 0..state.records.pairs().len() {
+        let (ids, rows) = (state.records.pairs().ids[pair], state.records.pairs().rows[pair]);
         if !failed.contains(&ids.erp) || !state.asks(Some(ids.erp), Some(ids.crm)) {
             continue;
         }
@@ -65,11 +96,11 @@ pub(super) fn remember(context: &Context<'_>, map: &TableMap, deferred: &[bool],
             }
             let mut base = PerSide::from_fn(|side| {
                 let column = field.column(side);
-                column.map_or(BLANK, |column| fingerprint_in(state.frames.of(side), side, column, *rows.of(side)))
+                column.map_or(BLANK, |column| fingerprint_in(state.records.frame(side), side, column, *rows.of(side)))
             });
-            if state.pairs.bases[number][pair] != Some(base) {
+            if state.records.pairs().bases[number][pair] != Some(base) {
                 *base.of_mut(force.to.other()) = UNSENT;
-                set_base(state, pair, number, base, Terms::AGREED);
+                state.settle(pair, number, base, Terms::AGREED);
             }
         }
     }
@@ -77,7 +108,7 @@ pub(super) fn remember(context: &Context<'_>, map: &TableMap, deferred: &[bool],
 
 /// Says what a side made of values that were forced on it: of each field the first, and how many more.
 pub(super) fn tell(context: &Context<'_>, map: &TableMap, state: &mut PassState) {
-    let remade = std::mem::take(&mut state.remade);
+    let remade = std::mem::take(&mut state.forced.remade);
     for (number, field) in map.fields.iter().enumerate() {
         let mut those = remade.range((number, Uuid::nil())..=(number, Uuid::max())).map(|(_, told)| told);
         let Some((record, told)) = those.next() else { continue };

@@ -11,11 +11,11 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::bases::terms_after;
 use crate::run::context::Context;
-use crate::run::given::{InDoubt, Sent, Trace, gives_key, sent_of, trace};
+use crate::run::given::{Sent, Trace, gives_key, sent_of, trace};
 use crate::run::kept::is_form_of;
-use crate::run::keyed::Tried;
 use crate::run::selection::Asked;
 use crate::run::state::PassError;
+use crate::run::unanswered::{InDoubt, Tried, Unanswered};
 use crate::store::{Agreed, Agreement, Answer, CouplingChange, Intent, OpenIntent, Origin, Store};
 use crate::translate::canonical::{BLANK, fingerprint};
 
@@ -35,10 +35,8 @@ pub(super) struct Earned {
     pub(super) made: Vec<Made>,
     /// What pairs agree on since a write that arrived.
     pub(super) agreements: Vec<Agreement>,
-    /// By side, new records that may still come, by the record that they were made for; their intents stay open.
-    pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
-    /// New records of which nobody knows whether they were made; their intents stay open.
-    pub(super) doubts: Vec<InDoubt>,
+    /// New records that may still come, or of which nobody knows whether they were made; their intents stay open.
+    pub(super) unanswered: Unanswered,
 }
 
 /// Settles what a run that was cut off left open.
@@ -126,7 +124,7 @@ pub(super) fn settle_intents(
         if insert && !found && alone {
             let sent = intent.fields.iter().map(|(column, _, new)| (column.as_str(), new.clone()));
             if let Some(tried) = Tried::of(scope.infos.of(intent.side), intent.id, sent, journal_id) {
-                tried.note(intent.partner, earned.tried.of_mut(intent.side));
+                earned.unanswered.note_tried(intent.side, intent.partner, tried);
                 continue;
             }
         }
@@ -203,7 +201,8 @@ fn find_given(
                 Trace::Made(id) => drop(renamed.insert(id, std::mem::replace(&mut intent.id, id))),
                 Trace::Doubt(candidates) if !made_anew => {
                     let OpenIntent { intent, .. } = open.remove(at);
-                    earned.doubts.push(InDoubt::new(side, intent.partner, candidates, &all, scope.key_columns(side)));
+                    let key = scope.key_columns(side);
+                    earned.unanswered.note_doubt(InDoubt::new(side, intent.partner, candidates, &all, key));
                 }
                 Trace::NotMade | Trace::Doubt(_) => {}
             }

@@ -18,13 +18,15 @@ use crate::frame::evaluated::Fault;
 use crate::run::account::Mode;
 use crate::run::apart::set_apart;
 use crate::run::approval::Approval;
-use crate::run::bases::keys;
 use crate::run::beyond::recall;
+use crate::run::by_people::ByPeople;
 use crate::run::changed::{self, Before};
 use crate::run::context::Context;
 use crate::run::intents::{Earned, Made, settle_intents};
 use crate::run::notes::{count, note_it};
 use crate::run::partners::{Missing, Widowed, absent, read_absent};
+use crate::run::reached::Reached;
+use crate::run::records::keys;
 use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
 use crate::run::selection::Selection;
@@ -89,25 +91,25 @@ pub(super) fn read(
     if let Some(sides) = context.pretended {
         let made = |side: Side| {
             let table = &map.sides.of(side).table;
-            sides.of(side).made_count(table, &state.frames.of(side).ids())
+            sides.of(side).made_count(table, &state.records.frame(side).ids())
         };
         state.report.made = PerSide::from_fn(made);
     }
-    state.tried = earned.tried;
-    earned.doubts.iter().cloned().for_each(|doubt| doubt.note(&mut state.in_doubt));
-    state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
+    state.tally.count_recovered(earned.made.iter().filter(|made| made.gone.is_none()).count() as u64);
+    state.unanswered = earned.unanswered;
     state.refusals = Refusals::load(store, map, &context.named)?;
-    state.rulings = decided::load(store, map)?;
+    state.by_people = ByPeople::new(decided::load(store, map)?);
     state.approval = context.options.approved.map(|approved| Approval::of(approved, &map.name)).unwrap_or_default();
-    (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
+    state.report.mode = reading.mode;
     let leaves_out = |to: Side| map.direction.writes(to.other());
     state.report.partial = reading.mode == Mode::Selected || context.options.selection.to.is_some_and(leaves_out);
     // What would go to the other side is still to be read.
-    state.mark = state.mark.filter(|_| context.options.selection.to.is_none());
+    let mark = reading.mark.filter(|_| context.options.selection.to.is_none());
+    state.reached = Reached::new(mark, reading.again);
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
     }
-    state.terms = couplings.terms.clone();
+    state.records.recall_terms(couplings.terms.clone());
     let ground = Ground {
         couplings,
         beyond: PerSide::from_fn(|side| scope.empty(side)),
@@ -130,9 +132,9 @@ pub(super) fn join_up(
 ) -> Result<Opened, PassError> {
     let Turn { context, map, scope, .. } = *turn;
     let mut loose = join_read(map, state, &ground.couplings, looked_at.as_deref(), links);
-    state.times = marks::times(context, scope, map);
-    marks::settle_under_way(state);
-    marks::distrust(store, map, state)?;
+    state.records.compare_times(marks::times(context, scope, map));
+    marks::settle_under_way(&mut state.records);
+    marks::distrust(store, map, &mut state.records)?;
     if let Some(side) = emptied(state, &ground, |side| map.sides.of(side).filter.is_none()) {
         return Ok(Opened::Empty(side, ground));
     }
@@ -146,7 +148,7 @@ pub(super) fn join_up(
     loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
-    let many = state.basis.couplings >= HANDFUL;
+    let many = state.guarding.couplings_count() >= HANDFUL;
     if let Some(side) = emptied(state, &ground, |side| many || ground.beyond.of(side).rows() == 0) {
         return Ok(Opened::Empty(side, ground));
     }
@@ -159,7 +161,7 @@ pub(super) fn join_up(
     }
     ground.apart = set_apart(context, store, map, state, &mut loose.uncoupled)?;
     recall(store, map, &loose.absent, &ground.couplings, &ground.beyond, state)?;
-    for ids in &state.pairs.ids {
+    for ids in &state.records.pairs().ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
     Ok(Opened::Read(ground, loose))
@@ -205,34 +207,35 @@ fn join_read(
     looked_at: Option<&[usize]>,
     links: &mut Links,
 ) -> Loose {
-    let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
+    let rows = PerSide::from_fn(|side| state.records.frame(side).rows());
     let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
     let known = (0..couplings.erp.len()).filter(settled).count() as u64;
     let unruled = map.match_rules.is_empty() && state.asked.is_none() && rows.erp.min(rows.crm) > 0;
-    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64, unruled };
+    // Of the rows that were not read at least those that are coupled are known of.
+    let coupled = looked_at.map_or(0, |_| couplings.len());
+    let rows = rows.erp.max(rows.crm).max(coupled) as u64;
+    state.guarding.weigh(Basis { couplings: known, rows, unruled });
     state.report.first = couplings.is_empty();
     let joined = match looked_at {
         None => {
             links.table(&map.name).complete();
-            join(&state.frames, couplings)
+            join(state.records.frames(), couplings)
         }
         Some(selected) => {
             link_others(map, couplings, selected, links);
-            // Of the rows that were not read at least those that are coupled are known of.
-            state.basis.rows = state.basis.rows.max(couplings.len() as u64);
-            let mut joined = join(&state.frames, &couplings.subset(selected));
+            let mut joined = join(state.records.frames(), &couplings.subset(selected));
             joined.absent.iter_mut().for_each(|absent| absent.coupling = selected[absent.coupling]);
             joined
         }
     };
-    state.pairs = joined.pairs;
+    state.records.join(joined.pairs);
     Loose { absent: joined.absent, uncoupled: joined.uncoupled, widowed: Vec::new() }
 }
 
 /// Returns the first side, of those that `counts` says yes to, that returned nothing although records of it are coupled.
 /// Of a read of some records it means nothing that it is empty.
 fn emptied(state: &PassState, ground: &Ground, counts: impl Fn(Side) -> bool) -> Option<Side> {
-    let is_empty = |side| !ground.couplings.is_empty() && state.frames.of(side).rows() == 0;
+    let is_empty = |side| !ground.couplings.is_empty() && state.records.frame(side).rows() == 0;
     let in_full = ground.besides.is_none();
     Side::BOTH.into_iter().find(|side| in_full && counts(*side) && is_empty(*side))
 }
@@ -244,7 +247,7 @@ fn take_undecided(undecided: PerSide<Vec<Held>>, state: &mut PassState) {
     }
     let undecided = undecided.erp.into_iter().chain(undecided.crm);
     let undecided: Vec<Held> = undecided.filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
-    state.held.extend(undecided);
+    state.waits.hold_all(undecided);
 }
 
 /// Names the records of which the filter cannot tell whether they are inside.

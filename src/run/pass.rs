@@ -22,7 +22,7 @@ use crate::run::beyond::look_again;
 use crate::run::carried::close;
 use crate::run::chosen::count_rows;
 use crate::run::context::Context;
-use crate::run::count::{finish, leave_for_later, stopped};
+use crate::run::count::{finish, stopped};
 use crate::run::decided::{WantedBack, note_made_anew};
 use crate::run::deleting::delete;
 use crate::run::deletions::{settle_widowed, still_coupled};
@@ -30,13 +30,13 @@ use crate::run::doubts::Doubtful;
 use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
+use crate::run::newcomers;
 use crate::run::opening::{Ground, Loose, Opened, join_up, read};
 use crate::run::ours::take_ours;
 use crate::run::partners::{take_doubts, take_matches};
-use crate::run::rounds::{Alone, rounds, stop};
+use crate::run::rounds::{Alone, rounds};
 use crate::run::sight::{self, Read};
 use crate::run::state::{PassError, PassState, Step, Turn};
-use crate::run::{changed, newcomers};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -107,11 +107,11 @@ fn go(
     if context.on_paper(state) {
         tell_what_waits(map, scope, state, &ground.apart, links)?;
     }
-    if state.guarded {
+    if state.guarding.has_stopped() {
         return stopped(context, store, map, state);
     }
     finish(context, store, map, &pass.deferred, state)?;
-    changed::note_seen(scope, state);
+    state.reached.note_seen(scope, state.records.frames());
     tell_unmade(map, state, links);
     close(context, store, scope, map, links, state)?;
     if state.report.new_couplings > 0 {
@@ -140,21 +140,22 @@ fn match_up(
 ) -> Result<Matching, PassError> {
     let Turn { context, map, scope, pass } = *turn;
     let Loose { absent, mut uncoupled, mut widowed } = loose;
-    name_needed(context, map, scope, &pass.deferred, &state.frames, links)?;
+    name_needed(context, map, scope, &pass.deferred, state.records.frames(), links)?;
     // What waits outside the filter is decided again.
     name_needed(context, map, scope, &pass.deferred, &ground.beyond, links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
     take_ours(context, map, &mut uncoupled, state, links);
-    let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &ground.beyond };
-    let mut matched = match_rows(map, &scope.infos, &state.frames, links, &uncoupled, &coupled);
+    let coupled = Coupled { pairs: state.records.pairs(), absent: &absent, beyond: &ground.beyond };
+    let mut matched = match_rows(map, &scope.infos, state.records.frames(), links, &uncoupled, &coupled);
     wanted.settle(turn, state, &mut matched, &mut widowed, links);
-    let doubtful = Doubtful::of(&matched, &state.frames);
+    let doubtful = Doubtful::of(&matched, state.records.frames());
     // The others were read to tell who belongs to whom.
     matched.retain(|side, row| state.asks_row(side, row));
     take_matches(context, map, &matched.matches, state, links);
-    let asked = state.asked.clone();
-    state.pairs.retain(|ids| asked.as_ref().is_none_or(|asked| asked.holds(Some(ids.erp), Some(ids.crm))));
+    if let Some(asked) = &state.asked {
+        state.records.keep_pairs(|ids| asked.holds(Some(ids.erp), Some(ids.crm)));
+    }
     if links.waits() {
         wait_for_match(map, scope, state, &mut matched, links)?;
     }
@@ -191,13 +192,13 @@ fn doubt_again(
     while !context.options.stop.load(Ordering::Relaxed) {
         let again = doubtful.match_again(map, scope, state, links, absent, &ground.beyond);
         let Some(mut matched) = again else { break };
-        doubtful = Doubtful::of(&matched, &state.frames);
+        doubtful = Doubtful::of(&matched, state.records.frames());
         matched.retain(|side, row| state.asks_row(side, row));
         take_matches(context, map, &matched.matches, state, links);
         if links.waits() {
             wait_for_match(map, scope, state, &mut matched, links)?;
         }
-        let pairs = matched.matches.iter().map(|found| state.frames.erp.id(found.rows.erp)).collect();
+        let pairs = matched.matches.iter().map(|found| state.records.frames().erp.id(found.rows.erp)).collect();
         take_doubts(map, &matched.doubts, &ground.couplings, &ground.beyond, state);
         let step = turn.step(links);
         let left = alone_of(&step, state, matched.alone, ground)?;
@@ -216,20 +217,19 @@ fn refer_again(
     links: &mut Links,
 ) -> Result<(), PassError> {
     let Turn { context, map, scope, .. } = *turn;
-    if !name_needed(context, map, scope, left_out, &state.frames, links)? {
+    if !name_needed(context, map, scope, left_out, state.records.frames(), links)? {
         return Ok(());
     }
-    let written = |erp: &Uuid| Side::BOTH.iter().any(|side| state.tally.modified.of(*side).contains(erp));
     let refers = |held: &Held| {
         let reference = held.field.is_some_and(|field| map.fields[field].reference.is_some() && !left_out[field]);
         let erp = held.ids.erp.filter(|_| held.ids.crm.is_some() && held.kind == InboxKind::Failed && reference)?;
-        written(&erp).then_some(erp)
+        state.tally.has_modified(erp).then_some(erp)
     };
-    let pairs: HashSet<Uuid> = state.held.iter().filter_map(refers).collect();
+    let pairs: HashSet<Uuid> = state.waits.held().iter().filter_map(refers).collect();
     if pairs.is_empty() {
         return Ok(());
     }
-    state.held.retain(|held| refers(held).is_none());
+    state.waits.take_back(|held| refers(held).is_some());
     let step = Step { context, map, scope, links, left_out: left_out.to_vec() };
     rounds(&step, store, state, Alone { pairs: Some(pairs), ..Alone::default() })
 }
@@ -245,7 +245,7 @@ pub fn second_step(
 ) -> Result<(), PassError> {
     let map = &context.pipeline.tables[pass.table];
     let all = vec![false; map.fields.len()];
-    name_needed(context, map, scope, &all, &state.frames, links)?;
+    name_needed(context, map, scope, &all, state.records.frames(), links)?;
     if let Some(frames) = state.beyond.frames() {
         name_needed(context, map, scope, &all, frames, links)?;
     }
@@ -259,14 +259,14 @@ pub fn second_step(
     refer_again(&Turn { context, map, scope, pass }, &left_out, store, state, links)?;
     let step = Step { context, map, scope, links, left_out };
     look_again(&step, state)?;
-    if state.guarded {
+    if state.guarding.has_stopped() {
         // What the first step did is done, and filed, or stopped as well.
-        leave_for_later(state);
+        state.draft.leave_to_run(state.waits.left_to_run());
         return Ok(());
     }
     newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
-    changed::note_seen(scope, state);
+    state.reached.note_seen(scope, state.records.frames());
     close(context, store, scope, map, links, state)
 }
 
@@ -282,7 +282,7 @@ pub fn last_step(
     let map = &context.pipeline.tables[pass.table];
     let step = Step { context, map, scope, links, left_out: Vec::new() };
     delete(&step, store, state)?;
-    if state.guarded {
+    if state.guarding.has_stopped() {
         return Ok(());
     }
     finish(context, store, map, &[], state)?;
@@ -300,9 +300,8 @@ fn empty(
     side: Side,
 ) -> Result<(), PassError> {
     let couplings = couplings.erp.len() as u64;
-    state.pending.clear();
-    state.plan.actions.clear();
-    stop(state, &Trip::Empty { side, couplings }, None);
-    state.over = true;
+    state.draft.clear();
+    state.stop(&Trip::Empty { side, couplings }, false, None);
+    state.guarding.end();
     stopped(context, store, map, state)
 }

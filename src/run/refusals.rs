@@ -15,6 +15,7 @@ use crate::delta::Held;
 use crate::frame::{Kind, Value};
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::{Before, fingerprint_in};
+use crate::run::records::Records;
 use crate::run::selection::{Asked, Named};
 use crate::run::state::PassState;
 use crate::store::{InboxKind, Refusal, Store, StoreError};
@@ -97,7 +98,7 @@ impl Left {
                 left.add(known_ids(action), None);
             }
         }
-        for held in &state.later {
+        for held in state.waits.later() {
             let is_pair = held.ids.erp.is_some() && held.ids.crm.is_some();
             left.add((held.ids.erp, held.ids.crm), held.field.filter(|_| is_pair));
         }
@@ -132,11 +133,11 @@ pub(super) fn leave_alone(state: &mut PassState, map: &TableMap, actions: &mut V
     if state.refusals.earlier.values().all(|refusal| refusal.times < TIMES_MAX) {
         return;
     }
-    let rows = PerSide::from_fn(|side| rows_by_id(state.frames.of(side)));
+    let rows = PerSide::from_fn(|side| rows_by_id(state.records.frame(side)));
     let mut skipped: HashMap<Matter, (String, String)> = HashMap::new();
     for action in actions.iter() {
         let Some(refusal) = state.refusals.earlier.get(&matter(action)) else { continue };
-        let held = |side: Side| held_by(state, map, side, rows.of(side).get(action.ids.of(side)).copied());
+        let held = |side: Side| held_by(&state.records, map, side, rows.of(side).get(action.ids.of(side)).copied());
         if refusal.times >= TIMES_MAX && refusal.print == print(action, &PerSide::from_fn(held)) {
             let told = (action.record.clone(), refusal.message.clone());
             skipped.entry(matter(action)).or_insert(told);
@@ -145,7 +146,7 @@ pub(super) fn leave_alone(state: &mut PassState, map: &TableMap, actions: &mut V
     actions.retain(|action| !skipped.contains_key(&matter(action)));
     for ((ids, to), (record, message)) in skipped {
         if state.refusals.skipped.insert((ids, to)) {
-            state.held.push(skipped_item(ids, to, record, &message));
+            state.waits.hold(skipped_item(ids, to, record, &message));
         }
     }
 }
@@ -172,14 +173,13 @@ pub(super) fn remember(
     partly: bool,
     dry_run: bool,
 ) -> Result<(), StoreError> {
-    for held in &mut state.held {
-        let ids = (held.ids.erp, held.ids.crm);
-        let refused = held.to.and_then(|to| state.refusals.now.get(&(ids, to)));
-        let refused = refused.filter(|refusal| refusal.times >= TIMES_MAX);
-        if let (InboxKind::Failed, None, Some(to), Some(refusal)) = (held.kind, held.field, held.to, refused) {
-            *held = skipped_item(ids, to, held.record.clone(), &refusal.message);
-        }
-    }
+    let refusals = &state.refusals;
+    state.waits.replace(|held| {
+        let (ids, to) = ((held.ids.erp, held.ids.crm), held.to?);
+        let refusal = refusals.now.get(&(ids, to)).filter(|refusal| refusal.times >= TIMES_MAX)?;
+        let is_refusal = held.kind == InboxKind::Failed && held.field.is_none();
+        is_refusal.then(|| skipped_item(ids, to, held.record.clone(), &refusal.message))
+    });
     let Refusals { earlier, forgotten, now, skipped, unsent } = &state.refusals;
     if dry_run || (earlier.is_empty() && now.is_empty() && !forgotten) {
         return Ok(());
@@ -209,16 +209,16 @@ pub(super) fn known_ids(action: &Action) -> Ids {
 }
 
 /// Returns the rows of the records from which `actions` on `to` come, by id.
-pub(super) fn sources(state: &PassState, to: Side, actions: &[Action]) -> HashMap<Uuid, usize> {
+pub(super) fn sources(records: &Records, to: Side, actions: &[Action]) -> HashMap<Uuid, usize> {
     let wanted: HashSet<Uuid> = actions.iter().map(|action| *action.ids.of(to.other())).collect();
-    let rows = state.frames.of(to.other()).ids().into_iter().enumerate();
+    let rows = records.frame(to.other()).ids().into_iter().enumerate();
     rows.filter(|(_, id)| wanted.contains(id)).map(|(row, id)| (id, row)).collect()
 }
 
 /// Fingerprints what an attempt depended on, from the frames as they were before it: `before` holds the written side,
 /// `sources` the rows of the other one.
 pub(super) fn print_of(
-    state: &PassState,
+    records: &Records,
     map: &TableMap,
     action: &Action,
     before: &Before,
@@ -228,15 +228,15 @@ pub(super) fn print_of(
         if side == action.side {
             return before.get(action.ids.of(side)).cloned().unwrap_or_default();
         }
-        held_by(state, map, side, sources.get(action.ids.of(side)).copied())
+        held_by(records, map, side, sources.get(action.ids.of(side)).copied())
     };
     print(action, &PerSide::from_fn(held))
 }
 
 /// Returns the fingerprints of the mapped fields of one record; nothing where there is no record.
-fn held_by(state: &PassState, map: &TableMap, side: Side, row: Option<usize>) -> Vec<u64> {
+fn held_by(records: &Records, map: &TableMap, side: Side, row: Option<usize>) -> Vec<u64> {
     let Some(row) = row else { return Vec::new() };
-    let frame = state.frames.of(side);
+    let frame = records.frame(side);
     let column = |column: Option<&str>| column.map_or(BLANK, |column| fingerprint_in(frame, side, column, row));
     map.fields.iter().map(|field| column(field.column(side))).collect()
 }

@@ -2,26 +2,26 @@
 //!
 //! What the other side assigned or refused, and what somebody edited meanwhile, is decided anew.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
 
 use crate::apply::{Applied, Shown, Target, apply};
 use crate::config::{PerSide, Side};
-use crate::couple::{self, Pairs};
-use crate::delta::guard::{Sums, Trip, judge};
+use crate::couple;
 use crate::delta::inserts::decide_inserts;
 use crate::delta::{Held, Rounded, Settled, Work, decide_pairs};
 use crate::frame::Frame;
-use crate::plan::{Action, ActionKind};
+use crate::plan::Action;
 use crate::run::account::Event;
 use crate::run::approval::{admit, admit_sources};
 use crate::run::background;
-use crate::run::bases::{Agreeing, Proof, before_write, save, set_base, tell_terms};
+use crate::run::bases::{Agreeing, Proof, before_write};
 use crate::run::chosen;
 use crate::run::count::finish_begun;
 use crate::run::deleting::as_restores;
+use crate::run::failures::given_up;
 use crate::run::given::{gives_key, hold_doubtful, hold_twins, take_given};
 use crate::run::keyed::{take_keys, with_tried};
 use crate::run::marks;
@@ -30,7 +30,7 @@ use crate::run::parted::{note, partings};
 use crate::run::pretend::Pretended;
 use crate::run::refusals::{known_ids, leave_alone, sources};
 use crate::run::state::{PassError, PassState, Step};
-use crate::run::verify::{Aftermath, count_confirmed, given_up, verify};
+use crate::run::verify::{Aftermath, count_confirmed, verify};
 use crate::store::{Agreed, CouplingChange, InboxKind, Store, StoreError};
 
 /// How often a pair is written in one run: once, once more for what the server made of it, and again where somebody
@@ -62,7 +62,7 @@ pub(super) fn rounds(
     let mut after = Aftermath { waiting: alone.ids, ..Aftermath::default() };
     // A record that failed in the first step is not written by halves in the second.
     let failed_before = |held: &&Held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
-    for held in state.held.iter().chain(&state.later).filter(failed_before) {
+    for held in state.waits.all().filter(failed_before) {
         if let (Some(to), Some(erp)) = (held.to, held.ids.erp) {
             after.refused.of_mut(to).insert(erp);
         }
@@ -78,7 +78,7 @@ pub(super) fn rounds(
             if waiting.of(to.other()).is_empty() {
                 continue;
             }
-            let by_id = couple::rows_by_id(state.frames.of(to.other()));
+            let by_id = couple::rows_by_id(state.records.frame(to.other()));
             let rows: Vec<usize> = waiting.of(to.other()).iter().filter_map(|id| by_id.get(id).copied()).collect();
             let beyond = with_tried(step, state, to, alone.beyond.of(to).as_ref());
             let mut inserts = decide_inserts(&state.work(step), to, &rows, beyond.as_ref())?;
@@ -92,8 +92,8 @@ pub(super) fn rounds(
                 after.waiting.of_mut(to.other()).extend(put_off);
             }
             actions.extend(inserts.actions);
-            state.held.extend(inserts.held);
-            state.later.extend(inserts.later);
+            state.waits.hold_all(inserts.held);
+            state.waits.put_off(inserts.later);
             rounded.extend(inserts.rounded);
         }
         tell_rounded(step, &rounded);
@@ -108,28 +108,28 @@ pub(super) fn rounds(
         let lost = |action: &&Action| after.unanswered.contains_key(&(action.side, action.ids.erp));
         let rested = rest(step, actions.iter().filter(lost).map(|action| action.side), &mut silent);
         if round >= ROUNDS_MAX && !rested {
-            state.held.extend(actions.iter().map(|action| given_up(action, round, &after)));
+            state.waits.hold_all(
+                actions
+                    .iter()
+                    .map(|action| given_up(action, round, after.unanswered.get(&(action.side, action.ids.erp)))),
+            );
             break;
         }
-        plan(state, &actions);
+        state.draft.add(&actions);
         // Later rounds write what the first one wrote, or made, so they add nothing to its sums.
         if round == 0 {
             let foreseen = if alone.foresees && approved.is_none() { foresee(step, state)? } else { Vec::new() };
-            note_settled(state, &actions);
-            note_settled(state, &foreseen);
+            state.guarding.note_settled(&state.records, &actions);
+            state.guarding.note_settled(&state.records, &foreseen);
+            let planned = state.draft.actions().iter().chain(&foreseen);
             // What somebody approved, nobody need be asked again.
-            let sums = Sums::of(state.plan.actions.iter().chain(&foreseen), &state.settled, &state.decided);
-            if !state.guarded
-                && approved.is_none()
-                && let Some(trip) = judge(&step.map.guard, &sums, &state.basis)
-            {
-                state.begun = Side::BOTH.iter().any(|side| {
-                    !state.tally.inserted.of(*side).is_empty() || !state.tally.modified.of(*side).is_empty()
-                });
-                if state.begun && !state.filed {
+            let trip = state.guarding.judge(&step.map.guard, planned).filter(|_| approved.is_none());
+            if let Some(trip) = trip {
+                let has_begun = state.tally.has_written();
+                if has_begun && !state.waits.is_filed() {
                     finish_begun(step, store, state)?;
                 }
-                stop(state, &trip, step.context.options.guarded_plan);
+                state.stop(&trip, has_begun, step.context.options.guarded_plan);
             }
             couple_pending(step, store, state)?;
         }
@@ -164,27 +164,10 @@ fn leave_undone(step: &Step<'_>, state: &mut PassState, actions: &mut Vec<Action
         let writes = step.context.writes(action.side);
         if !writes {
             state.refusals.note_unsent(action);
-            state.tally.undone.of_mut(action.side).insert(known_ids(action));
+            state.tally.leave_undone(action.side, known_ids(action));
         }
         writes
     });
-}
-
-/// Notes the pairs of which something changes that was settled before. What was never settled belongs to a first load:
-/// of a field that is new in the file, of pairs coupled just now, or of a run that was cut off.
-fn note_settled(state: &mut PassState, actions: &[Action]) {
-    let updates = || actions.iter().filter(|action| action.kind == ActionKind::Update);
-    if updates().next().is_none() {
-        return;
-    }
-    let pairs: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-    for action in updates() {
-        let Some(&pair) = pairs.get(&action.ids.erp) else { continue };
-        let mut fields = action.fields.iter().filter_map(|change| change.field);
-        if fields.any(|field| state.pairs.bases[field][pair].is_some()) {
-            state.settled.insert(action.ids.erp);
-        }
-    }
 }
 
 /// Returns what the second step will change in pairs that are there: references to the same table that lead to somebody
@@ -199,9 +182,9 @@ fn foresee(step: &Step<'_>, state: &mut PassState) -> Result<Vec<Action>, PassEr
         return Ok(Vec::new());
     }
     let decisions = decide_pairs(&Work { left_out: &left_out, ..state.work(step) })?;
-    let failed = state.held.iter().chain(&state.later).filter(|held| held.kind == InboxKind::Failed);
+    let failed = state.waits.all().filter(|held| held.kind == InboxKind::Failed);
     let failed: HashSet<(Option<Side>, Option<Uuid>)> = failed.map(|held| (held.to, held.ids.erp)).collect();
-    let decided: HashSet<Uuid> = decisions.decided.iter().map(|&pair| state.pairs.ids[pair].erp).collect();
+    let decided: HashSet<Uuid> = decisions.decided.iter().map(|&pair| state.records.pairs().ids[pair].erp).collect();
     let mut actions = decisions.actions;
     actions.retain(|action| {
         // One that is blank for now may lead in the end to where it leads already.
@@ -209,58 +192,21 @@ fn foresee(step: &Step<'_>, state: &mut PassState) -> Result<Vec<Action>, PassEr
         let comes = step.context.writes(action.side) && !failed.contains(&(Some(action.side), Some(action.ids.erp)));
         leads && comes && !decided.contains(&action.ids.erp)
     });
-    for action in &actions {
-        state.decided.remove(&action.ids.erp);
-    }
+    state.guarding.count_all(&actions);
     Ok(actions)
-}
-
-/// Stops a table map before anything of it is written; what is left is decided on paper. `plan` is where that is saved.
-pub(super) fn stop(state: &mut PassState, trip: &Trip, plan: Option<&str>) {
-    let hint = trip.hint(&state.plan.table, plan);
-    // The second step follows on a first one that its guard let pass, and so does what a write frees from a doubt.
-    let nothing = if state.begun { "nothing more" } else { "nothing" };
-    let message = format!("{trip}; {nothing} of it was written: {hint}");
-    state.plan.guarded = Some(message.clone());
-    state.report.guarded = Some(message);
-    state.guarded = true;
-    state.stopped = Some(state.report.clone());
 }
 
 /// Stores the couplings that had to wait for the guard, and tells the journal of those that end.
 fn couple_pending(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
-    let pending = std::mem::take(&mut state.pending);
+    let pending = state.draft.take_pending();
     let couples = |change: &&CouplingChange| matches!(change, CouplingChange::Couple { .. });
     state.report.uncoupled += pending.iter().filter(|change| !couples(change)).count() as u64;
     if !pending.is_empty() && !step.context.on_paper(state) {
-        let partings = partings(store, step.map, &state.plan.actions, &pending)?;
+        let partings = partings(store, step.map, state.draft.actions(), &pending)?;
         store.commit(&step.map.name, &[], &pending, &[])?;
         note(step, store, &partings)?;
     }
     Ok(())
-}
-
-/// Takes over into the plan what a round decided.
-///
-/// The version of a record that this plan itself writes before cannot be known, so none is demanded. What only has to
-/// be tried again is in the plan already.
-fn plan(state: &mut PassState, actions: &[Action]) {
-    let mut planned: HashMap<(Side, Uuid), Vec<&Action>> = HashMap::new();
-    for action in state.plan.actions.iter().filter(|action| action.kind.writes()) {
-        planned.entry((action.side, action.ids.erp)).or_default().push(action);
-    }
-    let mut new = Vec::new();
-    for action in actions {
-        let mut action = action.clone();
-        if let Some(before) = planned.get(&(action.side, action.ids.erp)) {
-            if before.iter().any(|before| before.kind == action.kind && before.fields == action.fields) {
-                continue;
-            }
-            action.etag = None;
-        }
-        new.push(action);
-    }
-    state.plan.actions.extend(new);
 }
 
 /// Carries out the actions on one side and takes their outcomes.
@@ -275,23 +221,23 @@ fn write_side(
     let context = step.context;
     let clock = || (context.options.elapsed)();
     // A pair of which a record just left its filter is none any more.
-    let of_side = |action: &&Action| action.side == to && !state.tally.left.contains(&action.ids.erp);
+    let of_side = |action: &&Action| action.side == to && !state.tally.gone_outside().contains(&action.ids.erp);
     let actions: Vec<Action> = actions.iter().filter(of_side).cloned().collect();
     if actions.is_empty() {
         return Ok(());
     }
     let applying = clock();
-    let (known, must_save) = marks::before_write(state, to, &actions);
+    let (known, must_save) = marks::before_write(&mut state.records, state.waits.held(), to, &actions);
     if must_save && !context.on_paper(state) {
-        save(store, step.map, state)?;
+        state.records.save(store, step.map)?;
     }
     after.known = known;
     let mut actions = actions;
     let mut applied = match context.paper(state) {
         Some(sides) => pretend(step, state, sides.of(to), to, &actions),
         None => {
-            let sources = sources(state, to, &actions);
-            let before = before_write(state, step.map, to, &actions);
+            let sources = sources(&state.records, to, &actions);
+            let before = before_write(&state.records, step.map, to, &actions);
             let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
             let agreed = |action: &Action, shown: Option<Shown<'_>>| {
                 agreeing.on(action, shown.map(|(frame, row)| (frame, row, Proof::Returned)))
@@ -305,7 +251,7 @@ fn write_side(
     take_given(step, store, state, to, &mut actions, &mut applied)?;
     verify(step, store, state, to, &actions, applied, after)?;
     if !context.on_paper(state) {
-        save(store, step.map, state)?;
+        state.records.save(store, step.map)?;
     }
     state.report.seconds.verify += clock() - verifying;
     Ok(())
@@ -335,10 +281,10 @@ pub(super) fn send(
 
 /// Carries out the actions on paper, and leaves open what only the side will tell of new records.
 fn pretend(step: &Step<'_>, state: &mut PassState, side: &Pretended<'_>, to: Side, actions: &[Action]) -> Applied {
-    let applied = side.apply(step.scope.infos.of(to), state.frames.of(to), actions);
+    let applied = side.apply(step.scope.infos.of(to), state.records.frame(to), actions);
     for action in actions.iter().filter(|action| !action.follow_ups.is_empty()) {
         let fields = action.follow_ups.iter().map(|follow_up| follow_up.field).collect();
-        state.untold.insert(action.ids.erp, fields);
+        state.records.leave_untold(action.ids.erp, fields);
     }
     applied
 }
@@ -350,60 +296,54 @@ fn decide_round(
     state: &mut PassState,
     touched: Option<&HashSet<Uuid>>,
 ) -> Result<(Vec<Action>, Vec<Rounded>), PassError> {
-    let chosen: Option<Vec<usize>> = touched
-        .map(|touched| (0..state.pairs.len()).filter(|&pair| touched.contains(&state.pairs.ids[pair].erp)).collect());
+    let chosen: Option<Vec<usize>> = touched.map(|touched| {
+        (0..state.records.pairs().len())
+            .filter(|&pair| touched.contains(&state.records.pairs().ids[pair].erp))
+            .collect()
+    });
     let decisions = match &chosen {
         None => decide_pairs(&state.work(step))?,
         Some(chosen) => {
-            let (frames, pairs) = excerpt(state, chosen);
+            let (frames, pairs) = state.records.excerpt(chosen);
             decide_pairs(&Work { frames: &frames, pairs: &pairs, ..state.work(step) })?
         }
     };
     let real = |pair: usize| chosen.as_ref().map_or(pair, |chosen| chosen[pair]);
     let settled: Vec<Settled> =
         decisions.settled.into_iter().map(|one| Settled { pair: real(one.pair), ..one }).collect();
-    let looked_at = chosen.clone().unwrap_or_else(|| (0..state.pairs.len()).collect());
-    tell_terms(step.map, state, &looked_at, &settled);
+    let looked_at = chosen.clone().unwrap_or_else(|| (0..state.records.pairs().len()).collect());
+    state.records.tell_terms(step.map, &looked_at, &settled);
     for Settled { pair, field, base, terms } in settled {
-        set_base(state, pair, field, base, terms);
+        state.settle(pair, field, base, terms);
     }
     if let Some(touched) = touched {
         let fields = &step.left_out;
-        let stays = |held: &Held| {
+        let is_again = |held: &Held| {
             let decided = held.field.is_some_and(|field| !fields[field]);
-            !(decided && held.ids.crm.is_some() && held.ids.erp.is_some_and(|erp| touched.contains(&erp)))
+            decided && held.ids.crm.is_some() && held.ids.erp.is_some_and(|erp| touched.contains(&erp))
         };
-        state.held.retain(stays);
-        state.later.retain(stays);
+        state.waits.take_back(is_again);
+        state.waits.take_back_later(is_again);
     }
-    let again = |ids: &PerSide<Uuid>, field: &Option<usize>| {
-        let looked_at = field.is_some_and(|field| !step.left_out[field]);
-        looked_at && touched.is_none_or(|touched| touched.contains(&ids.erp))
+    let again = |ids: PerSide<Uuid>, field: usize| {
+        !step.left_out[field] && touched.is_none_or(|touched| touched.contains(&ids.erp))
     };
-    state.standing.retain(|(ids, field)| !again(ids, field));
-    let standing = decisions.standing.into_iter().map(|(pair, field)| (state.pairs.ids[real(pair)], Some(field)));
-    state.standing.extend(standing);
+    let ids = |pair: usize| state.records.pairs().ids[real(pair)];
+    state.by_people.note_fields(again, decisions.standing.into_iter().map(|(pair, field)| (ids(pair), field)));
     if touched.is_none() {
-        for action in &decisions.actions {
-            state.decided.remove(&action.ids.erp);
-        }
-        state.decided.extend(decisions.decided.into_iter().map(|pair| state.pairs.ids[real(pair)].erp));
+        state.guarding.count_all(&decisions.actions);
+        decisions.decided.into_iter().for_each(|pair| state.guarding.spare(ids(pair).erp));
     }
     for (pair, field) in decisions.lossy {
-        let (ids, rows) = (state.pairs.ids[real(pair)], state.pairs.rows[real(pair)]);
-        state.lossy.insert((field, ids.erp), state.names.pair(&state.frames, rows));
+        let record = state.records.name_of_pair(state.records.pairs().rows[real(pair)]);
+        state.remarks.note_lossy(field, ids(pair).erp, record);
     }
-    let decided: HashSet<(Uuid, usize)> = decisions.drifted.iter().map(|told| (told.ids.erp, told.field)).collect();
-    state.drifted.retain(|told| {
-        let again = touched.is_none_or(|touched| touched.contains(&told.ids.erp)) && !step.left_out[told.field];
-        !again && !decided.contains(&(told.ids.erp, told.field))
-    });
-    state.drifted.extend(decisions.drifted);
-    state.overwritten.extend(decisions.overwritten);
-    marks::freeze(step.map, state, &decisions.held);
+    state.remarks.note_drifted(|told| again(told.ids, told.field), decisions.drifted);
+    state.forced.note_overwritten(decisions.overwritten);
+    marks::freeze(step.map, &mut state.records, &decisions.held);
     background::note(step, store, state, &decisions.held)?;
-    state.held.extend(decisions.held);
-    state.later.extend(decisions.later);
+    state.waits.hold_all(decisions.held);
+    state.waits.put_off(decisions.later);
     Ok((decisions.actions, decisions.rounded))
 }
 
@@ -423,17 +363,4 @@ fn tell_rounded(step: &Step<'_>, rounded: &[Rounded]) {
             (step.context.tell)(Event::Note { table: &step.map.name, message: &message });
         }
     }
-}
-
-/// Copies the rows of some pairs into frames of their own, so that a later round costs what it touches.
-pub(super) fn excerpt(state: &PassState, chosen: &[usize]) -> (PerSide<Frame>, Pairs) {
-    let mut pairs = state.pairs.subset(chosen);
-    let frames = PerSide::from_fn(|side| {
-        let rows: Vec<usize> = pairs.rows.iter().map(|rows| *rows.of(side)).collect();
-        state.frames.of(side).take(&rows)
-    });
-    for (row, rows) in pairs.rows.iter_mut().enumerate() {
-        *rows = PerSide { erp: row, crm: row };
-    }
-    (frames, pairs)
 }

@@ -20,7 +20,6 @@ use crate::frame::{Frame, Value};
 use crate::run::account::Mode;
 use crate::run::context::Context;
 use crate::run::needs::referred;
-use crate::run::rounds::excerpt;
 use crate::run::state::{PassError, PassState, Step};
 use crate::store::Couplings;
 
@@ -96,7 +95,7 @@ pub(super) fn look(
         crm: read.couplings.crm.iter().copied().zip(read.couplings.erp.iter().copied()).collect(),
     };
     let mut wanted: PerSide<HashSet<Uuid>> = PerSide::default();
-    let matched = state.pairs.ids.iter().copied();
+    let matched = state.records.pairs().ids.iter().copied();
     for side in Side::BOTH {
         for id in subjects.of(side) {
             wanted.of_mut(side).insert(*id);
@@ -121,7 +120,8 @@ pub(super) fn look(
     };
     for side in Side::BOTH {
         let (undecided, faults) = *read.undecided.of(side);
-        for (frame, is_inside) in [(state.frames.of(side), true), (read.beyond.of(side), false), (undecided, false)] {
+        for (frame, is_inside) in [(state.records.frame(side), true), (read.beyond.of(side), false), (undecided, false)]
+        {
             let ids = frame.ids();
             let rows: Vec<usize> = (0..ids.len()).filter(|row| wanted.of(side).contains(&ids[*row])).collect();
             sight.rows.of_mut(side).upsert(&frame.take(&rows));
@@ -155,8 +155,9 @@ pub(super) fn look_closer(
         Side::BOTH.iter().any(|side| subjects.of(*side).contains(ids.of(*side)))
             && Side::BOTH.iter().all(|side| there.of(*side).contains_key(ids.of(*side)))
     };
-    let chosen: Vec<usize> = (0..state.pairs.len()).filter(|pair| is_subject(&state.pairs.ids[*pair])).collect();
-    let (frames, pairs) = excerpt(state, &chosen);
+    let chosen: Vec<usize> =
+        (0..state.records.pairs().len()).filter(|pair| is_subject(&state.records.pairs().ids[*pair])).collect();
+    let (frames, pairs) = state.records.excerpt(&chosen);
     let judged = judge_pairs(&Work { frames: &frames, pairs: &pairs, ..state.work(step) })?;
     for ruling in &judged {
         let Some(reference) = &step.map.fields[ruling.field].reference else { continue };
@@ -177,7 +178,7 @@ pub(super) fn look_closer(
         let by = step.map.match_rules.iter().flat_map(|rule| &rule.by);
         let compared =
             by.into_iter().any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
-        let frames = if compared && state.report.mode == Mode::Changed { &state.frames } else { &sight.rows };
+        let frames = if compared && state.report.mode == Mode::Changed { state.records.frames() } else { &sight.rows };
         for (side, id) in referred(field, compared, step.scope, frames, step.links)? {
             refers.insert((reference.table.clone(), side, id));
         }
@@ -199,14 +200,14 @@ fn searches(
     let Some(row) = couple::rows_by_id(rows.of(side)).get(&id).copied() else { return Ok(Vec::new()) };
     let one = PerSide::from_fn(|of| if of == side { rows.of(of).take(&[row]) } else { rows.of(of).take(&[]) });
     let pool = PerSide::from_fn(|of| {
-        let mut pool = state.frames.of(of).clone();
+        let mut pool = state.records.frame(of).clone();
         pool.upsert(read.beyond.of(of));
         pool
     });
     let pool = PerSide::from_fn(|of| extract::of_company(step.map, of, pool.of(of).clone()));
     let by_id = PerSide::from_fn(|of| couple::rows_by_id(pool.of(of)));
     let named = |of: Side, id: Uuid| match by_id.of(of).get(&id) {
-        Some(row) => state.names.row(pool.of(of), of, *row),
+        Some(row) => state.records.names().row(pool.of(of), of, *row),
         None => Address { table: step.map.name.clone(), side: of, key: id.to_string() }.to_string(),
     };
     let rules = &step.map.match_rules;
@@ -222,7 +223,7 @@ fn searches(
         });
         let mut found = Vec::new();
         for of in Side::BOTH {
-            let inside: HashSet<Uuid> = state.frames.of(of).ids().into_iter().collect();
+            let inside: HashSet<Uuid> = state.records.frame(of).ids().into_iter().collect();
             for &row in like.of(of) {
                 let found_id = pool.of(of).id(row);
                 if (of, found_id) == (side, id) {
@@ -235,7 +236,7 @@ fn searches(
                 found.push(Found {
                     side: of,
                     id: found_id,
-                    record: state.names.row(pool.of(of), of, row),
+                    record: state.records.names().row(pool.of(of), of, row),
                     inside: inside.contains(&found_id),
                     partner,
                     told_apart: (0..number).find(tells).filter(|_| counts).map(|rule| rule + 1),
