@@ -8,9 +8,9 @@ use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
 use crate::delta::merge::UNSENT;
 use crate::delta::{Settled, Work, decided, held_now};
 use crate::frame::{Column, Frame, Kind, Value};
-use crate::plan::Action;
+use crate::plan::{Action, FieldChange};
 use crate::run::account::Event;
-use crate::run::kept::{is_form_of, kept_of};
+use crate::run::kept::is_form_of;
 use crate::run::records::{Records, is_two_way};
 use crate::run::state::{PassState, Step};
 use crate::store::{Agreed, Terms};
@@ -67,82 +67,90 @@ pub(super) struct Written<'a> {
 /// A written record as it is known: where it is, and how.
 pub(super) type Got<'a> = (&'a Frame, usize, Proof);
 
-/// What pairs agree on once their writes to a side are carried out.
+/// What the pairs of actions on one side agree on when these are carried out. One rule says it, for the intent before the
+/// write, for the answer to it, and for the pass.
 pub(super) struct Agreeing<'a> {
     work: Work<'a>,
     to: Side,
     /// By ERP id.
     pairs: HashMap<Uuid, usize>,
+    /// The rows of what is sent, by id.
     sources: &'a HashMap<Uuid, usize>,
-    before: &'a Before,
+}
+
+/// A field on which a pair agrees: its base, how its values are to each other, and what the written side holds.
+struct Settling {
+    base: PerSide<u64>,
+    terms: u64,
+    held: Value,
 }
 
 impl<'a> Agreeing<'a> {
-    /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id, `before` tells what the records held.
-    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>, before: &'a Before) -> Agreeing<'a> {
+    /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id.
+    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>) -> Agreeing<'a> {
         let pairs = work.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-        Agreeing { work, to, pairs, sources, before }
+        Agreeing { work, to, pairs, sources }
     }
 
-    /// Returns what the pair of an action will agree on: the fields that are sent, as they are sent, or where the record is
-    /// known as the side made them.
-    pub(super) fn on(&self, action: &Action, got: Option<Got<'_>>) -> Vec<Agreed> {
-        let Agreeing { work, to, .. } = self;
-        let owner = to.other();
-        let Some(&row) = self.sources.get(action.ids.of(owner)) else { return Vec::new() };
-        let kept = got.map_or_else(Vec::new, |got| kept_of(*to, got, self.before, action));
-        let mut agreed = Vec::new();
-        for (at, change) in action.fields.iter().enumerate() {
-            let Some(number) = change.field else { continue };
-            let field = &work.map.fields[number];
-            let half = |pair: &usize| decided::is_to_come(work, number, *pair, owner);
-            if !field.writes(*to) || kept.contains(&at) || self.pairs.get(&action.ids.erp).is_some_and(half) {
-                continue;
-            }
-            let kind = work.frames.of(*to).column(&change.column).map_or(Kind::Text, |column| column.kind);
-            let sent = fingerprint(&change.new, *to, kind);
-            let frame = work.frames.of(owner);
-            let made = got.map(|(frame, row, proof)| (frame.value(&change.column, row), proof));
-            let made = made.filter(|(held, proof)| *proof == Proof::Returned || is_form_of(held, &change.new));
-            let made = made.map_or_else(|| change.new.clone(), |(held, _)| held);
-            let made_print = fingerprint(&made, *to, kind);
-            let (mut now, mut values) =
-                (PerSide { erp: made_print, crm: made_print }, PerSide::from_fn(|_| made.to_string()));
-            *now.of_mut(owner) = field.column(owner).map_or(BLANK, |column| fingerprint_in(frame, owner, column, row));
-            *values.of_mut(owner) =
-                field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
-            if let Some(base) = base_of_change(field, *to, now, sent, Proof::Returned) {
-                let terms = terms_after(field, base, made_print == sent);
-                agreed.push(Agreed { field: field.key(), base, values, terms });
-            }
-        }
-        if action.kind.makes_record() {
-            agreed.extend((0..work.map.fields.len()).filter_map(|number| self.on_unsent(action, number, row, got)));
-        }
-        agreed
+    /// Returns what the pair of an action will agree on: the fields that are sent and not `kept`, and of a new record those
+    /// that are not; as they are sent, or where the record is known as the side made them.
+    pub(super) fn on(&self, action: &Action, kept: &[usize], got: Option<Got<'_>>) -> Vec<Agreed> {
+        let owner = self.to.other();
+        let Some(&source) = self.sources.get(action.ids.of(owner)) else { return Vec::new() };
+        let fields = self.work.map.fields.iter().enumerate();
+        let agreed = fields.filter_map(|(number, field)| {
+            let Settling { base, terms, held } = self.settling(action, kept, number, source, got)?;
+            let given = field.column(owner).map(|column| self.work.frames.of(owner).value(column, source));
+            let mut values = PerSide::from_fn(|_| given.as_ref().map_or_else(String::new, Value::to_string));
+            *values.of_mut(self.to) = held.to_string();
+            Some(Agreed { field: field.key(), base, values, terms })
+        });
+        agreed.collect()
     }
 
-    /// Returns what the pair of a new record will agree on in a field that gives it nothing: blank, or what the side fills in.
-    fn on_unsent(&self, action: &Action, number: usize, row: usize, got: Option<Got<'_>>) -> Option<Agreed> {
-        let Agreeing { work, to, .. } = self;
+    /// Returns on what the pair of an action agrees in a field that it writes, or leaves to the side of a new record; nothing
+    /// where only comparing tells.
+    fn settling(
+        &self,
+        action: &Action,
+        kept: &[usize],
+        number: usize,
+        source: usize,
+        got: Option<Got<'_>>,
+    ) -> Option<Settling> {
+        let Agreeing { work, to, pairs, .. } = self;
         let (owner, field) = (to.other(), &work.map.fields[number]);
         let column = field.column(*to)?;
-        if action.fields.iter().any(|change| change.field == Some(number) || change.column == column) {
+        let at = action.fields.iter().position(|change| change.field == Some(number));
+        let sent = action.fields.iter().find(|change| change.column == column).map(|change| &change.new);
+        // Before anything is known of the record, it will hold what is sent.
+        let held = match got {
+            Some((frame, row, _)) => frame.value(column, row),
+            None => sent.cloned().unwrap_or(Value::Null),
+        };
+        let proof = got.map_or(Proof::Returned, |(_, _, proof)| proof);
+        let kind = work.frames.of(*to).column(column).map_or(Kind::Text, |column| column.kind);
+        let given = |column: &str| fingerprint_in(work.frames.of(owner), owner, column, source);
+        let mut now = PerSide::from_fn(|_| field.column(owner).map_or(BLANK, given));
+        *now.of_mut(*to) = fingerprint(&held, *to, kind);
+        let Some(at) = at else {
+            let base = base_of_unsent(work, *to, number, action, now, proof).filter(|_| action.kind.makes_record())?;
+            return Some(Settling { base, terms: terms_after(field, base, false), held });
+        };
+        // Half of what a person gave for both sides agrees with nothing yet.
+        let is_half = |pair: &usize| decided::is_to_come(work, number, *pair, owner);
+        if !field.writes(*to) || kept.contains(&at) || pairs.get(&action.ids.erp).is_some_and(is_half) {
             return None;
         }
-        let (value, proof) = match got {
-            Some((frame, row, proof)) => (frame.value(column, row), proof),
-            None => (Value::Null, Proof::Returned),
-        };
-        let kind = work.frames.of(*to).column(column).map_or(Kind::Text, |column| column.kind);
-        let print = fingerprint(&value, *to, kind);
-        let (mut now, mut values) = (PerSide { erp: print, crm: print }, PerSide::from_fn(|_| value.to_string()));
-        let frame = work.frames.of(owner);
-        *now.of_mut(owner) = field.column(owner).map_or(BLANK, |column| fingerprint_in(frame, owner, column, row));
-        *values.of_mut(owner) =
-            field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
-        let base = base_of_unsent(work, *to, number, action, now, proof)?;
-        Some(Agreed { field: field.key(), base, values, terms: terms_after(field, base, false) })
+        let new = &action.fields[at].new;
+        // What is given back to its owner is compared like any value of his.
+        let sent = fingerprint(new, *to, kind);
+        let is_own = proof == Proof::Read && is_form_of(&held, new);
+        let proof = if is_own { Proof::Returned } else { proof };
+        let base = base_of_change(field, *to, now, sent, proof)?;
+        let agrees = sent == *now.of(*to) || proof == Proof::Read;
+        let held = if *base.of(*to) == *now.of(*to) { held } else { new.clone() };
+        Some(Settling { base, terms: terms_after(field, base, agrees), held })
     }
 }
 
@@ -151,54 +159,39 @@ impl<'a> Agreeing<'a> {
 /// What the server made of a written value, and what it changed besides, is that side's base from now on where the
 /// answer itself tells it, or the side that nobody else was at the record: the version that the write demanded proves that
 /// no person did it. What the side did not take leaves its base where it was.
-pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>], before: &Before) {
-    let by_erp: HashMap<Uuid, usize> = state.records.pairs_by_erp();
+pub(super) fn move_bases(
+    step: &Step<'_>,
+    state: &mut PassState,
+    to: Side,
+    written: &[Written<'_>],
+    (sources, before): (&HashMap<Uuid, usize>, &Before),
+) {
     let mut moved: Vec<Settled> = Vec::new();
     let mut notes = Vec::new();
-    let work = state.work(step);
-    for record in written {
-        let action = record.action;
-        let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
+    let agreeing = Agreeing::new(state.work(step), to, sources);
+    let Agreeing { work, pairs, .. } = &agreeing;
+    for Written { action, proof, kept } in written {
+        let Some(&pair) = pairs.get(&action.ids.erp) else { continue };
+        let rows = work.pairs.rows[pair];
+        let got = (work.frames.of(to), *rows.of(to), *proof);
         for (number, field) in step.map.fields.iter().enumerate() {
-            let now = held_now(&work, number, state.records.pairs().rows[pair]);
-            let change = action.fields.iter().position(|change| change.field == Some(number));
-            let mut agrees = false;
-            let base = match change {
-                Some(at) if record.kept.contains(&at) => None,
-                Some(at) => {
-                    let change = &action.fields[at];
-                    let column = field.column(to).unwrap_or_default();
-                    let got = work.frames.of(to).value(column, *state.records.pairs().rows[pair].of(to));
-                    if differs(&change.new, &got) {
-                        let (record, side, new) = (&action.record, to.name(), &change.new);
-                        notes.push(format!("{record}: the {side} made `{got}` of `{new}` in {column}"));
-                    }
-                    let kind = work.frames.of(to).column(column).map_or(Kind::Text, |column| column.kind);
-                    // What is given back to its owner is compared like any value of his.
-                    let sent = fingerprint(&change.new, to, kind);
-                    // Half of what a person gave for both sides agrees with nothing yet.
-                    let half = decided::is_to_come(&work, number, pair, to.other());
-                    let own = record.proof == Proof::Read && is_form_of(&got, &change.new);
-                    let proof = if own { Proof::Returned } else { record.proof };
-                    agrees = sent == *now.of(to) || proof == Proof::Read;
-                    if field.writes(to) && !half { base_of_change(field, to, now, sent, proof) } else { None }
-                }
-                None if action.kind.makes_record() => base_of_unsent(&work, to, number, action, now, record.proof),
-                None => {
-                    let base = state.records.pairs().bases[number][pair];
-                    let was = before.get(action.ids.of(to)).map(|held| held[number]);
-                    let moved = base_of_own_change(field, to, now, base, was);
-                    let certain = record.proof == Proof::Returned && action.etag.is_some();
-                    if certain && moved.is_some() {
-                        notes.push(format!("{}: the {} changed {} on its own", action.record, to.name(), field.name()));
-                    }
-                    moved.filter(|_| certain)
-                }
-            };
-            moved.extend(base.map(|base| {
-                let terms = terms_after(field, base, agrees);
-                Settled { pair, field: number, base, terms }
-            }));
+            let settling = agreeing.settling(action, kept, number, *rows.of(to.other()), Some(got));
+            let settled = settling.map(|Settling { base, terms, .. }| (base, terms));
+            moved.extend(settled.map(|(base, terms)| Settled { pair, field: number, base, terms }));
+            if let Some(at) = action.fields.iter().position(|change| change.field == Some(number)) {
+                notes.extend(remade(action, at, got).filter(|_| !kept.contains(&at)));
+                continue;
+            }
+            // Without a version nothing proves that no person did it.
+            if action.kind.makes_record() || *proof != Proof::Returned || action.etag.is_none() {
+                continue;
+            }
+            let was = before.get(action.ids.of(to)).map(|held| held[number]);
+            let (now, base) = (held_now(work, number, rows), work.pairs.bases[number][pair]);
+            if let Some(base) = base_of_own_change(field, to, now, base, was) {
+                notes.push(format!("{}: the {} changed {} on its own", action.record, to.name(), field.name()));
+                moved.push(Settled { pair, field: number, base, terms: terms_after(field, base, false) });
+            }
         }
     }
     for Settled { pair, field, base, terms } in moved {
@@ -207,6 +200,13 @@ pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, writt
     for note in notes {
         (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
     }
+}
+
+/// Says what a side made of a value, where it made something else of it.
+fn remade(action: &Action, at: usize, (frame, row, _): Got<'_>) -> Option<String> {
+    let FieldChange { column, new, .. } = &action.fields[at];
+    let (record, side, got) = (&action.record, action.side.name(), frame.value(column, row));
+    differs(new, &got).then(|| format!("{record}: the {side} made `{got}` of `{new}` in {column}"))
 }
 
 /// The base of a field of which an action gives a new record nothing. A field of the other step is not written here, but the

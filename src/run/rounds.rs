@@ -23,6 +23,7 @@ use crate::run::count::finish_begun;
 use crate::run::deleting::as_restores;
 use crate::run::failures::given_up;
 use crate::run::given::{gives_key, hold_doubtful, hold_twins, take_given};
+use crate::run::kept::kept_of;
 use crate::run::keyed::{take_keys, with_tried};
 use crate::run::marks;
 use crate::run::ours::avoid_others;
@@ -238,9 +239,11 @@ fn write_side(
         None => {
             let sources = sources(&state.records, to, &actions);
             let before = before_write(&state.records, step.map, to, &actions);
-            let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
+            let agreeing = Agreeing::new(state.work(step), to, &sources);
             let agreed = |action: &Action, shown: Option<Shown<'_>>| {
-                agreeing.on(action, shown.map(|(frame, row)| (frame, row, Proof::Returned)))
+                let got = shown.map(|(frame, row)| (frame, row, Proof::Returned));
+                let kept = got.map_or_else(Vec::new, |got| kept_of(to, got, &before, action));
+                agreeing.on(action, &kept, got)
             };
             send(step, store, to, &actions, &agreed)?
         }

@@ -249,10 +249,10 @@ impl<'a> Taking<'a> {
         known: &marks::Before,
     ) -> Result<(), PassError> {
         let Taking { step, to, before, sources, news, written, certain, .. } = self;
-        let agreeing = Agreeing::new(state.work(step), to, &sources, &before);
+        let agreeing = Agreeing::new(state.work(step), to, &sources);
         let agreed = |record: &Written<'_>| {
             let row = back.row(*record.action.ids.of(to)).filter(|_| record.proof != Proof::Found)?;
-            let fields = agreeing.on(record.action, Some((back.frame(), row, record.proof)));
+            let fields = agreeing.on(record.action, &record.kept, Some((back.frame(), row, record.proof)));
             Some(Agreement { ids: record.action.ids, fields })
         };
         let agreements: Vec<Agreement> = written.iter().filter_map(agreed).collect();
@@ -261,7 +261,7 @@ impl<'a> Taking<'a> {
         }
         let outside = state.tally.gone_outside();
         state.records.keep_pairs(|ids| !outside.contains(&ids.erp));
-        move_bases(step, state, to, &written, &before);
+        move_bases(step, state, to, &written, (&sources, &before));
         forced::note(step, state, to, &written);
         marks::after_write(&mut state.records, to, actions, known, |action| certain.get(&action.ids.erp).copied());
         Ok(())
