@@ -216,7 +216,7 @@ impl Staying {
                     .inbox()
                     .iter()
                     .filter_map(|item| if side == Side::Erp { item.erp_id } else { item.crm_id });
-                let dropped = state.approval.dropped.iter().filter(|action| action.kind == ActionKind::Delete);
+                let dropped = state.approval.dropped().iter().filter(|action| action.kind == ActionKind::Delete);
                 ids.of_mut(side).extend(waits.chain(filed).chain(dropped.map(|action| *action.ids.of(side))));
             }
         }

@@ -9,7 +9,8 @@ use crate::couple::resembling::found_beyond;
 use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::run::context::Context;
-use crate::run::state::{PassError, PassState};
+use crate::run::state::PassState;
+use crate::run::step::PassError;
 use crate::store::Store;
 use crate::translate::links::Links;
 

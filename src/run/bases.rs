@@ -1,71 +1,22 @@
 //! What the bases of a pair become when one of its records was written (I1).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
+use crate::config::{FieldMap, OnUnresolved, PerSide, Side, When};
 use crate::delta::merge::UNSENT;
 use crate::delta::{Settled, Work, decided, held_now};
-use crate::frame::{Column, Frame, Kind, Value};
+use crate::frame::{Column, Kind, Value};
 use crate::plan::{Action, FieldChange};
 use crate::run::account::Event;
 use crate::run::kept::is_form_of;
-use crate::run::records::{Records, is_two_way};
-use crate::run::state::{PassState, Step};
+use crate::run::records::is_two_way;
+use crate::run::state::PassState;
+use crate::run::step::Step;
+use crate::run::written::{Before, Got, Proof, Written, fingerprint_in};
 use crate::store::{Agreed, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
-
-/// What the fields of the records to be updated or deleted hold before the write.
-pub(super) fn before_write(records: &Records, map: &TableMap, to: Side, actions: &[Action]) -> Before {
-    let wanted: HashSet<Uuid> =
-        actions.iter().filter(|action| !action.kind.makes_record()).map(|action| *action.ids.of(to)).collect();
-    let frame = records.frame(to);
-    frame
-        .ids()
-        .into_iter()
-        .enumerate()
-        .filter(|(_, id)| wanted.contains(id))
-        .map(|(row, id)| {
-            let held = map.fields.iter().map(|field| match field.column(to) {
-                Some(column) => fingerprint_in(frame, to, column, row),
-                None => BLANK,
-            });
-            (id, held.collect())
-        })
-        .collect()
-}
-
-/// By record, the fingerprint of each field before the write.
-pub(super) type Before = HashMap<Uuid, Vec<u64>>;
-
-/// Returns the fingerprint of one cell.
-pub(super) fn fingerprint_in(frame: &Frame, side: Side, column: &str, row: usize) -> u64 {
-    let kind = frame.column(column).map_or(Kind::Text, |column| column.kind);
-    fingerprint(&frame.value(column, row), side, kind)
-}
-
-/// How it is known what a written record holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// The answer to the write holds it, or it was read and the side tells that nobody else has changed it since.
-    Returned,
-    /// It was read after the write, so what differs may be a person's edit.
-    Read,
-    /// It was there before, under the id that only we give.
-    Found,
-}
-
-/// A written record.
-pub(super) struct Written<'a> {
-    pub(super) action: &'a Action,
-    pub(super) proof: Proof,
-    /// Positions of the changes that the side did not take.
-    pub(super) kept: Vec<usize>,
-}
-
-/// A written record as it is known: where it is, and how.
-pub(super) type Got<'a> = (&'a Frame, usize, Proof);
 
 /// What the pairs of actions on one side agree on when these are carried out. One rule says it, for the intent before the
 /// write, for the answer to it, and for the pass.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnDelete, OnUnresolved, PerSide, Reference, Side, TableMap};
 use crate::endpoint::{EndpointError, Query, Tracked};
-use crate::extract::{self, Inside, Scope};
+use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};
 use crate::order::Pass;
 use crate::run::account::{Event, Mode};
@@ -22,32 +22,12 @@ use crate::run::candidates::candidates;
 use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::gather::Gathered;
+use crate::run::reading::{Reading, sorted};
 use crate::run::selection::Asked;
-use crate::run::sight;
-use crate::run::state::PassError;
+use crate::run::step::PassError;
 use crate::store::{Couplings, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
-
-/// What a pass works on.
-pub(super) struct Reading {
-    pub(super) mode: Mode,
-    /// What both sides hold inside their filters, as far as it was read.
-    pub(super) inside: PerSide<Inside>,
-    /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
-    pub(super) beyond: Option<PerSide<Frame>>,
-    /// Which couplings to look at, where that is not all of them.
-    pub(super) couplings: Option<Vec<usize>>,
-    /// How far both sides are known once everything read is settled; `None` where a side tells no times.
-    pub(super) mark: Option<Watermark>,
-    /// Up to when each side was read as a whole, where it was, by its own times: what was modified before and is inside the
-    /// filter is among what came.
-    pub(super) whole_to: Option<PerSide<Option<DateTime<Utc>>>>,
-    /// Records that came again as they were, and were left out.
-    pub(super) again: PerSide<Vec<(Uuid, u64)>>,
-    /// Why the table was read in full although only changes were asked for.
-    pub(super) note: Option<String>,
-}
 
 /// What a pass knows of its table map before it reads.
 pub(super) struct Before<'a> {
@@ -87,7 +67,7 @@ pub(super) fn read(
     let fingerprint = fingerprint_of(map, &scope.columns);
     let known = store.watermarks()?.remove(&map.name).filter(|known| known.fingerprint == fingerprint);
     let fresh = Watermark { fingerprint, ..Watermark::default() };
-    let explained = || sight::of_table(context, map).map(Single::Explained);
+    let explained = || context.subjects_of(map).map(Single::Explained);
     if let Some(records) = asked.map(Single::Named).or_else(explained) {
         let some = read_single(context, store, scope, turn, before, &records, links)?;
         return some.map_or_else(|| full(context, scope, map, fresh, None), Ok);
@@ -300,7 +280,7 @@ fn full(
         whole_to,
         mode: Mode::Full,
         inside,
-        beyond: None,
+        besides: None,
         couplings: None,
         mark: tells.then_some(mark),
         again: PerSide::default(),
@@ -376,11 +356,4 @@ fn tells(scope: &Scope, side: Side) -> bool {
 /// that is edited until then would count as read.
 fn newest(context: &Context<'_>, scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {
     frame.latest(scope.modified.of(side).as_ref()?, context.endpoints.of(side).clock())
-}
-
-/// Returns ids in a fixed order, each once.
-pub(super) fn sorted(ids: HashSet<Uuid>) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = ids.into_iter().collect();
-    ids.sort_unstable();
-    ids
 }

@@ -12,11 +12,12 @@ use crate::run::account::{Counts, Event, Lost, RunReport, TableReport};
 use crate::run::along::Along;
 use crate::run::carried::Carried;
 use crate::run::context::Context;
-use crate::run::pass::CutOff;
+use crate::run::pass::{self, CutOff};
 use crate::run::referring::Turns;
 use crate::run::sight::Sight;
-use crate::run::state::{PassError, PassState};
-use crate::run::{RunError, decided, later, pass, strays};
+use crate::run::state::PassState;
+use crate::run::step::PassError;
+use crate::run::{RunError, decided, later, strays};
 use crate::store::{Store, StoreError, Watermark};
 use crate::translate::links::Links;
 

@@ -1,4 +1,4 @@
-//! Deletions carried out, when every table map had its turn, and records made anew in place of deleted ones.
+//! Deletions carried out, when every table map had its turn.
 //!
 //! Deletions come last and go from the last table map to the first, so that what refers to a record goes before it. Each
 //! names the version that was looked at; a record that somebody edited meanwhile is not deleted.
@@ -13,70 +13,21 @@ use crate::config::{PerSide, Side};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::delta::deletion::{Reason, edited};
-use crate::delta::inserts::restored_id;
-use crate::delta::merge::Why;
-use crate::delta::restore::give_back;
 use crate::endpoint::Outcome;
 use crate::extract::{self, Sought};
 use crate::frame::Frame;
-use crate::plan::{Action, ActionKind};
-use crate::run::approval::admits;
-use crate::run::bases::before_write;
+use crate::plan::Action;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
 use crate::run::deletions::text_before;
 use crate::run::failures::{failed, kept_out, never_answered};
-use crate::run::notes::{count, note_it};
 use crate::run::refusals::{print_of, sources};
-use crate::run::rounds::{ROUNDS_MAX, rest, send};
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::sending::{ROUNDS_MAX, rest, send};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::run::verify::count_confirmed;
+use crate::run::written::before_write;
 use crate::store::{Answer, Store, Survivor};
-
-/// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
-pub(super) fn as_restores(
-    step: &Step<'_>,
-    store: &dyn Store,
-    state: &mut PassState,
-    to: Side,
-    actions: &mut [Action],
-) -> Result<(), PassError> {
-    let (map, pipeline) = (step.map, &step.context.pipeline.name);
-    for action in actions.iter_mut() {
-        let source = *action.ids.of(to.other());
-        let Some(gone) = state.consequences.restored(to, source) else { continue };
-        action.kind = ActionKind::Restore { gone };
-        *action.ids.of_mut(to) = gone;
-        let ruled = state.by_people.of_pair(action.ids).map(|ruled| Why::Decided(ruled.on));
-        *action.ids.of_mut(to) = restored_id(pipeline, &map.name, to, source, gone);
-        action.why = format!("deleted in the {}, made anew from the {}", to.name(), to.other().name());
-        if let Some(why) = ruled {
-            action.why += &format!("; {why}");
-            state.guarding.spare(action.ids.erp);
-        }
-    }
-    // What cannot be read now is not known; the survivor may show it.
-    let remembered = |ids: PerSide<Uuid>| store.base_values(&map.name, ids.erp, ids.crm).unwrap_or_default();
-    let lost = give_back(&state.work(step), to, actions, &remembered)?;
-    for (number, field) in map.fields.iter().enumerate() {
-        let mut records = lost.iter().filter(|(lost, _)| *lost == number).map(|(_, record)| record);
-        let Some(first) = records.next() else { continue };
-        let more = records.count();
-        let (those, rest) = (count(more + 1, "record"), if more > 0 { ", …" } else { "" });
-        let info = field.column(to).and_then(|column| step.scope.infos.of(to).column(column));
-        let why = match info.is_some_and(|info| info.insertable) {
-            true => "nobody knows any more what it held there",
-            false => "it cannot be written there",
-        };
-        let (name, side) = (field.name(), to.name());
-        let note = format!("{name} is not given back to {those} made anew in the {side}: {why} ({first}{rest})");
-        // A record whose answer was lost is decided a second time.
-        if !state.report.notes.contains(&note) {
-            note_it(step.context, &mut state.report, note);
-        }
-    }
-    Ok(())
-}
 
 /// Carries out the deletions of a table map.
 pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
@@ -112,7 +63,7 @@ fn look_closer(
     state: &mut PassState,
     doomed: Vec<Doomed>,
 ) -> Result<Vec<Doomed>, PassError> {
-    if step.context.on_paper(state) {
+    if state.on_paper(step.context) {
         return Ok(doomed);
     }
     let (blind, mut sure): (Vec<Doomed>, Vec<Doomed>) =
@@ -151,7 +102,7 @@ fn delete_side(
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
     let before = before_write(&state.records, step.map, left, &actions);
     let sources = sources(&state.records, left, &actions);
-    let applied = match context.paper(state) {
+    let applied = match state.paper(context) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
         None => send(step, store, left, &actions, &|_, _| Vec::new())?,
     };
@@ -207,11 +158,11 @@ fn delete_side(
         }
         state.report.uncoupled += 1;
     }
-    if !context.on_paper(state) && (!answers.is_empty() || !changes.is_empty()) {
+    if !state.on_paper(context) && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes, &[])?;
     }
     let mut again = spare(step, store, state, left, again, &read)?;
-    again.retain(|doomed| admits(context.options.approved, step.map, step.links, state, &doomed.action));
+    again.retain(|doomed| state.admits(context, step.map, step.links, &doomed.action));
     Ok(again)
 }
 

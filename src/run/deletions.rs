@@ -11,26 +11,26 @@ use crate::couple::{Absent, rows_by_id};
 use crate::delta::Held;
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
 use crate::delta::merge::Why;
-use crate::extract::{self};
+use crate::extract;
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::approval::{admit, admits};
+use crate::run::agenda::Agenda;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
-use crate::run::partners::{Widowed, outside, without};
-use crate::run::refusals::leave_alone;
-use crate::run::rounds::Alone;
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::partners::Widowed;
+use crate::run::rows::{not_in, without};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::store::{CouplingChange, Couplings, InboxKind, Store, Survivor};
 
-/// Decides what becomes of the survivors; what is to be made anew goes into `alone`.
+/// Decides what becomes of the survivors; what is to be made anew goes into `agenda`.
 pub(super) fn settle_widowed(
     step: &Step<'_>,
     store: &dyn Store,
     state: &mut PassState,
     widowed: Vec<Widowed>,
     couplings: &Couplings,
-    alone: &mut Alone,
+    agenda: &mut Agenda,
 ) -> Result<(), PassError> {
     let map = step.map;
     let mut restores: PerSide<Vec<Widowed>> = PerSide::default();
@@ -49,8 +49,8 @@ pub(super) fn settle_widowed(
             Fate::Uncouple => {
                 let (PerSide { erp, crm }, record) = (widow.ids, widow.record.clone());
                 let why = format!("deleted in the {}; the two are kept apart from now on", widow.gone.name());
-                let action = action(map, &widow, ActionKind::KeepApart, Side::Erp, why);
-                if admits(step.context.options.approved, map, step.links, state, &action) {
+                let action = widow.action(map, ActionKind::KeepApart, Side::Erp, why);
+                if state.admits(step.context, map, step.links, &action) {
                     state.draft.recouple(action, CouplingChange::KeepApart { erp, crm, record });
                 }
                 skip(state, map, &widow);
@@ -60,7 +60,7 @@ pub(super) fn settle_widowed(
     for gone in Side::BOTH {
         let widows = std::mem::take(restores.of_mut(gone));
         if !widows.is_empty() {
-            restore(step, state, gone, widows, couplings, alone)?;
+            restore(step, state, gone, widows, couplings, agenda)?;
         }
         let widows = std::mem::take(deletes.of_mut(gone.other()));
         if !widows.is_empty() {
@@ -106,14 +106,14 @@ fn restore(
     gone: Side,
     widows: Vec<Widowed>,
     couplings: &Couplings,
-    alone: &mut Alone,
+    agenda: &mut Agenda,
 ) -> Result<(), PassError> {
     let (map, context, left) = (step.map, step.context, gone.other());
     let mut everything = state.records.frame(gone).clone();
     if map.sides.of(gone).filter.is_some() {
         everything = extract::read_beyond(step.map, step.scope, gone, *context.endpoints.of(gone))?;
         // New numbers count on past what is outside, too.
-        alone.beyond.of_mut(gone).get_or_insert_with(|| outside(&everything, state.records.frame(gone)));
+        agenda.beyond.of_mut(gone).get_or_insert_with(|| not_in(&everything, state.records.frame(gone)));
     }
     let taken = coupled(state, couplings, gone);
     let free = without(&everything, |id| taken.contains(id));
@@ -121,7 +121,7 @@ fn restore(
     let survivors = state.records.frame(left).clone();
     let twins = found_beyond(map, &step.scope.infos, left, &survivors, &rows, &free, step.links);
     let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains_key(row)).collect();
-    hold_doubles(step, state, left, &restored, alone);
+    hold_doubles(step, state, left, &restored, agenda);
     for widow in widows {
         if widow.row.is_some_and(|row| twins.contains_key(&row)) {
             hold(state, map, &widow, Reason::Twin);
@@ -129,17 +129,17 @@ fn restore(
         }
         let survivor = *widow.ids.of(left);
         state.consequences.restore(gone, survivor, *widow.ids.of(gone));
-        alone.ids.of_mut(left).push(survivor);
+        agenda.sources.of_mut(left).push(survivor);
     }
     Ok(())
 }
 
 /// Holds the records that would get a new partner beside one that is made anew and looks the same: one of the two is one
 /// too many, and the next run would say so.
-fn hold_doubles(step: &Step<'_>, state: &mut PassState, left: Side, restored: &[usize], alone: &mut Alone) {
+fn hold_doubles(step: &Step<'_>, state: &mut PassState, left: Side, restored: &[usize], agenda: &mut Agenda) {
     let frame = state.records.frame(left);
     let by_id = rows_by_id(frame);
-    let rows: Vec<usize> = alone.ids.of(left).iter().filter_map(|id| by_id.get(id).copied()).collect();
+    let rows: Vec<usize> = agenda.sources.of(left).iter().filter_map(|id| by_id.get(id).copied()).collect();
     let found = alike(step.map, &step.scope.infos, left, frame, (&rows, restored), step.links);
     for (row, other, rule) in found {
         let (id, record) = (frame.id(row), state.records.names().row(frame, left, row));
@@ -154,7 +154,7 @@ fn hold_doubles(step: &Step<'_>, state: &mut PassState, left: Side, restored: &[
         };
         let (kind, values) = (InboxKind::Ambiguous, PerSide::default());
         state.waits.hold(Held { kind, record, ids, field: None, values, to: None, message });
-        alone.ids.of_mut(left).retain(|known| *known != id);
+        agenda.sources.of_mut(left).retain(|known| *known != id);
     }
 }
 
@@ -207,12 +207,12 @@ fn doom(
         if ruled.is_some() {
             state.guarding.spare(widow.ids.erp);
         }
-        let action = Action { etag, ..action(step.map, &widow, ActionKind::Delete, left, why) };
+        let action = Action { etag, ..widow.action(step.map, ActionKind::Delete, left, why) };
         actions.push(action.clone());
         state.consequences.doom(Doomed { action, bases, print: now.filter(|_| ruled.is_some()) });
     }
-    leave_alone(state, step.map, &mut actions);
-    admit(step.context.options.approved, step.map, step.links, state, &mut actions);
+    state.waits.hold_all(state.refusals.skip(&state.records, step.map, &mut actions));
+    state.admit(step.context, step.map, step.links, &mut actions);
     let sent: HashSet<Uuid> = actions.iter().map(|action| action.ids.erp).collect();
     state.consequences.keep_doomed(|doomed| doomed.action.side != left || sent.contains(&doomed.action.ids.erp));
     state.draft.add_deletions(actions);
@@ -230,21 +230,6 @@ pub(super) fn text_before(
     // Who cannot read the state now cannot write it a moment later either; until then nothing is known.
     let values = store.base_values(&map.name, ids.erp, ids.crm).ok()?;
     values.get(&map.fields[field].key()).map(|value| value.of(side).clone())
-}
-
-/// Makes an action about a pair of which one record is gone.
-pub(super) fn action(map: &TableMap, widow: &Widowed, kind: ActionKind, side: Side, why: String) -> Action {
-    Action {
-        table: map.name.clone(),
-        record: widow.record.clone(),
-        side,
-        kind,
-        why,
-        ids: widow.ids,
-        etag: None,
-        fields: Vec::new(),
-        follow_ups: Vec::new(),
-    }
 }
 
 fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) {

@@ -16,10 +16,11 @@ use crate::endpoint::{Key, Outcome};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::Action;
-use crate::run::bases::fingerprint_in;
 use crate::run::failures::failed;
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::run::unanswered::InDoubt;
+use crate::run::written::fingerprint_in;
 use crate::store::{Intent, Store, StoreError};
 use crate::translate::canonical::fingerprint;
 

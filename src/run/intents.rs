@@ -14,7 +14,7 @@ use crate::run::context::Context;
 use crate::run::given::{Sent, Trace, gives_key, sent_of, trace};
 use crate::run::kept::is_form_of;
 use crate::run::selection::Asked;
-use crate::run::state::PassError;
+use crate::run::step::PassError;
 use crate::run::unanswered::{InDoubt, Tried, Unanswered};
 use crate::store::{Agreed, Agreement, Answer, CouplingChange, Intent, OpenIntent, Origin, Store};
 use crate::translate::canonical::{BLANK, fingerprint};

@@ -21,7 +21,8 @@ use crate::frame::{Frame, Kind, Value};
 use crate::plan::Action;
 use crate::run::failures::failed;
 use crate::run::given::leaves_key;
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::run::unanswered::Tried;
 
 /// Returns what a side holds outside its filter together with what may still come there: running numbers count past both.

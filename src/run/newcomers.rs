@@ -11,13 +11,14 @@ use uuid::Uuid;
 use crate::config::Side;
 use crate::frame::evaluated::EvaluationError;
 use crate::run::notes::{count, note_it};
-use crate::run::state::{PassState, Step};
+use crate::run::state::PassState;
+use crate::run::step::Step;
 
 /// Of many records the first few are named.
 const NAMED_MAX: usize = 5;
 
 /// Records that are left out for the same reason.
-struct Left {
+struct LeftOut {
     /// The terms that fail.
     terms: Vec<String>,
     /// In a plan, the columns that nothing here gives and on which these terms depend.
@@ -28,7 +29,7 @@ struct Left {
 /// Tells of the records that this pass made, or a plan would make, which are outside their filter.
 pub(super) fn tell(step: &Step<'_>, state: &mut PassState) -> Result<(), EvaluationError> {
     for to in Side::BOTH {
-        for Left { terms, open, records } in left_out(step, state, to)? {
+        for LeftOut { terms, open, records } in left_out(step, state, to)? {
             let (one, dry_run) = (records.len() == 1, step.context.options.dry_run);
             let quoted =
                 |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
@@ -59,8 +60,8 @@ pub(super) fn tell(step: &Step<'_>, state: &mut PassState) -> Result<(), Evaluat
     Ok(())
 }
 
-fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<Left>, EvaluationError> {
-    let (inserted, mut left) = (state.tally.inserted(to), Vec::<Left>::new());
+fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<LeftOut>, EvaluationError> {
+    let (inserted, mut left) = (state.tally.inserted(to), Vec::<LeftOut>::new());
     let Some(filter) = step.map.sides.of(to).filter.as_ref().filter(|_| !inserted.is_empty()) else { return Ok(left) };
     let pairs =
         (0..state.records.pairs().len()).filter(|pair| inserted.contains(&state.records.pairs().ids[*pair].erp));
@@ -100,7 +101,7 @@ fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<Left>, E
         let record = state.records.name_of_pair(state.records.pairs().rows[pair]);
         match left.iter_mut().find(|known| known.terms == terms && known.open == open) {
             Some(known) => known.records.push(record),
-            None => left.push(Left { terms, open, records: vec![record] }),
+            None => left.push(LeftOut { terms, open, records: vec![record] }),
         }
     }
     Ok(left)

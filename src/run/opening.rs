@@ -3,62 +3,37 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::{Absent, join};
+use crate::couple::join;
 use crate::delta::Held;
 use crate::delta::guard::{Basis, HANDFUL};
 use crate::delta::names::Names;
 use crate::endpoint::EndpointError;
 use crate::extract::{self, Inside, Scope};
-use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
 use crate::run::account::Mode;
+use crate::run::admitted::Approval;
 use crate::run::apart::set_apart;
-use crate::run::approval::Approval;
-use crate::run::beyond::recall;
 use crate::run::by_people::ByPeople;
 use crate::run::changed::{self, Before};
 use crate::run::context::Context;
+use crate::run::ground::{Ground, Loose};
 use crate::run::intents::{Earned, Made, settle_intents};
 use crate::run::notes::{count, note_it};
-use crate::run::partners::{Missing, Widowed, absent, read_absent};
+use crate::run::partners::{Missing, absent, read_absent};
 use crate::run::reached::Reached;
+use crate::run::recall::recall;
 use crate::run::records::keys;
 use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
 use crate::run::selection::Selection;
-use crate::run::state::{PassError, PassState, Turn};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Turn};
 use crate::run::{decided, marks};
 use crate::store::{Agreement, Couplings, InboxKind, Origin, Store};
 use crate::translate::links::Links;
-
-/// What the first step of a pass knows of its table map, besides its state.
-pub(super) struct Ground {
-    pub(super) couplings: Couplings,
-    /// Coupled records that exist outside their filter.
-    pub(super) beyond: PerSide<Frame>,
-    /// Records that people keep apart.
-    pub(super) apart: PerSide<Frame>,
-    /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
-    pub(super) besides: Option<PerSide<Frame>>,
-    /// Up to when each side was read as a whole, where it was.
-    whole_to: Option<PerSide<Option<DateTime<Utc>>>>,
-    /// Records for which the filter has no answer, and why.
-    pub(super) undecided: PerSide<(Frame, Vec<Fault>)>,
-}
-
-/// What the couplings leave over.
-pub(super) struct Loose {
-    /// Couplings of which at least one record was not read.
-    pub(super) absent: Vec<Absent>,
-    /// Rows without a coupling.
-    pub(super) uncoupled: PerSide<Vec<usize>>,
-    /// Pairs of which one record is gone.
-    pub(super) widowed: Vec<Widowed>,
-}
 
 /// How a turn begins.
 pub(super) enum Opened {
@@ -114,7 +89,7 @@ pub(super) fn read(
         couplings,
         beyond: PerSide::from_fn(|side| scope.empty(side)),
         apart: PerSide::from_fn(|side| scope.empty(side)),
-        besides: reading.beyond,
+        besides: reading.besides,
         whole_to: reading.whole_to,
         undecided: PerSide { erp: (erp.undecided, erp.faults), crm: (crm.undecided, crm.faults) },
     };
@@ -144,7 +119,7 @@ pub(super) fn join_up(
     tell_hidden(context, map, &hidden, state);
     refuse_gaps(map, scope, &ground)?;
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
-    let Missing { widowed, left } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
+    let Missing { widowed, outside } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
     loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
@@ -152,12 +127,12 @@ pub(super) fn join_up(
     if let Some(side) = emptied(state, &ground, |side| many || ground.beyond.of(side).rows() == 0) {
         return Ok(Opened::Empty(side, ground));
     }
-    if let Some(first) = left.first() {
-        let pairs = if left.len() == 1 { "coupled pair is" } else { "coupled pairs are" };
-        let more = if left.len() > 1 { ", …" } else { "" };
-        let note = format!("{} {pairs} outside the filter and not compared ({first}{more})", left.len());
+    if let Some(first) = outside.first() {
+        let pairs = if outside.len() == 1 { "coupled pair is" } else { "coupled pairs are" };
+        let more = if outside.len() > 1 { ", …" } else { "" };
+        let note = format!("{} {pairs} outside the filter and not compared ({first}{more})", outside.len());
         note_it(context, &mut state.report, note);
-        state.report.outside = left.len() as u64;
+        state.report.outside = outside.len() as u64;
     }
     ground.apart = set_apart(context, store, map, state, &mut loose.uncoupled)?;
     recall(store, map, &loose.absent, &ground.couplings, &ground.beyond, state)?;

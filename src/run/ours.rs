@@ -15,7 +15,8 @@ use crate::delta::inserts::{new_id, restored_id};
 use crate::plan::{Action, ActionKind};
 use crate::run::context::Context;
 use crate::run::partners::couple_rows;
-use crate::run::state::{PassState, Step};
+use crate::run::state::PassState;
+use crate::run::step::Step;
 use crate::store::{Origin, Store, StoreError};
 use crate::translate::links::Links;
 

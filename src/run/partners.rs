@@ -10,9 +10,9 @@ use crate::delta::doubt::{Scene, hold_doubts};
 use crate::extract::{self, Scope, Sought};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::approval::admits;
 use crate::run::context::Context;
-use crate::run::state::{PassError, PassState};
+use crate::run::state::PassState;
+use crate::run::step::PassError;
 use crate::store::{CouplingChange, Couplings, Origin};
 use crate::translate::links::Links;
 
@@ -21,7 +21,7 @@ pub(super) struct Missing {
     /// Pairs of which one record is gone.
     pub(super) widowed: Vec<Widowed>,
     /// Pairs that are whole and of which at least one record is outside its filter, as people name them.
-    pub(super) left: Vec<String>,
+    pub(super) outside: Vec<String>,
 }
 
 /// A pair of which one record is gone.
@@ -35,6 +35,23 @@ pub(super) struct Widowed {
     pub(super) row: Option<usize>,
     /// The survivor as people name it.
     pub(super) record: String,
+}
+
+impl Widowed {
+    /// Makes an action about the pair.
+    pub(super) fn action(&self, map: &TableMap, kind: ActionKind, side: Side, why: String) -> Action {
+        Action {
+            table: map.name.clone(),
+            record: self.record.clone(),
+            side,
+            kind,
+            why,
+            ids: self.ids,
+            etag: None,
+            fields: Vec::new(),
+            follow_ups: Vec::new(),
+        }
+    }
 }
 
 /// Reads the coupled records that were not read: those that exist are outside their filter, or hidden from the login.
@@ -64,7 +81,7 @@ pub(super) fn absent(
 ) -> Missing {
     state.records.name_all(map, outside);
     let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
-    let (mut widowed, mut left) = (Vec::new(), Vec::new());
+    let (mut widowed, mut away) = (Vec::new(), Vec::new());
     for Absent { ids, coupling, rows } in absent {
         let exists = PerSide::from_fn(|side| {
             let id = ids.of(side);
@@ -82,7 +99,7 @@ pub(super) fn absent(
                 fields: Vec::new(),
                 follow_ups: Vec::new(),
             };
-            if admits(context.options.approved, map, links, state, &action) {
+            if state.admits(context, map, links, &action) {
                 state.draft.recouple(action, CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
             }
             continue;
@@ -95,7 +112,7 @@ pub(super) fn absent(
                 (None, None) => format!("{}:{}", map.name, ids.erp),
             };
             if asked {
-                left.push(name);
+                away.push(name);
                 state.aside.leave_outside(*ids);
             }
             // A record outside its filter is still somebody's reference.
@@ -118,7 +135,7 @@ pub(super) fn absent(
             widowed.push(Widowed { ids: *ids, coupling: *coupling, gone: side, row, record });
         }
     }
-    Missing { widowed, left }
+    Missing { widowed, outside: away }
 }
 
 /// Makes couplings of what the match rules found.
@@ -167,7 +184,7 @@ pub(super) fn couple_rows(
         fields: Vec::new(),
         follow_ups: Vec::new(),
     };
-    if !admits(context.options.approved, map, links, state, &action) {
+    if !state.admits(context, map, links, &action) {
         return false;
     }
     state.draft.recouple(action, CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
@@ -190,17 +207,4 @@ pub(super) fn take_doubts(
     let scene = Scene { map, names: state.records.names(), frames: state.records.frames(), beyond };
     let held = hold_doubts(&scene, doubts, pairs);
     state.waits.hold_all(held);
-}
-
-/// Returns the rows of `all` that the frame does not hold.
-pub(super) fn outside(all: &Frame, frame: &Frame) -> Frame {
-    let inside = couple::rows_by_id(frame);
-    without(all, |id| inside.contains_key(id))
-}
-
-/// Returns the rows of a frame whose ids are not `left_out`.
-pub(super) fn without(frame: &Frame, left_out: impl Fn(&Uuid) -> bool) -> Frame {
-    let ids = frame.ids();
-    let rows: Vec<usize> = (0..ids.len()).filter(|&row| !left_out(&ids[row])).collect();
-    frame.take(&rows)
 }

@@ -16,27 +16,29 @@ use crate::delta::guard::Trip;
 use crate::extract::Scope;
 use crate::order::Pass;
 use crate::run::account::{Event, TableReport};
+use crate::run::agenda::Agenda;
 use crate::run::alone::alone_of;
-use crate::run::approval::tell_unmade;
-use crate::run::beyond::look_again;
-use crate::run::carried::close;
-use crate::run::chosen::count_rows;
+use crate::run::closing::close;
 use crate::run::context::Context;
-use crate::run::count::{finish, stopped};
-use crate::run::decided::{WantedBack, note_made_anew};
 use crate::run::deleting::delete;
 use crate::run::deletions::{settle_widowed, still_coupled};
 use crate::run::doubts::Doubtful;
+use crate::run::ending::{finish, stopped};
+use crate::run::ground::{Ground, Loose};
 use crate::run::later::{tell_what_waits, wait_for_match};
+use crate::run::looking::{self, Read};
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
 use crate::run::newcomers;
-use crate::run::opening::{Ground, Loose, Opened, join_up, read};
+use crate::run::opening::{Opened, join_up, read};
 use crate::run::ours::take_ours;
 use crate::run::partners::{take_doubts, take_matches};
-use crate::run::rounds::{Alone, rounds};
-use crate::run::sight::{self, Read};
-use crate::run::state::{PassError, PassState, Step, Turn};
+use crate::run::recall::look_again;
+use crate::run::rounds::rounds;
+use crate::run::standing::count_rows;
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step, Turn};
+use crate::run::wanted_back::{WantedBack, note_made_anew};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -90,13 +92,13 @@ fn go(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let Matching { alone, absent, doubtful } = match_up(turn, store, state, (&mut ground, loose), links)?;
+    let Matching { agenda, absent, doubtful } = match_up(turn, store, state, (&mut ground, loose), links)?;
     count_rows(state, PerSide { erp: &ground.undecided.erp.0, crm: &ground.undecided.crm.0 });
     name_records(context, map, state, &ground.beyond, links);
     state.report.seconds.merge = clock() - merging;
 
     look(&turn.step(links), state, &ground)?;
-    rounds(&turn.step(links), store, state, Alone { foresees: true, ..alone })?;
+    rounds(&turn.step(links), store, state, Agenda { foresees: true, ..agenda })?;
     refer_again(turn, &pass.deferred, store, state, links)?;
     doubt_again(turn, store, state, (&ground, &absent, doubtful), links)?;
     look_again(&turn.step(links), state)?;
@@ -104,7 +106,7 @@ fn go(
         newcomers::tell(&turn.step(links), state)?;
     }
     name_records(context, map, state, &ground.beyond, links);
-    if context.on_paper(state) {
+    if state.on_paper(context) {
         tell_what_waits(map, scope, state, &ground.apart, links)?;
     }
     if state.guarding.has_stopped() {
@@ -112,7 +114,7 @@ fn go(
     }
     finish(context, store, map, &pass.deferred, state)?;
     state.reached.note_seen(scope, state.records.frames());
-    tell_unmade(map, state, links);
+    state.approval.tell_unmade(map, links);
     close(context, store, scope, map, links, state)?;
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
@@ -122,8 +124,8 @@ fn go(
 
 /// What is known once it is clear who belongs to whom.
 struct Matching {
-    /// Records that get a partner.
-    alone: Alone,
+    /// What is decided first: all pairs, and the records that get a partner.
+    agenda: Agenda,
     /// Couplings that stand although at least one of their records was not read.
     absent: Vec<Absent>,
     /// Records that the match rules had doubts about.
@@ -162,14 +164,14 @@ fn match_up(
     note_made_anew(state, &matched);
     take_doubts(map, &matched.doubts, &ground.couplings, &ground.beyond, state);
     let step = turn.step(links);
-    let mut alone = alone_of(&step, state, matched.alone, ground)?;
-    settle_widowed(&step, store, state, widowed, &ground.couplings, &mut alone)?;
-    Ok(Matching { alone, absent, doubtful })
+    let mut agenda = alone_of(&step, state, matched.alone, ground)?;
+    settle_widowed(&step, store, state, widowed, &ground.couplings, &mut agenda)?;
+    Ok(Matching { agenda, absent, doubtful })
 }
 
 /// Takes note of what the pass knows of the records to explain, where it has any.
 fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), PassError> {
-    let Some(subjects) = sight::of_table(step.context, step.map) else { return Ok(()) };
+    let Some(subjects) = step.context.subjects_of(step.map) else { return Ok(()) };
     let mut outside = ground.besides.clone().unwrap_or_else(|| PerSide::from_fn(|side| step.scope.empty(side)));
     Side::BOTH.iter().for_each(|side| outside.of_mut(*side).upsert(ground.beyond.of(*side)));
     let undecided = PerSide::from_fn(|side| {
@@ -177,7 +179,7 @@ fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), P
         (frame, &faults[..])
     });
     let read = Read { beyond: outside, undecided, couplings: &ground.couplings };
-    sight::look(step, state, &read, subjects)
+    looking::look(step, state, &read, subjects)
 }
 
 /// Matches the doubtful records once more after the writes, as long as that helps: one doubt may hang on another.
@@ -201,8 +203,8 @@ fn doubt_again(
         let pairs = matched.matches.iter().map(|found| state.records.frames().erp.id(found.rows.erp)).collect();
         take_doubts(map, &matched.doubts, &ground.couplings, &ground.beyond, state);
         let step = turn.step(links);
-        let left = alone_of(&step, state, matched.alone, ground)?;
-        rounds(&step, store, state, Alone { pairs: Some(pairs), ..left })?;
+        let agenda = alone_of(&step, state, matched.alone, ground)?;
+        rounds(&step, store, state, Agenda { pairs: Some(pairs), ..agenda })?;
     }
     Ok(())
 }
@@ -231,7 +233,7 @@ fn refer_again(
     }
     state.waits.take_back(|held| refers(held).is_some());
     let step = Step { context, map, scope, links, left_out: left_out.to_vec() };
-    rounds(&step, store, state, Alone { pairs: Some(pairs), ..Alone::default() })
+    rounds(&step, store, state, Agenda { pairs: Some(pairs), ..Agenda::default() })
 }
 
 /// Writes the references that had to wait until every table map had its turn.
@@ -246,15 +248,15 @@ pub fn second_step(
     let map = &context.pipeline.tables[pass.table];
     let all = vec![false; map.fields.len()];
     name_needed(context, map, scope, &all, state.records.frames(), links)?;
-    if let Some(frames) = state.beyond.frames() {
+    if let Some(frames) = state.outside.frames() {
         name_needed(context, map, scope, &all, frames, links)?;
     }
     let left_out = pass.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
-    if let Some(records) = sight::of_table(context, map) {
-        sight::look_closer(&step, state, records)?;
+    if let Some(records) = context.subjects_of(map) {
+        looking::look_closer(&step, state, records)?;
     }
-    rounds(&step, store, state, Alone::default())?;
+    rounds(&step, store, state, Agenda::default())?;
     let left_out = step.left_out;
     refer_again(&Turn { context, map, scope, pass }, &left_out, store, state, links)?;
     let step = Step { context, map, scope, links, left_out };

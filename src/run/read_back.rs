@@ -10,10 +10,11 @@ use crate::endpoint::{EndpointError, Outcome};
 use crate::extract;
 use crate::frame::{Frame, Kind};
 use crate::plan::{Action, FieldChange};
-use crate::run::bases::{Before, fingerprint_in};
 use crate::run::kept::is_form_of;
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::run::verdict::Evidence;
+use crate::run::written::{Before, fingerprint_in};
 use crate::translate::canonical::{BLANK, fingerprint};
 
 /// What was read after the writes to a side, of the records of which their outcomes do not tell enough.

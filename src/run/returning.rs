@@ -18,10 +18,11 @@ use crate::extract;
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
 use crate::run::deletions::text_before;
+use crate::run::ground::{Ground, Loose};
 use crate::run::needs::name_needed;
-use crate::run::opening::{Ground, Loose};
-use crate::run::partners::without;
-use crate::run::state::{PassError, PassState, Turn};
+use crate::run::rows::without;
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Turn};
 use crate::store::Store;
 use crate::translate::links::Links;
 

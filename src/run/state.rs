@@ -1,4 +1,7 @@
-//! What a pass holds between its first step and its end, and what each of its steps works with.
+//! What a pass holds between its first step and its end.
+//!
+//! It is made of parts, each of which keeps what has to hold of it. A function that needs a part takes that part; who decides
+//! or writes takes the whole.
 
 use std::collections::HashMap;
 
@@ -8,17 +11,13 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::delta::Work;
 use crate::delta::decided::spoken;
 use crate::delta::guard::Trip;
-use crate::endpoint::EndpointError;
-use crate::extract::Scope;
 use crate::frame::Frame;
-use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
-use crate::plan::TablePlan;
+use crate::plan::{Action, TablePlan};
 use crate::run::account::TableReport;
-use crate::run::approval::Approval;
+use crate::run::admitted::Approval;
 use crate::run::aside::Aside;
 use crate::run::background::Backgrounds;
-use crate::run::beyond::Beyond;
 use crate::run::by_people::ByPeople;
 use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
@@ -27,31 +26,20 @@ use crate::run::context::Context;
 use crate::run::draft::Draft;
 use crate::run::forced::Forced;
 use crate::run::guarding::Guarding;
+use crate::run::outside::Outside;
+use crate::run::pretend::Pretended;
 use crate::run::reached::Reached;
 use crate::run::records::Records;
 use crate::run::refusals::{Ids, Refusals};
 use crate::run::remarks::Remarks;
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
+use crate::run::step::Step;
 use crate::run::tally::Tally;
 use crate::run::unanswered::Unanswered;
 use crate::run::waits::Waits;
-use crate::store::{Background, InboxItem, StoreError, Watermark};
+use crate::store::{Background, InboxItem, Watermark};
 use crate::translate::links::Links;
-
-/// Why a pass could not be finished.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Expression(#[from] EvaluationError),
-    /// A table map that this one needs has failed.
-    #[error("{0}")]
-    Waits(String),
-}
 
 /// A pass between its first step and its end. Each part is changed by its own methods, which keep what has to hold of it.
 pub struct PassState {
@@ -85,7 +73,7 @@ pub struct PassState {
     /// What waits, and what is filed of it.
     pub(super) waits: Waits,
     /// What was open before and stays so outside the filter.
-    pub(super) beyond: Beyond,
+    pub(super) outside: Outside,
     /// What people want to know of what waits.
     pub(super) backgrounds: Backgrounds,
     /// What sides refused.
@@ -119,7 +107,7 @@ impl PassState {
             guarding: Guarding::default(),
             consequences: Consequences::default(),
             waits: Waits::default(),
-            beyond: Beyond::default(),
+            outside: Outside::default(),
             backgrounds: Backgrounds::default(),
             refusals: Refusals::default(),
             unanswered: Unanswered::default(),
@@ -139,6 +127,31 @@ impl PassState {
     pub(super) fn asks_row(&self, side: Side, row: usize) -> bool {
         let id = Some(self.records.frame(side).id(row));
         if side == Side::Erp { self.asks(id, None) } else { self.asks(None, id) }
+    }
+
+    /// Returns the sides that are written on paper, where that holds for the pass: in a dry run, and for what its guard
+    /// stopped, so that its plan is whole.
+    pub(super) fn paper<'a>(&self, context: &Context<'a>) -> Option<&'a PerSide<Pretended<'a>>> {
+        if self.guarding.has_stopped() { Some(context.scratch) } else { context.pretended }
+    }
+
+    /// Tells whether the pass leaves sides and state as they are.
+    pub(super) fn on_paper(&self, context: &Context<'_>) -> bool {
+        self.paper(context).is_some()
+    }
+
+    /// Keeps, of what was decided, what is approved; where no plan is carried out that is everything.
+    pub(super) fn admit(&mut self, context: &Context<'_>, map: &TableMap, links: &Links, actions: &mut Vec<Action>) {
+        if let Some(approved) = context.options.approved {
+            self.approval.admit(approved, map, links, &mut self.refusals, actions);
+        }
+    }
+
+    /// Tells whether a single action is approved.
+    pub(super) fn admits(&mut self, context: &Context<'_>, map: &TableMap, links: &Links, action: &Action) -> bool {
+        let mut actions = vec![action.clone()];
+        self.admit(context, map, links, &mut actions);
+        !actions.is_empty()
     }
 
     /// Returns what was written of a pass that was cut off: nothing else of it is known for certain.
@@ -206,7 +219,7 @@ impl PassState {
     /// Lets the records go, where no later step will ask for them.
     pub fn release(&mut self) {
         self.records.release();
-        self.beyond = Beyond::default();
+        self.outside = Outside::default();
         self.tally = Tally::default();
         self.waits.release();
     }
@@ -249,32 +262,5 @@ impl PassState {
             force: step.context.options.selection.force.as_ref(),
             won: self.forced.won(),
         }
-    }
-}
-
-/// What one step of a pass works with.
-pub(super) struct Step<'a> {
-    pub(super) context: &'a Context<'a>,
-    pub(super) map: &'a TableMap,
-    pub(super) scope: &'a Scope,
-    pub(super) links: &'a Links,
-    /// Fields that wait for the other step.
-    pub(super) left_out: Vec<bool>,
-}
-
-/// What a pass works with while it still learns who belongs to whom, before that is a step.
-#[derive(Clone, Copy)]
-pub(super) struct Turn<'a> {
-    pub(super) context: &'a Context<'a>,
-    pub(super) map: &'a TableMap,
-    pub(super) scope: &'a Scope,
-    pub(super) pass: &'a Pass,
-}
-
-impl<'a> Turn<'a> {
-    /// Returns the first step of the pass, in which deferred fields are left out.
-    pub(super) fn step(&self, links: &'a Links) -> Step<'a> {
-        let Turn { context, map, scope, pass } = *self;
-        Step { context, map, scope, links, left_out: pass.deferred.clone() }
     }
 }

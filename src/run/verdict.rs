@@ -3,7 +3,7 @@
 //! A function of what is known, so that all cases stand side by side. Nothing is read here and nothing carried out.
 
 use crate::endpoint::Outcome;
-use crate::run::bases::Proof;
+use crate::run::written::Proof;
 
 /// What is known of a write besides its outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

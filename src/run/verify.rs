@@ -10,17 +10,18 @@ use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::endpoint::{EndpointError, Outcome};
 use crate::plan::{Action, ActionKind};
-use crate::run::bases::{Agreeing, Before, Proof, Written, before_write, move_bases};
+use crate::run::bases::{Agreeing, move_bases};
 use crate::run::failures::{failed, kept_out};
-use crate::run::forced;
-use crate::run::kept::{self, kept_of, what_is_left};
+use crate::run::kept::{self, kept_of, still_to_write};
 use crate::run::marks;
-use crate::run::partners::without;
 use crate::run::read_back::ReadBack;
 use crate::run::refusals::{print_of, sources};
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::rows::without;
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::run::unanswered::Tried;
 use crate::run::verdict::{News, Next, Verdict, judge, next};
+use crate::run::written::{Before, Proof, Written, before_write};
 use crate::store::{Agreement, Answer, CouplingChange, Origin, Store};
 
 /// Counts what a side confirmed, and ends the pass where it cannot be spoken to any more: what it did not carry out stays as
@@ -159,7 +160,7 @@ impl<'a> Taking<'a> {
             }
         }
         let (to, erp) = (self.to, action.ids.erp);
-        let on_paper = self.step.context.on_paper(state);
+        let on_paper = state.on_paper(self.step.context);
         self.certain.insert(erp, proof == Proof::Returned);
         let row = self.rows.get(action.ids.of(to)).copied();
         let mut kept = Vec::new();
@@ -167,10 +168,10 @@ impl<'a> Taking<'a> {
             let frame = state.records.frame(to);
             kept = kept_of(to, (frame, row, proof), &self.before, action);
             if !kept.is_empty() {
-                let left = what_is_left(action, &kept);
-                let message = kept::told(&left, frame, row);
+                let rest = still_to_write(action, &kept);
+                let message = kept::told(&rest, frame, row);
                 self.news.tell(journal_id, "kept", &message);
-                self.take_refusal(state, &left, &message);
+                self.take_refusal(state, &rest, &message);
                 after.refused.of_mut(to).insert(erp);
             }
         }
@@ -262,7 +263,7 @@ impl<'a> Taking<'a> {
         let outside = state.tally.gone_outside();
         state.records.keep_pairs(|ids| !outside.contains(&ids.erp));
         move_bases(step, state, to, &written, (&sources, &before));
-        forced::note(step, state, to, &written);
+        state.forced.note(step, &state.records, to, &written);
         marks::after_write(&mut state.records, to, actions, known, |action| certain.get(&action.ids.erp).copied());
         Ok(())
     }
