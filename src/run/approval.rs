@@ -4,7 +4,7 @@
 //! same new values, and the record is in the version that the plan looked at where it names one. What the plan could not
 //! know is allowed where it says so: the key of a new record behind its placeholder, what a new record's side gives on its
 //! own (`follow_ups`, and what it puts into two-way columns that came blank), and the records that it left to the run
-//! (`later`). What else is decided is dropped, and told by [`crate::run::carried`].
+//! (`later`). What else is decided is dropped, and told by [`crate::run::closing`].
 
 use std::collections::HashMap;
 

@@ -63,7 +63,7 @@ pub(super) fn read(
     links: &mut Links,
 ) -> Result<Reading, PassError> {
     let map = &context.pipeline.tables[turn.table];
-    let Before { couplings, under_way, asked } = *before;
+    let asked = before.asked;
     let fingerprint = fingerprint_of(map, &scope.columns);
     let known = store.watermarks()?.remove(&map.name).filter(|known| known.fingerprint == fingerprint);
     let fresh = Watermark { fingerprint, ..Watermark::default() };
@@ -79,25 +79,10 @@ pub(super) fn read(
     }
     let tracks = tracked_sides(context, map)?;
     let in_full = |note: String| full(context, scope, map, fresh.clone(), Some((note, tracks)));
-    if let Some(side) = Side::BOTH.into_iter().find(|side| !tells(scope, *side)) {
-        return in_full(format!("the {} does not tell when a record was changed", side.name()));
-    }
-    let Some(known) = known else {
-        return in_full("there is no watermark for it as the file has it now".to_owned());
+    let known = match why_in_full(context, scope, map, known.as_ref(), &tracks, links) {
+        Some(note) => return in_full(note),
+        None => known.unwrap_or_default(),
     };
-    if let Some(reference) = may_resolve(map, links) {
-        return in_full(format!("{} has new couplings, which its references may have waited for", reference));
-    }
-    let ahead = |side: &Side| {
-        known.read_to.of(*side).zip(context.endpoints.of(*side).clock()).is_some_and(|(to, now)| to > now)
-    };
-    if let Some(side) = Side::BOTH.into_iter().find(ahead) {
-        return in_full(format!("it counts as read up to a time that the {} has not reached yet", side.name()));
-    }
-    let untracked = |side: &Side| *tracks.of(*side) && known.token.of(*side).is_none();
-    if let Some(side) = Side::BOTH.into_iter().find(untracked) {
-        return in_full(format!("the {} tracks its changes from now on", side.name()));
-    }
 
     let began = (context.options.elapsed)();
     let tell = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
@@ -117,6 +102,50 @@ pub(super) fn read(
     let token = PerSide::from_fn(|side| both.of(side).token.clone());
     let mark = Watermark { read_to, token, ..fresh.clone() };
 
+    let gathered = gather(context, store, scope, (map, &turn.deferred), before, (&both, &known, mark), links)?;
+    gathered.map_or_else(in_full, Ok)
+}
+
+/// Returns why only a full read can tell what changed, where that is so.
+fn why_in_full(
+    context: &Context<'_>,
+    scope: &Scope,
+    map: &TableMap,
+    known: Option<&Watermark>,
+    tracks: &PerSide<bool>,
+    links: &mut Links,
+) -> Option<String> {
+    if let Some(side) = Side::BOTH.into_iter().find(|side| !tells(scope, *side)) {
+        return Some(format!("the {} does not tell when a record was changed", side.name()));
+    }
+    let Some(known) = known else {
+        return Some("there is no watermark for it as the file has it now".to_owned());
+    };
+    if let Some(reference) = may_resolve(map, links) {
+        return Some(format!("{reference} has new couplings, which its references may have waited for"));
+    }
+    let ahead = |side: &Side| {
+        known.read_to.of(*side).zip(context.endpoints.of(*side).clock()).is_some_and(|(to, now)| to > now)
+    };
+    if let Some(side) = Side::BOTH.into_iter().find(ahead) {
+        return Some(format!("it counts as read up to a time that the {} has not reached yet", side.name()));
+    }
+    let untracked = |side: &Side| *tracks.of(*side) && known.token.of(*side).is_none();
+    let side = Side::BOTH.into_iter().find(untracked)?;
+    Some(format!("the {} tracks its changes from now on", side.name()))
+}
+
+/// Brings together what changed and what belongs to it; the message says why only a full read can tell.
+fn gather(
+    context: &Context<'_>,
+    store: &dyn Store,
+    scope: &Scope,
+    (map, deferred): (&TableMap, &[bool]),
+    before: &Before<'_>,
+    (both, known, mark): (&PerSide<Changes>, &Watermark, Watermark),
+    links: &mut Links,
+) -> Result<Result<Reading, String>, PassError> {
+    let Before { couplings, under_way, .. } = *before;
     let mut gathered = Gathered::new(context, scope, map, couplings);
     let mut again = PerSide::default();
     for side in Side::BOTH {
@@ -140,10 +169,10 @@ pub(super) fn read(
     let number = widowed.erp.len() + widowed.crm.len();
     if number > 0 {
         // Whether a record was deleted, or made anew under another id, only the whole table tells.
-        return in_full(format!("{number} of the coupled records lost their partner"));
+        return Ok(Err(format!("{number} of the coupled records lost their partner")));
     }
-    candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
-    gathered.finish(Mode::Changed, Some(mark), again)
+    candidates(context, scope, map, deferred, (&mut gathered, &widowed), links)?;
+    gathered.finish(Mode::Changed, Some(mark), again).map(Ok)
 }
 
 /// Reads single records of a table map, with what belongs to them; `None` where only a full read can tell.

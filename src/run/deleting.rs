@@ -20,11 +20,12 @@ use crate::plan::Action;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
 use crate::run::deletions::text_before;
-use crate::run::failures::{failed, kept_out, never_answered};
+use crate::run::failures::{failed, kept_out, never_answered, reason};
 use crate::run::refusals::{print_of, sources};
 use crate::run::sending::{ROUNDS_MAX, rest, send};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
+use crate::run::verdict::{Deletion, judge_deletion};
 use crate::run::verify::count_confirmed;
 use crate::run::written::before_write;
 use crate::store::{Answer, Store, Survivor};
@@ -117,46 +118,38 @@ fn delete_side(
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
     let (mut answers, mut changes, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
-        let action = &doomed.action;
-        let there = found.contains(action.ids.of(left));
-        match outcome {
-            // Somebody was faster; there is nothing left to do.
-            Outcome::Written | Outcome::Gone => {}
-            Outcome::Refused { message } => {
-                let print = print_of(&state.records, step.map, action, &before, &sources);
-                state.refusals.note(action, message, print);
-                state.waits.hold(undeleted(action, message));
-                continue;
-            }
-            Outcome::NotSent { message } | Outcome::Barred { message } => {
-                state.refusals.note_unsent(action);
-                let record = format!("the deletion of {}", action.record);
-                state.waits.hold(Held { message: kept_out(&record, left, outcome, message), ..failed(action, "") });
-                continue;
-            }
-            _ if hidden.contains(action.ids.of(left)) => {
-                state.waits.hold(undeleted(action, "the login may not read it any more"));
-                continue;
-            }
-            Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => {
-                if let Outcome::Unknown { message } = outcome {
-                    let outcome = if there { "found" } else { "not found" }.to_owned();
-                    answers.push(Answer { journal_id, outcome, message: message.clone() });
-                    lost.insert(*action.ids.of(left), message.clone());
-                } else {
-                    lost.remove(action.ids.of(left));
-                }
-                if there {
-                    again.push(doomed);
-                    continue;
-                }
+        let (action, id) = (&doomed.action, *doomed.action.ids.of(left));
+        let verdict = judge_deletion(outcome, found.contains(&id), hidden.contains(&id));
+        if let (Deletion::Found | Deletion::Open, Outcome::Unknown { message }) = (verdict, outcome) {
+            let outcome = if verdict == Deletion::Open { "found" } else { "not found" }.to_owned();
+            answers.push(Answer { journal_id, outcome, message: message.clone() });
+            lost.insert(id, message.clone());
+        } else {
+            lost.remove(&id);
+        }
+        match verdict {
+            Deletion::Done => state.report.uncoupled += 1,
+            Deletion::Found => {
                 changes.extend(couplings_after(action));
                 if let Outcome::Unknown { .. } = outcome {
                     state.tally.count(left, &action.kind, action.ids.erp);
                 }
+                state.report.uncoupled += 1;
+            }
+            Deletion::Open => again.push(doomed),
+            Deletion::Hidden => state.waits.hold(undeleted(action, "the login may not read it any more")),
+            Deletion::Refused => {
+                let print = print_of(&state.records, step.map, action, &before, &sources);
+                state.refusals.note(action, reason(outcome), print);
+                state.waits.hold(undeleted(action, reason(outcome)));
+            }
+            Deletion::KeptOut => {
+                state.refusals.note_unsent(action);
+                let record = format!("the deletion of {}", action.record);
+                let message = kept_out(&record, left, outcome, reason(outcome));
+                state.waits.hold(Held { message, ..failed(action, "") });
             }
         }
-        state.report.uncoupled += 1;
     }
     if !state.on_paper(context) && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes, &[])?;

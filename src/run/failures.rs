@@ -28,6 +28,17 @@ pub(super) fn never_answered(action: &Action, what: &str, attempts: usize, messa
     Held { message, ..failed(action, "") }
 }
 
+/// Returns what a side said along with its outcome.
+pub(super) fn reason(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Unknown { message }
+        | Outcome::Refused { message }
+        | Outcome::NotSent { message }
+        | Outcome::Barred { message } => message,
+        Outcome::Written | Outcome::Stale | Outcome::Exists | Outcome::Gone => "",
+    }
+}
+
 /// Says why an action was not carried out.
 pub(super) fn failed(action: &Action, message: &str) -> Held {
     let to = action.side;

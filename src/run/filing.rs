@@ -15,7 +15,7 @@ use crate::run::postponed::Postponed;
 use crate::run::state::PassState;
 use crate::run::step::PassError;
 use crate::store::pairs::Items;
-use crate::store::{Background, InboxItem, InboxKind, Outstanding, Store};
+use crate::store::{Background, InboxItem, InboxKind, Outstanding, Store, StoreError};
 
 /// By what an item is known again: kind, records and field.
 type Matter = (InboxKind, Option<Uuid>, Option<Uuid>, Option<String>);
@@ -34,9 +34,52 @@ pub(super) fn file(
     deferred: &[bool],
     state: &mut PassState,
 ) -> Result<(), PassError> {
-    let mut items: Vec<InboxItem> = Vec::new();
     state.waits.sort();
     state.remarks.sort();
+    let earlier = store.inbox(Some(&map.name))?;
+    let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
+    let mut items = items(store, map, state, &before)?;
+    let known: HashSet<Matter> = items.iter().map(matter).collect();
+    if context.options.dry_run {
+        for item in &mut items {
+            if let Some(before) = before.get(&matter(item)) {
+                item.since.clone_from(&before.since);
+                item.attempts = before.attempts;
+            }
+        }
+        state.waits.file_sent_again(refused_before(&earlier, &known, state.draft.actions()));
+        state.waits.file(items);
+        return Ok(());
+    }
+    let kept = decided::kept(store, map, state, &earlier, &items)?;
+    let kept = Items::new(&kept);
+    let postponed = Postponed::of(&state.approval, &state.waits);
+    let is_unseen = |item: &InboxItem| {
+        let (fields, stops) = ((map, deferred), context.options.stop.load(Ordering::Relaxed));
+        stops || waits_for_step(fields, item) || is_untouched(map, state, &postponed, item) || kept.contains(item)
+    };
+    let stays = |item: &&InboxItem| !known.contains(&matter(item)) && is_unseen(item);
+    items.iter_mut().for_each(|item| item.since.clear());
+    items.extend(earlier.iter().filter(stays).cloned());
+    store.replace_inbox(&map.name, &items)?;
+    // Few runs have any.
+    if !state.waits.survivors().is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
+        // Of a record that the run is not about, what an earlier one saw of it counts.
+        let mut survivors = store.survivors(&map.name)?;
+        survivors.retain(|known| !state.asks(Some(known.ids.erp), Some(known.ids.crm)));
+        survivors.extend(state.waits.survivors().iter().copied());
+        store.replace_survivors(&map.name, &survivors)?;
+    }
+    Ok(())
+}
+/// Returns what waits as the inbox has it; `before` is what it had so far.
+fn items(
+    store: &dyn Store,
+    map: &TableMap,
+    state: &PassState,
+    before: &HashMap<Matter, &InboxItem>,
+) -> Result<Vec<InboxItem>, StoreError> {
+    let mut items: Vec<InboxItem> = Vec::new();
     for held in state.waits.held() {
         let field = held.field.map(|field| &map.fields[field]);
         let mut item = InboxItem {
@@ -61,57 +104,29 @@ pub(super) fn file(
         {
             item.base = store.base_values(&map.name, erp, crm)?.remove(&field.key()).map(|base| base.erp);
         }
+        let earlier = before.get(&matter(&item)).copied();
+        state.backgrounds.give(&mut item, earlier);
         items.push(item);
     }
     items.extend(state.outside.items().iter().cloned());
+    Ok(items)
+}
 
-    let earlier = store.inbox(Some(&map.name))?;
-    let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
-    for item in items.iter_mut().take(state.waits.held().len()) {
-        state.backgrounds.give(item, before.get(&matter(item)).copied());
+/// Tells whether an item is about fields that have not had their turn yet.
+fn waits_for_step((map, deferred): (&TableMap, &[bool]), item: &InboxItem) -> bool {
+    match &item.field {
+        Some(name) => map.fields.iter().zip(deferred).any(|(field, waits)| *waits && field.name() == *name),
+        None => item.kind == InboxKind::Failed && deferred.contains(&true),
     }
-    let known: HashSet<Matter> = items.iter().map(matter).collect();
-    let waits = |name: &str| map.fields.iter().zip(deferred).any(|(field, waits)| *waits && field.name() == name);
-    let left = Postponed::of(&state.approval, &state.waits);
-    let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
-    let kept = decided::kept(store, map, state, &earlier, &items)?;
-    let kept = Items::new(&kept);
-    let unseen = |item: &&InboxItem| {
-        let later = match &item.field {
-            Some(field) => waits(field),
-            None => item.kind == InboxKind::Failed && deferred.contains(&true),
-        };
-        let ids = (item.erp_id, item.crm_id);
-        // Whether the side that is not written would still refuse it, this run does not find out.
-        let undone = || item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone(*to).contains(&ids));
-        let open = later || context.options.stop.load(Ordering::Relaxed) || undone() || !state.asks(ids.0, ids.1);
-        let open = open || left.holds(ids, item.field.as_deref().and_then(number)) || kept.contains(item);
-        open && !known.contains(&matter(item))
-    };
-    let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
-    if context.options.dry_run {
-        for item in &mut items {
-            if let Some(before) = before.get(&matter(item)) {
-                item.since.clone_from(&before.since);
-                item.attempts = before.attempts;
-            }
-        }
-        state.waits.file_sent_again(refused_before(&earlier, &known, state.draft.actions()));
-        state.waits.file(items);
-    } else {
-        items.iter_mut().for_each(|item| item.since.clear());
-        items.extend(unseen);
-        store.replace_inbox(&map.name, &items)?;
-        // Few runs have any.
-        if !state.waits.survivors().is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
-            // Of a record that the run is not about, what an earlier one saw of it counts.
-            let mut survivors = store.survivors(&map.name)?;
-            survivors.retain(|known| !state.asks(Some(known.ids.erp), Some(known.ids.crm)));
-            survivors.extend(state.waits.survivors().iter().copied());
-            store.replace_survivors(&map.name, &survivors)?;
-        }
-    }
-    Ok(())
+}
+
+/// Tells whether an item is about what this run did not look at, on purpose.
+fn is_untouched(map: &TableMap, state: &PassState, postponed: &Postponed, item: &InboxItem) -> bool {
+    let ids = (item.erp_id, item.crm_id);
+    let field = item.field.as_deref().and_then(|name| map.fields.iter().position(|field| field.name() == name));
+    // Whether the side that is not written would still refuse it, this run does not find out.
+    let undone = item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone(*to).contains(&ids));
+    undone || !state.asks(ids.0, ids.1) || postponed.holds(ids, field)
 }
 
 /// Returns the decision that stands about what is held all the same.

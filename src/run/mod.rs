@@ -53,6 +53,7 @@ mod failures;
 mod given;
 mod bases;
 mod intents;
+mod couplings;
 mod partners;
 mod ground;
 mod apart;

@@ -1,7 +1,7 @@
 //! How a table map's turn begins: what a run that was cut off left open is settled, both sides are read, and their
 //! records are joined on the couplings. Nothing is decided yet.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
@@ -19,20 +19,19 @@ use crate::run::apart::set_apart;
 use crate::run::by_people::ByPeople;
 use crate::run::changed::{self, Before};
 use crate::run::context::Context;
+use crate::run::couplings::couplings;
 use crate::run::ground::{Ground, Loose};
-use crate::run::intents::{Earned, Made, settle_intents};
+use crate::run::intents::settle_intents;
 use crate::run::notes::{count, note_it};
 use crate::run::partners::{Missing, absent, read_absent};
 use crate::run::reached::Reached;
 use crate::run::recall::recall;
-use crate::run::records::keys;
 use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
-use crate::run::selection::Selection;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
 use crate::run::{decided, marks};
-use crate::store::{Agreement, Couplings, InboxKind, Origin, Store};
+use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
 /// How a turn begins.
@@ -245,59 +244,6 @@ fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> 
         };
         read.of(side).faults.iter().enumerate().map(held).collect()
     })
-}
-
-/// Returns the couplings of the state; a dry run adds what a run would have `earned` of open intents, and the pairs that
-/// somebody may couple, without those that he may end.
-fn couplings(
-    context: &Context<'_>,
-    store: &dyn Store,
-    map: &TableMap,
-    earned: &Earned,
-) -> Result<Couplings, PassError> {
-    let keys = keys(map);
-    let mut couplings = store.couplings(&map.name, &keys)?;
-    if context.options.dry_run {
-        let made = &earned.made;
-        let gone = made.iter().filter_map(|Made { side, gone, .. }| Some((*side, (*gone)?)));
-        let Selection { pairs, ended, .. } = &context.options.selection;
-        let of_map = |pairs: &[(String, PerSide<Uuid>)]| {
-            let own = pairs.iter().filter(|(table, _)| *table == map.name);
-            own.map(|(_, ids)| *ids).collect::<Vec<PerSide<Uuid>>>()
-        };
-        let (pairs, parted) = (of_map(pairs), of_map(ended));
-        // A coupling whose other record is gone gives way to the new one.
-        let replaced = pairs.iter().flat_map(|ids| Side::BOTH.map(|side| (side, *ids.of(side))));
-        let parted = parted.iter().map(|ids| (Side::Erp, ids.erp));
-        let ended: HashSet<(Side, Uuid)> = gone.chain(replaced).chain(parted).collect();
-        if !ended.is_empty() {
-            let ends = |at: usize| {
-                ended.contains(&(Side::Erp, couplings.erp[at])) || ended.contains(&(Side::Crm, couplings.crm[at]))
-            };
-            let stay: Vec<usize> = (0..couplings.len()).filter(|at| !ends(*at)).collect();
-            couplings = couplings.subset(&stay);
-        }
-        let made = made.iter().map(|Made { ids, side, .. }| (*ids, Origin::Created(*side)));
-        for (ids, origin) in made.chain(pairs.into_iter().map(|ids| (ids, Origin::Hand))) {
-            couplings.erp.push(ids.erp);
-            couplings.crm.push(ids.crm);
-            couplings.origins.push(origin);
-            couplings.bases.iter_mut().for_each(|field| field.push(None));
-        }
-        let pairs = couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
-        let places: HashMap<(Uuid, Uuid), usize> = pairs.zip(0..).collect();
-        for Agreement { ids, fields } in &earned.agreements {
-            // A pair that is ended, or gives way to another one, agrees on nothing any more.
-            let Some(&place) = places.get(&(ids.erp, ids.crm)) else { continue };
-            for agreed in fields {
-                if let Some(field) = keys.iter().position(|key| *key == agreed.field) {
-                    couplings.bases[field][place] = Some(agreed.base);
-                    couplings.terms.set(ids.erp, field, agreed.terms);
-                }
-            }
-        }
-    }
-    Ok(couplings)
 }
 
 /// Tells the links of the couplings that the pass does not look at.

@@ -93,6 +93,36 @@ pub(super) fn next(verdict: Verdict, evidence: Evidence) -> Next {
     }
 }
 
+/// What a deletion came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Deletion {
+    /// The record is gone, and the state knows that.
+    Done,
+    /// It is gone, and the coupling is still to be ended.
+    Found,
+    /// It is there, so it has to be looked at again.
+    Open,
+    /// Nobody can tell: the login may not read it any more.
+    Hidden,
+    /// The side would not have it.
+    Refused,
+    /// It did not come to the side.
+    KeptOut,
+}
+
+/// Judges one deletion, by whether the record was read afterwards, or hidden.
+pub(super) fn judge_deletion(outcome: &Outcome, is_there: bool, is_hidden: bool) -> Deletion {
+    match outcome {
+        // Where somebody was faster there is nothing left to do.
+        Outcome::Written | Outcome::Gone => Deletion::Done,
+        Outcome::Refused { .. } => Deletion::Refused,
+        Outcome::NotSent { .. } | Outcome::Barred { .. } => Deletion::KeptOut,
+        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } if is_hidden => Deletion::Hidden,
+        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } if is_there => Deletion::Open,
+        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => Deletion::Found,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -160,6 +190,25 @@ mod tests {
             let evidence = Evidence { is_new: true, ..evidence };
             let judged = judge(&outcome, evidence);
             assert_eq!((judged, next(judged, evidence)), (verdict, then), "{outcome:?}, {evidence:?}");
+        }
+    }
+
+    #[test]
+    fn each_outcome_of_a_deletion_means_whether_the_record_is_gone() {
+        for (outcome, is_there, is_hidden, expected) in [
+            (Outcome::Written, false, false, Deletion::Done),
+            (Outcome::Gone, false, false, Deletion::Done),
+            (Outcome::Unknown { message: message() }, false, false, Deletion::Found),
+            (Outcome::Unknown { message: message() }, true, false, Deletion::Open),
+            (Outcome::Unknown { message: message() }, false, true, Deletion::Hidden),
+            (Outcome::Stale, true, false, Deletion::Open),
+            (Outcome::Stale, false, false, Deletion::Found),
+            (Outcome::Stale, false, true, Deletion::Hidden),
+            (Outcome::Refused { message: message() }, false, false, Deletion::Refused),
+            (Outcome::NotSent { message: message() }, false, false, Deletion::KeptOut),
+            (Outcome::Barred { message: message() }, false, false, Deletion::KeptOut),
+        ] {
+            assert_eq!(judge_deletion(&outcome, is_there, is_hidden), expected, "{outcome:?}, {is_there}, {is_hidden}");
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::delta::Held;
 use crate::endpoint::{EndpointError, Outcome};
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::{Agreeing, move_bases};
-use crate::run::failures::{failed, kept_out};
+use crate::run::failures::{failed, kept_out, reason};
 use crate::run::kept::{self, kept_of, still_to_write};
 use crate::run::marks;
 use crate::run::read_back::ReadBack;
@@ -266,16 +266,5 @@ impl<'a> Taking<'a> {
         state.forced.note(step, &state.records, to, &written);
         marks::after_write(&mut state.records, to, actions, known, |action| certain.get(&action.ids.erp).copied());
         Ok(())
-    }
-}
-
-/// Returns what a side said along with its outcome.
-fn reason(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Unknown { message }
-        | Outcome::Refused { message }
-        | Outcome::NotSent { message }
-        | Outcome::Barred { message } => message,
-        Outcome::Written | Outcome::Stale | Outcome::Exists | Outcome::Gone => "",
     }
 }
