@@ -16,11 +16,12 @@ use crate::binding::Binding;
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::names::Names;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, Hidden};
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::RunError;
 use crate::run::prepare::belongs_to;
+use crate::run::remembered;
 use crate::store::{
     Answer, CouplingChange, Couplings, InboxItem, InboxKind, Intent, Origin, RunRow, Store, StoreError,
 };
@@ -229,8 +230,8 @@ impl<'a> Desk<'a> {
 struct Known {
     frames: PerSide<Frame>,
     rows: PerSide<HashMap<Uuid, usize>>,
-    /// Those that exist, and that the login may not read.
-    hidden: PerSide<HashSet<Uuid>>,
+    /// Those that no list brings, and that may exist all the same.
+    hidden: PerSide<HashMap<Uuid, Hidden>>,
     names: Names,
     coupled: PerSide<HashMap<Uuid, PerSide<Uuid>>>,
 }
@@ -250,7 +251,8 @@ impl Known {
             }
         }
         let mut frames = PerSide::from_fn(|side| scope.empty(side));
-        let mut hidden: PerSide<HashSet<Uuid>> = PerSide::default();
+        let mut hidden: PerSide<HashMap<Uuid, Hidden>> = PerSide::default();
+        remembered::recall(desk.endpoints, &scope, store, desk.map)?;
         for side in Side::BOTH {
             let mut ids: Vec<Uuid> = wanted.of(side).iter().copied().collect();
             let endpoint = *desk.endpoints.of(side);
@@ -274,14 +276,17 @@ impl Known {
     }
 
     fn exists(&self, side: Side, id: Uuid) -> bool {
-        self.rows.of(side).contains_key(&id) || self.hidden.of(side).contains(&id)
+        self.rows.of(side).contains_key(&id) || self.hidden.of(side).contains_key(&id)
     }
 
     fn name(&self, side: Side, id: Uuid) -> String {
         match self.rows.of(side).get(&id) {
             Some(row) => self.names.row(self.frames.of(side), side, *row),
-            None if self.hidden.of(side).contains(&id) => format!("{id}, which the login may not read"),
-            None => id.to_string(),
+            None => match self.hidden.of(side).get(&id) {
+                Some(Hidden::Forbidden) => format!("{id}, which the login may not read"),
+                Some(Hidden::Untold) => format!("{id}, of which nobody can tell whether it is still there"),
+                None => id.to_string(),
+            },
         }
     }
 

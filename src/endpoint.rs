@@ -313,6 +313,16 @@ pub enum Reach {
     Everything,
 }
 
+/// Why nothing may be concluded from a record that no list brings (I7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hidden {
+    /// It exists, and the login may not read it.
+    Forbidden,
+    /// Whether it exists nobody tells: its key is not known, or fits into no address, or what was answered to that is not the
+    /// service's own word.
+    Untold,
+}
+
 /// What went over the wire so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Traffic {
@@ -391,10 +401,19 @@ pub trait Endpoint: Sync {
     /// Finds out about records that a read by ids did not bring, each by a question of its own: a list leaves out without a
     /// word what it does not show, so it proves no deletion (I7).
     ///
-    /// Returns those that exist and may not be read; all others do not exist. One that comes after all is
+    /// Returns those that may exist all the same; all others do not exist. One that comes after all is
     /// [`EndpointError::Untrusted`]: the list was not whole. Costs requests for these records only, many in one where the
     /// side takes that.
-    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError>;
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError>;
+
+    /// Returns the keys of records, as far as this side knows them and their ids do not tell them ([`Key::Values`]).
+    fn seen_keys(&self, _info: &TableInfo, _ids: &[Uuid]) -> Vec<(Uuid, Vec<String>)> {
+        Vec::new()
+    }
+
+    /// Hears keys that [`seen_keys`](Self::seen_keys) returned in an earlier run: a record that is in no list any more can be
+    /// asked for by nothing else.
+    fn recall(&self, _info: &TableInfo, _keys: HashMap<Uuid, Vec<String>>) {}
 
     /// Asks what [`read`](Self::read) asks, whatever ids the query names, and keeps nothing of the answer: a side that must
     /// not be read, or that does not understand the columns or the filter, says so.

@@ -2,18 +2,19 @@
 //! have, whether they answer each question that a run asks of a table, what the login needs to be allowed, and whether it
 //! is, as far as a side tells that before something is written.
 //!
-//! Everything that can be found is found at once: one side in trouble does not hide what is wrong with the other.
+//! Everything that can be found is found at once: one side in trouble, or a table map that is wrong, does not hide what is
+//! wrong with the others.
 //! Nothing is written, and no record is kept: each table is asked for one at most. Which line of the file a finding
 //! belongs to is not known here, only its path.
 
 use crate::binding::{Binding, Foreign};
 use crate::config::complaint::Path;
-use crate::config::{OnDelete, PerSide, Pipeline, Side, TableMap};
+use crate::config::{OnDelete, PerSide, Side, TableMap};
 use crate::endpoint::{ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Query, Reach, Right};
-use crate::extract::Scope;
-use crate::misfit::{At, Misfit, doubts};
+use crate::extract::SideScope;
+use crate::misfit::{At, Misfit, Told, doubts};
 use crate::order::passes;
-use crate::run::prepare::compare;
+use crate::run::prepare::{Compared, compare};
 
 /// The column of the CRM by which a record is given to a user or a team.
 const OWNER: &str = "ownerid";
@@ -22,7 +23,7 @@ const OWNER: &str = "ownerid";
 #[derive(Debug, Default)]
 pub struct Online {
     pub sides: PerSide<Met>,
-    /// In the order of a run; only those that both sides have.
+    /// In the order of a run; only those that a side has.
     pub tables: Vec<TableMet>,
     /// What of the file does not fit the metadata.
     pub misfits: Vec<Misfit>,
@@ -39,7 +40,7 @@ pub struct Online {
 /// One side.
 #[derive(Debug, Default)]
 pub struct Met {
-    /// `None` where it did not let us in.
+    /// `None` where it was not asked, or did not let us in.
     pub identity: Option<Identity>,
     /// How far its clock is ahead of ours, where its answers tell.
     pub clock: Option<ClockOffset>,
@@ -51,7 +52,8 @@ pub struct Met {
 #[derive(Debug)]
 pub struct TableMet {
     pub table: String,
-    pub sides: PerSide<SideMet>,
+    /// `None` where a side could not be asked, or does not have the table.
+    pub sides: PerSide<Option<SideMet>>,
 }
 
 /// One side of a table map.
@@ -87,33 +89,40 @@ pub enum Rights {
     Told { missing: Vec<Grant>, partly: Vec<Grant> },
 }
 
-/// Meets both sides and holds the file against them; `bound` is what the state belongs to, where it belongs to
-/// something.
-pub fn meet(pipeline: &Pipeline, endpoints: PerSide<&dyn Endpoint>, bound: Option<&Binding>) -> Online {
+/// Meets the sides that can be asked and holds these table maps against them; `bound` is what the state belongs to, where
+/// it belongs to something.
+pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, bound: Option<&Binding>) -> Online {
     let mut online = Online::default();
-    for side in Side::BOTH {
-        match endpoints.of(side).open() {
-            Ok(identity) => online.sides.of_mut(side).identity = Some(identity),
-            Err(error) => online.troubles.push((place_of(&error), error)),
-        }
-    }
-    if let (Some(erp), Some(crm)) = (online.sides.erp.identity.clone(), online.sides.crm.identity.clone()) {
-        let sides = PerSide { erp, crm };
-        online.foreign = bound.and_then(|bound| bound.of_sides(&sides).err());
-        Side::BOTH.into_iter().for_each(|side| online.look_at_login(side, *endpoints.of(side)));
-        match compare(pipeline, &passes(pipeline), endpoints) {
-            Ok((scopes, misfits)) => {
-                online.misfits = misfits;
-                online.doubts = doubts(pipeline, &scopes);
-                scopes.iter().for_each(|scope| online.look_at(pipeline, scope, endpoints));
+    let open = PerSide::from_fn(|side| {
+        let endpoint = (*endpoints.of(side))?;
+        match endpoint.open() {
+            Ok(identity) => {
+                online.sides.of_mut(side).identity = Some(identity);
+                online.look_at_login(side, endpoint);
+                Some(endpoint)
             }
-            Err(error) => online.troubles.push((place_of(&error), error)),
+            Err(error) => {
+                online.troubles.push((place_of(&error), error));
+                None
+            }
         }
+    });
+    if let Some(bound) = bound {
+        // Where a side says nothing, it says nothing against the state either.
+        let now = |side: Side| online.sides.of(side).identity.clone().unwrap_or_else(|| bound.sides.of(side).clone());
+        online.foreign = bound.of_sides(&PerSide::from_fn(now)).err();
     }
+    let Compared { told, misfits, troubles } = compare(tables, &passes(tables), open);
+    online.misfits = misfits;
+    online.doubts = doubts(tables, &told);
+    online.troubles.extend(troubles.into_iter().map(|error| (place_of(&error), error)));
+    told.iter().for_each(|told| online.look_at(tables, told, open));
     for side in Side::BOTH {
-        let met = online.sides.of_mut(side);
-        met.clock = endpoints.of(side).clock_offset();
-        met.concurrency = endpoints.of(side).concurrency();
+        if let Some(endpoint) = endpoints.of(side) {
+            let met = online.sides.of_mut(side);
+            met.clock = endpoint.clock_offset();
+            met.concurrency = endpoint.concurrency();
+        }
     }
     online
 }
@@ -131,12 +140,13 @@ impl Online {
         }
     }
 
-    /// Asks both sides of a table map what a run asks them.
-    fn look_at(&mut self, pipeline: &Pipeline, scope: &Scope, endpoints: PerSide<&dyn Endpoint>) {
-        let map = &pipeline.tables[scope.table];
+    /// Asks both sides of a table map what a run asks them, as far as they can be asked.
+    fn look_at(&mut self, tables: &[TableMap], told: &Told, open: PerSide<Option<&dyn Endpoint>>) {
+        let map = &tables[told.table];
         let path = Path::root().key("tables").key(&map.name);
-        for side in Side::BOTH {
-            if let Err(error) = ask(map, scope, side, *endpoints.of(side)) {
+        let asked = |side: Side| Some((told.sides.of(side).as_ref()?, (*open.of(side))?));
+        for (side, (scope, endpoint)) in Side::BOTH.into_iter().filter_map(|side| Some((side, asked(side)?))) {
+            if let Err(error) = ask(map, scope, side, endpoint) {
                 let told = self.troubles.iter().any(|(_, before)| *before == error);
                 let key = if map.sides.of(side).filter.is_some() { "filter" } else { "table" };
                 if !told {
@@ -144,24 +154,30 @@ impl Online {
                 }
             }
         }
-        let rights = PerSide::from_fn(|side| {
-            let needs = needs(pipeline, map, side);
-            self.rights(&path, scope, side, *endpoints.of(side), &needs)
+        let sides = PerSide::from_fn(|side| {
+            let (scope, endpoint) = asked(side)?;
+            let needs = needs(tables, map, side);
+            let rights = self.rights(&path, scope, side, endpoint, &needs);
+            Some(SideMet { needs, rights, filter: filtering(map, scope, side, endpoint) })
         });
-        let sides = PerSide::from_fn(|side| SideMet {
-            needs: needs(pipeline, map, side),
-            rights: rights.of(side).clone(),
-            filter: filtering(map, scope, side, *endpoints.of(side)),
-        });
-        self.tables.push(TableMet { table: map.name.clone(), sides });
+        if sides.erp.is_some() || sides.crm.is_some() {
+            self.tables.push(TableMet { table: map.name.clone(), sides });
+        }
     }
 }
 
 impl Online {
     /// Asks a side what the login is allowed; what is missing is a finding, and so is a reading that does not reach every
     /// record, since what it hides would count as deleted.
-    fn rights(&mut self, path: &Path, scope: &Scope, side: Side, endpoint: &dyn Endpoint, needs: &[Right]) -> Rights {
-        let info = scope.infos.of(side);
+    fn rights(
+        &mut self,
+        path: &Path,
+        scope: &SideScope,
+        side: Side,
+        endpoint: &dyn Endpoint,
+        needs: &[Right],
+    ) -> Rights {
+        let info = &scope.info;
         let grants = match endpoint.grants(info) {
             Ok(Some(grants)) => grants,
             Ok(None) => return Rights::Untold,
@@ -215,18 +231,18 @@ fn and(words: &[String]) -> String {
 
 /// Asks with the columns and the filter of a run, and keeps nothing: a side that must not be read, or that does not
 /// understand the filter, says so.
-fn ask(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Result<(), EndpointError> {
-    let info = scope.infos.of(side);
+fn ask(map: &TableMap, scope: &SideScope, side: Side, endpoint: &dyn Endpoint) -> Result<(), EndpointError> {
+    let info = &scope.info;
     // Columns that are not there are told already.
-    let columns = scope.columns.of(side).iter().filter(|name| info.column(name).is_some_and(|column| column.readable));
+    let columns = scope.columns.iter().filter(|name| info.column(name).is_some_and(|column| column.readable));
     let filter = map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned());
     endpoint.probe(&Query { info, columns: columns.cloned().collect(), filter, ids: None })
 }
 
-fn filtering(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Filtering {
+fn filtering(map: &TableMap, scope: &SideScope, side: Side, endpoint: &dyn Endpoint) -> Filtering {
     let Some(filter) = &map.sides.of(side).filter else { return Filtering::None };
     let terms = filter.terms();
-    let evaluates = |predicate| endpoint.evaluates(scope.infos.of(side), predicate);
+    let evaluates = |predicate| endpoint.evaluates(&scope.info, predicate);
     let ours = terms.iter().filter(|term| !term.predicate().is_some_and(evaluates));
     let ours: Vec<String> = ours.map(|term| term.written().to_owned()).collect();
     match ours.len() {
@@ -237,7 +253,7 @@ fn filtering(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint)
 }
 
 /// Returns what a run may do on a side, by the keys of the table map. Rights to refer and to give away are the CRM's alone.
-fn needs(pipeline: &Pipeline, map: &TableMap, side: Side) -> Vec<Right> {
+fn needs(tables: &[TableMap], map: &TableMap, side: Side) -> Vec<Right> {
     let written = map.direction.writes(side);
     let made = map.create.on(side) || (written && map.on_delete == OnDelete::Restore);
     let deleted = written && map.on_delete == OnDelete::Delete;
@@ -250,7 +266,7 @@ fn needs(pipeline: &Pipeline, map: &TableMap, side: Side) -> Vec<Right> {
     };
     let gives =
         side == Side::Crm && map.fields.iter().any(|field| field.writes(side) && field.crm.as_deref() == Some(OWNER));
-    let referred = pipeline.tables.iter().any(|other| refers(other, Some(&map.name)));
+    let referred = tables.iter().any(|other| refers(other, Some(&map.name)));
     [
         (true, Right::Read),
         (made, Right::Create),

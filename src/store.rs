@@ -536,6 +536,16 @@ pub trait Store {
     /// Returns the coupling of a record.
     fn coupling_of(&self, table: &str, side: Side, id: Uuid) -> Result<Option<Coupling>, StoreError>;
 
+    /// Returns the keys of coupled records that were remembered.
+    fn record_keys(&self, table: &str, side: Side) -> Result<HashMap<Uuid, Vec<String>>, StoreError>;
+
+    /// Returns the coupled records of which no key is remembered.
+    fn without_key(&self, table: &str, side: Side) -> Result<Vec<Uuid>, StoreError>;
+
+    /// Remembers what tells records from others where their ids do not: see [`crate::endpoint::Key::Values`]. It goes with
+    /// the coupling; of records that are not coupled nothing is kept.
+    fn remember_keys(&mut self, table: &str, side: Side, keys: &[(Uuid, Vec<String>)]) -> Result<(), StoreError>;
+
     /// Returns what is remembered of each coupling of a table map, in the order in which they were made.
     fn coupled(&self, table: &str) -> Result<Vec<Coupling>, StoreError>;
 

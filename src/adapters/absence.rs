@@ -1,31 +1,34 @@
 //! Records that a list of ids did not bring: what the answer to a question for each of them alone says (I7).
 //!
 //! A list leaves out without a word whatever it does not show (crm-api.md §7), so that a record is not in it is no proof
-//! that it is gone. In go the answers to requests for single records; out come those that exist and may not be read. How a
+//! that it is gone. In go the answers to requests for single records; out come those that may exist all the same. How a
 //! record is asked for is the adapters' business.
+
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::odata::fault::Fault;
-use crate::endpoint::EndpointError;
+use crate::endpoint::{EndpointError, Hidden};
 
 /// Asks for some records, and returns what was said of each.
 pub type Ask<'a> = dyn Fn(&[Uuid]) -> Result<Vec<Fault>, EndpointError> + 'a;
 
-/// Asks for each of `missing`, by `ask` at most `chunk` at once, and returns those that exist and may not be read.
+/// Asks for each of `missing`, by `ask` at most `chunk` at once, and returns those that are not proven to be gone.
 ///
-/// `is_gone` tells whether a 404 is the service's own word on a record. A record that comes after all was left out of its
-/// list, which proves nothing then; of what is answered otherwise nobody knows whether it exists. Both are errors.
+/// A record that comes after all was left out of its list, which proves nothing then; of what is answered otherwise nobody
+/// knows whether it exists. Both are errors. Where a service may say 404 in ways that are not those of OData, `elsewhere`
+/// says what to make of such a record.
 pub fn hidden(
     client: &Client,
     missing: &[Uuid],
     chunk: usize,
     ask: &Ask<'_>,
-    is_gone: impl Fn(&Fault) -> bool,
-) -> Result<Vec<Uuid>, EndpointError> {
+    elsewhere: Option<Hidden>,
+) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
     let side = client.side();
-    let mut hidden = Vec::new();
+    let mut hidden = HashMap::new();
     for ids in missing.chunks(chunk.max(1)) {
         for (id, fault) in ids.iter().zip(ask(ids)?) {
             match fault.status {
@@ -34,8 +37,13 @@ pub fn hidden(
                         format!("a list of ids left out record {id}, which is there when it is asked for alone");
                     return Err(EndpointError::Untrusted { side, message });
                 }
-                403 => hidden.push(*id),
-                404 if is_gone(&fault) => {}
+                403 => hidden.extend([(*id, Hidden::Forbidden)]),
+                404 if fault.is_of_record() => {}
+                404 if !fault.is_odata()
+                    && let Some(elsewhere) = elsewhere =>
+                {
+                    hidden.extend([(*id, elsewhere)])
+                }
                 _ => {
                     let message = format!("whether record {id} still exists cannot be told: {fault}");
                     return Err(EndpointError::Refused { side, message });
@@ -62,27 +70,34 @@ mod tests {
         let (client, _) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
         let id = Uuid::from_u128(7);
         let error = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
-        for (status, body, told) in [
-            (404, error("0x80040217"), "gone"),
-            (404, error("BadRequest_NotFound"), "gone"),
-            (404, error("Internal_RecordNotFound"), "gone"),
+        let refused = "CRM refused the request: whether record";
+        for (status, body, told, to_others) in [
+            (404, error("0x80040217"), "gone", "gone"),
+            (404, error("BadRequest_NotFound"), "gone", "gone"),
+            (404, error("Internal_RecordNotFound"), "gone", "gone"),
             // The address leads nowhere, or it was a gateway that answered.
-            (404, error("BadRequest_ResourceNotFound"), "CRM refused the request: whether record"),
-            (404, error("0x8006088a"), "CRM refused the request: whether record"),
-            (404, "<html>".to_owned(), "CRM refused the request: whether record"),
-            (404, String::new(), "CRM refused the request: whether record"),
-            (302, String::new(), "CRM refused the request: whether record"),
-            (400, error("0x0"), "CRM refused the request: whether record"),
-            (403, error("0x80040220"), "hidden"),
-            (200, "{}".to_owned(), "CRM gave an answer that cannot be trusted: a list of ids left out record"),
+            (404, error("BadRequest_ResourceNotFound"), refused, refused),
+            (404, error("0x8006088a"), refused, refused),
+            (404, "<html>".to_owned(), refused, "Untold"),
+            (404, String::new(), refused, "Untold"),
+            (302, String::new(), refused, refused),
+            (400, error("0x0"), refused, refused),
+            (403, error("0x80040220"), "Forbidden", "Forbidden"),
+            (
+                200,
+                "{}".to_owned(),
+                "CRM gave an answer that cannot be trusted: a list of ids left out record",
+                "CRM gave",
+            ),
         ] {
             let ask = |_: &[Uuid]| Ok(vec![Fault::read(status, body.as_bytes())]);
-            let found = match hidden(&client, &[id], 10, &ask, Fault::is_of_record) {
-                Ok(hidden) if hidden.is_empty() => "gone".to_owned(),
-                Ok(_) => "hidden".to_owned(),
-                Err(error) => error.to_string(),
-            };
-            assert!(found.starts_with(told), "{status} {body}: {found}");
+            for (elsewhere, told) in [(None, told), (Some(Hidden::Untold), to_others)] {
+                let found = match hidden(&client, &[id], 10, &ask, elsewhere) {
+                    Ok(hidden) => hidden.get(&id).map_or("gone".to_owned(), |hidden| format!("{hidden:?}")),
+                    Err(error) => error.to_string(),
+                };
+                assert!(found.starts_with(told), "{status} {body} {elsewhere:?}: {found}");
+            }
         }
     }
 }

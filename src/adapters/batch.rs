@@ -186,12 +186,17 @@ fn json_headers() -> [(&'static str, String); 4] {
     ]
 }
 
-/// Asks questions as one JSON batch, and returns what was said of each, be it a success; `None` where the service does not
+/// Asks questions as one batch, and returns what was said of each, be it a success; `None` where the service does not
 /// take the batch. Where one was throttled or has no answer, all are asked again.
-pub fn ask_json(client: &Client, root: &str, questions: &[Operation]) -> Result<Option<Vec<Fault>>, EndpointError> {
-    let body = batch_json::build(questions);
-    let (_, faults) = client.ask(&format!("{root}/$batch"), &json_headers(), body.as_bytes(), |answer| {
-        let replies = batch_json::parse(&answer.body, questions.len())?;
+pub fn ask(
+    form: Form,
+    client: &Client,
+    root: &str,
+    questions: &[Operation],
+) -> Result<Option<Vec<Fault>>, EndpointError> {
+    let body = form.body(questions);
+    let (_, faults) = client.ask(&format!("{root}/$batch"), &form.headers(), body.as_bytes(), |answer| {
+        let replies = form.replies(answer, questions.len())?;
         let fault = |reply: Option<Reply>| {
             let reply = reply.ok_or("the answer to the batch is not whole")?;
             let fault = Fault::read(reply.status, reply.body.as_bytes());

@@ -12,19 +12,18 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
-use crate::adapters::batch::{self, Closed};
+use crate::adapters::batch::{self, Closed, Form};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::Layout;
-use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent, select};
-use crate::adapters::pages::{self, Reading};
+use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::portion::Portion;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Key, Query, Report, TableInfo, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
 };
 use crate::frame::{Column, Frame, Kind, Value};
 
@@ -209,7 +208,7 @@ impl Endpoint for BusinessCentral {
         let (url, key, layout) = self.question(query)?;
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, query.info));
         match &query.ids {
-            None => self.reading(&url, filter.as_deref(), &layout, None).run_counted(progress),
+            None => self.reading(&url, filter.as_deref(), &layout, None).run_counted(Count::Told, progress),
             Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
                 let list = id_list(&key, ids, filter.as_deref());
                 self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
@@ -217,21 +216,22 @@ impl Endpoint for BusinessCentral {
         }
     }
 
-    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let Place { api, set, key, .. } = self.place(&info.table)?;
         let (root, path) = (format!("{}{api}", self.client.base()), self.path(&set)?);
         let address = |id: &Uuid| format!("{path}({id})?$select={key}");
         let get = |id: &Uuid| Operation { method: "GET", url: address(id), if_match: None, body: String::new() };
         let ask = |ids: &[Uuid]| {
             if ids.len() > 1
-                && let Some(faults) = batch::ask_json(&self.client, &root, &ids.iter().map(get).collect::<Vec<_>>())?
+                && let Some(faults) =
+                    batch::ask(Form::Json, &self.client, &root, &ids.iter().map(get).collect::<Vec<_>>())?
             {
                 return Ok(faults);
             }
             let alone = |id| absence::alone(&self.client, &format!("{root}/{}", address(id)), &self.read_headers());
             ids.iter().map(alone).collect()
         };
-        absence::hidden(&self.client, missing, self.batch_max(), &ask, Fault::is_of_record)
+        absence::hidden(&self.client, missing, self.batch_max(), &ask, None)
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {

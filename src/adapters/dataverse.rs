@@ -26,14 +26,14 @@ use crate::adapters::odata::batch_multipart;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent};
-use crate::adapters::pages::{self, Reading};
+use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::portion::Portion;
 use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Query, Report, TableInfo, Tracked, Traffic,
-    Write,
+    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Query, Report, TableInfo, Tracked,
+    Traffic, Write,
 };
 use crate::frame::{Frame, Kind};
 
@@ -263,14 +263,14 @@ impl Endpoint for Dataverse {
         let url = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, &table));
         let Some(ids) = &query.ids else {
-            return self.reading(&url, filter.as_deref(), &layout).run_counted(progress);
+            return self.reading(&url, filter.as_deref(), &layout).run_counted(Count::Told, progress);
         };
         let lists = self.lists(url, &table, filter.as_deref(), &layout);
         let ids_max = dataverse_lists::ids_max(self.limits.page);
         pages::by_ids(&self.client, ids, ids_max, &layout, progress, &|ids| lists.read(ids))
     }
 
-    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let table = self.table(&info.table)?;
         let record = |id: &Uuid| format!("{}({id})?$select={}", table.info.table, table.key);
         let root = self.root();
@@ -284,7 +284,7 @@ impl Endpoint for Dataverse {
             let url = |id| format!("{}{API}/{}", self.client.base(), record(id));
             ids.iter().map(|id| absence::alone(&self.client, &url(id), &read_headers())).collect()
         };
-        absence::hidden(&self.client, missing, self.batch_max(), &ask, Fault::is_of_record)
+        absence::hidden(&self.client, missing, self.batch_max(), &ask, None)
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {

@@ -13,8 +13,8 @@ use crate::adapters::credentials::untold;
 use crate::config::Side;
 use crate::config::expression::Predicate;
 use crate::endpoint::{
-    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Outcome, Query, Report, TableInfo, Tracked,
-    Traffic, Write,
+    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Outcome, Query, Report, TableInfo,
+    Tracked, Traffic, Write,
 };
 use crate::frame::Frame;
 
@@ -132,8 +132,16 @@ impl Endpoint for Discreet {
         self.inner.read(query, progress).map_err(|error| self.error(error))
     }
 
-    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         self.inner.hidden(info, missing).map_err(|error| self.error(error))
+    }
+
+    fn seen_keys(&self, info: &TableInfo, ids: &[Uuid]) -> Vec<(Uuid, Vec<String>)> {
+        self.inner.seen_keys(info, ids)
+    }
+
+    fn recall(&self, info: &TableInfo, keys: HashMap<Uuid, Vec<String>>) {
+        self.inner.recall(info, keys);
     }
 
     fn probe(&self, query: &Query<'_>) -> Result<(), EndpointError> {

@@ -16,18 +16,19 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
-use crate::adapters::batch::{Closed, Form};
+use crate::adapters::batch::{self, Closed, Form};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Batches, Style};
+use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
-use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, percent};
-use crate::adapters::pages::{self, Reading};
-use crate::adapters::service::page::{Ask, Page, quoted};
+use crate::adapters::pages::{self, Count, Reading};
+use crate::adapters::service::page::{Ask, Page, question, quoted};
+use crate::adapters::service::writes::relative;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Key, Query, Report, TableInfo, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
 };
 use crate::frame::{Column, Frame, Kind};
 
@@ -56,6 +57,8 @@ pub struct Service {
     form: Mutex<Option<Option<Form>>>,
     /// Tables of which a new record has shown that ids may be chosen.
     trusted: Mutex<HashSet<String>>,
+    /// Tables of which the service does not want to be asked how many records they have.
+    uncounted: Mutex<HashSet<String>>,
     closed: Closed,
     directories: Mutex<HashMap<String, Arc<Directory>>>,
 }
@@ -87,6 +90,7 @@ impl Service {
             known: Mutex::new(None),
             form: Mutex::new(None),
             trusted: Mutex::default(),
+            uncounted: Mutex::default(),
             closed: Closed::default(),
             directories: Mutex::new(HashMap::new()),
         }
@@ -160,9 +164,13 @@ impl Service {
         if let Some(key) = self.chosen_keys.get(table) {
             info.key = Key::Id(key.clone());
         }
+        Ok(Page { info, dialect: self.dialect(), directory: self.directory(table) })
+    }
+
+    /// Returns the keys of a table's records that were seen.
+    fn directory(&self, table: &str) -> Arc<Directory> {
         let mut directories = self.directories.lock().unwrap_or_else(PoisonError::into_inner);
-        let directory = Arc::clone(directories.entry(table.to_owned()).or_default());
-        Ok(Page { info, dialect: self.dialect(), directory })
+        Arc::clone(directories.entry(table.to_owned()).or_default())
     }
 
     /// Returns what the metadata says; it is asked for once.
@@ -212,9 +220,25 @@ impl Service {
         Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
     }
 
-    /// Reads a list to its end. The ERP counts its records as well; whether another service does, nobody knows.
-    fn whole(&self, reading: &Reading<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
-        if self.company.is_some() { reading.run_counted(progress) } else { reading.run(progress) }
+    /// Reads a list to its end, and holds it against the number of records that the service counts. Another service than the
+    /// ERP may not tell it, or may not want to be asked.
+    fn whole(&self, page: &Page, reading: &Reading<'_>, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
+        if self.company.is_some() {
+            return reading.run_counted(Count::Told, progress);
+        }
+        let uncounted = || self.uncounted.lock().unwrap_or_else(PoisonError::into_inner);
+        if uncounted().contains(&page.info.table) {
+            return reading.run(progress);
+        }
+        match reading.run_counted(Count::Perhaps, progress) {
+            Err(EndpointError::Refused { .. }) => {
+                // Whether it was for the count shows without it.
+                let whole = reading.run(progress)?;
+                uncounted().insert(page.info.table.clone());
+                Ok(whole)
+            }
+            counted => counted,
+        }
     }
 
     /// Returns the headers of every request; without the first one the answer may be XML, and in a later version than the
@@ -226,8 +250,8 @@ impl Service {
         headers
     }
 
-    /// Returns the keys of records, by their ids. Where one was never seen, the keys of all records are read: what is not
-    /// among them does not exist.
+    /// Returns the keys of records, by their ids. Where one was never seen, the keys of all records are read; what is not among
+    /// them has none that is known.
     fn keys(&self, page: &Page, ids: &[Uuid]) -> Result<HashMap<Uuid, Box<[String]>>, EndpointError> {
         if let Key::Id(_) = page.info.key {
             return Ok(ids.iter().map(|id| (*id, vec![id.to_string()].into())).collect());
@@ -235,7 +259,7 @@ impl Service {
         if ids.iter().any(|id| page.directory.key(*id).is_none()) {
             let layout = page.layout(&[])?;
             let url = format!("{}?$select={}", self.address(page)?, page.key().join(","));
-            self.whole(&self.reading(&url, None, &layout, None), &|_| {})?;
+            self.whole(page, &self.reading(&url, None, &layout, None), &|_| {})?;
         }
         Ok(ids.iter().filter_map(|id| Some((*id, page.directory.key(*id)?))).collect())
     }
@@ -289,7 +313,7 @@ impl Service {
         let more = |rows: usize| progress(before + rows);
         found.append(&pages::by_ids(&self.client, &of(false), 1, &layout, &more, &alone)?);
         if !unasked.is_empty() {
-            let all = self.reading(&format!("{url}?{select}"), None, &layout, None).run(&|_| {})?;
+            let all = self.whole(page, &self.reading(&format!("{url}?{select}"), None, &layout, None), &|_| {})?;
             let rows: Vec<usize> = (0..all.rows()).filter(|row| unasked.contains(&all.id(*row))).collect();
             found.append(&all.take(&rows));
         }
@@ -340,28 +364,48 @@ impl Endpoint for Service {
         let layout = page.layout(&query.columns)?;
         let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
-        self.whole(&self.reading(&url, filter.as_deref(), &layout, None), progress)
+        self.whole(&page, &self.reading(&url, filter.as_deref(), &layout, None), progress)
     }
 
-    /// A record whose key nobody has seen was not among all keys that were read; there is no address to ask at.
-    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+    /// Where the key was never seen, or fits into no address, there is nothing to ask at.
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let page = self.page(&info.table)?;
-        let (url, select) = (self.address(&page)?, page.select(&[]));
+        let (root, url, select) = (self.root(), self.address(&page)?, page.select(&[]));
         let key = |id: &Uuid| match page.info.key {
             Key::Id(_) => Some(vec![id.to_string()].into()),
             Key::Values(_) => page.directory.key(*id),
         };
-        let address = |id: &Uuid| Some(format!("{url}({})?{select}", page.in_path(&key(id)?)?));
-        let (ids, addresses): (Vec<Uuid>, Vec<String>) =
-            missing.iter().filter_map(|id| Some((*id, address(id)?))).unzip();
-        let addresses: HashMap<Uuid, String> = ids.iter().copied().zip(addresses).collect();
+        let get = |id: &Uuid| Some((*id, question(format!("{url}({})?{select}", page.in_path(&key(id)?)?))));
+        let questions: HashMap<Uuid, Operation> = missing.iter().filter_map(get).collect();
+        let (ids, untold): (Vec<Uuid>, Vec<Uuid>) = missing.iter().partition(|id| questions.contains_key(id));
+        let form = if self.limits.batch > 1 && ids.len() > 1 { self.form(&page, &url) } else { None };
         let ask = |ids: &[Uuid]| {
-            let alone = |id| absence::alone(&self.client, &addresses[id], &self.headers(&[]));
+            if let Some(form) = form.filter(|_| ids.len() > 1) {
+                let batch: Vec<Operation> = ids.iter().map(|id| relative(&root, &questions[id])).collect();
+                if let Some(faults) = batch::ask(form, &self.client, &root, &batch)? {
+                    return Ok(faults);
+                }
+            }
+            let alone = |id| absence::alone(&self.client, &questions[id].url, &self.headers(&[]));
             ids.iter().map(alone).collect()
         };
-        // What another service says in its own words besides the status is not known.
-        let is_gone = |fault: &Fault| self.company.is_none() || fault.is_of_record();
-        absence::hidden(&self.client, &ids, 1, &ask, is_gone)
+        // Another service may not speak by OData's errors, or may stand behind something that turns its keys away.
+        let elsewhere = self.company.is_none().then_some(Hidden::Untold);
+        let mut hidden = absence::hidden(&self.client, &ids, self.limits.batch.max(1), &ask, elsewhere)?;
+        hidden.extend(untold.into_iter().map(|id| (id, Hidden::Untold)));
+        Ok(hidden)
+    }
+
+    fn seen_keys(&self, info: &TableInfo, ids: &[Uuid]) -> Vec<(Uuid, Vec<String>)> {
+        let directory = self.directory(&info.table);
+        ids.iter().filter_map(|id| Some((*id, directory.key(*id)?.into_vec()))).collect()
+    }
+
+    fn recall(&self, info: &TableInfo, keys: HashMap<Uuid, Vec<String>>) {
+        let directory = self.directory(&info.table);
+        // The file may name another table by now.
+        let own = keys.into_iter().filter(|(id, key)| info.id_of(key) == *id);
+        own.for_each(|(id, key)| directory.learn(id, key));
     }
 
     /// An id says nothing here before all keys were read, so any record is asked for.
@@ -493,6 +537,46 @@ mod tests {
                 let address = format!("GET /Ts?$select={columns}&$filter=City%20eq%20'Oslo'&$top=1 HTTP/1.1 [t]");
                 assert_eq!(asked, [address]);
             }
+        }
+    }
+
+    /// Who counts is held to it, and who does not, or does not want to be asked, is read all the same.
+    #[test]
+    fn another_service_counts_where_it_can() {
+        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="t"><Key><PropertyRef Name="No"/></Key>
+            <Property Name="No" Type="Edm.String"/></EntityType><EntityContainer><EntitySet Name="Ts" EntityType="N.t"/>
+            </EntityContainer></Schema></edmx:Edmx>"#;
+        let page = |count: &str| say(200, &format!(r#"{{{count}"value":[{{"No":"1"}},{{"No":"2"}}]}}"#));
+        let told = |count: usize| page(&format!(r#""@odata.count":{count},"#));
+        let refused = || say(400, r#"{"error":{"code":"","message":"no such option"}}"#);
+        let (counted, plain, again) = ("&$count=true", "", "&$count=true&$top=1");
+        for (what, answers, expected, asked) in [
+            ("tallies", vec![told(2), told(2)], ["2", "2"], vec![counted, counted]),
+            (
+                "left out",
+                vec![told(3), told(3), told(2)],
+                ["it counts 3 records, and 2 came", "2"],
+                vec![counted, again, counted],
+            ),
+            ("not told", vec![page(""), page("")], ["2", "2"], vec![counted, counted]),
+            ("no such option", vec![refused(), page(""), page("")], ["2", "2"], vec![counted, plain, plain]),
+            ("refused", vec![refused(), refused(), told(2)], ["no such option", "2"], vec![counted, plain, counted]),
+        ] {
+            let server = Script::play(std::iter::once(say(200, metadata)).chain(answers).collect());
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 1, page: 10 };
+            let service = Service::plain(client(&server.url, &login.url).0, limits, BTreeMap::new());
+            let info = service.describe("Ts").unwrap();
+            for expected in expected {
+                let query = Query { info: &info, columns: Vec::new(), filter: None, ids: None };
+                let told = service.read(&query, &|_| {});
+                let told = told.map_or_else(|error| error.to_string(), |frame| frame.rows().to_string());
+                assert!(told.ends_with(expected), "{what}: {told}");
+            }
+            let heard = server.heard();
+            let paths: Vec<&str> = heard[1..].iter().filter_map(|line| line.split(' ').nth(1)).collect();
+            let asked: Vec<String> = asked.into_iter().map(|more| format!("/Ts?$select=No{more}")).collect();
+            assert_eq!(paths, asked, "{what}");
         }
     }
 }

@@ -15,6 +15,7 @@ mod couplings;
 mod decisions;
 mod inbox;
 mod journal;
+mod keys;
 mod lease;
 mod log;
 mod reading;
@@ -24,7 +25,7 @@ mod sound;
 mod trouble;
 mod watermarks;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -290,6 +291,18 @@ impl Store for SqliteStore<'_> {
 
     fn coupled(&self, table: &str) -> Result<Vec<Coupling>, StoreError> {
         self.read(|connection| couplings::coupled(connection, table))
+    }
+
+    fn record_keys(&self, table: &str, side: Side) -> Result<HashMap<Uuid, Vec<String>>, StoreError> {
+        self.read(|connection| keys::load(connection, table, side))
+    }
+
+    fn without_key(&self, table: &str, side: Side) -> Result<Vec<Uuid>, StoreError> {
+        self.read(|connection| keys::missing(connection, table, side))
+    }
+
+    fn remember_keys(&mut self, table: &str, side: Side, keys: &[(Uuid, Vec<String>)]) -> Result<(), StoreError> {
+        self.write(|connection, _, _| keys::remember(connection, table, side, keys))
     }
 
     fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError> {

@@ -19,9 +19,9 @@ use crate::address::Address;
 use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
 use crate::cli::{progress, signals};
-use crate::config::check::{Purpose, check};
+use crate::config::check::{Part, Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
-use crate::config::{PerSide, Pipeline, Side, TableMap, tree};
+use crate::config::{Connection, PerSide, Pipeline, Side, TableMap, tree};
 use crate::endpoint::Endpoint;
 use crate::report::answers::Answered;
 use crate::run::strays;
@@ -95,9 +95,8 @@ pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
     match checked.pipeline {
         Some(mut pipeline) => {
             let state = state_path(path, &pipeline.state);
-            let folder = path.parent().unwrap_or(Path::new(""));
             for side in Side::BOTH {
-                pipeline.connections.of_mut(side).auth.begin_at(folder);
+                pipeline.connections.of_mut(side).auth.begin_at(folder_of(path));
             }
             Ok(Loaded { pipeline, file, text, state, warnings: checked.complaints })
         }
@@ -146,9 +145,14 @@ pub fn answered(store: &dyn Store, items: &[InboxItem]) -> Result<Answered, Stor
 }
 
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.
-fn state_path(file: &Path, state: &str) -> PathBuf {
+pub fn state_path(file: &Path, state: &str) -> PathBuf {
     let path = state.strip_prefix("sqlite:").unwrap_or(state);
-    file.parent().unwrap_or(Path::new("")).join(path)
+    folder_of(file).join(path)
+}
+
+/// Returns the folder at which relative paths of a file start.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 /// Prints what is odd about a file on stderr.
@@ -183,16 +187,33 @@ pub fn address<'a>(loaded: &'a Loaded, record: &str) -> Result<(Address, &'a Tab
 
 /// Makes the adapters of both sides; nothing is asked of them yet.
 pub fn endpoints(pipeline: &Pipeline) -> PerSide<Box<dyn Endpoint>> {
+    let clock = clock();
+    PerSide::from_fn(|side| endpoint(side, pipeline.connections.of(side), &clock))
+}
+
+/// Makes the adapters of the sides that a part of the file at `path` says how to reach.
+pub fn endpoints_of(path: &Path, part: &Part) -> PerSide<Option<Box<dyn Endpoint>>> {
+    let clock = clock();
+    PerSide::from_fn(|side| {
+        let mut connection = part.connections.of(side).clone()?;
+        connection.auth.begin_at(folder_of(path));
+        Some(endpoint(side, &connection, &clock))
+    })
+}
+
+fn endpoint(side: Side, connection: &Connection, clock: &Arc<dyn Clock>) -> Box<dyn Endpoint> {
+    adapters::open(side, connection, Patience::default(), Arc::clone(clock))
+}
+
+/// Starts the one clock of both sides; it tells of long waits, and ends them with the program.
+fn clock() -> Arc<dyn Clock> {
     let tell = |wait: Duration| {
         let wait = wait.as_secs();
         progress::say(&format!(
             "waiting for up to {wait} s: a service puts requests off, or does not answer; Ctrl-C ends the run"
         ));
     };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start_until(signals::stop_flag(), tell));
-    PerSide::from_fn(|side| {
-        adapters::open(side, pipeline.connections.of(side), Patience::default(), Arc::clone(&clock))
-    })
+    Arc::new(SystemClock::start_until(signals::stop_flag(), tell))
 }
 
 /// Returns the time in RFC 3339, to the second, in UTC.
@@ -212,10 +233,11 @@ pub fn holder() -> String {
     format!("{host} pid {}", std::process::id())
 }
 
-/// Warns of what does not fit between a file and its state; a state that does not exist yet fits.
-pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Complaint> {
+/// Warns of what does not fit between a file and its state, as far as the file says where that is; a state that does not
+/// exist yet fits. Which table maps it lost is known only of a whole `pipeline`.
+pub fn state_complaints(path: &Path, text: &str, part: &Part, pipeline: Option<&Pipeline>) -> Vec<Complaint> {
     let file = path.display().to_string();
-    let state = state_path(path, &pipeline.state);
+    let Some(state) = part.state.as_ref().map(|state| state_path(path, state)) else { return Vec::new() };
     let tree = tree::parse(text, &mut Complaints::new(&file));
     let complaint = |key: &str, message: String, hint: Option<String>| {
         let path = complaint::Path::root().key(key);
@@ -235,7 +257,7 @@ pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Com
             return vec![complaint("state", message, Some(hint))];
         }
     };
-    let renamed = binding.and_then(|binding| binding.of_pipeline(&pipeline.name).err());
+    let renamed = binding.zip(part.name.as_ref()).and_then(|(binding, name)| binding.of_pipeline(name).err());
     let renamed = renamed.map(|renamed| {
         let hint = Failure::Renamed { state: String::new(), renamed: renamed.clone() }.hint();
         let Renamed { bound, now } = renamed;
@@ -245,7 +267,7 @@ pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Com
             Some(hint),
         )
     });
-    let lost = strays::lost(pipeline, &couplings).map(|message| {
+    let lost = pipeline.and_then(|pipeline| strays::lost(pipeline, &couplings)).map(|message| {
         let (message, hint) =
             message.split_once("; ").map_or((&*message, None), |(message, hint)| (message, Some(hint)));
         complaint("tables", message.to_owned(), hint.map(str::to_owned))

@@ -13,7 +13,7 @@ use crate::config::{PerSide, Side};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::delta::deletion::{Reason, edited};
-use crate::endpoint::Outcome;
+use crate::endpoint::{Hidden, Outcome};
 use crate::extract::{self, Sought};
 use crate::frame::Frame;
 use crate::plan::Action;
@@ -119,7 +119,7 @@ fn delete_side(
     let (mut answers, mut changes, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
         let (action, id) = (&doomed.action, *doomed.action.ids.of(left));
-        let verdict = judge_deletion(outcome, found.contains(&id), hidden.contains(&id));
+        let verdict = judge_deletion(outcome, found.contains(&id), hidden.get(&id).copied());
         if let (Deletion::Found | Deletion::Open, Outcome::Unknown { message }) = (verdict, outcome) {
             let outcome = if verdict == Deletion::Open { "found" } else { "not found" }.to_owned();
             answers.push(Answer { journal_id, outcome, message: message.clone() });
@@ -137,7 +137,13 @@ fn delete_side(
                 state.report.uncoupled += 1;
             }
             Deletion::Open => again.push(doomed),
-            Deletion::Hidden => state.waits.hold(undeleted(action, "the login may not read it any more")),
+            Deletion::Hidden(why) => {
+                let message = match why {
+                    Hidden::Forbidden => "the login may not read it any more",
+                    Hidden::Untold => "whether it is still there cannot be told",
+                };
+                state.waits.hold(undeleted(action, message));
+            }
             Deletion::Refused => {
                 let print = print_of(&state.records, step.map, action, &before, &sources);
                 state.refusals.note(action, reason(outcome), print);

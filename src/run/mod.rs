@@ -45,6 +45,7 @@ mod state;
 // How it begins: what is read, and what is left open from before.
 mod reading;
 mod gather;
+pub mod remembered;
 mod needs;
 mod candidates;
 mod decided;
@@ -252,7 +253,8 @@ fn passes_asked_for<'p>(pipeline: &'p Pipeline, options: &Options<'_>) -> (Vec<P
         all || options.only.contains(name) || selection.records.iter().any(|record| record.table == *name)
     };
     let reached = |pass: &Pass| selection.reaches(&pipeline.tables[pass.table]);
-    let (passes, left_out): (Vec<Pass>, Vec<Pass>) = passes(pipeline).into_iter().filter(asked_for).partition(reached);
+    let (passes, left_out): (Vec<Pass>, Vec<Pass>) =
+        passes(&pipeline.tables).into_iter().filter(asked_for).partition(reached);
     (passes, left_out.iter().map(|pass| &pipeline.tables[pass.table]).collect())
 }
 

@@ -1,7 +1,7 @@
 //! How a table map's turn begins: what a run that was cut off left open is settled, both sides are read, and their
 //! records are joined on the couplings. Nothing is decided yet.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use crate::couple::join;
 use crate::delta::Held;
 use crate::delta::guard::{Basis, HANDFUL};
 use crate::delta::names::Names;
-use crate::endpoint::EndpointError;
+use crate::endpoint::{EndpointError, Hidden};
 use crate::extract::{self, Inside, Scope};
 use crate::frame::evaluated::Fault;
 use crate::run::account::Mode;
@@ -18,7 +18,6 @@ use crate::run::admitted::Approval;
 use crate::run::apart::set_apart;
 use crate::run::by_people::ByPeople;
 use crate::run::changed::{self, Before};
-use crate::run::context::Context;
 use crate::run::couplings::couplings;
 use crate::run::ground::{Ground, Loose};
 use crate::run::intents::settle_intents;
@@ -30,7 +29,7 @@ use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
-use crate::run::{decided, marks};
+use crate::run::{decided, marks, remembered};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -50,6 +49,7 @@ pub(super) fn read(
     links: &mut Links,
 ) -> Result<(PassState, Ground, Option<Vec<usize>>), PassError> {
     let Turn { context, map, scope, pass } = *turn;
+    remembered::recall(context.endpoints, scope, store, map)?;
     let under_way = store.open_intents(&map.name)?;
     let asked = context.asked(map);
     let earned = settle_intents(context, store, scope, map, asked.as_ref())?;
@@ -57,6 +57,7 @@ pub(super) fn read(
     let asked = asked.map(|asked| asked.with_partners(&couplings));
     let before = Before { couplings: &couplings, under_way: &under_way, asked: asked.as_ref() };
     let reading = changed::read(context, store, scope, pass, &before, links)?;
+    remembered::remember(context, scope, store, map)?;
     let undecided = hold_undecided(map, &reading.inside);
     let PerSide { erp, crm } = reading.inside;
     let mut state = PassState::new(map, PerSide { erp: erp.frame, crm: crm.frame });
@@ -115,7 +116,7 @@ pub(super) fn join_up(
     let sought = read_absent(context, scope, &loose.absent)?;
     let hidden = PerSide { erp: sought.erp.hidden, crm: sought.crm.hidden };
     ground.beyond = PerSide { erp: sought.erp.frame, crm: sought.crm.frame };
-    tell_hidden(context, map, &hidden, state);
+    tell_hidden(turn, &hidden, state);
     refuse_gaps(map, scope, &ground)?;
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
     let Missing { widowed, outside } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
@@ -141,14 +142,28 @@ pub(super) fn join_up(
     Ok(Opened::Read(ground, loose))
 }
 
-/// Notes the coupled records of which a side says only that we may not read them: they are left alone like those outside
-/// the filter.
-fn tell_hidden(context: &Context<'_>, map: &TableMap, hidden: &PerSide<HashSet<Uuid>>, state: &mut PassState) {
-    for side in Side::BOTH {
-        let Some(first) = hidden.of(side).iter().min() else { continue };
-        let (number, name, table) = (hidden.of(side).len(), side.name(), &map.sides.of(side).table);
-        let (records, more) = if number == 1 { ("coupled record", "") } else { ("coupled records", ", …") };
-        let note = format!("the {name} does not let the login read {number} {records} ({table} {first}{more})");
+/// Notes the coupled records that no list brings and that may exist all the same: they are left alone like those outside the
+/// filter.
+fn tell_hidden(turn: &Turn<'_>, hidden: &PerSide<HashMap<Uuid, Hidden>>, state: &mut PassState) {
+    let Turn { context, map, scope, .. } = *turn;
+    for (side, why) in Side::BOTH.into_iter().flat_map(|side| [(side, Hidden::Forbidden), (side, Hidden::Untold)]) {
+        let of_kind = hidden.of(side).iter().filter(|(_, other)| **other == why);
+        let ids: Vec<Uuid> = of_kind.map(|(id, _)| *id).collect();
+        let Some(first) = ids.iter().min() else { continue };
+        let (name, table) = (side.name(), &map.sides.of(side).table);
+        let records = count(ids.len(), "coupled record");
+        let (more, are, them, keys) =
+            if ids.len() == 1 { ("", "is", "it", "its key") } else { (", …", "are", "them", "their keys") };
+        // By its key people find it.
+        let key = context.endpoints.of(side).seen_keys(scope.infos.of(side), &[*first]);
+        let shown = key.first().map_or_else(|| first.to_string(), |(_, key)| key.join(", "));
+        let note = match why {
+            Hidden::Forbidden => format!("the {name} does not let the login read {records} ({table} {shown}{more})"),
+            Hidden::Untold => format!(
+                "{records} {are} in no list of the {name}, which cannot be asked for {them} by {keys} ({table} \
+                 {shown}{more}); nothing is concluded from that"
+            ),
+        };
         note_it(context, &mut state.report, note);
     }
 }

@@ -1,12 +1,13 @@
 //! Who belongs to whom: coupled records that were not read, and new couplings by the match rules.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Doubt};
 use crate::delta::doubt::{Scene, hold_doubts};
+use crate::endpoint::Hidden;
 use crate::extract::{self, Scope, Sought};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
@@ -54,7 +55,7 @@ impl Widowed {
     }
 }
 
-/// Reads the coupled records that were not read: those that exist are outside their filter, or hidden from the login.
+/// Reads the coupled records that were not read: those that exist are outside their filter, or hidden.
 pub(super) fn read_absent(
     context: &Context<'_>,
     scope: &Scope,
@@ -75,7 +76,7 @@ pub(super) fn absent(
     context: &Context<'_>,
     map: &TableMap,
     absent: &[Absent],
-    (outside, hidden): (&PerSide<Frame>, &PerSide<HashSet<Uuid>>),
+    (outside, hidden): (&PerSide<Frame>, &PerSide<HashMap<Uuid, Hidden>>),
     state: &mut PassState,
     links: &mut Links,
 ) -> Missing {
@@ -85,7 +86,7 @@ pub(super) fn absent(
     for Absent { ids, coupling, rows } in absent {
         let exists = PerSide::from_fn(|side| {
             let id = ids.of(side);
-            rows.of(side).is_some() || there.of(side).contains_key(id) || hidden.of(side).contains(id)
+            rows.of(side).is_some() || there.of(side).contains_key(id) || hidden.of(side).contains_key(id)
         });
         if !exists.erp && !exists.crm {
             let action = Action {

@@ -29,7 +29,6 @@ use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::looking::{self, Read};
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
-use crate::run::newcomers;
 use crate::run::opening::{Opened, join_up, read};
 use crate::run::ours::take_ours;
 use crate::run::partners::{take_doubts, take_matches};
@@ -39,6 +38,7 @@ use crate::run::standing::count_rows;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step, Turn};
 use crate::run::wanted_back::{WantedBack, note_made_anew};
+use crate::run::{newcomers, remembered};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -116,6 +116,7 @@ fn go(
     state.reached.note_seen(scope, state.records.frames());
     state.approval.tell_unmade(map, links);
     close(context, store, scope, map, links, state)?;
+    remembered::remember(context, scope, store, map)?;
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
     }

@@ -16,7 +16,8 @@ use crate::config::expression::Predicate;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::couple::rows_by_id;
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Identity, Outcome, Query, Report, TableInfo, Tracked, Traffic, Write,
+    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Outcome, Query, Report, TableInfo, Tracked,
+    Traffic, Write,
 };
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Kind, Value};
@@ -218,10 +219,18 @@ impl Endpoint for Pretended<'_> {
         self.as_pretended(query, self.inner.read(query, progress)?)
     }
 
-    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let pretended = |id: &Uuid| self.lock().get(&info.table).is_some_and(|table| table.deleted.contains(id));
         let unknown: Vec<Uuid> = missing.iter().copied().filter(|id| !pretended(id)).collect();
-        if unknown.is_empty() { Ok(unknown) } else { self.inner.hidden(info, &unknown) }
+        if unknown.is_empty() { Ok(HashMap::new()) } else { self.inner.hidden(info, &unknown) }
+    }
+
+    fn seen_keys(&self, info: &TableInfo, ids: &[Uuid]) -> Vec<(Uuid, Vec<String>)> {
+        self.inner.seen_keys(info, ids)
+    }
+
+    fn recall(&self, info: &TableInfo, keys: HashMap<Uuid, Vec<String>>) {
+        self.inner.recall(info, keys);
     }
 
     /// Asks as the run asks; what was pretended comes along whatever it holds, as may always be.

@@ -2,7 +2,7 @@
 //!
 //! A function of what is known, so that all cases stand side by side. Nothing is read here and nothing carried out.
 
-use crate::endpoint::Outcome;
+use crate::endpoint::{Hidden, Outcome};
 use crate::run::written::Proof;
 
 /// What is known of a write besides its outcome.
@@ -102,24 +102,26 @@ pub(super) enum Deletion {
     Found,
     /// It is there, so it has to be looked at again.
     Open,
-    /// Nobody can tell: the login may not read it any more.
-    Hidden,
+    /// Nobody can tell.
+    Hidden(Hidden),
     /// The side would not have it.
     Refused,
     /// It did not come to the side.
     KeptOut,
 }
 
-/// Judges one deletion, by whether the record was read afterwards, or hidden.
-pub(super) fn judge_deletion(outcome: &Outcome, is_there: bool, is_hidden: bool) -> Deletion {
+/// Judges one deletion, by whether the record was read afterwards, or why it may be there all the same.
+pub(super) fn judge_deletion(outcome: &Outcome, is_there: bool, hidden: Option<Hidden>) -> Deletion {
     match outcome {
         // Where somebody was faster there is nothing left to do.
         Outcome::Written | Outcome::Gone => Deletion::Done,
         Outcome::Refused { .. } => Deletion::Refused,
         Outcome::NotSent { .. } | Outcome::Barred { .. } => Deletion::KeptOut,
-        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } if is_hidden => Deletion::Hidden,
-        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } if is_there => Deletion::Open,
-        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => Deletion::Found,
+        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => match hidden {
+            Some(why) => Deletion::Hidden(why),
+            None if is_there => Deletion::Open,
+            None => Deletion::Found,
+        },
     }
 }
 
@@ -195,20 +197,25 @@ mod tests {
 
     #[test]
     fn each_outcome_of_a_deletion_means_whether_the_record_is_gone() {
-        for (outcome, is_there, is_hidden, expected) in [
-            (Outcome::Written, false, false, Deletion::Done),
-            (Outcome::Gone, false, false, Deletion::Done),
-            (Outcome::Unknown { message: message() }, false, false, Deletion::Found),
-            (Outcome::Unknown { message: message() }, true, false, Deletion::Open),
-            (Outcome::Unknown { message: message() }, false, true, Deletion::Hidden),
-            (Outcome::Stale, true, false, Deletion::Open),
-            (Outcome::Stale, false, false, Deletion::Found),
-            (Outcome::Stale, false, true, Deletion::Hidden),
-            (Outcome::Refused { message: message() }, false, false, Deletion::Refused),
-            (Outcome::NotSent { message: message() }, false, false, Deletion::KeptOut),
-            (Outcome::Barred { message: message() }, false, false, Deletion::KeptOut),
+        for (outcome, is_there, hidden, expected) in [
+            (Outcome::Written, false, None, Deletion::Done),
+            (Outcome::Gone, false, None, Deletion::Done),
+            (Outcome::Unknown { message: message() }, false, None, Deletion::Found),
+            (Outcome::Unknown { message: message() }, true, None, Deletion::Open),
+            (
+                Outcome::Unknown { message: message() },
+                false,
+                Some(Hidden::Forbidden),
+                Deletion::Hidden(Hidden::Forbidden),
+            ),
+            (Outcome::Stale, true, None, Deletion::Open),
+            (Outcome::Stale, false, None, Deletion::Found),
+            (Outcome::Stale, false, Some(Hidden::Untold), Deletion::Hidden(Hidden::Untold)),
+            (Outcome::Refused { message: message() }, false, None, Deletion::Refused),
+            (Outcome::NotSent { message: message() }, false, None, Deletion::KeptOut),
+            (Outcome::Barred { message: message() }, false, None, Deletion::KeptOut),
         ] {
-            assert_eq!(judge_deletion(&outcome, is_there, is_hidden), expected, "{outcome:?}, {is_there}, {is_hidden}");
+            assert_eq!(judge_deletion(&outcome, is_there, hidden), expected, "{outcome:?}, {is_there}, {hidden:?}");
         }
     }
 }

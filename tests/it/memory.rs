@@ -3,7 +3,7 @@
 //! It stamps what is changed by a clock of its own, keeps versions, refuses what a real side refuses (stale versions,
 //! ids that exist, columns it does not know) and can be told to lose answers.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Identity, Key, Outcome, Query, Report, TableInfo,
-    Traffic, Write, WriteKind,
+    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Hidden, Identity, Key, Outcome, Query, Report,
+    TableInfo, Traffic, Write, WriteKind,
 };
 use pipeline::frame::builder::Builder;
 use pipeline::frame::{Cell, Column, Frame, Kind, Value};
@@ -407,7 +407,7 @@ impl Endpoint for Memory {
         Ok(self.told(&query.info.table, frame))
     }
 
-    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
+    fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let tables = self.tables.lock().unwrap();
         let records = &tables[&info.table].records;
         let there: Vec<Uuid> = missing.iter().copied().filter(|id| records.contains_key(id)).collect();
@@ -417,7 +417,7 @@ impl Endpoint for Memory {
                 let message = format!("a list of ids left out record {id}, which is there when it is asked for alone");
                 Err(EndpointError::Untrusted { side: self.side, message })
             }
-            None => Ok(there),
+            None => Ok(there.into_iter().map(|id| (id, Hidden::Forbidden)).collect()),
         }
     }
 

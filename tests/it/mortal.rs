@@ -1,6 +1,6 @@
 //! A program that may die at any step: before and after each request to a side, before and after each commit.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Mutex;
 
 use pipeline::adapters::sqlite::SqliteStore;
@@ -66,6 +66,18 @@ impl Store for Mortal<'_> {
 
     fn coupled(&self, table: &str) -> Result<Vec<Coupling>, StoreError> {
         self.store.coupled(table)
+    }
+
+    fn record_keys(&self, table: &str, side: Side) -> Result<HashMap<Uuid, Vec<String>>, StoreError> {
+        self.store.record_keys(table, side)
+    }
+
+    fn without_key(&self, table: &str, side: Side) -> Result<Vec<Uuid>, StoreError> {
+        self.store.without_key(table, side)
+    }
+
+    fn remember_keys(&mut self, table: &str, side: Side, keys: &[(Uuid, Vec<String>)]) -> Result<(), StoreError> {
+        Mortal::commit(self, |store| store.remember_keys(table, side, keys))
     }
 
     fn kept_apart_since(&self, table: &str, side: Side, id: Uuid) -> Result<Option<String>, StoreError> {

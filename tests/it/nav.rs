@@ -4,11 +4,14 @@
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Auth, Connection, SecretSource, Side};
-use pipeline::endpoint::{Endpoint, EndpointError, Key, Outcome, Query, Report, TableInfo, Write, key_text};
+use std::collections::HashMap;
+
+use pipeline::endpoint::{Endpoint, EndpointError, Hidden, Key, Outcome, Query, Report, TableInfo, Write, key_text};
 use pipeline::frame::{Frame, Kind, Value};
 use serde_json::json;
 use uuid::Uuid;
 
+mod gone;
 mod nights;
 mod other;
 
@@ -61,7 +64,14 @@ fn what_is_read_is_what_is_there() {
     assert!(
         nav.hidden(&info, &[id(&info, "10000")]).unwrap_err().to_string().contains("a list of ids left out record")
     );
-    assert!(nav.hidden(&info, &[id(&info, "nobody")]).unwrap().is_empty());
+    // Of whom nobody has seen the key nobody can ask, and one that is gone is asked for by the key that it had.
+    let nobody = id(&info, "nobody");
+    assert_eq!(nav.hidden(&info, &[nobody]).unwrap(), HashMap::from([(nobody, Hidden::Untold)]));
+    let brief = json!({"number": "BRIEF", "displayName": "Brief"});
+    let gone = world.erp.with(|state| state.insert("customers", brief.as_object().unwrap())).unwrap();
+    assert_eq!(by_ids(&*nav, &info, &["Name"], &[id(&info, "BRIEF")]).rows(), 1);
+    world.erp.with(|state| state.delete("customers", gone)).unwrap();
+    assert_eq!(nav.hidden(&info, &[id(&info, "BRIEF")]).unwrap(), HashMap::new());
     // By key, also such as nobody has seen yet: then the list of all keys tells.
     let fresh = open(Side::Erp, &world.nav());
     let wanted = [id(&info, "10000"), id(&info, "no such number"), frame.ids()[5]];
@@ -118,7 +128,9 @@ fn writes_have_the_outcomes_that_they_deserve() {
     let info = nav.describe("Customer").unwrap();
     let all = read(&*nav, "Customer", &["No"]);
     let etag = |key: &str| all.etag(all.ids().iter().position(|other| *other == id(&info, key)).unwrap());
-    let keys: Vec<String> = (0..5).map(|row| all.value("No", row).to_string()).collect();
+    let keys: Vec<String> = (0..6).map(|row| all.value("No", row).to_string()).collect();
+    let lost = world.erp.with(|state| state.find("customers", "number", &keys[5])).unwrap();
+    world.erp.with(|state| state.delete("customers", lost)).unwrap();
     let of = |row: usize| id(&info, &keys[row]);
     let customer = |key: &str| world.erp.with(|state| state.find("customers", "number", key)).unwrap();
     let edit = json!({"city": "Elsewhere"});
@@ -133,16 +145,18 @@ fn writes_have_the_outcomes_that_they_deserve() {
         update(of(0), etag(&keys[0]), &[("Name", text("Ahlgren Group")), ("Phone_No", Value::Null)]),
         update(of(1), None, &[("City", text("Bath"))]),
         update(of(2), etag(&keys[2]), &[("City", text("York"))]),
-        update(id(&info, "gone"), None, &[("City", text("York"))]),
+        update(of(5), None, &[("City", text("York"))]),
         new(&info, &[("No", text(&keys[0])), ("Name", text("Twin"))]),
         new(&info, &[("No", text("NAV-3")), ("Name", text("x")), ("Salesperson_Code", text("NOBODY"))]),
         update(id(&info, "A+B"), None, &[("City", text("York"))]),
         delete(of(3), etag(&keys[3])),
         update(of(4), etag(&keys[4]), &[("Blocked", text("Sometimes"))]),
+        delete(id(&info, "never seen"), None),
     ];
     let Report { outcomes, rows, .. } = nav.write(&info, &names(&["No", "Name", "Blocked"]), &writes);
     assert_eq!(outcomes[..5], [Outcome::Written, Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone]);
     assert_eq!(outcomes[8], Outcome::Written);
+    assert!(matches!(&outcomes[10], Outcome::Barred { message } if message.contains("its key is not known")));
     let messages: Vec<&str> = [5, 6, 7, 9].iter().map(|at: &usize| refusal(&outcomes[*at])).collect();
     insta::assert_snapshot!(messages.join("\n"), @r"
     The record in table Customer already exists. Identification fields and values: No.='10000'

@@ -63,6 +63,9 @@ pub struct State {
     pub nav_batches: bool,
     /// Whether the link to the next page is relative to the page's context, as the protocol allows and the product does not.
     pub relative_links: bool,
+    /// Records that no list shows and no count counts, though they are there for whoever asks by their keys: the product has
+    /// none, another service may.
+    pub unlisted: BTreeSet<Uuid>,
     /// How much one user may ask for, and what that takes.
     pub quota: Quota,
     /// The time by which it is counted.
@@ -113,6 +116,7 @@ impl Default for State {
             multipart_batches: true,
             nav_batches: false,
             relative_links: false,
+            unlisted: BTreeSet::new(),
             quota: Quota::default(),
             time: Arc::new(Wall::default()),
             permitted: true,
@@ -286,6 +290,11 @@ impl Erp {
         let (state, faults) = (Arc::new(Mutex::new(state)), Arc::new(Mutex::new(options.faults)));
         let server = Server::start(state.clone(), options.port, faults.clone())?;
         Ok(Erp { state, faults, server })
+    }
+
+    /// Returns the port of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.server.port()
     }
 
     /// Returns the service's root, to which `/api/v2.0` is added.

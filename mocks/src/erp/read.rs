@@ -300,7 +300,8 @@ impl State {
                 let mut keys: Vec<&str> = values.iter().filter_map(|cell| table.key(&cell.guid())).collect();
                 keys.sort_unstable();
                 keys.dedup();
-                keys.into_iter().filter_map(|key| Some((key, table.find(key)?.1))).collect()
+                let rows = keys.into_iter().filter_map(|key| Some((key, table.find(key)?.1)));
+                rows.filter(|(_, row)| self.meets(page, query, row)).collect()
             }
             None => {
                 let rows = table.iter().map(|(key, _, row)| (key, row));
@@ -330,6 +331,9 @@ impl State {
     }
 
     fn meets(&self, page: &Page, query: &Query, row: &Row) -> bool {
+        if !self.unlisted.is_empty() && self.unlisted.contains(&row.cells[SETS[page.set].role(Role::Id)].guid()) {
+            return false;
+        }
         let Some(condition) = &query.condition else { return true };
         condition.holds(&|place| self.shown_on(page, row, place))
     }

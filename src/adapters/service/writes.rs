@@ -90,7 +90,7 @@ impl Service {
 
     /// Returns the form in which the service takes batches, `None` where it takes none that goes on after an operation that
     /// fails: by its metadata, and by asking once.
-    fn form(&self, page: &Page, url: &str) -> Option<Form> {
+    pub(super) fn form(&self, page: &Page, url: &str) -> Option<Form> {
         // Held while it is asked, so that other threads do not ask as well.
         let mut form = self.form.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(form) = *form {
@@ -158,8 +158,8 @@ impl Service {
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
         let key = |write: &Write| keys.get(&write.id).map(|key| &**key);
-        let is_gone = |write: &Write| write.kind != WriteKind::Insert && key(write).is_none();
-        let sent: Vec<Write> = writes.iter().filter(|write| !is_gone(write)).cloned().collect();
+        let is_unknown = |write: &Write| write.kind != WriteKind::Insert && key(write).is_none();
+        let sent: Vec<Write> = writes.iter().filter(|write| !is_unknown(write)).cloned().collect();
         let operations = sent.iter().map(|write| page.operation(&url, key(write), write)).collect();
         let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout, closed: &self.closed };
         let given = RefCell::new(HashMap::new());
@@ -183,10 +183,11 @@ impl Service {
             };
             batch::carry_out(&batch, operations, &page.question(&url), &send, verdict, |reply| reply.body)
         };
-        // What is in no list of keys is not there any more, and has no address that could be asked.
+        // What is in no list of keys has no address, and whether it is still there nobody has said.
+        let unknown = || Outcome::Barred { message: "no list has it any more, and its key is not known".to_owned() };
         let mut outcomes = outcomes.into_iter();
-        let outcome = |write: &Write| match is_gone(write) {
-            true => Outcome::Gone,
+        let outcome = |write: &Write| match is_unknown(write) {
+            true => unknown(),
             false => outcomes.next().expect("each write that was sent has an outcome"),
         };
         let given = given.into_inner();
@@ -230,7 +231,7 @@ impl Service {
 }
 
 /// Returns an operation whose address is relative to the root of its batch.
-fn relative(root: &str, operation: &Operation) -> Operation {
+pub(super) fn relative(root: &str, operation: &Operation) -> Operation {
     let url = operation.url.strip_prefix(root).unwrap_or(&operation.url).trim_start_matches('/').to_owned();
     Operation { url, ..operation.clone() }
 }

@@ -30,7 +30,7 @@ pub(super) fn table_map_for_writing(connection: &Connection, table: &str) -> Res
 }
 
 /// Returns the ids that couplings of a table map may have.
-fn ids(table_map: i64) -> (i64, i64) {
+pub(super) fn ids(table_map: i64) -> (i64, i64) {
     (table_map << 40, ((table_map + 1) << 40) - 1)
 }
 

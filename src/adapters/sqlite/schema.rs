@@ -244,6 +244,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
     SELECT table_map, erp_id, crm_id, message, print, times, 'erp' FROM refusal
     WHERE erp_id IS NOT NULL AND crm_id IS NOT NULL;
 ",
+    "
+    -- What tells a coupled record from others where its id does not: JSON, [value of the first key column, …].
+    CREATE TABLE record_key (
+        coupling INTEGER NOT NULL REFERENCES coupling ON DELETE CASCADE,
+        side TEXT NOT NULL,
+        key TEXT NOT NULL,
+        PRIMARY KEY (coupling, side)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// The first format in which each coupling has a print.

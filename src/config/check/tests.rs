@@ -6,7 +6,7 @@ use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{
     Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, Proof, SecretSource,
-    TemplateValue, When,
+    TemplateValue, When, columns,
 };
 
 /// A file in which every key of the file format that is built occurs.
@@ -196,7 +196,7 @@ fn newest_drift_and_fit_mean_what_is_written() {
 fn the_columns_to_read_are_those_that_the_file_needs() {
     let pipeline = full();
     let check = |table: usize, side: Side, expected: &[&str]| {
-        assert_eq!(pipeline.columns(table, side), expected, "{table} {side:?}");
+        assert_eq!(columns::of(&pipeline.tables, table, side), expected, "{table} {side:?}");
     };
     check(0, Side::Erp, &["code", "email", "displayName"]);
     check(0, Side::Crm, &["internalemailaddress", "fullname", "isdisabled"]);
@@ -209,8 +209,8 @@ fn the_columns_to_read_are_those_that_the_file_needs() {
     check(2, Side::Crm, &crm.split_whitespace().collect::<Vec<_>>());
     let other = changed("erp: code, crm: isocurrencycode } }", "erp: displayName, crm: currencyname } }");
     let other = other.pipeline.expect("nothing is wrong");
-    assert_eq!(other.columns(1, Side::Erp), ["code", "displayName"]);
-    assert_eq!(other.columns(1, Side::Crm), ["isocurrencycode", "currencyname"]);
+    assert_eq!(columns::of(&other.tables, 1, Side::Erp), ["code", "displayName"]);
+    assert_eq!(columns::of(&other.tables, 1, Side::Crm), ["isocurrencycode", "currencyname"]);
     assert_eq!(other.tables[1].columns(Side::Erp), ["code"]);
 }
 
@@ -569,6 +569,30 @@ tables:
     let checked = check(text, "wrong.yaml", &env, Purpose::Run);
     assert!(checked.pipeline.is_none());
     insta::assert_snapshot!(told(&checked));
+}
+
+#[test]
+fn what_nothing_is_wrong_with_can_be_used() {
+    let names = |tables: &[TableMap]| tables.iter().map(|map| map.name.clone()).collect::<Vec<_>>().join(" ");
+    let all = names(&full().tables);
+    for (from, to, tables, broken, sides) in [
+        ("after: [currencies]", "after: [curencies]", "salespeople currencies", "customers", "erp crm"),
+        // Where a default is wrong, so is who takes it from there.
+        ("defaults: {", "defaults: { match: [ { by: 5 } ],", "salespeople customers", "currencies", "erp crm"),
+        ("defaults: {", "defaults: { unheard_of: 1,", "", all.as_str(), "erp crm"),
+        ("url: ${ERP_URL}/", "url: nowhere", all.as_str(), "", "crm"),
+        ("url: ${ERP_URL}/", "url: ${NONE}", all.as_str(), "", "crm"),
+        ("version: 1", "version: 2", all.as_str(), "", "erp crm"),
+    ] {
+        let checked = changed(from, to);
+        assert!(checked.pipeline.is_none(), "{to}");
+        let rest = checked.rest;
+        assert_eq!((names(&rest.tables).as_str(), rest.broken.join(" ").as_str()), (tables, broken), "{to}");
+        let known = Side::BOTH.into_iter().filter(|side| rest.connections.of(*side).is_some()).map(Side::key);
+        assert_eq!(known.collect::<Vec<_>>().join(" "), sides, "{to}");
+    }
+    assert_eq!(changed("sqlite:state/full.db", "postgres://x").rest.state, None);
+    assert_eq!(check("tables: [", "full.yaml", &env, Purpose::Run).rest.tables.len(), 0);
 }
 
 #[test]

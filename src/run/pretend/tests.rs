@@ -48,8 +48,8 @@ impl Endpoint for Filtering {
         }
         Ok(rows.finish())
     }
-    fn hidden(&self, _: &TableInfo, _: &[Uuid]) -> Result<Vec<Uuid>, EndpointError> {
-        Ok(Vec::new())
+    fn hidden(&self, _: &TableInfo, _: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
+        Ok(HashMap::new())
     }
     fn write(&self, _: &TableInfo, _: &[String], _: &[Write]) -> Report {
         panic!("a dry run writes nothing");

@@ -37,6 +37,13 @@ impl Nights {
         night(&self.world, &self.text, "nav.yaml", &self.state(), how)
     }
 
+    /// A night in which nobody has anything to do.
+    pub fn quiet(&self) {
+        let before = writes(&self.world);
+        assert_eq!(self.run(How::default()).outcome, RunOutcome::Converged);
+        assert_eq!(writes(&self.world), before);
+    }
+
     pub fn account(&self, values: Value) -> Uuid {
         self.world.crm.with(|state| state.insert("accounts", values.as_object().unwrap())).unwrap()
     }
@@ -64,7 +71,7 @@ impl Nights {
 }
 
 /// Returns the shipped file with pieces replaced.
-fn changed(pieces: &[(&str, &str)]) -> String {
+pub fn changed(pieces: &[(&str, &str)]) -> String {
     pieces.iter().fold(NAV.to_owned(), |text, (from, to)| {
         assert_eq!(text.matches(from).count(), 1, "`{from}` stands there once");
         text.replace(from, to)

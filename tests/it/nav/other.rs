@@ -1,12 +1,12 @@
 //! The adapter of any OData V4 service, by its metadata alone: tried on both of the ERP fake's services, of which it knows
 //! nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Adapter, Connection, Limits, Side};
-use pipeline::endpoint::{Key, Outcome, Query, Report, Write};
+use pipeline::endpoint::{Hidden, Key, Outcome, Query, Report, Write};
 use pipeline::frame::{Kind, Value};
 use pipeline::run::account::RunOutcome;
 use serde_json::json;
@@ -93,8 +93,11 @@ fn writes_have_the_outcomes_that_they_deserve() {
             delete(ids[3], etag(3)),
         ];
         let Report { outcomes, rows, .. } = endpoint.write(&info, &names(&[name]), &writes);
-        let expected = [Outcome::Written, Outcome::Written, Outcome::Stale, Outcome::Gone];
-        assert_eq!((&outcomes[..4], &outcomes[5]), (&expected[..], &Outcome::Written), "{table}");
+        let expected = [Outcome::Written, Outcome::Written, Outcome::Stale];
+        assert_eq!((&outcomes[..3], &outcomes[5]), (&expected[..], &Outcome::Written), "{table}");
+        // Where the id is no key, nobody can ask for a record that was never seen.
+        let unknown = matches!(&outcomes[3], Outcome::Barred { message } if message.contains("key is not known"));
+        assert!(if table == "Customer" { unknown } else { outcomes[3] == Outcome::Gone }, "{table}: {outcomes:?}");
         assert!(refusal(&outcomes[4]).contains("already exists"), "{table}: {outcomes:?}");
         assert!(rows.ids().contains(&own) && rows.rows() == 2, "{table}");
         if table == "customers" {
@@ -244,6 +247,27 @@ fn writes_go_in_the_batches_that_a_service_takes() {
     }
 }
 
+/// Records that a list left out are asked for in the batches that a service takes, and else one by one.
+#[test]
+fn records_that_are_gone_are_few_requests() {
+    for (takes, several, one) in [(true, 3, 1), (false, 152, 1)] {
+        let world = world();
+        world.erp.with(|state| (state.json_batches, state.multipart_batches) = (takes, false));
+        let limits = Limits { batch: 100, ..world.nav().limits };
+        let endpoint = open(Side::Erp, &Connection { limits, ..by_guids(&world) });
+        let info = endpoint.describe("customers").unwrap();
+        let there = read(&*endpoint, "customers", &[]).ids()[0];
+        let nobody: Vec<Uuid> = (1..=150).map(Uuid::from_u128).collect();
+        for (missing, requests) in [(&nobody[..1], one), (&nobody[..], several)] {
+            let before = endpoint.traffic().sent;
+            assert_eq!(endpoint.hidden(&info, missing).unwrap(), HashMap::new(), "{takes}");
+            assert_eq!(endpoint.traffic().sent - before, requests, "{takes}");
+        }
+        let error = endpoint.hidden(&info, &[&nobody[..9], &[there]].concat()).unwrap_err().to_string();
+        assert!(error.contains(&there.to_string()), "{error}");
+    }
+}
+
 /// The link to the next page may be relative to the page's context (OData JSON Format 4.0, §4.3).
 #[test]
 fn pages_are_followed_by_relative_links() {
@@ -291,7 +315,8 @@ fn a_key_may_have_several_columns() {
         ];
         let Report { outcomes, rows, .. } = endpoint.write(&info, &names(&["Weight"]), &writes);
         let expected = [Outcome::Written, Outcome::Written, Outcome::Stale];
-        assert_eq!((&outcomes[..3], &outcomes[4]), (&expected[..], &Outcome::Gone), "round {round}");
+        assert_eq!(outcomes[..3], expected, "round {round}");
+        assert!(matches!(outcomes[4], Outcome::Barred { .. }), "round {round}: {outcomes:?}");
         let taken = format!("already exists. Identification fields and values: Item No.='{}',Code='PCS'", number(1));
         assert!(refusal(&outcomes[3]).contains(&taken), "{outcomes:?}");
         assert!(
@@ -299,7 +324,13 @@ fn a_key_may_have_several_columns() {
             "{outcomes:?}"
         );
         assert_eq!((rows.rows(), rows.ids().contains(&id(0, "BOX"))), (2, true));
-        assert!(endpoint.hidden(&info, &[id(0, "CASE")]).unwrap().is_empty());
+        let told = |code: &str| endpoint.hidden(&info, &[id(0, code)]).unwrap().get(&id(0, code)).copied();
+        assert_eq!(told("CASE"), Some(Hidden::Untold));
+        endpoint.recall(&info, HashMap::from([(id(0, "CASE"), vec![number(0), "CASE".to_owned()])]));
+        assert_eq!(told("CASE"), None, "round {round}");
+        // What is no key of that id is none of that record.
+        endpoint.recall(&info, HashMap::from([(id(0, "BAG"), vec![number(0), "BOX".to_owned()])]));
+        assert_eq!(told("BAG"), Some(Hidden::Untold));
         // Who renames an item renames its units as well: they are others from now on.
         let item = world.erp.with(|state| state.find("items", "number", &number(0))).unwrap();
         let renamed = json!({"number": "RENAMED"});

@@ -1,0 +1,46 @@
+//! Keys of coupled records whose ids do not tell them ([`Key::Values`]): kept in the state, and given back to their side.
+//!
+//! A side learns the key of a record by reading it. One that no list brings any more can be asked for by its key alone, and
+//! only what is said to that proves a deletion (I7): so the key has to outlast the run that read it.
+
+use crate::config::{PerSide, Side, TableMap};
+use crate::endpoint::{Endpoint, Key};
+use crate::extract::Scope;
+use crate::run::context::Context;
+use crate::store::{Store, StoreError};
+
+/// Tells both sides the keys that earlier runs kept.
+pub fn recall(
+    endpoints: PerSide<&dyn Endpoint>,
+    scope: &Scope,
+    store: &dyn Store,
+    map: &TableMap,
+) -> Result<(), StoreError> {
+    for side in Side::BOTH {
+        let info = scope.infos.of(side);
+        if let Key::Values(_) = info.key {
+            endpoints.of(side).recall(info, store.record_keys(&map.name, side)?);
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the keys of coupled records that were seen and are not kept yet.
+pub(super) fn remember(
+    context: &Context<'_>,
+    scope: &Scope,
+    store: &mut dyn Store,
+    map: &TableMap,
+) -> Result<(), StoreError> {
+    for side in Side::BOTH {
+        let info = scope.infos.of(side);
+        if context.options.dry_run || matches!(info.key, Key::Id(_)) {
+            continue;
+        }
+        let keys = context.endpoints.of(side).seen_keys(info, &store.without_key(&map.name, side)?);
+        if !keys.is_empty() {
+            store.remember_keys(&map.name, side, &keys)?;
+        }
+    }
+    Ok(())
+}

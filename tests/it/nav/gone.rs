@@ -1,0 +1,71 @@
+//! What proves a deletion to services that know their records by keys (I7): the service's own word on a record that was asked
+//! for by its key, and nothing else. Each night is a program of its own, which has only the state to know keys from.
+
+use pipeline::run::account::RunOutcome;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::nights::{Nights, changed};
+use crate::shipped::How;
+
+const ODATA: &str = include_str!("../../../pipelines/odata.yaml");
+const HOLD: &str = "on_delete: hold }";
+
+/// A file by which who lost his partner is deleted as well.
+fn files() -> [String; 2] {
+    let odata = ODATA.replace(HOLD, "on_delete: delete }");
+    [changed(&[(HOLD, "on_delete: delete }")]), odata]
+}
+
+impl Nights {
+    fn customer(&self, number: &str) -> Uuid {
+        let record = json!({"number": number, "displayName": format!("Customer {number}"), "city": "Ely"});
+        self.world.erp.with(|state| state.insert("customers", record.as_object().unwrap())).unwrap()
+    }
+
+    fn accounts(&self) -> usize {
+        self.world.crm.with(|state| state.count("accounts"))
+    }
+}
+
+#[test]
+fn a_record_that_lists_leave_out_is_not_gone() {
+    for text in files() {
+        let nights = Nights::new(text);
+        let numbers = ["X-1", "X-2", "X-3"];
+        let customers = numbers.map(|number| nights.customer(number));
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        let accounts = nights.accounts();
+        nights.world.erp.with(|state| state.unlisted.extend(customers));
+        let report = nights.run(How::default());
+        let table = report.tables.iter().find(|table| table.table == "customers").unwrap();
+        let error = table.error.clone().unwrap_or_default();
+        assert!(error.contains("a list of ids left out record"), "{report:#?}");
+        assert_eq!(nights.accounts(), accounts);
+        // Deleted in earnest, the service says so of each, and nobody else has to.
+        nights.world.erp.with(|state| state.unlisted.clear());
+        customers.into_iter().for_each(|id| nights.world.erp.with(|state| state.delete("customers", id)).unwrap());
+        let report = nights.run(How::default());
+        assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
+        assert_eq!(nights.accounts(), accounts - 3);
+        nights.quiet();
+    }
+}
+
+/// NAV takes no such key in an address, so nobody can ask for its record (erp-api.md §1).
+#[test]
+fn a_record_that_cannot_be_asked_for_is_never_gone() {
+    let nights = Nights::new(files()[0].clone());
+    let customer = nights.customer("A/B");
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let accounts = nights.accounts();
+    nights.world.erp.with(|state| state.delete("customers", customer)).unwrap();
+    for how in [How { dry_run: true, ..How::default() }, How::default()] {
+        let report = nights.run(how);
+        let table = report.tables.iter().find(|table| table.table == "customers").unwrap();
+        let told = "1 coupled record is in no list of the ERP, which cannot be asked for it by its key (Customer A/B)";
+        assert!(table.notes.iter().any(|note| note.contains(told)), "{report:#?}");
+        assert_eq!((table.outside, nights.accounts()), (1, accounts));
+    }
+    nights.quiet();
+}
