@@ -73,7 +73,11 @@ impl<'a> Agreeing<'a> {
         let (owner, field) = (to.other(), &work.map.fields[number]);
         let column = field.column(*to)?;
         let at = action.fields.iter().position(|change| change.field == Some(number));
-        let sent = action.fields.iter().find(|change| change.column == column).map(|change| &change.new);
+        if at.is_none() && !action.kind.makes_record() {
+            return None;
+        }
+        let template = || action.fields.iter().find(|change| change.column == column);
+        let sent = at.map(|at| &action.fields[at]).or_else(template).map(|change| &change.new);
         // Before anything is known of the record, it will hold what is sent.
         let held = match got {
             Some((frame, row, _)) => frame.value(column, row),
@@ -85,7 +89,7 @@ impl<'a> Agreeing<'a> {
         let mut now = PerSide::from_fn(|_| field.column(owner).map_or(BLANK, given));
         *now.of_mut(*to) = fingerprint(&held, *to, kind);
         let Some(at) = at else {
-            let base = base_of_unsent(work, *to, number, action, now, proof).filter(|_| action.kind.makes_record())?;
+            let base = base_of_unsent(work, *to, number, action, now, proof)?;
             return Some(Settling { base, terms: terms_after(field, base, false), held });
         };
         // Half of what a person gave for both sides agrees with nothing yet.
@@ -256,5 +260,109 @@ fn differs(written: &Value, held: &Value) -> bool {
         (Value::Link { id, .. }, Value::Guid(held)) => id != held,
         (Value::Decimal(written), Value::Decimal(held)) => written != held,
         (written, held) => written.to_string() != held.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Blank, Direction, Drift, Fit, OnConflict, Reference};
+
+    const OWNER: u64 = 3;
+    const SENT: u64 = 5;
+    const OTHER: u64 = 7;
+
+    /// A field that the ERP sends, and the CRM as well where it goes both ways.
+    fn field(direction: Direction) -> FieldMap {
+        FieldMap {
+            erp: Some("name".into()),
+            crm: Some("name".into()),
+            direction: Some(direction),
+            to_crm: None,
+            to_erp: None,
+            values: Vec::new(),
+            reference: None,
+            on_unresolved: OnUnresolved::Fail,
+            first_sync: None,
+            on_conflict: OnConflict::Hold,
+            when: When::Always,
+            blank: Blank::Write,
+            fit: Fit::Reject,
+            drift: Drift::Leave,
+            value: None,
+        }
+    }
+
+    fn both(erp: u64, crm: u64) -> PerSide<u64> {
+        PerSide { erp, crm }
+    }
+
+    #[test]
+    fn what_a_side_holds_is_its_base_as_far_as_it_is_surely_its_own() {
+        use Direction::{Both, ToCrm};
+        for (direction, proof, held, expected) in [
+            (Both, Proof::Returned, SENT, Some(both(OWNER, SENT))),
+            (Both, Proof::Read, SENT, Some(both(OWNER, SENT))),
+            (Both, Proof::Found, SENT, Some(both(OWNER, SENT))),
+            // The side made something of its own of it.
+            (Both, Proof::Returned, OTHER, Some(both(OWNER, OTHER))),
+            // Somebody may have edited it since: that goes back as an edit.
+            (Both, Proof::Read, OTHER, Some(both(OWNER, SENT))),
+            // What was there before is compared.
+            (Both, Proof::Found, OTHER, None),
+            // Of a one-way field the owner's base is what went over.
+            (ToCrm, Proof::Returned, SENT, Some(both(SENT, SENT))),
+            (ToCrm, Proof::Returned, OTHER, Some(both(SENT, OTHER))),
+            (ToCrm, Proof::Read, OTHER, Some(both(SENT, OTHER))),
+            (ToCrm, Proof::Found, OTHER, None),
+        ] {
+            let base = base_of_change(&field(direction), Side::Crm, both(OWNER, held), SENT, proof);
+            assert_eq!(base, expected, "{direction:?}, {proof:?}, {held}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_is_cleared_until_it_resolves_stays_to_be_sent() {
+        let reference = Some(Reference { table: "people".into(), erp: "code".into(), crm: None });
+        let field = FieldMap { reference, on_unresolved: OnUnresolved::Clear, ..field(Direction::Both) };
+        let base = |owner| base_of_change(&field, Side::Crm, both(owner, BLANK), BLANK, Proof::Returned);
+        assert_eq!(base(OWNER), Some(both(UNSENT, BLANK)));
+        assert_eq!(base(BLANK), Some(both(BLANK, BLANK)));
+    }
+
+    #[test]
+    fn what_a_new_record_was_not_given_is_its_sides_own_default() {
+        use Direction::{Both, ToCrm, ToErp};
+        for (direction, proof, held, expected) in [
+            (Both, Proof::Returned, OTHER, Some(both(BLANK, OTHER))),
+            (Both, Proof::Read, BLANK, Some(both(BLANK, BLANK))),
+            // Somebody may have typed it.
+            (Both, Proof::Read, OTHER, None),
+            (ToCrm, Proof::Returned, OTHER, Some(both(BLANK, OTHER))),
+            // A number that this side gives goes on to the other one.
+            (ToErp, Proof::Returned, OTHER, None),
+        ] {
+            let base = base_of_blank(&field(direction), Side::Crm, both(BLANK, held), proof);
+            assert_eq!(base, expected, "{direction:?}, {proof:?}, {held}");
+        }
+    }
+
+    #[test]
+    fn what_a_side_changes_besides_is_its_own_doing_where_nothing_was_known_to_differ() {
+        use Direction::{Both, ToErp};
+        let settled = Some(both(OWNER, SENT));
+        for (direction, base, was, now, expected) in [
+            (Both, settled, Some(SENT), OTHER, Some(both(OWNER, OTHER))),
+            (Both, settled, Some(SENT), SENT, None),
+            // It had been edited before the write.
+            (Both, settled, Some(OTHER), OTHER + 1, None),
+            (Both, None, Some(SENT), OTHER, None),
+            (Both, settled, None, OTHER, None),
+            // What that side owns is compared.
+            (ToErp, settled, Some(SENT), OTHER, None),
+        ] {
+            let moved = base_of_own_change(&field(direction), Side::Crm, both(OWNER, now), base, was);
+            assert_eq!(moved, expected, "{direction:?}, {base:?}, {was:?}, {now}");
+        }
     }
 }
