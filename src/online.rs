@@ -16,6 +16,12 @@ use crate::misfit::{At, Misfit, Told, doubts};
 use crate::order::passes;
 use crate::run::prepare::{Compared, compare};
 
+/// From how many milliseconds on a clock that is not ours is told to be wrong.
+///
+/// No run compares a side's times with our clock. But what proves a certificate is dated by ours, holds for ten minutes, and
+/// is taken with five minutes of grace (RFC 7523 §3 leaves a few to the service); and a side whose clock is behind its own
+/// records' times has them passed over by `--changed` and `newest`. What is off by less shows nowhere.
+const CLOCK_MS_MAX: i64 = 300_000;
 /// The column of the CRM by which a record is given to a user or a team.
 const OWNER: &str = "ownerid";
 
@@ -124,6 +130,7 @@ pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, boun
             met.concurrency = endpoint.concurrency();
         }
     }
+    online.look_at_clocks();
     online
 }
 
@@ -137,6 +144,24 @@ impl Online {
             let message = format!("the login may not {what}");
             let hint = format!("it takes `{name}` in a role of its user in the {}; or leave the key out", side.name());
             self.withheld.push(Misfit { path, at: At::Value, message, hint, value: None });
+        }
+    }
+
+    /// Doubts clocks that are far from ours; of two that are equally far, ours is the one that is wrong.
+    fn look_at_clocks(&mut self) {
+        let clocks = PerSide::from_fn(|side| self.sides.of(side).clock);
+        let together = ClockOffset::between(clocks.erp, clocks.crm).abs() < CLOCK_MS_MAX;
+        let ours_alone = clocks.erp.is_some() && clocks.crm.is_some() && together;
+        for side in Side::BOTH {
+            let Some(clock) = clocks.of(side).filter(|clock| clock.ms_off() >= CLOCK_MS_MAX) else { continue };
+            let hint = if ours_alone {
+                "the clock of this machine is wrong, as both sides have it: set it, or a login by certificate is refused"
+            } else {
+                "set the one that is wrong: a login by certificate is refused then, and `--changed` and `newest` go by times"
+            };
+            let path = Path::root().key("connections").key(side.key()).key("url");
+            let message = format!("the clock of the {} {}", side.name(), told(clock));
+            self.doubts.push(Misfit { path, at: At::Value, message, hint: hint.to_owned(), value: None });
         }
     }
 
@@ -211,6 +236,34 @@ impl Online {
     }
 }
 
+/// Says how far a clock is from ours; an answer tells whole seconds, so less than that is none.
+pub fn told(ClockOffset { ms_min, ms_max }: ClockOffset) -> String {
+    const MINUTE_MS: i64 = 60_000;
+    if ms_min <= 0 && 0 <= ms_max {
+        return "agrees with ours".to_owned();
+    }
+    let (least, most) =
+        (ms_min.saturating_abs().min(ms_max.saturating_abs()), ms_min.saturating_abs().max(ms_max.saturating_abs()));
+    let way = if ms_min > 0 { "ahead of" } else { "behind" };
+    if most < MINUTE_MS {
+        let tenths = |ms: i64| format!("{}.{}", ms / 1_000, ms % 1_000 / 100);
+        return format!("is {} to {} seconds {way} ours", tenths(least), tenths(most));
+    }
+    let seconds = least.midpoint(most) / 1_000;
+    let parts = [
+        (seconds / 86_400, "day"),
+        (seconds / 3_600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or_default();
+    // Who is off by days does not care for minutes.
+    let named = parts.iter().skip(first).take(2).filter(|(number, _)| *number > 0);
+    let named: Vec<String> =
+        named.map(|(number, unit)| format!("{number} {unit}{}", if *number == 1 { "" } else { "s" })).collect();
+    format!("is {} {way} ours", named.join(" "))
+}
+
 /// Returns what a right allows, as a sentence has it.
 fn word(right: Right) -> &'static str {
     match right {
@@ -283,10 +336,68 @@ fn needs(tables: &[TableMap], map: &TableMap, side: Side) -> Vec<Right> {
 
 /// Returns the key of a connection that an error belongs to.
 fn place_of(error: &EndpointError) -> Path {
-    let key = match error {
-        EndpointError::Login { .. } | EndpointError::Credentials { .. } => "auth",
-        EndpointError::NoCompany { .. } => "company",
-        _ => "url",
-    };
-    Path::root().key("connections").key(error.side().key()).key(key)
+    let connection = Path::root().key("connections").key(error.side().key());
+    error.keys().iter().fold(connection, |path, key| path.key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_told_in_units_that_people_read() {
+        for (ms_min, ms_max, expected) in [
+            (-900, 40, "agrees with ours"),
+            (1_250, 2_200, "is 1.2 to 2.2 seconds ahead of ours"),
+            (-61_000, -60_100, "is 1 minute behind ours"),
+            (400_000, 401_000, "is 6 minutes 40 seconds ahead of ours"),
+            (7_200_000, 7_201_000, "is 2 hours ahead of ours"),
+            (-1_795_909_026_600, -1_795_909_026_100, "is 20785 days 23 hours behind ours"),
+            (i64::MIN, i64::MIN + 1, "is 106751991167 days 7 hours behind ours"),
+        ] {
+            assert_eq!(told(ClockOffset { ms_min, ms_max }), expected);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_doubted() {
+        let near = |ms: i64| Some(ClockOffset { ms_min: ms, ms_max: ms + 900 });
+        for (erp, crm, expected) in [
+            (near(0), near(299_000), &[][..]),
+            (
+                near(0),
+                near(300_000),
+                &["crm: the clock of the CRM is 5 minutes ahead of ours; set the one that is wrong"],
+            ),
+            (None, near(-400_000), &["crm: the clock of the CRM is 6 minutes 39 seconds behind ours; set the one"]),
+            (
+                near(900_000),
+                near(901_000),
+                &[
+                    "erp: the clock of the ERP is 15 minutes ahead of ours; the clock of this machine",
+                    "crm: the clock of",
+                ],
+            ),
+            (
+                near(900_000),
+                near(-900_000),
+                &[
+                    "erp: the clock of the ERP is 15 minutes ahead of ours; set",
+                    "crm: the clock of the CRM is 14 minutes",
+                ],
+            ),
+        ] {
+            let mut online = Online::default();
+            (online.sides.erp.clock, online.sides.crm.clock) = (erp, crm);
+            online.look_at_clocks();
+            let told = online.doubts.iter().map(|doubt| {
+                let path = doubt.path.to_string();
+                let side = path.trim_start_matches("connections.").trim_end_matches(".url").to_owned();
+                format!("{side}: {}; {}", doubt.message, doubt.hint)
+            });
+            let told: Vec<String> = told.collect();
+            assert_eq!(told.len(), expected.len(), "{told:?}");
+            assert!(told.iter().zip(expected).all(|(told, begin)| told.starts_with(begin)), "{told:?}");
+        }
+    }
 }

@@ -67,12 +67,12 @@ mod tests {
     fn layout(tables: &str) -> String {
         let text = format!(
             "version: 1\nname: t\nconnections:\n  erp: {{ adapter: business-central, url: http://127.0.0.1:1, company: C, \
-             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: s, scope: x }} }}\n  \
+             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: \"${{S}}\", scope: x }} }}\n  \
              crm: {{ adapter: dataverse, url: http://127.0.0.1:1, \
-             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: s, scope: x }} }}\n\
+             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: \"${{S}}\", scope: x }} }}\n\
              state: sqlite:t.db\ndefaults: {{ direction: both }}\ntables:\n{tables}"
         );
-        let checked = check(&text, "t.yaml", &|_| None, Purpose::Run);
+        let checked = check(&text, "t.yaml", &|_| Some("hush".to_owned()), Purpose::Run);
         let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints));
         let told: Vec<String> = passes(&pipeline.tables)
             .into_iter()

@@ -70,6 +70,8 @@ pub enum Reach {
     Unsendable,
     /// No connection came about.
     Unconnected,
+    /// Nor did one there: the other end does not prove that it is who it should be, and nothing was said to it.
+    Distrusted,
     /// The other end may have seen it.
     Sent,
     /// The same, but no way leads there now: a connection that stood says so as one that never came about does.
@@ -157,7 +159,10 @@ fn broken(error: ureq::Error) -> Broken {
         | Error::TlsRequired
         | Error::Timeout(Timeout::Resolve | Timeout::Connect) => (error.to_string(), Reach::Unconnected),
         // Certificates are looked at before anything is said.
-        other if other.to_string().contains("invalid peer certificate") => (other.to_string(), Reach::Unconnected),
+        other if other.to_string().contains(CERTIFICATE) => (certificate(&other.to_string()), Reach::Distrusted),
+        other if other.to_string().contains("received corrupt message of type InvalidContentType") => {
+            ("it does not speak TLS, as `https://` asks for".to_owned(), Reach::Unconnected)
+        }
         Error::Io(error)
             if matches!(
                 error.kind(),
@@ -188,4 +193,57 @@ fn broken(error: ureq::Error) -> Broken {
         other => (other.to_string(), Reach::Sent),
     };
     Broken { message, reach }
+}
+
+/// What the client begins with where it does not trust a certificate.
+const CERTIFICATE: &str = "invalid peer certificate: ";
+
+/// Says why a certificate is not trusted; the client knows names of errors for that, and sentences for some of them.
+fn certificate(error: &str) -> String {
+    const REASONS: [(&[&str], &str); 6] = [
+        (&["CaUsedAsEndEntity", "UnknownIssuer"], "is signed by no authority that this program knows, or by itself"),
+        (&["NotValidForName", "not valid for name"], "is one for other names"),
+        (&["Expired", "expired"], "has expired"),
+        (&["NotValidYet", "not valid yet"], "is not valid yet"),
+        (&["Revoked"], "was revoked"),
+        (&["BadSignature", "BadEncoding"], "is damaged"),
+    ];
+    let told = error.split_once(CERTIFICATE).map_or(error, |(_, told)| told);
+    let known = REASONS.iter().find(|(words, _)| words.iter().any(|word| told.contains(word)));
+    match known {
+        Some((_, reason)) => format!("the certificate that it shows {reason}"),
+        None => format!("the certificate that it shows is not trusted: {told}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the client says, as it was seen.
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_told_in_words() {
+        let unknown = "the certificate that it shows is signed by no authority that this program knows, or by itself";
+        for (error, expected) in [
+            ("io: invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", unknown),
+            ("io: invalid peer certificate: UnknownIssuer", unknown),
+            (
+                "io: invalid peer certificate: certificate not valid for name \"127.0.0.1\"; certificate is only valid for \
+                 DnsName(\"erp.example\")",
+                "the certificate that it shows is one for other names",
+            ),
+            (
+                "io: invalid peer certificate: certificate expired: verification time 1795909026 (UNIX), but certificate is \
+                 not valid after 1764000000 (3000 seconds ago)",
+                "the certificate that it shows has expired",
+            ),
+            ("io: invalid peer certificate: NotValidYet", "the certificate that it shows is not valid yet"),
+            (
+                "io: invalid peer certificate: UnhandledCriticalExtension",
+                "the certificate that it shows is not trusted: UnhandledCriticalExtension",
+            ),
+        ] {
+            assert_eq!(certificate(error), expected);
+        }
+    }
 }

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use crate::config::check::Part;
 use crate::config::{Limits, PerSide, Side};
-use crate::endpoint::{ClockOffset, Grant, Right};
-use crate::online::{Filtering, Met, Online, Rights, SideMet, TableMet};
+use crate::endpoint::{Grant, Right};
+use crate::online::{Filtering, Met, Online, Rights, SideMet, TableMet, told};
 use crate::report::layout::{columns, count, list, plural};
 
 /// Returns what the sides say, for people, with a blank line at its end; nothing where they were not asked.
@@ -71,24 +71,13 @@ fn said(side: Side, met: &Met, limits: Option<Limits>) -> String {
         side.name(),
         identity.name,
         identity.id,
-        clock(met.clock),
+        met.clock.map_or_else(|| "its answers tell no time".to_owned(), |clock| format!("its clock {}", told(clock))),
         plural(met.concurrency as u64, "request", "requests"),
         count(limits.requests as u64),
         plural(limits.per_seconds as u64, "second", "seconds"),
         count(limits.batch as u64),
         plural(limits.page as u64, "record", "records"),
     )
-}
-
-/// Says how far a clock is from ours; an answer tells whole seconds, so less than that is none.
-fn clock(offset: Option<ClockOffset>) -> String {
-    let Some(ClockOffset { ms_min, ms_max }) = offset else { return "its answers tell no time".to_owned() };
-    let seconds = |ms: i64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
-    match (ms_min, ms_max) {
-        (min, max) if min <= 0 && 0 <= max => "its clock agrees with ours".to_owned(),
-        (min, max) if min > 0 => format!("its clock is {} to {} ahead of ours", seconds(min), seconds(max)),
-        (min, max) => format!("its clock is {} to {} behind ours", seconds(-max), seconds(-min)),
-    }
 }
 
 /// Returns why a side does not tell the rights of the login.
@@ -229,19 +218,6 @@ fn side_document(met: &SideMet) -> TableSideDocument<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_clock_is_told_as_far_as_the_answers_tell_it() {
-        let offset = |ms_min, ms_max| Some(ClockOffset { ms_min, ms_max });
-        for (told, expected) in [
-            (None, "its answers tell no time"),
-            (offset(-900, 40), "its clock agrees with ours"),
-            (offset(1_250, 2_200), "its clock is 1.2 s to 2.2 s ahead of ours"),
-            (offset(-61_000, -60_100), "its clock is 60.1 s to 61.0 s behind ours"),
-        ] {
-            assert_eq!(clock(told), expected);
-        }
-    }
 
     #[test]
     fn what_a_login_has_is_told_beside_what_it_needs() {

@@ -175,6 +175,9 @@ fn carry_out(
         planned.of_pipeline(&pipeline.name).map_err(|renamed| RunError::ForeignPlan(renamed.to_string()))?;
         planned.of_sides(&binding.sides).map_err(|foreign| RunError::ForeignPlan(foreign.to_string()))?;
     }
+    for side in Side::BOTH {
+        endpoints.of(side).stands_in()?;
+    }
     let (passes, left_out) = passes_asked_for(pipeline, options);
     let scopes = describe(pipeline, &passes, endpoints)?;
     let named = selection::look_up(pipeline, endpoints, &options.selection.records)?.map_err(RunError::Unclear)?;

@@ -5,7 +5,7 @@ mod editor;
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{
-    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, Proof, SecretSource,
+    Auth, Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, Proof, SecretSource,
     TemplateValue, When, columns,
 };
 
@@ -336,6 +336,8 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
         &[
             ("label: number,", "label: number, key: \"a b\","),
             ("label: accountnumber,", "label: accountnumber, key: accountid,"),
+            ("label: number,", "label: number, options: { blocked: [] },"),
+            ("label: accountnumber,", "label: accountnumber, options: { statecode: [Active] },"),
             ("url: ${ERP_URL}/", "url: https://erp.example/NAV/ODataV4"),
             ("adapter: business-central", "adapter: odata"),
             ("adapter: dataverse", "adapter: nav"),
@@ -569,6 +571,47 @@ tables:
     let checked = check(text, "wrong.yaml", &env, Purpose::Run);
     assert!(checked.pipeline.is_none());
     insta::assert_snapshot!(told(&checked));
+}
+
+/// Nor is it repeated by whoever complains about it.
+#[test]
+fn a_secret_comes_from_a_variable_or_a_file() {
+    let basic = |secret: &str| {
+        let (from, to) = ("type: oauth2", format!("type: basic, user: NAV, password: {secret}"));
+        let at = FULL.find(from).unwrap();
+        let end = at + FULL[at..].find(" }").unwrap();
+        check(&format!("{}{to}{}", &FULL[..at], &FULL[end..]), "full.yaml", &secrets, Purpose::Run)
+    };
+    fn secrets(name: &str) -> Option<String> {
+        match name {
+            "ENDED" => Some("hush hush\r\n".to_owned()),
+            "LINES" => Some("hush\nhush".to_owned()),
+            name => env(name),
+        }
+    }
+    let given = |secret: &str| {
+        let text = FULL.replacen("client_secret: \"${ERP_CLIENT_SECRET}\"", &format!("client_secret: {secret}"), 1);
+        assert_ne!(text, FULL);
+        check(&text, "full.yaml", &secrets, Purpose::Run)
+    };
+    for (secret, expected) in [
+        ("plain", "stands in this file itself, for everybody who may read it"),
+        ("\"begun${ERP_CLIENT_SECRET}\"", "stands in this file itself, for everybody who may read it"),
+        ("\"${ERP_CLIENT_SECRET:-words}\"", "stands in this file itself, for everybody who may read it"),
+        ("\"${LINES}\"", "its variable holds more than one line"),
+    ] {
+        for checked in [given(secret), basic(secret)] {
+            let told = told(&checked);
+            assert!(told.contains(expected) && checked.pipeline.is_none(), "{secret}: {told}");
+            assert!(["plain", "begun", "words", "hush"].iter().all(|part| !told.contains(part)), "{told}");
+        }
+    }
+    let Some(Auth::OAuth2(credentials)) = given("\"${ENDED}\"").pipeline.map(|pipeline| pipeline.connections.erp.auth)
+    else {
+        panic!("it is a secret")
+    };
+    let Proof::Secret(SecretSource::Given(secret)) = credentials.proof else { panic!("it is given") };
+    assert_eq!(secret.reveal(), "hush hush", "the end of its line is none of it");
 }
 
 #[test]

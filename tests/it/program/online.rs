@@ -75,7 +75,7 @@ fn one_side_in_trouble_does_not_hide_the_other() {
     };
     let document = ask("CRM_CLIENT_SECRET", "wrong");
     let [(path, message)] = complaints(&document)[..] else { panic!("{document:#}") };
-    assert_eq!(path, "connections.crm.auth");
+    assert_eq!(path, "connections.crm.auth.client_secret");
     assert!(message.contains("invalid_client"), "{message}");
     assert_eq!(document["online"]["erp"]["name"], "CRONUS International Ltd.");
     assert_eq!(document["online"]["crm"]["name"], serde_json::Value::Null);
@@ -114,8 +114,8 @@ fn what_is_wrong_on_the_side_that_answers_is_told_whole() {
         "`modifiedon > 17` does not fit: `17` is no date and time",
     ];
     for (name, value, place, told, silent) in [
-        ("CRM_CLIENT_SECRET", "wrong", "connections.crm.auth", of_erp, of_crm),
-        ("CRM_URL", "http://127.0.0.1:1", "connections.crm.auth", of_erp, of_crm),
+        ("CRM_CLIENT_SECRET", "wrong", "connections.crm.auth.client_secret", of_erp, of_crm),
+        ("CRM_URL", "http://127.0.0.1:1", "connections.crm.url", of_erp, of_crm),
         ("ERP_COMPANY", "Nobody Ltd.", "connections.erp.company", of_crm, of_erp),
         ("ERP_URL", "http://127.0.0.1:1", "connections.erp.url", of_crm, of_erp),
     ] {
@@ -150,7 +150,7 @@ fn what_is_wrong_in_the_file_hides_nothing_that_a_side_says() {
     for message in [
         "tables.contacts.on_conflcit: unknown key `on_conflcit`",
         "state: the environment has no variable `NOWHERE`",
-        "connections.erp.auth: ERP refused the login",
+        "connections.erp.auth.client_secret: ERP refused the login",
         "the CRM has no column `nam` on `accounts`",
         "tables, columns and filters of the ERP were not looked at",
         "table maps that are wrong in the file itself were held against neither side: `contacts`",
@@ -164,6 +164,28 @@ fn what_is_wrong_in_the_file_hides_nothing_that_a_side_says() {
     assert!(told.stdout.contains("the ERP has no column `displayNam` on `customers`"), "{told:#?}");
     assert!(told.stdout.contains("ERP: company `CRONUS International Ltd.`"), "{told:#?}");
     assert!(told.stdout.contains("CRM: nothing is known of it, see below"), "{told:#?}");
+}
+
+/// Each at the line of the key that is wrong, with a hint that names it.
+#[test]
+fn what_keeps_from_logging_in_is_told_at_its_key() {
+    let world = World::start();
+    let nowhere = "http://127.0.0.1:1/token".to_owned();
+    let elsewhere = format!("{}/elsewhere", world.erp.server.url());
+    for (name, value, place, message, hint) in [
+        ("ERP_TOKEN_URL", &nowhere, "auth.token_url", "the connection was refused", "check `token_url`; see"),
+        ("ERP_TOKEN_URL", &elsewhere, "auth.token_url", "ERP refused the login: HTTP 40", "check `token_url`; see"),
+        ("ERP_CLIENT_SECRET", &nowhere, "auth.client_secret", "invalid_client", "check `client_secret`, which"),
+        ("ERP_CLIENT_ID", &nowhere, "auth.client_id", "unauthorized_client", "check `client_id` and the tenant in"),
+        ("ERP_URL", &nowhere, "url", "the connection was refused", "check `url`; see"),
+    ] {
+        let mut command = world.command(&format!("check {FULL} --online --format json"));
+        let document = super::Answer::of(command.env(name, value).output().unwrap()).code(3).json();
+        let one = document["complaints"].as_array().unwrap().iter().find(|one| one["severity"] == "error").unwrap();
+        assert_eq!(one["path"], format!("connections.erp.{place}"), "{name} {one:#}");
+        assert!(one["message"].as_str().unwrap().contains(message), "{name} {one:#}");
+        assert!(one["hint"].as_str().unwrap().starts_with(hint), "{name} {one:#}");
+    }
 }
 
 #[test]
