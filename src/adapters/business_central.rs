@@ -150,7 +150,10 @@ impl BusinessCentral {
 
     /// Returns the path of a set below an API's root, without leading slash.
     fn path(&self, set: &str) -> Result<String, EndpointError> {
-        if set == COMPANIES { Ok(set.to_owned()) } else { Ok(format!("{COMPANIES}({})/{set}", self.company()?.id)) }
+        if set == COMPANIES {
+            return Ok(set.to_owned());
+        }
+        Ok(format!("{COMPANIES}({})/{}", self.company()?.id, percent::query(set)))
     }
 
     /// Returns the address that asks for a query's columns, the key column, and how the answer is read.
@@ -209,7 +212,7 @@ impl Endpoint for BusinessCentral {
         let filter = query.filter.as_ref().and_then(|predicate| filter_text(predicate, query.info));
         match &query.ids {
             None => self.reading(&url, filter.as_deref(), &layout, None).run_counted(Count::Told, progress),
-            Some(ids) => pages::by_ids(&self.client, ids, IDS_MAX, &layout, progress, &|ids| {
+            Some(ids) => pages::by_ids(&self.client, ids, &|_| IDS_MAX, &layout, progress, &|ids| {
                 let list = id_list(&key, ids, filter.as_deref());
                 self.reading(&url, Some(&list), &layout, Some(ids)).run(&|_| {})
             }),
@@ -219,7 +222,7 @@ impl Endpoint for BusinessCentral {
     fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let Place { api, set, key, .. } = self.place(&info.table)?;
         let (root, path) = (format!("{}{api}", self.client.base()), self.path(&set)?);
-        let address = |id: &Uuid| format!("{path}({id})?$select={key}");
+        let address = |id: &Uuid| format!("{path}({id})?$select={}", percent::query(&key));
         let get = |id: &Uuid| Operation { method: "GET", url: address(id), if_match: None, body: String::new() };
         let ask = |ids: &[Uuid]| {
             if ids.len() > 1
@@ -247,13 +250,11 @@ impl Endpoint for BusinessCentral {
             comparison: Comparison::Equal,
             literal: Literal::Text((*text).to_owned()),
         };
-        let lists = texts.chunks(IDS_MAX).map(|texts| Predicate::Any(texts.iter().map(equal).collect()));
-        let Some(lists) = lists.map(|list| filter_text(&list, query.info)).collect::<Option<Vec<String>>>() else {
-            return Ok(None);
-        };
+        let terms = texts.iter().map(|text| filter_text(&equal(text), query.info));
+        let Some(terms) = terms.collect::<Option<Vec<String>>>() else { return Ok(None) };
         let (url, _, layout) = self.question(query)?;
         let mut found = layout.rows().finish();
-        for list in lists {
+        for list in filter::lists(Dialect::BusinessCentral, &terms, IDS_MAX) {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
         }
         Ok(Some(found))
@@ -310,7 +311,10 @@ fn address(table: &str) -> Option<(String, &str)> {
     }
     match parts[..] {
         [set] => Some((STANDARD_API.to_owned(), set)),
-        [publisher, group, version, set] => Some((format!("/api/{publisher}/{group}/{version}"), set)),
+        [publisher, group, version, set] => {
+            let part = percent::query;
+            Some((format!("/api/{}/{}/{}", part(publisher), part(group), part(version)), set))
+        }
         _ => None,
     }
 }
@@ -356,13 +360,13 @@ fn filter_text(predicate: &Predicate, info: &TableInfo) -> Option<String> {
     filter::text(Dialect::BusinessCentral, predicate, info, &property)
 }
 
-/// Returns a filter for a list of ids: `or` on one column is allowed, and `in` is silently ignored (erp-api.md §3).
+/// Returns a filter for a list of ids: `or` on one column is allowed, and `in` is silently ignored (erp-api.md §3). What the
+/// address does not take beside the ids is left out.
 fn id_list(key: &str, ids: &[Uuid], filter: Option<&str>) -> String {
     let list: Vec<String> = ids.iter().map(|id| format!("{key} eq {id}")).collect();
-    match filter {
-        None => list.join(" or "),
-        Some(filter) => format!("({}) and ({filter})", list.join(" or ")),
-    }
+    let list = list.join(" or ");
+    let narrowed = filter.map(|filter| format!("({list}) and ({filter})"));
+    narrowed.filter(|filter| filter::fits(Dialect::BusinessCentral, filter)).unwrap_or(list)
 }
 
 #[cfg(test)]
@@ -462,5 +466,6 @@ mod tests {
         let list = "id eq 00000000-0000-0000-0000-000000000001 or id eq 00000000-0000-0000-0000-000000000002";
         assert_eq!(id_list("id", &ids, None), list);
         assert_eq!(id_list("id", &ids, Some("a eq 1 or a eq 2")), format!("({list}) and (a eq 1 or a eq 2)"));
+        assert_eq!(id_list("id", &ids, Some(&"x".repeat(filter::chars_max(Dialect::BusinessCentral)))), list);
     }
 }

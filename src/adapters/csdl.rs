@@ -180,7 +180,8 @@ impl<'a> Types<'a> {
         let members = self.enums.get(edm).filter(|_| !edm.starts_with("Edm."));
         let length = facet("MaxLength");
         let kind = match edm {
-            // Texts of a table have a length; what has none is an option, by the name of its member.
+            // Texts of a table have a length; what has none is an option, by the name of its member, or a text all the
+            // same: nothing tells which.
             "Edm.String" if self.style == Style::Pages && length.is_none() => Kind::Enum,
             "Edm.String" if self.is_code(name) => Kind::Code,
             "Edm.String" => Kind::Text,

@@ -19,7 +19,7 @@ use crate::adapters::batch::{self, Batch, Closed};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_batch::{self, path_of};
 use crate::adapters::dataverse_bulk::Availability;
-use crate::adapters::dataverse_lists::{self, FILTER_CHARS_MAX, Lists};
+use crate::adapters::dataverse_lists::{self, Lists};
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::modifiers;
 use crate::adapters::odata::batch_multipart;
@@ -267,7 +267,7 @@ impl Endpoint for Dataverse {
         };
         let lists = self.lists(url, &table, filter.as_deref(), &layout);
         let ids_max = dataverse_lists::ids_max(self.limits.page);
-        pages::by_ids(&self.client, ids, ids_max, &layout, progress, &|ids| lists.read(ids))
+        pages::by_ids(&self.client, ids, &|_| ids_max, &layout, progress, &|ids| lists.read(ids))
     }
 
     fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
@@ -474,12 +474,10 @@ fn select(table: &CrmTable, columns: &[String]) -> String {
     properties.join(",")
 }
 
-/// Returns the part of a filter that the CRM evaluates; the caller filters again, and an address that is too long brings
-/// nothing at all.
+/// Returns the part of a filter that the CRM evaluates; the caller filters again.
 fn filter_text(predicate: &Predicate, table: &CrmTable) -> Option<String> {
     let property = |column: &str| Some(table.property(column));
-    let text = filter::text(Dialect::Dataverse, predicate, &table.info, &property);
-    text.filter(|text| percent::query(text).len() <= FILTER_CHARS_MAX)
+    filter::text(Dialect::Dataverse, predicate, &table.info, &property)
 }
 
 #[cfg(test)]

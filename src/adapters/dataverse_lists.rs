@@ -18,8 +18,6 @@ use crate::frame::Frame;
 pub const IDS_MAX: usize = 250;
 /// Lists in one batch, which the service works off one after the other.
 const LISTS_MAX: usize = 8;
-/// Characters of a filter beside which a list of ids still fits into an address of 32,768.
-pub const FILTER_CHARS_MAX: usize = 12_000;
 /// Characters that a list of texts may have in one address.
 const TEXTS_CHARS_MAX: usize = 16_000;
 
@@ -167,7 +165,7 @@ fn text_lists(column: &str, texts: &[String]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
-    use crate::adapters::odata::{Dialect, batch_multipart};
+    use crate::adapters::odata::{Dialect, batch_multipart, filter};
     use crate::adapters::script::{Line, Script, say};
 
     #[test]
@@ -288,7 +286,7 @@ mod tests {
     /// The longest filter that is pushed down still leaves an address that a service takes outside of a batch.
     #[test]
     fn addresses_stay_within_the_limit() {
-        let filter = "x".repeat(FILTER_CHARS_MAX);
+        let filter = "x".repeat(filter::chars_max(Dialect::Dataverse));
         let pages = || [page(0..250, ""), page(250..500, ""), page(500..600, "")].map(|body| say(200, &body));
         let lines = std::iter::once(say(400, "{}")).chain(pages()).collect();
         let (result, asked, longest) = read(lines, Some(&filter));

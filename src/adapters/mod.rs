@@ -57,7 +57,7 @@ pub fn open(side: Side, connection: &Connection, patience: Patience, clock: Arc<
         Adapter::BusinessCentral => {
             Box::new(BusinessCentral::new(client, company, connection.limits, connection.keys.clone()))
         }
-        Adapter::Nav => Box::new(Service::pages(client, company, connection.limits)),
+        Adapter::Nav => Box::new(Service::pages(client, company, connection.limits, connection.options.clone())),
         Adapter::OData => Box::new(Service::plain(client, connection.limits, connection.keys.clone())),
         Adapter::Dataverse => {
             Box::new(Dataverse::new(client, connection.limits, connection.features, connection.act_as))

@@ -215,18 +215,24 @@ pub fn listed(names: &[String]) -> String {
     }
 }
 
-/// Reads records by lists of at most `chunk` ids, several at once; the rows come in the order of the ids' lists.
+/// Reads records by lists of ids, several at once; the rows come in the order of the ids' lists. `chunk` tells how many of
+/// some ids, from the first one on, go into one list.
 pub fn by_ids(
     client: &Client,
     ids: &[Uuid],
-    chunk: usize,
+    chunk: &dyn Fn(&[Uuid]) -> usize,
     layout: &Layout,
     progress: &dyn Fn(usize),
     read: &(dyn Fn(&[Uuid]) -> Result<Frame, EndpointError> + Sync),
 ) -> Result<Frame, EndpointError> {
     let mut known = HashSet::new();
     let ids: Vec<Uuid> = ids.iter().copied().filter(|id| known.insert(*id)).collect();
-    let chunks: Vec<&[Uuid]> = ids.chunks(chunk).collect();
+    let (mut chunks, mut rest): (Vec<&[Uuid]>, &[Uuid]) = (Vec::new(), &ids);
+    while !rest.is_empty() {
+        let (list, more) = rest.split_at(chunk(rest).clamp(1, rest.len()));
+        chunks.push(list);
+        rest = more;
+    }
     let workers = client.concurrency().min(chunks.len()).min(ID_WORKERS_MAX);
     let next = AtomicUsize::new(0);
     let mut frames: Vec<Option<Frame>> = vec![None; chunks.len()];
@@ -471,12 +477,12 @@ mod tests {
             layout().page(&format!(r#"{{"value":[{body}]}}"#), &mut rows).unwrap();
             Ok(rows.finish())
         };
-        let frame = by_ids(&client, &ids, 10, &layout(), &|_| {}, &one).unwrap();
+        let frame = by_ids(&client, &ids, &|_| 10, &layout(), &|_| {}, &one).unwrap();
         assert_eq!(frame.ids(), ids[..25]);
         let mut chunks = chunks.into_inner().unwrap();
         chunks.sort_unstable();
         assert_eq!(chunks, [5, 10, 10]);
         let error = EndpointError::Unreachable { side: client.side(), keys: &["url"], message: "x".into() };
-        assert_eq!(by_ids(&client, &ids, 10, &layout(), &|_| {}, &|_| Err(error.clone())).err(), Some(error));
+        assert_eq!(by_ids(&client, &ids, &|_| 10, &layout(), &|_| {}, &|_| Err(error.clone())).err(), Some(error));
     }
 }

@@ -21,9 +21,9 @@ use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Batches, Style};
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
-use crate::adapters::odata::{Dialect, percent};
+use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Count, Reading};
-use crate::adapters::service::page::{Ask, Page, question, quoted};
+use crate::adapters::service::page::{Address, Ask, Page, question};
 use crate::adapters::service::writes::relative;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{Limits, Side};
@@ -51,6 +51,8 @@ pub struct Service {
     limits: Limits,
     /// The key columns of which the file says that we may choose what is in them, by table.
     chosen_keys: BTreeMap<String, String>,
+    /// What the file says of options, which the metadata do not tell from texts without a length.
+    options: Options,
     found: Mutex<Option<Identity>>,
     known: Mutex<Option<Arc<Known>>>,
     /// The form of batches that it takes, once that was found out.
@@ -63,6 +65,9 @@ pub struct Service {
     directories: Mutex<HashMap<String, Arc<Directory>>>,
 }
 
+/// The members of columns that are options, by table and column.
+type Options = BTreeMap<String, BTreeMap<String, Vec<String>>>;
+
 /// What the metadata says.
 struct Known {
     tables: HashMap<String, TableInfo>,
@@ -71,8 +76,8 @@ struct Known {
 
 impl Service {
     /// Makes the adapter of a company's pages; nothing is sent yet.
-    pub fn pages(client: Client, company: String, limits: Limits) -> Service {
-        Service::new(client, Some(company), limits, BTreeMap::new())
+    pub fn pages(client: Client, company: String, limits: Limits, options: Options) -> Service {
+        Service { options, ..Service::new(client, Some(company), limits, BTreeMap::new()) }
     }
 
     /// Makes the adapter of any other service; nothing is sent yet.
@@ -86,6 +91,7 @@ impl Service {
             company,
             limits,
             chosen_keys,
+            options: BTreeMap::new(),
             found: Mutex::new(None),
             known: Mutex::new(None),
             form: Mutex::new(None),
@@ -164,6 +170,12 @@ impl Service {
         if let Some(key) = self.chosen_keys.get(table) {
             info.key = Key::Id(key.clone());
         }
+        for (column, members) in self.options.get(table).into_iter().flatten() {
+            let named = info.columns.iter_mut().find(|info| info.column.name == *column);
+            if let Some(info) = named.filter(|info| info.column.kind == Kind::Enum) {
+                info.options = (0..).zip(members.iter().cloned()).collect();
+            }
+        }
         Ok(Page { info, dialect: self.dialect(), directory: self.directory(table) })
     }
 
@@ -197,14 +209,11 @@ impl Service {
     }
 
     /// Returns the address of a page.
-    fn address(&self, page: &Page) -> Result<String, EndpointError> {
-        let root = self.root();
+    fn address(&self, page: &Page) -> Result<Address, EndpointError> {
+        let (root, table) = (self.root(), &page.info.table);
         Ok(match self.company {
-            Some(_) => {
-                let company = percent::query(&quoted(&self.identity()?.name));
-                format!("{root}/{COMPANIES}({company})/{}", page.info.table)
-            }
-            None => format!("{root}/{}", page.info.table),
+            Some(_) => Address::of_company(&root, &self.identity()?.name, table),
+            None => Address::plain(&root, table),
         })
     }
 
@@ -258,7 +267,7 @@ impl Service {
         }
         if ids.iter().any(|id| page.directory.key(*id).is_none()) {
             let layout = page.layout(&[])?;
-            let url = format!("{}?$select={}", self.address(page)?, page.key().join(","));
+            let url = self.address(page)?.list(&page.select(&[]));
             self.whole(page, &self.reading(&url, None, &layout, None), &|_| {})?;
         }
         Ok(ids.iter().filter_map(|id| Some((*id, page.directory.key(*id)?))).collect())
@@ -273,7 +282,8 @@ impl Service {
         progress: &dyn Fn(usize),
     ) -> Result<Frame, EndpointError> {
         let layout = page.layout(&query.columns)?;
-        let (url, select) = (self.address(page)?, page.select(&query.columns));
+        let (address, select) = (self.address(page)?, page.select(&query.columns));
+        let list = address.list(&select);
         let keys = self.keys(page, ids)?;
         let mut asks: HashMap<Uuid, Ask> = HashMap::new();
         let mut unasked: HashSet<Uuid> = HashSet::new();
@@ -291,29 +301,26 @@ impl Service {
             let fits = |id: &&Uuid| asks.get(*id).is_some_and(|ask| matches!(ask, Ask::Listed(_)) == listed);
             ids.iter().filter(fits).copied().collect()
         };
+        let term = |id: &Uuid| match &asks[id] {
+            Ask::Listed(term) | Ask::Filtered(term) | Ask::Addressed(term) => term.as_str(),
+        };
+        let chunk = |ids: &[Uuid]| filter::together(page.dialect, ids.iter().map(term), self.keys_max());
         let listed = |ids: &[Uuid]| {
-            let terms: Vec<&str> = ids
-                .iter()
-                .filter_map(|id| match &asks[id] {
-                    Ask::Listed(term) => Some(term.as_str()),
-                    _ => None,
-                })
-                .collect();
-            let filter = terms.join(" or ");
-            self.reading(&format!("{url}?{select}"), Some(&filter), &layout, Some(ids)).run(&|_| {})
+            let filter = ids.iter().map(term).collect::<Vec<_>>().join(" or ");
+            self.reading(&list, Some(&filter), &layout, Some(ids)).run(&|_| {})
         };
         let alone = |ids: &[Uuid]| match &asks[&ids[0]] {
             Ask::Listed(filter) | Ask::Filtered(filter) => {
-                self.reading(&format!("{url}?{select}"), Some(filter), &layout, Some(ids)).run(&|_| {})
+                self.reading(&list, Some(filter), &layout, Some(ids)).run(&|_| {})
             }
-            Ask::Addressed(key) => self.read_one(&format!("{url}({key})?{select}"), &layout),
+            Ask::Addressed(key) => self.read_one(&address.record(key, &select), &layout),
         };
-        let mut found = pages::by_ids(&self.client, &of(true), self.keys_max(), &layout, progress, &listed)?;
+        let mut found = pages::by_ids(&self.client, &of(true), &chunk, &layout, progress, &listed)?;
         let before = found.rows();
         let more = |rows: usize| progress(before + rows);
-        found.append(&pages::by_ids(&self.client, &of(false), 1, &layout, &more, &alone)?);
+        found.append(&pages::by_ids(&self.client, &of(false), &|_| 1, &layout, &more, &alone)?);
         if !unasked.is_empty() {
-            let all = self.whole(page, &self.reading(&format!("{url}?{select}"), None, &layout, None), &|_| {})?;
+            let all = self.whole(page, &self.reading(&list, None, &layout, None), &|_| {})?;
             let rows: Vec<usize> = (0..all.rows()).filter(|row| unasked.contains(&all.id(*row))).collect();
             found.append(&all.take(&rows));
         }
@@ -362,7 +369,7 @@ impl Endpoint for Service {
             return self.read_ids(&page, query, ids, progress);
         }
         let layout = page.layout(&query.columns)?;
-        let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
+        let url = self.address(&page)?.list(&page.select(&query.columns));
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
         self.whole(&page, &self.reading(&url, filter.as_deref(), &layout, None), progress)
     }
@@ -370,15 +377,15 @@ impl Endpoint for Service {
     /// Where the key was never seen, or fits into no address, there is nothing to ask at.
     fn hidden(&self, info: &TableInfo, missing: &[Uuid]) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
         let page = self.page(&info.table)?;
-        let (root, url, select) = (self.root(), self.address(&page)?, page.select(&[]));
+        let (root, address, select) = (self.root(), self.address(&page)?, page.select(&[]));
         let key = |id: &Uuid| match page.info.key {
             Key::Id(_) => Some(vec![id.to_string()].into()),
             Key::Values(_) => page.directory.key(*id),
         };
-        let get = |id: &Uuid| Some((*id, question(format!("{url}({})?{select}", page.in_path(&key(id)?)?))));
+        let get = |id: &Uuid| Some((*id, question(address.record(&page.in_path(&key(id)?)?, &select))));
         let questions: HashMap<Uuid, Operation> = missing.iter().filter_map(get).collect();
         let (ids, untold): (Vec<Uuid>, Vec<Uuid>) = missing.iter().partition(|id| questions.contains_key(id));
-        let form = if self.limits.batch > 1 && ids.len() > 1 { self.form(&page, &url) } else { None };
+        let form = if self.limits.batch > 1 && ids.len() > 1 { self.form(&page, &address) } else { None };
         let ask = |ids: &[Uuid]| {
             if let Some(form) = form.filter(|_| ids.len() > 1) {
                 let batch: Vec<Operation> = ids.iter().map(|id| relative(&root, &questions[id])).collect();
@@ -414,7 +421,7 @@ impl Endpoint for Service {
         let layout = page.layout(&query.columns)?;
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
         let filter = filter.map(|filter| format!("&$filter={}", percent::query(&filter))).unwrap_or_default();
-        let url = format!("{}?{}{filter}&$top=1", self.address(&page)?, page.select(&query.columns));
+        let url = self.address(&page)?.list(&format!("{}{filter}&$top=1", page.select(&query.columns)));
         // What follows on the first page is of no interest, should there be more after all.
         let (answer, page) = self.client.get(&url, &self.headers(&[]), |answer| {
             let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
@@ -442,12 +449,12 @@ impl Endpoint for Service {
             comparison: Comparison::Equal,
             literal: Literal::Text((*text).to_owned()),
         };
-        let lists = texts.chunks(KEYS_MAX).map(|texts| page.filter(&Predicate::Any(texts.iter().map(equal).collect())));
-        let Some(lists) = lists.collect::<Option<Vec<String>>>() else { return Ok(None) };
+        let terms = texts.iter().map(|text| page.filter(&equal(text)));
+        let Some(terms) = terms.collect::<Option<Vec<String>>>() else { return Ok(None) };
         let layout = page.layout(&query.columns)?;
-        let url = format!("{}?{}", self.address(&page)?, page.select(&query.columns));
+        let url = self.address(&page)?.list(&page.select(&query.columns));
         let mut found = layout.rows().finish();
-        for list in lists {
+        for list in filter::lists(page.dialect, &terms, self.keys_max()) {
             found.upsert(&self.reading(&url, Some(&list), &layout, None).run(&|_| {})?);
         }
         Ok(Some(found))

@@ -109,6 +109,7 @@ fn pipeline(desk: &mut Desk<'_>, file: File, rest: &mut Part) -> Option<Pipeline
     let (mut connections, tables) = (connections.unwrap_or_default(), tables.unwrap_or_default());
     if let Some(connection) = &mut connections.erp {
         give_keys(desk, connection, &tables);
+        give_options(desk, connection, &tables);
     }
     let keep_values = file.keep_values.is_none_or(|keep| keep.0);
     let is_whole = tables.len() == names.len() && !desk.complaints.has_errors();
@@ -135,6 +136,25 @@ fn give_keys(desk: &mut Desk<'_>, connection: &mut Connection, tables: &[TableMa
         if known.is_some_and(|known| known != *key) {
             let message = format!("another table map names another key of `{}`", map.sides.erp.table);
             desk.refuse(&path, message, "name the same column in both".to_owned());
+        }
+    }
+}
+
+/// Tells the ERP's connection which columns the table maps call options.
+fn give_options(desk: &mut Desk<'_>, connection: &mut Connection, tables: &[TableMap]) {
+    for map in tables {
+        let path = Path::root().key("tables").key(&map.name).key("erp").key("options");
+        if !map.sides.erp.options.is_empty() && connection.adapter != Adapter::Nav {
+            let hint = "remove it; it is for `adapter: nav`, where options look like texts".to_owned();
+            desk.refuse(&path, "the metadata tell which columns are options", hint);
+        }
+        let of_table = connection.options.entry(map.sides.erp.table.clone()).or_default();
+        for (column, members) in &map.sides.erp.options {
+            let known = of_table.insert(column.clone(), members.clone());
+            if known.is_some_and(|known| known != *members) {
+                let message = format!("another table map names other members of `{column}`");
+                desk.refuse(&path.key(column), message, "name the same members in both".to_owned());
+            }
         }
     }
 }

@@ -325,6 +325,8 @@ pub struct Connection {
     pub act_as: Option<Uuid>,
     /// The key columns that table maps name, by the side's table.
     pub keys: BTreeMap<String, String>,
+    /// Options that table maps name, with their members, by the side's table and the column.
+    pub options: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
 /// What is used of what only some sides, and there only some tables, can do.
@@ -472,6 +474,8 @@ pub struct TableSide {
     pub key: Option<String>,
     /// The column that tells when a record was last modified; without it the one that the metadata is known to have.
     pub modified: Option<String>,
+    /// Columns that are options, with the names of their members, where the metadata do not tell.
+    pub options: Vec<(String, Vec<String>)>,
 }
 
 /// Columns that must agree for two records to be the same one.

@@ -169,7 +169,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("`features` of a connection", &["bulk", "change_tracking", "custom_logic", "flows"]),
     ("`limits` of a connection", &["concurrency", "requests", "per_seconds", "batch", "page"]),
     ("a table map", &["direction", "create", "match", "first_sync", "on_conflict", "on_delete", "on_create", "guard", "after", "fields"]),
-    ("`erp` and `crm` of a table map", &["label", "filter", "key", "modified"]),
+    ("`erp` and `crm` of a table map", &["label", "filter", "key", "modified", "options"]),
     ("a guard", &["create", "update", "delete"]),
     ("a rule of `match`", &["by", "case_sensitive"]),
     ("a template of `on_create`", &["side", "if", "set"]),

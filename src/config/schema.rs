@@ -275,6 +275,9 @@ pub struct TableSide {
     pub key: Option<String>,
     /// The column that tells when a record was modified, where it has no usual name.
     pub modified: Option<String>,
+    /// Options of pages of NAV, by column: the names of their members in order, which the metadata do not tell.
+    #[schemars(with = "Option<Pairs<Vec<String>>>")]
+    pub options: Option<Pairs<Vec<Option<String>>>>,
 }
 
 /// Policies; not every key takes each of them.

@@ -16,6 +16,10 @@ pub(super) fn check(desk: &mut Desk<'_>) {
             let path = desk.path.key(side.key()).key("label");
             read(desk, side, label, path, At::Value);
         }
+        for (column, _) in &map.sides.of(side).options {
+            let path = desk.path.key(side.key()).key("options").key(column);
+            read(desk, side, column, path, At::Key);
+        }
     }
     for (number, rule) in map.match_rules.iter().enumerate() {
         for (erp, crm) in &rule.by {

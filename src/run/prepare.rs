@@ -13,7 +13,7 @@ use crate::misfit::{Misfit, Told, misfits, no_table};
 use crate::order::Pass;
 use crate::run::RunError;
 use crate::run::context::Context;
-use crate::run::partners::without;
+use crate::run::rows::without;
 use crate::store::{InboxKind, Store};
 use crate::translate::links::Links;
 

@@ -272,6 +272,46 @@ fn a_record_that_a_list_left_out_is_asked_for_alone() {
     }
 }
 
+/// The ERP turns away a long address: a list of values that none takes is ours to look for, and lists of texts are cut.
+#[test]
+fn no_address_is_longer_than_the_erp_takes() {
+    let world = world();
+    for (connection, table, number, name) in
+        [(world.connection(Side::Erp), "customers", "number", "displayName"), (world.nav(), "Customer", "No", "Name")]
+    {
+        let erp = open(Side::Erp, &connection);
+        let info = erp.describe(table).unwrap();
+        let all = read(&*erp, table, &[number]).rows();
+        let is = |text: String| Predicate::Compare {
+            column: number.into(),
+            comparison: Comparison::Equal,
+            literal: Literal::Text(text),
+        };
+        let among = |count: usize| Predicate::Any((0..count).map(|count| is(format!("NUMBER {count:05}"))).collect());
+        assert!(erp.evaluates(&info, &among(100)) && !erp.evaluates(&info, &among(600)), "{table}");
+        let query = Query { filter: Some(among(600)), ..query(&info, &[number, name]) };
+        assert_eq!(erp.read(&query, &|_| {}).unwrap().rows(), all, "{table}: it is filtered again here");
+        let texts: Vec<String> = (0..130).map(|count| format!("{}{count:03}", "\u{c6}".repeat(17))).collect();
+        let record = json!({"number": texts[129], "displayName": "Last"});
+        world.erp.with(|state| state.insert("customers", record.as_object().unwrap())).unwrap();
+        let before = world.erp.counts().requests;
+        let found = erp.read_holding(&query, number, &texts).unwrap().unwrap();
+        assert_eq!((found.rows(), found.value(name, 0).to_string()), (1, "Last".to_owned()), "{table}");
+        assert!((2..6).contains(&(world.erp.counts().requests - before)), "{table}");
+        // By their keys, which are as long.
+        let nobody = if table == "Customer" {
+            texts.iter().map(|text| info.id_of(&[text.clone()])).collect()
+        } else {
+            Vec::new()
+        };
+        let keys = nobody.iter().copied().zip(texts.iter().map(|text| vec![text.clone()]));
+        erp.recall(&info, keys.collect());
+        let ids = Query { ids: Some([nobody, found.ids()].concat()), filter: None, ..query.clone() };
+        assert_eq!(erp.read(&ids, &|_| {}).unwrap().ids(), found.ids(), "{table}");
+        world.erp.with(|state| state.find("customers", "displayName", "Last").map(|id| state.delete("customers", id)));
+    }
+}
+
 /// Many ids are lists in one batch; a filter that would make an address too long is not sent.
 #[test]
 fn lists_of_ids_are_few_requests_that_the_crm_takes() {

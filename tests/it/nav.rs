@@ -4,7 +4,7 @@
 use mocks::fault::{Fault, Faults};
 use pipeline::config::expression::{Comparison, Literal, Predicate};
 use pipeline::config::{Auth, Connection, SecretSource, Side};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pipeline::endpoint::{Endpoint, EndpointError, Hidden, Key, Outcome, Query, Report, TableInfo, Write, key_text};
 use pipeline::frame::{Frame, Kind, Value};
@@ -121,6 +121,33 @@ fn a_filter_is_pushed_as_far_as_a_page_takes_it() {
     assert!(nav.read_holding(&query(&info, &["Name"]), "Name", &names(&["Adatum"])).unwrap().is_none());
 }
 
+/// The file names the members of an option: then a filter on it is the service's, and they are written as it spells them.
+#[test]
+fn an_option_is_what_the_file_calls_one() {
+    let world = world();
+    let members = BTreeMap::from([("Blocked".to_owned(), names(&["", "Ship", "Invoice", "All"]))]);
+    let named = Connection { options: BTreeMap::from([("Customer".to_owned(), members)]), ..world.nav() };
+    for (connection, has_members) in [(named, true), (world.nav(), false)] {
+        let nav = open(Side::Erp, &connection);
+        let info = nav.describe("Customer").unwrap();
+        let blank = Predicate::Compare {
+            column: "Blocked".into(),
+            comparison: Comparison::Equal,
+            literal: Literal::Text(String::new()),
+        };
+        assert_eq!(nav.evaluates(&info, &blank), has_members);
+        let open_customers = Query { filter: Some(blank), ..query(&info, &["Blocked"]) };
+        let rows = nav.read(&open_customers, &|_| {}).unwrap();
+        let id = rows.ids()[0];
+        let set = |value: &str| nav.write(&info, &[], &[update(id, None, &[("Blocked", text(value))])]).outcomes;
+        assert_eq!(set("Ship"), [Outcome::Written]);
+        if has_members {
+            assert_eq!(set(""), [Outcome::Written]);
+            assert!(refusal(&set("Sometimes")[0]).contains("it takes: blank, `Ship`, `Invoice`, `All`"));
+        }
+    }
+}
+
 #[test]
 fn writes_have_the_outcomes_that_they_deserve() {
     let world = world();
@@ -141,7 +168,7 @@ fn writes_have_the_outcomes_that_they_deserve() {
         .with(|state| state.insert("customers", json!({"number": "A+B", "displayName": "Odd"}).as_object().unwrap()))
         .unwrap();
     let writes = [
-        new(&info, &[("No", text("nav-1")), ("Name", text("Dahl & \"Sønn\"")), ("Blocked", text(""))]),
+        new(&info, &[("No", text("nav-1")), ("Name", text("Dahl & \"Sønn\""))]),
         update(of(0), etag(&keys[0]), &[("Name", text("Ahlgren Group")), ("Phone_No", Value::Null)]),
         update(of(1), None, &[("City", text("Bath"))]),
         update(of(2), etag(&keys[2]), &[("City", text("York"))]),
@@ -208,6 +235,30 @@ fn a_lost_answer_is_unknown_and_a_write_is_repeated_only_where_nothing_was_done(
     world.erp.set_faults(Faults::once(Fault::StaleEtag, 1));
     let write = update(frame.ids()[0], frame.etag(0), &[("City", text("Bath"))]);
     assert_eq!(nav.write(&info, &[], &[write]).outcomes, [Outcome::Stale]);
+}
+
+/// A name that breaks in a path stands behind it (erp-api.md §1), for reads, writes and whatever is asked for alone.
+#[test]
+fn a_company_may_be_called_anything() {
+    for name in ["X A/S", "A & B", "5% + more?", "O'Hara #1"] {
+        let world = world();
+        let company = json!({"id": "5b1e0c52-7a44-ef11-8e52-6045bd2b1a01", "name": name, "displayName": name});
+        world.erp.with(|state| state.load("companies", vec![company.as_object().unwrap().clone()]));
+        let all = world.records(Side::Erp, "customers").len();
+        let connection = Connection { company: Some(name.to_owned()), ..world.nav() };
+        let nav = open(Side::Erp, &connection);
+        assert_eq!(nav.open().unwrap().name, name);
+        let info = nav.describe("Customer").unwrap();
+        let frame = read(&*nav, "Customer", &["No"]);
+        assert_eq!(frame.rows(), all, "{name}");
+        let made = new(&info, &[("No", text("ODD-(1)")), ("Name", text("Odd"))]);
+        let writes = [made.clone(), update(frame.ids()[0], frame.etag(0), &[("City", text("Ely"))])];
+        assert_eq!(nav.write(&info, &names(&["No"]), &writes).outcomes, [Outcome::Written, Outcome::Written], "{name}");
+        assert_eq!(by_ids(&*nav, &info, &["Name"], &[made.id, frame.ids()[1]]).rows(), 2, "{name}");
+        assert_eq!(nav.write(&info, &[], &[delete(made.id, None)]).outcomes, [Outcome::Written], "{name}");
+        assert!(nav.hidden(&info, &[made.id]).unwrap().is_empty(), "{name}");
+        nav.probe(&query(&info, &["No"])).unwrap();
+    }
 }
 
 #[test]

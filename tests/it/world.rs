@@ -74,6 +74,7 @@ impl World {
                 features: Features { bulk: false, change_tracking: false, bypass: Bypass::default() },
                 act_as: None,
                 keys: BTreeMap::new(),
+                options: BTreeMap::new(),
             },
             Side::Crm => Connection {
                 adapter: Adapter::Dataverse,
@@ -89,6 +90,7 @@ impl World {
                 features: Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
                 act_as: None,
                 keys: BTreeMap::new(),
+                options: BTreeMap::new(),
             },
         }
     }

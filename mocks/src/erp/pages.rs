@@ -181,7 +181,12 @@ impl State {
             ("$batch", _) if api == Api::Pages || self.nav_batches => Place::Batch,
             ("Company", _) => Place::Companies(None),
             (_, Some(("Company", key))) => {
-                self.is_called(&unquoted(key).ok_or_else(Refusal::not_found)?)?;
+                let company = unquoted(key).ok_or_else(Refusal::not_found)?;
+                // Such a name breaks in a path, however it is written.
+                if company.contains(['/', '\\', '%', '+', '&', '?', '#']) {
+                    return Err(Refusal::not_found());
+                }
+                self.is_called(&company)?;
                 match segments.next() {
                     None => Place::Companies(Some(self.company_id())),
                     Some(second) => self.published(&second)?,

@@ -38,6 +38,7 @@ fn client_with(url: &str, token_url: &str, patience: Patience) -> (Client, Arc<F
         features: Features { bulk: true, change_tracking: true, bypass: Bypass::default() },
         act_as: None,
         keys: std::collections::BTreeMap::new(),
+        options: std::collections::BTreeMap::new(),
     };
     let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
     (Client::new(Side::Crm, &connection, patience, shared), clock)

@@ -7,7 +7,7 @@
 use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::adapters::odata::{Dialect, name};
+use crate::adapters::odata::{Dialect, name, percent};
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::endpoint::{ColumnInfo, TableInfo};
 use crate::frame::Kind;
@@ -17,15 +17,52 @@ const ERP_SYNTAX: &[char] = &['*', '?', '(', ')', '&', '|', '<', '>', '=', '@', 
 /// Characters that Dataverse takes for wildcards inside of `startswith` (crm-api.md §5).
 const CRM_WILDCARDS: &[char] = &['%', '_', '[', ']', '^'];
 
-/// Returns the part of the predicate that the side may evaluate; `property` names a column as the wire does, `None`
-/// where a column cannot be filtered by.
+/// Returns how many characters of an address a filter may take, so that path, columns and whatever else still fit beside it:
+/// into 32,768 of the CRM (crm-api.md §1), 16 KB of the ERP (erp-api.md §3), and the 8 KB that servers take at least.
+pub fn chars_max(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::Dataverse | Dialect::BusinessCentral => 12_000,
+        Dialect::Plain => 6_000,
+    }
+}
+
+/// Tells whether an address takes a filter.
+pub fn fits(dialect: Dialect, filter: &str) -> bool {
+    percent::query(filter).len() <= chars_max(dialect)
+}
+
+/// Returns how many of some terms, from the first one on, a filter takes that joins them by `or`; one at least, and
+/// `count_max` at most.
+pub fn together<'t>(dialect: Dialect, terms: impl Iterator<Item = &'t str>, count_max: usize) -> usize {
+    let mut chars = 0;
+    let fits = |term: &&str| {
+        chars += percent::query(term).len() + "%20or%20".len();
+        chars <= chars_max(dialect)
+    };
+    terms.take(count_max).take_while(fits).count().max(1)
+}
+
+/// Returns filters of which each joins some terms by `or`, at most `count_max` of them, and fits into an address.
+pub fn lists(dialect: Dialect, terms: &[String], count_max: usize) -> Vec<String> {
+    let mut lists = Vec::new();
+    let mut rest = terms;
+    while !rest.is_empty() {
+        let (list, more) = rest.split_at(together(dialect, rest.iter().map(String::as_str), count_max));
+        lists.push(list.join(" or "));
+        rest = more;
+    }
+    lists
+}
+
+/// Returns the part of the predicate that the side may evaluate and an address takes; `property` names a column as the wire
+/// does, `None` where a column cannot be filtered by.
 pub fn text(
     dialect: Dialect,
     predicate: &Predicate,
     info: &TableInfo,
     property: &dyn Fn(&str) -> Option<String>,
 ) -> Option<String> {
-    Writer { dialect, info, property }.write(predicate)
+    Writer { dialect, info, property }.write(predicate).filter(|filter| fits(dialect, filter))
 }
 
 struct Writer<'a> {
@@ -38,8 +75,9 @@ impl Writer<'_> {
     fn write(&self, predicate: &Predicate) -> Option<String> {
         match predicate {
             Predicate::All(parts) => {
-                // A part that cannot be said is left out: the rest is still true wherever the whole is.
-                let parts: Vec<String> = parts.iter().filter_map(|part| self.operand(part)).collect();
+                // A part that cannot be said, or is too long, is left out: the rest is still true wherever the whole is.
+                let parts = parts.iter().filter_map(|part| self.operand(part));
+                let parts: Vec<String> = parts.filter(|part| fits(self.dialect, part)).collect();
                 (!parts.is_empty()).then(|| parts.join(" and "))
             }
             Predicate::Any(parts) => {
@@ -366,6 +404,28 @@ mod tests {
         ] {
             assert_eq!(push(Dialect::Plain, &predicate), expected, "{predicate:?}");
         }
+    }
+
+    /// A list of values that no address takes is left to us, and what stands beside it is not.
+    #[test]
+    fn what_is_too_long_for_an_address_is_left_to_us() {
+        let any = |count: usize| {
+            Predicate::Any((0..count).map(|count| is("number", Equal, word(&format!("NUMBER {count:05}")))).collect())
+        };
+        let other = is("flag", Equal, Literal::Boolean(true));
+        for dialect in [Dialect::BusinessCentral, Dialect::Plain, Dialect::Dataverse] {
+            let (short, long) = (push(dialect, &any(100)), push(dialect, &any(600)));
+            assert!(fits(dialect, &short) && short.ends_with("'NUMBER 00099'"), "{dialect:?}");
+            assert_eq!(long, "-", "{dialect:?}");
+            assert_eq!(push(dialect, &Predicate::All(vec![any(600), other.clone()])), "flag eq true");
+        }
+        let terms: Vec<String> = (0..250).map(|count| format!("number eq '{}{count}'", "\u{d8}".repeat(20))).collect();
+        let cut = lists(Dialect::BusinessCentral, &terms, 100);
+        assert_eq!(cut.join(" or "), terms.join(" or "));
+        assert!(cut.len() > 3 && cut.iter().all(|list| fits(Dialect::BusinessCentral, list)), "{}", cut.len());
+        let short: Vec<String> = (0..250).map(|count| format!("number eq '{count}'")).collect();
+        assert_eq!(lists(Dialect::BusinessCentral, &short, 100).len(), 3);
+        assert_eq!(lists(Dialect::Plain, &[format!("number eq '{}'", "x".repeat(9_000))], 100).len(), 1);
     }
 
     #[test]

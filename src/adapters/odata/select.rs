@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::adapters::odata::percent;
+
 /// Returns `$select` with the key first, and `$expand` for the columns of navigations.
 pub fn select(key: &[String], columns: &[String]) -> String {
     let mut own: Vec<&str> = key.iter().map(String::as_str).collect();
@@ -15,11 +17,12 @@ pub fn select(key: &[String], columns: &[String]) -> String {
             None => own.push(column),
         }
     }
-    let mut options = format!("$select={}", own.join(","));
+    let names = |names: &[&str]| names.iter().map(|name| percent::query(name)).collect::<Vec<String>>().join(",");
+    let mut options = format!("$select={}", names(&own));
     if !expanded.is_empty() {
         let expands: Vec<String> = expanded
             .iter()
-            .map(|(navigation, properties)| format!("{navigation}($select={})", properties.join(",")))
+            .map(|(navigation, properties)| format!("{}($select={})", percent::query(navigation), names(properties)))
             .collect();
         options.push_str(&format!("&$expand={}", expands.join(",")));
     }

@@ -22,7 +22,10 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
         return Ok(match dialect {
             Dialect::Plain if matches!(kind, Kind::Text | Kind::Code) => string(""),
             Dialect::Dataverse | Dialect::Plain => "null".to_owned(),
-            Dialect::BusinessCentral => erp_blank(kind).to_owned(),
+            Dialect::BusinessCentral => match erp_blank(kind) {
+                _ if kind == Kind::Enum && column.options.is_empty() => string(""),
+                blank => blank.to_owned(),
+            },
         });
     }
     let unfit = || format!("`{value}` is no {} for column `{}`", kind.word(), column.column.name);
@@ -40,7 +43,9 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
         (Kind::Enum, value) => {
             let member = value.to_string();
             check_option(column, &member, |(_, label)| *label == member)?;
-            Ok(string(&if dialect == Dialect::Plain { member } else { name::encode(&member) }))
+            // Of a column without known members it may be a text that only looks like an option, and is written as it is.
+            let is_plain = dialect == Dialect::Plain || column.options.is_empty();
+            Ok(string(&if is_plain { member } else { name::encode(&member) }))
         }
         (Kind::Choice, Value::Integer(number)) => {
             check_option(column, &number.to_string(), |(option, _)| option == number)?;
@@ -130,8 +135,9 @@ mod tests {
         for (dialect, kind, value, expected) in [
             (BusinessCentral, Kind::Text, Value::Text("a \"b\"\n".into()), r#""a \"b\"\n""#),
             (BusinessCentral, Kind::Text, Value::Null, r#""""#),
-            (BusinessCentral, Kind::Enum, Value::Text("Non-Inventory".into()), r#""Non_x002D_Inventory""#),
-            (BusinessCentral, Kind::Enum, Value::Text(String::new()), r#""_x0020_""#),
+            // Nobody knows that it is an option.
+            (BusinessCentral, Kind::Enum, Value::Text("Bad Ems".into()), r#""Bad Ems""#),
+            (BusinessCentral, Kind::Enum, Value::Text(String::new()), r#""""#),
             (BusinessCentral, scale, Value::Null, "0"),
             (BusinessCentral, scale, Value::Decimal("1234567890123456.7800".parse().unwrap()), "1234567890123456.7800"),
             (BusinessCentral, Kind::Boolean, Value::Null, "false"),
@@ -181,13 +187,18 @@ mod tests {
             options: options.iter().map(|(number, label)| (*number, (*label).to_owned())).collect(),
             ..column(kind)
         };
-        let blocked = listed(Kind::Enum, &[(0, ""), (1, "Ship")]);
+        let blocked = listed(Kind::Enum, &[(0, ""), (1, "Ship"), (2, "Non-Paying")]);
         let sort = listed(Kind::Enum, &[(0, "Inventory")]);
         let state = listed(Kind::Choice, &[(0, "Active"), (1, "Inactive")]);
         for (column, value, expected) in [
             (&blocked, Value::Text("Ship".into()), Ok(r#""Ship""#)),
             (&blocked, Value::Null, Ok(r#""_x0020_""#)),
-            (&blocked, Value::Text("ship".into()), Err("`ship` is no value of column `c`; it takes: blank, `Ship`")),
+            (&blocked, Value::Text("Non-Paying".into()), Ok(r#""Non_x002D_Paying""#)),
+            (
+                &blocked,
+                Value::Text("ship".into()),
+                Err("`ship` is no value of column `c`; it takes: blank, `Ship`, `Non-Paying`"),
+            ),
             (&sort, Value::Null, Err("blank is no value of column `c`; it takes: `Inventory`")),
             (&state, Value::Decimal(Decimal::ONE), Ok("1")),
             (&state, Value::Text("2".into()), Err("`2` is no value of column `c`; it takes: 0 Active, 1 Inactive")),

@@ -25,6 +25,45 @@ pub(super) struct Page {
     pub(super) directory: Arc<Directory>,
 }
 
+/// Where a table is: its path, and what each of its addresses asks for besides.
+pub(super) struct Address {
+    path: String,
+    /// An option that names the company, where the path cannot; else blank.
+    company: String,
+}
+
+impl Address {
+    /// Makes the address of a table below a root.
+    pub(super) fn plain(root: &str, table: &str) -> Address {
+        Address { path: format!("{root}/{}", percent::query(table)), company: String::new() }
+    }
+
+    /// Makes the address of a company's table. A name that breaks in a path goes as an option (erp-api.md §1).
+    pub(super) fn of_company(root: &str, company: &str, table: &str) -> Address {
+        if company.contains(NOT_IN_PATHS) {
+            let company = format!("company={}", percent::strict(company));
+            return Address { company, ..Address::plain(root, table) };
+        }
+        Address::plain(&format!("{root}/Company({})", percent::query(&quoted(company))), table)
+    }
+
+    /// Returns the address of the list; `options` begin without `?`.
+    pub(super) fn list(&self, options: &str) -> String {
+        self.with("", options)
+    }
+
+    /// Returns the address of a record, by its key as [`Page::in_path`] writes it.
+    pub(super) fn record(&self, key: &str, options: &str) -> String {
+        self.with(&format!("({key})"), options)
+    }
+
+    fn with(&self, key: &str, options: &str) -> String {
+        let options: Vec<&str> = [&*self.company, options].into_iter().filter(|option| !option.is_empty()).collect();
+        let question = if options.is_empty() { "" } else { "?" };
+        format!("{}{key}{question}{}", self.path, options.join("&"))
+    }
+}
+
 /// How a record can be asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -73,8 +112,9 @@ impl Page {
     pub(super) fn ask(&self, key: &[String]) -> Option<Ask> {
         let pairs = self.key().iter().zip(key);
         if self.dialect == Dialect::Plain {
-            let terms: Vec<String> =
-                pairs.map(|(column, value)| format!("{column} eq {}", self.literal(column, value))).collect();
+            let terms: Option<Vec<String>> =
+                pairs.map(|(column, value)| Some(format!("{column} eq {}", self.literal(column, value)?))).collect();
+            let terms = terms?;
             return Some(Ask::Listed(if terms.len() == 1 {
                 terms.concat()
             } else {
@@ -88,9 +128,8 @@ impl Page {
                 _ => Literal::Text(value.clone()),
             };
             match kind {
-                // The members of an option are not in the metadata; of that of a record that was read one is sure.
                 Kind::Enum | Kind::Boolean | Kind::Decimal { .. } => {
-                    Some(format!("{column} eq {}", self.literal(column, value)))
+                    Some(format!("{column} eq {}", self.literal(column, value)?))
                 }
                 _ => {
                     self.filter(&Predicate::Compare { column: column.clone(), comparison: Comparison::Equal, literal })
@@ -110,29 +149,38 @@ impl Page {
         if self.dialect != Dialect::Plain && key.iter().any(|value| value.contains(NOT_IN_PATHS)) {
             return None;
         }
-        let literals = self.key().iter().zip(key).map(|(column, value)| percent::query(&self.literal(column, value)));
-        let literals: Vec<String> = literals.collect();
+        let pairs = self.key().iter().zip(key);
+        let literals: Option<Vec<String>> =
+            pairs.map(|(column, value)| Some(percent::query(&self.literal(column, value)?))).collect();
+        let literals = literals?;
         Some(match literals.as_slice() {
             [one] => one.clone(),
             several => {
-                let pairs = self.key().iter().zip(several).map(|(column, literal)| format!("{column}={literal}"));
+                let pairs = self.key().iter().zip(several);
+                let pairs = pairs.map(|(column, literal)| format!("{}={literal}", percent::query(column)));
                 pairs.collect::<Vec<_>>().join(",")
             }
         })
     }
 
-    /// Returns the value of a key column as a literal.
-    fn literal(&self, column: &str, value: &str) -> String {
-        match self.info.column(column).map_or(Kind::Text, |info| info.column.kind) {
+    /// Returns the value of a key column as a literal; `None` where nobody knows how it is written.
+    fn literal(&self, column: &str, value: &str) -> Option<String> {
+        let info = self.info.column(column);
+        Some(match info.map_or(Kind::Text, |info| info.column.kind) {
             Kind::Text | Kind::Code => quoted(value),
             Kind::Enum if self.dialect == Dialect::Plain => quoted(value),
-            Kind::Enum => quoted(&name::encode(value)),
+            Kind::Enum => {
+                let encoded = name::encode(value);
+                // As a member, or as a text that has no length and is none.
+                let known = encoded == value || info.is_some_and(|info| !info.options.is_empty());
+                return known.then(|| quoted(&encoded));
+            }
             Kind::Date if value.is_empty() => "0001-01-01".to_owned(),
             Kind::DateTime if value.is_empty() => "0001-01-01T00:00:00Z".to_owned(),
             Kind::Guid if value.is_empty() => Uuid::nil().to_string(),
             Kind::Integer | Kind::Choice | Kind::Decimal { .. } if value.is_empty() => "0".to_owned(),
             _ => value.to_owned(),
-        }
+        })
     }
 
     /// Tells whether a new record leaves its key, or a part of it, to the service.
@@ -153,12 +201,17 @@ impl Page {
     }
 
     /// Makes a question to which the answer does not matter.
-    pub(super) fn question(&self, url: &str) -> Operation {
-        question(format!("{url}?{}&$top=1", self.select(&[])))
+    pub(super) fn question(&self, address: &Address) -> Operation {
+        question(address.list(&format!("{}&$top=1", self.select(&[]))))
     }
 
     /// Makes the request of a write. `key` is the key of the record to be changed, where it is known.
-    pub(super) fn operation(&self, url: &str, key: Option<&[String]>, write: &Write) -> Result<Operation, String> {
+    pub(super) fn operation(
+        &self,
+        address: &Address,
+        key: Option<&[String]>,
+        write: &Write,
+    ) -> Result<Operation, String> {
         let mut properties = Vec::with_capacity(write.fields.len() + 1);
         if let (WriteKind::Insert, Key::Id(name)) = (write.kind, &self.info.key) {
             properties.push((name.as_str(), value::string(&write.id.to_string())));
@@ -172,13 +225,18 @@ impl Page {
         // Without a version `*`: a change of what is gone would else make it anew.
         let etag = || Some(write.etag.clone().unwrap_or_else(|| "*".to_owned()));
         if write.kind == WriteKind::Insert {
-            return Ok(Operation { method: "POST", url: url.to_owned(), if_match: None, body });
+            return Ok(Operation { method: "POST", url: address.list(""), if_match: None, body });
         }
         let key = key.ok_or("its key is not known")?;
         let in_path = self.in_path(key).ok_or_else(|| {
-            format!("no address takes its key `{}`; give it one without `/`, `%`, `+` and the like", key.join(", "))
+            let odd = key.iter().any(|value| value.contains(NOT_IN_PATHS));
+            let hint = match odd {
+                true => "give it one without `/`, `%`, `+` and the like",
+                false => "name the members of its options by `options` in the file",
+            };
+            format!("no address takes its key `{}`; {hint}", key.join(", "))
         })?;
-        let url = format!("{url}({in_path})");
+        let url = address.record(&in_path, "");
         Ok(match write.kind {
             WriteKind::Delete => Operation { method: "DELETE", url, if_match: etag(), body: String::new() },
             _ => Operation { method: "PATCH", url, if_match: etag(), body },
@@ -214,7 +272,9 @@ mod tests {
     fn a_record_is_asked_for_by_a_filter_or_else_by_its_address() {
         let simple = page(&[("No", Kind::Code)], &["No"]);
         let number = page(&[("Entry_No", Kind::Integer)], &["Entry_No"]);
-        let order = page(&[("Type", Kind::Enum), ("No", Kind::Code)], &["Type", "No"]);
+        let unknown = page(&[("Type", Kind::Enum), ("No", Kind::Code)], &["Type", "No"]);
+        let mut order = page(&[("Type", Kind::Enum), ("No", Kind::Code)], &["Type", "No"]);
+        order.info.columns[0].options = vec![(0, String::new()), (1, "Credit Memo".to_owned())];
         let price = page(&[("No", Kind::Code), ("Starting", Kind::Date)], &["No", "Starting"]);
         let (listed, filtered) =
             (|text: &str| Some(Ask::Listed(text.into())), |text: &str| Some(Ask::Filtered(text.into())));
@@ -228,12 +288,37 @@ mod tests {
             (&number, &["42"], listed("Entry_No eq 42")),
             (&order, &["Credit Memo", "1001"], filtered("Type eq 'Credit_x0020_Memo' and No eq '1001'")),
             (&order, &["", "A=1"], addressed("Type='_x0020_',No='A%3D1'")),
+            (&unknown, &["Order", "1001"], filtered("Type eq 'Order' and No eq '1001'")),
+            (&unknown, &["Credit Memo", "1001"], None),
             (&price, &["1000", "2026-01-31"], filtered("No eq '1000' and Starting eq 2026-01-31")),
             (&price, &["1000", ""], addressed("No='1000',Starting=0001-01-01")),
         ] {
             let key: Vec<String> = key.iter().map(|value| (*value).to_owned()).collect();
             assert_eq!(page.ask(&key), expected, "{key:?}");
         }
+    }
+
+    /// Names are in an address as it may bear them (RFC 3986), and a company that breaks there stands behind it.
+    #[test]
+    fn names_in_addresses_are_encoded() {
+        let of = |company: &str| Address::of_company("R", company, "Größe");
+        for (company, list, record) in [
+            ("CRONUS Ltd.", "R/Company('CRONUS%20Ltd.')/Gr%C3%B6%C3%9Fe", "('1')?$select=a"),
+            ("O'Hara", "R/Company('O''Hara')/Gr%C3%B6%C3%9Fe", "('1')?$select=a"),
+            ("X A/S", "R/Gr%C3%B6%C3%9Fe?company=X%20A%2FS", "('1')?company=X%20A%2FS&$select=a"),
+            (
+                "A & B's 5%+",
+                "R/Gr%C3%B6%C3%9Fe?company=A%20%26%20B%27s%205%25%2B",
+                "('1')?company=A%20%26%20B%27s%205%25%2B&$select=a",
+            ),
+        ] {
+            assert_eq!(of(company).list(""), list);
+            let path = list.split('?').next().unwrap();
+            assert_eq!(of(company).record("'1'", "$select=a"), format!("{path}{record}"));
+        }
+        let page = page(&[("Länge", Kind::Integer), ("No", Kind::Code)], &["Länge", "No"]);
+        assert_eq!(page.in_path(&["7".to_owned(), "Ø".to_owned()]).as_deref(), Some("L%C3%A4nge=7,No='%C3%98'"));
+        assert_eq!(page.select(&["Größe".to_owned()]), "$select=L%C3%A4nge,No,Gr%C3%B6%C3%9Fe");
     }
 
     #[test]
@@ -249,7 +334,8 @@ mod tests {
             etag: etag.map(str::to_owned),
             fields: vec![("Qty".into(), Value::Integer(12))],
         };
-        let told = |write: &Write, key: Option<&[String]>| match page.operation("R/U", key, write) {
+        let address = Address::plain("R", "U");
+        let told = |write: &Write, key: Option<&[String]>| match page.operation(&address, key, write) {
             Ok(Operation { method, url, if_match, body }) => {
                 format!("{method} {url} {} {body}", if_match.unwrap_or_default()).trim().to_owned()
             }
@@ -293,7 +379,7 @@ mod tests {
         }
         let fields = vec![("Name".to_owned(), Value::Null)];
         let insert = Write { kind: WriteKind::Insert, id, etag: None, fields };
-        let made = given.operation("R/T", None, &insert).unwrap();
+        let made = given.operation(&Address::plain("R", "T"), None, &insert).unwrap();
         assert_eq!((made.url.as_str(), made.body), ("R/T", format!(r#"{{"ID":"{id}","Name":""}}"#)));
     }
 }

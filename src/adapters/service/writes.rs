@@ -14,7 +14,7 @@ use crate::adapters::business_central::SAME_KEY;
 use crate::adapters::odata::Dialect;
 use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::service::Service;
-use crate::adapters::service::page::{Page, question};
+use crate::adapters::service::page::{Address, Page, question};
 use crate::adapters::verdict::{Verdict, Word};
 use crate::endpoint::{Endpoint, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
@@ -80,8 +80,8 @@ impl Service {
     }
 
     /// Sends operations as one batch, in the form that the service takes; else each by itself.
-    fn send_batch(&self, page: &Page, url: &str, operations: &[Operation]) -> Sent<Reply> {
-        let form = if operations.len() > 1 { self.form(page, url) } else { None };
+    fn send_batch(&self, page: &Page, address: &Address, operations: &[Operation]) -> Sent<Reply> {
+        let form = if operations.len() > 1 { self.form(page, address) } else { None };
         let Some(form) = form else { return self.send(operations) };
         let root = self.root();
         let operations: Vec<Operation> = operations.iter().map(|operation| relative(&root, operation)).collect();
@@ -90,7 +90,7 @@ impl Service {
 
     /// Returns the form in which the service takes batches, `None` where it takes none that goes on after an operation that
     /// fails: by its metadata, and by asking once.
-    pub(super) fn form(&self, page: &Page, url: &str) -> Option<Form> {
+    pub(super) fn form(&self, page: &Page, address: &Address) -> Option<Form> {
         // Held while it is asked, so that other threads do not ask as well.
         let mut form = self.form.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(form) = *form {
@@ -102,7 +102,7 @@ impl Service {
         }
         let root = self.root();
         let nothing = question(format!("{root}/{NOBODYS_TABLE}"));
-        let questions = [nothing, page.question(url)].map(|question| relative(&root, &question));
+        let questions = [nothing, page.question(address)].map(|question| relative(&root, &question));
         for tried in [Form::Json, Form::Multipart] {
             if !told.formats.is_empty() && !told.formats.iter().any(|format| format.starts_with(tried.media_type())) {
                 continue;
@@ -149,18 +149,18 @@ impl Service {
         let changed: Vec<Uuid> =
             writes.iter().filter(|write| write.kind != WriteKind::Insert).map(|write| write.id).collect();
         let prepared = self.page(&info.table).and_then(|page| {
-            let (url, layout) = (self.address(&page)?, page.layout(columns)?);
+            let (address, layout) = (self.address(&page)?, page.layout(columns)?);
             let keys = self.keys(&page, &changed)?;
-            Ok((page, url, layout, keys))
+            Ok((page, address, layout, keys))
         });
-        let (page, url, layout, keys) = match prepared {
+        let (page, address, layout, keys) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return batch::unsendable(info, columns, writes, &error),
         };
         let key = |write: &Write| keys.get(&write.id).map(|key| &**key);
         let is_unknown = |write: &Write| write.kind != WriteKind::Insert && key(write).is_none();
         let sent: Vec<Write> = writes.iter().filter(|write| !is_unknown(write)).cloned().collect();
-        let operations = sent.iter().map(|write| page.operation(&url, key(write), write)).collect();
+        let operations = sent.iter().map(|write| page.operation(&address, key(write), write)).collect();
         let batch = Batch { endpoint: self, info, columns, writes: &sent, layout: &layout, closed: &self.closed };
         let given = RefCell::new(HashMap::new());
         let Report { outcomes, rows, .. } = {
@@ -179,9 +179,9 @@ impl Service {
             };
             let send = |operations: &[Operation]| match self.limits.batch {
                 0 | 1 => self.send(operations),
-                _ => self.send_batch(&page, &url, operations),
+                _ => self.send_batch(&page, &address, operations),
             };
-            batch::carry_out(&batch, operations, &page.question(&url), &send, verdict, |reply| reply.body)
+            batch::carry_out(&batch, operations, &page.question(&address), &send, verdict, |reply| reply.body)
         };
         // What is in no list of keys has no address, and whether it is still there nobody has said.
         let unknown = || Outcome::Barred { message: "no list has it any more, and its key is not known".to_owned() };

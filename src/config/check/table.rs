@@ -280,13 +280,39 @@ fn side(desk: &mut Desk<'_>, path: &Path, side: Side, written: &schema::TableSid
     if key.is_some() && side == Side::Crm {
         desk.refuse(&path.key("key"), "the metadata of the CRM names the key", "remove it".to_owned());
     }
+    let options = options(desk, &path.key("options"), side, written.options.as_ref());
     Some(TableSide {
         table: table?,
         label: label.cloned(),
         filter: filter.flatten(),
         key: key.cloned(),
         modified: modified.cloned(),
+        options,
     })
+}
+
+/// Returns the columns that are called options, with their members.
+fn options(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    side: Side,
+    written: Option<&schema::values::Pairs<Vec<Option<String>>>>,
+) -> Vec<(String, Vec<String>)> {
+    let Some(written) = written else { return Vec::new() };
+    if side == Side::Crm {
+        desk.refuse(path, "the metadata of the CRM tell its choices", "remove it".to_owned());
+    }
+    let mut options = Vec::new();
+    for (column, members) in &written.0 {
+        let path = path.key(column);
+        let members: Vec<String> = members.iter().flatten().cloned().collect();
+        if members.is_empty() && !desk.has_damage_below(&path) {
+            let hint = format!("name them in order, the blank one as `\"\"`: `{column}: [\"\", Ship, All]`");
+            desk.refuse(&path, "names no members", hint);
+        }
+        options.push((column.clone(), members));
+    }
+    options
 }
 
 /// Tells whether a text can be a column; if not, that is complained about.

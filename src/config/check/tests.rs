@@ -336,6 +336,8 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
         &[
             ("label: number,", "label: number, key: \"a b\","),
             ("label: accountnumber,", "label: accountnumber, key: accountid,"),
+            ("label: number,", "label: number, options: { blocked: [] },"),
+            ("label: accountnumber,", "label: accountnumber, options: { statecode: [Active] },"),
             ("url: ${ERP_URL}/", "url: https://erp.example/NAV/ODataV4"),
             ("adapter: business-central", "adapter: odata"),
             ("adapter: dataverse", "adapter: nav"),
