@@ -340,10 +340,15 @@ impl Client {
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
                     }
-                    Err(_) if answer.is_page() => {
-                        (Failure::Garbled(page_instead(request.url)), Rest::Here, self.patience.attempts)
+                    Err(message) => {
+                        let fault = Fault::in_place_of_data(answer.status, &answer.body);
+                        let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &message));
+                        // What the service says for good it says again, as in an answer that is no success.
+                        if is_read && fault.is_some_and(|fault| !fault.passes()) {
+                            return Err(failure);
+                        }
+                        (failure, Rest::Here, self.patience.attempts)
                     }
-                    Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
@@ -390,6 +395,18 @@ impl Client {
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Says to which request an answer came that holds no data, and what stands there; `message` is what was wrong with it.
+    fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, message: &str) -> String {
+        let path = request.url.strip_prefix(self.base.as_str()).unwrap_or(request.url);
+        let path = path.split('?').next().unwrap_or_default();
+        let told = match fault {
+            Some(fault) => format!("the answer is an error, with HTTP {}: {fault}", answer.status),
+            None if answer.is_page() => page_instead(request.url),
+            None => [Some(message.to_owned()), answer.no_json()].into_iter().flatten().collect::<Vec<_>>().join("; "),
+        };
+        format!("{} {path}: {told}", request.method)
     }
 
     /// Notes that the side carries out what it is asked for.

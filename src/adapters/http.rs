@@ -6,7 +6,9 @@
 use std::io::Read;
 use std::time::Duration;
 
-use crate::adapters::odata::fault::Fault;
+use serde::de::IgnoredAny;
+
+use crate::adapters::odata::fault::{self, Fault};
 use crate::adapters::odata::link;
 
 /// More than any page or batch answer has; what is larger is no answer of these services.
@@ -48,6 +50,23 @@ impl Answer {
     /// Tells whether it is a page for people instead of data.
     pub fn is_page(&self) -> bool {
         self.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+    }
+
+    /// Says what stands there in place of JSON, shortened; `None` where it is JSON.
+    pub fn no_json(&self) -> Option<String> {
+        const SHOWN_CHARS: usize = 60;
+        if self.body.is_empty() {
+            return Some("it is empty".to_owned());
+        }
+        if serde_json::from_slice::<IgnoredAny>(&self.body).is_ok() {
+            return None;
+        }
+        if self.body.starts_with("\u{feff}".as_bytes()) {
+            return Some("it begins with a byte order mark".to_owned());
+        }
+        let head = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN_CHARS)]).into_owned();
+        let shown: String = head.chars().take(SHOWN_CHARS).collect();
+        Some(format!("it begins with `{}`", fault::legible(&shown)))
     }
 
     /// Tells whether the status says that all is well.
@@ -219,6 +238,20 @@ fn certificate(error: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_stands_in_place_of_json_is_shown_in_short() {
+        let long = format!("<html>\r\n{}", "x".repeat(200));
+        for (body, expected) in [
+            ("", Some("it is empty".to_owned())),
+            ("{}", None),
+            ("\u{feff}{}", Some("it begins with a byte order mark".to_owned())),
+            ("{\"value\":[", Some("it begins with `{\"value\":[`".to_owned())),
+            (&long, Some(format!("it begins with `<html> {}`", "x".repeat(52)))),
+        ] {
+            assert_eq!(Answer { body: body.into(), ..Answer::default() }.no_json(), expected, "{body}");
+        }
+    }
 
     /// What the client says, as it was seen.
     #[test]

@@ -4,8 +4,7 @@
 //! is the order of the checks: file, variables, state, network.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ use chrono::{SecondsFormat, Utc};
 use crate::adapters;
 use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::adapters::sqlite::SqliteStore;
+use crate::adapters::whole::{self, Earlier};
 use crate::address::Address;
 use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
@@ -45,10 +45,9 @@ pub fn may_save(path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_ok() { Err(is_there(path)) } else { Ok(()) }
 }
 
-/// Saves a text in a new file: what is there already may be somebody's work.
+/// Saves a text in a new file, all of it or nothing: what is there already may be somebody's work.
 pub fn save(path: &Path, text: &str) -> Result<(), Failure> {
-    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| match error.kind() {
+    whole::write(path, text.as_bytes(), Earlier::Stays).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => is_there(path),
         _ => Failure::Written { file: path.display().to_string(), message: error.to_string() },
     })
