@@ -56,8 +56,8 @@ noise: ## a night of CHANGES changes: undisturbed, one request of twenty meeting
 	cargo build
 	CHANGES=$(CHANGES) cargo test --test it nightly::noise -- --nocapture
 
-crash: ## kill the program at every single call that it makes on a socket or on the state's files (hours)
-	CALLS=all cargo test --test it program::calls
+crash: ## kill the program at every single call on a socket or on the state's files; every verb under every fault (hours)
+	CALLS=all FAULTS=all cargo test --test it program::calls
 
 hostile: ## MUTATIONS of each file in tests/corpus, for everything that reads what others wrote
 	MUTATIONS=$(MUTATIONS) cargo test --test it hostile

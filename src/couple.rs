@@ -59,6 +59,15 @@ impl Pairs {
         }
     }
 
+    /// Adds the pair of a coupling, with what is remembered of it.
+    pub fn push_coupling(&mut self, couplings: &Couplings, coupling: usize, rows: PerSide<usize>) {
+        let ids = PerSide { erp: couplings.erp[coupling], crm: couplings.crm[coupling] };
+        self.push(ids, rows, couplings.origins[coupling].clone());
+        for (to, from) in self.bases.iter_mut().zip(&couplings.bases) {
+            to[self.ids.len() - 1] = from[coupling];
+        }
+    }
+
     /// Finds the rows anew after the frames have changed; a pair whose record is gone from a frame is dropped.
     pub fn locate(&mut self, frames: &PerSide<Frame>) {
         let rows = PerSide::from_fn(|side| rows_by_id(frames.of(side)));
@@ -129,11 +138,7 @@ pub fn join(frames: &PerSide<Frame>, couplings: &Couplings) -> Joined {
         let rows = PerSide { erp: free.erp.remove(&erp), crm: free.crm.remove(&crm) };
         match rows {
             PerSide { erp: Some(erp), crm: Some(crm) } => {
-                joined.pairs.push(ids, PerSide { erp, crm }, couplings.origins[coupling].clone());
-                let last = joined.pairs.len() - 1;
-                for (to, from) in joined.pairs.bases.iter_mut().zip(&couplings.bases) {
-                    to[last] = from[coupling];
-                }
+                joined.pairs.push_coupling(couplings, coupling, PerSide { erp, crm });
             }
             rows => joined.absent.push(Absent { ids, coupling, rows }),
         }

@@ -200,18 +200,21 @@ pub struct Report {
     pub given: HashMap<Uuid, Uuid>,
 }
 
+/// Which key of the file something belongs to, from the connection on.
+pub type Keys = &'static [&'static str];
+
 /// Why a side could not be asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// No connection, or none that lasted, after all retries.
     #[error("{side} cannot be reached: {message}", side = .side.name())]
-    Unreachable { side: Side, message: String },
+    Unreachable { side: Side, keys: Keys, message: String },
     /// The credentials were refused.
     #[error("{side} refused the login: {message}", side = .side.name())]
-    Login { side: Side, message: String },
+    Login { side: Side, keys: Keys, message: String },
     /// There is nothing to log in with: a file that holds a secret, a token or a certificate cannot be used.
     #[error("there is no login for {side}: {message}", side = .side.name())]
-    Credentials { side: Side, message: String },
+    Credentials { side: Side, keys: Keys, message: String },
     /// The company does not exist.
     #[error("{side} has no company `{company}`; it has: {known}", side = .side.name())]
     NoCompany { side: Side, company: String, known: String },
@@ -236,6 +239,17 @@ impl EndpointError {
             EndpointError::NoTable { .. } => "table",
             EndpointError::Refused { .. } => "refused",
             EndpointError::Untrusted { .. } => "untrusted",
+        }
+    }
+
+    /// Returns the key of the connection that it belongs to, as far as is known.
+    pub fn keys(&self) -> Keys {
+        match self {
+            EndpointError::Unreachable { keys, .. }
+            | EndpointError::Login { keys, .. }
+            | EndpointError::Credentials { keys, .. } => keys,
+            EndpointError::NoCompany { .. } => &["company"],
+            EndpointError::NoTable { .. } | EndpointError::Refused { .. } | EndpointError::Untrusted { .. } => &["url"],
         }
     }
 
@@ -296,7 +310,7 @@ pub struct Grant {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Demand {
     /// Where the file asks for it, below the connection.
-    pub keys: &'static [&'static str],
+    pub keys: Keys,
     /// What is not allowed, as the end of a sentence about the login.
     pub what: String,
     /// The right that it takes, as the side calls it.
@@ -366,6 +380,11 @@ pub struct ClockOffset {
 }
 
 impl ClockOffset {
+    /// Returns by how many milliseconds the two clocks differ at least.
+    pub fn ms_off(self) -> i64 {
+        self.ms_min.max(self.ms_max.saturating_neg()).max(0)
+    }
+
     /// Returns the milliseconds by which the CRM's clock is ahead of the ERP's; 0 where the answers do not contradict it.
     pub fn between(erp: Option<ClockOffset>, crm: Option<ClockOffset>) -> i64 {
         let (Some(erp), Some(crm)) = (erp, crm) else { return 0 };
@@ -502,6 +521,13 @@ pub trait Endpoint: Sync {
     /// something is written.
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
         Ok(Vec::new())
+    }
+
+    /// Proves that the side takes writes in the name that the connection gives, where it gives one; else nothing is asked.
+    ///
+    /// Who may not is no user there, or the login may not write for others: that is true of every record alike.
+    fn stands_in(&self) -> Result<(), EndpointError> {
+        Ok(())
     }
 
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.

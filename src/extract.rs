@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::config::{PerSide, Pipeline, Side, TableMap, When};
+use crate::config::{PerSide, Pipeline, Side, TableMap, When, columns};
 use crate::endpoint::{Endpoint, EndpointError, Hidden, Key, Query, TableInfo};
 use crate::frame::evaluated::Fault;
 use crate::frame::{Column, Frame, Kind};
@@ -23,6 +23,38 @@ pub struct Scope {
     pub modified: PerSide<Option<String>>,
 }
 
+/// One side of a table map: what it says of its table, and what is read there.
+#[derive(Debug, Clone)]
+pub struct SideScope {
+    pub info: TableInfo,
+    pub columns: Vec<String>,
+    /// As in [`Scope::modified`].
+    pub modified: Option<String>,
+}
+
+impl SideScope {
+    /// Asks a side for its metadata.
+    pub fn describe(tables: &[TableMap], table: usize, endpoint: &dyn Endpoint) -> Result<SideScope, EndpointError> {
+        let named = tables[table].sides.of(endpoint.side());
+        let info = endpoint.describe(&named.table)?;
+        let modified = named.modified.clone().or_else(|| endpoint.modified_column(&info));
+        // Every run reads it along: `newest` compares the times, and the watermark is the latest of them.
+        let mut columns = columns::of(tables, table, endpoint.side());
+        columns.extend(modified.clone().filter(|modified| !columns.contains(modified)));
+        Ok(SideScope { info, columns, modified })
+    }
+
+    /// Returns an empty frame with the columns that a pass reads.
+    pub fn empty(&self) -> Frame {
+        empty(&self.info, &self.columns)
+    }
+
+    /// Returns what [`Scope::left_to_side`] does.
+    pub fn left_to_side(&self, map: &TableMap, side: Side) -> Vec<&str> {
+        left_to_side(&self.info, map, side)
+    }
+}
+
 impl Scope {
     /// Asks both sides for their metadata.
     pub fn describe(
@@ -30,54 +62,56 @@ impl Scope {
         table: usize,
         endpoints: PerSide<&dyn Endpoint>,
     ) -> Result<Scope, EndpointError> {
-        let map = &pipeline.tables[table];
-        let erp = endpoints.erp.describe(&map.sides.erp.table)?;
-        let crm = endpoints.crm.describe(&map.sides.crm.table)?;
-        let infos = PerSide { erp, crm };
-        let modified = PerSide::from_fn(|side| {
-            let named = map.sides.of(side).modified.clone();
-            named.or_else(|| endpoints.of(side).modified_column(infos.of(side)))
-        });
-        // Every run reads it along: `newest` compares the times, and the watermark is the latest of them.
-        let columns = PerSide::from_fn(|side| {
-            let mut columns = pipeline.columns(table, side);
-            columns.extend(modified.of(side).clone().filter(|modified| !columns.contains(modified)));
-            columns
-        });
-        Ok(Scope { table, infos, columns, modified })
+        let describe = |endpoint| SideScope::describe(&pipeline.tables, table, endpoint);
+        Ok(Scope::of(table, PerSide { erp: describe(endpoints.erp)?, crm: describe(endpoints.crm)? }))
+    }
+
+    /// Puts together what both sides say of the table map of that number.
+    pub fn of(table: usize, PerSide { erp, crm }: PerSide<SideScope>) -> Scope {
+        Scope {
+            table,
+            infos: PerSide { erp: erp.info, crm: crm.info },
+            columns: PerSide { erp: erp.columns, crm: crm.columns },
+            modified: PerSide { erp: erp.modified, crm: crm.modified },
+        }
     }
 
     /// Returns the columns of a side's key in which the table map gives a new record nothing, so that the side has to.
     ///
     /// Of a key of several columns a text may be blank, as long as it is not the first one: a blank variant is a key, too.
     pub fn left_to_side(&self, map: &TableMap, side: Side) -> Vec<&str> {
-        let info = self.infos.of(side);
-        let Key::Values(names) = &info.key else { return Vec::new() };
-        let may_be_blank = |position: usize, name: &str| {
-            let kind = info.column(name).map(|info| info.column.kind);
-            position > 0 && matches!(kind, Some(Kind::Text | Kind::Code | Kind::Enum))
-        };
-        let maps = |name: &str| {
-            let mut fields = map.fields.iter();
-            fields.any(|field| field.column(side) == Some(name) && field.writes(side) && field.when != When::Update)
-        };
-        let sets = |name: &str| {
-            let mut templates = map.on_create.iter().filter(|template| template.side == side);
-            templates.any(|template| template.set.iter().any(|(column, _)| column == name))
-        };
-        let left = names.iter().enumerate().filter(|(position, name)| {
-            !may_be_blank(*position, name.as_str()) && !maps(name.as_str()) && !sets(name.as_str())
-        });
-        left.map(|(_, name)| name.as_str()).collect()
+        left_to_side(self.infos.of(side), map, side)
     }
 
     /// Returns an empty frame of `side` with the columns that a pass reads.
     pub fn empty(&self, side: Side) -> Frame {
-        let info = self.infos.of(side);
-        let columns: Vec<Column> =
-            self.columns.of(side).iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect();
-        Frame::empty(columns)
+        empty(self.infos.of(side), self.columns.of(side))
     }
+}
+
+fn left_to_side<'i>(info: &'i TableInfo, map: &TableMap, side: Side) -> Vec<&'i str> {
+    let Key::Values(names) = &info.key else { return Vec::new() };
+    let may_be_blank = |position: usize, name: &str| {
+        let kind = info.column(name).map(|info| info.column.kind);
+        position > 0 && matches!(kind, Some(Kind::Text | Kind::Code | Kind::Enum))
+    };
+    let maps = |name: &str| {
+        let mut fields = map.fields.iter();
+        fields.any(|field| field.column(side) == Some(name) && field.writes(side) && field.when != When::Update)
+    };
+    let sets = |name: &str| {
+        let mut templates = map.on_create.iter().filter(|template| template.side == side);
+        templates.any(|template| template.set.iter().any(|(column, _)| column == name))
+    };
+    let left = names.iter().enumerate().filter(|(position, name)| {
+        !may_be_blank(*position, name.as_str()) && !maps(name.as_str()) && !sets(name.as_str())
+    });
+    left.map(|(_, name)| name.as_str()).collect()
+}
+
+fn empty(info: &TableInfo, columns: &[String]) -> Frame {
+    let columns = columns.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone());
+    Frame::empty(columns.collect::<Vec<Column>>())
 }
 
 /// What a side holds inside its filter.

@@ -13,9 +13,9 @@ mod kinds;
 mod values;
 
 use crate::config::complaint::Path;
-use crate::config::{PerSide, Pipeline, Side, TableMap};
+use crate::config::{PerSide, Side, TableMap};
 use crate::endpoint::{ColumnInfo, TableInfo};
-use crate::extract::Scope;
+use crate::extract::SideScope;
 
 /// Something in the file that does not fit the metadata of a side.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +37,18 @@ pub enum At {
     Value,
 }
 
-/// A table map beside what both sides say of its tables, and where its complaints go.
+/// A table map, by its number, and what its sides say of their tables.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub table: usize,
+    /// `None` where a side has no such table, or could not be asked: of its columns nothing is known then.
+    pub sides: PerSide<Option<SideScope>>,
+}
+
+/// A table map beside what its sides say of their tables, and where its complaints go.
 struct Desk<'a> {
     map: &'a TableMap,
-    scope: &'a Scope,
+    told: &'a Told,
     path: Path,
     found: &'a mut Vec<Misfit>,
 }
@@ -54,12 +62,16 @@ impl Desk<'_> {
         }
     }
 
-    fn info(&self, side: Side) -> &TableInfo {
-        self.scope.infos.of(side)
+    fn scope(&self, side: Side) -> Option<&SideScope> {
+        self.told.sides.of(side).as_ref()
+    }
+
+    fn info(&self, side: Side) -> Option<&TableInfo> {
+        self.scope(side).map(|scope| &scope.info)
     }
 
     fn column(&self, side: Side, name: &str) -> Option<&ColumnInfo> {
-        self.info(side).column(name)
+        self.info(side)?.column(name)
     }
 
     fn field(&self, number: usize) -> Path {
@@ -67,20 +79,20 @@ impl Desk<'_> {
     }
 }
 
-/// Holds the table maps of the `scopes` against them; empty where everything fits.
+/// Holds table maps against what was `told` of their tables; empty where everything fits, as far as that is known.
 ///
 /// `others` are the tables of table maps that are referred to and not among them.
-pub fn misfits(pipeline: &Pipeline, scopes: &[Scope], others: &[Scope]) -> Vec<Misfit> {
+pub fn misfits(tables: &[TableMap], told: &[Told], others: &[Told]) -> Vec<Misfit> {
     let mut found = Vec::new();
-    for scope in scopes {
-        let map = &pipeline.tables[scope.table];
+    for one in told {
+        let map = &tables[one.table];
         let path = Path::root().key("tables").key(&map.name);
-        let mut desk = Desk { map, scope, path, found: &mut found };
+        let mut desk = Desk { map, told: one, path, found: &mut found };
         columns::check(&mut desk);
         columns::check_fields(&mut desk);
         columns::check_templates(&mut desk);
-        columns::check_references(&mut desk, pipeline, |table| {
-            scopes.iter().chain(others).find(|scope| scope.table == table).map(|scope| &scope.infos)
+        columns::check_references(&mut desk, tables, |table| {
+            told.iter().chain(others).find(|told| told.table == table).map(|told| &told.sides)
         });
         columns::check_expressions(&mut desk);
         values::check(&mut desk);
@@ -93,12 +105,12 @@ pub fn misfits(pipeline: &Pipeline, scopes: &[Scope], others: &[Scope]) -> Vec<M
 }
 
 /// Returns what may turn out not to fit, which stops no run: it is for whoever wants to know before the first one.
-pub fn doubts(pipeline: &Pipeline, scopes: &[Scope]) -> Vec<Misfit> {
+pub fn doubts(tables: &[TableMap], told: &[Told]) -> Vec<Misfit> {
     let mut found = Vec::new();
-    for scope in scopes {
-        let map = &pipeline.tables[scope.table];
+    for told in told {
+        let map = &tables[told.table];
         let path = Path::root().key("tables").key(&map.name);
-        let mut desk = Desk { map, scope, path, found: &mut found };
+        let mut desk = Desk { map, told, path, found: &mut found };
         fit::doubt(&mut desk);
         kinds::doubt(&mut desk);
     }

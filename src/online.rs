@@ -2,19 +2,26 @@
 //! have, whether they answer each question that a run asks of a table, what the login needs to be allowed, and whether it
 //! is, as far as a side tells that before something is written.
 //!
-//! Everything that can be found is found at once: one side in trouble does not hide what is wrong with the other.
+//! Everything that can be found is found at once: one side in trouble, or a table map that is wrong, does not hide what is
+//! wrong with the others.
 //! Nothing is written, and no record is kept: each table is asked for one at most. Which line of the file a finding
 //! belongs to is not known here, only its path.
 
 use crate::binding::{Binding, Foreign};
 use crate::config::complaint::Path;
-use crate::config::{OnDelete, PerSide, Pipeline, Side, TableMap};
+use crate::config::{OnDelete, PerSide, Side, TableMap};
 use crate::endpoint::{ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Query, Reach, Right};
-use crate::extract::Scope;
-use crate::misfit::{At, Misfit, doubts};
+use crate::extract::SideScope;
+use crate::misfit::{At, Misfit, Told, doubts};
 use crate::order::passes;
-use crate::run::prepare::compare;
+use crate::run::prepare::{Compared, compare};
 
+/// From how many milliseconds on a clock that is not ours is told to be wrong.
+///
+/// No run compares a side's times with our clock. But what proves a certificate is dated by ours, holds for ten minutes, and
+/// is taken with five minutes of grace (RFC 7523 §3 leaves a few to the service); and a side whose clock is behind its own
+/// records' times has them passed over by `--changed` and `newest`. What is off by less shows nowhere.
+const CLOCK_MS_MAX: i64 = 300_000;
 /// The column of the CRM by which a record is given to a user or a team.
 const OWNER: &str = "ownerid";
 
@@ -22,7 +29,7 @@ const OWNER: &str = "ownerid";
 #[derive(Debug, Default)]
 pub struct Online {
     pub sides: PerSide<Met>,
-    /// In the order of a run; only those that both sides have.
+    /// In the order of a run; only those that a side has.
     pub tables: Vec<TableMet>,
     /// What of the file does not fit the metadata.
     pub misfits: Vec<Misfit>,
@@ -39,7 +46,7 @@ pub struct Online {
 /// One side.
 #[derive(Debug, Default)]
 pub struct Met {
-    /// `None` where it did not let us in.
+    /// `None` where it was not asked, or did not let us in.
     pub identity: Option<Identity>,
     /// How far its clock is ahead of ours, where its answers tell.
     pub clock: Option<ClockOffset>,
@@ -51,7 +58,8 @@ pub struct Met {
 #[derive(Debug)]
 pub struct TableMet {
     pub table: String,
-    pub sides: PerSide<SideMet>,
+    /// `None` where a side could not be asked, or does not have the table.
+    pub sides: PerSide<Option<SideMet>>,
 }
 
 /// One side of a table map.
@@ -87,34 +95,42 @@ pub enum Rights {
     Told { missing: Vec<Grant>, partly: Vec<Grant> },
 }
 
-/// Meets both sides and holds the file against them; `bound` is what the state belongs to, where it belongs to
-/// something.
-pub fn meet(pipeline: &Pipeline, endpoints: PerSide<&dyn Endpoint>, bound: Option<&Binding>) -> Online {
+/// Meets the sides that can be asked and holds these table maps against them; `bound` is what the state belongs to, where
+/// it belongs to something.
+pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, bound: Option<&Binding>) -> Online {
     let mut online = Online::default();
-    for side in Side::BOTH {
-        match endpoints.of(side).open() {
-            Ok(identity) => online.sides.of_mut(side).identity = Some(identity),
-            Err(error) => online.troubles.push((place_of(&error), error)),
-        }
-    }
-    if let (Some(erp), Some(crm)) = (online.sides.erp.identity.clone(), online.sides.crm.identity.clone()) {
-        let sides = PerSide { erp, crm };
-        online.foreign = bound.and_then(|bound| bound.of_sides(&sides).err());
-        Side::BOTH.into_iter().for_each(|side| online.look_at_login(side, *endpoints.of(side)));
-        match compare(pipeline, &passes(pipeline), endpoints) {
-            Ok((scopes, misfits)) => {
-                online.misfits = misfits;
-                online.doubts = doubts(pipeline, &scopes);
-                scopes.iter().for_each(|scope| online.look_at(pipeline, scope, endpoints));
+    let open = PerSide::from_fn(|side| {
+        let endpoint = (*endpoints.of(side))?;
+        match endpoint.open() {
+            Ok(identity) => {
+                online.sides.of_mut(side).identity = Some(identity);
+                online.look_at_login(side, endpoint);
+                Some(endpoint)
             }
-            Err(error) => online.troubles.push((place_of(&error), error)),
+            Err(error) => {
+                online.troubles.push((place_of(&error), error));
+                None
+            }
+        }
+    });
+    if let Some(bound) = bound {
+        // Where a side says nothing, it says nothing against the state either.
+        let now = |side: Side| online.sides.of(side).identity.clone().unwrap_or_else(|| bound.sides.of(side).clone());
+        online.foreign = bound.of_sides(&PerSide::from_fn(now)).err();
+    }
+    let Compared { told, misfits, troubles } = compare(tables, &passes(tables), open);
+    online.misfits = misfits;
+    online.doubts = doubts(tables, &told);
+    online.troubles.extend(troubles.into_iter().map(|error| (place_of(&error), error)));
+    told.iter().for_each(|told| online.look_at(tables, told, open));
+    for side in Side::BOTH {
+        if let Some(endpoint) = endpoints.of(side) {
+            let met = online.sides.of_mut(side);
+            met.clock = endpoint.clock_offset();
+            met.concurrency = endpoint.concurrency();
         }
     }
-    for side in Side::BOTH {
-        let met = online.sides.of_mut(side);
-        met.clock = endpoints.of(side).clock_offset();
-        met.concurrency = endpoints.of(side).concurrency();
-    }
+    online.look_at_clocks();
     online
 }
 
@@ -131,12 +147,31 @@ impl Online {
         }
     }
 
-    /// Asks both sides of a table map what a run asks them.
-    fn look_at(&mut self, pipeline: &Pipeline, scope: &Scope, endpoints: PerSide<&dyn Endpoint>) {
-        let map = &pipeline.tables[scope.table];
-        let path = Path::root().key("tables").key(&map.name);
+    /// Doubts clocks that are far from ours; of two that are equally far, ours is the one that is wrong.
+    fn look_at_clocks(&mut self) {
+        let clocks = PerSide::from_fn(|side| self.sides.of(side).clock);
+        let together = ClockOffset::between(clocks.erp, clocks.crm).abs() < CLOCK_MS_MAX;
+        let ours_alone = clocks.erp.is_some() && clocks.crm.is_some() && together;
         for side in Side::BOTH {
-            if let Err(error) = ask(map, scope, side, *endpoints.of(side)) {
+            let Some(clock) = clocks.of(side).filter(|clock| clock.ms_off() >= CLOCK_MS_MAX) else { continue };
+            let hint = if ours_alone {
+                "the clock of this machine is wrong, as both sides have it: set it, or a login by certificate is refused"
+            } else {
+                "set the one that is wrong: a login by certificate is refused then, and `--changed` and `newest` go by times"
+            };
+            let path = Path::root().key("connections").key(side.key()).key("url");
+            let message = format!("the clock of the {} {}", side.name(), told(clock));
+            self.doubts.push(Misfit { path, at: At::Value, message, hint: hint.to_owned(), value: None });
+        }
+    }
+
+    /// Asks both sides of a table map what a run asks them, as far as they can be asked.
+    fn look_at(&mut self, tables: &[TableMap], told: &Told, open: PerSide<Option<&dyn Endpoint>>) {
+        let map = &tables[told.table];
+        let path = Path::root().key("tables").key(&map.name);
+        let asked = |side: Side| Some((told.sides.of(side).as_ref()?, (*open.of(side))?));
+        for (side, (scope, endpoint)) in Side::BOTH.into_iter().filter_map(|side| Some((side, asked(side)?))) {
+            if let Err(error) = ask(map, scope, side, endpoint) {
                 let told = self.troubles.iter().any(|(_, before)| *before == error);
                 let key = if map.sides.of(side).filter.is_some() { "filter" } else { "table" };
                 if !told {
@@ -144,24 +179,30 @@ impl Online {
                 }
             }
         }
-        let rights = PerSide::from_fn(|side| {
-            let needs = needs(pipeline, map, side);
-            self.rights(&path, scope, side, *endpoints.of(side), &needs)
+        let sides = PerSide::from_fn(|side| {
+            let (scope, endpoint) = asked(side)?;
+            let needs = needs(tables, map, side);
+            let rights = self.rights(&path, scope, side, endpoint, &needs);
+            Some(SideMet { needs, rights, filter: filtering(map, scope, side, endpoint) })
         });
-        let sides = PerSide::from_fn(|side| SideMet {
-            needs: needs(pipeline, map, side),
-            rights: rights.of(side).clone(),
-            filter: filtering(map, scope, side, *endpoints.of(side)),
-        });
-        self.tables.push(TableMet { table: map.name.clone(), sides });
+        if sides.erp.is_some() || sides.crm.is_some() {
+            self.tables.push(TableMet { table: map.name.clone(), sides });
+        }
     }
 }
 
 impl Online {
     /// Asks a side what the login is allowed; what is missing is a finding, and so is a reading that does not reach every
     /// record, since what it hides would count as deleted.
-    fn rights(&mut self, path: &Path, scope: &Scope, side: Side, endpoint: &dyn Endpoint, needs: &[Right]) -> Rights {
-        let info = scope.infos.of(side);
+    fn rights(
+        &mut self,
+        path: &Path,
+        scope: &SideScope,
+        side: Side,
+        endpoint: &dyn Endpoint,
+        needs: &[Right],
+    ) -> Rights {
+        let info = &scope.info;
         let grants = match endpoint.grants(info) {
             Ok(Some(grants)) => grants,
             Ok(None) => return Rights::Untold,
@@ -195,6 +236,34 @@ impl Online {
     }
 }
 
+/// Says how far a clock is from ours; an answer tells whole seconds, so less than that is none.
+pub fn told(ClockOffset { ms_min, ms_max }: ClockOffset) -> String {
+    const MINUTE_MS: i64 = 60_000;
+    if ms_min <= 0 && 0 <= ms_max {
+        return "agrees with ours".to_owned();
+    }
+    let (least, most) =
+        (ms_min.saturating_abs().min(ms_max.saturating_abs()), ms_min.saturating_abs().max(ms_max.saturating_abs()));
+    let way = if ms_min > 0 { "ahead of" } else { "behind" };
+    if most < MINUTE_MS {
+        let tenths = |ms: i64| format!("{}.{}", ms / 1_000, ms % 1_000 / 100);
+        return format!("is {} to {} seconds {way} ours", tenths(least), tenths(most));
+    }
+    let seconds = least.midpoint(most) / 1_000;
+    let parts = [
+        (seconds / 86_400, "day"),
+        (seconds / 3_600 % 24, "hour"),
+        (seconds / 60 % 60, "minute"),
+        (seconds % 60, "second"),
+    ];
+    let first = parts.iter().position(|(number, _)| *number > 0).unwrap_or_default();
+    // Who is off by days does not care for minutes.
+    let named = parts.iter().skip(first).take(2).filter(|(number, _)| *number > 0);
+    let named: Vec<String> =
+        named.map(|(number, unit)| format!("{number} {unit}{}", if *number == 1 { "" } else { "s" })).collect();
+    format!("is {} {way} ours", named.join(" "))
+}
+
 /// Returns what a right allows, as a sentence has it.
 fn word(right: Right) -> &'static str {
     match right {
@@ -215,18 +284,18 @@ fn and(words: &[String]) -> String {
 
 /// Asks with the columns and the filter of a run, and keeps nothing: a side that must not be read, or that does not
 /// understand the filter, says so.
-fn ask(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Result<(), EndpointError> {
-    let info = scope.infos.of(side);
+fn ask(map: &TableMap, scope: &SideScope, side: Side, endpoint: &dyn Endpoint) -> Result<(), EndpointError> {
+    let info = &scope.info;
     // Columns that are not there are told already.
-    let columns = scope.columns.of(side).iter().filter(|name| info.column(name).is_some_and(|column| column.readable));
+    let columns = scope.columns.iter().filter(|name| info.column(name).is_some_and(|column| column.readable));
     let filter = map.sides.of(side).filter.as_ref().and_then(|filter| filter.predicate().cloned());
     endpoint.probe(&Query { info, columns: columns.cloned().collect(), filter, ids: None })
 }
 
-fn filtering(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint) -> Filtering {
+fn filtering(map: &TableMap, scope: &SideScope, side: Side, endpoint: &dyn Endpoint) -> Filtering {
     let Some(filter) = &map.sides.of(side).filter else { return Filtering::None };
     let terms = filter.terms();
-    let evaluates = |predicate| endpoint.evaluates(scope.infos.of(side), predicate);
+    let evaluates = |predicate| endpoint.evaluates(&scope.info, predicate);
     let ours = terms.iter().filter(|term| !term.predicate().is_some_and(evaluates));
     let ours: Vec<String> = ours.map(|term| term.written().to_owned()).collect();
     match ours.len() {
@@ -237,7 +306,7 @@ fn filtering(map: &TableMap, scope: &Scope, side: Side, endpoint: &dyn Endpoint)
 }
 
 /// Returns what a run may do on a side, by the keys of the table map. Rights to refer and to give away are the CRM's alone.
-fn needs(pipeline: &Pipeline, map: &TableMap, side: Side) -> Vec<Right> {
+fn needs(tables: &[TableMap], map: &TableMap, side: Side) -> Vec<Right> {
     let written = map.direction.writes(side);
     let made = map.create.on(side) || (written && map.on_delete == OnDelete::Restore);
     let deleted = written && map.on_delete == OnDelete::Delete;
@@ -250,7 +319,7 @@ fn needs(pipeline: &Pipeline, map: &TableMap, side: Side) -> Vec<Right> {
     };
     let gives =
         side == Side::Crm && map.fields.iter().any(|field| field.writes(side) && field.crm.as_deref() == Some(OWNER));
-    let referred = pipeline.tables.iter().any(|other| refers(other, Some(&map.name)));
+    let referred = tables.iter().any(|other| refers(other, Some(&map.name)));
     [
         (true, Right::Read),
         (made, Right::Create),
@@ -267,10 +336,68 @@ fn needs(pipeline: &Pipeline, map: &TableMap, side: Side) -> Vec<Right> {
 
 /// Returns the key of a connection that an error belongs to.
 fn place_of(error: &EndpointError) -> Path {
-    let key = match error {
-        EndpointError::Login { .. } | EndpointError::Credentials { .. } => "auth",
-        EndpointError::NoCompany { .. } => "company",
-        _ => "url",
-    };
-    Path::root().key("connections").key(error.side().key()).key(key)
+    let connection = Path::root().key("connections").key(error.side().key());
+    error.keys().iter().fold(connection, |path, key| path.key(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_told_in_units_that_people_read() {
+        for (ms_min, ms_max, expected) in [
+            (-900, 40, "agrees with ours"),
+            (1_250, 2_200, "is 1.2 to 2.2 seconds ahead of ours"),
+            (-61_000, -60_100, "is 1 minute behind ours"),
+            (400_000, 401_000, "is 6 minutes 40 seconds ahead of ours"),
+            (7_200_000, 7_201_000, "is 2 hours ahead of ours"),
+            (-1_795_909_026_600, -1_795_909_026_100, "is 20785 days 23 hours behind ours"),
+            (i64::MIN, i64::MIN + 1, "is 106751991167 days 7 hours behind ours"),
+        ] {
+            assert_eq!(told(ClockOffset { ms_min, ms_max }), expected);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_is_doubted() {
+        let near = |ms: i64| Some(ClockOffset { ms_min: ms, ms_max: ms + 900 });
+        for (erp, crm, expected) in [
+            (near(0), near(299_000), &[][..]),
+            (
+                near(0),
+                near(300_000),
+                &["crm: the clock of the CRM is 5 minutes ahead of ours; set the one that is wrong"],
+            ),
+            (None, near(-400_000), &["crm: the clock of the CRM is 6 minutes 39 seconds behind ours; set the one"]),
+            (
+                near(900_000),
+                near(901_000),
+                &[
+                    "erp: the clock of the ERP is 15 minutes ahead of ours; the clock of this machine",
+                    "crm: the clock of",
+                ],
+            ),
+            (
+                near(900_000),
+                near(-900_000),
+                &[
+                    "erp: the clock of the ERP is 15 minutes ahead of ours; set",
+                    "crm: the clock of the CRM is 14 minutes",
+                ],
+            ),
+        ] {
+            let mut online = Online::default();
+            (online.sides.erp.clock, online.sides.crm.clock) = (erp, crm);
+            online.look_at_clocks();
+            let told = online.doubts.iter().map(|doubt| {
+                let path = doubt.path.to_string();
+                let side = path.trim_start_matches("connections.").trim_end_matches(".url").to_owned();
+                format!("{side}: {}; {}", doubt.message, doubt.hint)
+            });
+            let told: Vec<String> = told.collect();
+            assert_eq!(told.len(), expected.len(), "{told:?}");
+            assert!(told.iter().zip(expected).all(|(told, begin)| told.starts_with(begin)), "{told:?}");
+        }
+    }
 }

@@ -3,12 +3,12 @@
 //! `after` is a demand; a `ref` is one where it can be. References in a circle or to the same table cannot all come
 //! first: the fields that carry them are deferred and written when every pass is over. Nothing here knows a side.
 
-use crate::config::Pipeline;
+use crate::config::TableMap;
 
 /// One table map's turn in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pass {
-    /// Number of the table map in the pipeline.
+    /// Number of the table map among all.
     pub table: usize,
     /// For each field: its reference names a table that runs later or is this one.
     pub deferred: Vec<bool>,
@@ -17,13 +17,12 @@ pub struct Pass {
 /// Lays out all table maps; independent ones keep the order of the file.
 ///
 /// `after` must be free of circles, as `config::check` has seen to.
-pub fn passes(pipeline: &Pipeline) -> Vec<Pass> {
-    let position = |name: &str| pipeline.tables.iter().position(|table| table.name == name);
-    let count = pipeline.tables.len();
+pub fn passes(tables: &[TableMap]) -> Vec<Pass> {
+    let position = |name: &str| tables.iter().position(|table| table.name == name);
+    let count = tables.len();
     let demanded: Vec<Vec<usize>> =
-        pipeline.tables.iter().map(|table| table.after.iter().filter_map(|name| position(name)).collect()).collect();
-    let referenced: Vec<Vec<usize>> = pipeline
-        .tables
+        tables.iter().map(|table| table.after.iter().filter_map(|name| position(name)).collect()).collect();
+    let referenced: Vec<Vec<usize>> = tables
         .iter()
         .map(|table| table.fields.iter().filter_map(|field| position(&field.reference.as_ref()?.table)).collect())
         .collect();
@@ -47,7 +46,7 @@ pub fn passes(pipeline: &Pipeline) -> Vec<Pass> {
         .enumerate()
         .map(|(turn, &table)| {
             let earlier = &done[..turn];
-            let deferred = pipeline.tables[table]
+            let deferred = tables[table]
                 .fields
                 .iter()
                 .map(|field| {
@@ -68,14 +67,14 @@ mod tests {
     fn layout(tables: &str) -> String {
         let text = format!(
             "version: 1\nname: t\nconnections:\n  erp: {{ adapter: business-central, url: http://127.0.0.1:1, company: C, \
-             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: s, scope: x }} }}\n  \
+             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: \"${{S}}\", scope: x }} }}\n  \
              crm: {{ adapter: dataverse, url: http://127.0.0.1:1, \
-             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: s, scope: x }} }}\n\
+             auth: {{ type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: \"${{S}}\", scope: x }} }}\n\
              state: sqlite:t.db\ndefaults: {{ direction: both }}\ntables:\n{tables}"
         );
-        let checked = check(&text, "t.yaml", &|_| None, Purpose::Run);
+        let checked = check(&text, "t.yaml", &|_| Some("hush".to_owned()), Purpose::Run);
         let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints));
-        let told: Vec<String> = passes(&pipeline)
+        let told: Vec<String> = passes(&pipeline.tables)
             .into_iter()
             .map(|pass| {
                 let table = &pipeline.tables[pass.table];

@@ -110,7 +110,7 @@ pub fn review(
     coupled: &BTreeMap<String, u64>,
     apart: &BTreeMap<String, u64>,
 ) -> Review {
-    let passes = passes(pipeline);
+    let passes = passes(&pipeline.tables);
     let maps = passes.iter().map(|pass| &pipeline.tables[pass.table]);
     let tables: Vec<TableReview> = maps
         .filter_map(|map| {

@@ -20,6 +20,7 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus};
@@ -113,7 +114,8 @@ enum Verb {
 /// Where the records come from, and what goes wrong with them.
 #[derive(Args)]
 struct Source {
-    /// Keep the records in this folder; what is kept there already is used instead of other data.
+    /// Keep the records in this folder, and their addresses as long as nobody else has these; what is kept there already is
+    /// used instead of other data.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Start from DIR/erp/SET.csv and DIR/crm/SET.csv.
@@ -398,12 +400,20 @@ impl Fakes {
             let window = Duration::from_secs(seconds);
             erp.quota = erp::quota::Quota { requests_max, window, ..erp::quota::Quota::default() };
         }
+        let [erp_kept, crm_kept] = folder.as_ref().map_or(Ok([None; 2]), Folder::ports)?;
         let wrong = |side, error| format!("{side}: cannot start: {error}");
-        let erp = Erp::start(erp, erp::Options { port: erp_port, faults: source.plan(Side::Erp) });
-        let crm = Crm::start(crm, crm::Options { port: crm_port, faults: source.plan(Side::Crm) });
+        let port = port_of(Side::Erp, erp_port, erp_kept);
+        let erp = Erp::start(erp, erp::Options { port, faults: source.plan(Side::Erp) })
+            .map_err(|error| wrong(Side::Erp, error))?;
+        let port = port_of(Side::Crm, crm_port, crm_kept);
+        let crm = Crm::start(crm, crm::Options { port, faults: source.plan(Side::Crm) })
+            .map_err(|error| wrong(Side::Crm, error))?;
+        if let Some(folder) = &folder {
+            folder.keep_ports([erp.port(), crm.port()])?;
+        }
         Ok(Fakes {
-            erp: erp.map_err(|error| wrong(Side::Erp, error))?,
-            crm: crm.map_err(|error| wrong(Side::Crm, error))?,
+            erp,
+            crm,
             folder,
             noise: source.noise.is_some(),
             quota: source.quota.is_some(),
@@ -459,6 +469,16 @@ impl Fakes {
         }
         Ok(())
     }
+}
+
+/// Returns the port to start on: the one that is asked for, else the one that was kept, as long as nobody else has it.
+fn port_of(side: Side, asked: Option<u16>, kept: Option<u16>) -> Option<u16> {
+    let taken = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_err();
+    if let (None, Some(port)) = (asked, kept.filter(taken)) {
+        talk(&format!("{side}: port {port}, where it was before, is somebody else's; it has another address now"));
+        return None;
+    }
+    asked.or(kept)
 }
 
 /// What went wrong, as `412 requests, 3 faults: 2 throttled, 1 half-batch`.

@@ -69,6 +69,11 @@ impl Server {
         Ok(Server { address, front, acceptor: Some(acceptor) })
     }
 
+    /// Returns the port of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
     /// Returns the root, as `http://127.0.0.1:4711`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)

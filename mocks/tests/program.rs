@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
@@ -232,7 +232,30 @@ fn what_was_written_is_there_the_next_time() {
     assert_eq!(show(folder.path(), &["crm", "accounts"]).len(), 201);
     let mut names: Vec<_> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["crm.json", "erp.json", "lock"], "no half-written file is left");
+    assert_eq!(names, ["crm.json", "erp.json", "lock", "ports.json"], "no half-written file is left");
+}
+
+/// A service that has no name is known by its address.
+#[test]
+fn what_is_kept_has_the_same_address_the_next_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let address = |output: &Output| {
+        let mut lines = BufReader::new(output.stdout.as_slice());
+        let lines = variables(&mut lines, "CRM_CLIENT_SECRET");
+        [lines["ERP_URL"].clone(), lines["CRM_URL"].clone()]
+    };
+    let environment = ["--data", path, "--", "sh", "-c", "env | grep -E '^(ERP|CRM)_' | LC_ALL=C sort -r"];
+    let first = address(&run(&environment));
+    let again = run(&environment);
+    assert_eq!((address(&again), stderr(&again).contains("another address")), (first.clone(), false));
+
+    let _somebody_else = TcpListener::bind(first[0].split('/').nth(2).unwrap()).unwrap();
+    let moved = run(&environment);
+    let said = stderr(&moved);
+    assert!(said.contains("mocks: erp: port ") && said.contains("it has another address now"), "{said}");
+    let [erp, crm] = address(&moved);
+    assert_eq!((erp == first[0], &crm), (false, &first[1]), "{said}");
 }
 
 #[test]

@@ -16,12 +16,14 @@ use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::origin;
-use crate::adapters::token::{Token, TokenAnswer, TokenError, TokenSource};
+use crate::adapters::token::{TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
-use crate::endpoint::{ClockOffset, EndpointError, Traffic};
+use crate::endpoint::{ClockOffset, EndpointError, Keys, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
+/// Where in the file the address of a side stands.
+const URL: Keys = &["url"];
 /// What a gateway answers that gave up waiting.
 const GATEWAY_TIMEOUT: u16 = 504;
 
@@ -180,9 +182,13 @@ impl Client {
         self.lost.get().cloned()
     }
 
-    /// Gives the side up.
+    /// Gives the side up, and returns why: what was found out first.
+    pub fn give_up(&self, error: EndpointError) -> EndpointError {
+        self.lost.get_or_init(|| error).clone()
+    }
+
     fn lose(&self, error: EndpointError) -> Failure {
-        Failure::Lost(self.lost.get_or_init(|| error).clone())
+        Failure::Lost(self.give_up(error))
     }
 
     /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
@@ -243,7 +249,7 @@ impl Client {
                 Failure::Lost(error) => error,
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
                 Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
-                    EndpointError::Unreachable { side, message }
+                    EndpointError::Unreachable { side, keys: URL, message }
                 }
             }
         })
@@ -302,7 +308,8 @@ impl Client {
                 Ok(answer) if answer.status == 401 => {
                     if stale.is_some() {
                         let message = "a fresh token is not accepted; check `scope` and the rights of the application";
-                        return Err(self.lose(EndpointError::Login { side, message: message.to_owned() }));
+                        let keys = &["auth", "scope"];
+                        return Err(self.lose(EndpointError::Login { side, keys, message: message.to_owned() }));
                     }
                     // Refused at the door: nothing was done, so even a write is repeated, once and at once.
                     stale = Some(token.number);
@@ -310,7 +317,8 @@ impl Client {
                     continue;
                 }
                 Ok(answer) if is_stranger(&answer) && !request.headers.iter().any(|(name, _)| *name == ACT_AS) => {
-                    return Err(self.lose(EndpointError::Login { side, message: answer.fault().to_string() }));
+                    let message = answer.fault().to_string();
+                    return Err(self.lose(EndpointError::Login { side, keys: &["auth"], message }));
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let message = answered(&answer);
@@ -337,10 +345,15 @@ impl Client {
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
                     }
-                    Err(_) if answer.is_page() => {
-                        (Failure::Garbled(page_instead(request.url)), Rest::Here, self.patience.attempts)
+                    Err(message) => {
+                        let fault = Fault::in_place_of_data(answer.status, &answer.body);
+                        let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &message));
+                        // What the service says for good it says again, as in an answer that is no success.
+                        if is_read && fault.is_some_and(|fault| !fault.passes()) {
+                            return Err(failure);
+                        }
+                        (failure, Rest::Here, self.patience.attempts)
                     }
-                    Err(message) => (Failure::Garbled(message), Rest::Here, self.patience.attempts),
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
@@ -353,15 +366,19 @@ impl Client {
                         return Err(Failure::Garbled(broken.message));
                     } else if !is_read && broken.reach == Reach::Unanswered {
                         return Err(Failure::Overtaxed(broken.message));
-                    } else if !is_read && !unconnected {
+                    } else if !is_read && !matches!(broken.reach, Reach::Unconnected | Reach::Distrusted) {
                         return Err(Failure::Unknown(broken.message));
                     }
                     let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
                     let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
-                    let hint = if unconnected { "; check `url`" } else { "" };
-                    let message = broken.message + hint;
-                    if (unconnected || away) && silent >= attempts_max {
-                        return Err(self.lose(EndpointError::Unreachable { side, message }));
+                    let distrusted = broken.reach == Reach::Distrusted;
+                    let message = match broken.reach {
+                        Reach::Unconnected => broken.message + "; check `url`",
+                        Reach::Distrusted => distrust(&broken.message, "url"),
+                        _ => broken.message,
+                    };
+                    if distrusted || ((unconnected || away) && silent >= attempts_max) {
+                        return Err(self.lose(EndpointError::Unreachable { side, keys: URL, message }));
                     }
                     (Failure::Transient(message), Rest::Here, attempts_max)
                 }
@@ -383,6 +400,18 @@ impl Client {
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Says to which request an answer came that holds no data, and what stands there; `message` is what was wrong with it.
+    fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, message: &str) -> String {
+        let path = request.url.strip_prefix(self.base.as_str()).unwrap_or(request.url);
+        let path = path.split('?').next().unwrap_or_default();
+        let told = match fault {
+            Some(fault) => format!("the answer is an error, with HTTP {}: {fault}", answer.status),
+            None if answer.is_page() => page_instead(request.url),
+            None => [Some(message.to_owned()), answer.no_json()].into_iter().flatten().collect::<Vec<_>>().join("; "),
+        };
+        format!("{} {path}: {told}", request.method)
     }
 
     /// Notes that the side carries out what it is asked for.
@@ -436,7 +465,8 @@ impl Client {
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = send(&self.agent, request.method, request.url, headers, request.body);
-        let unsent = |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Unsendable);
+        let unsent =
+            |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Distrusted | Reach::Unsendable);
         self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
         match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
@@ -473,11 +503,12 @@ impl Client {
         let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
         fetched.map_err(|error| {
             self.lose(match error {
-                TokenError::Refused(message) => EndpointError::Login { side, message },
-                TokenError::Unusable(message) => EndpointError::Credentials { side, message },
+                TokenError::Refused(keys, message) => EndpointError::Login { side, keys, message },
+                TokenError::Unusable(keys, message) => EndpointError::Credentials { side, keys, message },
                 // A scope is mostly made of the address, and then the address is what was mistyped.
                 TokenError::Scope(message) => EndpointError::Login {
                     side,
+                    keys: URL,
                     message: format!(
                         "{message}: nothing there has the scope `{}`, and `url` is `{}`; check `url`, and `auth.scope` \
                          if it does not follow from it",
@@ -485,7 +516,7 @@ impl Client {
                         self.base
                     ),
                 },
-                TokenError::Unreachable(message) => EndpointError::Unreachable { side, message },
+                TokenError::Unreachable(message) => EndpointError::Unreachable { side, keys: TOKEN_URL, message },
             })
         })
     }
@@ -503,6 +534,10 @@ impl Client {
                 Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
                     (broken.message, None, self.patience.attempts)
+                }
+                Err(broken) if broken.reach == Reach::Distrusted => {
+                    let told = distrust(&broken.message, "token_url");
+                    return Err(TokenError::Unreachable(format!("its token endpoint is not trusted: {told}")));
                 }
                 Err(broken) => {
                     let first_contact = !self.reached.load(Ordering::Relaxed);
@@ -525,6 +560,14 @@ fn answered(answer: &Answer) -> String {
     let said = [message.trim_end_matches('.').to_owned(), if code.is_empty() { code } else { format!("({code})") }];
     let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     if said.is_empty() { format!("it answered HTTP {status}") } else { format!("it answered HTTP {status}: {said}") }
+}
+
+/// Says what to do about a server that does not prove who it is; `key` names its address.
+fn distrust(message: &str, key: &str) -> String {
+    format!(
+        "{message}; check `{key}`, the certificate that is shown there, and the clock of this machine, or name an authority of \
+         your own by `ca_file`"
+    )
 }
 
 /// Says who gave a page for people in place of data.
@@ -569,7 +612,12 @@ fn met(answer: &Answer) -> Option<Met> {
 /// Tells whether the caller is no user of the side, or none any more (crm-api.md §2): then it may do nothing there, whatever
 /// it asks for.
 fn is_stranger(answer: &Answer) -> bool {
-    answer.status == 403 && matches!(answer.fault().code.as_str(), "0x80072560" | "0x80040225")
+    is_nobody(&answer.fault())
+}
+
+/// Tells whether a refusal is that of somebody who is no user of the side.
+pub fn is_nobody(fault: &Fault) -> bool {
+    fault.status == 403 && matches!(fault.code.as_str(), "0x80072560" | "0x80040225")
 }
 
 /// Tells whether a status says that the same read may succeed later.

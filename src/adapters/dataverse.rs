@@ -235,7 +235,7 @@ impl Endpoint for Dataverse {
                 // The answer names nobody; people know an organization by its address.
                 Ok(Identity { id, name: authority(self.client.base()).to_owned() })
             }
-            (None, 403) => Err(EndpointError::Login { side: Side::Crm, message: fault.to_string() }),
+            (None, 403) => Err(EndpointError::Login { side: Side::Crm, keys: &["auth"], message: fault.to_string() }),
             (None, 404) => {
                 let message = format!("there is no Web API at {}; check `url`", self.client.base());
                 Err(EndpointError::Refused { side: Side::Crm, message })
@@ -409,6 +409,10 @@ impl Endpoint for Dataverse {
 
     fn grants(&self, info: &TableInfo) -> Result<Option<Vec<Grant>>, EndpointError> {
         self.granted(info).map(Some)
+    }
+
+    fn stands_in(&self) -> Result<(), EndpointError> {
+        self.may_stand_in()
     }
 
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {

@@ -211,6 +211,10 @@ impl Endpoint for Discreet {
         self.inner.untouched(info, ids).map_err(|error| self.error(error))
     }
 
+    fn stands_in(&self) -> Result<(), EndpointError> {
+        self.inner.stands_in().map_err(|error| self.error(error))
+    }
+
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
         self.inner.lacking().map_err(|error| self.error(error))
     }

@@ -6,16 +6,14 @@
 use std::io::Read;
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::fault::{self, Fault};
 use crate::adapters::odata::link;
 
 /// More than any page or batch answer has; what is larger is no answer of these services.
 const BODY_BYTES_MAX: u64 = 1 << 28;
-
-/// How the client says that it does not believe a certificate.
-const BAD_CERTIFICATE: &str = "invalid peer certificate";
 
 /// The connections of one side, shared by all threads.
 pub type Agent = ureq::Agent;
@@ -55,6 +53,23 @@ impl Answer {
         self.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
     }
 
+    /// Says what stands there in place of JSON, shortened; `None` where it is JSON.
+    pub fn no_json(&self) -> Option<String> {
+        const SHOWN_CHARS: usize = 60;
+        if self.body.is_empty() {
+            return Some("it is empty".to_owned());
+        }
+        if serde_json::from_slice::<IgnoredAny>(&self.body).is_ok() {
+            return None;
+        }
+        if self.body.starts_with("\u{feff}".as_bytes()) {
+            return Some("it begins with a byte order mark".to_owned());
+        }
+        let head = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN_CHARS)]).into_owned();
+        let shown: String = head.chars().take(SHOWN_CHARS).collect();
+        Some(format!("it begins with `{}`", fault::legible(&shown)))
+    }
+
     /// Tells whether the status says that all is well.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -75,6 +90,8 @@ pub enum Reach {
     Unsendable,
     /// No connection came about.
     Unconnected,
+    /// Nor did one there: the other end does not prove that it is who it should be, and nothing was said to it.
+    Distrusted,
     /// The other end may have seen it.
     Sent,
     /// The same, but no way leads there now: a connection that stood says so as one that never came about does.
@@ -168,16 +185,9 @@ fn broken(error: ureq::Error) -> Broken {
         | Error::TlsRequired
         | Error::Timeout(Timeout::Resolve | Timeout::Connect) => (error.to_string(), Reach::Unconnected),
         // Certificates are looked at before anything is said.
-        other if other.to_string().contains(BAD_CERTIFICATE) => {
-            let said = other.to_string();
-            let why = said.split_once(BAD_CERTIFICATE).map_or("", |(_, why)| why.trim_start_matches([':', ' ']));
-            let message = match why {
-                "UnknownIssuer" => "its certificate is of an authority that is not trusted here; if it is one of your \
-                                    own, name its certificate by `ca_file`"
-                    .to_owned(),
-                why => format!("its certificate does not hold: {why}"),
-            };
-            (message, Reach::Unconnected)
+        other if other.to_string().contains(CERTIFICATE) => (certificate(&other.to_string()), Reach::Distrusted),
+        other if other.to_string().contains("received corrupt message of type InvalidContentType") => {
+            ("it does not speak TLS, as `https://` asks for".to_owned(), Reach::Unconnected)
         }
         Error::Io(error)
             if matches!(
@@ -209,4 +219,71 @@ fn broken(error: ureq::Error) -> Broken {
         other => (other.to_string(), Reach::Sent),
     };
     Broken { message, reach }
+}
+
+/// What the client begins with where it does not trust a certificate.
+const CERTIFICATE: &str = "invalid peer certificate: ";
+
+/// Says why a certificate is not trusted; the client knows names of errors for that, and sentences for some of them.
+fn certificate(error: &str) -> String {
+    const REASONS: [(&[&str], &str); 6] = [
+        (&["CaUsedAsEndEntity", "UnknownIssuer"], "is signed by no authority that this program knows, or by itself"),
+        (&["NotValidForName", "not valid for name"], "is one for other names"),
+        (&["Expired", "expired"], "has expired"),
+        (&["NotValidYet", "not valid yet"], "is not valid yet"),
+        (&["Revoked"], "was revoked"),
+        (&["BadSignature", "BadEncoding"], "is damaged"),
+    ];
+    let told = error.split_once(CERTIFICATE).map_or(error, |(_, told)| told);
+    let known = REASONS.iter().find(|(words, _)| words.iter().any(|word| told.contains(word)));
+    match known {
+        Some((_, reason)) => format!("the certificate that it shows {reason}"),
+        None => format!("the certificate that it shows is not trusted: {told}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_in_place_of_json_is_shown_in_short() {
+        let long = format!("<html>\r\n{}", "x".repeat(200));
+        for (body, expected) in [
+            ("", Some("it is empty".to_owned())),
+            ("{}", None),
+            ("\u{feff}{}", Some("it begins with a byte order mark".to_owned())),
+            ("{\"value\":[", Some("it begins with `{\"value\":[`".to_owned())),
+            (&long, Some(format!("it begins with `<html> {}`", "x".repeat(52)))),
+        ] {
+            assert_eq!(Answer { body: body.into(), ..Answer::default() }.no_json(), expected, "{body}");
+        }
+    }
+
+    /// What the client says, as it was seen.
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_told_in_words() {
+        let unknown = "the certificate that it shows is signed by no authority that this program knows, or by itself";
+        for (error, expected) in [
+            ("io: invalid peer certificate: Other(OtherError(CaUsedAsEndEntity))", unknown),
+            ("io: invalid peer certificate: UnknownIssuer", unknown),
+            (
+                "io: invalid peer certificate: certificate not valid for name \"127.0.0.1\"; certificate is only valid for \
+                 DnsName(\"erp.example\")",
+                "the certificate that it shows is one for other names",
+            ),
+            (
+                "io: invalid peer certificate: certificate expired: verification time 1795909026 (UNIX), but certificate is \
+                 not valid after 1764000000 (3000 seconds ago)",
+                "the certificate that it shows has expired",
+            ),
+            ("io: invalid peer certificate: NotValidYet", "the certificate that it shows is not valid yet"),
+            (
+                "io: invalid peer certificate: UnhandledCriticalExtension",
+                "the certificate that it shows is not trusted: UnhandledCriticalExtension",
+            ),
+        ] {
+            assert_eq!(certificate(error), expected);
+        }
+    }
 }

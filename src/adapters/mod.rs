@@ -34,6 +34,7 @@ pub mod dataverse_keys;
 pub mod dataverse_products;
 pub mod dataverse;
 pub mod sqlite;
+pub mod whole;
 pub mod plan_file;
 
 use std::sync::Arc;

@@ -482,7 +482,7 @@ mod tests {
         let mut chunks = chunks.into_inner().unwrap();
         chunks.sort_unstable();
         assert_eq!(chunks, [5, 10, 10]);
-        let error = EndpointError::Unreachable { side: client.side(), message: "x".into() };
+        let error = EndpointError::Unreachable { side: client.side(), keys: &["url"], message: "x".into() };
         assert_eq!(by_ids(&client, &ids, &|_| 10, &layout(), &|_| {}, &|_| Err(error.clone())).err(), Some(error));
     }
 }

@@ -1,9 +1,10 @@
 //! Saved plans on disk: read with a bound, written as a whole or not at all, and never over what is no plan.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
+use crate::adapters::whole::{self, Earlier};
 use crate::report::saved::{self, Saved, Unusable};
 
 /// Larger than any plan: some four kilobytes for each of a quarter of a million actions.
@@ -53,18 +54,7 @@ pub fn save(path: &Path, plan: &Saved) -> io::Result<()> {
     if !may_save(path)? {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is another file, which is no plan"));
     }
-    let name = path.file_name().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it names no file"))?;
-    let beside = path.with_file_name(format!(".{}.{}.new", name.to_string_lossy(), std::process::id()));
-    let write = || {
-        let mut file = File::create_new(&beside)?;
-        file.write_all(saved::text(plan).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    };
-    write().inspect_err(|_| {
-        // The first error is the one that tells; what is left of the file is in nobody's way.
-        let _ = fs::remove_file(&beside);
-    })
+    whole::write(path, saved::text(plan).as_bytes(), Earlier::Goes)
 }
 
 /// Removes a saved plan that has had its time; what is no plan, or not there, stays as it is.

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::adapters::credentials::{assertion, basic, secret, text};
 use crate::adapters::odata::percent;
 use crate::config::{Auth, ClientCredentials, Proof, SecretSource};
+use crate::endpoint::Keys;
 
 /// How long before its end a token is renewed.
 const EARLY: Duration = Duration::from_secs(300);
@@ -21,6 +22,11 @@ const EARLY: Duration = Duration::from_secs(300);
 const LIFETIME_MAX: Duration = Duration::from_secs(86_400);
 /// How long a token from a file is used before the file is read again.
 const REREAD: Duration = Duration::from_secs(60);
+
+/// Where in the file the address of the token endpoint stands.
+pub const TOKEN_URL: Keys = &["auth", "token_url"];
+/// The same for a token that something else keeps fresh.
+const TOKEN_FILE: Keys = &["auth", "token_file"];
 
 /// The errors of the grant (RFC 6749 §5.2) and what the vendor adds (crm-api.md §2).
 const ERRORS: [&str; 14] = [
@@ -53,9 +59,9 @@ pub struct Token {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenError {
     /// The credentials are wrong; asking again is in vain.
-    Refused(String),
+    Refused(Keys, String),
     /// What the login is made of lies in a file, and cannot be had from there.
-    Unusable(String),
+    Unusable(Keys, String),
     /// Nothing is known by the scope that was asked for.
     Scope(String),
     /// The endpoint could not answer.
@@ -125,15 +131,16 @@ impl TokenSource {
         };
         let (authorization, fresh_until) = match &self.auth {
             Auth::OAuth2(credentials) => {
-                let (bearer, lifetime) = read(&fetch(&form(credentials, now)?)?, proof_key(&credentials.proof))?;
+                let (bearer, lifetime) = read(&fetch(&form(credentials, now)?)?, proof_keys(&credentials.proof))?;
                 (format!("Bearer {bearer}"), now + fresh_for(lifetime))
             }
             Auth::Basic { user, password } => {
-                let password = secret(password).map_err(TokenError::Unusable)?;
+                let password =
+                    secret(password).map_err(|error| TokenError::Unusable(&["auth", "password_file"], error))?;
                 (basic(user, &password), Duration::MAX)
             }
             Auth::Bearer { token_file } => {
-                let token = text(token_file).map_err(TokenError::Unusable)?;
+                let token = text(token_file).map_err(|error| TokenError::Unusable(TOKEN_FILE, error))?;
                 (format!("Bearer {token}"), now + REREAD)
             }
         };
@@ -145,13 +152,12 @@ impl TokenSource {
                 Auth::Basic { .. } => {
                     let message = "the user or the password is wrong; check `user` and `password`, which is the access \
                                    key for web services";
-                    return Err(TokenError::Refused(message.to_owned()));
+                    return Err(TokenError::Refused(&["auth"], message.to_owned()));
                 }
                 Auth::Bearer { token_file } => {
                     let file = token_file.display();
-                    return Err(TokenError::Refused(format!(
-                        "the token in {file} is not accepted; check what keeps it fresh"
-                    )));
+                    let message = format!("the token in {file} is not accepted; check what keeps it fresh");
+                    return Err(TokenError::Refused(TOKEN_FILE, message));
                 }
             }
         }
@@ -164,13 +170,14 @@ impl TokenSource {
 /// Returns what is posted for a token: the grant, and the proof of who asks for it.
 fn form(credentials: &ClientCredentials, now: Duration) -> Result<String, TokenError> {
     let ClientCredentials { token_url, client_id, proof, scope } = credentials;
+    let unusable = |error| TokenError::Unusable(proof_keys(proof), error);
     let proof = match proof {
         Proof::Secret(source) => {
-            let secret = secret(source).map_err(TokenError::Unusable)?;
+            let secret = secret(source).map_err(unusable)?;
             format!("client_secret={}", percent::strict(secret.reveal()))
         }
         Proof::Certificate(pem) => {
-            let assertion = assertion(pem, client_id, token_url, now).map_err(TokenError::Unusable)?;
+            let assertion = assertion(pem, client_id, token_url, now).map_err(unusable)?;
             let kind = percent::strict("urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
             format!("client_assertion_type={kind}&client_assertion={assertion}")
         }
@@ -180,11 +187,11 @@ fn form(credentials: &ClientCredentials, now: Duration) -> Result<String, TokenE
 }
 
 /// Returns the key of the file by which an application proves who it is.
-fn proof_key(proof: &Proof) -> &'static str {
+fn proof_keys(proof: &Proof) -> Keys {
     match proof {
-        Proof::Secret(SecretSource::Given(_)) => "client_secret",
-        Proof::Secret(SecretSource::File(_)) => "client_secret_file",
-        Proof::Certificate(_) => "certificate",
+        Proof::Secret(SecretSource::Given(_)) => &["auth", "client_secret"],
+        Proof::Secret(SecretSource::File(_)) => &["auth", "client_secret_file"],
+        Proof::Certificate(_) => &["auth", "certificate"],
     }
 }
 
@@ -196,28 +203,33 @@ fn fresh_for(lifetime: Duration) -> Duration {
 /// Reads a token and its lifetime, or why there is none.
 ///
 /// Whatever comes may repeat what was sent, so of an error only a name that the protocol knows and its number are passed on.
-fn read(answer: &TokenAnswer, proof: &str) -> Result<(String, Duration), TokenError> {
+fn read(answer: &TokenAnswer, proof: Keys) -> Result<(String, Duration), TokenError> {
     if answer.status == 200 {
-        let grant: Grant<'_> = serde_json::from_slice(&answer.body).map_err(|_| {
-            TokenError::Unreachable("the token endpoint gave no token; is `token_url` right?".to_owned())
-        })?;
+        let grant: Grant<'_> = serde_json::from_slice(&answer.body)
+            .map_err(|_| TokenError::Unreachable("the token endpoint gave no token; check `token_url`".to_owned()))?;
         // A number on the v2.0 endpoint, a string on the old one (crm-api.md §2); an hour is the usual lifetime.
         let seconds = grant.expires_in.and_then(|raw| raw.get().trim_matches('"').parse().ok()).unwrap_or(3_600);
         return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds).min(LIFETIME_MAX)));
     }
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let is_grant = !refusal.error.is_empty();
     let error =
         if ERRORS.contains(&&*refusal.error) { refusal.error } else { Cow::from(format!("HTTP {}", answer.status)) };
     let number = refusal.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
     if matches!(&*error, "invalid_scope" | "invalid_resource") {
         return Err(TokenError::Scope(format!("{error}{number}")));
     }
-    let hint = match &*error {
-        "invalid_client" => &format!("; check `{proof}`, which may have expired"),
-        "unauthorized_client" => "; check `client_id` and the tenant in `token_url`",
-        _ => "; check `auth`",
+    let (keys, hint): (Keys, _) = match &*error {
+        "invalid_client" => {
+            let key = proof.last().copied().unwrap_or_default();
+            (proof, format!("check `{key}`, which may have expired"))
+        }
+        "unauthorized_client" => (&["auth", "client_id"], "check `client_id` and the tenant in `token_url`".to_owned()),
+        // No token endpoint speaks so.
+        _ if !is_grant => (TOKEN_URL, "check `token_url`".to_owned()),
+        _ => (&["auth"], "check `auth`".to_owned()),
     };
-    Err(TokenError::Refused(format!("{error}{number}{hint}")))
+    Err(TokenError::Refused(keys, format!("{error}{number}; {hint}")))
 }
 
 #[cfg(test)]
@@ -232,6 +244,8 @@ mod tests {
             scope: "https://api.example/.default".into(),
         }
     }
+
+    const PROOF: Keys = &["auth", "client_secret"];
 
     fn source() -> TokenSource {
         TokenSource::new(Auth::OAuth2(credentials()))
@@ -280,7 +294,7 @@ mod tests {
             let ask = |stale| source.token(Duration::ZERO, stale, |_| panic!("nothing is fetched"));
             let token = ask(None).ok().unwrap();
             assert_eq!(token.authorization, format!("Basic {expected}"));
-            let Err(TokenError::Refused(message)) = ask(Some(token.number)) else { panic!("it was refused") };
+            let Err(TokenError::Refused(_, message)) = ask(Some(token.number)) else { panic!("it was refused") };
             assert!(message.starts_with("the user or the password is wrong"), "{message}");
         }
     }
@@ -294,7 +308,7 @@ mod tests {
             let token = source.token(Duration::from_secs(seconds), stale, |_| panic!("nothing is fetched"));
             token.map(|token| (token.authorization, token.number))
         };
-        assert!(matches!(ask(0, None), Err(TokenError::Unusable(message)) if message.contains("cannot be read")));
+        assert!(matches!(ask(0, None), Err(TokenError::Unusable(_, message)) if message.contains("cannot be read")));
         std::fs::write(&path, "one\n").unwrap();
         assert_eq!(ask(1, None), Ok(("Bearer one".to_owned(), 1)));
         std::fs::write(&path, "two\n").unwrap();
@@ -302,7 +316,10 @@ mod tests {
         assert_eq!(ask(2, Some(1)), Ok(("Bearer two".to_owned(), 2)), "the first was refused");
         assert_eq!(ask(2, Some(1)), Ok(("Bearer two".to_owned(), 2)), "another thread has read it already");
         let refused = ask(2, Some(2)).unwrap_err();
-        assert!(matches!(&refused, TokenError::Refused(message) if message.contains("is not accepted")), "{refused:?}");
+        assert!(
+            matches!(&refused, TokenError::Refused(_, message) if message.contains("is not accepted")),
+            "{refused:?}"
+        );
         std::fs::write(&path, "three\n").unwrap();
         assert_eq!(ask(62, None), Ok(("Bearer three".to_owned(), 3)), "a minute later");
     }
@@ -316,7 +333,7 @@ mod tests {
             (r#"{"expires_in":-1,"access_token":"t"}"#, 3_600),
             (r#"{"expires_in":18446744073709551615,"access_token":"t"}"#, 86_400),
         ] {
-            let read = read(&answer(200, body).unwrap(), "client_secret");
+            let read = read(&answer(200, body).unwrap(), PROOF);
             assert_eq!(read, Ok(("t".to_owned(), Duration::from_secs(seconds))), "{body}");
         }
         assert_eq!(fresh_for(Duration::from_secs(3_599)), Duration::from_secs(3_299));
@@ -327,19 +344,22 @@ mod tests {
     fn a_refusal_names_the_error_and_nothing_that_was_sent() {
         let long = r#"{"error":"invalid_client","error_description":"AADSTS7000215: secret s3cr+t/val= for app",
                        "error_codes":[7000215]}"#;
-        for (status, body, expected) in [
-            (401, long, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
-            (401, r#"{"error":"s3cr+t/val="}"#, "HTTP 401; check `auth`"),
+        let unauthorized = r#"{"error":"unauthorized_client","error_codes":[700016]}"#;
+        let of_client = "unauthorized_client (AADSTS700016); check `client_id` and the tenant in `token_url`";
+        for (status, body, keys, expected) in [
+            (401, long, PROOF, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
+            (400, unauthorized, &["auth", "client_id"], of_client),
+            (401, r#"{"error":"s3cr+t/val="}"#, &["auth"], "HTTP 401; check `auth`"),
             // It is all small letters, as a name is.
-            (401, r#"{"error":"correcthorse_battery"}"#, "HTTP 401; check `auth`"),
-            (404, "<html>", "HTTP 404; check `auth`"),
+            (401, r#"{"error":"correcthorse_battery"}"#, &["auth"], "HTTP 401; check `auth`"),
+            (404, "<html>", TOKEN_URL, "HTTP 404; check `token_url`"),
         ] {
-            let refused = TokenError::Refused(expected.to_owned());
-            assert_eq!(read(&answer(status, body).unwrap(), "client_secret"), Err(refused), "{body}");
+            let refused = TokenError::Refused(keys, expected.to_owned());
+            assert_eq!(read(&answer(status, body).unwrap(), PROOF), Err(refused), "{body}");
         }
         let scope = TokenError::Scope("invalid_resource (AADSTS500011)".to_owned());
         let body = r#"{"error":"invalid_resource","error_codes":[500011]}"#;
-        assert_eq!(read(&answer(400, body).unwrap(), "client_secret"), Err(scope));
-        assert!(matches!(read(&answer(200, "<html>").unwrap(), "client_secret"), Err(TokenError::Unreachable(_))));
+        assert_eq!(read(&answer(400, body).unwrap(), PROOF), Err(scope));
+        assert!(matches!(read(&answer(200, "<html>").unwrap(), PROOF), Err(TokenError::Unreachable(_))));
     }
 }

@@ -3,13 +3,15 @@
 //!
 //! A variable that is missing is a warning here, as long as neither side is asked, and an error of `run`.
 
+use std::path::Path;
+
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::CheckArguments;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::world::{self, Loaded};
+use crate::cli::world;
 use crate::cli::{places, print_as};
 use crate::config::PerSide;
-use crate::config::check::{Purpose, check as check_text};
+use crate::config::check::{Checked, Part, Purpose, check as check_text};
 use crate::config::complaint::{Complaint, Path as Key};
 use crate::misfit::{At, Misfit};
 use crate::online::{Online, meet};
@@ -22,51 +24,47 @@ pub fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let text = world::read(path)?;
     let file = path.display().to_string();
     let purpose = if arguments.online { Purpose::Run } else { Purpose::Check };
-    let mut checked = check_text(&text, &file, &world::variable, purpose);
-    let pipeline = checked.pipeline.as_ref();
+    let Checked { pipeline, rest, mut complaints } = check_text(&text, &file, &world::variable, purpose);
+    let part = pipeline.clone().map_or(rest, Part::from);
     // Where its place is not known, the variable that is missing is told already.
-    if let (Some(pipeline), true) = (pipeline, checked.complaints.iter().all(|complaint| complaint.path != "state")) {
-        checked.complaints.extend(world::state_complaints(path, &text, pipeline));
+    if complaints.iter().all(|complaint| complaint.path != "state") {
+        complaints.extend(world::state_complaints(path, &text, &part, pipeline.as_ref()));
     }
-    let mut exit = if pipeline.is_some() { Exit::Done } else { Exit::Refused };
-    let online = match (arguments.online, pipeline) {
-        (true, Some(_)) => {
-            let loaded = world::load(path, Purpose::Run)?;
-            let online = ask(&loaded)?;
-            checked.complaints.extend(complaints(&loaded, &online));
-            if !online.troubles.is_empty() || !online.withheld.is_empty() || online.foreign.is_some() {
-                exit = Exit::CouldNotRun;
-            } else if !online.misfits.is_empty() {
-                exit = Exit::Refused;
-            }
-            Some(online)
+    let certificates = world::certificate_complaints(path, &text, &part);
+    let fits = pipeline.is_some() && certificates.is_empty();
+    complaints.extend(certificates);
+    let mut exit = if fits { Exit::Done } else { Exit::Refused };
+    let online = arguments.online.then(|| {
+        let state = part.state.as_ref().map(|state| world::state_path(path, state));
+        let online = ask(path, &part, state.as_deref());
+        complaints.extend(findings(&file, &text, state.as_deref(), &online));
+        if !online.troubles.is_empty() || !online.withheld.is_empty() || online.foreign.is_some() {
+            exit = Exit::CouldNotRun;
+        } else if !online.misfits.is_empty() {
+            exit = Exit::Refused;
         }
-        _ => None,
-    };
-    let met = online.as_ref().zip(pipeline);
+        online
+    });
+    let met = online.as_ref().map(|online| (online, &part));
     print_as(
         arguments.file.format,
-        || report::online::text(met) + &report::check::text(&file, &checked.complaints, pipeline),
-        || {
-            report::check::json(
-                &checked.complaints,
-                met.map(|(online, pipeline)| report::online::document(online, pipeline)),
-            )
-        },
+        || report::online::text(met) + &report::check::text(&file, &complaints, pipeline.as_ref()),
+        || report::check::json(&complaints, met.map(|(online, part)| report::online::document(online, part))),
     )?;
     Ok(exit)
 }
 
-/// Asks both sides.
-fn ask(loaded: &Loaded) -> Result<Online, Failure> {
+/// Asks the sides that the file says how to reach.
+fn ask(path: &Path, part: &Part, state: Option<&Path>) -> Online {
     // A state that cannot be read is a complaint already.
-    let bound = SqliteStore::read_only(&loaded.state).and_then(|store| store.binding()).unwrap_or_default();
-    let endpoints = world::endpoints(&loaded.pipeline);
-    Ok(meet(&loaded.pipeline, PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm }, bound.as_ref()))
+    let bound = state.and_then(|state| SqliteStore::read_only(state).and_then(|store| store.binding()).ok());
+    let endpoints = world::endpoints_of(path, part);
+    let endpoints = PerSide { erp: endpoints.erp.as_deref(), crm: endpoints.crm.as_deref() };
+    meet(&part.tables, endpoints, bound.flatten().as_ref())
 }
 
 /// Says of everything that was found where in the file it belongs, and what to do.
-fn complaints(loaded: &Loaded, online: &Online) -> Vec<Complaint> {
+fn findings(file: &str, text: &str, state: Option<&Path>, online: &Online) -> Vec<Complaint> {
     let finding = |path: Key, failure: &Failure| {
         let (message, hint) = failure.told();
         Misfit { path, at: At::Value, message, hint, value: None }
@@ -74,11 +72,11 @@ fn complaints(loaded: &Loaded, online: &Online) -> Vec<Complaint> {
     let mut found = online.misfits.clone();
     found.extend(online.withheld.iter().cloned());
     found.extend(online.troubles.iter().map(|(path, error)| finding(path.clone(), &error.clone().into())));
-    if let Some(foreign) = &online.foreign {
-        let foreign = Failure::Foreign { state: loaded.state.display().to_string(), foreign: foreign.clone() };
+    if let (Some(foreign), Some(state)) = (&online.foreign, state) {
+        let foreign = Failure::Foreign { state: state.display().to_string(), foreign: foreign.clone() };
         found.push(finding(Key::root().key("state"), &foreign));
     }
-    let mut complaints = places::complaints(&loaded.file, &loaded.text, &found);
-    complaints.extend(places::warnings(&loaded.file, &loaded.text, &online.doubts));
+    let mut complaints = places::complaints(file, text, &found);
+    complaints.extend(places::warnings(file, text, &online.doubts));
     complaints
 }

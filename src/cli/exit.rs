@@ -198,10 +198,9 @@ impl Failure {
             Failure::Endpoint(error) => {
                 let connection = |side: &crate::config::Side| format!("connections.{}", side.key());
                 match error {
-                    EndpointError::Unreachable { side, .. } => {
-                        let connection = connection(side);
-                        let where_it_is = format!("`url` and `auth.token_url` in `{connection}`");
-                        format!("look at {where_it_is}, and at the network; run again when it answers")
+                    EndpointError::Unreachable { side, keys, .. } => {
+                        let (connection, key) = (connection(side), keys.join("."));
+                        format!("look at `{connection}.{key}`, and at the network; run again when it answers")
                     }
                     EndpointError::Login { side, .. } => {
                         format!("look at what `{}.auth` logs in with", connection(side))
@@ -243,7 +242,9 @@ impl Failure {
                 | EndpointError::Unreachable { side, .. }
                 | EndpointError::Refused { side, .. },
             ) => message.rsplit_once("; check ").map(|(what, next)| {
-                let network = if matches!(self.kind(), "unreachable") { ", and the network" } else { "" };
+                // A certificate is seen by whoever got there.
+                let is_way = self.kind() == "unreachable" && !next.contains("certificate");
+                let network = if is_way { ", and the network" } else { "" };
                 (what, format!("check {next}; see `connections.{}`{network}", side.key()))
             }),
             _ => None,
@@ -336,9 +337,9 @@ mod tests {
             state(StoreError::Locked { holder: "night pid 4711".into(), since: "2026-01-31T02:00:00Z".into() }),
             state(StoreError::Damaged { message: message() }),
             state(StoreError::Failed { message: message() }),
-            EndpointError::Unreachable { side: Side::Erp, message: message() }.into(),
-            EndpointError::Login { side: Side::Crm, message: message() }.into(),
-            EndpointError::Credentials { side: Side::Crm, message: message() }.into(),
+            EndpointError::Unreachable { side: Side::Erp, keys: &["url"], message: message() }.into(),
+            EndpointError::Login { side: Side::Crm, keys: &["auth"], message: message() }.into(),
+            EndpointError::Credentials { side: Side::Crm, keys: &["auth"], message: message() }.into(),
             EndpointError::NoCompany { side: Side::Erp, company: "CRONUS".into(), known: "A, B".into() }.into(),
             EndpointError::NoTable { side: Side::Crm, table: "acounts".into() }.into(),
             EndpointError::Refused { side: Side::Crm, message: message() }.into(),

@@ -47,6 +47,7 @@ use crate::report;
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let json = args::wants_json(&arguments);
+    signals::outlive_file_limit();
     let result = catch_unwind(AssertUnwindSafe(|| perform(&arguments))).unwrap_or(Err(Failure::Fault));
     let exit = result.unwrap_or_else(|failure| {
         tell(&failure, json);

@@ -1,7 +1,7 @@
 //! Ctrl-C and termination: the first signal asks for an end at the next safe point, the second ends at once; so does the
 //! first while a person is asked something, as nothing is under way then.
 //!
-//! What is safe is known by [`crate::run`], which looks at the flag.
+//! What is safe is known by [`crate::run`], which looks at the flag. A file that grows too large is no end.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -52,6 +52,13 @@ impl Signals {
     pub fn number(&self) -> Option<u8> {
         u8::try_from(self.number.load(Ordering::SeqCst)).ok().filter(|number| *number > 0)
     }
+}
+
+/// Lets a write fail that goes beyond what one file may have (`ulimit -f`), as it does on a full disk: by itself the signal
+/// that comes along ends the program without a word. Where the system refuses, it keeps that effect.
+pub fn outlive_file_limit() {
+    #[cfg(unix)]
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// Waits for a person: a signal ends the program at once meanwhile.

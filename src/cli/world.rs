@@ -4,8 +4,7 @@
 //! is the order of the checks: file, variables, state, network.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +15,14 @@ use crate::adapters;
 use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::adapters::credentials;
 use crate::adapters::sqlite::SqliteStore;
+use crate::adapters::whole::{self, Earlier};
 use crate::address::Address;
 use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
 use crate::cli::{places, progress, signals};
-use crate::config::check::{Purpose, check};
+use crate::config::check::{Part, Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
-use crate::config::{PerSide, Pipeline, Side, TableMap, tree};
+use crate::config::{Connection, PerSide, Pipeline, Side, TableMap, tree};
 use crate::endpoint::Endpoint;
 use crate::misfit::{At, Misfit};
 use crate::report::answers::Answered;
@@ -47,10 +47,9 @@ pub fn may_save(path: &Path) -> Result<(), Failure> {
     if path.symlink_metadata().is_ok() { Err(is_there(path)) } else { Ok(()) }
 }
 
-/// Saves a text in a new file: what is there already may be somebody's work.
+/// Saves a text in a new file, all of it or nothing: what is there already may be somebody's work.
 pub fn save(path: &Path, text: &str) -> Result<(), Failure> {
-    let written = File::create_new(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| match error.kind() {
+    whole::write(path, text.as_bytes(), Earlier::Stays).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => is_there(path),
         _ => Failure::Written { file: path.display().to_string(), message: error.to_string() },
     })
@@ -92,28 +91,36 @@ pub fn variable(name: &str) -> Option<String> {
 /// Reads and checks a pipeline file, and the certificates that it names.
 pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
     let mut loaded = load_alone(path, purpose)?;
-    let mut misfits = Vec::new();
-    for side in Side::BOTH {
-        let connection = loaded.pipeline.connections.of_mut(side);
-        let Some(ca_file) = &connection.ca_file else { continue };
-        match credentials::authorities(ca_file) {
-            Ok(authorities) => connection.authorities = authorities,
-            Err(message) => misfits.push(Misfit {
-                path: complaint::Path::root().key("connections").key(side.key()).key("ca_file"),
-                at: At::Value,
-                message,
-                hint: "name a PEM file with the authority's certificate; a relative path starts at this file's folder"
-                    .to_owned(),
-                value: None,
-            }),
-        }
-    }
+    let connections = &mut loaded.pipeline.connections;
+    let misfits: Vec<Misfit> =
+        Side::BOTH.into_iter().filter_map(|side| trust(path, side, connections.of_mut(side)).err()).collect();
     if misfits.is_empty() {
         return Ok(loaded);
     }
     let Loaded { file, text, warnings, .. } = loaded;
     let complaints = [places::complaints(&file, &text, &misfits), warnings].concat();
     Err(Failure::Configuration { file, complaints })
+}
+
+/// Reads the certificates that a connection of the file at `path` names; says what is wrong with them.
+fn trust(path: &Path, side: Side, connection: &mut Connection) -> Result<(), Misfit> {
+    let Some(ca_file) = &connection.ca_file else { return Ok(()) };
+    connection.authorities = credentials::authorities(&folder_of(path).join(ca_file)).map_err(|message| Misfit {
+        path: complaint::Path::root().key("connections").key(side.key()).key("ca_file"),
+        at: At::Value,
+        message,
+        hint: "name a PEM file with the authority's certificate; a relative path starts at this file's folder"
+            .to_owned(),
+        value: None,
+    })?;
+    Ok(())
+}
+
+/// Says what is wrong with the certificates that a part of the file at `path` names.
+pub fn certificate_complaints(path: &Path, text: &str, part: &Part) -> Vec<Complaint> {
+    let misfit = |side: Side| trust(path, side, &mut part.connections.of(side).clone()?).err();
+    let misfits: Vec<Misfit> = Side::BOTH.into_iter().filter_map(misfit).collect();
+    places::complaints(&path.display().to_string(), text, &misfits)
 }
 
 fn load_alone(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
@@ -123,11 +130,8 @@ fn load_alone(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
     match checked.pipeline {
         Some(mut pipeline) => {
             let state = state_path(path, &pipeline.state);
-            let folder = path.parent().unwrap_or(Path::new(""));
             for side in Side::BOTH {
-                let connection = pipeline.connections.of_mut(side);
-                connection.auth.begin_at(folder);
-                connection.ca_file = connection.ca_file.take().map(|path| folder.join(path));
+                pipeline.connections.of_mut(side).auth.begin_at(folder_of(path));
             }
             Ok(Loaded { pipeline, file, text, state, warnings: checked.complaints })
         }
@@ -176,9 +180,14 @@ pub fn answered(store: &dyn Store, items: &[InboxItem]) -> Result<Answered, Stor
 }
 
 /// Returns the path of a `sqlite:PATH` state; a relative one starts at the folder of the pipeline file.
-fn state_path(file: &Path, state: &str) -> PathBuf {
+pub fn state_path(file: &Path, state: &str) -> PathBuf {
     let path = state.strip_prefix("sqlite:").unwrap_or(state);
-    file.parent().unwrap_or(Path::new("")).join(path)
+    folder_of(file).join(path)
+}
+
+/// Returns the folder at which relative paths of a file start.
+fn folder_of(file: &Path) -> &Path {
+    file.parent().unwrap_or(Path::new(""))
 }
 
 /// Prints what is odd about a file on stderr.
@@ -213,16 +222,35 @@ pub fn address<'a>(loaded: &'a Loaded, record: &str) -> Result<(Address, &'a Tab
 
 /// Makes the adapters of both sides; nothing is asked of them yet.
 pub fn endpoints(pipeline: &Pipeline) -> PerSide<Box<dyn Endpoint>> {
+    let clock = clock();
+    PerSide::from_fn(|side| endpoint(side, pipeline.connections.of(side), &clock))
+}
+
+/// Makes the adapters of the sides that a part of the file at `path` says how to reach.
+pub fn endpoints_of(path: &Path, part: &Part) -> PerSide<Option<Box<dyn Endpoint>>> {
+    let clock = clock();
+    PerSide::from_fn(|side| {
+        let mut connection = part.connections.of(side).clone()?;
+        connection.auth.begin_at(folder_of(path));
+        // What is wrong with them is a complaint already.
+        let _ = trust(path, side, &mut connection);
+        Some(endpoint(side, &connection, &clock))
+    })
+}
+
+fn endpoint(side: Side, connection: &Connection, clock: &Arc<dyn Clock>) -> Box<dyn Endpoint> {
+    adapters::open(side, connection, Patience::default(), Arc::clone(clock))
+}
+
+/// Starts the one clock of both sides; it tells of long waits, and ends them with the program.
+fn clock() -> Arc<dyn Clock> {
     let tell = |wait: Duration| {
         let wait = wait.as_secs();
         progress::say(&format!(
             "waiting for up to {wait} s: a service puts requests off, or does not answer; Ctrl-C ends the run"
         ));
     };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start_until(signals::stop_flag(), tell));
-    PerSide::from_fn(|side| {
-        adapters::open(side, pipeline.connections.of(side), Patience::default(), Arc::clone(&clock))
-    })
+    Arc::new(SystemClock::start_until(signals::stop_flag(), tell))
 }
 
 /// Returns the time in RFC 3339, to the second, in UTC.
@@ -242,10 +270,11 @@ pub fn holder() -> String {
     format!("{host} pid {}", std::process::id())
 }
 
-/// Warns of what does not fit between a file and its state; a state that does not exist yet fits.
-pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Complaint> {
+/// Warns of what does not fit between a file and its state, as far as the file says where that is; a state that does not
+/// exist yet fits. Which table maps it lost is known only of a whole `pipeline`.
+pub fn state_complaints(path: &Path, text: &str, part: &Part, pipeline: Option<&Pipeline>) -> Vec<Complaint> {
     let file = path.display().to_string();
-    let state = state_path(path, &pipeline.state);
+    let Some(state) = part.state.as_ref().map(|state| state_path(path, state)) else { return Vec::new() };
     let tree = tree::parse(text, &mut Complaints::new(&file));
     let complaint = |key: &str, message: String, hint: Option<String>| {
         let path = complaint::Path::root().key(key);
@@ -265,7 +294,7 @@ pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Com
             return vec![complaint("state", message, Some(hint))];
         }
     };
-    let renamed = binding.and_then(|binding| binding.of_pipeline(&pipeline.name).err());
+    let renamed = binding.zip(part.name.as_ref()).and_then(|(binding, name)| binding.of_pipeline(name).err());
     let renamed = renamed.map(|renamed| {
         let hint = Failure::Renamed { state: String::new(), renamed: renamed.clone() }.hint();
         let Renamed { bound, now } = renamed;
@@ -275,7 +304,7 @@ pub fn state_complaints(path: &Path, text: &str, pipeline: &Pipeline) -> Vec<Com
             Some(hint),
         )
     });
-    let lost = strays::lost(pipeline, &couplings).map(|message| {
+    let lost = pipeline.and_then(|pipeline| strays::lost(pipeline, &couplings)).map(|message| {
         let (message, hint) =
             message.split_once("; ").map_or((&*message, None), |(message, hint)| (message, Some(hint)));
         complaint("tables", message.to_owned(), hint.map(str::to_owned))
@@ -341,6 +370,11 @@ mod tests {
                 Err(other) => panic!("{other:?}"),
             }
             assert!(load_state(&file).is_ok());
+            // `check` says the same of a file that may be broken besides.
+            let text = read(&file).unwrap();
+            let checked = check(&text, "full.yaml", &variable, Purpose::Check);
+            let part = checked.pipeline.map_or(checked.rest, Part::from);
+            assert_eq!(certificate_complaints(&file, &text, &part).is_empty(), expected.is_empty(), "{expected}");
         }
     }
 

@@ -15,7 +15,7 @@ mod table;
 use crate::config::complaint::{Complaint, Complaints, Path, Severity, suggestion};
 use crate::config::schema::File;
 use crate::config::tree::{Node, Plain, Variables};
-use crate::config::{Adapter, Connection, Constant, Pipeline, Side, TableMap, read, tree, variables};
+use crate::config::{Adapter, Connection, Constant, PerSide, Pipeline, Side, TableMap, read, tree, variables};
 
 /// What the file is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +31,36 @@ pub enum Purpose {
 pub struct Checked {
     /// There if nothing is wrong; where a variable is missing, texts may hold [`variables::PLACEHOLDER`].
     pub pipeline: Option<Pipeline>,
+    /// What can be used where something is wrong.
+    pub rest: Part,
     /// In the order of the file.
     pub complaints: Vec<Complaint>,
+}
+
+/// What of a file can be used, whatever is wrong elsewhere in it.
+#[derive(Debug, Default)]
+pub struct Part {
+    pub name: Option<String>,
+    pub connections: PerSide<Option<Connection>>,
+    pub state: Option<String>,
+    /// Table maps in which nothing is wrong, in the order of the file.
+    pub tables: Vec<TableMap>,
+    /// The names of the others.
+    pub broken: Vec<String>,
+}
+
+impl From<Pipeline> for Part {
+    fn from(whole: Pipeline) -> Part {
+        let Pipeline { name, connections: PerSide { erp, crm }, state, keep_values: _, tables } = whole;
+        let connections = PerSide { erp: Some(erp), crm: Some(crm) };
+        Part { name: Some(name), connections, state: Some(state), tables, broken: Vec::new() }
+    }
 }
 
 /// Checks the text of a pipeline file that goes by the name `file`.
 pub fn check(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>, purpose: Purpose) -> Checked {
     let mut complaints = Complaints::new(file);
+    let mut rest = Part::default();
     let pipeline = tree::parse(text, &mut complaints).and_then(|mut tree| {
         let severity = match purpose {
             Purpose::Check => Severity::Warning,
@@ -45,13 +68,14 @@ pub fn check(text: &str, file: &str, env: &dyn Fn(&str) -> Option<String>, purpo
         };
         variables::fill(&mut tree, env, severity, &mut complaints);
         let file = read::read(&mut tree, &mut complaints)?;
-        pipeline(&mut Desk { tree: &tree, complaints: &mut complaints }, file)
+        pipeline(&mut Desk { tree: &tree, complaints: &mut complaints }, file, &mut rest)
     });
     let pipeline = pipeline.filter(|_| !complaints.has_errors());
-    Checked { pipeline, complaints: complaints.sorted() }
+    Checked { pipeline, rest, complaints: complaints.sorted() }
 }
 
-fn pipeline(desk: &mut Desk<'_>, file: File) -> Option<Pipeline> {
+/// Returns the pipeline; `None` where something keeps it from being one, and then the `rest` is what can be used of it.
+fn pipeline(desk: &mut Desk<'_>, file: File, rest: &mut Part) -> Option<Pipeline> {
     let root = Path::root();
     if let Some(version) = desk.required(&root, "version", "write `version: 1`", file.version)
         && version.0 != 1
@@ -63,13 +87,13 @@ fn pipeline(desk: &mut Desk<'_>, file: File) -> Option<Pipeline> {
         desk.refuse(&root.key("name"), "is blank", "give the pipeline a name: `name: full`".to_owned());
     }
     let connections = desk.required(&root, "connections", "say how to reach `erp` and `crm`", file.connections);
-    let connections = connections.and_then(|written| {
+    let connections = connections.map(|written| {
         let path = root.key("connections");
         let erp = desk.required(&path, "erp", "say how to reach the ERP", written.erp);
         let erp = erp.map(|erp| connection::check(desk, &path.key("erp"), Side::Erp, erp));
         let crm = desk.required(&path, "crm", "say how to reach the CRM", written.crm);
         let crm = crm.map(|crm| connection::check(desk, &path.key("crm"), Side::Crm, crm));
-        Some(crate::config::PerSide { erp: erp??, crm: crm?? })
+        PerSide { erp: erp.flatten(), crm: crm.flatten() }
     });
     let state = desk.required(&root, "state", "say where to remember: `state: sqlite:state/full.db`", file.state);
     if let Some(state) = &state {
@@ -80,17 +104,24 @@ fn pipeline(desk: &mut Desk<'_>, file: File) -> Option<Pipeline> {
     if tables.as_ref().is_some_and(|tables| tables.0.is_empty()) && !desk.has_damage_below(&root.key("tables")) {
         desk.refuse(&root.key("tables"), "holds no table map", hint.to_owned());
     }
+    let names: Vec<String> = tables.iter().flat_map(|tables| &tables.0).map(|(name, _)| name.clone()).collect();
     let tables = tables.map(|tables| table::check_all(desk, &tables.0, &file.defaults.unwrap_or_default()));
-    let (mut connections, tables) = (connections?, tables??);
-    give_keys(desk, &mut connections.erp, &tables);
-    give_options(desk, &mut connections.erp, &tables);
-    Some(Pipeline {
-        name: name?,
-        connections,
-        state: state?,
-        keep_values: file.keep_values.is_none_or(|keep| keep.0),
-        tables,
-    })
+    let (mut connections, tables) = (connections.unwrap_or_default(), tables.unwrap_or_default());
+    if let Some(connection) = &mut connections.erp {
+        give_keys(desk, connection, &tables);
+        give_options(desk, connection, &tables);
+    }
+    let keep_values = file.keep_values.is_none_or(|keep| keep.0);
+    let is_whole = tables.len() == names.len() && !desk.complaints.has_errors();
+    match (name, connections.erp, connections.crm, state) {
+        (Some(name), Some(erp), Some(crm), Some(state)) if is_whole => {
+            Some(Pipeline { name, connections: PerSide { erp, crm }, state, keep_values, tables })
+        }
+        (name, erp, crm, state) => {
+            *rest = desk.sound(Part { name, connections: PerSide { erp, crm }, state, tables, broken: names });
+            None
+        }
+    }
 }
 
 /// Tells the ERP's connection which key columns the table maps name.
@@ -165,6 +196,27 @@ impl Desk<'_> {
         if !self.tree.is_damaged(path) {
             self.complaints.add(severity, self.tree.place_of(path), path, message, hint);
         }
+    }
+
+    /// Leaves of all that could be made of the file what nothing is wrong with. Where a default is wrong, so is every table
+    /// map that takes it from there.
+    fn sound(&self, mut part: Part) -> Part {
+        let root = Path::root();
+        let is_wrong = |path: &Path| self.complaints.has_errors_at(path);
+        for side in Side::BOTH.into_iter().filter(|side| is_wrong(&root.key("connections").key(side.key()))) {
+            *part.connections.of_mut(side) = None;
+        }
+        let defaults = root.key("defaults");
+        let mut wrong = self.tree.at(&defaults).map(Node::keys).unwrap_or_default();
+        wrong.retain(|key| is_wrong(&defaults.key(key)));
+        part.tables.retain(|map| {
+            let path = root.key("tables").key(&map.name);
+            !is_wrong(&path) && wrong.iter().all(|key| self.tree.at(&path.key(key)).is_some())
+        });
+        part.broken.retain(|name| part.tables.iter().all(|map| map.name != *name));
+        part.name = part.name.filter(|_| !is_wrong(&root.key("name")));
+        part.state = part.state.filter(|_| !is_wrong(&root.key("state")));
+        part
     }
 
     /// Complains if a key below `path` is missing, unless a slip of the pen is why.

@@ -1,9 +1,9 @@
-//! Which columns a run must read: a table map, or the pipeline around it, in; names of columns of one side out.
+//! Which columns a run must read: a table map, or all of them, in; names of columns of one side out.
 //!
 //! Each column once, in the order in which the file needs them: labels, match rules, fields, expressions, references of
 //! other table maps. Whether the side has them is not known here.
 
-use crate::config::{Pipeline, Side, TableMap, TemplateValue};
+use crate::config::{Side, TableMap, TemplateValue};
 
 impl TableMap {
     /// Returns every column of `side` that this table map itself needs.
@@ -43,21 +43,18 @@ impl TableMap {
     }
 }
 
-impl Pipeline {
-    /// Returns every column of `side` that the run needs of a table map, also for the references of others to it.
-    pub fn columns(&self, table: usize, side: Side) -> Vec<String> {
-        let map = &self.tables[table];
-        let mut columns = Columns(map.columns(side));
-        let references =
-            self.tables.iter().flat_map(|other| &other.fields).filter_map(|field| field.reference.as_ref());
-        for reference in references.filter(|reference| reference.table == map.name) {
-            columns.add(match side {
-                Side::Erp => Some(&reference.erp),
-                Side::Crm => reference.crm.as_ref(),
-            });
-        }
-        columns.0
+/// Returns every column of `side` that the run needs of a table map, also for the references of others to it.
+pub fn of(tables: &[TableMap], table: usize, side: Side) -> Vec<String> {
+    let map = &tables[table];
+    let mut columns = Columns(map.columns(side));
+    let references = tables.iter().flat_map(|other| &other.fields).filter_map(|field| field.reference.as_ref());
+    for reference in references.filter(|reference| reference.table == map.name) {
+        columns.add(match side {
+            Side::Erp => Some(&reference.erp),
+            Side::Crm => reference.crm.as_ref(),
+        });
     }
+    columns.0
 }
 
 #[derive(Default)]

@@ -83,15 +83,14 @@ mod tests {
     #[test]
     fn a_company_is_a_filter_and_a_constant() {
         let column = |filter: &str, constant: &str| {
-            let auth =
-                "auth: { type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: s, scope: x }";
+            let auth = r#"auth: { type: oauth2, token_url: http://127.0.0.1:1/t, client_id: i, client_secret: "${S}", scope: x }"#;
             let text = format!(
                 "version: 1\nname: t\nconnections:\n  erp: {{ adapter: business-central, url: http://127.0.0.1:1, company: C, \
                  {auth} }}\n  crm: {{ adapter: dataverse, url: http://127.0.0.1:1, {auth} }}\nstate: sqlite:t.db\ntables:\n  \
                  customers:\n    erp: {{ table: c }}\n    crm: {{ table: a, filter: \"{filter}\" }}\n    direction: both\n    \
                  fields: [ {{ erp: n, crm: n }}, {{ crm: kind, value: 3 }}, {constant} ]\n"
             );
-            let checked = check(&text, "t.yaml", &|_| None, Purpose::Run);
+            let checked = check(&text, "t.yaml", &|_| Some("hush".to_owned()), Purpose::Run);
             let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints));
             pipeline.tables[0].company_of(Side::Crm).map(|company| company.column.to_owned())
         };

@@ -165,6 +165,14 @@ impl Complaints {
         self.list.iter().any(|complaint| complaint.severity == Severity::Error)
     }
 
+    /// Tells whether what stands at a path, or below it, is so bad that it cannot be used.
+    pub fn has_errors_at(&self, path: &Path) -> bool {
+        let path = path.to_string();
+        let is_at =
+            |other: &str| other.strip_prefix(&path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        self.list.iter().any(|complaint| complaint.severity == Severity::Error && is_at(&complaint.path))
+    }
+
     /// Returns the complaints in the order of the file.
     pub fn sorted(mut self) -> Vec<Complaint> {
         self.list.sort_by_key(|complaint| (complaint.line, complaint.column));
@@ -228,7 +236,22 @@ mod tests {
         complaints.add(Severity::Warning, place(2, 7), &path, "is odd".into(), Some("change it".into()));
         complaints.add(Severity::Error, Place::START, &Path::root(), "no map".into(), None);
         assert!(complaints.has_errors());
+        complaints.add(Severity::Error, place(3, 1), &Path::root().key("tables").key("a").index(1), "no".into(), None);
+        let tables = Path::root().key("tables");
+        let is_wrong = [tables.clone(), tables.key("a"), tables.key("a1"), path.clone()];
+        assert_eq!(
+            is_wrong.map(|path| complaints.has_errors_at(&path)),
+            [true, true, false, false],
+            "a warning is none"
+        );
         let lines: Vec<String> = complaints.sorted().iter().map(Complaint::to_string).collect();
-        assert_eq!(lines, ["a.yaml:1:1: no map", "a.yaml:2:7: warning: name: is odd\n  hint: change it"]);
+        assert_eq!(
+            lines,
+            [
+                "a.yaml:1:1: no map",
+                "a.yaml:2:7: warning: name: is odd\n  hint: change it",
+                "a.yaml:3:1: tables.a[1]: no",
+            ]
+        );
     }
 }

@@ -121,7 +121,16 @@ impl Expression {
 
     /// Returns the terms that all have to be true for the whole to be true; the whole alone where it is no conjunction.
     pub fn terms(&self) -> Vec<Expression> {
-        let texts = |text: &str| reading::parse(text).map(|tree| reading::terms(&tree)).unwrap_or_default();
+        self.split(reading::terms)
+    }
+
+    /// Returns the conditions that `AND`, `OR` and `NOT` join; the whole alone where there is one.
+    pub fn parts(&self) -> Vec<Expression> {
+        self.split(reading::parts)
+    }
+
+    fn split(&self, by: fn(&sqlparser::ast::Expr) -> Vec<String>) -> Vec<Expression> {
+        let texts = |text: &str| reading::parse(text).map(|tree| by(&tree)).unwrap_or_default();
         let (terms, written) = (texts(&self.text), texts(&self.written));
         let parsed: Vec<Expression> = terms.iter().filter_map(|term| Expression::parse(term).ok()).collect();
         // What variables gave is not shown, so each term has to be found in the file as well.
@@ -272,6 +281,17 @@ mod tests {
         };
         assert_eq!(told("a = '${COMPANY}' AND b = 1"), ["a = '${COMPANY}'", "b = 1"]);
         assert_eq!(told("a = ${COMPANY} AND b = 1"), ["a = ${COMPANY} AND b = 1"], "no SQL without the value");
+    }
+
+    #[test]
+    fn a_condition_falls_into_its_parts() {
+        let check = |text: &str, expected: &[&str]| {
+            let parts = Expression::parse(text).expect(text).parts();
+            assert_eq!(parts.iter().map(Expression::text).collect::<Vec<_>>(), expected, "{text}");
+        };
+        check("blocked = ''", &["blocked = ''"]);
+        check("a = 1 OR NOT (b = 2 AND (c = 3 OR d))", &["a = 1", "b = 2", "c = 3", "d"]);
+        check("a BETWEEN 1 AND 2", &["a BETWEEN 1 AND 2"]);
     }
 
     #[test]

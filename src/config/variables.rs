@@ -34,6 +34,11 @@ pub fn fill(tree: &mut Node, env: &dyn Fn(&str) -> Option<String>, severity: Sev
     });
 }
 
+/// Tells whether anything of what a scalar comes to stands in the file: outside of its variables, or as a default.
+pub fn holds_text(written: &str) -> bool {
+    !substitute(written, &|_| None, false).text.replace(PLACEHOLDER, "").is_empty()
+}
+
 #[derive(Debug, Default, PartialEq)]
 struct Filled {
     text: String,
@@ -183,6 +188,16 @@ mod tests {
         check("5 $ and {x}", "5 $ and {x}", &[], &[]);
         check("${}", "", &[], &["${}"]);
         check("${1A} ${URL", " ", &[], &["${1A}", "${URL"]);
+    }
+
+    #[test]
+    fn what_stands_in_the_file_is_told_from_what_a_variable_gives() {
+        for (written, expected) in
+            [("${A}", false), ("${A}${B}", false), ("${A:-}", false), ("", false), ("x", true), ("x${A}", true)]
+        {
+            assert_eq!(holds_text(written), expected, "{written}");
+        }
+        assert!(holds_text("${A:-x}"));
     }
 
     #[test]

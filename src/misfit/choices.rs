@@ -41,7 +41,8 @@ fn check_key(desk: &mut Desk<'_>, side: Side) {
 fn check_new_keys(desk: &mut Desk<'_>, side: Side) {
     let map = desk.map;
     let restores = map.on_delete == OnDelete::Restore && map.direction.writes(side);
-    let left: Vec<String> = desk.scope.left_to_side(map, side).into_iter().map(str::to_owned).collect();
+    let Some(scope) = desk.scope(side) else { return };
+    let left: Vec<String> = scope.left_to_side(map, side).into_iter().map(str::to_owned).collect();
     // One of them a side may give by itself, from a number series, say.
     if (!map.create.on(side) && !restores) || left.len() < 2 {
         return;
@@ -61,7 +62,8 @@ fn check_new_keys(desk: &mut Desk<'_>, side: Side) {
 
 /// Tells whether a side says to the moment when a record was modified.
 fn tells_moments(desk: &Desk<'_>, side: Side) -> bool {
-    let column = desk.scope.modified.of(side).as_ref().and_then(|name| desk.column(side, name));
+    let modified = desk.scope(side).and_then(|scope| scope.modified.as_ref());
+    let column = modified.and_then(|name| desk.column(side, name));
     column.is_some_and(|info| info.column.kind == Kind::DateTime)
 }
 
@@ -78,7 +80,7 @@ fn check_modified(desk: &mut Desk<'_>, side: Side) {
             let message = format!("`{name}` is {}, no date and time", described(info));
             desk.complain(path, At::Value, message, "name the column that tells when a record was last modified");
         }
-    } else if map.compares_times() && !tells_moments(desk, side) {
+    } else if map.compares_times() && desk.scope(side).is_some() && !tells_moments(desk, side) {
         let table = &map.sides.of(side).table;
         let message = format!(
             "`newest` needs to know when a record of `{table}` was modified, and the {} does not say",

@@ -2,8 +2,9 @@
 
 use crate::config::complaint::{Path, suggestion};
 use crate::config::expression::Expression;
-use crate::config::{Direction, PerSide, Pipeline, Side, TemplateValue};
+use crate::config::{Direction, PerSide, Side, TableMap, TemplateValue};
 use crate::endpoint::TableInfo;
+use crate::extract::SideScope;
 use crate::frame::Kind;
 use crate::misfit::{At, Desk, described, listed};
 
@@ -52,7 +53,9 @@ pub(super) fn read(desk: &mut Desk<'_>, side: Side, name: &str, path: Path, at: 
 }
 
 fn missing(desk: &mut Desk<'_>, side: Side, name: &str, path: Path, at: At) {
-    let (message, hint) = unknown(desk.info(side), side, name);
+    // Of a table that nobody told of, every column may be there.
+    let Some(info) = desk.info(side) else { return };
+    let (message, hint) = unknown(info, side, name);
     desk.complain(path, at, message, hint);
 }
 
@@ -116,19 +119,20 @@ pub(super) fn check_templates(desk: &mut Desk<'_>) {
 /// Complains about references: the keys at the other table map, and whether the CRM column can refer there at all.
 pub(super) fn check_references<'a>(
     desk: &mut Desk<'_>,
-    pipeline: &Pipeline,
-    infos: impl Fn(usize) -> Option<&'a PerSide<TableInfo>>,
+    tables: &[TableMap],
+    told: impl Fn(usize) -> Option<&'a PerSide<Option<SideScope>>>,
 ) {
     let map = desk.map;
     for (number, field) in map.fields.iter().enumerate() {
         let Some(reference) = &field.reference else { continue };
         let path = desk.field(number);
-        let table = pipeline.tables.iter().position(|table| table.name == reference.table);
-        if let Some(infos) = table.and_then(&infos) {
+        let table = tables.iter().position(|table| table.name == reference.table);
+        if let Some(told) = table.and_then(&told) {
             let named = [(Side::Erp, Some(&reference.erp)), (Side::Crm, reference.crm.as_ref())];
             for (side, name) in named {
-                if let Some(name) = name.filter(|name| infos.of(side).column(name).is_none()) {
-                    let (message, hint) = unknown(infos.of(side), side, name);
+                let Some(scope) = told.of(side) else { continue };
+                if let Some(name) = name.filter(|name| scope.info.column(name).is_none()) {
+                    let (message, hint) = unknown(&scope.info, side, name);
                     desk.complain(path.key("ref").key(side.key()), At::Value, message, hint);
                 }
             }
@@ -140,11 +144,11 @@ pub(super) fn check_references<'a>(
             desk.complain(path.key("crm"), At::Value, message, "name the lookup, or remove `ref`");
             continue;
         }
-        let Some(table) = table.map(|table| &pipeline.tables[table]) else { continue };
+        let Some(table) = table.map(|table| &tables[table]) else { continue };
         let target = &table.sides.crm.table;
         if !info.targets.is_empty() && !info.targets.contains(target) {
-            let fitting = |other: &&crate::config::TableMap| info.targets.contains(&other.sides.crm.table);
-            let fitting: Vec<&str> = pipeline.tables.iter().filter(fitting).map(|table| table.name.as_str()).collect();
+            let fitting = |other: &&TableMap| info.targets.contains(&other.sides.crm.table);
+            let fitting: Vec<&str> = tables.iter().filter(fitting).map(|table| table.name.as_str()).collect();
             let hint = match fitting.as_slice() {
                 [] => format!("add a table map with one of {}", listed(info.targets.iter().map(String::as_str))),
                 [one] => format!("did you mean `{one}`?"),
@@ -164,19 +168,25 @@ pub(super) fn check_expressions(desk: &mut Desk<'_>) {
         if expression.columns().iter().any(|name| !desk.column(side, name).is_some_and(|info| info.readable)) {
             continue;
         }
-        let frame = desk.scope.empty(side);
-        let result = match is_condition {
-            true => frame.rows_where(&expression).map(|_| ()),
-            false => frame.evaluate(&expression).map(|_| ()),
+        let Some(frame) = desk.scope(side).map(SideScope::empty) else { continue };
+        let fails = |expression: &Expression| match is_condition {
+            true => frame.rows_where(expression).err(),
+            false => frame.evaluate(expression).err(),
         };
-        if let Err(error) = result {
+        // The first that fails hides the others.
+        let parts = if is_condition { expression.parts() } else { Vec::new() };
+        let mut errors: Vec<_> = parts.iter().filter_map(fails).collect();
+        if errors.is_empty() {
+            errors.extend(fails(&expression));
+        }
+        for error in errors {
             let hint = match is_condition && expression.columns().is_empty() {
                 true => "write a condition, as in `blocked = ''`",
                 false => {
                     "compare texts with texts and numbers with numbers; `CAST(column AS type)` makes one of the other"
                 }
             };
-            desk.complain(path, At::Value, error.to_string(), hint);
+            desk.complain(path.clone(), At::Value, error.to_string(), hint);
         }
     }
 }

@@ -33,7 +33,7 @@ pub fn text(runs: &[RunRow]) -> String {
         vec![
             run.started.clone(),
             run.run.clone(),
-            outcome(run).to_owned(),
+            end(run).to_owned(),
             summary.seconds.map(|seconds| format!("{seconds:.1}")).unwrap_or_default(),
             number(summary.to_crm),
             number(summary.to_erp),
@@ -48,9 +48,15 @@ pub fn text(runs: &[RunRow]) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Returns how a run ended; one that was cut off has no end.
+/// Returns how a run ended, as programs are told; one that was cut off has no end.
 pub fn outcome(run: &RunRow) -> &str {
     if run.outcome.is_empty() { "unfinished" } else { &run.outcome }
+}
+
+/// Returns how a run ended, as people are told: one that somebody ended is no run that left something undone.
+pub fn end(run: &RunRow) -> &str {
+    let is_interrupted = serde_json::from_str::<Json>(&run.report).is_ok_and(|report| report["interrupted"] == true);
+    if is_interrupted { "interrupted" } else { outcome(run) }
 }
 
 /// What a stored report tells in one line; what an older or a broken one does not have is left out.
@@ -118,7 +124,7 @@ pub fn guarded(runs: &[RunRow], table: &str, kept: Option<&Stopped>) -> Option<S
 /// Returns one run for people: its counts, errors and writes.
 pub fn detail_text(detail: &Detail) -> String {
     let Detail { run, writes } = detail;
-    let mut lines = vec![format!("run {} of {}: {}", run.run, run.started, outcome(run))];
+    let mut lines = vec![format!("run {} of {}: {}", run.run, run.started, end(run))];
     if let Some(error) = Summary::of(run).error {
         lines.push(format!("  {error}"));
     }

@@ -3,23 +3,29 @@
 
 use serde::Serialize;
 
-use crate::config::{Limits, PerSide, Pipeline, Side};
-use crate::endpoint::{ClockOffset, Grant, Right};
-use crate::online::{Filtering, Met, Online, Rights, SideMet, TableMet};
+use crate::config::check::Part;
+use crate::config::{Limits, PerSide, Side};
+use crate::endpoint::{Grant, Right};
+use crate::online::{Filtering, Met, Online, Rights, SideMet, TableMet, told};
 use crate::report::layout::{columns, count, list, plural};
 
 /// Returns what the sides say, for people, with a blank line at its end; nothing where they were not asked.
-pub fn text(met: Option<(&Online, &Pipeline)>) -> String {
-    let Some((online, pipeline)) = met else { return String::new() };
-    let side = |side: Side| said(side, online.sides.of(side), pipeline.connections.of(side).limits);
+pub fn text(met: Option<(&Online, &Part)>) -> String {
+    let Some((online, part)) = met else { return String::new() };
+    let limits = |side: Side| part.connections.of(side).as_ref().map(|connection| connection.limits);
+    let side = |side: Side| said(side, online.sides.of(side), limits(side));
     let mut lines: Vec<String> = Side::BOTH.into_iter().map(side).collect();
     if !online.tables.is_empty() {
         let mut rows = vec![["table", "side", "needs the right to", "and has", "filter"].map(str::to_owned).to_vec()];
         for table in &online.tables {
             for side in Side::BOTH {
                 let name = if side == Side::Erp { table.table.clone() } else { String::new() };
-                let met = table.sides.of(side);
-                rows.push(vec![name, side.name().to_owned(), needs(met), has(met), filtering(side, &met.filter)]);
+                rows.push(match table.sides.of(side) {
+                    Some(met) => {
+                        vec![name, side.name().to_owned(), needs(met), has(met), filtering(side, &met.filter)]
+                    }
+                    None => vec![name, side.name().to_owned(), "not known".to_owned()],
+                });
             }
         }
         lines.push(String::new());
@@ -34,17 +40,26 @@ pub fn text(met: Option<(&Online, &Pipeline)>) -> String {
         refusals.dedup();
         lines.extend(refusals.iter().map(|refusal| format!("what the login may do is not told to it: {refusal}")));
     }
-    if Side::BOTH.iter().any(|side| online.sides.of(*side).identity.is_none()) {
+    let closed: Vec<Side> = Side::BOTH.into_iter().filter(|side| online.sides.of(*side).identity.is_none()).collect();
+    for side in &closed {
         lines.push(String::new());
-        lines.push("tables, columns and filters were not looked at: that takes both sides".to_owned());
+        lines.push(format!("tables, columns and filters of the {} were not looked at", side.name()));
+    }
+    if closed.len() < 2 && !part.broken.is_empty() {
+        let names: Vec<String> = part.broken.iter().map(|name| format!("`{name}`")).collect();
+        lines.push(String::new());
+        lines.push(format!(
+            "table maps that are wrong in the file itself were held against neither side: {}",
+            list(&names)
+        ));
     }
     lines.push(String::new());
     lines.join("\n") + "\n"
 }
 
 /// Says who a side is and what may be asked of it.
-fn said(side: Side, met: &Met, limits: Limits) -> String {
-    let Some(identity) = &met.identity else {
+fn said(side: Side, met: &Met, limits: Option<Limits>) -> String {
+    let (Some(identity), Some(limits)) = (&met.identity, limits) else {
         return format!("{}: nothing is known of it, see below", side.name());
     };
     let what = match side {
@@ -56,7 +71,7 @@ fn said(side: Side, met: &Met, limits: Limits) -> String {
         side.name(),
         identity.name,
         identity.id,
-        clock(met.clock),
+        met.clock.map_or_else(|| "its answers tell no time".to_owned(), |clock| format!("its clock {}", told(clock))),
         plural(met.concurrency as u64, "request", "requests"),
         count(limits.requests as u64),
         plural(limits.per_seconds as u64, "second", "seconds"),
@@ -65,20 +80,9 @@ fn said(side: Side, met: &Met, limits: Limits) -> String {
     )
 }
 
-/// Says how far a clock is from ours; an answer tells whole seconds, so less than that is none.
-fn clock(offset: Option<ClockOffset>) -> String {
-    let Some(ClockOffset { ms_min, ms_max }) = offset else { return "its answers tell no time".to_owned() };
-    let seconds = |ms: i64| format!("{}.{} s", ms / 1_000, ms % 1_000 / 100);
-    match (ms_min, ms_max) {
-        (min, max) if min <= 0 && 0 <= max => "its clock agrees with ours".to_owned(),
-        (min, max) if min > 0 => format!("its clock is {} to {} ahead of ours", seconds(min), seconds(max)),
-        (min, max) => format!("its clock is {} to {} behind ours", seconds(-max), seconds(-min)),
-    }
-}
-
 /// Returns why a side does not tell the rights of the login.
 fn refusal(table: &TableMet) -> Option<&String> {
-    Side::BOTH.into_iter().find_map(|side| match &table.sides.of(side).rights {
+    Side::BOTH.into_iter().find_map(|side| match &table.sides.of(side).as_ref()?.rights {
         Rights::Refused(message) => Some(message),
         _ => None,
     })
@@ -131,7 +135,8 @@ struct SideDocument<'a> {
     name: Option<&'a str>,
     /// By how many milliseconds its clock is ahead of ours, at least and at most.
     clock_ahead_ms: Option<[i64; 2]>,
-    limits: LimitsDocument,
+    /// `null` where the file does not say how to reach the side.
+    limits: Option<LimitsDocument>,
 }
 
 #[derive(Serialize)]
@@ -146,8 +151,9 @@ struct LimitsDocument {
 #[derive(Serialize)]
 struct TableDocument<'a> {
     table: &'a str,
-    erp: TableSideDocument<'a>,
-    crm: TableSideDocument<'a>,
+    /// `null` where the side could not be asked, or does not have the table.
+    erp: Option<TableSideDocument<'a>>,
+    crm: Option<TableSideDocument<'a>>,
 }
 
 #[derive(Serialize)]
@@ -167,21 +173,27 @@ struct TableSideDocument<'a> {
 }
 
 /// Returns what both sides say, for programs.
-pub fn document<'a>(online: &'a Online, pipeline: &Pipeline) -> OnlineDocument<'a> {
+pub fn document<'a>(online: &'a Online, part: &Part) -> OnlineDocument<'a> {
     let PerSide { erp, crm } = PerSide::from_fn(|side| {
         let met = online.sides.of(side);
-        let Limits { requests, per_seconds, batch, page, .. } = pipeline.connections.of(side).limits;
+        let limits = part.connections.of(side).as_ref().map(|connection| connection.limits);
         SideDocument {
             id: met.identity.as_ref().map(|identity| identity.id.to_string()),
             name: met.identity.as_ref().map(|identity| identity.name.as_str()),
             clock_ahead_ms: met.clock.map(|clock| [clock.ms_min, clock.ms_max]),
-            limits: LimitsDocument { concurrency: met.concurrency, requests, per_seconds, batch, page },
+            limits: limits.map(|Limits { requests, per_seconds, batch, page, .. }| LimitsDocument {
+                concurrency: met.concurrency,
+                requests,
+                per_seconds,
+                batch,
+                page,
+            }),
         }
     });
     let tables = online.tables.iter().map(|table| TableDocument {
         table: &table.table,
-        erp: side_document(&table.sides.erp),
-        crm: side_document(&table.sides.crm),
+        erp: table.sides.erp.as_ref().map(side_document),
+        crm: table.sides.crm.as_ref().map(side_document),
     });
     OnlineDocument { erp, crm, tables: tables.collect() }
 }
@@ -206,19 +218,6 @@ fn side_document(met: &SideMet) -> TableSideDocument<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_clock_is_told_as_far_as_the_answers_tell_it() {
-        let offset = |ms_min, ms_max| Some(ClockOffset { ms_min, ms_max });
-        for (told, expected) in [
-            (None, "its answers tell no time"),
-            (offset(-900, 40), "its clock agrees with ours"),
-            (offset(1_250, 2_200), "its clock is 1.2 s to 2.2 s ahead of ours"),
-            (offset(-61_000, -60_100), "its clock is 60.1 s to 61.0 s behind ours"),
-        ] {
-            assert_eq!(clock(told), expected);
-        }
-    }
 
     #[test]
     fn what_a_login_has_is_told_beside_what_it_needs() {

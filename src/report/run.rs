@@ -336,7 +336,7 @@ fn open(report: &RunReport) -> String {
 
 /// Returns the word of the JSON output and of the state.
 ///
-/// An interrupted run is `incomplete` there: what it left undone, the next run does.
+/// An interrupted run is `incomplete` there: what it left undone, the next run does. `interrupted` beside it tells.
 pub fn outcome_key(outcome: RunOutcome) -> &'static str {
     match outcome {
         RunOutcome::Converged => "converged",
@@ -351,6 +351,9 @@ struct RunDocument<'a> {
     pipeline: &'a str,
     run: &'a str,
     outcome: &'static str,
+    /// A signal ended it before its end; absent where none did.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    interrupted: bool,
     started: &'a str,
     seconds: f64,
     /// Why the run ended early; absent where it came to its end.
@@ -449,6 +452,7 @@ fn run_document<'a>(report: &'a RunReport, inbox: Option<Vec<ItemDocument<'a>>>)
         pipeline: &report.pipeline,
         run: &report.run,
         outcome: outcome_key(report.outcome),
+        interrupted: report.outcome == RunOutcome::Interrupted,
         started: &report.started,
         seconds: rounded(report.seconds),
         error: report.lost.as_ref().map(|lost| ErrorDocument {

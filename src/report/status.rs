@@ -159,7 +159,7 @@ fn run_row(run: &RunRow) -> Vec<String> {
         (Some(crm), Some(erp)) => format!("wrote {} to the CRM, {} to the ERP", count(crm), count(erp)),
         _ => String::new(),
     };
-    vec![run.started.clone(), run.run.clone(), outcome(run).to_owned(), seconds, written]
+    vec![run.started.clone(), run.run.clone(), history::end(run).to_owned(), seconds, written]
 }
 
 fn outcome(run: &RunRow) -> &str {

@@ -9,14 +9,15 @@ use crate::couple::resembling::{doubles, found_beyond};
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::extract;
 use crate::frame::Frame;
+use crate::run::agenda::Agenda;
 use crate::run::apart::like_one_apart;
 use crate::run::context::Context;
 use crate::run::given::gives_key;
+use crate::run::ground::Ground;
 use crate::run::notes::{count, note_it};
-use crate::run::opening::Ground;
-use crate::run::partners::{outside, without};
-use crate::run::rounds::Alone;
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::rows::{not_in, without};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, not where the other side
 /// has the record already, kept apart or outside its filter, and nobody wants it doubled, and not two for what is one record by the first match rule.
@@ -25,16 +26,16 @@ pub(super) fn alone_of(
     state: &mut PassState,
     rows: PerSide<Vec<usize>>,
     ground: &Ground,
-) -> Result<Alone, PassError> {
+) -> Result<Agenda, PassError> {
     let Ground { couplings, apart, besides, .. } = ground;
     let Step { context, scope, map, links, .. } = *step;
-    let mut alone = Alone::default();
+    let mut agenda = Agenda::default();
     for to in Side::BOTH {
         let from = to.other();
         let mut rows = rows.of(from).clone();
         if !map.create.on(to) {
             if map.direction.writes(to) {
-                *state.tally.skipped.of_mut(to) += rows.len() as u64;
+                state.tally.skip(to, rows.len());
             }
             continue;
         }
@@ -42,7 +43,7 @@ pub(super) fn alone_of(
             let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
             let looks_like = |there: &str| format!("{there}, which is kept apart, looks the same");
             let what = "a record that is kept apart there looks the same";
-            leave_alone(context, state, to, &mut rows, (&like, apart.of(to)), what, &looks_like);
+            leave_unpartnered(context, state, to, &mut rows, (&like, apart.of(to)), what, &looks_like);
         }
         if !rows.is_empty() && (map.sides.of(to).filter.is_some() || besides.is_some()) {
             let outside = match besides {
@@ -50,37 +51,37 @@ pub(super) fn alone_of(
                 Some(besides) if !counts_on(map, to) && !gives_key(scope, map, to) => besides.of(to).clone(),
                 _ => {
                     let all = extract::read_beyond(map, scope, to, *context.endpoints.of(to))?;
-                    outside(&all, state.frames.of(to))
+                    not_in(&all, state.records.frame(to))
                 }
             };
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();
             let free = without(&outside, |id| coupled.contains(id));
-            let found = found_beyond(map, &scope.infos, from, state.frames.of(from), &rows, &free, links);
+            let found = found_beyond(map, &scope.infos, from, state.records.frame(from), &rows, &free, links);
             let is_there = |there: &str| format!("{there} is there already, outside the filter");
             let what = "they are there already, outside the filter";
             if !context.options.selection.double {
-                leave_alone(context, state, to, &mut rows, (&found, &free), what, &is_there);
+                leave_unpartnered(context, state, to, &mut rows, (&found, &free), what, &is_there);
             }
-            *alone.beyond.of_mut(to) = Some(outside);
+            *agenda.beyond.of_mut(to) = Some(outside);
         }
-        let doubts = doubles(map, &scope.infos, from, state.frames.of(from), &rows, links);
+        let doubts = doubles(map, &scope.infos, from, state.records.frame(from), &rows, links);
         if !doubts.is_empty() {
             let beyond = PerSide::from_fn(|side| scope.empty(side));
-            let scene = Scene { map, names: &state.names, frames: &state.frames, beyond: &beyond };
+            let scene = Scene { map, names: state.records.names(), frames: state.records.frames(), beyond: &beyond };
             let held = hold_doubts(&scene, &doubts, std::iter::empty());
-            state.held.extend(held);
+            state.waits.hold_all(held);
             let doubtful: HashSet<usize> = doubts.iter().map(|doubt| doubt.row).collect();
             rows.retain(|row| !doubtful.contains(row));
         }
-        *alone.ids.of_mut(from) = rows.iter().map(|&row| state.frames.of(from).id(row)).collect();
+        *agenda.sources.of_mut(from) = rows.iter().map(|&row| state.records.frame(from).id(row)).collect();
     }
-    Ok(alone)
+    Ok(agenda)
 }
 
 /// Leaves alone, of the rows that would get a partner on `to`, those that have somebody there already: row and row there.
 /// One note tells `what` of all of them; `why` tells it of one, by the name of who is there.
-fn leave_alone(
+fn leave_unpartnered(
     context: &Context<'_>,
     state: &mut PassState,
     to: Side,
@@ -90,17 +91,17 @@ fn leave_alone(
     why: &dyn Fn(&str) -> String,
 ) {
     let from = to.other();
-    let (left, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| found.contains_key(row));
+    let (known, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| found.contains_key(row));
     *rows = others;
-    let Some(&first) = left.first() else { return };
-    let first = state.names.row(state.frames.of(from), from, first);
-    let (records, more) = (count(left.len(), "record"), if left.len() > 1 { ", …" } else { "" });
+    let Some(&first) = known.first() else { return };
+    let first = state.records.name(from, first);
+    let (records, more) = (count(known.len(), "record"), if known.len() > 1 { ", …" } else { "" });
     let note = format!("{records} not created in the {}: {what} ({first}{more})", to.name());
     note_it(context, &mut state.report, note);
-    *state.tally.skipped.of_mut(to) += left.len() as u64;
-    for row in left {
-        let reason = why(&state.names.row(there, to, found[&row]));
-        state.unpartnered.of_mut(from).insert(state.frames.of(from).id(row), reason);
+    state.tally.skip(to, known.len());
+    for row in known {
+        let reason = why(&state.records.names().row(there, to, found[&row]));
+        state.aside.leave_unpartnered(from, state.records.frame(from).id(row), reason);
     }
 }
 

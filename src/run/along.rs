@@ -14,10 +14,10 @@ use crate::config::{PerSide, Reference, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::plan::ActionKind;
 use crate::run::account::Mode;
+use crate::run::consequences::Doomed;
 use crate::run::decided;
-use crate::run::deletions::held;
 use crate::run::referring::{Going, Known, Turns, referring};
-use crate::run::state::{Doomed, PassState};
+use crate::run::state::PassState;
 use crate::store::{Store, StoreError, Survivor};
 
 /// Who hangs on the records that are to be deleted.
@@ -74,7 +74,10 @@ impl Along {
         for place in 0..turns.states.len() {
             let Some(state) = &turns.states[place] else { continue };
             // What a guard stopped is deleted on paper only, and looked at again by whoever carries that out.
-            if state.doomed.is_empty() || state.guarded || turns.reports[place].error.is_some() {
+            if state.consequences.doomed().is_empty()
+                || state.guarding.has_stopped()
+                || turns.reports[place].error.is_some()
+            {
                 continue;
             }
             any = true;
@@ -167,11 +170,11 @@ impl Along {
             let mut grown = false;
             for place in 0..turns.states.len() {
                 let Some(state) = &mut turns.states[place] else { continue };
-                if state.guarded || turns.reports[place].error.is_some() {
+                if state.guarding.has_stopped() || turns.reports[place].error.is_some() {
                     continue;
                 }
                 let map = &turns.context.pipeline.tables[turns.passes[place].table];
-                for doomed in std::mem::take(&mut state.doomed) {
+                for doomed in state.consequences.take_doomed() {
                     let left = doomed.action.side;
                     let unknown = self.unknown.iter().find(|(at, side, _)| (*at, *side) == (place, left));
                     let reasons = reasons.get_mut(&(place, left, *doomed.action.ids.of(left)));
@@ -181,7 +184,7 @@ impl Along {
                             format!("as long as nobody knows what refers to it there: {why}; the next run asks again")
                         }
                         (None, None) => {
-                            state.doomed.push(doomed);
+                            state.consequences.doom(doomed);
                             continue;
                         }
                     };
@@ -207,10 +210,13 @@ impl Staying {
         let mut ids: PerSide<HashSet<Uuid>> = PerSide::default();
         if let Some(state) = state {
             for side in Side::BOTH {
-                let waits = state.held.iter().filter_map(|held| *held.ids.of(side));
-                let filed =
-                    state.inbox.iter().filter_map(|item| if side == Side::Erp { item.erp_id } else { item.crm_id });
-                let dropped = state.approval.dropped.iter().filter(|action| action.kind == ActionKind::Delete);
+                let waits = state.waits.held().iter().filter_map(|held| *held.ids.of(side));
+                let filed = state
+                    .waits
+                    .inbox()
+                    .iter()
+                    .filter_map(|item| if side == Side::Erp { item.erp_id } else { item.crm_id });
+                let dropped = state.approval.dropped().iter().filter(|action| action.kind == ActionKind::Delete);
                 ids.of_mut(side).extend(waits.chain(filed).chain(dropped.map(|action| *action.ids.of(side))));
             }
         }
@@ -227,10 +233,10 @@ fn why_stays(turns: &Turns<'_>, staying: &[Staying], tie: &Tie) -> Option<Stay> 
         Side::Crm => state.asks(None, Some(tie.by_id)),
     };
     let waits = staying[by].ids.of(tie.left).contains(&tie.by_id);
-    let was_read = || rows_by_id(state.frames.of(tie.left)).contains_key(&tie.by_id);
+    let was_read = || rows_by_id(state.records.frame(tie.left)).contains_key(&tie.by_id);
     match () {
         () if waits => Some(Stay::Waits),
-        () if state.guarded => Some(Stay::Guarded),
+        () if state.guarding.has_stopped() => Some(Stay::Guarded),
         () if turns.reports[by].error.is_some() => Some(Stay::Failed),
         () if tie.is_doomed => None,
         () if !is_asked => Some(Stay::Unasked),
@@ -279,17 +285,14 @@ fn because(tables: &[TableMap], left: Side, reasons: &mut [Reason<'_>]) -> Strin
 fn hold(state: &mut PassState, map: &TableMap, doomed: &Doomed, reason: &str) {
     let action = &doomed.action;
     let (ids, left) = (action.ids, action.side);
-    state.plan.actions.retain(|known| known.kind != ActionKind::Delete || known.side != left || known.ids != ids);
-    let frame = state.frames.of(left);
+    state.draft.drop_deletion(left, ids);
+    let frame = state.records.frame(left);
     let row = rows_by_id(frame).get(ids.of(left)).copied();
     let print = row.map(|row| decided::print_of(map, left, frame, row));
-    state.survivors.push(Survivor { ids, left, print });
-    if state.rulings.of_pair(ids).is_some() {
-        state.unmet.push(ids);
-    }
+    state.by_people.note_unmet(ids);
     state.approval.take_back(action);
     state.refusals.note_unsent(action);
     let (gone, left) = (left.other().name(), left.name());
     let message = format!("{} was deleted in the {gone}; it stays in the {left} {reason}", action.record);
-    state.held.push(held(action.record.clone(), ids, message));
+    state.waits.hold_survivor(Survivor { ids, left: action.side, print }, action.record.clone(), message);
 }

@@ -9,7 +9,8 @@ use crate::couple::resembling::found_beyond;
 use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::run::context::Context;
-use crate::run::state::{PassError, PassState};
+use crate::run::state::PassState;
+use crate::run::step::PassError;
 use crate::store::Store;
 use crate::translate::links::Links;
 
@@ -23,7 +24,7 @@ pub(super) fn set_apart(
 ) -> Result<PerSide<Frame>, PassError> {
     let apart = store.kept_apart(&map.name)?;
     Ok(PerSide::from_fn(|side| {
-        let frame = state.frames.of(side);
+        let frame = state.records.frame(side);
         let ids = frame.ids();
         let (kept, free): (Vec<usize>, Vec<usize>) =
             std::mem::take(uncoupled.of_mut(side)).into_iter().partition(|row| {
@@ -34,10 +35,10 @@ pub(super) fn set_apart(
         *uncoupled.of_mut(side) = free;
         let asked: HashSet<Uuid> = kept.iter().filter(|row| state.asks_row(side, **row)).map(|row| ids[*row]).collect();
         if map.direction.writes(side.other()) {
-            *state.tally.skipped.of_mut(side.other()) += asked.len() as u64;
+            state.tally.skip(side.other(), asked.len());
         }
-        *state.apart.of_mut(side) = asked;
-        state.frames.of(side).take(&kept)
+        state.aside.keep_apart(side, asked);
+        state.records.frame(side).take(&kept)
     }))
 }
 
@@ -54,5 +55,5 @@ pub(super) fn like_one_apart(
     if apart.rows() == 0 || rows.is_empty() {
         return HashMap::new();
     }
-    found_beyond(map, &scope.infos, from, state.frames.of(from), rows, apart, links)
+    found_beyond(map, &scope.infos, from, state.records.frame(from), rows, apart, links)
 }

@@ -1,168 +1,111 @@
-//! The bases of a pass: moved after a confirmed write or where both sides agree, and written to the state (I1).
+//! What the bases of a pair become when one of its records was written (I1).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, When};
+use crate::config::{FieldMap, OnUnresolved, PerSide, Side, When};
 use crate::delta::merge::UNSENT;
-use crate::delta::{Settled, Work, decided, held_now, newest};
-use crate::frame::{Column, Frame, Kind, Value};
-use crate::plan::Action;
+use crate::delta::{Settled, Work, decided, held_now};
+use crate::frame::{Column, Kind, Value};
+use crate::plan::{Action, FieldChange};
 use crate::run::account::Event;
-use crate::run::kept::{is_form_of, kept_of};
-use crate::run::state::{PassState, Step};
-use crate::store::{Agreed, Settlement, Store, StoreError, Terms};
+use crate::run::kept::is_form_of;
+use crate::run::records::is_two_way;
+use crate::run::state::PassState;
+use crate::run::step::Step;
+use crate::run::written::{Before, Got, Proof, Written, fingerprint_in};
+use crate::store::{Agreed, Terms};
 use crate::translate::canonical::{BLANK, fingerprint};
 
-/// Settlements in one transaction.
-const SETTLEMENTS_MAX: usize = 20_000;
-
-/// Settles a field of a pair. With that a decision about it ends, as it does in the state: what somebody does to the field
-/// from now on, in this very run too, is an edit like any other.
-///
-/// `terms` says how the two values are to each other, as in [`Terms`].
-pub(super) fn set_base(state: &mut PassState, pair: usize, field: usize, base: PerSide<u64>, terms: u64) {
-    let ids = state.pairs.ids[pair];
-    state.rulings.end(ids, field);
-    let moves = state.pairs.bases[field][pair] != Some(base);
-    if !state.terms.set(ids.erp, field, terms) && !moves {
-        return;
-    }
-    state.pairs.bases[field][pair] = Some(base);
-    let fields = state.unsaved.entry(ids.erp).or_default();
-    if moves && !fields.contains(&field) {
-        fields.push(field);
-    }
-}
-
-/// What the fields of the records to be updated or deleted hold before the write.
-pub(super) fn before_write(state: &PassState, map: &TableMap, to: Side, actions: &[Action]) -> Before {
-    let wanted: HashSet<Uuid> =
-        actions.iter().filter(|action| !action.kind.makes_record()).map(|action| *action.ids.of(to)).collect();
-    let frame = state.frames.of(to);
-    frame
-        .ids()
-        .into_iter()
-        .enumerate()
-        .filter(|(_, id)| wanted.contains(id))
-        .map(|(row, id)| {
-            let held = map.fields.iter().map(|field| match field.column(to) {
-                Some(column) => fingerprint_in(frame, to, column, row),
-                None => BLANK,
-            });
-            (id, held.collect())
-        })
-        .collect()
-}
-
-/// By record, the fingerprint of each field before the write.
-pub(super) type Before = HashMap<Uuid, Vec<u64>>;
-
-/// Returns the fingerprint of one cell.
-pub(super) fn fingerprint_in(frame: &Frame, side: Side, column: &str, row: usize) -> u64 {
-    let kind = frame.column(column).map_or(Kind::Text, |column| column.kind);
-    fingerprint(&frame.value(column, row), side, kind)
-}
-
-/// How it is known what a written record holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// The answer to the write holds it, or it was read and the side tells that nobody else has changed it since.
-    Returned,
-    /// It was read after the write, so what differs may be a person's edit.
-    Read,
-    /// It was there before, under the id that only we give.
-    Found,
-}
-
-/// A written record.
-pub(super) struct Written<'a> {
-    pub(super) action: &'a Action,
-    pub(super) proof: Proof,
-    /// Positions of the changes that the side did not take.
-    pub(super) kept: Vec<usize>,
-}
-
-/// A written record as it is known: where it is, and how.
-pub(super) type Got<'a> = (&'a Frame, usize, Proof);
-
-/// What pairs agree on once their writes to a side are carried out.
+/// What the pairs of actions on one side agree on when these are carried out. One rule says it, for the intent before the
+/// write, for the answer to it, and for the pass.
 pub(super) struct Agreeing<'a> {
     work: Work<'a>,
     to: Side,
     /// By ERP id.
     pairs: HashMap<Uuid, usize>,
+    /// The rows of what is sent, by id.
     sources: &'a HashMap<Uuid, usize>,
-    before: &'a Before,
+}
+
+/// A field on which a pair agrees: its base, how its values are to each other, and what the written side holds.
+struct Settling {
+    base: PerSide<u64>,
+    terms: u64,
+    held: Value,
 }
 
 impl<'a> Agreeing<'a> {
-    /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id, `before` tells what the records held.
-    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>, before: &'a Before) -> Agreeing<'a> {
+    /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id.
+    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>) -> Agreeing<'a> {
         let pairs = work.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-        Agreeing { work, to, pairs, sources, before }
+        Agreeing { work, to, pairs, sources }
     }
 
-    /// Returns what the pair of an action will agree on: the fields that are sent, as they are sent, or where the record is
-    /// known as the side made them.
-    pub(super) fn on(&self, action: &Action, got: Option<Got<'_>>) -> Vec<Agreed> {
-        let Agreeing { work, to, .. } = self;
-        let owner = to.other();
-        let Some(&row) = self.sources.get(action.ids.of(owner)) else { return Vec::new() };
-        let kept = got.map_or_else(Vec::new, |got| kept_of(*to, got, self.before, action));
-        let mut agreed = Vec::new();
-        for (at, change) in action.fields.iter().enumerate() {
-            let Some(number) = change.field else { continue };
-            let field = &work.map.fields[number];
-            let half = |pair: &usize| decided::is_to_come(work, number, *pair, owner);
-            if !field.writes(*to) || kept.contains(&at) || self.pairs.get(&action.ids.erp).is_some_and(half) {
-                continue;
-            }
-            let kind = work.frames.of(*to).column(&change.column).map_or(Kind::Text, |column| column.kind);
-            let sent = fingerprint(&change.new, *to, kind);
-            let frame = work.frames.of(owner);
-            let made = got.map(|(frame, row, proof)| (frame.value(&change.column, row), proof));
-            let made = made.filter(|(held, proof)| *proof == Proof::Returned || is_form_of(held, &change.new));
-            let made = made.map_or_else(|| change.new.clone(), |(held, _)| held);
-            let made_print = fingerprint(&made, *to, kind);
-            let (mut now, mut values) =
-                (PerSide { erp: made_print, crm: made_print }, PerSide::from_fn(|_| made.to_string()));
-            *now.of_mut(owner) = field.column(owner).map_or(BLANK, |column| fingerprint_in(frame, owner, column, row));
-            *values.of_mut(owner) =
-                field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
-            if let Some(base) = base_of_change(field, *to, now, sent, Proof::Returned) {
-                let terms = terms_after(field, base, made_print == sent);
-                agreed.push(Agreed { field: field.key(), base, values, terms });
-            }
-        }
-        if action.kind.makes_record() {
-            agreed.extend((0..work.map.fields.len()).filter_map(|number| self.on_unsent(action, number, row, got)));
-        }
-        agreed
+    /// Returns what the pair of an action will agree on: the fields that are sent and not `kept`, and of a new record those
+    /// that are not; as they are sent, or where the record is known as the side made them.
+    pub(super) fn on(&self, action: &Action, kept: &[usize], got: Option<Got<'_>>) -> Vec<Agreed> {
+        let owner = self.to.other();
+        let Some(&source) = self.sources.get(action.ids.of(owner)) else { return Vec::new() };
+        let fields = self.work.map.fields.iter().enumerate();
+        let agreed = fields.filter_map(|(number, field)| {
+            let Settling { base, terms, held } = self.settling(action, kept, number, source, got)?;
+            let given = field.column(owner).map(|column| self.work.frames.of(owner).value(column, source));
+            let mut values = PerSide::from_fn(|_| given.as_ref().map_or_else(String::new, Value::to_string));
+            *values.of_mut(self.to) = held.to_string();
+            Some(Agreed { field: field.key(), base, values, terms })
+        });
+        agreed.collect()
     }
 
-    /// Returns what the pair of a new record will agree on in a field that gives it nothing: blank, or what the side fills in.
-    fn on_unsent(&self, action: &Action, number: usize, row: usize, got: Option<Got<'_>>) -> Option<Agreed> {
-        let Agreeing { work, to, .. } = self;
+    /// Returns on what the pair of an action agrees in a field that it writes, or leaves to the side of a new record; nothing
+    /// where only comparing tells.
+    fn settling(
+        &self,
+        action: &Action,
+        kept: &[usize],
+        number: usize,
+        source: usize,
+        got: Option<Got<'_>>,
+    ) -> Option<Settling> {
+        let Agreeing { work, to, pairs, .. } = self;
         let (owner, field) = (to.other(), &work.map.fields[number]);
         let column = field.column(*to)?;
-        if action.fields.iter().any(|change| change.field == Some(number) || change.column == column) {
+        let at = action.fields.iter().position(|change| change.field == Some(number));
+        if at.is_none() && !action.kind.makes_record() {
             return None;
         }
-        let (value, proof) = match got {
-            Some((frame, row, proof)) => (frame.value(column, row), proof),
-            None => (Value::Null, Proof::Returned),
+        let template = || action.fields.iter().find(|change| change.column == column);
+        let sent = at.map(|at| &action.fields[at]).or_else(template).map(|change| &change.new);
+        // Before anything is known of the record, it will hold what is sent.
+        let held = match got {
+            Some((frame, row, _)) => frame.value(column, row),
+            None => sent.cloned().unwrap_or(Value::Null),
         };
+        let proof = got.map_or(Proof::Returned, |(_, _, proof)| proof);
         let kind = work.frames.of(*to).column(column).map_or(Kind::Text, |column| column.kind);
-        let print = fingerprint(&value, *to, kind);
-        let (mut now, mut values) = (PerSide { erp: print, crm: print }, PerSide::from_fn(|_| value.to_string()));
-        let frame = work.frames.of(owner);
-        *now.of_mut(owner) = field.column(owner).map_or(BLANK, |column| fingerprint_in(frame, owner, column, row));
-        *values.of_mut(owner) =
-            field.column(owner).map_or_else(String::new, |column| frame.value(column, row).to_string());
-        let base = base_of_unsent(work, *to, number, action, now, proof)?;
-        Some(Agreed { field: field.key(), base, values, terms: terms_after(field, base, false) })
+        let given = |column: &str| fingerprint_in(work.frames.of(owner), owner, column, source);
+        let mut now = PerSide::from_fn(|_| field.column(owner).map_or(BLANK, given));
+        *now.of_mut(*to) = fingerprint(&held, *to, kind);
+        let Some(at) = at else {
+            let base = base_of_unsent(work, *to, number, action, now, proof)?;
+            return Some(Settling { base, terms: terms_after(field, base, false), held });
+        };
+        // Half of what a person gave for both sides agrees with nothing yet.
+        let is_half = |pair: &usize| decided::is_to_come(work, number, *pair, owner);
+        if !field.writes(*to) || kept.contains(&at) || pairs.get(&action.ids.erp).is_some_and(is_half) {
+            return None;
+        }
+        let new = &action.fields[at].new;
+        // What is given back to its owner is compared like any value of his.
+        let sent = fingerprint(new, *to, kind);
+        let is_own = proof == Proof::Read && is_form_of(&held, new);
+        let proof = if is_own { Proof::Returned } else { proof };
+        let base = base_of_change(field, *to, now, sent, proof)?;
+        let agrees = sent == *now.of(*to) || proof == Proof::Read;
+        let held = if *base.of(*to) == *now.of(*to) { held } else { new.clone() };
+        Some(Settling { base, terms: terms_after(field, base, agrees), held })
     }
 }
 
@@ -171,62 +114,54 @@ impl<'a> Agreeing<'a> {
 /// What the server made of a written value, and what it changed besides, is that side's base from now on where the
 /// answer itself tells it, or the side that nobody else was at the record: the version that the write demanded proves that
 /// no person did it. What the side did not take leaves its base where it was.
-pub(super) fn move_bases(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>], before: &Before) {
-    let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+pub(super) fn move_bases(
+    step: &Step<'_>,
+    state: &mut PassState,
+    to: Side,
+    written: &[Written<'_>],
+    (sources, before): (&HashMap<Uuid, usize>, &Before),
+) {
     let mut moved: Vec<Settled> = Vec::new();
     let mut notes = Vec::new();
-    let work = state.work(step);
-    for record in written {
-        let action = record.action;
-        let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
+    let agreeing = Agreeing::new(state.work(step), to, sources);
+    let Agreeing { work, pairs, .. } = &agreeing;
+    for Written { action, proof, kept } in written {
+        let Some(&pair) = pairs.get(&action.ids.erp) else { continue };
+        let rows = work.pairs.rows[pair];
+        let got = (work.frames.of(to), *rows.of(to), *proof);
         for (number, field) in step.map.fields.iter().enumerate() {
-            let now = held_now(&work, number, state.pairs.rows[pair]);
-            let change = action.fields.iter().position(|change| change.field == Some(number));
-            let mut agrees = false;
-            let base = match change {
-                Some(at) if record.kept.contains(&at) => None,
-                Some(at) => {
-                    let change = &action.fields[at];
-                    let column = field.column(to).unwrap_or_default();
-                    let got = work.frames.of(to).value(column, *state.pairs.rows[pair].of(to));
-                    if differs(&change.new, &got) {
-                        let (record, side, new) = (&action.record, to.name(), &change.new);
-                        notes.push(format!("{record}: the {side} made `{got}` of `{new}` in {column}"));
-                    }
-                    let kind = work.frames.of(to).column(column).map_or(Kind::Text, |column| column.kind);
-                    // What is given back to its owner is compared like any value of his.
-                    let sent = fingerprint(&change.new, to, kind);
-                    // Half of what a person gave for both sides agrees with nothing yet.
-                    let half = decided::is_to_come(&work, number, pair, to.other());
-                    let own = record.proof == Proof::Read && is_form_of(&got, &change.new);
-                    let proof = if own { Proof::Returned } else { record.proof };
-                    agrees = sent == *now.of(to) || proof == Proof::Read;
-                    if field.writes(to) && !half { base_of_change(field, to, now, sent, proof) } else { None }
-                }
-                None if action.kind.makes_record() => base_of_unsent(&work, to, number, action, now, record.proof),
-                None => {
-                    let base = state.pairs.bases[number][pair];
-                    let was = before.get(action.ids.of(to)).map(|held| held[number]);
-                    let moved = base_of_own_change(field, to, now, base, was);
-                    let certain = record.proof == Proof::Returned && action.etag.is_some();
-                    if certain && moved.is_some() {
-                        notes.push(format!("{}: the {} changed {} on its own", action.record, to.name(), field.name()));
-                    }
-                    moved.filter(|_| certain)
-                }
-            };
-            moved.extend(base.map(|base| {
-                let terms = terms_after(field, base, agrees);
-                Settled { pair, field: number, base, terms }
-            }));
+            let settling = agreeing.settling(action, kept, number, *rows.of(to.other()), Some(got));
+            let settled = settling.map(|Settling { base, terms, .. }| (base, terms));
+            moved.extend(settled.map(|(base, terms)| Settled { pair, field: number, base, terms }));
+            if let Some(at) = action.fields.iter().position(|change| change.field == Some(number)) {
+                notes.extend(remade(action, at, got).filter(|_| !kept.contains(&at)));
+                continue;
+            }
+            // Without a version nothing proves that no person did it.
+            if action.kind.makes_record() || *proof != Proof::Returned || action.etag.is_none() {
+                continue;
+            }
+            let was = before.get(action.ids.of(to)).map(|held| held[number]);
+            let (now, base) = (held_now(work, number, rows), work.pairs.bases[number][pair]);
+            if let Some(base) = base_of_own_change(field, to, now, base, was) {
+                notes.push(format!("{}: the {} changed {} on its own", action.record, to.name(), field.name()));
+                moved.push(Settled { pair, field: number, base, terms: terms_after(field, base, false) });
+            }
         }
     }
     for Settled { pair, field, base, terms } in moved {
-        set_base(state, pair, field, base, terms);
+        state.settle(pair, field, base, terms);
     }
     for note in notes {
         (step.context.tell)(Event::Note { table: &step.map.name, message: &note });
     }
+}
+
+/// Says what a side made of a value, where it made something else of it.
+fn remade(action: &Action, at: usize, (frame, row, _): Got<'_>) -> Option<String> {
+    let FieldChange { column, new, .. } = &action.fields[at];
+    let (record, side, got) = (&action.record, action.side.name(), frame.value(column, row));
+    differs(new, &got).then(|| format!("{record}: the {side} made `{got}` of `{new}` in {column}"))
 }
 
 /// The base of a field of which an action gives a new record nothing. A field of the other step is not written here, but the
@@ -255,10 +190,6 @@ pub(super) fn terms_after(field: &FieldMap, base: PerSide<u64>, agrees: bool) ->
     let plain = field.values.is_empty() && Side::BOTH.iter().all(|side| field.expression_to(*side).is_none());
     let blank = plain && base == PerSide { erp: BLANK, crm: BLANK };
     if agrees || blank || !is_two_way(field) { Terms::AGREED } else { Terms::ANSWERED }
-}
-
-fn is_two_way(field: &FieldMap) -> bool {
-    Side::BOTH.into_iter().all(|side| field.writes(side))
 }
 
 /// Tells whether a column of a new record holds what a template put there.
@@ -332,72 +263,106 @@ fn differs(written: &Value, held: &Value) -> bool {
     }
 }
 
-/// Returns the names under which the state keeps the bases of a table map: one for each field, and what is remembered of
-/// our own writes where the newer value may win.
-pub(super) fn keys(map: &TableMap) -> Vec<String> {
-    let own_writes = if map.compares_times() { &newest::KEYS[..] } else { &[] };
-    map.fields.iter().map(FieldMap::key).chain(own_writes.iter().map(|key| (*key).to_owned())).collect()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Blank, Direction, Drift, Fit, OnConflict, Reference};
 
-/// Takes down how the values of pairs are to each other that an older program settled, and that are looked at now: what was
-/// `settled` just now is told, and of a field that is not settled, or had no turn yet, nobody knows it.
-pub(super) fn tell_terms(map: &TableMap, state: &mut PassState, looked_at: &[usize], settled: &[Settled]) {
-    let two_way: Vec<usize> = (0..map.fields.len()).filter(|number| is_two_way(&map.fields[*number])).collect();
-    if state.terms.unsure.is_empty() || two_way.is_empty() {
-        return;
-    }
-    let mut told: HashMap<usize, Vec<(usize, u64)>> = HashMap::new();
-    for one in settled {
-        told.entry(one.pair).or_default().push((one.field, one.terms));
-    }
-    for &pair in looked_at {
-        let erp = state.pairs.ids[pair].erp;
-        if !state.terms.unsure.remove(&erp) {
-            continue;
-        }
-        let told = told.remove(&pair).unwrap_or_default();
-        let of =
-            |field: &usize| told.iter().find(|(number, _)| number == field).map_or(Terms::UNSURE, |(_, terms)| *terms);
-        let differing = two_way.iter().map(|field| (*field, of(field))).filter(|(_, terms)| *terms != Terms::AGREED);
-        state.terms.differing.insert(erp, differing.collect());
-        state.unsaved.entry(erp).or_default();
-    }
-}
+    const OWNER: u64 = 3;
+    const SENT: u64 = 5;
+    const OTHER: u64 = 7;
 
-/// Writes couplings' bases that moved, in transactions of bounded size.
-pub(super) fn save(store: &mut dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), StoreError> {
-    if state.unsaved.is_empty() {
-        return Ok(());
-    }
-    let keys = keys(map);
-    let mut settlements = Vec::new();
-    for pair in 0..state.pairs.len() {
-        let ids = state.pairs.ids[pair];
-        let Some(mut fields) = state.unsaved.remove(&ids.erp) else { continue };
-        fields.sort_unstable();
-        let rows = state.pairs.rows[pair];
-        let text = |field: usize, side: Side| match map.fields[field].column(side) {
-            Some(column) => state.frames.of(side).value(column, *rows.of(side)).to_string(),
-            None => String::new(),
-        };
-        let told = !state.terms.unsure.contains(&ids.erp);
-        settlements.push(Settlement {
-            terms: state.terms.differing.get(&ids.erp).filter(|_| told).cloned().unwrap_or_default(),
-            whole: told,
-            erp: ids.erp,
-            crm: ids.crm,
-            base: state.pairs.bases.iter().map(|field| field[pair]).collect(),
-            values: fields
-                .into_iter()
-                .filter(|field| *field < map.fields.len())
-                .map(|field| (field, PerSide { erp: text(field, Side::Erp), crm: text(field, Side::Crm) }))
-                .collect(),
-        });
-        if settlements.len() == SETTLEMENTS_MAX {
-            store.commit(&map.name, &keys, &[], &settlements)?;
-            settlements.clear();
+    /// A field that the ERP sends, and the CRM as well where it goes both ways.
+    fn field(direction: Direction) -> FieldMap {
+        FieldMap {
+            erp: Some("name".into()),
+            crm: Some("name".into()),
+            direction: Some(direction),
+            to_crm: None,
+            to_erp: None,
+            values: Vec::new(),
+            reference: None,
+            on_unresolved: OnUnresolved::Fail,
+            first_sync: None,
+            on_conflict: OnConflict::Hold,
+            when: When::Always,
+            blank: Blank::Write,
+            fit: Fit::Reject,
+            drift: Drift::Leave,
+            value: None,
         }
     }
-    state.unsaved.clear();
-    if settlements.is_empty() { Ok(()) } else { store.commit(&map.name, &keys, &[], &settlements) }
+
+    fn both(erp: u64, crm: u64) -> PerSide<u64> {
+        PerSide { erp, crm }
+    }
+
+    #[test]
+    fn what_a_side_holds_is_its_base_as_far_as_it_is_surely_its_own() {
+        use Direction::{Both, ToCrm};
+        for (direction, proof, held, expected) in [
+            (Both, Proof::Returned, SENT, Some(both(OWNER, SENT))),
+            (Both, Proof::Read, SENT, Some(both(OWNER, SENT))),
+            (Both, Proof::Found, SENT, Some(both(OWNER, SENT))),
+            // The side made something of its own of it.
+            (Both, Proof::Returned, OTHER, Some(both(OWNER, OTHER))),
+            // Somebody may have edited it since: that goes back as an edit.
+            (Both, Proof::Read, OTHER, Some(both(OWNER, SENT))),
+            // What was there before is compared.
+            (Both, Proof::Found, OTHER, None),
+            // Of a one-way field the owner's base is what went over.
+            (ToCrm, Proof::Returned, SENT, Some(both(SENT, SENT))),
+            (ToCrm, Proof::Returned, OTHER, Some(both(SENT, OTHER))),
+            (ToCrm, Proof::Read, OTHER, Some(both(SENT, OTHER))),
+            (ToCrm, Proof::Found, OTHER, None),
+        ] {
+            let base = base_of_change(&field(direction), Side::Crm, both(OWNER, held), SENT, proof);
+            assert_eq!(base, expected, "{direction:?}, {proof:?}, {held}");
+        }
+    }
+
+    #[test]
+    fn a_reference_that_is_cleared_until_it_resolves_stays_to_be_sent() {
+        let reference = Some(Reference { table: "people".into(), erp: "code".into(), crm: None });
+        let field = FieldMap { reference, on_unresolved: OnUnresolved::Clear, ..field(Direction::Both) };
+        let base = |owner| base_of_change(&field, Side::Crm, both(owner, BLANK), BLANK, Proof::Returned);
+        assert_eq!(base(OWNER), Some(both(UNSENT, BLANK)));
+        assert_eq!(base(BLANK), Some(both(BLANK, BLANK)));
+    }
+
+    #[test]
+    fn what_a_new_record_was_not_given_is_its_sides_own_default() {
+        use Direction::{Both, ToCrm, ToErp};
+        for (direction, proof, held, expected) in [
+            (Both, Proof::Returned, OTHER, Some(both(BLANK, OTHER))),
+            (Both, Proof::Read, BLANK, Some(both(BLANK, BLANK))),
+            // Somebody may have typed it.
+            (Both, Proof::Read, OTHER, None),
+            (ToCrm, Proof::Returned, OTHER, Some(both(BLANK, OTHER))),
+            // A number that this side gives goes on to the other one.
+            (ToErp, Proof::Returned, OTHER, None),
+        ] {
+            let base = base_of_blank(&field(direction), Side::Crm, both(BLANK, held), proof);
+            assert_eq!(base, expected, "{direction:?}, {proof:?}, {held}");
+        }
+    }
+
+    #[test]
+    fn what_a_side_changes_besides_is_its_own_doing_where_nothing_was_known_to_differ() {
+        use Direction::{Both, ToErp};
+        let settled = Some(both(OWNER, SENT));
+        for (direction, base, was, now, expected) in [
+            (Both, settled, Some(SENT), OTHER, Some(both(OWNER, OTHER))),
+            (Both, settled, Some(SENT), SENT, None),
+            // It had been edited before the write.
+            (Both, settled, Some(OTHER), OTHER + 1, None),
+            (Both, None, Some(SENT), OTHER, None),
+            (Both, settled, None, OTHER, None),
+            // What that side owns is compared.
+            (ToErp, settled, Some(SENT), OTHER, None),
+        ] {
+            let moved = base_of_own_change(&field(direction), Side::Crm, both(OWNER, now), base, was);
+            assert_eq!(moved, expected, "{direction:?}, {base:?}, {was:?}, {now}");
+        }
+    }
 }

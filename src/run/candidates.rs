@@ -17,8 +17,8 @@ use crate::frame::{Frame, Kind};
 use crate::run::context::Context;
 use crate::run::gather::Gathered;
 use crate::run::needs::name_needed;
-use crate::run::partners::without;
-use crate::run::state::PassError;
+use crate::run::rows::without;
+use crate::run::step::PassError;
 use crate::translate::links::Links;
 
 /// Adds the candidates of all records inside their filters that have no partner, or had one and are `widowed`.

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnDelete, OnUnresolved, PerSide, Reference, Side, TableMap};
 use crate::endpoint::{EndpointError, Query, Tracked};
-use crate::extract::{self, Inside, Scope};
+use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};
 use crate::order::Pass;
 use crate::run::account::{Event, Mode};
@@ -22,32 +22,12 @@ use crate::run::candidates::candidates;
 use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::gather::Gathered;
+use crate::run::reading::{Reading, sorted};
 use crate::run::selection::Asked;
-use crate::run::sight;
-use crate::run::state::{PassError, PassState};
+use crate::run::step::PassError;
 use crate::store::{Couplings, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
-
-/// What a pass works on.
-pub(super) struct Reading {
-    pub(super) mode: Mode,
-    /// What both sides hold inside their filters, as far as it was read.
-    pub(super) inside: PerSide<Inside>,
-    /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
-    pub(super) beyond: Option<PerSide<Frame>>,
-    /// Which couplings to look at, where that is not all of them.
-    pub(super) couplings: Option<Vec<usize>>,
-    /// How far both sides are known once everything read is settled; `None` where a side tells no times.
-    pub(super) mark: Option<Watermark>,
-    /// Up to when each side was read as a whole, where it was, by its own times: what was modified before and is inside the
-    /// filter is among what came.
-    pub(super) whole_to: Option<PerSide<Option<DateTime<Utc>>>>,
-    /// Records that came again as they were, and were left out.
-    pub(super) again: PerSide<Vec<(Uuid, u64)>>,
-    /// Why the table was read in full although only changes were asked for.
-    pub(super) note: Option<String>,
-}
 
 /// What a pass knows of its table map before it reads.
 pub(super) struct Before<'a> {
@@ -83,11 +63,11 @@ pub(super) fn read(
     links: &mut Links,
 ) -> Result<Reading, PassError> {
     let map = &context.pipeline.tables[turn.table];
-    let Before { couplings, under_way, asked } = *before;
+    let asked = before.asked;
     let fingerprint = fingerprint_of(map, &scope.columns);
     let known = store.watermarks()?.remove(&map.name).filter(|known| known.fingerprint == fingerprint);
     let fresh = Watermark { fingerprint, ..Watermark::default() };
-    let explained = || sight::of_table(context, map).map(Single::Explained);
+    let explained = || context.subjects_of(map).map(Single::Explained);
     if let Some(records) = asked.map(Single::Named).or_else(explained) {
         let some = read_single(context, store, scope, turn, before, &records, links)?;
         return some.map_or_else(|| full(context, scope, map, fresh, None), Ok);
@@ -99,25 +79,10 @@ pub(super) fn read(
     }
     let tracks = tracked_sides(context, map)?;
     let in_full = |note: String| full(context, scope, map, fresh.clone(), Some((note, tracks)));
-    if let Some(side) = Side::BOTH.into_iter().find(|side| !tells(scope, *side)) {
-        return in_full(format!("the {} does not tell when a record was changed", side.name()));
-    }
-    let Some(known) = known else {
-        return in_full("there is no watermark for it as the file has it now".to_owned());
+    let known = match why_in_full(context, scope, map, known.as_ref(), &tracks, links) {
+        Some(note) => return in_full(note),
+        None => known.unwrap_or_default(),
     };
-    if let Some(reference) = may_resolve(map, links) {
-        return in_full(format!("{} has new couplings, which its references may have waited for", reference));
-    }
-    let ahead = |side: &Side| {
-        known.read_to.of(*side).zip(context.endpoints.of(*side).clock()).is_some_and(|(to, now)| to > now)
-    };
-    if let Some(side) = Side::BOTH.into_iter().find(ahead) {
-        return in_full(format!("it counts as read up to a time that the {} has not reached yet", side.name()));
-    }
-    let untracked = |side: &Side| *tracks.of(*side) && known.token.of(*side).is_none();
-    if let Some(side) = Side::BOTH.into_iter().find(untracked) {
-        return in_full(format!("the {} tracks its changes from now on", side.name()));
-    }
 
     let began = (context.options.elapsed)();
     let tell = |side: Side, rows: usize| (context.tell)(Event::Reading { table: &map.name, side, rows });
@@ -137,6 +102,50 @@ pub(super) fn read(
     let token = PerSide::from_fn(|side| both.of(side).token.clone());
     let mark = Watermark { read_to, token, ..fresh.clone() };
 
+    let gathered = gather(context, store, scope, (map, &turn.deferred), before, (&both, &known, mark), links)?;
+    gathered.map_or_else(in_full, Ok)
+}
+
+/// Returns why only a full read can tell what changed, where that is so.
+fn why_in_full(
+    context: &Context<'_>,
+    scope: &Scope,
+    map: &TableMap,
+    known: Option<&Watermark>,
+    tracks: &PerSide<bool>,
+    links: &mut Links,
+) -> Option<String> {
+    if let Some(side) = Side::BOTH.into_iter().find(|side| !tells(scope, *side)) {
+        return Some(format!("the {} does not tell when a record was changed", side.name()));
+    }
+    let Some(known) = known else {
+        return Some("there is no watermark for it as the file has it now".to_owned());
+    };
+    if let Some(reference) = may_resolve(map, links) {
+        return Some(format!("{reference} has new couplings, which its references may have waited for"));
+    }
+    let ahead = |side: &Side| {
+        known.read_to.of(*side).zip(context.endpoints.of(*side).clock()).is_some_and(|(to, now)| to > now)
+    };
+    if let Some(side) = Side::BOTH.into_iter().find(ahead) {
+        return Some(format!("it counts as read up to a time that the {} has not reached yet", side.name()));
+    }
+    let untracked = |side: &Side| *tracks.of(*side) && known.token.of(*side).is_none();
+    let side = Side::BOTH.into_iter().find(untracked)?;
+    Some(format!("the {} tracks its changes from now on", side.name()))
+}
+
+/// Brings together what changed and what belongs to it; the message says why only a full read can tell.
+fn gather(
+    context: &Context<'_>,
+    store: &dyn Store,
+    scope: &Scope,
+    (map, deferred): (&TableMap, &[bool]),
+    before: &Before<'_>,
+    (both, known, mark): (&PerSide<Changes>, &Watermark, Watermark),
+    links: &mut Links,
+) -> Result<Result<Reading, String>, PassError> {
+    let Before { couplings, under_way, .. } = *before;
     let mut gathered = Gathered::new(context, scope, map, couplings);
     let mut again = PerSide::default();
     for side in Side::BOTH {
@@ -160,10 +169,10 @@ pub(super) fn read(
     let number = widowed.erp.len() + widowed.crm.len();
     if number > 0 {
         // Whether a record was deleted, or made anew under another id, only the whole table tells.
-        return in_full(format!("{number} of the coupled records lost their partner"));
+        return Ok(Err(format!("{number} of the coupled records lost their partner")));
     }
-    candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
-    gathered.finish(Mode::Changed, Some(mark), again)
+    candidates(context, scope, map, deferred, (&mut gathered, &widowed), links)?;
+    gathered.finish(Mode::Changed, Some(mark), again).map(Ok)
 }
 
 /// Reads single records of a table map, with what belongs to them; `None` where only a full read can tell.
@@ -249,19 +258,6 @@ fn apart(frame: &Frame, seen: &[(Uuid, u64)]) -> (Frame, Frame) {
     (frame.take(&new), frame.take(&old))
 }
 
-/// Notes which records the next read brings again, now that every record of the pass is settled or in the inbox.
-pub(super) fn note_seen(scope: &Scope, state: &mut PassState) {
-    let Some(mark) = &mut state.mark else { return };
-    for side in Side::BOTH {
-        let Some(column) = scope.modified.of(side) else { continue };
-        let mut all = seen(state.frames.of(side), column, *mark.read_to.of(side));
-        all.extend(state.again.of(side));
-        all.sort_unstable();
-        all.dedup();
-        *mark.seen.of_mut(side) = all;
-    }
-}
-
 /// Reads everything inside the filters; of a side that is to be tracked everything at all.
 fn full(
     context: &Context<'_>,
@@ -313,7 +309,7 @@ fn full(
         whole_to,
         mode: Mode::Full,
         inside,
-        beyond: None,
+        besides: None,
         couplings: None,
         mark: tells.then_some(mark),
         again: PerSide::default(),
@@ -389,11 +385,4 @@ fn tells(scope: &Scope, side: Side) -> bool {
 /// that is edited until then would count as read.
 fn newest(context: &Context<'_>, scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {
     frame.latest(scope.modified.of(side).as_ref()?, context.endpoints.of(side).clock())
-}
-
-/// Returns ids in a fixed order, each once.
-pub(super) fn sorted(ids: HashSet<Uuid>) -> Vec<Uuid> {
-    let mut ids: Vec<Uuid> = ids.into_iter().collect();
-    ids.sort_unstable();
-    ids
 }

@@ -1,7 +1,9 @@
 //! What a run is asked for, and what all its passes share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::AtomicBool;
+
+use uuid::Uuid;
 
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::Endpoint;
@@ -10,7 +12,6 @@ use crate::run::approval::Approved;
 use crate::run::pretend::Pretended;
 use crate::run::selection::{Asked, Named, Selection};
 use crate::run::sight::Subjects;
-use crate::run::state::PassState;
 
 /// What a run is asked for.
 pub struct Options<'a> {
@@ -61,6 +62,11 @@ impl Context<'_> {
         (!whole).then(|| Asked::of(map, &self.named))
     }
 
+    /// Returns the records to explain in a table map; `None` where there are none, or the run is for all records.
+    pub(super) fn subjects_of(&self, map: &TableMap) -> Option<&PerSide<BTreeSet<Uuid>>> {
+        self.subjects?.get(&map.name)
+    }
+
     /// Tells whether some table is not read in full, so that keys of references have to be asked for.
     pub(super) fn reads_parts(&self) -> bool {
         self.options.changed || !self.named.is_empty()
@@ -69,18 +75,5 @@ impl Context<'_> {
     /// Tells whether the run writes to a side.
     pub(super) fn writes(&self, side: Side) -> bool {
         self.options.selection.to.is_none_or(|to| to == side)
-    }
-}
-
-impl<'a> Context<'a> {
-    /// Returns the sides that are written on paper, where that holds for a pass: in a dry run, and for what its guard
-    /// stopped, so that its plan is whole.
-    pub(super) fn paper(&self, state: &PassState) -> Option<&'a PerSide<Pretended<'a>>> {
-        if state.guarded { Some(self.scratch) } else { self.pretended }
-    }
-
-    /// Tells whether a pass leaves sides and state as they are.
-    pub(super) fn on_paper(&self, state: &PassState) -> bool {
-        self.paper(state).is_some()
     }
 }

@@ -1,264 +1,16 @@
-//! The end of a step: what waits is filed, and every record is counted once in each direction.
+//! Every record is counted once in each direction.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::delta::Held;
-use crate::delta::decided::Ruled;
-use crate::plan::{Action, Later};
-use crate::run::account::{Counts, Event};
-use crate::run::background;
-use crate::run::bases::save;
-use crate::run::chosen::chosen;
+use crate::run::account::Counts;
 use crate::run::context::Context;
-use crate::run::decided;
-use crate::run::forced;
-use crate::run::refusals::{Left, remember};
-use crate::run::state::{PassError, PassState, Step};
-use crate::store::pairs::Items;
-use crate::store::{Background, CouplingChange, InboxItem, InboxKind, Origin, Outstanding, Store};
-
-/// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
-pub(super) fn finish(
-    context: &Context<'_>,
-    store: &mut dyn Store,
-    map: &TableMap,
-    deferred: &[bool],
-    state: &mut PassState,
-) -> Result<(), PassError> {
-    forced::remember(context, map, deferred, state);
-    if !context.options.dry_run {
-        save(store, map, state)?;
-    }
-    if !deferred.contains(&true) {
-        tell_lossy(context, map, state);
-    }
-    let stopped = context.options.stop.load(Ordering::Relaxed);
-    remember(store, map, state, stopped || deferred.contains(&true), context.options.dry_run)?;
-    file(context, store, map, deferred, state)?;
-    decided::end(context, store, map, deferred, state)?;
-    if !context.options.dry_run {
-        state.inbox = decided::undecided(store, &map.name)?;
-    }
-    forced::tell(context, map, state);
-    keep_overwritten(state);
-    leave_for_later(state);
-    state.report.selected = chosen(map, state, &context.named);
-    state.filed = true;
-    count_up(context, store, map, state)
-}
-
-/// Files and counts what the first step has done, before its guard stops what follows from that. What would be coupled now is
-/// stopped with the rest: nothing is remembered of it, and it does not count.
-pub(super) fn finish_begun(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
-    let mut stopped: HashSet<Uuid> = HashSet::new();
-    for change in &state.pending {
-        let CouplingChange::Couple { erp, origin, .. } = change else { continue };
-        stopped.insert(*erp);
-        let counts = state.report.matched.iter_mut().filter(|(rule, _)| *origin == Origin::Matched(*rule));
-        counts.for_each(|(_, pairs)| *pairs = pairs.saturating_sub(1));
-    }
-    state.report.matched.retain(|(_, pairs)| *pairs > 0);
-    state.unsaved.retain(|erp, _| !stopped.contains(erp));
-    let (pairs, held) = (state.pairs.clone(), state.held.clone());
-    state.pairs.retain(|ids| !stopped.contains(&ids.erp));
-    state.held.retain(|held| held.ids.crm.is_none() || held.ids.erp.is_none_or(|erp| !stopped.contains(&erp)));
-    finish(step.context, store, step.map, &step.left_out, state)?;
-    (state.pairs, state.held) = (pairs, held);
-    Ok(())
-}
-
-/// Reports what was overwritten on a side, as far as it was written.
-fn keep_overwritten(state: &mut PassState) {
-    let written: HashSet<(Side, Uuid)> =
-        state.plan.actions.iter().map(|action| (action.side, action.ids.erp)).collect();
-    state.overwritten.sort_by(|one, other| (&one.record, &one.field).cmp(&(&other.record, &other.field)));
-    let kept = state.overwritten.iter().filter(|lost| written.contains(&(lost.to, lost.ids.erp)));
-    state.report.overwritten = kept.cloned().collect();
-}
-
-/// Takes over into the plan what it leaves to the run.
-pub(super) fn leave_for_later(state: &mut PassState) {
-    state.later.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
-    let mut first: HashSet<(Option<Uuid>, Option<Uuid>)> = HashSet::new();
-    let once = state.later.iter().filter(|held| first.insert((held.ids.erp, held.ids.crm)));
-    let later = once.map(|held| Later { record: held.record.clone(), ids: held.ids, message: held.message.clone() });
-    state.plan.later = state.waiting.iter().cloned().chain(later).collect();
-}
-
-/// Ends the first step of a pass that its guard stopped: nothing is filed, and what waited before waits on; where something
-/// was written before, that was filed by [`finish_begun`].
-///
-/// A plan tells what would be overwritten if it were not stopped: whoever agrees to what he is shown has to be shown it, or
-/// the run after that would let nobody win, and write what the guard let pass.
-pub(super) fn stopped(
-    context: &Context<'_>,
-    store: &dyn Store,
-    map: &TableMap,
-    state: &mut PassState,
-) -> Result<(), PassError> {
-    leave_for_later(state);
-    keep_overwritten(state);
-    if let Some(report) = state.stopped.as_mut().filter(|_| context.options.dry_run) {
-        report.overwritten = std::mem::take(&mut state.report.overwritten);
-    }
-    if state.begun {
-        return Ok(());
-    }
-    state.inbox = decided::undecided(store, &map.name)?;
-    if let Some(report) = &mut state.stopped {
-        report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
-        report.matched.clear();
-    }
-    Ok(())
-}
-
-/// Tells of each field whose two expressions are not each other's inverse, of how many records that is so.
-fn tell_lossy(context: &Context<'_>, map: &TableMap, state: &mut PassState) {
-    for (number, field) in map.fields.iter().enumerate() {
-        let mut records = state.lossy.range((number, Uuid::nil())..=(number, Uuid::max())).map(|(_, record)| record);
-        let Some(first) = records.next() else { continue };
-        let more = records.count();
-        let (values, rest) = match more {
-            0 => ("1 value does not come back as it went".to_owned(), ""),
-            more => (format!("{} values do not come back as they went", more + 1), ", …"),
-        };
-        let name = field.name();
-        let note = format!("{name}: {values}, `to_crm` and `to_erp` being no inverse there ({first}{rest})");
-        (context.tell)(Event::Note { table: &map.name, message: &note });
-        state.report.notes.push(note);
-    }
-}
-
-/// By what an item is known again: kind, records and field.
-type Matter = (InboxKind, Option<Uuid>, Option<Uuid>, Option<String>);
-
-fn matter(item: &InboxItem) -> Matter {
-    // A record that failed before may be skipped now: that is the same trouble.
-    let kind = if item.kind == InboxKind::Skipped { InboxKind::Failed } else { item.kind };
-    (kind, item.erp_id, item.crm_id, item.field.clone())
-}
-
-/// Files what waits for a person, beside what waited before and was not looked at yet.
-fn file(
-    context: &Context<'_>,
-    store: &mut dyn Store,
-    map: &TableMap,
-    deferred: &[bool],
-    state: &mut PassState,
-) -> Result<(), PassError> {
-    let mut items: Vec<InboxItem> = Vec::new();
-    // What is decided again in a later round must not change places: a dry run may have fewer rounds.
-    state.held.sort_by(|one, other| (one.kind, &one.record, one.field).cmp(&(other.kind, &other.record, other.field)));
-    state.drifted.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
-    for held in &state.held {
-        let field = held.field.map(|field| &map.fields[field]);
-        let mut item = InboxItem {
-            table: map.name.clone(),
-            record: held.record.clone(),
-            kind: held.kind,
-            erp_id: held.ids.erp,
-            crm_id: held.ids.crm,
-            field: field.map(|field| field.name().to_owned()),
-            base: None,
-            erp: held.values.erp.clone(),
-            crm: held.values.crm.clone(),
-            message: held.message.clone(),
-            outstanding: outstanding(state, held),
-            // The store knows; what no run has raised yet has neither.
-            since: String::new(),
-            attempts: 0,
-            background: Background::default(),
-        };
-        if let (InboxKind::Contested, Some(field), Some(erp), Some(crm)) =
-            (held.kind, field, held.ids.erp, held.ids.crm)
-        {
-            item.base = store.base_values(&map.name, erp, crm)?.remove(&field.key()).map(|base| base.erp);
-        }
-        items.push(item);
-    }
-    items.extend(state.beyond.items.iter().cloned());
-
-    let earlier = store.inbox(Some(&map.name))?;
-    let before: HashMap<Matter, &InboxItem> = earlier.iter().map(|item| (matter(item), item)).collect();
-    for item in items.iter_mut().take(state.held.len()) {
-        background::give(state, item, before.get(&matter(item)).copied());
-    }
-    let known: HashSet<Matter> = items.iter().map(matter).collect();
-    let waits = |name: &str| map.fields.iter().zip(deferred).any(|(field, waits)| *waits && field.name() == name);
-    let left = Left::of(state);
-    let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
-    let kept = decided::kept(store, map, state, &earlier, &items)?;
-    let kept = Items::new(&kept);
-    let unseen = |item: &&InboxItem| {
-        let later = match &item.field {
-            Some(field) => waits(field),
-            None => item.kind == InboxKind::Failed && deferred.contains(&true),
-        };
-        let ids = (item.erp_id, item.crm_id);
-        // Whether the side that is not written would still refuse it, this run does not find out.
-        let undone = || item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone.of(*to).contains(&ids));
-        let open = later || context.options.stop.load(Ordering::Relaxed) || undone() || !state.asks(ids.0, ids.1);
-        let open = open || left.holds(ids, item.field.as_deref().and_then(number)) || kept.contains(item);
-        open && !known.contains(&matter(item))
-    };
-    let unseen: Vec<InboxItem> = earlier.iter().filter(unseen).cloned().collect();
-    if context.options.dry_run {
-        for item in &mut items {
-            if let Some(before) = before.get(&matter(item)) {
-                item.since.clone_from(&before.since);
-                item.attempts = before.attempts;
-            }
-        }
-        state.sent_again = refused_before(&earlier, &known, &state.plan.actions);
-        state.inbox = items;
-    } else {
-        items.iter_mut().for_each(|item| item.since.clear());
-        items.extend(unseen);
-        store.replace_inbox(&map.name, &items)?;
-        // Few runs have any.
-        if !state.survivors.is_empty() || earlier.iter().any(|item| item.kind == InboxKind::Deleted) {
-            // Of a record that the run is not about, what an earlier one saw of it counts.
-            let mut survivors = store.survivors(&map.name)?;
-            survivors.retain(|known| !state.asks(Some(known.ids.erp), Some(known.ids.crm)));
-            survivors.extend(state.survivors.iter().copied());
-            store.replace_survivors(&map.name, &survivors)?;
-        }
-    }
-    Ok(())
-}
-
-/// Returns the decision that stands about what is held all the same.
-fn outstanding(state: &PassState, held: &Held) -> Option<Outstanding> {
-    let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
-    let ruled = match held.kind {
-        InboxKind::Contested => state.rulings.of_field(ids, held.field?),
-        InboxKind::Deleted if state.unmet.contains(&ids) => state.rulings.of_pair(ids),
-        _ => None,
-    };
-    ruled.map(Ruled::outstanding)
-}
-
-/// Returns what a side refused and a plan sends again: until it is taken, it waits.
-///
-/// What failed because of one field is decided anew by the plan itself; a refusal names none.
-fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Action]) -> Vec<InboxItem> {
-    let mut sent: PerSide<HashSet<Uuid>> = PerSide::default();
-    for action in actions.iter().filter(|action| action.kind.writes()) {
-        for side in Side::BOTH {
-            sent.of_mut(side).insert(*action.ids.of(side));
-        }
-    }
-    let again = |item: &&InboxItem| {
-        let refused = item.kind == InboxKind::Failed && item.field.is_none() && !known.contains(&matter(item));
-        let holds = |side: &HashSet<Uuid>, id: Option<Uuid>| id.is_some_and(|id| side.contains(&id));
-        refused && (holds(&sent.erp, item.erp_id) || holds(&sent.crm, item.crm_id))
-    };
-    earlier.iter().filter(again).cloned().collect()
-}
+use crate::run::refusals::Ids;
+use crate::run::state::PassState;
+use crate::run::step::PassError;
+use crate::store::{InboxKind, Store};
 
 /// Counts pairs and records by direction: a pair once in each (design §3.9).
 ///
@@ -266,90 +18,116 @@ fn refused_before(earlier: &[InboxItem], known: &HashSet<Matter>, actions: &[Act
 /// failed. A record that this run made on that side was not read; it counts as inserted in the direction that made it, and
 /// as modified in the other one only where something of it went back, a number say. A row in doubt counts even where its
 /// table map does not write in that direction, because somebody has to see to it.
-fn count_up(context: &Context<'_>, store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), PassError> {
-    let mut failed: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
-    let mut skipped: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
-    let mut contested: HashSet<Option<Uuid>> = HashSet::new();
-    for held in &state.held {
-        let ids = (held.ids.erp, held.ids.crm);
-        match (held.kind, held.to) {
-            (InboxKind::Contested, _) => {
-                contested.insert(held.ids.erp);
-            }
-            (InboxKind::Skipped, Some(to)) => {
-                skipped.of_mut(to).insert(ids);
-            }
-            (_, Some(to)) => {
-                failed.of_mut(to).insert(ids);
-            }
-            (InboxKind::Ambiguous, None) => {
-                // A record in doubt is one that would have gone to the other side.
-                let to = if held.ids.erp.is_some() { Side::Crm } else { Side::Erp };
-                failed.of_mut(to).insert(ids);
-            }
-            _ => {}
-        }
-    }
+pub(super) fn count_up(
+    context: &Context<'_>,
+    store: &dyn Store,
+    map: &TableMap,
+    state: &mut PassState,
+) -> Result<(), PassError> {
+    let open = Open::of(state);
+    state.report.to = PerSide::from_fn(|to| match map.direction.writes(to) {
+        true => counts(state, &open, to),
+        false => Counts { failed: open.failed_count(to), ..Counts::default() },
+    });
+    state.report.undone = PerSide::from_fn(|to| state.tally.undone(to).len() as u64);
     // What waits about a pair outside its filter is contested still; its row was counted as left alone.
-    let beyond = state.beyond.items.iter().filter(|item| item.kind == InboxKind::Contested);
-    contested.extend(beyond.map(|item| item.erp_id));
-    let mut later: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
-    for held in &state.later {
-        let ids = (held.ids.erp, held.ids.crm);
-        if let Some(to) = held.to.filter(|to| !failed.of(*to).contains(&ids)) {
-            later.of_mut(to).insert(ids);
-        }
-    }
-    // What a plan that is carried out does not have was left alone on purpose.
-    let mut unplanned: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>> = PerSide::default();
-    for to in Side::BOTH {
-        let pairs = state.pairs.ids.iter().filter(|ids| state.approval.left.of(to).contains(&ids.erp));
-        let pairs = pairs.map(|ids| (Some(ids.erp), Some(ids.crm)));
-        let known = |ids: &(Option<Uuid>, Option<Uuid>)| {
-            [&failed, &skipped, &later].iter().any(|known| known.of(to).contains(ids))
-        };
-        unplanned.of_mut(to).extend(pairs.filter(|ids| !known(ids)));
-    }
-    let mut counts = PerSide::<Counts>::default();
-    for to in Side::BOTH {
-        counts.of_mut(to).failed = failed.of(to).difference(skipped.of(to)).count() as u64;
-        if !map.direction.writes(to) {
-            continue;
-        }
-        let tally = &state.tally;
-        let inserted = tally.inserted.of(to);
-        let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted.of(to.other()).contains(erp);
-        let closed = failed.of(to).iter().chain(skipped.of(to)).chain(later.of(to));
-        let open = closed.chain(tally.undone.of(to)).chain(unplanned.of(to));
-        let open_pairs: HashSet<Uuid> = open.filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
-        let modified: HashSet<&Uuid> =
-            tally.modified.of(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp)).collect();
-        let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !open_pairs.contains(erp);
-        let counts = counts.of_mut(to);
-        // What was made, and then waits for a value that it cannot be given, waits.
-        counts.inserted = inserted.difference(&open_pairs).count() as u64;
-        counts.modified = modified.len() as u64;
-        counts.unchanged = state.pairs.ids.iter().filter(|ids| settled(&ids.erp)).count() as u64;
-        counts.skipped = *tally.skipped.of(to)
-            + tally.left.iter().filter(|erp| settled(erp)).count() as u64
-            + skipped.of(to).len() as u64
-            + later.of(to).len() as u64
-            + tally.undone.of(to).difference(skipped.of(to)).count() as u64
-            + unplanned.of(to).len() as u64
-            + state.approval.unmade.of(to.other()).len() as u64;
-        counts.deleted = tally.deleted.of(to).len() as u64;
-    }
-    state.report.to = counts;
-    state.report.undone = PerSide::from_fn(|to| state.tally.undone.of(to).len() as u64);
+    let held = state.waits.held().iter().filter(|held| held.kind == InboxKind::Contested).map(|held| held.ids.erp);
+    let outside = state.outside.items().iter().filter(|item| item.kind == InboxKind::Contested);
+    let contested: HashSet<Option<Uuid>> = held.chain(outside.map(|item| item.erp_id)).collect();
     state.report.contested = contested.len() as u64;
-    let inserted = (state.tally.inserted.erp.len() + state.tally.inserted.crm.len()) as u64;
+    let inserted: u64 = Side::BOTH.iter().map(|side| state.tally.inserted(*side).len() as u64).sum();
     let matched: u64 = state.report.matched.iter().map(|(_, count)| count).sum();
     state.report.new_couplings = inserted + matched;
     let stored = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
     state.report.coupled = if context.options.dry_run {
-        (stored + state.tally.recovered + state.report.new_couplings).saturating_sub(state.report.uncoupled)
+        (stored + state.tally.recovered_count() + state.report.new_couplings).saturating_sub(state.report.uncoupled)
     } else {
         stored
     };
     Ok(())
+}
+
+/// Records and pairs about which something is open, by the side that it is for.
+#[derive(Default)]
+struct Open {
+    failed: PerSide<HashSet<Ids>>,
+    skipped: PerSide<HashSet<Ids>>,
+    /// Left to the run by a plan.
+    later: PerSide<HashSet<Ids>>,
+    /// Not in the plan that is carried out, and so left alone on purpose.
+    unplanned: PerSide<HashSet<Ids>>,
+}
+
+impl Open {
+    fn of(state: &PassState) -> Open {
+        let mut open = Open::default();
+        for held in state.waits.held() {
+            let ids = (held.ids.erp, held.ids.crm);
+            match (held.kind, held.to) {
+                (InboxKind::Contested, _) => {}
+                (InboxKind::Skipped, Some(to)) => drop(open.skipped.of_mut(to).insert(ids)),
+                (_, Some(to)) => drop(open.failed.of_mut(to).insert(ids)),
+                (InboxKind::Ambiguous, None) => {
+                    // A record in doubt is one that would have gone to the other side.
+                    let to = if held.ids.erp.is_some() { Side::Crm } else { Side::Erp };
+                    open.failed.of_mut(to).insert(ids);
+                }
+                _ => {}
+            }
+        }
+        for held in state.waits.later() {
+            let ids = (held.ids.erp, held.ids.crm);
+            if let Some(to) = held.to.filter(|to| !open.failed.of(*to).contains(&ids)) {
+                open.later.of_mut(to).insert(ids);
+            }
+        }
+        for to in Side::BOTH {
+            let pairs = state.records.pairs().ids.iter().filter(|ids| state.approval.leaves_undone(to, ids.erp));
+            let pairs = pairs.map(|ids| (Some(ids.erp), Some(ids.crm)));
+            let others: Vec<Ids> = pairs.filter(|ids| !open.waits(to, ids)).collect();
+            open.unplanned.of_mut(to).extend(others);
+        }
+        open
+    }
+
+    /// Returns those that wait, for a person or for the run.
+    fn waiting(&self, to: Side) -> impl Iterator<Item = &Ids> {
+        self.failed.of(to).iter().chain(self.skipped.of(to)).chain(self.later.of(to))
+    }
+
+    fn waits(&self, to: Side, ids: &Ids) -> bool {
+        [&self.failed, &self.skipped, &self.later].into_iter().any(|known| known.of(to).contains(ids))
+    }
+
+    fn failed_count(&self, to: Side) -> u64 {
+        self.failed.of(to).difference(self.skipped.of(to)).count() as u64
+    }
+}
+
+/// Counts what went to a side.
+fn counts(state: &PassState, open: &Open, to: Side) -> Counts {
+    let tally = &state.tally;
+    let inserted = tally.inserted(to);
+    let all = open.waiting(to).chain(tally.undone(to)).chain(open.unplanned.of(to));
+    let open_pairs: HashSet<Uuid> = all.filter(|(_, crm)| crm.is_some()).filter_map(|(erp, _)| *erp).collect();
+    let modified = tally.modified(to).iter().filter(|erp| !inserted.contains(*erp) && !open_pairs.contains(*erp));
+    let modified: HashSet<&Uuid> = modified.collect();
+    let made = |erp: &Uuid| inserted.contains(erp) || tally.inserted(to.other()).contains(erp);
+    let settled = |erp: &Uuid| !made(erp) && !modified.contains(erp) && !open_pairs.contains(erp);
+    let skipped = open.skipped.of(to);
+    Counts {
+        // What was made, and then waits for a value that it cannot be given, waits.
+        inserted: inserted.difference(&open_pairs).count() as u64,
+        modified: modified.len() as u64,
+        deleted: tally.deleted_count(to),
+        unchanged: state.records.pairs().ids.iter().filter(|ids| settled(&ids.erp)).count() as u64,
+        skipped: tally.skipped_count(to)
+            + tally.gone_outside().iter().filter(|erp| settled(erp)).count() as u64
+            + skipped.len() as u64
+            + open.later.of(to).len() as u64
+            + tally.undone(to).difference(skipped).count() as u64
+            + open.unplanned.of(to).len() as u64
+            + state.approval.unmade_count(to.other()),
+        failed: open.failed_count(to),
+    }
 }

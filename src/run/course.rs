@@ -12,11 +12,12 @@ use crate::run::account::{Counts, Event, Lost, RunReport, TableReport};
 use crate::run::along::Along;
 use crate::run::carried::Carried;
 use crate::run::context::Context;
-use crate::run::pass::CutOff;
+use crate::run::pass::{self, CutOff};
 use crate::run::referring::Turns;
 use crate::run::sight::Sight;
-use crate::run::state::{PassError, PassState};
-use crate::run::{RunError, decided, later, pass, strays};
+use crate::run::state::PassState;
+use crate::run::step::PassError;
+use crate::run::{RunError, decided, later, strays};
 use crate::store::{Store, StoreError, Watermark};
 use crate::translate::links::Links;
 
@@ -92,10 +93,10 @@ impl<'a> Course<'a> {
                 continue;
             }
             let need = failed_need(self.map(turn), &self.reports);
-            let Some(state) = self.states[index].as_mut().filter(|state| !state.over) else { continue };
+            let Some(state) = self.states[index].as_mut().filter(|state| !state.guarding.is_over()) else { continue };
             if let Some(need) = need {
                 // Nothing is known of what its records refer to, and nothing is concluded from that.
-                if !state.guarded {
+                if !state.guarding.has_stopped() {
                     self.reports[index].error = Some(format!("references wait for {need}"));
                 }
                 continue;
@@ -113,7 +114,8 @@ impl<'a> Course<'a> {
             return Ok(());
         }
         let Some(along) = Along::find(&mut self.turns(), store)? else { return Ok(()) };
-        let is_due = |state: &Option<PassState>| state.as_ref().is_some_and(|state| !state.doomed.is_empty());
+        let is_due =
+            |state: &Option<PassState>| state.as_ref().is_some_and(|state| !state.consequences.doomed().is_empty());
         let due: Vec<bool> = self.states.iter().map(is_due).collect();
         for index in (0..self.states.len()).rev().filter(|index| due[*index]) {
             if self.is_to_stop() || self.reports[index].error.is_some() {
@@ -225,9 +227,9 @@ impl<'a> Course<'a> {
 
     /// Tells whether records of a table map may refer to some that are to be deleted: then they are looked at again.
     fn hangs_on_doomed(&self, map: &TableMap) -> bool {
-        let doomed = self.states.iter().flatten().filter(|state| !state.doomed.is_empty());
-        let mut doomed = doomed.map(|state| &state.plan.table);
-        let refers = |name: &String| {
+        let doomed = self.states.iter().flatten().filter(|state| !state.consequences.doomed().is_empty());
+        let mut doomed = doomed.map(|state| state.draft.table());
+        let refers = |name: &str| {
             map.fields.iter().any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == *name))
         };
         doomed.any(refers)

@@ -11,23 +11,14 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{OnDelete, PerSide, Side, TableMap};
-use crate::couple::taken::Seat;
-use crate::couple::{Absent, Matched};
 use crate::delta::decided::{Ruled, Rulings};
-use crate::delta::deletion::Reason;
-use crate::delta::merge::Why;
 use crate::frame::Frame;
-use crate::plan::ActionKind;
-use crate::run::approval::admits;
-use crate::run::bases::fingerprint_in;
 use crate::run::context::Context;
-use crate::run::deletions::action;
-use crate::run::partners::Widowed;
-use crate::run::state::{PassState, Turn};
+use crate::run::state::PassState;
+use crate::run::written::fingerprint_in;
 use crate::store::pairs::{Decisions, Items};
-use crate::store::{CouplingChange, Decided, Decision, InboxItem, InboxKind, Store, StoreError};
+use crate::store::{Decided, Decision, InboxItem, InboxKind, Store, StoreError};
 use crate::translate::canonical::{BLANK, fold};
-use crate::translate::links::Links;
 
 /// Takes the decisions that stand in a table map.
 pub(super) fn load(store: &dyn Store, map: &TableMap) -> Result<Rulings, StoreError> {
@@ -43,90 +34,6 @@ pub(super) fn on_delete(map: &TableMap, ruled: Option<&Ruled>) -> OnDelete {
     }
 }
 
-/// Survivors whose partner a person wants back: they are matched like any record without partner, since somebody may have
-/// made the other one anew by hand.
-pub(super) struct WantedBack(Vec<(PerSide<Uuid>, Side, usize)>);
-
-impl WantedBack {
-    /// Frees them for the match rules.
-    pub(super) fn free(
-        map: &TableMap,
-        state: &PassState,
-        widowed: &[Widowed],
-        absent: &mut Vec<Absent>,
-        uncoupled: &mut PerSide<Vec<usize>>,
-    ) -> WantedBack {
-        let is_wanted = |widow: &&Widowed| {
-            let ruled = state.rulings.of_pair(widow.ids);
-            ruled.is_some_and(|ruled| ruled.verdict == Decided::Restore) && map.direction.writes(widow.gone)
-        };
-        let wanted = widowed.iter().filter(is_wanted);
-        let wanted: Vec<_> = wanted.filter_map(|widow| Some((widow.ids, widow.gone.other(), widow.row?))).collect();
-        let freed: HashSet<PerSide<Uuid>> = wanted.iter().map(|(ids, _, _)| *ids).collect();
-        absent.retain(|absent| !freed.contains(&absent.ids));
-        for (_, left, row) in &wanted {
-            uncoupled.of_mut(*left).push(*row);
-        }
-        Side::BOTH.into_iter().for_each(|side| uncoupled.of_mut(side).sort_unstable());
-        WantedBack(wanted)
-    }
-
-    /// Parts those that found another partner from the one that is gone, where the run may: who may not be parted gets no other
-    /// partner either. The others are left to be made anew.
-    pub(super) fn settle(
-        self,
-        turn: &Turn<'_>,
-        state: &mut PassState,
-        matched: &mut Matched,
-        widowed: &mut Vec<Widowed>,
-        links: &Links,
-    ) {
-        let Turn { context, map, .. } = *turn;
-        let rows = |side: Side| matched.matches.iter().map(move |found| *found.rows.of(side));
-        let found: PerSide<HashSet<usize>> = PerSide::from_fn(|side| rows(side).collect());
-        let (found, alone): (Vec<_>, Vec<_>) =
-            self.0.into_iter().partition(|(_, left, row)| found.of(*left).contains(row));
-        let alone: HashSet<(Side, usize)> = alone.into_iter().map(|(_, left, row)| (left, row)).collect();
-        for side in Side::BOTH {
-            matched.alone.of_mut(side).retain(|row| !alone.contains(&(side, *row)));
-        }
-        matched.doubts.retain(|doubt| !alone.contains(&(doubt.side, doubt.row)));
-        let places: HashMap<PerSide<Uuid>, usize> = widowed.iter().map(|widow| widow.ids).zip(0..).collect();
-        let mut parted: HashSet<PerSide<Uuid>> = HashSet::new();
-        let mut bound: HashSet<(Side, usize)> = HashSet::new();
-        for (ids, left, row) in found {
-            let Some(&at) = places.get(&ids) else { continue };
-            let on = state.rulings.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
-            let why = format!("deleted in the {0} and made anew there; {on}", widowed[at].gone.name());
-            let parting = action(map, &widowed[at], ActionKind::Uncouple, Side::Erp, why);
-            if admits(context.options.approved, map, links, state, &parting) {
-                parted.insert(ids);
-                // What referred to the record that is gone refers to this one, as where it is made by the run.
-                state.left.of_mut(left).push(*ids.of(left));
-                state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
-                state.plan.actions.push(parting);
-            } else {
-                bound.insert((left, row));
-            }
-        }
-        let is_bound = |side: Side, rows: PerSide<usize>| bound.contains(&(side, *rows.of(side)));
-        matched.matches.retain(|found| !Side::BOTH.into_iter().any(|side| is_bound(side, found.rows)));
-        widowed.retain(|widow| !parted.contains(&widow.ids));
-    }
-}
-
-/// Notes which survivors have a record on the other side that looks like the one that is gone.
-pub(super) fn note_made_anew(state: &mut PassState, matched: &Matched) {
-    for doubt in &matched.doubts {
-        let Some(likeness) = &doubt.likeness else { continue };
-        if let ([Seat { row, beyond: false }], 1) = (&likeness.seats[..], likeness.count) {
-            let survivor = state.frames.of(doubt.side.other()).id(*row);
-            let record = state.names.row(state.frames.of(doubt.side), doubt.side, doubt.row);
-            state.made_anew.insert(survivor, record);
-        }
-    }
-}
-
 /// Fingerprints what a survivor holds in its mapped columns.
 pub(super) fn print_of(map: &TableMap, side: Side, frame: &Frame, row: usize) -> u64 {
     let held = map.fields.iter().map(|field| match field.column(side) {
@@ -134,17 +41,6 @@ pub(super) fn print_of(map: &TableMap, side: Side, frame: &Frame, row: usize) ->
         None => BLANK,
     });
     fold(0, held)
-}
-
-/// Notes what becomes of a decision about a survivor that is held.
-pub(super) fn note_held(state: &mut PassState, ids: PerSide<Uuid>, reason: Reason) {
-    match reason {
-        // What only goes the other way than this run, the next one does.
-        Reason::OtherWay => {}
-        // It was about a record that is no more: where the value comes back, nobody decided about that.
-        Reason::Changed => drop(state.standing.remove(&(ids, None))),
-        _ => state.unmet.push(ids),
-    }
 }
 
 /// Ends the decisions about which nothing is left to do, and notes those that cannot be carried out; `deferred` tells which
@@ -159,34 +55,35 @@ pub(super) fn end(
     if context.options.dry_run {
         return Ok(());
     }
-    if state.rulings.is_empty() || context.options.stop.load(Ordering::Relaxed) {
+    if state.by_people.rulings().is_empty() || context.options.stop.load(Ordering::Relaxed) {
         return Ok(());
     }
-    let compared: HashSet<&PerSide<Uuid>> = state.pairs.ids.iter().collect();
+    let compared: HashSet<&PerSide<Uuid>> = state.records.pairs().ids.iter().collect();
     let had_turn = |field: usize| !deferred.get(field).copied().unwrap_or(false);
-    let done = state.rulings.all().filter(|(ids, field)| {
+    let done = state.by_people.rulings().all().filter(|(ids, field)| {
         let looked_at = match field {
             Some(field) => had_turn(*field) && compared.contains(ids),
             // Who asks for some records learns nothing of the others.
             None => state.asks(Some(ids.erp), Some(ids.crm)),
         };
-        looked_at && !state.standing.contains(&(*ids, *field))
+        looked_at && !state.by_people.stands(*ids, *field)
     });
     let done = done.map(|(ids, field)| (ids, field.map(|field| map.fields[field].key())));
-    let done: Vec<(PerSide<Uuid>, Option<String>)> = done.chain(state.rulings.lost.iter().cloned()).collect();
+    let done: Vec<(PerSide<Uuid>, Option<String>)> =
+        done.chain(state.by_people.rulings().lost.iter().cloned()).collect();
     store.end_decisions(&map.name, &done)?;
-    let failed = state.held.iter().filter(|held| held.kind == InboxKind::Failed);
+    let failed = state.waits.held().iter().filter(|held| held.kind == InboxKind::Failed);
     let failed = failed.filter_map(|held| {
         let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
         let number = held.field?;
-        state.standing.contains(&(ids, Some(number))).then(|| (ids, Some(map.fields[number].key())))
+        state.by_people.stands(ids, Some(number)).then(|| (ids, Some(map.fields[number].key())))
     });
     let number = |name: &str| map.fields.iter().position(|field| field.name() == name);
-    let beyond = state.beyond.items.iter().filter_map(|item| {
+    let beyond = state.outside.items().iter().filter_map(|item| {
         let (ids, field) = (PerSide { erp: item.erp_id?, crm: item.crm_id? }, number(item.field.as_ref()?)?);
-        state.rulings.of_field(ids, field).map(|_| (ids, Some(map.fields[field].key())))
+        state.by_people.of_field(ids, field).map(|_| (ids, Some(map.fields[field].key())))
     });
-    let unmet: Vec<_> = state.unmet.iter().map(|ids| (*ids, None)).chain(failed).chain(beyond).collect();
+    let unmet: Vec<_> = state.by_people.unmet().iter().map(|ids| (*ids, None)).chain(failed).chain(beyond).collect();
     if unmet.is_empty() { Ok(()) } else { store.note_unmet(&map.name, &unmet) }
 }
 
@@ -200,15 +97,16 @@ pub(super) fn kept(
     earlier: &[InboxItem],
     items: &[InboxItem],
 ) -> Result<Vec<InboxItem>, StoreError> {
-    if state.standing.is_empty() || earlier.is_empty() {
+    if !state.by_people.any_stands() || earlier.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: HashMap<&PerSide<Uuid>, &PerSide<usize>> = state.pairs.ids.iter().zip(&state.pairs.rows).collect();
+    let rows: HashMap<&PerSide<Uuid>, &PerSide<usize>> =
+        state.records.pairs().ids.iter().zip(&state.records.pairs().rows).collect();
     let as_decided = |decision: &Decision, field: Option<usize>| {
         let Some(field) = field.map(|field| &map.fields[field]) else { return true };
         rows.get(&decision.ids).is_some_and(|rows| {
             Side::BOTH.into_iter().all(|side| {
-                let held = field.column(side).map(|column| state.frames.of(side).value(column, *rows.of(side)));
+                let held = field.column(side).map(|column| state.records.frame(side).value(column, *rows.of(side)));
                 held.is_none_or(|held| held.to_string() == *decision.values.of(side))
             })
         })
@@ -218,7 +116,7 @@ pub(super) fn kept(
     for decision in store.decisions(Some(&map.name))?.into_iter().filter(|decision| decision.ended.is_none()) {
         let number = |key: &String| map.fields.iter().position(|field| field.key() == *key);
         let field = decision.field.as_ref().map(number);
-        let stands = field != Some(None) && state.standing.contains(&(decision.ids, field.flatten()));
+        let stands = field != Some(None) && state.by_people.stands(decision.ids, field.flatten());
         if !stands || told.decided(&decision).is_some() || !as_decided(&decision, field.flatten()) {
             continue;
         }

@@ -1,4 +1,4 @@
-//! Deletions carried out, when every table map had its turn, and records made anew in place of deleted ones.
+//! Deletions carried out, when every table map had its turn.
 //!
 //! Deletions come last and go from the last table map to the first, so that what refers to a record goes before it. Each
 //! names the version that was looked at; a record that somebody edited meanwhile is not deleted.
@@ -13,79 +13,33 @@ use crate::config::{PerSide, Side};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::delta::deletion::{Reason, edited};
-use crate::delta::inserts::restored_id;
-use crate::delta::merge::Why;
-use crate::delta::restore::give_back;
 use crate::endpoint::{Hidden, Outcome};
 use crate::extract::{self, Sought};
 use crate::frame::Frame;
-use crate::plan::{Action, ActionKind};
-use crate::run::approval::admits;
-use crate::run::bases::before_write;
+use crate::plan::Action;
+use crate::run::consequences::Doomed;
 use crate::run::decided;
-use crate::run::deletions::{held, text_before};
-use crate::run::notes::{count, note_it};
+use crate::run::deletions::text_before;
+use crate::run::failures::{failed, kept_out, never_answered, reason};
 use crate::run::refusals::{print_of, sources};
-use crate::run::rounds::{ROUNDS_MAX, rest, send};
-use crate::run::state::{Doomed, PassError, PassState, Step};
-use crate::run::verify::{count_confirmed, failed, kept_out, unanswered};
+use crate::run::sending::{ROUNDS_MAX, rest, send};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
+use crate::run::verdict::{Deletion, judge_deletion};
+use crate::run::verify::count_confirmed;
+use crate::run::written::before_write;
 use crate::store::{Answer, Store, Survivor};
-
-/// Turns inserts of survivors' partners into restores, with what only the side that lost them knew.
-pub(super) fn as_restores(
-    step: &Step<'_>,
-    store: &dyn Store,
-    state: &mut PassState,
-    to: Side,
-    actions: &mut [Action],
-) -> Result<(), PassError> {
-    let (map, pipeline) = (step.map, &step.context.pipeline.name);
-    for action in actions.iter_mut() {
-        let source = *action.ids.of(to.other());
-        let Some(&gone) = state.restores.of(to).get(&source) else { continue };
-        action.kind = ActionKind::Restore { gone };
-        *action.ids.of_mut(to) = gone;
-        let ruled = state.rulings.of_pair(action.ids).map(|ruled| Why::Decided(ruled.on));
-        *action.ids.of_mut(to) = restored_id(pipeline, &map.name, to, source, gone);
-        action.why = format!("deleted in the {}, made anew from the {}", to.name(), to.other().name());
-        if let Some(why) = ruled {
-            action.why += &format!("; {why}");
-            state.decided.insert(action.ids.erp);
-        }
-    }
-    // What cannot be read now is not known; the survivor may show it.
-    let remembered = |ids: PerSide<Uuid>| store.base_values(&map.name, ids.erp, ids.crm).unwrap_or_default();
-    let lost = give_back(&state.work(step), to, actions, &remembered)?;
-    for (number, field) in map.fields.iter().enumerate() {
-        let mut records = lost.iter().filter(|(lost, _)| *lost == number).map(|(_, record)| record);
-        let Some(first) = records.next() else { continue };
-        let more = records.count();
-        let (those, rest) = (count(more + 1, "record"), if more > 0 { ", …" } else { "" });
-        let info = field.column(to).and_then(|column| step.scope.infos.of(to).column(column));
-        let why = match info.is_some_and(|info| info.insertable) {
-            true => "nobody knows any more what it held there",
-            false => "it cannot be written there",
-        };
-        let (name, side) = (field.name(), to.name());
-        let note = format!("{name} is not given back to {those} made anew in the {side}: {why} ({first}{rest})");
-        // A record whose answer was lost is decided a second time.
-        if !state.report.notes.contains(&note) {
-            note_it(step.context, &mut state.report, note);
-        }
-    }
-    Ok(())
-}
 
 /// Carries out the deletions of a table map.
 pub(super) fn delete(step: &Step<'_>, store: &mut dyn Store, state: &mut PassState) -> Result<(), PassError> {
-    let doomed = std::mem::take(&mut state.doomed);
+    let doomed = state.consequences.take_doomed();
     let mut doomed = look_closer(step, store, state, doomed)?;
     let (mut lost, mut silent) = (HashMap::new(), 0);
     for round in 0.. {
         let unanswered = doomed.iter().filter(|doomed| lost.contains_key(doomed.action.ids.of(doomed.action.side)));
         let rested = rest(step, unanswered.map(|doomed| doomed.action.side), &mut silent);
         if round >= ROUNDS_MAX && !rested {
-            state.held.extend(doomed.iter().map(|doomed| given_up(&doomed.action, round, &lost)));
+            state.waits.hold_all(doomed.iter().map(|doomed| given_up(&doomed.action, round, &lost)));
             break;
         }
         let mut again = Vec::new();
@@ -110,7 +64,7 @@ fn look_closer(
     state: &mut PassState,
     doomed: Vec<Doomed>,
 ) -> Result<Vec<Doomed>, PassError> {
-    if step.context.on_paper(state) {
+    if state.on_paper(step.context) {
         return Ok(doomed);
     }
     let (blind, mut sure): (Vec<Doomed>, Vec<Doomed>) =
@@ -147,9 +101,9 @@ fn delete_side(
     let clock = || (context.options.elapsed)();
     let applying = clock();
     let actions: Vec<Action> = doomed.iter().map(|doomed| doomed.action.clone()).collect();
-    let before = before_write(state, step.map, left, &actions);
-    let sources = sources(state, left, &actions);
-    let applied = match context.paper(state) {
+    let before = before_write(&state.records, step.map, left, &actions);
+    let sources = sources(&state.records, left, &actions);
+    let applied = match state.paper(context) {
         Some(sides) => sides.of(left).apply(scope.infos.of(left), &scope.empty(left), &actions),
         None => send(step, store, left, &actions, &|_, _| Vec::new())?,
     };
@@ -164,57 +118,50 @@ fn delete_side(
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
     let (mut answers, mut changes, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
-        let action = &doomed.action;
-        let there = found.contains(action.ids.of(left));
-        match outcome {
-            Outcome::Written => drop(state.tally.deleted.of_mut(left).insert(action.ids.erp)),
-            // Somebody was faster; there is nothing left to do.
-            Outcome::Gone => {}
-            Outcome::Refused { message } => {
-                let print = print_of(state, step.map, action, &before, &sources);
-                state.refusals.note(action, message, print);
-                state.held.push(undeleted(action, message));
-                continue;
+        let (action, id) = (&doomed.action, *doomed.action.ids.of(left));
+        let verdict = judge_deletion(outcome, found.contains(&id), hidden.get(&id).copied());
+        if let (Deletion::Found | Deletion::Open, Outcome::Unknown { message }) = (verdict, outcome) {
+            let outcome = if verdict == Deletion::Open { "found" } else { "not found" }.to_owned();
+            answers.push(Answer { journal_id, outcome, message: message.clone() });
+            lost.insert(id, message.clone());
+        } else {
+            lost.remove(&id);
+        }
+        match verdict {
+            Deletion::Done => state.report.uncoupled += 1,
+            Deletion::Found => {
+                changes.extend(couplings_after(action));
+                if let Outcome::Unknown { .. } = outcome {
+                    state.tally.count(left, &action.kind, action.ids.erp);
+                }
+                state.report.uncoupled += 1;
             }
-            Outcome::NotSent { message } | Outcome::Barred { message } => {
-                state.refusals.note_unsent(action);
-                let record = format!("the deletion of {}", action.record);
-                state.held.push(Held { message: kept_out(&record, left, outcome, message), ..failed(action, "") });
-                continue;
-            }
-            _ if hidden.contains_key(action.ids.of(left)) => {
-                let message = match hidden[action.ids.of(left)] {
+            Deletion::Open => again.push(doomed),
+            Deletion::Hidden(why) => {
+                let message = match why {
                     Hidden::Forbidden => "the login may not read it any more",
                     Hidden::Untold => "whether it is still there cannot be told",
                 };
-                state.held.push(undeleted(action, message));
-                continue;
+                state.waits.hold(undeleted(action, message));
             }
-            Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => {
-                if let Outcome::Unknown { message } = outcome {
-                    let outcome = if there { "found" } else { "not found" }.to_owned();
-                    answers.push(Answer { journal_id, outcome, message: message.clone() });
-                    lost.insert(*action.ids.of(left), message.clone());
-                } else {
-                    lost.remove(action.ids.of(left));
-                }
-                if there {
-                    again.push(doomed);
-                    continue;
-                }
-                changes.extend(couplings_after(action));
-                if let Outcome::Unknown { .. } = outcome {
-                    state.tally.deleted.of_mut(left).insert(action.ids.erp);
-                }
+            Deletion::Refused => {
+                let print = print_of(&state.records, step.map, action, &before, &sources);
+                state.refusals.note(action, reason(outcome), print);
+                state.waits.hold(undeleted(action, reason(outcome)));
+            }
+            Deletion::KeptOut => {
+                state.refusals.note_unsent(action);
+                let record = format!("the deletion of {}", action.record);
+                let message = kept_out(&record, left, outcome, reason(outcome));
+                state.waits.hold(Held { message, ..failed(action, "") });
             }
         }
-        state.report.uncoupled += 1;
     }
-    if !context.on_paper(state) && (!answers.is_empty() || !changes.is_empty()) {
+    if !state.on_paper(context) && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes, &[])?;
     }
     let mut again = spare(step, store, state, left, again, &read)?;
-    again.retain(|doomed| admits(context.options.approved, step.map, step.links, state, &doomed.action));
+    again.retain(|doomed| state.admits(context, step.map, step.links, &doomed.action));
     Ok(again)
 }
 
@@ -254,11 +201,9 @@ fn spare(
             Some(reason) => {
                 let action = &doomed.action;
                 let message = reason.sentence(&action.record, left.other());
-                if state.rulings.of_pair(action.ids).is_some() {
-                    decided::note_held(state, action.ids, reason);
-                }
-                state.survivors.push(Survivor { ids: action.ids, left, print: Some(now) });
-                state.held.push(held(action.record.clone(), action.ids, message));
+                state.by_people.note_held(action.ids, reason);
+                let survivor = Survivor { ids: action.ids, left, print: Some(now) };
+                state.waits.hold_survivor(survivor, action.record.clone(), message);
             }
         }
     }
@@ -268,7 +213,7 @@ fn spare(
 /// Says why a deletion is not tried once more in this run.
 fn given_up(action: &Action, attempts: usize, lost: &HashMap<Uuid, String>) -> Held {
     match lost.get(action.ids.of(action.side)) {
-        Some(message) => unanswered(action, &format!("the deletion of {}", action.record), attempts, message),
+        Some(message) => never_answered(action, &format!("the deletion of {}", action.record), attempts, message),
         None => undeleted(action, &format!("it still changes after {attempts} attempts in this run")),
     }
 }

@@ -11,33 +11,32 @@ use crate::couple::{Absent, rows_by_id};
 use crate::delta::Held;
 use crate::delta::deletion::{Facts, Fate, Reason, decide, edited};
 use crate::delta::merge::Why;
-use crate::extract::{self};
+use crate::extract;
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::approval::{admit, admits};
+use crate::run::agenda::Agenda;
+use crate::run::consequences::Doomed;
 use crate::run::decided;
-use crate::run::partners::{Widowed, outside, without};
-use crate::run::refusals::leave_alone;
-use crate::run::rounds::Alone;
-use crate::run::state::{Doomed, PassError, PassState, Step};
+use crate::run::partners::Widowed;
+use crate::run::rows::{not_in, without};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::store::{CouplingChange, Couplings, InboxKind, Store, Survivor};
 
-/// Decides what becomes of the survivors; what is to be made anew goes into `alone`.
+/// Decides what becomes of the survivors; what is to be made anew goes into `agenda`.
 pub(super) fn settle_widowed(
     step: &Step<'_>,
     store: &dyn Store,
     state: &mut PassState,
     widowed: Vec<Widowed>,
     couplings: &Couplings,
-    alone: &mut Alone,
+    agenda: &mut Agenda,
 ) -> Result<(), PassError> {
     let map = step.map;
     let mut restores: PerSide<Vec<Widowed>> = PerSide::default();
     let mut deletes: PerSide<Vec<Widowed>> = PerSide::default();
     for widow in widowed {
-        if state.rulings.of_pair(widow.ids).is_some() {
-            state.standing.insert((widow.ids, None));
-        }
+        state.by_people.note_pair(widow.ids);
         let fate = match fate(map, state, &widow) {
             Fate::Restore if !step.context.writes(widow.gone) => Fate::Hold(Reason::OtherWay),
             Fate::Delete if !step.context.writes(widow.gone.other()) => Fate::Hold(Reason::OtherWay),
@@ -50,10 +49,9 @@ pub(super) fn settle_widowed(
             Fate::Uncouple => {
                 let (PerSide { erp, crm }, record) = (widow.ids, widow.record.clone());
                 let why = format!("deleted in the {}; the two are kept apart from now on", widow.gone.name());
-                let action = action(map, &widow, ActionKind::KeepApart, Side::Erp, why);
-                if admits(step.context.options.approved, map, step.links, state, &action) {
-                    state.pending.push(CouplingChange::KeepApart { erp, crm, record });
-                    state.plan.actions.push(action);
+                let action = widow.action(map, ActionKind::KeepApart, Side::Erp, why);
+                if state.admits(step.context, map, step.links, &action) {
+                    state.draft.recouple(action, CouplingChange::KeepApart { erp, crm, record });
                 }
                 skip(state, map, &widow);
             }
@@ -62,7 +60,7 @@ pub(super) fn settle_widowed(
     for gone in Side::BOTH {
         let widows = std::mem::take(restores.of_mut(gone));
         if !widows.is_empty() {
-            restore(step, state, gone, widows, couplings, alone)?;
+            restore(step, state, gone, widows, couplings, agenda)?;
         }
         let widows = std::mem::take(deletes.of_mut(gone.other()));
         if !widows.is_empty() {
@@ -74,7 +72,7 @@ pub(super) fn settle_widowed(
 
 fn fate(map: &TableMap, state: &PassState, widow: &Widowed) -> Fate {
     decide(&Facts {
-        on_delete: decided::on_delete(map, state.rulings.of_pair(widow.ids)),
+        on_delete: decided::on_delete(map, state.by_people.of_pair(widow.ids)),
         gone: widow.gone,
         writes: PerSide::from_fn(|side| map.direction.writes(side)),
         inside: widow.row.is_some(),
@@ -94,7 +92,7 @@ pub(super) fn still_coupled(
     for left in Side::BOTH {
         let rows: Vec<usize> = freed.iter().filter(|widow| widow.gone != left).filter_map(|widow| widow.row).collect();
         if !rows.is_empty() {
-            apart.of_mut(left).upsert(&state.frames.of(left).take(&rows));
+            apart.of_mut(left).upsert(&state.records.frame(left).take(&rows));
         }
     }
     let freed: HashSet<Uuid> = freed.iter().map(|widow| widow.ids.erp).collect();
@@ -108,45 +106,44 @@ fn restore(
     gone: Side,
     widows: Vec<Widowed>,
     couplings: &Couplings,
-    alone: &mut Alone,
+    agenda: &mut Agenda,
 ) -> Result<(), PassError> {
     let (map, context, left) = (step.map, step.context, gone.other());
-    let mut everything = state.frames.of(gone).clone();
+    let mut everything = state.records.frame(gone).clone();
     if map.sides.of(gone).filter.is_some() {
         everything = extract::read_beyond(step.map, step.scope, gone, *context.endpoints.of(gone))?;
         // New numbers count on past what is outside, too.
-        alone.beyond.of_mut(gone).get_or_insert_with(|| outside(&everything, state.frames.of(gone)));
+        agenda.beyond.of_mut(gone).get_or_insert_with(|| not_in(&everything, state.records.frame(gone)));
     }
     let taken = coupled(state, couplings, gone);
     let free = without(&everything, |id| taken.contains(id));
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
-    let survivors = state.frames.of(left).clone();
+    let survivors = state.records.frame(left).clone();
     let twins = found_beyond(map, &step.scope.infos, left, &survivors, &rows, &free, step.links);
     let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains_key(row)).collect();
-    hold_doubles(step, state, left, &restored, alone);
+    hold_doubles(step, state, left, &restored, agenda);
     for widow in widows {
         if widow.row.is_some_and(|row| twins.contains_key(&row)) {
             hold(state, map, &widow, Reason::Twin);
             continue;
         }
         let survivor = *widow.ids.of(left);
-        state.restores.of_mut(gone).insert(survivor, *widow.ids.of(gone));
-        state.left.of_mut(left).push(survivor);
-        alone.ids.of_mut(left).push(survivor);
+        state.consequences.restore(gone, survivor, *widow.ids.of(gone));
+        agenda.sources.of_mut(left).push(survivor);
     }
     Ok(())
 }
 
 /// Holds the records that would get a new partner beside one that is made anew and looks the same: one of the two is one
 /// too many, and the next run would say so.
-fn hold_doubles(step: &Step<'_>, state: &mut PassState, left: Side, restored: &[usize], alone: &mut Alone) {
-    let frame = state.frames.of(left);
+fn hold_doubles(step: &Step<'_>, state: &mut PassState, left: Side, restored: &[usize], agenda: &mut Agenda) {
+    let frame = state.records.frame(left);
     let by_id = rows_by_id(frame);
-    let rows: Vec<usize> = alone.ids.of(left).iter().filter_map(|id| by_id.get(id).copied()).collect();
+    let rows: Vec<usize> = agenda.sources.of(left).iter().filter_map(|id| by_id.get(id).copied()).collect();
     let found = alike(step.map, &step.scope.infos, left, frame, (&rows, restored), step.links);
     for (row, other, rule) in found {
-        let (id, record) = (frame.id(row), state.names.row(frame, left, row));
-        let other = state.names.row(frame, left, other);
+        let (id, record) = (frame.id(row), state.records.names().row(frame, left, row));
+        let other = state.records.names().row(frame, left, other);
         let message = format!(
             "{record} matches {other} by rule {rule}, whose partner was deleted in the {} and is made anew",
             left.other().name()
@@ -156,15 +153,15 @@ fn hold_doubles(step: &Step<'_>, state: &mut PassState, left: Side, restored: &[
             Side::Crm => PerSide { erp: None, crm: Some(id) },
         };
         let (kind, values) = (InboxKind::Ambiguous, PerSide::default());
-        state.held.push(Held { kind, record, ids, field: None, values, to: None, message });
-        alone.ids.of_mut(left).retain(|known| *known != id);
+        state.waits.hold(Held { kind, record, ids, field: None, values, to: None, message });
+        agenda.sources.of_mut(left).retain(|known| *known != id);
     }
 }
 
 /// Returns the records of a side that have a partner, those that this run coupled among them.
 fn coupled(state: &PassState, couplings: &Couplings, side: Side) -> HashSet<Uuid> {
     let ids = if side == Side::Erp { &couplings.erp } else { &couplings.crm };
-    ids.iter().chain(state.pairs.ids.iter().map(|ids| ids.of(side))).copied().collect()
+    ids.iter().chain(state.records.pairs().ids.iter().map(|ids| ids.of(side))).copied().collect()
 }
 
 /// Plans to delete survivors, but for those that somebody edited, or of which the other side has another record.
@@ -176,7 +173,7 @@ fn doom(
     widows: Vec<Widowed>,
     couplings: &Couplings,
 ) -> Result<(), PassError> {
-    let frame = state.frames.of(left);
+    let frame = state.records.frame(left);
     let bases: Vec<Vec<Option<PerSide<u64>>>> =
         widows.iter().map(|widow| couplings.bases.iter().map(|field| field[widow.coupling]).collect()).collect();
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
@@ -184,14 +181,14 @@ fn doom(
     let text = |row: usize, field: usize| text_before(store, step.map, ids[row], left, field);
     let reasons = edited(step.map, &step.scope.infos, step.links, left, &frame.take(&rows), &bases, &text)?;
     let taken = coupled(state, couplings, left.other());
-    let free = without(state.frames.of(left.other()), |id| taken.contains(id));
+    let free = without(state.records.frame(left.other()), |id| taken.contains(id));
     let twins = found_beyond(step.map, &step.scope.infos, left, frame, &rows, &free, step.links);
     let etags: Vec<Option<String>> = rows.iter().map(|row| frame.etag(*row)).collect();
     let mut actions = Vec::new();
     for (((widow, bases), reason), etag) in widows.into_iter().zip(bases).zip(reasons).zip(etags) {
         let twin = widow.row.filter(|row| twins.contains_key(row)).map(|_| Reason::Twin);
-        let ruled = state.rulings.of_pair(widow.ids).map(|ruled| (ruled.seen, ruled.on));
-        let now = widow.row.map(|row| decided::print_of(step.map, left, state.frames.of(left), row));
+        let ruled = state.by_people.of_pair(widow.ids).map(|ruled| (ruled.seen, ruled.on));
+        let now = widow.row.map(|row| decided::print_of(step.map, left, state.records.frame(left), row));
         let reason = match ruled {
             // What the record held when somebody decided is what he decided about.
             Some((Some(seen), _)) => (now != Some(seen)).then_some(Reason::Changed).or(twin),
@@ -208,17 +205,17 @@ fn doom(
             None => format!("deleted in the {gone}, and not edited in the {} since", left.name()),
         };
         if ruled.is_some() {
-            state.decided.insert(widow.ids.erp);
+            state.guarding.spare(widow.ids.erp);
         }
-        let action = Action { etag, ..action(step.map, &widow, ActionKind::Delete, left, why) };
+        let action = Action { etag, ..widow.action(step.map, ActionKind::Delete, left, why) };
         actions.push(action.clone());
-        state.doomed.push(Doomed { action, bases, print: now.filter(|_| ruled.is_some()) });
+        state.consequences.doom(Doomed { action, bases, print: now.filter(|_| ruled.is_some()) });
     }
-    leave_alone(state, step.map, &mut actions);
-    admit(step.context.options.approved, step.map, step.links, state, &mut actions);
+    state.waits.hold_all(state.refusals.skip(&state.records, step.map, &mut actions));
+    state.admit(step.context, step.map, step.links, &mut actions);
     let sent: HashSet<Uuid> = actions.iter().map(|action| action.ids.erp).collect();
-    state.doomed.retain(|doomed| doomed.action.side != left || sent.contains(&doomed.action.ids.erp));
-    state.plan.actions.extend(actions);
+    state.consequences.keep_doomed(|doomed| doomed.action.side != left || sent.contains(&doomed.action.ids.erp));
+    state.draft.add_deletions(actions);
     Ok(())
 }
 
@@ -235,30 +232,14 @@ pub(super) fn text_before(
     values.get(&map.fields[field].key()).map(|value| value.of(side).clone())
 }
 
-/// Makes an action about a pair of which one record is gone.
-pub(super) fn action(map: &TableMap, widow: &Widowed, kind: ActionKind, side: Side, why: String) -> Action {
-    Action {
-        table: map.name.clone(),
-        record: widow.record.clone(),
-        side,
-        kind,
-        why,
-        ids: widow.ids,
-        etag: None,
-        fields: Vec::new(),
-        follow_ups: Vec::new(),
-    }
-}
-
 fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) {
     skip(state, map, widow);
     let left = widow.gone.other();
-    let print = widow.row.map(|row| decided::print_of(map, left, state.frames.of(left), row));
-    state.survivors.push(Survivor { ids: widow.ids, left, print });
-    state.left.of_mut(left).push(*widow.ids.of(left));
+    let print = widow.row.map(|row| decided::print_of(map, left, state.records.frame(left), row));
+    state.consequences.bereave(left, *widow.ids.of(left));
     // Somebody made it anew by hand: then there is one thing to do about both records.
-    let anew = state.made_anew.get(widow.ids.of(left)).filter(|_| map.direction.writes(widow.gone));
-    let ruled = state.rulings.of_pair(widow.ids);
+    let anew = state.consequences.made_anew(*widow.ids.of(left)).filter(|_| map.direction.writes(widow.gone));
+    let ruled = state.by_people.of_pair(widow.ids);
     // Whoever decided is told why that does not help, and not what else he could do.
     let message = match (anew.filter(|_| ruled.is_none()), reason) {
         (Some(anew), Reason::Asked | Reason::Twin | Reason::Edited | Reason::NeverSettled) => {
@@ -266,10 +247,8 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
         }
         _ => reason.sentence(&widow.record, widow.gone),
     };
-    if ruled.is_some() {
-        decided::note_held(state, widow.ids, reason);
-    }
-    state.held.push(held(widow.record.clone(), widow.ids, message));
+    state.by_people.note_held(widow.ids, reason);
+    state.waits.hold_survivor(Survivor { ids: widow.ids, left, print }, widow.record.clone(), message);
 }
 
 fn reason_made_anew(record: &str, gone: Side, anew: &str) -> String {
@@ -280,21 +259,9 @@ fn reason_made_anew(record: &str, gone: Side, anew: &str) -> String {
     )
 }
 
-pub(super) fn held(record: String, ids: PerSide<Uuid>, message: String) -> Held {
-    Held {
-        kind: InboxKind::Deleted,
-        record,
-        ids: PerSide { erp: Some(ids.erp), crm: Some(ids.crm) },
-        field: None,
-        values: PerSide::default(),
-        to: None,
-        message,
-    }
-}
-
 /// Counts a survivor that was read, in the direction away from it.
 fn skip(state: &mut PassState, map: &TableMap, widow: &Widowed) {
     if widow.row.is_some() && map.direction.writes(widow.gone) {
-        *state.tally.skipped.of_mut(widow.gone) += 1;
+        state.tally.skip(widow.gone, 1);
     }
 }

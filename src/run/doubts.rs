@@ -45,7 +45,7 @@ impl Doubtful {
             return None;
         }
         // Rows move when frames are brought up to date.
-        let by_id = PerSide::from_fn(|side| rows_by_id(state.frames.of(side)));
+        let by_id = PerSide::from_fn(|side| rows_by_id(state.records.frame(side)));
         let uncoupled = PerSide::from_fn(|side| {
             let rows = self.0.of(side).iter().filter_map(|id| by_id.of(side).get(id).copied());
             let mut rows: Vec<usize> = rows.collect();
@@ -54,9 +54,9 @@ impl Doubtful {
         });
         let row = |absent: &Absent| PerSide::from_fn(|side| by_id.of(side).get(absent.ids.of(side)).copied());
         let absent: Vec<Absent> = absent.iter().map(|absent| Absent { rows: row(absent), ..*absent }).collect();
-        let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond };
-        let matched = match_rows(map, &scope.infos, &state.frames, links, &uncoupled, &coupled);
-        if Doubtful::of(&matched, &state.frames).0 == self.0 {
+        let coupled = Coupled { pairs: state.records.pairs(), absent: &absent, beyond };
+        let matched = match_rows(map, &scope.infos, state.records.frames(), links, &uncoupled, &coupled);
+        if Doubtful::of(&matched, state.records.frames()).0 == self.0 {
             return None;
         }
         let filed = |held: &Held| match (held.ids.erp, held.ids.crm) {
@@ -64,7 +64,7 @@ impl Doubtful {
             (None, Some(id)) => self.0.crm.contains(&id),
             _ => false,
         };
-        state.held.retain(|held| held.kind != InboxKind::Ambiguous || !filed(held));
+        state.waits.take_back(|held| held.kind == InboxKind::Ambiguous && filed(held));
         Some(matched)
     }
 }

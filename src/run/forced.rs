@@ -3,92 +3,92 @@
 //! A side may refill what was cleared, or hold a value in a form of its own. Written once, the field is decided as in any
 //! other run from then on: what the answer told is that side's base, what was read goes over as an edit.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side, TableMap, When};
-use crate::delta::Held;
-use crate::delta::merge::UNSENT;
+use crate::config::{Side, TableMap};
+use crate::delta::Overwritten;
 use crate::frame::Kind;
-use crate::run::bases::{Written, fingerprint_in, set_base};
-use crate::run::context::Context;
 use crate::run::kept::shown;
-use crate::run::notes::note_it;
-use crate::run::state::{PassState, Step};
-use crate::store::{InboxKind, Terms};
-use crate::translate::canonical::{BLANK, fingerprint};
+use crate::run::records::Records;
+use crate::run::step::Step;
+use crate::run::written::{Written, fingerprint_in};
+use crate::translate::canonical::fingerprint;
 
-/// Takes note of the two-way fields that were written on the side that gives way, and of what it made of them.
-pub(super) fn note(step: &Step<'_>, state: &mut PassState, to: Side, written: &[Written<'_>]) {
-    if step.context.options.selection.force.as_ref().is_none_or(|force| force.to != to) {
-        return;
+/// What came of it that a person lets one side win.
+#[derive(Default)]
+pub(super) struct Forced {
+    /// What gave way, on either side.
+    overwritten: Vec<Overwritten>,
+    /// By ERP id and field, where the side that is to win has had its way: what stands there now is the other's answer.
+    won: HashSet<(Uuid, usize)>,
+    /// What that answer is where it is something else, by field and ERP id: the record, and what is to be said.
+    remade: BTreeMap<(usize, Uuid), (String, String)>,
+}
+
+impl Forced {
+    /// Takes what gives way by what was decided.
+    pub(super) fn note_overwritten(&mut self, overwritten: Vec<Overwritten>) {
+        self.overwritten.extend(overwritten);
     }
-    let by_erp: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-    for Written { action, kept, .. } in written.iter().filter(|record| !record.action.kind.makes_record()) {
-        let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
-        let row = *state.pairs.rows[pair].of(to);
-        for (_, change) in action.fields.iter().enumerate().filter(|(at, _)| !kept.contains(at)) {
-            let both = |number: &usize| Side::BOTH.iter().all(|side| step.map.fields[*number].writes(*side));
-            let Some(number) = change.field.filter(both) else { continue };
-            state.won.insert((action.ids.erp, number));
-            let frame = state.frames.of(to);
-            let kind = frame.column(&change.column).map_or(Kind::Text, |column| column.kind);
-            if fingerprint_in(frame, to, &change.column, row) != fingerprint(&change.new, to, kind) {
-                let (held, new) = (shown(&frame.value(&change.column, row)), shown(&change.new));
-                let told = format!("the {} holds {held} where {new} was written", to.name());
-                state.remade.insert((number, action.ids.erp), (action.record.clone(), told));
+
+    /// Returns what gave way of what was `written`, by the side and the ERP id.
+    pub(super) fn overwritten(&self, written: &HashSet<(Side, Uuid)>) -> Vec<Overwritten> {
+        let kept = self.overwritten.iter().filter(|lost| written.contains(&(lost.to, lost.ids.erp)));
+        let mut kept: Vec<Overwritten> = kept.cloned().collect();
+        kept.sort_by(|one, other| (&one.record, &one.field).cmp(&(&other.record, &other.field)));
+        kept
+    }
+
+    /// Returns where the side that is to win has had its way.
+    pub(super) fn won(&self) -> &HashSet<(Uuid, usize)> {
+        &self.won
+    }
+
+    /// Takes note of the two-way fields that were written on the side that gives way, and of what it made of them.
+    pub(super) fn note(&mut self, step: &Step<'_>, records: &Records, to: Side, written: &[Written<'_>]) {
+        if step.context.options.selection.force.as_ref().is_none_or(|force| force.to != to) {
+            return;
+        }
+        let by_erp: HashMap<Uuid, usize> = records.pairs_by_erp();
+        for Written { action, kept, .. } in written.iter().filter(|record| !record.action.kind.makes_record()) {
+            let Some(&pair) = by_erp.get(&action.ids.erp) else { continue };
+            let row = *records.pairs().rows[pair].of(to);
+            for (_, change) in action.fields.iter().enumerate().filter(|(at, _)| !kept.contains(at)) {
+                let both = |number: &usize| Side::BOTH.iter().all(|side| step.map.fields[*number].writes(*side));
+                let Some(number) = change.field.filter(both) else { continue };
+                self.won.insert((action.ids.erp, number));
+                let frame = records.frame(to);
+                let kind = frame.column(&change.column).map_or(Kind::Text, |column| column.kind);
+                if fingerprint_in(frame, to, &change.column, row) != fingerprint(&change.new, to, kind) {
+                    let (held, new) = (shown(&frame.value(&change.column, row)), shown(&change.new));
+                    let told = format!("the {} holds {held} where {new} was written", to.name());
+                    self.remade.insert((number, action.ids.erp), (action.record.clone(), told));
+                }
             }
         }
     }
-}
 
-/// Remembers what was to win and was refused: it stays a value to be sent, and what it overwrites one that somebody agreed to
-/// lose. Else the next run would go by the table map's own policy, which may be the opposite.
-pub(super) fn remember(context: &Context<'_>, map: &TableMap, deferred: &[bool], state: &mut PassState) {
-    let Some(force) = &context.options.selection.force else { return };
-    let failed =
-        |held: &&Held| held.to == Some(force.to) && matches!(held.kind, InboxKind::Failed | InboxKind::Skipped);
-    let failed: HashSet<Uuid> = state.held.iter().filter(failed).filter_map(|held| held.ids.erp).collect();
-    // What was edited while somebody thought about it, nobody agreed to lose.
-    let waits = |held: &Held| Some((held.ids.erp?, held.field.filter(|_| held.kind == InboxKind::Contested)?));
-    let waiting: HashSet<(Uuid, usize)> = state.held.iter().filter_map(waits).collect();
-    for pair in 0..state.pairs.len() {
-        let (ids, rows) = (state.pairs.ids[pair], state.pairs.rows[pair]);
-        if !failed.contains(&ids.erp) || !state.asks(Some(ids.erp), Some(ids.crm)) {
-            continue;
-        }
+    /// Says what a side made of values that were forced on it: of each field the first, and how many more.
+    pub(super) fn take_notes(&mut self, map: &TableMap) -> Vec<String> {
+        let remade = std::mem::take(&mut self.remade);
+        let mut notes = Vec::new();
         for (number, field) in map.fields.iter().enumerate() {
-            let forced = field.writes(Side::Erp) && field.writes(Side::Crm) && field.when != When::Create;
-            if !forced || deferred.get(number) == Some(&true) || waiting.contains(&(ids.erp, number)) {
-                continue;
-            }
-            let mut base = PerSide::from_fn(|side| {
-                let column = field.column(side);
-                column.map_or(BLANK, |column| fingerprint_in(state.frames.of(side), side, column, *rows.of(side)))
-            });
-            if state.pairs.bases[number][pair] != Some(base) {
-                *base.of_mut(force.to.other()) = UNSENT;
-                set_base(state, pair, number, base, Terms::AGREED);
-            }
+            let mut those = remade.range((number, Uuid::nil())..=(number, Uuid::max())).map(|(_, told)| told);
+            let Some((record, told)) = those.next() else { continue };
+            let (name, more) = (field.name(), those.count());
+            let note = match more {
+                0 => format!("{name}: {told} ({record}); it is not overwritten again"),
+                more => {
+                    let records = more + 1;
+                    format!(
+                        "{name}: {told} ({record}), and the like in {records} records; they are not overwritten again"
+                    )
+                }
+            };
+            notes.push(note);
         }
-    }
-}
-
-/// Says what a side made of values that were forced on it: of each field the first, and how many more.
-pub(super) fn tell(context: &Context<'_>, map: &TableMap, state: &mut PassState) {
-    let remade = std::mem::take(&mut state.remade);
-    for (number, field) in map.fields.iter().enumerate() {
-        let mut those = remade.range((number, Uuid::nil())..=(number, Uuid::max())).map(|(_, told)| told);
-        let Some((record, told)) = those.next() else { continue };
-        let (name, more) = (field.name(), those.count());
-        let note = match more {
-            0 => format!("{name}: {told} ({record}); it is not overwritten again"),
-            more => {
-                let records = more + 1;
-                format!("{name}: {told} ({record}), and the like in {records} records; they are not overwritten again")
-            }
-        };
-        note_it(context, &mut state.report, note);
+        notes
     }
 }

@@ -13,10 +13,10 @@ use crate::endpoint::EndpointError;
 use crate::extract::{self, Inside, Scope};
 use crate::frame::Frame;
 use crate::run::account::Mode;
-use crate::run::changed::{Reading, sorted};
 use crate::run::context::Context;
-use crate::run::partners::without;
-use crate::run::state::PassError;
+use crate::run::reading::{Reading, sorted};
+use crate::run::rows::without;
+use crate::run::step::PassError;
 use crate::store::{Couplings, OpenIntent, Watermark};
 
 /// What has been brought together of one table map.
@@ -157,7 +157,7 @@ impl<'a> Gathered<'a> {
         Ok(Reading {
             mode,
             inside: PerSide { erp: erp.0, crm: crm.0 },
-            beyond: Some(PerSide { erp: erp.1, crm: crm.1 }),
+            besides: Some(PerSide { erp: erp.1, crm: crm.1 }),
             couplings: Some(selected),
             mark,
             whole_to: None,

@@ -11,14 +11,16 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::apply::Applied;
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{Side, TableMap};
 use crate::endpoint::{Key, Outcome};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::Action;
-use crate::run::bases::fingerprint_in;
-use crate::run::state::{PassError, PassState, Step};
-use crate::run::verify::failed;
+use crate::run::failures::failed;
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
+use crate::run::unanswered::InDoubt;
+use crate::run::written::fingerprint_in;
 use crate::store::{Intent, Store, StoreError};
 use crate::translate::canonical::fingerprint;
 
@@ -35,47 +37,6 @@ pub(super) enum Trace {
     Doubt(Vec<Uuid>),
 }
 
-/// A new record of which nobody knows whether it was made, and what is said of it and of those that it may be.
-#[derive(Debug, Clone)]
-pub(super) struct InDoubt {
-    /// The side where it may have been made.
-    pub(super) side: Side,
-    /// The record of the other side that it was made for.
-    pub(super) source: Uuid,
-    pub(super) message: String,
-    pub(super) candidates: Vec<Uuid>,
-}
-
-impl InDoubt {
-    pub(super) fn new(side: Side, source: Uuid, candidates: Vec<Uuid>, all: &Frame, key: &[String]) -> InDoubt {
-        let named = |row: usize| {
-            let values: Vec<String> = key.iter().map(|name| all.value(name, row).to_string()).collect();
-            if key.iter().all(|name| all.column(name).is_some()) { values.join(", ") } else { all.id(row).to_string() }
-        };
-        let rows = (0..all.rows()).filter(|row| candidates.contains(&all.id(*row)));
-        let names: Vec<String> = rows.take(NAMED_MAX).map(named).collect();
-        let more = if candidates.len() > names.len() { ", …" } else { "" };
-        let message = format!(
-            "the answer to an earlier attempt was lost, and it may be there already, as {}{more}; couple it by hand, or \
-             have it made anew by `couple TABLE:KEY --create --yes`",
-            names.join(", ")
-        );
-        InDoubt { side, source, message, candidates }
-    }
-
-    /// Takes note of it, so that nobody concerned gets a new partner.
-    pub(super) fn note(self, doubts: &mut PerSide<HashMap<Uuid, String>>) {
-        let candidate = "an earlier run may have made it, whose answer was lost; couple it by hand, or delete it";
-        for id in self.candidates {
-            doubts.of_mut(self.side).insert(id, candidate.to_owned());
-        }
-        doubts.of_mut(self.side.other()).insert(self.source, self.message);
-    }
-}
-
-/// How many records one message names.
-const NAMED_MAX: usize = 3;
-
 /// Tells whether a side gives the key of new records of a table map.
 pub(super) fn gives_key(scope: &Scope, map: &TableMap, side: Side) -> bool {
     scope.left_to_side(map, side).len() == 1
@@ -90,18 +51,18 @@ pub(super) fn leaves_key(scope: &Scope, map: &TableMap, action: &Action) -> bool
 
 /// Holds new records about which nobody knows whether they are there already.
 pub(super) fn hold_doubtful(state: &mut PassState, to: Side, actions: &mut Vec<Action>) {
-    if state.in_doubt.of(to.other()).is_empty() {
+    if state.unanswered.in_doubt(to.other()).is_empty() {
         return;
     }
     let mut held = Vec::new();
-    actions.retain(|action| match state.in_doubt.of(to.other()).get(action.ids.of(to.other())) {
+    actions.retain(|action| match state.unanswered.in_doubt(to.other()).get(action.ids.of(to.other())) {
         Some(message) => {
             held.push(failed(action, message));
             false
         }
         None => true,
     });
-    state.held.extend(held);
+    state.waits.hold_all(held);
 }
 
 /// Holds new records of which exactly what would be sent is there already with nobody, or is sent for another one as well:
@@ -115,9 +76,9 @@ pub(super) fn hold_twins(
     actions: &mut Vec<Action>,
 ) -> Result<Vec<Uuid>, PassError> {
     let taken = taken(step.map, store, state, to)?;
-    let there: Vec<Frame> = std::iter::once(state.frames.of(to)).chain(beyond).cloned().collect();
+    let there: Vec<Frame> = std::iter::once(state.records.frame(to)).chain(beyond).cloned().collect();
     for frame in &there {
-        state.before.of_mut(to).extend(frame.ids());
+        state.unanswered.note_before(to, frame.ids());
     }
     let mut found: Vec<Found<'_>> = there.iter().map(|frame| Found::new(to, frame)).collect();
     let mut sent: HashSet<Sent> = HashSet::new();
@@ -130,7 +91,7 @@ pub(super) fn hold_twins(
         let free = |id: &Uuid| !taken.contains(id);
         let twin = found.iter_mut().find_map(|found| {
             let id = found.holding(&own).into_iter().find(free)?;
-            Some(state.names.row(found.frame, to, found.row(id)))
+            Some(state.records.names().row(found.frame, to, found.row(id)))
         });
         match twin.filter(|_| !step.context.options.selection.double) {
             Some(twin) => {
@@ -145,7 +106,7 @@ pub(super) fn hold_twins(
             }
         }
     });
-    state.held.extend(held);
+    state.waits.hold_all(held);
     Ok(put_off)
 }
 
@@ -171,7 +132,7 @@ pub(super) fn take_given(
             let mut taken = taken(step.map, store, state, to)?;
             taken.extend(given.values());
             let sent: Vec<Sent> = lost.iter().map(|&at| sent_by(step.scope, &actions[at])).collect();
-            let traces = trace(to, &all, &sent, &taken, Some(state.before.of(to)));
+            let traces = trace(to, &all, &sent, &taken, Some(state.unanswered.before(to)));
             for (&at, trace) in lost.iter().zip(traces).rev() {
                 match trace {
                     Trace::Made(id) => drop(given.insert(*actions[at].ids.of(to), id)),
@@ -182,18 +143,19 @@ pub(super) fn take_given(
                         applied.journal.remove(at);
                         let source = *action.ids.of(to.other());
                         let doubt = InDoubt::new(to, source, candidates, &all, step.scope.key_columns(to));
-                        state.held.push(failed(&action, &doubt.message));
-                        doubt.note(&mut state.in_doubt);
+                        state.waits.hold(failed(&action, doubt.message()));
+                        state.unanswered.note_doubt(doubt);
                     }
                 }
             }
         }
     }
-    for action in actions.iter_mut().chain(&mut state.plan.actions).filter(|action| action.side == to) {
+    for action in actions.iter_mut().filter(|action| action.side == to) {
         if let Some(id) = given.get(action.ids.of(to)) {
             *action.ids.of_mut(to) = *id;
         }
     }
+    state.draft.rename(to, &given);
     state.approval.rename(to, &given);
     Ok(())
 }
@@ -270,7 +232,7 @@ fn taken(map: &TableMap, store: &dyn Store, state: &PassState, side: Side) -> Re
     let couplings = store.couplings(&map.name, &[])?;
     let mut taken = store.kept_apart(&map.name)?.of(side).clone();
     taken.extend(if side == Side::Erp { couplings.erp } else { couplings.crm });
-    taken.extend(state.pairs.ids.iter().map(|ids| *ids.of(side)));
+    taken.extend(state.records.pairs().ids.iter().map(|ids| *ids.of(side)));
     Ok(taken)
 }
 

@@ -11,11 +11,11 @@ use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::bases::terms_after;
 use crate::run::context::Context;
-use crate::run::given::{InDoubt, Sent, Trace, gives_key, sent_of, trace};
+use crate::run::given::{Sent, Trace, gives_key, sent_of, trace};
 use crate::run::kept::is_form_of;
-use crate::run::keyed::Tried;
 use crate::run::selection::Asked;
-use crate::run::state::PassError;
+use crate::run::step::PassError;
+use crate::run::unanswered::{InDoubt, Tried, Unanswered};
 use crate::store::{Agreed, Agreement, Answer, CouplingChange, Intent, OpenIntent, Origin, Store};
 use crate::translate::canonical::{BLANK, fingerprint};
 
@@ -35,10 +35,8 @@ pub(super) struct Earned {
     pub(super) made: Vec<Made>,
     /// What pairs agree on since a write that arrived.
     pub(super) agreements: Vec<Agreement>,
-    /// By side, new records that may still come, by the record that they were made for; their intents stay open.
-    pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
-    /// New records of which nobody knows whether they were made; their intents stay open.
-    pub(super) doubts: Vec<InDoubt>,
+    /// New records that may still come, or of which nobody knows whether they were made; their intents stay open.
+    pub(super) unanswered: Unanswered,
 }
 
 /// Settles what a run that was cut off left open.
@@ -61,106 +59,132 @@ pub(super) fn settle_intents(
         return Ok(Earned::default());
     }
     let couplings = store.couplings(&map.name, &[])?;
-    // The partner of each record, by its side.
     let pairs = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
-    let mut partners: PerSide<HashMap<Uuid, Uuid>> =
+    let partners: PerSide<HashMap<Uuid, Uuid>> =
         PerSide { erp: pairs().collect(), crm: pairs().map(|(erp, crm)| (crm, erp)).collect() };
-    let (mut earned, renamed) = find_given(context, store, scope, map, (&mut open, asked), &partners)?;
-    let mut there: PerSide<HashMap<Uuid, usize>> = PerSide::default();
-    let mut frames = PerSide::from_fn(|side| scope.empty(side));
-    let mut untouched: PerSide<HashSet<Uuid>> = PerSide::default();
-    for side in Side::BOTH {
-        let ids: BTreeSet<Uuid> = open
-            .iter()
-            .map(|open| &open.intent)
-            .filter(|one| one.side == side && one.writes())
-            .map(|one| one.id)
-            .collect();
-        let found = extract::read_ids(scope, side, *context.endpoints.of(side), ids.into_iter().collect())?;
-        *there.of_mut(side) = couple::rows_by_id(&found);
-        let is_new = |one: &&Intent| one.side == side && one.action == "insert" && there.of(side).contains_key(&one.id);
-        let new: Vec<Uuid> = open.iter().map(|open| &open.intent).filter(is_new).map(|one| one.id).collect();
-        if !new.is_empty() {
-            *untouched.of_mut(side) = context.endpoints.of(side).untouched(scope.infos.of(side), &new)?;
-        }
-        *frames.of_mut(side) = found;
-    }
-    let mut answers = Vec::new();
-    let mut changes = Vec::new();
+    let (earned, renamed) = find_given(context, store, scope, map, (&mut open, asked), &partners)?;
+    let there = There::read(context, scope, &open)?;
+    let (answers, changes) = (Vec::new(), Vec::new());
+    let mut settling = Settling { context, map, renamed, partners, answers, changes, earned };
     for OpenIntent { journal_id, intent } in open {
-        let (insert, update) = (intent.action == "insert", intent.action == "update");
-        let row = there.of(intent.side).get(&intent.id).copied();
-        let (found, ids) = (row.is_some(), intent.ids());
-        if insert && found && !partners.of(intent.side).contains_key(&intent.id) {
-            // The id alone tells that the record was made in place of one that is gone, and of which one.
-            let old = partners.of(intent.side.other()).get(&intent.partner).copied();
-            let restored = |gone: &Uuid| {
-                let own = renamed.get(&intent.id).unwrap_or(&intent.id);
-                restored_id(&context.pipeline.name, &map.name, intent.side, intent.partner, *gone) == *own
-            };
-            if old.as_ref().is_none_or(restored) {
-                if let Some(gone) = old {
-                    changes.push(match intent.side {
-                        Side::Erp => CouplingChange::Uncouple { erp: gone, crm: ids.crm },
-                        Side::Crm => CouplingChange::Uncouple { erp: ids.erp, crm: gone },
-                    });
-                    partners.of_mut(intent.side).remove(&gone);
-                }
-                partners.erp.insert(ids.erp, ids.crm);
-                partners.crm.insert(ids.crm, ids.erp);
-                let (erp, crm, origin) = (ids.erp, ids.crm, Origin::Created(intent.side));
-                changes.push(CouplingChange::Couple { erp, crm, origin });
-                earned.made.push(Made { ids, side: intent.side, gone: old });
-            }
-        }
-        let coupled = partners.of(intent.side).get(&intent.id) == Some(&intent.partner);
-        if let (Some(row), true) = (row, coupled && (insert || update)) {
-            let side = intent.side;
-            let own = untouched.of(side).contains(&intent.id);
-            let found = Found { side, frame: frames.of(side), row, written: &intent.fields, insert, own };
-            let fields = intent.agreed.iter().filter_map(|agreed| found.agrees_on(map, agreed)).collect();
-            earned.agreements.push(Agreement { ids, fields });
-        }
-        // Elsewhere it is recognised by its id, whenever it comes.
-        let alone = !partners.of(intent.side.other()).contains_key(&intent.partner);
-        if insert && !found && alone {
-            let sent = intent.fields.iter().map(|(column, _, new)| (column.as_str(), new.clone()));
-            if let Some(tried) = Tried::of(scope.infos.of(intent.side), intent.id, sent, journal_id) {
-                tried.note(intent.partner, earned.tried.of_mut(intent.side));
-                continue;
-            }
-        }
-        // What a deletion was to remove is found gone, or found, by the reading that follows.
-        let outcome = match (intent.action.as_str(), found) {
-            // What people couple and part is in the state, or is not.
-            ("couple", _) => {
-                if coupled {
-                    "done"
-                } else {
-                    "not done"
-                }
-            }
-            ("uncouple", _) => {
-                if coupled {
-                    "not done"
-                } else {
-                    "done"
-                }
-            }
-            ("update", _) => "read again",
-            (_, true) => "found",
-            (_, false) => "not found",
-        };
-        answers.push(Answer {
-            journal_id,
-            outcome: outcome.to_owned(),
-            message: "the run was cut off before the answer".to_owned(),
-        });
+        settling.settle(scope, &there, journal_id, &intent);
     }
+    let Settling { answers, changes, earned, .. } = settling;
     if !context.options.dry_run {
         store.answer(&answers, &map.name, &changes, &earned.agreements)?;
     }
     Ok(earned)
+}
+
+/// The records of intents, as far as they are there.
+struct There {
+    frames: PerSide<Frame>,
+    rows: PerSide<HashMap<Uuid, usize>>,
+    /// New ones that nobody but their maker has changed since.
+    untouched: PerSide<HashSet<Uuid>>,
+}
+
+impl There {
+    fn read(context: &Context<'_>, scope: &Scope, open: &[OpenIntent]) -> Result<There, PassError> {
+        let frames = PerSide::from_fn(|side| scope.empty(side));
+        let mut there = There { frames, rows: PerSide::default(), untouched: PerSide::default() };
+        for side in Side::BOTH {
+            let intents = || open.iter().map(|open| &open.intent).filter(|intent| intent.side == side);
+            let ids: BTreeSet<Uuid> = intents().filter(|intent| intent.writes()).map(|intent| intent.id).collect();
+            let endpoint = *context.endpoints.of(side);
+            let found = extract::read_ids(scope, side, endpoint, ids.into_iter().collect())?;
+            let rows = couple::rows_by_id(&found);
+            let is_new = |intent: &&Intent| intent.action == "insert" && rows.contains_key(&intent.id);
+            let new: Vec<Uuid> = intents().filter(is_new).map(|intent| intent.id).collect();
+            if !new.is_empty() {
+                *there.untouched.of_mut(side) = endpoint.untouched(scope.infos.of(side), &new)?;
+            }
+            (*there.frames.of_mut(side), *there.rows.of_mut(side)) = (found, rows);
+        }
+        Ok(there)
+    }
+}
+
+/// Intents of a table map, as they are settled one after the other.
+struct Settling<'a> {
+    context: &'a Context<'a>,
+    map: &'a TableMap,
+    /// What records were sent under whose side gave their keys, by the ids that they have.
+    renamed: HashMap<Uuid, Uuid>,
+    /// By side, the partner of each record.
+    partners: PerSide<HashMap<Uuid, Uuid>>,
+    answers: Vec<Answer>,
+    changes: Vec<CouplingChange>,
+    earned: Earned,
+}
+
+impl Settling<'_> {
+    fn settle(&mut self, scope: &Scope, there: &There, journal_id: i64, intent: &Intent) {
+        let side = intent.side;
+        let insert = intent.action == "insert";
+        let row = there.rows.of(side).get(&intent.id).copied();
+        if insert && row.is_some() && !self.partners.of(side).contains_key(&intent.id) {
+            self.couple(intent);
+        }
+        let is_coupled = self.partners.of(side).get(&intent.id) == Some(&intent.partner);
+        if let Some(row) = row.filter(|_| is_coupled && (insert || intent.action == "update")) {
+            let own = there.untouched.of(side).contains(&intent.id);
+            let found = Found { side, frame: there.frames.of(side), row, written: &intent.fields, insert, own };
+            let fields = intent.agreed.iter().filter_map(|agreed| found.agrees_on(self.map, agreed)).collect();
+            self.earned.agreements.push(Agreement { ids: intent.ids(), fields });
+        }
+        // Elsewhere it is recognised by its id, whenever it comes.
+        let is_alone = !self.partners.of(side.other()).contains_key(&intent.partner);
+        if insert && row.is_none() && is_alone {
+            let sent = intent.fields.iter().map(|(column, _, new)| (column.as_str(), new.clone()));
+            if let Some(tried) = Tried::of(scope.infos.of(side), intent.id, sent, journal_id) {
+                self.earned.unanswered.note_tried(side, intent.partner, tried);
+                return;
+            }
+        }
+        let outcome = became(&intent.action, row.is_some(), is_coupled).to_owned();
+        let message = "the run was cut off before the answer".to_owned();
+        self.answers.push(Answer { journal_id, outcome, message });
+    }
+
+    /// Couples a new record that is there with the one that it was made for, unless that one has another partner by now.
+    fn couple(&mut self, intent: &Intent) {
+        let (side, ids) = (intent.side, intent.ids());
+        // The id alone tells that the record was made in place of one that is gone, and of which one.
+        let old = self.partners.of(side.other()).get(&intent.partner).copied();
+        let own = self.renamed.get(&intent.id).unwrap_or(&intent.id);
+        let pipeline = &self.context.pipeline.name;
+        let restores = |gone: Uuid| restored_id(pipeline, &self.map.name, side, intent.partner, gone) == *own;
+        if old.is_some_and(|gone| !restores(gone)) {
+            return;
+        }
+        if let Some(gone) = old {
+            self.changes.push(match side {
+                Side::Erp => CouplingChange::Uncouple { erp: gone, crm: ids.crm },
+                Side::Crm => CouplingChange::Uncouple { erp: ids.erp, crm: gone },
+            });
+            self.partners.of_mut(side).remove(&gone);
+        }
+        self.partners.erp.insert(ids.erp, ids.crm);
+        self.partners.crm.insert(ids.crm, ids.erp);
+        let origin = Origin::Created(side);
+        self.changes.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin });
+        self.earned.made.push(Made { ids, side, gone: old });
+    }
+}
+
+/// Says what became of an intent, by what is there now. What a deletion was to remove is found gone, or found, by the reading
+/// that follows.
+fn became(action: &str, is_there: bool, is_coupled: bool) -> &'static str {
+    match (action, is_there) {
+        // What people couple and part is in the state, or is not.
+        ("couple", _) if is_coupled => "done",
+        ("uncouple", _) if !is_coupled => "done",
+        ("couple" | "uncouple", _) => "not done",
+        ("update", _) => "read again",
+        (_, true) => "found",
+        (_, false) => "not found",
+    }
 }
 
 /// Finds the new records whose key their side gave, among all that it has: gives their intents the ids of those that were
@@ -203,7 +227,8 @@ fn find_given(
                 Trace::Made(id) => drop(renamed.insert(id, std::mem::replace(&mut intent.id, id))),
                 Trace::Doubt(candidates) if !made_anew => {
                     let OpenIntent { intent, .. } = open.remove(at);
-                    earned.doubts.push(InDoubt::new(side, intent.partner, candidates, &all, scope.key_columns(side)));
+                    let key = scope.key_columns(side);
+                    earned.unanswered.note_doubt(InDoubt::new(side, intent.partner, candidates, &all, key));
                 }
                 Trace::NotMade | Trace::Doubt(_) => {}
             }

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 use crate::config::Side;
 use crate::frame::{Frame, Value, brief};
 use crate::plan::{Action, ActionKind, FieldChange};
-use crate::run::bases::{Before, Got, Proof};
+use crate::run::written::{Before, Got, Proof};
 use crate::translate::canonical::{BLANK, fingerprint};
 
 /// Returns the positions of the changes of an action that its side did not take: it holds in `row` what it held before,
@@ -36,19 +36,19 @@ pub(super) fn kept_of(to: Side, (frame, row, proof): Got<'_>, before: &Before, a
 }
 
 /// Returns what is left of an action whose record kept some of its values: they still have to be written.
-pub(super) fn what_is_left(action: &Action, kept: &[usize]) -> Action {
+pub(super) fn still_to_write(action: &Action, kept: &[usize]) -> Action {
     let fields = kept.iter().map(|at| action.fields[*at].clone()).collect();
     Action { kind: ActionKind::Update, etag: None, fields, follow_ups: Vec::new(), ..action.clone() }
 }
 
-/// Says what a side kept, of the fields of [`what_is_left`].
-pub(super) fn told(left: &Action, frame: &Frame, row: usize) -> String {
+/// Says what a side kept, of the fields of [`still_to_write`].
+pub(super) fn told(rest: &Action, frame: &Frame, row: usize) -> String {
     let one = |change: &FieldChange| {
         let held = shown(&frame.value(&change.column, row));
         format!("{held} in {} where {} was sent", change.column, shown(&change.new))
     };
-    let all: Vec<String> = left.fields.iter().map(one).collect();
-    let side = left.side.name();
+    let all: Vec<String> = rest.fields.iter().map(one).collect();
+    let side = rest.side.name();
     format!("the {side} answered success and kept {}; it may let nobody change that there", all.join(", and "))
 }
 

@@ -9,7 +9,7 @@
 //! whoever is sent again, in this run or a later one, goes under the same key, which the side takes once only, and no other
 //! new record gets that number meanwhile.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use uuid::Uuid;
 
@@ -19,55 +19,19 @@ use crate::extract;
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::Action;
+use crate::run::failures::failed;
 use crate::run::given::leaves_key;
-use crate::run::state::{PassError, PassState, Step};
-use crate::run::verify::failed;
-
-/// An attempt at a new record that had no answer, and of which nothing is there yet.
-#[derive(Debug, Clone)]
-pub(super) struct Tried {
-    pub(super) id: Uuid,
-    /// Columns of the key and what was sent in them.
-    pub(super) key: Vec<(String, Value)>,
-    /// The numbers of its intents in the journal, which stay open as long as nobody knows.
-    pub(super) journal: Vec<i64>,
-}
-
-impl Tried {
-    /// Returns an attempt under `id` that sent these columns and texts; `None` where they do not tell the key.
-    pub(super) fn of<'a>(
-        info: &TableInfo,
-        id: Uuid,
-        sent: impl Iterator<Item = (&'a str, String)>,
-        journal_id: i64,
-    ) -> Option<Tried> {
-        let Key::Values(names) = &info.key else { return None };
-        let sent: HashMap<&str, String> = sent.collect();
-        let kind = |name: &String| info.column(name).map_or(Kind::Text, |info| info.column.kind);
-        let value = |name: &String| sent.get(name.as_str()).and_then(|text| kind(name).parse(text));
-        let texts: Vec<String> =
-            names.iter().map(|name| key_text(kind(name), &value(name).unwrap_or(Value::Null))).collect();
-        let key = names.iter().filter_map(|name| Some((name.clone(), value(name)?))).collect();
-        (info.id_of(&texts) == id).then(|| Tried { id, key, journal: vec![journal_id] })
-    }
-
-    /// Notes an attempt for the record that it was to be made for.
-    pub(super) fn note(self, source: Uuid, tried: &mut HashMap<Uuid, Tried>) {
-        let earlier = tried.remove(&source).filter(|earlier| earlier.id == self.id);
-        let mut journal = earlier.map(|earlier| earlier.journal).unwrap_or_default();
-        journal.extend(&self.journal);
-        tried.insert(source, Tried { journal, ..self });
-    }
-}
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
+use crate::run::unanswered::Tried;
 
 /// Returns what a side holds outside its filter together with what may still come there: running numbers count past both.
 pub(super) fn with_tried(step: &Step<'_>, state: &PassState, to: Side, beyond: Option<&Frame>) -> Option<Frame> {
-    let tried = state.tried.of(to);
-    if tried.is_empty() {
+    if state.unanswered.all_tried(to).next().is_none() {
         return beyond.cloned();
     }
     let mut rows = Builder::new(step.scope.empty(to).columns().to_vec());
-    for Tried { id, key, .. } in tried.values() {
+    for Tried { id, key, .. } in state.unanswered.all_tried(to) {
         for (index, column) in rows.columns().to_vec().iter().enumerate() {
             let value = key.iter().find(|(name, _)| *name == column.name).map_or(&Value::Null, |(_, value)| value);
             rows.push_value(index, value).expect("it was read as a value of such a column");
@@ -95,7 +59,7 @@ pub(super) fn take_keys(
     let mut keys = Vec::with_capacity(actions.len());
     let mut free = Vec::with_capacity(actions.len());
     for mut action in actions.drain(..) {
-        if let Some(tried) = state.tried.of(to).get(action.ids.of(to.other())) {
+        if let Some(tried) = state.unanswered.tried(to, *action.ids.of(to.other())) {
             for (column, value) in &tried.key {
                 if let Some(change) = action.fields.iter_mut().find(|change| change.column == *column) {
                     change.new.clone_from(value);
@@ -110,7 +74,7 @@ pub(super) fn take_keys(
             }
             Err(name) => {
                 let message = format!("`{name}` is blank, and the {} knows its records by it", to.name());
-                state.held.push(failed(&action, &message));
+                state.waits.hold(failed(&action, &message));
             }
         }
     }
@@ -119,18 +83,18 @@ pub(super) fn take_keys(
     ids.sort_unstable();
     let there = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), ids)?;
     let mut taken: HashSet<Uuid> = there.ids().into_iter().collect();
-    taken.extend(state.frames.of(to).ids().into_iter().filter(|id| wanted.contains(id)));
+    taken.extend(state.records.frame(to).ids().into_iter().filter(|id| wanted.contains(id)));
     let mut new = HashSet::new();
     for (action, key) in free.into_iter().zip(keys) {
         let id = *action.ids.of(to);
         // What came after all is found out when its side refuses the key (see `verify`).
-        let ours = state.tried.of(to).get(action.ids.of(to.other())).is_some_and(|tried| tried.id == id);
+        let ours = state.unanswered.tried(to, *action.ids.of(to.other())).is_some_and(|tried| tried.id == id);
         if taken.contains(&id) && !ours {
             let message = format!("another record with the key `{key}` is there already");
-            state.held.push(failed(&action, &message));
+            state.waits.hold(failed(&action, &message));
         } else if !new.insert(id) {
             let message = format!("another new record has the key `{key}` as well");
-            state.held.push(failed(&action, &message));
+            state.waits.hold(failed(&action, &message));
         } else {
             actions.push(action);
         }
@@ -153,7 +117,7 @@ fn hold_blank(
         Ok(_) => true,
         Err(name) => {
             let message = format!("`{name}` is blank, and the {} knows its records by it", to.name());
-            state.held.push(failed(action, &message));
+            state.waits.hold(failed(action, &message));
             false
         }
     });

@@ -33,7 +33,7 @@ pub(super) fn wait_for_match(
     links: &Links,
 ) -> Result<(), EvaluationError> {
     for to in Side::BOTH.into_iter().filter(|to| map.create.on(*to)) {
-        let (from, frame) = (to.other(), state.frames.of(to.other()));
+        let (from, frame) = (to.other(), state.records.frame(to.other()));
         let unmatched = matched.doubts.iter().filter(|doubt| doubt.side == from && doubt.rule == 0);
         let mut rows: Vec<usize> = unmatched.map(|doubt| doubt.row).collect();
         rows.extend(matched.alone.of(from));
@@ -46,9 +46,9 @@ pub(super) fn wait_for_match(
                 if let Err(problem @ Problem::Awaited { .. }) = translator.value(row)
                     && waiting.insert(row)
                 {
-                    let record = state.names.row(frame, from, row);
+                    let record = state.records.names().row(frame, from, row);
                     let message = format!("{}: {problem}", field.name());
-                    state.later.push(Held {
+                    state.waits.put_off([Held {
                         kind: InboxKind::Failed,
                         record,
                         ids: PerSide::from_fn(|side| (side == from).then(|| frame.id(row))),
@@ -56,7 +56,7 @@ pub(super) fn wait_for_match(
                         values: PerSide::default(),
                         to: Some(to),
                         message,
-                    });
+                    }]);
                 }
             }
         }
@@ -77,10 +77,10 @@ pub(super) fn tell_what_waits(
     links: &mut Links,
 ) -> Result<(), EvaluationError> {
     let table = links.table(&map.name);
-    for action in state.plan.actions.iter().filter(|action| action.kind.makes_record()) {
+    for action in state.draft.actions().iter().filter(|action| action.kind.makes_record()) {
         table.make(action.side, *action.ids.of(action.side), &action.record);
     }
-    for held in &state.later {
+    for held in state.waits.later() {
         for side in Side::BOTH {
             if let (Some(id), None) = (held.ids.of(side), held.ids.of(side.other())) {
                 table.wait(side, *id, "it waits itself for what this run creates first");
@@ -88,14 +88,14 @@ pub(super) fn tell_what_waits(
         }
     }
     let settled: PerSide<HashSet<Uuid>> = PerSide::from_fn(|side| {
-        let told = state.held.iter().chain(&state.later).filter_map(|held| *held.ids.of(side));
-        let planned = state.plan.actions.iter().map(|action| *action.ids.of(side));
-        let pairs = state.pairs.ids.iter().map(|ids| *ids.of(side));
+        let told = state.waits.all().filter_map(|held| *held.ids.of(side));
+        let planned = state.draft.actions().iter().map(|action| *action.ids.of(side));
+        let pairs = state.records.pairs().ids.iter().map(|ids| *ids.of(side));
         pairs.chain(told).chain(planned).chain(apart.of(side).ids()).collect()
     });
     let mut waiting: Vec<(Side, Uuid, Later)> = Vec::new();
     for to in Side::BOTH.into_iter().filter(|to| !map.create.on(*to)) {
-        let (from, frame) = (to.other(), state.frames.of(to.other()));
+        let (from, frame) = (to.other(), state.records.frame(to.other()));
         for (_, field) in matching_references(map) {
             let info = field.column(to).and_then(|column| scope.infos.of(to).column(column));
             let (Some(info), Some(reference)) = (info, &field.reference) else { continue };
@@ -108,16 +108,18 @@ pub(super) fn tell_what_waits(
                 let Ok(value) = translator.source(row) else { continue };
                 if let Some(message) = links.depends(reference, from, &value) {
                     let ids = PerSide::from_fn(|side| (side == from).then_some(id));
-                    waiting.push((from, id, Later { record: state.names.row(frame, from, row), ids, message }));
+                    waiting.push((
+                        from,
+                        id,
+                        Later { record: state.records.names().row(frame, from, row), ids, message },
+                    ));
                 }
             }
         }
     }
     for (side, id, later) in waiting {
         links.table(&map.name).wait(side, id, &later.message);
-        if !state.waiting.iter().any(|known| known.ids == later.ids) {
-            state.waiting.push(later);
-        }
+        state.waits.announce(later);
     }
     Ok(())
 }

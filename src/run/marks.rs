@@ -13,9 +13,8 @@ use crate::delta::newest::{KEYS, Mark, Times, UNDER_WAY};
 use crate::endpoint::ClockOffset;
 use crate::extract::Scope;
 use crate::plan::{Action, ActionKind};
-use crate::run::bases::set_base;
 use crate::run::context::Context;
-use crate::run::state::PassState;
+use crate::run::records::Records;
 use crate::store::{InboxItem, InboxKind, Store, StoreError, Terms};
 
 /// By ERP id, what is known of the records that are about to be written.
@@ -44,12 +43,12 @@ pub(super) fn times(context: &Context<'_>, scope: &Scope, map: &TableMap) -> Opt
 
 /// Takes note of writes of which a run that was cut off did not learn whether they arrived: what the record is now may
 /// be our doing, and what it is later is not.
-pub(super) fn settle_under_way(state: &mut PassState) {
-    let Some(times) = state.times.clone() else { return };
-    for pair in 0..state.pairs.len() {
+pub(super) fn settle_under_way(records: &mut Records) {
+    let Some(times) = records.times().cloned() else { return };
+    for pair in 0..records.pairs().len() {
         for side in Side::BOTH {
-            if times.mark(&state.pairs, pair, side).is_some_and(|mark| mark.left == UNDER_WAY) {
-                mark_as(state, &times, pair, side, None);
+            if times.mark(records.pairs(), pair, side).is_some_and(|mark| mark.left == UNDER_WAY) {
+                mark_as(records, &times, pair, side, None);
             }
         }
     }
@@ -57,14 +56,14 @@ pub(super) fn settle_under_way(state: &mut PassState) {
 
 /// Distrusts the times of pairs that waited for a person before anything was remembered of them: whose edit they tell of
 /// is not known.
-pub(super) fn distrust(store: &dyn Store, map: &TableMap, state: &mut PassState) -> Result<(), StoreError> {
-    let Some(times) = state.times.clone() else { return Ok(()) };
+pub(super) fn distrust(store: &dyn Store, map: &TableMap, records: &mut Records) -> Result<(), StoreError> {
+    let Some(times) = records.times().cloned() else { return Ok(()) };
     let contested = |item: &InboxItem| (item.kind == InboxKind::Contested).then_some(item.erp_id).flatten();
     let waiting: HashSet<Uuid> = store.inbox(Some(&map.name))?.iter().filter_map(contested).collect();
-    for pair in 0..state.pairs.len() {
+    for pair in 0..records.pairs().len() {
         for side in Side::BOTH {
-            if waiting.contains(&state.pairs.ids[pair].erp) && times.mark(&state.pairs, pair, side).is_none() {
-                mark_as(state, &times, pair, side, None);
+            if waiting.contains(&records.pairs().ids[pair].erp) && times.mark(records.pairs(), pair, side).is_none() {
+                mark_as(records, &times, pair, side, None);
             }
         }
     }
@@ -72,8 +71,8 @@ pub(super) fn distrust(store: &dyn Store, map: &TableMap, state: &mut PassState)
 }
 
 /// Remembers when the records of pairs with a contested field were edited: we may write their other fields.
-pub(super) fn freeze(map: &TableMap, state: &mut PassState, held: &[Held]) {
-    let Some(times) = state.times.clone() else { return };
+pub(super) fn freeze(map: &TableMap, records: &mut Records, held: &[Held]) {
+    let Some(times) = records.times().cloned() else { return };
     let contested = |held: &&Held| {
         held.kind == InboxKind::Contested && held.field.is_some_and(|field| map.fields[field].compares_times())
     };
@@ -81,11 +80,11 @@ pub(super) fn freeze(map: &TableMap, state: &mut PassState, held: &[Held]) {
     if contested.is_empty() {
         return;
     }
-    for pair in 0..state.pairs.len() {
-        if contested.contains(&state.pairs.ids[pair].erp) {
+    for pair in 0..records.pairs().len() {
+        if contested.contains(&records.pairs().ids[pair].erp) {
             for side in Side::BOTH {
-                let edited = ms(&times, state, pair, side);
-                mark_as(state, &times, pair, side, Some(edited));
+                let edited = ms(&times, records, pair, side);
+                mark_as(records, &times, pair, side, Some(edited));
             }
         }
     }
@@ -94,23 +93,23 @@ pub(super) fn freeze(map: &TableMap, state: &mut PassState, held: &[Held]) {
 /// Before a write: returns what is known of the records to be written, and whether something has to be saved before the
 /// write leaves. Of a pair with a contested field the state must know that a write is under way, since after a crash
 /// nothing but the times would tell whose value is newer.
-pub(super) fn before_write(state: &mut PassState, to: Side, actions: &[Action]) -> (Before, bool) {
-    let Some(times) = state.times.clone() else { return (Before::new(), false) };
+pub(super) fn before_write(records: &mut Records, held: &[Held], to: Side, actions: &[Action]) -> (Before, bool) {
+    let Some(times) = records.times().cloned() else { return (Before::new(), false) };
     let wanted: HashMap<Uuid, ActionKind> =
         actions.iter().map(|action| (action.ids.erp, action.kind.clone())).collect();
     let contested: HashSet<Uuid> =
-        state.held.iter().filter(|held| held.kind == InboxKind::Contested).filter_map(|held| held.ids.erp).collect();
+        held.iter().filter(|held| held.kind == InboxKind::Contested).filter_map(|held| held.ids.erp).collect();
     let mut before = Before::new();
     let mut must_save = false;
-    for pair in 0..state.pairs.len() {
-        let erp = state.pairs.ids[pair].erp;
+    for pair in 0..records.pairs().len() {
+        let erp = records.pairs().ids[pair].erp;
         if wanted.get(&erp) != Some(&ActionKind::Update) {
             continue;
         }
-        let edited = ms(&times, state, pair, to);
-        before.insert(erp, Known { edited, mark: times.mark(&state.pairs, pair, to).unwrap_or(NOTHING) });
+        let edited = ms(&times, records, pair, to);
+        before.insert(erp, Known { edited, mark: times.mark(records.pairs(), pair, to).unwrap_or(NOTHING) });
         if contested.contains(&erp) {
-            set_mark(state, &times, pair, to, Mark { left: UNDER_WAY, edited });
+            set_mark(records, &times, pair, to, Mark { left: UNDER_WAY, edited });
             must_save = true;
         }
     }
@@ -120,24 +119,24 @@ pub(super) fn before_write(state: &mut PassState, to: Side, actions: &[Action]) 
 /// After a write: the record as it is now is ours. `before` is what [`before_write`] returned; `written` tells of each
 /// record whether it was written and nobody else can have edited it since, or whether that is not certain.
 pub(super) fn after_write(
-    state: &mut PassState,
+    records: &mut Records,
     to: Side,
     actions: &[Action],
     before: &Before,
     written: impl Fn(&Action) -> Option<bool>,
 ) {
-    let Some(times) = state.times.clone() else { return };
-    let pairs: HashMap<Uuid, usize> = state.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
+    let Some(times) = records.times().cloned() else { return };
+    let pairs: HashMap<Uuid, usize> = records.pairs_by_erp();
     for action in actions {
         let Some(&pair) = pairs.get(&action.ids.erp) else { continue };
         let known = before.get(&action.ids.erp);
         match written(action) {
-            Some(true) => mark_as(state, &times, pair, to, known.map(|known| known.edited)),
-            Some(false) => mark_as(state, &times, pair, to, None),
+            Some(true) => mark_as(records, &times, pair, to, known.map(|known| known.edited)),
+            Some(false) => mark_as(records, &times, pair, to, None),
             // Another version than the one remembered is somebody's edit.
             None => {
                 if let Some(known) = known {
-                    set_mark(state, &times, pair, to, known.mark);
+                    set_mark(records, &times, pair, to, known.mark);
                 }
             }
         }
@@ -145,20 +144,20 @@ pub(super) fn after_write(
 }
 
 /// Remembers that the record is as we left it, and when it had been edited before.
-fn mark_as(state: &mut PassState, times: &Times, pair: usize, side: Side, edited: Option<u64>) {
-    let left = times.version(state.frames.of(side), side, *state.pairs.rows[pair].of(side));
-    set_mark(state, times, pair, side, Mark { left, edited: edited.unwrap_or_default() });
+fn mark_as(records: &mut Records, times: &Times, pair: usize, side: Side, edited: Option<u64>) {
+    let left = times.version(records.frame(side), side, *records.pairs().rows[pair].of(side));
+    set_mark(records, times, pair, side, Mark { left, edited: edited.unwrap_or_default() });
 }
 
-fn set_mark(state: &mut PassState, times: &Times, pair: usize, side: Side, mark: Mark) {
+fn set_mark(records: &mut Records, times: &Times, pair: usize, side: Side, mark: Mark) {
     for (base, value) in (times.left..times.left + KEYS.len()).zip([mark.left, mark.edited]) {
-        let mut both = state.pairs.bases[base][pair].unwrap_or_default();
+        let mut both = records.pairs().bases[base][pair].unwrap_or_default();
         *both.of_mut(side) = value;
-        set_base(state, pair, base, both, Terms::AGREED);
+        records.settle(pair, base, both, Terms::AGREED);
     }
 }
 
-fn ms(times: &Times, state: &PassState, pair: usize, side: Side) -> u64 {
-    let time = times.edited(&state.frames, &state.pairs, pair, side);
+fn ms(times: &Times, records: &Records, pair: usize, side: Side) -> u64 {
+    let time = times.edited(records.frames(), records.pairs(), pair, side);
     time.and_then(|time| u64::try_from(time.timestamp_millis()).ok()).unwrap_or_default()
 }

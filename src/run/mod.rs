@@ -1,54 +1,105 @@
 //! One run from its beginning to its end, for `run`, `plan`, `apply` and `why` alike.
 
+// Each file imports only files declared above it.
+
+// The parts of a pass: what belongs together, with what has to hold of it.
+mod rows;
+mod records;
+mod waits;
+mod written;
+mod kept;
+pub mod selection;
+mod refusals;
+mod tally;
+mod aside;
+mod outside;
+mod reached;
+mod by_people;
+mod draft;
+mod consequences;
+mod unanswered;
+mod remarks;
+pub mod approval;
+mod admitted;
+mod postponed;
+
+// What a run is asked for, and what it tells.
+pub mod sight;
+pub mod carried;
+pub mod chosen;
 pub mod account;
+mod pretend;
 pub mod context;
 pub mod prepare;
-mod course;
-pub mod selection;
-pub mod approval;
-mod beyond;
-mod state;
 mod notes;
-mod needs;
-mod gather;
-mod candidates;
-mod changed;
-mod intents;
-mod partners;
-mod ours;
-mod names;
-mod bases;
+pub mod strays;
+
+// The pass as a whole.
+mod guarding;
+mod step;
 mod marks;
-mod kept;
 mod forced;
-mod refusals;
-pub mod chosen;
-mod verify;
-mod pretend;
-mod later;
 mod background;
-mod given;
-mod keyed;
-mod parted;
-mod rounds;
-mod decided;
-pub mod sight;
-mod apart;
-mod deletions;
-mod deleting;
-mod newcomers;
-mod doubts;
-mod count;
-pub mod carried;
-mod returning;
+mod state;
+
+// How it begins: what is read, and what is left open from before.
+mod reading;
+mod gather;
 pub mod remembered;
+mod needs;
+mod candidates;
+mod decided;
+mod changed;
+mod failures;
+mod given;
+mod bases;
+mod intents;
+mod couplings;
+mod partners;
+mod ground;
+mod apart;
+mod recall;
+mod agenda;
+mod deletions;
+mod returning;
 mod opening;
+
+// Who belongs to whom.
+mod names;
+mod ours;
+mod wanted_back;
+mod doubts;
 mod alone;
+mod later;
+mod looking;
+
+// What is decided is written, and verified.
+mod sending;
+mod parted;
+mod keyed;
+mod restoring;
+mod verdict;
+mod read_back;
+mod verify;
+mod deciding;
+mod writing;
+
+// How it ends: what waits is filed, what was done is counted.
+mod newcomers;
+mod standing;
+mod count;
+mod filing;
+mod ending;
+mod rounds;
+mod deleting;
+mod closing;
+
+// One pass from beginning to end, all passes of a run, and single records.
+mod pass;
 mod referring;
 mod along;
-mod pass;
+mod course;
 pub mod explain;
-pub mod strays;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -123,6 +174,9 @@ fn carry_out(
     if let Some(Approved { binding: planned, .. }) = options.approved {
         planned.of_pipeline(&pipeline.name).map_err(|renamed| RunError::ForeignPlan(renamed.to_string()))?;
         planned.of_sides(&binding.sides).map_err(|foreign| RunError::ForeignPlan(foreign.to_string()))?;
+    }
+    for side in Side::BOTH {
+        endpoints.of(side).stands_in()?;
     }
     let (passes, left_out) = passes_asked_for(pipeline, options);
     let scopes = describe(pipeline, &passes, endpoints)?;
@@ -202,7 +256,8 @@ fn passes_asked_for<'p>(pipeline: &'p Pipeline, options: &Options<'_>) -> (Vec<P
         all || options.only.contains(name) || selection.records.iter().any(|record| record.table == *name)
     };
     let reached = |pass: &Pass| selection.reaches(&pipeline.tables[pass.table]);
-    let (passes, left_out): (Vec<Pass>, Vec<Pass>) = passes(pipeline).into_iter().filter(asked_for).partition(reached);
+    let (passes, left_out): (Vec<Pass>, Vec<Pass>) =
+        passes(&pipeline.tables).into_iter().filter(asked_for).partition(reached);
     (passes, left_out.iter().map(|pass| &pipeline.tables[pass.table]).collect())
 }
 

@@ -27,16 +27,16 @@ pub(super) fn name_records(
     }
     let table = links.table(&map.name);
     if let (Some(label), false) = (&map.sides.crm.label, columns.is_empty()) {
-        table.label_all(label, &state.frames.crm);
+        table.label_all(label, state.records.frame(Side::Crm));
     }
     for &(side, column) in &columns {
-        table.name_all(side, column, state.frames.of(side));
+        table.name_all(side, column, state.records.frame(side));
         table.name_all(side, column, beyond.of(side));
     }
-    for ids in &state.pairs.ids {
+    for ids in &state.records.pairs().ids {
         table.couple(ids.erp, ids.crm);
     }
     for side in Side::BOTH {
-        state.left.of(side).iter().for_each(|id| table.leave(side, *id));
+        state.consequences.bereft(side).iter().for_each(|id| table.leave(side, *id));
     }
 }

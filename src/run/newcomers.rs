@@ -11,13 +11,14 @@ use uuid::Uuid;
 use crate::config::Side;
 use crate::frame::evaluated::EvaluationError;
 use crate::run::notes::{count, note_it};
-use crate::run::state::{PassState, Step};
+use crate::run::state::PassState;
+use crate::run::step::Step;
 
 /// Of many records the first few are named.
 const NAMED_MAX: usize = 5;
 
 /// Records that are left out for the same reason.
-struct Left {
+struct LeftOut {
     /// The terms that fail.
     terms: Vec<String>,
     /// In a plan, the columns that nothing here gives and on which these terms depend.
@@ -28,7 +29,7 @@ struct Left {
 /// Tells of the records that this pass made, or a plan would make, which are outside their filter.
 pub(super) fn tell(step: &Step<'_>, state: &mut PassState) -> Result<(), EvaluationError> {
     for to in Side::BOTH {
-        for Left { terms, open, records } in left_out(step, state, to)? {
+        for LeftOut { terms, open, records } in left_out(step, state, to)? {
             let (one, dry_run) = (records.len() == 1, step.context.options.dry_run);
             let quoted =
                 |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" and ");
@@ -59,13 +60,14 @@ pub(super) fn tell(step: &Step<'_>, state: &mut PassState) -> Result<(), Evaluat
     Ok(())
 }
 
-fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<Left>, EvaluationError> {
-    let (inserted, mut left) = (state.tally.inserted.of(to), Vec::<Left>::new());
+fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<LeftOut>, EvaluationError> {
+    let (inserted, mut left) = (state.tally.inserted(to), Vec::<LeftOut>::new());
     let Some(filter) = step.map.sides.of(to).filter.as_ref().filter(|_| !inserted.is_empty()) else { return Ok(left) };
-    let pairs = (0..state.pairs.len()).filter(|pair| inserted.contains(&state.pairs.ids[*pair].erp));
+    let pairs =
+        (0..state.records.pairs().len()).filter(|pair| inserted.contains(&state.records.pairs().ids[*pair].erp));
     let pairs: Vec<usize> = pairs.collect();
-    let rows: Vec<usize> = pairs.iter().map(|pair| *state.pairs.rows[*pair].of(to)).collect();
-    let made = state.frames.of(to).take(&rows);
+    let rows: Vec<usize> = pairs.iter().map(|pair| *state.records.pairs().rows[*pair].of(to)).collect();
+    let made = state.records.frame(to).take(&rows);
     let inside: HashSet<usize> = made.rows_where(filter)?.rows.into_iter().collect();
     if inside.len() == made.rows() {
         return Ok(left);
@@ -76,7 +78,7 @@ fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<Left>, E
     let holds: Vec<HashSet<usize>> = terms.iter().map(holds).collect::<Result<_, _>>()?;
     let given = given(state, to);
     for (row, &pair) in pairs.iter().enumerate().filter(|(row, _)| !inside.contains(row)) {
-        let given = given.get(&state.pairs.ids[pair].erp);
+        let given = given.get(&state.records.pairs().ids[pair].erp);
         let is_open = |column: &&String| {
             step.context.options.dry_run && !given.is_some_and(|given| given.contains(column.as_str()))
         };
@@ -96,10 +98,10 @@ fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<Left>, E
         if terms.is_empty() {
             continue;
         }
-        let record = state.names.pair(&state.frames, state.pairs.rows[pair]);
+        let record = state.records.name_of_pair(state.records.pairs().rows[pair]);
         match left.iter_mut().find(|known| known.terms == terms && known.open == open) {
             Some(known) => known.records.push(record),
-            None => left.push(Left { terms, open, records: vec![record] }),
+            None => left.push(LeftOut { terms, open, records: vec![record] }),
         }
     }
     Ok(left)
@@ -108,7 +110,7 @@ fn left_out(step: &Step<'_>, state: &PassState, to: Side) -> Result<Vec<Left>, E
 /// Returns which columns of `to` the plan writes, by the ERP id of the pair.
 fn given(state: &PassState, to: Side) -> HashMap<Uuid, HashSet<&str>> {
     let mut given: HashMap<Uuid, HashSet<&str>> = HashMap::new();
-    for action in state.plan.actions.iter().filter(|action| action.side == to) {
+    for action in state.draft.actions().iter().filter(|action| action.side == to) {
         let columns = action.fields.iter().filter(|change| !change.new.is_blank()).map(|change| change.column.as_str());
         given.entry(action.ids.erp).or_default().extend(columns);
     }

@@ -3,61 +3,35 @@
 
 use std::collections::{HashMap, HashSet};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::{Absent, join};
+use crate::couple::join;
 use crate::delta::Held;
 use crate::delta::guard::{Basis, HANDFUL};
 use crate::delta::names::Names;
 use crate::endpoint::{EndpointError, Hidden};
 use crate::extract::{self, Inside, Scope};
-use crate::frame::Frame;
 use crate::frame::evaluated::Fault;
 use crate::run::account::Mode;
+use crate::run::admitted::Approval;
 use crate::run::apart::set_apart;
-use crate::run::approval::Approval;
-use crate::run::bases::keys;
-use crate::run::beyond::recall;
+use crate::run::by_people::ByPeople;
 use crate::run::changed::{self, Before};
-use crate::run::context::Context;
-use crate::run::intents::{Earned, Made, settle_intents};
+use crate::run::couplings::couplings;
+use crate::run::ground::{Ground, Loose};
+use crate::run::intents::settle_intents;
 use crate::run::notes::{count, note_it};
-use crate::run::partners::{Missing, Widowed, absent, read_absent};
+use crate::run::partners::{Missing, absent, read_absent};
+use crate::run::reached::Reached;
+use crate::run::recall::recall;
 use crate::run::refusals::Refusals;
-use crate::run::remembered;
 use crate::run::returning::take_back;
-use crate::run::selection::Selection;
-use crate::run::state::{PassError, PassState, Turn};
-use crate::run::{decided, marks};
-use crate::store::{Agreement, Couplings, InboxKind, Origin, Store};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Turn};
+use crate::run::{decided, marks, remembered};
+use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
-
-/// What the first step of a pass knows of its table map, besides its state.
-pub(super) struct Ground {
-    pub(super) couplings: Couplings,
-    /// Coupled records that exist outside their filter.
-    pub(super) beyond: PerSide<Frame>,
-    /// Records that people keep apart.
-    pub(super) apart: PerSide<Frame>,
-    /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.
-    pub(super) besides: Option<PerSide<Frame>>,
-    /// Up to when each side was read as a whole, where it was.
-    whole_to: Option<PerSide<Option<DateTime<Utc>>>>,
-    /// Records for which the filter has no answer, and why.
-    pub(super) undecided: PerSide<(Frame, Vec<Fault>)>,
-}
-
-/// What the couplings leave over.
-pub(super) struct Loose {
-    /// Couplings of which at least one record was not read.
-    pub(super) absent: Vec<Absent>,
-    /// Rows without a coupling.
-    pub(super) uncoupled: PerSide<Vec<usize>>,
-    /// Pairs of which one record is gone.
-    pub(super) widowed: Vec<Widowed>,
-}
 
 /// How a turn begins.
 pub(super) enum Opened {
@@ -92,30 +66,30 @@ pub(super) fn read(
     if let Some(sides) = context.pretended {
         let made = |side: Side| {
             let table = &map.sides.of(side).table;
-            sides.of(side).made_count(table, &state.frames.of(side).ids())
+            sides.of(side).made_count(table, &state.records.frame(side).ids())
         };
         state.report.made = PerSide::from_fn(made);
     }
-    state.tried = earned.tried;
-    earned.doubts.iter().cloned().for_each(|doubt| doubt.note(&mut state.in_doubt));
-    state.tally.recovered = earned.made.iter().filter(|made| made.gone.is_none()).count() as u64;
+    state.tally.count_recovered(earned.made.iter().filter(|made| made.gone.is_none()).count() as u64);
+    state.unanswered = earned.unanswered;
     state.refusals = Refusals::load(store, map, &context.named)?;
-    state.rulings = decided::load(store, map)?;
+    state.by_people = ByPeople::new(decided::load(store, map)?);
     state.approval = context.options.approved.map(|approved| Approval::of(approved, &map.name)).unwrap_or_default();
-    (state.report.mode, state.mark, state.again) = (reading.mode, reading.mark, reading.again);
+    state.report.mode = reading.mode;
     let leaves_out = |to: Side| map.direction.writes(to.other());
     state.report.partial = reading.mode == Mode::Selected || context.options.selection.to.is_some_and(leaves_out);
     // What would go to the other side is still to be read.
-    state.mark = state.mark.filter(|_| context.options.selection.to.is_none());
+    let mark = reading.mark.filter(|_| context.options.selection.to.is_none());
+    state.reached = Reached::new(mark, reading.again);
     if let Some(note) = reading.note {
         note_it(context, &mut state.report, note);
     }
-    state.terms = couplings.terms.clone();
+    state.records.recall_terms(couplings.terms.clone());
     let ground = Ground {
         couplings,
         beyond: PerSide::from_fn(|side| scope.empty(side)),
         apart: PerSide::from_fn(|side| scope.empty(side)),
-        besides: reading.beyond,
+        besides: reading.besides,
         whole_to: reading.whole_to,
         undecided: PerSide { erp: (erp.undecided, erp.faults), crm: (crm.undecided, crm.faults) },
     };
@@ -133,9 +107,9 @@ pub(super) fn join_up(
 ) -> Result<Opened, PassError> {
     let Turn { context, map, scope, .. } = *turn;
     let mut loose = join_read(map, state, &ground.couplings, looked_at.as_deref(), links);
-    state.times = marks::times(context, scope, map);
-    marks::settle_under_way(state);
-    marks::distrust(store, map, state)?;
+    state.records.compare_times(marks::times(context, scope, map));
+    marks::settle_under_way(&mut state.records);
+    marks::distrust(store, map, &mut state.records)?;
     if let Some(side) = emptied(state, &ground, |side| map.sides.of(side).filter.is_none()) {
         return Ok(Opened::Empty(side, ground));
     }
@@ -145,24 +119,24 @@ pub(super) fn join_up(
     tell_hidden(turn, &hidden, state);
     refuse_gaps(map, scope, &ground)?;
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
-    let Missing { widowed, left } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
+    let Missing { widowed, outside } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
     loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
-    let many = state.basis.couplings >= HANDFUL;
+    let many = state.guarding.couplings_count() >= HANDFUL;
     if let Some(side) = emptied(state, &ground, |side| many || ground.beyond.of(side).rows() == 0) {
         return Ok(Opened::Empty(side, ground));
     }
-    if let Some(first) = left.first() {
-        let pairs = if left.len() == 1 { "coupled pair is" } else { "coupled pairs are" };
-        let more = if left.len() > 1 { ", …" } else { "" };
-        let note = format!("{} {pairs} outside the filter and not compared ({first}{more})", left.len());
+    if let Some(first) = outside.first() {
+        let pairs = if outside.len() == 1 { "coupled pair is" } else { "coupled pairs are" };
+        let more = if outside.len() > 1 { ", …" } else { "" };
+        let note = format!("{} {pairs} outside the filter and not compared ({first}{more})", outside.len());
         note_it(context, &mut state.report, note);
-        state.report.outside = left.len() as u64;
+        state.report.outside = outside.len() as u64;
     }
     ground.apart = set_apart(context, store, map, state, &mut loose.uncoupled)?;
     recall(store, map, &loose.absent, &ground.couplings, &ground.beyond, state)?;
-    for ids in &state.pairs.ids {
+    for ids in &state.records.pairs().ids {
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
     Ok(Opened::Read(ground, loose))
@@ -222,34 +196,35 @@ fn join_read(
     looked_at: Option<&[usize]>,
     links: &mut Links,
 ) -> Loose {
-    let rows = PerSide::from_fn(|side| state.frames.of(side).rows());
+    let rows = PerSide::from_fn(|side| state.records.frame(side).rows());
     let settled = |coupling: &usize| couplings.bases[..map.fields.len()].iter().any(|field| field[*coupling].is_some());
     let known = (0..couplings.erp.len()).filter(settled).count() as u64;
     let unruled = map.match_rules.is_empty() && state.asked.is_none() && rows.erp.min(rows.crm) > 0;
-    state.basis = Basis { couplings: known, rows: rows.erp.max(rows.crm) as u64, unruled };
+    // Of the rows that were not read at least those that are coupled are known of.
+    let coupled = looked_at.map_or(0, |_| couplings.len());
+    let rows = rows.erp.max(rows.crm).max(coupled) as u64;
+    state.guarding.weigh(Basis { couplings: known, rows, unruled });
     state.report.first = couplings.is_empty();
     let joined = match looked_at {
         None => {
             links.table(&map.name).complete();
-            join(&state.frames, couplings)
+            join(state.records.frames(), couplings)
         }
         Some(selected) => {
             link_others(map, couplings, selected, links);
-            // Of the rows that were not read at least those that are coupled are known of.
-            state.basis.rows = state.basis.rows.max(couplings.len() as u64);
-            let mut joined = join(&state.frames, &couplings.subset(selected));
+            let mut joined = join(state.records.frames(), &couplings.subset(selected));
             joined.absent.iter_mut().for_each(|absent| absent.coupling = selected[absent.coupling]);
             joined
         }
     };
-    state.pairs = joined.pairs;
+    state.records.join(joined.pairs);
     Loose { absent: joined.absent, uncoupled: joined.uncoupled, widowed: Vec::new() }
 }
 
 /// Returns the first side, of those that `counts` says yes to, that returned nothing although records of it are coupled.
 /// Of a read of some records it means nothing that it is empty.
 fn emptied(state: &PassState, ground: &Ground, counts: impl Fn(Side) -> bool) -> Option<Side> {
-    let is_empty = |side| !ground.couplings.is_empty() && state.frames.of(side).rows() == 0;
+    let is_empty = |side| !ground.couplings.is_empty() && state.records.frame(side).rows() == 0;
     let in_full = ground.besides.is_none();
     Side::BOTH.into_iter().find(|side| in_full && counts(*side) && is_empty(*side))
 }
@@ -261,7 +236,7 @@ fn take_undecided(undecided: PerSide<Vec<Held>>, state: &mut PassState) {
     }
     let undecided = undecided.erp.into_iter().chain(undecided.crm);
     let undecided: Vec<Held> = undecided.filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
-    state.held.extend(undecided);
+    state.waits.hold_all(undecided);
 }
 
 /// Names the records of which the filter cannot tell whether they are inside.
@@ -284,59 +259,6 @@ fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> 
         };
         read.of(side).faults.iter().enumerate().map(held).collect()
     })
-}
-
-/// Returns the couplings of the state; a dry run adds what a run would have `earned` of open intents, and the pairs that
-/// somebody may couple, without those that he may end.
-fn couplings(
-    context: &Context<'_>,
-    store: &dyn Store,
-    map: &TableMap,
-    earned: &Earned,
-) -> Result<Couplings, PassError> {
-    let keys = keys(map);
-    let mut couplings = store.couplings(&map.name, &keys)?;
-    if context.options.dry_run {
-        let made = &earned.made;
-        let gone = made.iter().filter_map(|Made { side, gone, .. }| Some((*side, (*gone)?)));
-        let Selection { pairs, ended, .. } = &context.options.selection;
-        let of_map = |pairs: &[(String, PerSide<Uuid>)]| {
-            let own = pairs.iter().filter(|(table, _)| *table == map.name);
-            own.map(|(_, ids)| *ids).collect::<Vec<PerSide<Uuid>>>()
-        };
-        let (pairs, parted) = (of_map(pairs), of_map(ended));
-        // A coupling whose other record is gone gives way to the new one.
-        let replaced = pairs.iter().flat_map(|ids| Side::BOTH.map(|side| (side, *ids.of(side))));
-        let parted = parted.iter().map(|ids| (Side::Erp, ids.erp));
-        let ended: HashSet<(Side, Uuid)> = gone.chain(replaced).chain(parted).collect();
-        if !ended.is_empty() {
-            let ends = |at: usize| {
-                ended.contains(&(Side::Erp, couplings.erp[at])) || ended.contains(&(Side::Crm, couplings.crm[at]))
-            };
-            let stay: Vec<usize> = (0..couplings.len()).filter(|at| !ends(*at)).collect();
-            couplings = couplings.subset(&stay);
-        }
-        let made = made.iter().map(|Made { ids, side, .. }| (*ids, Origin::Created(*side)));
-        for (ids, origin) in made.chain(pairs.into_iter().map(|ids| (ids, Origin::Hand))) {
-            couplings.erp.push(ids.erp);
-            couplings.crm.push(ids.crm);
-            couplings.origins.push(origin);
-            couplings.bases.iter_mut().for_each(|field| field.push(None));
-        }
-        let pairs = couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
-        let places: HashMap<(Uuid, Uuid), usize> = pairs.zip(0..).collect();
-        for Agreement { ids, fields } in &earned.agreements {
-            // A pair that is ended, or gives way to another one, agrees on nothing any more.
-            let Some(&place) = places.get(&(ids.erp, ids.crm)) else { continue };
-            for agreed in fields {
-                if let Some(field) = keys.iter().position(|key| *key == agreed.field) {
-                    couplings.bases[field][place] = Some(agreed.base);
-                    couplings.terms.set(ids.erp, field, agreed.terms);
-                }
-            }
-        }
-    }
-    Ok(couplings)
 }
 
 /// Tells the links of the couplings that the pass does not look at.

@@ -15,7 +15,8 @@ use crate::delta::inserts::{new_id, restored_id};
 use crate::plan::{Action, ActionKind};
 use crate::run::context::Context;
 use crate::run::partners::couple_rows;
-use crate::run::state::{PassState, Step};
+use crate::run::state::PassState;
+use crate::run::step::Step;
 use crate::store::{Origin, Store, StoreError};
 use crate::translate::links::Links;
 
@@ -33,9 +34,9 @@ pub(super) fn take_ours(
     let free: PerSide<HashSet<usize>> = PerSide::from_fn(|side| uncoupled.of(side).iter().copied().collect());
     let mut found = Vec::new();
     for to in Side::BOTH.into_iter().filter(|side| map.create.on(*side)) {
-        let by_id = rows_by_id(state.frames.of(to));
+        let by_id = rows_by_id(state.records.frame(to));
         for &source in uncoupled.of(to.other()) {
-            let id = new_id(&context.pipeline.name, &map.name, to, state.frames.of(to.other()).id(source));
+            let id = new_id(&context.pipeline.name, &map.name, to, state.records.frame(to.other()).id(source));
             let made = by_id.get(&id).copied().filter(|row| free.of(to).contains(row));
             found.extend(made.map(|made| match to {
                 Side::Erp => (to, PerSide { erp: made, crm: source }),
@@ -74,7 +75,7 @@ pub(super) fn avoid_others(
     let couplings = store.couplings(&step.map.name, &[])?;
     let mut taken: HashSet<Uuid> = store.kept_apart(&step.map.name)?.of(to).clone();
     taken.extend(if to == Side::Erp { couplings.erp } else { couplings.crm });
-    taken.extend(state.pairs.ids.iter().map(|ids| *ids.of(to)));
+    taken.extend(state.records.pairs().ids.iter().map(|ids| *ids.of(to)));
     for action in actions.iter_mut().filter(new) {
         let source = *action.ids.of(to.other());
         while taken.contains(action.ids.of(to)) {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::apply::{ending, intent};
 use crate::config::{Side, TableMap};
 use crate::plan::{Action, ActionKind};
-use crate::run::state::Step;
+use crate::run::step::Step;
 use crate::store::{Answer, CouplingChange, Intent, Store, StoreError};
 
 /// Returns what the journal will hold of the pairs that `changes` part.

@@ -7,14 +7,13 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Doubt};
 use crate::delta::doubt::{Scene, hold_doubts};
-use crate::delta::names::Names;
 use crate::endpoint::Hidden;
 use crate::extract::{self, Scope, Sought};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
-use crate::run::approval::admits;
 use crate::run::context::Context;
-use crate::run::state::{PassError, PassState};
+use crate::run::state::PassState;
+use crate::run::step::PassError;
 use crate::store::{CouplingChange, Couplings, Origin};
 use crate::translate::links::Links;
 
@@ -23,7 +22,7 @@ pub(super) struct Missing {
     /// Pairs of which one record is gone.
     pub(super) widowed: Vec<Widowed>,
     /// Pairs that are whole and of which at least one record is outside its filter, as people name them.
-    pub(super) left: Vec<String>,
+    pub(super) outside: Vec<String>,
 }
 
 /// A pair of which one record is gone.
@@ -37,6 +36,23 @@ pub(super) struct Widowed {
     pub(super) row: Option<usize>,
     /// The survivor as people name it.
     pub(super) record: String,
+}
+
+impl Widowed {
+    /// Makes an action about the pair.
+    pub(super) fn action(&self, map: &TableMap, kind: ActionKind, side: Side, why: String) -> Action {
+        Action {
+            table: map.name.clone(),
+            record: self.record.clone(),
+            side,
+            kind,
+            why,
+            ids: self.ids,
+            etag: None,
+            fields: Vec::new(),
+            follow_ups: Vec::new(),
+        }
+    }
 }
 
 /// Reads the coupled records that were not read: those that exist are outside their filter, or hidden.
@@ -64,9 +80,9 @@ pub(super) fn absent(
     state: &mut PassState,
     links: &mut Links,
 ) -> Missing {
-    state.names = Names::new(map, &[&state.frames, outside]);
+    state.records.name_all(map, outside);
     let there = PerSide::from_fn(|side| couple::rows_by_id(outside.of(side)));
-    let (mut widowed, mut left) = (Vec::new(), Vec::new());
+    let (mut widowed, mut away) = (Vec::new(), Vec::new());
     for Absent { ids, coupling, rows } in absent {
         let exists = PerSide::from_fn(|side| {
             let id = ids.of(side);
@@ -84,44 +100,43 @@ pub(super) fn absent(
                 fields: Vec::new(),
                 follow_ups: Vec::new(),
             };
-            if admits(context.options.approved, map, links, state, &action) {
-                state.pending.push(CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
-                state.plan.actions.push(action);
+            if state.admits(context, map, links, &action) {
+                state.draft.recouple(action, CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm });
             }
             continue;
         }
         let asked = state.asks(Some(ids.erp), Some(ids.crm));
         if exists.erp && exists.crm {
             let name = match (rows.erp, there.erp.get(&ids.erp)) {
-                (Some(row), _) => state.names.row(&state.frames.erp, Side::Erp, row),
-                (None, Some(&row)) => state.names.row(&outside.erp, Side::Erp, row),
+                (Some(row), _) => state.records.name(Side::Erp, row),
+                (None, Some(&row)) => state.records.names().row(&outside.erp, Side::Erp, row),
                 (None, None) => format!("{}:{}", map.name, ids.erp),
             };
             if asked {
-                left.push(name);
-                state.outside.push(*ids);
+                away.push(name);
+                state.aside.leave_outside(*ids);
             }
             // A record outside its filter is still somebody's reference.
             links.table(&map.name).couple(ids.erp, ids.crm);
             for side in Side::BOTH {
                 // Only what was read is counted, in the direction away from it.
                 if asked && rows.of(side).is_some() && map.direction.writes(side.other()) {
-                    *state.tally.skipped.of_mut(side.other()) += 1;
+                    state.tally.skip(side.other(), 1);
                 }
             }
         }
         if let Some(side) = Side::BOTH.into_iter().find(|side| asked && !exists.of(*side)) {
             let survivor = side.other();
             let record = match (rows.of(survivor), there.of(survivor).get(ids.of(survivor))) {
-                (Some(row), _) => state.names.row(state.frames.of(survivor), survivor, *row),
-                (None, Some(row)) => state.names.row(outside.of(survivor), survivor, *row),
+                (Some(row), _) => state.records.name(survivor, *row),
+                (None, Some(row)) => state.records.names().row(outside.of(survivor), survivor, *row),
                 (None, None) => format!("{}:{}", map.name, ids.erp),
             };
             let row = *rows.of(survivor);
             widowed.push(Widowed { ids: *ids, coupling: *coupling, gone: side, row, record });
         }
     }
-    Missing { widowed, left }
+    Missing { widowed, outside: away }
 }
 
 /// Makes couplings of what the match rules found.
@@ -158,10 +173,10 @@ pub(super) fn couple_rows(
     state: &mut PassState,
     links: &mut Links,
 ) -> bool {
-    let ids = PerSide::from_fn(|side| state.frames.of(side).id(*rows.of(side)));
+    let ids = PerSide::from_fn(|side| state.records.frame(side).id(*rows.of(side)));
     let action = Action {
         table: map.name.clone(),
-        record: state.names.pair(&state.frames, rows),
+        record: state.records.name_of_pair(rows),
         side: Side::Erp,
         kind: ActionKind::Couple { origin: origin.clone() },
         why,
@@ -170,13 +185,12 @@ pub(super) fn couple_rows(
         fields: Vec::new(),
         follow_ups: Vec::new(),
     };
-    if !admits(context.options.approved, map, links, state, &action) {
+    if !state.admits(context, map, links, &action) {
         return false;
     }
-    state.pending.push(CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
+    state.draft.recouple(action, CouplingChange::Couple { erp: ids.erp, crm: ids.crm, origin: origin.clone() });
     links.table(&map.name).couple(ids.erp, ids.crm);
-    state.plan.actions.push(action);
-    state.pairs.push(ids, rows, origin);
+    state.records.couple(ids, rows, origin);
     true
 }
 
@@ -190,21 +204,8 @@ pub(super) fn take_doubts(
 ) {
     let stored = couplings.erp.iter().zip(&couplings.crm).map(|(erp, crm)| PerSide { erp: *erp, crm: *crm });
     // What this run coupled is among the pairs only.
-    let pairs = stored.chain(state.pairs.ids.iter().copied());
-    let scene = Scene { map, names: &state.names, frames: &state.frames, beyond };
+    let pairs = stored.chain(state.records.pairs().ids.iter().copied());
+    let scene = Scene { map, names: state.records.names(), frames: state.records.frames(), beyond };
     let held = hold_doubts(&scene, doubts, pairs);
-    state.held.extend(held);
-}
-
-/// Returns the rows of `all` that the frame does not hold.
-pub(super) fn outside(all: &Frame, frame: &Frame) -> Frame {
-    let inside = couple::rows_by_id(frame);
-    without(all, |id| inside.contains_key(id))
-}
-
-/// Returns the rows of a frame whose ids are not `left_out`.
-pub(super) fn without(frame: &Frame, left_out: impl Fn(&Uuid) -> bool) -> Frame {
-    let ids = frame.ids();
-    let rows: Vec<usize> = (0..ids.len()).filter(|&row| !left_out(&ids[row])).collect();
-    frame.take(&rows)
+    state.waits.hold_all(held);
 }

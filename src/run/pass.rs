@@ -16,28 +16,29 @@ use crate::delta::guard::Trip;
 use crate::extract::Scope;
 use crate::order::Pass;
 use crate::run::account::{Event, TableReport};
+use crate::run::agenda::Agenda;
 use crate::run::alone::alone_of;
-use crate::run::approval::tell_unmade;
-use crate::run::beyond::look_again;
-use crate::run::carried::close;
-use crate::run::chosen::count_rows;
+use crate::run::closing::close;
 use crate::run::context::Context;
-use crate::run::count::{finish, leave_for_later, stopped};
-use crate::run::decided::{WantedBack, note_made_anew};
 use crate::run::deleting::delete;
 use crate::run::deletions::{settle_widowed, still_coupled};
 use crate::run::doubts::Doubtful;
+use crate::run::ending::{finish, stopped};
+use crate::run::ground::{Ground, Loose};
 use crate::run::later::{tell_what_waits, wait_for_match};
+use crate::run::looking::{self, Read};
 use crate::run::names::name_records;
 use crate::run::needs::name_needed;
-use crate::run::opening::{Ground, Loose, Opened, join_up, read};
+use crate::run::opening::{Opened, join_up, read};
 use crate::run::ours::take_ours;
 use crate::run::partners::{take_doubts, take_matches};
-use crate::run::remembered;
-use crate::run::rounds::{Alone, rounds, stop};
-use crate::run::sight::{self, Read};
-use crate::run::state::{PassError, PassState, Step, Turn};
-use crate::run::{changed, newcomers};
+use crate::run::recall::look_again;
+use crate::run::rounds::rounds;
+use crate::run::standing::count_rows;
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step, Turn};
+use crate::run::wanted_back::{WantedBack, note_made_anew};
+use crate::run::{newcomers, remembered};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -91,13 +92,13 @@ fn go(
 
     (context.tell)(Event::Merging { table: &map.name });
     let merging = clock();
-    let Matching { alone, absent, doubtful } = match_up(turn, store, state, (&mut ground, loose), links)?;
+    let Matching { agenda, absent, doubtful } = match_up(turn, store, state, (&mut ground, loose), links)?;
     count_rows(state, PerSide { erp: &ground.undecided.erp.0, crm: &ground.undecided.crm.0 });
     name_records(context, map, state, &ground.beyond, links);
     state.report.seconds.merge = clock() - merging;
 
     look(&turn.step(links), state, &ground)?;
-    rounds(&turn.step(links), store, state, Alone { foresees: true, ..alone })?;
+    rounds(&turn.step(links), store, state, Agenda { foresees: true, ..agenda })?;
     refer_again(turn, &pass.deferred, store, state, links)?;
     doubt_again(turn, store, state, (&ground, &absent, doubtful), links)?;
     look_again(&turn.step(links), state)?;
@@ -105,15 +106,15 @@ fn go(
         newcomers::tell(&turn.step(links), state)?;
     }
     name_records(context, map, state, &ground.beyond, links);
-    if context.on_paper(state) {
+    if state.on_paper(context) {
         tell_what_waits(map, scope, state, &ground.apart, links)?;
     }
-    if state.guarded {
+    if state.guarding.has_stopped() {
         return stopped(context, store, map, state);
     }
     finish(context, store, map, &pass.deferred, state)?;
-    changed::note_seen(scope, state);
-    tell_unmade(map, state, links);
+    state.reached.note_seen(scope, state.records.frames());
+    state.approval.tell_unmade(map, links);
     close(context, store, scope, map, links, state)?;
     remembered::remember(context, scope, store, map)?;
     if state.report.new_couplings > 0 {
@@ -124,8 +125,8 @@ fn go(
 
 /// What is known once it is clear who belongs to whom.
 struct Matching {
-    /// Records that get a partner.
-    alone: Alone,
+    /// What is decided first: all pairs, and the records that get a partner.
+    agenda: Agenda,
     /// Couplings that stand although at least one of their records was not read.
     absent: Vec<Absent>,
     /// Records that the match rules had doubts about.
@@ -142,35 +143,36 @@ fn match_up(
 ) -> Result<Matching, PassError> {
     let Turn { context, map, scope, pass } = *turn;
     let Loose { absent, mut uncoupled, mut widowed } = loose;
-    name_needed(context, map, scope, &pass.deferred, &state.frames, links)?;
+    name_needed(context, map, scope, &pass.deferred, state.records.frames(), links)?;
     // What waits outside the filter is decided again.
     name_needed(context, map, scope, &pass.deferred, &ground.beyond, links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
     take_ours(context, map, &mut uncoupled, state, links);
-    let coupled = Coupled { pairs: &state.pairs, absent: &absent, beyond: &ground.beyond };
-    let mut matched = match_rows(map, &scope.infos, &state.frames, links, &uncoupled, &coupled);
+    let coupled = Coupled { pairs: state.records.pairs(), absent: &absent, beyond: &ground.beyond };
+    let mut matched = match_rows(map, &scope.infos, state.records.frames(), links, &uncoupled, &coupled);
     wanted.settle(turn, state, &mut matched, &mut widowed, links);
-    let doubtful = Doubtful::of(&matched, &state.frames);
+    let doubtful = Doubtful::of(&matched, state.records.frames());
     // The others were read to tell who belongs to whom.
     matched.retain(|side, row| state.asks_row(side, row));
     take_matches(context, map, &matched.matches, state, links);
-    let asked = state.asked.clone();
-    state.pairs.retain(|ids| asked.as_ref().is_none_or(|asked| asked.holds(Some(ids.erp), Some(ids.crm))));
+    if let Some(asked) = &state.asked {
+        state.records.keep_pairs(|ids| asked.holds(Some(ids.erp), Some(ids.crm)));
+    }
     if links.waits() {
         wait_for_match(map, scope, state, &mut matched, links)?;
     }
     note_made_anew(state, &matched);
     take_doubts(map, &matched.doubts, &ground.couplings, &ground.beyond, state);
     let step = turn.step(links);
-    let mut alone = alone_of(&step, state, matched.alone, ground)?;
-    settle_widowed(&step, store, state, widowed, &ground.couplings, &mut alone)?;
-    Ok(Matching { alone, absent, doubtful })
+    let mut agenda = alone_of(&step, state, matched.alone, ground)?;
+    settle_widowed(&step, store, state, widowed, &ground.couplings, &mut agenda)?;
+    Ok(Matching { agenda, absent, doubtful })
 }
 
 /// Takes note of what the pass knows of the records to explain, where it has any.
 fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), PassError> {
-    let Some(subjects) = sight::of_table(step.context, step.map) else { return Ok(()) };
+    let Some(subjects) = step.context.subjects_of(step.map) else { return Ok(()) };
     let mut outside = ground.besides.clone().unwrap_or_else(|| PerSide::from_fn(|side| step.scope.empty(side)));
     Side::BOTH.iter().for_each(|side| outside.of_mut(*side).upsert(ground.beyond.of(*side)));
     let undecided = PerSide::from_fn(|side| {
@@ -178,7 +180,7 @@ fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), P
         (frame, &faults[..])
     });
     let read = Read { beyond: outside, undecided, couplings: &ground.couplings };
-    sight::look(step, state, &read, subjects)
+    looking::look(step, state, &read, subjects)
 }
 
 /// Matches the doubtful records once more after the writes, as long as that helps: one doubt may hang on another.
@@ -193,17 +195,17 @@ fn doubt_again(
     while !context.options.stop.load(Ordering::Relaxed) {
         let again = doubtful.match_again(map, scope, state, links, absent, &ground.beyond);
         let Some(mut matched) = again else { break };
-        doubtful = Doubtful::of(&matched, &state.frames);
+        doubtful = Doubtful::of(&matched, state.records.frames());
         matched.retain(|side, row| state.asks_row(side, row));
         take_matches(context, map, &matched.matches, state, links);
         if links.waits() {
             wait_for_match(map, scope, state, &mut matched, links)?;
         }
-        let pairs = matched.matches.iter().map(|found| state.frames.erp.id(found.rows.erp)).collect();
+        let pairs = matched.matches.iter().map(|found| state.records.frames().erp.id(found.rows.erp)).collect();
         take_doubts(map, &matched.doubts, &ground.couplings, &ground.beyond, state);
         let step = turn.step(links);
-        let left = alone_of(&step, state, matched.alone, ground)?;
-        rounds(&step, store, state, Alone { pairs: Some(pairs), ..left })?;
+        let agenda = alone_of(&step, state, matched.alone, ground)?;
+        rounds(&step, store, state, Agenda { pairs: Some(pairs), ..agenda })?;
     }
     Ok(())
 }
@@ -218,22 +220,21 @@ fn refer_again(
     links: &mut Links,
 ) -> Result<(), PassError> {
     let Turn { context, map, scope, .. } = *turn;
-    if !name_needed(context, map, scope, left_out, &state.frames, links)? {
+    if !name_needed(context, map, scope, left_out, state.records.frames(), links)? {
         return Ok(());
     }
-    let written = |erp: &Uuid| Side::BOTH.iter().any(|side| state.tally.modified.of(*side).contains(erp));
     let refers = |held: &Held| {
         let reference = held.field.is_some_and(|field| map.fields[field].reference.is_some() && !left_out[field]);
         let erp = held.ids.erp.filter(|_| held.ids.crm.is_some() && held.kind == InboxKind::Failed && reference)?;
-        written(&erp).then_some(erp)
+        state.tally.has_modified(erp).then_some(erp)
     };
-    let pairs: HashSet<Uuid> = state.held.iter().filter_map(refers).collect();
+    let pairs: HashSet<Uuid> = state.waits.held().iter().filter_map(refers).collect();
     if pairs.is_empty() {
         return Ok(());
     }
-    state.held.retain(|held| refers(held).is_none());
+    state.waits.take_back(|held| refers(held).is_some());
     let step = Step { context, map, scope, links, left_out: left_out.to_vec() };
-    rounds(&step, store, state, Alone { pairs: Some(pairs), ..Alone::default() })
+    rounds(&step, store, state, Agenda { pairs: Some(pairs), ..Agenda::default() })
 }
 
 /// Writes the references that had to wait until every table map had its turn.
@@ -247,28 +248,28 @@ pub fn second_step(
 ) -> Result<(), PassError> {
     let map = &context.pipeline.tables[pass.table];
     let all = vec![false; map.fields.len()];
-    name_needed(context, map, scope, &all, &state.frames, links)?;
-    if let Some(frames) = state.beyond.frames() {
+    name_needed(context, map, scope, &all, state.records.frames(), links)?;
+    if let Some(frames) = state.outside.frames() {
         name_needed(context, map, scope, &all, frames, links)?;
     }
     let left_out = pass.deferred.iter().map(|deferred| !deferred).collect();
     let step = Step { context, map, scope, links, left_out };
-    if let Some(records) = sight::of_table(context, map) {
-        sight::look_closer(&step, state, records)?;
+    if let Some(records) = context.subjects_of(map) {
+        looking::look_closer(&step, state, records)?;
     }
-    rounds(&step, store, state, Alone::default())?;
+    rounds(&step, store, state, Agenda::default())?;
     let left_out = step.left_out;
     refer_again(&Turn { context, map, scope, pass }, &left_out, store, state, links)?;
     let step = Step { context, map, scope, links, left_out };
     look_again(&step, state)?;
-    if state.guarded {
+    if state.guarding.has_stopped() {
         // What the first step did is done, and filed, or stopped as well.
-        leave_for_later(state);
+        state.draft.leave_to_run(state.waits.left_to_run());
         return Ok(());
     }
     newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
-    changed::note_seen(scope, state);
+    state.reached.note_seen(scope, state.records.frames());
     close(context, store, scope, map, links, state)
 }
 
@@ -284,7 +285,7 @@ pub fn last_step(
     let map = &context.pipeline.tables[pass.table];
     let step = Step { context, map, scope, links, left_out: Vec::new() };
     delete(&step, store, state)?;
-    if state.guarded {
+    if state.guarding.has_stopped() {
         return Ok(());
     }
     finish(context, store, map, &[], state)?;
@@ -302,9 +303,8 @@ fn empty(
     side: Side,
 ) -> Result<(), PassError> {
     let couplings = couplings.erp.len() as u64;
-    state.pending.clear();
-    state.plan.actions.clear();
-    stop(state, &Trip::Empty { side, couplings }, None);
-    state.over = true;
+    state.draft.clear();
+    state.stop(&Trip::Empty { side, couplings }, false, None);
+    state.guarding.end();
     stopped(context, store, map, state)
 }

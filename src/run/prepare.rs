@@ -6,14 +6,14 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::binding::Binding;
-use crate::config::{PerSide, Pipeline, Side};
+use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::endpoint::{Endpoint, EndpointError};
-use crate::extract::{self, Scope};
-use crate::misfit::{Misfit, misfits, no_table};
+use crate::extract::{self, Scope, SideScope};
+use crate::misfit::{Misfit, Told, misfits, no_table};
 use crate::order::Pass;
 use crate::run::RunError;
 use crate::run::context::Context;
-use crate::run::partners::without;
+use crate::run::rows::without;
 use crate::store::{InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -39,51 +39,73 @@ pub(super) fn describe(
     passes: &[Pass],
     endpoints: PerSide<&dyn Endpoint>,
 ) -> Result<Vec<Scope>, RunError> {
-    let (scopes, found) = compare(pipeline, passes, endpoints)?;
-    if found.is_empty() { Ok(scopes) } else { Err(RunError::Mapping(found)) }
+    let asked = PerSide { erp: Some(endpoints.erp), crm: Some(endpoints.crm) };
+    let Compared { told, misfits, troubles } = compare(&pipeline.tables, passes, asked);
+    if let Some(error) = troubles.into_iter().next() {
+        return Err(error.into());
+    }
+    if !misfits.is_empty() {
+        return Err(RunError::Mapping(misfits));
+    }
+    let both = |Told { table, sides: PerSide { erp, crm } }| Some(Scope::of(table, PerSide { erp: erp?, crm: crm? }));
+    Ok(told.into_iter().filter_map(both).collect())
 }
 
-/// Asks for the metadata of all passes and holds the file against it: the passes whose tables both sides have, and
-/// everything that does not fit.
-pub fn compare(
-    pipeline: &Pipeline,
-    passes: &[Pass],
-    endpoints: PerSide<&dyn Endpoint>,
-) -> Result<(Vec<Scope>, Vec<Misfit>), EndpointError> {
+/// Table maps held against what the sides say of their tables.
+#[derive(Debug)]
+pub struct Compared {
+    /// Those of the passes, in their order.
+    pub told: Vec<Told>,
+    /// Everything that does not fit, tables that a side does not have among it.
+    pub misfits: Vec<Misfit>,
+    /// Why a side did not say everything, each once.
+    pub troubles: Vec<EndpointError>,
+}
+
+/// Asks for the metadata of all passes and holds the table maps against it, with either side alone where the other cannot
+/// be asked.
+pub fn compare(tables: &[TableMap], passes: &[Pass], endpoints: PerSide<Option<&dyn Endpoint>>) -> Compared {
     // The keys of table maps that are only referred to have to be there, too.
     let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
     let references = |name: &str| {
-        let mut fields = passes.iter().flat_map(|pass| &pipeline.tables[pass.table].fields);
+        let mut fields = passes.iter().flat_map(|pass| &tables[pass.table].fields);
         fields.any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == name))
     };
-    let referred = |table: &usize| !visited(*table) && references(&pipeline.tables[*table].name);
+    let referred = |table: &usize| !visited(*table) && references(&tables[*table].name);
+    let (mut absent, mut troubles) = (Vec::new(), Vec::new());
+    let mut asked = endpoints;
     for side in Side::BOTH {
-        let needed = (0..pipeline.tables.len()).filter(|table| visited(*table) || referred(table));
-        let tables: Vec<&str> = needed.map(|table| pipeline.tables[table].sides.of(side).table.as_str()).collect();
-        endpoints.of(side).prepare(&tables)?;
-    }
-    let mut found = Vec::new();
-    let mut all = |tables: &mut dyn Iterator<Item = usize>| -> Result<Vec<Scope>, EndpointError> {
-        let mut scopes = Vec::new();
-        for table in tables {
-            let map = &pipeline.tables[table];
-            let absent = |side: Side| match endpoints.of(side).describe(&map.sides.of(side).table) {
-                Err(EndpointError::NoTable { .. }) => Ok(Some(no_table(map, side))),
-                Err(error) => Err(error),
-                Ok(_) => Ok(None),
-            };
-            let absent: Vec<Misfit> = absent(Side::Erp)?.into_iter().chain(absent(Side::Crm)?).collect();
-            if absent.is_empty() {
-                scopes.push(Scope::describe(pipeline, table, endpoints)?);
-            }
-            found.extend(absent);
+        let needed = (0..tables.len()).filter(|table| visited(*table) || referred(table));
+        let names: Vec<&str> = needed.map(|table| tables[table].sides.of(side).table.as_str()).collect();
+        if let Some(Err(error)) = asked.of(side).map(|endpoint| endpoint.prepare(&names)) {
+            troubles.push(error);
+            *asked.of_mut(side) = None;
         }
-        Ok(scopes)
+    }
+    let mut describe = |table: usize| {
+        let sides = PerSide::from_fn(|side| match SideScope::describe(tables, table, (*asked.of(side))?) {
+            Ok(scope) => Some(scope),
+            Err(EndpointError::NoTable { .. }) => {
+                absent.push(no_table(&tables[table], side));
+                None
+            }
+            Err(error) => {
+                // Whoever answers may answer about the next table; whoever does not would take as long for each.
+                if !matches!(error, EndpointError::Refused { .. }) {
+                    *asked.of_mut(side) = None;
+                }
+                if !troubles.contains(&error) {
+                    troubles.push(error);
+                }
+                None
+            }
+        });
+        Told { table, sides }
     };
-    let scopes = all(&mut passes.iter().map(|pass| pass.table))?;
-    let others = all(&mut (0..pipeline.tables.len()).filter(|table| referred(table)))?;
-    found.extend(misfits(pipeline, &scopes, &others));
-    Ok((scopes, found))
+    let told: Vec<Told> = passes.iter().map(|pass| describe(pass.table)).collect();
+    let others: Vec<Told> = (0..tables.len()).filter(referred).map(describe).collect();
+    absent.extend(misfits(tables, &told, &others));
+    Compared { told, misfits: absent, troubles }
 }
 
 /// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.

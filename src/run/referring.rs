@@ -48,9 +48,9 @@ pub(super) struct Going {
 impl Going {
     pub(super) fn of(turns: &Turns<'_>, place: usize, left: Side) -> Option<Going> {
         let state = turns.states[place].as_ref()?;
-        let frame = state.frames.of(left).clone();
+        let frame = state.records.frame(left).clone();
         let by_id = rows_by_id(&frame);
-        let ids = state.doomed.iter().filter(|doomed| doomed.action.side == left);
+        let ids = state.consequences.doomed().iter().filter(|doomed| doomed.action.side == left);
         let ids = ids.map(|doomed| *doomed.action.ids.of(left));
         let rows: Vec<(Uuid, usize)> = ids.filter_map(|id| Some((id, *by_id.get(&id)?))).collect();
         (!rows.is_empty()).then_some(Going { rows, frame })
@@ -104,9 +104,9 @@ impl Known {
         };
         let state = place.and_then(|place| turns.states[place].as_ref());
         // Of records that the run is not about, what waited before does so still.
-        let whole = state.filter(|state| !state.guarded && state.asked.is_none());
+        let whole = state.filter(|state| !state.guarding.has_stopped() && state.asked.is_none());
         let filed = if whole.is_some() { Vec::new() } else { store.inbox(Some(&map.name))? };
-        for item in filed.iter().chain(state.iter().flat_map(|state| &state.inbox)) {
+        for item in filed.iter().chain(state.iter().flat_map(|state| state.waits.inbox())) {
             for (side, id) in [(Side::Erp, item.erp_id), (Side::Crm, item.crm_id)] {
                 known.waits(side, id, &item.record);
             }
@@ -114,7 +114,7 @@ impl Known {
         if let Some(state) = state {
             known.look(state);
             let agrees = |side: &Side| map.on_delete == OnDelete::Delete && !map.direction.writes(*side);
-            known.goes_by_itself = Side::BOTH.into_iter().find(agrees).filter(|_| !state.guarded);
+            known.goes_by_itself = Side::BOTH.into_iter().find(agrees).filter(|_| !state.guarding.has_stopped());
         }
         let stored = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
         let coupled = stored > 0 || turns.links.table(&map.name).couplings_count() > 0;
@@ -124,25 +124,25 @@ impl Known {
 
     fn look(&mut self, state: &PassState) {
         for side in Side::BOTH {
-            *self.rows.of_mut(side) = rows_by_id(state.frames.of(side));
+            *self.rows.of_mut(side) = rows_by_id(state.records.frame(side));
         }
-        for (ids, rows) in state.pairs.ids.iter().zip(&state.pairs.rows) {
-            let record = state.names.pair(&state.frames, *rows);
+        for (ids, rows) in state.records.pairs().ids.iter().zip(&state.records.pairs().rows) {
+            let record = state.records.name_of_pair(*rows);
             Side::BOTH.iter().for_each(|side| drop(self.names.of_mut(*side).insert(*ids.of(*side), record.clone())));
         }
-        for held in &state.held {
+        for held in state.waits.held() {
             Side::BOTH.iter().for_each(|side| self.waits(*side, *held.ids.of(*side), &held.record));
         }
-        if state.guarded {
+        if state.guarding.has_stopped() {
             return;
         }
-        for doomed in &state.doomed {
+        for doomed in state.consequences.doomed() {
             let (side, id) = (doomed.action.side, *doomed.action.ids.of(doomed.action.side));
             self.doomed.of_mut(side).insert(id);
             self.names.of_mut(side).insert(id, doomed.action.record.clone());
         }
         let ends = |kind: &ActionKind| matches!(kind, ActionKind::Uncouple | ActionKind::KeepApart);
-        for action in state.plan.actions.iter().filter(|action| ends(&action.kind)) {
+        for action in state.draft.actions().iter().filter(|action| ends(&action.kind)) {
             for side in Side::BOTH {
                 self.parted.of_mut(side).insert(*action.ids.of(side));
             }
@@ -214,8 +214,12 @@ pub(super) fn referring(
         for row in 0..frame.rows() {
             let by = frame.id(row);
             // What was written since is in the frame of the pass, on paper too.
-            let own =
-                known.rows.of(side).get(&by).zip(state).map(|(row, state)| state.frames.of(side).value(column, *row));
+            let own = known
+                .rows
+                .of(side)
+                .get(&by)
+                .zip(state)
+                .map(|(row, state)| state.records.frame(side).value(column, *row));
             let key = match (side, own.unwrap_or_else(|| frame.value(column, row))) {
                 (Side::Erp, value) => canonical_key(&value.to_string()),
                 (Side::Crm, Value::Guid(id) | Value::Link { id, .. }) => id.to_string(),

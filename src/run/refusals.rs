@@ -13,10 +13,11 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::frame::{Kind, Value};
-use crate::plan::{Action, ActionKind};
-use crate::run::bases::{Before, fingerprint_in};
+use crate::plan::Action;
+use crate::run::records::Records;
 use crate::run::selection::{Asked, Named};
-use crate::run::state::PassState;
+use crate::run::waits::Waits;
+use crate::run::written::{Before, fingerprint_in};
 use crate::store::{InboxKind, Refusal, Store, StoreError};
 use crate::translate::canonical::{BLANK, fingerprint, fold};
 
@@ -68,85 +69,54 @@ impl Refusals {
         self.now.insert(matter, Refusal { erp: ids.0, crm: ids.1, side, message, print, times });
     }
 
+    /// Takes out of the actions what is skipped, and returns it to be held.
+    pub(super) fn skip(&mut self, records: &Records, map: &TableMap, actions: &mut Vec<Action>) -> Vec<Held> {
+        if self.earlier.values().all(|refusal| refusal.times < TIMES_MAX) {
+            return Vec::new();
+        }
+        let rows = PerSide::from_fn(|side| rows_by_id(records.frame(side)));
+        let mut skipped: HashMap<Matter, (String, String)> = HashMap::new();
+        for action in actions.iter() {
+            let Some(refusal) = self.earlier.get(&matter(action)) else { continue };
+            let held = |side: Side| held_by(records, map, side, rows.of(side).get(action.ids.of(side)).copied());
+            if refusal.times >= TIMES_MAX && refusal.print == print(action, &PerSide::from_fn(held)) {
+                let told = (action.record.clone(), refusal.message.clone());
+                skipped.entry(matter(action)).or_insert(told);
+            }
+        }
+        actions.retain(|action| !skipped.contains_key(&matter(action)));
+        let new = skipped.into_iter().filter(|(matter, _)| self.skipped.insert(*matter));
+        new.map(|((ids, to), (record, message))| skipped_item(ids, to, record, &message)).collect()
+    }
+
+    /// Holds as skipped what was refused for the same reason once too often.
+    pub(super) fn skip_refused(&self, waits: &mut Waits) {
+        waits.replace(|held| {
+            let (ids, to) = ((held.ids.erp, held.ids.crm), held.to?);
+            let refusal = self.now.get(&(ids, to)).filter(|refusal| refusal.times >= TIMES_MAX)?;
+            let is_refusal = held.kind == InboxKind::Failed && held.field.is_none();
+            is_refusal.then(|| skipped_item(ids, to, held.record.clone(), &refusal.message))
+        });
+    }
+
+    /// Returns all refusals that the next run has to know, where there is anything to remember or to forget. `is_untried` tells
+    /// of a record whether it had no chance to be taken or refused; `partly` that this is so of all that was not refused yet.
+    pub(super) fn to_remember(&self, partly: bool, is_untried: impl Fn(Ids) -> bool) -> Option<Vec<Refusal>> {
+        let Refusals { earlier, forgotten, now, skipped, unsent } = self;
+        if earlier.is_empty() && now.is_empty() && !forgotten {
+            return None;
+        }
+        let untried = |matter: &Matter| skipped.contains(matter) || unsent.contains(matter) || is_untried(matter.0);
+        let stays = |matter: &&Matter| !now.contains_key(*matter) && (partly || untried(matter));
+        let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|matter| earlier[matter].clone()).collect();
+        all.extend(now.values().cloned());
+        all.sort_by_key(|refusal| (refusal.erp, refusal.crm, refusal.side.key()));
+        Some(all)
+    }
+
     /// Notes that an action did not reach its side.
     pub(super) fn note_unsent(&mut self, action: &Action) {
         self.unsent.insert(matter(action));
-    }
-}
-
-/// Of which records a run left something on purpose, neither sent nor decided: what a plan that is carried out does not
-/// have, and what waits for such. What was known of them before stays as it was.
-#[derive(Default)]
-pub(super) struct Left {
-    /// By side, all of them.
-    records: PerSide<HashSet<Uuid>>,
-    /// By side, those that are left as a whole.
-    whole: PerSide<HashSet<Uuid>>,
-    /// By side and record, the fields that are left.
-    fields: HashSet<(Side, Uuid, usize)>,
-}
-
-impl Left {
-    /// Takes what a pass has left so far.
-    pub(super) fn of(state: &PassState) -> Left {
-        let mut left = Left::default();
-        for action in &state.approval.dropped {
-            if action.kind == ActionKind::Update {
-                action.fields.iter().for_each(|change| left.add(known_ids(action), change.field));
-            } else {
-                left.add(known_ids(action), None);
-            }
-        }
-        for held in &state.later {
-            let is_pair = held.ids.erp.is_some() && held.ids.crm.is_some();
-            left.add((held.ids.erp, held.ids.crm), held.field.filter(|_| is_pair));
-        }
-        left
-    }
-
-    fn add(&mut self, ids: Ids, field: Option<usize>) {
-        for (side, id) in [(Side::Erp, ids.0), (Side::Crm, ids.1)] {
-            let Some(id) = id else { continue };
-            self.records.of_mut(side).insert(id);
-            match field {
-                Some(field) => drop(self.fields.insert((side, id, field))),
-                None => drop(self.whole.of_mut(side).insert(id)),
-            }
-        }
-    }
-
-    /// Tells whether something is about what was left: a record, or one of its fields.
-    pub(super) fn holds(&self, ids: Ids, field: Option<usize>) -> bool {
-        [(Side::Erp, ids.0), (Side::Crm, ids.1)].into_iter().any(|(side, id)| {
-            let Some(id) = id else { return false };
-            match field {
-                Some(field) => self.whole.of(side).contains(&id) || self.fields.contains(&(side, id, field)),
-                None => self.records.of(side).contains(&id),
-            }
-        })
-    }
-}
-
-/// Takes out of the actions what is skipped, and files it.
-pub(super) fn leave_alone(state: &mut PassState, map: &TableMap, actions: &mut Vec<Action>) {
-    if state.refusals.earlier.values().all(|refusal| refusal.times < TIMES_MAX) {
-        return;
-    }
-    let rows = PerSide::from_fn(|side| rows_by_id(state.frames.of(side)));
-    let mut skipped: HashMap<Matter, (String, String)> = HashMap::new();
-    for action in actions.iter() {
-        let Some(refusal) = state.refusals.earlier.get(&matter(action)) else { continue };
-        let held = |side: Side| held_by(state, map, side, rows.of(side).get(action.ids.of(side)).copied());
-        if refusal.times >= TIMES_MAX && refusal.print == print(action, &PerSide::from_fn(held)) {
-            let told = (action.record.clone(), refusal.message.clone());
-            skipped.entry(matter(action)).or_insert(told);
-        }
-    }
-    actions.retain(|action| !skipped.contains_key(&matter(action)));
-    for ((ids, to), (record, message)) in skipped {
-        if state.refusals.skipped.insert((ids, to)) {
-            state.held.push(skipped_item(ids, to, record, &message));
-        }
     }
 }
 
@@ -162,42 +132,6 @@ fn skipped_item(ids: Ids, to: Side, record: String, message: &str) -> Held {
     }
 }
 
-/// Files as skipped what was refused for the same reason once too often, and remembers all refusals for the next run.
-///
-/// `partly` tells that fields of this table map still wait for their turn, so that what was not refused yet may be.
-pub(super) fn remember(
-    store: &mut dyn Store,
-    map: &TableMap,
-    state: &mut PassState,
-    partly: bool,
-    dry_run: bool,
-) -> Result<(), StoreError> {
-    for held in &mut state.held {
-        let ids = (held.ids.erp, held.ids.crm);
-        let refused = held.to.and_then(|to| state.refusals.now.get(&(ids, to)));
-        let refused = refused.filter(|refusal| refusal.times >= TIMES_MAX);
-        if let (InboxKind::Failed, None, Some(to), Some(refusal)) = (held.kind, held.field, held.to, refused) {
-            *held = skipped_item(ids, to, held.record.clone(), &refusal.message);
-        }
-    }
-    let Refusals { earlier, forgotten, now, skipped, unsent } = &state.refusals;
-    if dry_run || (earlier.is_empty() && now.is_empty() && !forgotten) {
-        return Ok(());
-    }
-    let left = Left::of(state);
-    // What is outside its filter was not tried.
-    let untried = |matter: &Matter| {
-        let ids = matter.0;
-        let unsent = skipped.contains(matter) || unsent.contains(matter) || left.holds(ids, None);
-        unsent || state.beyond.holds(ids) || !state.asks(ids.0, ids.1)
-    };
-    let stays = |matter: &&Matter| !now.contains_key(*matter) && (partly || untried(matter));
-    let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|matter| earlier[matter].clone()).collect();
-    all.extend(now.values().cloned());
-    all.sort_by_key(|refusal| (refusal.erp, refusal.crm, refusal.side.key()));
-    store.replace_refusals(&map.name, &all)
-}
-
 fn matter(action: &Action) -> Matter {
     (known_ids(action), action.side)
 }
@@ -209,16 +143,16 @@ pub(super) fn known_ids(action: &Action) -> Ids {
 }
 
 /// Returns the rows of the records from which `actions` on `to` come, by id.
-pub(super) fn sources(state: &PassState, to: Side, actions: &[Action]) -> HashMap<Uuid, usize> {
+pub(super) fn sources(records: &Records, to: Side, actions: &[Action]) -> HashMap<Uuid, usize> {
     let wanted: HashSet<Uuid> = actions.iter().map(|action| *action.ids.of(to.other())).collect();
-    let rows = state.frames.of(to.other()).ids().into_iter().enumerate();
+    let rows = records.frame(to.other()).ids().into_iter().enumerate();
     rows.filter(|(_, id)| wanted.contains(id)).map(|(row, id)| (id, row)).collect()
 }
 
 /// Fingerprints what an attempt depended on, from the frames as they were before it: `before` holds the written side,
 /// `sources` the rows of the other one.
 pub(super) fn print_of(
-    state: &PassState,
+    records: &Records,
     map: &TableMap,
     action: &Action,
     before: &Before,
@@ -228,15 +162,15 @@ pub(super) fn print_of(
         if side == action.side {
             return before.get(action.ids.of(side)).cloned().unwrap_or_default();
         }
-        held_by(state, map, side, sources.get(action.ids.of(side)).copied())
+        held_by(records, map, side, sources.get(action.ids.of(side)).copied())
     };
     print(action, &PerSide::from_fn(held))
 }
 
 /// Returns the fingerprints of the mapped fields of one record; nothing where there is no record.
-fn held_by(state: &PassState, map: &TableMap, side: Side, row: Option<usize>) -> Vec<u64> {
+fn held_by(records: &Records, map: &TableMap, side: Side, row: Option<usize>) -> Vec<u64> {
     let Some(row) = row else { return Vec::new() };
-    let frame = state.frames.of(side);
+    let frame = records.frame(side);
     let column = |column: Option<&str>| column.map_or(BLANK, |column| fingerprint_in(frame, side, column, row));
     map.fields.iter().map(|field| column(field.column(side))).collect()
 }

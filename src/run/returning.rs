@@ -18,10 +18,11 @@ use crate::extract;
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
 use crate::run::deletions::text_before;
+use crate::run::ground::{Ground, Loose};
 use crate::run::needs::name_needed;
-use crate::run::opening::{Ground, Loose};
-use crate::run::partners::without;
-use crate::run::state::{PassError, PassState, Turn};
+use crate::run::rows::without;
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Turn};
 use crate::store::Store;
 use crate::translate::links::Links;
 
@@ -111,24 +112,15 @@ fn excerpt(
     absent: &[Absent],
 ) -> (PerSide<Frame>, Pairs) {
     let frames = PerSide::from_fn(|of| {
-        let frame = if of == side { ground.beyond.of(of) } else { state.frames.of(of) };
+        let frame = if of == side { ground.beyond.of(of) } else { state.records.frame(of) };
         let rows = rows_by_id(frame);
         frame.take(&absent.iter().filter_map(|absent| rows.get(absent.ids.of(of)).copied()).collect::<Vec<_>>())
     });
     let mut pairs = Pairs::new(map.fields.len());
     for (row, absent) in absent.iter().enumerate() {
-        push(&mut pairs, ground, absent, PerSide { erp: row, crm: row });
+        pairs.push_coupling(&ground.couplings, absent.coupling, PerSide { erp: row, crm: row });
     }
     (frames, pairs)
-}
-
-/// Adds a pair with what is remembered of it.
-fn push(pairs: &mut Pairs, ground: &Ground, absent: &Absent, rows: PerSide<usize>) {
-    pairs.push(absent.ids, rows, ground.couplings.origins[absent.coupling].clone());
-    let last = pairs.len() - 1;
-    for (to, from) in pairs.bases.iter_mut().zip(&ground.couplings.bases) {
-        to[last] = from[absent.coupling];
-    }
 }
 
 /// Returns the reference that is put back on a side, where the decision is to do so.
@@ -168,18 +160,7 @@ fn compare(state: &mut PassState, ground: &mut Ground, loose: &mut Loose, side: 
     }
     let returns = without(ground.beyond.of(side), |id| !back.contains(id));
     *ground.beyond.of_mut(side) = without(ground.beyond.of(side), |id| back.contains(id));
-    // What is there keeps its row.
-    let first = state.frames.of(side).rows();
-    state.frames.of_mut(side).append(&returns);
-    state.frames.of_mut(side).settle();
+    state.records.bring_back(side, &returns, &ground.couplings, &loose.absent);
     *state.report.rows.of_mut(side) += returns.rows() as u64;
-    let rows: HashMap<Uuid, usize> = rows_by_id(&returns).into_iter().map(|(id, row)| (id, first + row)).collect();
-    for absent in &loose.absent {
-        let (Some(&row), Some(other)) = (rows.get(absent.ids.of(side)), *absent.rows.of(side.other())) else {
-            continue;
-        };
-        let rows = if side == Side::Erp { PerSide { erp: row, crm: other } } else { PerSide { erp: other, crm: row } };
-        push(&mut state.pairs, ground, absent, rows);
-    }
     loose.absent.retain(|absent| !back.contains(absent.ids.of(side)));
 }

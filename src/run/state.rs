@@ -1,177 +1,92 @@
-//! What a pass holds between its first step and its end, and what each of its steps works with.
+//! What a pass holds between its first step and its end.
+//!
+//! It is made of parts, each of which keeps what has to hold of it. A function that needs a part takes that part; who decides
+//! or writes takes the whole.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
-use crate::couple::Pairs;
-use crate::delta::decided::{Rulings, spoken};
-use crate::delta::guard::Basis;
-use crate::delta::names::Names;
-use crate::delta::newest::Times;
-use crate::delta::{Held, Overwritten, Work};
-use crate::endpoint::EndpointError;
-use crate::extract::Scope;
+use crate::delta::Work;
+use crate::delta::decided::spoken;
+use crate::delta::guard::Trip;
 use crate::frame::Frame;
-use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
-use crate::plan::{Action, Drifted, Later, TablePlan};
+use crate::plan::{Action, TablePlan};
 use crate::run::account::TableReport;
-use crate::run::approval::Approval;
+use crate::run::admitted::Approval;
+use crate::run::aside::Aside;
 use crate::run::background::Backgrounds;
-use crate::run::beyond::Beyond;
+use crate::run::by_people::ByPeople;
 use crate::run::carried::Carried;
 use crate::run::chosen::Outlook;
+use crate::run::consequences::Consequences;
 use crate::run::context::Context;
-use crate::run::keyed::Tried;
+use crate::run::draft::Draft;
+use crate::run::forced::Forced;
+use crate::run::guarding::Guarding;
+use crate::run::outside::Outside;
+use crate::run::pretend::Pretended;
+use crate::run::reached::Reached;
+use crate::run::records::Records;
 use crate::run::refusals::{Ids, Refusals};
+use crate::run::remarks::Remarks;
 use crate::run::selection::Asked;
 use crate::run::sight::Sight;
-use crate::store::{Background, CouplingChange, InboxItem, StoreError, Survivor, Terms, Watermark};
+use crate::run::step::Step;
+use crate::run::tally::Tally;
+use crate::run::unanswered::Unanswered;
+use crate::run::waits::Waits;
+use crate::store::{Background, InboxItem, Watermark};
 use crate::translate::links::Links;
 
-/// Why a pass could not be finished.
-#[derive(Debug, thiserror::Error)]
-pub enum PassError {
-    #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Expression(#[from] EvaluationError),
-    /// A table map that this one needs has failed.
-    #[error("{0}")]
-    Waits(String),
-}
-
-/// A pass between its first step and its end.
+/// A pass between its first step and its end. Each part is changed by its own methods, which keep what has to hold of it.
 pub struct PassState {
-    pub(super) frames: PerSide<Frame>,
-    pub(super) pairs: Pairs,
-    /// How the values of settled pairs are to each other.
-    pub(super) terms: Terms,
-    pub(super) names: Names,
-    /// What was open before and stays so outside the filter.
-    pub(super) beyond: Beyond,
-    /// What waits, by the pair or record that it is about.
-    pub(super) held: Vec<Held>,
-    /// In a dry run, what the run decides later, when it has made something else.
-    pub(super) later: Vec<Held>,
-    /// In a dry run, records that are not created, whose partner may come with what the run makes.
-    pub(super) waiting: Vec<Later>,
-    /// In a dry run, fields by ERP id of which the owner's value is not known before the run.
-    pub(super) untold: HashMap<Uuid, Vec<usize>>,
-    /// What gave way, on either side, where a person let one of them win.
-    pub(super) overwritten: Vec<Overwritten>,
-    /// By ERP id and field, where the side that is to win has had its way: what stands there now is the other's answer.
-    pub(super) won: HashSet<(Uuid, usize)>,
-    /// What that answer is where it is something else, by field and ERP id: the record, and what is to be said.
-    pub(super) remade: BTreeMap<(usize, Uuid), (String, String)>,
-    /// What was changed on the side that does not own it, and is told.
-    pub(super) drifted: Vec<Drifted>,
-    /// By field and ERP id, records of which a value does not come back as it went.
-    pub(super) lossy: BTreeMap<(usize, Uuid), String>,
-    /// What people decided about what would wait for them.
-    pub(super) rulings: Rulings,
-    /// What of it is still open: the pair, and the field where it is about one.
-    pub(super) standing: HashSet<(PerSide<Uuid>, Option<usize>)>,
-    /// Pairs without partner about which a person decided what cannot be done.
-    pub(super) unmet: Vec<PerSide<Uuid>>,
-    /// Pairs, by their ERP ids, to which nothing is done but what a person decided: no guard counts them.
-    pub(super) decided: HashSet<Uuid>,
-    /// By the id of a survivor, the record that looks like its lost partner.
-    pub(super) made_anew: HashMap<Uuid, String>,
-    /// By side, records that get no partner although new ones are made, and why.
-    pub(super) unpartnered: PerSide<HashMap<Uuid, String>>,
-    /// Survivors of deletions that wait.
-    pub(super) survivors: Vec<Survivor>,
-    /// When records were edited, where the newer value may win.
-    pub(super) times: Option<Times>,
-    pub(super) plan: TablePlan,
-    /// Fields of each pair whose base is another than the state holds.
-    pub(super) unsaved: HashMap<Uuid, Vec<usize>>,
-    pub(super) refusals: Refusals,
-    pub(super) tally: Tally,
-    pub(super) report: TableReport,
-    pub(super) inbox: Vec<InboxItem>,
+    /// What both sides hold, who is whose partner, and what is remembered of each pair.
+    pub(super) records: Records,
     /// The records that the pass is about; `None` for the whole table.
     pub(super) asked: Option<Asked>,
     /// What was decided about them first.
     pub(super) outlook: HashMap<Ids, Outlook>,
-    /// Those of them that are kept apart.
-    pub(super) apart: PerSide<HashSet<Uuid>>,
-    /// Whole pairs of them that are outside their filters.
-    pub(super) outside: Vec<PerSide<Uuid>>,
+    /// What is left aside of them.
+    pub(super) aside: Aside,
     /// How far both sides are known when everything is settled.
-    pub(super) mark: Option<Watermark>,
-    /// Records that came again as they were settled, and were left out.
-    pub(super) again: PerSide<Vec<(Uuid, u64)>>,
-    /// In a dry run, what a side refused before and a run would send again.
-    pub(super) sent_again: Vec<InboxItem>,
-    /// Changes of couplings that wait until the guard has let the plan pass.
-    pub(super) pending: Vec<CouplingChange>,
-    /// Records to be made anew, by the side that lost them: the survivor, and the id that its partner had.
-    pub(super) restores: PerSide<HashMap<Uuid, Uuid>>,
-    /// Survivors, by their side, about whose partner's deletion nobody decided before this run.
-    pub(super) left: PerSide<Vec<Uuid>>,
-    /// Deletions, which wait until every table map had its turn.
-    pub(super) doomed: Vec<Doomed>,
-    /// What shares of the guard are shares of.
-    pub(super) basis: Basis,
-    /// Pairs of which the plan changes something that was settled before the run, by their ERP ids.
-    pub(super) settled: HashSet<Uuid>,
-    /// The guard stopped the table map: nothing of it is written any more, and the rest is decided on paper.
-    pub(super) guarded: bool,
-    /// Something of it had been written by then.
-    pub(super) begun: bool,
-    /// What waits was filed, and what was done is counted, at the end of a step.
-    pub(super) filed: bool,
-    /// What people want to know of what waits.
-    pub(super) backgrounds: Backgrounds,
-    /// What was seen of the records, where only some were asked for.
-    pub(super) sight: Option<Sight>,
-    /// The counts as they were when the guard stopped it.
-    pub(super) stopped: Option<TableReport>,
-    /// Nothing more is decided, not even on paper: a side lost everything.
-    pub(super) over: bool,
-    /// What is approved of the table map, where a plan is carried out.
+    pub(super) reached: Reached,
+
+    /// What people decided, and what became of that.
+    pub(super) by_people: ByPeople,
+    /// What came of it that a person lets one side win.
+    pub(super) forced: Forced,
+    /// What is approved, where a plan is carried out.
     pub(super) approval: Approval,
     /// What became of that.
     pub(super) carried: Option<Carried>,
-    /// By side, new records that were sent and may still come, by the record of the other side that they were made for.
-    pub(super) tried: PerSide<HashMap<Uuid, Tried>>,
-    /// By side, records that get no partner, because one may have been made already; and what is said of each.
-    pub(super) in_doubt: PerSide<HashMap<Uuid, String>>,
-    /// By side, what was there before new records were sent that get their key there.
-    pub(super) before: PerSide<HashSet<Uuid>>,
-}
 
-/// A deletion that was decided.
-#[derive(Debug, Clone)]
-pub(super) struct Doomed {
-    pub(super) action: Action,
-    /// What was remembered when the pair was last settled, by field.
-    pub(super) bases: Vec<Option<PerSide<u64>>>,
-    /// A fingerprint of what the record held, where a person decided that this very record is deleted.
-    pub(super) print: Option<u64>,
-}
+    /// What was decided: the plan.
+    pub(super) draft: Draft,
+    /// What the guard counts of it, and whether it stopped the table map.
+    pub(super) guarding: Guarding,
+    /// What follows from deletions.
+    pub(super) consequences: Consequences,
 
-/// Which pairs were written, or would be in a dry run, by their ERP ids.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) inserted: PerSide<HashSet<Uuid>>,
-    pub(super) modified: PerSide<HashSet<Uuid>>,
-    /// Pairs of which a record left its filter while the run was at it.
-    pub(super) left: HashSet<Uuid>,
-    /// By the side that was written.
-    pub(super) deleted: PerSide<HashSet<Uuid>>,
-    /// Couplings that a run would make of what a crash left behind; a dry run counts them and stores nothing.
-    pub(super) recovered: u64,
-    /// Records left alone on purpose, by the side that would have been written.
-    pub(super) skipped: PerSide<u64>,
-    /// What would go to a side that the run does not write, by the ids that are known.
-    pub(super) undone: PerSide<HashSet<(Option<Uuid>, Option<Uuid>)>>,
+    /// What waits, and what is filed of it.
+    pub(super) waits: Waits,
+    /// What was open before and stays so outside the filter.
+    pub(super) outside: Outside,
+    /// What people want to know of what waits.
+    pub(super) backgrounds: Backgrounds,
+    /// What sides refused.
+    pub(super) refusals: Refusals,
+    /// New records of which nobody knows whether they are there.
+    pub(super) unanswered: Unanswered,
+
+    /// What was written.
+    pub(super) tally: Tally,
+    pub(super) report: TableReport,
+    pub(super) remarks: Remarks,
+    /// What was seen of the records, where they are to be explained.
+    pub(super) sight: Option<Sight>,
 }
 
 impl PassState {
@@ -179,59 +94,27 @@ impl PassState {
     pub(super) fn new(map: &TableMap, frames: PerSide<Frame>) -> PassState {
         let rows = PerSide::from_fn(|side| frames.of(side).rows() as u64);
         PassState {
-            names: Names::new(map, &[&frames]),
-            frames,
-            pairs: Pairs::new(map.fields.len()),
-            terms: Terms::default(),
-            beyond: Beyond::default(),
-            held: Vec::new(),
-            later: Vec::new(),
-            waiting: Vec::new(),
-            untold: HashMap::new(),
-            overwritten: Vec::new(),
-            won: HashSet::new(),
-            remade: BTreeMap::new(),
-            drifted: Vec::new(),
-            lossy: BTreeMap::new(),
-            rulings: Rulings::default(),
-            standing: HashSet::new(),
-            unmet: Vec::new(),
-            decided: HashSet::new(),
-            made_anew: HashMap::new(),
-            unpartnered: PerSide::default(),
-            survivors: Vec::new(),
-            times: None,
-            plan: TablePlan { table: map.name.clone(), ..TablePlan::default() },
-            unsaved: HashMap::new(),
-            refusals: Refusals::default(),
-            tally: Tally::default(),
-            report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
-            inbox: Vec::new(),
+            records: Records::new(map, frames),
             asked: None,
             outlook: HashMap::new(),
-            apart: PerSide::default(),
-            outside: Vec::new(),
-            mark: None,
-            again: PerSide::default(),
-            sent_again: Vec::new(),
-            pending: Vec::new(),
-            restores: PerSide::default(),
-            left: PerSide::default(),
-            doomed: Vec::new(),
-            basis: Basis::default(),
-            settled: HashSet::new(),
-            guarded: false,
-            begun: false,
-            filed: false,
-            backgrounds: Backgrounds::default(),
-            sight: None,
-            stopped: None,
-            over: false,
+            aside: Aside::default(),
+            reached: Reached::default(),
+            by_people: ByPeople::default(),
+            forced: Forced::default(),
             approval: Approval::default(),
             carried: None,
-            tried: PerSide::default(),
-            in_doubt: PerSide::default(),
-            before: PerSide::default(),
+            draft: Draft::new(&map.name),
+            guarding: Guarding::default(),
+            consequences: Consequences::default(),
+            waits: Waits::default(),
+            outside: Outside::default(),
+            backgrounds: Backgrounds::default(),
+            refusals: Refusals::default(),
+            unanswered: Unanswered::default(),
+            tally: Tally::default(),
+            report: TableReport { table: map.name.clone(), rows, ..TableReport::default() },
+            remarks: Remarks::default(),
+            sight: None,
         }
     }
 
@@ -242,13 +125,38 @@ impl PassState {
 
     /// Tells the same of the record in a row of a side.
     pub(super) fn asks_row(&self, side: Side, row: usize) -> bool {
-        let id = Some(self.frames.of(side).id(row));
+        let id = Some(self.records.frame(side).id(row));
         if side == Side::Erp { self.asks(id, None) } else { self.asks(None, id) }
+    }
+
+    /// Returns the sides that are written on paper, where that holds for the pass: in a dry run, and for what its guard
+    /// stopped, so that its plan is whole.
+    pub(super) fn paper<'a>(&self, context: &Context<'a>) -> Option<&'a PerSide<Pretended<'a>>> {
+        if self.guarding.has_stopped() { Some(context.scratch) } else { context.pretended }
+    }
+
+    /// Tells whether the pass leaves sides and state as they are.
+    pub(super) fn on_paper(&self, context: &Context<'_>) -> bool {
+        self.paper(context).is_some()
+    }
+
+    /// Keeps, of what was decided, what is approved; where no plan is carried out that is everything.
+    pub(super) fn admit(&mut self, context: &Context<'_>, map: &TableMap, links: &Links, actions: &mut Vec<Action>) {
+        if let Some(approved) = context.options.approved {
+            self.approval.admit(approved, map, links, &mut self.refusals, actions);
+        }
+    }
+
+    /// Tells whether a single action is approved.
+    pub(super) fn admits(&mut self, context: &Context<'_>, map: &TableMap, links: &Links, action: &Action) -> bool {
+        let mut actions = vec![action.clone()];
+        self.admit(context, map, links, &mut actions);
+        !actions.is_empty()
     }
 
     /// Returns what was written of a pass that was cut off: nothing else of it is known for certain.
     pub(super) fn cut_off(&self) -> TableReport {
-        if let Some(stopped) = &self.stopped {
+        if let Some(stopped) = self.guarding.report() {
             return stopped.clone();
         }
         let mut report = TableReport {
@@ -262,14 +170,14 @@ impl PassState {
             ..TableReport::default()
         };
         for to in Side::BOTH {
-            let inserted = self.tally.inserted.of(to);
+            let inserted = self.tally.inserted(to);
             let counts = report.to.of_mut(to);
             counts.inserted = inserted.len() as u64;
-            counts.modified = self.tally.modified.of(to).difference(inserted).count() as u64;
-            counts.deleted = self.tally.deleted.of(to).len() as u64;
+            counts.modified = self.tally.modified(to).difference(inserted).count() as u64;
+            counts.deleted = self.tally.deleted_count(to);
             report.new_couplings += counts.inserted;
         }
-        if self.pending.is_empty() {
+        if self.draft.pending().is_empty() {
             report.new_couplings += self.report.matched.iter().map(|(_, pairs)| pairs).sum::<u64>();
         }
         report
@@ -277,18 +185,18 @@ impl PassState {
 
     /// Returns the counts so far.
     pub fn report(&self) -> TableReport {
-        self.stopped.as_ref().unwrap_or(&self.report).clone()
+        self.guarding.report().unwrap_or(&self.report).clone()
     }
 
     /// Returns what waits for a person, as far as the pass is about it.
     pub fn inbox(&self) -> Vec<InboxItem> {
-        let own = self.inbox.iter().filter(|item| self.asks(item.erp_id, item.crm_id));
-        own.chain(&self.sent_again).cloned().collect()
+        let own = self.waits.inbox().iter().filter(|item| self.asks(item.erp_id, item.crm_id));
+        own.chain(self.waits.sent_again()).cloned().collect()
     }
 
     /// Returns how far both sides are known when everything is settled.
     pub fn mark(&self) -> Option<Watermark> {
-        self.mark.clone()
+        self.reached.mark().cloned()
     }
 
     /// Returns what was decided.
@@ -299,27 +207,40 @@ impl PassState {
         };
         let asked = self.asked.take();
         let own = |item: &InboxItem| asked.as_ref().is_none_or(|asked| asked.holds(item.erp_id, item.crm_id));
-        self.plan.held = self.inbox.into_iter().filter(own).map(decided).collect();
-        self.plan.drifted = self.drifted;
-        self.plan
+        let held = self.waits.inbox().iter().filter(|item| own(item)).cloned().map(decided).collect();
+        self.draft.finish(held, self.remarks.into_drifted())
     }
 
     /// Tells whether a later step needs the records: references of a circle, or deletions.
     pub fn goes_on(&self, turn: &Pass) -> bool {
-        !self.over && (turn.deferred.contains(&true) || !self.doomed.is_empty())
+        !self.guarding.is_over() && (turn.deferred.contains(&true) || !self.consequences.doomed().is_empty())
     }
 
     /// Lets the records go, where no later step will ask for them.
     pub fn release(&mut self) {
-        self.frames = PerSide::from_fn(|_| Frame::empty(Vec::new()));
-        self.pairs = Pairs::default();
-        self.terms = Terms::default();
-        self.names = Names::default();
-        self.beyond = Beyond::default();
+        self.records.release();
+        self.outside = Outside::default();
         self.tally = Tally::default();
-        self.held = Vec::new();
-        self.later = Vec::new();
-        self.untold = HashMap::new();
+        self.waits.release();
+    }
+
+    /// Stops the table map before anything of it is written, or anything more; what is left is decided on paper. `plan` is
+    /// where that is saved.
+    pub(super) fn stop(&mut self, trip: &Trip, has_begun: bool, plan: Option<&str>) {
+        let hint = trip.hint(self.draft.table(), plan);
+        // The second step follows on a first one that its guard let pass, and so does what a write frees from a doubt.
+        let nothing = if has_begun { "nothing more" } else { "nothing" };
+        let message = format!("{trip}; {nothing} of it was written: {hint}");
+        self.draft.guard(message.clone());
+        self.report.guarded = Some(message);
+        self.guarding.stop(self.report.clone(), has_begun);
+    }
+
+    /// Settles a field of a pair. With that a decision about it ends, as it does in the state: what somebody does to the field
+    /// from now on, in this very run too, is an edit like any other. `terms` as for [`Records::settle`].
+    pub(super) fn settle(&mut self, pair: usize, field: usize, base: PerSide<u64>, terms: u64) {
+        self.by_people.end(self.records.pairs().ids[pair], field);
+        self.records.settle(pair, field, base, terms);
     }
 
     /// Returns what decisions depend on.
@@ -328,45 +249,18 @@ impl PassState {
             pipeline: &step.context.pipeline.name,
             map: step.map,
             infos: &step.scope.infos,
-            frames: &self.frames,
-            pairs: &self.pairs,
-            terms: &self.terms,
+            frames: self.records.frames(),
+            pairs: self.records.pairs(),
+            terms: self.records.terms(),
             links: step.links,
             left_out: &step.left_out,
             crm_tables: &step.context.crm_tables,
-            untold: &self.untold,
-            names: &self.names,
-            times: self.times.as_ref(),
-            rulings: &self.rulings,
+            untold: self.records.untold(),
+            names: self.records.names(),
+            times: self.records.times(),
+            rulings: self.by_people.rulings(),
             force: step.context.options.selection.force.as_ref(),
-            won: &self.won,
+            won: self.forced.won(),
         }
-    }
-}
-
-/// What one step of a pass works with.
-pub(super) struct Step<'a> {
-    pub(super) context: &'a Context<'a>,
-    pub(super) map: &'a TableMap,
-    pub(super) scope: &'a Scope,
-    pub(super) links: &'a Links,
-    /// Fields that wait for the other step.
-    pub(super) left_out: Vec<bool>,
-}
-
-/// What a pass works with while it still learns who belongs to whom, before that is a step.
-#[derive(Clone, Copy)]
-pub(super) struct Turn<'a> {
-    pub(super) context: &'a Context<'a>,
-    pub(super) map: &'a TableMap,
-    pub(super) scope: &'a Scope,
-    pub(super) pass: &'a Pass,
-}
-
-impl<'a> Turn<'a> {
-    /// Returns the first step of the pass, in which deferred fields are left out.
-    pub(super) fn step(&self, links: &'a Links) -> Step<'a> {
-        let Turn { context, map, scope, pass } = *self;
-        Step { context, map, scope, links, left_out: pass.deferred.clone() }
     }
 }

@@ -4,7 +4,7 @@ use mocks::crm::caller::Logic;
 use mocks::crm::privilege::{Holding, Privilege, Special};
 use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
 use pipeline::config::{Bypass, Connection, Features, Side};
-use pipeline::endpoint::{Endpoint, Outcome, Reach, Right, Write};
+use pipeline::endpoint::{Endpoint, EndpointError, Outcome, Reach, Right, Write};
 use pipeline::frame::Value;
 use serde_json::json;
 use uuid::Uuid;
@@ -93,6 +93,36 @@ fn a_login_that_may_not_is_found_before_it_writes() {
     assert_eq!(found(&*both), [(vec!["features", "custom_logic"], "prvBypassCustomBusinessLogic")]);
     assert_eq!(found(&*opened(&world, Bypass { flows: true, ..Bypass::default() }, None)), []);
     assert_eq!(found(&*world.endpoint(Side::Erp)), []);
+}
+
+/// Whom the side does not know, or the login may not write for, is no fault of a record: nothing more is sent.
+#[test]
+fn a_name_that_nobody_may_write_in_ends_it_once() {
+    for known in [false, true] {
+        let world = world();
+        let inga = inga(&world);
+        allow(&world);
+        let crm = opened(&world, Bypass::default(), Some(OBJECT));
+        let info = crm.describe("accounts").unwrap();
+        let id = read(&*crm, "accounts", &["name"]).ids()[0];
+        assert_eq!(crm.write(&info, &[], &[update(id, None, &[("fax", text("1"))])]).outcomes, [Outcome::Written]);
+        assert_eq!((crm.stands_in(), crm.lost()), (Ok(()), None));
+        world.crm.with(|state| match known {
+            true => state.specials.clear(),
+            false => {
+                let nobody = json!({"azureactivedirectoryobjectid": null});
+                state.edit("systemusers", inga, nobody.as_object().unwrap()).unwrap();
+            }
+        });
+        let report = crm.write(&info, &[], &[update(id, None, &[("fax", text("2"))]), insert(1, &[])]);
+        assert!(report.outcomes.iter().all(|outcome| matches!(outcome, Outcome::NotSent { .. })), "{report:?}");
+        let Some(EndpointError::Login { keys, message, .. }) = crm.lost() else { panic!("{:?}", crm.lost()) };
+        assert_eq!(keys, ["act_as"]);
+        assert!(message.starts_with("it may not write for the user of `act_as`: "), "{message}");
+        let again = opened(&world, Bypass::default(), Some(OBJECT));
+        assert_eq!(again.stands_in(), Err(crm.lost().unwrap()));
+        assert_eq!(opened(&world, Bypass::default(), None).stands_in(), Ok(()));
+    }
 }
 
 #[test]

@@ -13,15 +13,15 @@ connections:
     adapter: business-central
     url: http://127.0.0.1:1
     company: CRONUS
-    auth: {{ type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: secret, scope: s }}
+    auth: {{ type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: \"${{SECRET}}\", scope: s }}
   crm:
     adapter: dataverse
     url: http://127.0.0.1:1
-    auth: {{ type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: secret, scope: s }}
+    auth: {{ type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: \"${{SECRET}}\", scope: s }}
 state: sqlite:test.db
 tables:
 {tables}"
     );
-    let checked = check(&text, "test.yaml", &|_| None, Purpose::Run);
+    let checked = check(&text, "test.yaml", &|name| (name == "SECRET").then(|| "hush".to_owned()), Purpose::Run);
     checked.pipeline.unwrap_or_else(|| panic!("{:#?}", checked.complaints))
 }

@@ -377,7 +377,11 @@ impl Endpoint for Memory {
         self.fate.step();
         self.reads.fetch_add(1, Ordering::Relaxed);
         if self.unreadable.lock().unwrap().contains(&query.info.table) {
-            return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
+            return Err(EndpointError::Unreachable {
+                side: self.side,
+                keys: &["url"],
+                message: "the line is dead".into(),
+            });
         }
         let tables = self.tables.lock().unwrap();
         let table = &tables[&query.info.table];
@@ -437,7 +441,11 @@ impl Endpoint for Memory {
             return Ok(None);
         }
         if self.unreadable.lock().unwrap().contains(&query.info.table) {
-            return Err(EndpointError::Unreachable { side: self.side, message: "the line is dead".into() });
+            return Err(EndpointError::Unreachable {
+                side: self.side,
+                keys: &["url"],
+                message: "the line is dead".into(),
+            });
         }
         let fold = |text: &str| text.trim_end_matches(' ').to_lowercase();
         let texts: Vec<String> = texts.iter().map(|text| fold(text)).collect();
@@ -613,7 +621,7 @@ impl Endpoint for Memory {
 
     fn lost(&self) -> Option<EndpointError> {
         let is_lost = self.locked_out.load(Ordering::Relaxed);
-        is_lost.then(|| EndpointError::Login { side: self.side, message: "not any more".to_owned() })
+        is_lost.then(|| EndpointError::Login { side: self.side, keys: &["auth"], message: "not any more".to_owned() })
     }
 }
 

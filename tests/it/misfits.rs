@@ -22,11 +22,11 @@ connections:
     adapter: business-central
     url: http://127.0.0.1:1
     company: CRONUS
-    auth: { type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: secret, scope: s }
+    auth: { type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: \"${SECRET}\", scope: s }
   crm:
     adapter: dataverse
     url: http://127.0.0.1:1
-    auth: { type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: secret, scope: s }
+    auth: { type: oauth2, token_url: http://127.0.0.1:1/token, client_id: id, client_secret: \"${SECRET}\", scope: s }
 state: sqlite:test.db
 ";
 
@@ -133,7 +133,7 @@ fn told(from: &str, to: &str) -> String {
 fn told_by(sides: PerSide<Memory>, from: &str, to: &str) -> String {
     assert_eq!(FITTING.matches(from).count(), 1, "`{from}` stands there once");
     let text = format!("{HEAD}{}", FITTING.replace(from, to));
-    let env = |name: &str| (name == "SHOUT").then(|| "hush-hush".to_owned());
+    let env = |name: &str| ["SHOUT", "SECRET"].contains(&name).then(|| "hush-hush".to_owned());
     let checked = check(&text, "test.yaml", &env, Purpose::Run);
     let pipeline = checked.pipeline.unwrap_or_else(|| panic!("{to}: {:#?}", checked.complaints));
     let folder = tempfile::tempdir().unwrap();

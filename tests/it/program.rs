@@ -139,6 +139,14 @@ impl World {
         Answer::of(self.command(line).output().unwrap())
     }
 
+    /// Runs the program to its end where no file may have more than so many blocks.
+    pub fn run_limited(&self, blocks: u32, line: &str) -> Answer {
+        let mut command = Command::new("sh");
+        command.current_dir(self.folder.path()).env_clear().envs(&self.variables);
+        command.arg("-c").arg(format!("ulimit -f {blocks}; exec {} {line}", env!("CARGO_BIN_EXE_pipeline")));
+        Answer::of(command.stdin(Stdio::null()).output().unwrap())
+    }
+
     /// Starts the program.
     pub fn spawn(&self, line: &str) -> Running {
         Running(Some(self.command(line).spawn().unwrap()))

@@ -536,6 +536,23 @@ fn a_record_touched_meanwhile_is_decided_again() {
     world.quiet();
 }
 
+/// What stands in the record after a lost answer is neither what was sent nor what was there before: nobody may take it for
+/// settled, or the next run would pass over the ERP's edit.
+#[test]
+fn a_field_that_somebody_edits_as_a_write_is_lost_is_contested() {
+    let mut world = World::settled();
+    world.erp.put("customers", 1, &[("phone", "2")]);
+    world.crm.accidents.lock().unwrap().push(Accident::RequestLost);
+    world.crm.afterwards.lock().unwrap().push(("accounts", 101, "phone", "3".into()));
+    for _ in 0..2 {
+        let report = world.run();
+        let waits = report.inbox.iter().map(|item| (item.kind, item.field.as_deref()));
+        assert_eq!(waits.collect::<Vec<_>>(), [(InboxKind::Contested, Some("phone"))], "{:#?}", report.inbox);
+        let held = (world.erp.get("customers", 1, "phone"), world.crm.get("accounts", 101, "phone"));
+        assert_eq!(held, ("2".into(), "3".into()));
+    }
+}
+
 #[test]
 fn a_partner_outside_the_filter_is_left_alone() {
     let mut world = World::settled();

@@ -100,6 +100,28 @@ fn an_arrow_that_points_down_is_caught() {
 }
 
 #[test]
+fn the_files_of_a_run_import_only_what_stands_above_them() {
+    let order = rules::module_order(&std::fs::read_to_string(root().join("src/run/mod.rs")).unwrap());
+    assert!(order.len() > 10, "{order:?}");
+    none(rules::arrows_within("run", &ours(), &order));
+}
+
+#[test]
+fn an_arrow_that_points_down_within_a_module_is_caught() {
+    let order = rules::module_order("//! Story.\n\nmod records;\npub mod account;\nmod state;\n");
+    let check = |path: &str, text: &str| rules::arrows_within("run", &sample(path, text), &order);
+    caught(check("src/run/records.rs", "use crate::run::state::PassState;"), "`records` imports `state`");
+    caught(check("src/run/account.rs", "use crate::run::{records, state::PassState};"), "imports `state`");
+    caught(check("src/run/records/tests.rs", "fn f() -> crate::run::account::Counts {}"), "imports `account`");
+    caught(check("src/run/account.rs", "use super::state::PassState;"), "imports `state`");
+    caught(check("src/run/stray.rs", "fn f() {}"), "not in src/run/mod.rs");
+    none(check("src/run/state.rs", "use crate::run::records::Records;\nuse crate::state;\n"));
+    none(check("src/run/records.rs", "//! See [`crate::run::state`].\nuse crate::config::Side;\n"));
+    none(check("src/run/mod.rs", "use crate::run::state::PassState;"));
+    none(check("src/cli/run.rs", "use crate::run::state::PassState;"));
+}
+
+#[test]
 fn heavy_crates_have_one_door() {
     none(rules::doors(&ours()));
 }

@@ -76,6 +76,11 @@ impl Crm {
         Ok(crm)
     }
 
+    /// Returns the port of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     /// Returns the service's root, to which `/api/data/v9.2` is added.
     pub fn url(&self) -> String {
         self.server.url()

@@ -1,4 +1,4 @@
-//! A folder that keeps the records of both fakes between calls: `erp.json`, `crm.json`, and a lock.
+//! A folder that keeps the records of both fakes between calls: `erp.json`, `crm.json`, their ports, and a lock.
 //!
 //! Who has the folder open is the only one who does: two programs that wrote back what each had in memory would lose one
 //! another's changes. Files are written beside the old ones and renamed, so a crash leaves the old or the new, and never
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 const ERP: &str = "erp.json";
 const CRM: &str = "crm.json";
+const PORTS: &str = "ports.json";
 
 /// The folder, locked until it is dropped.
 #[derive(Debug)]
@@ -72,6 +73,19 @@ impl Folder {
         }
         // The renames themselves are on disk once the folder is.
         File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(|error| self.wrong("", error))
+    }
+
+    /// Returns the ports under which the fakes of these records were last, the ERP's first. To whoever knows a service by its
+    /// address, the same records under another one are another service.
+    pub fn ports(&self) -> Result<[Option<u16>; 2], String> {
+        let ports: Option<[u16; 2]> = self.read(PORTS, |file| Ok(serde_json::from_reader(file)?))?;
+        Ok(ports.map_or([None; 2], |ports| ports.map(Some)))
+    }
+
+    /// Notes the ports, the ERP's first.
+    pub fn keep_ports(&self, ports: [u16; 2]) -> Result<(), String> {
+        let beside = self.write(PORTS, |out| Ok(serde_json::to_writer(out, &ports)?))?;
+        fs::rename(beside, self.path.join(PORTS)).map_err(|error| self.wrong(PORTS, error))
     }
 
     fn read<T>(&self, name: &str, read: impl FnOnce(&mut File) -> io::Result<T>) -> Result<Option<T>, String> {

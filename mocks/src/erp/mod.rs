@@ -292,6 +292,11 @@ impl Erp {
         Ok(Erp { state, faults, server })
     }
 
+    /// Returns the port of 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     /// Returns the service's root, to which `/api/v2.0` is added.
     pub fn url(&self) -> String {
         format!("{}{}", self.server.url(), self.lock().prefix)

@@ -99,7 +99,8 @@ fn a_page_for_people_is_named_as_such() {
     let (server, login) = (Script::play(vec![page(), page(), page()]), tokens(1));
     let (client, _) = client(&server.url, &login.url);
     let told = client.get(&server.url, &[], |_| Err::<(), _>("no JSON".to_owned())).unwrap_err().to_string();
-    let expected = "CRM gave an answer that cannot be trusted: 127.0.0.1 answered with a page of HTML instead of data";
+    let expected =
+        "CRM gave an answer that cannot be trusted: GET : 127.0.0.1 answered with a page of HTML instead of data";
     assert!(told.starts_with(expected), "{told}");
 }
 
@@ -164,7 +165,7 @@ fn reads_are_repeated_and_writes_only_where_nothing_was_done() {
       read: ("200", 2, 2)
       write: ("200", 1, 0)
     never json
-      read: ("CRM gave an answer that cannot be trusted: not whole", 3, 6)
+      read: ("CRM gave an answer that cannot be trusted: GET /x: not whole; it begins with `x`", 3, 6)
       write: ("200", 1, 0)
     login twice refused
       read: ("CRM refused the login: a fresh token is not accepted; check `scope` and the rights of the application", 2, 0)
@@ -182,6 +183,31 @@ fn there_is_as_much_patience_with_a_write_as_with_a_read() {
     let rested = [1, 2, 3].map(|times| client.rest(times));
     assert_eq!((rested, clock.now()), ([true, true, false], Duration::from_secs(6)));
     assert_eq!(client.traffic().waited_seconds, 6.0);
+}
+
+/// Which request of which table it was, what stood there, and what the service said; what it says for good it is not asked
+/// for again.
+#[test]
+fn an_answer_without_data_says_what_it_is() {
+    let error = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"An unexpected error occurred."}}}}"#);
+    let unexpected = "the answer is an error, with HTTP 200: An unexpected error occurred";
+    let (lasting, passing) = (error("0x80040216"), error("0x80044150"));
+    for (body, told, requests) in [
+        (lasting.as_str(), format!("{unexpected} (0x80040216)"), 1),
+        (&passing, format!("{unexpected} (0x80044150)"), 3),
+        ("", "no value; it is empty".to_owned(), 3),
+        ("\u{feff}{\"value\":[]}", "no value; it begins with a byte order mark".to_owned(), 3),
+        ("<html>", "no value; it begins with `<html>`".to_owned(), 3),
+        (r#"{"error":{"code":"x","message":"y"},"value":[]}"#, "no value".to_owned(), 3),
+        ("[]", "no value".to_owned(), 3),
+    ] {
+        let (server, login) = (Script::play((0..3).map(|_| say(200, body)).collect()), tokens(1));
+        let (client, _) = client(&server.url, &login.url);
+        let url = format!("{}/api/accounts?$select=name", server.url);
+        let error = client.get(&url, &[], |_| Err::<(), _>("no value".to_owned())).unwrap_err().to_string();
+        assert_eq!(error, format!("CRM gave an answer that cannot be trusted: GET /api/accounts: {told}"));
+        assert_eq!(server.heard().len(), requests, "{body}");
+    }
 }
 
 #[test]

@@ -12,11 +12,14 @@ use serde::Deserialize;
 
 use super::{API, Dataverse, WhoAmI, read_headers, refused};
 use crate::adapters::client::ACT_AS;
-use crate::config::Bypass;
+use crate::config::{Bypass, Side};
 use crate::endpoint::{Demand, EndpointError, Grant, Reach, Right, TableInfo};
 
 /// The privilege to bypass custom logic; its id is the same everywhere.
 const BYPASS_ID: &str = "0ea552b0-a491-4470-9a1b-82068deccf66";
+
+/// The privilege to write for somebody else.
+pub(super) const STAND_IN: &str = "prvActOnBehalfOfAnotherUser";
 
 /// A table as far as it tells its privileges.
 #[derive(Deserialize)]
@@ -71,7 +74,7 @@ impl Dataverse {
         let mut demands = Vec::new();
         if let Some(Err(EndpointError::Refused { message, .. })) = self.named().map(|user| user.map(drop)) {
             let what = format!("write for the user of `act_as`: {message}");
-            demands.push(Demand { keys: &["act_as"], what, name: "prvActOnBehalfOfAnotherUser" });
+            demands.push(Demand { keys: &["act_as"], what, name: STAND_IN });
             return Ok(demands);
         }
         let Bypass { sync, asynchronous, .. } = self.features.bypass;
@@ -88,6 +91,24 @@ impl Dataverse {
             }
         }
         Ok(demands)
+    }
+
+    /// Proves that the login may write for the user that the connection names; gives the CRM up where it may not.
+    pub(super) fn may_stand_in(&self) -> Result<(), EndpointError> {
+        match self.named() {
+            Some(Err(EndpointError::Refused { message, .. })) => Err(self.cannot_stand_in(&message)),
+            Some(Err(error)) => Err(error),
+            Some(Ok(_)) | None => Ok(()),
+        }
+    }
+
+    /// Gives the CRM up, since it takes no write in the name that the connection gives.
+    pub(super) fn cannot_stand_in(&self, message: &str) -> EndpointError {
+        let message = format!(
+            "it may not write for the user of `act_as`: {message}; check `act_as`, and that a role of the login has \
+             `{STAND_IN}`"
+        );
+        self.client.give_up(EndpointError::Login { side: Side::Crm, keys: &["act_as"], message })
     }
 
     /// Returns the user in whose name is written.

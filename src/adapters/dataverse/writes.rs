@@ -8,8 +8,8 @@ use std::sync::PoisonError;
 use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent};
-use crate::adapters::client::ACT_AS;
-use crate::adapters::client::PostError;
+use crate::adapters::client::{ACT_AS, PostError, is_nobody};
+use crate::adapters::dataverse::privileges::STAND_IN;
 use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
 use crate::adapters::dataverse_batch::{by_position, question, verdict};
 use crate::adapters::dataverse_bulk::{self, RECORDS_MIN, Said};
@@ -254,6 +254,17 @@ impl Dataverse {
         [name, logic, flows].into_iter().flatten().collect()
     }
 
+    /// Passes a reply on, unless it says that nobody may write in the name that is written in: that is no matter of the
+    /// record.
+    fn let_in(&self, reply: Result<Reply, Verdict>) -> Result<Reply, Verdict> {
+        let reply = reply?;
+        let fault = Fault::read(reply.status, reply.body.as_bytes());
+        if self.act_as.is_some() && (is_nobody(&fault) || (fault.status == 403 && fault.message.contains(STAND_IN))) {
+            return Err(Verdict::not_sent(self.cannot_stand_in(&fault.to_string())));
+        }
+        Ok(reply)
+    }
+
     /// Posts the parts as one batch.
     fn post(&self, parts: &[Part]) -> Sent<Reply> {
         let all = |verdict: Verdict| Sent::Told(vec![Err(verdict); parts.len()]);
@@ -282,7 +293,7 @@ impl Dataverse {
                     true => self.portion.too_much(count),
                     false => self.portion.went_well(count),
                 }
-                Sent::Told(replies)
+                Sent::Told(replies.into_iter().map(|reply| self.let_in(reply)).collect())
             }
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
             Err(_) => {

@@ -4,8 +4,10 @@
 //! the same trouble reads the same in two runs.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// What a service said.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +67,27 @@ impl Fault {
         let nowhere =
             matches!(self.code.as_str(), "BadRequest_ResourceNotFound" | "Internal_CompanyNotFound" | "0x8006088a");
         self.status == 404 && !nowhere && self.is_odata()
+    }
+
+    /// Reads an answer that is a success by its status and nothing but an error by what it holds.
+    pub fn in_place_of_data(status: u16, body: &[u8]) -> Option<Fault> {
+        let keys: HashMap<Cow<'_, str>, IgnoredAny> = serde_json::from_slice(body).ok()?;
+        let is_alone = keys.keys().all(|key| key == "error" || key.starts_with("@odata."));
+        Some(Fault::read(status, body)).filter(|fault| is_alone && fault.is_odata())
+    }
+
+    /// Tells whether what a service said passes by itself, whatever the status: it is overtaxed, or not up yet (crm-api.md §4,
+    /// §15, erp-api.md §6).
+    pub fn passes(&self) -> bool {
+        const PASSING: [&str; 6] = [
+            "0x80072321",
+            "0x80072322",
+            "0x80072326",
+            "Application_TooManyRequests",
+            "Internal_ServerError",
+            "Internal_TenantUnavailable",
+        ];
+        self.is_overtaxed() || PASSING.contains(&self.code.as_str())
     }
 
     /// Tells whether the side ran out of time over a request, so that a smaller one may do: an operation that ran into its

@@ -16,14 +16,15 @@ use rusqlite::{Connection, MAIN_DB, OpenFlags};
 use crate::adapters::odata::percent;
 use crate::adapters::sqlite::schema::{self, Form};
 use crate::adapters::sqlite::trouble::Trouble;
-use crate::adapters::sqlite::{FLAGS, log, tune};
+use crate::adapters::sqlite::{FLAGS, log, sound, tune};
 
 /// How often a file is copied that a run touches meanwhile; a run that goes on leaves its log, which is read then.
 const COPIES_MAX: usize = 5;
 
 /// Opens a file that exists; `None` where nothing was ever written into it.
 ///
-/// A file of an older format is brought up to date in memory; the file itself waits for the next run.
+/// A file of an older format is brought up to date in memory; the file itself waits for the next run. Whatever a run
+/// refuses is refused here as well: what is read of a broken file is no answer.
 pub(super) fn open(path: &Path) -> Result<Option<Connection>, Trouble> {
     let connection = match in_place(path) {
         Ok(Some(connection)) => connection,
@@ -48,6 +49,11 @@ pub(super) fn open(path: &Path) -> Result<Option<Connection>, Trouble> {
         }
     };
     connection.pragma_update(None, "query_only", true)?;
+    {
+        // One view for all that is held against each other: a run may go on meanwhile.
+        let view = connection.unchecked_transaction()?;
+        sound::check(&view)?;
+    }
     Ok(Some(connection))
 }
 

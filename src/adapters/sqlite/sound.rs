@@ -61,7 +61,7 @@ pub(super) fn seal(connection: &Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Looks through the whole file, before a run writes anything: what is found when its couplings are wanted is found
+/// Looks through the whole file, whoever opens it, and before a run writes anything: what is found when its couplings are wanted is found
 /// after other tables were written. For a million couplings with their values the first look takes half a second of
 /// processor time; each of the others reads the couplings, or one index, once.
 pub(super) fn check(connection: &Connection) -> Result<(), Trouble> {

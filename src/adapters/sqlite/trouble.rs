@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::store::StoreError;
 
@@ -56,6 +56,13 @@ fn said(error: &rusqlite::Error) -> String {
     message[..end].trim_end_matches([' ', '(', '-', ':']).to_owned()
 }
 
+/// Tells whether it was a write that failed, of the file, its log or the index of that. Only a disk without room has a word
+/// of its own; a quota or a limit has none.
+fn is_write(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqliteFailure(code, _) = error else { return false };
+    matches!(code.extended_code, ffi::SQLITE_IOERR_WRITE | ffi::SQLITE_IOERR_TRUNCATE | ffi::SQLITE_IOERR_SHMSIZE)
+}
+
 fn sql(place: &str, error: &rusqlite::Error) -> StoreError {
     let failed = |message: &str| StoreError::Failed { message: format!("{place}: {message}") };
     let damaged = |message: &str| StoreError::Damaged { message: format!("{place}: {message}") };
@@ -69,6 +76,10 @@ fn sql(place: &str, error: &rusqlite::Error) -> StoreError {
                 failed("another program keeps the file locked; close it and run again")
             }
             Some(ErrorCode::DiskFull) => failed("the disk is full; make room and run again"),
+            Some(ErrorCode::SystemIoFailure) if is_write(error) => failed(
+                "the file cannot be written to its end; make room, and see what one file may have (`ulimit -f`), and run \
+                 again",
+            ),
             Some(ErrorCode::CannotOpen) => {
                 failed("no file can be opened here; see that it is no folder, and that this user may write there")
             }

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::config::check::Desk;
 use crate::config::complaint::Path;
 use crate::config::schema;
+use crate::config::variables;
 use crate::config::{
     Adapter, Auth, Bypass, ClientCredentials, Connection, Features, Limits, Proof, SecretSource, Side,
 };
@@ -221,7 +222,9 @@ fn basic(desk: &mut Desk<'_>, path: &Path, written: schema::Auth) -> Option<Auth
     });
     let ways = [("password", written.password), ("password_file", written.password_file)];
     let [given, file] = one_of(desk, path, ways, "name a variable: `password: ${…}`, or a `password_file`")?;
-    let password = given.map(SecretSource::given).or(file.map(|path| SecretSource::File(path.into())));
+    let password = given
+        .and_then(|text| secret(desk, &path.key("password"), &text))
+        .or(file.map(|path| SecretSource::File(path.into())));
     Some(Auth::Basic { user: user?, password: password? })
 }
 
@@ -238,12 +241,30 @@ fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure
     ];
     let hint = "name a variable: `client_secret: ${…}`, or a `client_secret_file`, or a `certificate`";
     let proof = one_of(desk, path, ways, hint).and_then(|[given, file, certificate]| {
-        let given = given.map(|text| Proof::Secret(SecretSource::given(text)));
+        let given = given.and_then(|text| secret(desk, &path.key("client_secret"), &text)).map(Proof::Secret);
         let file = file.map(|path| Proof::Secret(SecretSource::File(path.into())));
         given.or(file).or(certificate.map(|path| Proof::Certificate(path.into())))
     });
     let scope = desk.required(path, "scope", "name what the token is for", written.scope);
     Some(ClientCredentials { token_url: token_url?, client_id: client_id?, proof: proof?, scope: scope? })
+}
+
+/// Returns a secret that a variable gives. The end of its line is none of it, as in a file; nothing of it may stand in the
+/// pipeline file, which is copied, mailed and kept where many can read it.
+fn secret(desk: &mut Desk<'_>, path: &Path, text: &str) -> Option<SecretSource> {
+    let key = path.last_key();
+    if variables::holds_text(&desk.written(path)) {
+        let hint = format!("name a variable, `{key}: ${{…}}` without a default, or a `{key}_file`");
+        desk.refuse(path, "stands in this file itself, for everybody who may read it", hint);
+        return None;
+    }
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.contains(['\r', '\n']) {
+        let hint = "give one line; what ends it is left out".to_owned();
+        desk.refuse(path, "its variable holds more than one line", hint);
+        return None;
+    }
+    Some(SecretSource::given(text.to_owned()))
 }
 
 /// Returns the ways to give one thing, of which exactly one must be written.

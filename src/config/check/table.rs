@@ -14,17 +14,19 @@ use crate::config::{
     Template, TemplateValue,
 };
 
-/// Checks all table maps.
+/// Checks all table maps; one that nothing can be made of was complained about and is left out.
 pub(super) fn check_all(
     desk: &mut Desk<'_>,
     written: &[(String, schema::Table)],
     defaults: &schema::Defaults,
-) -> Option<Vec<TableMap>> {
+) -> Vec<TableMap> {
     let path = Path::root().key("tables");
-    let tables: Vec<Option<TableMap>> =
-        written.iter().map(|(name, table)| check(desk, &path.key(name), name, table, defaults)).collect();
+    let mut tables = Vec::new();
+    for (name, table) in written {
+        tables.extend(check(desk, &path.key(name), name, table, defaults));
+    }
     check_order(desk, &path, written);
-    tables.into_iter().collect()
+    tables
 }
 
 fn check(

@@ -5,8 +5,8 @@ mod editor;
 use super::*;
 use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::config::{
-    Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, Proof, SecretSource,
-    TemplateValue, When,
+    Auth, Create, Direction, Drift, FieldMap, Fit, Guard, Limit, OnConflict, OnDelete, Policy, Proof, SecretSource,
+    TemplateValue, When, columns,
 };
 
 /// A file in which every key of the file format that is built occurs.
@@ -196,7 +196,7 @@ fn newest_drift_and_fit_mean_what_is_written() {
 fn the_columns_to_read_are_those_that_the_file_needs() {
     let pipeline = full();
     let check = |table: usize, side: Side, expected: &[&str]| {
-        assert_eq!(pipeline.columns(table, side), expected, "{table} {side:?}");
+        assert_eq!(columns::of(&pipeline.tables, table, side), expected, "{table} {side:?}");
     };
     check(0, Side::Erp, &["code", "email", "displayName"]);
     check(0, Side::Crm, &["internalemailaddress", "fullname", "isdisabled"]);
@@ -209,8 +209,8 @@ fn the_columns_to_read_are_those_that_the_file_needs() {
     check(2, Side::Crm, &crm.split_whitespace().collect::<Vec<_>>());
     let other = changed("erp: code, crm: isocurrencycode } }", "erp: displayName, crm: currencyname } }");
     let other = other.pipeline.expect("nothing is wrong");
-    assert_eq!(other.columns(1, Side::Erp), ["code", "displayName"]);
-    assert_eq!(other.columns(1, Side::Crm), ["isocurrencycode", "currencyname"]);
+    assert_eq!(columns::of(&other.tables, 1, Side::Erp), ["code", "displayName"]);
+    assert_eq!(columns::of(&other.tables, 1, Side::Crm), ["isocurrencycode", "currencyname"]);
     assert_eq!(other.tables[1].columns(Side::Erp), ["code"]);
 }
 
@@ -571,6 +571,71 @@ tables:
     let checked = check(text, "wrong.yaml", &env, Purpose::Run);
     assert!(checked.pipeline.is_none());
     insta::assert_snapshot!(told(&checked));
+}
+
+/// Nor is it repeated by whoever complains about it.
+#[test]
+fn a_secret_comes_from_a_variable_or_a_file() {
+    let basic = |secret: &str| {
+        let (from, to) = ("type: oauth2", format!("type: basic, user: NAV, password: {secret}"));
+        let at = FULL.find(from).unwrap();
+        let end = at + FULL[at..].find(" }").unwrap();
+        check(&format!("{}{to}{}", &FULL[..at], &FULL[end..]), "full.yaml", &secrets, Purpose::Run)
+    };
+    fn secrets(name: &str) -> Option<String> {
+        match name {
+            "ENDED" => Some("hush hush\r\n".to_owned()),
+            "LINES" => Some("hush\nhush".to_owned()),
+            name => env(name),
+        }
+    }
+    let given = |secret: &str| {
+        let text = FULL.replacen("client_secret: \"${ERP_CLIENT_SECRET}\"", &format!("client_secret: {secret}"), 1);
+        assert_ne!(text, FULL);
+        check(&text, "full.yaml", &secrets, Purpose::Run)
+    };
+    for (secret, expected) in [
+        ("plain", "stands in this file itself, for everybody who may read it"),
+        ("\"begun${ERP_CLIENT_SECRET}\"", "stands in this file itself, for everybody who may read it"),
+        ("\"${ERP_CLIENT_SECRET:-words}\"", "stands in this file itself, for everybody who may read it"),
+        ("\"${LINES}\"", "its variable holds more than one line"),
+    ] {
+        for checked in [given(secret), basic(secret)] {
+            let told = told(&checked);
+            assert!(told.contains(expected) && checked.pipeline.is_none(), "{secret}: {told}");
+            assert!(["plain", "begun", "words", "hush"].iter().all(|part| !told.contains(part)), "{told}");
+        }
+    }
+    let Some(Auth::OAuth2(credentials)) = given("\"${ENDED}\"").pipeline.map(|pipeline| pipeline.connections.erp.auth)
+    else {
+        panic!("it is a secret")
+    };
+    let Proof::Secret(SecretSource::Given(secret)) = credentials.proof else { panic!("it is given") };
+    assert_eq!(secret.reveal(), "hush hush", "the end of its line is none of it");
+}
+
+#[test]
+fn what_nothing_is_wrong_with_can_be_used() {
+    let names = |tables: &[TableMap]| tables.iter().map(|map| map.name.clone()).collect::<Vec<_>>().join(" ");
+    let all = names(&full().tables);
+    for (from, to, tables, broken, sides) in [
+        ("after: [currencies]", "after: [curencies]", "salespeople currencies", "customers", "erp crm"),
+        // Where a default is wrong, so is who takes it from there.
+        ("defaults: {", "defaults: { match: [ { by: 5 } ],", "salespeople customers", "currencies", "erp crm"),
+        ("defaults: {", "defaults: { unheard_of: 1,", "", all.as_str(), "erp crm"),
+        ("url: ${ERP_URL}/", "url: nowhere", all.as_str(), "", "crm"),
+        ("url: ${ERP_URL}/", "url: ${NONE}", all.as_str(), "", "crm"),
+        ("version: 1", "version: 2", all.as_str(), "", "erp crm"),
+    ] {
+        let checked = changed(from, to);
+        assert!(checked.pipeline.is_none(), "{to}");
+        let rest = checked.rest;
+        assert_eq!((names(&rest.tables).as_str(), rest.broken.join(" ").as_str()), (tables, broken), "{to}");
+        let known = Side::BOTH.into_iter().filter(|side| rest.connections.of(*side).is_some()).map(Side::key);
+        assert_eq!(known.collect::<Vec<_>>().join(" "), sides, "{to}");
+    }
+    assert_eq!(changed("sqlite:state/full.db", "postgres://x").rest.state, None);
+    assert_eq!(check("tables: [", "full.yaml", &env, Purpose::Run).rest.tables.len(), 0);
 }
 
 #[test]

@@ -67,6 +67,19 @@ pub(super) fn terms(tree: &Expr) -> Vec<String> {
     }
 }
 
+/// Returns the conditions that a condition is made of, as texts.
+pub(super) fn parts(tree: &Expr) -> Vec<String> {
+    match tree {
+        Expr::BinaryOp { left, op: BinaryOperator::And | BinaryOperator::Or, right } => {
+            let mut all = parts(left);
+            all.extend(parts(right));
+            all
+        }
+        Expr::Nested(inner) | Expr::UnaryOp { op: UnaryOperator::Not, expr: inner } => parts(inner),
+        other => vec![other.to_string()],
+    }
+}
+
 /// Parses a text that is one expression and nothing else.
 pub(super) fn parse(text: &str) -> Result<Expr, ExpressionError> {
     let failed = |error: ParserError| {

@@ -73,7 +73,20 @@ fn of_text(text: &str, dtype: &DataType) -> PolarsResult<Option<Scalar>> {
     };
     match value {
         Some(value) => Ok(Some(Scalar::new(dtype.clone(), value))),
+        // What would be one without quotes is a text because of them.
+        None if spells(text, dtype) => {
+            Err(ours(format_args!("`'{text}'` is no {}: leave out the quotes", word(dtype))))
+        }
         None => Err(ours(format_args!("`{text}` is no {}", word(dtype)))),
+    }
+}
+
+/// Tells whether a text without its quotes is a number where one is wanted, or `true` or `false`.
+fn spells(text: &str, dtype: &DataType) -> bool {
+    match dtype {
+        DataType::Boolean => text.eq_ignore_ascii_case("true") || text.eq_ignore_ascii_case("false"),
+        DataType::Decimal(..) => text.parse::<f64>().is_ok_and(f64::is_finite),
+        _ => false,
     }
 }
 
@@ -173,14 +186,14 @@ mod tests {
         check("n <> -12345678.9", Ok(true));
         check("n > -0.5 AND 0.00000000001 < n", Ok(true));
         check("n > 'a'", Err("`a` is no number"));
-        check("n IN (1, '5')", Err("`5` is no number"));
+        check("n IN (1, '5')", Err("`'5'` is no number: leave out the quotes"));
         check("n = TRUE", Err("`true` is no number"));
         check("at > 5", Err("`5` is no date and time"));
         check("day <> 20260131", Err("`20260131` is no date"));
         check("id = 5", Err("`5` is no GUID"));
         check("at = FALSE", Err("`false` is no date and time"));
         check("flag = 'maybe'", Err("`maybe` is no boolean"));
-        check("flag = 'true'", Err("`true` is no boolean"));
+        check("flag = 'true'", Err("`'true'` is no boolean: leave out the quotes"));
         check("flag = 5", Err("`5` is no boolean"));
         check("flag = 1", Ok(true));
         check("0 = flag OR flag <> TRUE", Ok(false));

@@ -10,6 +10,7 @@
 mod deaths;
 mod full_disk;
 mod scene;
+mod troubled;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,6 @@
 //! `couplings` as a person types it: who is coupled with whom, and the list that `couple --from` takes back.
 
+use mocks::data::scaled::scaled;
 use pipeline::store::Store;
 use serde_json::json;
 
@@ -45,6 +46,29 @@ fn an_exported_list_couples_the_same_pairs_again() {
     assert!(again.stderr.contains("all.csv: 14 lines of other table maps left out"), "{again:#?}");
     let after = world.store().couplings("currencies", &[]).unwrap();
     assert_eq!((after.erp, after.crm), (before.erp, before.crm));
+}
+
+/// A limit is like a full disk: nothing of the file is left, and the program says why.
+#[test]
+fn a_list_that_does_not_fit_leaves_no_half_of_it() {
+    // More than the index that readers of a state make, which is 32 KiB, whatever a block is.
+    const BLOCKS: u32 = 80;
+    let world = World::of(scaled(300, 1));
+    let failed = world.run_limited(BLOCKS, &format!("run {FULL}")).code(3);
+    assert!(failed.stderr.contains("full.db: the file cannot be written to its end"), "{failed:#?}");
+    assert!(failed.stderr.contains("hint: make room, and see what one file may have (`ulimit -f`)"), "{failed:#?}");
+    world.run(&format!("run {FULL}")).code(0);
+    let whole = world.run(&format!("couplings {FULL} export --offline")).code(0).stdout;
+    assert!(whole.len() > BLOCKS as usize * 1_024, "{}", whole.len());
+    let files =
+        || std::fs::read_dir(world.folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect::<Vec<_>>();
+    let before = files();
+    let export = format!("couplings {FULL} export all.csv --offline");
+    let failed = world.run_limited(BLOCKS, &export).code(2);
+    assert!(failed.stderr.contains("all.csv cannot be written: File too large"), "{failed:#?}");
+    assert_eq!(files().len(), before.len(), "{:?}", files());
+    world.run(&export).code(0);
+    assert_eq!(std::fs::read_to_string(world.folder.path().join("all.csv")).unwrap(), whole);
 }
 
 #[test]

@@ -73,9 +73,16 @@ fn a_state_that_is_not_what_was_written_is_refused_by_every_verb() {
             assert!(answer.stderr.contains("full.db") && answer.stderr.contains("hint: "), "{name}: {answer:#?}");
         }
         assert_eq!(world.turnstile.seen(), (0, 0), "{name}: a side was asked");
-        // A plan finds a coupling that has turned when it reads it; neither does it write then.
-        let answer = world.run(&format!("plan {FULL} {TWO}")).code(3);
-        assert!(answer.stderr.contains("full.db"), "{name}: {answer:#?}");
+        // Who only reads refuses it just as well, before anybody is asked.
+        let reading = ["plan", "status", "history", "inbox", "review", "why", "couplings"];
+        for verb in reading {
+            let more = if verb == "why" { " currencies:EUR" } else { "" };
+            let answer = world.run(&format!("{verb} {FULL}{more}")).code(3);
+            assert!(answer.stderr.contains("full.db") && answer.stdout.is_empty(), "{verb}, {name}: {answer:#?}");
+        }
+        let answer = world.run(&format!("check {FULL}")).code(0);
+        assert!(answer.stdout.contains("warning: state: ") && answer.stdout.contains("full.db"), "{name}: {answer:#?}");
+        assert_eq!(world.turnstile.seen(), (0, 0), "{name}: a side was asked");
         assert!(evidence() == before, "{name}: the files are evidence and stay as they are");
         world.turnstile.reset();
     }

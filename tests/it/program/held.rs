@@ -57,6 +57,12 @@ fn a_signal_in_the_middle_leaves_a_state_from_which_the_next_run_goes_on() {
         world.turnstile.open();
         let answer = child.answer().code(code);
         assert!(answer.stdout.contains("interrupted: what was done is kept; run again to go on"), "{answer:#?}");
+        for verb in ["history", "status"] {
+            let told = world.run(&format!("{verb} {FULL}")).stdout;
+            assert!(told.contains("interrupted") && !told.contains("incomplete"), "{verb}: {told}");
+        }
+        let last = world.run(&format!("history {FULL} --format json")).json()["runs"][0].take();
+        assert_eq!((&last["outcome"], &last["report"]["interrupted"]), (&"incomplete".into(), &true.into()));
         let (_, written) = world.turnstile.seen();
         assert!(written < writes, "{signal}: it went on to the end");
         let status = world.run(&format!("status {FULL} --format json")).code(0).json();

@@ -1,6 +1,7 @@
 //! Every verb that asks the sides, with a login that is taken away in the middle of it, at one request after the other: it says
 //! so once, ends with 3, files nothing, and the same command goes on when the login is back.
 
+use mocks::crm::privilege::Special;
 use mocks::fault::{Fault, Faults};
 use pipeline::config::Side;
 use pipeline::store::Store;
@@ -59,6 +60,42 @@ fn a_run_a_run_over_changes_and_a_plan_that_is_carried_out() {
         assert!(play(&world, side, &format!("apply {day}.plan --yes"), &[0]) > 2);
     }
     quiet(&world);
+}
+
+/// Hundreds of records would be refused for it, and none of them is to blame.
+#[test]
+fn a_name_to_write_in_that_the_side_does_not_know_is_told_once_and_files_nothing() {
+    let world = World::start();
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let named = "adapter: dataverse\n    act_as: e39c5d16-675b-48d1-8e67-667427e9c084";
+    world.file("named.yaml", &full.replacen("adapter: dataverse", named, 1));
+    let ends = |line: &str| {
+        let answer = world.run(line).code(3);
+        let said = format!("{}{}", answer.stdout, answer.stderr);
+        assert_eq!(said.matches("it may not write for the user of `act_as`").count(), 1, "{line}: {said}");
+        assert!(said.contains("hint: check `act_as`, and that a role of the login has"), "{line}: {said}");
+        assert_eq!(world.turnstile.seen().1, 0, "{line} wrote");
+    };
+    ends("run named.yaml");
+    ends("plan named.yaml");
+    ends("run named.yaml --only customers --changed");
+    let is_known = |object: serde_json::Value| {
+        world.crm.with(|crm| {
+            let all = [Special::ActOnBehalfOfAnotherUser];
+            (crm.specials, crm.people.specials) = (all.into(), all.into());
+            let user = crm.records("systemusers").into_iter().find(|user| !user.contains_key("applicationid")).unwrap();
+            let id = user["systemuserid"].as_str().unwrap().parse().unwrap();
+            let edit = json!({"azureactivedirectoryobjectid": object, "isdisabled": false});
+            crm.edit("systemusers", id, edit.as_object().unwrap()).unwrap();
+        });
+    };
+    is_known(json!("e39c5d16-675b-48d1-8e67-667427e9c084"));
+    world.run("plan named.yaml -o named.plan").code(0);
+    is_known(serde_json::Value::Null);
+    ends("apply named.plan --yes");
+    assert_eq!(world.store().inbox(None).unwrap(), []);
+    is_known(json!("e39c5d16-675b-48d1-8e67-667427e9c084"));
+    world.run("apply named.plan --yes").code(0);
 }
 
 /// A run goes through without trouble, and the next one writes nothing.

@@ -75,13 +75,117 @@ fn one_side_in_trouble_does_not_hide_the_other() {
     };
     let document = ask("CRM_CLIENT_SECRET", "wrong");
     let [(path, message)] = complaints(&document)[..] else { panic!("{document:#}") };
-    assert_eq!(path, "connections.crm.auth");
+    assert_eq!(path, "connections.crm.auth.client_secret");
     assert!(message.contains("invalid_client"), "{message}");
     assert_eq!(document["online"]["erp"]["name"], "CRONUS International Ltd.");
     assert_eq!(document["online"]["crm"]["name"], serde_json::Value::Null);
     let document = ask("ERP_COMPANY", "Nobody Ltd.");
     assert_eq!(complaints(&document)[0].0, "connections.erp.company");
     assert!(document["online"]["crm"]["id"].is_string());
+}
+
+/// A file in which something is wrong on either side of one table map.
+fn wrong_on_both_sides() -> String {
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let wrong = full
+        .replacen("{ erp: displayName, crm: name }", "{ erp: displayNam, crm: nam }", 1)
+        .replacen("filter: \"blocked = ''\"", "filter: \"blocked = 0 OR balanceDue > 'x'\"", 1)
+        .replacen("customertypecode = 3 AND", "customertypecode = 'Customer' AND modifiedon > 17 AND", 1);
+    assert_ne!(wrong, full);
+    wrong
+}
+
+#[test]
+fn what_is_wrong_on_the_side_that_answers_is_told_whole() {
+    let world = World::start();
+    world.file("wrong.yaml", &wrong_on_both_sides());
+    let ask = |name: &str, value: &str| {
+        let mut command = world.command("check wrong.yaml --online --format json");
+        super::Answer::of(command.env(name, value).output().unwrap()).code(3).json()
+    };
+    let of_erp = [
+        "the ERP has no column `displayNam` on `customers`",
+        "`blocked = 0` does not fit its columns: `blocked` is an enum",
+        "`balanceDue > 'x'` does not fit: `x` is no number",
+    ];
+    let of_crm = [
+        "the CRM has no column `nam` on `accounts`",
+        "`customertypecode = 'Customer'` does not fit its columns: `customertypecode` is a choice",
+        "`modifiedon > 17` does not fit: `17` is no date and time",
+    ];
+    for (name, value, place, told, silent) in [
+        ("CRM_CLIENT_SECRET", "wrong", "connections.crm.auth.client_secret", of_erp, of_crm),
+        ("CRM_URL", "http://127.0.0.1:1", "connections.crm.url", of_erp, of_crm),
+        ("ERP_COMPANY", "Nobody Ltd.", "connections.erp.company", of_crm, of_erp),
+        ("ERP_URL", "http://127.0.0.1:1", "connections.erp.url", of_crm, of_erp),
+    ] {
+        let document = ask(name, value);
+        let found = errors(&document);
+        assert!(found.iter().any(|(path, _)| *path == place), "{place}: {found:#?}");
+        for message in told {
+            assert!(found.iter().any(|(_, told)| *told == message), "{name}: `{message}` in {found:#?}");
+        }
+        for message in silent {
+            assert!(!found.iter().any(|(_, told)| *told == message), "{name}: nobody said `{message}`");
+        }
+        let tables = document["online"]["tables"].as_array().unwrap();
+        assert_eq!(tables.len(), 11, "{name}");
+        let (asked, closed) = if place.contains("crm") { ("erp", "crm") } else { ("crm", "erp") };
+        assert!(tables.iter().all(|table| table[asked].is_object() && table[closed].is_null()), "{tables:#?}");
+    }
+    let told = world.run("check wrong.yaml --online").code(2);
+    for message in of_erp.iter().chain(&of_crm) {
+        assert!(told.stdout.contains(message), "`{message}` in {told:#?}");
+    }
+}
+
+#[test]
+fn what_is_wrong_in_the_file_hides_nothing_that_a_side_says() {
+    let world = World::start();
+    let wrong = wrong_on_both_sides().replacen("  contacts:\n", "  contacts:\n    on_conflcit: hold\n", 1);
+    let wrong = wrong.replacen("state: ${PIPELINE_STATE", "state: ${NOWHERE}${PIPELINE_STATE", 1);
+    world.file("wrong.yaml", &wrong);
+    let mut command = world.command("check wrong.yaml --online");
+    let told = super::Answer::of(command.env("ERP_CLIENT_SECRET", "wrong").output().unwrap()).code(3);
+    for message in [
+        "tables.contacts.on_conflcit: unknown key `on_conflcit`",
+        "state: the environment has no variable `NOWHERE`",
+        "connections.erp.auth.client_secret: ERP refused the login",
+        "the CRM has no column `nam` on `accounts`",
+        "tables, columns and filters of the ERP were not looked at",
+        "table maps that are wrong in the file itself were held against neither side: `contacts`",
+        "wrong.yaml: 6 errors and 1 warning; nothing was touched",
+    ] {
+        assert!(told.stdout.contains(message), "`{message}` in {told:#?}");
+    }
+    // A side of which nobody knows where it is does not keep the other one from being asked.
+    world.file("wrong.yaml", &wrong.replacen("url: ${CRM_URL}", "url: ${CRM_PLACE}", 1));
+    let told = world.run("check wrong.yaml --online").code(2);
+    assert!(told.stdout.contains("the ERP has no column `displayNam` on `customers`"), "{told:#?}");
+    assert!(told.stdout.contains("ERP: company `CRONUS International Ltd.`"), "{told:#?}");
+    assert!(told.stdout.contains("CRM: nothing is known of it, see below"), "{told:#?}");
+}
+
+/// Each at the line of the key that is wrong, with a hint that names it.
+#[test]
+fn what_keeps_from_logging_in_is_told_at_its_key() {
+    let world = World::start();
+    let nowhere = "http://127.0.0.1:1/token".to_owned();
+    let elsewhere = format!("{}/elsewhere", world.erp.server.url());
+    for (name, value, place, message, hint) in [
+        ("ERP_TOKEN_URL", &nowhere, "auth.token_url", "the connection was refused", "check `token_url`; see"),
+        ("ERP_TOKEN_URL", &elsewhere, "auth.token_url", "ERP refused the login: HTTP 40", "check `token_url`; see"),
+        ("ERP_CLIENT_SECRET", &nowhere, "auth.client_secret", "invalid_client", "check `client_secret`, which"),
+        ("ERP_CLIENT_ID", &nowhere, "auth.client_id", "unauthorized_client", "check `client_id` and the tenant in"),
+        ("ERP_URL", &nowhere, "url", "the connection was refused", "check `url`; see"),
+    ] {
+        let mut command = world.command(&format!("check {FULL} --online --format json"));
+        let document = super::Answer::of(command.env(name, value).output().unwrap()).code(3).json();
+        let one = document["complaints"].as_array().unwrap().iter().find(|one| one["severity"] == "error").unwrap();
+        assert_eq!(one["path"], format!("connections.erp.{place}"), "{name} {one:#}");
+        assert!(one["message"].as_str().unwrap().contains(message), "{name} {one:#}");
+        assert!(one["hint"].as_str().unwrap().starts_with(hint), "{name} {one:#}");
+    }
 }
 
 #[test]

@@ -101,6 +101,38 @@ pub fn arrows(sources: &[Source], order: &[String]) -> Vec<String> {
     complaints
 }
 
+/// Within a module, a file imports only files that stand above it in its mod.rs.
+pub fn arrows_within(module: &str, sources: &[Source], order: &[String]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    let folder = format!("src/{module}/");
+    for source in sources {
+        let Some(inside) = source.path.strip_prefix(&folder).filter(|inside| *inside != "mod.rs") else { continue };
+        let file = inside.split(['/', '.']).next().unwrap_or_default();
+        let Some(own) = order.iter().position(|name| name == file) else {
+            complaints.push(format!("{}: the file is not in {folder}mod.rs", source.path));
+            continue;
+        };
+        for path in paths(&code(&source.text)) {
+            let names: Vec<&str> = path.names.iter().map(String::as_str).collect();
+            let target = match names[..] {
+                ["crate", within, target, ..] if within == module => target,
+                ["super", target, _, ..] => target,
+                _ => continue,
+            };
+            if let Some(other) = order.iter().position(|name| name == target)
+                && other > own
+            {
+                complaints.push(format!(
+                    "{}:{}: `{file}` imports `{target}`, which stands below it in {folder}mod.rs",
+                    source.path, path.line
+                ));
+            }
+        }
+    }
+    complaints.dedup();
+    complaints
+}
+
 /// Returns the top module that a path leads to, where it leads out of its own one.
 fn target<'a>(path: &'a CodePath, module: &[&str]) -> Option<&'a str> {
     let ups = path.names.iter().take_while(|name| *name == "super").count();

@@ -37,12 +37,12 @@ pub struct Scene {
 }
 
 /// How a run ends.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct End {
     pub code: Option<i32>,
-    contents: BTreeSet<String>,
+    pub contents: BTreeSet<String>,
     /// Couplings, and what waits for a person.
-    remembered: BTreeSet<String>,
+    pub remembered: BTreeSet<String>,
 }
 
 /// Starts a world; what it holds comes from a scene.

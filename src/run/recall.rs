@@ -15,38 +15,13 @@ use crate::delta::decided::{Ruled, Rulings};
 use crate::delta::{Held, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::Action;
-use crate::run::state::{PassError, PassState, Step};
+use crate::run::outside::{Open, Outside};
+use crate::run::state::PassState;
+use crate::run::step::{PassError, Step};
 use crate::store::{Couplings, InboxItem, InboxKind, Store};
 
 /// What is added to a message as long as the pair is outside.
 const SUFFIX: &str = "; outside the filter, so nothing is written until it comes back";
-
-/// What waits about pairs outside their filters.
-#[derive(Default)]
-pub(super) struct Beyond {
-    open: Option<Open>,
-    /// What stays in the inbox.
-    pub(super) items: Vec<InboxItem>,
-}
-
-impl Beyond {
-    /// Returns the records of the pairs about which something waits.
-    pub(super) fn frames(&self) -> Option<&PerSide<Frame>> {
-        self.open.as_ref().map(|open| &open.frames)
-    }
-
-    /// Tells whether something that a side refused stays in the inbox.
-    pub(super) fn holds(&self, ids: (Option<Uuid>, Option<Uuid>)) -> bool {
-        self.items.iter().any(|item| item.field.is_none() && (item.erp_id, item.crm_id) == ids)
-    }
-}
-
-/// Pairs outside that somebody was asked about.
-struct Open {
-    earlier: Vec<InboxItem>,
-    frames: PerSide<Frame>,
-    pairs: Pairs,
-}
 
 /// Finds, of the couplings that were not read as a whole, those about which something waits. `beyond` holds the coupled
 /// records outside their filters.
@@ -80,35 +55,31 @@ pub(super) fn recall(
         let inside: Vec<usize> = absent.iter().filter_map(|absent| *absent.rows.of(side)).collect();
         let away = absent.iter().filter(|absent| absent.rows.of(side).is_none());
         let away: Vec<usize> = away.filter_map(|absent| there.of(side).get(absent.ids.of(side)).copied()).collect();
-        let mut frame = state.frames.of(side).take(&inside);
+        let mut frame = state.records.frame(side).take(&inside);
         frame.upsert(&beyond.of(side).take(&away));
         frame
     });
     let mut pairs = Pairs::new(map.fields.len());
     for (coupling, (&erp, &crm)) in couplings.erp.iter().zip(&couplings.crm).enumerate() {
         if outside.contains(&(erp, crm)) {
-            pairs.push(PerSide { erp, crm }, PerSide::default(), couplings.origins[coupling].clone());
-            let last = pairs.len() - 1;
-            for (to, from) in pairs.bases.iter_mut().zip(&couplings.bases) {
-                to[last] = from[coupling];
-            }
+            pairs.push_coupling(couplings, coupling, PerSide::default());
         }
     }
     pairs.locate(&frames);
-    state.beyond = Beyond { open: Some(Open { earlier, frames, pairs }), items: Vec::new() };
+    state.outside = Outside::new(Open { earlier, frames, pairs });
     Ok(())
 }
 
 /// Decides again what waits outside, for the fields of this step.
 pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), PassError> {
-    let Some(open) = &state.beyond.open else { return Ok(()) };
+    let Some(open) = state.outside.open() else { return Ok(()) };
     // What a person decided is carried out when the pair is back.
     let rulings = Rulings::default();
     let work = Work { frames: &open.frames, pairs: &open.pairs, rulings: &rulings, ..state.work(step) };
     let decisions = decide_pairs(&work)?;
     let decided = |held: &Held| {
         let ids = PerSide { erp: held.ids.erp?, crm: held.ids.crm? };
-        state.rulings.of_field(ids, held.field?).map(Ruled::outstanding)
+        state.by_people.of_field(ids, held.field?).map(Ruled::outstanding)
     };
     let mut items = Vec::new();
     let mut held_of: HashMap<(Option<Uuid>, Option<Uuid>), Vec<&Held>> = HashMap::new();
@@ -119,7 +90,7 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
     for action in &decisions.actions {
         actions_of.entry((Some(action.ids.erp), Some(action.ids.crm))).or_default().push(action);
     }
-    let known: HashSet<_> = state.beyond.items.iter().map(matter).collect();
+    let known: HashSet<_> = state.outside.items().iter().map(matter).collect();
     for item in &open.earlier {
         let ids = (item.erp_id, item.crm_id);
         let mut held = held_of.get(&ids).into_iter().flatten().copied();
@@ -148,7 +119,7 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
             items.push(InboxItem { message: format!("{message}{SUFFIX}"), ..item.clone() });
         }
     }
-    state.beyond.items.extend(items);
+    state.outside.keep(items);
     Ok(())
 }
 

@@ -1,0 +1,51 @@
+//! Records that a pass has seen and leaves aside: who asks for one of them by name, or finds it in an approved plan, is told
+//! why it got no partner.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::config::{PerSide, Side};
+
+/// What is left aside of a table map, as far as the pass is about it.
+#[derive(Default)]
+pub(super) struct Aside {
+    /// By side, records that get no partner although new ones are made, and why.
+    unpartnered: PerSide<HashMap<Uuid, String>>,
+    /// Those that people keep apart.
+    apart: PerSide<HashSet<Uuid>>,
+    /// Whole pairs that are outside their filters.
+    outside: HashSet<PerSide<Uuid>>,
+}
+
+impl Aside {
+    /// Leaves a record without partner.
+    pub(super) fn leave_unpartnered(&mut self, side: Side, id: Uuid, why: String) {
+        self.unpartnered.of_mut(side).insert(id, why);
+    }
+
+    /// Says why a record gets no partner although new ones are made.
+    pub(super) fn why_unpartnered(&self, side: Side, id: Uuid) -> Option<&String> {
+        self.unpartnered.of(side).get(&id)
+    }
+
+    /// Takes the records of a side that are kept apart.
+    pub(super) fn keep_apart(&mut self, side: Side, ids: HashSet<Uuid>) {
+        *self.apart.of_mut(side) = ids;
+    }
+
+    /// Tells whether a record is kept apart.
+    pub(super) fn is_apart(&self, side: Side, id: Uuid) -> bool {
+        self.apart.of(side).contains(&id)
+    }
+
+    /// Leaves a pair outside.
+    pub(super) fn leave_outside(&mut self, ids: PerSide<Uuid>) {
+        self.outside.insert(ids);
+    }
+
+    /// Tells whether a record is one of a pair outside.
+    pub(super) fn is_outside(&self, side: Side, id: Uuid) -> bool {
+        self.outside.iter().any(|ids| *ids.of(side) == id)
+    }
+}
