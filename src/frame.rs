@@ -7,6 +7,7 @@
 pub mod builder;
 pub mod evaluated;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
@@ -417,6 +418,15 @@ fn any_value(cell: AnyValue<'_>) -> Option<Value> {
 /// An expression may compute with floating point; its result becomes a decimal at once, by its shortest digits.
 fn float(number: f64) -> Option<Value> {
     number.to_string().parse().ok().map(Value::Decimal)
+}
+
+/// Characters of a value that people are shown.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// Returns a text as people are shown it, in messages and reports: the beginning of a long one, and how much more there is.
+pub fn brief(text: &str) -> Cow<'_, str> {
+    let Some((end, _)) = text.char_indices().nth(SHOWN_CHARS_MAX) else { return Cow::Borrowed(text) };
+    Cow::Owned(format!("{}… ({} more characters)", &text[..end], text[end..].chars().count()))
 }
 
 #[cfg(test)]

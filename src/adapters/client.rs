@@ -109,7 +109,12 @@ impl Client {
         Client {
             side,
             base: connection.url.trim_end_matches('/').to_owned(),
-            agent: agent(&connection.url, limits.concurrency, Duration::from_millis(patience.answer_ms_max)),
+            agent: agent(
+                &connection.url,
+                limits.concurrency,
+                Duration::from_millis(patience.answer_ms_max),
+                &connection.authorities,
+            ),
             token: TokenSource::new(connection.auth.clone()),
             logins: Arc::default(),
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
@@ -559,7 +564,10 @@ fn answered(answer: &Answer) -> String {
 
 /// Says what to do about a server that does not prove who it is; `key` names its address.
 fn distrust(message: &str, key: &str) -> String {
-    format!("{message}; check `{key}`, the certificate that is shown there, and the clock of this machine")
+    format!(
+        "{message}; check `{key}`, the certificate that is shown there, and the clock of this machine, or name an authority of \
+         your own by `ca_file`"
+    )
 }
 
 /// Says who gave a page for people in place of data.

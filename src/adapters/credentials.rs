@@ -40,6 +40,20 @@ pub fn text(path: &Path) -> Result<String, String> {
     }
 }
 
+/// Returns the certificates that a file holds, as a side's is to be held against them.
+pub fn authorities(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let file = path.display();
+    let bytes = std::fs::read(path).map_err(|error| format!("{file} cannot be read: {error}"))?;
+    let found: Result<Vec<Vec<u8>>, _> =
+        CertificateDer::pem_slice_iter(&bytes).map(|found| found.map(|found| found.to_vec())).collect();
+    // Each is a sequence (X.690 §8.9); what is none is passed over in silence where it is used.
+    match found {
+        Ok(found) if found.is_empty() => Err(format!("{file} holds no certificate in PEM")),
+        Ok(found) if found.iter().all(|found| found.first() == Some(&0x30)) => Ok(found),
+        _ => Err(format!("a certificate in {file} is damaged")),
+    }
+}
+
 /// Returns the value of an `Authorization` header for a user (RFC 7617).
 pub fn basic(user: &str, password: &Secret) -> String {
     format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", password.reveal())))

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use serde::de::IgnoredAny;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use crate::adapters::odata::fault::{self, Fault};
 use crate::adapters::odata::link;
@@ -103,8 +104,8 @@ pub enum Reach {
 
 /// Makes the one agent of a side. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
 /// by setting: a service that moves must be configured anew, since the token would go along. An answer may take so long to
-/// begin, and again to end.
-pub fn agent(url: &str, concurrency: usize, answer_max: Duration) -> Agent {
+/// begin, and again to end. Besides the public ones these `authorities` are trusted, by their certificates.
+pub fn agent(url: &str, concurrency: usize, answer_max: Duration, authorities: &[Vec<u8>]) -> Agent {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -121,6 +122,12 @@ pub fn agent(url: &str, concurrency: usize, answer_max: Duration) -> Agent {
     if host == "localhost" || host == "[::1]" || host.starts_with("127.") {
         // No proxy of the environment leads to this very machine.
         config = config.proxy(None);
+    }
+    if !authorities.is_empty() {
+        let public = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(AsRef::as_ref);
+        let all = public.chain(authorities.iter().map(Vec::as_slice));
+        let all = all.map(|certificate| Certificate::from_der(certificate).to_owned());
+        config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(all)).build());
     }
     config.build().into()
 }

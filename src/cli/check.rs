@@ -30,7 +30,10 @@ pub fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     if complaints.iter().all(|complaint| complaint.path != "state") {
         complaints.extend(world::state_complaints(path, &text, &part, pipeline.as_ref()));
     }
-    let mut exit = if pipeline.is_some() { Exit::Done } else { Exit::Refused };
+    let certificates = world::certificate_complaints(path, &text, &part);
+    let fits = pipeline.is_some() && certificates.is_empty();
+    complaints.extend(certificates);
+    let mut exit = if fits { Exit::Done } else { Exit::Refused };
     let online = arguments.online.then(|| {
         let state = part.state.as_ref().map(|state| world::state_path(path, state));
         let online = ask(path, &part, state.as_deref());

@@ -13,16 +13,18 @@ use chrono::{SecondsFormat, Utc};
 
 use crate::adapters;
 use crate::adapters::clock::{Clock, Patience, SystemClock};
+use crate::adapters::credentials;
 use crate::adapters::sqlite::SqliteStore;
 use crate::adapters::whole::{self, Earlier};
 use crate::address::Address;
 use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
-use crate::cli::{progress, signals};
+use crate::cli::{places, progress, signals};
 use crate::config::check::{Part, Purpose, check};
 use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, suggestion};
 use crate::config::{Connection, PerSide, Pipeline, Side, TableMap, tree};
 use crate::endpoint::Endpoint;
+use crate::misfit::{At, Misfit};
 use crate::report::answers::Answered;
 use crate::run::strays;
 use crate::store::{Decision, InboxItem, InboxKind, Refusal, Store, StoreError};
@@ -86,8 +88,42 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Reads and checks a pipeline file.
+/// Reads and checks a pipeline file, and the certificates that it names.
 pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
+    let mut loaded = load_alone(path, purpose)?;
+    let connections = &mut loaded.pipeline.connections;
+    let misfits: Vec<Misfit> =
+        Side::BOTH.into_iter().filter_map(|side| trust(path, side, connections.of_mut(side)).err()).collect();
+    if misfits.is_empty() {
+        return Ok(loaded);
+    }
+    let Loaded { file, text, warnings, .. } = loaded;
+    let complaints = [places::complaints(&file, &text, &misfits), warnings].concat();
+    Err(Failure::Configuration { file, complaints })
+}
+
+/// Reads the certificates that a connection of the file at `path` names; says what is wrong with them.
+fn trust(path: &Path, side: Side, connection: &mut Connection) -> Result<(), Misfit> {
+    let Some(ca_file) = &connection.ca_file else { return Ok(()) };
+    connection.authorities = credentials::authorities(&folder_of(path).join(ca_file)).map_err(|message| Misfit {
+        path: complaint::Path::root().key("connections").key(side.key()).key("ca_file"),
+        at: At::Value,
+        message,
+        hint: "name a PEM file with the authority's certificate; a relative path starts at this file's folder"
+            .to_owned(),
+        value: None,
+    })?;
+    Ok(())
+}
+
+/// Says what is wrong with the certificates that a part of the file at `path` names.
+pub fn certificate_complaints(path: &Path, text: &str, part: &Part) -> Vec<Complaint> {
+    let misfit = |side: Side| trust(path, side, &mut part.connections.of(side).clone()?).err();
+    let misfits: Vec<Misfit> = Side::BOTH.into_iter().filter_map(misfit).collect();
+    places::complaints(&path.display().to_string(), text, &misfits)
+}
+
+fn load_alone(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
     let text = read(path)?;
     let file = path.display().to_string();
     let checked = check(&text, &file, &variable, purpose);
@@ -106,7 +142,7 @@ pub fn load(path: &Path, purpose: Purpose) -> Result<Loaded, Failure> {
 /// Reads and checks a pipeline file for a verb that needs its state and neither side: variables of the connections may
 /// be missing, those of the state may not.
 pub fn load_state(path: &Path) -> Result<Loaded, Failure> {
-    let loaded = load(path, Purpose::Check)?;
+    let loaded = load_alone(path, Purpose::Check)?;
     if loaded.warnings.iter().any(|complaint| complaint.path == "state") {
         return Err(Failure::Configuration { file: loaded.file, complaints: loaded.warnings });
     }
@@ -196,6 +232,8 @@ pub fn endpoints_of(path: &Path, part: &Part) -> PerSide<Option<Box<dyn Endpoint
     PerSide::from_fn(|side| {
         let mut connection = part.connections.of(side).clone()?;
         connection.auth.begin_at(folder_of(path));
+        // What is wrong with them is a complaint already.
+        let _ = trust(path, side, &mut connection);
         Some(endpoint(side, &connection, &clock))
     })
 }
@@ -298,6 +336,46 @@ mod tests {
         let Err(Failure::Configuration { complaints, .. }) = read(&path) else { panic!("it is no UTF-8") };
         let told = (complaints[0].line, complaints[0].column, complaints[0].message.as_str());
         assert_eq!(told, (2, 10, "is not UTF-8: there is a byte F6 behind `name: S`"));
+    }
+
+    /// One clear error for each, at its line; and what only the state is needed for goes without.
+    #[test]
+    fn certificates_that_are_none_are_told_with_their_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("full.yaml");
+        let good = include_str!("../../tests/it/data/authority.pem");
+        let text = include_str!("../../pipelines/full.yaml");
+        let adapter = "    adapter: business-central\n";
+        assert_eq!(text.matches(adapter).count(), 1);
+        std::fs::write(&file, text.replace(adapter, &format!("{adapter}    ca_file: own.pem\n"))).unwrap();
+        let damaged = good.replace("-----BEGIN CERTIFICATE-----\nM", "-----BEGIN CERTIFICATE-----\nA");
+        for (content, expected) in [
+            (None, "own.pem cannot be read: "),
+            (Some("hello"), "own.pem holds no certificate in PEM"),
+            (Some(&damaged), "own.pem is damaged"),
+            (Some(good), ""),
+            (Some(&format!("{good}\n{good}")), ""),
+        ] {
+            if let Some(content) = content {
+                std::fs::write(folder.path().join("own.pem"), content).unwrap();
+            }
+            match load(&file, Purpose::Check) {
+                Ok(loaded) => assert!(expected.is_empty() && !loaded.pipeline.connections.erp.authorities.is_empty()),
+                Err(Failure::Configuration { complaints, .. }) => {
+                    let told = complaints.iter().find(|told| told.path == "connections.erp.ca_file").unwrap();
+                    assert!(!expected.is_empty() && told.message.contains(expected), "{told:?}");
+                    let line = text.lines().position(|line| format!("{line}\n") == adapter).unwrap() + 2;
+                    assert_eq!((told.line, told.severity), (line, Severity::Error));
+                }
+                Err(other) => panic!("{other:?}"),
+            }
+            assert!(load_state(&file).is_ok());
+            // `check` says the same of a file that may be broken besides.
+            let text = read(&file).unwrap();
+            let checked = check(&text, "full.yaml", &variable, Purpose::Check);
+            let part = checked.pipeline.map_or(checked.rest, Part::from);
+            assert_eq!(certificate_complaints(&file, &text, &part).is_empty(), expected.is_empty(), "{expected}");
+        }
     }
 
     #[test]

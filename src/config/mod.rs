@@ -325,6 +325,9 @@ pub struct Connection {
     pub act_as: Option<Uuid>,
     /// The key columns that table maps name, by the side's table.
     pub keys: BTreeMap<String, String>,
+    /// A file with certificates of authorities, and the certificates once it was read.
+    pub ca_file: Option<PathBuf>,
+    pub authorities: Vec<Vec<u8>>,
     /// Options that table maps name, with their members, by the side's table and the column.
     pub options: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }

@@ -164,7 +164,7 @@ fn elsewhere(key: &str) -> Option<String> {
 #[rustfmt::skip] // One key a line is two screens of keys.
 const PLACES: &[(&str, &[&str])] = &[
     ("the file itself", &["version", "name", "connections", "state", "keep_values", "defaults", "tables", "schedule"]),
-    ("a connection", &["adapter", "url", "company", "auth", "limits", "insecure", "features", "act_as"]),
+    ("a connection", &["adapter", "url", "company", "auth", "limits", "insecure", "features", "act_as", "ca_file"]),
     ("`auth` of a connection", &["type", "token_url", "client_id", "client_secret", "client_secret_file", "certificate", "scope", "user", "password", "password_file", "token_file"]),
     ("`features` of a connection", &["bulk", "change_tracking", "custom_logic", "flows"]),
     ("`limits` of a connection", &["concurrency", "requests", "per_seconds", "batch", "page"]),

@@ -74,6 +74,8 @@ pub struct Connection {
     pub act_as: Option<String>,
     /// Allows `http://` towards another machine, where whoever listens reads along.
     pub insecure: Option<Flag>,
+    /// A PEM file with certificates of authorities that are trusted besides the public ones, as those of a company's own.
+    pub ca_file: Option<String>,
 }
 
 /// What a side can do besides.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 
-use crate::frame::Value;
+use crate::frame::{Value, brief};
 
 /// Lays rows out in columns two blanks apart; the first `left` columns are flush left, all others flush right.
 ///
@@ -98,13 +98,13 @@ pub fn called(names: &BTreeMap<Uuid, String>, text: &str) -> String {
     match Uuid::try_parse(text).ok().and_then(|id| names.get(&id)) {
         Some(name) => name.clone(),
         None if text.is_empty() => "blank".to_owned(),
-        None => format!("`{text}`"),
+        None => format!("`{}`", brief(text)),
     }
 }
 
-/// Returns a text in quotes, on one line whatever it holds; `blank` for an empty one.
+/// Returns a text in quotes, on one line whatever it holds, and shortened; `blank` for an empty one.
 pub fn quoted(text: &str) -> String {
-    if text.is_empty() { "blank".to_owned() } else { format!("{text:?}") }
+    if text.is_empty() { "blank".to_owned() } else { format!("{:?}", brief(text)) }
 }
 
 #[cfg(test)]
@@ -137,6 +137,11 @@ mod tests {
 
     #[test]
     fn values_are_shown_on_one_line() {
+        let long = "ø".repeat(1_000);
+        let cut = format!("{}… (800 more characters)", "ø".repeat(200));
+        assert_eq!(quoted(&long), format!("\"{cut}\""));
+        assert_eq!(called(&BTreeMap::new(), &long), format!("`{cut}`"));
+        assert_eq!(quoted(&long[..400]), format!("\"{}\"", &long[..400]));
         for (value, expected) in [
             (Value::Null, "blank"),
             (Value::Text(String::new()), "blank"),

@@ -273,7 +273,7 @@ fn difference(planned: &Action, now: &Action) -> Option<String> {
 }
 
 fn shown(value: &crate::frame::Value) -> String {
-    if value.is_blank() { "blank".to_owned() } else { format!("`{value}`") }
+    if value.is_blank() { "blank".to_owned() } else { format!("`{}`", crate::frame::brief(&value.to_string())) }
 }
 
 /// Says what an action would do.

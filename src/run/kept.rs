@@ -7,7 +7,7 @@ use chrono::TimeDelta;
 use rust_decimal::Decimal;
 
 use crate::config::Side;
-use crate::frame::{Frame, Value};
+use crate::frame::{Frame, Value, brief};
 use crate::plan::{Action, ActionKind, FieldChange};
 use crate::run::written::{Before, Got, Proof};
 use crate::translate::canonical::{BLANK, fingerprint};
@@ -57,7 +57,7 @@ pub(super) fn shown(value: &Value) -> String {
     match value {
         value if value.is_blank() => "blank".to_owned(),
         Value::Link { .. } | Value::Guid(_) => "another record".to_owned(),
-        value => format!("`{value}`"),
+        value => format!("`{}`", brief(&value.to_string())),
     }
 }
 

@@ -88,22 +88,12 @@ fn canonical_text(text: &str, side: Side, kind: Kind) -> Cow<'_, str> {
     }
 }
 
-/// Returns a text as it is written to a column of `kind`.
+/// Returns a text as it is written to a side: as it was given, but for the blanks at its end that the ERP drops.
 ///
-/// A letter without a single capital stays: `ß` is `SS` in some versions and itself in others, so the side decides, and
-/// for the comparison both are the same.
-pub(super) fn written_text(text: &str, side: Side, kind: Kind) -> String {
-    let capital = |letter: char| {
-        let mut capitals = letter.to_uppercase();
-        match (capitals.next(), capitals.next()) {
-            (Some(capital), None) => capital,
-            _ => letter,
-        }
-    };
-    match kind {
-        Kind::Code => text.trim().chars().map(capital).collect(),
-        _ => canonical_text(text, side, kind).into_owned(),
-    }
+/// A code is written so as well, although it is compared in capitals. Which texts are codes is guessed by their names, and the
+/// ERP knows: what is one it puts into capitals itself, `ß` among them as its version does it.
+pub(super) fn written_text(text: &str, side: Side) -> String {
+    canonical_text(text, side, Kind::Text).into_owned()
 }
 
 /// Returns what a side makes of a value that it is given: the ERP has no null where a value can be blank otherwise.

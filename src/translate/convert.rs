@@ -8,7 +8,7 @@ use unicode_segmentation::UnicodeSegmentation;
 use crate::config::Side;
 use crate::endpoint::ColumnInfo;
 use crate::frame::evaluated::Fault;
-use crate::frame::{Kind, Value, choices, choices_text};
+use crate::frame::{Kind, Value, brief, choices, choices_text};
 use crate::translate::canonical::{is_typed_blank, written_text};
 
 /// Why a value has no counterpart on the other side.
@@ -50,10 +50,12 @@ impl std::fmt::Display for Problem {
             Problem::Unresolved { table, key } => write!(f, "{table}:{key} is not coupled"),
             Problem::NoValue(fault) => write!(f, "{fault}"),
             Problem::Awaited { table, key, reason } => write!(f, "{table}:{key} is not coupled yet: {reason}"),
-            Problem::Unmapped { value, known } => write!(f, "`{value}` is not in `values`; known: {}", list(known)),
-            Problem::Kind { value, column, kind } => write!(f, "`{value}` is no {kind}, as `{column}` needs"),
+            Problem::Unmapped { value, known } => {
+                write!(f, "`{}` is not in `values`; known: {}", brief(value), list(known))
+            }
+            Problem::Kind { value, column, kind } => write!(f, "`{}` is no {kind}, as `{column}` needs", brief(value)),
             Problem::Long { value, column, characters, characters_max } => {
-                write!(f, "`{value}` has {characters} characters, `{column}` takes {characters_max}")
+                write!(f, "`{}` has {characters} characters, `{column}` takes {characters_max}", brief(value))
             }
             Problem::Outside { value, column, min, max } => {
                 write!(f, "`{value}` is not in the range of `{column}`, {} to {}", min.normalize(), max.normalize())
@@ -66,7 +68,7 @@ impl std::fmt::Display for Problem {
             }
             Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
             Problem::NoOption { value, column, known } => {
-                write!(f, "`{column}` has no option `{value}`; known: {}", list(known))
+                write!(f, "`{column}` has no option `{}`; known: {}", brief(value), list(known))
             }
         }
     }
@@ -100,7 +102,7 @@ pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, P
     let value = match kind {
         Kind::Text | Kind::Code => {
             let text = match &value {
-                Value::Text(text) => written_text(text, side, kind),
+                Value::Text(text) => written_text(text, side),
                 other => other.to_string(),
             };
             // Both services count UTF-16 units, as their databases do.
@@ -283,7 +285,7 @@ mod tests {
             (text("abc "), Side::Erp, &short, Ok("abc")),
             (text("Æøå"), Side::Erp, &short, Ok("Æøå")),
             (text("abcd"), Side::Crm, &short, Err("`abcd` has 4 characters, `c` takes 3")),
-            (text("pcs "), Side::Erp, &info(Kind::Code), Ok("PCS")),
+            (text("pcs "), Side::Erp, &info(Kind::Code), Ok("pcs")),
             (text("3"), Side::Crm, &choice, Ok("3")),
             (text("2"), Side::Crm, &choice, Err("`c` has no option `2`; known: `1 Net 30`, `3 Customer`")),
             (text("x"), Side::Crm, &choice, Err("`c` has no option `x`; known: `1 Net 30`, `3 Customer`")),

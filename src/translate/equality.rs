@@ -240,9 +240,9 @@ fn what_arrives_is_what_the_column_would_hold() {
         (text("  "), Side::Erp, column(Kind::Text), Value::Null),
         (text("  "), Side::Crm, column(Kind::Decimal { scale: 2 }), Value::Null),
         (text("  "), Side::Crm, column(Kind::Choice), Value::Null),
-        // Letters that have no single capital keep their number: the ERP alone knows what it makes of them.
-        (text("straße"), Side::Erp, column(Kind::Code), text("STRAßE")),
-        (text(" pcs "), Side::Erp, column(Kind::Code), text("PCS")),
+        // The ERP alone knows whether it is a code, and what it makes of it then.
+        (text("straße"), Side::Erp, column(Kind::Code), text("straße")),
+        (text("12b "), Side::Erp, column(Kind::Code), text("12b")),
         (text("a\r\nb "), Side::Erp, column(Kind::Text), text("a\r\nb")),
         (text("a "), Side::Crm, column(Kind::Text), text("a ")),
         (text(" 42 "), Side::Crm, column(Kind::Integer), Value::Integer(42)),
@@ -267,7 +267,7 @@ fn what_does_not_fit_says_so_and_what_would() {
     for (value, side, target, expected) in [
         (text("abcd"), Side::Crm, long(Kind::Text, 3), "`abcd` has 4 characters, `c` takes 3"),
         (text("ab😀"), Side::Crm, long(Kind::Text, 3), "`ab😀` has 4 characters, `c` takes 3"),
-        (text("abcd"), Side::Erp, long(Kind::Code, 3), "`ABCD` has 4 characters, `c` takes 3"),
+        (text("abcd"), Side::Erp, long(Kind::Code, 3), "`abcd` has 4 characters, `c` takes 3"),
         (number("1234.5"), Side::Erp, long(Kind::Text, 3), "`1234.5` has 6 characters, `c` takes 3"),
         (text("Net 30"), Side::Crm, choice.clone(), "`c` has no option `Net 30`; known: `1 Net 30`, `2`, `4 Net 60`"),
         (Value::Integer(3), Side::Crm, choice.clone(), "`c` has no option `3`; known: `1 Net 30`, `2`, `4 Net 60`"),

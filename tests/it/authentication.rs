@@ -1,11 +1,15 @@
 //! The ways to log in, against both fakes: a secret in a file, a certificate that signs for its application, a token that
 //! something else keeps fresh.
 
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pipeline::adapters;
 use pipeline::adapters::clock::{Patience, SystemClock};
-use pipeline::config::{Auth, ClientCredentials, Proof, SecretSource, Side};
+use pipeline::adapters::http::{self, Reach};
+use pipeline::config::{Auth, ClientCredentials, Connection, Proof, SecretSource, Side};
 use pipeline::endpoint::EndpointError;
 
 use crate::world::{World, open, world};
@@ -84,4 +88,63 @@ fn a_token_in_a_file_is_read_again_when_it_is_refused() {
     world.crm.with(|crm| crm.tokens.expire());
     std::fs::write(&path, world.crm.with(|crm| crm.tokens.issue())).unwrap();
     crm.open().unwrap();
+}
+
+/// Answers some requests over TLS, with a certificate of an authority of one's own; tells the port.
+fn behind_tls(answer: fn(&str) -> &'static str) -> u16 {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let pem = include_bytes!("data/server.pem");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let chain = vec![CertificateDer::from_pem_slice(pem).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(pem).unwrap();
+    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream.unwrap()));
+            let (mut head, mut length) = (String::new(), 0);
+            // Who does not believe the certificate goes away here.
+            while stream.read_line(&mut head).is_ok_and(|read| read > 2) {
+                let line = head.lines().last().unwrap_or_default().to_ascii_lowercase();
+                length = line.strip_prefix("content-length: ").map_or(length, |length| length.parse().unwrap());
+            }
+            if !head.ends_with("\r\n\r\n") {
+                continue;
+            }
+            let _ = stream.read_exact(&mut vec![0; length]);
+            let body = answer(&head);
+            let length = body.len();
+            let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
+            let _ = stream.get_mut().write_all((head + body).as_bytes());
+            stream.get_mut().conn.send_close_notify();
+            let _ = stream.get_mut().flush();
+        }
+    });
+    port
+}
+
+/// The server of a company whose certificates are of its own authority, and the endpoint of its tokens.
+#[test]
+fn an_authority_of_ones_own_is_trusted_where_the_file_names_it() {
+    let answer = |head: &str| match head.starts_with("POST /token ") {
+        true => r#"{"access_token":"t","expires_in":3599}"#,
+        false => r#"{"value":[{"id":"5b1e0c52-7a44-ef11-8e52-6045bd2b1a01","name":"Own","displayName":"Own"}]}"#,
+    };
+    let url = format!("https://127.0.0.1:{}", behind_tls(answer));
+    let agent = http::agent(&url, 1, Duration::from_secs(20), &[]);
+    let broken = http::send(&agent, "GET", &format!("{url}/x"), std::iter::empty(), None).unwrap_err();
+    assert_eq!(broken.reach, Reach::Distrusted, "{broken:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("authority.pem");
+    std::fs::write(&path, include_str!("data/authority.pem")).unwrap();
+    let authorities = adapters::credentials::authorities(&path).unwrap();
+    let mut connection = world().connection(Side::Erp);
+    let Auth::OAuth2(credentials) = &mut connection.auth else { panic!("the fake gives tokens") };
+    credentials.token_url = format!("{url}/token");
+    let connection = Connection { url, company: Some("Own".to_owned()), authorities, ..connection };
+    assert_eq!(open(Side::Erp, &connection).open().unwrap().name, "Own");
 }

@@ -558,6 +558,12 @@ impl Endpoint for Memory {
                 if self.ignores.lock().unwrap().iter().any(|ignored| ignored == column) {
                     continue;
                 }
+                let is_code = info.column(column).is_some_and(|info| info.column.kind == Kind::Code);
+                let value = match value {
+                    // The ERP puts its codes into capitals itself.
+                    Value::Text(text) if is_code && self.side == Side::Erp => Value::Text(text.trim().to_uppercase()),
+                    value => value.clone(),
+                };
                 let before = record.1.insert(column.clone(), value.clone()).unwrap_or(Value::Null);
                 if write.kind == WriteKind::Update && before.to_string() == value.to_string() {
                     self.idle.fetch_add(1, Ordering::Relaxed);

@@ -75,6 +75,8 @@ impl World {
                 act_as: None,
                 keys: BTreeMap::new(),
                 options: BTreeMap::new(),
+                ca_file: None,
+                authorities: Vec::new(),
             },
             Side::Crm => Connection {
                 adapter: Adapter::Dataverse,
@@ -91,6 +93,8 @@ impl World {
                 act_as: None,
                 keys: BTreeMap::new(),
                 options: BTreeMap::new(),
+                ca_file: None,
+                authorities: Vec::new(),
             },
         }
     }

@@ -39,6 +39,8 @@ fn client_with(url: &str, token_url: &str, patience: Patience) -> (Client, Arc<F
         act_as: None,
         keys: std::collections::BTreeMap::new(),
         options: std::collections::BTreeMap::new(),
+        ca_file: None,
+        authorities: Vec::new(),
     };
     let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
     (Client::new(Side::Crm, &connection, patience, shared), clock)

@@ -24,6 +24,8 @@ const ETAG: usize = 0;
 /// Where the key begins; where it is made of several properties, they follow.
 const KEY: usize = 1;
 const NO_DATE: &str = "0001-01-01";
+/// The longest text that a column of either service holds, in UTF-16 units: a memo of Dataverse. The ERP's are shorter (2,048).
+const TEXT_CHARS_MAX: usize = 1_048_576;
 
 /// Which property of a row feeds which column.
 #[derive(Debug, Clone)]
@@ -166,6 +168,9 @@ impl Layout {
                 let values = values.collect::<Option<Vec<String>>>();
                 let names = || self.properties[KEY..KEY + kinds.len()].join(", ");
                 let values = values.ok_or_else(|| format!("a row's key ({}) cannot be read", names()))?;
+                for (name, value) in self.properties[KEY..].iter().zip(&values) {
+                    within_bounds(value, name).map_err(|error| format!("a row's key: {error}"))?;
+                }
                 let id = info.id_of(&values);
                 directory.learn(id, values);
                 id
@@ -176,7 +181,14 @@ impl Layout {
                 Some(inner) => inside(raw(*position), inner)?,
                 None => raw(*position),
             };
-            push_cell(self.dialect, &mut rows.builder, index, cell).map_err(|error| format!("record {id}: {error}"))?;
+            push_cell(self.dialect, &mut rows.builder, index, cell).map_err(|error| {
+                // People know it by its key, where its id says nothing.
+                let key = match &self.key {
+                    RowKey::Id => None,
+                    RowKey::Values { directory, .. } => directory.key(id),
+                };
+                format!("record {}: {error}", key.map_or_else(|| id.to_string(), |key| key.join(", ")))
+            })?;
         }
         if let Some(older) = rows.position.insert(id, rows.builder.rows()) {
             // The same record on two pages: it changed while we read, and the later page is newer (crm-api.md §5).
@@ -287,6 +299,9 @@ fn push_cell(dialect: Dialect, builder: &mut Builder, index: usize, raw: &str) -
         // A number there is another column's, or another type than the metadata say: as a text it would go over.
         return Err(format!("column `{}` holds no text", builder.columns()[index].name));
     }
+    if let Some(text) = &held {
+        within_bounds(text, &builder.columns()[index].name)?;
+    }
     let decoded;
     let cell = match (raw, &held) {
         ("null", _) if is_text && dialect != Dialect::Dataverse => Cell::Text(""),
@@ -309,6 +324,16 @@ fn push_cell(dialect: Dialect, builder: &mut Builder, index: usize, raw: &str) -
         _ => return Err(format!("column `{}` holds no single value", builder.columns()[index].name)),
     };
     builder.push(index, cell).map_err(|error| error.to_string())
+}
+
+/// Refuses a text that no column holds: it is no value of a record, whatever sent it, and would go on into state and reports.
+fn within_bounds(text: &str, column: &str) -> Result<(), String> {
+    // A unit takes one byte or more.
+    let units = if text.len() > TEXT_CHARS_MAX { text.encode_utf16().count() } else { 0 };
+    if units <= TEXT_CHARS_MAX {
+        return Ok(());
+    }
+    Err(format!("column `{column}` holds a text of {units} characters, and no column has more than {TEXT_CHARS_MAX}"))
 }
 
 struct PageSeed<'a> {
@@ -463,6 +488,42 @@ mod tests {
 
     fn values(frame: &Frame, column: &str) -> Vec<String> {
         (0..frame.rows()).map(|row| format!("{:?}", frame.value(column, row))).collect()
+    }
+
+    /// What no column holds is no value: the read fails and names the record, and the text goes nowhere.
+    #[test]
+    fn a_text_that_no_column_holds_is_refused_with_its_record() {
+        let page = |text: &str| {
+            let id = "a0000000-0000-4000-8000-000000000001";
+            let row =
+                format!(r#"{{"accountid":"{id}","name":"{text}","creditlimit":1,"_primarycontactid_value":null}}"#);
+            let mut rows = accounts().rows();
+            accounts().page(&format!(r#"{{"value":[{row}]}}"#), &mut rows).map(|()| rows.finish())
+        };
+        let longest = "ø".repeat(TEXT_CHARS_MAX);
+        assert_eq!(page(&longest).unwrap().value("name", 0), Value::Text(longest.clone()));
+        for longer in
+            [format!("{longest}x"), "\u{1f600}".repeat(TEXT_CHARS_MAX / 2 + 1), r"\u00f8".repeat(TEXT_CHARS_MAX + 1)]
+        {
+            let error = page(&longer).unwrap_err();
+            let told = "record a0000000-0000-4000-8000-000000000001: column `name` holds a text of 104857";
+            assert!(error.starts_with(told) && error.len() < 250, "{}", error.len());
+        }
+        // Where records are known by keys, people find them by these.
+        let name = Column { name: "Name".to_owned(), kind: Kind::Text };
+        let info =
+            TableInfo { table: "T".into(), key: crate::endpoint::Key::Values(vec!["No".into()]), columns: Vec::new() };
+        let columns = vec![(name, "Name".to_owned())];
+        let keyed = Layout::keyed(Dialect::Plain, &info, &["No".to_owned()], Arc::default(), columns);
+        for (number, name, told) in
+            [("4711", &*longest, "record 4711: column `Name` "), (&longest, "x", "a row's key: column `No` ")]
+        {
+            let body = format!(r#"{{"value":[{{"No":"{number}","Name":"{name}x"}}]}}"#)
+                .replace("\"Name\":\"xx", "\"Name\":\"x");
+            let body = if number == longest { body.replace(&longest, &format!("{longest}x")) } else { body };
+            let error = keyed.page(&body, &mut keyed.rows()).unwrap_err();
+            assert!(error.starts_with(told), "{}", &error[..100]);
+        }
     }
 
     #[test]

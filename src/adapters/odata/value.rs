@@ -10,7 +10,7 @@ use rust_decimal::prelude::ToPrimitive;
 
 use crate::adapters::odata::{Dialect, name};
 use crate::endpoint::ColumnInfo;
-use crate::frame::{Kind, Value, choices, choices_text};
+use crate::frame::{Kind, Value, brief, choices, choices_text};
 
 /// Returns the JSON text of a value for a column.
 pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<String, String> {
@@ -28,7 +28,7 @@ pub fn json(dialect: Dialect, column: &ColumnInfo, value: &Value) -> Result<Stri
             },
         });
     }
-    let unfit = || format!("`{value}` is no {} for column `{}`", kind.word(), column.column.name);
+    let unfit = || format!("`{}` is no {} for column `{}`", brief(&value.to_string()), kind.word(), column.column.name);
     // A text that an expression or a constant made is read as what the column holds.
     let read;
     let value = match (kind, value) {
@@ -84,7 +84,7 @@ fn check_option(column: &ColumnInfo, value: &str, fits: impl Fn(&(i64, String)) 
     if column.options.is_empty() || column.options.iter().any(fits) {
         return Ok(());
     }
-    let shown = |text: &str| if text.is_empty() { "blank".to_owned() } else { format!("`{text}`") };
+    let shown = |text: &str| if text.is_empty() { "blank".to_owned() } else { format!("`{}`", brief(text)) };
     let known: Vec<String> = match column.column.kind {
         Kind::Choice | Kind::Choices => {
             column.options.iter().map(|(option, label)| format!("{option} {label}")).collect()

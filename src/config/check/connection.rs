@@ -2,6 +2,7 @@
 //!
 //! Addresses are judged by their text alone. Nothing that a variable gave is repeated in a complaint.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use uuid::Uuid;
@@ -74,9 +75,21 @@ pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schem
     let limits = limits(desk, &path.key("limits"), side, adapter, written.limits.unwrap_or_default());
     let features = features(desk, &path.key("features"), side, written.features.as_ref());
     let act_as = act_as(desk, &path.key("act_as"), side, written.act_as);
-    // The table maps tell these.
-    let (keys, options) = Default::default();
-    Some(Connection { adapter: adapter?, url: url?, company, auth: auth?, limits, features, act_as, keys, options })
+    let ca_file = written.ca_file.map(Into::into);
+    Some(Connection {
+        adapter: adapter?,
+        url: url?,
+        company,
+        auth: auth?,
+        limits,
+        features,
+        act_as,
+        ca_file,
+        authorities: Vec::new(),
+        // The table maps tell these.
+        keys: BTreeMap::new(),
+        options: BTreeMap::new(),
+    })
 }
 
 /// Returns the user in whose name is written.

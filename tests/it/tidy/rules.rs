@@ -6,7 +6,7 @@ use super::Source;
 use super::reading::{CodePath, code, line, paths};
 
 /// Heavy crates and where alone they may be named: a file, or a folder that ends with `/`.
-const DOORS: [(&str, &[&str]); 22] = [
+const DOORS: [(&str, &[&str]); 23] = [
     ("polars", &["src/config/expression", "src/frame", "src/translate", "src/delta"]),
     ("rayon", &["src/delta"]),
     ("serde_yaml", &["src/config/"]),
@@ -21,6 +21,7 @@ const DOORS: [(&str, &[&str]); 22] = [
     ("rustls_pki_types", &["src/adapters/credentials"]),
     ("sha2", &["src/plan"]),
     ("ureq", &["src/adapters/http"]),
+    ("webpki_root_certs", &["src/adapters/http"]),
     ("roxmltree", &["src/adapters/"]),
     ("rusqlite", &["src/adapters/sqlite"]),
     ("clap", &["src/cli/"]),
