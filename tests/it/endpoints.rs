@@ -300,7 +300,7 @@ fn no_address_is_longer_than_the_erp_takes() {
         assert!((2..6).contains(&(world.erp.counts().requests - before)), "{table}");
         // By their keys, which are as long.
         let nobody = if table == "Customer" {
-            texts.iter().map(|text| info.id_of(&[text.clone()])).collect()
+            texts.iter().map(|text| info.id_of(std::slice::from_ref(text))).collect()
         } else {
             Vec::new()
         };
