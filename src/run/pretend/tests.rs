@@ -1,3 +1,5 @@
+//! What was pretended is read, and nothing leaves.
+
 use super::*;
 use crate::config::Side;
 use crate::endpoint::{ColumnInfo, Key};
