@@ -322,9 +322,9 @@ impl Client {
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let message = answered(&answer);
-                    let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
+                    let rest = if rested(&answer, self.clock.now()).is_some() { Rest::AtTheGate } else { Rest::Here };
                     // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
-                    let unsaid = answer.status == 429 && asked(&answer).is_none();
+                    let unsaid = answer.status == 429 && asked(&answer, self.clock.now()).is_none();
                     let more = if unsaid { self.patience.attempts_in(self.window) } else { 0 };
                     (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
@@ -469,7 +469,7 @@ impl Client {
             |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Distrusted | Reach::Unsendable);
         self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
-        match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
+        match result.as_ref().ok().map(|answer| (answer, rested(answer, now))) {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
             Some((answer, Some(asked))) => {
                 let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());
@@ -529,7 +529,7 @@ impl Client {
             failed += 1;
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    (format!("HTTP {}", answer.status), asked(&answer), self.patience.attempts)
+                    (format!("HTTP {}", answer.status), asked(&answer, self.clock.now()), self.patience.attempts)
                 }
                 Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
@@ -576,17 +576,17 @@ fn page_instead(url: &str) -> String {
     format!("{host} answered with a page of HTML instead of data; check `url`")
 }
 
-/// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
+/// Returns what a side that wants rest asks for `now`: `Some` where it wants some, and how much if it says.
 #[expect(clippy::option_option, reason = "no rest at all is another thing than a rest of no stated length")]
-fn rested(answer: &Answer) -> Option<Option<Duration>> {
-    let asked = asked(answer);
+fn rested(answer: &Answer, now: Duration) -> Option<Option<Duration>> {
+    let asked = asked(answer, now);
     (answer.status == 429 || (asked.is_some() && is_transient(answer.status))).then_some(asked)
 }
 
-/// Returns how long an answer asks to wait; where several do, who passed it on among them, the longest of it.
-fn asked(answer: &Answer) -> Option<Duration> {
+/// Returns how long an answer asks to wait from `now` on; where several do, who passed it on among them, the longest of it.
+fn asked(answer: &Answer, now: Duration) -> Option<Duration> {
     let asked = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-    asked.filter_map(|(_, value)| retry_after(Some(value), answer.header("date"))).max()
+    asked.filter_map(|(_, value)| retry_after(Some(value), answer.header("date"), now)).max()
 }
 
 /// Returns which limit a 429 speaks of, by the codes of Dataverse, and what it says of it (crm-api.md §15); others do not say.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::endpoint::ClockOffset;
 
@@ -138,23 +138,34 @@ impl Patience {
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date that is compared to the `Date` of the same answer, so that a wrong clock on
-/// either side does not matter. `None` where nothing usable is said.
-pub fn retry_after(header: Option<&str>, date: Option<&str>) -> Option<Duration> {
+/// Reads `Retry-After`: seconds, or a date (RFC 9110 §10.2.3) that is compared to the `Date` of the same answer, so that a
+/// wrong clock on either side does not matter; where it has none, to what our clock shows: `now`, the time since 1970. A
+/// date in the past asks for no wait. `None` where nothing usable is said.
+pub fn retry_after(header: Option<&str>, date: Option<&str>, now: Duration) -> Option<Duration> {
     let text = header?.trim();
     if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
         // More than fits is as long as ever.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let until = DateTime::parse_from_rfc2822(text).ok()?;
-    let now = DateTime::parse_from_rfc2822(date?.trim()).ok()?;
-    until.signed_duration_since(now).to_std().ok()
+    let until = http_date(text)?;
+    let now =
+        date.and_then(http_date).or_else(|| DateTime::from_timestamp_millis(i64::try_from(now.as_millis()).ok()?))?;
+    Some(until.signed_duration_since(now).to_std().unwrap_or_default())
+}
+
+/// Reads a moment in one of the three forms that a date in HTTP has (RFC 9110 §5.6.7).
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    const OBSOLETE: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let text = text.trim();
+    let usual = DateTime::parse_from_rfc2822(text).ok().map(|time| time.to_utc());
+    let obsolete = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
+    usual.or_else(|| OBSOLETE.iter().find_map(|form| obsolete(&form)).map(|time| time.and_utc()))
 }
 
 /// Returns how far the clock that wrote `date` into an answer is ahead of the one that saw the exchange begin and end.
 pub fn offset(date: Option<&str>, began: Duration, ended: Duration) -> Option<ClockOffset> {
     let ms = |time: Duration| i64::try_from(time.as_millis()).ok();
-    let date_ms = DateTime::parse_from_rfc2822(date?.trim()).ok()?.timestamp_millis();
+    let date_ms = http_date(date?)?.timestamp_millis();
     // The header has whole seconds: the true time is up to one later.
     Some(ClockOffset { ms_min: date_ms - ms(ended)?, ms_max: date_ms + 999 - ms(began)? })
 }
@@ -273,6 +284,8 @@ pub mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let date = Some("Sat, 31 Jan 2026 22:00:00 GMT");
+        // Two seconds behind that.
+        let now = Duration::from_secs(1_769_896_798);
         for (header, date, expected) in [
             (Some("17"), None, Some(17)),
             (Some(" 4 "), None, Some(4)),
@@ -280,13 +293,19 @@ pub mod tests {
             (Some("1.5"), date, None),
             (Some(""), date, None),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), date, Some(5)),
-            (Some("Sat, 31 Jan 2026 22:00:05 GMT"), None, None),
-            (Some("Sat, 31 Jan 2026 21:00:05 GMT"), date, None),
+            (Some("Saturday, 31-Jan-26 22:00:05 GMT"), date, Some(5)),
+            (Some("Sat Jan 31 22:00:05 2026"), date, Some(5)),
+            (Some("Sun Feb  1 22:00:05 2026"), date, Some(86_405)),
+            (Some("Sat, 31 Jan 2026 22:00:05 GMT"), None, Some(7)),
+            (Some("Sat, 31 Jan 2026 22:00:05 GMT"), Some("now"), Some(7)),
+            (Some("Sat, 31 Jan 2026 21:00:05 GMT"), date, Some(0)),
+            (Some("Sat, 31 Jan 2026 21:00:05 GMT"), None, Some(0)),
+            (Some("Mon, 31 Jan 2026 22:00:05 GMT"), date, None),
             (Some("soon"), date, None),
             (Some("-3"), date, None),
             (None, date, None),
         ] {
-            assert_eq!(retry_after(header, date), expected.map(Duration::from_secs), "{header:?} at {date:?}");
+            assert_eq!(retry_after(header, date, now), expected.map(Duration::from_secs), "{header:?} at {date:?}");
         }
     }
 }
