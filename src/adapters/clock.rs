@@ -139,8 +139,8 @@ impl Patience {
 }
 
 /// Reads `Retry-After`: seconds, or a date (RFC 9110 §10.2.3) that is compared to the `Date` of the same answer, so that a
-/// wrong clock on either side does not matter; where it has none, to what our clock shows: `now`, the time since 1970. A
-/// date in the past asks for no wait. `None` where nothing usable is said.
+/// wrong clock on either side does not matter; where it has none, to `now`, the time since 1970. `None` where nothing usable
+/// is said: of a date in the past nobody knows how long a wait was meant.
 pub fn retry_after(header: Option<&str>, date: Option<&str>, now: Duration) -> Option<Duration> {
     let text = header?.trim();
     if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -148,9 +148,8 @@ pub fn retry_after(header: Option<&str>, date: Option<&str>, now: Duration) -> O
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let until = http_date(text)?;
-    let now =
-        date.and_then(http_date).or_else(|| DateTime::from_timestamp_millis(i64::try_from(now.as_millis()).ok()?))?;
-    Some(until.signed_duration_since(now).to_std().unwrap_or_default())
+    let ours = || DateTime::from_timestamp_millis(i64::try_from(now.as_millis()).ok()?);
+    until.signed_duration_since(date.and_then(http_date).or_else(ours)?).to_std().ok()
 }
 
 /// Reads a moment in one of the three forms that a date in HTTP has (RFC 9110 §5.6.7).
@@ -159,7 +158,7 @@ fn http_date(text: &str) -> Option<DateTime<Utc>> {
     let text = text.trim();
     let usual = DateTime::parse_from_rfc2822(text).ok().map(|time| time.to_utc());
     let obsolete = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
-    usual.or_else(|| OBSOLETE.iter().find_map(|form| obsolete(&form)).map(|time| time.and_utc()))
+    usual.or_else(|| OBSOLETE.iter().find_map(obsolete).map(|time| time.and_utc()))
 }
 
 /// Returns how far the clock that wrote `date` into an answer is ahead of the one that saw the exchange begin and end.
@@ -298,8 +297,9 @@ pub mod tests {
             (Some("Sun Feb  1 22:00:05 2026"), date, Some(86_405)),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), None, Some(7)),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), Some("now"), Some(7)),
-            (Some("Sat, 31 Jan 2026 21:00:05 GMT"), date, Some(0)),
-            (Some("Sat, 31 Jan 2026 21:00:05 GMT"), None, Some(0)),
+            (Some("Sat, 31 Jan 2026 22:00:00 GMT"), date, Some(0)),
+            (Some("Sat, 31 Jan 2026 21:59:59 GMT"), date, None),
+            (Some("Sat, 31 Jan 2026 21:59:57 GMT"), None, None),
             (Some("Mon, 31 Jan 2026 22:00:05 GMT"), date, None),
             (Some("soon"), date, None),
             (Some("-3"), date, None),
