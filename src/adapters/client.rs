@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
+use crate::adapters::clock::{Clock, Observed, Patience, offset, retry_after};
 use crate::adapters::discreet::Logins;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, header, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
@@ -58,7 +58,7 @@ pub struct Client {
     sent: AtomicU64,
     retried: AtomicU64,
     waited_ms: AtomicU64,
-    clock_offset: Mutex<Option<ClockOffset>>,
+    observed: Mutex<Option<Observed>>,
 }
 
 struct Request<'a> {
@@ -127,7 +127,7 @@ impl Client {
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             waited_ms: AtomicU64::new(0),
-            clock_offset: Mutex::new(None),
+            observed: Mutex::new(None),
         }
     }
 
@@ -167,13 +167,15 @@ impl Client {
 
     /// Returns how far the side's clock is ahead of ours, as its answers told so far.
     pub fn clock_offset(&self) -> Option<ClockOffset> {
-        *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).map(Observed::offset)
     }
 
-    /// Returns what the side's clock shows now, at the latest.
+    /// Returns what the side's clock shows now, at the latest; at the earliest where its answers contradict each other.
     pub fn side_clock(&self) -> Option<DateTime<Utc>> {
         let now_ms = i64::try_from(self.clock.now().as_millis()).ok()?;
-        DateTime::from_timestamp_millis(now_ms.checked_add(self.clock_offset()?.ms_max)?)
+        let offset = self.clock_offset()?;
+        let ahead_ms = if offset.steady { offset.ms_max } else { offset.ms_min };
+        DateTime::from_timestamp_millis(now_ms.checked_add(ahead_ms)?)
     }
 
     /// Returns why the side cannot be spoken to any more. What refused a login refuses the next one too, and where nobody
@@ -461,7 +463,7 @@ impl Client {
     /// Returns how long headers ask to wait; where several do, who passed it on among them, the longest of it.
     fn asked(&self, headers: &[(String, String)]) -> Option<Duration> {
         // By the side's clock at the earliest, if it is known: a wait that is a second too long does no harm.
-        let ahead_ms = self.clock_offset().map_or(0, |offset| offset.ms_min);
+        let ahead_ms = self.clock_offset().filter(|offset| offset.steady).map_or(0, |offset| offset.ms_min);
         let now = self.clock.now();
         let ahead = Duration::from_millis(ahead_ms.unsigned_abs());
         let now = if ahead_ms < 0 { now.saturating_sub(ahead) } else { now.saturating_add(ahead) };
@@ -513,8 +515,8 @@ impl Client {
         if let Some(answer) = result.as_ref().ok().filter(|answer| answer.is_success())
             && let Some(told) = offset(answer.header("date"), began, now)
         {
-            let mut known = self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = Some(narrowed(*known, told));
+            let mut known = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some(Observed::with(*known, told));
         }
         if result.as_ref().map_or_else(|broken| matches!(broken.reach, Reach::Sent | Reach::Unanswered), |_| true) {
             self.reached.store(true, Ordering::Relaxed);

@@ -166,20 +166,46 @@ pub fn offset(date: Option<&str>, began: Duration, ended: Duration) -> Option<Cl
     let ms = |time: Duration| i64::try_from(time.as_millis()).ok();
     let date_ms = http_date(date?)?.timestamp_millis();
     // The header has whole seconds: the true time is up to one later.
-    Some(ClockOffset { ms_min: date_ms - ms(ended)?, ms_max: date_ms + 999 - ms(began)? })
+    Some(ClockOffset { ms_min: date_ms - ms(ended)?, ms_max: date_ms + 999 - ms(began)?, steady: true })
 }
 
-/// Narrows what was known of a clock by what one more answer tells; where the two contradict each other, the clock was
-/// set, and the answer is right.
-pub fn narrowed(known: Option<ClockOffset>, told: ClockOffset) -> ClockOffset {
-    let Some(known) = known else { return told };
-    let both = ClockOffset { ms_min: known.ms_min.max(told.ms_min), ms_max: known.ms_max.min(told.ms_max) };
-    if both.ms_min <= both.ms_max { both } else { told }
+/// Answers may be so far from one clock: servers that share an address differ a little, some look at their clock once a
+/// second only, and a clock that runs wrong is put right bit by bit.
+const UNSTEADY_MS: i64 = 2_000;
+
+/// What all answers of a side told of its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed {
+    /// It is so far ahead at least, by the answer that says most.
+    ms_min: i64,
+    /// And so far at most, by the one that says least.
+    ms_max: i64,
+}
+
+impl Observed {
+    /// Narrows what was known of a clock by what one more answer tells.
+    pub fn with(known: Option<Observed>, told: ClockOffset) -> Observed {
+        let ClockOffset { ms_min, ms_max, .. } = told;
+        known.map_or(Observed { ms_min, ms_max }, |known| Observed {
+            ms_min: known.ms_min.max(ms_min),
+            ms_max: known.ms_max.min(ms_max),
+        })
+    }
+
+    /// Returns what follows from the answers. Where they contradict each other nobody knows which of them is right: whoever
+    /// believed the latest one would let any answer say whose edit is the newer one.
+    pub fn offset(self) -> ClockOffset {
+        let Observed { ms_min, ms_max } = self;
+        let steady = ms_min.saturating_sub(ms_max) <= UNSTEADY_MS;
+        ClockOffset { ms_min: ms_min.min(ms_max), ms_max: ms_max.max(ms_min), steady }
+    }
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::config::Side;
+    use crate::endpoint::NoClock;
     use std::sync::Mutex;
 
     /// A clock that only moves when somebody sleeps.
@@ -265,16 +291,30 @@ pub mod tests {
             let told = offset(date, seconds(began), seconds(ended)).map(|told| (told.ms_min, told.ms_max));
             assert_eq!(told, expected, "{name}");
         }
-        let told = |ms_min, ms_max| ClockOffset { ms_min, ms_max };
-        assert_eq!(narrowed(None, told(0, 9)), told(0, 9));
-        assert_eq!(narrowed(Some(told(0, 9)), told(5, 20)), told(5, 9));
-        assert_eq!(narrowed(Some(told(0, 9)), told(500, 510)), told(500, 510), "somebody set it");
+        let told = |ms_min, ms_max| ClockOffset { ms_min, ms_max, steady: true };
+        let unsteady = |ms_min, ms_max| ClockOffset { steady: false, ..told(ms_min, ms_max) };
+        for (answers, expected) in [
+            (&[(0, 9)][..], told(0, 9)),
+            (&[(0, 9), (5, 20)], told(5, 9)),
+            (&[(0, 9), (500, 510)], told(9, 500)),
+            (&[(0, 9), (2_009, 2_020)], told(9, 2_009)),
+            (&[(0, 9), (2_010, 2_020)], unsteady(9, 2_010)),
+            (&[(3_600_000, 3_600_900), (0, 9)], unsteady(9, 3_600_000)),
+            // Bit by bit is as far, and what was said once stays said.
+            (&[(0, 900), (1_500, 2_400), (3_000, 3_900)], unsteady(900, 3_000)),
+            (&[(0, 9), (9_000, 9_900), (0, 9), (0, 9)], unsteady(9, 9_000)),
+        ] {
+            let told = |(ms_min, ms_max): &(i64, i64)| ClockOffset { ms_min: *ms_min, ms_max: *ms_max, steady: true };
+            let known = answers.iter().map(told).fold(None, |known, told| Some(Observed::with(known, told)));
+            assert_eq!(known.map(Observed::offset), Some(expected), "{answers:?}");
+        }
         for (name, erp, crm, expected) in [
-            ("nothing is known", None, Some(told(0, 9)), 0),
-            ("they may be equal", Some(told(-300, 700)), Some(told(500, 1_500)), 0),
-            ("both are wrong by as much", Some(told(60_000, 61_000)), Some(told(60_100, 60_900)), 0),
-            ("the CRM is ahead", Some(told(-400, 400)), Some(told(60_000, 61_000)), 60_500),
-            ("the CRM is behind", Some(told(-400, 400)), Some(told(-61_000, -60_000)), -60_500),
+            ("nothing is known", None, Some(told(0, 9)), Err(NoClock::Untold(Side::Erp))),
+            ("it contradicts itself", Some(told(0, 9)), Some(unsteady(0, 9)), Err(NoClock::Unsteady(Side::Crm))),
+            ("they may be equal", Some(told(-300, 700)), Some(told(500, 1_500)), Ok(0)),
+            ("both are wrong by as much", Some(told(60_000, 61_000)), Some(told(60_100, 60_900)), Ok(0)),
+            ("the CRM is ahead", Some(told(-400, 400)), Some(told(60_000, 61_000)), Ok(60_500)),
+            ("the CRM is behind", Some(told(-400, 400)), Some(told(-61_000, -60_000)), Ok(-60_500)),
         ] {
             assert_eq!(ClockOffset::between(erp, crm), expected, "{name}");
         }
