@@ -346,6 +346,7 @@ impl State {
             Some(condition) => rows
                 .iter()
                 .filter(|(id, row)| condition::judge(condition, &self.store, **id, row) == Some(true))
+                .take(COUNT_MAX + 1)
                 .count(),
         }
     }
