@@ -92,6 +92,10 @@ pub struct Memory {
     pub clock_ms: AtomicI64,
     /// How far that clock is ahead, as the side's answers tell it.
     pub ahead_ms: AtomicI64,
+    /// Its answers contradict each other about that.
+    pub jumps: AtomicBool,
+    /// Its answers do not tell that.
+    pub timeless: AtomicBool,
     /// Requests for records that arrived, with the records that each brought.
     pub answers: Mutex<Vec<(String, usize)>>,
     /// Whether the side can be asked by what a column holds.
@@ -190,6 +194,8 @@ impl Memory {
             // 2026-01-31T00:00:00Z.
             clock_ms: AtomicI64::new(1_769_817_600_000),
             ahead_ms: AtomicI64::new(0),
+            jumps: AtomicBool::new(false),
+            timeless: AtomicBool::new(false),
             answers: Mutex::default(),
             searchable: AtomicBool::new(true),
             locked_out: AtomicBool::new(false),
@@ -612,7 +618,8 @@ impl Endpoint for Memory {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         let ms = self.ahead_ms.load(Ordering::Relaxed);
-        Some(ClockOffset { ms_min: ms, ms_max: ms })
+        let steady = !self.jumps.load(Ordering::Relaxed);
+        (!self.timeless.load(Ordering::Relaxed)).then_some(ClockOffset { ms_min: ms, ms_max: ms, steady })
     }
 
     fn clock(&self) -> Option<DateTime<Utc>> {
