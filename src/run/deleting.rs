@@ -1,7 +1,8 @@
 //! Deletions carried out, when every table map had its turn.
 //!
 //! Deletions come last and go from the last table map to the first, so that what refers to a record goes before it. Each
-//! names the version that was looked at; a record that somebody edited meanwhile is not deleted.
+//! names the version that was looked at; a record that somebody edited meanwhile is not deleted. What a side says of one is
+//! believed when the record is seen to be gone: only then its coupling ends.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -111,8 +112,13 @@ fn delete_side(
     count_confirmed(step, state, left, &actions, &applied)?;
     let Applied { outcomes, journal, .. } = applied;
 
-    let unclear = |outcome: &Outcome| matches!(outcome, Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. });
-    let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| unclear(outcome));
+    let on_paper = state.on_paper(context);
+    let is_read = |outcome: &Outcome| match outcome {
+        Outcome::Written | Outcome::Gone => !on_paper,
+        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
+        Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
+    };
+    let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| is_read(outcome));
     let unread: Vec<Uuid> = unread.map(|(action, _)| *action.ids.of(left)).collect();
     let Sought { frame: read, hidden } = extract::seek(scope, left, *context.endpoints.of(left), unread)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
@@ -120,21 +126,38 @@ fn delete_side(
     for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
         let (action, id) = (&doomed.action, *doomed.action.ids.of(left));
         let verdict = judge_deletion(outcome, found.contains(&id), hidden.get(&id).copied());
-        if let (Deletion::Found | Deletion::Open, Outcome::Unknown { message }) = (verdict, outcome) {
-            let outcome = if verdict == Deletion::Open { "found" } else { "not found" }.to_owned();
-            answers.push(Answer { journal_id, outcome, message: message.clone() });
-            lost.insert(id, message.clone());
-        } else {
-            lost.remove(&id);
+        let mut tell = |outcome: &str, message: &str| {
+            answers.push(Answer { journal_id, outcome: outcome.to_owned(), message: message.to_owned() });
+        };
+        match (verdict, outcome) {
+            (Deletion::Done, Outcome::Written) => tell("written", ""),
+            (Deletion::Done, Outcome::Gone) => tell("gone", ""),
+            (Deletion::Done, Outcome::Unknown { message }) => tell("not found", message),
+            (Deletion::Open, Outcome::Unknown { message }) => tell("found", message),
+            _ => {}
+        }
+        match (verdict, outcome) {
+            (Deletion::Done | Deletion::Open, Outcome::Unknown { message }) => drop(lost.insert(id, message.clone())),
+            _ => drop(lost.remove(&id)),
         }
         match verdict {
-            Deletion::Done => state.report.uncoupled += 1,
-            Deletion::Found => {
+            Deletion::Done => {
                 changes.extend(couplings_after(action));
-                if let Outcome::Unknown { .. } = outcome {
+                if let Outcome::Written | Outcome::Unknown { .. } = outcome {
                     state.tally.count(left, &action.kind, action.ids.erp);
                 }
                 state.report.uncoupled += 1;
+            }
+            Deletion::Kept => {
+                let side = left.name();
+                let message = match outcome {
+                    Outcome::Gone => format!("the {side} says that it is gone, and still has it"),
+                    _ => format!("the {side} answered success and kept it"),
+                };
+                tell("kept", &message);
+                let print = print_of(&state.records, step.map, action, &before, &sources);
+                state.refusals.note(action, &message, print);
+                state.waits.hold(undeleted(action, &message));
             }
             Deletion::Open => again.push(doomed),
             Deletion::Hidden(why) => {
@@ -157,7 +180,7 @@ fn delete_side(
             }
         }
     }
-    if !state.on_paper(context) && (!answers.is_empty() || !changes.is_empty()) {
+    if !on_paper && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes, &[])?;
     }
     let mut again = spare(step, store, state, left, again, &read)?;
