@@ -48,6 +48,18 @@ impl TableInfo {
         self.columns.iter().find(|column| column.column.name == name)
     }
 
+    /// Returns the id of the record whose key its side writes as these texts.
+    pub fn id_of_written(&self, texts: &[String]) -> Uuid {
+        let names: &[String] = match &self.key {
+            Key::Values(names) => names,
+            Key::Id(_) => &[],
+        };
+        let kind = |place: usize| names.get(place).and_then(|name| self.column(name)).map(|info| info.column.kind);
+        let folded =
+            |(place, text): (usize, &String)| key_text(kind(place).unwrap_or(Kind::Text), &Value::Text(text.clone()));
+        self.id_of(&texts.iter().enumerate().map(folded).collect::<Vec<String>>())
+    }
+
     /// Returns the id of the record that holds these values in its key columns, in their order, each as
     /// [`key_text`] writes it.
     ///
@@ -74,12 +86,22 @@ pub fn without_blanks(text: &str) -> &str {
     text.trim_matches(BLANKS)
 }
 
-/// Returns the value of a key column as a text that is the same for equal keys: codes upper-cased and trimmed, as their
-/// side does it.
+/// Returns a text in capitals as the ERP makes them of a code: letter by letter, and only where one letter becomes one. `ß` has
+/// no capital there, so `FUß1` and `FUSS1` are two codes.
+pub fn capitals(text: &str) -> String {
+    let capital = |letter: char| {
+        let mut upper = letter.to_uppercase();
+        upper.next().filter(|_| upper.next().is_none()).unwrap_or(letter)
+    };
+    text.chars().map(capital).collect()
+}
+
+/// Returns the value of a key column as a text that is the same for equal keys: codes in [`capitals`] and trimmed. An id is made
+/// of it; to ask for the record takes the key as its side writes it.
 pub fn key_text(kind: Kind, value: &Value) -> String {
     let text = value.to_string();
     match kind {
-        Kind::Code => text.trim().to_uppercase(),
+        Kind::Code => capitals(text.trim()),
         Kind::Text | Kind::Enum => text,
         // A side may write the same value in several ways, as `1` and `1.0`.
         _ => kind.parse(&text).map_or(text, |value| value.to_string()),

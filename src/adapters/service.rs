@@ -411,7 +411,7 @@ impl Endpoint for Service {
     fn recall(&self, info: &TableInfo, keys: HashMap<Uuid, Vec<String>>) {
         let directory = self.directory(&info.table);
         // The file may name another table by now.
-        let own = keys.into_iter().filter(|(id, key)| info.id_of(key) == *id);
+        let own = keys.into_iter().filter(|(id, key)| info.id_of_written(key) == *id);
         own.for_each(|(id, key)| directory.learn(id, key));
     }
 

@@ -25,7 +25,7 @@ pub fn recall(
     Ok(())
 }
 
-/// Keeps the keys of coupled records that were seen and are not kept yet.
+/// Keeps the keys of coupled records that were seen and are not kept yet, or are written in another way by now.
 pub(super) fn remember(
     context: &Context<'_>,
     scope: &Scope,
@@ -37,7 +37,11 @@ pub(super) fn remember(
         if context.options.dry_run || matches!(info.key, Key::Id(_)) {
             continue;
         }
-        let keys = context.endpoints.of(side).seen_keys(info, &store.without_key(&map.name, side)?);
+        let kept = store.record_keys(&map.name, side)?;
+        let mut coupled = store.without_key(&map.name, side)?;
+        coupled.extend(kept.keys());
+        let mut keys = context.endpoints.of(side).seen_keys(info, &coupled);
+        keys.retain(|(id, key)| kept.get(id) != Some(key));
         if !keys.is_empty() {
             store.remember_keys(&map.name, side, &keys)?;
         }

@@ -12,6 +12,7 @@ use rust_decimal::Decimal;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::config::Side;
+use crate::endpoint::capitals;
 use crate::frame::{Frame, Kind, Value, value_at};
 
 /// The fingerprint of every blank value.
@@ -81,7 +82,7 @@ fn canonical_text(text: &str, side: Side, kind: Kind) -> Cow<'_, str> {
     match (side, kind) {
         (_, Kind::Code) => {
             let trimmed = text.trim();
-            if trimmed.chars().any(char::is_lowercase) { trimmed.to_uppercase().into() } else { trimmed.into() }
+            if trimmed.chars().any(char::is_lowercase) { capitals(trimmed).into() } else { trimmed.into() }
         }
         (Side::Erp, _) => text.trim_end_matches(' ').into(),
         (Side::Crm, _) => text.into(),
@@ -91,7 +92,7 @@ fn canonical_text(text: &str, side: Side, kind: Kind) -> Cow<'_, str> {
 /// Returns a text as it is written to a side: as it was given, but for the blanks at its end that the ERP drops.
 ///
 /// A code is written so as well, although it is compared in capitals. Which texts are codes is guessed by their names, and the
-/// ERP knows: what is one it puts into capitals itself, `ß` among them as its version does it.
+/// ERP knows: what is one it puts into capitals itself.
 pub(super) fn written_text(text: &str, side: Side) -> String {
     canonical_text(text, side, Kind::Text).into_owned()
 }
@@ -148,7 +149,8 @@ mod tests {
             ((text("a"), Side::Crm, Kind::Text), (text("a "), Side::Crm, Kind::Text), false),
             ((text("a"), Side::Erp, Kind::Text), (text("A"), Side::Crm, Kind::Text), false),
             ((text(" pcs"), Side::Erp, Kind::Code), (text("PCS"), Side::Erp, Kind::Code), true),
-            ((text("straße"), Side::Erp, Kind::Code), (text("STRASSE"), Side::Erp, Kind::Code), true),
+            ((text("straße"), Side::Erp, Kind::Code), (text("STRAßE"), Side::Erp, Kind::Code), true),
+            ((text("straße"), Side::Erp, Kind::Code), (text("STRASSE"), Side::Erp, Kind::Code), false),
             // Numbers.
             ((decimal("20000.0000"), Side::Crm, scale), (decimal("20000"), Side::Erp, scale), true),
             ((Value::Integer(5), Side::Erp, Kind::Integer), (decimal("5.00"), Side::Crm, scale), true),

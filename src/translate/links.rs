@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{PerSide, Reference, Side};
+use crate::endpoint::capitals;
 use crate::frame::{Frame, Value};
 
 /// The couplings and keys of the table maps that ran before, for references.
@@ -252,7 +253,7 @@ impl TableLinks {
 
 /// Returns a key as it is compared: keys are codes, or compared as if they were.
 pub fn canonical_key(key: &str) -> String {
-    key.trim().to_uppercase()
+    capitals(key.trim())
 }
 
 #[cfg(test)]

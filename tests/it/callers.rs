@@ -163,3 +163,35 @@ fn who_writes_for_somebody_is_told_with_them() {
     let refused = crm.write(&info, &[], &[update(ours, None, &[("customertypecode", text("99"))])]);
     assert!(refusal(&refused.outcomes[0]).contains("99"));
 }
+
+/// The service says the same of an owner who is no user any more as of a caller who is none.
+#[test]
+fn an_owner_who_is_no_user_any_more_costs_one_record_only() {
+    let world = world();
+    allow(&world);
+    let caller = inga(&world);
+    let gone = world.records(Side::Crm, "systemusers").into_iter().find_map(|user| {
+        let id: Uuid = user["systemuserid"].as_str().unwrap().parse().unwrap();
+        (user["isdisabled"] == false && !user.contains_key("applicationid") && id != caller).then_some(id)
+    });
+    let gone = gone.unwrap();
+    let disabled = json!({"isdisabled": true});
+    world.crm.with(|state| state.edit("systemusers", gone, disabled.as_object().unwrap())).unwrap();
+    let owner = Value::Link { table: "systemusers".to_owned(), id: gone };
+    let mut from = 1_000;
+    for act_as in [None, Some(OBJECT)] {
+        for count in [2, RECORDS_MIN as u128] {
+            let crm = opened(&world, Bypass::default(), act_as);
+            let info = crm.describe("accounts").unwrap();
+            let mut writes: Vec<Write> = (from..from + count).map(|id| insert(id, &[("name", text("X"))])).collect();
+            from += count;
+            writes[1].fields.push(("ownerid".to_owned(), owner.clone()));
+            let outcomes = crm.write(&info, &[], &writes).outcomes;
+            let message = format!("{act_as:?}, {count}: {:?}", outcomes[1]);
+            assert!(matches!(outcomes[1], Outcome::Barred { .. } | Outcome::Refused { .. }), "{message}");
+            assert!(message.contains("0x80040225"), "{message}");
+            let written = outcomes.iter().filter(|outcome| **outcome == Outcome::Written).count();
+            assert_eq!((written as u128, crm.lost()), (count - 1, None), "{message}");
+        }
+    }
+}

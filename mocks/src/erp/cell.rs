@@ -116,7 +116,7 @@ impl Cell {
     /// Makes a text or code cell; too long a text is refused.
     pub fn string(kind: Kind, text: &str) -> Result<Cell, Refusal> {
         let (text, max) = match kind {
-            Kind::Code(max) => (text.trim().to_uppercase(), max),
+            Kind::Code(max) => (capitals(text.trim()), max),
             Kind::Text(max) => (text.trim_end().to_string(), max),
             _ => (text.to_string(), usize::MAX),
         };
@@ -209,6 +209,16 @@ impl Cell {
             _ => Ordering::Equal,
         }
     }
+}
+
+/// Returns a text in capitals as the platform makes them: letter by letter, so that `ß`, which has no capital of one letter,
+/// stays.
+pub fn capitals(text: &str) -> String {
+    let capital = |letter: char| {
+        let mut upper = letter.to_uppercase();
+        upper.next().filter(|_| upper.next().is_none()).unwrap_or(letter)
+    };
+    text.chars().map(capital).collect()
 }
 
 /// Writes a JSON string.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use super::cell::Cell;
+use super::cell::{Cell, capitals};
 use super::error::Refusal;
 use super::schema::{Kind, Page};
 use crate::filter::{Filter, Literal, Op, Operand};
@@ -97,7 +97,7 @@ impl Condition {
                     Kind::Text(_) => false,
                     _ => return Err(Refusal::bad(format!("The function '{name}' needs a text field."))),
                 };
-                let needle = if code { needle.to_uppercase() } else { needle.clone() };
+                let needle = if code { capitals(needle) } else { needle.clone() };
                 let needle = if fold { needle.to_lowercase() } else { needle };
                 Condition::Part { place, part, needle, fold }
             }

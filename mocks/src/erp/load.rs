@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::cell::Cell;
+use super::cell::{Cell, capitals};
 use super::schema::{self, Role, SETS};
 use super::{CONTACTS, CUSTOMERS, Row, State, contact, guid};
 use crate::table::Taken;
@@ -278,7 +278,7 @@ impl State {
         let by_id = text("id").and_then(guid);
         let by_customer = || {
             let customer = text("customerNumber").filter(|_| text("type").is_none_or(|kind| kind == "Company"))?;
-            Some(self.tables[CUSTOMERS].find(&customer.trim().to_uppercase())?.1.partner)
+            Some(self.tables[CUSTOMERS].find(&capitals(customer.trim()))?.1.partner)
         };
         let made = |id: Uuid| {
             let row = self.tables[CONTACTS].get(&id)?;
@@ -299,7 +299,7 @@ fn linked(row: &Map<String, Value>) -> Option<&str> {
 
 /// Returns the number that a loaded row brings.
 fn number_of(row: &Map<String, Value>) -> Option<String> {
-    let number = row.get("number")?.as_str()?.trim().to_uppercase();
+    let number = capitals(row.get("number")?.as_str()?.trim());
     (!number.is_empty()).then_some(number)
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::State;
+use super::cell::capitals;
 use super::error::Refusal;
 use super::http::Place;
 use super::schema::{self, Api, Kind, LAST_DAY, PAGES, Shown};
@@ -232,7 +233,7 @@ impl State {
             return Err(Refusal::not_found());
         }
         // Primary keys are codes.
-        let parts: Vec<String> = parts.iter().map(|part| part.trim().to_uppercase()).collect();
+        let parts: Vec<String> = parts.iter().map(|part| capitals(part.trim())).collect();
         let found = self.tables[PAGES[page].set].find(&parts.join(schema::PART_END));
         found.map(|(id, _)| Place::Record(page, id)).ok_or_else(Refusal::not_found)
     }

@@ -112,7 +112,7 @@ impl Dataverse {
     }
 
     /// Returns the user in whose name is written.
-    fn named(&self) -> Option<Result<String, EndpointError>> {
+    pub(super) fn named(&self) -> Option<Result<String, EndpointError>> {
         let name = self.act_as?;
         let who = self.ask_one::<WhoAmI>("WhoAmI", &[(ACT_AS, name.to_string())]);
         Some(who.map(|who| who.user))

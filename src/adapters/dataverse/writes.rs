@@ -255,11 +255,13 @@ impl Dataverse {
     }
 
     /// Passes a reply on, unless it says that nobody may write in the name that is written in: that is no matter of the
-    /// record.
+    /// record. The same is said of a record whose new owner is no user any more, so the name itself is asked for.
     fn let_in(&self, reply: Result<Reply, Verdict>) -> Result<Reply, Verdict> {
         let reply = reply?;
         let fault = Fault::read(reply.status, reply.body.as_bytes());
-        if self.act_as.is_some() && (is_nobody(&fault) || (fault.status == 403 && fault.message.contains(STAND_IN))) {
+        let is_name_refused = || self.named().is_some_and(|name| name.is_err());
+        let may_not = fault.status == 403 && fault.message.contains(STAND_IN);
+        if self.act_as.is_some() && (may_not || (is_nobody(&fault) && is_name_refused())) {
             return Err(Verdict::not_sent(self.cannot_stand_in(&fault.to_string())));
         }
         Ok(reply)

@@ -53,7 +53,7 @@ enum RowKey {
 pub struct Directory(Mutex<HashMap<Uuid, Box<[String]>>>);
 
 impl Directory {
-    /// Remembers a key.
+    /// Remembers a key, as its side writes it.
     pub fn learn(&self, id: Uuid, values: Vec<String>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, values.into());
     }
@@ -171,7 +171,8 @@ impl Layout {
                 for (name, value) in self.properties[KEY..].iter().zip(&values) {
                     within_bounds(value, name).map_err(|error| format!("a row's key: {error}"))?;
                 }
-                let id = info.id_of(&values);
+                let folded = |(kind, value): (&Kind, &String)| key_text(*kind, &Value::Text(value.clone()));
+                let id = info.id_of(&kinds.iter().zip(&values).map(folded).collect::<Vec<String>>());
                 directory.learn(id, values);
                 id
             }
@@ -264,19 +265,19 @@ fn text(raw: &str) -> Option<Cow<'_, str>> {
     if inner.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
-/// Returns the value of a key property as a text that is the same for equal keys; `None` where it is no single value.
+/// Returns the value of a key property as its side writes it, which is how the record is asked for; `None` where it is no
+/// single value.
 fn key_value(dialect: Dialect, kind: Kind, raw: &str) -> Option<String> {
-    let value = match text(raw) {
+    match text(raw) {
         Some(text) if kind == Kind::Enum && dialect == Dialect::BusinessCentral => {
-            Value::Text(name::decode(&text).into_owned())
+            Some(name::decode(&text).into_owned())
         }
-        Some(text) => Value::Text(text.into_owned()),
-        None if raw.starts_with(['{', '[']) => return None,
-        None if raw == "null" => Value::Null,
+        Some(text) => Some(text.into_owned()),
+        None if raw.starts_with(['{', '[']) => None,
+        None if raw == "null" => Some(String::new()),
         // A number, or `true` and `false`.
-        None => Value::Text(raw.to_owned()),
-    };
-    Some(key_text(kind, &value))
+        None => Some(raw.to_owned()),
+    }
 }
 
 /// Returns a property of a nested object, `null` where the object is null.

@@ -69,3 +69,20 @@ fn a_record_that_cannot_be_asked_for_is_never_gone() {
     }
     nights.quiet();
 }
+
+/// A letter that has no capital stays as it is in a code, and so the record is asked for by it.
+#[test]
+fn a_key_is_asked_for_as_its_side_writes_it() {
+    for text in files() {
+        let nights = Nights::new(text);
+        let customer = nights.customer("fuß1");
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        let accounts = nights.accounts();
+        let number = nights.world.erp.with(|state| state.record("customers", customer)).unwrap()["number"].clone();
+        assert_eq!(number, "FUß1");
+        let blocked = json!({"blocked": "All"});
+        nights.world.erp.with(|state| state.edit("customers", customer, blocked.as_object().unwrap())).unwrap();
+        let report = nights.run(How::default());
+        assert_eq!((report.outcome, nights.accounts()), (RunOutcome::Converged, accounts), "{report:#?}");
+    }
+}
