@@ -14,7 +14,7 @@ use crate::config::{PerSide, Side};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::delta::deletion::{Reason, edited};
-use crate::endpoint::{Hidden, Outcome};
+use crate::endpoint::{EndpointError, Hidden, Outcome};
 use crate::extract::{self, Sought};
 use crate::frame::Frame;
 use crate::plan::Action;
@@ -113,14 +113,7 @@ fn delete_side(
     let Applied { outcomes, journal, .. } = applied;
 
     let on_paper = state.on_paper(context);
-    let is_read = |outcome: &Outcome| match outcome {
-        Outcome::Written | Outcome::Gone => !on_paper,
-        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
-        Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
-    };
-    let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| is_read(outcome));
-    let unread: Vec<Uuid> = unread.map(|(action, _)| *action.ids.of(left)).collect();
-    let Sought { frame: read, hidden } = extract::seek(scope, left, *context.endpoints.of(left), unread)?;
+    let Sought { frame: read, hidden } = look_after(step, left, &actions, &outcomes, on_paper)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
     let (mut answers, mut changes, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
@@ -129,19 +122,19 @@ fn delete_side(
         let mut tell = |outcome: &str, message: &str| {
             answers.push(Answer { journal_id, outcome: outcome.to_owned(), message: message.to_owned() });
         };
-        match (verdict, outcome) {
-            (Deletion::Done, Outcome::Written) => tell("written", ""),
-            (Deletion::Done, Outcome::Gone) => tell("gone", ""),
-            (Deletion::Done, Outcome::Unknown { message }) => tell("not found", message),
-            (Deletion::Open, Outcome::Unknown { message }) => tell("found", message),
-            _ => {}
-        }
-        match (verdict, outcome) {
-            (Deletion::Done | Deletion::Open, Outcome::Unknown { message }) => drop(lost.insert(id, message.clone())),
+        match outcome {
+            Outcome::Unknown { message } => drop(lost.insert(id, message.clone())),
             _ => drop(lost.remove(&id)),
         }
         match verdict {
             Deletion::Done => {
+                match outcome {
+                    Outcome::Written => tell("written", ""),
+                    Outcome::Gone => tell("gone", ""),
+                    Outcome::Unknown { message } => tell("not found", message),
+                    // The journal knows of it what there is to know.
+                    _ => {}
+                }
                 changes.extend(couplings_after(action));
                 if let Outcome::Written | Outcome::Unknown { .. } = outcome {
                     state.tally.count(left, &action.kind, action.ids.erp);
@@ -159,7 +152,12 @@ fn delete_side(
                 state.refusals.note(action, &message, print);
                 state.waits.hold(undeleted(action, &message));
             }
-            Deletion::Open => again.push(doomed),
+            Deletion::Open => {
+                if let Outcome::Unknown { message } = outcome {
+                    tell("found", message);
+                }
+                again.push(doomed);
+            }
             Deletion::Hidden(why) => {
                 let message = match why {
                     Hidden::Forbidden => "the login may not read it any more",
@@ -186,6 +184,34 @@ fn delete_side(
     let mut again = spare(step, store, state, left, again, &read)?;
     again.retain(|doomed| state.admits(context, step.map, step.links, &doomed.action));
     Ok(again)
+}
+
+/// Reads what the outcomes of deletions leave open.
+///
+/// Of a record that its side says it has deleted, a list that does not bring it is the second witness; of what nobody here has
+/// deleted only the question for each by itself proves that it is gone (I7).
+fn look_after(
+    step: &Step<'_>,
+    left: Side,
+    actions: &[Action],
+    outcomes: &[Outcome],
+    on_paper: bool,
+) -> Result<Sought, EndpointError> {
+    let endpoint = *step.context.endpoints.of(left);
+    let of = |is_meant: &dyn Fn(&Outcome) -> bool| -> Vec<Uuid> {
+        let meant = actions.iter().zip(outcomes).filter(|(_, outcome)| is_meant(outcome));
+        meant.map(|(action, _)| *action.ids.of(left)).collect()
+    };
+    // On paper what was deleted is gone, and no side needs to be asked.
+    let confirmed = of(&|outcome| *outcome == Outcome::Written && !on_paper);
+    let unproven = of(&|outcome| match outcome {
+        Outcome::Gone => !on_paper,
+        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
+        Outcome::Written | Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
+    });
+    let mut sought = extract::seek(step.scope, left, endpoint, unproven)?;
+    sought.frame.upsert(&extract::read_ids(step.scope, left, endpoint, confirmed)?);
+    Ok(sought)
 }
 
 /// Takes out what must not be deleted after all: what was edited, and what left its filter. The others get the version

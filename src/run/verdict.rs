@@ -115,11 +115,11 @@ pub(super) fn judge_deletion(outcome: &Outcome, is_there: bool, hidden: Option<H
     match outcome {
         Outcome::Refused { .. } => Deletion::Refused,
         Outcome::NotSent { .. } | Outcome::Barred { .. } => Deletion::KeptOut,
+        Outcome::Written | Outcome::Gone if is_there => Deletion::Kept,
+        // Where somebody was faster there is nothing left to do.
         Outcome::Written | Outcome::Gone | Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => match hidden {
             Some(why) => Deletion::Hidden(why),
-            None if is_there && matches!(outcome, Outcome::Written | Outcome::Gone) => Deletion::Kept,
             None if is_there => Deletion::Open,
-            // Where somebody was faster there is nothing left to do.
             None => Deletion::Done,
         },
     }
@@ -200,7 +200,6 @@ mod tests {
         for (outcome, is_there, hidden, expected) in [
             (Outcome::Written, false, None, Deletion::Done),
             (Outcome::Written, true, None, Deletion::Kept),
-            (Outcome::Written, false, Some(Hidden::Untold), Deletion::Hidden(Hidden::Untold)),
             (Outcome::Gone, false, None, Deletion::Done),
             (Outcome::Gone, true, None, Deletion::Kept),
             (Outcome::Gone, false, Some(Hidden::Forbidden), Deletion::Hidden(Hidden::Forbidden)),
