@@ -126,6 +126,8 @@ pub enum Accident {
     AnswerLost,
     /// It is lost on its way, and so is the answer.
     RequestLost,
+    /// The deletion is answered with success, and nothing is done.
+    Kept,
     /// Somebody touched the record first.
     Stale,
     /// The gateway gives up, and the side carries it out later: see [`Memory::late`].
@@ -544,6 +546,10 @@ impl Endpoint for Memory {
             let outcome = outcome.or_else(|| refusal.map(|message| Outcome::Refused { message }));
             if let Some(outcome) = outcome {
                 outcomes.push(outcome);
+                continue;
+            }
+            if write.kind == WriteKind::Delete && accident == Some(Accident::Kept) {
+                outcomes.push(Outcome::Written);
                 continue;
             }
             if write.kind == WriteKind::Delete {
