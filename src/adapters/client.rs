@@ -15,7 +15,7 @@ use crate::adapters::discreet::Logins;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, header, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::link::origin;
+use crate::adapters::odata::link::{origin, path};
 use crate::adapters::token::{TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
 use crate::endpoint::{ClockOffset, EndpointError, Keys, Traffic};
@@ -412,8 +412,7 @@ impl Client {
 
     /// Says to which request an answer came that holds no data, and what stands there; `message` is what was wrong with it.
     fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, message: &str) -> String {
-        let path = request.url.strip_prefix(self.base.as_str()).unwrap_or(request.url);
-        let path = path.split('?').next().unwrap_or_default();
+        let path = path(&self.base, request.url);
         let told = match fault {
             Some(fault) => format!("the answer is an error, with HTTP {}: {fault}", answer.status),
             None if answer.is_page() => page_instead(request.url),
