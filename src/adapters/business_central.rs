@@ -264,6 +264,10 @@ impl Endpoint for BusinessCentral {
         Bounds { ids_max: IDS_MAX, page_rows_max: self.limits.page }
     }
 
+    fn gives_versions(&self, _: &TableInfo) -> bool {
+        true
+    }
+
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.write_records(info, columns, writes)
     }

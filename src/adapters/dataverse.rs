@@ -336,6 +336,10 @@ impl Endpoint for Dataverse {
         Bounds { ids_max: dataverse_lists::ids_max(self.limits.page), page_rows_max: self.limits.page }
     }
 
+    fn gives_versions(&self, info: &TableInfo) -> bool {
+        self.table(&info.table).is_ok_and(|table| table.versioned)
+    }
+
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let prepared = self.table(&info.table).and_then(|table| Ok((self.layout(&table, columns)?, table)));
         let (layout, table) = match prepared {

@@ -464,6 +464,11 @@ impl Endpoint for Service {
         Bounds { ids_max: self.keys_max(), page_rows_max: self.limits.page }
     }
 
+    /// Of another service nobody knows.
+    fn gives_versions(&self, info: &TableInfo) -> bool {
+        self.page(&info.table).is_ok_and(|page| page.dialect == Dialect::BusinessCentral)
+    }
+
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.send_trusted(info, columns, writes)
     }
