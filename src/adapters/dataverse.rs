@@ -284,7 +284,7 @@ impl Endpoint for Dataverse {
             let url = |id| format!("{}{API}/{}", self.client.base(), record(id));
             ids.iter().map(|id| absence::alone(&self.client, &url(id), &read_headers())).collect()
         };
-        absence::hidden(&self.client, missing, self.batch_max(), &ask, None)
+        absence::hidden(&self.client, missing, self.batch_max(), &ask)
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
