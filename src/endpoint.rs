@@ -181,7 +181,7 @@ pub enum WriteKind {
 pub struct Write {
     pub kind: WriteKind,
     pub id: Uuid,
-    /// The version that the caller saw; a change of another version is [`Outcome::Stale`].
+    /// The version that the caller saw; a change of another version is [`Outcome::Stale`], and one without goes over any.
     pub etag: Option<String>,
     /// Columns by name and their new values; [`Value::Null`] clears.
     pub fields: Vec<(String, Value)>,
@@ -511,6 +511,11 @@ pub trait Endpoint: Sync {
 
     /// Returns how much goes into one request.
     fn bounds(&self) -> Bounds;
+
+    /// Tells whether the side gives each record of a table a version, so that one without has lost it on its way here.
+    fn gives_versions(&self, _info: &TableInfo) -> bool {
+        false
+    }
 
     /// Writes a batch of at most [`batch_max`](Self::batch_max) records of one table and returns them with `columns`.
     ///

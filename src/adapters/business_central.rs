@@ -234,7 +234,7 @@ impl Endpoint for BusinessCentral {
             let alone = |id| absence::alone(&self.client, &format!("{root}/{}", address(id)), &self.read_headers());
             ids.iter().map(alone).collect()
         };
-        absence::hidden(&self.client, missing, self.batch_max(), &ask, None)
+        absence::hidden(&self.client, missing, self.batch_max(), &ask)
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
@@ -262,6 +262,10 @@ impl Endpoint for BusinessCentral {
 
     fn bounds(&self) -> Bounds {
         Bounds { ids_max: IDS_MAX, page_rows_max: self.limits.page }
+    }
+
+    fn gives_versions(&self, _: &TableInfo) -> bool {
+        true
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {

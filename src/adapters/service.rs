@@ -337,11 +337,11 @@ impl Service {
         })?;
         match (frame, answer.status) {
             (Some(frame), _) => Ok(frame),
-            (None, 404) => Ok(layout.rows().finish()),
-            (None, _) => {
-                let message = answer.fault().to_string();
-                Err(EndpointError::Refused { side: Side::Erp, message })
-            }
+            (None, status) => match answer.fault() {
+                // What the lack of it means is asked for by itself.
+                fault if status == 404 || fault.is_of_the_way() => Ok(layout.rows().finish()),
+                fault => Err(EndpointError::Refused { side: Side::Erp, message: fault.to_string() }),
+            },
         }
     }
 }
@@ -396,9 +396,7 @@ impl Endpoint for Service {
             let alone = |id| absence::alone(&self.client, &questions[id].url, &self.headers(&[]));
             ids.iter().map(alone).collect()
         };
-        // Another service may not speak by OData's errors, or may stand behind something that turns its keys away.
-        let elsewhere = self.company.is_none().then_some(Hidden::Untold);
-        let mut hidden = absence::hidden(&self.client, &ids, self.limits.batch.max(1), &ask, elsewhere)?;
+        let mut hidden = absence::hidden(&self.client, &ids, self.limits.batch.max(1), &ask)?;
         hidden.extend(untold.into_iter().map(|id| (id, Hidden::Untold)));
         Ok(hidden)
     }
@@ -462,6 +460,11 @@ impl Endpoint for Service {
 
     fn bounds(&self) -> Bounds {
         Bounds { ids_max: self.keys_max(), page_rows_max: self.limits.page }
+    }
+
+    /// Of another service nobody knows.
+    fn gives_versions(&self, info: &TableInfo) -> bool {
+        self.page(&info.table).is_ok_and(|page| page.dialect == Dialect::BusinessCentral)
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::{Address, labels};
 use crate::by_hand::bonds::{Bond, bonds, moved};
-use crate::by_hand::{self, Desk, Looked, Moment, Objection, Pair, Wanted};
+use crate::by_hand::{Desk, Looked, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
@@ -116,7 +116,7 @@ fn finish(
     drop(looked);
     if !done.pairs.is_empty() {
         let mut store = take(loaded, desk, &shown)?;
-        by_hand::couple(&mut store, map, &done.pairs, &moment())?;
+        desk.couple(&mut store, &done.pairs, &moment()).map_err(|error| run::failure(loaded, None, error))?;
     }
     match arguments.sync {
         Some(way) if !(done.pairs.is_empty() && done.already.is_empty()) => {

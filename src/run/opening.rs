@@ -57,7 +57,9 @@ pub(super) fn read(
     let asked = asked.map(|asked| asked.with_partners(&couplings));
     let before = Before { couplings: &couplings, under_way: &under_way, asked: asked.as_ref() };
     let reading = changed::read(context, store, scope, pass, &before, links)?;
-    remembered::remember(context, scope, store, map)?;
+    if !context.options.dry_run {
+        remembered::remember(context.endpoints, scope, store, map)?;
+    }
     let undecided = hold_undecided(map, &reading.inside);
     let PerSide { erp, crm } = reading.inside;
     let mut state = PassState::new(map, PerSide { erp: erp.frame, crm: crm.frame });

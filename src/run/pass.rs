@@ -116,7 +116,9 @@ fn go(
     state.reached.note_seen(scope, state.records.frames());
     state.approval.tell_unmade(map, links);
     close(context, store, scope, map, links, state)?;
-    remembered::remember(context, scope, store, map)?;
+    if !context.options.dry_run {
+        remembered::remember(context.endpoints, scope, store, map)?;
+    }
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
     }

@@ -80,6 +80,8 @@ pub struct Memory {
     pub silent: AtomicBool,
     /// Records bear no version.
     pub unversioned: AtomicBool,
+    /// Records that lose their versions on their way.
+    pub stripped: Mutex<BTreeSet<Uuid>>,
     /// A flag of the run, set after the next batch.
     pub stops: Mutex<Option<Stop>>,
     /// Reads that arrived.
@@ -189,6 +191,7 @@ impl Memory {
             hidden: Mutex::default(),
             silent: AtomicBool::new(false),
             unversioned: AtomicBool::new(false),
+            stripped: Mutex::default(),
             stops: Mutex::default(),
             reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
@@ -355,7 +358,8 @@ impl Memory {
                 };
                 builder.push(index, cell).unwrap();
             }
-            let version = if self.unversioned.load(Ordering::Relaxed) { String::new() } else { version.to_string() };
+            let bare = self.unversioned.load(Ordering::Relaxed) || self.stripped.lock().unwrap().contains(&id);
+            let version = if bare { String::new() } else { version.to_string() };
             builder.end(id, &version);
         }
         builder.finish()
@@ -473,6 +477,10 @@ impl Endpoint for Memory {
 
     fn bounds(&self) -> Bounds {
         Bounds { ids_max: 3, page_rows_max: 10 }
+    }
+
+    fn gives_versions(&self, _: &TableInfo) -> bool {
+        !self.unversioned.load(Ordering::Relaxed)
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {

@@ -1,10 +1,11 @@
 //! The rules of a run over two sides in memory: what goes where, what is held, what happens when answers are lost.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use pipeline::adapters::sqlite::SqliteStore;
-use pipeline::config::{PerSide, Pipeline, Side};
+use pipeline::config::{OnDelete, PerSide, Pipeline, Side};
 use pipeline::frame::{Kind, Value};
 use pipeline::plan::choice::Choice;
 use pipeline::report::saved::{self, AskedFor, Origins, Saved};
@@ -14,6 +15,7 @@ use pipeline::run::context::Options;
 use pipeline::run::selection::Selection;
 use pipeline::run::{RunError, run};
 use pipeline::store::{InboxKind, Store};
+use uuid::Uuid;
 
 use crate::fixture::pipeline;
 use crate::memory::{Accident, Memory};
@@ -428,6 +430,39 @@ fn edits_of_different_fields_both_survive() {
     assert_eq!(world.erp.get("customers", 1, "phone"), "2");
     let columns: Vec<_> = world.erp.written.lock().unwrap().iter().map(|write| write.3.clone()).collect();
     assert_eq!(columns, [["phone"]], "only what changed is written (I5)");
+    world.quiet();
+}
+
+/// It could only be written over whatever somebody edits meanwhile (I6); what is not written needs no version.
+#[test]
+fn a_record_that_comes_without_its_version_is_not_written() {
+    let mut world = World::settled();
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Berg"), ("city", "Oslo")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    *world.crm.stripped.lock().unwrap() = BTreeSet::from([Uuid::from_u128(101)]);
+    world.quiet();
+    for on_delete in [OnDelete::Hold, OnDelete::Delete] {
+        let deletes = on_delete == OnDelete::Delete;
+        let table = &mut world.pipeline.tables[1];
+        (table.on_delete, table.guard.delete) = (on_delete, None);
+        match deletes {
+            true => world.erp.delete("customers", 1),
+            false => world.erp.put("customers", 1, &[("name", "Ahlgren Marine")]),
+        }
+        let before = (world.erp.writes(), world.crm.writes());
+        // However often: it is held against no record.
+        for _ in 0..3 {
+            let report = world.run();
+            let [item] = &report.inbox[..] else { panic!("{:#?}", report.inbox) };
+            assert_eq!((report.outcome, item.kind), (RunOutcome::Incomplete, InboxKind::Failed), "{}", item.message);
+            let told = "did not get to the CRM: it came without its version";
+            assert!(item.message.contains(told), "{}", item.message);
+            assert_eq!((world.erp.writes(), world.crm.writes()), before);
+        }
+    }
+    world.crm.stripped.lock().unwrap().clear();
+    let report = world.run();
+    assert_eq!((report.outcome, report.tables[1].to.crm.deleted), (RunOutcome::Converged, 1));
     world.quiet();
 }
 
