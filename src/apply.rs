@@ -50,7 +50,8 @@ pub type Shown<'a> = (&'a Frame, usize);
 ///
 /// `agreed` says what a pair agrees on once an action on it is carried out: as far as it is known beforehand that is kept with
 /// the intent, and as the answer shows the record it is a base from then on. So a run that is cut off leaves nothing behind
-/// that could be taken for somebody's edit. An answer that shows no record leaves its intent open, for whoever reads it.
+/// that could be taken for somebody's edit. An answer that shows no record leaves its intent open, for whoever reads it; so
+/// does one to a deletion, whose coupling ends when the record is seen to be gone.
 /// `done` hears how many actions have an outcome.
 pub fn apply(
     actions: &[Action],
@@ -101,10 +102,13 @@ pub fn apply(
             }
         }
         let named: Vec<Action> = wave.iter().map(|action| named(action, side, &applied.given)).collect();
-        // Under a name that is only ours nobody could read it later.
-        let is_open = |action: &Action, id: &Uuid, outcome: &Outcome| {
-            let unseen = action.kind != ActionKind::Delete && !shown.contains_key(action.ids.of(side));
-            *outcome == Outcome::Written && unseen && action.ids.of(side) == id
+        let is_open = |action: &Action, id: &Uuid, outcome: &Outcome| match action.kind {
+            ActionKind::Delete => matches!(outcome, Outcome::Written | Outcome::Gone),
+            // Under a name that is only ours nobody could read it later.
+            _ => {
+                let unseen = !shown.contains_key(action.ids.of(side));
+                *outcome == Outcome::Written && unseen && action.ids.of(side) == id
+            }
         };
         let known = wave.iter().zip(&named).zip(&outcomes).zip(&journal);
         let known = known.filter(|(((sent, action), outcome), _)| !is_open(action, sent.ids.of(side), outcome));
@@ -112,7 +116,6 @@ pub fn apply(
         let changes = named.iter().zip(&outcomes).flat_map(|(action, outcome)| match outcome {
             // One that is there already under the id that only this pipeline gives was made by an earlier run.
             Outcome::Written | Outcome::Exists if action.kind.makes_record() => couplings_after(action),
-            Outcome::Written | Outcome::Gone if action.kind == ActionKind::Delete => couplings_after(action),
             _ => Vec::new(),
         });
         let agreements = named.iter().zip(intents).zip(&outcomes).filter_map(|((action, intent), outcome)| {

@@ -187,6 +187,11 @@ impl Desk<'_> {
         self.add(Severity::Error, path, message.into(), hint.into());
     }
 
+    /// Adds an error about what stands in the file at `path`, whatever its variables are, or whether they are missing.
+    fn refuse_written(&mut self, path: &Path, message: &str, hint: String) {
+        self.complaints.add(Severity::Error, self.tree.place_of(path), path, message.to_owned(), Some(hint));
+    }
+
     /// Adds a warning about the value at `path`, unless something is known to be wrong there.
     fn warn(&mut self, path: &Path, message: impl Into<String>, hint: impl Into<Option<String>>) {
         self.add(Severity::Warning, path, message.into(), hint.into());

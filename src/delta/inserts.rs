@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
 use crate::delta::{Held, Rounded, Work, failure, link};
+use crate::endpoint::capitals;
 use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
-use crate::frame::{Frame, Value};
+use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind, FieldChange, FollowUp};
 use crate::store::InboxKind;
 use crate::translate::Translator;
@@ -168,7 +169,7 @@ struct Templates<'a> {
     work: Work<'a>,
     to: Side,
     templates: Vec<Prepared<'a>>,
-    /// By column and prefix: the highest number in use.
+    /// By column and prefix as the column holds it: the highest number in use.
     numbers: HashMap<(String, String), u64>,
 }
 
@@ -203,12 +204,13 @@ impl<'a> Templates<'a> {
                         computed.insert(column.as_str(), source.evaluate(expression)?);
                     }
                     TemplateValue::NextNumber { prefix, .. } => {
+                        let prefix = held_prefix(work, to, column, prefix);
                         let highest = [Some(work.frames.of(to)), taken]
                             .into_iter()
                             .flatten()
-                            .map(|frame| highest_number(frame, column, prefix))
+                            .map(|frame| highest_number(frame, column, &prefix))
                             .max();
-                        numbers.insert((column.clone(), prefix.clone()), highest.unwrap_or(0));
+                        numbers.insert((column.clone(), prefix), highest.unwrap_or(0));
                     }
                     TemplateValue::Constant(_) => {}
                 }
@@ -243,7 +245,8 @@ impl<'a> Templates<'a> {
                     .value(row)
                     .map_err(|fault| (column.clone(), Problem::NoValue(fault)))?,
                 TemplateValue::NextNumber { prefix, digits } => {
-                    let number = self.numbers.entry((column.clone(), prefix.clone())).or_insert(0);
+                    let held = held_prefix(&self.work, self.to, column, prefix);
+                    let number = self.numbers.entry((column.clone(), held)).or_insert(0);
                     let next = number.checked_add(1);
                     *number = next.ok_or_else(|| (column.clone(), Problem::Exhausted { prefix: prefix.clone() }))?;
                     Value::Text(format!("{prefix}{number:0digits$}"))
@@ -258,6 +261,12 @@ impl<'a> Templates<'a> {
         }
         Ok(())
     }
+}
+
+/// Returns the prefix of a running number as `to` holds it: the ERP puts a code into capitals, whatever the file has.
+fn held_prefix(work: &Work<'_>, to: Side, column: &str, prefix: &str) -> String {
+    let is_code = work.infos.of(to).column(column).is_some_and(|info| info.column.kind == Kind::Code);
+    if is_code { capitals(prefix) } else { prefix.to_owned() }
 }
 
 /// Returns the highest number behind `prefix` in a column, 0 where there is none.

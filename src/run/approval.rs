@@ -15,7 +15,7 @@ use crate::config::{FieldMap, PerSide};
 use crate::frame::Value;
 use crate::plan::choice::Choice;
 use crate::plan::{Plan, placeholder};
-use crate::translate::links::Links;
+use crate::translate::links::{Links, canonical_key};
 
 /// A plan that is to be carried out.
 #[derive(Debug, Clone)]
@@ -52,8 +52,13 @@ impl Approved {
             return true;
         }
         let (Value::Text(planned), Value::Text(now)) = (planned, now) else { return false };
+        let reference = field.and_then(|field| field.reference.as_ref());
+        // The key of a record that is made first: its side may write it in its own way, as the ERP does with codes.
+        if reference.is_some() && canonical_key(planned) == canonical_key(now) {
+            return true;
+        }
         let Some((before, own, after, made)) = self.placeholder_in(planned) else { return false };
-        match field.and_then(|field| field.reference.as_ref()) {
+        match reference {
             // The key of the very record that the plan makes, and of no other.
             Some(reference) => planned == own && links.name_of(reference, made.crm).map(str::trim) == Some(now.trim()),
             // The new record's own key, which its side gave.

@@ -1,7 +1,8 @@
 //! Deletions carried out, when every table map had its turn.
 //!
 //! Deletions come last and go from the last table map to the first, so that what refers to a record goes before it. Each
-//! names the version that was looked at; a record that somebody edited meanwhile is not deleted.
+//! names the version that was looked at; a record that somebody edited meanwhile is not deleted. What a side says of one is
+//! believed when the record is seen to be gone: only then its coupling ends.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
@@ -13,7 +14,7 @@ use crate::config::{PerSide, Side};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::delta::deletion::{Reason, edited};
-use crate::endpoint::{Hidden, Outcome};
+use crate::endpoint::{EndpointError, Hidden, Outcome};
 use crate::extract::{self, Sought};
 use crate::frame::Frame;
 use crate::plan::Action;
@@ -111,32 +112,52 @@ fn delete_side(
     count_confirmed(step, state, left, &actions, &applied)?;
     let Applied { outcomes, journal, .. } = applied;
 
-    let unclear = |outcome: &Outcome| matches!(outcome, Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. });
-    let unread = actions.iter().zip(&outcomes).filter(|(_, outcome)| unclear(outcome));
-    let unread: Vec<Uuid> = unread.map(|(action, _)| *action.ids.of(left)).collect();
-    let Sought { frame: read, hidden } = extract::seek(scope, left, *context.endpoints.of(left), unread)?;
+    let on_paper = state.on_paper(context);
+    let Sought { frame: read, hidden } = look_after(step, left, &actions, &outcomes, on_paper)?;
     let found: HashSet<Uuid> = read.ids().into_iter().collect();
     let (mut answers, mut changes, mut again) = (Vec::new(), Vec::new(), Vec::new());
     for ((doomed, outcome), journal_id) in doomed.into_iter().zip(&outcomes).zip(journal) {
         let (action, id) = (&doomed.action, *doomed.action.ids.of(left));
         let verdict = judge_deletion(outcome, found.contains(&id), hidden.get(&id).copied());
-        if let (Deletion::Found | Deletion::Open, Outcome::Unknown { message }) = (verdict, outcome) {
-            let outcome = if verdict == Deletion::Open { "found" } else { "not found" }.to_owned();
-            answers.push(Answer { journal_id, outcome, message: message.clone() });
-            lost.insert(id, message.clone());
-        } else {
-            lost.remove(&id);
+        let mut tell = |outcome: &str, message: &str| {
+            answers.push(Answer { journal_id, outcome: outcome.to_owned(), message: message.to_owned() });
+        };
+        match outcome {
+            Outcome::Unknown { message } => drop(lost.insert(id, message.clone())),
+            _ => drop(lost.remove(&id)),
         }
         match verdict {
-            Deletion::Done => state.report.uncoupled += 1,
-            Deletion::Found => {
+            Deletion::Done => {
+                match outcome {
+                    Outcome::Written => tell("written", ""),
+                    Outcome::Gone => tell("gone", ""),
+                    Outcome::Unknown { message } => tell("not found", message),
+                    // The journal knows of it what there is to know.
+                    _ => {}
+                }
                 changes.extend(couplings_after(action));
-                if let Outcome::Unknown { .. } = outcome {
+                if let Outcome::Written | Outcome::Unknown { .. } = outcome {
                     state.tally.count(left, &action.kind, action.ids.erp);
                 }
                 state.report.uncoupled += 1;
             }
-            Deletion::Open => again.push(doomed),
+            Deletion::Kept => {
+                let side = left.name();
+                let message = match outcome {
+                    Outcome::Gone => format!("the {side} says that it is gone, and still has it"),
+                    _ => format!("the {side} answered success and kept it"),
+                };
+                tell("kept", &message);
+                let print = print_of(&state.records, step.map, action, &before, &sources);
+                state.refusals.note(action, &message, print);
+                state.waits.hold(undeleted(action, &message));
+            }
+            Deletion::Open => {
+                if let Outcome::Unknown { message } = outcome {
+                    tell("found", message);
+                }
+                again.push(doomed);
+            }
             Deletion::Hidden(why) => {
                 let message = match why {
                     Hidden::Forbidden => "the login may not read it any more",
@@ -157,12 +178,40 @@ fn delete_side(
             }
         }
     }
-    if !state.on_paper(context) && (!answers.is_empty() || !changes.is_empty()) {
+    if !on_paper && (!answers.is_empty() || !changes.is_empty()) {
         store.answer(&answers, &step.map.name, &changes, &[])?;
     }
     let mut again = spare(step, store, state, left, again, &read)?;
     again.retain(|doomed| state.admits(context, step.map, step.links, &doomed.action));
     Ok(again)
+}
+
+/// Reads what the outcomes of deletions leave open.
+///
+/// Of a record that its side says it has deleted, a list that does not bring it is the second witness; of what nobody here has
+/// deleted only the question for each by itself proves that it is gone (I7).
+fn look_after(
+    step: &Step<'_>,
+    left: Side,
+    actions: &[Action],
+    outcomes: &[Outcome],
+    on_paper: bool,
+) -> Result<Sought, EndpointError> {
+    let endpoint = *step.context.endpoints.of(left);
+    let of = |is_meant: &dyn Fn(&Outcome) -> bool| -> Vec<Uuid> {
+        let meant = actions.iter().zip(outcomes).filter(|(_, outcome)| is_meant(outcome));
+        meant.map(|(action, _)| *action.ids.of(left)).collect()
+    };
+    // On paper what was deleted is gone, and no side needs to be asked.
+    let confirmed = of(&|outcome| *outcome == Outcome::Written && !on_paper);
+    let unproven = of(&|outcome| match outcome {
+        Outcome::Gone => !on_paper,
+        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => true,
+        Outcome::Written | Outcome::Refused { .. } | Outcome::NotSent { .. } | Outcome::Barred { .. } => false,
+    });
+    let mut sought = extract::seek(step.scope, left, endpoint, unproven)?;
+    sought.frame.upsert(&extract::read_ids(step.scope, left, endpoint, confirmed)?);
+    Ok(sought)
 }
 
 /// Takes out what must not be deleted after all: what was edited, and what left its filter. The others get the version

@@ -96,10 +96,10 @@ pub(super) fn next(verdict: Verdict, evidence: Evidence) -> Next {
 /// What a deletion came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Deletion {
-    /// The record is gone, and the state knows that.
+    /// The record is gone, and the coupling is still to be ended.
     Done,
-    /// It is gone, and the coupling is still to be ended.
-    Found,
+    /// It is there, although the side says that it is gone.
+    Kept,
     /// It is there, so it has to be looked at again.
     Open,
     /// Nobody can tell.
@@ -113,14 +113,14 @@ pub(super) enum Deletion {
 /// Judges one deletion, by whether the record was read afterwards, or why it may be there all the same.
 pub(super) fn judge_deletion(outcome: &Outcome, is_there: bool, hidden: Option<Hidden>) -> Deletion {
     match outcome {
-        // Where somebody was faster there is nothing left to do.
-        Outcome::Written | Outcome::Gone => Deletion::Done,
         Outcome::Refused { .. } => Deletion::Refused,
         Outcome::NotSent { .. } | Outcome::Barred { .. } => Deletion::KeptOut,
-        Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => match hidden {
+        Outcome::Written | Outcome::Gone if is_there => Deletion::Kept,
+        // Where somebody was faster there is nothing left to do.
+        Outcome::Written | Outcome::Gone | Outcome::Stale | Outcome::Exists | Outcome::Unknown { .. } => match hidden {
             Some(why) => Deletion::Hidden(why),
             None if is_there => Deletion::Open,
-            None => Deletion::Found,
+            None => Deletion::Done,
         },
     }
 }
@@ -199,8 +199,11 @@ mod tests {
     fn each_outcome_of_a_deletion_means_whether_the_record_is_gone() {
         for (outcome, is_there, hidden, expected) in [
             (Outcome::Written, false, None, Deletion::Done),
+            (Outcome::Written, true, None, Deletion::Kept),
             (Outcome::Gone, false, None, Deletion::Done),
-            (Outcome::Unknown { message: message() }, false, None, Deletion::Found),
+            (Outcome::Gone, true, None, Deletion::Kept),
+            (Outcome::Gone, false, Some(Hidden::Forbidden), Deletion::Hidden(Hidden::Forbidden)),
+            (Outcome::Unknown { message: message() }, false, None, Deletion::Done),
             (Outcome::Unknown { message: message() }, true, None, Deletion::Open),
             (
                 Outcome::Unknown { message: message() },
@@ -209,7 +212,7 @@ mod tests {
                 Deletion::Hidden(Hidden::Forbidden),
             ),
             (Outcome::Stale, true, None, Deletion::Open),
-            (Outcome::Stale, false, None, Deletion::Found),
+            (Outcome::Stale, false, None, Deletion::Done),
             (Outcome::Stale, false, Some(Hidden::Untold), Deletion::Hidden(Hidden::Untold)),
             (Outcome::Refused { message: message() }, false, None, Deletion::Refused),
             (Outcome::NotSent { message: message() }, false, None, Deletion::KeptOut),

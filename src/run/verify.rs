@@ -26,8 +26,9 @@ use crate::run::verdict::{News, Next, Verdict, judge, next};
 use crate::run::written::{Before, Proof, Written, before_write};
 use crate::store::{Agreement, Answer, CouplingChange, Origin, Store};
 
-/// Counts what a side confirmed, and ends the pass where it cannot be spoken to any more: what it did not carry out stays as
-/// it was, held against no record, and what nobody knows of is settled by the next run's reading, as after a crash.
+/// Counts what a side confirmed, but for deletions, of which only reading tells, and ends the pass where it cannot be spoken
+/// to any more: what it did not carry out stays as it was, held against no record, and what nobody knows of is settled by the
+/// next run's reading, as after a crash.
 pub(super) fn count_confirmed(
     step: &Step<'_>,
     state: &mut PassState,
@@ -36,7 +37,7 @@ pub(super) fn count_confirmed(
     applied: &Applied,
 ) -> Result<(), EndpointError> {
     for (action, outcome) in actions.iter().zip(&applied.outcomes) {
-        if *outcome == Outcome::Written {
+        if *outcome == Outcome::Written && action.kind != ActionKind::Delete {
             state.tally.count(to, &action.kind, action.ids.erp);
         }
     }

@@ -18,7 +18,7 @@ use crate::by_hand::by_hand;
 use crate::decisions::answer;
 use crate::memory::Accident;
 use crate::parted::parted;
-use crate::rules::{PEOPLE, World};
+use crate::rules::{CUSTOMERS, PEOPLE, World};
 
 /// Coupled customers, ERP 1 with CRM 101 and so on, that agree.
 fn coupled(pairs: u128) -> World {
@@ -389,6 +389,23 @@ fn running_numbers_are_given_as_planned() {
         ["people:crm:new@a.example insert: code in the ERP would become `SP003` now, and the plan has `SP001`"
             .replace("people:crm:new@a.example", &planned.plan.actions().next().unwrap().record)]
     );
+}
+
+/// The plan has the code as the file makes it, and the ERP puts it into capitals.
+#[test]
+fn a_key_in_small_letters_that_the_plan_makes_is_the_one_that_the_erp_made_of_it() {
+    let people = PEOPLE.replace("next_number('SP', 3)", "'sp1'");
+    let customers =
+        CUSTOMERS.replace("ref: { table: people, erp: code }, direction: to_crm", "ref: { table: people, erp: code }");
+    let mut world = World::with(&format!("{people}{customers}"));
+    world.crm.put("users", 111, &[("mail", "new@a.example"), ("name", "New")]);
+    let values = [("number", "C1"), ("name", "one"), ("kind", "3"), ("owner", &*Uuid::from_u128(111).to_string())];
+    world.crm.put("accounts", 101, &values);
+    let planned = world.run_as(true);
+    let report = world.apply(&planned, &[]);
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.carried);
+    assert_eq!(world.erp.column("customers", "person"), ["SP1"]);
+    assert_eq!(sums(&report), [planned.plan.actions().count(), 0, 0, 0, 0], "{:#?}", report.carried);
 }
 
 #[test]

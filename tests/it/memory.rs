@@ -97,6 +97,10 @@ pub struct Memory {
     pub clock_ms: AtomicI64,
     /// How far that clock is ahead, as the side's answers tell it.
     pub ahead_ms: AtomicI64,
+    /// Its answers contradict each other about that.
+    pub jumps: AtomicBool,
+    /// Its answers do not tell that.
+    pub timeless: AtomicBool,
     /// Requests for records that arrived, with the records that each brought.
     pub answers: Mutex<Vec<(String, usize)>>,
     /// Whether the side can be asked by what a column holds.
@@ -127,6 +131,8 @@ pub enum Accident {
     AnswerLost,
     /// It is lost on its way, and so is the answer.
     RequestLost,
+    /// The deletion is answered with success, and nothing is done.
+    Kept,
     /// Somebody touched the record first.
     Stale,
     /// The gateway gives up, and the side carries it out later: see [`Memory::late`].
@@ -197,6 +203,8 @@ impl Memory {
             // 2026-01-31T00:00:00Z.
             clock_ms: AtomicI64::new(1_769_817_600_000),
             ahead_ms: AtomicI64::new(0),
+            jumps: AtomicBool::new(false),
+            timeless: AtomicBool::new(false),
             answers: Mutex::default(),
             searchable: AtomicBool::new(true),
             locked_out: AtomicBool::new(false),
@@ -570,6 +578,10 @@ impl Endpoint for Memory {
                 outcomes.push(outcome);
                 continue;
             }
+            if write.kind == WriteKind::Delete && accident == Some(Accident::Kept) {
+                outcomes.push(Outcome::Written);
+                continue;
+            }
             if write.kind == WriteKind::Delete {
                 table.records.remove(&write.id);
                 along.push(write.id);
@@ -643,7 +655,8 @@ impl Endpoint for Memory {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         let ms = self.ahead_ms.load(Ordering::Relaxed);
-        Some(ClockOffset { ms_min: ms, ms_max: ms })
+        let steady = !self.jumps.load(Ordering::Relaxed);
+        (!self.timeless.load(Ordering::Relaxed)).then_some(ClockOffset { ms_min: ms, ms_max: ms, steady })
     }
 
     fn clock(&self) -> Option<DateTime<Utc>> {

@@ -490,6 +490,18 @@ fn new_people_get_the_next_number() {
 }
 
 #[test]
+fn a_prefix_in_small_letters_goes_on_behind_the_codes_that_the_erp_made_of_it() {
+    let mut world = World::with(&PEOPLE.replace("'SP'", "'sp'"));
+    world.erp.put("people", 11, &[("code", "SP007"), ("email", "old@a.example"), ("name", "Old")]);
+    world.crm.put("users", 111, &[("mail", "new@a.example"), ("name", "New")]);
+    world.run();
+    let mut codes = world.erp.column("people", "code");
+    codes.sort();
+    assert_eq!(codes, ["SP007", "SP008"]);
+    world.quiet();
+}
+
+#[test]
 fn where_the_last_number_is_taken_a_new_record_fails_alone() {
     let mut world = World::new();
     world.erp.put("people", 11, &[("code", "SP18446744073709551615"), ("email", "old@a.example"), ("name", "Old")]);

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::PathBuf;
 
 use uuid::Uuid;
 
@@ -75,7 +76,7 @@ pub(super) fn check(desk: &mut Desk<'_>, path: &Path, side: Side, written: schem
     let limits = limits(desk, &path.key("limits"), side, adapter, written.limits.unwrap_or_default());
     let features = features(desk, &path.key("features"), side, written.features.as_ref());
     let act_as = act_as(desk, &path.key("act_as"), side, written.act_as);
-    let ca_file = written.ca_file.map(Into::into);
+    let ca_file = written.ca_file.and_then(|file| self::file(desk, &path.key("ca_file"), &file));
     Some(Connection {
         adapter: adapter?,
         url: url?,
@@ -205,7 +206,7 @@ fn auth(desk: &mut Desk<'_>, path: &Path, side: Side, written: schema::Auth, ins
         Some(Bearer) => {
             let hint = "name the file in which something else keeps a token fresh";
             let token_file = desk.required(path, "token_file", hint, written.token_file)?;
-            Some(Auth::Bearer { token_file: token_file.into() })
+            Some(Auth::Bearer { token_file: file(desk, &path.key("token_file"), &token_file)? })
         }
     }
 }
@@ -224,7 +225,7 @@ fn basic(desk: &mut Desk<'_>, path: &Path, written: schema::Auth) -> Option<Auth
     let [given, file] = one_of(desk, path, ways, "name a variable: `password: ${…}`, or a `password_file`")?;
     let password = given
         .and_then(|text| secret(desk, &path.key("password"), &text))
-        .or(file.map(|path| SecretSource::File(path.into())));
+        .or(file.and_then(|text| self::file(desk, &path.key("password_file"), &text)).map(SecretSource::File));
     Some(Auth::Basic { user: user?, password: password? })
 }
 
@@ -242,8 +243,9 @@ fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure
     let hint = "name a variable: `client_secret: ${…}`, or a `client_secret_file`, or a `certificate`";
     let proof = one_of(desk, path, ways, hint).and_then(|[given, file, certificate]| {
         let given = given.and_then(|text| secret(desk, &path.key("client_secret"), &text)).map(Proof::Secret);
-        let file = file.map(|path| Proof::Secret(SecretSource::File(path.into())));
-        given.or(file).or(certificate.map(|path| Proof::Certificate(path.into())))
+        let file = file.and_then(|text| self::file(desk, &path.key("client_secret_file"), &text));
+        let certificate = certificate.and_then(|text| self::file(desk, &path.key("certificate"), &text));
+        given.or(file.map(|file| Proof::Secret(SecretSource::File(file)))).or(certificate.map(Proof::Certificate))
     });
     let scope = desk.required(path, "scope", "name what the token is for", written.scope);
     Some(ClientCredentials { token_url: token_url?, client_id: client_id?, proof: proof?, scope: scope? })
@@ -253,18 +255,28 @@ fn credentials(desk: &mut Desk<'_>, path: &Path, written: schema::Auth, insecure
 /// pipeline file, which is copied, mailed and kept where many can read it.
 fn secret(desk: &mut Desk<'_>, path: &Path, text: &str) -> Option<SecretSource> {
     let key = path.last_key();
-    if variables::holds_text(&desk.written(path)) {
+    let ends = ['\r', '\n'];
+    if variables::holds_text(desk.written(path).trim_end_matches(ends)) {
         let hint = format!("name a variable, `{key}: ${{…}}` without a default, or a `{key}_file`");
-        desk.refuse(path, "stands in this file itself, for everybody who may read it", hint);
+        desk.refuse_written(path, "stands in this file itself, for everybody who may read it", hint);
         return None;
     }
-    let text = text.trim_end_matches(['\r', '\n']);
-    if text.contains(['\r', '\n']) {
+    let text = text.trim_end_matches(ends);
+    if text.contains(ends) {
         let hint = "give one line; what ends it is left out".to_owned();
         desk.refuse(path, "its variable holds more than one line", hint);
         return None;
     }
     Some(SecretSource::given(text.to_owned()))
+}
+
+/// Returns the path that a text is.
+fn file(desk: &mut Desk<'_>, path: &Path, text: &str) -> Option<PathBuf> {
+    if text.trim().is_empty() {
+        desk.refuse(path, "names no file", "name one, or remove the line".to_owned());
+        return None;
+    }
+    Some(text.into())
 }
 
 /// Returns the ways to give one thing, of which exactly one must be written.

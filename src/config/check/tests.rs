@@ -309,6 +309,9 @@ const REFUSED: &[(&str, &[(&str, &str)])] = &[
             ("client_secret: \"${CRM", "token_file: a, client_secret: \"${CRM"),
             ("{ type: oauth2, token_url: \"${CRM_TOKEN_URL}\", client_id: \"${CRM_CLIENT_ID}\",", "{ type: bearer,"),
             ("client_secret: \"${ERP_CLIENT_SECRET}\", ", "client_secret: [], "),
+            ("client_secret: \"${ERP_CLIENT_SECRET}\", ", "client_secret_file: \"\", "),
+            ("client_secret: \"${ERP_CLIENT_SECRET}\", ", "certificate: \" \", "),
+            ("    adapter: dataverse", "    ca_file: ''\n    adapter: dataverse"),
         ],
     ),
     (
@@ -598,6 +601,7 @@ fn a_secret_comes_from_a_variable_or_a_file() {
         ("plain", "stands in this file itself, for everybody who may read it"),
         ("\"begun${ERP_CLIENT_SECRET}\"", "stands in this file itself, for everybody who may read it"),
         ("\"${ERP_CLIENT_SECRET:-words}\"", "stands in this file itself, for everybody who may read it"),
+        ("\"begun${NONE}\"", "stands in this file itself, for everybody who may read it"),
         ("\"${LINES}\"", "its variable holds more than one line"),
     ] {
         for checked in [given(secret), basic(secret)] {
@@ -606,6 +610,8 @@ fn a_secret_comes_from_a_variable_or_a_file() {
             assert!(["plain", "begun", "words", "hush"].iter().all(|part| !told.contains(part)), "{told}");
         }
     }
+    // As a block of its own gives it.
+    assert_eq!(told(&given("\"${ENDED}\\n\"")), "");
     let Some(Auth::OAuth2(credentials)) = given("\"${ENDED}\"").pipeline.map(|pipeline| pipeline.connections.erp.auth)
     else {
         panic!("it is a secret")

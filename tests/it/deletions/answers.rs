@@ -346,6 +346,36 @@ fn a_lost_answer_to_a_deletion_is_settled_by_reading() {
     }
 }
 
+/// Else the coupling would be gone, and the next run would make what is left anew on the other side.
+#[test]
+fn a_deletion_that_a_side_answers_with_success_and_does_not_do_has_failed() {
+    for gone in Side::BOTH {
+        let (mut world, left) = (coupled(OnDelete::Delete, 3), gone.other());
+        for pair in [1, 2] {
+            side(&world, gone).delete(table(gone), id(gone, pair));
+        }
+        // The last one goes first.
+        side(&world, left).accidents.lock().unwrap().extend([Accident::None, Accident::Kept]);
+        let before = side(&world, left).attempts.load(Ordering::Relaxed);
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Incomplete, "{report:#?}");
+        let [item] = &report.inbox[..] else { panic!("{:#?}", report.inbox) };
+        let expected = format!("cannot be deleted in the {0}: the {0} answered success and kept it", left.name());
+        assert!(item.kind == InboxKind::Failed && item.message.ends_with(&expected), "{}", item.message);
+        assert_eq!(side(&world, left).attempts.load(Ordering::Relaxed) - before, 2, "each is sent once");
+        let done = &report.tables[1];
+        assert_eq!((done.to.of(left).deleted, done.to.of(left).failed, done.uncoupled), (1, 1, 1));
+        assert_eq!((names(&world, left).len(), couplings(&world).len()), (2, 2));
+        let writes = world.store.writes_since("customers", "2026").unwrap();
+        let mut told: Vec<&str> = writes.iter().filter_map(|row| row.outcome.as_deref()).collect();
+        told.sort_unstable();
+        assert_eq!(told, ["kept", "written"]);
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!((names(&world, left), names(&world, gone)), (vec!["name 3".into()], vec!["name 3".into()]));
+        world.quiet();
+    }
+}
+
 /// Nobody is told to correct a record for it, and what was said is in the journal.
 #[test]
 fn a_deletion_that_never_has_an_answer_is_nobodys_fault() {

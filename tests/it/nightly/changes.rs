@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mocks::fault::{Fault, Faults};
-use pipeline::config::{PerSide, Side};
+use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::run::account::{Mode, RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 use serde_json::json;
@@ -101,6 +101,32 @@ fn deletions_in_the_crm_are_told_by_its_change_tracking() {
     world.later(DAY);
     assert_eq!(world.run_changed().inbox.len(), 1);
     assert_eq!(world.run().inbox.len(), 1, "a full run says the same");
+}
+
+/// What the CRM tells to be gone is asked for by itself there; what we delete in the ERP for it is looked for in one list.
+#[test]
+fn deletions_are_carried_out_in_few_requests() {
+    let mut world = World::small();
+    for table in &mut world.pipeline.tables {
+        (table.on_delete, table.guard.delete) = (OnDelete::Delete, None);
+    }
+    settled(&mut world);
+    let couplings = world.store().couplings("contacts", &[]).unwrap();
+    let deleted = 12;
+    for crm in &couplings.crm[..deleted] {
+        world.crm.with(|state| state.delete("contacts", *crm)).unwrap();
+    }
+    world.forget();
+    let report = world.run_changed();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    let table = report.tables.iter().find(|table| table.table == "contacts").unwrap();
+    assert_eq!((table.to.erp.deleted, table.uncoupled), (deleted as u64, deleted as u64));
+    let contacts = |asked: Vec<(String, usize)>| asked.into_iter().find(|(set, _)| set == "contacts").unwrap().1;
+    let PerSide { erp, crm } = world.asked();
+    assert!(contacts(erp) < deleted && contacts(crm) > deleted, "by itself only what others deleted");
+    world.later(DAY);
+    world.changed = true;
+    world.quiet();
 }
 
 #[test]
