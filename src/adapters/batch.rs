@@ -343,15 +343,13 @@ fn columns(info: &TableInfo, names: &[String]) -> Vec<Column> {
     names.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect()
 }
 
-/// Decodes the records that the answers to writes hold. What is not whole, or does not fit, is left out: the caller
+/// Decodes the records that the answers to writes hold. What is not whole, or cannot be read, is left out: the caller
 /// reads it, and hears there what is wrong with it.
 fn rows(layout: &Layout, bodies: &[String]) -> Frame {
     let mut rows = layout.rows();
-    // A row that does not fit leaves half a row behind, which spoils them all.
-    match bodies.iter().try_for_each(|body| layout.row(body, &mut rows).map(drop)) {
-        Ok(()) => rows.finish(),
-        Err(_) => layout.rows().finish(),
-    }
+    // What is no record at all leaves nothing behind.
+    bodies.iter().for_each(|body| drop(layout.row(body, &mut rows)));
+    rows.finish().readable().into_owned()
 }
 
 /// What a report is about: writes of one table, and how the records that they leave are decoded.
@@ -414,12 +412,13 @@ fn completed(batch: &Batch<'_>, rows: Frame) -> Frame {
     }
     let query = Query { info, columns: columns.to_vec(), filter: None, ids: Some(rows.ids()) };
     let Ok(read) = endpoint.read(&query, &|_| {}) else { return rows.take(&[]) };
+    let read = read.readable();
     let read_rows = rows_by_id(&read);
     let mut whole = Builder::new(rows.columns().to_vec());
     for (row, id) in rows.ids().into_iter().enumerate() {
         let Some(&read_row) = read_rows.get(&id) else { continue };
         for (index, column) in rows.columns().iter().enumerate() {
-            let (frame, row) = if inside.contains(column.name.as_str()) { (&read, read_row) } else { (&rows, row) };
+            let (frame, row) = if inside.contains(column.name.as_str()) { (&*read, read_row) } else { (&rows, row) };
             whole.push_value(index, &frame.value(&column.name, row)).expect("it is out of such a column");
         }
         whole.end(id, &rows.etag(row).unwrap_or_default());
@@ -452,7 +451,7 @@ fn report(batch: &Batch<'_>, verdicts: Vec<Verdict>, mut rows: Frame) -> Report 
     if !doubtful.is_empty() {
         let query = Query { info, columns: columns.to_vec(), filter: None, ids: Some(doubtful) };
         found = endpoint.read(&query, &|_| {}).map(|frame| {
-            rows.upsert(&frame);
+            rows.upsert(&frame.readable());
             frame.ids().into_iter().collect()
         });
     }

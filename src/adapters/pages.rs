@@ -288,6 +288,7 @@ pub fn by_ids(
     let mut all = layout.rows().finish();
     frames.iter().flatten().for_each(|frame| all.append(frame));
     all.settle();
+    layout.bound(&all).map_err(|message| EndpointError::Untrusted { side: client.side(), message })?;
     Ok(all)
 }
 

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side};
 use crate::delta::judging::Judged;
+use crate::extract::Undecided;
 use crate::frame::Frame;
-use crate::frame::evaluated::Fault;
 
 /// The records to explain, by table map and side.
 pub type Subjects = BTreeMap<String, PerSide<BTreeSet<Uuid>>>;
@@ -23,8 +23,8 @@ pub struct Sight {
     pub rows: PerSide<Frame>,
     /// Those of them that are inside.
     pub inside: PerSide<HashSet<Uuid>>,
-    /// Those for which the filter has no answer, and why.
-    pub undecided: PerSide<BTreeMap<Uuid, Fault>>,
+    /// Those that are neither inside nor outside, and why.
+    pub undecided: PerSide<BTreeMap<Uuid, Undecided>>,
     /// The decisions on the fields of the pairs among them, the matched ones too.
     pub judged: Vec<Judged>,
     /// What each match rule finds for the subjects that have no coupling.
