@@ -18,11 +18,14 @@ use clap_complete::Shell;
 const EXIT_CODES: &str = "\
 Exit codes:
   0         everything asked for is done and both sides agree
-  1         finished, but records failed, are contested or wait for a person, or a table failed
-  2         arguments or configuration; nothing was touched
-  3         could not run: network, login, company; state locked, damaged or of another company
-  4         a guard stopped a table, the others went on
-  10        with `plan --exit-code`: there is something to write
+  1         finished, but records failed, are contested or wait for a person, a table failed, or
+            `apply` met what is not in its plan
+  2         arguments or configuration, also a column that a side does not have; nothing was touched
+  3         could not run, or not to its end: network, login, company; state locked, damaged, or of
+            another pipeline, company or organization
+  4         a guard stopped a table, the others went on; 3 counts more, and 1 less
+  10        with `plan --exit-code`: there is something to write, whatever waits besides; 3, 4 and a
+            table that failed count more
   130, 143  interrupted by SIGINT or SIGTERM; what was done is kept
 
 Example: pipeline run pipelines/full.yaml";
@@ -199,7 +202,8 @@ pub struct PartArguments {
     /// Writes to this side only; what would go to the other one waits for another run.
     #[arg(long, value_enum, value_name = "DIRECTION")]
     pub direction: Option<Way>,
-    /// Overwrites this side's values in two-way fields with the other's, whatever was edited here; shows what is lost, and asks.
+    /// Overwrites this side's values in two-way fields with the other's, whatever was edited here; what is lost is shown,
+    /// and `run` asks first.
     #[arg(long, value_enum, value_name = "DIRECTION")]
     pub force: Option<Way>,
 }
@@ -242,7 +246,8 @@ pub struct PlanArguments {
     /// Saves the plan as this file, for `show` and `apply`.
     #[arg(short, long, value_name = "PLAN")]
     pub output: Option<PathBuf>,
-    /// Exits with 10 where there is something to write.
+    /// Exits with 10 where there is something to write, whatever waits for a person besides; 3, 4 and a table that failed
+    /// (1) count more.
     #[arg(long)]
     pub exit_code: bool,
     /// More talk on stderr; twice for still more.

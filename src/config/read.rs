@@ -176,7 +176,7 @@ const PLACES: &[(&str, &[&str])] = &[
     ("a field map", &["to_crm", "to_erp", "values", "ref", "on_unresolved", "first_sync", "on_conflict", "when", "blank", "fit", "drift", "value", "direction"]),
 ];
 
-/// Tells whether a key is described in the documentation but not built.
+/// Tells whether a key has its place in the format but is not built yet, so that it is refused by name.
 fn is_to_come(path: &Path) -> bool {
     let words: Vec<&str> = path.steps().iter().map(|step| if let Step::Key(key) = step { key } else { "" }).collect();
     matches!(words.as_slice(), ["schedule"])
