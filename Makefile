@@ -72,9 +72,10 @@ fuzz: ## FUZZ_SECONDS for each of READERS; needs a nightly toolchain and `cargo 
 bench: ## the measurements of benches/core.rs
 	cargo bench --bench core
 
-install: ## the release build, as ~/.cargo/bin/pipeline
+install: ## the release builds, as ~/.cargo/bin/pipeline and ~/.cargo/bin/mocks
 	cargo install --path . --locked
+	cargo install --path mocks --locked
 
 clean: ## the fakes' records and everything compiled
-	rm -rf state/demo
+	rm -rf state/demo state/story state/story.txt
 	cargo clean
