@@ -133,7 +133,7 @@ struct Source {
     faults: Vec<(Fault, u64, bool)>,
     /// Let each request meet a fault with this probability; the same seed (0 without S) draws the same.
     ///
-    /// It is any fault but those that turn a caller away. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
+    /// It is any fault that a caller can outlast. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
     #[arg(long, value_name = "RATE[:S]", value_parser = noise)]
     noise: Option<(f64, u64)>,
     /// Let the CRM grant so many requests in a window of so many seconds (300 without SECONDS), instead of 6,000.
