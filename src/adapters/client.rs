@@ -560,7 +560,10 @@ impl Client {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
                     (format!("HTTP {}", answer.status), self.asked(&answer.headers), self.patience.attempts)
                 }
-                Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
+                Ok(answer) => {
+                    let elsewhere = answer.elsewhere();
+                    return Ok(TokenAnswer { status: answer.status, body: answer.body, elsewhere });
+                }
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
                     (broken.message, None, self.patience.attempts)
                 }
