@@ -377,15 +377,14 @@ impl Client {
                     } else if !is_read && !matches!(broken.reach, Reach::Unconnected | Reach::Distrusted) {
                         return Err(Failure::Unknown(broken.message));
                     }
-                    let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
-                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
                     let distrusted = broken.reach == Reach::Distrusted;
+                    let attempts_max = self.attempts(broken.reach);
                     let message = match broken.reach {
                         Reach::Unconnected => broken.message + "; check `url`",
                         Reach::Distrusted => distrust(&broken.message, "url"),
                         _ => broken.message,
                     };
-                    if distrusted || ((unconnected || away) && silent >= attempts_max) {
+                    if (unconnected || away || distrusted) && silent >= attempts_max {
                         return Err(self.lose(EndpointError::Unreachable { side, keys: URL, message }));
                     }
                     (Failure::Transient(message), Rest::Here, attempts_max)
@@ -407,6 +406,17 @@ impl Client {
                 self.pause(failed, None);
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how often a connection is tried that comes about in no such way. Of many servers behind one address a single
+    /// one may show another certificate, or be away; but what never was as it should be is wrong in the file.
+    fn attempts(&self, reach: Reach) -> u32 {
+        match reach {
+            _ if self.reached.load(Ordering::Relaxed) => self.patience.attempts,
+            Reach::Distrusted => 1,
+            Reach::Unconnected => FIRST_CONTACT_ATTEMPTS,
+            _ => self.patience.attempts,
         }
     }
 
@@ -556,30 +566,31 @@ impl Client {
         loop {
             let result = send(&self.agent, "POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
             failed += 1;
+            let unanswered = |message: &str| format!("its token endpoint does not answer: {message}");
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    (format!("HTTP {}", answer.status), self.asked(&answer.headers), self.patience.attempts)
+                    let message = unanswered(&format!("HTTP {}", answer.status));
+                    (message, self.asked(&answer.headers), self.patience.attempts)
                 }
                 Ok(answer) => {
                     let elsewhere = answer.elsewhere();
                     return Ok(TokenAnswer { status: answer.status, body: answer.body, elsewhere });
                 }
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
-                    (broken.message, None, self.patience.attempts)
+                    (unanswered(&broken.message), None, self.patience.attempts)
                 }
                 Err(broken) if broken.reach == Reach::Distrusted => {
                     let told = distrust(&broken.message, "token_url");
-                    return Err(TokenError::Unreachable(format!("its token endpoint is not trusted: {told}")));
+                    (format!("its token endpoint is not trusted: {told}"), None, self.attempts(Reach::Distrusted))
                 }
                 Err(broken) => {
-                    let first_contact = !self.reached.load(Ordering::Relaxed);
-                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
-                    (broken.message + "; check `token_url`", None, attempts_max)
+                    let message = unanswered(&(broken.message + "; check `token_url`"));
+                    (message, None, self.attempts(Reach::Unconnected))
                 }
             };
             // Another thread may have found out meanwhile.
             if failed >= attempts_max || self.lost.get().is_some() {
-                return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
+                return Err(TokenError::Unreachable(message));
             }
             self.pause(failed, asked);
         }
