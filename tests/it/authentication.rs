@@ -170,7 +170,8 @@ fn a_certificate_that_is_wrong_for_once_passes() {
     let path = folder.path().join("authority.pem");
     std::fs::write(&path, include_str!("data/authority.pem")).unwrap();
     // A token, the company, and then the metadata.
-    let spoilt: [(fn(usize) -> bool, &str); 2] =
+    type Spoilt = fn(usize) -> bool;
+    let spoilt: [(Spoilt, &str); 2] =
         [(|number| number == 3, ""), (|number| number >= 3, "the certificate that it shows is signed by no authority")];
     for (spoilt, expected) in spoilt {
         let url = format!("https://127.0.0.1:{}", behind_tls(answer, spoilt));
