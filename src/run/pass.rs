@@ -181,7 +181,7 @@ fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), P
         let (frame, faults) = ground.undecided.of(side);
         (frame, &faults[..])
     });
-    let read = Read { beyond: outside, undecided, couplings: &ground.couplings };
+    let read = Read { beyond: outside, hidden: &ground.hidden, undecided, couplings: &ground.couplings };
     looking::look(step, state, &read, subjects)
 }
 
