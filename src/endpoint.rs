@@ -399,6 +399,18 @@ pub enum Tracked {
 pub struct ClockOffset {
     pub ms_min: i64,
     pub ms_max: i64,
+    /// The answers tell of one clock. Else they contradict each other, the truth is not known, and the range is what lies
+    /// between them.
+    pub steady: bool,
+}
+
+/// Why two clocks cannot be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoClock {
+    /// The answers of that side tell no time.
+    Untold(Side),
+    /// They contradict each other.
+    Unsteady(Side),
 }
 
 impl ClockOffset {
@@ -408,10 +420,15 @@ impl ClockOffset {
     }
 
     /// Returns the milliseconds by which the CRM's clock is ahead of the ERP's; 0 where the answers do not contradict it.
-    pub fn between(erp: Option<ClockOffset>, crm: Option<ClockOffset>) -> i64 {
-        let (Some(erp), Some(crm)) = (erp, crm) else { return 0 };
+    pub fn between(erp: Option<ClockOffset>, crm: Option<ClockOffset>) -> Result<i64, NoClock> {
+        let known = |side: Side, offset: Option<ClockOffset>| match offset {
+            None => Err(NoClock::Untold(side)),
+            Some(offset) if !offset.steady => Err(NoClock::Unsteady(side)),
+            Some(offset) => Ok(offset),
+        };
+        let (erp, crm) = (known(Side::Erp, erp)?, known(Side::Crm, crm)?);
         let (min, max) = (crm.ms_min.saturating_sub(erp.ms_max), crm.ms_max.saturating_sub(erp.ms_min));
-        if min <= 0 && 0 <= max { 0 } else { min.midpoint(max) }
+        Ok(if min <= 0 && 0 <= max { 0 } else { min.midpoint(max) })
     }
 }
 
@@ -560,7 +577,8 @@ pub trait Endpoint: Sync {
     /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
     fn clock_offset(&self) -> Option<ClockOffset>;
 
-    /// Returns what this side's clock shows now, at the latest; `None` where its answers told nothing.
+    /// Returns what this side's clock shows now, at the latest; at the earliest where its answers contradict each other, so
+    /// that no time counts as reached which may lie ahead. `None` where they told nothing.
     fn clock(&self) -> Option<DateTime<Utc>>;
 
     /// Returns why the side cannot be spoken to any more: it refuses the login, or nobody is there. From then on nothing is

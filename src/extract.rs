@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 
 use crate::config::{PerSide, Pipeline, Side, TableMap, When, columns};
 use crate::endpoint::{Endpoint, EndpointError, Hidden, Key, Query, TableInfo};
-use crate::frame::evaluated::Fault;
+use crate::frame::evaluated::{Chosen, Fault};
+use crate::frame::unreadable::Unreadable;
 use crate::frame::{Column, Frame, Kind};
 
 use uuid::Uuid;
@@ -118,10 +119,21 @@ fn empty(info: &TableInfo, columns: &[String]) -> Frame {
 #[derive(Debug, Clone)]
 pub struct Inside {
     pub frame: Frame,
-    /// Records for which the filter has no answer: neither inside nor outside, and left alone.
+    /// Records that are neither inside nor outside, and left alone.
     pub undecided: Frame,
     /// Why, for each of them.
-    pub faults: Vec<Fault>,
+    pub why: Vec<Undecided>,
+}
+
+/// Why a record is neither inside its filter nor outside.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Undecided {
+    /// The filter has no answer.
+    #[error("the filter {0}")]
+    Filter(Fault),
+    /// It would be inside, or a column that the filter reads is missing.
+    #[error("it cannot be read: {0}")]
+    Unreadable(Unreadable),
 }
 
 /// Reads both sides of a table map, each inside its filter, at the same time.
@@ -161,16 +173,38 @@ pub fn read_side(
 
 /// Keeps the rows for which the side's filter holds.
 pub fn inside(map: &TableMap, side: Side, frame: Frame) -> Result<Inside, EndpointError> {
-    let whole = |frame: Frame| Inside { undecided: frame.take(&[]), faults: Vec::new(), frame };
-    let Some(filter) = &map.sides.of(side).filter else { return Ok(whole(frame)) };
-    let chosen = frame
-        .rows_where(filter)
-        .map_err(|error| EndpointError::Untrusted { side, message: format!("the filter {error}") })?;
-    if chosen.rows.len() == frame.rows() {
-        return Ok(whole(frame));
+    let filter = map.sides.of(side).filter.as_ref();
+    let everything = || Chosen { rows: (0..frame.rows()).collect(), faults: Vec::new() };
+    let chosen = filter.map_or_else(|| Ok(everything()), |filter| frame.rows_where(filter));
+    let chosen = chosen.map_err(|error| EndpointError::Untrusted { side, message: format!("the filter {error}") })?;
+    if chosen.rows.len() == frame.rows() && frame.unreadables().is_empty() {
+        return Ok(Inside { undecided: frame.take(&[]), why: Vec::new(), frame });
     }
-    let (rows, faults): (Vec<usize>, Vec<Fault>) = chosen.faults.into_iter().unzip();
-    Ok(Inside { frame: frame.take(&chosen.rows), undecided: frame.take(&rows), faults })
+    let columns = filter.map_or(&[][..], |filter| filter.columns());
+    let (rows, undecided) = split(&frame, columns, chosen);
+    let (doubtful, why): (Vec<usize>, Vec<Undecided>) = undecided.into_iter().unzip();
+    Ok(Inside { frame: frame.take(&rows), undecided: frame.take(&doubtful), why })
+}
+
+/// Returns the rows inside a filter, which reads `columns`, and those of which nobody can tell. A record that cannot be read
+/// to the end is outside only where what could be read of it says so.
+fn split(frame: &Frame, columns: &[String], chosen: Chosen) -> (Vec<usize>, Vec<(usize, Undecided)>) {
+    let Chosen { mut rows, faults } = chosen;
+    let mut undecided: Vec<(usize, Undecided)> =
+        faults.into_iter().map(|(row, fault)| (row, Undecided::Filter(fault))).collect();
+    if frame.unreadables().is_empty() {
+        return (rows, undecided);
+    }
+    let known: HashSet<usize> = rows.iter().copied().chain(undecided.iter().map(|(row, _)| *row)).collect();
+    let lacks = |why: &Unreadable| columns.iter().any(|column| why.columns.contains(column));
+    let of_row = |(row, id): (usize, Uuid)| Some((row, frame.unreadable(id)?.clone()));
+    let unreadable: HashMap<usize, Unreadable> = (0..).zip(frame.ids()).filter_map(of_row).collect();
+    rows.retain(|row| !unreadable.contains_key(row));
+    undecided.retain(|(row, _)| !unreadable.contains_key(row));
+    let unreadable = unreadable.into_iter().filter(|(row, why)| known.contains(row) || lacks(why));
+    undecided.extend(unreadable.map(|(row, why)| (row, Undecided::Unreadable(why))));
+    undecided.sort_unstable_by_key(|(row, _)| *row);
+    (rows, undecided)
 }
 
 /// Reads records by id, whether inside the filter or not; those that do not exist are missing.

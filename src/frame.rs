@@ -6,9 +6,10 @@
 
 pub mod builder;
 pub mod evaluated;
+pub mod unreadable;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use polars::prelude::{AnyValue, DataFrame, IdxCa, IdxSize, PlSmallStr, Series, TimeUnit};
@@ -16,6 +17,7 @@ use rust_decimal::Decimal;
 use uuid::Uuid;
 
 use crate::frame::builder::Builder;
+use crate::frame::unreadable::Unreadable;
 
 /// What a column holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -157,7 +159,7 @@ impl Kind {
         }
         match self {
             Kind::Text | Kind::Code | Kind::Enum => Some(Value::Text(text.to_owned())),
-            Kind::Integer | Kind::Choice => text.trim().parse().ok().map(Value::Integer),
+            Kind::Integer | Kind::Choice => parse_whole(text.trim()).map(Value::Integer),
             Kind::Choices => choices(text).map(|numbers| choices_text(&numbers)),
             Kind::Decimal { scale } => {
                 parse_decimal(text.trim(), scale).and_then(|mantissa| decimal(mantissa, scale)).map(Value::Decimal)
@@ -238,6 +240,21 @@ pub fn parse_decimal(text: &str, scale: u32) -> Option<i128> {
     Some(if negative { -mantissa } else { mantissa })
 }
 
+/// Reads a whole number, however its side writes it: `3.0` and `1e2` are such (RFC 8259 §6 knows no types of numbers). `None`
+/// where the text is none, or too large.
+pub fn parse_whole(text: &str) -> Option<i64> {
+    text.parse().ok().or_else(|| {
+        let rounded = parse_decimal(text, 0)?;
+        // What was rounded is the number itself where no other digit than 0 was left out.
+        let (digits, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let kept = i64::try_from(whole.trim_start_matches(['-', '+']).len()).ok()? + exponent.parse::<i64>().ok()?;
+        let all = || whole.trim_start_matches(['-', '+']).bytes().chain(fraction.bytes());
+        let left_out = all().skip(usize::try_from(kept.max(0)).ok()?);
+        left_out.into_iter().all(|digit| digit == b'0').then(|| i64::try_from(rounded).ok())?
+    })
+}
+
 fn decimal(mantissa: i128, scale: u32) -> Option<Decimal> {
     Decimal::try_from_i128_with_scale(mantissa, scale).ok()
 }
@@ -266,6 +283,8 @@ fn days(date: NaiveDate) -> i32 {
 pub struct Frame {
     columns: Vec<Column>,
     data: DataFrame,
+    /// Records that could not be read to the end: few, or the read has failed.
+    unreadable: BTreeMap<Uuid, Unreadable>,
 }
 
 impl Frame {
@@ -349,12 +368,18 @@ impl Frame {
         let indices: Vec<IdxSize> = rows.iter().map(|row| IdxSize::try_from(*row).expect("a row number")).collect();
         let indices = IdxCa::from_vec(PlSmallStr::EMPTY, indices);
         let data = self.data.take(&indices).expect("the rows are rows of this frame");
-        Frame { columns: self.columns.clone(), data }
+        let mut taken = Frame { columns: self.columns.clone(), data, unreadable: BTreeMap::new() };
+        if !self.unreadable.is_empty() {
+            let known = |id: Uuid| Some((id, self.unreadable(id)?.clone()));
+            taken.unreadable = taken.ids().into_iter().filter_map(known).collect();
+        }
+        taken
     }
 
     /// Appends the rows of a frame with the same columns.
     pub fn append(&mut self, other: &Frame) {
         self.data.vstack_mut(&other.data).expect("frames of one query have the same columns");
+        self.unreadable.extend(other.unreadable.iter().map(|(id, why)| (*id, why.clone())));
     }
 
     /// Joins all chunks into one, after the last [`append`](Self::append).
@@ -452,6 +477,69 @@ mod tests {
         ] {
             assert_eq!(parse_decimal(text, scale), expected, "{text} with {scale} digits");
         }
+    }
+
+    /// Numbers of JSON have no types: some services write each with a point.
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        for (text, expected) in [
+            ("3", Some(3)),
+            ("3.0", Some(3)),
+            ("-3.000", Some(-3)),
+            ("1e2", Some(100)),
+            ("1.5e1", Some(15)),
+            ("1E+2", Some(100)),
+            ("300e-2", Some(3)),
+            ("0.0", Some(0)),
+            ("0e9", Some(0)),
+            ("9223372036854775807.0", Some(i64::MAX)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("3.5", None),
+            ("0.4", None),
+            ("1e-1", None),
+            ("25e-2", None),
+            ("9223372036854775808", None),
+            ("9223372036854775808.0", None),
+            ("1e400", None),
+            ("1e9999999999", None),
+            ("", None),
+            (".", None),
+            ("e1", None),
+            ("3,0", None),
+            ("x", None),
+        ] {
+            assert_eq!(parse_whole(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_could_not_be_read_stays_what_it_is_wherever_its_row_goes() {
+        let columns = vec![Column { name: "n".into(), kind: Kind::Integer }];
+        let why = Unreadable { columns: vec!["n".into()], why: "column `n` holds `x`".into() };
+        let frame = |rows: &[(u128, Option<&str>)]| {
+            let mut builder = Builder::new(columns.clone());
+            for (id, cell) in rows {
+                match cell {
+                    Some(cell) => {
+                        builder.push(0, Cell::Number(cell)).unwrap();
+                        builder.end(Uuid::from_u128(*id), "");
+                    }
+                    None => builder.end_unreadable(Uuid::from_u128(*id), "", why.clone()),
+                }
+            }
+            builder.finish()
+        };
+        let unreadable = |frame: &Frame| frame.unreadables().keys().map(Uuid::as_u128).collect::<Vec<_>>();
+        let mut all = frame(&[(1, Some("10")), (2, None), (3, Some("30"))]);
+        assert_eq!((unreadable(&all), all.value("n", 1)), (vec![2], Value::Null));
+        assert!(all.lacks("n", 1) && !all.lacks("n", 0) && !all.lacks("m", 1));
+        assert_eq!(all.readable().ids(), [1, 3].map(Uuid::from_u128));
+        assert_eq!(unreadable(&all.take(&[2, 1])), [2]);
+        assert!(all.take(&[0, 2]).unreadables().is_empty());
+        all.append(&frame(&[(4, None)]));
+        assert_eq!(unreadable(&all), [2, 4]);
+        all.upsert(&frame(&[(2, Some("20")), (3, None)]));
+        assert_eq!(unreadable(&all), [3, 4]);
     }
 
     #[test]

@@ -150,11 +150,13 @@ impl Online {
     /// Doubts clocks that are far from ours; of two that are equally far, ours is the one that is wrong.
     fn look_at_clocks(&mut self) {
         let clocks = PerSide::from_fn(|side| self.sides.of(side).clock);
-        let together = ClockOffset::between(clocks.erp, clocks.crm).abs() < CLOCK_MS_MAX;
-        let ours_alone = clocks.erp.is_some() && clocks.crm.is_some() && together;
+        let ours_alone = ClockOffset::between(clocks.erp, clocks.crm).is_ok_and(|ms| ms.abs() < CLOCK_MS_MAX);
         for side in Side::BOTH {
-            let Some(clock) = clocks.of(side).filter(|clock| clock.ms_off() >= CLOCK_MS_MAX) else { continue };
-            let hint = if ours_alone {
+            let doubted = |clock: &ClockOffset| !clock.steady || clock.ms_off() >= CLOCK_MS_MAX;
+            let Some(clock) = clocks.of(side).filter(doubted) else { continue };
+            let hint = if !clock.steady {
+                "set the clocks of all its servers: `newest` decides nothing by a clock that is not known"
+            } else if ours_alone {
                 "the clock of this machine is wrong, as both sides have it: set it, or a login by certificate is refused"
             } else {
                 "set the one that is wrong: a login by certificate is refused then, and `--changed` and `newest` go by times"
@@ -237,8 +239,11 @@ impl Online {
 }
 
 /// Says how far a clock is from ours; an answer tells whole seconds, so less than that is none.
-pub fn told(ClockOffset { ms_min, ms_max }: ClockOffset) -> String {
+pub fn told(ClockOffset { ms_min, ms_max, steady }: ClockOffset) -> String {
     const MINUTE_MS: i64 = 60_000;
+    if !steady {
+        return format!("is not known, as its answers are {} apart", length(ms_max.saturating_sub(ms_min) / 1_000));
+    }
     if ms_min <= 0 && 0 <= ms_max {
         return "agrees with ours".to_owned();
     }
@@ -249,7 +254,11 @@ pub fn told(ClockOffset { ms_min, ms_max }: ClockOffset) -> String {
         let tenths = |ms: i64| format!("{}.{}", ms / 1_000, ms % 1_000 / 100);
         return format!("is {} to {} seconds {way} ours", tenths(least), tenths(most));
     }
-    let seconds = least.midpoint(most) / 1_000;
+    format!("is {} {way} ours", length(least.midpoint(most) / 1_000))
+}
+
+/// Says a time in its two greatest units.
+fn length(seconds: i64) -> String {
     let parts = [
         (seconds / 86_400, "day"),
         (seconds / 3_600 % 24, "hour"),
@@ -261,7 +270,7 @@ pub fn told(ClockOffset { ms_min, ms_max }: ClockOffset) -> String {
     let named = parts.iter().skip(first).take(2).filter(|(number, _)| *number > 0);
     let named: Vec<String> =
         named.map(|(number, unit)| format!("{number} {unit}{}", if *number == 1 { "" } else { "s" })).collect();
-    format!("is {} {way} ours", named.join(" "))
+    named.join(" ")
 }
 
 /// Returns what a right allows, as a sentence has it.
@@ -355,19 +364,29 @@ mod tests {
             (-1_795_909_026_600, -1_795_909_026_100, "is 20785 days 23 hours behind ours"),
             (i64::MIN, i64::MIN + 1, "is 106751991167 days 7 hours behind ours"),
         ] {
-            assert_eq!(told(ClockOffset { ms_min, ms_max }), expected);
+            assert_eq!(told(ClockOffset { ms_min, ms_max, steady: true }), expected);
         }
+        let unsteady = told(ClockOffset { ms_min: -300, ms_max: 3_600_000, steady: false });
+        assert_eq!(unsteady, "is not known, as its answers are 1 hour apart");
     }
 
     #[test]
     fn a_clock_that_is_far_off_is_doubted() {
-        let near = |ms: i64| Some(ClockOffset { ms_min: ms, ms_max: ms + 900 });
+        let near = |ms: i64| Some(ClockOffset { ms_min: ms, ms_max: ms + 900, steady: true });
+        let unsteady = Some(ClockOffset { ms_min: 0, ms_max: 9_000, steady: false });
         for (erp, crm, expected) in [
             (near(0), near(299_000), &[][..]),
             (
                 near(0),
                 near(300_000),
                 &["crm: the clock of the CRM is 5 minutes ahead of ours; set the one that is wrong"],
+            ),
+            (
+                unsteady,
+                near(0),
+                &[
+                    "erp: the clock of the ERP is not known, as its answers are 9 seconds apart; set the clocks of all its",
+                ],
             ),
             (None, near(-400_000), &["crm: the clock of the CRM is 6 minutes 39 seconds behind ours; set the one"]),
             (

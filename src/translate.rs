@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::config::{FieldMap, Fit, Reference, Side};
+use crate::config::{FieldMap, Fit, OnUnresolved, Reference, Side};
 use crate::endpoint::ColumnInfo;
 use crate::frame::evaluated::{Evaluated, EvaluationError};
 use crate::frame::{Frame, Kind, Value};
@@ -185,6 +185,10 @@ impl<'a> Translator<'a> {
             let table = reference.table.clone();
             match self.links.awaited(reference, self.to.other(), value) {
                 Some(reason) => Problem::Awaited { table, key, reason: reason.to_owned() },
+                // Nothing is cleared for a key that somebody only has to correct.
+                None if self.field.on_unresolved == OnUnresolved::Clear && self.links.may_be_illegible(reference) => {
+                    Problem::Illegible { table, key }
+                }
                 None => Problem::Unresolved { table, key },
             }
         };

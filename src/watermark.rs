@@ -68,7 +68,8 @@ pub fn rows_since(frame: &Frame, column: &str, from: DateTime<Utc>) -> Vec<usize
     let modified = |row: &usize| match frame.value(column, *row) {
         Value::DateTime(time) => time >= from,
         Value::Date(day) => day >= from.date_naive(),
-        _ => false,
+        // Who cannot read the time cannot know that it passed.
+        _ => frame.lacks(column, *row),
     };
     (0..frame.rows()).filter(modified).collect()
 }

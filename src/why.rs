@@ -339,7 +339,7 @@ fn place(map: &TableMap, side: Side, id: Option<Uuid>, sight: Option<&Sight>, is
     let label = map.sides.of(side).label.as_ref();
     let label = label.map_or_else(String::new, |label| frame.value(label, row).to_string().trim().to_owned());
     let presence = match sight.undecided.of(side).get(&known) {
-        Some(fault) => Presence::Undecided(fault.to_string()),
+        Some(why) => Presence::Undecided(why.to_string()),
         None if sight.inside.of(side).contains(&known) => Presence::Inside,
         None => Presence::Outside(terms(map, side, &frame.take(&[row]))),
     };

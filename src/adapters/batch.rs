@@ -31,11 +31,16 @@ pub enum Sent<R> {
 /// A reply to one operation of a batch.
 pub trait Replied {
     fn status(&self) -> u16;
+    fn headers(&self) -> &[(String, String)];
 }
 
 impl Replied for Reply {
     fn status(&self) -> u16 {
         self.status
+    }
+
+    fn headers(&self) -> &[(String, String)] {
+        &self.headers
     }
 }
 
@@ -53,7 +58,8 @@ pub fn patiently<O: Clone, R: Replied>(client: &Client, operations: &[O], post: 
         }
         let put_off: Vec<usize> = (0..told.len()).filter(|at| is_put_off(&told[*at])).collect();
         failed += 1;
-        if put_off.is_empty() || !client.wait_for_part(failed) {
+        let parts = put_off.iter().filter_map(|at| told[*at].as_ref().ok()).map(Replied::headers);
+        if put_off.is_empty() || !client.wait_for_part(failed, parts) {
             return Sent::Told(told);
         }
         let again: Vec<O> = put_off.iter().map(|at| operations[*at].clone()).collect();
@@ -261,7 +267,9 @@ impl Form {
             return Err(format!("the answer to the batch has {} replies to {count} operations", sections.len()));
         }
         let reply = |section| match section {
-            Section::Single(reply) => Ok(Some(Reply { status: reply.status, body: reply.body })),
+            Section::Single(reply) => {
+                Ok(Some(Reply { status: reply.status, headers: reply.headers, body: reply.body }))
+            }
             Section::ChangeSet(_) => Err("the answer to the batch has a change set that nobody sent".to_owned()),
         };
         sections.into_iter().map(reply).collect()
@@ -335,15 +343,13 @@ fn columns(info: &TableInfo, names: &[String]) -> Vec<Column> {
     names.iter().filter_map(|name| info.column(name)).map(|info| info.column.clone()).collect()
 }
 
-/// Decodes the records that the answers to writes hold. What is not whole, or does not fit, is left out: the caller
+/// Decodes the records that the answers to writes hold. What is not whole, or cannot be read, is left out: the caller
 /// reads it, and hears there what is wrong with it.
 fn rows(layout: &Layout, bodies: &[String]) -> Frame {
     let mut rows = layout.rows();
-    // A row that does not fit leaves half a row behind, which spoils them all.
-    match bodies.iter().try_for_each(|body| layout.row(body, &mut rows).map(drop)) {
-        Ok(()) => rows.finish(),
-        Err(_) => layout.rows().finish(),
-    }
+    // What is no record at all leaves nothing behind.
+    bodies.iter().for_each(|body| drop(layout.row(body, &mut rows)));
+    rows.finish().readable().into_owned()
 }
 
 /// What a report is about: writes of one table, and how the records that they leave are decoded.
@@ -406,12 +412,13 @@ fn completed(batch: &Batch<'_>, rows: Frame) -> Frame {
     }
     let query = Query { info, columns: columns.to_vec(), filter: None, ids: Some(rows.ids()) };
     let Ok(read) = endpoint.read(&query, &|_| {}) else { return rows.take(&[]) };
+    let read = read.readable();
     let read_rows = rows_by_id(&read);
     let mut whole = Builder::new(rows.columns().to_vec());
     for (row, id) in rows.ids().into_iter().enumerate() {
         let Some(&read_row) = read_rows.get(&id) else { continue };
         for (index, column) in rows.columns().iter().enumerate() {
-            let (frame, row) = if inside.contains(column.name.as_str()) { (&read, read_row) } else { (&rows, row) };
+            let (frame, row) = if inside.contains(column.name.as_str()) { (&*read, read_row) } else { (&rows, row) };
             whole.push_value(index, &frame.value(&column.name, row)).expect("it is out of such a column");
         }
         whole.end(id, &rows.etag(row).unwrap_or_default());
@@ -444,7 +451,7 @@ fn report(batch: &Batch<'_>, verdicts: Vec<Verdict>, mut rows: Frame) -> Report 
     if !doubtful.is_empty() {
         let query = Query { info, columns: columns.to_vec(), filter: None, ids: Some(doubtful) };
         found = endpoint.read(&query, &|_| {}).map(|frame| {
-            rows.upsert(&frame);
+            rows.upsert(&frame.readable());
             frame.ids().into_iter().collect()
         });
     }
@@ -462,6 +469,7 @@ mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
     use crate::adapters::clock::Clock;
+    use crate::adapters::script::{Line, Script, say};
     use std::cell::RefCell;
 
     /// Stands for every operation.
@@ -531,7 +539,12 @@ mod tests {
         let post = |operations: &[u32]| {
             *posts.borrow_mut() += 1;
             match *is_open.borrow() {
-                true => Sent::Told(operations.iter().map(|_| Ok(Reply { status: 204, body: String::new() })).collect()),
+                true => Sent::Told(
+                    operations
+                        .iter()
+                        .map(|_| Ok(Reply { status: 204, headers: Vec::new(), body: String::new() }))
+                        .collect(),
+                ),
                 false => Sent::TurnedAway(Answer { status: 413, headers: Vec::new(), body: Vec::new() }),
             }
         };
@@ -557,7 +570,7 @@ mod tests {
 
     #[test]
     fn what_is_put_off_inside_of_a_batch_is_sent_again() {
-        let reply = |status| Ok(Reply { status, body: String::new() });
+        let reply = |status| Ok(Reply { status, headers: Vec::new(), body: String::new() });
         for (answers, told, sent) in [
             (vec![vec![204, 429, 503], vec![429, 204], vec![204]], vec![204, 204, 204], "1 2 3|2 3|2"),
             (vec![vec![204, 429, 400], vec![429], vec![429]], vec![204, 429, 400], "1 2 3|2|2"),
@@ -573,6 +586,65 @@ mod tests {
             let statuses: Vec<u16> = replies.into_iter().map(|reply| reply.unwrap().status).collect();
             assert_eq!((statuses, posts.borrow().join("|").as_str()), (told, sent));
             assert_eq!(clock.now().is_zero(), posts.borrow().len() == 1, "it waits before it sends again");
+        }
+    }
+
+    /// What one operation asks to wait, in seconds or by date, is waited before it is sent again: the longest of them.
+    #[test]
+    fn a_part_that_asks_for_a_wait_gets_it() {
+        let operation = |url: &str| Operation { method: "PATCH", url: url.into(), if_match: None, body: "{}".into() };
+        let operations = ["a(1)", "a(2)"].map(operation);
+        let date = "Sat, 31 Jan 2026 22:00:00 GMT";
+        for (seconds, other, waited) in [
+            ("17", "4", 17),
+            ("Sat, 31 Jan 2026 22:00:09 GMT", "4", 9),
+            ("Saturday, 31-Jan-26 22:00:09 GMT", "", 9),
+            ("Sat, 31 Jan 2026 21:00:00 GMT", "", 2),
+            ("99999", "4", 600),
+            ("soon", "", 2),
+        ] {
+            for form in [Form::Json, Form::Multipart] {
+                let body = |replies: &[(u16, &str)]| {
+                    let json = |(id, (status, wait)): (usize, &(u16, &str))| {
+                        format!(r#"{{"id":"{id}","status":{status},"headers":{{"Retry-After":"{wait}"}}}}"#)
+                    };
+                    let part = |(status, wait): &(u16, &str)| {
+                        format!(
+                            "--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 {status} X\r\nRetry-After: {wait}\r\n\r\n\r\n"
+                        )
+                    };
+                    match form {
+                        Form::Json => {
+                            let parts: Vec<String> = (1..).zip(replies).map(json).collect();
+                            format!(r#"{{"responses":[{}]}}"#, parts.join(","))
+                        }
+                        Form::Multipart => replies.iter().map(part).collect::<String>() + "--b--\r\n",
+                    }
+                };
+                let answer = |replies: &[(u16, &str)]| {
+                    let body = body(replies);
+                    let head = format!(
+                        "HTTP/1.1 200 X\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {}\r\n",
+                        body.len()
+                    );
+                    let kind = match form {
+                        Form::Json => "application/json",
+                        Form::Multipart => "multipart/mixed; boundary=b",
+                    };
+                    Line::Bytes(format!("{head}Content-Type: {kind}\r\n\r\n{body}").into_bytes())
+                };
+                let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+                let server =
+                    Script::play(vec![answer(&[(429, seconds), (503, other)]), answer(&[(204, ""), (204, "")])]);
+                let (client, clock) = client(&server.url, &login.url);
+                let told = patiently(&client, &operations, &|some| post(form, &client, &server.url, some));
+                let Sent::Told(replies) = told else { panic!("it was taken") };
+                assert!(
+                    replies.iter().all(|reply| reply.as_ref().is_ok_and(|reply| reply.status == 204)),
+                    "{replies:?}"
+                );
+                assert_eq!(clock.now().as_secs(), waited, "{form:?}: {seconds} {other}");
+            }
         }
     }
 

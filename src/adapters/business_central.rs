@@ -355,7 +355,7 @@ fn layout(info: &TableInfo, columns: &[String], key: &str) -> Result<Layout, End
         }),
     };
     let columns = columns.iter().map(column).collect::<Result<_, _>>()?;
-    Ok(Layout::new(Dialect::BusinessCentral, key, columns))
+    Ok(Layout::new(Dialect::BusinessCentral, key, columns).of_table(&info.table))
 }
 
 /// Returns the part of a filter that the ERP evaluates; columns of navigations are left to us.

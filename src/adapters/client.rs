@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::adapters::clock::{Clock, Patience, narrowed, offset, retry_after};
+use crate::adapters::clock::{Clock, Observed, Patience, offset, retry_after};
 use crate::adapters::discreet::Logins;
-use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, send};
+use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, header, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::link::origin;
+use crate::adapters::odata::link::{origin, path};
 use crate::adapters::token::{TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
 use crate::endpoint::{ClockOffset, EndpointError, Keys, Traffic};
@@ -58,7 +58,7 @@ pub struct Client {
     sent: AtomicU64,
     retried: AtomicU64,
     waited_ms: AtomicU64,
-    clock_offset: Mutex<Option<ClockOffset>>,
+    observed: Mutex<Option<Observed>>,
 }
 
 struct Request<'a> {
@@ -127,7 +127,7 @@ impl Client {
             sent: AtomicU64::new(0),
             retried: AtomicU64::new(0),
             waited_ms: AtomicU64::new(0),
-            clock_offset: Mutex::new(None),
+            observed: Mutex::new(None),
         }
     }
 
@@ -167,13 +167,15 @@ impl Client {
 
     /// Returns how far the side's clock is ahead of ours, as its answers told so far.
     pub fn clock_offset(&self) -> Option<ClockOffset> {
-        *self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner)
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).map(Observed::offset)
     }
 
-    /// Returns what the side's clock shows now, at the latest.
+    /// Returns what the side's clock shows now, at the latest; at the earliest where its answers contradict each other.
     pub fn side_clock(&self) -> Option<DateTime<Utc>> {
         let now_ms = i64::try_from(self.clock.now().as_millis()).ok()?;
-        DateTime::from_timestamp_millis(now_ms.checked_add(self.clock_offset()?.ms_max)?)
+        let offset = self.clock_offset()?;
+        let ahead_ms = if offset.steady { offset.ms_max } else { offset.ms_min };
+        DateTime::from_timestamp_millis(now_ms.checked_add(ahead_ms)?)
     }
 
     /// Returns why the side cannot be spoken to any more. What refused a login refuses the next one too, and where nobody
@@ -296,7 +298,8 @@ impl Client {
         let mut again = false;
         loop {
             let token = self.token(stale)?;
-            let result = match self.attempt(request, &token, failed, again) {
+            let (result, asked) = self.attempt(request, &token, failed, again);
+            let result = match result {
                 // Whoever would ask for less after a gateway gave up does so, too, where we did.
                 Err(broken) if broken.reach == Reach::Unanswered && request.handed_back.contains(&GATEWAY_TIMEOUT) => {
                     Ok(Answer { status: GATEWAY_TIMEOUT, ..Answer::default() })
@@ -327,9 +330,9 @@ impl Client {
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
                     let message = answered(&answer);
-                    let rest = if rested(&answer).is_some() { Rest::AtTheGate } else { Rest::Here };
+                    let rest = if wants_rest(&answer, asked) { Rest::AtTheGate } else { Rest::Here };
                     // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
-                    let unsaid = answer.status == 429 && asked(&answer).is_none();
+                    let unsaid = answer.status == 429 && asked.is_none();
                     let more = if unsaid { self.patience.attempts_in(self.window) } else { 0 };
                     (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
@@ -409,8 +412,7 @@ impl Client {
 
     /// Says to which request an answer came that holds no data, and what stands there; `message` is what was wrong with it.
     fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, message: &str) -> String {
-        let path = request.url.strip_prefix(self.base.as_str()).unwrap_or(request.url);
-        let path = path.split('?').next().unwrap_or_default();
+        let path = path(&self.base, request.url);
         let told = match fault {
             Some(fault) => format!("the answer is an error, with HTTP {}: {fault}", answer.status),
             None if answer.is_page() => page_instead(request.url),
@@ -424,14 +426,15 @@ impl Client {
         self.gave_up.store(false, Ordering::Relaxed);
     }
 
-    /// Waits before a part of a batch is sent again that the side put off `failed` times; tells whether that is worth it.
-    pub fn wait_for_part(&self, failed: u32) -> bool {
+    /// Waits before parts of a batch are sent again that the side put off `failed` times, as long as their headers ask for;
+    /// tells whether that is worth it.
+    pub fn wait_for_part<'a>(&self, failed: u32, parts: impl Iterator<Item = &'a [(String, String)]>) -> bool {
         let hopeless = self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() || self.clock.is_over();
         if failed >= self.patience.attempts || hopeless {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
-        self.pause(failed, None);
+        self.pause(failed, parts.filter_map(|headers| self.asked(headers)).max());
         self.retried.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -456,14 +459,34 @@ impl Client {
         self.waited_ms.fetch_add(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// Sends a request once; one that is sent `again` waits at the gate, before all others.
-    fn attempt(&self, request: &Request<'_>, token: &Token, failed: u32, again: bool) -> Result<Answer, Broken> {
+    /// Returns how long headers ask to wait; where several do, who passed it on among them, the longest of it.
+    fn asked(&self, headers: &[(String, String)]) -> Option<Duration> {
+        // By the side's clock at the earliest, if it is known: a wait that is a second too long does no harm.
+        let ahead_ms = self.clock_offset().filter(|offset| offset.steady).map_or(0, |offset| offset.ms_min);
+        let now = self.clock.now();
+        let ahead = Duration::from_millis(ahead_ms.unsigned_abs());
+        let now = if ahead_ms < 0 { now.saturating_sub(ahead) } else { now.saturating_add(ahead) };
+        let date = header(headers, "date");
+        let asked = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
+        asked.filter_map(|(_, value)| retry_after(Some(value), date, now)).max()
+    }
+
+    /// Sends a request once; one that is sent `again` waits at the gate, before all others. Tells besides how long the answer
+    /// asks to wait.
+    fn attempt(
+        &self,
+        request: &Request<'_>,
+        token: &Token,
+        failed: u32,
+        again: bool,
+    ) -> (Result<Answer, Broken>, Option<Duration>) {
+        let unsendable = |message| (Err(Broken { message, reach: Reach::Unsendable }), None);
         let Some(permit) = self.limiter.admit(&*self.clock, again) else {
-            return Err(Broken { message: STOPPED.to_owned(), reach: Reach::Unsendable });
+            return unsendable(STOPPED.to_owned());
         };
         self.count_wait(permit.waited);
         if let Some(error) = self.lost() {
-            return Err(Broken { message: error.to_string(), reach: Reach::Unsendable });
+            return unsendable(error.to_string());
         }
         let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         self.logins.learn(&token.authorization);
@@ -474,29 +497,30 @@ impl Client {
             |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Distrusted | Reach::Unsendable);
         self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
         let now = self.clock.now();
-        match result.as_ref().ok().map(|answer| (answer, rested(answer))) {
+        let asked = result.as_ref().ok().and_then(|answer| self.asked(&answer.headers));
+        match &result {
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
-            Some((answer, Some(asked))) => {
+            Ok(answer) if wants_rest(answer, asked) => {
                 let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());
                 permit.refused(now, until, met(answer));
             }
-            Some((answer, None)) => {
+            Ok(answer) => {
                 let bytes = answer.body.len() + request.body.map_or(0, <[u8]>::len);
                 permit.answered(now, request.is_read, bytes);
             }
-            None => drop(permit),
+            Err(_) => drop(permit),
         }
         // What is not from the service itself (a gateway that is overloaded, say) may have another clock.
         if let Some(answer) = result.as_ref().ok().filter(|answer| answer.is_success())
             && let Some(told) = offset(answer.header("date"), began, now)
         {
-            let mut known = self.clock_offset.lock().unwrap_or_else(PoisonError::into_inner);
-            *known = Some(narrowed(*known, told));
+            let mut known = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+            *known = Some(Observed::with(*known, told));
         }
         if result.as_ref().map_or_else(|broken| matches!(broken.reach, Reach::Sent | Reach::Unanswered), |_| true) {
             self.reached.store(true, Ordering::Relaxed);
         }
-        result
+        (result, asked)
     }
 
     /// Returns a fresh token, fetched with the same patience as everything else.
@@ -534,7 +558,7 @@ impl Client {
             failed += 1;
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    (format!("HTTP {}", answer.status), asked(&answer), self.patience.attempts)
+                    (format!("HTTP {}", answer.status), self.asked(&answer.headers), self.patience.attempts)
                 }
                 Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
@@ -581,17 +605,9 @@ fn page_instead(url: &str) -> String {
     format!("{host} answered with a page of HTML instead of data; check `url`")
 }
 
-/// Returns what a side that wants rest asks for: `Some` where it wants some, and how much if it says.
-#[expect(clippy::option_option, reason = "no rest at all is another thing than a rest of no stated length")]
-fn rested(answer: &Answer) -> Option<Option<Duration>> {
-    let asked = asked(answer);
-    (answer.status == 429 || (asked.is_some() && is_transient(answer.status))).then_some(asked)
-}
-
-/// Returns how long an answer asks to wait; where several do, who passed it on among them, the longest of it.
-fn asked(answer: &Answer) -> Option<Duration> {
-    let asked = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
-    asked.filter_map(|(_, value)| retry_after(Some(value), answer.header("date"))).max()
+/// Tells whether a side wants rest: it says that there was too much, or how long it is away.
+fn wants_rest(answer: &Answer, asked: Option<Duration>) -> bool {
+    answer.status == 429 || (asked.is_some() && is_transient(answer.status))
 }
 
 /// Returns which limit a 429 speaks of, by the codes of Dataverse, and what it says of it (crm-api.md §15); others do not say.

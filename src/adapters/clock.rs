@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDateTime, Utc};
 
 use crate::endpoint::ClockOffset;
 
@@ -138,38 +138,74 @@ impl Patience {
     }
 }
 
-/// Reads `Retry-After`: seconds, or a date that is compared to the `Date` of the same answer, so that a wrong clock on
-/// either side does not matter. `None` where nothing usable is said.
-pub fn retry_after(header: Option<&str>, date: Option<&str>) -> Option<Duration> {
+/// Reads `Retry-After`: seconds, or a date (RFC 9110 §10.2.3) that is compared to the `Date` of the same answer, so that a
+/// wrong clock on either side does not matter; where it has none, to `now`, the time since 1970. `None` where nothing usable
+/// is said: of a date in the past nobody knows how long a wait was meant.
+pub fn retry_after(header: Option<&str>, date: Option<&str>, now: Duration) -> Option<Duration> {
     let text = header?.trim();
     if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
         // More than fits is as long as ever.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
-    let until = DateTime::parse_from_rfc2822(text).ok()?;
-    let now = DateTime::parse_from_rfc2822(date?.trim()).ok()?;
-    until.signed_duration_since(now).to_std().ok()
+    let until = http_date(text)?;
+    let ours = || DateTime::from_timestamp_millis(i64::try_from(now.as_millis()).ok()?);
+    until.signed_duration_since(date.and_then(http_date).or_else(ours)?).to_std().ok()
+}
+
+/// Reads a moment in one of the three forms that a date in HTTP has (RFC 9110 §5.6.7).
+fn http_date(text: &str) -> Option<DateTime<Utc>> {
+    const OBSOLETE: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let text = text.trim();
+    let usual = DateTime::parse_from_rfc2822(text).ok().map(|time| time.to_utc());
+    let obsolete = |form: &&str| NaiveDateTime::parse_from_str(text, form).ok();
+    usual.or_else(|| OBSOLETE.iter().find_map(obsolete).map(|time| time.and_utc()))
 }
 
 /// Returns how far the clock that wrote `date` into an answer is ahead of the one that saw the exchange begin and end.
 pub fn offset(date: Option<&str>, began: Duration, ended: Duration) -> Option<ClockOffset> {
     let ms = |time: Duration| i64::try_from(time.as_millis()).ok();
-    let date_ms = DateTime::parse_from_rfc2822(date?.trim()).ok()?.timestamp_millis();
+    let date_ms = http_date(date?)?.timestamp_millis();
     // The header has whole seconds: the true time is up to one later.
-    Some(ClockOffset { ms_min: date_ms - ms(ended)?, ms_max: date_ms + 999 - ms(began)? })
+    Some(ClockOffset { ms_min: date_ms - ms(ended)?, ms_max: date_ms + 999 - ms(began)?, steady: true })
 }
 
-/// Narrows what was known of a clock by what one more answer tells; where the two contradict each other, the clock was
-/// set, and the answer is right.
-pub fn narrowed(known: Option<ClockOffset>, told: ClockOffset) -> ClockOffset {
-    let Some(known) = known else { return told };
-    let both = ClockOffset { ms_min: known.ms_min.max(told.ms_min), ms_max: known.ms_max.min(told.ms_max) };
-    if both.ms_min <= both.ms_max { both } else { told }
+/// Answers may be so far from one clock: servers that share an address differ a little, some look at their clock once a
+/// second only, and a clock that runs wrong is put right bit by bit.
+const UNSTEADY_MS: i64 = 2_000;
+
+/// What all answers of a side told of its clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed {
+    /// It is so far ahead at least, by the answer that says most.
+    ms_min: i64,
+    /// And so far at most, by the one that says least.
+    ms_max: i64,
+}
+
+impl Observed {
+    /// Narrows what was known of a clock by what one more answer tells.
+    pub fn with(known: Option<Observed>, told: ClockOffset) -> Observed {
+        let ClockOffset { ms_min, ms_max, .. } = told;
+        known.map_or(Observed { ms_min, ms_max }, |known| Observed {
+            ms_min: known.ms_min.max(ms_min),
+            ms_max: known.ms_max.min(ms_max),
+        })
+    }
+
+    /// Returns what follows from the answers. Where they contradict each other nobody knows which of them is right: whoever
+    /// believed the latest one would let any answer say whose edit is the newer one.
+    pub fn offset(self) -> ClockOffset {
+        let Observed { ms_min, ms_max } = self;
+        let steady = ms_min.saturating_sub(ms_max) <= UNSTEADY_MS;
+        ClockOffset { ms_min: ms_min.min(ms_max), ms_max: ms_max.max(ms_min), steady }
+    }
 }
 
 #[cfg(test)]
 pub mod tests {
     use super::*;
+    use crate::config::Side;
+    use crate::endpoint::NoClock;
     use std::sync::Mutex;
 
     /// A clock that only moves when somebody sleeps.
@@ -255,16 +291,30 @@ pub mod tests {
             let told = offset(date, seconds(began), seconds(ended)).map(|told| (told.ms_min, told.ms_max));
             assert_eq!(told, expected, "{name}");
         }
-        let told = |ms_min, ms_max| ClockOffset { ms_min, ms_max };
-        assert_eq!(narrowed(None, told(0, 9)), told(0, 9));
-        assert_eq!(narrowed(Some(told(0, 9)), told(5, 20)), told(5, 9));
-        assert_eq!(narrowed(Some(told(0, 9)), told(500, 510)), told(500, 510), "somebody set it");
+        let told = |ms_min, ms_max| ClockOffset { ms_min, ms_max, steady: true };
+        let unsteady = |ms_min, ms_max| ClockOffset { steady: false, ..told(ms_min, ms_max) };
+        for (answers, expected) in [
+            (&[(0, 9)][..], told(0, 9)),
+            (&[(0, 9), (5, 20)], told(5, 9)),
+            (&[(0, 9), (500, 510)], told(9, 500)),
+            (&[(0, 9), (2_009, 2_020)], told(9, 2_009)),
+            (&[(0, 9), (2_010, 2_020)], unsteady(9, 2_010)),
+            (&[(3_600_000, 3_600_900), (0, 9)], unsteady(9, 3_600_000)),
+            // Bit by bit is as far, and what was said once stays said.
+            (&[(0, 900), (1_500, 2_400), (3_000, 3_900)], unsteady(900, 3_000)),
+            (&[(0, 9), (9_000, 9_900), (0, 9), (0, 9)], unsteady(9, 9_000)),
+        ] {
+            let told = |(ms_min, ms_max): &(i64, i64)| ClockOffset { ms_min: *ms_min, ms_max: *ms_max, steady: true };
+            let known = answers.iter().map(told).fold(None, |known, told| Some(Observed::with(known, told)));
+            assert_eq!(known.map(Observed::offset), Some(expected), "{answers:?}");
+        }
         for (name, erp, crm, expected) in [
-            ("nothing is known", None, Some(told(0, 9)), 0),
-            ("they may be equal", Some(told(-300, 700)), Some(told(500, 1_500)), 0),
-            ("both are wrong by as much", Some(told(60_000, 61_000)), Some(told(60_100, 60_900)), 0),
-            ("the CRM is ahead", Some(told(-400, 400)), Some(told(60_000, 61_000)), 60_500),
-            ("the CRM is behind", Some(told(-400, 400)), Some(told(-61_000, -60_000)), -60_500),
+            ("nothing is known", None, Some(told(0, 9)), Err(NoClock::Untold(Side::Erp))),
+            ("it contradicts itself", Some(told(0, 9)), Some(unsteady(0, 9)), Err(NoClock::Unsteady(Side::Crm))),
+            ("they may be equal", Some(told(-300, 700)), Some(told(500, 1_500)), Ok(0)),
+            ("both are wrong by as much", Some(told(60_000, 61_000)), Some(told(60_100, 60_900)), Ok(0)),
+            ("the CRM is ahead", Some(told(-400, 400)), Some(told(60_000, 61_000)), Ok(60_500)),
+            ("the CRM is behind", Some(told(-400, 400)), Some(told(-61_000, -60_000)), Ok(-60_500)),
         ] {
             assert_eq!(ClockOffset::between(erp, crm), expected, "{name}");
         }
@@ -273,6 +323,8 @@ pub mod tests {
     #[test]
     fn retry_after_is_seconds_or_a_date() {
         let date = Some("Sat, 31 Jan 2026 22:00:00 GMT");
+        // Two seconds behind that.
+        let now = Duration::from_secs(1_769_896_798);
         for (header, date, expected) in [
             (Some("17"), None, Some(17)),
             (Some(" 4 "), None, Some(4)),
@@ -280,13 +332,20 @@ pub mod tests {
             (Some("1.5"), date, None),
             (Some(""), date, None),
             (Some("Sat, 31 Jan 2026 22:00:05 GMT"), date, Some(5)),
-            (Some("Sat, 31 Jan 2026 22:00:05 GMT"), None, None),
-            (Some("Sat, 31 Jan 2026 21:00:05 GMT"), date, None),
+            (Some("Saturday, 31-Jan-26 22:00:05 GMT"), date, Some(5)),
+            (Some("Sat Jan 31 22:00:05 2026"), date, Some(5)),
+            (Some("Sun Feb  1 22:00:05 2026"), date, Some(86_405)),
+            (Some("Sat, 31 Jan 2026 22:00:05 GMT"), None, Some(7)),
+            (Some("Sat, 31 Jan 2026 22:00:05 GMT"), Some("now"), Some(7)),
+            (Some("Sat, 31 Jan 2026 22:00:00 GMT"), date, Some(0)),
+            (Some("Sat, 31 Jan 2026 21:59:59 GMT"), date, None),
+            (Some("Sat, 31 Jan 2026 21:59:57 GMT"), None, None),
+            (Some("Mon, 31 Jan 2026 22:00:05 GMT"), date, None),
             (Some("soon"), date, None),
             (Some("-3"), date, None),
             (None, date, None),
         ] {
-            assert_eq!(retry_after(header, date), expected.map(Duration::from_secs), "{header:?} at {date:?}");
+            assert_eq!(retry_after(header, date, now), expected.map(Duration::from_secs), "{header:?} at {date:?}");
         }
     }
 }

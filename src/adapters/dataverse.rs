@@ -170,7 +170,7 @@ impl Dataverse {
             }),
         };
         let columns = columns.iter().map(column).collect::<Result<_, _>>()?;
-        Ok(Layout::new(Dialect::Dataverse, &table.key, columns))
+        Ok(Layout::new(Dialect::Dataverse, &table.key, columns).of_table(&table.info.table))
     }
 
     fn reading<'a>(&'a self, url: &str, filter: Option<&str>, layout: &'a Layout) -> Reading<'a> {
@@ -404,6 +404,7 @@ impl Endpoint for Dataverse {
         }
         let columns = pairs.concat().into_iter().map(str::to_owned).collect();
         let found = self.read(&Query { info, columns, filter: None, ids: Some(ids.to_vec()) }, &|_| {})?;
+        let found = found.readable();
         let is_same = |row: &usize| {
             let same = |[made, changed]: &[&str; 2]| found.value(made, *row) == found.value(changed, *row);
             !found.value(CHANGED_BY[0][0], *row).is_blank() && pairs.iter().all(same)

@@ -20,6 +20,10 @@ impl Replied for Reply {
     fn status(&self) -> u16 {
         self.status
     }
+
+    fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
 }
 
 /// Returns the path of an address, without its end slash; request lines of a batch begin with it.

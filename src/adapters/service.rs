@@ -430,7 +430,13 @@ impl Endpoint for Service {
             return Err(EndpointError::Refused { side: Side::Erp, message });
         };
         let untrusted = |message| EndpointError::Untrusted { side: Side::Erp, message };
-        layout.page(&page, &mut layout.rows()).map_err(untrusted)
+        let mut rows = layout.rows();
+        layout.page(&page, &mut rows).map_err(untrusted)?;
+        // A column that is not there at all is missing in each record.
+        match rows.finish().unreadables().first_key_value() {
+            Some((_, why)) => Err(untrusted(format!("{}: {why}", query.info.table))),
+            None => Ok(()),
+        }
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {

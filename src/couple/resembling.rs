@@ -81,6 +81,66 @@ pub fn found_beyond(
     found
 }
 
+/// Returns, of the rows of `side` named, those that may be the same record as one of `unreadable`, records of the other side
+/// that cannot be read to the end, each with the row of the first such one: by some rule nothing that could be read of the
+/// two tells them apart.
+pub fn may_be(
+    map: &TableMap,
+    infos: &PerSide<TableInfo>,
+    side: Side,
+    frame: &Frame,
+    rows: &[usize],
+    unreadable: &Frame,
+    links: &Links,
+) -> HashMap<usize, usize> {
+    let mut found: HashMap<usize, usize> = HashMap::new();
+    if rows.is_empty() || unreadable.rows() == 0 {
+        return found;
+    }
+    let sides = |own: &Frame, other: &Frame| match side {
+        Side::Erp => PerSide { erp: own.clone(), crm: other.clone() },
+        Side::Crm => PerSide { erp: other.clone(), crm: own.clone() },
+    };
+    let own = frame.take(rows);
+    for rule in &map.match_rules {
+        // Of a record that is blank there the rule finds nothing, whatever the other one holds.
+        let comparable = keys(map, rule, infos, &sides(&own, &unreadable.take(&[])), links);
+        let is_comparable = |at: usize| comparable.of(side)[at].is_some();
+        // Those that lack the same columns are compared together.
+        let mut groups: HashMap<Vec<bool>, Vec<usize>> = HashMap::new();
+        for there in 0..unreadable.rows() {
+            let lacks = rule.by.iter().map(|columns| lacks(map, columns, side.other(), unreadable, there)).collect();
+            groups.entry(lacks).or_default().push(there);
+        }
+        for (lacking, group) in groups {
+            let by: Vec<_> =
+                rule.by.iter().zip(&lacking).filter(|(_, lacks)| !**lacks).map(|(by, _)| by.clone()).collect();
+            let known = MatchRule { by, ..rule.clone() };
+            // A rule of which nothing is left makes one key of all.
+            let keys = keys(map, &known, infos, &sides(&own, &unreadable.take(&group)), links);
+            let mut there: HashMap<u128, usize> = HashMap::new();
+            for (&row, key) in group.iter().zip(keys.of(side.other())) {
+                key.map(|key| there.entry(key).or_insert(row));
+            }
+            for (at, &row) in rows.iter().enumerate().filter(|(at, _)| is_comparable(*at)) {
+                if let Some(&other) = keys.of(side)[at].and_then(|key| there.get(&key)) {
+                    let first = found.entry(row).or_insert(other);
+                    *first = other.min(*first);
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Tells whether what a rule compares of a record of `side` could not be read: the column, or one that makes its value.
+fn lacks(map: &TableMap, (erp, crm): &(String, String), side: Side, frame: &Frame, row: usize) -> bool {
+    let mut fields = map.fields.iter();
+    let field = fields.find(|field| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
+    let read = field.and_then(|field| field.expression_to(side.other())).map_or(&[][..], |sql| sql.columns());
+    frame.lacks(if side == Side::Erp { erp } else { crm }, row) || read.iter().any(|column| frame.lacks(column, row))
+}
+
 /// Returns, of the rows of `side` named, those that will look like a partner still to be made of one of `others`, rows of
 /// the same frame: the row, the other one and the number of the rule, from 1. The new partner holds only what field maps
 /// send there or, as it is made anew, give back.

@@ -56,6 +56,8 @@ pub enum Reason {
     Changed,
     /// Its partner would be made anew, or it deleted, and a record that looks the same is where its partner was.
     Twin,
+    /// It cannot be read, or a record cannot be read that may be where its partner was.
+    Unreadable,
 }
 
 impl Reason {
@@ -87,6 +89,9 @@ impl Reason {
             Reason::Twin => format!(
                 "{record} was deleted in the {lost}, and a record without partner there matches it; nothing is done until somebody decides"
             ),
+            Reason::Unreadable => format!(
+                "{record} was deleted in the {lost}; nothing is done as long as a record cannot be read that has a say in it"
+            ),
         }
     }
 }
@@ -95,7 +100,7 @@ impl Reason {
 pub(super) const DECIDED_ON: &str = "; decided on ";
 
 impl Reason {
-    const ALL: [Reason; 8] = [
+    const ALL: [Reason; 9] = [
         Reason::Asked,
         Reason::Outside,
         Reason::OneWay,
@@ -104,6 +109,7 @@ impl Reason {
         Reason::NeverSettled,
         Reason::Changed,
         Reason::Twin,
+        Reason::Unreadable,
     ];
 
     /// Returns what is said of a survivor about which a person decided what cannot be done now; `message` is what is said
@@ -122,7 +128,7 @@ impl Reason {
         let sentence = self.sentence(record, gone);
         match self {
             // It says so, and the decision is over; or the next run does what was decided.
-            Reason::Asked | Reason::Changed | Reason::OtherWay => sentence,
+            Reason::Asked | Reason::Changed | Reason::OtherWay | Reason::Unreadable => sentence,
             Reason::Outside => format!("{sentence}{DECIDED_ON}{on}: {verdict}, which waits until it comes back"),
             Reason::OneWay => format!("{sentence}{DECIDED_ON}{on}: {verdict}"),
             Reason::Edited | Reason::NeverSettled => format!("{sentence} again{DECIDED_ON}{on}: {verdict}"),

@@ -6,6 +6,7 @@
 use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
 
 use crate::config::{Blank, Drift, FieldMap, OnConflict, OnUnresolved, PerSide, Policy, Side, TableMap, When};
+use crate::endpoint::NoClock;
 use crate::store::{DECIDED_BY, Terms};
 use crate::translate::canonical::{BLANK, fold};
 
@@ -257,6 +258,8 @@ pub enum Standoff {
     Close(Edits),
     /// This program wrote to that side's record since, and does not know when it was edited before.
     Untold(Side),
+    /// The clocks of both sides cannot be compared.
+    Clock(NoClock),
 }
 
 /// Why an unfilled field waits: a pair that was never settled, or one that was, in other terms.
@@ -282,6 +285,20 @@ impl std::fmt::Display for Standoff {
             Standoff::Untold(side) => {
                 let side = side.name();
                 write!(f, "edited on both sides, and when the {side} record was edited before we wrote it is not known")
+            }
+            Standoff::Clock(NoClock::Untold(side)) => {
+                write!(
+                    f,
+                    "edited on both sides, and the answers of the {} do not tell what its clock shows",
+                    side.name()
+                )
+            }
+            Standoff::Clock(NoClock::Unsteady(side)) => {
+                let side = side.name();
+                write!(
+                    f,
+                    "edited on both sides, and the answers of the {side} contradict each other about what its clock shows"
+                )
             }
         }
     }
@@ -356,7 +373,11 @@ pub fn merge(facts: &Facts, rule: &Rule) -> Verdict {
 }
 
 /// Decides a field that [`merge`] found contested and of which the newer value wins.
-pub fn merge_newest(facts: &Facts, rule: &Rule, edits: Edits) -> Verdict {
+pub fn merge_newest(facts: &Facts, rule: &Rule, edits: Result<Edits, NoClock>) -> Verdict {
+    let edits = match edits {
+        Ok(edits) => edits,
+        Err(no_clock) => return Verdict::Contested(Standoff::Clock(no_clock)),
+    };
     if let Some(newer) = Side::BOTH.into_iter().find(|side| edits.is_newer(*side)) {
         return send(facts, rule, newer.other(), Why::Newer(newer, edits));
     }

@@ -10,6 +10,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::config::{PerSide, Side};
 use crate::couple::Pairs;
 use crate::delta::merge::Edits;
+use crate::endpoint::NoClock;
 use crate::frame::{Frame, Value};
 
 /// Under these names the state keeps, beside the bases of the fields, in which version we left each record of a pair, and
@@ -24,8 +25,8 @@ pub const UNDER_WAY: u64 = 1;
 pub struct Times {
     /// The columns that tell when a record was last modified.
     pub columns: PerSide<String>,
-    /// How far the CRM's clock is ahead of the ERP's.
-    pub crm_ahead_ms: i64,
+    /// How far the CRM's clock is ahead of the ERP's, or why nobody knows.
+    pub crm_ahead_ms: Result<i64, NoClock>,
     /// Number of the base that holds the first of [`KEYS`]; the other one follows.
     pub left: usize,
 }
@@ -81,10 +82,11 @@ impl Times {
         }
     }
 
-    /// Returns when both records of a pair were edited.
-    pub fn edits(&self, frames: &PerSide<Frame>, pairs: &Pairs, pair: usize) -> Edits {
+    /// Returns when both records of a pair were edited; an error where their clocks cannot be compared.
+    pub fn edits(&self, frames: &PerSide<Frame>, pairs: &Pairs, pair: usize) -> Result<Edits, NoClock> {
+        let crm_ahead_ms = self.crm_ahead_ms?;
         let at = PerSide::from_fn(|side| self.edited(frames, pairs, pair, side));
         let latest = PerSide::from_fn(|side| self.modified(frames.of(side), side, *pairs.rows[pair].of(side)));
-        Edits { at, latest, crm_ahead_ms: self.crm_ahead_ms }
+        Ok(Edits { at, latest, crm_ahead_ms })
     }
 }

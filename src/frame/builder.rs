@@ -1,6 +1,7 @@
 //! Cells as a wire gives them in, a frame out.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use polars::prelude::{
@@ -9,8 +10,10 @@ use polars::prelude::{
 };
 use uuid::Uuid;
 
+use crate::frame::unreadable::Unreadable;
 use crate::frame::{
     Cell, CellError, Column, Frame, Kind, Value, choices, choices_text, days, decimal, parse_decimal, parse_time,
+    parse_whole,
 };
 
 enum Cells {
@@ -77,7 +80,7 @@ impl Cells {
             }
             // One alone may come as a number.
             (Cells::Choices(cells, length), Cell::Text(text) | Cell::Number(text)) => {
-                let numbers = choices(text);
+                let numbers = choices(text).or_else(|| Some(vec![parse_whole(text)?]));
                 if let Some(numbers) = &numbers {
                     match choices_text(numbers) {
                         Value::Text(text) => cells.append_value(text),
@@ -91,7 +94,7 @@ impl Cells {
                 cells.push(None);
                 true
             }
-            (Cells::Integer(cells), Cell::Number(text)) => keep(cells, text.parse().ok()),
+            (Cells::Integer(cells), Cell::Number(text)) => keep(cells, parse_whole(text)),
             (Cells::Decimal(cells, _), Cell::Null) => {
                 cells.push(None);
                 true
@@ -152,6 +155,7 @@ pub struct Builder {
     cells: Vec<Cells>,
     ids: Vec<Option<u128>>,
     etags: StringChunkedBuilder,
+    unreadable: BTreeMap<Uuid, Unreadable>,
 }
 
 impl Builder {
@@ -159,7 +163,7 @@ impl Builder {
     pub fn new(columns: Vec<Column>) -> Builder {
         let cells = columns.iter().map(|column| Cells::new(column.kind)).collect();
         let etags = StringChunkedBuilder::new(PlSmallStr::from_static(Frame::ETAG), 0);
-        Builder { columns, cells, ids: Vec::new(), etags }
+        Builder { columns, cells, ids: Vec::new(), etags, unreadable: BTreeMap::new() }
     }
 
     /// Returns the columns.
@@ -207,6 +211,19 @@ impl Builder {
         }
         self.ids.push(Some(id.as_u128()));
         self.etags.append_value(etag);
+        // Of a record that comes twice the later row counts.
+        self.unreadable.remove(&id);
+    }
+
+    /// Ends the present record as one that could not be read to the end.
+    pub fn end_unreadable(&mut self, id: Uuid, etag: &str, why: Unreadable) {
+        self.end(id, etag);
+        self.unreadable.insert(id, why);
+    }
+
+    /// Returns the records so far that could not be read to the end, and why.
+    pub fn unreadables(&self) -> &BTreeMap<Uuid, Unreadable> {
+        &self.unreadable
     }
 
     /// Returns the number of records that are complete.
@@ -224,6 +241,6 @@ impl Builder {
         }
         let data = DataFrame::new(height, series.into_iter().map(Into::into).collect())
             .expect("each column has one cell for each record, and names are distinct");
-        Frame { columns: self.columns, data }
+        Frame { columns: self.columns, data, unreadable: self.unreadable }
     }
 }

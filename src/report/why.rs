@@ -84,7 +84,7 @@ fn place_lines(side: Side, place: &Place) -> Vec<String> {
             lines.extend(terms.iter().map(|term| format!("  {}", term_line(term))));
             lines
         }
-        Presence::Undecided(fault) => vec![format!("{side}{name}: left alone, the filter {fault}")],
+        Presence::Undecided(why) => vec![format!("{side}{name}: left alone, {why}")],
         Presence::Hidden(why) => vec![format!("{side}{name}: {}", unseen(*why))],
         Presence::Deleted => vec![format!("{side}{name}: not there any more")],
         Presence::Missing => vec![format!("{side}: no partner")],
@@ -346,7 +346,7 @@ fn place_document(place: &Place) -> PlaceDocument<'_> {
     let (key, terms, message) = match &place.presence {
         Presence::Inside => ("inside", &[][..], None),
         Presence::Outside(terms) => ("outside", &terms[..], None),
-        Presence::Undecided(fault) => ("undecided", &[][..], Some(fault.as_str())),
+        Presence::Undecided(why) => ("undecided", &[][..], Some(why.as_str())),
         Presence::Hidden(why) => ("hidden", &[][..], Some(unseen(*why))),
         Presence::Deleted => ("deleted", &[][..], None),
         Presence::Missing => ("missing", &[][..], None),

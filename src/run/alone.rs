@@ -18,6 +18,7 @@ use crate::run::notes::{count, note_it};
 use crate::run::rows::{not_in, without};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
+use crate::run::unreadable::{free_in, leave_resembling};
 
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, not where the other side
 /// has the record already, kept apart or outside its filter, and nobody wants it doubled, and not two for what is one record by the first match rule.
@@ -27,7 +28,7 @@ pub(super) fn alone_of(
     rows: PerSide<Vec<usize>>,
     ground: &Ground,
 ) -> Result<Agenda, PassError> {
-    let Ground { couplings, apart, besides, .. } = ground;
+    let Ground { couplings, apart, besides, undecided, .. } = ground;
     let Step { context, scope, map, links, .. } = *step;
     let mut agenda = Agenda::default();
     for to in Side::BOTH {
@@ -57,6 +58,9 @@ pub(super) fn alone_of(
             let ids = if to == Side::Erp { &couplings.erp } else { &couplings.crm };
             let coupled: HashSet<&Uuid> = ids.iter().collect();
             let free = without(&outside, |id| coupled.contains(id));
+            if !context.options.selection.double {
+                leave_resembling(step, state, from, &mut rows, &free_in(&free, |_| false));
+            }
             let found = found_beyond(map, &scope.infos, from, state.records.frame(from), &rows, &free, links);
             let is_there = |there: &str| format!("{there} is there already, outside the filter");
             let what = "they are there already, outside the filter";
@@ -64,6 +68,11 @@ pub(super) fn alone_of(
                 leave_unpartnered(context, state, to, &mut rows, (&found, &free), what, &is_there);
             }
             *agenda.beyond.of_mut(to) = Some(outside);
+        }
+        // Running numbers count past these, too.
+        let (doubtful, _) = undecided.of(to);
+        if doubtful.rows() > 0 {
+            agenda.beyond.of_mut(to).get_or_insert_with(|| scope.empty(to)).upsert(doubtful);
         }
         let doubts = doubles(map, &scope.infos, from, state.records.frame(from), &rows, links);
         if !doubts.is_empty() {

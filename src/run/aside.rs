@@ -14,6 +14,10 @@ pub(super) struct Aside {
     unpartnered: PerSide<HashMap<Uuid, String>>,
     /// Those that people keep apart.
     apart: PerSide<HashSet<Uuid>>,
+    /// Those that cannot be read.
+    unreadable: PerSide<HashSet<Uuid>>,
+    /// Those that may be the same as one which cannot be read.
+    resembling: PerSide<HashSet<Uuid>>,
     /// Whole pairs that are outside their filters.
     outside: HashSet<PerSide<Uuid>>,
 }
@@ -37,6 +41,26 @@ impl Aside {
     /// Tells whether a record is kept apart.
     pub(super) fn is_apart(&self, side: Side, id: Uuid) -> bool {
         self.apart.of(side).contains(&id)
+    }
+
+    /// Takes records that cannot be read.
+    pub(super) fn note_unreadable(&mut self, side: Side, ids: impl IntoIterator<Item = Uuid>) {
+        self.unreadable.of_mut(side).extend(ids);
+    }
+
+    /// Tells whether a record cannot be read.
+    pub(super) fn is_unreadable(&self, side: Side, id: Uuid) -> bool {
+        self.unreadable.of(side).contains(&id)
+    }
+
+    /// Takes a record that may be the same as one which cannot be read.
+    pub(super) fn note_resembling(&mut self, side: Side, id: Uuid) {
+        self.resembling.of_mut(side).insert(id);
+    }
+
+    /// Tells whether a record may be the same as one which cannot be read.
+    pub(super) fn is_resembling(&self, side: Side, id: Uuid) -> bool {
+        self.resembling.of(side).contains(&id)
     }
 
     /// Leaves a pair outside.

@@ -140,7 +140,7 @@ fn look_up(context: &Context<'_>, scope: &Scope, state: &mut PassState) -> Resul
             let mut unread: Vec<Uuid> = unread.into_iter().collect();
             unread.sort_unstable();
             let read = extract::read_ids(scope, side, *context.endpoints.of(side), unread)?;
-            state.records.refresh(side, &[&read]);
+            state.records.refresh(side, &[&read.readable()]);
         }
     }
     Ok(())

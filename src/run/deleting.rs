@@ -241,7 +241,9 @@ fn spare(
             Some(print) => (now != print).then_some(Reason::Changed),
             None => reason,
         };
-        let outside = (!inside.contains(&survivors.id(row))).then_some(Reason::Outside);
+        let id = survivors.id(row);
+        let unreadable = survivors.unreadable(id).map(|_| Reason::Unreadable);
+        let outside = unreadable.or((!inside.contains(&id)).then_some(Reason::Outside));
         match outside.or(reason) {
             None => {
                 doomed.action.etag = survivors.etag(row);

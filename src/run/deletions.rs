@@ -21,6 +21,7 @@ use crate::run::partners::Widowed;
 use crate::run::rows::{not_in, without};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
+use crate::run::unreadable::{free_in, note_survivors};
 use crate::store::{CouplingChange, Couplings, InboxKind, Store, Survivor};
 
 /// Decides what becomes of the survivors; what is to be made anew goes into `agenda`.
@@ -37,7 +38,11 @@ pub(super) fn settle_widowed(
     let mut deletes: PerSide<Vec<Widowed>> = PerSide::default();
     for widow in widowed {
         state.by_people.note_pair(widow.ids);
+        let left = widow.gone.other();
+        let survivor = *widow.ids.of(left);
         let fate = match fate(map, state, &widow) {
+            _ if state.aside.is_unreadable(left, survivor) => Fate::Hold(Reason::Unreadable),
+            Fate::Restore | Fate::Delete if state.aside.is_resembling(left, survivor) => Fate::Hold(Reason::Unreadable),
             Fate::Restore if !step.context.writes(widow.gone) => Fate::Hold(Reason::OtherWay),
             Fate::Delete if !step.context.writes(widow.gone.other()) => Fate::Hold(Reason::OtherWay),
             fate => fate,
@@ -117,9 +122,15 @@ fn restore(
     }
     let taken = coupled(state, couplings, gone);
     let free = without(&everything, |id| taken.contains(id));
+    let unreadable = free_in(&free, |_| false);
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let survivors = state.records.frame(left).clone();
     let twins = found_beyond(map, &step.scope.infos, left, &survivors, &rows, &free, step.links);
+    note_survivors(step, state, left, &rows, &unreadable);
+    let doubtful = |state: &PassState, widow: &Widowed| state.aside.is_resembling(left, *widow.ids.of(left));
+    let (doubtful, widows): (Vec<Widowed>, Vec<Widowed>) = widows.into_iter().partition(|widow| doubtful(state, widow));
+    doubtful.iter().for_each(|widow| hold(state, map, widow, Reason::Unreadable));
+    let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains_key(row)).collect();
     hold_doubles(step, state, left, &restored, agenda);
     for widow in widows {

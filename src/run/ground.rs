@@ -8,8 +8,8 @@ use uuid::Uuid;
 use crate::config::PerSide;
 use crate::couple::Absent;
 use crate::endpoint::Hidden;
+use crate::extract::Undecided;
 use crate::frame::Frame;
-use crate::frame::evaluated::Fault;
 use crate::run::partners::Widowed;
 use crate::store::Couplings;
 
@@ -26,8 +26,8 @@ pub(super) struct Ground {
     pub(super) besides: Option<PerSide<Frame>>,
     /// Up to when each side was read as a whole, where it was.
     pub(super) whole_to: Option<PerSide<Option<DateTime<Utc>>>>,
-    /// Records for which the filter has no answer, and why.
-    pub(super) undecided: PerSide<(Frame, Vec<Fault>)>,
+    /// Records that are neither inside their filter nor outside, and why.
+    pub(super) undecided: PerSide<(Frame, Vec<Undecided>)>,
 }
 
 /// What the couplings leave over.

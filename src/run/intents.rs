@@ -126,6 +126,12 @@ impl Settling<'_> {
         if insert && row.is_some() && !self.partners.of(side).contains_key(&intent.id) {
             self.couple(intent);
         }
+        // Whether all of it arrived is found out when it can be read.
+        if matches!(intent.action.as_str(), "insert" | "update")
+            && there.frames.of(side).unreadable(intent.id).is_some()
+        {
+            return;
+        }
         let is_coupled = self.partners.of(side).get(&intent.id) == Some(&intent.partner);
         if let Some(row) = row.filter(|_| is_coupled && (insert || intent.action == "update")) {
             let own = there.untouched.of(side).contains(&intent.id);

@@ -10,7 +10,7 @@ use crate::couple::resembling::{has_key, like_any};
 use crate::delta::Work;
 use crate::delta::judging::judge_pairs;
 use crate::endpoint::{EndpointError, Hidden};
-use crate::frame::evaluated::Fault;
+use crate::extract::Undecided;
 use crate::frame::{Frame, Value};
 use crate::run::account::Mode;
 use crate::run::needs::referred;
@@ -26,8 +26,8 @@ pub(super) struct Read<'a> {
     pub(super) beyond: PerSide<Frame>,
     /// Coupled records that no list brings and that may exist all the same.
     pub(super) hidden: &'a PerSide<HashMap<Uuid, Hidden>>,
-    /// Records for which the filter has no answer, and why.
-    pub(super) undecided: PerSide<(&'a Frame, &'a [Fault])>,
+    /// Records that are neither inside their filter nor outside, and why.
+    pub(super) undecided: PerSide<(&'a Frame, &'a [Undecided])>,
     pub(super) couplings: &'a Couplings,
 }
 
@@ -68,7 +68,7 @@ pub(super) fn look(
         refers: Vec::new(),
     };
     for side in Side::BOTH {
-        let (undecided, faults) = *read.undecided.of(side);
+        let (undecided, why) = *read.undecided.of(side);
         for (frame, is_inside) in [(state.records.frame(side), true), (read.beyond.of(side), false), (undecided, false)]
         {
             let ids = frame.ids();
@@ -78,8 +78,8 @@ pub(super) fn look(
                 sight.inside.of_mut(side).extend(rows.iter().map(|row| ids[*row]));
             }
         }
-        for (row, fault) in faults.iter().enumerate() {
-            sight.undecided.of_mut(side).insert(undecided.id(row), fault.clone());
+        for (row, why) in why.iter().enumerate() {
+            sight.undecided.of_mut(side).insert(undecided.id(row), why.clone());
         }
     }
     for side in Side::BOTH {

@@ -33,7 +33,7 @@ const NOTHING: Mark = Mark { left: 0, edited: 0 };
 
 /// Returns where a pass reads the times of edits; `None` where no field asks for them.
 ///
-/// The clocks are compared now, right after the first reading, and stay so compared for the whole pass.
+/// The clocks are compared now, right after the first reading, and stay so compared for the whole pass, as far as they can be.
 pub(super) fn times(context: &Context<'_>, scope: &Scope, map: &TableMap) -> Option<Times> {
     let columns = PerSide { erp: scope.modified.erp.clone()?, crm: scope.modified.crm.clone()? };
     let [erp, crm] = Side::BOTH.map(|side| context.endpoints.of(side).clock_offset());

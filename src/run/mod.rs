@@ -58,6 +58,7 @@ mod couplings;
 mod partners;
 mod ground;
 mod apart;
+mod unreadable;
 mod recall;
 mod agenda;
 mod deletions;

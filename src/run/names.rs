@@ -2,9 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::config::{PerSide, Side, TableMap};
-use crate::frame::Frame;
+use crate::config::{Side, TableMap};
 use crate::run::context::Context;
+use crate::run::ground::Ground;
+use crate::run::rows::without;
 use crate::run::state::PassState;
 use crate::translate::links::Links;
 
@@ -13,9 +14,10 @@ pub(super) fn name_records(
     context: &Context<'_>,
     map: &TableMap,
     state: &PassState,
-    beyond: &PerSide<Frame>,
+    ground: &Ground,
     links: &mut Links,
 ) {
+    let Ground { beyond, undecided, .. } = ground;
     let references = context.pipeline.tables.iter().flat_map(|table| &table.fields);
     let references = references.filter_map(|field| field.reference.as_ref()).filter(|known| known.table == map.name);
     let mut columns: HashSet<(Side, &str)> = HashSet::new();
@@ -32,6 +34,9 @@ pub(super) fn name_records(
     for &(side, column) in &columns {
         table.name_all(side, column, state.records.frame(side));
         table.name_all(side, column, beyond.of(side));
+        // A record that cannot be read is still somebody's reference.
+        let (doubtful, _) = undecided.of(side);
+        table.name_all(side, column, &without(doubtful, |id| doubtful.unreadable(*id).is_none()));
     }
     for ids in &state.records.pairs().ids {
         table.couple(ids.erp, ids.crm);

@@ -11,8 +11,8 @@ use crate::delta::Held;
 use crate::delta::guard::{Basis, HANDFUL};
 use crate::delta::names::Names;
 use crate::endpoint::{EndpointError, Hidden};
-use crate::extract::{self, Inside, Scope};
-use crate::frame::evaluated::Fault;
+use crate::extract::{self, Inside, Scope, Undecided};
+use crate::frame::Frame;
 use crate::run::account::Mode;
 use crate::run::admitted::Approval;
 use crate::run::apart::set_apart;
@@ -29,7 +29,7 @@ use crate::run::refusals::Refusals;
 use crate::run::returning::take_back;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
-use crate::run::{decided, marks, remembered};
+use crate::run::{decided, marks, remembered, unreadable};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -60,11 +60,12 @@ pub(super) fn read(
     if !context.options.dry_run {
         remembered::remember(context.endpoints, scope, store, map)?;
     }
-    let undecided = hold_undecided(map, &reading.inside);
+    let undecided = hold_undecided(map, &reading.inside, &couplings);
     let PerSide { erp, crm } = reading.inside;
     let mut state = PassState::new(map, PerSide { erp: erp.frame, crm: crm.frame });
     state.asked = asked;
-    take_undecided(undecided, &mut state);
+    let doubtful = PerSide { erp: (erp.undecided, erp.why), crm: (crm.undecided, crm.why) };
+    take_undecided(undecided, &doubtful, &mut state);
     if let Some(sides) = context.pretended {
         let made = |side: Side| {
             let table = &map.sides.of(side).table;
@@ -94,7 +95,7 @@ pub(super) fn read(
         apart: PerSide::from_fn(|side| scope.empty(side)),
         besides: reading.besides,
         whole_to: reading.whole_to,
-        undecided: PerSide { erp: (erp.undecided, erp.faults), crm: (crm.undecided, crm.faults) },
+        undecided: doubtful,
     };
     Ok((state, ground, reading.couplings))
 }
@@ -116,7 +117,7 @@ pub(super) fn join_up(
     if let Some(side) = emptied(state, &ground, |side| map.sides.of(side).filter.is_none()) {
         return Ok(Opened::Empty(side, ground));
     }
-    let sought = read_absent(context, scope, &loose.absent)?;
+    let sought = read_absent(context, scope, &loose.absent, &ground.undecided)?;
     ground.hidden = PerSide { erp: sought.erp.hidden, crm: sought.crm.hidden };
     ground.beyond = PerSide { erp: sought.erp.frame, crm: sought.crm.frame };
     tell_hidden(turn, &ground.hidden, state);
@@ -228,28 +229,32 @@ fn join_read(
 /// Returns the first side, of those that `counts` says yes to, that returned nothing although records of it are coupled.
 /// Of a read of some records it means nothing that it is empty.
 fn emptied(state: &PassState, ground: &Ground, counts: impl Fn(Side) -> bool) -> Option<Side> {
-    let is_empty = |side| !ground.couplings.is_empty() && state.records.frame(side).rows() == 0;
+    let rows = |side| state.records.frame(side).rows() + ground.undecided.of(side).0.rows();
+    let is_empty = |side| !ground.couplings.is_empty() && rows(side) == 0;
     let in_full = ground.besides.is_none();
     Side::BOTH.into_iter().find(|side| in_full && counts(*side) && is_empty(*side))
 }
 
-/// Counts the records for which the filter has no answer, and holds those that the pass is about.
-fn take_undecided(undecided: PerSide<Vec<Held>>, state: &mut PassState) {
+/// Counts the records that are neither inside nor outside, and holds those that the pass is about.
+fn take_undecided(held: Vec<Held>, undecided: &PerSide<(Frame, Vec<Undecided>)>, state: &mut PassState) {
     for side in Side::BOTH {
-        *state.report.rows.of_mut(side) += undecided.of(side).len() as u64;
+        let (frame, _) = undecided.of(side);
+        *state.report.rows.of_mut(side) += frame.rows() as u64;
+        state.aside.note_unreadable(side, frame.unreadables().keys().copied());
     }
-    let undecided = undecided.erp.into_iter().chain(undecided.crm);
-    let undecided: Vec<Held> = undecided.filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
-    state.waits.hold_all(undecided);
+    let held: Vec<Held> = held.into_iter().filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
+    state.waits.hold_all(held);
 }
 
-/// Names the records of which the filter cannot tell whether they are inside.
-fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> {
+/// Names the records that cannot be read, and those of which the filter cannot tell whether they are inside.
+fn hold_undecided(map: &TableMap, read: &PerSide<Inside>, couplings: &Couplings) -> Vec<Held> {
     let inside = PerSide::from_fn(|side| read.of(side).frame.clone());
     let undecided = PerSide::from_fn(|side| read.of(side).undecided.clone());
     let names = Names::new(map, &[&inside, &undecided]);
-    PerSide::from_fn(|side| {
-        let held = |(row, fault): (usize, &Fault)| {
+    let mut all = unreadable::hold(map, read, couplings, &names);
+    for side in Side::BOTH {
+        let held = |(row, why): (usize, &Undecided)| {
+            let Undecided::Filter(fault) = why else { return None };
             let record = names.row(undecided.of(side), side, row);
             let id = Some(undecided.of(side).id(row));
             let ids = match side {
@@ -259,10 +264,11 @@ fn hold_undecided(map: &TableMap, read: &PerSide<Inside>) -> PerSide<Vec<Held>> 
             let to = if map.direction.writes(side.other()) { side.other() } else { side };
             let message = format!("{record} is left alone: the filter {fault}");
             let values = PerSide::default();
-            Held { kind: InboxKind::Failed, record, ids, field: None, values, to: Some(to), message }
+            Some(Held { kind: InboxKind::Failed, record, ids, field: None, values, to: Some(to), message })
         };
-        read.of(side).faults.iter().enumerate().map(held).collect()
-    })
+        all.extend(read.of(side).why.iter().enumerate().filter_map(held));
+    }
+    all
 }
 
 /// Tells the links of the couplings that the pass does not look at.

@@ -16,9 +16,9 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Starts with what waited before, and was not looked at yet.
-    pub(super) fn new(open: Open) -> Outside {
-        Outside { open: Some(open), items: Vec::new() }
+    /// Takes what waited before, and was not looked at yet.
+    pub(super) fn take(&mut self, open: Open) {
+        self.open = Some(open);
     }
 
     /// Returns the pairs about which something waits.

@@ -8,7 +8,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::{self, Absent, Doubt};
 use crate::delta::doubt::{Scene, hold_doubts};
 use crate::endpoint::Hidden;
-use crate::extract::{self, Scope, Sought};
+use crate::extract::{self, Scope, Sought, Undecided};
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::context::Context;
@@ -55,16 +55,22 @@ impl Widowed {
     }
 }
 
-/// Reads the coupled records that were not read: those that exist are outside their filter, or hidden.
+/// Reads the coupled records that were not read: those that exist are outside their filter, or hidden. What was read and is
+/// `undecided` is known to be there.
 pub(super) fn read_absent(
     context: &Context<'_>,
     scope: &Scope,
     absent: &[Absent],
+    undecided: &PerSide<(Frame, Vec<Undecided>)>,
 ) -> Result<PerSide<Sought>, PassError> {
     let one = |side: Side| {
+        let there = couple::rows_by_id(&undecided.of(side).0);
         let missing = absent.iter().filter(|absent| absent.rows.of(side).is_none());
-        let ids: Vec<Uuid> = missing.map(|absent| *absent.ids.of(side)).collect();
-        extract::seek(scope, side, *context.endpoints.of(side), ids)
+        let missing = missing.map(|absent| *absent.ids.of(side));
+        let (known, ids): (Vec<Uuid>, Vec<Uuid>) = missing.partition(|id| there.contains_key(id));
+        let mut sought = extract::seek(scope, side, *context.endpoints.of(side), ids)?;
+        sought.frame.upsert(&undecided.of(side).0.take(&known.iter().map(|id| there[id]).collect::<Vec<_>>()));
+        Ok::<Sought, PassError>(sought)
     };
     Ok(PerSide { erp: one(Side::Erp)?, crm: one(Side::Crm)? })
 }
@@ -112,15 +118,22 @@ pub(super) fn absent(
                 (None, Some(&row)) => state.records.names().row(&outside.erp, Side::Erp, row),
                 (None, None) => format!("{}:{}", map.name, ids.erp),
             };
-            if asked {
+            let unreadable = PerSide::from_fn(|side| state.aside.is_unreadable(side, *ids.of(side)));
+            let is_left_alone = unreadable.erp || unreadable.crm;
+            if asked && !is_left_alone {
                 away.push(name);
                 state.aside.leave_outside(*ids);
+            }
+            if asked && unreadable.erp && unreadable.crm && map.direction.writes(Side::Erp) {
+                // Both rows are held as one pair, which counts once.
+                state.tally.skip(Side::Erp, usize::from(map.direction.writes(Side::Crm)));
             }
             // A record outside its filter is still somebody's reference.
             links.table(&map.name).couple(ids.erp, ids.crm);
             for side in Side::BOTH {
-                // Only what was read is counted, in the direction away from it.
-                if asked && rows.of(side).is_some() && map.direction.writes(side.other()) {
+                // Only what was read is counted, in the direction away from it; in which the pair may be held already.
+                let is_held = *unreadable.of(side.other()) && !map.direction.writes(side);
+                if asked && rows.of(side).is_some() && map.direction.writes(side.other()) && !is_held {
                     state.tally.skip(side.other(), 1);
                 }
             }

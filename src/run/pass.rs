@@ -31,14 +31,14 @@ use crate::run::names::name_records;
 use crate::run::needs::name_needed;
 use crate::run::opening::{Opened, join_up, read};
 use crate::run::ours::take_ours;
-use crate::run::partners::{take_doubts, take_matches};
+use crate::run::partners::{Widowed, take_doubts, take_matches};
 use crate::run::recall::look_again;
 use crate::run::rounds::rounds;
 use crate::run::standing::count_rows;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step, Turn};
 use crate::run::wanted_back::{WantedBack, note_made_anew};
-use crate::run::{newcomers, remembered};
+use crate::run::{newcomers, remembered, unreadable};
 use crate::store::{Couplings, InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -94,7 +94,7 @@ fn go(
     let merging = clock();
     let Matching { agenda, absent, doubtful } = match_up(turn, store, state, (&mut ground, loose), links)?;
     count_rows(state, PerSide { erp: &ground.undecided.erp.0, crm: &ground.undecided.crm.0 });
-    name_records(context, map, state, &ground.beyond, links);
+    name_records(context, map, state, &ground, links);
     state.report.seconds.merge = clock() - merging;
 
     look(&turn.step(links), state, &ground)?;
@@ -105,7 +105,7 @@ fn go(
     if !pass.deferred.contains(&true) {
         newcomers::tell(&turn.step(links), state)?;
     }
-    name_records(context, map, state, &ground.beyond, links);
+    name_records(context, map, state, &ground, links);
     if state.on_paper(context) {
         tell_what_waits(map, scope, state, &ground.apart, links)?;
     }
@@ -151,6 +151,7 @@ fn match_up(
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
     take_ours(context, map, &mut uncoupled, state, links);
+    leave_unread(&turn.step(links), state, ground, &mut uncoupled, &widowed);
     let coupled = Coupled { pairs: state.records.pairs(), absent: &absent, beyond: &ground.beyond };
     let mut matched = match_rows(map, &scope.infos, state.records.frames(), links, &uncoupled, &coupled);
     wanted.settle(turn, state, &mut matched, &mut widowed, links);
@@ -172,14 +173,34 @@ fn match_up(
     Ok(Matching { agenda, absent, doubtful })
 }
 
+/// Leaves alone whoever may be the same as a record that cannot be read, survivors of deletions among them.
+fn leave_unread(
+    step: &Step<'_>,
+    state: &mut PassState,
+    ground: &Ground,
+    uncoupled: &mut PerSide<Vec<usize>>,
+    widowed: &[Widowed],
+) {
+    for side in Side::BOTH {
+        let ids = if side == Side::Erp { &ground.couplings.erp } else { &ground.couplings.crm };
+        let there = unreadable::free_in(&ground.undecided.of(side).0, |id| ids.contains(id));
+        if there.rows() == 0 {
+            continue;
+        }
+        let survivors = widowed.iter().filter(|widow| widow.gone == side).filter_map(|widow| widow.row);
+        unreadable::note_survivors(step, state, side.other(), &survivors.collect::<Vec<_>>(), &there);
+        unreadable::leave_resembling(step, state, side.other(), uncoupled.of_mut(side.other()), &there);
+    }
+}
+
 /// Takes note of what the pass knows of the records to explain, where it has any.
 fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), PassError> {
     let Some(subjects) = step.context.subjects_of(step.map) else { return Ok(()) };
     let mut outside = ground.besides.clone().unwrap_or_else(|| PerSide::from_fn(|side| step.scope.empty(side)));
     Side::BOTH.iter().for_each(|side| outside.of_mut(*side).upsert(ground.beyond.of(*side)));
     let undecided = PerSide::from_fn(|side| {
-        let (frame, faults) = ground.undecided.of(side);
-        (frame, &faults[..])
+        let (frame, why) = ground.undecided.of(side);
+        (frame, &why[..])
     });
     let read = Read { beyond: outside, hidden: &ground.hidden, undecided, couplings: &ground.couplings };
     looking::look(step, state, &read, subjects)

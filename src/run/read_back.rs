@@ -1,6 +1,6 @@
 //! What was written, read again: only where the outcomes do not tell enough (I2).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -8,6 +8,7 @@ use crate::config::Side;
 use crate::couple::rows_by_id;
 use crate::endpoint::{EndpointError, Outcome};
 use crate::extract;
+use crate::frame::unreadable::Unreadable;
 use crate::frame::{Frame, Kind};
 use crate::plan::{Action, FieldChange};
 use crate::run::kept::is_form_of;
@@ -20,6 +21,8 @@ use crate::translate::canonical::{BLANK, fingerprint};
 /// What was read after the writes to a side, of the records of which their outcomes do not tell enough.
 pub(super) struct ReadBack {
     frame: Frame,
+    /// Those that are there and cannot be read.
+    unreadable: BTreeMap<Uuid, Unreadable>,
     /// The rows of those that are there.
     found: HashMap<Uuid, usize>,
     /// Those of them that are inside their filter.
@@ -49,9 +52,10 @@ impl ReadBack {
         let open = actions.iter().zip(outcomes).filter(|(action, outcome)| is_open(action, outcome));
         let open: Vec<Uuid> = open.map(|(action, _)| *action.ids.of(to)).collect();
         let frame = extract::read_ids(step.scope, to, *step.context.endpoints.of(to), open)?;
+        let (unreadable, frame) = (frame.unreadables().clone(), frame.readable().into_owned());
         let inside = extract::inside(step.map, to, frame.clone())?.frame.ids().into_iter().collect();
         let untouched = untouched(step, to, actions, outcomes, &frame)?;
-        Ok(ReadBack { found: rows_by_id(&frame), frame, inside, untouched, shown })
+        Ok(ReadBack { found: rows_by_id(&frame), frame, unreadable, inside, untouched, shown })
     }
 
     /// Returns what is known of one write.
@@ -60,13 +64,18 @@ impl ReadBack {
         Evidence {
             is_new: action.kind.makes_record(),
             is_shown: self.shown.contains(id),
-            is_there: self.found.contains_key(id),
+            is_there: self.found.contains_key(id) || self.unreadable.contains_key(id),
             is_inside: self.inside.contains(id),
             is_untouched: self.untouched.contains(id),
         }
     }
 
-    /// Returns all of it.
+    /// Returns why a record that is there cannot be read.
+    pub(super) fn unreadable(&self, id: Uuid) -> Option<&Unreadable> {
+        self.unreadable.get(&id)
+    }
+
+    /// Returns all that can be read.
     pub(super) fn frame(&self) -> &Frame {
         &self.frame
     }

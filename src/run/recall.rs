@@ -15,7 +15,7 @@ use crate::delta::decided::{Ruled, Rulings};
 use crate::delta::{Held, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::Action;
-use crate::run::outside::{Open, Outside};
+use crate::run::outside::Open;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
 use crate::store::{Couplings, InboxItem, InboxKind, Store};
@@ -48,6 +48,25 @@ pub(super) fn recall(
     absent.retain(|absent| Side::BOTH.into_iter().all(|side| exists(absent, side)));
     let outside: HashSet<(Uuid, Uuid)> = absent.iter().map(|absent| key(&absent.ids)).collect();
     earlier.retain(|item| pair(item).is_some_and(|pair| outside.contains(&pair)));
+    // Of a pair of which a record cannot be read nothing is decided: what waits about it waits on.
+    let is_unreadable = |absent: &&&Absent| {
+        Side::BOTH.into_iter().any(|side| beyond.of(side).unreadable(*absent.ids.of(side)).is_some())
+    };
+    let unreadable: HashSet<(Uuid, Uuid)> =
+        absent.iter().filter(is_unreadable).map(|absent| key(&absent.ids)).collect();
+    let (kept, earlier): (Vec<InboxItem>, Vec<InboxItem>) =
+        earlier.into_iter().partition(|item| pair(item).is_some_and(|pair| unreadable.contains(&pair)));
+    // What failed of it for one field, this among it, is told anew.
+    let is_told = |item: &InboxItem| {
+        let mut held = state.waits.held().iter();
+        let held = held.find(|held| (held.ids.erp, held.ids.crm) == (item.erp_id, item.crm_id));
+        let failed = matches!(item.kind, InboxKind::Failed | InboxKind::Skipped);
+        failed && held.is_some_and(|held| item.field.is_some() || held.field.is_none())
+    };
+    let kept: Vec<InboxItem> = kept.into_iter().filter(|item| !is_told(item)).collect();
+    absent.retain(|absent| !unreadable.contains(&key(&absent.ids)));
+    let outside: HashSet<(Uuid, Uuid)> = outside.difference(&unreadable).copied().collect();
+    state.outside.keep(kept);
     if earlier.is_empty() {
         return Ok(());
     }
@@ -66,7 +85,7 @@ pub(super) fn recall(
         }
     }
     pairs.locate(&frames);
-    state.outside = Outside::new(Open { earlier, frames, pairs });
+    state.outside.take(Open { earlier, frames, pairs });
     Ok(())
 }
 

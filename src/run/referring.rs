@@ -225,7 +225,9 @@ pub(super) fn referring(
                 (Side::Crm, Value::Guid(id) | Value::Link { id, .. }) => id.to_string(),
                 (Side::Crm, value) => Uuid::parse_str(&value.to_string()).map(|id| id.to_string()).unwrap_or_default(),
             };
-            for id in wanted.get(&key).into_iter().flatten() {
+            // Whom it refers to, where that cannot be read, may be any of them.
+            let all = wanted.values().flatten().filter(|_| frame.lacks(column, row));
+            for id in wanted.get(&key).into_iter().flatten().chain(all) {
                 found.insert((*id, by), names.row(&frame, side, row));
             }
         }

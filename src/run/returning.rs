@@ -94,10 +94,11 @@ fn cleared(
         let Some(&row) = there.get(absent.ids.of(side)).filter(|_| absent.rows.of(side.other()).is_some()) else {
             return false;
         };
-        fields.iter().any(|&field| {
-            let blank = map.fields[field].column(side).is_some_and(|column| beyond.value(column, row).is_blank());
-            blank && ground.couplings.bases[field][absent.coupling].is_some()
-        })
+        beyond.unreadable(*absent.ids.of(side)).is_none()
+            && fields.iter().any(|&field| {
+                let blank = map.fields[field].column(side).is_some_and(|column| beyond.value(column, row).is_blank());
+                blank && ground.couplings.bases[field][absent.coupling].is_some()
+            })
     };
     let asked = |absent: &&Absent| state.asks(Some(absent.ids.erp), Some(absent.ids.crm));
     loose.absent.iter().filter(asked).filter(was_cleared).copied().collect()

@@ -10,8 +10,8 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side};
 use crate::delta::judging::Judged;
 use crate::endpoint::Hidden;
+use crate::extract::Undecided;
 use crate::frame::Frame;
-use crate::frame::evaluated::Fault;
 
 /// The records to explain, by table map and side.
 pub type Subjects = BTreeMap<String, PerSide<BTreeSet<Uuid>>>;
@@ -26,8 +26,8 @@ pub struct Sight {
     pub inside: PerSide<HashSet<Uuid>>,
     /// Coupled records that no list brings and that may exist all the same.
     pub hidden: PerSide<HashMap<Uuid, Hidden>>,
-    /// Those for which the filter has no answer, and why.
-    pub undecided: PerSide<BTreeMap<Uuid, Fault>>,
+    /// Those that are neither inside nor outside, and why.
+    pub undecided: PerSide<BTreeMap<Uuid, Undecided>>,
     /// The decisions on the fields of the pairs among them, the matched ones too.
     pub judged: Vec<Judged>,
     /// What each match rule finds for the subjects that have no coupling.

@@ -9,6 +9,7 @@ use crate::config::{PerSide, Side};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::endpoint::{EndpointError, Outcome};
+use crate::frame::unreadable::Unreadable;
 use crate::plan::{Action, ActionKind};
 use crate::run::bases::{Agreeing, move_bases};
 use crate::run::failures::{failed, kept_out, reason};
@@ -20,6 +21,7 @@ use crate::run::rows::without;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
 use crate::run::unanswered::Tried;
+use crate::run::unreadable;
 use crate::run::verdict::{News, Next, Verdict, judge, next};
 use crate::run::written::{Before, Proof, Written, before_write};
 use crate::store::{Agreement, Answer, CouplingChange, Origin, Store};
@@ -91,6 +93,11 @@ pub(super) fn verify(
         }
         let evidence = back.of(to, action);
         let verdict = judge(outcome, evidence);
+        if let Some(why) = back.unreadable(*action.ids.of(to)) {
+            taking.take_unreadable(state, (action, journal_id), verdict, why);
+            state.tally.goes_outside(erp);
+            continue;
+        }
         match verdict {
             Verdict::Written(proof, news) => taking.take_written(state, after, (action, journal_id), proof, news),
             Verdict::InPart => taking.take_part(state, &back, (action, journal_id), reason(outcome)),
@@ -122,6 +129,17 @@ struct Journal {
 }
 
 impl Journal {
+    fn take(&mut self, journal_id: i64, action: &Action, news: News) {
+        match news {
+            News::Nothing => {}
+            News::Written => self.tell(journal_id, "written", ""),
+            News::Found => {
+                self.tell(journal_id, "found", "");
+                self.couplings.extend(couplings_after(action));
+            }
+        }
+    }
+
     fn tell(&mut self, journal_id: i64, outcome: &str, message: &str) {
         self.answers.push(Answer { journal_id, outcome: outcome.to_owned(), message: message.to_owned() });
     }
@@ -152,14 +170,7 @@ impl<'a> Taking<'a> {
         proof: Proof,
         news: News,
     ) {
-        match news {
-            News::Nothing => {}
-            News::Written => self.news.tell(journal_id, "written", ""),
-            News::Found => {
-                self.news.tell(journal_id, "found", "");
-                self.news.couplings.extend(couplings_after(action));
-            }
-        }
+        self.news.take(journal_id, action, news);
         let (to, erp) = (self.to, action.ids.erp);
         let on_paper = state.on_paper(self.step.context);
         self.certain.insert(erp, proof == Proof::Returned);
@@ -181,17 +192,47 @@ impl<'a> Taking<'a> {
         if !action.kind.makes_record() {
             return;
         }
-        let source = *action.ids.of(to.other());
-        if let Some(tried) = state.unanswered.take_tried(to, source).filter(|_| !on_paper) {
-            let earlier = tried.journal.into_iter().filter(|earlier| *earlier != journal_id);
-            earlier.for_each(|earlier| self.news.tell(earlier, "sent again", ""));
-        }
-        state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
-        if let (Some(row), Some(&source)) = (row, self.sources.get(&source)) {
+        self.end_tries(state, action, journal_id);
+        if let (Some(row), Some(&source)) = (row, self.sources.get(action.ids.of(to.other()))) {
             let mut rows = PerSide { erp: source, crm: source };
             *rows.of_mut(to) = row;
             state.records.couple(action.ids, rows, Origin::Created(to));
         }
+    }
+
+    /// Notes of a new record that is there that all attempts to make it are over.
+    fn end_tries(&mut self, state: &mut PassState, action: &Action, journal_id: i64) {
+        let source = *action.ids.of(self.to.other());
+        let on_paper = state.on_paper(self.step.context);
+        if let Some(tried) = state.unanswered.take_tried(self.to, source).filter(|_| !on_paper) {
+            let earlier = tried.journal.into_iter().filter(|earlier| *earlier != journal_id);
+            earlier.for_each(|earlier| self.news.tell(earlier, "sent again", ""));
+        }
+        state.report.uncoupled += u64::from(action.kind != ActionKind::Insert);
+    }
+
+    /// Takes a record that is there and cannot be read any more: that it was written stands, what it holds now nobody knows.
+    fn take_unreadable(
+        &mut self,
+        state: &mut PassState,
+        (action, journal_id): (&Action, i64),
+        verdict: Verdict,
+        why: &Unreadable,
+    ) {
+        // Of an update without an answer the next run that can read it finds out what became of it.
+        if let Verdict::Written(_, news) = verdict {
+            self.news.take(journal_id, action, news);
+            state.tally.count(self.to, &action.kind, action.ids.erp);
+            if action.kind.makes_record() {
+                self.end_tries(state, action, journal_id);
+            }
+        }
+        let table = &self.step.map.sides.of(self.to).table;
+        let message = unreadable::told(&action.record, (self.to, table, *action.ids.of(self.to)), why);
+        let ids = PerSide { erp: Some(action.ids.erp), crm: Some(action.ids.crm) };
+        let field = unreadable::field_of(self.step.map, self.to, why);
+        state.waits.hold(Held { ids, field, message, ..failed(action, "") });
+        state.aside.note_unreadable(self.to, [*action.ids.of(self.to)]);
     }
 
     /// Takes an update whose answer was lost: what is there of it is settled, whatever became of the rest.

@@ -30,6 +30,8 @@ pub struct TableLinks {
     awaited: PerSide<HashMap<Uuid, String>>,
     /// The records of each side whose partner was deleted, and of which nobody decided before this run what follows.
     left: PerSide<HashSet<Uuid>>,
+    /// Columns of each side of which the key of some record could not be read.
+    illegible: PerSide<HashSet<String>>,
     /// Whether the keys of all records were told; else whoever needs one asks for it.
     whole: bool,
     /// Whether a record was coupled in this run.
@@ -133,6 +135,9 @@ impl TableLinks {
 
     /// Takes over what `column` holds in all records of a frame.
     pub fn name_all(&mut self, side: Side, column: &str, frame: &Frame) {
+        if frame.unreadables().values().any(|why| why.columns.iter().any(|name| name == column)) {
+            self.illegible.of_mut(side).insert(column.to_owned());
+        }
         for (row, id) in frame.ids().into_iter().enumerate() {
             self.name(side, column, id, &frame.value(column, row).to_string());
         }
@@ -219,6 +224,13 @@ impl Links {
         let table = self.tables.get(&reference.table)?;
         let id = table.named(reference, side, value)?;
         table.awaited.of(side).get(&id).map(String::as_str)
+    }
+
+    /// Tells whether some record could not be read to which a key that leads nowhere may belong.
+    pub(super) fn may_be_illegible(&self, reference: &Reference) -> bool {
+        let Some(table) = self.tables.get(&reference.table) else { return false };
+        let crm = reference.crm.as_ref();
+        table.illegible.erp.contains(&reference.erp) || crm.is_some_and(|column| table.illegible.crm.contains(column))
     }
 
     /// Translates a CRM id into the ERP key of the partner.

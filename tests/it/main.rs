@@ -52,4 +52,5 @@ mod taken;
 mod terms;
 mod tidy;
 mod transformations;
+mod unreadable;
 mod why;

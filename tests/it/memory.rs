@@ -15,6 +15,7 @@ use pipeline::endpoint::{
     TableInfo, Traffic, Write, WriteKind,
 };
 use pipeline::frame::builder::Builder;
+use pipeline::frame::unreadable::Unreadable;
 use pipeline::frame::{Cell, Column, Frame, Kind, Value};
 use uuid::Uuid;
 
@@ -70,6 +71,10 @@ pub struct Memory {
     pub fate: Fate,
     /// Tables that cannot be read.
     pub unreadable: Mutex<Vec<String>>,
+    /// Cells that cannot be read: record and column.
+    pub spoilt: Mutex<BTreeSet<(Uuid, String)>>,
+    /// Cells that cannot be read from the next batch on.
+    pub spoils: Mutex<Vec<(Uuid, String)>>,
     /// Records that a list of ids leaves out without a word.
     pub omitted: Mutex<BTreeSet<Uuid>>,
     /// Records that a read of the whole table leaves out without a word.
@@ -96,6 +101,10 @@ pub struct Memory {
     pub clock_ms: AtomicI64,
     /// How far that clock is ahead, as the side's answers tell it.
     pub ahead_ms: AtomicI64,
+    /// Its answers contradict each other about that.
+    pub jumps: AtomicBool,
+    /// Its answers do not tell that.
+    pub timeless: AtomicBool,
     /// Requests for records that arrived, with the records that each brought.
     pub answers: Mutex<Vec<(String, usize)>>,
     /// Whether the side can be asked by what a column holds.
@@ -184,6 +193,8 @@ impl Memory {
             fate: Fate::default(),
             crash_after: Mutex::default(),
             unreadable: Mutex::default(),
+            spoilt: Mutex::default(),
+            spoils: Mutex::default(),
             omitted: Mutex::default(),
             dropped: Mutex::default(),
             hidden: Mutex::default(),
@@ -198,6 +209,8 @@ impl Memory {
             // 2026-01-31T00:00:00Z.
             clock_ms: AtomicI64::new(1_769_817_600_000),
             ahead_ms: AtomicI64::new(0),
+            jumps: AtomicBool::new(false),
+            timeless: AtomicBool::new(false),
             answers: Mutex::default(),
             searchable: AtomicBool::new(true),
             locked_out: AtomicBool::new(false),
@@ -280,6 +293,18 @@ impl Memory {
         take_along(&self.takes_along.lock().unwrap(), &mut tables, table, vec![id]);
     }
 
+    /// Puts something into a cell that is no value of its column, as a service may that is at odds with its own metadata.
+    pub fn spoil(&self, table: &str, id: u128, column: &str) {
+        self.put(table, id, &[]);
+        self.spoilt.lock().unwrap().insert((Uuid::from_u128(id), column.to_owned()));
+    }
+
+    /// Corrects that.
+    pub fn mend(&self, table: &str, id: u128, column: &str) {
+        self.put(table, id, &[]);
+        self.spoilt.lock().unwrap().remove(&(Uuid::from_u128(id), column.to_owned()));
+    }
+
     /// Takes a column out of the metadata.
     pub fn forget(&self, table: &str, column: &str) {
         let mut tables = self.tables.lock().unwrap();
@@ -338,7 +363,12 @@ impl Memory {
         let mut builder = Builder::new(described.clone());
         for id in ids {
             let Some((version, values)) = table.records.get(&id) else { continue };
+            let mut lacking = Vec::new();
             for (index, column) in described.iter().enumerate() {
+                if self.spoilt.lock().unwrap().contains(&(id, column.name.clone())) {
+                    lacking.push(column.name.clone());
+                    continue;
+                }
                 let text_kind = matches!(column.kind, Kind::Text | Kind::Code | Kind::Enum);
                 let value = if column.name == "id" {
                     Value::Guid(id)
@@ -357,7 +387,13 @@ impl Memory {
             }
             let bare = self.unversioned.load(Ordering::Relaxed) || self.stripped.lock().unwrap().contains(&id);
             let version = if bare { String::new() } else { version.to_string() };
-            builder.end(id, &version);
+            match lacking.first() {
+                Some(first) => {
+                    let why = format!("column `{first}` holds `?`, which is no value");
+                    builder.end_unreadable(id, &version, Unreadable { columns: lacking, why });
+                }
+                None => builder.end(id, &version),
+            }
         }
         builder.finish()
     }
@@ -608,6 +644,7 @@ impl Endpoint for Memory {
         take_along(&self.takes_along.lock().unwrap(), &mut tables, &info.table, along);
         drop(tables);
         self.type_in(&self.afterwards);
+        self.spoilt.lock().unwrap().extend(std::mem::take(&mut *self.spoils.lock().unwrap()));
         self.fate.step();
         if let Some(stop) = self.stops.lock().unwrap().take() {
             stop();
@@ -633,7 +670,8 @@ impl Endpoint for Memory {
 
     fn clock_offset(&self) -> Option<ClockOffset> {
         let ms = self.ahead_ms.load(Ordering::Relaxed);
-        Some(ClockOffset { ms_min: ms, ms_max: ms })
+        let steady = !self.jumps.load(Ordering::Relaxed);
+        (!self.timeless.load(Ordering::Relaxed)).then_some(ClockOffset { ms_min: ms, ms_max: ms, steady })
     }
 
     fn clock(&self) -> Option<DateTime<Utc>> {

@@ -104,6 +104,40 @@ fn a_clock_that_is_wrong_wins_nothing() {
     }
 }
 
+/// Nobody's edit is overwritten by a clock of which nothing is known (I6).
+#[test]
+fn a_clock_that_is_not_known_decides_nothing() {
+    for side in Side::BOTH {
+        for (jumps, why) in
+            [(true, "contradict each other about what its clock shows"), (false, "do not tell what its clock shows")]
+        {
+            let mut world = World::settled_with(&newest());
+            world.edit(Side::Erp, 60_000, &[("name", "A"), ("city", "Moss")]);
+            world.edit(Side::Crm, 3_600_000, &[("name", "B"), ("phone", "2")]);
+            world.memory(side).jumps.store(jumps, Ordering::Relaxed);
+            world.memory(side).timeless.store(!jumps, Ordering::Relaxed);
+            let planned = world.run_as(true);
+            let report = world.run();
+            assert_eq!(planned.plan, report.plan);
+            let told = format!("edited on both sides, and the answers of the {} {why}", side.name());
+            assert_eq!(contested(&report), [told]);
+            assert_eq!(world.names(), ("A".into(), "B".into()));
+            // The other fields are no matter of clocks.
+            assert_eq!(
+                (world.crm.get("accounts", 101, "city"), world.erp.get("customers", 1, "phone")),
+                ("Moss".into(), "2".into())
+            );
+            // A night later it is known, and the times of the edits are, too.
+            world.memory(side).jumps.store(false, Ordering::Relaxed);
+            world.memory(side).timeless.store(false, Ordering::Relaxed);
+            world.pass_ms(86_400_000);
+            world.run();
+            assert_eq!(world.names(), both("B"));
+            world.quiet();
+        }
+    }
+}
+
 /// What waits because both edits are as old as each other is not decided by what we write beside it.
 #[test]
 fn our_own_write_makes_nobody_newer() {

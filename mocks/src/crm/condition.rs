@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -52,6 +53,17 @@ pub fn resolve(table: usize, text: &str, options: &[(String, String)]) -> Result
     let parsed =
         filter::parse(text, options).map_err(|error| Error::new(400, "0x80060888", format!("{error} in '{text}'.")))?;
     condition(table, &parsed)
+}
+
+/// Returns ids among which every row is for which a condition holds, in their order; `None` where it names none.
+pub fn ids(condition: &Condition) -> Option<BTreeSet<Uuid>> {
+    match condition {
+        Condition::And(left, right) => ids(left).or_else(|| ids(right)),
+        Condition::In(path, list) if path.hops.is_empty() && matches!(path.column().kind, schema::Kind::Key) => {
+            Some(list.iter().filter_map(Cell::id).collect())
+        }
+        _ => None,
+    }
 }
 
 /// Judges a row; nothing is unknown.

@@ -303,9 +303,15 @@ impl State {
             condition.is_none_or(|condition| condition::judge(condition, &self.store, *id, row) == Some(true))
         };
         let rows = self.store.rows(table);
+        let ids = query.condition.as_ref().and_then(condition::ids);
         if query.order.is_empty() {
             let start = cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.id));
-            let after = rows.range((start, Bound::Unbounded)).filter(|(id, row)| holds(id, row));
+            let after: Box<dyn Iterator<Item = (&Uuid, &Row)>> = match &ids {
+                // A list of ids is looked up, not searched for: clients read tens of thousands of rows this way.
+                Some(ids) => Box::new(ids.range((start, Bound::Unbounded)).filter_map(|id| rows.get_key_value(id))),
+                None => Box::new(rows.range((start, Bound::Unbounded))),
+            };
+            let after = after.filter(|(id, row)| holds(id, row));
             let mut found: Vec<_> = after.take(rows_max + 1).map(|(id, row)| (*id, row)).collect();
             let more = found.len() > rows_max;
             found.truncate(rows_max);
@@ -346,6 +352,7 @@ impl State {
             Some(condition) => rows
                 .iter()
                 .filter(|(id, row)| condition::judge(condition, &self.store, **id, row) == Some(true))
+                .take(COUNT_MAX + 1)
                 .count(),
         }
     }

@@ -147,10 +147,12 @@ fn expansions(page: &Page, text: &str) -> Result<Vec<Expansion>, Refusal> {
     Ok(out)
 }
 
-/// Where a page begins: the rows that `$top` still allows, the last row's key, the values it was ordered by.
+/// Where a page begins: the rows that `$top` still allows, how many rows were counted for the first page, the last row's key,
+/// the values it was ordered by.
 #[derive(Debug)]
 struct Mark {
     top: Option<u64>,
+    total: Option<u64>,
     key: String,
     values: Vec<Cell>,
 }
@@ -158,15 +160,20 @@ struct Mark {
 impl Mark {
     fn text(&self, set: &Set, order: &[(usize, bool)]) -> String {
         let values = self.values.iter().zip(order).map(|(cell, (place, _))| cell.json(set.columns[*place].kind));
-        json!([self.top, self.key, values.collect::<Vec<_>>()]).to_string()
+        json!([self.top, self.total, self.key, values.collect::<Vec<_>>()]).to_string()
     }
 
     fn read(text: &str, set: &Set, order: &[(usize, bool)]) -> Option<Mark> {
         let parts: Value = serde_json::from_str(text).ok()?;
-        let values = parts[2].as_array()?;
+        let values = parts[3].as_array()?;
         let cells = values.iter().zip(order).map(|(value, (place, _))| Cell::read(&set.columns[*place], value).ok());
         let values: Option<Vec<_>> = cells.collect();
-        Some(Mark { top: parts[0].as_u64(), key: parts[1].as_str()?.to_string(), values: values? })
+        Some(Mark {
+            top: parts[0].as_u64(),
+            total: parts[1].as_u64(),
+            key: parts[2].as_str()?.to_string(),
+            values: values?,
+        })
     }
 }
 
@@ -195,8 +202,14 @@ impl State {
         let mut out = Vec::with_capacity(256 + rows.len().min(size) * 512);
         out.extend_from_slice(b"{\"@odata.context\":");
         cell::write_string(&self.context(api, base, page.name), &mut out);
-        if query.count {
-            let total = self.tables[set].iter().filter(|(_, _, row)| self.meets(page, &query, row)).count();
+        let total = query.count.then(|| {
+            // Counted once for all pages, since it goes through the whole table.
+            mark.as_ref().and_then(|mark| mark.total).unwrap_or_else(|| {
+                let counted = self.tables[set].iter().filter(|(_, _, row)| self.meets(page, &query, row)).count();
+                counted as u64
+            })
+        });
+        if let Some(total) = total {
             out.extend_from_slice(format!(",\"@odata.count\":{total}").as_bytes());
         }
         out.extend_from_slice(b",\"value\":[");
@@ -212,7 +225,8 @@ impl State {
         if shown < rows.len() && left != Some(0) {
             let (key, row) = rows[shown - 1];
             let values = query.order.iter().map(|(place, _)| self.shown(set, row, *place).into_owned());
-            let mark = Mark { top: left.map(|left| left as u64), key: key.to_string(), values: values.collect() };
+            let mark =
+                Mark { top: left.map(|left| left as u64), total, key: key.to_string(), values: values.collect() };
             let text = mark.text(schema, &query.order);
             let separator = if link.is_empty() { "" } else { "&" };
             let rest = format!("?{link}{separator}{TOKEN}{}", token(path, &link, &text));

@@ -132,7 +132,7 @@ mod tests {
         ] {
             let write = Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
             let body = format!(r#"{{"error":{{"code":"{code}","message":"m  CorrelationId:  1."}}}}"#);
-            let found = verdict(&["id".to_owned()], &write, &Reply { status, body });
+            let found = verdict(&["id".to_owned()], &write, &Reply { status, headers: Vec::new(), body });
             assert_eq!(found, expected, "{kind:?} {status} {code}");
         }
     }

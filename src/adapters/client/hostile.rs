@@ -262,6 +262,8 @@ fn whatever_a_side_asks_to_wait_the_wait_is_sound() {
         ("Retry-After: 17\r\n".to_owned(), 17),
         (format!("{date}Retry-After: Sat, 31 Jan 2026 22:00:09 GMT\r\n"), 9),
         (format!("{date}Retry-After: Sat, 31 Jan 2026 21:00:00 GMT\r\n"), 2),
+        ("Retry-After: Thu, 01 Jan 1970 00:00:09 GMT\r\n".to_owned(), 9),
+        (format!("{date}Retry-After: Saturday, 31-Jan-26 22:00:09 GMT\r\n"), 9),
         (format!("{date}Retry-After: Thu, 31 Jan 2126 21:00:00 GMT\r\n"), 600),
         ("Retry-After: -5\r\n".to_owned(), 2),
         ("Retry-After: 0\r\n".to_owned(), 0),

@@ -283,8 +283,12 @@ fn a_refusal_says_which_limit_was_met_and_what_it_is() {
 fn the_dates_of_answers_tell_of_the_clock() {
     let date = "Date: Thu, 01 Jan 1970 00:01:40 GMT\r\n";
     let elsewhere = "Date: Thu, 01 Jan 1970 09:00:00 GMT\r\n";
-    let server =
-        Script::play(vec![say(200, "{}"), Line::Say(503, elsewhere, "{}".into()), Line::Say(200, date, "{}".into())]);
+    let server = Script::play(vec![
+        say(200, "{}"),
+        Line::Say(503, elsewhere, "{}".into()),
+        Line::Say(200, date, "{}".into()),
+        Line::Say(200, elsewhere, "{}".into()),
+    ]);
     let login = tokens(1);
     let (client, clock) = client(&server.url, &login.url);
     let ask = || client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap();
@@ -292,7 +296,11 @@ fn the_dates_of_answers_tell_of_the_clock() {
     assert_eq!(client.clock_offset(), None, "an answer without a date tells nothing");
     ask();
     assert_eq!(clock.now(), Duration::from_secs(2), "the answer of an overloaded gateway was passed over");
-    assert_eq!(client.clock_offset(), Some(ClockOffset { ms_min: 98_000, ms_max: 98_999 }));
+    assert_eq!(client.clock_offset(), Some(ClockOffset { ms_min: 98_000, ms_max: 98_999, steady: true }));
+    assert_eq!(client.side_clock(), DateTime::from_timestamp_millis(100_999), "at the latest");
+    ask();
+    assert_eq!(client.clock_offset().map(|offset| offset.steady), Some(false), "it was nine, or it was not");
+    assert_eq!(client.side_clock(), DateTime::from_timestamp_millis(100_999), "at the earliest");
 }
 
 #[test]

@@ -5,8 +5,10 @@
 //! operations (erp-api.md §5). What a reply means is for the adapter.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::adapters::odata::value::{object, string};
@@ -26,6 +28,8 @@ pub struct Operation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
     pub status: u16,
+    /// Names and values, in the order of the names.
+    pub headers: Vec<(String, String)>,
     /// JSON, or empty.
     pub body: String,
 }
@@ -41,6 +45,8 @@ struct Response<'a> {
     #[serde(borrow)]
     id: Option<Cow<'a, str>>,
     status: u16,
+    #[serde(borrow, default)]
+    headers: Option<&'a RawValue>,
     #[serde(borrow, default)]
     body: Option<&'a RawValue>,
 }
@@ -71,12 +77,25 @@ pub fn parse(body: &[u8], count: usize) -> Result<Vec<Option<Reply>>, String> {
         let position = response.id.as_deref().and_then(|id| id.parse::<usize>().ok()).and_then(|id| id.checked_sub(1));
         let slot = position.and_then(|position| replies.get_mut(position));
         let slot = slot.ok_or("the answer to the batch has a reply to nothing")?;
+        let headers = response.headers.map(headers).unwrap_or_default();
         let body = response.body.map_or("", RawValue::get).to_owned();
-        if slot.replace(Reply { status: response.status, body }).is_some() {
+        if slot.replace(Reply { status: response.status, headers, body }).is_some() {
             return Err("the answer to the batch has two replies to one operation".to_owned());
         }
     }
     Ok(replies)
+}
+
+/// Reads the headers of a reply, which are texts; a number is one without its quotes. Nothing hangs on them, so what is
+/// neither is as good as none.
+fn headers(headers: &RawValue) -> Vec<(String, String)> {
+    let headers: BTreeMap<String, Value> = serde_json::from_str(headers.get()).unwrap_or_default();
+    let text = |value| match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    headers.into_iter().filter_map(|(name, value)| Some((name, text(value)?))).collect()
 }
 
 #[cfg(test)]
@@ -137,6 +156,22 @@ mod tests {
             None,
         ];
         assert_eq!(short, expected);
+    }
+
+    #[test]
+    fn the_headers_of_a_reply_are_texts() {
+        for (headers, expected) in [
+            (r#"{"retry-after":"17","Date":"Sat"}"#, "Date: Sat, retry-after: 17"),
+            (r#"{"Retry-After":17,"x":[1],"y":null}"#, "Retry-After: 17"),
+            ("{}", ""),
+            ("null", ""),
+            ("[17]", ""),
+        ] {
+            let body = format!(r#"{{"responses":[{{"id":"1","status":429,"headers":{headers}}}]}}"#);
+            let reply = parse(body.as_bytes(), 1).unwrap().remove(0).unwrap();
+            let told: Vec<String> = reply.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            assert_eq!(told.join(", "), expected, "{headers}");
+        }
     }
 
     #[test]

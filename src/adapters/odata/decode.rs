@@ -2,10 +2,11 @@
 //!
 //! In go a [`Layout`] (which property feeds which column) and bodies; out come rows. Decimals keep their own digits, keys
 //! may come in any order, what was not asked for is skipped. The blanks of a [`Dialect`] become ours here: an ERP text is
-//! never null, a CRM text is never empty, zero GUIDs and the year 1 are null. Nothing here follows links.
+//! never null, a CRM text is never empty, zero GUIDs and the year 1 are null. A cell that is no value of its column costs its
+//! record ([`Unreadable`]); a record without id, or too many that cannot be read, cost the page. Nothing here follows links.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,11 +15,12 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::adapters::odata::fault::Fault;
+use crate::adapters::odata::fault::{Fault, legible};
 use crate::adapters::odata::{Dialect, link, name};
 use crate::endpoint::{TableInfo, key_text};
 use crate::frame::builder::Builder;
-use crate::frame::{Cell, Column, Frame, Kind, Value};
+use crate::frame::unreadable::Unreadable;
+use crate::frame::{Cell, CellError, Column, Frame, Kind, Value, brief};
 
 const ETAG: usize = 0;
 /// Where the key begins; where it is made of several properties, they follow.
@@ -26,10 +28,15 @@ const KEY: usize = 1;
 const NO_DATE: &str = "0001-01-01";
 /// The longest text that a column of either service holds, in UTF-16 units: a memo of Dataverse. The ERP's are shorter (2,048).
 const TEXT_CHARS_MAX: usize = 1_048_576;
+/// Records of one read that may each be unreadable. Where there are more, it is the file that does not fit the table, or the
+/// answer that is none of it: then nothing of it is believed.
+const UNREADABLE_MAX: usize = 100;
 
 /// Which property of a row feeds which column.
 #[derive(Debug, Clone)]
 pub struct Layout {
+    /// What people call the table, for messages.
+    table: String,
     dialect: Dialect,
     key: RowKey,
     columns: Vec<Column>,
@@ -110,7 +117,12 @@ impl Layout {
             sources.push((position, inner));
             kept.push(column);
         }
-        Layout { dialect, key: row_key, columns: kept, properties, sources }
+        Layout { table: String::new(), dialect, key: row_key, columns: kept, properties, sources }
+    }
+
+    /// Names the table, so that what is wrong with an answer can be found.
+    pub fn of_table(self, table: &str) -> Layout {
+        Layout { table: table.to_owned(), ..self }
     }
 
     /// Starts without rows.
@@ -118,10 +130,30 @@ impl Layout {
         Rows { builder: Builder::new(self.columns.clone()), position: HashMap::new(), superseded: HashSet::new() }
     }
 
-    /// Takes the rows of a page; fails where a property that was asked for is missing or does not fit.
+    /// Takes the rows of a page; fails where a record cannot be told from others, or too many cannot be read.
     pub fn page(&self, body: &str, rows: &mut Rows) -> Result<(), String> {
         let mut json = serde_json::Deserializer::from_str(body);
-        PageSeed { layout: self, rows }.deserialize(&mut json).and_then(|()| json.end()).map_err(|e| e.to_string())
+        let read = PageSeed { layout: self, rows }.deserialize(&mut json).and_then(|()| json.end());
+        read.map_err(|error| self.of_this(error.to_string()))
+    }
+
+    /// Refuses what was read in several pieces where too many of its records cannot be read.
+    pub fn bound(&self, frame: &Frame) -> Result<(), String> {
+        few(frame.unreadables().iter().map(|(id, why)| (*id, why)), |id| self.known_as(id))
+            .map_err(|message| self.of_this(message))
+    }
+
+    fn of_this(&self, message: String) -> String {
+        if self.table.is_empty() { message } else { format!("{}: {message}", self.table) }
+    }
+
+    /// Returns what people find a record by: its key, where its id says nothing.
+    fn known_as(&self, id: Uuid) -> String {
+        let key = match &self.key {
+            RowKey::Id => None,
+            RowKey::Values { directory, .. } => directory.key(id),
+        };
+        key.map_or_else(|| id.to_string(), |key| key.join(", "))
     }
 
     /// Returns the columns that are a property inside of another one: no answer to a write holds them.
@@ -136,31 +168,76 @@ impl Layout {
         if body.is_empty() {
             return Ok(false);
         }
-        let mut cells = vec![None; self.properties.len()];
+        let mut row = Row::new(self.properties.len());
         let mut json = serde_json::Deserializer::from_str(body);
-        let seed = RowSeed { properties: &self.properties, cells: &mut cells };
-        seed.deserialize(&mut json).map_err(|error| error.to_string())?;
+        let seed = RowSeed { properties: &self.properties, row: &mut row };
+        seed.deserialize(&mut json).map_err(|error| self.of_this(error.to_string()))?;
         for (position, _) in self.sources.iter().filter(|(_, inner)| inner.is_some()) {
-            cells[*position] = Some("null");
+            row.cells[*position] = Some("null");
         }
         // Other services may have no versions at all; where there are some, the one in the answer is wanted.
         let needed = if self.dialect == Dialect::Plain { KEY } else { ETAG };
-        if cells[needed..].iter().any(Option::is_none) {
+        if row.cells[needed..].iter().any(Option::is_none) {
             return Ok(false);
         }
-        self.push(&cells, rows).map(|()| true)
+        self.push(&row, rows).map(|()| true).map_err(|message| self.of_this(message))
     }
 
-    fn push(&self, cells: &[Option<&str>], rows: &mut Rows) -> Result<(), String> {
-        // A row without version can still be read; it can then only be written unconditionally.
-        if let Some(missing) = (KEY..cells.len()).find(|position| cells[*position].is_none()) {
-            return Err(format!("a row has no `{}`", self.properties[missing]));
+    /// Takes a row; what of it cannot be read is noted, as long as it is clear which record it is.
+    fn push(&self, row: &Row<'_>, rows: &mut Rows) -> Result<(), String> {
+        let id = self.id(row)?;
+        let mut unreadable: Option<Unreadable> = None;
+        let mut spoil = |column: Option<&Column>, why: String| {
+            let known = unreadable.get_or_insert_with(|| Unreadable { columns: Vec::new(), why });
+            known.columns.extend(column.map(|column| column.name.clone()));
+        };
+        if row.twice.contains(&ETAG) {
+            spoil(None, self.comes_twice(ETAG));
         }
-        let raw = |position: usize| cells[position].unwrap_or("null");
-        let id = match &self.key {
+        for (index, (column, (position, inner))) in self.columns.iter().zip(&self.sources).enumerate() {
+            let cell = self.cell(row, column, *position, inner.as_ref());
+            if let Err(why) = cell.and_then(|cell| push_cell(self.dialect, &mut rows.builder, index, cell)) {
+                spoil(Some(column), why);
+            }
+        }
+        if let Some(older) = rows.position.insert(id, rows.builder.rows()) {
+            // The same record on two pages: it changed while we read, and the later page is newer (crm-api.md §5).
+            rows.superseded.insert(older);
+        }
+        // A row without version can still be read; it can then only be written unconditionally.
+        let etag = row.cells[ETAG].and_then(text).unwrap_or_default();
+        let Some(mut why) = unreadable else {
+            rows.builder.end(id, &etag);
+            return Ok(());
+        };
+        match why.columns.len() {
+            0 | 1 => {}
+            2 => why.why.push_str(", and one more column cannot be read"),
+            columns => why.why.push_str(&format!(", and {} more columns cannot be read", columns - 1)),
+        }
+        rows.builder.end_unreadable(id, &etag, why);
+        few(rows.builder.unreadables().iter().map(|(id, why)| (*id, why)), |id| self.known_as(id))
+    }
+
+    /// Returns which record a row is.
+    fn id(&self, row: &Row<'_>) -> Result<Uuid, String> {
+        let count = match &self.key {
+            RowKey::Id => 1,
+            RowKey::Values { kinds, .. } => kinds.len(),
+        };
+        for position in KEY..KEY + count {
+            if row.cells[position].is_none() {
+                return Err(format!("a row has no `{}`", self.properties[position]));
+            }
+            if row.twice.contains(&position) {
+                return Err(format!("in a row {}", self.comes_twice(position)));
+            }
+        }
+        let raw = |position: usize| row.cells[position].unwrap_or("null");
+        match &self.key {
             RowKey::Id => {
                 let id = text(raw(KEY)).and_then(|id| Uuid::try_parse(&id).ok());
-                id.ok_or_else(|| format!("a row's `{}` is no GUID", self.properties[KEY]))?
+                id.ok_or_else(|| format!("a row's `{}` is no GUID", self.properties[KEY]))
             }
             RowKey::Values { info, kinds, directory } => {
                 let values =
@@ -174,29 +251,50 @@ impl Layout {
                 let folded = |(kind, value): (&Kind, &String)| key_text(*kind, &Value::Text(value.clone()));
                 let id = info.id_of(&kinds.iter().zip(&values).map(folded).collect::<Vec<String>>());
                 directory.learn(id, values);
-                id
+                Ok(id)
             }
-        };
-        for (index, (position, inner)) in self.sources.iter().enumerate() {
-            let cell = match inner {
-                Some(inner) => inside(raw(*position), inner)?,
-                None => raw(*position),
-            };
-            push_cell(self.dialect, &mut rows.builder, index, cell).map_err(|error| {
-                // People know it by its key, where its id says nothing.
-                let key = match &self.key {
-                    RowKey::Id => None,
-                    RowKey::Values { directory, .. } => directory.key(id),
-                };
-                format!("record {}: {error}", key.map_or_else(|| id.to_string(), |key| key.join(", ")))
-            })?;
         }
-        if let Some(older) = rows.position.insert(id, rows.builder.rows()) {
-            // The same record on two pages: it changed while we read, and the later page is newer (crm-api.md §5).
-            rows.superseded.insert(older);
+    }
+
+    /// Returns what a row has for a column, or why that cannot be told.
+    fn cell<'a>(
+        &self,
+        row: &Row<'a>,
+        column: &Column,
+        position: usize,
+        inner: Option<&String>,
+    ) -> Result<&'a str, String> {
+        let name = &column.name;
+        if row.twice.contains(&position) {
+            return Err(format!("column `{name}`: {}", self.comes_twice(position)));
         }
-        rows.builder.end(id, &text(raw(ETAG)).unwrap_or_default());
-        Ok(())
+        let raw = row.cells[position].ok_or_else(|| {
+            let property = &self.properties[position];
+            format!("column `{name}` is missing: there is no `{property}` in what came")
+        })?;
+        match inner {
+            Some(inner) => inside(raw, inner).map_err(|why| format!("column `{name}`{why}")),
+            None => Ok(raw),
+        }
+    }
+
+    fn comes_twice(&self, position: usize) -> String {
+        format!("the property `{}` comes twice", self.properties[position])
+    }
+}
+
+/// Refuses a read of which too many records cannot be read; `known_as` names one.
+fn few<'a>(
+    mut unreadable: impl ExactSizeIterator<Item = (Uuid, &'a Unreadable)>,
+    known_as: impl Fn(Uuid) -> String,
+) -> Result<(), String> {
+    let count = unreadable.len();
+    match unreadable.next() {
+        Some((id, why)) if count > UNREADABLE_MAX => Err(format!(
+            "{count} of the records so far cannot be read, which is more than single mistakes; record {}: {why}",
+            known_as(id)
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -246,7 +344,8 @@ pub fn next_link(body: &str) -> Result<Option<String>, String> {
     envelope.value.ok_or("the answer has no `value`")?;
     // A relative link is relative to the context, where a page names one (OData JSON Format 4.0 §4.3).
     let context = envelope.context.unwrap_or_default();
-    Ok(envelope.next.map(|next| link::join(&context, &next)))
+    // One that is empty leads nowhere, and not to the context.
+    Ok(envelope.next.map(|next| if next.is_empty() { String::new() } else { link::join(&context, &next) }))
 }
 
 /// Returns how many records a side says there are, where a page tells.
@@ -280,28 +379,37 @@ fn key_value(dialect: Dialect, kind: Kind, raw: &str) -> Option<String> {
     }
 }
 
-/// Returns a property of a nested object, `null` where the object is null.
-fn inside<'a>(raw: &'a str, property: &str) -> Result<&'a str, String> {
-    let object: Option<BTreeMap<Cow<'a, str>, &'a RawValue>> =
-        serde_json::from_str(raw).map_err(|_| format!("`{property}` was to be inside of an object"))?;
-    match object {
-        None => Ok("null"),
-        Some(object) => {
-            object.get(property).map(|raw| raw.get()).ok_or_else(|| format!("an expanded row has no `{property}`"))
-        }
+/// Returns a property of a nested object, `null` where the object is null; else the end of a sentence that says why not.
+fn inside<'a>(raw: &'a str, property: &String) -> Result<&'a str, String> {
+    if raw == "null" {
+        return Ok("null");
+    }
+    let mut row = Row::new(1);
+    let seed = RowSeed { properties: std::slice::from_ref(property), row: &mut row };
+    let read = seed.deserialize(&mut serde_json::Deserializer::from_str(raw));
+    read.map_err(|_| format!(" was to be inside of an object, and there is {}", shown(raw)))?;
+    match (row.cells[0], row.twice.is_empty()) {
+        (_, false) => Err(format!(": the property `{property}` comes twice")),
+        (Some(raw), true) => Ok(raw),
+        (None, true) => Err(format!(" is missing: an expanded row has no `{property}`")),
     }
 }
 
+/// Returns what came as people are shown it.
+fn shown(raw: &str) -> String {
+    format!("`{}`", legible(&brief(raw)))
+}
+
 fn push_cell(dialect: Dialect, builder: &mut Builder, index: usize, raw: &str) -> Result<(), String> {
-    let kind = builder.columns()[index].kind;
+    let Column { name, kind } = builder.columns()[index].clone();
     let is_text = matches!(kind, Kind::Text | Kind::Code | Kind::Enum);
     let held = text(raw);
     if is_text && held.is_none() && raw != "null" {
         // A number there is another column's, or another type than the metadata say: as a text it would go over.
-        return Err(format!("column `{}` holds no text", builder.columns()[index].name));
+        return Err(format!("column `{name}` holds {}, which is no text", shown(raw)));
     }
     if let Some(text) = &held {
-        within_bounds(text, &builder.columns()[index].name)?;
+        within_bounds(text, &name)?;
     }
     let decoded;
     let cell = match (raw, &held) {
@@ -322,9 +430,10 @@ fn push_cell(dialect: Dialect, builder: &mut Builder, index: usize, raw: &str) -
         (number, None) if number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) => {
             Cell::Number(number)
         }
-        _ => return Err(format!("column `{}` holds no single value", builder.columns()[index].name)),
+        _ => return Err(format!("column `{name}` holds {}, which is no single value", shown(raw))),
     };
-    builder.push(index, cell).map_err(|error| error.to_string())
+    let unfit = |CellError { cell, kind, .. }| format!("column `{name}` holds {}, which is no {kind}", shown(&cell));
+    builder.push(index, cell).map_err(unfit)
 }
 
 /// Refuses a text that no column holds: it is no value of a record, whatever sent it, and would go on into state and reports.
@@ -391,18 +500,37 @@ impl<'de> Visitor<'de> for RowsSeed<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         let properties = &self.layout.properties;
-        let mut cells: Vec<Option<&'de str>> = vec![None; properties.len()];
-        while let Some(()) = seq.next_element_seed(RowSeed { properties, cells: &mut cells })? {
-            self.layout.push(&cells, self.rows).map_err(de::Error::custom)?;
-            cells.fill(None);
+        let mut row = Row::new(properties.len());
+        while let Some(()) = seq.next_element_seed(RowSeed { properties, row: &mut row })? {
+            self.layout.push(&row, self.rows).map_err(de::Error::custom)?;
+            row.clear();
         }
         Ok(())
     }
 }
 
+/// A row as it came.
+struct Row<'de> {
+    /// One for each property, as far as it was there.
+    cells: Vec<Option<&'de str>>,
+    /// Properties that came more than once: which of their values counts nobody says (RFC 7493 §2.3).
+    twice: Vec<usize>,
+}
+
+impl Row<'_> {
+    fn new(properties_count: usize) -> Self {
+        Row { cells: vec![None; properties_count], twice: Vec::new() }
+    }
+
+    fn clear(&mut self) {
+        self.cells.fill(None);
+        self.twice.clear();
+    }
+}
+
 struct RowSeed<'a, 'de> {
     properties: &'a [String],
-    cells: &'a mut [Option<&'de str>],
+    row: &'a mut Row<'de>,
 }
 
 impl<'de> DeserializeSeed<'de> for RowSeed<'_, 'de> {
@@ -425,7 +553,10 @@ impl<'de> Visitor<'de> for RowSeed<'_, 'de> {
         while let Some(found) = map.next_key_seed(KeySeed { properties: self.properties, expected })? {
             match found {
                 Some(position) => {
-                    self.cells[position] = Some(map.next_value::<&'de RawValue>()?.get());
+                    let value = map.next_value::<&'de RawValue>()?.get();
+                    if self.row.cells[position].replace(value).is_some() {
+                        self.row.twice.push(position);
+                    }
                     expected = position + 1;
                 }
                 None => {
@@ -465,191 +596,4 @@ impl Visitor<'_> for KeySeed<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frame::Value;
-    use rust_decimal::Decimal;
-
-    fn layout(dialect: Dialect, key: &str, columns: &[(&str, Kind, &str)]) -> Layout {
-        let columns = columns
-            .iter()
-            .map(|(name, kind, property)| (Column { name: (*name).to_owned(), kind: *kind }, (*property).to_owned()));
-        Layout::new(dialect, key, columns.collect())
-    }
-
-    fn accounts() -> Layout {
-        let columns = [
-            ("name", Kind::Text, "name"),
-            ("creditlimit", Kind::Decimal { scale: 4 }, "creditlimit"),
-            ("primarycontactid", Kind::Guid, "_primarycontactid_value"),
-            ("accountid", Kind::Guid, "accountid"),
-        ];
-        layout(Dialect::Dataverse, "accountid", &columns)
-    }
-
-    fn values(frame: &Frame, column: &str) -> Vec<String> {
-        (0..frame.rows()).map(|row| format!("{:?}", frame.value(column, row))).collect()
-    }
-
-    /// What no column holds is no value: the read fails and names the record, and the text goes nowhere.
-    #[test]
-    fn a_text_that_no_column_holds_is_refused_with_its_record() {
-        let page = |text: &str| {
-            let id = "a0000000-0000-4000-8000-000000000001";
-            let row =
-                format!(r#"{{"accountid":"{id}","name":"{text}","creditlimit":1,"_primarycontactid_value":null}}"#);
-            let mut rows = accounts().rows();
-            accounts().page(&format!(r#"{{"value":[{row}]}}"#), &mut rows).map(|()| rows.finish())
-        };
-        let longest = "ø".repeat(TEXT_CHARS_MAX);
-        assert_eq!(page(&longest).unwrap().value("name", 0), Value::Text(longest.clone()));
-        for longer in
-            [format!("{longest}x"), "\u{1f600}".repeat(TEXT_CHARS_MAX / 2 + 1), r"\u00f8".repeat(TEXT_CHARS_MAX + 1)]
-        {
-            let error = page(&longer).unwrap_err();
-            let told = "record a0000000-0000-4000-8000-000000000001: column `name` holds a text of 104857";
-            assert!(error.starts_with(told) && error.len() < 250, "{}", error.len());
-        }
-        // Where records are known by keys, people find them by these.
-        let name = Column { name: "Name".to_owned(), kind: Kind::Text };
-        let info =
-            TableInfo { table: "T".into(), key: crate::endpoint::Key::Values(vec!["No".into()]), columns: Vec::new() };
-        let columns = vec![(name, "Name".to_owned())];
-        let keyed = Layout::keyed(Dialect::Plain, &info, &["No".to_owned()], Arc::default(), columns);
-        for (number, name, told) in
-            [("4711", &*longest, "record 4711: column `Name` "), (&longest, "x", "a row's key: column `No` ")]
-        {
-            let body = format!(r#"{{"value":[{{"No":"{number}","Name":"{name}x"}}]}}"#)
-                .replace("\"Name\":\"xx", "\"Name\":\"x");
-            let body = if number == longest { body.replace(&longest, &format!("{longest}x")) } else { body };
-            let error = keyed.page(&body, &mut keyed.rows()).unwrap_err();
-            assert!(error.starts_with(told), "{}", &error[..100]);
-        }
-    }
-
-    #[test]
-    fn a_crm_page_becomes_rows() {
-        let body = r#"{"@odata.nextLink":"https://crm.example/\u0022next","@odata.context":"x","value":[
-          {"@odata.etag":"W/\"7100001\"","name":"B\u00f8e \"& Sons","creditlimit":25000.0000,"_primarycontactid_value":"C0000000-0000-4000-8000-000000000011","_primarycontactid_value@x.y":"contact","accountid":"a0000000-0000-4000-8000-000000000001","_transactioncurrencyid_value":null},
-          {"accountid":"a0000000-0000-4000-8000-000000000002","creditlimit":null,"name":"","_primarycontactid_value":null,"more":{"a":[1]},"@odata.etag":"W/\"2\""}
-        ],"@odata.count":2}"#;
-        assert_eq!(next_link(body).unwrap().as_deref(), Some("https://crm.example/\"next"));
-        let mut rows = accounts().rows();
-        accounts().page(body, &mut rows).unwrap();
-        let frame = rows.finish();
-        let id = Uuid::from_u128(0xa000_0000_0000_4000_8000_0000_0000_0001);
-        assert_eq!(frame.ids()[0], id);
-        assert_eq!(frame.etag(0).as_deref(), Some("W/\"7100001\""));
-        assert_eq!(frame.value("name", 0), Value::Text("Bøe \"& Sons".into()));
-        assert_eq!(frame.value("creditlimit", 0), Value::Decimal(Decimal::new(250_000_000, 4)));
-        assert_eq!(frame.value("accountid", 0), Value::Guid(id));
-        for column in ["name", "creditlimit", "primarycontactid"] {
-            assert_eq!(frame.value(column, 1), Value::Null, "{column}");
-        }
-    }
-
-    #[test]
-    fn erp_blanks_become_ours() {
-        let columns = [
-            ("number", Kind::Code, "number"),
-            ("blocked", Kind::Enum, "blocked"),
-            ("currencyId", Kind::Guid, "currencyId"),
-            ("lastModifiedDateTime", Kind::DateTime, "lastModifiedDateTime"),
-            ("day", Kind::Date, "day"),
-            ("paymentTerm/code", Kind::Code, "paymentTerm/code"),
-            ("paymentTerm/displayName", Kind::Text, "paymentTerm/displayName"),
-        ];
-        let layout = layout(Dialect::BusinessCentral, "id", &columns);
-        let body = r#"{"value":[
-          {"@odata.etag":"e","id":"e1000000-0000-4000-8000-000000000001","number":null,"blocked":"_x0020_","currencyId":"00000000-0000-0000-0000-000000000000","lastModifiedDateTime":"0001-01-01T00:00:00Z","day":"0001-01-01","paymentTerm":null},
-          {"@odata.etag":"e","id":"e1000000-0000-4000-8000-000000000002","number":"10","blocked":"Non_x002D_Inventory","currencyId":"e9000000-0000-4000-8000-000000000001","lastModifiedDateTime":"2026-01-30T21:04:11.237Z","day":"2026-01-30","paymentTerm":{"@odata.etag":"x","displayName":"a","code":"30 DAYS"}}
-        ]}"#;
-        let mut rows = layout.rows();
-        layout.page(body, &mut rows).unwrap();
-        let frame = rows.finish();
-        let table: Vec<_> = columns.iter().map(|(column, ..)| values(&frame, column).join(" | ")).collect();
-        insta::assert_snapshot!(table.join("\n"), @r#"
-        Text("") | Text("10")
-        Text("") | Text("Non-Inventory")
-        Null | Guid(e9000000-0000-4000-8000-000000000001)
-        Null | DateTime(2026-01-30T21:04:11.237Z)
-        Null | Date(2026-01-30)
-        Text("") | Text("30 DAYS")
-        Text("") | Text("a")
-        "#);
-    }
-
-    #[test]
-    fn of_a_record_on_two_pages_the_later_counts() {
-        let page = |names: &[(u8, &str)]| {
-            let row = |(id, name): &(u8, &str)| {
-                format!(
-                    r#"{{"@odata.etag":"e","accountid":"00000000-0000-4000-8000-0000000000{id:02}","name":"{name}","creditlimit":1,"_primarycontactid_value":null}}"#
-                )
-            };
-            format!(r#"{{"value":[{}]}}"#, names.iter().map(row).collect::<Vec<_>>().join(","))
-        };
-        let mut rows = accounts().rows();
-        accounts().page(&page(&[(1, "a"), (2, "b")]), &mut rows).unwrap();
-        accounts().page(&page(&[(2, "B"), (3, "c")]), &mut rows).unwrap();
-        assert_eq!(rows.count(), 3);
-        assert_eq!(values(&rows.finish(), "name").join(""), r#"Text("a")Text("B")Text("c")"#);
-    }
-
-    #[test]
-    fn a_page_that_cannot_be_trusted_is_refused() {
-        let row = |cells: &str| format!(r#"{{"value":[{{"@odata.etag":"e",{cells}}}]}}"#);
-        let id = r#""accountid":"a0000000-0000-4000-8000-000000000001""#;
-        for (body, expected) in [
-            (row(r#""name":"x""#), "a row has no `accountid`"),
-            (row(&format!(r#"{id},"name":"x","creditlimit":1"#)), "a row has no `_primarycontactid_value`"),
-            (
-                row(&format!(r#"{id},"name":"x","creditlimit":"1","_primarycontactid_value":null"#)),
-                "record a0000000-0000-4000-8000-000000000001: `1` in column `creditlimit` is no decimal",
-            ),
-            (
-                row(r#""accountid":"1","name":"x","creditlimit":1,"_primarycontactid_value":null"#),
-                "a row's `accountid` is no GUID",
-            ),
-            (
-                row(&format!(r#"{id},"name":["x"],"creditlimit":1,"_primarycontactid_value":null"#)),
-                "column `name` holds no text",
-            ),
-            (
-                row(&format!(r#"{id},"name":17,"creditlimit":1,"_primarycontactid_value":null"#)),
-                "column `name` holds no text",
-            ),
-            (
-                row(&format!(r#"{id},"name":true,"creditlimit":1,"_primarycontactid_value":null"#)),
-                "column `name` holds no text",
-            ),
-            (
-                row(&format!(r#"{id},"name":"x","creditlimit":[1],"_primarycontactid_value":null"#)),
-                "column `creditlimit` holds no single value",
-            ),
-        ] {
-            let error = accounts().page(&body, &mut accounts().rows()).unwrap_err();
-            assert!(error.contains(expected), "{error}");
-        }
-        for cut in [r#"{"value":[{"a":1}"#, r#"{"value":[]"#, "", "<html>", r#"{"other":[]}"#] {
-            assert!(next_link(cut).is_err(), "{cut}");
-        }
-        let broken = r#"{"value":[],"error":{"code":"0x80044151","message":"Generic SQL error."}}"#;
-        for body in [broken, &broken.replace(r#""value":[],"#, "")] {
-            let told = "the answer breaks off with an error: Generic SQL error (0x80044151)";
-            assert_eq!(next_link(body).unwrap_err(), told);
-        }
-    }
-
-    #[test]
-    fn an_answer_to_a_write_counts_only_where_it_is_whole() {
-        let whole = r#"{"@odata.context":"x","@odata.etag":"e","accountid":"a0000000-0000-4000-8000-000000000001","name":"x","creditlimit":1,"_primarycontactid_value":null}"#;
-        let without_etag = whole.replace(r#""@odata.etag":"e","#, "");
-        let without_name = whole.replace(r#""name":"x","#, "");
-        for (body, expected) in [(whole, true), (without_etag.as_str(), false), (&without_name, false), ("", false)] {
-            let mut rows = accounts().rows();
-            assert_eq!(accounts().row(body, &mut rows), Ok(expected));
-            assert_eq!(rows.finish().rows(), usize::from(expected));
-        }
-    }
-}
+mod tests;

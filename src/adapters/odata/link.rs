@@ -8,6 +8,11 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use crate::adapters::odata::fault::legible;
+
+/// As much of a link that is none is shown.
+const SHOWN_CHARS: usize = 60;
+
 /// The links of one page chain: each may be followed once, and only within the host that was configured.
 pub struct Chain<'a> {
     base: &'a str,
@@ -24,22 +29,34 @@ impl<'a> Chain<'a> {
 
     /// Returns the address of the next page, or why it must not be asked for.
     pub fn follow(&mut self, link: &str) -> Result<String, String> {
+        let page = path(self.base, &self.page);
+        if link.is_empty() {
+            return Err(format!("{page}: its link to the next page is empty"));
+        }
         let next = join(&self.page, link);
         match (origin(self.base), origin(&next)) {
             (Some(ours), Some(theirs)) if ours == theirs => {}
             (_, Some((scheme, host, port))) => {
-                return Err(format!("a page link leads away, to {scheme}://{host}:{port}"));
+                return Err(format!("{page}: its link to the next page leads away, to {scheme}://{host}:{port}"));
             }
-            (_, None) => return Err("a page link is no absolute address".to_owned()),
+            (_, None) => {
+                let shown = legible(&link.chars().take(SHOWN_CHARS).collect::<String>());
+                return Err(format!("{page}: its link to the next page is no address: `{shown}`"));
+            }
         }
         // A relative link that comes again would only lead deeper and deeper.
         if self.seen.contains(link) || !self.seen.insert(next.clone()) {
-            return Err("the chain of pages loops".to_owned());
+            return Err(format!("{page}: its link leads to a page that was read before"));
         }
         self.seen.insert(link.to_owned());
         self.page.clone_from(&next);
         Ok(sendable(&next).into_owned())
     }
+}
+
+/// Returns where an address leads below the configured one, without its query: as messages name it.
+pub fn path<'a>(base: &str, url: &'a str) -> &'a str {
+    url.strip_prefix(base).unwrap_or(url).split(['?', '#']).next().unwrap_or_default()
 }
 
 /// Completes a reference by the address that it is relative to, which may be relative itself (RFC 3986 §5.2).
@@ -196,7 +213,8 @@ mod tests {
         assert_eq!(chain.follow("more/Ts?2").as_deref(), Ok("https://crm.example/org/api/more/Ts?2"));
         assert_eq!(chain.follow("Ts?3").as_deref(), Ok("https://crm.example/org/api/more/Ts?3"));
         for again in ["more/Ts?2", "../Ts?$select=a/b", "Ts?3"] {
-            assert_eq!(chain.follow(again), Err("the chain of pages loops".to_owned()), "{again}");
+            let told = chain.follow(again).unwrap_err();
+            assert!(told.ends_with("Ts: its link leads to a page that was read before"), "{again}: {told}");
         }
     }
 
@@ -246,18 +264,20 @@ mod tests {
     #[test]
     fn a_link_that_leads_away_or_back_is_refused() {
         for (link, expected) in [
-            ("https://evil.example/org/x", "a page link leads away, to https://evil.example:443"),
-            ("http://crm.example/org/x", "a page link leads away, to http://crm.example:80"),
-            ("https://crm.example:8443/org/x", "a page link leads away, to https://crm.example:8443"),
-            ("https://crm.example@evil.example/x", "a page link is no absolute address"),
-            ("https://crm.example\\@evil.example/x", "a page link is no absolute address"),
-            ("//evil.example/org/x", "a page link leads away, to https://evil.example:443"),
-            ("javascript:x", "a page link is no absolute address"),
-            ("ftp://crm.example/x", "a page link is no absolute address"),
-            ("https://crm.example/first", "the chain of pages loops"),
+            ("https://evil.example/org/x", "leads away, to https://evil.example:443"),
+            ("http://crm.example/org/x", "leads away, to http://crm.example:80"),
+            ("https://crm.example:8443/org/x", "leads away, to https://crm.example:8443"),
+            ("https://crm.example@evil.example/x", "is no address: `https://crm.example@evil.example/x`"),
+            ("https://crm.example\\@evil.example/x", "is no address: `"),
+            ("//evil.example/org/x", "leads away, to https://evil.example:443"),
+            ("javascript:x", "is no address: `"),
+            ("ftp://crm.example/x", "is no address: `"),
+            ("", "to the next page is empty"),
+            ("https://crm.example/first", "leads to a page that was read before"),
         ] {
             let followed = Chain::new(BASE, "https://crm.example/first").follow(link);
-            assert_eq!(followed.err().as_deref().unwrap_or("ok"), expected, "{link}");
+            let told = followed.err().unwrap_or_default();
+            assert!(told.contains("/first: its link ") && told.contains(expected), "{link}: {told}");
         }
     }
 }

@@ -93,10 +93,11 @@ impl Page {
             }),
         };
         let columns = columns.iter().map(column).collect::<Result<_, _>>()?;
-        Ok(match &self.info.key {
+        let layout = match &self.info.key {
             Key::Id(name) => Layout::new(self.dialect, name, columns),
             Key::Values(names) => Layout::keyed(self.dialect, &self.info, names, Arc::clone(&self.directory), columns),
-        })
+        };
+        Ok(layout.of_table(&self.info.table))
     }
 
     pub(super) fn select(&self, columns: &[String]) -> String {

@@ -133,7 +133,7 @@ impl Service {
                     Some(verdict) => Err(verdict),
                     None => {
                         let body = String::from_utf8_lossy(&answer.body).into_owned();
-                        Ok(Reply { status: answer.status, body })
+                        Ok(Reply { status: answer.status, headers: answer.headers, body })
                     }
                 },
             }
@@ -480,7 +480,7 @@ mod tests {
         let (nav, plain) = (page(Dialect::BusinessCentral), page(Dialect::Plain));
         let busy = r#"{"error":{"code":"Busy","message":"m"}}"#;
         let write = |kind| Write { kind, id: Uuid::nil(), etag: None, fields: Vec::new() };
-        let conflict = Reply { status: 409, body: busy.to_owned() };
+        let conflict = Reply { status: 409, headers: Vec::new(), body: busy.to_owned() };
         assert_eq!(verdict(&nav, &write(Update), &conflict), Verdict::Settled(Outcome::Stale));
         assert_eq!(verdict(&plain, &write(Update), &conflict), Verdict::refused("m (Busy)"), "nobody knows the code");
         for (kind, status, code, expected) in [
@@ -499,7 +499,11 @@ mod tests {
             (Insert, 504, "", Verdict::unknown("m")),
         ] {
             let body = format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
-            assert_eq!(verdict(&nav, &write(kind), &Reply { status, body }), expected, "{kind:?} {status} {code}");
+            assert_eq!(
+                verdict(&nav, &write(kind), &Reply { status, headers: Vec::new(), body }),
+                expected,
+                "{kind:?} {status} {code}"
+            );
         }
     }
 }

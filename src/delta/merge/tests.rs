@@ -192,7 +192,7 @@ fn the_newer_of_two_edits() {
         ("neither is known", None, None, 0, None),
     ] {
         let edits = Edits { at: PerSide { erp, crm }, latest: PerSide { erp: time(1_000), crm }, crm_ahead_ms };
-        let got = match merge_newest(&facts, &newest, edits) {
+        let got = match merge_newest(&facts, &newest, Ok(edits)) {
             Verdict::Write(to, Why::Newer(newer, _)) if to == newer.other() => Some(newer),
             Verdict::Contested(standoff) => {
                 assert_ne!(standoff, Standoff::Policy, "{name}");
@@ -209,12 +209,16 @@ fn the_newer_of_two_edits() {
         Why::Newer(Crm, Edits { at: PerSide { erp: None, ..edits.at }, ..edits }).to_string(),
         Standoff::Close(Edits { crm_ahead_ms: 0, ..edits }).to_string(),
         Standoff::Untold(Erp).to_string(),
+        Standoff::Clock(NoClock::Untold(Crm)).to_string(),
+        Standoff::Clock(NoClock::Unsteady(Erp)).to_string(),
     ];
     insta::assert_snapshot!(told.join("\n"), @"
     edited on both sides, the CRM is newer (2026-01-30T22:01:03Z against 2026-01-30T22:00:01.237Z, the CRM's clock being 60 s ahead)
     edited on both sides, the CRM is newer (2026-01-30T22:01:03Z against 2026-01-30T22:00:05Z at the latest, the CRM's clock being 60 s ahead)
     edited on both sides within 2 s (ERP 2026-01-30T22:00:01.237Z, CRM 2026-01-30T22:01:03Z): neither is newer
     edited on both sides, and when the ERP record was edited before we wrote it is not known
+    edited on both sides, and the answers of the CRM do not tell what its clock shows
+    edited on both sides, and the answers of the ERP contradict each other about what its clock shows
     ");
 }
 
