@@ -43,6 +43,10 @@ pub struct Applied {
     pub given: HashMap<Uuid, Uuid>,
 }
 
+/// Why a change was not sent.
+const UNVERSIONED: &str =
+    "it came without its version (`@odata.etag`), and a change would go over whatever somebody edits meanwhile";
+
 /// A written record as an answer shows it: the frame, and its row there.
 pub type Shown<'a> = (&'a Frame, usize);
 
@@ -64,7 +68,7 @@ pub fn apply(
 ) -> Result<Applied, StoreError> {
     let (outcomes, journal, given) = (Vec::new(), Vec::new(), HashMap::new());
     let mut applied = Applied { outcomes, journal, rows: Frame::empty(Vec::new()), given };
-    let mut left = actions;
+    let (empty, mut left) = (rows.take(&[]), actions);
     while !left.is_empty() && !target.stop.load(Ordering::Relaxed) && target.endpoint.lost().is_none() {
         // A side that has trouble takes less at once, and more again when it is well.
         let batch_max = target.endpoint.batch_max().max(1);
@@ -79,7 +83,8 @@ pub fn apply(
         let journal = store.intend(target.run, &intents)?;
         let batches: Vec<&[Action]> = wave.chunks(batch_max).collect();
         let reports: Vec<Report> = std::thread::scope(|threads| {
-            let sent: Vec<_> = batches.iter().map(|batch| threads.spawn(|| send(batch, side, target))).collect();
+            let sent: Vec<_> =
+                batches.iter().map(|batch| threads.spawn(|| send(batch, side, target, &empty))).collect();
             let join = |thread: std::thread::ScopedJoinHandle<'_, Report>| {
                 thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             };
@@ -158,21 +163,32 @@ fn claimed(action: &Action, side: Side, store: &dyn Store) -> Result<Option<Stri
     Ok(store.kept_apart_since(&action.table, side, id)?.map(|_| there("kept apart")))
 }
 
-fn send(batch: &[Action], side: Side, target: &Target<'_>) -> Report {
-    let writes: Vec<Write> = batch
-        .iter()
-        .map(|action| Write {
-            kind: match action.kind {
-                ActionKind::Delete => WriteKind::Delete,
-                _ if action.kind.makes_record() => WriteKind::Insert,
-                _ => WriteKind::Update,
-            },
-            id: *action.ids.of(side),
-            etag: action.etag.clone(),
-            fields: action.fields.iter().map(|field| (field.column.clone(), field.new.clone())).collect(),
-        })
-        .collect();
-    target.endpoint.write(target.info, target.columns, &writes)
+/// Sends a batch, but for changes of records that came without their version where the side gives each one: those could only go
+/// out unconditionally, over whatever somebody edits meanwhile (I6). `empty` is a report's frame without rows.
+fn send(batch: &[Action], side: Side, target: &Target<'_>, empty: &Frame) -> Report {
+    let versioned = target.endpoint.gives_versions(target.info);
+    let is_blind = |action: &&Action| versioned && !action.kind.makes_record() && action.etag.is_none();
+    let write = |action: &Action| Write {
+        kind: match action.kind {
+            ActionKind::Delete => WriteKind::Delete,
+            _ if action.kind.makes_record() => WriteKind::Insert,
+            _ => WriteKind::Update,
+        },
+        id: *action.ids.of(side),
+        etag: action.etag.clone(),
+        fields: action.fields.iter().map(|field| (field.column.clone(), field.new.clone())).collect(),
+    };
+    let writes: Vec<Write> = batch.iter().filter(|action| !is_blind(action)).map(write).collect();
+    let Report { outcomes, rows, given } = match writes.is_empty() {
+        true => Report { outcomes: Vec::new(), rows: empty.clone(), given: HashMap::new() },
+        false => target.endpoint.write(target.info, target.columns, &writes),
+    };
+    let mut outcomes = outcomes.into_iter();
+    let outcome = |action: &Action| match is_blind(&action) {
+        true => Outcome::NotSent { message: UNVERSIONED.to_owned() },
+        false => outcomes.next().expect("each write that was sent has an outcome"),
+    };
+    Report { outcomes: batch.iter().map(outcome).collect(), rows, given }
 }
 
 /// Returns what the journal holds of an action on a side, of which nothing is agreed yet.

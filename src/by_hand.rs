@@ -16,7 +16,7 @@ use crate::binding::Binding;
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::names::Names;
-use crate::endpoint::{Endpoint, Hidden};
+use crate::endpoint::{Endpoint, Hidden, Key};
 use crate::extract::{self, Scope};
 use crate::frame::Frame;
 use crate::run::RunError;
@@ -224,6 +224,53 @@ impl<'a> Desk<'a> {
         }
         Ok(if objections.is_empty() { Ok(dead) } else { Err(objections) })
     }
+
+    /// Couples pairs: the journal and the couplings in one transaction.
+    ///
+    /// Their keys are kept with them, where their ids do not tell these: a record that is deleted before the next run reads it
+    /// can be asked for by nothing else.
+    pub fn couple(&self, store: &mut dyn Store, pairs: &[Pair], moment: &Moment) -> Result<(), RunError> {
+        let map = self.map;
+        let scope = self.scope()?;
+        for side in Side::BOTH {
+            let (endpoint, info) = (*self.endpoints.of(side), scope.infos.of(side));
+            let ids: Vec<Uuid> = pairs.iter().map(|pair| *pair.ids.of(side)).collect();
+            if matches!(info.key, Key::Values(_)) && endpoint.seen_keys(info, &ids).len() < ids.len() {
+                extract::read_ids(&scope, side, endpoint, ids)?;
+            }
+        }
+        let mut changes = Vec::new();
+        for pair in pairs {
+            changes.extend(pair.dead.iter().map(|ids| CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm }));
+            let (PerSide { erp, crm }, origin) = (pair.ids, pair.origin.clone());
+            changes.push(CouplingChange::Couple { erp, crm, origin });
+        }
+        let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
+        file(store, map, "couple", &told, &changes, moment)?;
+        // Whom the two belong to is no question any more; what else waits is decided by the next run.
+        let mut items = store.inbox(Some(&map.name))?;
+        let before = items.len();
+        let about = |item: &InboxItem, ids: &PerSide<Uuid>| match item.kind {
+            InboxKind::Ambiguous => item.erp_id == Some(ids.erp) || item.crm_id == Some(ids.crm),
+            _ => false,
+        };
+        let ended = |item: &InboxItem, ids: &PerSide<Uuid>| {
+            item.kind == InboxKind::Deleted && item.erp_id == Some(ids.erp) && item.crm_id == Some(ids.crm)
+        };
+        items.retain(|item| {
+            !pairs.iter().any(|pair| about(item, &pair.ids) || pair.dead.iter().any(|ids| ended(item, ids)))
+        });
+        if items.len() < before {
+            store.replace_inbox(&map.name, &items)?;
+        }
+        remembered::remember(self.endpoints, &scope, store, map)?;
+        Ok(())
+    }
+
+    fn scope(&self) -> Result<Scope, RunError> {
+        let table = self.pipeline.tables.iter().position(|map| map.name == self.map.name).unwrap_or_default();
+        Ok(Scope::describe(self.pipeline, table, self.endpoints)?)
+    }
 }
 
 /// What is known of records that are to be coupled, and of the partners that they have.
@@ -238,8 +285,7 @@ struct Known {
 
 impl Known {
     fn of(desk: &Desk<'_>, store: &dyn Store, pairs: impl Iterator<Item = PerSide<Uuid>>) -> Result<Known, RunError> {
-        let table = desk.pipeline.tables.iter().position(|map| map.name == desk.map.name).unwrap_or_default();
-        let scope = Scope::describe(desk.pipeline, table, desk.endpoints)?;
+        let scope = desk.scope()?;
         let coupled = pairs_by_id(&store.couplings(&desk.map.name, &[])?);
         let mut wanted: PerSide<HashSet<Uuid>> = PerSide::default();
         for ids in pairs {
@@ -324,35 +370,6 @@ pub struct Moment {
     pub run: String,
     /// RFC 3339.
     pub at: String,
-}
-
-/// Couples pairs: the journal and the couplings in one transaction.
-pub fn couple(store: &mut dyn Store, map: &TableMap, pairs: &[Pair], moment: &Moment) -> Result<(), StoreError> {
-    let mut changes = Vec::new();
-    for pair in pairs {
-        changes.extend(pair.dead.iter().map(|ids| CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm }));
-        let (PerSide { erp, crm }, origin) = (pair.ids, pair.origin.clone());
-        changes.push(CouplingChange::Couple { erp, crm, origin });
-    }
-    let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
-    file(store, map, "couple", &told, &changes, moment)?;
-    // Whom the two belong to is no question any more; what else waits is decided by the next run.
-    let mut items = store.inbox(Some(&map.name))?;
-    let before = items.len();
-    let about = |item: &InboxItem, ids: &PerSide<Uuid>| match item.kind {
-        InboxKind::Ambiguous => item.erp_id == Some(ids.erp) || item.crm_id == Some(ids.crm),
-        _ => false,
-    };
-    let ended = |item: &InboxItem, ids: &PerSide<Uuid>| {
-        item.kind == InboxKind::Deleted && item.erp_id == Some(ids.erp) && item.crm_id == Some(ids.crm)
-    };
-    items.retain(|item| {
-        !pairs.iter().any(|pair| about(item, &pair.ids) || pair.dead.iter().any(|ids| ended(item, ids)))
-    });
-    if items.len() < before {
-        store.replace_inbox(&map.name, &items)?;
-    }
-    Ok(())
 }
 
 /// Ends couplings whose other record is gone.

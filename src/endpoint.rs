@@ -131,6 +131,13 @@ pub struct ColumnInfo {
     pub local_day: bool,
 }
 
+impl ColumnInfo {
+    /// Tells whether a text is not longer than the column, in UTF-16 units, which the databases of both services count.
+    pub fn has_room(&self, text: &str) -> bool {
+        self.length_max.is_none_or(|length_max| text.encode_utf16().count() <= length_max)
+    }
+}
+
 #[cfg(test)]
 impl ColumnInfo {
     /// A column that may be read and written, and of which nothing else is said.
@@ -181,7 +188,7 @@ pub enum WriteKind {
 pub struct Write {
     pub kind: WriteKind,
     pub id: Uuid,
-    /// The version that the caller saw; a change of another version is [`Outcome::Stale`].
+    /// The version that the caller saw; a change of another version is [`Outcome::Stale`], and one without goes over any.
     pub etag: Option<String>,
     /// Columns by name and their new values; [`Value::Null`] clears.
     pub fields: Vec<(String, Value)>,
@@ -511,6 +518,11 @@ pub trait Endpoint: Sync {
 
     /// Returns how much goes into one request.
     fn bounds(&self) -> Bounds;
+
+    /// Tells whether the side gives each record of a table a version, so that one without has lost it on its way here.
+    fn gives_versions(&self, _info: &TableInfo) -> bool {
+        false
+    }
 
     /// Writes a batch of at most [`batch_max`](Self::batch_max) records of one table and returns them with `columns`.
     ///

@@ -102,7 +102,7 @@ enum Verb {
         #[arg(value_name = "KEYPROP=VALUE")]
         key: Option<Assignment>,
     },
-    /// Tell which expectations a service does not meet, be it a fake or a real one; exit code 1 where one is not met.
+    /// Tell which expectations a service does not meet, be it a fake or a real one; exit code 1 where one is not met, 125 where nobody answers.
     ///
     /// Reads only, unless --write allows more. Example, over the ERP's fake: mocks -- mocks conform erp --write
     Conform {

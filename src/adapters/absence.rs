@@ -17,15 +17,14 @@ pub type Ask<'a> = dyn Fn(&[Uuid]) -> Result<Vec<Fault>, EndpointError> + 'a;
 
 /// Asks for each of `missing`, by `ask` at most `chunk` at once, and returns those that are not proven to be gone.
 ///
-/// A record that comes after all was left out of its list, which proves nothing then; of what is answered otherwise nobody
-/// knows whether it exists. Both are errors. Where a service may say 404 in ways that are not those of OData, `elsewhere`
-/// says what to make of such a record.
+/// A record that comes after all was left out of its list, which proves nothing then, and what the service itself answers
+/// otherwise is no answer to the question: both are errors. Something on the way that turns one record away says nothing of it,
+/// and nothing of the others.
 pub fn hidden(
     client: &Client,
     missing: &[Uuid],
     chunk: usize,
     ask: &Ask<'_>,
-    elsewhere: Option<Hidden>,
 ) -> Result<HashMap<Uuid, Hidden>, EndpointError> {
     let side = client.side();
     let mut hidden = HashMap::new();
@@ -37,13 +36,9 @@ pub fn hidden(
                         format!("a list of ids left out record {id}, which is there when it is asked for alone");
                     return Err(EndpointError::Untrusted { side, message });
                 }
-                403 => hidden.extend([(*id, Hidden::Forbidden)]),
+                403 if fault.is_odata() => hidden.extend([(*id, Hidden::Forbidden)]),
                 404 if fault.is_of_record() => {}
-                404 if !fault.is_odata()
-                    && let Some(elsewhere) = elsewhere =>
-                {
-                    hidden.extend([(*id, elsewhere)])
-                }
+                _ if fault.is_of_the_way() => hidden.extend([(*id, Hidden::Untold)]),
                 _ => {
                     let message = format!("whether record {id} still exists cannot be told: {fault}");
                     return Err(EndpointError::Refused { side, message });
@@ -71,33 +66,36 @@ mod tests {
         let id = Uuid::from_u128(7);
         let error = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
         let refused = "CRM refused the request: whether record";
-        for (status, body, told, to_others) in [
-            (404, error("0x80040217"), "gone", "gone"),
-            (404, error("BadRequest_NotFound"), "gone", "gone"),
-            (404, error("Internal_RecordNotFound"), "gone", "gone"),
-            // The address leads nowhere, or it was a gateway that answered.
-            (404, error("BadRequest_ResourceNotFound"), refused, refused),
-            (404, error("0x8006088a"), refused, refused),
-            (404, "<html>".to_owned(), refused, "Untold"),
-            (404, String::new(), refused, "Untold"),
-            (302, String::new(), refused, refused),
-            (400, error("0x0"), refused, refused),
-            (403, error("0x80040220"), "Forbidden", "Forbidden"),
-            (
-                200,
-                "{}".to_owned(),
-                "CRM gave an answer that cannot be trusted: a list of ids left out record",
-                "CRM gave",
-            ),
+        for (status, body, told) in [
+            (404, error("0x80040217"), "gone"),
+            (404, error("BadRequest_NotFound"), "gone"),
+            (404, error("Internal_RecordNotFound"), "gone"),
+            // The address leads nowhere.
+            (404, error("BadRequest_ResourceNotFound"), refused),
+            (404, error("0x8006088a"), refused),
+            // It was a gateway that answered.
+            (404, "<html>".to_owned(), "Untold"),
+            (404, String::new(), "Untold"),
+            (400, "<html>".to_owned(), "Untold"),
+            (403, "<html>".to_owned(), "Untold"),
+            (414, String::new(), "Untold"),
+            // To whoever asks for anything.
+            (401, String::new(), refused),
+            (407, "<html>".to_owned(), refused),
+            (408, String::new(), refused),
+            (429, String::new(), refused),
+            (302, String::new(), refused),
+            (500, String::new(), refused),
+            (400, error("0x0"), refused),
+            (403, error("0x80040220"), "Forbidden"),
+            (200, "{}".to_owned(), "CRM gave an answer that cannot be trusted: a list of ids left out record"),
         ] {
             let ask = |_: &[Uuid]| Ok(vec![Fault::read(status, body.as_bytes())]);
-            for (elsewhere, told) in [(None, told), (Some(Hidden::Untold), to_others)] {
-                let found = match hidden(&client, &[id], 10, &ask, elsewhere) {
-                    Ok(hidden) => hidden.get(&id).map_or("gone".to_owned(), |hidden| format!("{hidden:?}")),
-                    Err(error) => error.to_string(),
-                };
-                assert!(found.starts_with(told), "{status} {body} {elsewhere:?}: {found}");
-            }
+            let found = match hidden(&client, &[id], 10, &ask) {
+                Ok(hidden) => hidden.get(&id).map_or("gone".to_owned(), |hidden| format!("{hidden:?}")),
+                Err(error) => error.to_string(),
+            };
+            assert!(found.starts_with(told), "{status} {body}: {found}");
         }
     }
 }

@@ -623,7 +623,10 @@ mod tests {
                 };
                 let answer = |replies: &[(u16, &str)]| {
                     let body = body(replies);
-                    let head = format!("HTTP/1.1 200 X\r\nDate: {date}\r\nContent-Length: {}\r\n", body.len());
+                    let head = format!(
+                        "HTTP/1.1 200 X\r\nDate: {date}\r\nConnection: close\r\nContent-Length: {}\r\n",
+                        body.len()
+                    );
                     let kind = match form {
                         Form::Json => "application/json",
                         Form::Multipart => "multipart/mixed; boundary=b",

@@ -284,7 +284,7 @@ impl Endpoint for Dataverse {
             let url = |id| format!("{}{API}/{}", self.client.base(), record(id));
             ids.iter().map(|id| absence::alone(&self.client, &url(id), &read_headers())).collect()
         };
-        absence::hidden(&self.client, missing, self.batch_max(), &ask, None)
+        absence::hidden(&self.client, missing, self.batch_max(), &ask)
     }
 
     fn read_holding(&self, query: &Query<'_>, column: &str, texts: &[String]) -> Result<Option<Frame>, EndpointError> {
@@ -334,6 +334,10 @@ impl Endpoint for Dataverse {
 
     fn bounds(&self) -> Bounds {
         Bounds { ids_max: dataverse_lists::ids_max(self.limits.page), page_rows_max: self.limits.page }
+    }
+
+    fn gives_versions(&self, info: &TableInfo) -> bool {
+        self.table(&info.table).is_ok_and(|table| table.versioned)
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {

@@ -173,6 +173,10 @@ impl Endpoint for Discreet {
         self.inner.bounds()
     }
 
+    fn gives_versions(&self, info: &TableInfo) -> bool {
+        self.inner.gives_versions(info)
+    }
+
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let mut report = self.inner.write(info, columns, writes);
         report.outcomes.iter_mut().for_each(|outcome| self.outcome(outcome));

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::adapters::client::Client;
 use crate::adapters::odata::decode::{Layout, next_link, told_count};
 use crate::adapters::odata::fault;
-use crate::adapters::odata::link::Chain;
+use crate::adapters::odata::link::{self, Chain};
 use crate::endpoint::EndpointError;
 use crate::frame::Frame;
 
@@ -31,20 +31,48 @@ const PAGE_ROWS_MIN: usize = 100;
 /// What a side is asked by for pages of so many records.
 const PAGE_PREFERENCE: &str = "odata.maxpagesize=";
 
-/// Counts the pages of a chain that bring nothing new.
-#[derive(Debug, Default)]
+/// Pages after which a chain has to have brought something: one that brings a record each time may have no end either.
+const PAGES_UNPROVEN: usize = 1_000;
+/// So many records a page on the average, and half of what was asked for where that is less.
+const ROWS_EACH_MIN: usize = 10;
+
+/// Counts what the pages of a chain bring.
+#[derive(Debug)]
 pub struct Idle {
+    rows_each_min: usize,
     count: usize,
     pages: usize,
+    /// Of these, the last ones that brought nothing new.
+    idle: usize,
 }
 
 impl Idle {
-    /// Hears how much there is after a page; refuses a chain that goes on and on without bringing more.
-    pub fn arrived(&mut self, count: usize) -> Result<(), String> {
-        self.pages = if count == self.count { self.pages + 1 } else { 0 };
-        self.count = count;
-        if self.pages > IDLE_PAGES_MAX { Err("the chain of pages brings nothing new".to_owned()) } else { Ok(()) }
+    /// Begins a chain of pages that are asked for with these headers.
+    pub fn new(headers: &[(&str, String)]) -> Idle {
+        let asked = headers.iter().find_map(|(_, value)| preferred(value)).unwrap_or(usize::MAX);
+        Idle { rows_each_min: ROWS_EACH_MIN.min(asked / 2), count: 0, pages: 0, idle: 0 }
     }
+
+    /// Hears how much there is after a page; refuses a chain that goes on and on without bringing more, or next to nothing.
+    pub fn arrived(&mut self, count: usize) -> Result<(), String> {
+        self.pages += 1;
+        self.idle = if count == self.count { self.idle + 1 } else { 0 };
+        self.count = count;
+        if self.idle > IDLE_PAGES_MAX {
+            return Err(format!("its last {} pages bring nothing new, and it goes on", self.idle));
+        }
+        if self.pages > PAGES_UNPROVEN && count < self.rows_each_min * self.pages {
+            return Err(format!("it has no end: {} pages brought {count} records, and it goes on", self.pages));
+        }
+        Ok(())
+    }
+}
+
+/// Returns how many records a header asks a page to have.
+fn preferred(value: &str) -> Option<usize> {
+    let (_, rest) = value.split_once(PAGE_PREFERENCE)?;
+    let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
+    digits.parse().ok()
 }
 
 /// Whether a side tells how many records there are when it is asked.
@@ -112,7 +140,7 @@ impl Reading<'_> {
             let (sender, pages) = sync_channel(1);
             scope.spawn(|| self.fetch(url, sender));
             let mut rows = self.layout.rows();
-            let mut idle = Idle::default();
+            let mut idle = Idle::new(&self.headers);
             let mut told = None;
             for (number, page) in pages.into_iter().enumerate() {
                 let page = page?;
@@ -120,7 +148,8 @@ impl Reading<'_> {
                     told = told_count(&page);
                 }
                 self.layout.page(&page, &mut rows).map_err(|message| self.untrusted(message))?;
-                idle.arrived(rows.count()).map_err(|message| self.untrusted(message))?;
+                let path = link::path(self.client.base(), url);
+                idle.arrived(rows.count()).map_err(|message| self.untrusted(format!("{path}: {message}")))?;
                 if let Some(stranger) = asked.as_ref().and_then(|asked| rows.stranger(asked)) {
                     // An ERP that ignores a filter answers with the whole table (erp-api.md §3).
                     return Err(self.untrusted(format!("record {stranger} was not asked for")));
@@ -150,6 +179,12 @@ impl Reading<'_> {
             }
             match next.map(|link| chain.follow(&link)) {
                 None => return,
+                Some(Ok(_)) if self.client.is_ending() => {
+                    let message = "the run was told to end".to_owned();
+                    let error = EndpointError::Unreachable { side: self.client.side(), keys: &["url"], message };
+                    let _ = sender.send(Err(error));
+                    return;
+                }
                 Some(Ok(next)) => url = next,
                 Some(Err(message)) => {
                     let _ = sender.send(Err(self.untrusted(message)));
@@ -188,11 +223,6 @@ impl Reading<'_> {
 
     /// Returns the headers that ask for half as much; `None` where that is not worth trying.
     fn smaller(&self, headers: &[(&'static str, String)]) -> Option<Vec<(&'static str, String)>> {
-        let preferred = |value: &str| {
-            let (_, rest) = value.split_once(PAGE_PREFERENCE)?;
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).map_or(rest, |end| &rest[..end]);
-            digits.parse::<usize>().ok()
-        };
         let mut headers = headers.to_vec();
         let (header, rows) = headers.iter_mut().find_map(|(_, value)| preferred(value).map(|rows| (value, rows)))?;
         // More than was asked for never comes.
@@ -311,8 +341,16 @@ mod tests {
                 "3",
                 &["/1", "/2?a=%22", "/3"][..],
             ),
-            (vec![page(&[1], "ROOT/2"), page(&[2], "ROOT/1")], "the chain of pages loops", &["/1", "/2"]),
-            (vec![page(&[1], "http://127.0.0.1:1/2")], "a page link leads away, to http://127.0.0.1:1", &["/1"]),
+            (
+                vec![page(&[1], "ROOT/2"), page(&[2], "ROOT/1")],
+                "/2: its link leads to a page that was read before",
+                &["/1", "/2"],
+            ),
+            (
+                vec![page(&[1], "http://127.0.0.1:1/2")],
+                "/1: its link to the next page leads away, to http://127.0.0.1:1",
+                &["/1"],
+            ),
             (
                 vec![page(&[1], "ROOT/2"), say(400, r#"{"error":{"code":"c","message":"no"}}"#)],
                 "CRM refused the request: no (c)",
@@ -450,8 +488,30 @@ mod tests {
     fn a_chain_that_brings_nothing_new_is_given_up() {
         let pages = (2..=90).map(|number| page(&[1], &format!("ROOT/{number}"))).collect();
         let (result, asked) = read(pages, None);
-        assert_eq!(result, "CRM gave an answer that cannot be trusted: the chain of pages brings nothing new");
+        let expected = "/1: its last 51 pages bring nothing new, and it goes on";
+        assert_eq!(result, format!("CRM gave an answer that cannot be trusted: {expected}"));
         assert!(asked.len() < 60);
+    }
+
+    #[test]
+    fn a_chain_that_brings_next_to_nothing_has_an_end() {
+        let told = |rows_asked: usize, rows_each: usize| {
+            let mut idle = Idle::new(&[("Prefer", format!("odata.maxpagesize={rows_asked}"))]);
+            (1..=3_000).find_map(|page| idle.arrived(page * rows_each).err())
+        };
+        let endless =
+            |records: usize| Some(format!("it has no end: 1001 pages brought {records} records, and it goes on"));
+        for (rows_asked, rows_each, expected) in [
+            (5_000, 1, endless(1_001)),
+            (5_000, 9, endless(9_009)),
+            (5_000, 10, None),
+            (19, 9, None),
+            (5, 5, None),
+            (5, 1, endless(1_001)),
+            (1, 1, None),
+        ] {
+            assert_eq!(told(rows_asked, rows_each), expected, "{rows_each} of {rows_asked}");
+        }
     }
 
     #[test]

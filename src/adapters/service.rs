@@ -25,7 +25,7 @@ use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::service::page::{Address, Ask, Page, question};
 use crate::adapters::service::writes::relative;
-use crate::config::expression::{Comparison, Literal, Predicate};
+use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
 use crate::endpoint::{
     Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
@@ -337,11 +337,11 @@ impl Service {
         })?;
         match (frame, answer.status) {
             (Some(frame), _) => Ok(frame),
-            (None, 404) => Ok(layout.rows().finish()),
-            (None, _) => {
-                let message = answer.fault().to_string();
-                Err(EndpointError::Refused { side: Side::Erp, message })
-            }
+            (None, status) => match answer.fault() {
+                // What the lack of it means is asked for by itself.
+                fault if status == 404 || fault.is_of_the_way() => Ok(layout.rows().finish()),
+                fault => Err(EndpointError::Refused { side: Side::Erp, message: fault.to_string() }),
+            },
         }
     }
 }
@@ -396,9 +396,7 @@ impl Endpoint for Service {
             let alone = |id| absence::alone(&self.client, &questions[id].url, &self.headers(&[]));
             ids.iter().map(alone).collect()
         };
-        // Another service may not speak by OData's errors, or may stand behind something that turns its keys away.
-        let elsewhere = self.company.is_none().then_some(Hidden::Untold);
-        let mut hidden = absence::hidden(&self.client, &ids, self.limits.batch.max(1), &ask, elsewhere)?;
+        let mut hidden = absence::hidden(&self.client, &ids, self.limits.batch.max(1), &ask)?;
         hidden.extend(untold.into_iter().map(|id| (id, Hidden::Untold)));
         Ok(hidden)
     }
@@ -448,14 +446,8 @@ impl Endpoint for Service {
         let Some(info) = page.info.column(column).filter(|info| info.column.kind == Kind::Code) else {
             return Ok(None);
         };
-        let fits = |text: &&str| info.length_max.is_none_or(|length_max| text.chars().count() <= length_max);
-        let texts: Vec<&str> = texts.iter().map(|text| text.trim()).filter(fits).collect();
-        let equal = |text: &&str| Predicate::Compare {
-            column: column.to_owned(),
-            comparison: Comparison::Equal,
-            literal: Literal::Text((*text).to_owned()),
-        };
-        let terms = texts.iter().map(|text| page.filter(&equal(text)));
+        let questions = filter::holding(info, texts);
+        let terms = questions.iter().map(|question| page.filter(question));
         let Some(terms) = terms.collect::<Option<Vec<String>>>() else { return Ok(None) };
         let layout = page.layout(&query.columns)?;
         let url = self.address(&page)?.list(&page.select(&query.columns));
@@ -468,6 +460,11 @@ impl Endpoint for Service {
 
     fn bounds(&self) -> Bounds {
         Bounds { ids_max: self.keys_max(), page_rows_max: self.limits.page }
+    }
+
+    /// Of another service nobody knows.
+    fn gives_versions(&self, info: &TableInfo) -> bool {
+        self.page(&info.table).is_ok_and(|page| page.dialect == Dialect::BusinessCentral)
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
@@ -517,6 +514,7 @@ mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
     use crate::adapters::script::{Script, say};
+    use crate::config::expression::{Comparison, Literal};
 
     /// A table whose keys nobody knows yet, and one of which the file says that we choose the ids.
     #[test]

@@ -60,7 +60,8 @@ pub fn read(
     let (mut rows, mut deleted) = (layout.rows(), Vec::new());
     // Those of `deleted`: what a page tells once more is nothing new.
     let mut gone: HashSet<Uuid> = HashSet::new();
-    let mut idle = Idle::default();
+    let mut idle = Idle::new(headers);
+    let first = url;
     let mut url = url.to_owned();
     loop {
         let (answer, page) = client.get(&url, headers, |answer| {
@@ -76,7 +77,8 @@ pub fn read(
         };
         layout.page(&page.rows, &mut rows).map_err(untrusted)?;
         deleted.extend(page.deleted.into_iter().filter(|id| gone.insert(*id)));
-        idle.arrived(rows.count() + gone.len()).map_err(untrusted)?;
+        let path = link::path(client.base(), first);
+        idle.arrived(rows.count() + gone.len()).map_err(|message| untrusted(format!("{path}: {message}")))?;
         progress(rows.count());
         match (page.next, page.delta) {
             (Some(next), _) => url = chain.follow(&next).map_err(untrusted)?,
@@ -150,7 +152,10 @@ mod tests {
     fn a_chain_that_brings_nothing_new_is_given_up() {
         let pages = (2..=90).map(|number| tracked(1, &format!("ROOT/{number}"), "")).collect();
         let (told, asked) = read_pages(str::to_owned, pages);
-        assert_eq!(told, "CRM gave an answer that cannot be trusted: the chain of pages brings nothing new");
+        assert_eq!(
+            told,
+            "CRM gave an answer that cannot be trusted: /1: its last 51 pages bring nothing new, and it goes on"
+        );
         assert!(asked < 60, "{asked}");
     }
 

@@ -142,7 +142,7 @@ impl Desk<'_> {
                 kind: ActionKind::Update,
                 why: "uncoupled by hand".to_owned(),
                 ids: *ids,
-                etag: None,
+                etag: known.rows.crm.get(&ids.crm).and_then(|row| known.frames.crm.etag(*row)),
                 fields: vec![FieldChange {
                     column: column.clone(),
                     field: None,

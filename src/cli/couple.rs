@@ -14,16 +14,16 @@ use uuid::Uuid;
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::{Address, labels};
 use crate::by_hand::bonds::{Bond, bonds, moved};
-use crate::by_hand::{self, Desk, Looked, Moment, Objection, Pair, Wanted};
+use crate::by_hand::{Desk, Looked, Moment, Objection, Pair, Wanted};
 use crate::cli::args::{CoupleArguments, PartArguments, Way};
 use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
-use crate::cli::print_as;
 use crate::cli::run::{self, Asked};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
+use crate::cli::{print_as, progress};
 use crate::config::check::Purpose;
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::{Force, Overwritten, Seen};
@@ -40,7 +40,7 @@ use crate::store::Store;
 
 /// Carries out `couple`.
 pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
-    let signals = Signals::listen();
+    let signals = Signals::listen(progress::stopping);
     let mut loaded = world::load(&arguments.file.path, Purpose::Run)?;
     world::warn(&loaded);
     let Some(first) = arguments.records.first() else { return Err(nobody(arguments, &loaded)) };
@@ -116,7 +116,7 @@ fn finish(
     drop(looked);
     if !done.pairs.is_empty() {
         let mut store = take(loaded, desk, &shown)?;
-        by_hand::couple(&mut store, map, &done.pairs, &moment())?;
+        desk.couple(&mut store, &done.pairs, &moment()).map_err(|error| run::failure(loaded, None, error))?;
     }
     match arguments.sync {
         Some(way) if !(done.pairs.is_empty() && done.already.is_empty()) => {

@@ -116,7 +116,9 @@ fn go(
     state.reached.note_seen(scope, state.records.frames());
     state.approval.tell_unmade(map, links);
     close(context, store, scope, map, links, state)?;
-    remembered::remember(context, scope, store, map)?;
+    if !context.options.dry_run {
+        remembered::remember(context.endpoints, scope, store, map)?;
+    }
     if state.report.new_couplings > 0 {
         links.table(&map.name).grow();
     }
@@ -200,7 +202,7 @@ fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), P
         let (frame, why) = ground.undecided.of(side);
         (frame, &why[..])
     });
-    let read = Read { beyond: outside, undecided, couplings: &ground.couplings };
+    let read = Read { beyond: outside, hidden: &ground.hidden, undecided, couplings: &ground.couplings };
     looking::look(step, state, &read, subjects)
 }
 

@@ -6,7 +6,6 @@
 use crate::config::{PerSide, Side, TableMap};
 use crate::endpoint::{Endpoint, Key};
 use crate::extract::Scope;
-use crate::run::context::Context;
 use crate::store::{Store, StoreError};
 
 /// Tells both sides the keys that earlier runs kept.
@@ -26,21 +25,21 @@ pub fn recall(
 }
 
 /// Keeps the keys of coupled records that were seen and are not kept yet, or are written in another way by now.
-pub(super) fn remember(
-    context: &Context<'_>,
+pub fn remember(
+    endpoints: PerSide<&dyn Endpoint>,
     scope: &Scope,
     store: &mut dyn Store,
     map: &TableMap,
 ) -> Result<(), StoreError> {
     for side in Side::BOTH {
         let info = scope.infos.of(side);
-        if context.options.dry_run || matches!(info.key, Key::Id(_)) {
+        if matches!(info.key, Key::Id(_)) {
             continue;
         }
         let kept = store.record_keys(&map.name, side)?;
         let mut coupled = store.without_key(&map.name, side)?;
         coupled.extend(kept.keys());
-        let mut keys = context.endpoints.of(side).seen_keys(info, &coupled);
+        let mut keys = endpoints.of(side).seen_keys(info, &coupled);
         keys.retain(|(id, key)| kept.get(id) != Some(key));
         if !keys.is_empty() {
             store.remember_keys(&map.name, side, &keys)?;

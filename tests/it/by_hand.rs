@@ -2,7 +2,7 @@
 
 use pipeline::address::Address;
 use pipeline::by_hand::bonds::{bonds, moved};
-use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted, couple};
+use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted};
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::report::couple::{Coupled, First, text as couple_text};
@@ -33,7 +33,7 @@ pub fn by_hand(world: &mut World, names: &[(&str, &str)]) -> Result<Vec<Pair>, V
     let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
     let pairs = desk.look(&world.store, &wanted).unwrap()?.pairs;
     let number = u32::try_from(world.store.runs(999).unwrap().len()).unwrap();
-    couple(&mut world.store, map, &pairs, &moment(number)).unwrap();
+    desk.couple(&mut world.store, &pairs, &moment(number)).unwrap();
     Ok(pairs)
 }
 

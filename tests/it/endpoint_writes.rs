@@ -335,6 +335,12 @@ fn a_table_without_versions_is_looked_at_just_before() {
     world.crm.with(|state| state.unversioned.insert("account".to_owned()));
     let crm = world.endpoint(Side::Crm);
     let info = crm.describe("accounts").unwrap();
+    let versioned = [(Side::Erp, "customers"), (Side::Crm, "contacts")];
+    let gives_versions = |(side, table): &(Side, &str)| {
+        let endpoint = world.endpoint(*side);
+        endpoint.gives_versions(&endpoint.describe(table).unwrap())
+    };
+    assert!(!crm.gives_versions(&info) && versioned.iter().all(gives_versions));
     let all = read(&*crm, "accounts", &["name"]);
     let (ids, etag) = (all.ids(), |row: usize| all.etag(row));
     world.crm.with(|state| {

@@ -281,6 +281,7 @@ fn no_address_is_longer_than_the_erp_takes() {
     {
         let erp = open(Side::Erp, &connection);
         let info = erp.describe(table).unwrap();
+        assert!(erp.gives_versions(&info), "{table}");
         let all = read(&*erp, table, &[number]).rows();
         let is = |text: String| Predicate::Compare {
             column: number.into(),

@@ -81,10 +81,14 @@ pub struct Memory {
     pub dropped: Mutex<BTreeSet<Uuid>>,
     /// Records that the login may not read, so no list has them.
     pub hidden: Mutex<BTreeSet<Uuid>>,
+    /// Those of them of which it does not even tell whether they exist.
+    pub untold: Mutex<BTreeSet<Uuid>>,
     /// Answers do not hold the written records.
     pub silent: AtomicBool,
     /// Records bear no version.
     pub unversioned: AtomicBool,
+    /// Records that lose their versions on their way.
+    pub stripped: Mutex<BTreeSet<Uuid>>,
     /// A flag of the run, set after the next batch.
     pub stops: Mutex<Option<Stop>>,
     /// Reads that arrived.
@@ -194,8 +198,10 @@ impl Memory {
             omitted: Mutex::default(),
             dropped: Mutex::default(),
             hidden: Mutex::default(),
+            untold: Mutex::default(),
             silent: AtomicBool::new(false),
             unversioned: AtomicBool::new(false),
+            stripped: Mutex::default(),
             stops: Mutex::default(),
             reads: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
@@ -379,7 +385,8 @@ impl Memory {
                 };
                 builder.push(index, cell).unwrap();
             }
-            let version = if self.unversioned.load(Ordering::Relaxed) { String::new() } else { version.to_string() };
+            let bare = self.unversioned.load(Ordering::Relaxed) || self.stripped.lock().unwrap().contains(&id);
+            let version = if bare { String::new() } else { version.to_string() };
             match lacking.first() {
                 Some(first) => {
                     let why = format!("column `{first}` holds `?`, which is no value");
@@ -459,7 +466,11 @@ impl Endpoint for Memory {
                 let message = format!("a list of ids left out record {id}, which is there when it is asked for alone");
                 Err(EndpointError::Untrusted { side: self.side, message })
             }
-            None => Ok(there.into_iter().map(|id| (id, Hidden::Forbidden)).collect()),
+            None => {
+                let untold = self.untold.lock().unwrap();
+                let why = |id| if untold.contains(&id) { Hidden::Untold } else { Hidden::Forbidden };
+                Ok(there.into_iter().map(|id| (id, why(id))).collect())
+            }
         }
     }
 
@@ -503,6 +514,10 @@ impl Endpoint for Memory {
 
     fn bounds(&self) -> Bounds {
         Bounds { ids_max: 3, page_rows_max: 10 }
+    }
+
+    fn gives_versions(&self, _: &TableInfo) -> bool {
+        !self.unversioned.load(Ordering::Relaxed)
     }
 
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {

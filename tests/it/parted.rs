@@ -207,6 +207,12 @@ fn a_parted_record_is_given_back_so_that_another_company_may_take_it() {
     let refused = answer(&mut world, "customers:C1", &Wish::Uncouple).unwrap_err();
     assert!(refused.contains("claimed for this company in the CRM, by `company`"), "{refused}");
     assert_eq!(coupled(&world, "customers"), 1);
+    // What somebody changes after it was looked at may be another company's by then.
+    let mut world = north();
+    world.crm.meanwhile.lock().unwrap().push(("accounts", 101, "company", "South".to_owned()));
+    let (done, _) = parted(&mut world, "customers", &["customers:C1"], false).unwrap();
+    assert_eq!((done[0].released, done[0].failed.as_deref()), (false, Some("somebody changed it at the same time")));
+    assert_eq!(world.crm.get("accounts", 101, "company"), "South");
     // What another company has claimed meanwhile is its own.
     let mut world = north();
     world.crm.put("accounts", 101, &[("company", "South")]);

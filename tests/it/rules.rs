@@ -1,10 +1,11 @@
 //! The rules of a run over two sides in memory: what goes where, what is held, what happens when answers are lost.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use pipeline::adapters::sqlite::SqliteStore;
-use pipeline::config::{PerSide, Pipeline, Side};
+use pipeline::config::{OnDelete, PerSide, Pipeline, Side};
 use pipeline::frame::{Kind, Value};
 use pipeline::plan::choice::Choice;
 use pipeline::report::saved::{self, AskedFor, Origins, Saved};
@@ -14,6 +15,7 @@ use pipeline::run::context::Options;
 use pipeline::run::selection::Selection;
 use pipeline::run::{RunError, run};
 use pipeline::store::{InboxKind, Store};
+use uuid::Uuid;
 
 use crate::fixture::pipeline;
 use crate::memory::{Accident, Memory};
@@ -429,6 +431,82 @@ fn edits_of_different_fields_both_survive() {
     let columns: Vec<_> = world.erp.written.lock().unwrap().iter().map(|write| write.3.clone()).collect();
     assert_eq!(columns, [["phone"]], "only what changed is written (I5)");
     world.quiet();
+}
+
+/// It could only be written over whatever somebody edits meanwhile (I6); what is not written needs no version.
+#[test]
+fn a_record_that_comes_without_its_version_is_not_written() {
+    let mut world = World::settled();
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Berg"), ("city", "Oslo")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    *world.crm.stripped.lock().unwrap() = BTreeSet::from([Uuid::from_u128(101)]);
+    world.quiet();
+    for on_delete in [OnDelete::Hold, OnDelete::Delete] {
+        let deletes = on_delete == OnDelete::Delete;
+        let table = &mut world.pipeline.tables[1];
+        (table.on_delete, table.guard.delete) = (on_delete, None);
+        match deletes {
+            true => world.erp.delete("customers", 1),
+            false => world.erp.put("customers", 1, &[("name", "Ahlgren Marine")]),
+        }
+        let before = (world.erp.writes(), world.crm.writes());
+        // However often: it is held against no record.
+        for _ in 0..3 {
+            let report = world.run();
+            let [item] = &report.inbox[..] else { panic!("{:#?}", report.inbox) };
+            assert_eq!((report.outcome, item.kind), (RunOutcome::Incomplete, InboxKind::Failed), "{}", item.message);
+            let told = "did not get to the CRM: it came without its version";
+            assert!(item.message.contains(told), "{}", item.message);
+            assert_eq!((world.erp.writes(), world.crm.writes()), before);
+        }
+    }
+    world.crm.stripped.lock().unwrap().clear();
+    let report = world.run();
+    assert_eq!((report.outcome, report.tables[1].to.crm.deleted), (RunOutcome::Converged, 1));
+    world.quiet();
+}
+
+/// A right was taken away, or the table is locked: that is no fault of the records, so nobody has to ask for each of them
+/// when it is given back. What is refused for a reason of its own, or beside one that is taken, is skipped all the same.
+#[test]
+fn a_side_that_refuses_everything_alike_makes_nobody_skipped() {
+    for (pairs, taken, skipped) in [(3, false, false), (2, false, true), (3, true, true)] {
+        let mut world = World::settled();
+        for number in 2..=5 {
+            world.erp.put(
+                "customers",
+                number,
+                &[("number", &format!("C{number}")), ("name", &format!("Berg {number}"))],
+            );
+        }
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        for number in 1..=pairs {
+            world.erp.put("customers", number, &[("phone", "99")]);
+        }
+        *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, write| {
+            let is_phone = write.fields.iter().any(|(column, _)| column == "phone");
+            is_phone.then(|| {
+                format!("the table is locked (CorrelationId: 3f2504e0-4f89-11d3-9a0c-{:012}).", write.id.as_u128() % 97)
+            })
+        }));
+        for night in 1..=3 {
+            if taken {
+                world.erp.put("customers", 5, &[("name", &format!("Berg of night {night}"))]);
+            }
+            let report = world.run();
+            assert_eq!(report.outcome, RunOutcome::Incomplete);
+            let expected = if night > 1 && skipped { InboxKind::Skipped } else { InboxKind::Failed };
+            assert_eq!(report.inbox.len(), pairs as usize, "{:#?}", report.inbox);
+            assert!(report.inbox.iter().all(|item| item.kind == expected), "night {night}: {:#?}", report.inbox);
+            let told =
+                "the CRM took no update and refused all 3 alike, so each run tries them again: the table is locked";
+            let is_told = report.tables[1].notes.iter().any(|note| note.starts_with(told));
+            assert_eq!(is_told, !skipped, "{:#?}", report.tables[1].notes);
+        }
+        *world.crm.refuses.lock().unwrap() = None;
+        let expected = if skipped { RunOutcome::Incomplete } else { RunOutcome::Converged };
+        assert_eq!(world.run().outcome, expected);
+    }
 }
 
 #[test]

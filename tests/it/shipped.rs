@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use pipeline::adapters::sqlite::SqliteStore;
 use pipeline::address::Address;
 use pipeline::config::check::{Purpose, check};
-use pipeline::config::{PerSide, Proof, SecretSource, Side};
+use pipeline::config::{PerSide, Pipeline, Proof, SecretSource, Side};
 use pipeline::plan::ActionKind;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::context::Options;
@@ -56,7 +56,14 @@ pub struct How {
     pub anew: Option<uuid::Uuid>,
 }
 
-/// Reads a file with the variables of the fakes and runs it once.
+/// Reads a file with the variables of the fakes.
+pub fn pipeline(world: &World, text: &str, file: &str) -> Pipeline {
+    let checked = check(text, file, &|name| variable(world, name), Purpose::Run);
+    assert!(checked.complaints.is_empty(), "{:#?}", checked.complaints);
+    checked.pipeline.unwrap()
+}
+
+/// Runs a file once.
 pub fn night(world: &World, text: &str, file: &str, state: &Path, how: How) -> RunReport {
     attempt(world, text, file, state, how).unwrap()
 }
@@ -69,9 +76,7 @@ pub fn attempt(world: &World, text: &str, file: &str, state: &Path, how: How) ->
         None => Selection::default(),
         Some(address) => Selection { records: vec![address], create: true, double: true, ..Selection::default() },
     };
-    let checked = check(text, file, &|name| variable(world, name), Purpose::Run);
-    assert!(checked.complaints.is_empty(), "{:#?}", checked.complaints);
-    let pipeline = checked.pipeline.unwrap();
+    let pipeline = pipeline(world, text, file);
     let ends = PerSide::from_fn(|side| crate::world::open(side, pipeline.connections.of(side)));
     let options = Options {
         approved: None,

@@ -344,7 +344,8 @@ pub fn next_link(body: &str) -> Result<Option<String>, String> {
     envelope.value.ok_or("the answer has no `value`")?;
     // A relative link is relative to the context, where a page names one (OData JSON Format 4.0 §4.3).
     let context = envelope.context.unwrap_or_default();
-    Ok(envelope.next.map(|next| link::join(&context, &next)))
+    // One that is empty leads nowhere, and not to the context.
+    Ok(envelope.next.map(|next| if next.is_empty() { String::new() } else { link::join(&context, &next) }))
 }
 
 /// Returns how many records a side says there are, where a page tells.

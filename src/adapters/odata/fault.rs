@@ -69,6 +69,12 @@ impl Fault {
         self.status == 404 && !nowhere && self.is_odata()
     }
 
+    /// Tells whether something on the way to the service turned just this request away, so that nothing is known of its record;
+    /// what is said alike to every request is no matter of the record.
+    pub fn is_of_the_way(&self) -> bool {
+        matches!(self.status, 400..500) && !matches!(self.status, 401 | 407 | 408 | 429) && !self.is_odata()
+    }
+
     /// Reads an answer that is a success by its status and nothing but an error by what it holds.
     pub fn in_place_of_data(status: u16, body: &[u8]) -> Option<Fault> {
         let keys: HashMap<Cow<'_, str>, IgnoredAny> = serde_json::from_slice(body).ok()?;

@@ -115,10 +115,20 @@ pub fn batch_of_parts(bytes: &[u8]) {
     }
 }
 
-/// An error: what is told of it is no longer than what came.
+/// An error: what is told of it is one line of characters that do nothing, and no longer than people read. It may be longer
+/// than what came, since a character that would do something is told by its code.
 pub fn fault(bytes: &[u8]) {
+    const CODE_CHARS_MAX: usize = r"\u{10ffff}".len();
+    const SHOWN_CHARS_MAX: usize = 500;
+    const REST_CHARS_MAX: usize = 50;
     let fault = Fault::read(400, bytes);
-    assert!(fault.message.len() <= bytes.len() && fault.code.len() <= bytes.len());
+    for told in [&fault.message, &fault.code] {
+        let acts =
+            |found: char| found.is_control() || matches!(found, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        assert!(!told.contains(acts), "{told:?}");
+        let shown_max = bytes.len().min(SHOWN_CHARS_MAX);
+        assert!(told.chars().count() <= shown_max * CODE_CHARS_MAX + REST_CHARS_MAX, "{told:?}");
+    }
     assert!(!fault.to_string().is_empty());
 }
 

@@ -1,12 +1,18 @@
 //! What proves a deletion to services that know their records by keys (I7): the service's own word on a record that was asked
 //! for by its key, and nothing else. Each night is a program of its own, which has only the state to know keys from.
 
+use pipeline::adapters::sqlite::SqliteStore;
+use pipeline::address::Address;
+use pipeline::by_hand::{Desk, Moment, Wanted};
+use pipeline::config::PerSide;
 use pipeline::run::account::RunOutcome;
+use pipeline::store::InboxKind;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::nights::{Nights, changed};
-use crate::shipped::How;
+use crate::shipped::{self, How};
+use crate::world::open;
 
 const ODATA: &str = include_str!("../../../pipelines/odata.yaml");
 const HOLD: &str = "on_delete: hold }";
@@ -49,6 +55,37 @@ fn a_record_that_lists_leave_out_is_not_gone() {
         assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
         assert_eq!(nights.accounts(), accounts - 3);
         nights.quiet();
+    }
+}
+
+/// Nobody has read it since, so its coupling has to bring its key along: by who looked for it, or by a question for it.
+#[test]
+fn a_record_that_was_coupled_by_hand_and_deleted_at_once_is_gone() {
+    for (text, looked) in [(changed(&[]), true), (changed(&[]), false), (ODATA.to_owned(), true)] {
+        let nights = Nights::new(text);
+        let customer = nights.customer("X-1");
+        let account = nights.account(json!({"name": "Stranger", "accountnumber": "S-1", "customertypecode": 3}));
+        let pipeline = shipped::pipeline(&nights.world, &nights.text, "nav.yaml");
+        let ends = PerSide::from_fn(|side| open(side, pipeline.connections.of(side)));
+        let desk = |store: &SqliteStore<'_>, ends| {
+            let map = pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
+            Desk::open(&pipeline, ends, store, map).unwrap()
+        };
+        let mut store = SqliteStore::open(&nights.state(), "a test", &|| "2026-01-31T01:00:00Z".into(), true).unwrap();
+        let own = desk(&store, PerSide { erp: &*ends.erp, crm: &*ends.crm });
+        let addresses = ["customers:X-1".to_owned(), format!("customers:crm:{account}")];
+        let addresses = addresses.map(|address| Address::parse(&address).unwrap());
+        let pairs = own.look(&store, &[Wanted { line: None, addresses }]).unwrap().unwrap().pairs;
+        let others = PerSide::from_fn(|side| open(side, pipeline.connections.of(side)));
+        let other = desk(&store, PerSide { erp: &*others.erp, crm: &*others.crm });
+        own.bind(&mut store).unwrap();
+        let moment = Moment { run: "by hand".to_owned(), at: "2026-01-31T01:00:00Z".to_owned() };
+        if looked { own } else { other }.couple(&mut store, &pairs, &moment).unwrap();
+        drop(store);
+        nights.world.erp.with(|state| state.delete("customers", customer)).unwrap();
+        let report = nights.run(How::default());
+        let [item] = &report.inbox[..] else { panic!("{report:#?}") };
+        assert_eq!((item.kind, item.crm_id), (InboxKind::Deleted, Some(account)), "{}", item.message);
     }
 }
 
