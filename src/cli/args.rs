@@ -24,8 +24,8 @@ Exit codes:
   3         could not run, or not to its end: network, login, company; state locked, damaged, or of
             another pipeline, company or organization
   4         a guard stopped a table, the others went on; 3 counts more, and 1 less
-  10        with `plan --exit-code`: there is something to write, whatever waits besides; 3, 4 and a
-            table that failed count more
+  10        with `plan --exit-code`: there is something to write, whatever waits besides; 3, 4 and
+            a table that failed count more
   130, 143  interrupted by SIGINT or SIGTERM; what was done is kept
 
 Example: pipeline run pipelines/full.yaml";
