@@ -131,6 +131,13 @@ pub struct ColumnInfo {
     pub local_day: bool,
 }
 
+impl ColumnInfo {
+    /// Tells whether a text is not longer than the column, in UTF-16 units, which the databases of both services count.
+    pub fn has_room(&self, text: &str) -> bool {
+        self.length_max.is_none_or(|length_max| text.encode_utf16().count() <= length_max)
+    }
+}
+
 #[cfg(test)]
 impl ColumnInfo {
     /// A column that may be read and written, and of which nothing else is said.

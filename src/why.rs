@@ -15,6 +15,7 @@ use crate::config::{Blank, Direction, FieldMap, PerSide, Side, TableMap, When};
 use crate::couple::rows_by_id;
 use crate::delta::judging::Judged;
 use crate::delta::merge::{self, Rule};
+use crate::endpoint::Hidden;
 use crate::frame::{Frame, Value};
 use crate::plan::{Action, ActionKind};
 use crate::run::account::{RunReport, Stopped};
@@ -101,6 +102,8 @@ pub enum Presence {
     Outside(Vec<Term>),
     /// The filter has no answer for it.
     Undecided(String),
+    /// It is coupled, and the side does not show it: nothing is concluded from that.
+    Hidden(Hidden),
     /// It was coupled, and is not there any more.
     Deleted,
     /// There is none.
@@ -326,7 +329,11 @@ fn place(map: &TableMap, side: Side, id: Option<Uuid>, sight: Option<&Sight>, is
         return Place { id, label: String::new(), presence: Presence::Missing };
     };
     let Some((frame, row)) = row_of(Some(sight), side, id) else {
-        let presence = if is_coupled { Presence::Deleted } else { Presence::Missing };
+        let presence = match sight.hidden.of(side).get(&known) {
+            Some(why) => Presence::Hidden(*why),
+            None if is_coupled => Presence::Deleted,
+            None => Presence::Missing,
+        };
         return Place { id, label: String::new(), presence };
     };
     let label = map.sides.of(side).label.as_ref();

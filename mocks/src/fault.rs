@@ -9,6 +9,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use crate::filter;
 use crate::service::{Request, Response, Service};
 
@@ -33,6 +35,8 @@ pub enum Fault {
     SlowPage,
     /// A page ends in the middle of its body.
     TruncatedPage,
+    /// The first record of a page comes with a value that is none of its column.
+    SpoiltValue,
     /// A person edits the record just before the write arrives.
     StaleEtag,
     /// The first half of a `$batch` is applied, then the connection closes.
@@ -57,7 +61,7 @@ pub enum Fault {
 
 impl Fault {
     /// All faults, in the order of their names' groups.
-    pub const ALL: [Fault; 19] = [
+    pub const ALL: [Fault; 20] = [
         Fault::Throttled,
         Fault::ThrottledPlain,
         Fault::ExpiredToken,
@@ -67,6 +71,7 @@ impl Fault {
         Fault::DroppedAfter,
         Fault::SlowPage,
         Fault::TruncatedPage,
+        Fault::SpoiltValue,
         Fault::StaleEtag,
         Fault::HalfBatch,
         Fault::ExpiredChanges,
@@ -90,6 +95,7 @@ impl Fault {
             Fault::DroppedAfter => "dropped-after",
             Fault::SlowPage => "slow-page",
             Fault::TruncatedPage => "truncated-page",
+            Fault::SpoiltValue => "spoilt-value",
             Fault::StaleEtag => "stale-etag",
             Fault::HalfBatch => "half-batch",
             Fault::ExpiredChanges => "expired-changes",
@@ -103,9 +109,15 @@ impl Fault {
         }
     }
 
-    /// Tells whether the caller is turned away at the door, or finds none; every other fault can be outlasted.
+    /// Tells whether the caller is turned away at the door, or finds none.
     pub fn turns_away(self) -> bool {
         matches!(self, Fault::LockedOut | Fault::NotAMember | Fault::Gone)
+    }
+
+    /// Tells whether patience is all it takes: neither is the caller turned away, nor is anything wrong with what comes in the
+    /// end.
+    pub fn passes(self) -> bool {
+        !self.turns_away() && self != Fault::SpoiltValue
     }
 
     /// Tells whether the fault can happen to this API request.
@@ -121,7 +133,7 @@ impl Fault {
             | Fault::NotAMember
             | Fault::Gone => true,
             // A page is a read of a set; `$metadata`, functions and single records are none.
-            Fault::SlowPage | Fault::TruncatedPage => {
+            Fault::SlowPage | Fault::TruncatedPage | Fault::SpoiltValue => {
                 request.method == "GET" && last.starts_with(|c: char| c.is_ascii_lowercase()) && !last.contains('(')
             }
             Fault::HalfBatch | Fault::BatchRefused => request.method == "POST" && last == "$batch",
@@ -277,7 +289,7 @@ impl Faults {
 
     /// Lets each API request meet, with a probability of `rate`, any fault that a caller can outlast.
     pub fn noise(seed: u64, rate: f64) -> Self {
-        let outlasted: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| !fault.turns_away()).collect();
+        let outlasted: Vec<Fault> = Fault::ALL.into_iter().filter(|fault| fault.passes()).collect();
         Self::seeded(seed, rate, &outlasted)
     }
 
@@ -398,6 +410,10 @@ fn under<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Req
         Fault::Gone => (Response::default(), Delivery::Gone),
         Fault::SlowPage => (service.answer(request), Delivery::Late(faults.delay)),
         Fault::TruncatedPage => (service.answer(request), Delivery::Truncated),
+        Fault::SpoiltValue => {
+            let response = service.answer(request);
+            (Response { body: spoilt(&response.body).unwrap_or(response.body), ..response }, Delivery::Whole)
+        }
         Fault::StaleEtag => {
             service.touch(request);
             (service.answer(request), Delivery::Whole)
@@ -421,6 +437,21 @@ fn under<S: Faulty + ?Sized>(service: &mut S, faults: &mut Faults, request: &Req
             (Response::default(), Delivery::Dropped)
         }
     }
+}
+
+/// Returns a page whose first record holds a number beyond all bounds, or a moment that is none; `None` where it has neither.
+fn spoilt(body: &[u8]) -> Option<Vec<u8>> {
+    let mut page: Value = serde_json::from_slice(body).ok()?;
+    let record = page.get_mut("value")?.get_mut(0)?.as_object_mut()?;
+    let is_moment =
+        |value: &Value| value.as_str().is_some_and(|text| text.get(10..11) == Some("T") && text.ends_with('Z'));
+    let own = || record.iter().filter(|(name, _)| !name.contains('@'));
+    let number = own().find(|(_, value)| value.is_number()).map(|(name, _)| (name.clone(), "1e+999"));
+    let moment =
+        || own().find(|(_, value)| is_moment(value)).map(|(name, _)| (name.clone(), r#""2026-02-31T00:00:00Z""#));
+    let (name, text) = number.or_else(moment)?;
+    record[&name] = serde_json::from_str(text).expect("it is JSON");
+    serde_json::to_vec(&page).ok()
 }
 
 fn too_large() -> Response {
@@ -529,6 +560,28 @@ mod tests {
         }
         assert_eq!(service.answered, 103);
         assert_eq!(faults.applied().get(&Fault::HalfBatch), Some(&1));
+    }
+
+    /// Everything else of the page stays as it is, to the digit.
+    #[test]
+    fn the_first_record_of_a_page_is_spoilt_and_nothing_else() {
+        for (page, expected) in [
+            (
+                r#"{"@odata.context":"x","value":[{"@odata.count":1,"no":"1","credit":25.0000},{"no":"2","credit":1.50}]}"#,
+                Some(
+                    r#"{"@odata.context":"x","value":[{"@odata.count":1,"no":"1","credit":1e+999},{"no":"2","credit":1.50}]}"#,
+                ),
+            ),
+            (
+                r#"{"value":[{"id":"1","modified":"2026-01-31T10:20:00Z"}]}"#,
+                Some(r#"{"value":[{"id":"1","modified":"2026-02-31T00:00:00Z"}]}"#),
+            ),
+            (r#"{"value":[{"id":"1","name":"x"}]}"#, None),
+            (r#"{"value":[]}"#, None),
+        ] {
+            let told = spoilt(page.as_bytes()).map(|body| String::from_utf8(body).unwrap());
+            assert_eq!(told.as_deref(), expected);
+        }
     }
 
     #[test]

@@ -102,7 +102,7 @@ enum Verb {
         #[arg(value_name = "KEYPROP=VALUE")]
         key: Option<Assignment>,
     },
-    /// Tell which expectations a service does not meet, be it a fake or a real one; exit code 1 where one is not met.
+    /// Tell which expectations a service does not meet, be it a fake or a real one; exit code 1 where one is not met, 125 where nobody answers.
     ///
     /// Reads only, unless --write allows more. Example, over the ERP's fake: mocks -- mocks conform erp --write
     Conform {
@@ -133,7 +133,7 @@ struct Source {
     faults: Vec<(Fault, u64, bool)>,
     /// Let each request meet a fault with this probability; the same seed (0 without S) draws the same.
     ///
-    /// It is any fault but those that turn a caller away. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
+    /// It is any fault that a caller can outlast. At the end each side's requests and faults are told. Example: mocks --noise 0.05:7 -- pipeline run FILE
     #[arg(long, value_name = "RATE[:S]", value_parser = noise)]
     noise: Option<(f64, u64)>,
     /// Let the CRM grant so many requests in a window of so many seconds (300 without SECONDS), instead of 6,000.

@@ -548,9 +548,10 @@ fn the_program_tells_one_line_each_and_ends_by_what_is_met() {
 
     // Nobody is there.
     let output = conform(&["erp", "--token-url", "", "--url", "http://127.0.0.1:9"], &[("ERP_TOKEN_URL", "")]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{text}");
-    assert!(text.contains("not met    erp-api.md §1: ") && text.contains("           expected: an answer\n"), "{text}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout), (Some(125), Vec::new()), "{said}");
+    let expected = "nobody answers: http://127.0.0.1:9/api/v2.0/: ";
+    assert!(said.contains(expected) && said.contains("; hint: check --url, or ERP_URL in the environment"), "{said}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::{Dialect, filter, percent, select};
 use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::portion::Portion;
-use crate::config::expression::{Comparison, Literal, Predicate};
+use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
 use crate::endpoint::{
     Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
@@ -242,15 +242,8 @@ impl Endpoint for BusinessCentral {
         let Some(info) = query.info.column(column).filter(|info| info.column.kind == Kind::Code) else {
             return Ok(None);
         };
-        let fits = |text: &str| info.length_max.is_none_or(|length_max| text.chars().count() <= length_max);
-        // A longer text is in no record, and the ERP would refuse the question.
-        let texts: Vec<&str> = texts.iter().map(|text| text.trim()).filter(|text| fits(text)).collect();
-        let equal = |text: &&str| Predicate::Compare {
-            column: column.to_owned(),
-            comparison: Comparison::Equal,
-            literal: Literal::Text((*text).to_owned()),
-        };
-        let terms = texts.iter().map(|text| filter_text(&equal(text), query.info));
+        let questions = filter::holding(info, texts);
+        let terms = questions.iter().map(|question| filter_text(question, query.info));
         let Some(terms) = terms.collect::<Option<Vec<String>>>() else { return Ok(None) };
         let (url, _, layout) = self.question(query)?;
         let mut found = layout.rows().finish();

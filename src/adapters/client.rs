@@ -5,12 +5,14 @@
 //! complete answer looks like, and what an error body says, is for the callers.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::adapters::clock::{Clock, Observed, Patience, offset, retry_after};
+use crate::adapters::clock::{Clock, LOOK_EVERY, Observed, Patience, offset, retry_after};
 use crate::adapters::discreet::Logins;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, header, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
@@ -75,7 +77,7 @@ struct Request<'a> {
 /// The header that says in whose name a request is to be carried out (crm-api.md §3): who is refused then is not the login.
 pub const ACT_AS: &str = "CallerObjectId";
 
-/// Why a request that would have to wait is not sent.
+/// Why a request that would have to wait is not sent, or is not waited for.
 const STOPPED: &str = "the run was told to end";
 
 /// Where the next attempt waits for its turn.
@@ -377,15 +379,14 @@ impl Client {
                     } else if !is_read && !matches!(broken.reach, Reach::Unconnected | Reach::Distrusted) {
                         return Err(Failure::Unknown(broken.message));
                     }
-                    let first_contact = unconnected && !self.reached.load(Ordering::Relaxed);
-                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
                     let distrusted = broken.reach == Reach::Distrusted;
+                    let attempts_max = self.attempts(broken.reach);
                     let message = match broken.reach {
                         Reach::Unconnected => broken.message + "; check `url`",
                         Reach::Distrusted => distrust(&broken.message, "url"),
                         _ => broken.message,
                     };
-                    if distrusted || ((unconnected || away) && silent >= attempts_max) {
+                    if (unconnected || away || distrusted) && silent >= attempts_max {
                         return Err(self.lose(EndpointError::Unreachable { side, keys: URL, message }));
                     }
                     (Failure::Transient(message), Rest::Here, attempts_max)
@@ -407,6 +408,17 @@ impl Client {
                 self.pause(failed, None);
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how often a connection is tried that comes about in no such way. Of many servers behind one address a single
+    /// one may show another certificate, or be away; but what never was as it should be is wrong in the file.
+    fn attempts(&self, reach: Reach) -> u32 {
+        match reach {
+            _ if self.reached.load(Ordering::Relaxed) => self.patience.attempts,
+            Reach::Distrusted => 1,
+            Reach::Unconnected => FIRST_CONTACT_ATTEMPTS,
+            _ => self.patience.attempts,
         }
     }
 
@@ -492,7 +504,10 @@ impl Client {
         self.logins.learn(&token.authorization);
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
-        let result = send(&self.agent, request.method, request.url, headers, request.body);
+        let result = match request.is_read {
+            true => self.send_unless_over(request.method, request.url, headers, request.body),
+            false => send(&self.agent, request.method, request.url, headers, request.body),
+        };
         let unsent =
             |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Distrusted | Reach::Unsendable);
         self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
@@ -521,6 +536,40 @@ impl Client {
             self.reached.store(true, Ordering::Relaxed);
         }
         (result, asked)
+    }
+
+    /// Sends what changes nothing, and does not wait for its answer any more where the program is to end meanwhile. What is
+    /// sent after that belongs to a write that is under way, and is waited for.
+    fn send_unless_over<'a>(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Broken> {
+        if self.clock.is_over() {
+            return send(&self.agent, method, url, headers, body);
+        }
+        let (agent, url, body) = (self.agent.clone(), url.to_owned(), body.map(<[u8]>::to_vec));
+        let headers: Vec<(String, String)> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (sender, answer) = channel();
+        thread::spawn(move || {
+            let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            // Nobody listens any more where the program is to end.
+            let _ = sender.send(send(&agent, method, &url, headers, body.as_deref()));
+        });
+        loop {
+            match answer.recv_timeout(LOOK_EVERY) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) if !self.clock.is_over() => {}
+                Err(_) => return Err(Broken { message: STOPPED.to_owned(), reach: Reach::Sent }),
+            }
+        }
+    }
+
+    /// Tells whether the program is to end: then nothing new is begun that only reads.
+    pub fn is_ending(&self) -> bool {
+        self.clock.is_over()
     }
 
     /// Returns a fresh token, fetched with the same patience as everything else.
@@ -554,29 +603,36 @@ impl Client {
         let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
         let mut failed = 0;
         loop {
-            let result = send(&self.agent, "POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
+            if self.clock.is_over() {
+                return Err(TokenError::Unreachable(STOPPED.to_owned()));
+            }
+            let result = self.send_unless_over("POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
             failed += 1;
+            let unanswered = |message: &str| format!("its token endpoint does not answer: {message}");
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
-                    (format!("HTTP {}", answer.status), self.asked(&answer.headers), self.patience.attempts)
+                    let message = unanswered(&format!("HTTP {}", answer.status));
+                    (message, self.asked(&answer.headers), self.patience.attempts)
                 }
-                Ok(answer) => return Ok(TokenAnswer { status: answer.status, body: answer.body }),
+                Ok(answer) => {
+                    let elsewhere = answer.elsewhere();
+                    return Ok(TokenAnswer { status: answer.status, body: answer.body, elsewhere });
+                }
                 Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
-                    (broken.message, None, self.patience.attempts)
+                    (unanswered(&broken.message), None, self.patience.attempts)
                 }
                 Err(broken) if broken.reach == Reach::Distrusted => {
                     let told = distrust(&broken.message, "token_url");
-                    return Err(TokenError::Unreachable(format!("its token endpoint is not trusted: {told}")));
+                    (format!("its token endpoint is not trusted: {told}"), None, self.attempts(Reach::Distrusted))
                 }
                 Err(broken) => {
-                    let first_contact = !self.reached.load(Ordering::Relaxed);
-                    let attempts_max = if first_contact { FIRST_CONTACT_ATTEMPTS } else { self.patience.attempts };
-                    (broken.message + "; check `token_url`", None, attempts_max)
+                    let message = unanswered(&(broken.message + "; check `token_url`"));
+                    (message, None, self.attempts(Reach::Unconnected))
                 }
             };
             // Another thread may have found out meanwhile.
             if failed >= attempts_max || self.lost.get().is_some() {
-                return Err(TokenError::Unreachable(format!("its token endpoint does not answer: {message}")));
+                return Err(TokenError::Unreachable(message));
             }
             self.pause(failed, asked);
         }

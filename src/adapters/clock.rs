@@ -32,7 +32,7 @@ pub trait Clock: Send + Sync {
 /// Waits of this length are told, so that nobody takes them for a hang.
 const TOLD_FROM: Duration = Duration::from_secs(10);
 /// How long a wait goes on without a look at whether the program is to end.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// The clock on the wall, from 1970; what sets the wall's clock while we run does not move it.
 pub struct SystemClock {

@@ -35,17 +35,23 @@ impl Answer {
     /// Returns what a service said went wrong, or what came in place of that.
     pub fn fault(&self) -> Fault {
         let fault = Fault::read(self.status, &self.body);
-        let instead = match self.header("location").filter(|_| (300..400).contains(&self.status)) {
-            Some(target) => match link::origin(target) {
-                Some((scheme, host, port)) => {
-                    format!("it sends us on to {scheme}://{host}:{port}; `url` may have moved there")
-                }
-                None => "it sends us on to another address; `url` may have moved".to_owned(),
-            },
+        let instead = match self.elsewhere() {
+            Some(elsewhere) => {
+                format!("it sends us on to {elsewhere}; if the service has moved there, write that as `url`")
+            }
             None if self.is_page() => "a page of HTML, as a gateway or a sign-in page gives".to_owned(),
             None => String::new(),
         };
         Fault { instead, ..fault }
+    }
+
+    /// Returns where an answer sends us on to, by host: what stands behind it may hold what nobody should read.
+    pub fn elsewhere(&self) -> Option<String> {
+        let target = self.header("location").filter(|_| (300..400).contains(&self.status))?;
+        Some(match link::origin(target) {
+            Some((scheme, host, port)) => format!("{scheme}://{host}:{port}"),
+            None => "another address of its own".to_owned(),
+        })
     }
 
     /// Tells whether it is a page for people instead of data.

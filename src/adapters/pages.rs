@@ -179,6 +179,12 @@ impl Reading<'_> {
             }
             match next.map(|link| chain.follow(&link)) {
                 None => return,
+                Some(Ok(_)) if self.client.is_ending() => {
+                    let message = "the run was told to end".to_owned();
+                    let error = EndpointError::Unreachable { side: self.client.side(), keys: &["url"], message };
+                    let _ = sender.send(Err(error));
+                    return;
+                }
                 Some(Ok(next)) => url = next,
                 Some(Err(message)) => {
                     let _ = sender.send(Err(self.untrusted(message)));

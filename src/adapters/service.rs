@@ -25,7 +25,7 @@ use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::service::page::{Address, Ask, Page, question};
 use crate::adapters::service::writes::relative;
-use crate::config::expression::{Comparison, Literal, Predicate};
+use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
 use crate::endpoint::{
     Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
@@ -446,14 +446,8 @@ impl Endpoint for Service {
         let Some(info) = page.info.column(column).filter(|info| info.column.kind == Kind::Code) else {
             return Ok(None);
         };
-        let fits = |text: &&str| info.length_max.is_none_or(|length_max| text.chars().count() <= length_max);
-        let texts: Vec<&str> = texts.iter().map(|text| text.trim()).filter(fits).collect();
-        let equal = |text: &&str| Predicate::Compare {
-            column: column.to_owned(),
-            comparison: Comparison::Equal,
-            literal: Literal::Text((*text).to_owned()),
-        };
-        let terms = texts.iter().map(|text| page.filter(&equal(text)));
+        let questions = filter::holding(info, texts);
+        let terms = questions.iter().map(|question| page.filter(question));
         let Some(terms) = terms.collect::<Option<Vec<String>>>() else { return Ok(None) };
         let layout = page.layout(&query.columns)?;
         let url = self.address(&page)?.list(&page.select(&query.columns));
@@ -520,6 +514,7 @@ mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
     use crate::adapters::script::{Script, say};
+    use crate::config::expression::{Comparison, Literal};
 
     /// A table whose keys nobody knows yet, and one of which the file says that we choose the ids.
     #[test]

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::adapters::credentials::{assertion, basic, secret, text};
 use crate::adapters::odata::percent;
@@ -73,6 +74,8 @@ pub enum TokenError {
 pub struct TokenAnswer {
     pub status: u16,
     pub body: Vec<u8>,
+    /// Where it sends us on to, by host.
+    pub elsewhere: Option<String>,
 }
 
 /// The tokens of one connection.
@@ -94,6 +97,18 @@ struct Refusal<'a> {
     error: Cow<'a, str>,
     #[serde(default)]
     error_codes: Vec<u64>,
+}
+
+impl Refusal<'_> {
+    /// Returns the name of the error, if it is one that the protocol knows.
+    fn name(&self) -> Option<&str> {
+        Some(&*self.error).filter(|error| ERRORS.contains(error))
+    }
+
+    /// Returns the vendor's number as a message has it.
+    fn number(&self) -> String {
+        self.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default()
+    }
 }
 
 impl TokenSource {
@@ -204,18 +219,29 @@ fn fresh_for(lifetime: Duration) -> Duration {
 ///
 /// Whatever comes may repeat what was sent, so of an error only a name that the protocol knows and its number are passed on.
 fn read(answer: &TokenAnswer, proof: Keys) -> Result<(String, Duration), TokenError> {
-    if answer.status == 200 {
-        let grant: Grant<'_> = serde_json::from_slice(&answer.body)
-            .map_err(|_| TokenError::Unreachable("the token endpoint gave no token; check `token_url`".to_owned()))?;
+    if let Some(elsewhere) = &answer.elsewhere {
+        let message = format!(
+            "the token endpoint sends us on to {elsewhere} (HTTP {}); check `token_url`, and write the address that \
+             gives tokens there if it has moved",
+            answer.status
+        );
+        return Err(TokenError::Refused(TOKEN_URL, message));
+    }
+    if (200..300).contains(&answer.status) {
+        let grant = serde_json::from_slice::<Grant<'_>>(&answer.body).ok();
+        // What is in none of these characters goes into no header (RFC 6750 §2.1).
+        let sendable = |token: &str| !token.is_empty() && token.bytes().all(|character| character.is_ascii_graphic());
+        let Some(grant) = grant.filter(|grant| sendable(&grant.access_token)) else {
+            return Err(TokenError::Refused(TOKEN_URL, tokenless(answer)));
+        };
         // A number on the v2.0 endpoint, a string on the old one (crm-api.md §2); an hour is the usual lifetime.
         let seconds = grant.expires_in.and_then(|raw| raw.get().trim_matches('"').parse().ok()).unwrap_or(3_600);
         return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds).min(LIFETIME_MAX)));
     }
     let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
     let is_grant = !refusal.error.is_empty();
-    let error =
-        if ERRORS.contains(&&*refusal.error) { refusal.error } else { Cow::from(format!("HTTP {}", answer.status)) };
-    let number = refusal.error_codes.first().map(|number| format!(" (AADSTS{number})")).unwrap_or_default();
+    let (error, number) = (refusal.name(), refusal.number());
+    let error = error.map_or_else(|| format!("HTTP {}", answer.status), str::to_owned);
     if matches!(&*error, "invalid_scope" | "invalid_resource") {
         return Err(TokenError::Scope(format!("{error}{number}")));
     }
@@ -230,6 +256,22 @@ fn read(answer: &TokenAnswer, proof: Keys) -> Result<(String, Duration), TokenEr
         _ => (&["auth"], "check `auth`".to_owned()),
     };
     Err(TokenError::Refused(keys, format!("{error}{number}; {hint}")))
+}
+
+/// Says what came in place of a token, as far as it can be nothing that was sent.
+fn tokenless(answer: &TokenAnswer) -> String {
+    let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let came = match refusal.name() {
+        Some(name) => format!("the error {name}{}", refusal.number()),
+        None if answer.body.trim_ascii_start().starts_with(b"<") => "a page for people".to_owned(),
+        None if serde_json::from_slice::<IgnoredAny>(&answer.body).is_err() => "no JSON".to_owned(),
+        None => "JSON without an `access_token` that can be sent".to_owned(),
+    };
+    format!(
+        "the token endpoint answered without a token: HTTP {}, and {came}; check that `token_url` is the address that \
+         gives tokens, and not a page to sign in at",
+        answer.status
+    )
 }
 
 #[cfg(test)]
@@ -252,7 +294,7 @@ mod tests {
     }
 
     fn answer(status: u16, body: &str) -> Result<TokenAnswer, TokenError> {
-        Ok(TokenAnswer { status, body: body.into() })
+        Ok(TokenAnswer { status, body: body.into(), elsewhere: None })
     }
 
     #[test]
@@ -360,6 +402,35 @@ mod tests {
         let scope = TokenError::Scope("invalid_resource (AADSTS500011)".to_owned());
         let body = r#"{"error":"invalid_resource","error_codes":[500011]}"#;
         assert_eq!(read(&answer(400, body).unwrap(), PROOF), Err(scope));
-        assert!(matches!(read(&answer(200, "<html>").unwrap(), PROOF), Err(TokenError::Unreachable(_))));
+    }
+
+    /// No word of it is from what came but names that the protocol knows.
+    #[test]
+    fn an_answer_without_a_token_says_what_came_in_its_place() {
+        for (status, body, expected) in [
+            (
+                200,
+                r#"{"error":"temporarily_unavailable","error_codes":[90033]}"#,
+                "HTTP 200, and the error temporarily_unavailable (AADSTS90033)",
+            ),
+            (200, r#"{"error":"s3cr+t/val="}"#, "HTTP 200, and JSON without an `access_token` that can be sent"),
+            (200, "\r\n<html>s3cr+t/val=", "HTTP 200, and a page for people"),
+            (200, "s3cr+t/val=", "HTTP 200, and no JSON"),
+            (204, "", "HTTP 204, and no JSON"),
+            (200, r#"{"access_token":""}"#, "HTTP 200, and JSON without an `access_token` that can be sent"),
+            (200, r#"{"access_token":"a\r\nX: b"}"#, "HTTP 200, and JSON without an `access_token` that can be sent"),
+            (200, r#"{"access_token":7}"#, "HTTP 200, and JSON without an `access_token` that can be sent"),
+        ] {
+            let Err(TokenError::Refused(keys, told)) = read(&answer(status, body).unwrap(), PROOF) else {
+                panic!("{body} is no token");
+            };
+            assert_eq!(keys, TOKEN_URL);
+            let rest = "check that `token_url` is the address that gives tokens, and not a page to sign in at";
+            assert_eq!(told, format!("the token endpoint answered without a token: {expected}; {rest}"));
+        }
+        let elsewhere = Some("https://login.example:443".to_owned());
+        let moved = read(&TokenAnswer { status: 302, body: Vec::new(), elsewhere }, PROOF);
+        let Err(TokenError::Refused(TOKEN_URL, told)) = moved else { panic!("it is elsewhere") };
+        assert!(told.starts_with("the token endpoint sends us on to https://login.example:443 (HTTP 302)"), "{told}");
     }
 }

@@ -187,7 +187,8 @@ mod tests {
             }),
             (404, None, "", Verdict::barred(format!("{way} 404"))),
             (307, Some(moved), "", {
-                let target = "it sends us on to https://new.example:443; `url` may have moved there";
+                let target =
+                    "it sends us on to https://new.example:443; if the service has moved there, write that as `url`";
                 Verdict::barred(format!("{way} 307 ({target})"))
             }),
             (403, None, error, Verdict::barred("no (0x1)")),

@@ -23,7 +23,7 @@ use crate::run::approval::Approved;
 
 /// Carries out `apply`.
 pub fn apply(arguments: &ApplyArguments) -> Result<Exit, Failure> {
-    let signals = Signals::listen();
+    let signals = Signals::listen(progress::stopping);
     let plan_path = arguments.plan.display().to_string();
     let plan = saved::read(&arguments.plan)?;
     let choice = Choice::of_words(&arguments.only);

@@ -20,10 +20,10 @@ use crate::cli::ask::{self, Question};
 use crate::cli::exit::{Exit, Failure, of_run};
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
-use crate::cli::print_as;
 use crate::cli::run::{self, Asked};
 use crate::cli::signals::Signals;
 use crate::cli::world::{self, Loaded};
+use crate::cli::{print_as, progress};
 use crate::config::check::Purpose;
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::{Force, Overwritten, Seen};
@@ -40,7 +40,7 @@ use crate::store::Store;
 
 /// Carries out `couple`.
 pub fn couple(arguments: &CoupleArguments) -> Result<Exit, Failure> {
-    let signals = Signals::listen();
+    let signals = Signals::listen(progress::stopping);
     let mut loaded = world::load(&arguments.file.path, Purpose::Run)?;
     world::warn(&loaded);
     let Some(first) = arguments.records.first() else { return Err(nobody(arguments, &loaded)) };

@@ -119,6 +119,9 @@ pub enum Failure {
     /// The result cannot be printed.
     #[error("the result cannot be printed: {0}")]
     Output(std::io::Error),
+    /// A signal came, of that number, and what was asked then was given up.
+    #[error("interrupted")]
+    Interrupted(u8),
     /// The program itself is at fault; the panic's own message stands above.
     #[error("the program failed where it must not")]
     Fault,
@@ -147,6 +150,7 @@ impl Failure {
             Failure::Unsaved { .. } => "unsaved",
             Failure::Endpoint(error) => error.kind(),
             Failure::Output(_) => "output",
+            Failure::Interrupted(_) => "interrupted",
             Failure::Fault => "fault",
         }
     }
@@ -227,6 +231,7 @@ impl Failure {
                 }
             }
             Failure::Output(_) => "look at where stdout leads; a run is kept in the state all the same".into(),
+            Failure::Interrupted(_) => "what was done is kept; run again to go on".into(),
             Failure::Fault => "what was confirmed is in the state; run again, and report the message above".into(),
         }
     }
@@ -295,6 +300,7 @@ impl Failure {
             | Failure::Endpoint(_)
             | Failure::Output(_)
             | Failure::Fault => Exit::CouldNotRun,
+            Failure::Interrupted(signal) => Exit::Interrupted(*signal),
         }
     }
 }
@@ -348,6 +354,7 @@ mod tests {
             Failure::ForeignPlan { plan: "night.plan".into(), message: message() },
             Failure::Unsaved { plan: "night.plan".into(), message: message() },
             Failure::Output(std::io::Error::other("no space left on device")),
+            Failure::Interrupted(2),
             Failure::Fault,
         ]
     }

@@ -50,6 +50,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     signals::outlive_file_limit();
     let result = catch_unwind(AssertUnwindSafe(|| perform(&arguments))).unwrap_or(Err(Failure::Fault));
     let exit = result.unwrap_or_else(|failure| {
+        let failure = match (failure, signals::number()) {
+            // What was under way was given up for that, and is not what is wrong.
+            (Failure::Endpoint(_), Some(signal)) => Failure::Interrupted(signal),
+            (failure, _) => failure,
+        };
         tell(&failure, json);
         failure.exit()
     });

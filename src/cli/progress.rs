@@ -120,6 +120,11 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
+/// Says that a signal was heard, and what becomes of what is under way.
+pub fn stopping() {
+    say("stopping: what was read is dropped, and the answer to a write under way is waited for; again to end at once");
+}
+
 /// Returns the line for an event; nothing where it is worth none at this verbosity.
 ///
 /// On a terminal the bars tell that a table is under way and the report tells what became of it.

@@ -3,11 +3,11 @@
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::{PartArguments, ReviewArguments};
 use crate::cli::exit::{Exit, Failure, of_run};
-use crate::cli::print_as;
 use crate::cli::run::{Asked, open, perform};
 use crate::cli::saved::quoted;
 use crate::cli::signals::Signals;
 use crate::cli::status::kept_apart;
+use crate::cli::{print_as, progress};
 use crate::report;
 use crate::review::Review;
 use crate::run::account::RunOutcome;
@@ -15,7 +15,7 @@ use crate::store::Store;
 
 /// Carries out `review`.
 pub fn review(arguments: &ReviewArguments) -> Result<Exit, Failure> {
-    let signals = Signals::listen();
+    let signals = Signals::listen(progress::stopping);
     let part = PartArguments { only: arguments.only.clone(), ..PartArguments::default() };
     let asked = Asked { part: &part, dry_run: true, yes: false, verbose: 0, approved: None };
     let loaded = open(&arguments.file.path)?;

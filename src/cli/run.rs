@@ -34,7 +34,7 @@ use crate::store::{RunRow, Store, StoreError};
 
 /// Carries out `run`.
 pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
-    let signals = Signals::listen();
+    let signals = Signals::listen(progress::stopping);
     let asked = Asked {
         part: &arguments.part,
         dry_run: arguments.dry_run,

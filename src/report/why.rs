@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::address::Address;
 use crate::config::{Direction, PerSide, Side};
+use crate::endpoint::Hidden;
 use crate::frame::Value;
 use crate::report::history::{self, WriteDocument};
 use crate::report::inbox::{self, ItemDocument};
@@ -84,8 +85,16 @@ fn place_lines(side: Side, place: &Place) -> Vec<String> {
             lines
         }
         Presence::Undecided(why) => vec![format!("{side}{name}: left alone, {why}")],
+        Presence::Hidden(why) => vec![format!("{side}{name}: {}", unseen(*why))],
         Presence::Deleted => vec![format!("{side}{name}: not there any more")],
         Presence::Missing => vec![format!("{side}: no partner")],
+    }
+}
+
+fn unseen(why: Hidden) -> &'static str {
+    match why {
+        Hidden::Forbidden => "the login may not read it",
+        Hidden::Untold => "whether it is still there cannot be told",
     }
 }
 
@@ -229,7 +238,7 @@ struct Document<'a> {
 struct PlaceDocument<'a> {
     id: Option<String>,
     label: Option<&'a str>,
-    /// `inside`, `outside`, `undecided`, `deleted` or `missing`.
+    /// `inside`, `outside`, `undecided`, `hidden`, `deleted` or `missing`.
     place: &'static str,
     /// The terms of the filter that do not hold, with the values that they read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -338,6 +347,7 @@ fn place_document(place: &Place) -> PlaceDocument<'_> {
         Presence::Inside => ("inside", &[][..], None),
         Presence::Outside(terms) => ("outside", &terms[..], None),
         Presence::Undecided(why) => ("undecided", &[][..], Some(why.as_str())),
+        Presence::Hidden(why) => ("hidden", &[][..], Some(unseen(*why))),
         Presence::Deleted => ("deleted", &[][..], None),
         Presence::Missing => ("missing", &[][..], None),
     };

@@ -115,7 +115,12 @@ fn remember_refusals(
     state: &mut PassState,
     partly: bool,
 ) -> Result<(), PassError> {
-    state.refusals.skip_refused(&mut state.waits);
+    let blameless = state.refusals.blameless(|to, kind| state.tally.has_taken(to, kind));
+    state.refusals.skip_refused(&blameless, &mut state.waits);
+    // What a later step adds is told with that.
+    if !partly {
+        blameless.told.iter().for_each(|note| note_it(context, &mut state.report, note.clone()));
+    }
     if context.options.dry_run {
         return Ok(());
     }
@@ -128,7 +133,7 @@ fn remember_refusals(
     let is_untried = |ids: Ids| {
         postponed.holds(ids, None) || state.outside.holds(ids) || unreadable(ids) || !state.asks(ids.0, ids.1)
     };
-    if let Some(all) = state.refusals.to_remember(partly, is_untried) {
+    if let Some(all) = state.refusals.to_remember(&blameless, partly, is_untried) {
         store.replace_refusals(&map.name, &all)?;
     }
     Ok(())

@@ -1,9 +1,13 @@
 //! What the first step of a pass stands on: what was read, beside the pairs, and what the couplings leave over.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 use crate::config::PerSide;
 use crate::couple::Absent;
+use crate::endpoint::Hidden;
 use crate::extract::Undecided;
 use crate::frame::Frame;
 use crate::run::partners::Widowed;
@@ -14,6 +18,8 @@ pub(super) struct Ground {
     pub(super) couplings: Couplings,
     /// Coupled records that exist outside their filter.
     pub(super) beyond: PerSide<Frame>,
+    /// Coupled records that no list brings and that may exist all the same.
+    pub(super) hidden: PerSide<HashMap<Uuid, Hidden>>,
     /// Records that people keep apart.
     pub(super) apart: PerSide<Frame>,
     /// What was read besides, outside of the filters; `None` where everything inside was read and nothing else.

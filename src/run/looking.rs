@@ -1,6 +1,6 @@
 //! What a pass sees of the records that are to be explained, before anything is written.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ use crate::config::{MatchRule, PerSide, Side};
 use crate::couple::resembling::{has_key, like_any};
 use crate::delta::Work;
 use crate::delta::judging::judge_pairs;
-use crate::endpoint::EndpointError;
+use crate::endpoint::{EndpointError, Hidden};
 use crate::extract::Undecided;
 use crate::frame::{Frame, Value};
 use crate::run::account::Mode;
@@ -24,6 +24,8 @@ use crate::{couple, extract};
 pub(super) struct Read<'a> {
     /// Records outside the filter.
     pub(super) beyond: PerSide<Frame>,
+    /// Coupled records that no list brings and that may exist all the same.
+    pub(super) hidden: &'a PerSide<HashMap<Uuid, Hidden>>,
     /// Records that are neither inside their filter nor outside, and why.
     pub(super) undecided: PerSide<(&'a Frame, &'a [Undecided])>,
     pub(super) couplings: &'a Couplings,
@@ -58,6 +60,7 @@ pub(super) fn look(
         table: step.map.name.clone(),
         rows: PerSide::from_fn(|side| step.scope.empty(side)),
         inside: PerSide::default(),
+        hidden: read.hidden.clone(),
         undecided: PerSide::default(),
         judged: Vec::new(),
         searches: Vec::new(),

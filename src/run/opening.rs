@@ -91,6 +91,7 @@ pub(super) fn read(
     let ground = Ground {
         couplings,
         beyond: PerSide::from_fn(|side| scope.empty(side)),
+        hidden: PerSide::default(),
         apart: PerSide::from_fn(|side| scope.empty(side)),
         besides: reading.besides,
         whole_to: reading.whole_to,
@@ -117,12 +118,13 @@ pub(super) fn join_up(
         return Ok(Opened::Empty(side, ground));
     }
     let sought = read_absent(context, scope, &loose.absent, &ground.undecided)?;
-    let hidden = PerSide { erp: sought.erp.hidden, crm: sought.crm.hidden };
+    ground.hidden = PerSide { erp: sought.erp.hidden, crm: sought.crm.hidden };
     ground.beyond = PerSide { erp: sought.erp.frame, crm: sought.crm.frame };
-    tell_hidden(turn, &hidden, state);
+    tell_hidden(turn, &ground.hidden, state);
     refuse_gaps(map, scope, &ground)?;
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
-    let Missing { widowed, outside } = absent(context, map, &loose.absent, (&ground.beyond, &hidden), state, links);
+    let Missing { widowed, outside } =
+        absent(context, map, &loose.absent, (&ground.beyond, &ground.hidden), state, links);
     loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.

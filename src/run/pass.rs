@@ -202,7 +202,7 @@ fn look(step: &Step<'_>, state: &mut PassState, ground: &Ground) -> Result<(), P
         let (frame, why) = ground.undecided.of(side);
         (frame, &why[..])
     });
-    let read = Read { beyond: outside, undecided, couplings: &ground.couplings };
+    let read = Read { beyond: outside, hidden: &ground.hidden, undecided, couplings: &ground.couplings };
     looking::look(step, state, &read, subjects)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Each side refuses for itself. A skipped record is not sent again until one of its mapped fields changes on either side, what would be sent
 //! changes, or a person asks for it. Only what a side refused counts: a lost connection or a reference without coupling
-//! says nothing about the record. What is remembered of a refusal is its reason and a fingerprint of all that the
+//! says nothing about the record, and neither does a side that takes nothing of a table map and says the same of everything: a
+//! right is missing, or the table is locked. Those fail, and are sent again by each run. What is remembered of a refusal is its reason and a fingerprint of all that the
 //! attempt depended on.
 
 use std::collections::{HashMap, HashSet};
@@ -13,7 +14,7 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::Held;
 use crate::frame::{Kind, Value};
-use crate::plan::Action;
+use crate::plan::{Action, ActionKind};
 use crate::run::records::Records;
 use crate::run::selection::{Asked, Named};
 use crate::run::waits::Waits;
@@ -23,6 +24,9 @@ use crate::translate::canonical::{BLANK, fingerprint, fold};
 
 /// Refusals for the same reason after which a record is left alone.
 const TIMES_MAX: u32 = 2;
+
+/// Records that a side refuses alike, and takes none beside them, until that is no fault of theirs.
+const ALIKE_MIN: usize = 3;
 
 /// A record, or a pair, as the inbox knows it.
 pub(super) type Ids = (Option<Uuid>, Option<Uuid>);
@@ -37,8 +41,8 @@ pub(super) struct Refusals {
     earlier: HashMap<Matter, Refusal>,
     /// Some of them are not wanted any more.
     forgotten: bool,
-    /// Of this run.
-    now: HashMap<Matter, Refusal>,
+    /// Of this run, with what was refused.
+    now: HashMap<Matter, (Refusal, ActionKind)>,
     /// Left alone in this run.
     skipped: HashSet<Matter>,
     /// Neither refused nor written in this run, though it was to be.
@@ -66,7 +70,8 @@ impl Refusals {
             _ => 1,
         };
         let (side, message) = (action.side, message.to_owned());
-        self.now.insert(matter, Refusal { erp: ids.0, crm: ids.1, side, message, print, times });
+        let refusal = Refusal { erp: ids.0, crm: ids.1, side, message, print, times };
+        self.now.insert(matter, (refusal, action.kind.clone()));
     }
 
     /// Takes out of the actions what is skipped, and returns it to be held.
@@ -89,11 +94,39 @@ impl Refusals {
         new.map(|((ids, to), (record, message))| skipped_item(ids, to, record, &message)).collect()
     }
 
+    /// Returns what a side refused for no fault of the records: several of them alike, and none was taken. New records,
+    /// changes and deletions each count by themselves, as each takes a right of its own. `has_taken` tells whether a side took
+    /// any of a kind.
+    pub(super) fn blameless(&self, has_taken: impl Fn(Side, &ActionKind) -> bool) -> Blameless {
+        let mut alike: HashMap<(Side, &str), Vec<(&Matter, &Refusal)>> = HashMap::new();
+        for (matter, (refusal, kind)) in &self.now {
+            if !has_taken(matter.1, kind) {
+                alike.entry((matter.1, kind.key())).or_default().push((matter, refusal));
+            }
+        }
+        alike.retain(|_, refused| {
+            let of_first = reason(&refused[0].1.message);
+            refused.len() >= ALIKE_MIN && refused.iter().all(|(_, refusal)| reason(&refusal.message) == of_first)
+        });
+        let mut told: Vec<String> = Vec::new();
+        for ((side, kind), refused) in &alike {
+            let (message, side, count) = (&refused[0].1.message, side.name(), refused.len());
+            told.push(format!(
+                "the {side} took no {kind} and refused all {count} alike, so each run tries them again: {message}"
+            ));
+        }
+        told.sort();
+        Blameless { matters: alike.values().flatten().map(|(matter, _)| **matter).collect(), told }
+    }
+
     /// Holds as skipped what was refused for the same reason once too often.
-    pub(super) fn skip_refused(&self, waits: &mut Waits) {
+    pub(super) fn skip_refused(&self, blameless: &Blameless, waits: &mut Waits) {
         waits.replace(|held| {
             let (ids, to) = ((held.ids.erp, held.ids.crm), held.to?);
-            let refusal = self.now.get(&(ids, to)).filter(|refusal| refusal.times >= TIMES_MAX)?;
+            let (refusal, _) = self.now.get(&(ids, to)).filter(|(refusal, _)| refusal.times >= TIMES_MAX)?;
+            if blameless.matters.contains(&(ids, to)) {
+                return None;
+            }
             let is_refusal = held.kind == InboxKind::Failed && held.field.is_none();
             is_refusal.then(|| skipped_item(ids, to, held.record.clone(), &refusal.message))
         });
@@ -101,15 +134,25 @@ impl Refusals {
 
     /// Returns all refusals that the next run has to know, where there is anything to remember or to forget. `is_untried` tells
     /// of a record whether it had no chance to be taken or refused; `partly` that this is so of all that was not refused yet.
-    pub(super) fn to_remember(&self, partly: bool, is_untried: impl Fn(Ids) -> bool) -> Option<Vec<Refusal>> {
+    /// A refusal that is no fault of its record counts for nothing.
+    pub(super) fn to_remember(
+        &self,
+        blameless: &Blameless,
+        partly: bool,
+        is_untried: impl Fn(Ids) -> bool,
+    ) -> Option<Vec<Refusal>> {
         let Refusals { earlier, forgotten, now, skipped, unsent } = self;
         if earlier.is_empty() && now.is_empty() && !forgotten {
             return None;
         }
-        let untried = |matter: &Matter| skipped.contains(matter) || unsent.contains(matter) || is_untried(matter.0);
-        let stays = |matter: &&Matter| !now.contains_key(*matter) && (partly || untried(matter));
+        let counts = |matter: &Matter| now.contains_key(matter) && !blameless.matters.contains(matter);
+        let untried = |matter: &Matter| {
+            let unjudged = skipped.contains(matter) || unsent.contains(matter) || blameless.matters.contains(matter);
+            unjudged || is_untried(matter.0)
+        };
+        let stays = |matter: &&Matter| !counts(matter) && (partly || untried(matter));
         let mut all: Vec<Refusal> = earlier.keys().filter(stays).map(|matter| earlier[matter].clone()).collect();
-        all.extend(now.values().cloned());
+        all.extend(now.iter().filter(|(matter, _)| counts(matter)).map(|(_, (refusal, _))| refusal.clone()));
         all.sort_by_key(|refusal| (refusal.erp, refusal.crm, refusal.side.key()));
         Some(all)
     }
@@ -118,6 +161,13 @@ impl Refusals {
     pub(super) fn note_unsent(&mut self, action: &Action) {
         self.unsent.insert(matter(action));
     }
+}
+
+/// What a side refused for no fault of the records.
+pub(super) struct Blameless {
+    matters: HashSet<Matter>,
+    /// What people are told of it.
+    pub(super) told: Vec<String>,
 }
 
 fn skipped_item(ids: Ids, to: Side, record: String, message: &str) -> Held {

@@ -3,12 +3,13 @@
 //! Whatever their decisions depend on is read besides, as for a run over changes. Whom a reference leads to may get its
 //! coupling in the same run, or lose it, so a pass tells whom it needs, and whoever asks makes them subjects as well.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side};
 use crate::delta::judging::Judged;
+use crate::endpoint::Hidden;
 use crate::extract::Undecided;
 use crate::frame::Frame;
 
@@ -23,6 +24,8 @@ pub struct Sight {
     pub rows: PerSide<Frame>,
     /// Those of them that are inside.
     pub inside: PerSide<HashSet<Uuid>>,
+    /// Coupled records that no list brings and that may exist all the same.
+    pub hidden: PerSide<HashMap<Uuid, Hidden>>,
     /// Those that are neither inside nor outside, and why.
     pub undecided: PerSide<BTreeMap<Uuid, Undecided>>,
     /// The decisions on the fields of the pairs among them, the matched ones too.

@@ -95,6 +95,16 @@ impl Tally {
         Side::BOTH.iter().any(|side| self.modified.of(*side).contains(&erp))
     }
 
+    /// Tells whether a side took anything of that kind.
+    pub(super) fn has_taken(&self, to: Side, kind: &ActionKind) -> bool {
+        let taken = match kind {
+            ActionKind::Delete => &self.deleted,
+            kind if kind.makes_record() => &self.inserted,
+            _ => &self.modified,
+        };
+        !taken.of(to).is_empty()
+    }
+
     /// Tells whether anything was made or changed.
     pub(super) fn has_written(&self) -> bool {
         Side::BOTH.iter().any(|side| !self.inserted.of(*side).is_empty() || !self.modified.of(*side).is_empty())

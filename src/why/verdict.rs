@@ -2,6 +2,7 @@
 
 use crate::config::{PerSide, Side, TableMap};
 use crate::delta::decided;
+use crate::endpoint::Hidden;
 use crate::plan::{Action, ActionKind};
 use crate::run::sight::Search;
 use crate::store::{InboxItem, InboxKind};
@@ -29,6 +30,8 @@ pub enum Kind {
     Later,
     /// It is outside the filter, or its partner is.
     Outside,
+    /// It is not shown by its side, or its partner is not.
+    Hidden,
     /// A person, or the deletion of its partner, keeps it apart.
     KeptApart,
     /// It has no partner, and gets none.
@@ -47,6 +50,7 @@ impl Kind {
             Kind::Pending => "pending",
             Kind::Later => "later",
             Kind::Outside => "outside",
+            Kind::Hidden => "hidden",
             Kind::KeptApart => "kept_apart",
             Kind::NotCoupled => "not_coupled",
             Kind::InSync => "in_sync",
@@ -101,6 +105,20 @@ pub(super) fn verdict(
     }
     if let Some(message) = circumstances.later {
         return told(Kind::Later, format!("decided during the next run: {message}"));
+    }
+    let hidden = [side, side.other()].into_iter().find_map(|side| match places.of(side).presence {
+        Presence::Hidden(why) => Some((side.name(), why)),
+        _ => None,
+    });
+    if let Some((name, why)) = hidden {
+        let message = match why {
+            Hidden::Forbidden => format!("the {name} does not let the login read it: it is left alone until it does"),
+            Hidden::Untold => format!(
+                "it is in no list of the {name}, which does not tell whether it exists: it is left alone, and where it is gone \
+                 `uncouple` ends its coupling"
+            ),
+        };
+        return told(Kind::Hidden, message);
     }
     let outside = |side: &Side| matches!(places.of(*side).presence, Presence::Outside(_));
     let first = [side, side.other()].into_iter().find(outside);

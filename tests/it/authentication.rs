@@ -90,21 +90,26 @@ fn a_token_in_a_file_is_read_again_when_it_is_refused() {
     crm.open().unwrap();
 }
 
-/// Answers some requests over TLS, with a certificate of an authority of one's own; tells the port.
-fn behind_tls(answer: fn(&str) -> &'static str) -> u16 {
+/// Answers some requests over TLS, with a certificate of an authority of one's own; tells the port. Of the connections,
+/// from 1, those that are `spoilt` are shown a certificate of nobody's.
+fn behind_tls(answer: fn(&str) -> &'static str, spoilt: fn(usize) -> bool) -> u16 {
     use rustls::pki_types::pem::PemObject;
     use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let pem = include_bytes!("data/server.pem");
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let chain = vec![CertificateDer::from_pem_slice(pem).unwrap()];
-    let key = PrivateKeyDer::from_pem_slice(pem).unwrap();
-    let config = Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap());
+    let config = |pem: &[u8]| {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config =
+            rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let chain = vec![CertificateDer::from_pem_slice(pem).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(pem).unwrap();
+        Arc::new(config.with_no_client_auth().with_single_cert(chain, key).unwrap())
+    };
+    let [own, nobodys] = [&include_bytes!("data/server.pem")[..], include_bytes!("data/other.pem")].map(config);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+        for (number, stream) in (1..).zip(listener.incoming()) {
+            let config = if spoilt(number) { &nobodys } else { &own };
+            let connection = rustls::ServerConnection::new(Arc::clone(config)).unwrap();
             let mut stream = BufReader::new(rustls::StreamOwned::new(connection, stream.unwrap()));
             let (mut head, mut length) = (String::new(), 0);
             // Who does not believe the certificate goes away here.
@@ -134,7 +139,7 @@ fn an_authority_of_ones_own_is_trusted_where_the_file_names_it() {
         true => r#"{"access_token":"t","expires_in":3599}"#,
         false => r#"{"value":[{"id":"5b1e0c52-7a44-ef11-8e52-6045bd2b1a01","name":"Own","displayName":"Own"}]}"#,
     };
-    let url = format!("https://127.0.0.1:{}", behind_tls(answer));
+    let url = format!("https://127.0.0.1:{}", behind_tls(answer, |_| false));
     let agent = http::agent(&url, 1, Duration::from_secs(20), &[]);
     let broken = http::send(&agent, "GET", &format!("{url}/x"), std::iter::empty(), None).unwrap_err();
     assert_eq!(broken.reach, Reach::Distrusted, "{broken:?}");
@@ -147,4 +152,41 @@ fn an_authority_of_ones_own_is_trusted_where_the_file_names_it() {
     credentials.token_url = format!("{url}/token");
     let connection = Connection { url, company: Some("Own".to_owned()), authorities, ..connection };
     assert_eq!(open(Side::Erp, &connection).open().unwrap().name, "Own");
+}
+
+/// One server of many that shows a wrong certificate, in the middle of a run, costs a request; all of them cost the side.
+#[test]
+fn a_certificate_that_is_wrong_for_once_passes() {
+    let answer = |head: &str| match head {
+        head if head.starts_with("POST /token ") => r#"{"access_token":"t","expires_in":3599}"#,
+        head if head.contains("$metadata") => {
+            r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="item"><Key><PropertyRef Name="id"/></Key>
+            <Property Name="id" Type="Edm.Guid"/></EntityType><EntityContainer><EntitySet Name="items"
+            EntityType="N.item"/></EntityContainer></Schema></edmx:Edmx>"#
+        }
+        _ => r#"{"value":[{"id":"5b1e0c52-7a44-ef11-8e52-6045bd2b1a01","name":"Own","displayName":"Own"}]}"#,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("authority.pem");
+    std::fs::write(&path, include_str!("data/authority.pem")).unwrap();
+    // A token, the company, and then the metadata.
+    type Spoilt = fn(usize) -> bool;
+    let spoilt: [(Spoilt, &str); 2] =
+        [(|number| number == 3, ""), (|number| number >= 3, "the certificate that it shows is signed by no authority")];
+    for (spoilt, expected) in spoilt {
+        let url = format!("https://127.0.0.1:{}", behind_tls(answer, spoilt));
+        let mut connection = world().connection(Side::Erp);
+        let Auth::OAuth2(credentials) = &mut connection.auth else { panic!("the fake gives tokens") };
+        credentials.token_url = format!("{url}/token");
+        let authorities = adapters::credentials::authorities(&path).unwrap();
+        let connection = Connection { url, company: Some("Own".to_owned()), authorities, ..connection };
+        let patience = Patience { attempts: 3, base_ms: 1, ..Patience::default() };
+        let erp = adapters::open(Side::Erp, &connection, patience, Arc::new(SystemClock::start()));
+        erp.open().unwrap();
+        let told = erp.describe("items").err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{told}");
+        assert_eq!(erp.lost().is_some(), !expected.is_empty());
+        let sent = erp.traffic();
+        assert_eq!(sent.retried, if expected.is_empty() { 1 } else { 2 }, "{sent:?}");
+    }
 }

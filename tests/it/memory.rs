@@ -81,6 +81,8 @@ pub struct Memory {
     pub dropped: Mutex<BTreeSet<Uuid>>,
     /// Records that the login may not read, so no list has them.
     pub hidden: Mutex<BTreeSet<Uuid>>,
+    /// Those of them of which it does not even tell whether they exist.
+    pub untold: Mutex<BTreeSet<Uuid>>,
     /// Answers do not hold the written records.
     pub silent: AtomicBool,
     /// Records bear no version.
@@ -196,6 +198,7 @@ impl Memory {
             omitted: Mutex::default(),
             dropped: Mutex::default(),
             hidden: Mutex::default(),
+            untold: Mutex::default(),
             silent: AtomicBool::new(false),
             unversioned: AtomicBool::new(false),
             stripped: Mutex::default(),
@@ -463,7 +466,11 @@ impl Endpoint for Memory {
                 let message = format!("a list of ids left out record {id}, which is there when it is asked for alone");
                 Err(EndpointError::Untrusted { side: self.side, message })
             }
-            None => Ok(there.into_iter().map(|id| (id, Hidden::Forbidden)).collect()),
+            None => {
+                let untold = self.untold.lock().unwrap();
+                let why = |id| if untold.contains(&id) { Hidden::Untold } else { Hidden::Forbidden };
+                Ok(there.into_iter().map(|id| (id, why(id))).collect())
+            }
         }
     }
 

@@ -466,6 +466,49 @@ fn a_record_that_comes_without_its_version_is_not_written() {
     world.quiet();
 }
 
+/// A right was taken away, or the table is locked: that is no fault of the records, so nobody has to ask for each of them
+/// when it is given back. What is refused for a reason of its own, or beside one that is taken, is skipped all the same.
+#[test]
+fn a_side_that_refuses_everything_alike_makes_nobody_skipped() {
+    for (pairs, taken, skipped) in [(3, false, false), (2, false, true), (3, true, true)] {
+        let mut world = World::settled();
+        for number in 2..=5 {
+            world.erp.put(
+                "customers",
+                number,
+                &[("number", &format!("C{number}")), ("name", &format!("Berg {number}"))],
+            );
+        }
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        for number in 1..=pairs {
+            world.erp.put("customers", number, &[("phone", "99")]);
+        }
+        *world.crm.refuses.lock().unwrap() = Some(Box::new(|_, write| {
+            let is_phone = write.fields.iter().any(|(column, _)| column == "phone");
+            is_phone.then(|| {
+                format!("the table is locked (CorrelationId: 3f2504e0-4f89-11d3-9a0c-{:012}).", write.id.as_u128() % 97)
+            })
+        }));
+        for night in 1..=3 {
+            if taken {
+                world.erp.put("customers", 5, &[("name", &format!("Berg of night {night}"))]);
+            }
+            let report = world.run();
+            assert_eq!(report.outcome, RunOutcome::Incomplete);
+            let expected = if night > 1 && skipped { InboxKind::Skipped } else { InboxKind::Failed };
+            assert_eq!(report.inbox.len(), pairs as usize, "{:#?}", report.inbox);
+            assert!(report.inbox.iter().all(|item| item.kind == expected), "night {night}: {:#?}", report.inbox);
+            let told =
+                "the CRM took no update and refused all 3 alike, so each run tries them again: the table is locked";
+            let is_told = report.tables[1].notes.iter().any(|note| note.starts_with(told));
+            assert_eq!(is_told, !skipped, "{:#?}", report.tables[1].notes);
+        }
+        *world.crm.refuses.lock().unwrap() = None;
+        let expected = if skipped { RunOutcome::Incomplete } else { RunOutcome::Converged };
+        assert_eq!(world.run().outcome, expected);
+    }
+}
+
 #[test]
 fn a_contested_field_is_held_and_the_others_flow() {
     let mut world = World::settled();

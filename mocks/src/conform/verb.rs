@@ -99,7 +99,7 @@ enum Format {
 ///
 /// # Errors
 ///
-/// Says what is missing, or why there is no login.
+/// Says what is missing, why there is no login, or that nobody answers.
 pub fn conform(asked: &Asked) -> Result<(String, bool), String> {
     let (side, place) = match asked {
         Asked::Erp { place, .. } => ("ERP", place),
@@ -110,27 +110,34 @@ pub fn conform(asked: &Asked) -> Result<(String, bool), String> {
     let url = given(place.url.as_ref(), side, "URL")
         .ok_or_else(|| format!("no address is given; hint: --url, or {side}_URL in the environment"))?;
     let url = url.trim_end_matches('/').to_owned();
+    let reached = |service: Remote| {
+        let hint = format!("hint: check --url, or {side}_URL in the environment");
+        service.reached().map_err(|error| format!("{error}; {hint}")).map(|()| service)
+    };
     let (report, source): (Report, _) = match asked {
         Asked::Erp { company, .. } => {
             let scope = "https://api.businesscentral.dynamics.com/.default".to_owned();
-            let service = Remote::open(format!("{url}/api/v2.0/"), erp::HEADERS, login(place, side, scope)?)?;
+            let service = reached(Remote::open(format!("{url}/api/v2.0/"), erp::HEADERS, login(place, side, scope)?)?)?;
             let company = given(company.as_ref(), side, "COMPANY").unwrap_or_default();
             (play(erp::EXPECTATIONS, &service, &[("company name", &company)], place.write), "erp-api.md")
         }
         Asked::Nav { company, .. } => {
-            let service = Remote::open(format!("{url}/ODataV4/"), erp::HEADERS, login(place, side, String::new())?)?;
+            let service =
+                reached(Remote::open(format!("{url}/ODataV4/"), erp::HEADERS, login(place, side, String::new())?)?)?;
             let company = given(company.as_ref(), side, "COMPANY").unwrap_or_default();
             (play(nav::EXPECTATIONS, &service, &[("company name", &company)], place.write), "erp-api.md")
         }
         Asked::Odata { table, key, text, new, .. } => {
-            let service = Remote::open(format!("{url}/"), odata::HEADERS, login(place, side, String::new())?)?;
+            let service =
+                reached(Remote::open(format!("{url}/"), odata::HEADERS, login(place, side, String::new())?)?)?;
             let mut names = vec![("table", table.as_str()), ("key", key), ("text", text)];
             names.extend(new.as_ref().map(|body| ("new body", body.as_str())));
             (play(odata::EXPECTATIONS, &service, &names, place.write), "OData 4.0")
         }
         Asked::Crm { .. } => {
             let scope = format!("{url}/.default");
-            let service = Remote::open(format!("{url}/api/data/v9.2/"), crm::HEADERS, login(place, side, scope)?)?;
+            let service =
+                reached(Remote::open(format!("{url}/api/data/v9.2/"), crm::HEADERS, login(place, side, scope)?)?)?;
             (play(crm::EXPECTATIONS, &service, &[], place.write), "crm-api.md")
         }
     };

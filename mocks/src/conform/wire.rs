@@ -91,6 +91,16 @@ impl Remote {
         Ok(remote)
     }
 
+    /// Asks for the root itself, whatever the answer says.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is no answer at all: then nothing can be told of the service.
+    pub fn reached(&self) -> Result<(), String> {
+        let request = Request { method: "GET".to_owned(), ..Request::default() };
+        self.call(&request, true).map(drop).map_err(|error| format!("nobody answers: {error}"))
+    }
+
     /// Makes the header of a secret, and remembers never to show it.
     fn hidden(&mut self, scheme: &str, secret: String) -> String {
         self.hide(&secret);

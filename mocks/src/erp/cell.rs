@@ -120,7 +120,7 @@ impl Cell {
             Kind::Text(max) => (text.trim_end().to_string(), max),
             _ => (text.to_string(), usize::MAX),
         };
-        let length = text.chars().count();
+        let length = text.encode_utf16().count();
         if length > max { Err(Refusal::too_long(&text, length, max)) } else { Ok(Cell::Text(text.into())) }
     }
 

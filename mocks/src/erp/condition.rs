@@ -207,7 +207,7 @@ fn constant(page: &Page, place: usize, literal: &Literal) -> Result<Cell, Refusa
         // There is no null in the tables; the filter means the blank.
         (kind, Literal::Null) => Cell::blank(kind),
         (Kind::Code(max), Literal::Text(text)) => {
-            let length = text.chars().count();
+            let length = text.encode_utf16().count();
             if length > max {
                 let message = format!(
                     "The filter \"{text}\" is not valid for the {} field on the {} table. The length of the string \

@@ -50,6 +50,8 @@ fn what_cannot_be_stored_is_refused_and_leaves_nothing() {
     let mut caller = Caller::new();
     let before = ["customers", "contacts", "items"].map(|set| caller.state.records(set));
     let long = "x".repeat(101);
+    // The database counts UTF-16 units.
+    let faces = "\u{1f600}".repeat(51);
     let salesperson = "The field Salesperson Code of table Customer contains a value (XX) that cannot be found in the \
                        related table (Salesperson/Purchaser).";
     let cases = [
@@ -66,6 +68,13 @@ fn what_cannot_be_stored_is_refused_and_leaves_nothing() {
             400,
             "Application_StringExceededLength",
             "The length of the string is 101",
+        ),
+        (
+            "customers",
+            json!({"displayName": faces}),
+            400,
+            "Application_StringExceededLength",
+            "The length of the string is 102",
         ),
         (
             "customers",

@@ -54,6 +54,18 @@ pub fn lists(dialect: Dialect, terms: &[String], count_max: usize) -> Vec<String
     lists
 }
 
+/// Returns the questions for records that hold one of some texts in a column of codes. A text that is longer than the column is
+/// in none of them, and the ERP would refuse the whole question.
+pub fn holding(info: &ColumnInfo, texts: &[String]) -> Vec<Predicate> {
+    let texts = texts.iter().map(|text| text.trim()).filter(|text| info.has_room(text));
+    let equal = |text: &str| Predicate::Compare {
+        column: info.column.name.clone(),
+        comparison: Comparison::Equal,
+        literal: Literal::Text(text.to_owned()),
+    };
+    texts.map(equal).collect()
+}
+
 /// Returns the part of the predicate that the side may evaluate and an address takes; `property` names a column as the wire
 /// does, `None` where a column cannot be filtered by.
 pub fn text(
@@ -191,8 +203,7 @@ impl Writer<'_> {
 
     /// Tells whether the ERP takes the text as it is: no filter syntax, and not longer than the column, which it refuses.
     fn is_plain(&self, info: &ColumnInfo, text: &str) -> bool {
-        let fits = info.length_max.is_none_or(|length_max| text.encode_utf16().count() <= length_max);
-        fits && !text.contains(ERP_SYNTAX) && !text.contains("..")
+        info.has_room(text) && !text.contains(ERP_SYNTAX) && !text.contains("..")
     }
 }
 
@@ -300,6 +311,15 @@ mod tests {
 
     fn number(text: &str) -> Literal {
         Literal::Number(text.into())
+    }
+
+    /// The ERP refuses a question for a longer one, and the others with it.
+    #[test]
+    fn only_texts_that_a_column_can_hold_are_asked_for() {
+        let texts = [" 10 ".to_owned(), "1".repeat(20), "1".repeat(21), "\u{1f600}".repeat(10), "\u{1f600}".repeat(11)];
+        let expected: Vec<Predicate> =
+            ["10", &texts[1], &texts[3]].iter().map(|text| is("number", Equal, word(text))).collect();
+        assert_eq!(holding(info().column("number").unwrap(), &texts), expected);
     }
 
     #[test]

@@ -9,13 +9,16 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use crate::adapters::odata::fault::legible;
+use crate::adapters::odata::percent;
 
 /// As much of a link that is none is shown.
 const SHOWN_CHARS: usize = 60;
 
-/// The links of one page chain: each may be followed once, and only within the host that was configured.
+/// The links of one page chain: each may be followed once, and only within the host that was configured, and within the
+/// company that the first page is of.
 pub struct Chain<'a> {
     base: &'a str,
+    company: Option<String>,
     /// Where the page is whose link comes next.
     page: String,
     seen: HashSet<String>,
@@ -24,7 +27,7 @@ pub struct Chain<'a> {
 impl<'a> Chain<'a> {
     /// Starts a chain whose first page is at `first`, under the configured address `base`.
     pub fn new(base: &'a str, first: &str) -> Chain<'a> {
-        Chain { base, page: first.to_owned(), seen: HashSet::from([first.to_owned()]) }
+        Chain { base, company: company(first), page: first.to_owned(), seen: HashSet::from([first.to_owned()]) }
     }
 
     /// Returns the address of the next page, or why it must not be asked for.
@@ -44,6 +47,17 @@ impl<'a> Chain<'a> {
                 return Err(format!("{page}: its link to the next page is no address: `{shown}`"));
             }
         }
+        // Without one, a service takes the login's own company, and says nothing of it (erp-api.md §2).
+        if self.company.is_some() {
+            match company(&next) {
+                theirs if theirs == self.company => {}
+                Some(theirs) => {
+                    let shown = legible(&theirs.chars().take(SHOWN_CHARS).collect::<String>());
+                    return Err(format!("{page}: its link to the next page leads to another company, `{shown}`"));
+                }
+                None => return Err(format!("{page}: its link to the next page names no company")),
+            }
+        }
         // A relative link that comes again would only lead deeper and deeper.
         if self.seen.contains(link) || !self.seen.insert(next.clone()) {
             return Err(format!("{page}: its link leads to a page that was read before"));
@@ -57,6 +71,26 @@ impl<'a> Chain<'a> {
 /// Returns where an address leads below the configured one, without its query: as messages name it.
 pub fn path<'a>(base: &str, url: &'a str) -> &'a str {
     url.strip_prefix(base).unwrap_or(url).split(['?', '#']).next().unwrap_or_default()
+}
+
+/// Returns the company that an address of Microsoft's ERP names, in its path or as an option (erp-api.md §2), in a form that
+/// can be compared; `None` where it names none.
+fn company(url: &str) -> Option<String> {
+    let (path, query) = url.split_once('?').unwrap_or((url, ""));
+    let mut segments = path.split('/').rev();
+    // The last one is what is asked for, which may be companies.
+    segments.next();
+    let named = |segment: &str| {
+        let segment = percent::decoded(segment);
+        let (set, key) = segment.strip_suffix(')')?.split_once('(')?;
+        let is_set = set.eq_ignore_ascii_case("companies") || set.eq_ignore_ascii_case("company");
+        is_set.then(|| key.trim_matches('\'').replace("''", "'"))
+    };
+    let option = |option: &str| {
+        let (name, value) = option.split_once('=')?;
+        name.eq_ignore_ascii_case("company").then(|| percent::decoded(&value.replace('+', "%20")))
+    };
+    segments.find_map(named).or_else(|| query.split('&').find_map(option)).map(|company| company.to_lowercase())
 }
 
 /// Completes a reference by the address that it is relative to, which may be relative itself (RFC 3986 §5.2).
@@ -215,6 +249,37 @@ mod tests {
         for again in ["more/Ts?2", "../Ts?$select=a/b", "Ts?3"] {
             let told = chain.follow(again).unwrap_err();
             assert!(told.ends_with("Ts: its link leads to a page that was read before"), "{again}: {told}");
+        }
+    }
+
+    /// Another company's customers are customers as well, and nothing of a row tells whose it is.
+    #[test]
+    fn a_link_stays_in_its_company() {
+        let api =
+            "https://crm.example/org/api/v2.0/companies(5B1E0C52-7a44-ef11-8e52-6045bd2b1a01)/customers?$select=id";
+        let page = "https://crm.example/org/ODataV4/Company('O''Hara%20AS')/Customer";
+        let same = "https://crm.example/org/api/v2.0/companies(5b1e0c52-7A44-ef11-8e52-6045bd2b1a01)/customers?aid=FIM&$skiptoken=1";
+        let option =
+            "https://crm.example/org/api/v2.0/customers?company=5b1e0c52-7a44-ef11-8e52-6045bd2b1a01&$skiptoken=1";
+        let other =
+            "https://crm.example/org/api/v2.0/companies(5b1e0c52-7a44-ef11-8e52-6045bd2b1a02)/customers?$skiptoken=1";
+        let none = "https://crm.example/org/api/v2.0/customers?$skiptoken=1";
+        for (first, link, expected) in [
+            (api, same, ""),
+            (api, option, ""),
+            (api, "customers?$skiptoken=1", ""),
+            (api, "?$skiptoken=1", ""),
+            (api, other, "leads to another company, `5b1e0c52-7a44-ef11-8e52-6045bd2b1a02`"),
+            (api, none, "names no company"),
+            (api, "/org/api/v2.0/companies?$skiptoken=1", "names no company"),
+            (page, "https://crm.example/org/ODataV4/Company(%27O%27%27Hara%20AS%27)/Customer?$skiptoken=1", ""),
+            (page, "https://crm.example/org/ODataV4/Customer?company=O%27Hara+AS&$skiptoken=1", ""),
+            (page, "https://crm.example/org/ODataV4/Customer?$skiptoken=1", "names no company"),
+            (none, other, ""),
+            ("https://crm.example/org/api/v2.0/companies?$select=id", "companies?$select=id&$skiptoken=1", ""),
+        ] {
+            let told = Chain::new(BASE, first).follow(link).err().unwrap_or_default();
+            assert!(told.ends_with(expected) && told.is_empty() == expected.is_empty(), "{first} {link}: {told}");
         }
     }
 

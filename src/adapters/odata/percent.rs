@@ -26,9 +26,31 @@ fn encode(text: &str, keep: &[u8]) -> String {
     out
 }
 
+/// Decodes what is encoded; what is no code stays as it is.
+pub fn decoded(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        let digits = after.get(..2).filter(|_| *byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
+        let code = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(code.unwrap_or(*byte));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_encoded_is_decoded_and_nothing_else() {
+        for (text, expected) in
+            [("B%C3%B8e%20'x'", "Bøe 'x'"), ("100%", "100%"), ("%zz%2", "%zz%2"), ("%ø", "%ø"), ("%25C3", "%C3")]
+        {
+            assert_eq!(decoded(text), expected);
+        }
+    }
 
     #[test]
     fn text_is_encoded_byte_by_byte() {

@@ -77,6 +77,24 @@ fn a_signal_in_the_middle_leaves_a_state_from_which_the_next_run_goes_on() {
     }
 }
 
+/// Nothing hangs on the answer to a read, a login among them: the side keeps it, and the run ends all the same.
+#[test]
+fn a_signal_gives_up_what_only_reads() {
+    for (signal, code, request) in [("INT", 130, 1), ("TERM", 143, 2), ("INT", 130, 5), ("TERM", 143, 9)] {
+        let world = World::start();
+        world.turnstile.stop_at(Nth::Request(request), Fate::Unanswered);
+        let child = world.spawn(&format!("run {FULL}"));
+        world.turnstile.wait();
+        assert_eq!(world.turnstile.seen().1, 0, "request {request} is no write");
+        send(signal, &child);
+        let answer = child.answer().code(code);
+        assert!(format!("{}{}", answer.stdout, answer.stderr).contains("interrupted"), "{request}: {answer:#?}");
+        world.turnstile.open();
+        world.turnstile.reset();
+        world.run(&format!("run {FULL}")).code(0);
+    }
+}
+
 #[test]
 fn a_further_signal_ends_a_run_at_once() {
     let world = World::start();

@@ -1,5 +1,7 @@
 //! What `why` says in each situation, as people read it.
 
+use std::collections::BTreeSet;
+
 use insta::assert_snapshot;
 use pipeline::config::{PerSide, Side};
 use pipeline::endpoint::Endpoint;
@@ -133,6 +135,29 @@ fn deleted() {
     world.pipeline.tables[1].on_delete = pipeline::config::OnDelete::Uncouple;
     world.run();
     assert_snapshot!("kept_apart", told(&mut world, "customers", Side::Erp, 1));
+}
+
+/// It is not said to be gone, and not said to agree either.
+#[test]
+fn hidden() {
+    for at in Side::BOTH {
+        let (id, forbids) = (if at == Side::Erp { 1 } else { 101 }, at.name());
+        let mut world = settled();
+        let memory = if at == Side::Erp { &world.erp } else { &world.crm };
+        *memory.hidden.lock().unwrap() = BTreeSet::from([Uuid::from_u128(id)]);
+        let forbidden = told(&mut world, "customers", Side::Erp, 1);
+        let memory = if at == Side::Erp { &world.erp } else { &world.crm };
+        *memory.untold.lock().unwrap() = BTreeSet::from([Uuid::from_u128(id)]);
+        let untold = told(&mut world, "customers", Side::Erp, 1);
+        let id = Uuid::from_u128(id);
+        for (told, line, verdict) in [
+            (forbidden, "the login may not read it", format!("the {forbids} does not let the login read it")),
+            (untold, "whether it is still there cannot be told", format!("it is in no list of the {forbids}")),
+        ] {
+            assert!(told.contains(&format!("{forbids} {id}: {line}\n")) && told.contains(&verdict), "{told}");
+            assert!(!told.contains("not there any more") && !told.contains("both sides agree"), "{told}");
+        }
+    }
 }
 
 #[test]
