@@ -1,7 +1,7 @@
 //! The command line: text in, a verb with its options out.
 //!
-//! Verbs and options of the contract that are not built yet are known by name and refused, so that nobody believes
-//! they had an effect. Nothing here looks at a file.
+//! A verb that is planned and not built yet is known by name and refused, so that nobody takes it for a slip of the
+//! pen. Nothing here looks at a file.
 
 pub mod inbox;
 
@@ -444,8 +444,7 @@ pub enum Format {
 
 const VERBS_NOT_BUILT: [&str; 1] = ["serve"];
 
-/// Returns the verb that belongs to the contract but is not built yet, if the arguments (without the program's name)
-/// hold one.
+/// Returns the verb that is planned and not built yet, if the arguments (without the program's name) hold one.
 pub fn not_built(arguments: &[OsString]) -> Option<String> {
     let mut words = arguments.iter().filter_map(|argument| argument.to_str()).take_while(|word| *word != "--");
     let mut verb = words.by_ref().find(|word| !word.starts_with('-'))?;

@@ -77,7 +77,7 @@ pub enum Failure {
     /// Somebody else changed what a person was shown before he agreed to it.
     #[error("{what} changed while this was looked at; nothing was done")]
     Moved { what: String },
-    /// A verb or option of the contract that does not exist yet.
+    /// A verb that is planned and does not exist yet.
     #[error("`{0}` is not built yet")]
     NotBuilt(String),
     /// The pipeline file is not there or is no text.

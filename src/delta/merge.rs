@@ -326,12 +326,13 @@ impl std::fmt::Display for Why {
     }
 }
 
-/// What is to be done about a field.
+/// What is to be done about a field. A field on which both sides agree is in no write, whatever else of the record is (I5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Both sides agree; what they hold becomes the base.
     Equal,
-    /// They differ, as they did when the pair was settled or as the field map wants it; what they hold becomes the base.
+    /// They differ, as they did when the pair was settled or as the field map wants it; what they hold becomes the base, and
+    /// a further run writes nothing of it (I3).
     Known,
     /// Nothing is done and nothing is remembered: the field waits.
     Wait,

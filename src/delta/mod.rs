@@ -1,7 +1,7 @@
 //! Pairs in, decisions out: the actions that would make both sides agree, and what has to wait.
 //!
 //! Fields are compared column by column and pairs are merged side by side, both in parallel; results are collected in
-//! the order of fields and pairs, so one thread and eight give the same decisions. Nothing is written here.
+//! the order of fields and pairs, so one thread and eight give the same decisions (I11). Nothing is written here.
 
 pub mod doubt;
 pub mod merge;

@@ -1,4 +1,4 @@
-//! When two values are equal: when their *canonical forms* are.
+//! When two values are equal: when their *canonical forms* are. What is equal is not written, on either side (I3).
 //!
 //! Blank enum, empty text, null, zero GUID and a blank date are all blank; codes are upper-case and trimmed; decimals have
 //! no trailing zeros; times are UTC. The ERP has no null, so 0 and false equal null. A canonical form is kept as a 64-bit

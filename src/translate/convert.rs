@@ -95,7 +95,8 @@ pub(super) fn cut(text: &str, units_max: usize) -> Option<String> {
     (!kept.is_empty()).then(|| kept.to_owned())
 }
 
-/// Turns a value into what `target`, a column of `side`, takes.
+/// Turns a value into what `target`, a column of `side`, takes, or says why it takes it not at all: nothing is damaged in
+/// silence (I9).
 pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, Problem> {
     let column = || target.column.name.clone();
     let kind = target.column.kind;

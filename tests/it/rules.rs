@@ -273,10 +273,7 @@ impl World {
     /// Saves a plan as a file would hold it, reads it again, and carries out the part that is named.
     pub fn apply(&mut self, planned: &RunReport, words: &[&str]) -> RunReport {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let (file, state) = ("test.yaml", "test.db");
-        let asked = AskedFor { changed: self.changed, ..AskedFor::default() };
-        let origins = Origins { program: "a test", file, fingerprint: "", state, asked: &asked };
-        let saved = Saved::of(planned, &self.pipeline, &origins);
+        let saved = self.saved(planned);
         let back = saved::read(&saved::text(&saved)).unwrap();
         assert_eq!(format!("{back:?}"), format!("{saved:?}"), "a plan comes back as it was saved");
         let choice = Choice::of_words(&words);
@@ -287,6 +284,14 @@ impl World {
         let report = self.attempt(false, &tables, &mut |_| {});
         self.approved = None;
         report.unwrap()
+    }
+
+    /// Returns a plan as `plan -o` saves it.
+    pub fn saved(&self, planned: &RunReport) -> Saved {
+        let (file, state) = ("test.yaml", "test.db");
+        let asked = AskedFor { changed: self.changed, ..AskedFor::default() };
+        let origins = Origins { program: "a test", file, fingerprint: "", state, asked: &asked };
+        Saved::of(planned, &self.pipeline, &origins)
     }
 
     /// Runs over what was changed since the last time.
@@ -732,7 +737,8 @@ fn any_number_of_threads_makes_the_same_plan() {
                     world.crm.put("accounts", 1000 - number, &[("number", &key), ("name", "x"), ("kind", "3")]);
                 }
             }
-            world.run_as(true).plan.hash()
+            let planned = world.run_as(true);
+            saved::text(&world.saved(&planned))
         })
     };
     assert_eq!(plan(1), plan(8), "same input, same bytes (I11)");

@@ -230,6 +230,20 @@ fn all_verbs(session: &mut Session) {
     session.ask("run FILE -vvv", 0);
     session.ask("run FILE -vvv --format json", 0);
 
+    // What a guard stops is saved as a plan, and carried out.
+    let night = std::fs::read_to_string(session.world.folder.path().join("night.yaml")).unwrap();
+    let guarded = night.replacen("\n  customers:\n", "\n  customers:\n    guard: { update: 0 }\n", 1);
+    session.world.file("guarded.yaml", &guarded);
+    let (_, erp, _) = customer(&session.world, 4);
+    edit(&session.world, Side::Erp, erp, json!({"city": "Behind a guard"}));
+    session.ask_as_well("run guarded.yaml -vvv", 4);
+    session.ask_as_well("status guarded.yaml", 0);
+    let files = session.world.state_files();
+    let plan = files.keys().find(|name| name.ends_with(".guarded.plan")).unwrap();
+    session.ask(&format!("show {plan}"), 0);
+    session.assert_nothing_told();
+    session.ask(&format!("apply {plan} -vvv --yes"), 0);
+
     // Something of each kind waits for a person; what is refused, is so by a side that repeats all it was sent.
     let world = &session.world;
     let (contested, erp, crm) = customer(world, 0);
