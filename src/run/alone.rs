@@ -15,10 +15,10 @@ use crate::run::context::Context;
 use crate::run::given::gives_key;
 use crate::run::ground::Ground;
 use crate::run::notes::{count, note_it};
-use crate::run::rows::{not_in, without};
+use crate::run::rows::{free_in, not_in, without};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
-use crate::run::unreadable::{free_in, leave_resembling};
+use crate::run::unreadable::leave_resembling;
 
 /// Chooses, of the rows without partner, those that get a new one: not where nothing is created, not where the other side
 /// has the record already, kept apart or outside its filter, and nobody wants it doubled, and not two for what is one record by the first match rule.

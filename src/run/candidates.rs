@@ -10,14 +10,14 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{MatchRule, PerSide, Side, TableMap};
-use crate::couple::resembling::like_any;
+use crate::couple::resembling::{like_any, may_be};
 use crate::endpoint::{EndpointError, Query, without_blanks};
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind};
 use crate::run::context::Context;
 use crate::run::gather::Gathered;
 use crate::run::needs::name_needed;
-use crate::run::rows::without;
+use crate::run::rows::{free_in, without};
 use crate::run::step::PassError;
 use crate::translate::links::Links;
 
@@ -51,6 +51,11 @@ pub(super) fn candidates(
             let found = like_any(map, rule, &scope.infos, &rows, &pool, links);
             for side in Side::BOTH {
                 gathered.add(side, &pool.of(side).take(found.of(side)));
+                // What cannot be read may be the same one as well: then nothing is made beside it.
+                let (there, other) = (free_in(pool.of(side), |_| false), side.other());
+                let all: Vec<usize> = (0..rows.of(other).rows()).collect();
+                let doubtful = may_be(map, &scope.infos, other, rows.of(other), &all, &there, links);
+                gathered.add(side, &there.take(&doubtful.into_values().collect::<Vec<_>>()));
             }
         }
         gathered.fetch()?;

@@ -18,10 +18,10 @@ use crate::run::agenda::Agenda;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
 use crate::run::partners::Widowed;
-use crate::run::rows::{not_in, without};
+use crate::run::rows::{free_in, not_in, without};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
-use crate::run::unreadable::{free_in, note_survivors};
+use crate::run::unreadable::note_survivors;
 use crate::store::{CouplingChange, Couplings, InboxKind, Store, Survivor};
 
 /// Decides what becomes of the survivors; what is to be made anew goes into `agenda`.

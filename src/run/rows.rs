@@ -17,3 +17,10 @@ pub(super) fn without(frame: &Frame, left_out: impl Fn(&Uuid) -> bool) -> Frame 
     let rows: Vec<usize> = (0..ids.len()).filter(|&row| !left_out(&ids[row])).collect();
     frame.take(&rows)
 }
+
+/// Returns the records of a frame that cannot be read and have no partner.
+pub(super) fn free_in(frame: &Frame, is_coupled: impl Fn(&Uuid) -> bool) -> Frame {
+    let ids = frame.ids();
+    let is_free = |row: &usize| frame.unreadable(ids[*row]).is_some() && !is_coupled(&ids[*row]);
+    frame.take(&(0..ids.len()).filter(is_free).collect::<Vec<_>>())
+}

@@ -71,13 +71,6 @@ pub(super) fn hold(map: &TableMap, read: &PerSide<Inside>, couplings: &Couplings
     held
 }
 
-/// Returns the records of a frame that cannot be read and have no partner.
-pub(super) fn free_in(frame: &Frame, is_coupled: impl Fn(&Uuid) -> bool) -> Frame {
-    let ids = frame.ids();
-    let is_free = |row: &usize| frame.unreadable(ids[*row]).is_some() && !is_coupled(&ids[*row]);
-    frame.take(&(0..ids.len()).filter(is_free).collect::<Vec<_>>())
-}
-
 /// Notes which of these survivors may have their partner, made anew, among the records in `there`, as in
 /// [`leave_resembling`]: somebody may have done that by hand.
 pub(super) fn note_survivors(step: &Step<'_>, state: &mut PassState, left: Side, rows: &[usize], there: &Frame) {

@@ -208,6 +208,44 @@ fn no_record_is_doubled_or_coupled_amiss_beside_one_that_cannot_be_read() {
     }
 }
 
+/// Nor is that so where only some records are read: what cannot be read is asked for like any other candidate.
+#[test]
+fn no_record_is_doubled_by_a_run_over_some_records() {
+    for spoilt in Side::BOTH {
+        for (column, number, changed) in [
+            ("number", "N1", true),
+            ("number", "N1", false),
+            ("name", "N1", true),
+            ("name", "N1", false),
+            ("name", "", false),
+        ] {
+            let other = spoilt.other();
+            let mut world = coupled(OnDelete::Hold, 12);
+            let values = |number: &'static str| [("number", number), ("name", "New"), ("city", "Rome")];
+            let named = |at: Side| if at == Side::Crm { &[("kind", "3")][..] } else { &[] };
+            side(&world, spoilt).put(table(spoilt), 601, &[&values(number)[..], named(spoilt)].concat());
+            side(&world, spoilt).spoil(table(spoilt), 601, column);
+            if changed {
+                // It was there before the changes.
+                assert_eq!(world.run().outcome, RunOutcome::Incomplete);
+            }
+            side(&world, other).put(table(other), 501, &[&values("N1")[..], named(other)].concat());
+            let report = if changed {
+                world.run_changed()
+            } else {
+                let name = if other == Side::Erp { "customers:N1" } else { "customers:crm:N1" };
+                world.run_part(only(&[name])).unwrap()
+            };
+            assert_eq!(report.outcome, RunOutcome::Incomplete, "{spoilt:?} {column} {changed}: {report:#?}");
+            assert_eq!(side(&world, spoilt).column(table(spoilt), "city").len(), 13, "{spoilt:?} {column} {changed}");
+            side(&world, spoilt).mend(table(spoilt), 601, column);
+            assert_eq!(world.run().outcome, RunOutcome::Converged);
+            let pair = if spoilt == Side::Erp { (601, 501) } else { (501, 601) };
+            assert_eq!(partner_of(&world, pair.0), Some(pair.1));
+        }
+    }
+}
+
 /// Somebody may have made it anew by hand: then a survivor waits for that to be read.
 #[test]
 fn a_partner_is_not_made_anew_beside_a_record_that_cannot_be_read() {

@@ -205,7 +205,7 @@ impl Layout {
             rows.superseded.insert(older);
         }
         // A row without version can still be read; it can then only be written unconditionally.
-        let etag = row.cells[ETAG].and_then(text).unwrap_or_default();
+        let etag = row.cells[ETAG].and_then(text).filter(|etag| is_version(etag)).unwrap_or_default();
         let Some(mut why) = unreadable else {
             rows.builder.end(id, &etag);
             return Ok(());
@@ -281,6 +281,13 @@ impl Layout {
     fn comes_twice(&self, position: usize) -> String {
         format!("the property `{}` comes twice", self.properties[position])
     }
+}
+
+/// Tells whether a text names a version, and can be sent as one (RFC 9110 §8.8.3): `*` would stand for every version, and what
+/// is no letter of a header could end it.
+fn is_version(etag: &str) -> bool {
+    let is_sendable = etag.chars().all(|letter| letter == ' ' || letter.is_ascii_graphic());
+    is_sendable && etag.split(',').all(|one| one.trim() != "*")
 }
 
 /// Refuses a read of which too many records cannot be read; `known_as` names one.

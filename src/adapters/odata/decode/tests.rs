@@ -311,3 +311,26 @@ fn an_answer_to_a_write_counts_only_where_it_is_whole() {
         assert_eq!(rows.finish().rows(), usize::from(expected));
     }
 }
+
+/// A write under such a condition would be one without.
+#[test]
+fn what_names_no_version_counts_as_none() {
+    for (etag, expected) in [
+        (r#"W/\"7100001\""#, Some(r#"W/"7100001""#)),
+        (r#"W/\"JzQ0O1dr*YT0=\""#, Some(r#"W/"JzQ0O1dr*YT0=""#)),
+        ("*", None),
+        (" * ", None),
+        (r#"W/\"1\", *"#, None),
+        (r"*\r\nX-Injected: yes", None),
+        (r#"W/\"1\"\r\n\r\nDELETE /"#, None),
+        (r"W/\u007f", None),
+        ("W/é", None),
+    ] {
+        let body = format!(
+            r#"{{"value":[{{"@odata.etag":"{etag}","accountid":"a0000000-0000-4000-8000-000000000001","name":"x","creditlimit":1,"_primarycontactid_value":null}}]}}"#
+        );
+        let mut rows = accounts().rows();
+        accounts().page(&body, &mut rows).unwrap();
+        assert_eq!(rows.finish().etag(0).as_deref(), expected, "{etag}");
+    }
+}
