@@ -15,7 +15,7 @@ use crate::run::context::Context;
 use crate::run::given::gives_key;
 use crate::run::ground::Ground;
 use crate::run::notes::{count, note_it};
-use crate::run::rows::{free_in, not_in, without};
+use crate::run::rows::{not_in, unreadable_in, without};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
 use crate::run::unreadable::leave_resembling;
@@ -59,7 +59,7 @@ pub(super) fn alone_of(
             let coupled: HashSet<&Uuid> = ids.iter().collect();
             let free = without(&outside, |id| coupled.contains(id));
             if !context.options.selection.double {
-                leave_resembling(step, state, from, &mut rows, &free_in(&free, |_| false));
+                leave_resembling(step, state, from, &mut rows, &unreadable_in(&free));
             }
             let found = found_beyond(map, &scope.infos, from, state.records.frame(from), &rows, &free, links);
             let is_there = |there: &str| format!("{there} is there already, outside the filter");

@@ -17,7 +17,7 @@ use crate::frame::{Frame, Kind};
 use crate::run::context::Context;
 use crate::run::gather::Gathered;
 use crate::run::needs::name_needed;
-use crate::run::rows::{free_in, without};
+use crate::run::rows::{unreadable_in, without};
 use crate::run::step::PassError;
 use crate::translate::links::Links;
 
@@ -52,7 +52,7 @@ pub(super) fn candidates(
             for side in Side::BOTH {
                 gathered.add(side, &pool.of(side).take(found.of(side)));
                 // What cannot be read may be the same one as well: then nothing is made beside it.
-                let (there, other) = (free_in(pool.of(side), |_| false), side.other());
+                let (there, other) = (unreadable_in(pool.of(side)), side.other());
                 let all: Vec<usize> = (0..rows.of(other).rows()).collect();
                 let doubtful = may_be(map, &scope.infos, other, rows.of(other), &all, &there, links);
                 gathered.add(side, &there.take(&doubtful.into_values().collect::<Vec<_>>()));

@@ -18,7 +18,7 @@ use crate::run::agenda::Agenda;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
 use crate::run::partners::Widowed;
-use crate::run::rows::{free_in, not_in, without};
+use crate::run::rows::{not_in, unreadable_in, without};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
 use crate::run::unreadable::note_survivors;
@@ -122,7 +122,7 @@ fn restore(
     }
     let taken = coupled(state, couplings, gone);
     let free = without(&everything, |id| taken.contains(id));
-    let unreadable = free_in(&free, |_| false);
+    let unreadable = unreadable_in(&free);
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let survivors = state.records.frame(left).clone();
     let twins = found_beyond(map, &step.scope.infos, left, &survivors, &rows, &free, step.links);

@@ -34,7 +34,7 @@ use crate::run::ours::take_ours;
 use crate::run::partners::{Widowed, take_doubts, take_matches};
 use crate::run::recall::look_again;
 use crate::run::rounds::rounds;
-use crate::run::rows::free_in;
+use crate::run::rows::{unreadable_in, without};
 use crate::run::standing::count_rows;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step, Turn};
@@ -184,7 +184,7 @@ fn leave_unread(
 ) {
     for side in Side::BOTH {
         let ids = if side == Side::Erp { &ground.couplings.erp } else { &ground.couplings.crm };
-        let there = free_in(&ground.undecided.of(side).0, |id| ids.contains(id));
+        let there = without(&unreadable_in(&ground.undecided.of(side).0), |id| ids.contains(id));
         if there.rows() == 0 {
             continue;
         }

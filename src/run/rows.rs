@@ -18,9 +18,7 @@ pub(super) fn without(frame: &Frame, left_out: impl Fn(&Uuid) -> bool) -> Frame 
     frame.take(&rows)
 }
 
-/// Returns the records of a frame that cannot be read and have no partner.
-pub(super) fn free_in(frame: &Frame, is_coupled: impl Fn(&Uuid) -> bool) -> Frame {
-    let ids = frame.ids();
-    let is_free = |row: &usize| frame.unreadable(ids[*row]).is_some() && !is_coupled(&ids[*row]);
-    frame.take(&(0..ids.len()).filter(is_free).collect::<Vec<_>>())
+/// Returns the rows of a frame that could not be read to the end.
+pub(super) fn unreadable_in(frame: &Frame) -> Frame {
+    without(frame, |id| frame.unreadable(*id).is_none())
 }
