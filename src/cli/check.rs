@@ -57,10 +57,10 @@ pub fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
 /// Asks the sides that the file says how to reach.
 fn ask(path: &Path, part: &Part, state: Option<&Path>) -> Online {
     // A state that cannot be read is a complaint already.
-    let bound = state.and_then(|state| SqliteStore::read_only(state).and_then(|store| store.binding()).ok());
+    let store = state.and_then(|state| SqliteStore::read_only(state).ok());
     let endpoints = world::endpoints_of(path, part);
     let endpoints = PerSide { erp: endpoints.erp.as_deref(), crm: endpoints.crm.as_deref() };
-    meet(&part.tables, endpoints, bound.flatten().as_ref())
+    meet(&part.tables, endpoints, store.as_ref().map(|store| store as &dyn Store))
 }
 
 /// Says of everything that was found where in the file it belongs, and what to do.
