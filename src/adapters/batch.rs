@@ -208,7 +208,7 @@ pub fn ask(
             let fault = Fault::read(reply.status, reply.body.as_bytes());
             if reply.status == 429 || reply.status >= 500 { Err(fault.to_string()) } else { Ok(fault) }
         };
-        replies.into_iter().map(fault).collect::<Result<Vec<_>, String>>()
+        Ok(replies.into_iter().map(fault).collect::<Result<Vec<_>, String>>()?)
     })?;
     Ok(faults)
 }

@@ -16,6 +16,7 @@ use crate::adapters::clock::{Clock, LOOK_EVERY, Observed, Patience, offset, retr
 use crate::adapters::discreet::Logins;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, header, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::{origin, path};
 use crate::adapters::token::{TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
@@ -195,13 +196,13 @@ impl Client {
         Failure::Lost(self.give_up(error))
     }
 
-    /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
-    /// the read is repeated. Other statuses that are final come back without a value.
+    /// Reads an address. `parse` sees the body of every success and says what it holds, or what is amiss with it; where the
+    /// next answer may be right, the read is repeated. Other statuses that are final come back without a value.
     pub fn get<T>(
         &self,
         url: &str,
         headers: &[(&str, String)],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.get_unless(&[], url, headers, parse)
     }
@@ -213,7 +214,7 @@ impl Client {
         handed_back: &[u16],
         url: &str,
         headers: &[(&str, String)],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.read(&Request { url, method: "GET", headers, body: None, is_read: true, handed_back }, parse)
     }
@@ -224,7 +225,7 @@ impl Client {
         url: &str,
         headers: &[(&str, String)],
         body: &[u8],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.ask_unless(&[], url, headers, body, parse)
     }
@@ -236,7 +237,7 @@ impl Client {
         url: &str,
         headers: &[(&str, String)],
         body: &[u8],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.read(&Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back }, parse)
     }
@@ -244,7 +245,7 @@ impl Client {
     fn read<T>(
         &self,
         request: &Request<'_>,
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         let parsed = |answer: &Answer| if answer.is_success() { parse(answer).map(Some) } else { Ok(None) };
         self.exchange(request, parsed).map_err(|failure| {
@@ -290,7 +291,7 @@ impl Client {
     fn exchange<T>(
         &self,
         request: &Request<'_>,
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, T), Failure> {
         let (side, is_read) = (self.side, request.is_read);
         let transient = |status: u16| is_transient(status) && !request.handed_back.contains(&status);
@@ -355,11 +356,11 @@ impl Client {
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
                     }
-                    Err(message) => {
+                    Err(amiss) => {
                         let fault = Fault::in_place_of_data(answer.status, &answer.body);
-                        let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &message));
+                        let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &amiss));
                         // What the service says for good it says again, as in an answer that is no success.
-                        if is_read && fault.is_some_and(|fault| !fault.passes()) {
+                        if is_read && (matches!(amiss, Amiss::Wrong(_)) || fault.is_some_and(|fault| !fault.passes())) {
                             return Err(failure);
                         }
                         (failure, Rest::Here, self.patience.attempts)
@@ -422,13 +423,13 @@ impl Client {
         }
     }
 
-    /// Says to which request an answer came that holds no data, and what stands there; `message` is what was wrong with it.
-    fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, message: &str) -> String {
+    /// Says to which request an answer came that holds no data, and what stands there.
+    fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, amiss: &Amiss) -> String {
         let path = path(&self.base, request.url);
         let told = match fault {
             Some(fault) => format!("the answer is an error, with HTTP {}: {fault}", answer.status),
             None if answer.is_page() => page_instead(request.url),
-            None => [Some(message.to_owned()), answer.no_json()].into_iter().flatten().collect::<Vec<_>>().join("; "),
+            None => [Some(amiss.to_string()), answer.no_json()].into_iter().flatten().collect::<Vec<_>>().join("; "),
         };
         format!("{} {path}: {told}", request.method)
     }

@@ -9,6 +9,7 @@ use crate::adapters::client::Client;
 use crate::adapters::dataverse_states::STATE;
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::http::Answer;
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply, Section};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, value};
@@ -147,7 +148,7 @@ pub fn ask(
     batch: &(String, Vec<(&'static str, String)>),
     paths: Vec<String>,
     headers: &[(&'static str, String)],
-    whole: impl Fn(&str) -> Result<(), String>,
+    whole: impl Fn(&str) -> Result<(), Amiss>,
 ) -> Result<Option<Vec<String>>, EndpointError> {
     let operations = questions(paths, headers);
     let (url, batch_headers) = batch;

@@ -102,7 +102,7 @@ impl Lists<'_> {
             return Err(untrusted(format!("record {stranger} was not asked for")));
         }
         let mut frame = rows.finish();
-        if let Some(next) = next_link(body).map_err(untrusted)? {
+        if let Some(next) = next_link(body).map_err(|amiss| untrusted(amiss.to_string()))? {
             let next = Chain::new(self.client.base(), "").follow(&next).map_err(untrusted)?;
             frame.append(&self.from(next, list).run(&|_| {})?);
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::de::IgnoredAny;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::{self, Fault};
 use crate::adapters::odata::link;
 
@@ -52,6 +53,11 @@ impl Answer {
             Some((scheme, host, port)) => format!("{scheme}://{host}:{port}"),
             None => "another address of its own".to_owned(),
         })
+    }
+
+    /// Returns the body as a text.
+    pub fn text(&self) -> Result<&str, Amiss> {
+        std::str::from_utf8(&self.body).map_err(|_| Amiss::Broken("the answer is no UTF-8".to_owned()))
     }
 
     /// Tells whether it is a page for people instead of data.

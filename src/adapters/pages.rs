@@ -121,7 +121,7 @@ impl Reading<'_> {
         let headers: Vec<_> =
             self.headers.iter().filter(|(_, value)| !value.contains(PAGE_PREFERENCE)).cloned().collect();
         let (answer, left) = self.client.get(&format!("{counting}&$top=1"), &headers, |answer| {
-            let body = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+            let body = answer.text()?;
             next_link(body).map(|_| told_count(body))
         })?;
         match left {
@@ -204,9 +204,8 @@ impl Reading<'_> {
         loop {
             let smaller = self.smaller(headers);
             let handed_back = if smaller.is_some() { &TOO_MUCH[..] } else { &[] };
-            let (answer, next) = self.client.get_unless(handed_back, url, headers, |answer| {
-                next_link(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
-            })?;
+            let (answer, next) =
+                self.client.get_unless(handed_back, url, headers, |answer| next_link(answer.text()?))?;
             match (next, smaller) {
                 (Some(next), _) => {
                     let body = String::from_utf8(answer.body).expect("the body was read as UTF-8 a moment ago");
@@ -355,6 +354,11 @@ mod tests {
                 vec![page(&[1], "ROOT/2"), say(400, r#"{"error":{"code":"c","message":"no"}}"#)],
                 "CRM refused the request: no (c)",
                 &["/1", "/2"],
+            ),
+            (
+                vec![say(200, r#"{"@odata.nextLink":{"url":"ROOT/2"},"value":[]}"#)],
+                "GET /1: its link to the next page is no text: `{\"url\":\"ROOT/2\"}`",
+                &["/1"],
             ),
             (vec![say(200, r#"{"value":[{"key":1}]}"#)], "a row has no `id`", &["/1"]),
         ] {

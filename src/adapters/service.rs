@@ -199,7 +199,7 @@ impl Service {
         let style = if self.company.is_some() { Style::Pages } else { Style::Plain };
         let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
         let (answer, known) = self.client.get(&url, &headers, |answer| {
-            let text = std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?;
+            let text = answer.text()?;
             Ok(Known { tables: csdl::read(text, style)?, batches: csdl::batches(text) })
         })?;
         known.ok_or_else(|| {
@@ -331,9 +331,11 @@ impl Service {
     /// Reads the record at an address; none where there is none.
     fn read_one(&self, url: &str, layout: &Layout) -> Result<Frame, EndpointError> {
         let (answer, frame) = self.client.get(url, &self.headers(&[]), |answer| {
-            let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
             let mut rows = layout.rows();
-            if layout.row(text, &mut rows)? { Ok(rows.finish()) } else { Err("the answer is no record".to_owned()) }
+            match layout.row(answer.text()?, &mut rows)? {
+                true => Ok(rows.finish()),
+                false => Err("the answer is no record".to_owned().into()),
+            }
         })?;
         match (frame, answer.status) {
             (Some(frame), _) => Ok(frame),
@@ -422,7 +424,7 @@ impl Endpoint for Service {
         let url = self.address(&page)?.list(&format!("{}{filter}&$top=1", page.select(&query.columns)));
         // What follows on the first page is of no interest, should there be more after all.
         let (answer, page) = self.client.get(&url, &self.headers(&[]), |answer| {
-            let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+            let text = answer.text()?;
             next_link(text).map(|_| text.to_owned())
         })?;
         let Some(page) = page else {

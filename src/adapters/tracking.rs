@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::adapters::client::Client;
-use crate::adapters::odata::decode::Layout;
+use crate::adapters::odata::amiss::Amiss;
+use crate::adapters::odata::decode::{Layout, link_text};
 use crate::adapters::odata::link::{self, Chain};
 use crate::adapters::pages::Idle;
 use crate::endpoint::{EndpointError, Tracked};
@@ -31,9 +32,9 @@ struct Page {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "@odata.nextLink")]
-    next: Option<Cow<'a, str>>,
+    next: Option<&'a RawValue>,
     #[serde(borrow, rename = "@odata.deltaLink")]
-    delta: Option<Cow<'a, str>>,
+    delta: Option<&'a RawValue>,
     #[serde(borrow)]
     value: Vec<&'a RawValue>,
 }
@@ -64,9 +65,7 @@ pub fn read(
     let first = url;
     let mut url = url.to_owned();
     loop {
-        let (answer, page) = client.get(&url, headers, |answer| {
-            page(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
-        })?;
+        let (answer, page) = client.get(&url, headers, |answer| page(answer.text()?))?;
         let Some(page) = page else {
             let fault = answer.fault();
             return match answer.status {
@@ -97,7 +96,7 @@ pub fn read(
 }
 
 /// Takes a page apart.
-fn page(body: &str) -> Result<Page, String> {
+fn page(body: &str) -> Result<Page, Amiss> {
     let envelope: Envelope<'_> =
         serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
     let (mut rows, mut deleted) = (Vec::with_capacity(envelope.value.len()), Vec::new());
@@ -105,7 +104,7 @@ fn page(body: &str) -> Result<Page, String> {
         let mark: Mark<'_> = serde_json::from_str(row.get()).map_err(|error| format!("a row is no record: {error}"))?;
         if mark.context.is_some_and(|context| context.ends_with("/$deletedEntity")) {
             let id = mark.id.and_then(|id| Uuid::try_parse(&id).ok());
-            deleted.push(id.ok_or("a deletion has no id")?);
+            deleted.push(id.ok_or_else(|| "a deletion has no id".to_owned())?);
         } else {
             rows.push(row.get());
         }
@@ -113,8 +112,8 @@ fn page(body: &str) -> Result<Page, String> {
     Ok(Page {
         rows: format!(r#"{{"value":[{}]}}"#, rows.join(",")),
         deleted,
-        next: envelope.next.map(Cow::into_owned),
-        delta: envelope.delta.map(Cow::into_owned),
+        next: link_text("link to the next page", envelope.next)?.map(Cow::into_owned),
+        delta: link_text("delta link", envelope.delta)?.map(Cow::into_owned),
     })
 }
 
@@ -157,6 +156,16 @@ mod tests {
             "CRM gave an answer that cannot be trusted: /1: its last 51 pages bring nothing new, and it goes on"
         );
         assert!(asked < 60, "{asked}");
+    }
+
+    #[test]
+    fn a_link_that_is_no_text_is_asked_for_once() {
+        for (name, told) in [("nextLink", "link to the next page"), ("deltaLink", "delta link")] {
+            let (result, asked) =
+                read_pages(str::to_owned, vec![say(200, &format!(r#"{{"@odata.{name}":7,"value":[]}}"#))]);
+            let expected = format!("CRM gave an answer that cannot be trusted: GET /1: its {told} is no text: `7`");
+            assert_eq!((result, asked), (expected, 1));
+        }
     }
 
     #[test]

@@ -53,7 +53,7 @@ fn both(lines: impl Fn() -> Vec<Line>) -> [(String, usize, u64); 2] {
         let (client, clock) = client(&server.url, &login.url);
         let whole = |answer: &Answer| match answer.body.ends_with(b"}") {
             true => Ok(()),
-            false => Err("not whole".to_owned()),
+            false => Err(Amiss::Broken("not whole".to_owned())),
         };
         let url = format!("{}/x", server.url);
         let result = match is_write {
@@ -98,7 +98,8 @@ fn a_page_for_people_is_named_as_such() {
     let page = || Line::Say(200, "Content-Type: text/html; charset=utf-8\r\n", "<html>".to_owned());
     let (server, login) = (Script::play(vec![page(), page(), page()]), tokens(1));
     let (client, _) = client(&server.url, &login.url);
-    let told = client.get(&server.url, &[], |_| Err::<(), _>("no JSON".to_owned())).unwrap_err().to_string();
+    let told =
+        client.get(&server.url, &[], |_| Err::<(), _>(Amiss::Broken("no JSON".to_owned()))).unwrap_err().to_string();
     let expected =
         "CRM gave an answer that cannot be trusted: GET : 127.0.0.1 answered with a page of HTML instead of data";
     assert!(told.starts_with(expected), "{told}");
@@ -204,7 +205,8 @@ fn an_answer_without_data_says_what_it_is() {
         let (server, login) = (Script::play((0..3).map(|_| say(200, body)).collect()), tokens(1));
         let (client, _) = client(&server.url, &login.url);
         let url = format!("{}/api/accounts?$select=name", server.url);
-        let error = client.get(&url, &[], |_| Err::<(), _>("no value".to_owned())).unwrap_err().to_string();
+        let error =
+            client.get(&url, &[], |_| Err::<(), _>(Amiss::Broken("no value".to_owned()))).unwrap_err().to_string();
         assert_eq!(error, format!("CRM gave an answer that cannot be trusted: GET /api/accounts: {told}"));
         assert_eq!(server.heard().len(), requests, "{body}");
     }

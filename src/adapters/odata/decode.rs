@@ -15,6 +15,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::{Fault, legible};
 use crate::adapters::odata::{Dialect, link, name};
 use crate::endpoint::{TableInfo, key_text};
@@ -330,9 +331,9 @@ impl Rows {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "@odata.nextLink")]
-    next: Option<Cow<'a, str>>,
+    next: Option<&'a RawValue>,
     #[serde(borrow, rename = "@odata.context")]
-    context: Option<Cow<'a, str>>,
+    context: Option<&'a RawValue>,
     value: Option<IgnoredAny>,
     /// What went wrong after the status had been sent (OData JSON Format 4.01 §21.2).
     error: Option<IgnoredAny>,
@@ -342,17 +343,25 @@ struct Envelope<'a> {
 ///
 /// This runs before the page is decoded, so that the next one can be asked for meanwhile; it also proves that the page
 /// is whole, whatever the transport said.
-pub fn next_link(body: &str) -> Result<Option<String>, String> {
+pub fn next_link(body: &str) -> Result<Option<String>, Amiss> {
     let envelope: Envelope<'_> =
         serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
     if envelope.error.is_some() {
-        return Err(format!("the answer breaks off with an error: {}", Fault::read(200, body.as_bytes())));
+        return Err(format!("the answer breaks off with an error: {}", Fault::read(200, body.as_bytes())).into());
     }
-    envelope.value.ok_or("the answer has no `value`")?;
+    envelope.value.ok_or_else(|| "the answer has no `value`".to_owned())?;
     // A relative link is relative to the context, where a page names one (OData JSON Format 4.0 §4.3).
-    let context = envelope.context.unwrap_or_default();
+    let context = link_text("context", envelope.context)?.unwrap_or_default();
+    let next = link_text("link to the next page", envelope.next)?;
     // One that is empty leads nowhere, and not to the context.
-    Ok(envelope.next.map(|next| if next.is_empty() { String::new() } else { link::join(&context, &next) }))
+    Ok(next.map(|next| if next.is_empty() { String::new() } else { link::join(&context, &next) }))
+}
+
+/// Returns the link that a page gives under some name, where it gives one. What is no text is no link, and no later answer
+/// makes it one.
+pub fn link_text<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Amiss> {
+    let no_text = |raw: &str| Amiss::Wrong(format!("its {name} is no text: {}", shown(raw)));
+    raw.map(|raw| text(raw.get()).ok_or_else(|| no_text(raw.get()))).transpose()
 }
 
 /// Returns how many records a side says there are, where a page tells.
