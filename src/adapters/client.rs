@@ -84,8 +84,8 @@ const STOPPED: &str = "the run was told to end";
 /// Where the next attempt waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
-    /// By itself, while others go on.
-    Here,
+    /// By itself, while others go on; so long where the side asks for it.
+    Here(Option<Duration>),
     /// With everybody, because the side asks for it.
     AtTheGate,
 }
@@ -332,15 +332,16 @@ impl Client {
                     return Err(self.lose(EndpointError::Login { side, keys: &["auth"], message }));
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
-                    let message = answered(&answer);
-                    let rest = if wants_rest(&answer, asked) { Rest::AtTheGate } else { Rest::Here };
+                    let message = answered(&answer.fault());
+                    let rest = if wants_rest(&answer, asked) { Rest::AtTheGate } else { Rest::Here(None) };
                     // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
                     let unsaid = answer.status == 429 && asked.is_none();
                     let more = if unsaid { self.patience.attempts_in(self.window) } else { 0 };
                     (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
-                    let (fault, message) = (answer.fault(), answered(&answer));
+                    let fault = answer.fault();
+                    let message = answered(&fault);
                     return Err(match fault.is_overtaxed() {
                         true => Failure::Overtaxed(message),
                         false => Failure::Unknown(message),
@@ -356,6 +357,10 @@ impl Client {
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
                     }
+                    Err(Amiss::PutOff { fault, parts }) => {
+                        let rest = Rest::Here(self.asked_by_parts(parts.iter().map(Vec::as_slice)));
+                        (Failure::Transient(answered(&fault)), rest, self.patience.attempts)
+                    }
                     Err(amiss) => {
                         let fault = Fault::in_place_of_data(answer.status, &answer.body);
                         let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &amiss));
@@ -363,7 +368,7 @@ impl Client {
                         if is_read && (matches!(amiss, Amiss::Wrong(_)) || fault.is_some_and(|fault| !fault.passes())) {
                             return Err(failure);
                         }
-                        (failure, Rest::Here, self.patience.attempts)
+                        (failure, Rest::Here(None), self.patience.attempts)
                     }
                 },
                 Err(broken) => {
@@ -390,7 +395,7 @@ impl Client {
                     if (unconnected || away || distrusted) && silent >= attempts_max {
                         return Err(self.lose(EndpointError::Unreachable { side, keys: URL, message }));
                     }
-                    (Failure::Transient(message), Rest::Here, attempts_max)
+                    (Failure::Transient(message), Rest::Here(None), attempts_max)
                 }
             };
             failed += 1;
@@ -405,8 +410,8 @@ impl Client {
                 return Err(failure);
             }
             again = rest == Rest::AtTheGate;
-            if !again {
-                self.pause(failed, None);
+            if let Rest::Here(asked) = rest {
+                self.pause(failed, asked);
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
@@ -447,7 +452,7 @@ impl Client {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
-        self.pause(failed, parts.filter_map(|headers| self.asked(headers)).max());
+        self.pause(failed, self.asked_by_parts(parts));
         self.retried.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -482,6 +487,11 @@ impl Client {
         let date = header(headers, "date");
         let asked = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
         asked.filter_map(|(_, value)| retry_after(Some(value), date, now)).max()
+    }
+
+    /// Returns how long parts of an answer ask to wait, each by its headers: the longest of it.
+    fn asked_by_parts<'a>(&self, parts: impl Iterator<Item = &'a [(String, String)]>) -> Option<Duration> {
+        parts.filter_map(|headers| self.asked(headers)).max()
     }
 
     /// Sends a request once; one that is sent `again` waits at the gate, before all others. Tells besides how long the answer
@@ -641,9 +651,10 @@ impl Client {
 }
 
 /// Says what an answer was that ends a request: its status, and what the service said with it.
-fn answered(answer: &Answer) -> String {
-    let Fault { status, code, message, .. } = answer.fault();
-    let said = [message.trim_end_matches('.').to_owned(), if code.is_empty() { code } else { format!("({code})") }];
+fn answered(fault: &Fault) -> String {
+    let Fault { status, code, message, .. } = fault;
+    let code = if code.is_empty() { String::new() } else { format!("({code})") };
+    let said = [message.trim_end_matches('.').to_owned(), code];
     let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     if said.is_empty() { format!("it answered HTTP {status}") } else { format!("it answered HTTP {status}: {said}") }
 }

@@ -251,6 +251,12 @@ mod tests {
         for (what, lines, expected, paths) in [
             ("taken", vec![parts(&three())], "599", vec![batch]),
             ("busy inside", vec![with(1, 429, ""), parts(&three())], "599", vec![batch, batch]),
+            (
+                "busy inside for good",
+                (0..3).map(|_| with(1, 503, "")).collect(),
+                "CRM cannot be reached: it answered HTTP 503",
+                vec![batch; 3],
+            ),
             ("cut inside", vec![with(1, 200, "{"), parts(&three())], "599", vec![batch, batch]),
             ("short", vec![parts(&three()[..2]), parts(&three())], "599", vec![batch, batch]),
             (

@@ -221,7 +221,7 @@ fn what_was_said_with_an_answer_that_ends_a_request_is_kept() {
         }),
         (500, r#"{"error":{"code":"","message":"no"}}"#, "it answered HTTP 500: no"),
     ] {
-        assert_eq!(answered(&Answer { status, headers: Vec::new(), body: body.into() }), expected);
+        assert_eq!(answered(&Fault::read(status, body.as_bytes())), expected);
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Whoever reads an answer says what is amiss with it; whoever sends requests decides by it whether to ask again.
 
+use crate::adapters::odata::fault::Fault;
+
 /// What is amiss with an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Amiss {
@@ -11,6 +13,9 @@ pub enum Amiss {
     /// It is whole, and not as the protocol has it: the next one would be the same.
     #[error("{0}")]
     Wrong(String),
+    /// Of what it answers in one, something was put off: in these words, and with these headers of each such part.
+    #[error("{fault}")]
+    PutOff { fault: Fault, parts: Vec<Vec<(String, String)>> },
 }
 
 impl From<String> for Amiss {
