@@ -103,7 +103,7 @@ impl Lists<'_> {
         }
         let mut frame = rows.finish();
         if let Some(next) = next_link(body).map_err(|amiss| untrusted(amiss.to_string()))? {
-            let next = Chain::new(self.client.base(), "").follow(&next).map_err(untrusted)?;
+            let next = Chain::new(self.client.base(), &list.address).follow(&next).map_err(untrusted)?;
             frame.append(&self.from(next, list).run(&|_| {})?);
         }
         Ok(frame)
@@ -279,9 +279,16 @@ mod tests {
             ),
             (
                 "a page goes on",
-                vec![with(0, 200, &page(0..100, "ROOT/next")), say(200, &page(100..250, ""))],
+                vec![with(0, 200, &page(0..100, "ROOT/api/contacts?$skiptoken=1")), say(200, &page(100..250, ""))],
                 "599",
-                vec![batch, "GET /next"],
+                vec![batch, single],
+            ),
+            (
+                "a page leads elsewhere",
+                vec![with(0, 200, &page(0..100, "ROOT/api/accounts?$skiptoken=1"))],
+                "CRM gave an answer that cannot be trusted: /api/contacts: its link to the next page leads elsewhere, to \
+                 `/api/accounts`",
+                vec![batch],
             ),
         ] {
             let (result, asked, _) = read(lines, None);

@@ -82,8 +82,7 @@ pub fn read(
         match (page.next, page.delta) {
             (Some(next), _) => url = chain.follow(&next).map_err(untrusted)?,
             (None, Some(delta)) => {
-                // Where nothing happened at all it may well be the very link that was followed.
-                let token = Chain::new(client.base(), "").follow(&delta).map_err(untrusted)?;
+                let token = chain.delta(&delta).map_err(untrusted)?;
                 let token = link::behind(client.base(), &token).map(str::to_owned);
                 let away = || untrusted("the delta link leads to another service".to_owned());
                 return Ok(Tracked::Changes { frame: rows.finish(), deleted, token: token.ok_or_else(away)? });
@@ -130,7 +129,7 @@ mod tests {
         let server = Script::play(pages);
         let (client, _) = client(&base(&server.url), &login.url);
         let layout = Layout::new(Dialect::Dataverse, "contactid", Vec::new());
-        let told = match read(&client, &format!("{}/1", client.base()), &[], &layout, &|_| {}) {
+        let told = match read(&client, &format!("{}/t?1", client.base()), &[], &layout, &|_| {}) {
             Ok(Tracked::Changes { frame, deleted, token }) => format!("{} {} {token}", frame.rows(), deleted.len()),
             Ok(Tracked::Refused { message }) => message,
             Err(error) => error.to_string(),
@@ -149,11 +148,11 @@ mod tests {
 
     #[test]
     fn a_chain_that_brings_nothing_new_is_given_up() {
-        let pages = (2..=90).map(|number| tracked(1, &format!("ROOT/{number}"), "")).collect();
+        let pages = (2..=90).map(|number| tracked(1, &format!("ROOT/t?{number}"), "")).collect();
         let (told, asked) = read_pages(str::to_owned, pages);
         assert_eq!(
             told,
-            "CRM gave an answer that cannot be trusted: /1: its last 51 pages bring nothing new, and it goes on"
+            "CRM gave an answer that cannot be trusted: /t: its last 51 pages bring nothing new, and it goes on"
         );
         assert!(asked < 60, "{asked}");
     }
@@ -163,17 +162,32 @@ mod tests {
         for (name, told) in [("nextLink", "link to the next page"), ("deltaLink", "delta link")] {
             let (result, asked) =
                 read_pages(str::to_owned, vec![say(200, &format!(r#"{{"@odata.{name}":7,"value":[]}}"#))]);
-            let expected = format!("CRM gave an answer that cannot be trusted: GET /1: its {told} is no text: `7`");
+            let expected = format!("CRM gave an answer that cannot be trusted: GET /t: its {told} is no text: `7`");
             assert_eq!((result, asked), (expected, 1));
         }
     }
 
     #[test]
     fn a_token_is_what_stands_behind_the_host_however_that_is_written() {
-        let pages = || vec![tracked(1, "ROOT/2", ""), tracked(2, "", "ROOT/d?$deltatoken=1%212")];
+        let pages = || vec![tracked(1, "ROOT/t?2", ""), tracked(2, "", "ROOT/t?$deltatoken=1%212")];
         let capital = |url: &str| url.replace("http://", "HTTP://");
         for base in [str::to_owned, capital as fn(&str) -> String] {
-            assert_eq!(read_pages(base, pages()), ("2 1 /d?$deltatoken=1%212".to_owned(), 2));
+            assert_eq!(read_pages(base, pages()), ("2 1 /t?$deltatoken=1%212".to_owned(), 2));
+        }
+    }
+
+    /// As where a page leads on: it would be the token of the next run.
+    #[test]
+    fn a_delta_link_stays_with_what_was_asked_for() {
+        let untrusted = "CRM gave an answer that cannot be trusted: /t: its delta link";
+        for (delta, expected) in [
+            ("ROOT/T?$deltatoken=1", "1 1 /T?$deltatoken=1".to_owned()),
+            // Nothing happened.
+            ("ROOT/t?1", "1 1 /t?1".to_owned()),
+            ("ROOT/d?$deltatoken=1", format!("{untrusted} leads elsewhere, to `/d`")),
+            ("http://evil.example/t?1", format!("{untrusted} leads away, to http://evil.example:80")),
+        ] {
+            assert_eq!(read_pages(str::to_owned, vec![tracked(1, "", delta)]), (expected, 1));
         }
     }
 
