@@ -19,7 +19,7 @@ use crate::adapters::limiter::{Facet, Limiter, Met};
 use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::{origin, path};
-use crate::adapters::token::{TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
+use crate::adapters::token::{self, TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
 use crate::endpoint::{ClockOffset, EndpointError, Keys, Traffic};
 
@@ -624,6 +624,9 @@ impl Client {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
                     let message = unanswered(&format!("HTTP {}", answer.status));
                     (message, self.asked(&answer.headers), self.patience.attempts)
+                }
+                Ok(answer) if let Some(said) = token::put_off(&answer.body) => {
+                    (unanswered(&said), self.asked(&answer.headers), self.patience.attempts)
                 }
                 Ok(answer) => {
                     let elsewhere = answer.elsewhere();

@@ -251,6 +251,25 @@ fn a_token_is_renewed_once_when_it_is_refused() {
     assert_eq!(client.traffic().retried, 1);
 }
 
+/// As one that answers 503, whatever the status (RFC 6749 §5.2 has no status for it).
+#[test]
+fn a_token_endpoint_that_cannot_answer_for_now_is_asked_again() {
+    let away = r#"{"error":"temporarily_unavailable","error_codes":[90033]}"#;
+    let granted = || say(200, r#"{"access_token":"t","expires_in":3599}"#);
+    for (status, headers, waited) in [(200, "", 2), (400, "", 2), (503, "", 2), (400, "Retry-After: 17\r\n", 17)] {
+        let login = Script::play(vec![Line::Say(status, headers, away.to_owned()), granted()]);
+        let server = Script::play(vec![say(200, "{}")]);
+        let (client, clock) = client(&server.url, &login.url);
+        client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap();
+        assert_eq!((login.heard().len(), clock.now().as_secs()), (2, waited), "{status} {headers}");
+    }
+    let login = Script::play((0..3).map(|_| say(200, away)).collect());
+    let (client, _) = client("http://127.0.0.1:1", &login.url);
+    let error = client.get("http://127.0.0.1:1/x", &[], |_| Ok(())).unwrap_err();
+    let expected = "CRM cannot be reached: its token endpoint does not answer: temporarily_unavailable (AADSTS90033)";
+    assert_eq!(error.to_string(), expected);
+}
+
 /// In the vendor's words (crm-api.md §15).
 #[test]
 fn a_refusal_says_which_limit_was_met_and_what_it_is() {
