@@ -441,7 +441,9 @@ fn completed(batch: &Batch<'_>, rows: Frame) -> Frame {
 pub fn unsendable(info: &TableInfo, columns_asked: &[String], writes: &[Write], error: &EndpointError) -> Report {
     let message = error.to_string();
     let outcome = match error {
-        EndpointError::Unreachable { .. } | EndpointError::Untrusted { .. } => Outcome::NotSent { message },
+        EndpointError::Unreachable { .. } | EndpointError::Interrupted { .. } | EndpointError::Untrusted { .. } => {
+            Outcome::NotSent { message }
+        }
         _ => Outcome::Barred { message },
     };
     Report { outcomes: vec![outcome; writes.len()], ..nothing(info, columns_asked) }

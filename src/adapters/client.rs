@@ -94,6 +94,8 @@ enum Rest {
 enum Failure {
     /// The side cannot be spoken to; nothing was done.
     Lost(EndpointError),
+    /// The program is to end; nothing was done that matters.
+    Interrupted,
     /// The side is overloaded or away; nothing was done.
     Transient(String),
     /// It answers, but not with anything whole.
@@ -252,6 +254,7 @@ impl Client {
             let side = self.side;
             match failure {
                 Failure::Lost(error) => error,
+                Failure::Interrupted => EndpointError::Interrupted { side },
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
                 Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
                     EndpointError::Unreachable { side, keys: URL, message }
@@ -282,6 +285,7 @@ impl Client {
         });
         result.map_err(|failure| match failure {
             Failure::Lost(error) => PostError::NotSent(error.to_string()),
+            Failure::Interrupted => PostError::NotSent(STOPPED.to_owned()),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
             Failure::Overtaxed(message) => PostError::Overtaxed(message),
@@ -374,7 +378,9 @@ impl Client {
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
                     let away = broken.reach == Reach::Away;
-                    if broken.reach == Reach::Unsendable {
+                    if self.clock.is_over() && (is_read || broken.reach == Reach::Unsendable) {
+                        return Err(self.lost().map_or(Failure::Interrupted, Failure::Lost));
+                    } else if broken.reach == Reach::Unsendable {
                         // It was given up while this one stood at the gate, or no request can be made of it.
                         return Err(self.lost().map_or(Failure::Transient(broken.message), Failure::Lost));
                     } else if is_read && broken.reach == Reach::Endless {
@@ -403,6 +409,9 @@ impl Client {
             stale = None;
             // The patience of a side is one for all writes: where it ended, each further one is tried once.
             let hopeless = !is_read && self.gave_up.load(Ordering::Relaxed);
+            if is_read && failed < attempts_max && self.clock.is_over() {
+                return Err(Failure::Interrupted);
+            }
             if failed >= attempts_max || hopeless || self.clock.is_over() {
                 if !is_read {
                     self.gave_up.store(true, Ordering::Relaxed);
@@ -592,6 +601,8 @@ impl Client {
         let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
         fetched.map_err(|error| {
             self.lose(match error {
+                // The endpoint is not to blame, and the next run asks it again.
+                TokenError::Interrupted => return Failure::Interrupted,
                 TokenError::Refused(keys, message) => EndpointError::Login { side, keys, message },
                 TokenError::Unusable(keys, message) => EndpointError::Credentials { side, keys, message },
                 // A scope is mostly made of the address, and then the address is what was mistyped.
@@ -615,9 +626,12 @@ impl Client {
         let mut failed = 0;
         loop {
             if self.clock.is_over() {
-                return Err(TokenError::Unreachable(STOPPED.to_owned()));
+                return Err(TokenError::Interrupted);
             }
             let result = self.send_unless_over("POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
+            if result.is_err() && self.clock.is_over() {
+                return Err(TokenError::Interrupted);
+            }
             failed += 1;
             let unanswered = |message: &str| format!("its token endpoint does not answer: {message}");
             let (message, asked, attempts_max) = match result {

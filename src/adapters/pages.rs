@@ -180,9 +180,7 @@ impl Reading<'_> {
             match next.map(|link| chain.follow(&link)) {
                 None => return,
                 Some(Ok(_)) if self.client.is_ending() => {
-                    let message = "the run was told to end".to_owned();
-                    let error = EndpointError::Unreachable { side: self.client.side(), keys: &["url"], message };
-                    let _ = sender.send(Err(error));
+                    let _ = sender.send(Err(EndpointError::Interrupted { side: self.client.side() }));
                     return;
                 }
                 Some(Ok(next)) => url = next,

@@ -67,6 +67,8 @@ pub enum TokenError {
     Scope(String),
     /// The endpoint could not answer.
     Unreachable(String),
+    /// It was not waited for, because the program is to end.
+    Interrupted,
 }
 
 /// What the token endpoint said, if it said anything for good.

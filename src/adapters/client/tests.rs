@@ -362,6 +362,37 @@ fn a_side_that_cannot_be_spoken_to_is_asked_for_nothing_more() {
     }
 }
 
+/// What is given up for that is neither the side's fault nor lost: the next run asks again.
+#[test]
+fn what_the_end_of_the_program_gives_up_is_interrupted() {
+    let told = "the run was told to end before CRM had answered; the next run goes on from here";
+    for (what, lines, tokens_given, at_request) in [
+        ("an answer that does not come", vec![Line::Hold], 1, 1),
+        ("a side that is busy", vec![say(503, "")], 1, 0),
+        ("a connection that is cut", vec![Line::Drop], 1, 0),
+        ("a login", vec![say(200, "{}")], 0, 0),
+    ] {
+        let (server, login) = (Script::play(lines), tokens(tokens_given));
+        let (client, clock) = client(&server.url, &login.url);
+        let url = format!("{}/x", server.url);
+        assert!(tokens_given == 0 || client.token(None).is_ok(), "it is logged in before");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while server.heard().len() < at_request {
+                    std::thread::yield_now();
+                }
+                clock.over.store(true, Ordering::Relaxed);
+            });
+            while at_request == 0 && !clock.is_over() {
+                std::thread::yield_now();
+            }
+            let error = client.get(&url, &[], |_| Ok(())).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.kind()), (told, "interrupted"), "{what}");
+        });
+        assert_eq!(client.lost(), None, "{what}");
+    }
+}
+
 /// Nobody was there for a while, and then somebody was.
 #[test]
 fn an_answer_of_any_kind_shows_that_somebody_is_there() {
