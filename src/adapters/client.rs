@@ -369,7 +369,8 @@ impl Client {
                         let fault = Fault::in_place_of_data(answer.status, &answer.body);
                         let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &amiss));
                         // What the service says for good it says again, as in an answer that is no success.
-                        if is_read && (matches!(amiss, Amiss::Wrong(_)) || fault.is_some_and(|fault| !fault.passes())) {
+                        let is_for_good = fault.map_or(matches!(amiss, Amiss::Wrong(_)), |fault| !fault.passes());
+                        if is_read && is_for_good {
                             return Err(failure);
                         }
                         (failure, Rest::Here(None), self.patience.attempts)

@@ -169,10 +169,7 @@ impl Layout {
         if body.is_empty() {
             return Ok(false);
         }
-        let mut row = Row::new(self.properties.len());
-        let mut json = serde_json::Deserializer::from_str(body);
-        let seed = RowSeed { properties: &self.properties, row: &mut row };
-        seed.deserialize(&mut json).map_err(|error| self.of_this(error.to_string()))?;
+        let mut row = self.object(body)?;
         for (position, _) in self.sources.iter().filter(|(_, inner)| inner.is_some()) {
             row.cells[*position] = Some("null");
         }
@@ -182,6 +179,21 @@ impl Layout {
             return Ok(false);
         }
         self.push(&row, rows).map(|()| true).map_err(|message| self.of_this(message))
+    }
+
+    /// Takes the record that is an answer by itself, as a row of a page is taken.
+    pub fn record(&self, body: &str, rows: &mut Rows) -> Result<(), Amiss> {
+        let row = self.object(body)?;
+        self.push(&row, rows).map_err(|message| Amiss::Wrong(self.of_this(message)))
+    }
+
+    /// Reads one object.
+    fn object<'de>(&self, body: &'de str) -> Result<Row<'de>, String> {
+        let mut row = Row::new(self.properties.len());
+        let mut json = serde_json::Deserializer::from_str(body);
+        let read = RowSeed { properties: &self.properties, row: &mut row }.deserialize(&mut json);
+        read.and_then(|()| json.end()).map_err(|error| self.of_this(error.to_string()))?;
+        Ok(row)
     }
 
     /// Takes a row; what of it cannot be read is noted, as long as it is clear which record it is.
