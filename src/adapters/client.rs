@@ -25,6 +25,10 @@ use crate::endpoint::{ClockOffset, EndpointError, Keys, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
+/// Attempts to read from a side that never gave any data, and gives something that is none: that is what stands at a wrong
+/// address, and waiting does not mend it. A proxy's page may pass within seconds; after some data it may as well be that the
+/// service is being changed, and then there is all our patience.
+const FIRST_DATA_ATTEMPTS: u32 = 3;
 /// Where in the file the address of a side stands.
 const URL: Keys = &["url"];
 /// What a gateway answers that gave up waiting.
@@ -54,6 +58,8 @@ pub struct Client {
     /// In which a side counts what it grants.
     window: Duration,
     reached: AtomicBool,
+    /// A read has brought what it was to bring.
+    given: AtomicBool,
     /// Why nothing is sent any more.
     lost: OnceLock<EndpointError>,
     /// A write was put off until patience ended, and nothing has gone well since.
@@ -127,6 +133,7 @@ impl Client {
             clock,
             window,
             reached: AtomicBool::new(false),
+            given: AtomicBool::new(false),
             lost: OnceLock::new(),
             gave_up: AtomicBool::new(false),
             sent: AtomicU64::new(0),
@@ -357,6 +364,7 @@ impl Client {
                         if answer.is_success() && (is_read || !request.url.ends_with("/$batch")) {
                             self.went_well();
                         }
+                        self.given.fetch_or(answer.is_success() && is_read, Ordering::Relaxed);
                         self.retried
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
@@ -373,7 +381,9 @@ impl Client {
                         if is_read && is_for_good {
                             return Err(failure);
                         }
-                        (failure, Rest::Here(None), self.patience.attempts)
+                        let is_first = answer.is_no_data() && !self.given.load(Ordering::Relaxed);
+                        let attempts_max = if is_first { FIRST_DATA_ATTEMPTS } else { self.patience.attempts };
+                        (failure, Rest::Here(None), attempts_max)
                     }
                 },
                 Err(broken) => {

@@ -186,6 +186,38 @@ fn there_is_as_much_patience_with_a_write_as_with_a_read() {
     assert_eq!(client.traffic().waited_seconds, 6.0);
 }
 
+/// What stands at a wrong address is told within seconds; what comes in the middle of a run may pass, and so may a page that was
+/// cut off.
+#[test]
+fn what_was_never_data_is_given_up_soon() {
+    let page = || Line::Say(200, "Content-Type: text/html\r\n", "<html>".to_owned());
+    type Make<'a> = &'a dyn Fn() -> Line;
+    let (empty, marked, cut) =
+        (|| say(200, ""), || say(200, "\u{feff}{}"), || say(200, r#"{"value":["#));
+    for (what, line, requests, seconds) in [
+        ("a page", &page as Make<'_>, 3, 6),
+        ("nothing", &empty, 3, 6),
+        ("a mark", &marked, 3, 6),
+        ("cut off", &cut, 7, 122),
+    ] {
+        for data_before in [false, true] {
+            let before = data_before.then(|| say(200, "{}"));
+            let lines = before.into_iter().chain((0..7).map(|_| line())).collect();
+            let (server, login) = (Script::play(lines), tokens(1));
+            let (client, clock) = client_with(&server.url, &login.url, Patience::default());
+            let whole = |answer: &Answer| match answer.body == b"{}" {
+                true => Ok(()),
+                false => Err(Amiss::Broken("no value".to_owned())),
+            };
+            let read = || client.get(&format!("{}/x", server.url), &[], whole);
+            assert!(!data_before || read().is_ok());
+            assert_eq!(read().unwrap_err().kind(), "untrusted", "{what}");
+            let (requests, seconds) = if data_before { (8, 122) } else { (requests, seconds) };
+            assert_eq!((server.heard().len(), clock.now().as_secs()), (requests, seconds), "{what}, {data_before}");
+        }
+    }
+}
+
 /// Which request of which table it was, what stood there, and what the service said; what it says for good it is not asked
 /// for again.
 #[test]
