@@ -92,7 +92,14 @@ fn a_signal_gives_up_what_only_reads() {
         assert_eq!(world.turnstile.seen().1, 0, "request {request} is no write");
         send(signal, &child);
         let answer = child.answer().code(code);
-        assert!(format!("{}{}", answer.stdout, answer.stderr).contains("interrupted"), "{request}: {answer:#?}");
+        let told = format!("{}{}", answer.stdout, answer.stderr);
+        assert!(told.contains("interrupted") && !told.contains("cannot be reached"), "{request}: {answer:#?}");
+        let kept = world.run(&format!("history {FULL} --format json")).stdout;
+        assert!(!kept.contains("cannot be reached"), "{request}: {kept}");
+        // A table map that was being read.
+        for told in [told, kept].iter().filter(|_| request == 9) {
+            assert!(told.contains("the run was told to end before "), "{told}");
+        }
         world.turnstile.open();
         world.turnstile.reset();
         world.run(&format!("run {FULL}")).code(0);
