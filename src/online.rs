@@ -96,11 +96,17 @@ pub enum Rights {
 }
 
 /// Meets the sides that can be asked and holds these table maps against them; `bound` is what the state belongs to, where
-/// it belongs to something.
-pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, bound: Option<&Binding>) -> Online {
+/// it belongs to something. What is asked next goes to `tell`, a line each.
+pub fn meet(
+    tables: &[TableMap],
+    endpoints: PerSide<Option<&dyn Endpoint>>,
+    bound: Option<&Binding>,
+    tell: &dyn Fn(&str),
+) -> Online {
     let mut online = Online::default();
     let open = PerSide::from_fn(|side| {
         let endpoint = (*endpoints.of(side))?;
+        tell(&format!("asking the {} to let us in", side.name()));
         match endpoint.open() {
             Ok(identity) => {
                 online.sides.of_mut(side).identity = Some(identity);
@@ -118,11 +124,15 @@ pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, boun
         let now = |side: Side| online.sides.of(side).identity.clone().unwrap_or_else(|| bound.sides.of(side).clone());
         online.foreign = bound.of_sides(&PerSide::from_fn(now)).err();
     }
+    tell("comparing the file with the columns of its tables");
     let Compared { told, misfits, troubles } = compare(tables, &passes(tables), open);
     online.misfits = misfits;
     online.doubts = doubts(tables, &told);
     online.troubles.extend(troubles.into_iter().map(|error| (place_of(&error), error)));
-    told.iter().for_each(|told| online.look_at(tables, told, open));
+    for told in &told {
+        tell(&format!("{}: asking for its filters and rights", tables[told.table].name));
+        online.look_at(tables, told, open);
+    }
     for side in Side::BOTH {
         if let Some(endpoint) = endpoints.of(side) {
             let met = online.sides.of_mut(side);

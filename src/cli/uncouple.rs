@@ -15,6 +15,7 @@ use crate::cli::run;
 use crate::cli::world::{self, Loaded};
 use crate::config::check::Purpose;
 use crate::config::{PerSide, TableMap};
+use crate::endpoint::Endpoint;
 use crate::report;
 use crate::report::asked::Ask;
 use crate::report::layout::plural;
@@ -27,26 +28,36 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
     world::warn(&loaded);
     let (map, addresses) = asked_for(arguments, &loaded)?;
     has_state(&loaded)?;
-    let endpoints = world::endpoints(&loaded.pipeline);
-    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let store = look(&loaded)?;
-    let told = |error| run::failure(&loaded, None, error);
+    let verbose = arguments.talk.verbose;
+    let done = world::speak(&loaded.pipeline, verbose, |sides| end(arguments, &loaded, sides, map, &addresses))?;
+    print_as(arguments.file.format, || report::uncouple::text(&done), || report::uncouple::json(&done))?;
+    let whole = done.parted.iter().all(|one| one.failed.is_none());
+    Ok(if whole { Exit::Done } else { Exit::Unfinished })
+}
+
+/// Ends the couplings of the records of a table map, once everything is agreed to.
+fn end(
+    arguments: &UncoupleArguments,
+    loaded: &Loaded,
+    sides: PerSide<&dyn Endpoint>,
+    map: &TableMap,
+    addresses: &[Address],
+) -> Result<Uncoupled, Failure> {
+    let store = look(loaded)?;
+    let told = |error| run::failure(loaded, None, error);
     let desk = Desk::open(&loaded.pipeline, sides, &store, map).map_err(told)?;
-    let (partings, referring) = found(arguments, &loaded, &desk, &store, &addresses)?;
+    let (partings, referring) = found(arguments, loaded, &desk, &store, addresses)?;
     let shown = bonds(&store, partings.iter().map(|parting| (parting.table.as_str(), parting.ids)))?;
     let number_before = store.coupling_counts()?.remove(&map.name);
     agree(arguments, &partings)?;
     drop(store);
-    let mut store = take(&loaded, &desk, &shown)?;
+    let mut store = take(loaded, &desk, &shown)?;
     // All of them are those that were counted, not those that a run coupled meanwhile.
     if arguments.all && store.coupling_counts()?.remove(&map.name) != number_before {
         return Err(Failure::Moved { what: format!("the number of couplings of `{}`", map.name) });
     }
     let parted = part(&desk, &mut store, partings, &moment()).map_err(told)?;
-    let done = Uncoupled { table: map.name.clone(), parted, referring };
-    print_as(arguments.file.format, || report::uncouple::text(&done), || report::uncouple::json(&done))?;
-    let whole = done.parted.iter().all(|one| one.failed.is_none());
-    Ok(if whole { Exit::Done } else { Exit::Unfinished })
+    Ok(Uncoupled { table: map.name.clone(), parted, referring })
 }
 
 /// Returns the table map and the records of it that the arguments name, none with `--all`; refuses what makes no sense
