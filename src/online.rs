@@ -98,11 +98,17 @@ pub enum Rights {
 }
 
 /// Meets the sides that can be asked and holds these table maps against them, and the state, where there is one, against
-/// both. A state that cannot be read says nothing here.
-pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, state: Option<&dyn Store>) -> Online {
+/// both. A state that cannot be read says nothing here. What is asked next goes to `tell`, a line each.
+pub fn meet(
+    tables: &[TableMap],
+    endpoints: PerSide<Option<&dyn Endpoint>>,
+    state: Option<&dyn Store>,
+    tell: &dyn Fn(&str),
+) -> Online {
     let mut online = Online::default();
     let open = PerSide::from_fn(|side| {
         let endpoint = (*endpoints.of(side))?;
+        tell(&format!("asking the {} to let us in", side.name()));
         match endpoint.open() {
             Ok(identity) => {
                 online.sides.of_mut(side).identity = Some(identity);
@@ -120,6 +126,7 @@ pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, stat
         let now = |side: Side| online.sides.of(side).identity.clone().unwrap_or_else(|| bound.sides.of(side).clone());
         online.foreign = bound.of_sides(&PerSide::from_fn(now)).err();
     }
+    tell("comparing the file with the columns of its tables");
     let Compared { told, misfits, troubles } = compare(tables, &passes(tables), open);
     online.misfits = misfits;
     online.doubts = doubts(tables, &told);
@@ -129,7 +136,10 @@ pub fn meet(tables: &[TableMap], endpoints: PerSide<Option<&dyn Endpoint>>, stat
         Some(Err(RunError::Endpoint(error))) => online.troubles.push((place_of(&error), error)),
         _ => {}
     }
-    told.iter().for_each(|told| online.look_at(tables, told, open));
+    for told in &told {
+        tell(&format!("{}: asking for its filters and rights", tables[told.table].name));
+        online.look_at(tables, told, open);
+    }
     for side in Side::BOTH {
         if let Some(endpoint) = endpoints.of(side) {
             let met = online.sides.of_mut(side);
