@@ -401,6 +401,10 @@ fn decided(map: &TableMap, field: &FieldMap, judged: &Judged) -> (Decision, Stri
             let problem = Side::BOTH.iter().find_map(|to| judged.arriving.of(*to).as_ref()?.as_ref().err());
             (Decision::Waits, problem.map_or_else(String::new, ToString::to_string))
         }
+        merge::Verdict::Illegible(to) => {
+            let problem = judged.arriving.of(to).as_ref().and_then(|value| value.as_ref().err());
+            (Decision::Waits, problem.map_or_else(String::new, ToString::to_string))
+        }
         merge::Verdict::Write(to, _) if field.column(to.other()).is_none() => {
             (Decision::Goes(to), "a constant of the file".to_owned())
         }

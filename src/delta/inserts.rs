@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
-use crate::delta::{Held, Rounded, Work, failure, link};
+use crate::delta::{Held, Rounded, Work, failure, link, unclear};
 use crate::endpoint::capitals;
 use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
 use crate::frame::{Frame, Kind, Value};
@@ -21,6 +21,8 @@ pub struct Inserts {
     pub held: Vec<Held>,
     /// In a plan, what can be decided only when the run has made something else.
     pub later: Vec<Held>,
+    /// What would lead to a record that cannot be read; each says which.
+    pub unclear: Vec<Held>,
     pub rounded: Vec<Rounded>,
 }
 
@@ -75,23 +77,20 @@ pub fn decide_inserts(
             Side::Crm => PerSide { erp: Some(own_id), crm: None },
             Side::Erp => PerSide { erp: None, crm: Some(own_id) },
         };
-        // What fails for another reason as well has failed.
-        let fails = |(_, problem): &(usize, Problem)| !matches!(problem, Problem::Awaited { .. });
-        let waits = !problems.is_empty() && !problems.iter().any(fails);
+        // What fails for another reason as well has failed, and what waits for a person does not only wait for the run.
+        let awaited = |(_, problem): &(usize, Problem)| matches!(problem, Problem::Awaited { .. });
+        let illegible = |(_, problem): &(usize, Problem)| matches!(problem, Problem::Illegible { .. });
+        let fails = problems.is_empty() || !problems.iter().all(|problem| awaited(problem) || illegible(problem));
+        let is_unclear = !fails && problems.iter().any(illegible);
+        problems.retain(|problem| !is_unclear || illegible(problem));
         let mut hold = |field: Option<usize>, name: &str, problem: &Problem| {
-            let list = if waits { &mut inserts.later } else { &mut inserts.held };
-            list.push(Held {
-                kind: InboxKind::Failed,
-                record: record.clone(),
-                ids,
-                field,
-                values: PerSide::default(),
-                to: Some(to),
-                message: match waits {
-                    true => format!("{name}: {problem}"),
-                    false => failure(&record, to, name, &problem.to_string()),
-                },
-            });
+            let (list, message) = match (fails, is_unclear) {
+                (true, _) => (&mut inserts.held, failure(&record, to, name, &problem.to_string())),
+                (false, true) => (&mut inserts.unclear, unclear(name, Some(problem.to_string()))),
+                (false, false) => (&mut inserts.later, format!("{name}: {problem}")),
+            };
+            let (values, to) = (PerSide::default(), Some(to));
+            list.push(Held { kind: InboxKind::Failed, record: record.clone(), ids, field, values, to, message });
         };
         if !problems.is_empty() {
             for (number, problem) in &problems {

@@ -18,6 +18,7 @@ use crate::run::notes::{count, note_it};
 use crate::run::state::PassState;
 use crate::run::step::Step;
 use crate::store::{Couplings, InboxKind};
+use crate::translate::links::Links;
 
 /// Says why `record` is left alone: where the record is that cannot be read, and what to do about it.
 pub(super) fn told(record: &str, (side, table, id): (Side, &str, Uuid), why: &Unreadable) -> String {
@@ -69,6 +70,11 @@ pub(super) fn hold(map: &TableMap, read: &PerSide<Inside>, couplings: &Couplings
         }
     }
     held
+}
+
+/// Tells whether a reference of the table map may lead to a record of which the key cannot be read.
+pub(super) fn is_referred_to(map: &TableMap, links: &Links) -> bool {
+    map.fields.iter().filter_map(|field| field.reference.as_ref()).any(|reference| links.is_unclear(reference))
 }
 
 /// Notes which of these survivors may have their partner, made anew, among the records in `there`, as in
