@@ -56,7 +56,9 @@ pub enum Arriving {
     /// The value refers to a record that gets its coupling only by what the run makes first.
     Awaited,
     /// The value refers, or may refer, to a record of which the key cannot be read. It may be `there` already.
-    Illegible { there: bool },
+    Illegible {
+        there: bool,
+    },
     /// The value has no counterpart here.
     Broken,
 }

@@ -61,7 +61,8 @@ pub(super) fn file(
     // Who is told first of those that wait for the same record may be another one now.
     let is_told = |item: &InboxItem| {
         let ids = PerSide { erp: item.erp_id, crm: item.crm_id };
-        let same = |held: &Held| held.ids == ids && held.field.map(|field| map.fields[field].name()) == item.field.as_deref();
+        let same =
+            |held: &Held| held.ids == ids && held.field.map(|field| map.fields[field].name()) == item.field.as_deref();
         item.kind == InboxKind::Failed && state.waits.unclear().iter().any(same)
     };
     let stays = |item: &&InboxItem| !known.contains(&matter(item)) && is_unseen(item) && !is_told(item);
@@ -133,7 +134,8 @@ fn is_untouched(map: &TableMap, state: &PassState, postponed: &Postponed, item: 
     let field = item.field.as_deref().and_then(|name| map.fields.iter().position(|field| field.name() == name));
     // Whether the side that is not written would still refuse it, this run does not find out.
     let undone = item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone(*to).contains(&ids));
-    undone || !state.asks(ids.0, ids.1) || postponed.holds(ids, field)
+    let unread = item.kind == InboxKind::Contested && state.aside.is_either_unreadable(ids.0, ids.1);
+    undone || unread || !state.asks(ids.0, ids.1) || postponed.holds(ids, field)
 }
 
 /// Returns the decision that stands about what is held all the same.

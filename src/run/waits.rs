@@ -108,7 +108,7 @@ impl Waits {
                 records => format!(" and {} more wait", records - 1),
             };
             let Held { record, message, .. } = &held;
-            let message = format!("{record}{wait}: {message}; correct it there, and the next run goes on with what refers to it");
+            let message = format!("{record}{wait}: {message}; correct it there, and the next run goes on");
             Held { message, ..held }
         };
         told.into_iter().map(message).collect()

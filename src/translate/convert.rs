@@ -32,6 +32,8 @@ pub enum Problem {
     Outside { value: String, column: String, min: Decimal, max: Decimal },
     /// The highest number behind the prefix is in use.
     Exhausted { prefix: String },
+    /// The next number behind the prefix is not known: `record` may have it, and cannot be read.
+    Uncounted { prefix: String, record: String, why: String },
     /// The column takes a day, and the value has a time of day besides; `day` is the one in UTC.
     Moment { value: String, day: NaiveDate, column: String },
     /// The column is a choice without that option.
@@ -73,6 +75,9 @@ impl std::fmt::Display for Problem {
                 )
             }
             Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
+            Problem::Uncounted { prefix, record, why } => {
+                write!(f, "the next number behind `{prefix}` may be that of {record}, which cannot be read: {why}")
+            }
             Problem::NoOption { value, column, known } => {
                 write!(f, "`{column}` has no option `{}`; known: {}", brief(value), list(known))
             }
