@@ -17,7 +17,7 @@ use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::names::Names;
 use crate::endpoint::{Endpoint, Hidden, Key};
-use crate::extract::{self, Scope};
+use crate::extract::{self, Scope, Undecided};
 use crate::frame::Frame;
 use crate::run::RunError;
 use crate::run::prepare::{belongs_to, moved, note_tables};
@@ -358,9 +358,19 @@ impl Known {
         for side in Side::BOTH {
             let row = self.rows.of(side).get(ids.of(side)).copied();
             let frame = self.frames.of(side).take(&row.into_iter().collect::<Vec<_>>());
-            if extract::inside(map, side, frame)?.frame.rows() == 0 {
-                let name = self.name(side, *ids.of(side));
-                notes.push(format!("{name} is outside its filter: nothing is written until it comes back"));
+            let inside = extract::inside(map, side, frame)?;
+            let name = self.name(side, *ids.of(side));
+            match inside.why.first() {
+                Some(Undecided::Unreadable(why)) => {
+                    notes.push(format!("{name} cannot be read: {why}; nothing is written until that is corrected"));
+                }
+                Some(Undecided::Filter(fault)) => {
+                    notes.push(format!("{name} is left alone: the filter {fault}"));
+                }
+                None if inside.frame.rows() == 0 => {
+                    notes.push(format!("{name} is outside its filter: nothing is written until it comes back"));
+                }
+                None => {}
             }
         }
         Ok(notes)
