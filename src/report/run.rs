@@ -173,9 +173,9 @@ fn first_loads(report: &RunReport) -> Vec<String> {
         let made: Vec<String> = made
             .map(|(number, side)| format!("{} in the {}", plural(number, "record", "records"), side.name()))
             .collect();
-        let coupled = match table.matched.is_empty() {
-            true => format!("{couple} nothing by match rules"),
-            false => format!("{couple} {}", rules(table)),
+        let coupled = match rules(table) {
+            by_rules if by_rules.is_empty() => format!("{couple} nothing by match rules"),
+            by_rules => format!("{couple} {by_rules}"),
         };
         let made = if made.is_empty() { String::new() } else { format!(", then {create} {}", list(&made)) };
         format!("  {}: {coupled}{made}", table.table)
@@ -191,14 +191,17 @@ fn is_first_load(table: &TableReport) -> bool {
     table.first && table.mode != Mode::Selected
 }
 
-/// Says how many pairs each match rule coupled.
+/// Says how many pairs each match rule coupled, and how many are those of earlier runs.
 fn rules(table: &TableReport) -> String {
-    let pairs = |(rule, pairs): &(usize, u64)| format!("{} by match rule {rule}", plural(*pairs, "pair", "pairs"));
-    list(&table.matched.iter().map(pairs).collect::<Vec<_>>())
+    let pairs = |pairs: u64| plural(pairs, "pair", "pairs");
+    let mut all: Vec<String> =
+        table.matched.iter().map(|(rule, number)| format!("{} by match rule {rule}", pairs(*number))).collect();
+    all.extend((table.recognised > 0).then(|| format!("{} that an earlier run made", pairs(table.recognised))));
+    list(&all)
 }
 
 fn matches(report: &RunReport) -> Vec<String> {
-    let again = report.tables.iter().filter(|table| !is_first_load(table) && !table.matched.is_empty());
+    let again = report.tables.iter().filter(|table| !is_first_load(table) && !rules(table).is_empty());
     let matched = again.map(|table| format!("  {}: {}", table.table, rules(table)));
     under(if report.dry_run { "would couple:" } else { "newly coupled:" }, matched.collect())
 }

@@ -88,6 +88,8 @@ pub struct TableReport {
     pub selected: Vec<Chosen>,
     /// New couplings by match rule (from 1) and how many each gave.
     pub matched: Vec<(usize, u64)>,
+    /// How many it gave besides, of which one record tells by its id that an earlier run made it for the other.
+    pub recognised: u64,
     pub seconds: Seconds,
     /// What is worth a line: why records were left alone, what the server changed on its own.
     pub notes: Vec<String>,

@@ -51,6 +51,7 @@ pub(super) fn take_ours(
         if !couple_rows(context, map, (rows, Origin::Created(to), why), state, links) {
             continue;
         }
+        state.report.recognised += 1;
         for side in Side::BOTH {
             taken.of_mut(side).insert(*rows.of(side));
         }

@@ -18,7 +18,8 @@ fn adds_up(pipeline: &Pipeline, report: &RunReport, place: &str) {
             let sum = counts.inserted + counts.modified + counts.unchanged + counts.skipped + counts.failed;
             // A new record that was written back at once is one that nobody read; it may have failed for something else.
             let rows = *table.rows.of(to.other());
-            let made = table.new_couplings - table.matched.iter().map(|(_, count)| count).sum::<u64>();
+            let made =
+                table.new_couplings - table.recognised - table.matched.iter().map(|(_, count)| count).sum::<u64>();
             // So is the lost partner of one that could not be deleted.
             let undeleted = report.inbox.iter().filter(|item| {
                 item.table == table.table && item.message.contains(&format!("cannot be deleted in the {}", to.name()))

@@ -276,7 +276,13 @@ fn a_record_that_exists_under_our_id_is_merged_not_trusted() {
     world.erp.put("customers", 1, &[("name", "Ahlgren Marine"), ("phone", "2")]);
     // Nothing tells that the ERP's record is the CRM's: the CRM's own would be made there.
     world.pipeline = crate::fixture::pipeline(&alone.replace("create: both", "create: to_crm"));
+    let counts = |report: &RunReport| {
+        let customers = table(report, "customers");
+        (customers.new_couplings, customers.coupled)
+    };
+    assert_eq!(counts(&world.run_as(true)), (1, 1));
     let report = world.run();
+    assert_eq!(counts(&report), (1, 1));
     assert_eq!(world.crm.column("accounts", "name").len(), 1);
     let fields: Vec<_> = report.inbox.iter().map(|item| (item.kind, item.field.as_deref())).collect();
     assert_eq!(fields, [(InboxKind::Contested, Some("name")), (InboxKind::Contested, Some("phone"))]);
