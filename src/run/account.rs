@@ -89,6 +89,8 @@ pub struct TableReport {
     /// New couplings by match rule (from 1) and how many each gave.
     pub matched: Vec<(usize, u64)>,
     pub seconds: Seconds,
+    /// Of which coupled records a side does not show whether they are there, in words.
+    pub hidden: Vec<String>,
     /// What is worth a line: why records were left alone, what the server changed on its own.
     pub notes: Vec<String>,
     /// Why the table could not be finished.
