@@ -122,7 +122,9 @@ fn finish(
         Some(way) if !(done.pairs.is_empty() && done.already.is_empty()) => {
             done.run = Some(synchronize(arguments, loaded, map, &done, (way, seen), signals)?);
         }
-        None if !done.pairs.is_empty() => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
+        None if !done.pairs.is_empty() => {
+            done.first = Some(first_run(loaded, map, &done.pairs, arguments.talk.verbose, signals)?)
+        }
         _ => {}
     }
     Ok(done)
@@ -166,7 +168,13 @@ fn synchronize(
 }
 
 /// Returns what the next run would do with these pairs; whom they refer to may get its coupling in that very run.
-fn first_run(loaded: &Loaded, map: &TableMap, pairs: &[Pair], signals: &Signals) -> Result<First, Failure> {
+fn first_run(
+    loaded: &Loaded,
+    map: &TableMap,
+    pairs: &[Pair],
+    verbose: u8,
+    signals: &Signals,
+) -> Result<First, Failure> {
     let mut store = SqliteStore::read_only(&loaded.state)?;
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
@@ -186,7 +194,8 @@ fn first_run(loaded: &Loaded, map: &TableMap, pairs: &[Pair], signals: &Signals)
     let subjects = Subjects::from([(map.name.clone(), ids)]);
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let foreseen = foresee(&loaded.pipeline, sides, &mut store, &options, &|_| {}, subjects);
+    let foreseen =
+        progress::on_request(verbose, |tell| foresee(&loaded.pipeline, sides, &mut store, &options, tell, subjects));
     let (mut report, sights) = foreseen.map_err(|error| run::failure(loaded, None, error))?;
     name_the_others(loaded, &store, &mut report)?;
     let sight = sights.iter().find(|sight| sight.table == map.name);
@@ -221,14 +230,14 @@ fn dry_run(
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
     let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
-    let asked = Asked { part: &everything, dry_run: true, yes: true, verbose: arguments.verbose, approved: None };
+    let asked = Asked { part: &everything, dry_run: true, yes: true, verbose: arguments.talk.verbose, approved: None };
     let options = Options { dry_run: true, ..run::options(part, &asked, None, &elapsed, signals) };
-    run::decide(loaded, store, &asked, &options, &|_| {})
+    progress::on_request(asked.verbose, |tell| run::decide(loaded, store, &asked, &options, tell))
 }
 
 fn perform(arguments: &CoupleArguments, loaded: &Loaded, part: &Part, signals: &Signals) -> Result<RunReport, Failure> {
     let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
-    let asked = Asked { part: &everything, dry_run: false, yes: true, verbose: arguments.verbose, approved: None };
+    let asked = Asked { part: &everything, dry_run: false, yes: true, verbose: arguments.talk.verbose, approved: None };
     run::perform_part(loaded, part, &asked, signals)
 }
 
