@@ -16,6 +16,9 @@ use crate::store::Store;
 /// How many runs are shown.
 const RUNS_MAX: usize = 10;
 
+/// How many are looked through for the last one that looked at all of a table map.
+const LOOKED_THROUGH_MAX: usize = 100;
+
 /// Carries out `status`.
 pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let loaded = world::load_state(&arguments.path)?;
@@ -34,6 +37,9 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let inbox = store.inbox(None)?;
     let answered = world::answered(&store, &inbox)?;
     let stopped = saved::stopped(&loaded);
+    let mut runs = store.runs(LOOKED_THROUGH_MAX)?;
+    let hidden = tables.iter().map(|(table, _)| (table.clone(), report::history::hidden(&runs, table))).collect();
+    runs.truncate(RUNS_MAX);
     let status = Status {
         pipeline: loaded.pipeline.name,
         state: loaded.state.display().to_string(),
@@ -46,7 +52,8 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
         inbox,
         answered,
         apart: kept_apart(&store)?,
-        runs: store.runs(RUNS_MAX)?,
+        hidden,
+        runs,
         stopped,
     };
     print_as(arguments.format, || report::status::text(&status), || report::status::json(&status))?;

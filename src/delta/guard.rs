@@ -80,9 +80,10 @@ pub enum Trip {
     Double {
         planned: u64,
     },
-    /// A side that held coupled records holds none at all.
+    /// A side that held coupled records holds none at all; `both` tells that of the other one as well.
     Empty {
         side: Side,
+        both: bool,
         couplings: u64,
     },
 }
@@ -147,9 +148,11 @@ impl std::fmt::Display for Trip {
                  them belong together",
                 plural(*planned)
             ),
-            Trip::Empty { side, couplings } => {
+            Trip::Empty { side, both, couplings } => {
                 let verb = if *couplings == 1 { "is" } else { "are" };
-                write!(f, "the {} returned no record, and {couplings} of it {verb} coupled", side.name())
+                let who = if *both { "neither side".to_owned() } else { format!("the {}", side.name()) };
+                let what = if *both { "a record" } else { "no record" };
+                write!(f, "{who} returned {what}, and {couplings} of it {verb} coupled")
             }
         }
     }
@@ -166,6 +169,12 @@ impl Trip {
                 return format!(
                     "add `tables.{table}.match`, or couple them by `pipeline couple FILE --from PAIRS.csv`; where none belong \
                      together, `tables.{table}.guard: {{ create: {planned} }}` lets so many be made"
+                );
+            }
+            Trip::Empty { both: true, .. } => {
+                return format!(
+                    "look at company, rights and filter of both sides; nothing is concluded from it. Where all of it was \
+                     deleted on purpose, `pipeline uncouple FILE {table} --all` ends what is coupled"
                 );
             }
             Trip::Empty { side, .. } => {

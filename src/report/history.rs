@@ -121,6 +121,23 @@ pub fn guarded(runs: &[RunRow], table: &str, kept: Option<&Stopped>) -> Option<S
     }
 }
 
+/// Returns what the last run that looked at all of a table map said of coupled records which a side does not show.
+///
+/// A run over changes asks only for some of them; where it came by one, that counts.
+pub fn hidden(runs: &[RunRow], table: &str) -> Vec<String> {
+    let of_table = |run: &RunRow| -> Option<Vec<String>> {
+        let report = serde_json::from_str::<Json>(&run.report).ok()?;
+        let tables = report.get("tables")?.as_array()?;
+        let entry = tables.iter().find(|entry| entry.get("table").and_then(Json::as_str) == Some(table))?;
+        let told = entry.get("hidden").and_then(Json::as_array).into_iter().flatten();
+        let told: Vec<String> = told.filter_map(Json::as_str).map(str::to_owned).collect();
+        let is_full = entry.get("mode").and_then(Json::as_str) == Some("full");
+        let is_whole = is_full && ["partial", "error", "guarded"].iter().all(|key| entry.get(*key).is_none());
+        (is_whole || !told.is_empty()).then_some(told)
+    };
+    runs.iter().find_map(of_table).unwrap_or_default()
+}
+
 /// Returns one run for people: its counts, errors and writes.
 pub fn detail_text(detail: &Detail) -> String {
     let Detail { run, writes } = detail;

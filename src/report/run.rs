@@ -407,6 +407,9 @@ struct TableDocument<'a> {
     /// What the file wants told of sides that do not own a field; absent where there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drifted: Vec<DriftDocument<'a>>,
+    /// Coupled records of which a side does not show whether they are there; absent where there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hidden: Vec<&'a str>,
     seconds: SecondsDocument,
     /// Why the table could not be finished; absent where it was.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -493,6 +496,7 @@ fn table_document<'a>(table: &'a TableReport, plan: &'a Plan) -> TableDocument<'
         selected: selected::chosen_documents(table),
         overwritten: selected::overwritten_documents(table),
         drifted: drift::of_table(plan, &table.table),
+        hidden: table.hidden.iter().map(String::as_str).collect(),
         seconds: SecondsDocument {
             extract: rounded(table.seconds.extract),
             merge: rounded(table.seconds.merge),

@@ -384,6 +384,11 @@ pub fn decision() -> Decision {
 
 /// A state after three runs, one of them cut off.
 pub fn status() -> Status {
+    let hidden = || {
+        "1 coupled record is in no list of the ERP, which cannot be asked for it by its key (customers A/B); nothing is \
+         concluded from that"
+            .to_owned()
+    };
     let time = |text: &str| text.parse().ok();
     let watermark = || Watermark {
         fingerprint: String::new(),
@@ -410,6 +415,7 @@ pub fn status() -> Status {
         inbox: inbox(),
         answered: Answered { decisions: vec![decision()], unmet: Vec::new(), retried: Vec::new() },
         apart: [("customers".into(), 2)].into(),
+        hidden: [("customers".into(), vec![hidden()])].into(),
         runs: vec![
             row("0c6a", "2026-02-02T02:00:00Z", "", String::new()),
             row("1d7b", "2026-02-01T02:00:00Z", "incomplete", crate::report::run::json(&run_with_trouble())),

@@ -38,6 +38,8 @@ pub struct Status {
     pub answered: Answered,
     /// How many records of each table map are kept apart.
     pub apart: BTreeMap<String, u64>,
+    /// By table map, of which coupled records a side does not show whether they are there, in words.
+    pub hidden: BTreeMap<String, Vec<String>>,
     /// Newest first.
     pub runs: Vec<RunRow>,
     /// Why a guard stopped what is kept for somebody to approve, by table map.
@@ -55,6 +57,10 @@ impl Status {
 
     fn apart(&self, table: &str) -> u64 {
         self.apart.get(table).copied().unwrap_or(0)
+    }
+
+    fn hidden(&self, table: &str) -> &[String] {
+        self.hidden.get(table).map_or(&[], Vec::as_slice)
     }
 
     /// Returns why the guard stopped a table map, if it did.
@@ -129,10 +135,15 @@ pub fn text(status: &Status) -> String {
     }
     let stopped = status.tables.iter().filter_map(|(table, _)| Some(format!("{table}: {}", status.guarded(table)?)));
     let stopped: Vec<String> = stopped.collect();
+    let hidden = status.tables.iter().flat_map(|(table, _)| {
+        status.hidden(table).iter().map(move |told| format!("{table}: {told}; `pipeline why` explains one of them"))
+    });
+    let hidden: Vec<String> = hidden.collect();
     let waiting: Vec<InboxItem> = status.undecided().cloned().collect();
     let sections = [
         under("notes:", &status.notes),
         under("stopped by its guard:", &stopped),
+        under("coupled, and not shown by their side:", &hidden),
         inbox::section(&waiting),
         answers::section(&status.answered),
     ];
@@ -239,6 +250,8 @@ struct TableDocument<'a> {
     kept_apart: u64,
     /// Why its guard stopped it; null where it did not.
     guarded: Option<String>,
+    /// Of which coupled records a side does not show whether they are there.
+    hidden: &'a [String],
     /// How far each side was read, by its own clock; null where it was not, or tells no times.
     read_to: ReadToDocument,
 }
@@ -285,6 +298,7 @@ pub fn json(status: &Status) -> String {
                 decided: status.decided(table),
                 kept_apart: status.apart(table),
                 guarded: status.guarded(table),
+                hidden: status.hidden(table),
                 read_to: ReadToDocument {
                     erp: status.read_to(table, Side::Erp),
                     crm: status.read_to(table, Side::Crm),
@@ -317,7 +331,7 @@ pub fn json(status: &Status) -> String {
 mod tests {
     use super::*;
     use crate::report::{run, samples};
-    use crate::run::account::{RunReport, TableReport};
+    use crate::run::account::{Mode, RunReport, TableReport};
     use crate::run::carried::Carried;
     use insta::assert_snapshot;
 
@@ -397,6 +411,28 @@ mod tests {
             "{}",
             text(&status)
         );
+    }
+
+    #[test]
+    fn what_a_side_does_not_show_is_told_by_the_last_run_that_looked_at_all() {
+        let row = |entry: TableReport| {
+            let entry = TableReport { table: "customers".into(), ..entry };
+            let report = RunReport { tables: vec![entry], ..samples::run() };
+            RunRow { report: run::json(&report), ..samples::status().runs.remove(1) }
+        };
+        let told = || TableReport { hidden: vec!["one".into()], ..TableReport::default() };
+        let changed = || TableReport { mode: Mode::Changed, ..TableReport::default() };
+        let failed = || TableReport { error: Some("no".into()), ..TableReport::default() };
+        for (runs, expected) in [
+            (vec![told()], vec!["one"]),
+            (vec![changed(), failed(), told()], vec!["one"]),
+            (vec![TableReport::default(), told()], vec![]),
+            (vec![], vec![]),
+        ] {
+            let runs: Vec<RunRow> = runs.into_iter().map(row).collect();
+            assert_eq!(history::hidden(&runs, "customers"), expected);
+            assert_eq!(history::hidden(&runs, "contacts"), Vec::<String>::new());
+        }
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub struct TableReport {
     /// How many it gave besides, of which one record tells by its id that an earlier run made it for the other.
     pub recognised: u64,
     pub seconds: Seconds,
+    /// Of which coupled records a side does not show whether they are there, in words.
+    pub hidden: Vec<String>,
     /// What is worth a line: why records were left alone, what the server changed on its own.
     pub notes: Vec<String>,
     /// Why the table could not be finished.

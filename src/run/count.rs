@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
+use crate::delta::Held;
 use crate::run::account::Counts;
 use crate::run::context::Context;
 use crate::run::refusals::Ids;
@@ -75,7 +76,13 @@ impl Open {
                 _ => {}
             }
         }
-        for held in state.waits.later().iter().chain(state.waits.unclear()) {
+        // What goes over although a reference waits for a record that cannot be read counts as written.
+        let written = |held: &&Held| {
+            let tally = |to| [state.tally.inserted(to), state.tally.modified(to)];
+            held.to.zip(held.ids.erp).is_some_and(|(to, erp)| tally(to).iter().any(|known| known.contains(&erp)))
+        };
+        let unclear = state.waits.unclear().iter().filter(|held| !written(held));
+        for held in state.waits.later().iter().chain(unclear) {
             let ids = (held.ids.erp, held.ids.crm);
             if let Some(to) = held.to.filter(|to| !open.failed.of(*to).contains(&ids)) {
                 open.later.of_mut(to).insert(ids);

@@ -17,6 +17,7 @@ use crate::plan::{Action, ActionKind};
 use crate::run::agenda::Agenda;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
+use crate::run::notes::note_it;
 use crate::run::partners::Widowed;
 use crate::run::rows::{not_in, unreadable_in, without};
 use crate::run::state::PassState;
@@ -48,7 +49,7 @@ pub(super) fn settle_widowed(
             fate => fate,
         };
         match fate {
-            Fate::Hold(reason) => hold(state, map, &widow, reason),
+            Fate::Hold(reason) => hold(step, state, &widow, reason),
             Fate::Restore => restores.of_mut(widow.gone).push(widow),
             Fate::Delete => deletes.of_mut(widow.gone.other()).push(widow),
             Fate::Uncouple => {
@@ -130,13 +131,13 @@ fn restore(
     note_survivors(step, state, left, &rows, &unreadable);
     let doubtful = |state: &PassState, widow: &Widowed| state.aside.is_resembling(left, *widow.ids.of(left));
     let (doubtful, widows): (Vec<Widowed>, Vec<Widowed>) = widows.into_iter().partition(|widow| doubtful(state, widow));
-    doubtful.iter().for_each(|widow| hold(state, map, widow, Reason::Unreadable));
+    doubtful.iter().for_each(|widow| hold(step, state, widow, Reason::Unreadable));
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains_key(row)).collect();
     hold_doubles(step, state, left, &restored, agenda);
     for widow in widows {
         if widow.row.is_some_and(|row| twins.contains_key(&row)) {
-            hold(state, map, &widow, Reason::Twin);
+            hold(step, state, &widow, Reason::Twin);
             continue;
         }
         let survivor = *widow.ids.of(left);
@@ -207,7 +208,7 @@ fn doom(
             _ => twin.or(reason),
         };
         if let Some(reason) = reason {
-            hold(state, step.map, &widow, reason);
+            hold(step, state, &widow, reason);
             continue;
         }
         skip(state, step.map, &widow);
@@ -244,7 +245,8 @@ pub(super) fn text_before(
     values.get(&map.fields[field].key()).map(|value| value.of(side).clone())
 }
 
-fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) {
+fn hold(step: &Step<'_>, state: &mut PassState, widow: &Widowed, reason: Reason) {
+    let map = step.map;
     skip(state, map, widow);
     let left = widow.gone.other();
     let print = widow.row.map(|row| decided::print_of(map, left, state.records.frame(left), row));
@@ -259,6 +261,10 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
         }
         _ => reason.told(&widow.record, widow.gone, state.aside.unread(left, *widow.ids.of(left))),
     };
+    if reason == Reason::Unreadable && ruled.is_some() {
+        // The inbox does not ask about it, as it is decided.
+        note_it(step.context, &mut state.report, message.clone());
+    }
     state.by_people.note_held(widow.ids, reason);
     state.waits.hold_survivor(Survivor { ids: widow.ids, left, print }, widow.record.clone(), message);
 }

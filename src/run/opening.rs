@@ -169,6 +169,7 @@ fn tell_hidden(turn: &Turn<'_>, hidden: &PerSide<HashMap<Uuid, Hidden>>, state: 
                  {shown}{more}); nothing is concluded from that"
             ),
         };
+        state.report.hidden.push(note.clone());
         note_it(context, &mut state.report, note);
     }
 }

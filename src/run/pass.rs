@@ -40,7 +40,7 @@ use crate::run::state::PassState;
 use crate::run::step::{PassError, Step, Turn};
 use crate::run::wanted_back::{WantedBack, note_made_anew};
 use crate::run::{newcomers, remembered, unreadable};
-use crate::store::{Couplings, InboxKind, Store};
+use crate::store::{InboxKind, Store};
 use crate::translate::links::Links;
 
 /// A first step that could not be finished.
@@ -87,7 +87,7 @@ fn go(
     let clock = || (context.options.elapsed)();
     let (mut ground, loose) = match join_up(turn, store, state, read, links)? {
         Opened::Read(ground, loose) => (ground, loose),
-        Opened::Empty(side, ground) => return empty(context, store, map, state, &ground.couplings, side),
+        Opened::Empty(side, ground) => return empty(context, store, map, state, &ground, side),
     };
     state.report.seconds.extract = clock() - began;
 
@@ -330,12 +330,14 @@ fn empty(
     store: &dyn Store,
     map: &TableMap,
     state: &mut PassState,
-    couplings: &Couplings,
+    ground: &Ground,
     side: Side,
 ) -> Result<(), PassError> {
-    let couplings = couplings.erp.len() as u64;
+    let couplings = ground.couplings.erp.len() as u64;
+    let other = side.other();
+    let both = state.records.frame(other).rows() + ground.undecided.of(other).0.rows() == 0;
     state.draft.clear();
-    state.stop(&Trip::Empty { side, couplings }, false, None);
+    state.stop(&Trip::Empty { side, both, couplings }, false, None);
     state.guarding.end();
     stopped(context, store, map, state)
 }

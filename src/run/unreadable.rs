@@ -116,7 +116,10 @@ pub(super) fn leave_resembling(
     let Some(&first) = asked.first() else { return };
     let (to, table) = (from.other(), &map.sides.of(from.other()).table);
     let name = |row: usize| state.records.names().row(there, to, found[&row]);
-    let whose = |row: usize| format!("{} in {table} of the {}, which cannot be read", name(row), to.name());
+    let whose = |row: usize| {
+        let why = there.unreadable(there.id(found[&row])).map_or_else(String::new, |why| format!(": {why}"));
+        format!("{} in {table} of the {}, which cannot be read{why}", name(row), to.name())
+    };
     let records = count(asked.len(), "record");
     let (more, may) = if asked.len() > 1 { (", …", "any of them may be one of") } else { ("", "it may be") };
     let note = format!(
@@ -130,8 +133,7 @@ pub(super) fn leave_resembling(
         state.tally.skip(to, asked.len());
     }
     for row in asked {
-        let why = there.unreadable(there.id(found[&row])).map_or_else(String::new, |why| format!(": {why}"));
-        let why = format!("it may be {}{why}", whose(row));
+        let why = format!("it may be {}", whose(row));
         state.aside.leave_unpartnered(from, state.records.frame(from).id(row), why);
     }
     // They come again only in a run that reads everything.

@@ -1,6 +1,7 @@
 //! A value that cannot be read costs its record, whatever its table map does, and nothing but that: over two sides in memory.
 
 mod beside;
+mod chance;
 
 use pipeline::config::{OnDelete, Side};
 use pipeline::delta::inserts::new_id;
@@ -10,7 +11,6 @@ use pipeline::store::{InboxKind, Store};
 use uuid::Uuid;
 
 use crate::deletions::{coupled, id, side, table};
-use crate::dice::{Chance, each_seed};
 use crate::memory::Accident;
 use crate::rules::{PEOPLE, World};
 use crate::selected::only;
@@ -451,62 +451,4 @@ fn a_key_that_cannot_be_read_clears_no_reference() {
         assert_eq!(world.run().outcome, RunOutcome::Converged);
         assert_eq!(world.crm.get("accounts", 101, "name"), "Ahlgren AS");
     }
-}
-
-/// Spoilt and corrected at random while people edit: nothing is ever doubled, deleted or lost, and in the end both sides agree.
-#[test]
-fn whatever_cannot_be_read_for_a_while_both_sides_agree_in_the_end() {
-    let columns = ["number", "name", "city", "phone", "limit"];
-    each_seed("whatever_cannot_be_read_for_a_while", 12, &[], |seed| {
-        let mut dice = Chance(seed);
-        let mut world = coupled(OnDelete::Delete, 14);
-        let mut next = 1_000_u128;
-        for night in 0..6 {
-            for _ in 0..dice.below(6) {
-                let (at, pair) =
-                    (if dice.below(2) == 0 { Side::Erp } else { Side::Crm }, u128::from(1 + dice.below(14)));
-                let column = dice.pick(&columns);
-                match dice.below(4) {
-                    0 => side(&world, at).put(table(at), id(at, pair), &[("phone", &dice.below(99).to_string())]),
-                    1 => side(&world, at).spoil(table(at), id(at, pair), column),
-                    2 => {
-                        next += 1;
-                        let number = format!("N{next}");
-                        let values = [("number", &*number), ("name", &number), ("city", "Rome")];
-                        side(&world, at).put(table(at), next, &values);
-                        if at == Side::Crm {
-                            world.crm.put("accounts", next, &[("kind", "3")]);
-                        }
-                        if dice.below(2) == 0 {
-                            side(&world, at).spoil(table(at), next, column);
-                        }
-                    }
-                    _ => side(&world, at).spoilt.lock().unwrap().clear(),
-                }
-            }
-            for at in Side::BOTH {
-                side(&world, at).advance(7_200);
-            }
-            world.changed = night % 2 == 1;
-            let planned = world.run_as(true);
-            let report = world.run();
-            assert_eq!(waits(&planned), waits(&report), "seed {seed}, night {night}");
-            let spoilt = Side::BOTH.iter().any(|at| !side(&world, *at).spoilt.lock().unwrap().is_empty());
-            let failed = report.inbox.iter().any(|item| item.kind == InboxKind::Failed);
-            assert_eq!(failed, spoilt, "seed {seed}, night {night}: {:?}", waits(&report));
-        }
-        world.changed = false;
-        for at in Side::BOTH {
-            side(&world, at).spoilt.lock().unwrap().clear();
-        }
-        world.run();
-        let report = world.run();
-        let contested = report.inbox.iter().all(|item| item.kind == InboxKind::Contested);
-        assert!(contested, "seed {seed}: {:?}", waits(&report));
-        let names = |at: Side| crate::deletions::names(&world, at);
-        let expected = 14 + usize::try_from(next - 1_000).unwrap();
-        assert_eq!(names(Side::Erp).len(), expected, "seed {seed}");
-        assert_eq!(names(Side::Erp), names(Side::Crm), "seed {seed}");
-        world.quiet();
-    });
 }

@@ -139,6 +139,17 @@ fn an_empty_side_stops_the_table_whatever_the_guard_says() {
             stopped(&mut world, &message);
         }
     }
+    // Where it was meant, the message says what ends it.
+    let mut world = coupled(OnDelete::Delete, 2);
+    for pair in 1..=2 {
+        Side::BOTH.iter().for_each(|at| side(&world, *at).delete(table(*at), id(*at, pair)));
+    }
+    stopped(
+        &mut world,
+        "neither side returned a record, and 2 of it are coupled; nothing of it was written: look at company, rights and \
+         filter of both sides; nothing is concluded from it. Where all of it was deleted on purpose, `pipeline uncouple FILE \
+         customers --all` ends what is coupled",
+    );
     // Without a filter nobody need be asked by id.
     let mut world = coupled(OnDelete::Delete, 2);
     world.pipeline.tables[1].sides.erp.filter = None;

@@ -75,7 +75,7 @@ fn the_documents_have_the_keys_of_the_contract() {
     let status = json!({"pipeline": "text", "state": "text", "belongs_to": belongs_to, "in_use_by": "null",
         "tables": [{"table": "text", "coupled": "number", "contested": "number", "failed": "number",
             "skipped": "number", "deleted": "number", "ambiguous": "number", "decided": "number",
-            "kept_apart": "number", "guarded": "null", "read_to": {"erp": "text", "crm": "text"}}],
+            "kept_apart": "number", "guarded": "null", "hidden": [], "read_to": {"erp": "text", "crm": "text"}}],
         "runs": [{"started": "text", "finished": "text", "run": "text", "outcome": "text", "seconds": "number",
             "to_crm": "number", "to_erp": "number"}], "inbox": [], "decisions": [], "notes": []});
     check(&format!("status {FULL} --format json"), 0, &status);

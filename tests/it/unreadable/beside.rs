@@ -1,5 +1,6 @@
 //! What is told, and what is done, beside a record that cannot be read.
 
+use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::delta::inserts::new_id;
 use pipeline::report;
@@ -9,7 +10,7 @@ use pipeline::why::Why;
 use uuid::Uuid;
 
 use super::{partner_of, waits};
-use crate::decisions::resolve;
+use crate::decisions::{answer, resolve};
 use crate::deletions::{coupled, id, side, table};
 use crate::rules::{CUSTOMERS, PEOPLE, World};
 use crate::selected::only;
@@ -66,7 +67,7 @@ fn references_to_a_key_that_cannot_be_read_wait_and_are_told_once() {
         assert!(told[0].starts_with("customers:C21 and 3 more wait: person: "), "{told:?}");
         assert!(told[0].contains("cannot be read: column"), "{told:?}");
         let counts = report.tables[1].to.crm;
-        assert_eq!((counts.modified, counts.skipped, counts.failed, counts.unchanged), (1, 4, 0, 6), "{counts:?}");
+        assert_eq!((counts.modified, counts.skipped, counts.failed, counts.unchanged), (3, 2, 0, 6), "{counts:?}");
         assert_eq!((world.crm.get("accounts", partner_of(&world, 7).unwrap(), "city")), "Oslo");
         assert_eq!(world.crm.column("accounts", "number").len(), 9);
         world.quiet();
@@ -118,6 +119,13 @@ fn a_survivor_that_waits_for_a_record_that_cannot_be_read_names_it() {
             format!("{} in accounts of the CRM cannot be read: column `number` holds `?`", Uuid::from_u128(203));
         assert!(told[0].3.ends_with(&format!("that has a say in it: {which}, which is no value")), "{told:?}");
         assert!(waits(&full).contains(&told[0]), "{:?}", waits(&full));
+        // What is decided is not in the inbox.
+        let wish = if policy == OnDelete::Restore { Wish::Restore } else { Wish::Delete };
+        answer(&mut world, "customers:C3", &wish).unwrap();
+        let report = world.run_part(only(&["customers:C3"])).unwrap();
+        assert_eq!((report.outcome, waits(&report)), (RunOutcome::Incomplete, vec![]));
+        let notes = report.tables[0].notes.iter().filter(|note| note.starts_with("customers:C3 was deleted"));
+        assert!(notes.clone().count() == 1 && notes.clone().all(|note| note.contains(&which)), "{report:#?}");
     }
 }
 
