@@ -8,7 +8,6 @@ mod writes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
@@ -23,9 +22,7 @@ use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::portion::Portion;
 use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
-use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
-};
+use crate::endpoint::{Bounds, Endpoint, EndpointError, Hidden, Identity, Key, Line, Query, Report, TableInfo, Write};
 use crate::frame::{Column, Frame, Kind, Value};
 
 const STANDARD_API: &str = "/api/v2.0";
@@ -186,8 +183,8 @@ impl BusinessCentral {
 pub(in crate::adapters) const SAME_KEY: &str = "Internal_EntityWithSameKeyExists";
 
 impl Endpoint for BusinessCentral {
-    fn side(&self) -> Side {
-        Side::Erp
+    fn line(&self) -> &dyn Line {
+        &self.client
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -262,37 +259,13 @@ impl Endpoint for BusinessCentral {
         self.write_records(info, columns, writes)
     }
 
-    fn rest(&self, times: u32) -> bool {
-        self.client.rest(times)
-    }
-
     fn batch_max(&self) -> usize {
         self.portion.now()
-    }
-
-    fn concurrency(&self) -> usize {
-        self.client.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.client.traffic()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
         let is_time = |name: &str| info.column(name).is_some_and(|column| column.column.kind == Kind::DateTime);
         MODIFIED.into_iter().find(|name| is_time(name)).map(str::to_owned)
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.client.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.client.side_clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.client.lost()
     }
 }
 

@@ -10,8 +10,10 @@ mod learned;
 mod login;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 use crate::adapters::client::exchange::{Failure, Request, page_instead};
 use crate::adapters::clock::{Clock, Observed, Patience};
@@ -22,7 +24,7 @@ use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::token::TokenSource;
 use crate::config::{Connection, Side};
-use crate::endpoint::{EndpointError, Keys, Traffic};
+use crate::endpoint::{ClockOffset, EndpointError, Keys, Line, Traffic};
 
 /// Where in the file the address of a side stands.
 const URL: Keys = &["url"];
@@ -100,11 +102,6 @@ impl Client {
         }
     }
 
-    /// Returns which side this is.
-    pub fn side(&self) -> Side {
-        self.side
-    }
-
     /// Returns the service root, without trailing slash.
     pub fn base(&self) -> &str {
         &self.base
@@ -115,29 +112,9 @@ impl Client {
         Arc::clone(&self.logins)
     }
 
-    /// Returns how many requests may be under way at once.
-    pub fn concurrency(&self) -> usize {
-        self.limiter.concurrency()
-    }
-
     /// Lowers the number of requests at once to what the side recommends.
     pub fn narrow(&self, concurrency: usize) {
         self.limiter.narrow(concurrency);
-    }
-
-    /// Returns what went over the wire so far; tokens are not counted, they come from elsewhere.
-    pub fn traffic(&self) -> Traffic {
-        Traffic {
-            sent: self.sent.load(Ordering::Relaxed),
-            retried: self.retried.load(Ordering::Relaxed),
-            waited_seconds: Duration::from_millis(self.waited_ms.load(Ordering::Relaxed)).as_secs_f64(),
-        }
-    }
-
-    /// Returns why the side cannot be spoken to any more. What refused a login refuses the next one too, and where nobody
-    /// was there for the whole of our patience nobody is there for the next request: so it is found out once.
-    pub fn lost(&self) -> Option<EndpointError> {
-        self.lost.get().cloned()
     }
 
     /// Gives the side up, and returns why: what was found out first.
@@ -261,9 +238,19 @@ impl Client {
         true
     }
 
-    /// Waits before writes are sent again that had no answer `times` in a row, as long as for a read; tells whether that is
-    /// worth it.
-    pub fn rest(&self, times: u32) -> bool {
+    /// Tells whether the program is to end: then nothing new is begun that only reads.
+    pub fn is_ending(&self) -> bool {
+        self.clock.is_over()
+    }
+}
+
+impl Line for Client {
+    fn side(&self) -> Side {
+        self.side
+    }
+
+    /// As long as for a read.
+    fn rest(&self, times: u32) -> bool {
         if times >= self.patience.attempts || self.lost.get().is_some() || self.clock.is_over() {
             return false;
         }
@@ -271,9 +258,34 @@ impl Client {
         true
     }
 
-    /// Tells whether the program is to end: then nothing new is begun that only reads.
-    pub fn is_ending(&self) -> bool {
-        self.clock.is_over()
+    fn concurrency(&self) -> usize {
+        self.limiter.concurrency()
+    }
+
+    /// Tokens are not counted, they come from elsewhere.
+    fn traffic(&self) -> Traffic {
+        Traffic {
+            sent: self.sent.load(Ordering::Relaxed),
+            retried: self.retried.load(Ordering::Relaxed),
+            waited_seconds: Duration::from_millis(self.waited_ms.load(Ordering::Relaxed)).as_secs_f64(),
+        }
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        self.observed.lock().unwrap_or_else(PoisonError::into_inner).map(Observed::offset)
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        let now_ms = i64::try_from(self.clock.now().as_millis()).ok()?;
+        let offset = self.clock_offset()?;
+        let ahead_ms = if offset.steady { offset.ms_max } else { offset.ms_min };
+        DateTime::from_timestamp_millis(now_ms.checked_add(ahead_ms)?)
+    }
+
+    /// What refused a login refuses the next one too, and where nobody was there for the whole of our patience nobody is there for
+    /// the next request: so it is found out once.
+    fn lost(&self) -> Option<EndpointError> {
+        self.lost.get().map(|error| self.logins.untold(error.clone()))
     }
 }
 

@@ -9,7 +9,6 @@ mod writes;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -33,8 +32,7 @@ use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Query, Report, TableInfo, Tracked,
-    Traffic, Write,
+    Bounds, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Line, Query, Report, TableInfo, Tracked, Write,
 };
 use crate::frame::{Frame, Kind};
 
@@ -216,8 +214,8 @@ impl Dataverse {
 }
 
 impl Endpoint for Dataverse {
-    fn side(&self) -> Side {
-        Side::Crm
+    fn line(&self) -> &dyn Line {
+        &self.client
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -361,20 +359,8 @@ impl Endpoint for Dataverse {
         report
     }
 
-    fn rest(&self, times: u32) -> bool {
-        self.client.rest(times)
-    }
-
     fn batch_max(&self) -> usize {
         self.portion.now()
-    }
-
-    fn concurrency(&self) -> usize {
-        self.client.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.client.traffic()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
@@ -424,18 +410,6 @@ impl Endpoint for Dataverse {
 
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
         self.demands()
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.client.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.client.side_clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.client.lost()
     }
 }
 

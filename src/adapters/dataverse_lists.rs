@@ -11,7 +11,7 @@ use crate::adapters::odata::decode::{Layout, next_link};
 use crate::adapters::odata::link::Chain;
 use crate::adapters::odata::{percent, value};
 use crate::adapters::pages::Reading;
-use crate::endpoint::{BLANKS, EndpointError, without_blanks};
+use crate::endpoint::{BLANKS, EndpointError, Line, without_blanks};
 use crate::frame::Frame;
 
 /// Ids in one list; more ask too much of the database (crm-api.md §7).

@@ -15,7 +15,7 @@ use crate::adapters::client::Client;
 use crate::adapters::odata::decode::{Layout, next_link, told_count};
 use crate::adapters::odata::fault;
 use crate::adapters::odata::link::{self, Chain};
-use crate::endpoint::EndpointError;
+use crate::endpoint::{EndpointError, Line};
 use crate::frame::Frame;
 
 /// Pages in a row that bring no new record, before a chain counts as endless. A page may be empty and yet have a
@@ -301,6 +301,7 @@ mod tests {
     use crate::adapters::client::tests::{client, impatient};
     use crate::adapters::odata::Dialect;
     use crate::adapters::script::{Line, Script, say};
+    use crate::endpoint::Line as _;
     use std::sync::Mutex;
 
     fn layout() -> Layout {

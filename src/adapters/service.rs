@@ -12,7 +12,6 @@ mod writes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
@@ -27,9 +26,7 @@ use crate::adapters::service::page::{Address, Ask, Page, question};
 use crate::adapters::service::writes::relative;
 use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
-use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
-};
+use crate::endpoint::{Bounds, Endpoint, EndpointError, Hidden, Identity, Key, Line, Query, Report, TableInfo, Write};
 use crate::frame::{Column, Frame, Kind};
 
 const ROOT: &str = "/ODataV4";
@@ -352,8 +349,8 @@ impl Service {
 }
 
 impl Endpoint for Service {
-    fn side(&self) -> Side {
-        Side::Erp
+    fn line(&self) -> &dyn Line {
+        &self.client
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -476,22 +473,10 @@ impl Endpoint for Service {
         self.send_trusted(info, columns, writes)
     }
 
-    fn rest(&self, times: u32) -> bool {
-        self.client.rest(times)
-    }
-
     fn batch_max(&self) -> usize {
         // Without a batch this is only how often the journal is written.
         let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);
         if self.limits.batch > 1 && form != Some(None) { self.limits.batch } else { WRITES_MAX }
-    }
-
-    fn concurrency(&self) -> usize {
-        self.client.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.client.traffic()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
@@ -499,18 +484,6 @@ impl Endpoint for Service {
             info.column(name).is_some_and(|column| matches!(column.column.kind, Kind::DateTime | Kind::Date))
         };
         MODIFIED.into_iter().find(tells).map(str::to_owned)
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.client.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.client.side_clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.client.lost()
     }
 }
 

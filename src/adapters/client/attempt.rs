@@ -13,6 +13,7 @@ use crate::adapters::client::{Client, STOPPED};
 use crate::adapters::clock::LOOK_EVERY;
 use crate::adapters::http::{Answer, Broken, Reach, send};
 use crate::adapters::token::Token;
+use crate::endpoint::Line;
 
 impl Client {
     /// Sends a request once; one that is sent `again` waits at the gate, before all others. Tells besides how long the answer

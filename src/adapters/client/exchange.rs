@@ -12,7 +12,7 @@ use crate::adapters::http::{Answer, Broken, Reach};
 use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::{origin, path};
-use crate::endpoint::EndpointError;
+use crate::endpoint::{EndpointError, Line};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;

@@ -5,28 +5,13 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-
 use crate::adapters::client::Client;
 use crate::adapters::clock::{Observed, offset, retry_after};
 use crate::adapters::http::{Answer, header};
 use crate::adapters::limiter::{Facet, Met};
-use crate::endpoint::ClockOffset;
+use crate::endpoint::Line;
 
 impl Client {
-    /// Returns how far the side's clock is ahead of ours, as its answers told so far.
-    pub fn clock_offset(&self) -> Option<ClockOffset> {
-        self.observed.lock().unwrap_or_else(PoisonError::into_inner).map(Observed::offset)
-    }
-
-    /// Returns what the side's clock shows now, at the latest; at the earliest where its answers contradict each other.
-    pub fn side_clock(&self) -> Option<DateTime<Utc>> {
-        let now_ms = i64::try_from(self.clock.now().as_millis()).ok()?;
-        let offset = self.clock_offset()?;
-        let ahead_ms = if offset.steady { offset.ms_max } else { offset.ms_min };
-        DateTime::from_timestamp_millis(now_ms.checked_add(ahead_ms)?)
-    }
-
     /// Learns from an answer how late it is there. What is not from the service itself (a gateway that is overloaded, say) may
     /// have another clock.
     pub(super) fn observe(&self, answer: &Answer, began: Duration, ended: Duration) {

@@ -5,7 +5,7 @@ use crate::adapters::client::learned::is_transient;
 use crate::adapters::client::{Client, URL};
 use crate::adapters::http::Reach;
 use crate::adapters::token::{self, TOKEN_URL, Token, TokenAnswer, TokenError};
-use crate::endpoint::EndpointError;
+use crate::endpoint::{EndpointError, Line};
 
 impl Client {
     /// Returns a fresh token, fetched with the same patience as everything else.

@@ -4,8 +4,7 @@ use super::*;
 use crate::adapters::clock::tests::FakeClock;
 use crate::adapters::script::{Line, Script, say};
 use crate::config::{Adapter, Auth, Bypass, ClientCredentials, Features, Limits, Proof, SecretSource};
-use crate::endpoint::ClockOffset;
-use chrono::DateTime;
+use crate::endpoint::{ClockOffset, Line as _};
 use std::net::TcpListener;
 
 /// Tokens `t1`, `t2` … as many as are asked for.
@@ -308,10 +307,10 @@ fn the_dates_of_answers_tell_of_the_clock() {
     ask();
     assert_eq!(clock.now(), Duration::from_secs(2), "the answer of an overloaded gateway was passed over");
     assert_eq!(client.clock_offset(), Some(ClockOffset { ms_min: 98_000, ms_max: 98_999, steady: true }));
-    assert_eq!(client.side_clock(), DateTime::from_timestamp_millis(100_999), "at the latest");
+    assert_eq!(client.clock(), DateTime::from_timestamp_millis(100_999), "at the latest");
     ask();
     assert_eq!(client.clock_offset().map(|offset| offset.steady), Some(false), "it was nine, or it was not");
-    assert_eq!(client.side_clock(), DateTime::from_timestamp_millis(100_999), "at the earliest");
+    assert_eq!(client.clock(), DateTime::from_timestamp_millis(100_999), "at the earliest");
 }
 
 #[test]
