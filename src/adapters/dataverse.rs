@@ -173,14 +173,7 @@ impl Dataverse {
     }
 
     fn reading<'a>(&'a self, url: &str, filter: Option<&str>, layout: &'a Layout) -> Reading<'a> {
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
-        Reading {
-            client: &self.client,
-            url: format!("{url}{filter}"),
-            headers: self.page_headers(),
-            layout,
-            asked: None,
-        }
+        Reading::filtered(&self.client, url, filter, self.page_headers(), layout, None)
     }
 
     fn lists<'a>(&'a self, url: String, table: &'a CrmTable, filter: Option<&'a str>, layout: &'a Layout) -> Lists<'a> {

@@ -21,6 +21,7 @@ pub mod verdict;
 pub mod batch;
 pub mod portion;
 pub mod csdl;
+pub mod erp;
 pub mod business_central;
 pub mod service;
 pub mod definitions;
