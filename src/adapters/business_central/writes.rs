@@ -168,7 +168,10 @@ mod tests {
             ("too many operations", 500, refusal.to_owned(), "unknown, unknown"),
             ("no rights", 403, refusal.to_owned(), "barred, barred"),
         ] {
-            let server = Script::play(vec![say(200, metadata), say(200, companies), say(status, &body)]);
+            // What is put off is put off to the end.
+            let still_busy = || say(200, &answered(&[&bad("\"1\"", 429)]));
+            let lines = vec![say(200, metadata), say(200, companies), say(status, &body), still_busy(), still_busy()];
+            let server = Script::play(lines);
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let (client, _) = client(&server.url, &login.url);
             let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 500, page: 10 };
