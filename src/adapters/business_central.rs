@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::adapters::absence;
 use crate::adapters::batch::{self, Closed, Form};
+use crate::adapters::batch_size::BatchSize;
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
 use crate::adapters::erp::{self, texts};
@@ -19,7 +20,6 @@ use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::{Dialect, filter, percent, select};
 use crate::adapters::pages::{self, Count, Reading};
-use crate::adapters::portion::Portion;
 use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
 use crate::endpoint::{Bounds, Endpoint, EndpointError, Hidden, Identity, Key, Line, Query, Report, TableInfo, Write};
@@ -37,7 +37,7 @@ pub struct BusinessCentral {
     client: Client,
     company: String,
     limits: Limits,
-    portion: Portion,
+    batch_size: BatchSize,
     closed: Closed,
     /// The key columns that the file names, by table.
     keys: BTreeMap<String, String>,
@@ -62,7 +62,7 @@ impl BusinessCentral {
             client,
             company,
             limits,
-            portion: Portion::new(limits.batch.clamp(1, writes::BATCH_MAX)),
+            batch_size: BatchSize::new(limits.batch.clamp(1, writes::BATCH_MAX)),
             closed: Closed::default(),
             keys,
             found: Mutex::new(None),
@@ -242,7 +242,7 @@ impl Endpoint for BusinessCentral {
     }
 
     fn batch_max(&self) -> usize {
-        self.portion.now()
+        self.batch_size.now()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {

@@ -27,11 +27,11 @@ impl BusinessCentral {
         let url = format!("{}{api}", self.client.base());
         let post = |operations: &[Operation]| {
             let sent = batch::patiently(&self.client, operations, &|some| {
-                batch::post_in_time(Form::Json, &self.client, &url, some, &|| self.portion.too_much(some.len()))
+                batch::post_in_time(Form::Json, &self.client, &url, some, &|| self.batch_size.too_much(some.len()))
             });
             match &sent {
-                Sent::TurnedAway(answer) if answer.status == 413 => self.portion.too_large(operations.len()),
-                Sent::Told(told) if told.iter().any(Result::is_ok) => self.portion.went_well(operations.len()),
+                Sent::TurnedAway(answer) if answer.status == 413 => self.batch_size.too_large(operations.len()),
+                Sent::Told(told) if told.iter().any(Result::is_ok) => self.batch_size.went_well(operations.len()),
                 Sent::TurnedAway(_) | Sent::Told(_) => {}
             }
             sent
