@@ -37,7 +37,7 @@ pub fn apply(arguments: &ApplyArguments) -> Result<Exit, Failure> {
         dry_run: false,
         // What is overwritten stands in the plan, and nothing else is.
         yes: true,
-        verbose: arguments.verbose,
+        verbose: arguments.talk.verbose,
         approved: Some((&approved, &plan_path)),
     };
     let loaded = open(Path::new(&plan.file))?;

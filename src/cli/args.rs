@@ -148,8 +148,17 @@ pub struct FileArguments {
     pub format: Format,
 }
 
+/// How much is said on stderr, for every verb that speaks to a side.
+#[derive(Debug, Args)]
+pub struct TalkArguments {
+    /// More talk on stderr; twice for still more.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub verbose: u8,
+}
+
 /// Options of `check`.
 #[derive(Debug, Args)]
+#[command(mut_arg("verbose", |verbose| verbose.requires("online")))]
 pub struct CheckArguments {
     #[command(flatten)]
     pub file: FileArguments,
@@ -157,6 +166,8 @@ pub struct CheckArguments {
     /// writes nothing.
     #[arg(long)]
     pub online: bool,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// Options of `run`.
@@ -172,9 +183,8 @@ pub struct RunArguments {
     /// Agrees that `--force` overwrites edits of the other side; without it, that is asked on a terminal.
     #[arg(long)]
     pub yes: bool,
-    /// More talk on stderr; twice for still more.
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// Options of `review`.
@@ -185,6 +195,8 @@ pub struct ReviewArguments {
     /// Only this table map, or this record, as `run --only` takes them; may be given several times.
     #[arg(long, value_name = "TABLE[:KEY]")]
     pub only: Vec<String>,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// Which part of everything a run is about, for `run` and `plan` alike.
@@ -250,9 +262,8 @@ pub struct PlanArguments {
     /// (1) count more.
     #[arg(long)]
     pub exit_code: bool,
-    /// More talk on stderr; twice for still more.
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// Options of `show`.
@@ -287,9 +298,8 @@ pub struct ApplyArguments {
     /// Answers the question that is asked on a terminal.
     #[arg(long)]
     pub yes: bool,
-    /// More talk on stderr; twice for still more.
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    #[command(flatten)]
+    pub talk: TalkArguments,
     /// How the result is printed on stdout.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -297,6 +307,7 @@ pub struct ApplyArguments {
 
 /// Options of `history`.
 #[derive(Debug, Args)]
+#[command(mut_arg("verbose", |verbose| verbose.requires("record").conflicts_with("run")))]
 pub struct HistoryArguments {
     #[command(flatten)]
     pub file: FileArguments,
@@ -309,6 +320,8 @@ pub struct HistoryArguments {
     /// How many runs are listed, or writes to a record.
     #[arg(long, value_name = "NUMBER", default_value_t = NonZero::new(20).expect("twenty is not zero"))]
     pub limit: NonZero<usize>,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// Options of `why`.
@@ -322,6 +335,8 @@ pub struct WhyArguments {
     /// Only this field, by its ERP or CRM column.
     #[arg(long, value_name = "FIELD")]
     pub field: Option<String>,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// Options of `couple`.
@@ -349,9 +364,8 @@ pub struct CoupleArguments {
     /// Agrees to what would be asked on a terminal.
     #[arg(long)]
     pub yes: bool,
-    /// More talk on stderr; twice for still more.
-    #[arg(short, long, action = ArgAction::Count)]
-    pub verbose: u8,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// Options of `schema`.
@@ -381,6 +395,8 @@ pub struct CouplingsArguments {
     /// Where nothing else is asked for, which of them are listed.
     #[command(flatten)]
     pub filter: CouplingsFilter,
+    #[command(flatten)]
+    pub talk: TalkArguments,
     #[command(subcommand)]
     pub action: Option<CouplingsAction>,
 }
@@ -430,6 +446,8 @@ pub struct UncoupleArguments {
     /// Agrees to what would be asked on a terminal.
     #[arg(long)]
     pub yes: bool,
+    #[command(flatten)]
+    pub talk: TalkArguments,
 }
 
 /// How a result is printed.
@@ -502,11 +520,20 @@ mod tests {
     }
 
     #[test]
+    fn verbs_that_speak_to_a_side_take_more_talk() {
+        let verbs = Arguments::command();
+        let takes = |verb: &&clap::Command| verb.get_arguments().any(|argument| argument.get_id() == "verbose");
+        let taking: Vec<&str> = verbs.get_subcommands().filter(takes).map(clap::Command::get_name).collect();
+        let speaking = ["run", "plan", "apply", "check", "history", "couple", "couplings", "uncouple", "why", "review"];
+        assert_eq!(taking, speaking);
+    }
+
+    #[test]
     fn arguments_are_understood() {
         let line = words("pipeline run full.yaml --only customers --only items --dry-run --format json -vv");
         let Verb::Run(run) = Arguments::try_parse_from(line).unwrap().verb else { panic!("another verb") };
         assert_eq!(run.file.path, PathBuf::from("full.yaml"));
-        assert_eq!((run.part.only, run.dry_run, run.verbose), (vec!["customers".into(), "items".into()], true, 2));
+        assert_eq!((run.part.only, run.dry_run, run.talk.verbose), (vec!["customers".into(), "items".into()], true, 2));
         assert_eq!(run.file.format, Format::Json);
         for (line, changed) in [("run a.yaml --changed", true), ("run a.yaml --full", false), ("run a.yaml", false)] {
             let line = words(&format!("pipeline {line}"));

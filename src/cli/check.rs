@@ -4,15 +4,17 @@
 //! A variable that is missing is a warning here, as long as neither side is asked, and an error of `run`.
 
 use std::path::Path;
+use std::time::Instant;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::CheckArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::world;
-use crate::cli::{places, print_as};
-use crate::config::PerSide;
+use crate::cli::{places, print_as, progress};
 use crate::config::check::{Checked, Part, Purpose, check as check_text};
 use crate::config::complaint::{Complaint, Path as Key};
+use crate::config::{PerSide, Side};
+use crate::endpoint::Traffic;
 use crate::misfit::{At, Misfit};
 use crate::online::{Online, meet};
 use crate::report;
@@ -36,7 +38,7 @@ pub fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     let mut exit = if fits { Exit::Done } else { Exit::Refused };
     let online = arguments.online.then(|| {
         let state = part.state.as_ref().map(|state| world::state_path(path, state));
-        let online = ask(path, &part, state.as_deref());
+        let online = ask(path, &part, state.as_deref(), arguments.talk.verbose);
         complaints.extend(findings(&file, &text, state.as_deref(), &online));
         if !online.troubles.is_empty() || !online.withheld.is_empty() || online.foreign.is_some() {
             exit = Exit::CouldNotRun;
@@ -54,13 +56,22 @@ pub fn check(arguments: &CheckArguments) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// Asks the sides that the file says how to reach.
-fn ask(path: &Path, part: &Part, state: Option<&Path>) -> Online {
+/// Asks the sides that the file says how to reach; with `-v` it is said what of it is asked, and afterwards how much.
+fn ask(path: &Path, part: &Part, state: Option<&Path>, verbose: u8) -> Online {
+    let say = |line: &str| {
+        if verbose > 0 {
+            progress::say(line);
+        }
+    };
+    let began = Instant::now();
     // A state that cannot be read is a complaint already.
-    let bound = state.and_then(|state| SqliteStore::read_only(state).and_then(|store| store.binding()).ok());
+    let store = state.and_then(|state| SqliteStore::read_only(state).ok());
     let endpoints = world::endpoints_of(path, part);
     let endpoints = PerSide { erp: endpoints.erp.as_deref(), crm: endpoints.crm.as_deref() };
-    meet(&part.tables, endpoints, bound.flatten().as_ref())
+    let online = meet(&part.tables, endpoints, store.as_ref().map(|store| store as &dyn Store), &say);
+    let traffic = |side: Side| endpoints.of(side).map_or_else(Traffic::default, |endpoint| endpoint.traffic());
+    say(&report::run::requests(&PerSide::from_fn(traffic), began.elapsed().as_secs_f64()));
+    online
 }
 
 /// Says of everything that was found where in the file it belongs, and what to do.

@@ -35,7 +35,7 @@ use crate::run::account::RunReport;
 use crate::run::context::Options;
 use crate::run::explain::foresee;
 use crate::run::selection::Selection;
-use crate::run::sight::Subjects;
+use crate::run::sight::{Sight, Subjects};
 use crate::store::Store;
 
 /// Carries out `couple`.
@@ -122,7 +122,9 @@ fn finish(
         Some(way) if !(done.pairs.is_empty() && done.already.is_empty()) => {
             done.run = Some(synchronize(arguments, loaded, map, &done, (way, seen), signals)?);
         }
-        None if !done.pairs.is_empty() => done.first = Some(first_run(loaded, map, &done.pairs, signals)?),
+        None if !done.pairs.is_empty() => {
+            done.first = Some(first_run(loaded, map, &done.pairs, arguments.talk.verbose, signals)?)
+        }
         _ => {}
     }
     Ok(done)
@@ -166,7 +168,13 @@ fn synchronize(
 }
 
 /// Returns what the next run would do with these pairs; whom they refer to may get its coupling in that very run.
-fn first_run(loaded: &Loaded, map: &TableMap, pairs: &[Pair], signals: &Signals) -> Result<First, Failure> {
+fn first_run(
+    loaded: &Loaded,
+    map: &TableMap,
+    pairs: &[Pair],
+    verbose: u8,
+    signals: &Signals,
+) -> Result<First, Failure> {
     let mut store = SqliteStore::read_only(&loaded.state)?;
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
@@ -186,15 +194,23 @@ fn first_run(loaded: &Loaded, map: &TableMap, pairs: &[Pair], signals: &Signals)
     let subjects = Subjects::from([(map.name.clone(), ids)]);
     let endpoints = world::endpoints(&loaded.pipeline);
     let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
-    let foreseen = foresee(&loaded.pipeline, sides, &mut store, &options, &|_| {}, subjects);
+    let foreseen =
+        progress::on_request(verbose, |tell| foresee(&loaded.pipeline, sides, &mut store, &options, tell, subjects));
     let (mut report, sights) = foreseen.map_err(|error| run::failure(loaded, None, error))?;
     name_the_others(loaded, &store, &mut report)?;
     let sight = sights.iter().find(|sight| sight.table == map.name);
-    let is_inside = |pair: &&Pair| {
-        sight.is_some_and(|sight| Side::BOTH.iter().all(|side| sight.inside.of(*side).contains(pair.ids.of(*side))))
+    // Of what cannot be read the run itself says that.
+    let is_outside = |pair: &&Pair| {
+        let is = |held: &dyn Fn(&Sight, Side, &Uuid) -> bool| {
+            let held = |side: Side| sight.is_some_and(|sight| held(sight, side, pair.ids.of(side)));
+            PerSide::from_fn(held)
+        };
+        let inside = is(&|sight, side, id| sight.inside.of(side).contains(id));
+        let undecided = is(&|sight, side, id| sight.undecided.of(side).contains_key(id));
+        !(inside.erp && inside.crm || undecided.erp || undecided.crm)
     };
-    let compared = pairs.iter().filter(is_inside).count();
-    Ok(First { report, outside: (pairs.len() - compared) as u64 })
+    let outside = pairs.iter().filter(is_outside).count() as u64;
+    Ok(First { report, outside })
 }
 
 /// Selects the pairs that were asked for, those that are coupled now and those that were before.
@@ -214,14 +230,14 @@ fn dry_run(
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
     let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
-    let asked = Asked { part: &everything, dry_run: true, yes: true, verbose: arguments.verbose, approved: None };
+    let asked = Asked { part: &everything, dry_run: true, yes: true, verbose: arguments.talk.verbose, approved: None };
     let options = Options { dry_run: true, ..run::options(part, &asked, None, &elapsed, signals) };
-    run::decide(loaded, store, &asked, &options, &|_| {})
+    progress::on_request(asked.verbose, |tell| run::decide(loaded, store, &asked, &options, tell))
 }
 
 fn perform(arguments: &CoupleArguments, loaded: &Loaded, part: &Part, signals: &Signals) -> Result<RunReport, Failure> {
     let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
-    let asked = Asked { part: &everything, dry_run: false, yes: true, verbose: arguments.verbose, approved: None };
+    let asked = Asked { part: &everything, dry_run: false, yes: true, verbose: arguments.talk.verbose, approved: None };
     run::perform_part(loaded, part, &asked, signals)
 }
 

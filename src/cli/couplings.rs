@@ -33,6 +33,13 @@ pub fn couplings(arguments: &CouplingsArguments) -> Result<Exit, Failure> {
         Some(CouplingsAction::List(filter)) => (filter, None),
         Some(CouplingsAction::Export { out, filter }) => (filter, Some(out.as_deref())),
     };
+    let verbose = arguments.talk.verbose;
+    if filter.offline && verbose > 0 {
+        return Err(Failure::Arguments {
+            message: "`-v` says how much both sides are asked, and `--offline` asks neither".to_owned(),
+            hint: "leave one of them out".to_owned(),
+        });
+    }
     let loaded = match filter.offline {
         true => world::load_state(&arguments.file.path)?,
         false => world::load(&arguments.file.path, Purpose::Run)?,
@@ -40,7 +47,10 @@ pub fn couplings(arguments: &CouplingsArguments) -> Result<Exit, Failure> {
     if let Some(Some(path)) = out {
         world::may_save(path)?;
     }
-    let couplings = listed(&loaded, filter)?;
+    let couplings = match filter.offline {
+        true => listed(&loaded, filter, None)?,
+        false => world::speak(&loaded.pipeline, verbose, |sides| listed(&loaded, filter, Some(sides)))?,
+    };
     match (out, arguments.file.format) {
         (Some(Some(path)), format) => export(&couplings, path, format)?,
         (Some(None), Format::Text) => print(&csv(&couplings))?,
@@ -52,14 +62,16 @@ pub fn couplings(arguments: &CouplingsArguments) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Returns the couplings of the table maps asked for, in the order of the file.
-fn listed(loaded: &Loaded, filter: &CouplingsFilter) -> Result<Vec<Listed>, Failure> {
+/// Returns the couplings of the table maps asked for, in the order of the file; with labels where there are `sides` to ask.
+fn listed(
+    loaded: &Loaded,
+    filter: &CouplingsFilter,
+    sides: Option<PerSide<&dyn Endpoint>>,
+) -> Result<Vec<Listed>, Failure> {
     world::known_tables(loaded, &filter.table)?;
     let store = SqliteStore::read_only(&loaded.state)?;
     let bound = world::binding(loaded, &store)?;
-    let endpoints = world::endpoints(&loaded.pipeline);
-    let sides = PerSide { erp: &*endpoints.erp as &dyn Endpoint, crm: &*endpoints.crm };
-    if !filter.offline {
+    if let Some(sides) = sides {
         belongs_to(&loaded.pipeline, sides, bound.as_ref()).map_err(|error| failure(loaded, None, error))?;
     }
     let mut all = Vec::new();
@@ -67,7 +79,7 @@ fn listed(loaded: &Loaded, filter: &CouplingsFilter) -> Result<Vec<Listed>, Fail
     for map in loaded.pipeline.tables.iter().filter(|map| asked(&map.name)) {
         let coupled = store.coupled(&map.name)?;
         let mut labels: PerSide<HashMap<Uuid, String>> = PerSide::default();
-        if !filter.offline && !coupled.is_empty() {
+        if let (Some(sides), false) = (sides, coupled.is_empty()) {
             for side in Side::BOTH {
                 *labels.of_mut(side) = address::labels(map, side, *sides.of(side), None)?;
             }

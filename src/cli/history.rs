@@ -7,7 +7,6 @@ use crate::cli::args::HistoryArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::why::{both_ids, locate, written_to};
 use crate::cli::{print_as, world};
-use crate::config::PerSide;
 use crate::config::check::Purpose;
 use crate::report;
 use crate::report::history::Detail;
@@ -40,10 +39,9 @@ fn of_record(arguments: &HistoryArguments, record: &str) -> Result<Exit, Failure
     let (address, map) = world::address(&loaded, record)?;
     let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(&loaded, &store)?;
-    let endpoints = world::endpoints(&loaded.pipeline);
-    let sides = PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm };
     let refused = |unclear: Unclear| Failure::Arguments { message: unclear.to_string(), hint: unclear.hint() };
-    let id = match locate(&store, map, sides, &address)? {
+    let found = world::speak(&loaded.pipeline, arguments.talk.verbose, |sides| locate(&store, map, sides, &address))?;
+    let id = match found {
         Ok(id) => id,
         Err(unclear) => written_to(&store, map, &address)?.ok_or_else(|| refused(unclear))?,
     };

@@ -13,7 +13,8 @@ use crate::run::account::{RunOutcome, RunReport};
 /// Carries out `plan`.
 pub fn plan(arguments: &PlanArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen(progress::stopping);
-    let asked = Asked { part: &arguments.part, dry_run: true, yes: false, verbose: arguments.verbose, approved: None };
+    let asked =
+        Asked { part: &arguments.part, dry_run: true, yes: false, verbose: arguments.talk.verbose, approved: None };
     if let Some(output) = &arguments.output {
         saved::may_save(output)?;
     }

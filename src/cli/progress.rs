@@ -110,6 +110,25 @@ impl Progress {
     }
 }
 
+/// Tells what a verb reads by the way to whoever asks for more talk, and to nobody else. What a run would do is no news
+/// there: nothing of it is done.
+pub fn on_request<T>(verbose: u8, work: impl FnOnce(&(dyn Fn(Event<'_>) + Sync)) -> T) -> T {
+    if verbose == 0 {
+        return work(&|_| {});
+    }
+    let progress = Progress::new(verbose);
+    let done = work(&|event| match event {
+        Event::TableFinished { report } => {
+            let (table, rows, error) = (report.table.clone(), report.rows, report.error.clone());
+            progress
+                .tell(Event::TableFinished { report: &TableReport { table, rows, error, ..TableReport::default() } });
+        }
+        event => progress.tell(event),
+    });
+    progress.clear();
+    done
+}
+
 fn style(template: &str) -> ProgressStyle {
     let style = ProgressStyle::with_template(template).expect("the templates of this file are sound");
     style.progress_chars("=> ").tick_chars("-\\|/ ")

@@ -17,9 +17,12 @@ use crate::store::Store;
 pub fn review(arguments: &ReviewArguments) -> Result<Exit, Failure> {
     let signals = Signals::listen(progress::stopping);
     let part = PartArguments { only: arguments.only.clone(), ..PartArguments::default() };
-    let asked = Asked { part: &part, dry_run: true, yes: false, verbose: 0, approved: None };
+    let asked = Asked { part: &part, dry_run: true, yes: false, verbose: arguments.talk.verbose, approved: None };
     let loaded = open(&arguments.file.path)?;
     let report = perform(&loaded, &asked, &signals)?;
+    if asked.verbose > 0 {
+        progress::say(&report::run::requests(&report.requests, report.seconds));
+    }
     if report.outcome == RunOutcome::Interrupted {
         // Half a review would advise on half of what is there.
         return Ok(of_run(&report, signals.number()));

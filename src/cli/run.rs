@@ -39,7 +39,7 @@ pub fn run(arguments: &RunArguments) -> Result<Exit, Failure> {
         part: &arguments.part,
         dry_run: arguments.dry_run,
         yes: arguments.yes,
-        verbose: arguments.verbose,
+        verbose: arguments.talk.verbose,
         approved: None,
     };
     let loaded = open(&arguments.file.path)?;

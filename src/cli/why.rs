@@ -10,10 +10,9 @@ use crate::address::{self, Address, Unclear};
 use crate::cli::args::WhyArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::find::lost_names;
-use crate::cli::print_as;
 use crate::cli::run::failure;
-use crate::cli::saved;
-use crate::cli::world;
+use crate::cli::world::{self, Loaded};
+use crate::cli::{print_as, progress, saved};
 use crate::config::check::Purpose;
 use crate::config::complaint::suggestion;
 use crate::config::{FieldMap, PerSide, Side, TableMap};
@@ -38,15 +37,26 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     world::warn(&loaded);
     let (address, map) = world::address(&loaded, &arguments.record)?;
     let field = arguments.field.as_deref().map(|name| field(map, name)).transpose()?;
-    let mut store = SqliteStore::read_only(&loaded.state)?;
+    let store = SqliteStore::read_only(&loaded.state)?;
     world::binding(&loaded, &store)?;
-    let endpoints = world::endpoints(&loaded.pipeline);
-    let sides = PerSide { erp: &*endpoints.erp as &dyn Endpoint, crm: &*endpoints.crm };
-    let id = match locate(&store, map, sides, &address)? {
+    let verbose = arguments.talk.verbose;
+    world::speak(&loaded.pipeline, verbose, |sides| answer(arguments, &loaded, sides, store, (&address, map), field))
+}
+
+/// Explains the record of that name, or says who else bears one like it.
+fn answer(
+    arguments: &WhyArguments,
+    loaded: &Loaded,
+    sides: PerSide<&dyn Endpoint>,
+    mut store: SqliteStore<'_>,
+    (address, map): (&Address, &TableMap),
+    field: Option<usize>,
+) -> Result<Exit, Failure> {
+    let id = match locate(&store, map, sides, address)? {
         Ok(id) => id,
         Err(unclear @ Unclear::Nobody(_)) => {
             let hint = unclear.hint();
-            let message = match last_write(&store, map, &address)? {
+            let message = match last_write(&store, map, address)? {
                 Some(write) => format!("{unclear} any more: {}", told(&write)),
                 None => unclear.to_string(),
             };
@@ -54,8 +64,8 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
             let (text, json) = (report::why::nobody_text, report::why::nobody_json);
             print_as(
                 arguments.file.format,
-                || text(&address, &message, &hint, &similar),
-                || json(&address, &message, &hint, &similar),
+                || text(address, &message, &hint, &similar),
+                || json(address, &message, &hint, &similar),
             )?;
             return Ok(Exit::Unfinished);
         }
@@ -75,10 +85,12 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
         stop: &AtomicBool::new(false),
     };
     let subject = (map.name.as_str(), address.side, id);
-    let explained = explain(&loaded.pipeline, sides, &mut store, &options, &|_| {}, subject);
-    let explained = explained.map_err(|error| failure(&loaded, None, error))?;
+    let explained = progress::on_request(arguments.talk.verbose, |tell| {
+        explain(&loaded.pipeline, sides, &mut store, &options, tell, subject)
+    });
+    let explained = explained.map_err(|error| failure(loaded, None, error))?;
     let question = Question { map, side: address.side, id, field };
-    let stopped = saved::stopped(&loaded);
+    let stopped = saved::stopped(loaded);
     let remembered = remember(&store, &question, stopped.get(&map.name))?;
     let why = crate::why::why(&question, explained, remembered);
     print_as(arguments.file.format, || report::why::text(&why), || report::why::json(&why))?;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{SecondsFormat, Utc};
 
@@ -25,6 +25,7 @@ use crate::config::complaint::{self, Complaint, Complaints, Place, Severity, sug
 use crate::config::{Connection, PerSide, Pipeline, Side, TableMap, tree};
 use crate::endpoint::Endpoint;
 use crate::misfit::{At, Misfit};
+use crate::report;
 use crate::report::answers::Answered;
 use crate::run::strays;
 use crate::store::{Decision, InboxItem, InboxKind, Refusal, Store, StoreError};
@@ -224,6 +225,19 @@ pub fn address<'a>(loaded: &'a Loaded, record: &str) -> Result<(Address, &'a Tab
 pub fn endpoints(pipeline: &Pipeline) -> PerSide<Box<dyn Endpoint>> {
     let clock = clock();
     PerSide::from_fn(|side| endpoint(side, pipeline.connections.of(side), &clock))
+}
+
+/// Lets a verb that makes no report of a run speak to both sides; with `-v` it is said afterwards how much they were asked,
+/// whatever came of it.
+pub fn speak<T>(pipeline: &Pipeline, verbose: u8, ask: impl FnOnce(PerSide<&dyn Endpoint>) -> T) -> T {
+    let began = Instant::now();
+    let endpoints = endpoints(pipeline);
+    let answer = ask(PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm });
+    if verbose > 0 {
+        let requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
+        progress::say(&report::run::requests(&requests, began.elapsed().as_secs_f64()));
+    }
+    answer
 }
 
 /// Makes the adapters of the sides that a part of the file at `path` says how to reach.

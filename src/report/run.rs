@@ -37,7 +37,8 @@ pub fn text(report: &RunReport) -> String {
         matches(report),
         Notes::of(report).lines(),
     ];
-    let sections = first.into_iter().chain([overwritten, drifted, carried, left, waiting, requests(report)]);
+    let asked = vec![requests(&report.requests, report.seconds)];
+    let sections = first.into_iter().chain([overwritten, drifted, carried, left, waiting, asked]);
     for section in sections.filter(|section| !section.is_empty()) {
         lines.push(String::new());
         lines.extend(section);
@@ -202,16 +203,17 @@ fn matches(report: &RunReport) -> Vec<String> {
     under(if report.dry_run { "would couple:" } else { "newly coupled:" }, matched.collect())
 }
 
-fn requests(report: &RunReport) -> Vec<String> {
+/// Says how much each side was asked.
+pub fn requests(requests: &PerSide<Traffic>, seconds: f64) -> String {
     let side = |side: Side| {
-        let traffic = report.requests.of(side);
+        let traffic = requests.of(side);
         let mut text = format!("{} {}", count(traffic.sent), side.name());
         if traffic.retried > 0 || traffic.waited_seconds >= 0.05 {
             text.push_str(&format!(" ({} sent again, {:.1} s waited)", count(traffic.retried), traffic.waited_seconds));
         }
         text
     };
-    vec![format!("requests: {}, {}; {:.1} seconds", side(Side::Erp), side(Side::Crm), report.seconds)]
+    format!("requests: {}, {}; {seconds:.1} seconds", side(Side::Erp), side(Side::Crm))
 }
 
 fn under(heading: &str, lines: Vec<String>) -> Vec<String> {

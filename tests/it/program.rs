@@ -24,6 +24,7 @@ mod refusals;
 mod secrets;
 mod selected;
 mod shells;
+mod talk;
 mod turnstile;
 mod why;
 mod uncouple;
