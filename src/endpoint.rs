@@ -447,10 +447,41 @@ impl ClockOffset {
     }
 }
 
-/// One side, open for requests. Calls may come from several threads at once.
-pub trait Endpoint: Sync {
+/// The line to a side: what is the same of it whatever is asked.
+pub trait Line: Sync {
     /// Returns which side this is.
     fn side(&self) -> Side;
+
+    /// Waits before writes are sent again of which nobody knows whether they arrived, `times` in a row (from 1): a side that
+    /// is away for some seconds is there again then. `false`, at once, where patience ended or the program is to end.
+    fn rest(&self, _times: u32) -> bool {
+        false
+    }
+
+    /// Returns how many calls may be under way at once.
+    fn concurrency(&self) -> usize;
+
+    /// Returns what went over the wire so far.
+    fn traffic(&self) -> Traffic;
+
+    /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
+    fn clock_offset(&self) -> Option<ClockOffset>;
+
+    /// Returns what this side's clock shows now, at the latest; at the earliest where its answers contradict each other, so
+    /// that no time counts as reached which may lie ahead. `None` where they told nothing.
+    fn clock(&self) -> Option<DateTime<Utc>>;
+
+    /// Returns why the side cannot be spoken to any more: it refuses the login, or nobody is there. From then on nothing is
+    /// sent to it, and every call ends at once for this reason.
+    fn lost(&self) -> Option<EndpointError> {
+        None
+    }
+}
+
+/// One side, open for requests. Calls may come from several threads at once.
+pub trait Endpoint: Sync {
+    /// Returns the line over which it is asked.
+    fn line(&self) -> &dyn Line;
 
     /// Proves that the side can be reached, that the login holds and that the company exists; returns who it is.
     fn open(&self) -> Result<Identity, EndpointError>;
@@ -521,7 +552,7 @@ pub trait Endpoint: Sync {
         _token: Option<&str>,
         _progress: &dyn Fn(usize),
     ) -> Result<Tracked, EndpointError> {
-        Ok(Tracked::Refused { message: format!("the {} tracks no changes", self.side().name()) })
+        Ok(Tracked::Refused { message: format!("the {} tracks no changes", self.line().side().name()) })
     }
 
     /// Returns how much goes into one request.
@@ -537,20 +568,8 @@ pub trait Endpoint: Sync {
     /// Never fails as a whole: what could not be sent is an outcome of each write.
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report;
 
-    /// Waits before writes are sent again of which nobody knows whether they arrived, `times` in a row (from 1): a side that
-    /// is away for some seconds is there again then. `false`, at once, where patience ended or the program is to end.
-    fn rest(&self, _times: u32) -> bool {
-        false
-    }
-
     /// Returns how many writes fit into one call.
     fn batch_max(&self) -> usize;
-
-    /// Returns how many calls may be under way at once.
-    fn concurrency(&self) -> usize;
-
-    /// Returns what went over the wire so far.
-    fn traffic(&self) -> Traffic;
 
     /// Returns the column in which this side keeps when a record was last modified, where the table has it.
     fn modified_column(&self, info: &TableInfo) -> Option<String>;
@@ -588,18 +607,43 @@ pub trait Endpoint: Sync {
     fn stands_in(&self) -> Result<(), EndpointError> {
         Ok(())
     }
+}
 
-    /// Returns how far this side's clock is ahead of ours, as far as its answers told; `None` where they told nothing.
-    fn clock_offset(&self) -> Option<ClockOffset>;
+/// What is said of a side is said of its [`Line`].
+impl dyn Endpoint + '_ {
+    /// Returns [`Line::side`].
+    pub fn side(&self) -> Side {
+        self.line().side()
+    }
 
-    /// Returns what this side's clock shows now, at the latest; at the earliest where its answers contradict each other, so
-    /// that no time counts as reached which may lie ahead. `None` where they told nothing.
-    fn clock(&self) -> Option<DateTime<Utc>>;
+    /// Returns [`Line::rest`].
+    pub fn rest(&self, times: u32) -> bool {
+        self.line().rest(times)
+    }
 
-    /// Returns why the side cannot be spoken to any more: it refuses the login, or nobody is there. From then on nothing is
-    /// sent to it, and every call ends at once for this reason.
-    fn lost(&self) -> Option<EndpointError> {
-        None
+    /// Returns [`Line::concurrency`].
+    pub fn concurrency(&self) -> usize {
+        self.line().concurrency()
+    }
+
+    /// Returns [`Line::traffic`].
+    pub fn traffic(&self) -> Traffic {
+        self.line().traffic()
+    }
+
+    /// Returns [`Line::clock_offset`].
+    pub fn clock_offset(&self) -> Option<ClockOffset> {
+        self.line().clock_offset()
+    }
+
+    /// Returns [`Line::clock`].
+    pub fn clock(&self) -> Option<DateTime<Utc>> {
+        self.line().clock()
+    }
+
+    /// Returns [`Line::lost`].
+    pub fn lost(&self) -> Option<EndpointError> {
+        self.line().lost()
     }
 }
 

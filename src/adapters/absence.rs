@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::odata::fault::Fault;
-use crate::endpoint::{EndpointError, Hidden};
+use crate::endpoint::{EndpointError, Hidden, Line};
 
 /// Asks for some records, and returns what was said of each.
 pub type Ask<'a> = dyn Fn(&[Uuid]) -> Result<Vec<Fault>, EndpointError> + 'a;

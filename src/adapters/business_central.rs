@@ -8,25 +8,22 @@ mod writes;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
 use crate::adapters::batch::{self, Closed, Form};
+use crate::adapters::batch_size::BatchSize;
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
-use crate::adapters::http::Answer;
+use crate::adapters::erp::{self, texts};
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::{Dialect, filter, percent, select};
 use crate::adapters::pages::{self, Count, Reading};
-use crate::adapters::portion::Portion;
 use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
-use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
-};
-use crate::frame::{Column, Frame, Kind, Value};
+use crate::endpoint::{Bounds, Endpoint, EndpointError, Hidden, Identity, Key, Line, Query, Report, TableInfo, Write};
+use crate::frame::{Column, Frame, Kind};
 
 const STANDARD_API: &str = "/api/v2.0";
 const COMPANIES: &str = "companies";
@@ -40,7 +37,7 @@ pub struct BusinessCentral {
     client: Client,
     company: String,
     limits: Limits,
-    portion: Portion,
+    batch_size: BatchSize,
     closed: Closed,
     /// The key columns that the file names, by table.
     keys: BTreeMap<String, String>,
@@ -65,7 +62,7 @@ impl BusinessCentral {
             client,
             company,
             limits,
-            portion: Portion::new(limits.batch.clamp(1, writes::BATCH_MAX)),
+            batch_size: BatchSize::new(limits.batch.clamp(1, writes::BATCH_MAX)),
             closed: Closed::default(),
             keys,
             found: Mutex::new(None),
@@ -86,20 +83,9 @@ impl BusinessCentral {
         let text = |name: &str| (Column { name: name.to_owned(), kind: Kind::Text }, name.to_owned());
         let layout = Layout::new(Dialect::BusinessCentral, "id", vec![text("name"), text("displayName")]);
         let url = format!("{}{STANDARD_API}/{COMPANIES}?$select=id,name,displayName", self.client.base());
-        let reading = self.reading(&url, None, &layout, None);
-        // The first request of all: what is wrong here is wrong with the connection.
-        let companies = reading.run(&|_| {}).map_err(|error| match error {
-            EndpointError::Refused { side, message } => {
-                let message = format!("{message}; check `url` and the permission sets of the application");
-                EndpointError::Refused { side, message }
-            }
-            other => other,
-        })?;
-        choose_company(&companies, &self.company).ok_or_else(|| EndpointError::NoCompany {
-            side: Side::Erp,
-            company: self.company.clone(),
-            known: pages::listed(&texts(&companies, "name")),
-        })
+        let companies = self.reading(&url, None, &layout, None);
+        let check = "`url` and the permission sets of the application";
+        erp::find_company(&companies, "name", &self.company, check, |all| choose_company(all, &self.company))
     }
 
     /// Finds a table and the API that serves it.
@@ -131,17 +117,11 @@ impl BusinessCentral {
 
     /// Reads the metadata of an API; `None` where there is no such API.
     fn metadata(&self, api: &str) -> Result<Option<HashMap<String, TableInfo>>, EndpointError> {
-        let url = format!("{}{api}/$metadata", self.client.base());
-        let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
-        let read = |answer: &Answer| Ok(csdl::read(answer.text()?, Style::Api)?);
-        let (answer, tables) = self.client.get(&url, &headers, read)?;
-        match (tables, answer.status) {
-            (Some(tables), _) => Ok(Some(tables)),
-            (None, 404) => Ok(None),
-            (None, _) => {
-                let message = answer.fault().to_string();
-                Err(EndpointError::Refused { side: Side::Erp, message })
-            }
+        let root = format!("{}{api}", self.client.base());
+        match erp::metadata(&self.client, &root, |text| csdl::read(text, Style::Api))? {
+            Ok(tables) => Ok(Some(tables)),
+            Err(fault) if fault.status == 404 => Ok(None),
+            Err(fault) => Err(EndpointError::Refused { side: Side::Erp, message: fault.to_string() }),
         }
     }
 
@@ -168,8 +148,7 @@ impl BusinessCentral {
         layout: &'a Layout,
         asked: Option<&'a [Uuid]>,
     ) -> Reading<'a> {
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
-        Reading { client: &self.client, url: format!("{url}{filter}"), headers: self.read_headers(), layout, asked }
+        Reading::filtered(&self.client, url, filter, self.read_headers(), layout, asked)
     }
 
     fn read_headers(&self) -> Vec<(&'static str, String)> {
@@ -186,8 +165,8 @@ impl BusinessCentral {
 pub(in crate::adapters) const SAME_KEY: &str = "Internal_EntityWithSameKeyExists";
 
 impl Endpoint for BusinessCentral {
-    fn side(&self) -> Side {
-        Side::Erp
+    fn line(&self) -> &dyn Line {
+        &self.client
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -262,37 +241,13 @@ impl Endpoint for BusinessCentral {
         self.write_records(info, columns, writes)
     }
 
-    fn rest(&self, times: u32) -> bool {
-        self.client.rest(times)
-    }
-
     fn batch_max(&self) -> usize {
-        self.portion.now()
-    }
-
-    fn concurrency(&self) -> usize {
-        self.client.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.client.traffic()
+        self.batch_size.now()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
         let is_time = |name: &str| info.column(name).is_some_and(|column| column.column.kind == Kind::DateTime);
         MODIFIED.into_iter().find(|name| is_time(name)).map(str::to_owned)
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.client.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.client.side_clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.client.lost()
     }
 }
 
@@ -328,14 +283,6 @@ fn choose_company(companies: &Frame, wanted: &str) -> Option<Identity> {
     }
 }
 
-fn texts(frame: &Frame, column: &str) -> Vec<String> {
-    let text = |row| match frame.value(column, row) {
-        Value::Text(text) => text,
-        other => other.to_string(),
-    };
-    (0..frame.rows()).map(text).collect()
-}
-
 fn layout(info: &TableInfo, columns: &[String], key: &str) -> Result<Layout, EndpointError> {
     let column = |name: &String| match info.column(name) {
         Some(info) => Ok((info.column.clone(), name.clone())),
@@ -369,6 +316,7 @@ mod tests {
     use crate::adapters::client::tests::client;
     use crate::adapters::script::{Line, Script, say};
     use crate::endpoint::{Outcome, WriteKind};
+    use crate::frame::Value;
 
     #[test]
     fn a_table_is_a_set_or_a_custom_page() {

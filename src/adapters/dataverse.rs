@@ -3,23 +3,29 @@
 //! Knows the addresses, lookups and their navigation properties, the multipart batch and what the CRM's error codes mean.
 //! Waiting, tokens and retries are [`crate::adapters::client`]'s, text and JSON are [`crate::adapters::odata`]'s.
 
+mod requests;
+mod states;
+pub mod bulk;
+mod lists;
+mod keys;
+mod products;
 mod privileges;
 mod writes;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use uuid::Uuid;
 
 use self::privileges::Holders;
 use crate::adapters::absence;
 use crate::adapters::batch::{self, Batch, Closed};
+use crate::adapters::batch_size::BatchSize;
 use crate::adapters::client::Client;
-use crate::adapters::dataverse_batch::{self, path_of};
-use crate::adapters::dataverse_bulk::Availability;
-use crate::adapters::dataverse_lists::{self, Lists};
+use crate::adapters::dataverse::bulk::Availability;
+use crate::adapters::dataverse::lists::Lists;
+use crate::adapters::dataverse::requests::path_of;
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::modifiers;
 use crate::adapters::odata::amiss::Amiss;
@@ -28,13 +34,11 @@ use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Count, Reading};
-use crate::adapters::portion::Portion;
 use crate::adapters::tracking;
 use crate::config::expression::Predicate;
 use crate::config::{Features, Limits, Side};
 use crate::endpoint::{
-    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Query, Report, TableInfo, Tracked,
-    Traffic, Write,
+    Bounds, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Line, Query, Report, TableInfo, Tracked, Write,
 };
 use crate::frame::{Frame, Kind};
 
@@ -72,7 +76,7 @@ pub struct Dataverse {
     /// How far the privileges reach that a write takes, once they were asked for.
     held: Mutex<Option<Arc<Holders>>>,
     bulk: Availability,
-    portion: Portion,
+    batch_size: BatchSize,
     closed: Closed,
 }
 
@@ -88,7 +92,7 @@ impl Dataverse {
             tables: Mutex::default(),
             held: Mutex::default(),
             bulk: Availability::default(),
-            portion: Portion::new(limits.batch.clamp(1, BATCH_MAX)),
+            batch_size: BatchSize::new(limits.batch.clamp(1, BATCH_MAX)),
             closed: Closed::default(),
         }
     }
@@ -135,7 +139,7 @@ impl Dataverse {
         let paths = questions.iter().map(|question| format!("{root}/{question}")).collect();
         let batch = self.batch();
         let whole = |body: &str| definitions::whole(body.as_bytes());
-        match dataverse_batch::ask(&self.client, &batch, paths, &read_headers(), whole)? {
+        match requests::ask(&self.client, &batch, paths, &read_headers(), whole)? {
             Some(answers) => Ok(answers.into_iter().map(String::into_bytes).collect()),
             None => questions.iter().map(|question| self.answer(question)).collect(),
         }
@@ -175,14 +179,7 @@ impl Dataverse {
     }
 
     fn reading<'a>(&'a self, url: &str, filter: Option<&str>, layout: &'a Layout) -> Reading<'a> {
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
-        Reading {
-            client: &self.client,
-            url: format!("{url}{filter}"),
-            headers: self.page_headers(),
-            layout,
-            asked: None,
-        }
+        Reading::filtered(&self.client, url, filter, self.page_headers(), layout, None)
     }
 
     fn lists<'a>(&'a self, url: String, table: &'a CrmTable, filter: Option<&'a str>, layout: &'a Layout) -> Lists<'a> {
@@ -216,8 +213,8 @@ impl Dataverse {
 }
 
 impl Endpoint for Dataverse {
-    fn side(&self) -> Side {
-        Side::Crm
+    fn line(&self) -> &dyn Line {
+        &self.client
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -268,7 +265,7 @@ impl Endpoint for Dataverse {
             return self.reading(&url, filter.as_deref(), &layout).run_counted(Count::Told, progress);
         };
         let lists = self.lists(url, &table, filter.as_deref(), &layout);
-        let ids_max = dataverse_lists::ids_max(self.limits.page);
+        let ids_max = lists::ids_max(self.limits.page);
         pages::by_ids(&self.client, ids, &|_| ids_max, &layout, progress, &|ids| lists.read(ids))
     }
 
@@ -279,7 +276,7 @@ impl Endpoint for Dataverse {
         let ask = |ids: &[Uuid]| {
             let paths = ids.iter().map(|id| format!("{root}/{}", record(id))).collect();
             if ids.len() > 1
-                && let Some(faults) = dataverse_batch::ask_each(&self.client, &self.batch(), paths, &read_headers())?
+                && let Some(faults) = requests::ask_each(&self.client, &self.batch(), paths, &read_headers())?
             {
                 return Ok(faults);
             }
@@ -335,7 +332,7 @@ impl Endpoint for Dataverse {
     }
 
     fn bounds(&self) -> Bounds {
-        Bounds { ids_max: dataverse_lists::ids_max(self.limits.page), page_rows_max: self.limits.page }
+        Bounds { ids_max: lists::ids_max(self.limits.page), page_rows_max: self.limits.page }
     }
 
     fn gives_versions(&self, info: &TableInfo) -> bool {
@@ -361,20 +358,8 @@ impl Endpoint for Dataverse {
         report
     }
 
-    fn rest(&self, times: u32) -> bool {
-        self.client.rest(times)
-    }
-
     fn batch_max(&self) -> usize {
-        self.portion.now()
-    }
-
-    fn concurrency(&self) -> usize {
-        self.client.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.client.traffic()
+        self.batch_size.now()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
@@ -389,10 +374,8 @@ impl Endpoint for Dataverse {
         }
         let select = select(&table, &modifiers::columns(&table));
         let root = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
-        let list = |ids: &[Uuid]| {
-            format!("{root}&$filter={}", percent::query(&dataverse_lists::id_list(&table.key, ids, None)))
-        };
-        modifiers::read(&self.client, ids.chunks(dataverse_lists::IDS_MAX).map(list), read_headers(), &table)
+        let list = |ids: &[Uuid]| format!("{root}&$filter={}", percent::query(&lists::id_list(&table.key, ids, None)));
+        modifiers::read(&self.client, ids.chunks(lists::IDS_MAX).map(list), read_headers(), &table)
     }
 
     /// By who made a record and who changed it last: the audit columns that every change sets, and in whose name
@@ -424,18 +407,6 @@ impl Endpoint for Dataverse {
 
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
         self.demands()
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.client.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.client.side_clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.client.lost()
     }
 }
 
@@ -491,7 +462,7 @@ fn filter_text(predicate: &Predicate, table: &CrmTable) -> Option<String> {
 mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
-    use crate::adapters::dataverse_batch::tests::contacts;
+    use crate::adapters::dataverse::requests::tests::contacts;
     use crate::adapters::script::{Line, Script, say};
     use crate::config::Bypass;
 

@@ -6,15 +6,13 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::credentials::untold;
-use crate::config::Side;
 use crate::config::expression::Predicate;
 use crate::endpoint::{
-    Bounds, ClockOffset, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Outcome, Query, Report, TableInfo,
-    Tracked, Traffic, Write,
+    Bounds, Demand, Endpoint, EndpointError, Grant, Hidden, Identity, Line, Outcome, Query, Report, TableInfo, Tracked,
+    Write,
 };
 use crate::frame::Frame;
 
@@ -39,6 +37,21 @@ impl Logins {
             authorization.clone_into(&mut known.latest);
             known.untold.extend(untold(authorization));
         }
+    }
+
+    /// Takes the logins out of an error.
+    pub fn untold(&self, mut error: EndpointError) -> EndpointError {
+        match &mut error {
+            EndpointError::Unreachable { message, .. }
+            | EndpointError::Login { message, .. }
+            | EndpointError::Credentials { message, .. }
+            | EndpointError::NoCompany { known: message, .. }
+            | EndpointError::Refused { message, .. }
+            | EndpointError::Untrusted { message, .. } => self.hide(message),
+            // As the file names it.
+            EndpointError::NoTable { .. } | EndpointError::Interrupted { .. } => {}
+        }
+        error
     }
 
     /// Takes the logins out of a message.
@@ -79,18 +92,8 @@ impl Discreet {
         Discreet { inner, logins }
     }
 
-    fn error(&self, mut error: EndpointError) -> EndpointError {
-        match &mut error {
-            EndpointError::Unreachable { message, .. }
-            | EndpointError::Login { message, .. }
-            | EndpointError::Credentials { message, .. }
-            | EndpointError::NoCompany { known: message, .. }
-            | EndpointError::Refused { message, .. }
-            | EndpointError::Untrusted { message, .. } => self.logins.hide(message),
-            // As the file names it.
-            EndpointError::NoTable { .. } | EndpointError::Interrupted { .. } => {}
-        }
-        error
+    fn error(&self, error: EndpointError) -> EndpointError {
+        self.logins.untold(error)
     }
 
     fn outcome(&self, outcome: &mut Outcome) {
@@ -106,8 +109,9 @@ impl Discreet {
 
 /// Each method is passed on, the ones that have a body of their own as well.
 impl Endpoint for Discreet {
-    fn side(&self) -> Side {
-        self.inner.side()
+    /// What it tells is told by [`Logins::untold`] already.
+    fn line(&self) -> &dyn Line {
+        self.inner.line()
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -183,20 +187,8 @@ impl Endpoint for Discreet {
         report
     }
 
-    fn rest(&self, times: u32) -> bool {
-        self.inner.rest(times)
-    }
-
     fn batch_max(&self) -> usize {
         self.inner.batch_max()
-    }
-
-    fn concurrency(&self) -> usize {
-        self.inner.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.inner.traffic()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
@@ -221,18 +213,6 @@ impl Endpoint for Discreet {
 
     fn lacking(&self) -> Result<Vec<Demand>, EndpointError> {
         self.inner.lacking().map_err(|error| self.error(error))
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.inner.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.inner.clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.inner.lost().map(|error| self.error(error))
     }
 }
 

@@ -15,7 +15,8 @@ use crate::adapters::client::Client;
 use crate::adapters::odata::decode::{Layout, next_link, told_count};
 use crate::adapters::odata::fault;
 use crate::adapters::odata::link::{self, Chain};
-use crate::endpoint::EndpointError;
+use crate::adapters::odata::percent;
+use crate::endpoint::{EndpointError, Line};
 use crate::frame::Frame;
 
 /// Pages in a row that bring no new record, before a chain counts as endless. A page may be empty and yet have a
@@ -93,7 +94,20 @@ pub struct Reading<'a> {
     pub asked: Option<&'a [Uuid]>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
+    /// Makes a read of what a filter lets through, where there is one; `url` has a query already.
+    pub fn filtered(
+        client: &'a Client,
+        url: &str,
+        filter: Option<&str>,
+        headers: Vec<(&'static str, String)>,
+        layout: &'a Layout,
+        asked: Option<&'a [Uuid]>,
+    ) -> Reading<'a> {
+        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
+        Reading { client, url: format!("{url}{filter}"), headers, layout, asked }
+    }
+
     /// Reads all pages.
     pub fn run(&self, progress: &dyn Fn(usize)) -> Result<Frame, EndpointError> {
         self.follow(&self.url, progress).map(|(frame, _)| frame)
@@ -301,6 +315,7 @@ mod tests {
     use crate::adapters::client::tests::{client, impatient};
     use crate::adapters::odata::Dialect;
     use crate::adapters::script::{Line, Script, say};
+    use crate::endpoint::Line as _;
     use std::sync::Mutex;
 
     fn layout() -> Layout {

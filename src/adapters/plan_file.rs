@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::adapters::whole::{self, Earlier};
+use crate::adapters::atomic_file::{self, Earlier};
 use crate::report::saved::{self, Saved, Unusable};
 
 /// Larger than any plan: some four kilobytes for each of a quarter of a million actions.
@@ -54,7 +54,7 @@ pub fn save(path: &Path, plan: &Saved) -> io::Result<()> {
     if !may_save(path)? {
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is another file, which is no plan"));
     }
-    whole::write(path, saved::text(plan).as_bytes(), Earlier::Goes)
+    atomic_file::write(path, saved::text(plan).as_bytes(), Earlier::Goes)
 }
 
 /// Removes a saved plan that has had its time; what is no plan, or not there, stays as it is.

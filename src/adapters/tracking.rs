@@ -16,7 +16,7 @@ use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::decode::{Layout, link_text};
 use crate::adapters::odata::link::{self, Chain};
 use crate::adapters::pages::Idle;
-use crate::endpoint::{EndpointError, Tracked};
+use crate::endpoint::{EndpointError, Line, Tracked};
 
 /// What a page of a tracked read holds.
 #[derive(Debug, PartialEq)]

@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use chrono::{SecondsFormat, Utc};
 
 use crate::adapters;
+use crate::adapters::atomic_file::{self, Earlier};
 use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::adapters::credentials;
 use crate::adapters::sqlite::SqliteStore;
-use crate::adapters::whole::{self, Earlier};
 use crate::address::Address;
 use crate::binding::{Binding, Renamed};
 use crate::cli::exit::Failure;
@@ -50,7 +50,7 @@ pub fn may_save(path: &Path) -> Result<(), Failure> {
 
 /// Saves a text in a new file, all of it or nothing: what is there already may be somebody's work.
 pub fn save(path: &Path, text: &str) -> Result<(), Failure> {
-    whole::write(path, text.as_bytes(), Earlier::Stays).map_err(|error| match error.kind() {
+    atomic_file::write(path, text.as_bytes(), Earlier::Stays).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => is_there(path),
         _ => Failure::Written { file: path.display().to_string(), message: error.to_string() },
     })

@@ -8,7 +8,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::apply::Applied;
@@ -16,8 +15,7 @@ use crate::config::expression::Predicate;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::couple::rows_by_id;
 use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Outcome, Query, Report, TableInfo, Tracked,
-    Traffic, Write,
+    Bounds, Endpoint, EndpointError, Hidden, Identity, Line, Outcome, Query, Report, TableInfo, Tracked, Write,
 };
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Kind, Value};
@@ -199,8 +197,8 @@ impl Pretended<'_> {
 }
 
 impl Endpoint for Pretended<'_> {
-    fn side(&self) -> Side {
-        self.inner.side()
+    fn line(&self) -> &dyn Line {
+        self.inner.line()
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -281,28 +279,8 @@ impl Endpoint for Pretended<'_> {
         self.inner.batch_max()
     }
 
-    fn concurrency(&self) -> usize {
-        self.inner.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.inner.traffic()
-    }
-
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
         self.inner.modified_column(info)
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.inner.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.inner.clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.inner.lost()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Many new records in one message to the CRM: what is written arrives once, and one bad record costs itself only.
 
 use mocks::fault::{Fault, Faults};
-use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
+use pipeline::adapters::dataverse::bulk::RECORDS_MIN;
 use pipeline::config::{Connection, Features, Side};
 use pipeline::endpoint::{Endpoint, Outcome, Report, Write};
 use uuid::Uuid;

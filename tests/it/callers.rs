@@ -2,7 +2,7 @@
 
 use mocks::crm::caller::Logic;
 use mocks::crm::privilege::{Holding, Privilege, Special};
-use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
+use pipeline::adapters::dataverse::bulk::RECORDS_MIN;
 use pipeline::config::{Bypass, Connection, Features, Side};
 use pipeline::endpoint::{Endpoint, EndpointError, Outcome, Reach, Right, Write};
 use pipeline::frame::Value;

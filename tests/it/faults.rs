@@ -2,7 +2,7 @@
 
 use mocks::crm::quota::Quota;
 use mocks::fault::{Fault, Faults};
-use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
+use pipeline::adapters::dataverse::bulk::RECORDS_MIN;
 use pipeline::config::Side;
 use pipeline::endpoint::{Endpoint, EndpointError, Outcome, Write};
 

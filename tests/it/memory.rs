@@ -11,8 +11,8 @@ use chrono::{DateTime, Utc};
 use pipeline::config::Side;
 use pipeline::config::expression::{Literal, Predicate};
 use pipeline::endpoint::{
-    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Hidden, Identity, Key, Outcome, Query, Report,
-    TableInfo, Traffic, Write, WriteKind,
+    BLANKS, Bounds, ClockOffset, ColumnInfo, Endpoint, EndpointError, Hidden, Identity, Key, Line, Outcome, Query,
+    Report, TableInfo, Traffic, Write, WriteKind,
 };
 use pipeline::frame::builder::Builder;
 use pipeline::frame::unreadable::Unreadable;
@@ -408,9 +408,38 @@ impl Memory {
     }
 }
 
-impl Endpoint for Memory {
+impl Line for Memory {
     fn side(&self) -> Side {
         self.side
+    }
+
+    fn concurrency(&self) -> usize {
+        1
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        let ms = self.ahead_ms.load(Ordering::Relaxed);
+        let steady = !self.jumps.load(Ordering::Relaxed);
+        (!self.timeless.load(Ordering::Relaxed)).then_some(ClockOffset { ms_min: ms, ms_max: ms, steady })
+    }
+
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::Relaxed))
+    }
+
+    fn lost(&self) -> Option<EndpointError> {
+        let is_lost = self.locked_out.load(Ordering::Relaxed);
+        is_lost.then(|| EndpointError::Login { side: self.side, keys: &["auth"], message: "not any more".to_owned() })
+    }
+}
+
+impl Endpoint for Memory {
+    fn line(&self) -> &dyn Line {
+        self
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -665,31 +694,8 @@ impl Endpoint for Memory {
         3
     }
 
-    fn concurrency(&self) -> usize {
-        1
-    }
-
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
-    }
-
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
         info.column("modified").map(|column| column.column.name.clone())
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        let ms = self.ahead_ms.load(Ordering::Relaxed);
-        let steady = !self.jumps.load(Ordering::Relaxed);
-        (!self.timeless.load(Ordering::Relaxed)).then_some(ClockOffset { ms_min: ms, ms_max: ms, steady })
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        DateTime::from_timestamp_millis(self.clock_ms.load(Ordering::Relaxed))
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        let is_lost = self.locked_out.load(Ordering::Relaxed);
-        is_lost.then(|| EndpointError::Login { side: self.side, keys: &["auth"], message: "not any more".to_owned() })
     }
 }
 

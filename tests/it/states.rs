@@ -1,7 +1,7 @@
 //! New records that are to be in another state than their table's first one: made and changed together, or not at all.
 
 use mocks::fault::{Fault, Faults};
-use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
+use pipeline::adapters::dataverse::bulk::RECORDS_MIN;
 use pipeline::config::Side;
 use pipeline::endpoint::{Outcome, Write};
 use pipeline::frame::Value;

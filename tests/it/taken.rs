@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use mocks::fault::{Fault, Faults};
-use pipeline::adapters::dataverse_bulk::RECORDS_MIN;
+use pipeline::adapters::dataverse::bulk::RECORDS_MIN;
 use pipeline::config::Side;
 use pipeline::run::account::{RunOutcome, RunReport};
 use serde_json::{Value, json};

@@ -27,11 +27,11 @@ impl BusinessCentral {
         let url = format!("{}{api}", self.client.base());
         let post = |operations: &[Operation]| {
             let sent = batch::patiently(&self.client, operations, &|some| {
-                batch::post_in_time(Form::Json, &self.client, &url, some, &|| self.portion.too_much(some.len()))
+                batch::post_in_time(Form::Json, &self.client, &url, some, &|| self.batch_size.too_much(some.len()))
             });
             match &sent {
-                Sent::TurnedAway(answer) if answer.status == 413 => self.portion.too_large(operations.len()),
-                Sent::Told(told) if told.iter().any(Result::is_ok) => self.portion.went_well(operations.len()),
+                Sent::TurnedAway(answer) if answer.status == 413 => self.batch_size.too_large(operations.len()),
+                Sent::Told(told) if told.iter().any(Result::is_ok) => self.batch_size.went_well(operations.len()),
                 Sent::TurnedAway(_) | Sent::Told(_) => {}
             }
             sent
@@ -168,7 +168,10 @@ mod tests {
             ("too many operations", 500, refusal.to_owned(), "unknown, unknown"),
             ("no rights", 403, refusal.to_owned(), "barred, barred"),
         ] {
-            let server = Script::play(vec![say(200, metadata), say(200, companies), say(status, &body)]);
+            // What is put off is put off to the end.
+            let still_busy = || say(200, &answered(&[&bad("\"1\"", 429)]));
+            let lines = vec![say(200, metadata), say(200, companies), say(status, &body), still_busy(), still_busy()];
+            let server = Script::play(lines);
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let (client, _) = client(&server.url, &login.url);
             let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 500, page: 10 };

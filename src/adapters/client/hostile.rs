@@ -8,6 +8,7 @@ use std::fmt::Write;
 use super::tests::{client, impatient};
 use super::*;
 use crate::adapters::script::{Line, Script, say};
+use crate::endpoint::Line as _;
 
 fn tokens() -> Script {
     Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)])

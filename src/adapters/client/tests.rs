@@ -4,6 +4,7 @@ use super::*;
 use crate::adapters::clock::tests::FakeClock;
 use crate::adapters::script::{Line, Script, say};
 use crate::config::{Adapter, Auth, Bypass, ClientCredentials, Features, Limits, Proof, SecretSource};
+use crate::endpoint::{ClockOffset, Line as _};
 use std::net::TcpListener;
 
 /// Tokens `t1`, `t2` … as many as are asked for.
@@ -243,19 +244,6 @@ fn an_answer_without_data_says_what_it_is() {
     }
 }
 
-#[test]
-fn what_was_said_with_an_answer_that_ends_a_request_is_kept() {
-    for (status, body, expected) in [
-        (503, "<html>", "it answered HTTP 503"),
-        (500, r#"{"error":{"code":"0x80040216","message":"An unexpected error."}}"#, {
-            "it answered HTTP 500: An unexpected error (0x80040216)"
-        }),
-        (500, r#"{"error":{"code":"","message":"no"}}"#, "it answered HTTP 500: no"),
-    ] {
-        assert_eq!(answered(&Fault::read(status, body.as_bytes())), expected);
-    }
-}
-
 /// As where a gateway gave up: a read is repeated, of a write nobody knows, and the next one is smaller.
 #[test]
 fn an_answer_that_never_comes_is_waited_for_no_longer_than_a_gateway_would() {
@@ -301,36 +289,6 @@ fn a_token_endpoint_that_cannot_answer_for_now_is_asked_again() {
     assert_eq!(error.to_string(), expected);
 }
 
-/// In the vendor's words (crm-api.md §15).
-#[test]
-fn a_refusal_says_which_limit_was_met_and_what_it_is() {
-    let time = "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds over time window \
-                of 300 seconds. Decrease number of concurrent requests or reduce the duration of requests and try \
-                again later.";
-    let window = Some(Duration::from_secs(300));
-    let met = |facet, granted, window| Some(Met { facet, granted, window });
-    for (code, message, expected) in [
-        (
-            "0x80072322",
-            "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
-            met(Facet::Requests, Some(6_000.0), window),
-        ),
-        ("0x80072321", time, met(Facet::Time, Some(1_200.0), window)),
-        (
-            "0x80072326",
-            "Number of concurrent requests exceeded the limit of 52.",
-            met(Facet::Concurrency, Some(52.0), None),
-        ),
-        ("0x80072322", "zu viele Anfragen", met(Facet::Requests, None, None)),
-        ("0x80072322", "exceeded the limit of 0 over time window of many seconds", met(Facet::Requests, None, None)),
-        ("Application_TooManyRequests", "Too many requests reached. Actual (101). Maximum (100).", None),
-    ] {
-        let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}"}}}}"#);
-        let answer = Answer { status: 429, headers: Vec::new(), body: body.into_bytes() };
-        assert_eq!(super::met(&answer), expected, "{message}");
-    }
-}
-
 #[test]
 fn the_dates_of_answers_tell_of_the_clock() {
     let date = "Date: Thu, 01 Jan 1970 00:01:40 GMT\r\n";
@@ -349,10 +307,10 @@ fn the_dates_of_answers_tell_of_the_clock() {
     ask();
     assert_eq!(clock.now(), Duration::from_secs(2), "the answer of an overloaded gateway was passed over");
     assert_eq!(client.clock_offset(), Some(ClockOffset { ms_min: 98_000, ms_max: 98_999, steady: true }));
-    assert_eq!(client.side_clock(), DateTime::from_timestamp_millis(100_999), "at the latest");
+    assert_eq!(client.clock(), DateTime::from_timestamp_millis(100_999), "at the latest");
     ask();
     assert_eq!(client.clock_offset().map(|offset| offset.steady), Some(false), "it was nine, or it was not");
-    assert_eq!(client.side_clock(), DateTime::from_timestamp_millis(100_999), "at the earliest");
+    assert_eq!(client.clock(), DateTime::from_timestamp_millis(100_999), "at the earliest");
 }
 
 #[test]

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::adapters::batch::{self, Batch, Sent};
 use crate::adapters::client::{ACT_AS, PostError, is_nobody};
+use crate::adapters::dataverse::bulk::{self, RECORDS_MIN, Said};
+use crate::adapters::dataverse::keys::{self, AlternateKey};
 use crate::adapters::dataverse::privileges::STAND_IN;
+use crate::adapters::dataverse::products;
+use crate::adapters::dataverse::requests::{by_position, question, verdict};
+use crate::adapters::dataverse::states::{self, STATE};
 use crate::adapters::dataverse::{API, BATCH_MAX, Dataverse, headers, select};
-use crate::adapters::dataverse_batch::{by_position, question, verdict};
-use crate::adapters::dataverse_bulk::{self, RECORDS_MIN, Said};
-use crate::adapters::dataverse_keys::{self, AlternateKey};
-use crate::adapters::dataverse_products;
-use crate::adapters::dataverse_states::{self, STATE};
 use crate::adapters::definitions::{self, CrmTable};
 use crate::adapters::odata::batch_multipart::{self, Part, Reply};
 use crate::adapters::odata::fault::Fault;
@@ -32,11 +32,11 @@ impl Dataverse {
         let Batch { info, columns, writes, layout, .. } = *batch;
         let root = self.root();
         let select = select(table, columns);
-        let is_staged = |write: &Write| dataverse_states::is_staged(table, write);
+        let is_staged = |write: &Write| states::is_staged(table, write);
         let question =
             Part::Single(question(format!("{root}/{}?$select={}&$top=1", info.table, table.key), &headers()));
         let together = |writes: &[Write]| {
-            let parts = writes.iter().map(|write| dataverse_states::part(&root, table, &select, write)).collect();
+            let parts = writes.iter().map(|write| states::part(&root, table, &select, write)).collect();
             let batch = Batch { endpoint: self, info, columns, writes, layout, closed: &self.closed };
             let post = |parts: &[Part]| batch::patiently(&self.client, parts, &|some| self.post(some));
             let verdict = |write: &Write, reply: &Reply| verdict(slice::from_ref(&table.key), write, reply);
@@ -60,11 +60,11 @@ impl Dataverse {
         }
         let outcomes = Vec::with_capacity(writes.len());
         let mut report = Report { outcomes, rows: layout.rows().finish(), given: HashMap::new() };
-        for run in dataverse_bulk::runs(writes) {
+        for run in bulk::runs(writes) {
             // A message makes records in their first state only; none of a run needs another one of it.
             let (single, staged): (Vec<&Write>, Vec<&Write>) = run.iter().partition(|write| is_single(write));
             let single: Vec<Write> = single.into_iter().cloned().collect();
-            let created = if dataverse_bulk::suits(&single) { self.create_many(table, &single) } else { None };
+            let created = if bulk::suits(&single) { self.create_many(table, &single) } else { None };
             let Some(created) = created else {
                 // One record spoilt it for all: in a batch, each stands for itself.
                 let Report { outcomes, rows, .. } = together(run);
@@ -107,7 +107,7 @@ impl Dataverse {
 
     /// Returns the products that a write sets active and that have to be published for it.
     pub(super) fn drafts(&self, table: &CrmTable, batch: &Batch<'_>) -> HashSet<Uuid> {
-        let activated = batch.writes.iter().filter(|write| dataverse_products::activates(table, write));
+        let activated = batch.writes.iter().filter(|write| products::activates(table, write));
         let activated: Vec<Uuid> = activated.map(|write| write.id).collect();
         if activated.is_empty() {
             return HashSet::new();
@@ -116,7 +116,7 @@ impl Dataverse {
         let query = Query { info: batch.info, columns, filter: None, ids: Some(activated) };
         // Where that cannot be read, the update is sent as it is, and the service says what is wrong.
         let Ok(states) = self.read(&query, &|_| {}) else { return HashSet::new() };
-        let is_draft = |row: &usize| dataverse_products::is_unpublished(&states.value(STATE, *row));
+        let is_draft = |row: &usize| products::is_unpublished(&states.value(STATE, *row));
         (0..states.rows()).filter(is_draft).map(|row| states.id(row)).collect()
     }
 
@@ -126,7 +126,7 @@ impl Dataverse {
             .writes
             .iter()
             .map(|write| match drafts.contains(&write.id) {
-                true => dataverse_products::without_state(write),
+                true => products::without_state(write),
                 false => write.clone(),
             })
             .collect();
@@ -135,7 +135,7 @@ impl Dataverse {
             .filter(|at| drafts.contains(&batch.writes[*at].id) && report.outcomes[*at] == Outcome::Written)
             .collect();
         let root = self.root();
-        let operation = |at: &usize| Part::Single(dataverse_products::publication(&root, table, &batch.writes[*at]));
+        let operation = |at: &usize| Part::Single(products::publication(&root, table, &batch.writes[*at]));
         let operations: Vec<Part> = updated.iter().map(operation).collect();
         if operations.is_empty() {
             return report;
@@ -146,7 +146,7 @@ impl Dataverse {
         };
         for (at, told) in updated.into_iter().zip(told) {
             let verdict = told.map_or_else(|verdict| verdict, |reply| verdict(&[], &batch.writes[at], &reply));
-            report.outcomes[at] = dataverse_products::outcome(&stripped[at], verdict);
+            report.outcomes[at] = products::outcome(&stripped[at], verdict);
         }
         // What the update answered is not what the record is now.
         let ids = report.rows.ids();
@@ -157,16 +157,15 @@ impl Dataverse {
 
     /// Names, in refusals for an alternate key that is taken, the record that has it, as far as that can be found.
     pub(super) fn name_holders(&self, table: &CrmTable, writes: &[Write], outcomes: &mut [Outcome]) {
-        let taken =
-            |outcome: &Outcome| matches!(outcome, Outcome::Refused { message } if dataverse_keys::is_taken(message));
+        let taken = |outcome: &Outcome| matches!(outcome, Outcome::Refused { message } if keys::is_taken(message));
         let refused: Vec<usize> = (0..outcomes.len()).filter(|at| taken(&outcomes[*at])).take(HOLDERS_MAX).collect();
         if refused.is_empty() {
             return;
         }
-        let keys = self.answer(&dataverse_keys::question(table)).ok().and_then(|json| definitions::list(&json).ok());
+        let keys = self.answer(&keys::question(table)).ok().and_then(|json| definitions::list(&json).ok());
         let keys: Vec<AlternateKey> = keys.unwrap_or_default();
         let asked = refused.iter().flat_map(|at| {
-            let holder = |key| dataverse_keys::holder(table, key, &writes[*at]).map(|(what, asked)| (*at, what, asked));
+            let holder = |key| keys::holder(table, key, &writes[*at]).map(|(what, asked)| (*at, what, asked));
             keys.iter().filter_map(holder)
         });
         let asked: Vec<(usize, String, String)> = asked.collect();
@@ -177,7 +176,7 @@ impl Dataverse {
         };
         for ((at, what, _), answer) in asked.iter().zip(answers) {
             if let (Some(id), Outcome::Refused { message }) =
-                (dataverse_keys::held_by(table, &writes[*at], &answer), &mut outcomes[*at])
+                (keys::held_by(table, &writes[*at], &answer), &mut outcomes[*at])
             {
                 message.push_str(&format!("; {id} has {what}"));
             }
@@ -199,31 +198,25 @@ impl Dataverse {
     ///
     /// The answer holds no records, so whoever wants to see them reads them.
     fn create_many(&self, table: &CrmTable, writes: &[Write]) -> Option<Vec<Outcome>> {
-        let targets: Vec<Result<String, String>> =
-            writes.iter().map(|write| dataverse_bulk::target(table, write)).collect();
+        let targets: Vec<Result<String, String>> = writes.iter().map(|write| bulk::target(table, write)).collect();
         let sendable = writes.iter().zip(&targets).filter_map(|(write, target)| Some((write.id, target.clone().ok()?)));
         let (ids, sendable): (Vec<Uuid>, Vec<String>) = sendable.unzip();
         if ids.is_empty() {
             return None;
         }
-        let body = dataverse_bulk::body(&sendable);
-        let url = format!(
-            "{}{API}/{}/Microsoft.Dynamics.CRM.{}",
-            self.client.base(),
-            table.info.table,
-            dataverse_bulk::MESSAGE
-        );
+        let body = bulk::body(&sendable);
+        let url = format!("{}{API}/{}/Microsoft.Dynamics.CRM.{}", self.client.base(), table.info.table, bulk::MESSAGE);
         let mut headers = headers();
         headers.push(("Content-Type", "application/json; charset=utf-8".to_owned()));
         headers.extend(self.write_headers());
         let answer = self.client.post(&url, &headers, body.as_bytes());
         match &answer {
-            Err(PostError::Overtaxed(_)) => self.portion.too_much(writes.len()),
-            Ok(answer) if answer.status == 413 => self.portion.too_large(writes.len()),
-            Ok(answer) if answer.is_success() => self.portion.went_well(writes.len()),
+            Err(PostError::Overtaxed(_)) => self.batch_size.too_much(writes.len()),
+            Ok(answer) if answer.status == 413 => self.batch_size.too_large(writes.len()),
+            Ok(answer) if answer.is_success() => self.batch_size.went_well(writes.len()),
             _ => {}
         }
-        match dataverse_bulk::said(&ids, &answer) {
+        match bulk::said(&ids, &answer) {
             Said::Refused => {
                 self.bulk.refused(&table.name);
                 None
@@ -281,7 +274,7 @@ impl Dataverse {
             Ok(answer) => answer,
             Err(error) => {
                 if matches!(error, PostError::Overtaxed(_)) {
-                    self.portion.too_much(count);
+                    self.batch_size.too_much(count);
                 }
                 return all(Verdict::unanswered(&error));
             }
@@ -292,15 +285,15 @@ impl Dataverse {
                 let replies = by_position(sections, &sizes, answer.is_success());
                 let is_overtaxed = |reply: &Reply| Fault::read(reply.status, reply.body.as_bytes()).is_overtaxed();
                 match replies.iter().flatten().any(is_overtaxed) {
-                    true => self.portion.too_much(count),
-                    false => self.portion.went_well(count),
+                    true => self.batch_size.too_much(count),
+                    false => self.batch_size.went_well(count),
                 }
                 Sent::Told(replies.into_iter().map(|reply| self.let_in(reply)).collect())
             }
             Err(message) if answer.is_success() => all(Verdict::unknown(message)),
             Err(_) => {
                 if answer.status == 413 {
-                    self.portion.too_large(count);
+                    self.batch_size.too_large(count);
                 }
                 Sent::TurnedAway(answer)
             }

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::config::Side;
-use crate::endpoint::{ColumnInfo, Key};
+use crate::endpoint::{ClockOffset, ColumnInfo, Key, Traffic};
 use crate::frame::{Cell, Column};
 use crate::plan::FieldChange;
+use chrono::{DateTime, Utc};
 
 /// An ERP whose filter lets only the first of its two records through.
 struct Filtering;
@@ -23,9 +24,27 @@ fn info() -> TableInfo {
     }
 }
 
-impl Endpoint for Filtering {
+impl Line for Filtering {
     fn side(&self) -> Side {
         Side::Erp
+    }
+    fn concurrency(&self) -> usize {
+        1
+    }
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+    fn clock_offset(&self) -> Option<ClockOffset> {
+        None
+    }
+    fn clock(&self) -> Option<DateTime<Utc>> {
+        None
+    }
+}
+
+impl Endpoint for Filtering {
+    fn line(&self) -> &dyn Line {
+        self
     }
     fn open(&self) -> Result<Identity, EndpointError> {
         Ok(Identity { id: Uuid::nil(), name: String::new() })
@@ -62,19 +81,7 @@ impl Endpoint for Filtering {
     fn batch_max(&self) -> usize {
         1
     }
-    fn concurrency(&self) -> usize {
-        1
-    }
-    fn traffic(&self) -> Traffic {
-        Traffic::default()
-    }
     fn modified_column(&self, _: &TableInfo) -> Option<String> {
-        None
-    }
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        None
-    }
-    fn clock(&self) -> Option<DateTime<Utc>> {
         None
     }
 }

@@ -117,7 +117,7 @@ pub fn columns(side: Side, name: &str) -> Vec<&'static str> {
 
 /// Puts a record there, or changes it; a reference is written as the number of its record.
 pub fn put(memory: &Memory, table: &str, id: u128, values: &[(&str, &str)]) {
-    let side = pipeline::endpoint::Endpoint::side(memory);
+    let side = pipeline::endpoint::Line::side(memory);
     let guid = |name: &str| {
         let found = tables(side).iter().find(|(known, _)| *known == table);
         found

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use pipeline::config::{PerSide, Side};
 use pipeline::delta::decided::told;
-use pipeline::endpoint::{Endpoint, WriteKind};
+use pipeline::endpoint::{Line, WriteKind};
 use pipeline::report::run::outcome_key;
 use pipeline::run::account::{Counts, Mode, RunReport};
 use uuid::Uuid;

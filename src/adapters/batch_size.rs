@@ -9,15 +9,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const LEAST: usize = 10;
 
 /// The number for one side, shared by all threads.
-pub struct Portion {
+pub struct BatchSize {
     most: usize,
     now: AtomicUsize,
 }
 
-impl Portion {
+impl BatchSize {
     /// Begins with as many as are allowed.
-    pub fn new(most: usize) -> Portion {
-        Portion { most, now: AtomicUsize::new(most) }
+    pub fn new(most: usize) -> BatchSize {
+        BatchSize { most, now: AtomicUsize::new(most) }
     }
 
     /// Returns how many go into one request now.
@@ -54,23 +54,23 @@ mod tests {
 
     #[test]
     fn what_was_too_much_is_halved_and_grows_again() {
-        let portion = Portion::new(1_000);
-        let after = |change: &dyn Fn(&Portion)| {
-            change(&portion);
-            portion.now()
+        let batch_size = BatchSize::new(1_000);
+        let after = |change: &dyn Fn(&BatchSize)| {
+            change(&batch_size);
+            batch_size.now()
         };
-        assert_eq!(after(&|portion| portion.went_well(1_000)), 1_000);
-        assert_eq!(after(&|portion| portion.too_much(1_000)), 500);
-        assert_eq!(after(&|portion| portion.too_much(1_000)), 500, "it was under way already");
-        assert_eq!(after(&|portion| portion.went_well(30)), 500, "few tell nothing");
-        assert_eq!(after(&|portion| portion.went_well(500)), 520);
-        assert_eq!(after(&|portion| (0..50).for_each(|_| portion.went_well(1_000))), 1_000);
-        assert_eq!(after(&|portion| portion.too_much(1)), LEAST);
-        assert_eq!(after(&|portion| portion.too_large(1)), LEAST, "that is the record's size");
-        assert_eq!(after(&|portion| portion.too_large(10)), 5);
-        assert_eq!(after(&|portion| portion.too_large(5)), 2);
-        assert_eq!(after(&|portion| portion.went_well(2)), 3);
-        let small = Portion::new(3);
+        assert_eq!(after(&|batch_size| batch_size.went_well(1_000)), 1_000);
+        assert_eq!(after(&|batch_size| batch_size.too_much(1_000)), 500);
+        assert_eq!(after(&|batch_size| batch_size.too_much(1_000)), 500, "it was under way already");
+        assert_eq!(after(&|batch_size| batch_size.went_well(30)), 500, "few tell nothing");
+        assert_eq!(after(&|batch_size| batch_size.went_well(500)), 520);
+        assert_eq!(after(&|batch_size| (0..50).for_each(|_| batch_size.went_well(1_000))), 1_000);
+        assert_eq!(after(&|batch_size| batch_size.too_much(1)), LEAST);
+        assert_eq!(after(&|batch_size| batch_size.too_large(1)), LEAST, "that is the record's size");
+        assert_eq!(after(&|batch_size| batch_size.too_large(10)), 5);
+        assert_eq!(after(&|batch_size| batch_size.too_large(5)), 2);
+        assert_eq!(after(&|batch_size| batch_size.went_well(2)), 3);
+        let small = BatchSize::new(3);
         small.too_much(3);
         assert_eq!(small.now(), 3);
     }

@@ -12,24 +12,22 @@ mod writes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::adapters::absence;
 use crate::adapters::batch::{self, Closed, Form};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Batches, Style};
+use crate::adapters::erp::{self, texts};
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
 use crate::adapters::odata::{Dialect, filter, percent};
+use crate::adapters::odata_service::page::{Address, Ask, Page, is_odd, question};
+use crate::adapters::odata_service::writes::relative;
 use crate::adapters::pages::{self, Count, Reading};
-use crate::adapters::service::page::{Address, Ask, Page, is_odd, question};
-use crate::adapters::service::writes::relative;
 use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
-use crate::endpoint::{
-    Bounds, ClockOffset, Endpoint, EndpointError, Hidden, Identity, Key, Query, Report, TableInfo, Traffic, Write,
-};
+use crate::endpoint::{Bounds, Endpoint, EndpointError, Hidden, Identity, Key, Line, Query, Report, TableInfo, Write};
 use crate::frame::{Column, Frame, Kind};
 
 const ROOT: &str = "/ODataV4";
@@ -144,23 +142,11 @@ impl Service {
         let columns = vec![(name, "Name".to_owned())];
         let layout = Layout::keyed(Dialect::BusinessCentral, &info, &key, Arc::default(), columns);
         let url = format!("{}/{COMPANIES}?$select=Name", self.root());
-        // The first request of all: what is wrong here is wrong with the connection.
-        let companies = self.reading(&url, None, &layout, None).run(&|_| {}).map_err(|error| match error {
-            EndpointError::Refused { side, message } => {
-                let message = format!("{message}; check `url`, and that OData services are enabled there");
-                EndpointError::Refused { side, message }
-            }
-            other => other,
-        })?;
-        let names = || (0..companies.rows()).map(|row| companies.value("Name", row).to_string());
-        match names().position(|name| name == company) {
-            Some(row) => Ok(Identity { id: companies.id(row), name: company.to_owned() }),
-            None => Err(EndpointError::NoCompany {
-                side: Side::Erp,
-                company: company.to_owned(),
-                known: pages::listed(&names().collect::<Vec<_>>()),
-            }),
-        }
+        let check = "`url`, and that OData services are enabled there";
+        erp::find_company(&self.reading(&url, None, &layout, None), "Name", company, check, |all| {
+            let row = texts(all, "Name").iter().position(|name| name == company)?;
+            Some(Identity { id: all.id(row), name: company.to_owned() })
+        })
     }
 
     /// Finds a page by the name under which it is published.
@@ -195,15 +181,10 @@ impl Service {
     }
 
     fn metadata(&self) -> Result<Known, EndpointError> {
-        let url = format!("{}/$metadata", self.root());
         let style = if self.company.is_some() { Style::Pages } else { Style::Plain };
-        let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
-        let (answer, known) = self.client.get(&url, &headers, |answer| {
-            let text = answer.text()?;
-            Ok(Known { tables: csdl::read(text, style)?, batches: csdl::batches(text) })
-        })?;
-        known.ok_or_else(|| {
-            let message = format!("{}; check `url`", answer.fault());
+        let read = |text: &str| Ok(Known { tables: csdl::read(text, style)?, batches: csdl::batches(text) });
+        erp::metadata(&self.client, &self.root(), read)?.map_err(|fault| {
+            let message = format!("{fault}; check `url`");
             EndpointError::Refused { side: Side::Erp, message }
         })
     }
@@ -224,9 +205,8 @@ impl Service {
         layout: &'a Layout,
         asked: Option<&'a [Uuid]>,
     ) -> Reading<'a> {
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
         let headers = self.headers(&[("Prefer", format!("odata.maxpagesize={}", self.limits.page))]);
-        Reading { client: &self.client, url: format!("{url}{filter}"), headers, layout, asked }
+        Reading::filtered(&self.client, url, filter, headers, layout, asked)
     }
 
     /// Reads a list to its end, and holds it against the number of records that the service counts. Another service than the
@@ -352,8 +332,8 @@ impl Service {
 }
 
 impl Endpoint for Service {
-    fn side(&self) -> Side {
-        Side::Erp
+    fn line(&self) -> &dyn Line {
+        &self.client
     }
 
     fn open(&self) -> Result<Identity, EndpointError> {
@@ -478,22 +458,10 @@ impl Endpoint for Service {
         self.send_trusted(info, columns, writes)
     }
 
-    fn rest(&self, times: u32) -> bool {
-        self.client.rest(times)
-    }
-
     fn batch_max(&self) -> usize {
         // Without a batch this is only how often the journal is written.
         let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);
         if self.limits.batch > 1 && form != Some(None) { self.limits.batch } else { WRITES_MAX }
-    }
-
-    fn concurrency(&self) -> usize {
-        self.client.concurrency()
-    }
-
-    fn traffic(&self) -> Traffic {
-        self.client.traffic()
     }
 
     fn modified_column(&self, info: &TableInfo) -> Option<String> {
@@ -501,18 +469,6 @@ impl Endpoint for Service {
             info.column(name).is_some_and(|column| matches!(column.column.kind, Kind::DateTime | Kind::Date))
         };
         MODIFIED.into_iter().find(tells).map(str::to_owned)
-    }
-
-    fn clock_offset(&self) -> Option<ClockOffset> {
-        self.client.clock_offset()
-    }
-
-    fn clock(&self) -> Option<DateTime<Utc>> {
-        self.client.side_clock()
-    }
-
-    fn lost(&self) -> Option<EndpointError> {
-        self.client.lost()
     }
 }
 

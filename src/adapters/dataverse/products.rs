@@ -4,7 +4,7 @@
 //! says as an update with its condition, then the action that publishes. In go writes, out come requests; which products
 //! are drafts is asked by the adapter. Nothing is sent here.
 
-use crate::adapters::dataverse_states::{STATE, STATUS};
+use crate::adapters::dataverse::states::{STATE, STATUS};
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::odata::batch_multipart::Operation;
 use crate::adapters::verdict::Verdict;

@@ -5,7 +5,7 @@
 //! that no run that is cut off leaves a record behind whose state could be taken for somebody's edit. In goes a write, out
 //! come the writes that it takes. Nothing is sent here.
 
-use crate::adapters::dataverse_batch::operation;
+use crate::adapters::dataverse::requests::operation;
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::odata::batch_multipart::Part;
 use crate::endpoint::{Write, WriteKind};
@@ -40,7 +40,7 @@ pub fn part(root: &str, table: &CrmTable, select: &str, write: &Write) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::dataverse_batch::tests::{contacts, write};
+    use crate::adapters::dataverse::requests::tests::{contacts, write};
     use crate::adapters::odata::batch_multipart;
 
     #[test]

@@ -6,7 +6,7 @@
 
 use crate::adapters::batch::{Replied, answered};
 use crate::adapters::client::Client;
-use crate::adapters::dataverse_states::STATE;
+use crate::adapters::dataverse::states::STATE;
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::http::Answer;
 use crate::adapters::odata::amiss::Amiss;

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::adapters::client::PostError;
-use crate::adapters::dataverse_batch::properties;
+use crate::adapters::dataverse::requests::properties;
 use crate::adapters::definitions::{self, CrmTable};
 use crate::adapters::http::Answer;
 use crate::adapters::odata::{percent, value};
@@ -135,7 +135,7 @@ pub fn said(ids: &[Uuid], answer: &Result<Answer, PostError>) -> Said {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::dataverse_batch::tests::{contacts, link, write};
+    use crate::adapters::dataverse::requests::tests::{contacts, link, write};
     use crate::frame::Value;
 
     #[test]

@@ -6,12 +6,12 @@
 use uuid::Uuid;
 
 use crate::adapters::client::Client;
-use crate::adapters::dataverse_batch::{self, path_of};
+use crate::adapters::dataverse::requests::{self, path_of};
 use crate::adapters::odata::decode::{Layout, next_link};
 use crate::adapters::odata::link::Chain;
 use crate::adapters::odata::{percent, value};
 use crate::adapters::pages::Reading;
-use crate::endpoint::{BLANKS, EndpointError, without_blanks};
+use crate::endpoint::{BLANKS, EndpointError, Line, without_blanks};
 use crate::frame::Frame;
 
 /// Ids in one list; more ask too much of the database (crm-api.md §7).
@@ -71,7 +71,7 @@ impl Lists<'_> {
             _ => {
                 let paths = lists.iter().map(|list| path_of(&list.address).to_owned()).collect();
                 let whole = |body: &str| next_link(body).map(drop);
-                dataverse_batch::ask(self.client, &self.batch, paths, &self.headers, whole)?
+                requests::ask(self.client, &self.batch, paths, &self.headers, whole)?
             }
         };
         let mut all = self.layout.rows().finish();

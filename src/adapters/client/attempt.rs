@@ -1,0 +1,98 @@
+//! One attempt: a request that waits for its turn, goes out once, and comes back with an answer or without one.
+//!
+//! Who sends, when and how often again is [`exchange`](super::exchange)'s; here it is counted, and told to the limiter.
+
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::adapters::client::exchange::Request;
+use crate::adapters::client::learned::{met, wants_rest};
+use crate::adapters::client::{Client, STOPPED};
+use crate::adapters::clock::LOOK_EVERY;
+use crate::adapters::http::{Answer, Broken, Reach, send};
+use crate::adapters::token::Token;
+use crate::endpoint::Line;
+
+impl Client {
+    /// Sends a request once; one that is sent `again` waits at the gate, before all others. Tells besides how long the answer
+    /// asks to wait.
+    pub(super) fn attempt(
+        &self,
+        request: &Request<'_>,
+        token: &Token,
+        failed: u32,
+        again: bool,
+    ) -> (Result<Answer, Broken>, Option<Duration>) {
+        let unsendable = |message| (Err(Broken { message, reach: Reach::Unsendable }), None);
+        let Some(permit) = self.limiter.admit(&*self.clock, again) else {
+            return unsendable(STOPPED.to_owned());
+        };
+        self.count_wait(permit.waited);
+        if let Some(error) = self.lost() {
+            return unsendable(error.to_string());
+        }
+        let headers = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
+        self.logins.learn(&token.authorization);
+        let headers = headers.chain([("Authorization", token.authorization.as_str())]);
+        let began = self.clock.now();
+        let result = match request.is_read {
+            true => self.send_unless_over(request.method, request.url, headers, request.body),
+            false => send(&self.agent, request.method, request.url, headers, request.body),
+        };
+        let unsent =
+            |broken: &Broken| matches!(broken.reach, Reach::Unconnected | Reach::Distrusted | Reach::Unsendable);
+        self.sent.fetch_add(u64::from(!result.as_ref().is_err_and(unsent)), Ordering::Relaxed);
+        let now = self.clock.now();
+        let asked = result.as_ref().ok().and_then(|answer| self.asked(&answer.headers));
+        match &result {
+            // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
+            Ok(answer) if wants_rest(answer, asked) => {
+                let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());
+                permit.refused(now, until, met(answer));
+            }
+            Ok(answer) => {
+                let bytes = answer.body.len() + request.body.map_or(0, <[u8]>::len);
+                permit.answered(now, request.is_read, bytes);
+            }
+            Err(_) => drop(permit),
+        }
+        if let Ok(answer) = &result {
+            self.observe(answer, began, now);
+        }
+        if result.as_ref().map_or_else(|broken| matches!(broken.reach, Reach::Sent | Reach::Unanswered), |_| true) {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+        (result, asked)
+    }
+
+    /// Sends what changes nothing, and does not wait for its answer any more where the program is to end meanwhile. What is
+    /// sent after that belongs to a write that is under way, and is waited for.
+    pub(super) fn send_unless_over<'a>(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        body: Option<&[u8]>,
+    ) -> Result<Answer, Broken> {
+        if self.clock.is_over() {
+            return send(&self.agent, method, url, headers, body);
+        }
+        let (agent, url, body) = (self.agent.clone(), url.to_owned(), body.map(<[u8]>::to_vec));
+        let headers: Vec<(String, String)> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        let (sender, answer) = channel();
+        thread::spawn(move || {
+            let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            // Nobody listens any more where the program is to end.
+            let _ = sender.send(send(&agent, method, &url, headers, body.as_deref()));
+        });
+        loop {
+            match answer.recv_timeout(LOOK_EVERY) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Timeout) if !self.clock.is_over() => {}
+                Err(_) => return Err(Broken { message: STOPPED.to_owned(), reach: Reach::Sent }),
+            }
+        }
+    }
+}
