@@ -72,7 +72,7 @@ pub struct Connection {
     pub features: Option<Features>,
     /// The user in whose name the CRM is written, by the object id of Microsoft Entra.
     pub act_as: Option<String>,
-    /// Allows `http://` towards another machine, where whoever listens reads along.
+    /// Allows `http://` towards another machine, where whoever listens reads along; `false` without it.
     pub insecure: Option<Flag>,
     /// A PEM file with certificates of authorities that are trusted besides the public ones, as those of a company's own.
     pub ca_file: Option<String>,
@@ -82,13 +82,14 @@ pub struct Connection {
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Features {
-    /// Many new records in one message, where a table of the CRM takes that.
+    /// Many new records in one message, where a table of the CRM takes that; `auto` without it.
     pub bulk: Option<Feature>,
-    /// The CRM's own account of what changed, deletions among it, for `run --changed`.
+    /// The CRM's own account of what changed, deletions among it, for `run --changed`; `auto` without it.
     pub change_tracking: Option<Feature>,
-    /// Whether the CRM's own logic (plug-ins and workflows of the organization) runs on what is written.
+    /// Whether the CRM's own logic (plug-ins and workflows of the organization) runs on what is written;
+    /// `run` without it.
     pub custom_logic: Option<CustomLogic>,
-    /// Whether flows of Power Automate hear of what is written to the CRM.
+    /// Whether flows of Power Automate hear of what is written to the CRM; `run` without it.
     pub flows: Option<Flows>,
 }
 
