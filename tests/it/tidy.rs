@@ -284,6 +284,40 @@ fn what_the_architecture_leaves_out_is_caught() {
     caught(architecture::named_files(page, &sources("src/run/reopening.rs")), "`opening.rs`");
 }
 
+/// The promises of the program, as ARCHITECTURE.md and README.md tell them.
+const PROMISES: [&str; 11] = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11"];
+
+#[test]
+fn each_promise_has_its_name_in_the_code_a_test_and_a_line_for_users() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    none(architecture::promises(&page(), &PROMISES, &readme, &all_rust()));
+}
+
+#[test]
+fn a_promise_without_name_test_or_line_is_caught() {
+    let page = |files: &str, tests: &str| {
+        format!(
+            "\n## The invariants\n\n| | promise | code | test |\n|---|---|---|---|\n| I1 | a | {files} | {tests} |\n"
+        )
+    };
+    let sources = [
+        sample("src/run/bases.rs", "//! Moves bases (I1).\n"),
+        sample("src/delta/mod.rs", "//! Decides (I11).\n"),
+        sample("tests/it/nightly/first.rs", "#[test]\nfn a_name() {\n    assert!(true, \"I1\");\n}\nfn no_test() {}\n"),
+        sample("tests/it/plans.rs", "#[test]\nfn another() {}\n"),
+    ];
+    let sources: Vec<Source> = sources.into_iter().flatten().collect();
+    let check =
+        |files: &str, tests: &str| architecture::promises(&page(files, tests), &["I1"], "\n| I1 | a |\n", &sources);
+    none(check("`run/bases.rs`, `Store::answer`", "`nightly::first::a_name`, `plans`"));
+    none(check("`run/`", "`nightly::first`: all of it"));
+    caught(check("`delta/mod.rs`", "`nightly::first`"), "in none of the files of its code");
+    caught(check("`run/bases.rs`", "`nightly::first`, `nightly::first::no_test`"), "no test `nightly::first::no_test`");
+    caught(check("`run/bases.rs`", "`plans`"), "in none of its tests");
+    caught(architecture::promises(&page("`run/`", "`first`"), &["I1"], "", &sources), "no line in README.md");
+    caught(architecture::promises(&page("`run/`", "`first`"), &["I2"], "\n| I2 | a |\n", &sources), "I2 has no line");
+}
+
 #[test]
 fn polars_stays_lean() {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();

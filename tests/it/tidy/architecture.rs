@@ -35,6 +35,66 @@ pub fn named_files(page: &str, sources: &[Source]) -> Vec<String> {
     files.filter(|file| !is_there(file)).map(|file| format!("{PAGE}: there is no `{file}`")).collect()
 }
 
+/// Each promise stands in its line with code that names it, and with tests that are there, of which one names it; and the
+/// user's documentation has a line for it.
+pub fn promises(page: &str, promised: &[&str], readme: &str, sources: &[Source]) -> Vec<String> {
+    let section = section(page, "The invariants");
+    let lines = table(section, "");
+    let mut complaints = Vec::new();
+    for name in promised {
+        let mut complain = |what: &str| complaints.push(format!("{PAGE}: {name} {what}"));
+        let Some([_, _, files, tests]) = lines.iter().find(|cells| cells[0] == *name).map(Vec::as_slice) else {
+            complain("has no line with its promise, code and tests");
+            continue;
+        };
+        let files = code(files);
+        let is_code = |source: &&Source| {
+            let inside = source.path.strip_prefix("src/").unwrap_or_default();
+            files.iter().any(|file| inside == file || (file.ends_with('/') && inside.starts_with(file)))
+        };
+        if !sources.iter().filter(is_code).any(|source| names(&source.text, name)) {
+            complain("is named in none of the files of its code");
+        }
+        let tests: Vec<(String, Option<&Source>)> =
+            code(tests).into_iter().map(|test| (test.clone(), test_of(&test, sources))).collect();
+        for (test, _) in tests.iter().filter(|(_, source)| source.is_none()) {
+            complain(&format!("has no test `{test}`"));
+        }
+        if !tests.iter().any(|(_, source)| source.is_some_and(|source| names(&source.text, name))) {
+            complain("is named in none of its tests");
+        }
+        if !readme.contains(&format!("\n| {name} | ")) {
+            complain("has no line in README.md");
+        }
+    }
+    complaints
+}
+
+/// Returns the source that holds the test of that name, or the module of tests.
+fn test_of<'a>(name: &str, sources: &'a [Source]) -> Option<&'a Source> {
+    let names: Vec<&str> = name.split("::").collect();
+    let (last, above) = names.split_last()?;
+    sources.iter().find(|source| {
+        let path = source.path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let module: Vec<&str> = path.split('/').collect();
+        let tests = source.path.starts_with("tests/") || source.text.contains("#[test]");
+        let is_module = tests && module.ends_with(&names);
+        is_module || (!above.is_empty() && module.ends_with(above) && has_test(&source.text, last))
+    })
+}
+
+fn has_test(text: &str, name: &str) -> bool {
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let of_item = |line: &&&str| line.starts_with("#[") || line.starts_with("//");
+    let at = lines.iter().position(|line| line.starts_with(&format!("fn {name}(")));
+    at.is_some_and(|at| lines[..at].iter().rev().take_while(of_item).any(|line| *line == "#[test]"))
+}
+
+/// Tells whether a text has a name as a word of its own.
+fn names(text: &str, name: &str) -> bool {
+    text.split(|c: char| !c.is_alphanumeric()).any(|word| word == name)
+}
+
 /// Returns what stands under a heading of the second level.
 fn section<'a>(page: &'a str, heading: &str) -> &'a str {
     let start = page.split_once(&format!("\n## {heading}\n")).map_or("", |(_, rest)| rest);
