@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::FileArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{print_as, saved, world};
@@ -19,8 +18,8 @@ const RUNS_MAX: usize = 10;
 /// Carries out `status`.
 pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let loaded = world::load_state(&arguments.path)?;
-    let store = SqliteStore::read_only(&loaded.state)?;
-    let binding = world::binding(&loaded, &store)?;
+    let store = world::store(&loaded)?;
+    let binding = store.binding()?;
     let mut couplings = store.coupling_counts()?;
     let notes = strays::lost(&loaded.pipeline, &couplings).into_iter().collect();
     let mut tables: Vec<(String, u64)> = loaded
