@@ -10,7 +10,7 @@ pub mod find;
 use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
-use crate::by_hand::part::take_answers;
+use crate::by_hand::parting::take_answers;
 use crate::cli::args::Format;
 use crate::cli::args::inbox::{InboxAction, InboxArguments, InboxFilter};
 use crate::cli::ask::{self, Question};

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::by_hand::Desk;
 use crate::by_hand::bonds::bonds;
-use crate::by_hand::part::{Parting, fails_without, part};
+use crate::by_hand::parting::{Parting, fails_without, part};
 use crate::cli::args::UncoupleArguments;
 use crate::cli::ask::{self, Question};
 use crate::cli::couple::{look, moment, objected, one_table, take};
