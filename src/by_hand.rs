@@ -17,10 +17,10 @@ use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::names::Names;
 use crate::endpoint::{Endpoint, Hidden, Key};
-use crate::extract::{self, Scope};
+use crate::extract::{self, Scope, Undecided};
 use crate::frame::Frame;
 use crate::run::RunError;
-use crate::run::prepare::belongs_to;
+use crate::run::prepare::{belongs_to, moved, note_tables};
 use crate::run::remembered;
 use crate::store::{
     Answer, CouplingChange, Couplings, InboxItem, InboxKind, Intent, Origin, RunRow, Store, StoreError,
@@ -108,6 +108,7 @@ impl<'a> Desk<'a> {
     /// That the two are coupled with each other already is an objection to a single pair. In a list it is none: what was
     /// exported can be read back.
     pub fn look(&self, store: &dyn Store, wanted: &[Wanted]) -> Result<Result<Looked, Vec<Objection>>, RunError> {
+        self.refuse_moved(store)?;
         let mut objections = Vec::new();
         let flat: Vec<Address> = wanted.iter().flat_map(|wanted| wanted.addresses.clone()).collect();
         let found = find(self.map, self.endpoints, &flat)?;
@@ -186,6 +187,7 @@ impl<'a> Desk<'a> {
         store: &dyn Store,
         addresses: &[Address],
     ) -> Result<Result<Vec<Pair>, Vec<Objection>>, RunError> {
+        self.refuse_moved(store)?;
         let couplings = store.couplings(&self.map.name, &[])?;
         let pairs = pairs_by_id(&couplings);
         let (mut dead, mut objections): (Vec<Pair>, Vec<Objection>) = Default::default();
@@ -245,6 +247,7 @@ impl<'a> Desk<'a> {
             let (PerSide { erp, crm }, origin) = (pair.ids, pair.origin.clone());
             changes.push(CouplingChange::Couple { erp, crm, origin });
         }
+        note_tables(std::iter::once(map), store)?;
         let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
         file(store, map, "couple", &told, &changes, moment)?;
         // Whom the two belong to is no question any more; what else waits is decided by the next run.
@@ -265,6 +268,13 @@ impl<'a> Desk<'a> {
         }
         remembered::remember(self.endpoints, &scope, store, map)?;
         Ok(())
+    }
+
+    /// Refuses to add couplings to those of another table.
+    fn refuse_moved(&self, store: &dyn Store) -> Result<(), RunError> {
+        let asked = PerSide { erp: Some(self.endpoints.erp), crm: Some(self.endpoints.crm) };
+        let misfits = moved(&self.pipeline.tables, asked, store)?;
+        if misfits.is_empty() { Ok(()) } else { Err(RunError::Mapping(misfits)) }
     }
 
     fn scope(&self) -> Result<Scope, RunError> {
@@ -348,9 +358,19 @@ impl Known {
         for side in Side::BOTH {
             let row = self.rows.of(side).get(ids.of(side)).copied();
             let frame = self.frames.of(side).take(&row.into_iter().collect::<Vec<_>>());
-            if extract::inside(map, side, frame)?.frame.rows() == 0 {
-                let name = self.name(side, *ids.of(side));
-                notes.push(format!("{name} is outside its filter: nothing is written until it comes back"));
+            let inside = extract::inside(map, side, frame)?;
+            let name = self.name(side, *ids.of(side));
+            match inside.why.first() {
+                Some(Undecided::Unreadable(why)) => {
+                    notes.push(format!("{name} cannot be read: {why}; nothing is written until that is corrected"));
+                }
+                Some(Undecided::Filter(fault)) => {
+                    notes.push(format!("{name} is left alone: the filter {fault}"));
+                }
+                None if inside.frame.rows() == 0 => {
+                    notes.push(format!("{name} is outside its filter: nothing is written until it comes back"));
+                }
+                None => {}
             }
         }
         Ok(notes)

@@ -238,6 +238,9 @@ pub enum EndpointError {
     /// No connection, or none that lasted, after all retries.
     #[error("{side} cannot be reached: {message}", side = .side.name())]
     Unreachable { side: Side, keys: Keys, message: String },
+    /// It was given up because the program is to end; the side is not to blame.
+    #[error("the run was told to end before {side} had answered; the next run goes on from here", side = .side.name())]
+    Interrupted { side: Side },
     /// The credentials were refused.
     #[error("{side} refused the login: {message}", side = .side.name())]
     Login { side: Side, keys: Keys, message: String },
@@ -263,6 +266,7 @@ impl EndpointError {
     pub fn kind(&self) -> &'static str {
         match self {
             EndpointError::Unreachable { .. } => "unreachable",
+            EndpointError::Interrupted { .. } => "interrupted",
             EndpointError::Login { .. } | EndpointError::Credentials { .. } => "login",
             EndpointError::NoCompany { .. } => "company",
             EndpointError::NoTable { .. } => "table",
@@ -278,7 +282,10 @@ impl EndpointError {
             | EndpointError::Login { keys, .. }
             | EndpointError::Credentials { keys, .. } => keys,
             EndpointError::NoCompany { .. } => &["company"],
-            EndpointError::NoTable { .. } | EndpointError::Refused { .. } | EndpointError::Untrusted { .. } => &["url"],
+            EndpointError::Interrupted { .. }
+            | EndpointError::NoTable { .. }
+            | EndpointError::Refused { .. }
+            | EndpointError::Untrusted { .. } => &["url"],
         }
     }
 
@@ -286,6 +293,7 @@ impl EndpointError {
     pub fn side(&self) -> Side {
         match self {
             EndpointError::Unreachable { side, .. }
+            | EndpointError::Interrupted { side }
             | EndpointError::Login { side, .. }
             | EndpointError::Credentials { side, .. }
             | EndpointError::NoCompany { side, .. }

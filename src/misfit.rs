@@ -133,6 +133,22 @@ pub fn no_table(map: &TableMap, side: Side) -> Misfit {
     }
 }
 
+/// Returns the misfit of a table that holds none of the records that are coupled, which were of `before`.
+pub fn other_table(map: &TableMap, side: Side, before: &str, coupled: usize) -> Misfit {
+    let (name, table) = (&map.name, &map.sides.of(side).table);
+    let couplings = if coupled == 1 { "1 coupling".to_owned() } else { format!("{coupled} couplings") };
+    Misfit {
+        path: Path::root().key("tables").key(name).key(side.key()).key("table"),
+        at: At::Value,
+        message: format!("`{table}` holds none of the coupled records: {couplings} of `{name}` are of `{before}`"),
+        hint: format!(
+            "put `{before}` back; or give the table map another name, so that its records are coupled anew by the match \
+             rules"
+        ),
+        value: Some(table.clone()),
+    }
+}
+
 /// Says what a column is.
 fn described(info: &ColumnInfo) -> String {
     match info.targets.as_slice() {

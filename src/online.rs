@@ -7,14 +7,16 @@
 //! Nothing is written, and no record is kept: each table is asked for one at most. Which line of the file a finding
 //! belongs to is not known here, only its path.
 
-use crate::binding::{Binding, Foreign};
+use crate::binding::Foreign;
 use crate::config::complaint::Path;
 use crate::config::{OnDelete, PerSide, Side, TableMap};
 use crate::endpoint::{ClockOffset, Demand, Endpoint, EndpointError, Grant, Identity, Query, Reach, Right};
 use crate::extract::SideScope;
 use crate::misfit::{At, Misfit, Told, doubts};
 use crate::order::passes;
-use crate::run::prepare::{Compared, compare};
+use crate::run::RunError;
+use crate::run::prepare::{Compared, compare, moved};
+use crate::store::Store;
 
 /// From how many milliseconds on a clock that is not ours is told to be wrong.
 ///
@@ -95,12 +97,12 @@ pub enum Rights {
     Told { missing: Vec<Grant>, partly: Vec<Grant> },
 }
 
-/// Meets the sides that can be asked and holds these table maps against them; `bound` is what the state belongs to, where
-/// it belongs to something. What is asked next goes to `tell`, a line each.
+/// Meets the sides that can be asked and holds these table maps against them, and the state, where there is one, against
+/// both. A state that cannot be read says nothing here. What is asked next goes to `tell`, a line each.
 pub fn meet(
     tables: &[TableMap],
     endpoints: PerSide<Option<&dyn Endpoint>>,
-    bound: Option<&Binding>,
+    state: Option<&dyn Store>,
     tell: &dyn Fn(&str),
 ) -> Online {
     let mut online = Online::default();
@@ -119,7 +121,7 @@ pub fn meet(
             }
         }
     });
-    if let Some(bound) = bound {
+    if let Some(bound) = state.and_then(|state| state.binding().ok().flatten()) {
         // Where a side says nothing, it says nothing against the state either.
         let now = |side: Side| online.sides.of(side).identity.clone().unwrap_or_else(|| bound.sides.of(side).clone());
         online.foreign = bound.of_sides(&PerSide::from_fn(now)).err();
@@ -129,6 +131,11 @@ pub fn meet(
     online.misfits = misfits;
     online.doubts = doubts(tables, &told);
     online.troubles.extend(troubles.into_iter().map(|error| (place_of(&error), error)));
+    match state.map(|state| moved(tables, open, state)) {
+        Some(Ok(misfits)) => online.misfits.extend(misfits),
+        Some(Err(RunError::Endpoint(error))) => online.troubles.push((place_of(&error), error)),
+        _ => {}
+    }
     for told in &told {
         tell(&format!("{}: asking for its filters and rights", tables[told.table].name));
         online.look_at(tables, told, open);

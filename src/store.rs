@@ -639,6 +639,12 @@ pub trait Store {
     /// Notes what the state belongs to.
     fn bind(&mut self, binding: &Binding) -> Result<(), StoreError>;
 
+    /// Returns of which tables of both sides the couplings of each table map are, where a run has noted it.
+    fn noted_tables(&self) -> Result<BTreeMap<String, PerSide<String>>, StoreError>;
+
+    /// Notes that, for these table maps.
+    fn note_tables(&mut self, tables: &[(String, PerSide<String>)]) -> Result<(), StoreError>;
+
     /// Notes that a run began.
     fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError>;
 

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use rust_decimal::Decimal;
 use uuid::Uuid;
 
-use crate::config::{FieldMap, Fit, OnUnresolved, Reference, Side};
+use crate::config::{FieldMap, Fit, Reference, Side};
 use crate::endpoint::ColumnInfo;
 use crate::frame::evaluated::{Evaluated, EvaluationError};
 use crate::frame::{Frame, Kind, Value};
@@ -183,11 +183,15 @@ impl<'a> Translator<'a> {
     fn linked(&self, reference: &Reference, value: &Value) -> Result<Value, Problem> {
         let unresolved = |key: String| {
             let table = reference.table.clone();
-            match self.links.awaited(reference, self.to.other(), value) {
-                Some(reason) => Problem::Awaited { table, key, reason: reason.to_owned() },
-                // Nothing is cleared for a key that somebody only has to correct.
-                None if self.field.on_unresolved == OnUnresolved::Clear && self.links.may_be_illegible(reference) => {
-                    Problem::Illegible { table, key }
+            let from = self.to.other();
+            if let Some(reason) = self.links.awaited(reference, from, value) {
+                return Problem::Awaited { table, key, reason: reason.to_owned() };
+            }
+            // Nothing fails or is cleared for a key that somebody only has to correct.
+            match self.links.illegible(reference, from, value) {
+                Some((record, why)) => {
+                    let key = Some(key).filter(|_| from == Side::Erp);
+                    Problem::Illegible { table, key, record, why: why.to_owned() }
                 }
                 None => Problem::Unresolved { table, key },
             }

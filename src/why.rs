@@ -126,8 +126,10 @@ pub struct FieldWhy {
     pub columns: PerSide<Option<String>>,
     /// `None` where nothing travels.
     pub direction: Option<Direction>,
-    /// What each side holds; `None` where it has no column or no record.
+    /// What each side holds; `None` where it has no column or no record, or it cannot be read.
     pub values: PerSide<Option<Value>>,
+    /// Why it cannot be read.
+    pub unreadable: PerSide<Option<String>>,
     /// By the side where it would go: the other side's value in this one's terms, where it reads otherwise there.
     pub translated: PerSide<Option<Value>>,
     /// What both sides held when the pair was last settled, where values are kept.
@@ -246,6 +248,7 @@ pub fn why(question: &Question<'_>, explained: Explained, remembered: Remembered
         later: later.map(|later| later.message.as_str()),
         apart: remembered.apart.as_deref(),
         is_coupled: remembered.coupling.is_some(),
+        unpartnered: sight.and_then(|sight| sight.unpartnered.of(side).get(&id)).map(String::as_str),
     };
     let verdict = verdict(map, side, &circumstances, &waits, &actions, &places, &searches);
     let mut names = report.names;
@@ -369,9 +372,18 @@ fn field_why(
         Some(judged) => decided(map, field, judged),
         None => (Decision::NotCompared, String::new()),
     };
-    let held = |side: Side| {
+    let cell = |side: Side| {
         let (frame, row) = row_of(sight, side, *ids.of(side))?;
-        Some(frame.value(field.column(side)?, row))
+        Some((frame, field.column(side)?, row))
+    };
+    let held = |side: Side| cell(side).filter(|(frame, column, row)| !frame.lacks(column, *row));
+    let held = |side: Side| held(side).map(|(frame, column, row)| frame.value(column, row));
+    let unreadable = |side: Side| {
+        let (frame, column, row) = cell(side)?;
+        let why = frame.unreadable(frame.id(row)).filter(|_| frame.lacks(column, row))?;
+        // What came is known of the first column only.
+        let is_first = why.columns.first().is_some_and(|first| first == column);
+        Some(if is_first { why.why.clone() } else { String::new() })
     };
     let values = judged.map_or_else(|| PerSide::from_fn(held), |judged| judged.own.clone());
     let translated = PerSide::from_fn(|to| {
@@ -384,6 +396,7 @@ fn field_why(
         columns: PerSide { erp: field.erp.clone(), crm: field.crm.clone() },
         direction: field.direction,
         values,
+        unreadable: PerSide::from_fn(unreadable),
         translated,
         base: base.cloned(),
         decision,
@@ -399,6 +412,10 @@ fn decided(map: &TableMap, field: &FieldMap, judged: &Judged) -> (Decision, Stri
         merge::Verdict::Known => (Decision::Known, known(&rule, judged).to_owned()),
         merge::Verdict::Wait => {
             let problem = Side::BOTH.iter().find_map(|to| judged.arriving.of(*to).as_ref()?.as_ref().err());
+            (Decision::Waits, problem.map_or_else(String::new, ToString::to_string))
+        }
+        merge::Verdict::Illegible(to) => {
+            let problem = judged.arriving.of(to).as_ref().and_then(|value| value.as_ref().err());
             (Decision::Waits, problem.map_or_else(String::new, ToString::to_string))
         }
         merge::Verdict::Write(to, _) if field.column(to.other()).is_none() => {

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::adapters::client::{Client, PostError};
 use crate::adapters::http::Answer;
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::batch_json::{self, Operation, Reply};
 use crate::adapters::odata::batch_multipart::{self, Section};
 use crate::adapters::odata::decode::Layout;
@@ -32,6 +33,7 @@ pub enum Sent<R> {
 pub trait Replied {
     fn status(&self) -> u16;
     fn headers(&self) -> &[(String, String)];
+    fn body(&self) -> &str;
 }
 
 impl Replied for Reply {
@@ -42,6 +44,18 @@ impl Replied for Reply {
     fn headers(&self) -> &[(String, String)] {
         &self.headers
     }
+
+    fn body(&self) -> &str {
+        &self.body
+    }
+}
+
+/// Refuses replies to questions of which some were put off, or have no answer for now.
+pub fn answered<R: Replied>(replies: &[R]) -> Result<(), Amiss> {
+    let put_off = |reply: &&R| reply.status() == 429 || reply.status() >= 500;
+    let Some(first) = replies.iter().find(put_off) else { return Ok(()) };
+    let fault = Fault::read(first.status(), first.body().as_bytes());
+    Err(Amiss::PutOff { fault, parts: replies.iter().filter(put_off).map(|reply| reply.headers().to_vec()).collect() })
 }
 
 /// Posts operations, and those again that the side put off, until its patience or ours ends (design.md §3.9).
@@ -202,13 +216,10 @@ pub fn ask(
 ) -> Result<Option<Vec<Fault>>, EndpointError> {
     let body = form.body(questions);
     let (_, faults) = client.ask(&format!("{root}/$batch"), &form.headers(), body.as_bytes(), |answer| {
-        let replies = form.replies(answer, questions.len())?;
-        let fault = |reply: Option<Reply>| {
-            let reply = reply.ok_or("the answer to the batch is not whole")?;
-            let fault = Fault::read(reply.status, reply.body.as_bytes());
-            if reply.status == 429 || reply.status >= 500 { Err(fault.to_string()) } else { Ok(fault) }
-        };
-        replies.into_iter().map(fault).collect::<Result<Vec<_>, String>>()
+        let replies = form.replies(answer, questions.len())?.into_iter().collect::<Option<Vec<Reply>>>();
+        let replies = replies.ok_or_else(|| "the answer to the batch is not whole".to_owned())?;
+        answered(&replies)?;
+        Ok(replies.iter().map(|reply| Fault::read(reply.status, reply.body.as_bytes())).collect())
     })?;
     Ok(faults)
 }
@@ -430,7 +441,9 @@ fn completed(batch: &Batch<'_>, rows: Frame) -> Frame {
 pub fn unsendable(info: &TableInfo, columns_asked: &[String], writes: &[Write], error: &EndpointError) -> Report {
     let message = error.to_string();
     let outcome = match error {
-        EndpointError::Unreachable { .. } | EndpointError::Untrusted { .. } => Outcome::NotSent { message },
+        EndpointError::Unreachable { .. } | EndpointError::Interrupted { .. } | EndpointError::Untrusted { .. } => {
+            Outcome::NotSent { message }
+        }
         _ => Outcome::Barred { message },
     };
     Report { outcomes: vec![outcome; writes.len()], ..nothing(info, columns_asked) }
@@ -646,6 +659,38 @@ mod tests {
                 assert_eq!(clock.now().as_secs(), waited, "{form:?}: {seconds} {other}");
             }
         }
+    }
+
+    /// The same of questions, which are all asked again: as long as any of them asks for, and no less patiently than alone.
+    #[test]
+    fn a_question_that_asks_for_a_wait_gets_it() {
+        let questions = ["a(1)", "a(2)", "a(3)"].map(|url| Operation {
+            method: "GET",
+            url: url.into(),
+            if_match: None,
+            body: String::new(),
+        });
+        let replies = |waits: [(u16, &str); 3]| {
+            let reply = |(id, (status, wait)): (usize, (u16, &str))| {
+                format!(r#"{{"id":"{id}","status":{status},"headers":{{"Retry-After":"{wait}"}}}}"#)
+            };
+            let replies: Vec<String> = (1..).zip(waits).map(reply).collect();
+            say(200, &format!(r#"{{"responses":[{}]}}"#, replies.join(",")))
+        };
+        let busy = || replies([(429, "17"), (200, ""), (503, "4")]);
+        let told = |lines: Vec<Line>| {
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let server = Script::play(lines);
+            let (client, clock) = client(&server.url, &login.url);
+            let faults = ask(Form::Json, &client, &server.url, &questions);
+            let statuses = faults.map(|faults| faults.map(|all| all.iter().map(|one| one.status).collect::<Vec<_>>()));
+            (statuses.map_err(|error| error.to_string()), clock.now().as_secs())
+        };
+        let (taken, mixed) = (|| replies([(200, ""); 3]), || replies([(404, ""), (200, ""), (200, "")]));
+        assert_eq!(told(vec![busy(), taken()]), (Ok(Some(vec![200; 3])), 17));
+        assert_eq!(told(vec![replies([(500, ""); 3]), mixed()]), (Ok(Some(vec![404, 200, 200])), 2));
+        let expected = "CRM cannot be reached: it answered HTTP 429".to_owned();
+        assert_eq!(told(vec![busy(), busy(), busy()]), (Err(expected), 34));
     }
 
     #[test]

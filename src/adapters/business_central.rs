@@ -15,6 +15,7 @@ use crate::adapters::absence;
 use crate::adapters::batch::{self, Closed, Form};
 use crate::adapters::client::Client;
 use crate::adapters::csdl::{self, Style};
+use crate::adapters::http::Answer;
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::{Dialect, filter, percent, select};
@@ -132,12 +133,8 @@ impl BusinessCentral {
     fn metadata(&self, api: &str) -> Result<Option<HashMap<String, TableInfo>>, EndpointError> {
         let url = format!("{}{api}/$metadata", self.client.base());
         let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
-        let (answer, tables) = self.client.get(&url, &headers, |answer| {
-            csdl::read(
-                std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?,
-                Style::Api,
-            )
-        })?;
+        let read = |answer: &Answer| Ok(csdl::read(answer.text()?, Style::Api)?);
+        let (answer, tables) = self.client.get(&url, &headers, read)?;
         match (tables, answer.status) {
             (Some(tables), _) => Ok(Some(tables)),
             (None, 404) => Ok(None),

@@ -16,14 +16,19 @@ use crate::adapters::clock::{Clock, LOOK_EVERY, Observed, Patience, offset, retr
 use crate::adapters::discreet::Logins;
 use crate::adapters::http::{Agent, Answer, Broken, Reach, agent, header, send};
 use crate::adapters::limiter::{Facet, Limiter, Met};
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::link::{origin, path};
-use crate::adapters::token::{TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
+use crate::adapters::token::{self, TOKEN_URL, Token, TokenAnswer, TokenError, TokenSource};
 use crate::config::{Connection, Side};
 use crate::endpoint::{ClockOffset, EndpointError, Keys, Traffic};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
 const FIRST_CONTACT_ATTEMPTS: u32 = 2;
+/// Attempts to read from a side that never gave any data, and gives something that is none: that is what stands at a wrong
+/// address, and waiting does not mend it. A proxy's page may pass within seconds; after some data it may as well be that the
+/// service is being changed, and then there is all our patience.
+const FIRST_DATA_ATTEMPTS: u32 = 3;
 /// Where in the file the address of a side stands.
 const URL: Keys = &["url"];
 /// What a gateway answers that gave up waiting.
@@ -53,6 +58,8 @@ pub struct Client {
     /// In which a side counts what it grants.
     window: Duration,
     reached: AtomicBool,
+    /// A read has brought what it was to bring.
+    given: AtomicBool,
     /// Why nothing is sent any more.
     lost: OnceLock<EndpointError>,
     /// A write was put off until patience ended, and nothing has gone well since.
@@ -83,8 +90,8 @@ const STOPPED: &str = "the run was told to end";
 /// Where the next attempt waits for its turn.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rest {
-    /// By itself, while others go on.
-    Here,
+    /// By itself, while others go on; so long where the side asks for it.
+    Here(Option<Duration>),
     /// With everybody, because the side asks for it.
     AtTheGate,
 }
@@ -93,6 +100,8 @@ enum Rest {
 enum Failure {
     /// The side cannot be spoken to; nothing was done.
     Lost(EndpointError),
+    /// The program is to end; nothing was done that matters.
+    Interrupted,
     /// The side is overloaded or away; nothing was done.
     Transient(String),
     /// It answers, but not with anything whole.
@@ -124,6 +133,7 @@ impl Client {
             clock,
             window,
             reached: AtomicBool::new(false),
+            given: AtomicBool::new(false),
             lost: OnceLock::new(),
             gave_up: AtomicBool::new(false),
             sent: AtomicU64::new(0),
@@ -195,13 +205,13 @@ impl Client {
         Failure::Lost(self.give_up(error))
     }
 
-    /// Reads an address. `parse` sees the body of every success and says what it holds, or that it is not whole; then
-    /// the read is repeated. Other statuses that are final come back without a value.
+    /// Reads an address. `parse` sees the body of every success and says what it holds, or what is amiss with it; where the
+    /// next answer may be right, the read is repeated. Other statuses that are final come back without a value.
     pub fn get<T>(
         &self,
         url: &str,
         headers: &[(&str, String)],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.get_unless(&[], url, headers, parse)
     }
@@ -213,7 +223,7 @@ impl Client {
         handed_back: &[u16],
         url: &str,
         headers: &[(&str, String)],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.read(&Request { url, method: "GET", headers, body: None, is_read: true, handed_back }, parse)
     }
@@ -224,7 +234,7 @@ impl Client {
         url: &str,
         headers: &[(&str, String)],
         body: &[u8],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.ask_unless(&[], url, headers, body, parse)
     }
@@ -236,7 +246,7 @@ impl Client {
         url: &str,
         headers: &[(&str, String)],
         body: &[u8],
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         self.read(&Request { url, method: "POST", headers, body: Some(body), is_read: true, handed_back }, parse)
     }
@@ -244,13 +254,14 @@ impl Client {
     fn read<T>(
         &self,
         request: &Request<'_>,
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, Option<T>), EndpointError> {
         let parsed = |answer: &Answer| if answer.is_success() { parse(answer).map(Some) } else { Ok(None) };
         self.exchange(request, parsed).map_err(|failure| {
             let side = self.side;
             match failure {
                 Failure::Lost(error) => error,
+                Failure::Interrupted => EndpointError::Interrupted { side },
                 Failure::Garbled(message) => EndpointError::Untrusted { side, message },
                 Failure::Transient(message) | Failure::Unknown(message) | Failure::Overtaxed(message) => {
                     EndpointError::Unreachable { side, keys: URL, message }
@@ -281,6 +292,7 @@ impl Client {
         });
         result.map_err(|failure| match failure {
             Failure::Lost(error) => PostError::NotSent(error.to_string()),
+            Failure::Interrupted => PostError::NotSent(STOPPED.to_owned()),
             Failure::Transient(message) => PostError::NotSent(message),
             Failure::Garbled(message) | Failure::Unknown(message) => PostError::Unknown(message),
             Failure::Overtaxed(message) => PostError::Overtaxed(message),
@@ -290,7 +302,7 @@ impl Client {
     fn exchange<T>(
         &self,
         request: &Request<'_>,
-        parse: impl Fn(&Answer) -> Result<T, String>,
+        parse: impl Fn(&Answer) -> Result<T, Amiss>,
     ) -> Result<(Answer, T), Failure> {
         let (side, is_read) = (self.side, request.is_read);
         let transient = |status: u16| is_transient(status) && !request.handed_back.contains(&status);
@@ -331,15 +343,16 @@ impl Client {
                     return Err(self.lose(EndpointError::Login { side, keys: &["auth"], message }));
                 }
                 Ok(answer) if answer.status == 429 || (is_read && transient(answer.status)) => {
-                    let message = answered(&answer);
-                    let rest = if wants_rest(&answer, asked) { Rest::AtTheGate } else { Rest::Here };
+                    let message = answered(&answer.fault());
+                    let rest = if wants_rest(&answer, asked) { Rest::AtTheGate } else { Rest::Here(None) };
                     // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
                     let unsaid = answer.status == 429 && asked.is_none();
                     let more = if unsaid { self.patience.attempts_in(self.window) } else { 0 };
                     (Failure::Transient(message), rest, self.patience.attempts + more)
                 }
                 Ok(answer) if !is_read && is_transient(answer.status) => {
-                    let (fault, message) = (answer.fault(), answered(&answer));
+                    let fault = answer.fault();
+                    let message = answered(&fault);
                     return Err(match fault.is_overtaxed() {
                         true => Failure::Overtaxed(message),
                         false => Failure::Unknown(message),
@@ -351,24 +364,34 @@ impl Client {
                         if answer.is_success() && (is_read || !request.url.ends_with("/$batch")) {
                             self.went_well();
                         }
+                        self.given.fetch_or(answer.is_success() && is_read, Ordering::Relaxed);
                         self.retried
                             .fetch_add(u64::from(request.handed_back.contains(&answer.status)), Ordering::Relaxed);
                         return Ok((answer, value));
                     }
-                    Err(message) => {
+                    Err(Amiss::PutOff { fault, parts }) => {
+                        let rest = Rest::Here(self.asked_by_parts(parts.iter().map(Vec::as_slice)));
+                        (Failure::Transient(answered(&fault)), rest, self.patience.attempts)
+                    }
+                    Err(amiss) => {
                         let fault = Fault::in_place_of_data(answer.status, &answer.body);
-                        let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &message));
+                        let failure = Failure::Garbled(self.garbled(request, &answer, fault.as_ref(), &amiss));
                         // What the service says for good it says again, as in an answer that is no success.
-                        if is_read && fault.is_some_and(|fault| !fault.passes()) {
+                        let is_for_good = fault.map_or(matches!(amiss, Amiss::Wrong(_)), |fault| !fault.passes());
+                        if is_read && is_for_good {
                             return Err(failure);
                         }
-                        (failure, Rest::Here, self.patience.attempts)
+                        let is_first = answer.is_no_data() && !self.given.load(Ordering::Relaxed);
+                        let attempts_max = if is_first { FIRST_DATA_ATTEMPTS } else { self.patience.attempts };
+                        (failure, Rest::Here(None), attempts_max)
                     }
                 },
                 Err(broken) => {
                     let unconnected = broken.reach == Reach::Unconnected;
                     let away = broken.reach == Reach::Away;
-                    if broken.reach == Reach::Unsendable {
+                    if self.clock.is_over() && (is_read || broken.reach == Reach::Unsendable) {
+                        return Err(self.lost().map_or(Failure::Interrupted, Failure::Lost));
+                    } else if broken.reach == Reach::Unsendable {
                         // It was given up while this one stood at the gate, or no request can be made of it.
                         return Err(self.lost().map_or(Failure::Transient(broken.message), Failure::Lost));
                     } else if is_read && broken.reach == Reach::Endless {
@@ -389,7 +412,7 @@ impl Client {
                     if (unconnected || away || distrusted) && silent >= attempts_max {
                         return Err(self.lose(EndpointError::Unreachable { side, keys: URL, message }));
                     }
-                    (Failure::Transient(message), Rest::Here, attempts_max)
+                    (Failure::Transient(message), Rest::Here(None), attempts_max)
                 }
             };
             failed += 1;
@@ -397,6 +420,9 @@ impl Client {
             stale = None;
             // The patience of a side is one for all writes: where it ended, each further one is tried once.
             let hopeless = !is_read && self.gave_up.load(Ordering::Relaxed);
+            if is_read && failed < attempts_max && self.clock.is_over() {
+                return Err(Failure::Interrupted);
+            }
             if failed >= attempts_max || hopeless || self.clock.is_over() {
                 if !is_read {
                     self.gave_up.store(true, Ordering::Relaxed);
@@ -404,8 +430,8 @@ impl Client {
                 return Err(failure);
             }
             again = rest == Rest::AtTheGate;
-            if !again {
-                self.pause(failed, None);
+            if let Rest::Here(asked) = rest {
+                self.pause(failed, asked);
             }
             self.retried.fetch_add(1, Ordering::Relaxed);
         }
@@ -422,13 +448,13 @@ impl Client {
         }
     }
 
-    /// Says to which request an answer came that holds no data, and what stands there; `message` is what was wrong with it.
-    fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, message: &str) -> String {
+    /// Says to which request an answer came that holds no data, and what stands there.
+    fn garbled(&self, request: &Request<'_>, answer: &Answer, fault: Option<&Fault>, amiss: &Amiss) -> String {
         let path = path(&self.base, request.url);
         let told = match fault {
             Some(fault) => format!("the answer is an error, with HTTP {}: {fault}", answer.status),
             None if answer.is_page() => page_instead(request.url),
-            None => [Some(message.to_owned()), answer.no_json()].into_iter().flatten().collect::<Vec<_>>().join("; "),
+            None => [Some(amiss.to_string()), answer.no_json()].into_iter().flatten().collect::<Vec<_>>().join("; "),
         };
         format!("{} {path}: {told}", request.method)
     }
@@ -446,7 +472,7 @@ impl Client {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
-        self.pause(failed, parts.filter_map(|headers| self.asked(headers)).max());
+        self.pause(failed, self.asked_by_parts(parts));
         self.retried.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -481,6 +507,11 @@ impl Client {
         let date = header(headers, "date");
         let asked = headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("retry-after"));
         asked.filter_map(|(_, value)| retry_after(Some(value), date, now)).max()
+    }
+
+    /// Returns how long parts of an answer ask to wait, each by its headers: the longest of it.
+    fn asked_by_parts<'a>(&self, parts: impl Iterator<Item = &'a [(String, String)]>) -> Option<Duration> {
+        parts.filter_map(|headers| self.asked(headers)).max()
     }
 
     /// Sends a request once; one that is sent `again` waits at the gate, before all others. Tells besides how long the answer
@@ -581,6 +612,8 @@ impl Client {
         let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
         fetched.map_err(|error| {
             self.lose(match error {
+                // The endpoint is not to blame, and the next run asks it again.
+                TokenError::Interrupted => return Failure::Interrupted,
                 TokenError::Refused(keys, message) => EndpointError::Login { side, keys, message },
                 TokenError::Unusable(keys, message) => EndpointError::Credentials { side, keys, message },
                 // A scope is mostly made of the address, and then the address is what was mistyped.
@@ -604,15 +637,21 @@ impl Client {
         let mut failed = 0;
         loop {
             if self.clock.is_over() {
-                return Err(TokenError::Unreachable(STOPPED.to_owned()));
+                return Err(TokenError::Interrupted);
             }
             let result = self.send_unless_over("POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
+            if result.is_err() && self.clock.is_over() {
+                return Err(TokenError::Interrupted);
+            }
             failed += 1;
             let unanswered = |message: &str| format!("its token endpoint does not answer: {message}");
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
                     let message = unanswered(&format!("HTTP {}", answer.status));
                     (message, self.asked(&answer.headers), self.patience.attempts)
+                }
+                Ok(answer) if let Some(said) = token::put_off(&answer.body) => {
+                    (unanswered(&said), self.asked(&answer.headers), self.patience.attempts)
                 }
                 Ok(answer) => {
                     let elsewhere = answer.elsewhere();
@@ -640,9 +679,10 @@ impl Client {
 }
 
 /// Says what an answer was that ends a request: its status, and what the service said with it.
-fn answered(answer: &Answer) -> String {
-    let Fault { status, code, message, .. } = answer.fault();
-    let said = [message.trim_end_matches('.').to_owned(), if code.is_empty() { code } else { format!("({code})") }];
+fn answered(fault: &Fault) -> String {
+    let Fault { status, code, message, .. } = fault;
+    let code = if code.is_empty() { String::new() } else { format!("({code})") };
+    let said = [message.trim_end_matches('.').to_owned(), code];
     let said = said.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ");
     if said.is_empty() { format!("it answered HTTP {status}") } else { format!("it answered HTTP {status}: {said}") }
 }

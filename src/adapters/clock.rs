@@ -212,6 +212,8 @@ pub mod tests {
     #[derive(Default)]
     pub struct FakeClock {
         now: Mutex<Duration>,
+        /// The program is to end.
+        pub over: AtomicBool,
     }
 
     impl Clock for FakeClock {
@@ -221,6 +223,10 @@ pub mod tests {
 
         fn sleep(&self, wait: Duration) {
             *self.now.lock().unwrap() += wait;
+        }
+
+        fn is_over(&self) -> bool {
+            self.over.load(Ordering::Relaxed)
         }
 
         fn jitter(&self) -> f64 {

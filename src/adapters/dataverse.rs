@@ -22,6 +22,7 @@ use crate::adapters::dataverse_bulk::Availability;
 use crate::adapters::dataverse_lists::{self, Lists};
 use crate::adapters::definitions::{self, CrmTable, Directory};
 use crate::adapters::modifiers;
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::batch_multipart;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
@@ -224,7 +225,8 @@ impl Endpoint for Dataverse {
         let (answer, identity) = self.client.get(&url, &read_headers(), |answer| {
             let WhoAmI { organization, .. } = serde_json::from_slice(&answer.body)
                 .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
-            Uuid::parse_str(&organization).map_err(|_| "the answer to WhoAmI names no organization".to_owned())
+            let no_id = |_| Amiss::Broken("the answer to WhoAmI names no organization".to_owned());
+            Uuid::parse_str(&organization).map_err(no_id)
         })?;
         let fault = answer.fault();
         match (identity, answer.status) {

@@ -4,11 +4,12 @@
 //! parts of an answer, out come replies by position and a verdict for each (crm-api.md §4, §9, §11). Writes are not sent
 //! here.
 
-use crate::adapters::batch::Replied;
+use crate::adapters::batch::{Replied, answered};
 use crate::adapters::client::Client;
 use crate::adapters::dataverse_states::STATE;
 use crate::adapters::definitions::CrmTable;
 use crate::adapters::http::Answer;
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::batch_multipart::{self, Operation, Reply, Section};
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::odata::{Dialect, value};
@@ -23,6 +24,10 @@ impl Replied for Reply {
 
     fn headers(&self) -> &[(String, String)] {
         &self.headers
+    }
+
+    fn body(&self) -> &str {
+        &self.body
     }
 }
 
@@ -147,7 +152,7 @@ pub fn ask(
     batch: &(String, Vec<(&'static str, String)>),
     paths: Vec<String>,
     headers: &[(&'static str, String)],
-    whole: impl Fn(&str) -> Result<(), String>,
+    whole: impl Fn(&str) -> Result<(), Amiss>,
 ) -> Result<Option<Vec<String>>, EndpointError> {
     let operations = questions(paths, headers);
     let (url, batch_headers) = batch;
@@ -190,16 +195,14 @@ pub fn question(path: String, headers: &[(&'static str, String)]) -> Operation {
 }
 
 /// Returns the replies to so many questions; an error where one is missing or was put off.
-fn replies(answer: &Answer, count: usize) -> Result<Vec<Reply>, String> {
+fn replies(answer: &Answer, count: usize) -> Result<Vec<Reply>, Amiss> {
     let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
     let replies: Vec<Reply> = by_position(sections, &vec![1; count], true).into_iter().filter_map(Result::ok).collect();
     if replies.len() != count {
-        return Err("the answer to the batch is not whole".to_owned());
+        return Err("the answer to the batch is not whole".to_owned().into());
     }
-    match replies.iter().find(|reply| reply.status == 429 || reply.status >= 500) {
-        Some(reply) => Err(Fault::read(reply.status, reply.body.as_bytes()).to_string()),
-        None => Ok(replies),
-    }
+    answered(&replies)?;
+    Ok(replies)
 }
 
 /// Returns what a reply says about a write (crm-api.md §4, §9); `key` is what a record is known by, nothing where none comes.

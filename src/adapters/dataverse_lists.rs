@@ -102,8 +102,8 @@ impl Lists<'_> {
             return Err(untrusted(format!("record {stranger} was not asked for")));
         }
         let mut frame = rows.finish();
-        if let Some(next) = next_link(body).map_err(untrusted)? {
-            let next = Chain::new(self.client.base(), "").follow(&next).map_err(untrusted)?;
+        if let Some(next) = next_link(body).map_err(|amiss| untrusted(amiss.to_string()))? {
+            let next = Chain::new(self.client.base(), &list.address).follow(&next).map_err(untrusted)?;
             frame.append(&self.from(next, list).run(&|_| {})?);
         }
         Ok(frame)
@@ -251,6 +251,12 @@ mod tests {
         for (what, lines, expected, paths) in [
             ("taken", vec![parts(&three())], "599", vec![batch]),
             ("busy inside", vec![with(1, 429, ""), parts(&three())], "599", vec![batch, batch]),
+            (
+                "busy inside for good",
+                (0..3).map(|_| with(1, 503, "")).collect(),
+                "CRM cannot be reached: it answered HTTP 503",
+                vec![batch; 3],
+            ),
             ("cut inside", vec![with(1, 200, "{"), parts(&three())], "599", vec![batch, batch]),
             ("short", vec![parts(&three()[..2]), parts(&three())], "599", vec![batch, batch]),
             (
@@ -273,9 +279,16 @@ mod tests {
             ),
             (
                 "a page goes on",
-                vec![with(0, 200, &page(0..100, "ROOT/next")), say(200, &page(100..250, ""))],
+                vec![with(0, 200, &page(0..100, "ROOT/api/contacts?$skiptoken=1")), say(200, &page(100..250, ""))],
                 "599",
-                vec![batch, "GET /next"],
+                vec![batch, single],
+            ),
+            (
+                "a page leads elsewhere",
+                vec![with(0, 200, &page(0..100, "ROOT/api/accounts?$skiptoken=1"))],
+                "CRM gave an answer that cannot be trusted: /api/contacts: its link to the next page leads elsewhere, to \
+                 `/api/accounts`",
+                vec![batch],
             ),
         ] {
             let (result, asked, _) = read(lines, None);

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Number;
 
+use crate::adapters::odata::amiss::Amiss;
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
 use crate::frame::{Column, Kind, SCALE_MAX, Value};
 
@@ -211,8 +212,8 @@ pub fn list<T: DeserializeOwned>(json: &[u8]) -> Result<Vec<T>, String> {
 }
 
 /// Tells whether a list of definitions came whole, whatever it lists.
-pub fn whole(json: &[u8]) -> Result<(), String> {
-    list::<IgnoredAny>(json).map(drop)
+pub fn whole(json: &[u8]) -> Result<(), Amiss> {
+    Ok(list::<IgnoredAny>(json).map(drop)?)
 }
 
 /// Puts a table together.

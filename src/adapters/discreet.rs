@@ -88,7 +88,7 @@ impl Discreet {
             | EndpointError::Refused { message, .. }
             | EndpointError::Untrusted { message, .. } => self.logins.hide(message),
             // As the file names it.
-            EndpointError::NoTable { .. } => {}
+            EndpointError::NoTable { .. } | EndpointError::Interrupted { .. } => {}
         }
         error
     }

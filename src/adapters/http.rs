@@ -9,11 +9,15 @@ use std::time::Duration;
 use serde::de::IgnoredAny;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::{self, Fault};
 use crate::adapters::odata::link;
 
 /// More than any page or batch answer has; what is larger is no answer of these services.
 const BODY_BYTES_MAX: u64 = 1 << 28;
+
+/// What some programs begin a text with, and no JSON does (RFC 8259 §8.1).
+const MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// The connections of one side, shared by all threads.
 pub type Agent = ureq::Agent;
@@ -54,9 +58,19 @@ impl Answer {
         })
     }
 
+    /// Returns the body as a text.
+    pub fn text(&self) -> Result<&str, Amiss> {
+        std::str::from_utf8(&self.body).map_err(|_| Amiss::Broken("the answer is no UTF-8".to_owned()))
+    }
+
     /// Tells whether it is a page for people instead of data.
     pub fn is_page(&self) -> bool {
         self.header("content-type").is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+    }
+
+    /// Tells whether it is no data at all, and no part of any: a page for people, nothing, or what another program made.
+    pub fn is_no_data(&self) -> bool {
+        self.is_page() || self.body.is_empty() || self.body.starts_with(MARK)
     }
 
     /// Says what stands there in place of JSON, shortened; `None` where it is JSON.
@@ -68,7 +82,7 @@ impl Answer {
         if serde_json::from_slice::<IgnoredAny>(&self.body).is_ok() {
             return None;
         }
-        if self.body.starts_with("\u{feff}".as_bytes()) {
+        if self.body.starts_with(MARK) {
             return Some("it begins with a byte order mark".to_owned());
         }
         let head = String::from_utf8_lossy(&self.body[..self.body.len().min(4 * SHOWN_CHARS)]).into_owned();

@@ -38,7 +38,8 @@ pub fn read(
     let mut people = HashMap::new();
     for url in urls {
         let (_, page) = client.get(&url, &headers, |answer| {
-            serde_json::from_slice::<Value>(&answer.body).map_err(|error| format!("the page is no JSON: {error}"))
+            Ok(serde_json::from_slice::<Value>(&answer.body)
+                .map_err(|error| format!("the page is no JSON: {error}"))?)
         })?;
         let rows = page.as_ref().and_then(|page| page["value"].as_array()).into_iter().flatten();
         people.extend(rows.filter_map(|row| {

@@ -121,7 +121,7 @@ impl Reading<'_> {
         let headers: Vec<_> =
             self.headers.iter().filter(|(_, value)| !value.contains(PAGE_PREFERENCE)).cloned().collect();
         let (answer, left) = self.client.get(&format!("{counting}&$top=1"), &headers, |answer| {
-            let body = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+            let body = answer.text()?;
             next_link(body).map(|_| told_count(body))
         })?;
         match left {
@@ -180,9 +180,7 @@ impl Reading<'_> {
             match next.map(|link| chain.follow(&link)) {
                 None => return,
                 Some(Ok(_)) if self.client.is_ending() => {
-                    let message = "the run was told to end".to_owned();
-                    let error = EndpointError::Unreachable { side: self.client.side(), keys: &["url"], message };
-                    let _ = sender.send(Err(error));
+                    let _ = sender.send(Err(EndpointError::Interrupted { side: self.client.side() }));
                     return;
                 }
                 Some(Ok(next)) => url = next,
@@ -204,9 +202,8 @@ impl Reading<'_> {
         loop {
             let smaller = self.smaller(headers);
             let handed_back = if smaller.is_some() { &TOO_MUCH[..] } else { &[] };
-            let (answer, next) = self.client.get_unless(handed_back, url, headers, |answer| {
-                next_link(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
-            })?;
+            let (answer, next) =
+                self.client.get_unless(handed_back, url, headers, |answer| next_link(answer.text()?))?;
             match (next, smaller) {
                 (Some(next), _) => {
                     let body = String::from_utf8(answer.body).expect("the body was read as UTF-8 a moment ago");
@@ -322,7 +319,7 @@ mod tests {
         let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
         let server = Script::play(pages);
         let (client, _) = client(&server.url, &login.url);
-        let (url, layout) = (format!("{}/1", server.url), layout());
+        let (url, layout) = (format!("{}/t?1", server.url), layout());
         let reading = Reading { client: &client, url, headers: Vec::new(), layout: &layout, asked };
         let result = match reading.run(&|_| {}) {
             Ok(frame) => frame.rows().to_string(),
@@ -337,26 +334,32 @@ mod tests {
         let untrusted = "CRM gave an answer that cannot be trusted: ";
         for (pages, expected, paths) in [
             (
-                vec![page(&[1, 2], "ROOT/2?a=%22"), page(&[], "ROOT/3"), page(&[2, 3], "")],
+                vec![page(&[1, 2], "ROOT/t?2&a=%22"), page(&[], "ROOT/t?3"), page(&[2, 3], "")],
                 "3",
-                &["/1", "/2?a=%22", "/3"][..],
+                &["/t?1", "/t?2&a=%22", "/t?3"][..],
             ),
             (
-                vec![page(&[1], "ROOT/2"), page(&[2], "ROOT/1")],
-                "/2: its link leads to a page that was read before",
-                &["/1", "/2"],
+                vec![page(&[1], "ROOT/t?2"), page(&[2], "ROOT/t?1")],
+                "/t: its link leads to a page that was read before",
+                &["/t?1", "/t?2"],
+            ),
+            (vec![page(&[1], "ROOT/other?2")], "/t: its link to the next page leads elsewhere, to `/other`", &["/t?1"]),
+            (
+                vec![page(&[1], "http://127.0.0.1:1/t?2")],
+                "/t: its link to the next page leads away, to http://127.0.0.1:1",
+                &["/t?1"],
             ),
             (
-                vec![page(&[1], "http://127.0.0.1:1/2")],
-                "/1: its link to the next page leads away, to http://127.0.0.1:1",
-                &["/1"],
-            ),
-            (
-                vec![page(&[1], "ROOT/2"), say(400, r#"{"error":{"code":"c","message":"no"}}"#)],
+                vec![page(&[1], "ROOT/t?2"), say(400, r#"{"error":{"code":"c","message":"no"}}"#)],
                 "CRM refused the request: no (c)",
-                &["/1", "/2"],
+                &["/t?1", "/t?2"],
             ),
-            (vec![say(200, r#"{"value":[{"key":1}]}"#)], "a row has no `id`", &["/1"]),
+            (
+                vec![say(200, r#"{"@odata.nextLink":{"url":"ROOT/t?2"},"value":[]}"#)],
+                "GET /t: its link to the next page is no text: `{\"url\":\"ROOT/t?2\"}`",
+                &["/t?1"],
+            ),
+            (vec![say(200, r#"{"value":[{"key":1}]}"#)], "a row has no `id`", &["/t?1"]),
         ] {
             let (result, asked) = read(pages, None);
             assert!(result == expected || result.starts_with(&format!("{untrusted}{expected}")), "{result}");
@@ -376,7 +379,7 @@ mod tests {
         let counts = "CRM gave an answer that cannot be trusted: it was asked how many records there are";
         let refused = say(400, r#"{"error":{"code":"c","message":"no"}}"#);
         for (what, pages, expected, requests) in [
-            ("whole", vec![counted(page(&[1, 2], "ROOT/2"), 3), page(&[3], "")], "3".to_owned(), 2),
+            ("whole", vec![counted(page(&[1, 2], "ROOT/t?2"), 3), page(&[3], "")], "3".to_owned(), 2),
             ("more came", vec![counted(page(&[1, 2], ""), 1)], "2".to_owned(), 1),
             ("not told", vec![page(&[1, 2], "")], format!("{counts}, and does not tell"), 1),
             ("no link", vec![counted(page(&[1], ""), 3), counted(page(&[1], ""), 3)], format!("{untrusted} 1 came"), 2),
@@ -394,13 +397,13 @@ mod tests {
             let server = Script::play(pages);
             let (client, _) = client(&server.url, &login.url);
             let headers = vec![("Prefer", "odata.maxpagesize=10".to_owned())];
-            let (url, layout) = (format!("{}/1?$select=id", server.url), layout());
+            let (url, layout) = (format!("{}/t?$select=id", server.url), layout());
             let reading = Reading { client: &client, url, headers, layout: &layout, asked: None };
             let told = reading.run_counted(Count::Told, &|_| {});
             let told = told.map_or_else(|error| error.to_string(), |frame| frame.rows().to_string());
             let heard = server.heard();
             assert_eq!((told, heard.len()), (expected, requests), "{what}");
-            assert!(heard[0].starts_with("GET /1?$select=id&$count=true "), "{}", heard[0]);
+            assert!(heard[0].starts_with("GET /t?$select=id&$count=true "), "{}", heard[0]);
             // A page size would make `$top` mean nothing there.
             assert!(
                 heard.last().is_none_or(|line| !line.contains("$top") || !line.contains("maxpagesize")),
@@ -416,26 +419,26 @@ mod tests {
         for (page_rows, pages, expected, asked) in [
             (
                 800,
-                vec![page(&[1], "ROOT/2"), late(504), late(408), page(&[2], "ROOT/3"), late(413), page(&[3], "")],
+                vec![page(&[1], "ROOT/t?2"), late(504), late(408), page(&[2], "ROOT/t?3"), late(413), page(&[3], "")],
                 "3",
-                &["/1 800", "/2 800", "/2 400", "/2 200", "/3 200", "/3 100"][..],
+                &["/t?1 800", "/t?2 800", "/t?2 400", "/t?2 200", "/t?3 200", "/t?3 100"][..],
             ),
             // There is a smallest page, and then only patience is left (three attempts here).
-            (150, vec![late(504), late(504), page(&[1], "")], "1", &["/1 150", "/1 100", "/1 100"]),
+            (150, vec![late(504), late(504), page(&[1], "")], "1", &["/t?1 150", "/t?1 100", "/t?1 100"]),
             (
                 70,
                 vec![late(504), late(504), late(504)],
                 "CRM cannot be reached: it answered HTTP 504",
-                &["/1 70", "/1 70", "/1 70"],
+                &["/t?1 70", "/t?1 70", "/t?1 70"],
             ),
-            (70, vec![late(413)], "CRM refused the request: HTTP 413", &["/1 70"]),
+            (70, vec![late(413)], "CRM refused the request: HTTP 413", &["/t?1 70"]),
         ] {
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let count = asked.len() as u64;
             let server = Script::play(pages);
             let (client, _) = client(&server.url, &login.url);
             let headers = vec![("Prefer", format!("a,odata.maxpagesize={page_rows},b=1"))];
-            let (url, layout) = (format!("{}/1", server.url), layout());
+            let (url, layout) = (format!("{}/t?1", server.url), layout());
             let reading = Reading { client: &client, url, headers, layout: &layout, asked: None };
             let told = reading.run(&|_| {}).map_or_else(|error| error.to_string(), |frame| frame.rows().to_string());
             let short = |line: String| {
@@ -454,14 +457,14 @@ mod tests {
     #[test]
     fn a_page_that_never_comes_is_asked_for_again_in_halves() {
         let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
-        let server = Script::play(vec![page(&[1], "ROOT/2"), Line::Hold, page(&[2], "")]);
+        let server = Script::play(vec![page(&[1], "ROOT/t?2"), Line::Hold, page(&[2], "")]);
         let client = impatient(&server.url, &login.url);
         let headers = vec![("Prefer", "odata.maxpagesize=800".to_owned())];
-        let (url, layout) = (format!("{}/1", server.url), layout());
+        let (url, layout) = (format!("{}/t?1", server.url), layout());
         let reading = Reading { client: &client, url, headers, layout: &layout, asked: None };
         assert_eq!(reading.run(&|_| {}).unwrap().rows(), 2);
         let heard = server.heard();
-        let asked = ["/1 800", "/2 800", "/2 400"].map(|line| line.split_once(' ').unwrap());
+        let asked = ["/t?1 800", "/t?2 800", "/t?2 400"].map(|line| line.split_once(' ').unwrap());
         assert_eq!(heard.len(), asked.len(), "{heard:?}");
         for (line, (path, rows)) in heard.iter().zip(asked) {
             assert!(line.contains(path) && line.ends_with(&format!("maxpagesize={rows}")), "{line}");
@@ -486,9 +489,9 @@ mod tests {
 
     #[test]
     fn a_chain_that_brings_nothing_new_is_given_up() {
-        let pages = (2..=90).map(|number| page(&[1], &format!("ROOT/{number}"))).collect();
+        let pages = (2..=90).map(|number| page(&[1], &format!("ROOT/t?{number}"))).collect();
         let (result, asked) = read(pages, None);
-        let expected = "/1: its last 51 pages bring nothing new, and it goes on";
+        let expected = "/t: its last 51 pages bring nothing new, and it goes on";
         assert_eq!(result, format!("CRM gave an answer that cannot be trusted: {expected}"));
         assert!(asked.len() < 60);
     }

@@ -199,7 +199,7 @@ impl Service {
         let style = if self.company.is_some() { Style::Pages } else { Style::Plain };
         let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
         let (answer, known) = self.client.get(&url, &headers, |answer| {
-            let text = std::str::from_utf8(&answer.body).map_err(|_| "the metadata is no UTF-8".to_owned())?;
+            let text = answer.text()?;
             Ok(Known { tables: csdl::read(text, style)?, batches: csdl::batches(text) })
         })?;
         known.ok_or_else(|| {
@@ -313,7 +313,7 @@ impl Service {
             Ask::Listed(filter) | Ask::Filtered(filter) => {
                 self.reading(&list, Some(filter), &layout, Some(ids)).run(&|_| {})
             }
-            Ask::Addressed(key) => self.read_one(&address.record(key, &select), &layout),
+            Ask::Addressed(key) => self.read_one(&address.record(key, &select), &layout, ids),
         };
         let mut found = pages::by_ids(&self.client, &of(true), &chunk, &layout, progress, &listed)?;
         let before = found.rows();
@@ -328,15 +328,20 @@ impl Service {
         Ok(found)
     }
 
-    /// Reads the record at an address; none where there is none.
-    fn read_one(&self, url: &str, layout: &Layout) -> Result<Frame, EndpointError> {
-        let (answer, frame) = self.client.get(url, &self.headers(&[]), |answer| {
-            let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+    /// Reads the record at an address, the only one of `asked`; none where there is none.
+    fn read_one(&self, url: &str, layout: &Layout, asked: &[Uuid]) -> Result<Frame, EndpointError> {
+        let (answer, rows) = self.client.get(url, &self.headers(&[]), |answer| {
             let mut rows = layout.rows();
-            if layout.row(text, &mut rows)? { Ok(rows.finish()) } else { Err("the answer is no record".to_owned()) }
+            layout.record(answer.text()?, &mut rows).map(|()| rows)
         })?;
-        match (frame, answer.status) {
-            (Some(frame), _) => Ok(frame),
+        match (rows, answer.status) {
+            (Some(rows), _) => match rows.stranger(&asked.iter().copied().collect()) {
+                None => Ok(rows.finish()),
+                Some(stranger) => {
+                    let message = format!("record {stranger} was not asked for");
+                    Err(EndpointError::Untrusted { side: Side::Erp, message })
+                }
+            },
             (None, status) => match answer.fault() {
                 // What the lack of it means is asked for by itself.
                 fault if status == 404 || fault.is_of_the_way() => Ok(layout.rows().finish()),
@@ -422,7 +427,7 @@ impl Endpoint for Service {
         let url = self.address(&page)?.list(&format!("{}{filter}&$top=1", page.select(&query.columns)));
         // What follows on the first page is of no interest, should there be more after all.
         let (answer, page) = self.client.get(&url, &self.headers(&[]), |answer| {
-            let text = std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?;
+            let text = answer.text()?;
             next_link(text).map(|_| text.to_owned())
         })?;
         let Some(page) = page else {
@@ -548,6 +553,54 @@ mod tests {
                 let address = format!("GET /Ts?$select={columns}&$filter=City%20eq%20'Oslo'&$top=1 HTTP/1.1 [t]");
                 assert_eq!(asked, [address]);
             }
+        }
+    }
+
+    /// As in a list: what of it cannot be read costs the record and not its table, and nothing of it goes missing.
+    #[test]
+    fn a_record_that_is_asked_for_by_its_address_is_read_as_in_a_list() {
+        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityType Name="c"><Key><PropertyRef Name="No"/></Key>
+            <Property Name="No" Type="Edm.String" MaxLength="20"/><Property Name="City" Type="Edm.String" MaxLength="30"/>
+            <NavigationProperty Name="Country" Type="N.l"/></EntityType>
+            <EntityType Name="l"><Key><PropertyRef Name="Name"/></Key>
+            <Property Name="Name" Type="Edm.String" MaxLength="10"/></EntityType>
+            <EntityContainer><EntitySet Name="Customer" EntityType="N.c"/></EntityContainer></Schema></edmx:Edmx>"#;
+        // No filter takes it.
+        let key = vec!["O'HARA (1)".to_owned()];
+        for (record, expected) in [
+            (r#"{"@odata.etag":"e","No":"O'HARA (1)","City":"Oslo","Country":{"Name":"NO"}}"#, "Oslo NO"),
+            (r#"{"@odata.etag":"e","No":"O'HARA (1)","City":"Oslo","Country":null}"#, "Oslo "),
+            (
+                r#"{"@odata.etag":"e","No":"O'HARA (1)","Country":{"Name":"NO"}}"#,
+                "column `City` is missing: there is no `City` in what came",
+            ),
+            (
+                r#"{"@odata.etag":"e","No":"O'HARA (1)","City":7,"Country":{"Name":"NO"}}"#,
+                "column `City` holds `7`, which is no text",
+            ),
+            (r#"{"City":"Oslo","Country":null}"#, "Customer('O''HARA%20(1)'): Customer: a row has no `No`"),
+            (r#"{"@odata.etag":"e","No":"X","City":"Oslo","Country":null}"#, "was not asked for"),
+        ] {
+            let companies = r#"{"value":[{"Name":"C"}]}"#;
+            let server = Script::play(vec![say(200, metadata), say(200, companies), say(200, record)]);
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 1, page: 10 };
+            let client = client(&server.url, &login.url).0;
+            let service = Service::pages(client, "C".to_owned(), limits, BTreeMap::new());
+            let info = service.describe("Customer").unwrap();
+            let id = info.id_of_written(&key);
+            service.recall(&info, HashMap::from([(id, key.clone())]));
+            let columns = vec!["City".to_owned(), "Country/Name".to_owned()];
+            let query = Query { info: &info, columns, filter: None, ids: Some(vec![id]) };
+            let told = match service.read(&query, &|_| {}) {
+                Ok(frame) => match frame.unreadables().get(&id) {
+                    Some(why) => why.why.clone(),
+                    None => format!("{} {}", frame.value("City", 0), frame.value("Country/Name", 0)),
+                },
+                Err(error) => error.to_string(),
+            };
+            assert!(told.ends_with(expected), "{told}");
+            assert_eq!(server.heard().len(), 3, "{record}");
         }
     }
 

@@ -75,6 +75,12 @@ struct Writer<'a> {
 }
 
 impl<'a> SqliteStore<'a> {
+    /// Returns who has a state in use by its lock's file, and since when. The lock is not asked, as asking could make a run fail that
+    /// starts in the same moment; so it may be one that was killed.
+    pub fn noted_holder(path: &Path) -> Option<(String, String)> {
+        lease::noted(&followed(path).ok()?)
+    }
+
     /// Opens a state for writing, and makes folders and file where there are none.
     ///
     /// `holder` is what another run is told (`HOST pid 123`); `now` gives the time in RFC 3339.
@@ -429,6 +435,16 @@ impl Store for SqliteStore<'_> {
 
     fn bind(&mut self, binding: &Binding) -> Result<(), StoreError> {
         self.write(|connection, _, _| bound::replace(connection, binding))
+    }
+
+    fn noted_tables(&self) -> Result<BTreeMap<String, PerSide<String>>, StoreError> {
+        self.read(bound::tables)
+    }
+
+    fn note_tables(&mut self, tables: &[(String, PerSide<String>)]) -> Result<(), StoreError> {
+        self.write(|connection, _, _| {
+            tables.iter().try_for_each(|(table, sides)| bound::note_tables(connection, table, sides))
+        })
     }
 
     fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError> {

@@ -67,6 +67,8 @@ pub enum TokenError {
     Scope(String),
     /// The endpoint could not answer.
     Unreachable(String),
+    /// It was not waited for, because the program is to end.
+    Interrupted,
 }
 
 /// What the token endpoint said, if it said anything for good.
@@ -215,6 +217,13 @@ fn fresh_for(lifetime: Duration) -> Duration {
     lifetime.saturating_sub(EARLY).max(lifetime / 2)
 }
 
+/// Returns what an endpoint says that cannot answer for now, whatever its status; `None` where it says something else.
+pub fn put_off(body: &[u8]) -> Option<String> {
+    let refusal = serde_json::from_slice::<Refusal<'_>>(body).ok()?;
+    let name = refusal.name().filter(|name| matches!(*name, "temporarily_unavailable" | "server_error"))?;
+    Some(format!("{name}{}", refusal.number()))
+}
+
 /// Reads a token and its lifetime, or why there is none.
 ///
 /// Whatever comes may repeat what was sent, so of an error only a name that the protocol knows and its number are passed on.
@@ -227,18 +236,23 @@ fn read(answer: &TokenAnswer, proof: Keys) -> Result<(String, Duration), TokenEr
         );
         return Err(TokenError::Refused(TOKEN_URL, message));
     }
+    let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
     if (200..300).contains(&answer.status) {
         let grant = serde_json::from_slice::<Grant<'_>>(&answer.body).ok();
         // What is in none of these characters goes into no header (RFC 6750 §2.1).
         let sendable = |token: &str| !token.is_empty() && token.bytes().all(|character| character.is_ascii_graphic());
-        let Some(grant) = grant.filter(|grant| sendable(&grant.access_token)) else {
-            return Err(TokenError::Refused(TOKEN_URL, tokenless(answer)));
-        };
-        // A number on the v2.0 endpoint, a string on the old one (crm-api.md §2); an hour is the usual lifetime.
-        let seconds = grant.expires_in.and_then(|raw| raw.get().trim_matches('"').parse().ok()).unwrap_or(3_600);
-        return Ok((grant.access_token.into_owned(), Duration::from_secs(seconds).min(LIFETIME_MAX)));
+        match grant.filter(|grant| sendable(&grant.access_token)) {
+            Some(grant) => {
+                // A number on the v2.0 endpoint, a string on the old one (crm-api.md §2); an hour is the usual lifetime.
+                let seconds = grant.expires_in.and_then(|raw| raw.get().trim_matches('"').parse().ok());
+                let lifetime = Duration::from_secs(seconds.unwrap_or(3_600)).min(LIFETIME_MAX);
+                return Ok((grant.access_token.into_owned(), lifetime));
+            }
+            // Some say what is wrong with a status that says that all is well.
+            None if refusal.name().is_some() => {}
+            None => return Err(TokenError::Refused(TOKEN_URL, tokenless(answer))),
+        }
     }
-    let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
     let is_grant = !refusal.error.is_empty();
     let (error, number) = (refusal.name(), refusal.number());
     let error = error.map_or_else(|| format!("HTTP {}", answer.status), str::to_owned);
@@ -260,12 +274,10 @@ fn read(answer: &TokenAnswer, proof: Keys) -> Result<(String, Duration), TokenEr
 
 /// Says what came in place of a token, as far as it can be nothing that was sent.
 fn tokenless(answer: &TokenAnswer) -> String {
-    let refusal: Refusal<'_> = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let came = match refusal.name() {
-        Some(name) => format!("the error {name}{}", refusal.number()),
-        None if answer.body.trim_ascii_start().starts_with(b"<") => "a page for people".to_owned(),
-        None if serde_json::from_slice::<IgnoredAny>(&answer.body).is_err() => "no JSON".to_owned(),
-        None => "JSON without an `access_token` that can be sent".to_owned(),
+    let came = match serde_json::from_slice::<IgnoredAny>(&answer.body) {
+        Ok(_) => "JSON without an `access_token` that can be sent",
+        Err(_) if answer.body.trim_ascii_start().starts_with(b"<") => "a page for people",
+        Err(_) => "no JSON",
     };
     format!(
         "the token endpoint answered without a token: HTTP {}, and {came}; check that `token_url` is the address that \
@@ -388,9 +400,13 @@ mod tests {
                        "error_codes":[7000215]}"#;
         let unauthorized = r#"{"error":"unauthorized_client","error_codes":[700016]}"#;
         let of_client = "unauthorized_client (AADSTS700016); check `client_id` and the tenant in `token_url`";
+        let of_secret = "invalid_client (AADSTS7000215); check `client_secret`, which may have expired";
         for (status, body, keys, expected) in [
-            (401, long, PROOF, "invalid_client (AADSTS7000215); check `client_secret`, which may have expired"),
+            (401, long, PROOF, of_secret),
+            (200, long, PROOF, of_secret),
             (400, unauthorized, &["auth", "client_id"], of_client),
+            (200, unauthorized, &["auth", "client_id"], of_client),
+            (200, r#"{"error":"invalid_grant"}"#, &["auth"], "invalid_grant; check `auth`"),
             (401, r#"{"error":"s3cr+t/val="}"#, &["auth"], "HTTP 401; check `auth`"),
             // It is all small letters, as a name is.
             (401, r#"{"error":"correcthorse_battery"}"#, &["auth"], "HTTP 401; check `auth`"),
@@ -401,18 +417,31 @@ mod tests {
         }
         let scope = TokenError::Scope("invalid_resource (AADSTS500011)".to_owned());
         let body = r#"{"error":"invalid_resource","error_codes":[500011]}"#;
-        assert_eq!(read(&answer(400, body).unwrap(), PROOF), Err(scope));
+        for status in [400, 200] {
+            assert_eq!(read(&answer(status, body).unwrap(), PROOF), Err(scope.clone()));
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_cannot_answer_for_now_says_so() {
+        for (body, expected) in [
+            (
+                r#"{"error":"temporarily_unavailable","error_codes":[90033]}"#,
+                Some("temporarily_unavailable (AADSTS90033)"),
+            ),
+            (r#"{"error":"server_error"}"#, Some("server_error")),
+            (r#"{"error":"invalid_client"}"#, None),
+            (r#"{"access_token":"t"}"#, None),
+            ("", None),
+        ] {
+            assert_eq!(put_off(body.as_bytes()).as_deref(), expected, "{body}");
+        }
     }
 
     /// No word of it is from what came but names that the protocol knows.
     #[test]
     fn an_answer_without_a_token_says_what_came_in_its_place() {
         for (status, body, expected) in [
-            (
-                200,
-                r#"{"error":"temporarily_unavailable","error_codes":[90033]}"#,
-                "HTTP 200, and the error temporarily_unavailable (AADSTS90033)",
-            ),
             (200, r#"{"error":"s3cr+t/val="}"#, "HTTP 200, and JSON without an `access_token` that can be sent"),
             (200, "\r\n<html>s3cr+t/val=", "HTTP 200, and a page for people"),
             (200, "s3cr+t/val=", "HTTP 200, and no JSON"),

@@ -12,7 +12,8 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::adapters::client::Client;
-use crate::adapters::odata::decode::Layout;
+use crate::adapters::odata::amiss::Amiss;
+use crate::adapters::odata::decode::{Layout, link_text};
 use crate::adapters::odata::link::{self, Chain};
 use crate::adapters::pages::Idle;
 use crate::endpoint::{EndpointError, Tracked};
@@ -31,9 +32,9 @@ struct Page {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "@odata.nextLink")]
-    next: Option<Cow<'a, str>>,
+    next: Option<&'a RawValue>,
     #[serde(borrow, rename = "@odata.deltaLink")]
-    delta: Option<Cow<'a, str>>,
+    delta: Option<&'a RawValue>,
     #[serde(borrow)]
     value: Vec<&'a RawValue>,
 }
@@ -64,9 +65,7 @@ pub fn read(
     let first = url;
     let mut url = url.to_owned();
     loop {
-        let (answer, page) = client.get(&url, headers, |answer| {
-            page(std::str::from_utf8(&answer.body).map_err(|_| "the answer is no UTF-8".to_owned())?)
-        })?;
+        let (answer, page) = client.get(&url, headers, |answer| page(answer.text()?))?;
         let Some(page) = page else {
             let fault = answer.fault();
             return match answer.status {
@@ -83,8 +82,7 @@ pub fn read(
         match (page.next, page.delta) {
             (Some(next), _) => url = chain.follow(&next).map_err(untrusted)?,
             (None, Some(delta)) => {
-                // Where nothing happened at all it may well be the very link that was followed.
-                let token = Chain::new(client.base(), "").follow(&delta).map_err(untrusted)?;
+                let token = chain.delta(&delta).map_err(untrusted)?;
                 let token = link::behind(client.base(), &token).map(str::to_owned);
                 let away = || untrusted("the delta link leads to another service".to_owned());
                 return Ok(Tracked::Changes { frame: rows.finish(), deleted, token: token.ok_or_else(away)? });
@@ -97,7 +95,7 @@ pub fn read(
 }
 
 /// Takes a page apart.
-fn page(body: &str) -> Result<Page, String> {
+fn page(body: &str) -> Result<Page, Amiss> {
     let envelope: Envelope<'_> =
         serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
     let (mut rows, mut deleted) = (Vec::with_capacity(envelope.value.len()), Vec::new());
@@ -105,7 +103,7 @@ fn page(body: &str) -> Result<Page, String> {
         let mark: Mark<'_> = serde_json::from_str(row.get()).map_err(|error| format!("a row is no record: {error}"))?;
         if mark.context.is_some_and(|context| context.ends_with("/$deletedEntity")) {
             let id = mark.id.and_then(|id| Uuid::try_parse(&id).ok());
-            deleted.push(id.ok_or("a deletion has no id")?);
+            deleted.push(id.ok_or_else(|| "a deletion has no id".to_owned())?);
         } else {
             rows.push(row.get());
         }
@@ -113,8 +111,8 @@ fn page(body: &str) -> Result<Page, String> {
     Ok(Page {
         rows: format!(r#"{{"value":[{}]}}"#, rows.join(",")),
         deleted,
-        next: envelope.next.map(Cow::into_owned),
-        delta: envelope.delta.map(Cow::into_owned),
+        next: link_text("link to the next page", envelope.next)?.map(Cow::into_owned),
+        delta: link_text("delta link", envelope.delta)?.map(Cow::into_owned),
     })
 }
 
@@ -131,7 +129,7 @@ mod tests {
         let server = Script::play(pages);
         let (client, _) = client(&base(&server.url), &login.url);
         let layout = Layout::new(Dialect::Dataverse, "contactid", Vec::new());
-        let told = match read(&client, &format!("{}/1", client.base()), &[], &layout, &|_| {}) {
+        let told = match read(&client, &format!("{}/t?1", client.base()), &[], &layout, &|_| {}) {
             Ok(Tracked::Changes { frame, deleted, token }) => format!("{} {} {token}", frame.rows(), deleted.len()),
             Ok(Tracked::Refused { message }) => message,
             Err(error) => error.to_string(),
@@ -150,21 +148,46 @@ mod tests {
 
     #[test]
     fn a_chain_that_brings_nothing_new_is_given_up() {
-        let pages = (2..=90).map(|number| tracked(1, &format!("ROOT/{number}"), "")).collect();
+        let pages = (2..=90).map(|number| tracked(1, &format!("ROOT/t?{number}"), "")).collect();
         let (told, asked) = read_pages(str::to_owned, pages);
         assert_eq!(
             told,
-            "CRM gave an answer that cannot be trusted: /1: its last 51 pages bring nothing new, and it goes on"
+            "CRM gave an answer that cannot be trusted: /t: its last 51 pages bring nothing new, and it goes on"
         );
         assert!(asked < 60, "{asked}");
     }
 
     #[test]
+    fn a_link_that_is_no_text_is_asked_for_once() {
+        for (name, told) in [("nextLink", "link to the next page"), ("deltaLink", "delta link")] {
+            let (result, asked) =
+                read_pages(str::to_owned, vec![say(200, &format!(r#"{{"@odata.{name}":7,"value":[]}}"#))]);
+            let expected = format!("CRM gave an answer that cannot be trusted: GET /t: its {told} is no text: `7`");
+            assert_eq!((result, asked), (expected, 1));
+        }
+    }
+
+    #[test]
     fn a_token_is_what_stands_behind_the_host_however_that_is_written() {
-        let pages = || vec![tracked(1, "ROOT/2", ""), tracked(2, "", "ROOT/d?$deltatoken=1%212")];
+        let pages = || vec![tracked(1, "ROOT/t?2", ""), tracked(2, "", "ROOT/t?$deltatoken=1%212")];
         let capital = |url: &str| url.replace("http://", "HTTP://");
         for base in [str::to_owned, capital as fn(&str) -> String] {
-            assert_eq!(read_pages(base, pages()), ("2 1 /d?$deltatoken=1%212".to_owned(), 2));
+            assert_eq!(read_pages(base, pages()), ("2 1 /t?$deltatoken=1%212".to_owned(), 2));
+        }
+    }
+
+    /// As where a page leads on: it would be the token of the next run.
+    #[test]
+    fn a_delta_link_stays_with_what_was_asked_for() {
+        let untrusted = "CRM gave an answer that cannot be trusted: /t: its delta link";
+        for (delta, expected) in [
+            ("ROOT/T?$deltatoken=1", "1 1 /T?$deltatoken=1".to_owned()),
+            // Nothing happened.
+            ("ROOT/t?1", "1 1 /t?1".to_owned()),
+            ("ROOT/d?$deltatoken=1", format!("{untrusted} leads elsewhere, to `/d`")),
+            ("http://evil.example/t?1", format!("{untrusted} leads away, to http://evil.example:80")),
+        ] {
+            assert_eq!(read_pages(str::to_owned, vec![tracked(1, "", delta)]), (expected, 1));
         }
     }
 

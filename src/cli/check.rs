@@ -65,10 +65,10 @@ fn ask(path: &Path, part: &Part, state: Option<&Path>, verbose: u8) -> Online {
     };
     let began = Instant::now();
     // A state that cannot be read is a complaint already.
-    let bound = state.and_then(|state| SqliteStore::read_only(state).and_then(|store| store.binding()).ok());
+    let store = state.and_then(|state| SqliteStore::read_only(state).ok());
     let endpoints = world::endpoints_of(path, part);
     let endpoints = PerSide { erp: endpoints.erp.as_deref(), crm: endpoints.crm.as_deref() };
-    let online = meet(&part.tables, endpoints, bound.flatten().as_ref(), &say);
+    let online = meet(&part.tables, endpoints, store.as_ref().map(|store| store as &dyn Store), &say);
     let traffic = |side: Side| endpoints.of(side).map_or_else(Traffic::default, Endpoint::traffic);
     say(&report::run::requests(&PerSide::from_fn(traffic), began.elapsed().as_secs_f64()));
     online

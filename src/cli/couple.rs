@@ -35,7 +35,7 @@ use crate::run::account::RunReport;
 use crate::run::context::Options;
 use crate::run::explain::foresee;
 use crate::run::selection::Selection;
-use crate::run::sight::Subjects;
+use crate::run::sight::{Sight, Subjects};
 use crate::store::Store;
 
 /// Carries out `couple`.
@@ -188,11 +188,18 @@ fn first_run(
     let (mut report, sights) = foreseen.map_err(|error| run::failure(loaded, None, error))?;
     name_the_others(loaded, &store, &mut report)?;
     let sight = sights.iter().find(|sight| sight.table == map.name);
-    let is_inside = |pair: &&Pair| {
-        sight.is_some_and(|sight| Side::BOTH.iter().all(|side| sight.inside.of(*side).contains(pair.ids.of(*side))))
+    // Of what cannot be read the run itself says that.
+    let is_outside = |pair: &&Pair| {
+        let is = |held: &dyn Fn(&Sight, Side, &Uuid) -> bool| {
+            let held = |side: Side| sight.is_some_and(|sight| held(sight, side, pair.ids.of(side)));
+            PerSide::from_fn(held)
+        };
+        let inside = is(&|sight, side, id| sight.inside.of(side).contains(id));
+        let undecided = is(&|sight, side, id| sight.undecided.of(side).contains_key(id));
+        !(inside.erp && inside.crm || undecided.erp || undecided.crm)
     };
-    let compared = pairs.iter().filter(is_inside).count();
-    Ok(First { report, outside: (pairs.len() - compared) as u64 })
+    let outside = pairs.iter().filter(is_outside).count() as u64;
+    Ok(First { report, outside })
 }
 
 /// Selects the pairs that were asked for, those that are coupled now and those that were before.

@@ -64,6 +64,8 @@ pub fn of_run(report: &RunReport, signal: Option<u8>) -> Exit {
 }
 
 const SIGINT: u8 = 2;
+/// What to do after a run that was told to end.
+const GO_ON: &str = "what was done is kept; run again to go on";
 
 /// Why nothing came of a command.
 #[derive(Debug, thiserror::Error)]
@@ -206,6 +208,7 @@ impl Failure {
                         let (connection, key) = (connection(side), keys.join("."));
                         format!("look at `{connection}.{key}`, and at the network; run again when it answers")
                     }
+                    EndpointError::Interrupted { .. } => GO_ON.into(),
                     EndpointError::Login { side, .. } => {
                         format!("look at what `{}.auth` logs in with", connection(side))
                     }
@@ -231,7 +234,7 @@ impl Failure {
                 }
             }
             Failure::Output(_) => "look at where stdout leads; a run is kept in the state all the same".into(),
-            Failure::Interrupted(_) => "what was done is kept; run again to go on".into(),
+            Failure::Interrupted(_) => GO_ON.into(),
             Failure::Fault => "what was confirmed is in the state; run again, and report the message above".into(),
         }
     }
@@ -291,6 +294,8 @@ impl Failure {
             | Failure::Written { .. }
             | Failure::Plan { .. }
             | Failure::Endpoint(EndpointError::NoTable { .. }) => Exit::Refused,
+            // Only a signal sets the program to end, and whoever knows which one says that in its place.
+            Failure::Endpoint(EndpointError::Interrupted { .. }) => Exit::Interrupted(SIGINT),
             Failure::State(_)
             | Failure::Moved { .. }
             | Failure::Renamed { .. }
@@ -344,6 +349,7 @@ mod tests {
             state(StoreError::Damaged { message: message() }),
             state(StoreError::Failed { message: message() }),
             EndpointError::Unreachable { side: Side::Erp, keys: &["url"], message: message() }.into(),
+            EndpointError::Interrupted { side: Side::Crm }.into(),
             EndpointError::Login { side: Side::Crm, keys: &["auth"], message: message() }.into(),
             EndpointError::Credentials { side: Side::Crm, keys: &["auth"], message: message() }.into(),
             EndpointError::NoCompany { side: Side::Erp, company: "CRONUS".into(), known: "A, B".into() }.into(),

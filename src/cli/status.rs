@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::adapters::sqlite::SqliteStore;
 use crate::cli::args::FileArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::{print_as, saved, world};
@@ -66,19 +67,19 @@ pub fn kept_apart(store: &dyn Store) -> Result<BTreeMap<String, u64>, Failure> {
 /// A writer that was killed leaves its name behind. Asking for the lock would tell, but could make a run fail that
 /// starts in the same moment; so a name of this machine counts only while its process lives.
 fn holder(state: &Path) -> Option<String> {
-    let text = std::fs::read_to_string(state.with_added_extension("lock")).ok()?;
-    holder_of(&text, &world::holder(), |process| {
+    let (holder, since) = SqliteStore::noted_holder(state)?;
+    let lives = |process: &str| {
         // Where there is no such folder, the name is believed.
         !Path::new("/proc/self").exists() || Path::new("/proc").join(process).exists()
-    })
+    };
+    may_live(&holder, &world::holder(), lives).then(|| format!("{holder} since {since}"))
 }
 
-fn holder_of(text: &str, own: &str, lives: impl Fn(&str) -> bool) -> Option<String> {
-    let (holder, since) = text.trim_end().split_once('\n')?;
-    let host = |name: &str| name.rsplit_once(" pid ").map(|(host, _)| host.to_owned());
-    let process = holder.rsplit_once(" pid ").map(|(_, process)| process)?;
-    let here = host(holder) == host(own);
-    (!here || lives(process)).then(|| format!("{holder} since {since}"))
+/// Tells whether a holder may be there still, as far as this machine can know.
+fn may_live(holder: &str, own: &str, lives: impl Fn(&str) -> bool) -> bool {
+    let parts = |name: &str| name.rsplit_once(" pid ").map(|(host, process)| (host.to_owned(), process.to_owned()));
+    let Some((host, process)) = parts(holder) else { return false };
+    parts(own).is_none_or(|(own, _)| own != host) || lives(&process)
 }
 
 #[cfg(test)]
@@ -87,20 +88,17 @@ mod tests {
 
     #[test]
     fn a_name_left_behind_counts_only_while_its_process_lives() {
-        let text = "night pid 12\n2026-01-31T02:00:00Z\n";
-        let told = Some("night pid 12 since 2026-01-31T02:00:00Z");
-        for (text, own, lives, expected) in [
-            (text, "night pid 99", true, told),
-            (text, "night pid 99", false, None),
-            (text, "day pid 99", false, told),
-            ("", "night pid 99", true, None),
-            ("nonsense", "night pid 99", true, None),
+        for (holder, own, lives, expected) in [
+            ("night pid 12", "night pid 99", true, true),
+            ("night pid 12", "night pid 99", false, false),
+            ("night pid 12", "day pid 99", false, true),
+            ("nonsense", "night pid 99", true, false),
         ] {
-            let holder = holder_of(text, own, |process| {
+            let may = may_live(holder, own, |process| {
                 assert_eq!(process, "12");
                 lives
             });
-            assert_eq!(holder.as_deref(), expected, "{text:?} {own}");
+            assert_eq!(may, expected, "{holder:?} {own}");
         }
     }
 }

@@ -61,6 +61,15 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Says it of a survivor on a side; `unread` tells which record cannot be read, where that is the reason.
+    pub fn told(self, record: &str, gone: Side, unread: Option<&str>) -> String {
+        let sentence = self.sentence(record, gone);
+        match unread.filter(|_| self == Reason::Unreadable) {
+            Some(unread) => format!("{sentence}: {unread}"),
+            None => sentence,
+        }
+    }
+
     /// Says it of a survivor on a side.
     pub fn sentence(self, record: &str, gone: Side) -> String {
         let (lost, left) = (gone.name(), gone.other().name());
@@ -116,9 +125,15 @@ impl Reason {
     /// where nobody did.
     pub fn told_decided(record: &str, message: &str, outstanding: &Outstanding) -> String {
         let all = Side::BOTH.into_iter().flat_map(|gone| Reason::ALL.map(|reason| (reason, gone)));
-        let known = all.into_iter().find(|(reason, gone)| reason.sentence(record, *gone) == message);
+        // What cannot be read stands behind its sentence.
+        let says = |reason: Reason, sentence: String| match reason {
+            Reason::Unreadable => message.starts_with(&sentence),
+            _ => message == sentence,
+        };
+        let known = all.into_iter().find(|(reason, gone)| says(*reason, reason.sentence(record, *gone)));
         let Outstanding { verdict, on, .. } = outstanding;
         match known {
+            Some((Reason::Unreadable, _)) => message.to_owned(),
             Some((reason, gone)) => reason.sentence_decided(record, gone, outstanding),
             None => format!("{message}{DECIDED_ON}{on}: {verdict}"),
         }

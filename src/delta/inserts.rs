@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
-use crate::delta::{Held, Rounded, Work, failure, link};
+use crate::delta::{Held, Rounded, Work, failure, link, unclear};
 use crate::endpoint::capitals;
 use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
+use crate::frame::unreadable::Unreadable;
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, ActionKind, FieldChange, FollowUp};
 use crate::store::InboxKind;
@@ -21,6 +22,8 @@ pub struct Inserts {
     pub held: Vec<Held>,
     /// In a plan, what can be decided only when the run has made something else.
     pub later: Vec<Held>,
+    /// What would lead to a record that cannot be read; each says which.
+    pub unclear: Vec<Held>,
     pub rounded: Vec<Rounded>,
 }
 
@@ -75,23 +78,22 @@ pub fn decide_inserts(
             Side::Crm => PerSide { erp: Some(own_id), crm: None },
             Side::Erp => PerSide { erp: None, crm: Some(own_id) },
         };
-        // What fails for another reason as well has failed.
-        let fails = |(_, problem): &(usize, Problem)| !matches!(problem, Problem::Awaited { .. });
-        let waits = !problems.is_empty() && !problems.iter().any(fails);
+        // What fails for another reason as well has failed, and what waits for a person does not only wait for the run.
+        let awaited = |(_, problem): &(usize, Problem)| matches!(problem, Problem::Awaited { .. });
+        let illegible = |(_, problem): &(usize, Problem)| matches!(problem, Problem::Illegible { .. });
+        let fails = problems.is_empty() || !problems.iter().all(|problem| awaited(problem) || illegible(problem));
+        let is_unclear = !fails && problems.iter().any(illegible);
+        problems.retain(|problem| !is_unclear || illegible(problem));
         let mut hold = |field: Option<usize>, name: &str, problem: &Problem| {
-            let list = if waits { &mut inserts.later } else { &mut inserts.held };
-            list.push(Held {
-                kind: InboxKind::Failed,
-                record: record.clone(),
-                ids,
-                field,
-                values: PerSide::default(),
-                to: Some(to),
-                message: match waits {
-                    true => format!("{name}: {problem}"),
-                    false => failure(&record, to, name, &problem.to_string()),
-                },
-            });
+            let (list, message) = match (fails, is_unclear, problem) {
+                (true, _, Problem::Uncounted { .. }) | (false, true, _) => {
+                    (&mut inserts.unclear, unclear(name, Some(problem.to_string())))
+                }
+                (true, ..) => (&mut inserts.held, failure(&record, to, name, &problem.to_string())),
+                (false, false, _) => (&mut inserts.later, format!("{name}: {problem}")),
+            };
+            let (values, to) = (PerSide::default(), Some(to));
+            list.push(Held { kind: InboxKind::Failed, record: record.clone(), ids, field, values, to, message });
         };
         if !problems.is_empty() {
             for (number, problem) in &problems {
@@ -170,7 +172,7 @@ struct Templates<'a> {
     to: Side,
     templates: Vec<Prepared<'a>>,
     /// By column and prefix as the column holds it: the highest number in use.
-    numbers: HashMap<(String, String), u64>,
+    numbers: HashMap<(String, String), Result<u64, Problem>>,
 }
 
 struct Prepared<'a> {
@@ -205,12 +207,11 @@ impl<'a> Templates<'a> {
                     }
                     TemplateValue::NextNumber { prefix, .. } => {
                         let prefix = held_prefix(work, to, column, prefix);
-                        let highest = [Some(work.frames.of(to)), taken]
-                            .into_iter()
-                            .flatten()
-                            .map(|frame| highest_number(frame, column, &prefix))
-                            .max();
-                        numbers.insert((column.clone(), prefix), highest.unwrap_or(0));
+                        let frames = || [Some(work.frames.of(to)), taken].into_iter().flatten();
+                        let highest = frames().map(|frame| highest_number(frame, column, &prefix)).max();
+                        let known = frames().find_map(|frame| uncounted(frame, column, &prefix));
+                        let known = known.map_or(Ok(highest.unwrap_or(0)), Err);
+                        numbers.insert((column.clone(), prefix), known);
                     }
                     TemplateValue::Constant(_) => {}
                 }
@@ -246,7 +247,8 @@ impl<'a> Templates<'a> {
                     .map_err(|fault| (column.clone(), Problem::NoValue(fault)))?,
                 TemplateValue::NextNumber { prefix, digits } => {
                     let held = held_prefix(&self.work, self.to, column, prefix);
-                    let number = self.numbers.entry((column.clone(), held)).or_insert(0);
+                    let number = self.numbers.entry((column.clone(), held)).or_insert(Ok(0));
+                    let number = number.as_mut().map_err(|problem| (column.clone(), problem.clone()))?;
                     let next = number.checked_add(1);
                     *number = next.ok_or_else(|| (column.clone(), Problem::Exhausted { prefix: prefix.clone() }))?;
                     Value::Text(format!("{prefix}{number:0digits$}"))
@@ -267,6 +269,13 @@ impl<'a> Templates<'a> {
 fn held_prefix(work: &Work<'_>, to: Side, column: &str, prefix: &str) -> String {
     let is_code = work.infos.of(to).column(column).is_some_and(|info| info.column.kind == Kind::Code);
     if is_code { capitals(prefix) } else { prefix.to_owned() }
+}
+
+/// Returns a record of which nobody can read whether it has a number.
+fn uncounted(frame: &Frame, column: &str, prefix: &str) -> Option<Problem> {
+    let lacks = |why: &&Unreadable| why.columns.iter().any(|name| name == column);
+    let (id, why) = frame.unreadables().iter().find(|(_, why)| lacks(why))?;
+    Some(Problem::Uncounted { prefix: prefix.to_owned(), record: id.to_string(), why: why.why.clone() })
 }
 
 /// Returns the highest number behind `prefix` in a column, 0 where there is none.

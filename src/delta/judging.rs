@@ -47,6 +47,7 @@ impl View<'_> {
                 None => Arriving::Value(translated.fingerprints[row]),
                 Some(Problem::Unresolved { .. }) => Arriving::Unresolved,
                 Some(Problem::Awaited { .. }) => Arriving::Awaited,
+                Some(Problem::Illegible { .. }) => Arriving::Illegible { there: may_lead_there(work, field, to, rows) },
                 // On the same day both agree (design §3.4: by the coarser precision); to another one the moment does not go.
                 Some(Problem::Moment { day, .. }) => {
                     let print = fingerprint(&Value::Date(*day), to, Kind::Date);
@@ -62,6 +63,13 @@ impl View<'_> {
         let facts = Facts { base: pairs.bases[field][pair], terms, own, arriving, created, cascaded: None };
         Facts { cascaded: cascaded(work, field, rows, &facts), ..facts }
     }
+}
+
+/// Tells whether a side may hold already what a record leads to of which the key cannot be read.
+fn may_lead_there(work: &Work<'_>, field: usize, side: Side, rows: PerSide<usize>) -> bool {
+    let field = &work.map.fields[field];
+    let (Some(reference), Some(column)) = (&field.reference, field.column(side)) else { return false };
+    work.links.may_lead_there(reference, side, &work.frames.of(side).value(column, *rows.of(side)))
 }
 
 /// Returns the side that cleared a reference by itself: it held one when the pair was last settled, is blank now, and the

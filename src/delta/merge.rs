@@ -55,6 +55,10 @@ pub enum Arriving {
     Unresolved,
     /// The value refers to a record that gets its coupling only by what the run makes first.
     Awaited,
+    /// The value refers, or may refer, to a record of which the key cannot be read. It may be `there` already.
+    Illegible {
+        there: bool,
+    },
     /// The value has no counterpart here.
     Broken,
 }
@@ -100,7 +104,7 @@ impl Facts {
         let arriving = |to: Side| match self.arriving.of(to) {
             Some(Arriving::Value(value)) => *value,
             // No value has any of these fingerprints, nor has a field one that is equal.
-            Some(Arriving::Unresolved | Arriving::Awaited) => UNSENT,
+            Some(Arriving::Unresolved | Arriving::Awaited | Arriving::Illegible { .. }) => UNSENT,
             Some(Arriving::Broken) => UNSENT + 1,
             None => UNSENT + 2,
         };
@@ -116,6 +120,16 @@ impl Facts {
     /// Tells whether both values are references that lead to nobody on the other side.
     fn leads_nowhere(&self) -> bool {
         Side::BOTH.into_iter().all(|to| *self.arriving.of(to) == Some(Arriving::Unresolved))
+    }
+
+    /// Tells whether the two may be equal, and nobody can say before a record can be read that one of them refers to.
+    fn may_agree(&self) -> bool {
+        Side::BOTH.into_iter().any(|to| *self.arriving.of(to) == Some(Arriving::Illegible { there: true }))
+    }
+
+    /// Tells whether a record cannot be read that one of the two refers to.
+    fn is_illegible(&self) -> bool {
+        Side::BOTH.into_iter().any(|to| matches!(self.arriving.of(to), Some(Arriving::Illegible { .. })))
     }
 
     /// Tells whether a difference that nobody made since is the one that was settled.
@@ -348,6 +362,8 @@ pub enum Verdict {
     Unfilled,
     /// The value that would go to this side has no counterpart there.
     Fail(Side),
+    /// The value that would go to this side waits for a record that cannot be read.
+    Illegible(Side),
 }
 
 /// Decides one field.
@@ -362,6 +378,8 @@ pub fn merge(facts: &Facts, rule: &Rule) -> Verdict {
         (true, true) => {
             if agrees(Side::Crm) || agrees(Side::Erp) {
                 Verdict::Equal
+            } else if facts.may_agree() || (facts.is_illegible() && facts.base == Some(facts.own)) {
+                Verdict::Wait
             } else {
                 merge_both(facts, rule)
             }
@@ -480,6 +498,11 @@ fn send(facts: &Facts, rule: &Rule, to: Side, why: Why) -> Verdict {
         None => Verdict::Known,
         Some(Arriving::Value(BLANK)) if rule.blank == Blank::Keep => Verdict::Known,
         Some(Arriving::Value(_)) => Verdict::Write(to, why),
+        Some(Arriving::Illegible { there: true }) => Verdict::Wait,
+        Some(Arriving::Illegible { there: false }) => match rule.on_unresolved {
+            OnUnresolved::Keep => Verdict::Wait,
+            OnUnresolved::Fail | OnUnresolved::Clear => Verdict::Illegible(to),
+        },
         // Whatever is done with unresolved references: this one resolves in the run.
         Some(Arriving::Broken | Arriving::Awaited) => Verdict::Fail(to),
         Some(Arriving::Unresolved) => match rule.on_unresolved {

@@ -176,6 +176,8 @@ pub struct Decisions {
     pub held: Vec<Held>,
     /// In a plan, what can be decided only when the run has made something else.
     pub later: Vec<Held>,
+    /// What would lead to a record that cannot be read; each says which.
+    pub unclear: Vec<Held>,
     /// Fields of which something else is to be remembered than before.
     pub settled: Vec<Settled>,
     pub rounded: Vec<Rounded>,
@@ -238,6 +240,11 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
 
 fn failure(record: &str, to: Side, field: &str, problem: &str) -> String {
     format!("{record} cannot go to the {}: {field}: {problem}", to.name())
+}
+
+/// Says to which record a field leads that cannot be read.
+fn unclear(field: &str, problem: Option<String>) -> String {
+    format!("{field}: {}", problem.as_deref().unwrap_or("a record cannot be read"))
 }
 
 /// A CRM id that a reference resolved to becomes a link that says to which table it points.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::config::{Drift, PerSide, Side};
 use crate::delta::judging::{Told, View};
 use crate::delta::merge::{Verdict, Why, unfilled};
-use crate::delta::{Decisions, Held, Overwritten, Rounded, Settled, Work, decided, failure, link};
+use crate::delta::{Decisions, Held, Overwritten, Rounded, Settled, Work, decided, failure, link, unclear};
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, Drifted, FieldChange};
 use crate::store::InboxKind;
@@ -69,6 +69,8 @@ impl Deciding<'_> {
                 self.hold(InboxKind::Contested, field, None, unfilled(settled).into());
             }
             Verdict::Fail(to) => self.give_up(field, to),
+            // The base stays, and so does what the rest of the record needs.
+            Verdict::Illegible(to) => self.await_readable(field, to),
             Verdict::Put(on) => match decided::put(self.work, field, self.ids, self.rows) {
                 Ok(put) => {
                     for to in Side::BOTH {
@@ -132,6 +134,15 @@ impl Deciding<'_> {
                 self.fail(field, to, &problem);
             }
         }
+    }
+
+    /// The value would lead to a record that cannot be read.
+    fn await_readable(&mut self, field: usize, to: Side) {
+        let arriving = self.views[field].arriving.of(to).as_ref();
+        let problem = arriving.and_then(|all| all.problems.get(self.rows.of(to.other())));
+        let message = unclear(self.work.map.fields[field].name(), problem.map(Problem::to_string));
+        let held = self.held(InboxKind::Failed, field, Some(to), message);
+        self.decisions.unclear.push(held);
     }
 
     /// Somebody edited the side that does not own the field: it is told where the file wants that, and left.

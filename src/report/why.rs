@@ -190,6 +190,10 @@ fn field_row(why: &Why, field: &FieldWhy) -> Vec<String> {
         return vec![name, decision, joined(&field.reason, &told)];
     }
     for side in Side::BOTH {
+        if let Some(why) = field.unreadable.of(side) {
+            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            told.push(format!("{} cannot be read{why}", side.name()));
+        }
         let Some(value) = field.values.of(side) else { continue };
         // Where both are equal, the other side's value says it.
         let there = field.translated.of(side.other()).as_ref().filter(|_| field.decision != Decision::Equal);
@@ -308,6 +312,9 @@ struct ValueDocument<'a> {
     /// The record that it points to.
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<&'a str>,
+    /// Why the value cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unreadable: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -393,6 +400,7 @@ fn field_document<'a>(why: &'a Why, field: &'a FieldWhy) -> FieldDocument<'a> {
             value: value.map(json_value),
             there: field.translated.of(side.other()).as_ref().map(json_value),
             record,
+            unreadable: field.unreadable.of(side).as_deref(),
         }
     };
     FieldDocument {

@@ -34,6 +34,11 @@ pub(super) fn alone_of(
     for to in Side::BOTH {
         let from = to.other();
         let mut rows = rows.of(from).clone();
+        // Running numbers count past these, too, also where one is only made anew.
+        let (doubtful, _) = undecided.of(to);
+        if doubtful.rows() > 0 {
+            *agenda.beyond.of_mut(to) = Some(doubtful.clone());
+        }
         if !map.create.on(to) {
             if map.direction.writes(to) {
                 state.tally.skip(to, rows.len());
@@ -67,12 +72,10 @@ pub(super) fn alone_of(
             if !context.options.selection.double {
                 leave_unpartnered(context, state, to, &mut rows, (&found, &free), what, &is_there);
             }
-            *agenda.beyond.of_mut(to) = Some(outside);
-        }
-        // Running numbers count past these, too.
-        let (doubtful, _) = undecided.of(to);
-        if doubtful.rows() > 0 {
-            agenda.beyond.of_mut(to).get_or_insert_with(|| scope.empty(to)).upsert(doubtful);
+            match agenda.beyond.of_mut(to) {
+                Some(beyond) => beyond.upsert(&outside),
+                beyond => *beyond = Some(outside),
+            }
         }
         let doubts = doubles(map, &scope.infos, from, state.records.frame(from), &rows, links);
         if !doubts.is_empty() {

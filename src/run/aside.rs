@@ -14,10 +14,12 @@ pub(super) struct Aside {
     unpartnered: PerSide<HashMap<Uuid, String>>,
     /// Those that people keep apart.
     apart: PerSide<HashSet<Uuid>>,
-    /// Those that cannot be read.
-    unreadable: PerSide<HashSet<Uuid>>,
-    /// Those that may be the same as one which cannot be read.
-    resembling: PerSide<HashSet<Uuid>>,
+    /// Those that cannot be read, each with where it is and why.
+    unreadable: PerSide<HashMap<Uuid, String>>,
+    /// Those that may be the same as one which cannot be read, and the same of that one.
+    resembling: PerSide<HashMap<Uuid, String>>,
+    /// Pairs of which the run made a record that cannot be read since.
+    made: Vec<PerSide<Uuid>>,
     /// Whole pairs that are outside their filters.
     outside: HashSet<PerSide<Uuid>>,
 }
@@ -44,23 +46,45 @@ impl Aside {
     }
 
     /// Takes records that cannot be read.
-    pub(super) fn note_unreadable(&mut self, side: Side, ids: impl IntoIterator<Item = Uuid>) {
-        self.unreadable.of_mut(side).extend(ids);
+    pub(super) fn note_unreadable(&mut self, side: Side, records: impl IntoIterator<Item = (Uuid, String)>) {
+        self.unreadable.of_mut(side).extend(records);
     }
 
     /// Tells whether a record cannot be read.
     pub(super) fn is_unreadable(&self, side: Side, id: Uuid) -> bool {
-        self.unreadable.of(side).contains(&id)
+        self.unreadable.of(side).contains_key(&id)
     }
 
-    /// Takes a record that may be the same as one which cannot be read.
-    pub(super) fn note_resembling(&mut self, side: Side, id: Uuid) {
-        self.resembling.of_mut(side).insert(id);
+    /// Tells whether one of two records cannot be read.
+    pub(super) fn is_either_unreadable(&self, erp: Option<Uuid>, crm: Option<Uuid>) -> bool {
+        let is_one = |side: Side, id: Option<Uuid>| id.is_some_and(|id| self.is_unreadable(side, id));
+        is_one(Side::Erp, erp) || is_one(Side::Crm, crm)
+    }
+
+    /// Takes a pair of which the run made a record that cannot be read since.
+    pub(super) fn note_made(&mut self, ids: PerSide<Uuid>) {
+        self.made.push(ids);
+    }
+
+    /// Returns the pairs of which the run made a record that cannot be read since.
+    pub(super) fn made(&self) -> &[PerSide<Uuid>] {
+        &self.made
+    }
+
+    /// Takes a record that may be the same as one which cannot be read, and `which` that is.
+    pub(super) fn note_resembling(&mut self, side: Side, id: Uuid, which: String) {
+        self.resembling.of_mut(side).insert(id, which);
+    }
+
+    /// Says which record cannot be read that has a say in what becomes of this one: itself, or one that may be the same.
+    pub(super) fn unread(&self, side: Side, id: Uuid) -> Option<&str> {
+        let which = self.unreadable.of(side).get(&id).or_else(|| self.resembling.of(side).get(&id));
+        which.map(String::as_str)
     }
 
     /// Tells whether a record may be the same as one which cannot be read.
     pub(super) fn is_resembling(&self, side: Side, id: Uuid) -> bool {
-        self.resembling.of(side).contains(&id)
+        self.resembling.of(side).contains_key(&id)
     }
 
     /// Leaves a pair outside.

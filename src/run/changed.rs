@@ -23,9 +23,10 @@ use crate::run::context::Context;
 use crate::run::decided;
 use crate::run::gather::Gathered;
 use crate::run::reading::{Reading, sorted};
+use crate::run::rows::unreadable_in;
 use crate::run::selection::Asked;
 use crate::run::step::PassError;
-use crate::store::{Couplings, OpenIntent, Origin, Store, StoreError, Watermark};
+use crate::store::{Couplings, InboxItem, InboxKind, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
@@ -207,9 +208,35 @@ fn read_single(
     if is_explained && widowed.erp.len() + widowed.crm.len() > 0 {
         return Ok(None);
     }
+    add_unread(context, store, scope, map, &mut gathered)?;
     candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
     // What else the sides hold is not known any better than before.
     gathered.finish(Mode::Selected, None, PerSide::default()).map(Some)
+}
+
+/// Adds the records without partner that could not be read the last time and still cannot: a side that is asked by a value which
+/// nobody can read does not bring them, and they may be whoever is looked at.
+fn add_unread(
+    context: &Context<'_>,
+    store: &dyn Store,
+    scope: &Scope,
+    map: &TableMap,
+    gathered: &mut Gathered<'_>,
+) -> Result<(), PassError> {
+    let alone = |item: &InboxItem| match (item.kind, item.erp_id, item.crm_id) {
+        (InboxKind::Failed, Some(id), None) => Some((Side::Erp, id)),
+        (InboxKind::Failed, None, Some(id)) => Some((Side::Crm, id)),
+        _ => None,
+    };
+    let waiting: HashSet<(Side, Uuid)> = store.inbox(Some(&map.name))?.iter().filter_map(alone).collect();
+    for side in Side::BOTH {
+        let ids: HashSet<Uuid> = waiting.iter().filter(|(at, _)| *at == side).map(|(_, id)| *id).collect();
+        if !ids.is_empty() {
+            let frame = extract::read_ids(scope, side, *context.endpoints.of(side), sorted(ids))?;
+            gathered.add(side, &unreadable_in(&frame));
+        }
+    }
+    Ok(())
 }
 
 /// Returns the survivors of deletions about which something is done: the file says what, or somebody decided.

@@ -52,7 +52,7 @@ pub(super) fn count_up(
 struct Open {
     failed: PerSide<HashSet<Ids>>,
     skipped: PerSide<HashSet<Ids>>,
-    /// Left to the run by a plan.
+    /// Left to the run by a plan, or until a record can be read.
     later: PerSide<HashSet<Ids>>,
     /// Not in the plan that is carried out, and so left alone on purpose.
     unplanned: PerSide<HashSet<Ids>>,
@@ -75,7 +75,7 @@ impl Open {
                 _ => {}
             }
         }
-        for held in state.waits.later() {
+        for held in state.waits.later().iter().chain(state.waits.unclear()) {
             let ids = (held.ids.erp, held.ids.crm);
             if let Some(to) = held.to.filter(|to| !open.failed.of(*to).contains(&ids)) {
                 open.later.of_mut(to).insert(ids);

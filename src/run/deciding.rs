@@ -45,6 +45,7 @@ pub(super) fn decide(
             rounded.extend(inserts.rounded);
             state.waits.hold_all(inserts.held);
             state.waits.put_off(inserts.later);
+            state.waits.await_readable(inserts.unclear);
             after.waiting.of_mut(to.other()).extend(put_off);
         }
     }
@@ -133,6 +134,7 @@ fn decide_touched(
     state.backgrounds.note(step, store, (&state.records, &state.tally), &decisions.held)?;
     state.waits.hold_all(decisions.held);
     state.waits.put_off(decisions.later);
+    state.waits.await_readable(decisions.unclear);
     Ok((decisions.actions, decisions.rounded))
 }
 
@@ -178,7 +180,8 @@ pub(super) fn foresee(step: &Step<'_>, state: &mut PassState) -> Result<Vec<Acti
         return Ok(Vec::new());
     }
     let decisions = decide_pairs(&Work { left_out: &left_out, ..state.work(step) })?;
-    let failed = state.waits.all().filter(|held| held.kind == InboxKind::Failed);
+    let waits = state.waits.held().iter().chain(state.waits.later());
+    let failed = waits.filter(|held| held.kind == InboxKind::Failed);
     let failed: HashSet<(Option<Side>, Option<Uuid>)> = failed.map(|held| (held.to, held.ids.erp)).collect();
     let decided: HashSet<Uuid> = decisions.decided.iter().map(|&pair| state.records.pairs().ids[pair].erp).collect();
     let mut actions = decisions.actions;

@@ -26,6 +26,7 @@ use crate::run::refusals::{print_of, sources};
 use crate::run::sending::{ROUNDS_MAX, rest, send};
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
+use crate::run::unreadable::which;
 use crate::run::verdict::{Deletion, judge_deletion};
 use crate::run::verify::count_confirmed;
 use crate::run::written::before_write;
@@ -242,7 +243,8 @@ fn spare(
             None => reason,
         };
         let id = survivors.id(row);
-        let unreadable = survivors.unreadable(id).map(|_| Reason::Unreadable);
+        let unread = survivors.unreadable(id).map(|why| which(map, left, id, why));
+        let unreadable = unread.as_ref().map(|_| Reason::Unreadable);
         let outside = unreadable.or((!inside.contains(&id)).then_some(Reason::Outside));
         match outside.or(reason) {
             None => {
@@ -251,7 +253,7 @@ fn spare(
             }
             Some(reason) => {
                 let action = &doomed.action;
-                let message = reason.sentence(&action.record, left.other());
+                let message = reason.told(&action.record, left.other(), unread.as_deref());
                 state.by_people.note_held(action.ids, reason);
                 let survivor = Survivor { ids: action.ids, left, print: Some(now) };
                 state.waits.hold_survivor(survivor, action.record.clone(), message);

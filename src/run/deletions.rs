@@ -118,7 +118,8 @@ fn restore(
     if map.sides.of(gone).filter.is_some() {
         everything = extract::read_beyond(step.map, step.scope, gone, *context.endpoints.of(gone))?;
         // New numbers count on past what is outside, too.
-        agenda.beyond.of_mut(gone).get_or_insert_with(|| not_in(&everything, state.records.frame(gone)));
+        let outside = not_in(&everything, state.records.frame(gone));
+        agenda.beyond.of_mut(gone).get_or_insert_with(|| step.scope.empty(gone)).upsert(&outside);
     }
     let taken = coupled(state, couplings, gone);
     let free = without(&everything, |id| taken.contains(id));
@@ -256,7 +257,7 @@ fn hold(state: &mut PassState, map: &TableMap, widow: &Widowed, reason: Reason) 
         (Some(anew), Reason::Asked | Reason::Twin | Reason::Edited | Reason::NeverSettled) => {
             reason_made_anew(&widow.record, widow.gone, anew)
         }
-        _ => reason.sentence(&widow.record, widow.gone),
+        _ => reason.told(&widow.record, widow.gone, state.aside.unread(left, *widow.ids.of(left))),
     };
     state.by_people.note_held(widow.ids, reason);
     state.waits.hold_survivor(Survivor { ids: widow.ids, left, print }, widow.record.clone(), message);

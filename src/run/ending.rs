@@ -126,10 +126,7 @@ fn remember_refusals(
     }
     let postponed = Postponed::of(&state.approval, &state.waits);
     // What is outside its filter was not tried.
-    let unreadable = |(erp, crm): Ids| {
-        let is_one = |side: Side, id: Option<Uuid>| id.is_some_and(|id| state.aside.is_unreadable(side, id));
-        is_one(Side::Erp, erp) || is_one(Side::Crm, crm)
-    };
+    let unreadable = |(erp, crm): Ids| state.aside.is_either_unreadable(erp, crm);
     let is_untried = |ids: Ids| {
         postponed.holds(ids, None) || state.outside.holds(ids) || unreadable(ids) || !state.asks(ids.0, ids.1)
     };

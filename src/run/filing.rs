@@ -58,7 +58,14 @@ pub(super) fn file(
         let (fields, stops) = ((map, deferred), context.options.stop.load(Ordering::Relaxed));
         stops || waits_for_step(fields, item) || is_untouched(map, state, &postponed, item) || kept.contains(item)
     };
-    let stays = |item: &&InboxItem| !known.contains(&matter(item)) && is_unseen(item);
+    // Who is told first of those that wait for the same record may be another one now.
+    let is_told = |item: &InboxItem| {
+        let ids = PerSide { erp: item.erp_id, crm: item.crm_id };
+        let same =
+            |held: &Held| held.ids == ids && held.field.map(|field| map.fields[field].name()) == item.field.as_deref();
+        item.kind == InboxKind::Failed && state.waits.unclear().iter().any(same)
+    };
+    let stays = |item: &&InboxItem| !known.contains(&matter(item)) && is_unseen(item) && !is_told(item);
     items.iter_mut().for_each(|item| item.since.clear());
     items.extend(earlier.iter().filter(stays).cloned());
     store.replace_inbox(&map.name, &items)?;
@@ -80,7 +87,8 @@ fn items(
     before: &HashMap<Matter, &InboxItem>,
 ) -> Result<Vec<InboxItem>, StoreError> {
     let mut items: Vec<InboxItem> = Vec::new();
-    for held in state.waits.held() {
+    let unclear = state.waits.told_unclear(|held| state.asks(held.ids.erp, held.ids.crm));
+    for held in state.waits.held().iter().chain(&unclear) {
         let field = held.field.map(|field| &map.fields[field]);
         let mut item = InboxItem {
             table: map.name.clone(),
@@ -126,7 +134,8 @@ fn is_untouched(map: &TableMap, state: &PassState, postponed: &Postponed, item: 
     let field = item.field.as_deref().and_then(|name| map.fields.iter().position(|field| field.name() == name));
     // Whether the side that is not written would still refuse it, this run does not find out.
     let undone = item.field.is_none() && Side::BOTH.iter().any(|to| state.tally.undone(*to).contains(&ids));
-    undone || !state.asks(ids.0, ids.1) || postponed.holds(ids, field)
+    let unread = item.kind == InboxKind::Contested && state.aside.is_either_unreadable(ids.0, ids.1);
+    undone || unread || !state.asks(ids.0, ids.1) || postponed.holds(ids, field)
 }
 
 /// Returns the decision that stands about what is held all the same.

@@ -110,9 +110,20 @@ pub(super) fn hold_twins(
     Ok(put_off)
 }
 
-/// Renames new records to the ids that their side gave them, and finds those whose answer was lost. What stays in doubt is
-/// taken out: its intent has no answer, and the next run looks again.
-pub(super) fn take_given(
+/// Renames new records to the ids that their side gave them.
+pub(super) fn take_given(state: &mut PassState, to: Side, actions: &mut [Action], given: &HashMap<Uuid, Uuid>) {
+    for action in actions.iter_mut().filter(|action| action.side == to) {
+        if let Some(id) = given.get(action.ids.of(to)) {
+            *action.ids.of_mut(to) = *id;
+        }
+    }
+    state.draft.rename(to, given);
+    state.approval.rename(to, given);
+}
+
+/// Finds new records whose answer was lost, by what they were sent. What stays in doubt is taken out: its intent has no
+/// answer, and the next run looks again.
+pub(super) fn find_lost(
     step: &Step<'_>,
     store: &dyn Store,
     state: &mut PassState,
@@ -120,43 +131,39 @@ pub(super) fn take_given(
     actions: &mut Vec<Action>,
     applied: &mut Applied,
 ) -> Result<(), PassError> {
-    let mut given = std::mem::take(&mut applied.given);
-    if gives_key(step.scope, step.map, to) {
-        let is_lost = |(action, outcome): (&Action, &Outcome)| {
-            matches!(outcome, Outcome::Unknown { .. }) && leaves_key(step.scope, step.map, action)
-        };
-        let lost: Vec<usize> =
-            (0..applied.outcomes.len()).filter(|&at| is_lost((&actions[at], &applied.outcomes[at]))).collect();
-        if !lost.is_empty() {
-            let all = extract::read_all(step.scope, to, *step.context.endpoints.of(to))?;
-            let mut taken = taken(step.map, store, state, to)?;
-            taken.extend(given.values());
-            let sent: Vec<Sent> = lost.iter().map(|&at| sent_by(step.scope, &actions[at])).collect();
-            let traces = trace(to, &all, &sent, &taken, Some(state.unanswered.before(to)));
-            for (&at, trace) in lost.iter().zip(traces).rev() {
-                match trace {
-                    Trace::Made(id) => drop(given.insert(*actions[at].ids.of(to), id)),
-                    Trace::NotMade => {}
-                    Trace::Doubt(candidates) => {
-                        let action = actions.remove(at);
-                        applied.outcomes.remove(at);
-                        applied.journal.remove(at);
-                        let source = *action.ids.of(to.other());
-                        let doubt = InDoubt::new(to, source, candidates, &all, step.scope.key_columns(to));
-                        state.waits.hold(failed(&action, doubt.message()));
-                        state.unanswered.note_doubt(doubt);
-                    }
-                }
+    if !gives_key(step.scope, step.map, to) {
+        return Ok(());
+    }
+    let is_lost = |(action, outcome): (&Action, &Outcome)| {
+        matches!(outcome, Outcome::Unknown { .. }) && leaves_key(step.scope, step.map, action)
+    };
+    let lost: Vec<usize> =
+        (0..applied.outcomes.len()).filter(|&at| is_lost((&actions[at], &applied.outcomes[at]))).collect();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let all = extract::read_all(step.scope, to, *step.context.endpoints.of(to))?;
+    let mut taken = taken(step.map, store, state, to)?;
+    taken.extend(applied.given.values());
+    let sent: Vec<Sent> = lost.iter().map(|&at| sent_by(step.scope, &actions[at])).collect();
+    let traces = trace(to, &all, &sent, &taken, Some(state.unanswered.before(to)));
+    let mut found = HashMap::new();
+    for (&at, trace) in lost.iter().zip(traces).rev() {
+        match trace {
+            Trace::Made(id) => drop(found.insert(*actions[at].ids.of(to), id)),
+            Trace::NotMade => {}
+            Trace::Doubt(candidates) => {
+                let action = actions.remove(at);
+                applied.outcomes.remove(at);
+                applied.journal.remove(at);
+                let source = *action.ids.of(to.other());
+                let doubt = InDoubt::new(to, source, candidates, &all, step.scope.key_columns(to));
+                state.waits.hold(failed(&action, doubt.message()));
+                state.unanswered.note_doubt(doubt);
             }
         }
     }
-    for action in actions.iter_mut().filter(|action| action.side == to) {
-        if let Some(id) = given.get(action.ids.of(to)) {
-            *action.ids.of_mut(to) = *id;
-        }
-    }
-    state.draft.rename(to, &given);
-    state.approval.rename(to, &given);
+    take_given(state, to, actions, &found);
     Ok(())
 }
 

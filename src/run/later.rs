@@ -23,8 +23,8 @@ use crate::translate::Translator;
 use crate::translate::convert::Problem;
 use crate::translate::links::Links;
 
-/// Takes out of what was matched the records of which a match rule reads a reference that waits: whether they have a
-/// partner, the run will tell.
+/// Takes out of what was matched the records of which a match rule reads a reference that waits, or leads to a record that cannot
+/// be read: whether they have a partner, the run will tell, or one after that.
 pub(super) fn wait_for_match(
     map: &TableMap,
     scope: &Scope,
@@ -43,20 +43,24 @@ pub(super) fn wait_for_match(
             let Some(info) = info else { continue };
             let Some(translator) = Translator::new(field, to, info, links, frame)? else { continue };
             for &row in &rows {
-                if let Err(problem @ Problem::Awaited { .. }) = translator.value(row)
-                    && waiting.insert(row)
-                {
-                    let record = state.records.names().row(frame, from, row);
-                    let message = format!("{}: {problem}", field.name());
-                    state.waits.put_off([Held {
-                        kind: InboxKind::Failed,
-                        record,
-                        ids: PerSide::from_fn(|side| (side == from).then(|| frame.id(row))),
-                        field: Some(number),
-                        values: PerSide::default(),
-                        to: Some(to),
-                        message,
-                    }]);
+                let Err(problem @ (Problem::Awaited { .. } | Problem::Illegible { .. })) = translator.value(row) else {
+                    continue;
+                };
+                if !waiting.insert(row) {
+                    continue;
+                }
+                let held = Held {
+                    kind: InboxKind::Failed,
+                    record: state.records.names().row(frame, from, row),
+                    ids: PerSide::from_fn(|side| (side == from).then(|| frame.id(row))),
+                    field: Some(number),
+                    values: PerSide::default(),
+                    to: Some(to),
+                    message: format!("{}: {problem}", field.name()),
+                };
+                match problem {
+                    Problem::Illegible { .. } => state.waits.await_readable([held]),
+                    _ => state.waits.put_off([held]),
                 }
             }
         }

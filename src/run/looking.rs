@@ -62,6 +62,10 @@ pub(super) fn look(
         inside: PerSide::default(),
         hidden: read.hidden.clone(),
         undecided: PerSide::default(),
+        unpartnered: PerSide::from_fn(|side| {
+            let why = |id: &Uuid| Some((*id, state.aside.why_unpartnered(side, *id)?.clone()));
+            subjects.of(side).iter().filter_map(why).collect()
+        }),
         judged: Vec::new(),
         searches: Vec::new(),
         names: BTreeMap::new(),

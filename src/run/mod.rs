@@ -118,7 +118,7 @@ use crate::run::carried::Carried;
 use crate::run::chosen::{Chosen, Standing};
 use crate::run::context::{Context, Options};
 use crate::run::course::Course;
-use crate::run::prepare::{belongs_to, describe, link_unselected};
+use crate::run::prepare::{belongs_to, describe, link_unselected, moved, note_tables};
 use crate::run::sight::{Sight, Subjects};
 use crate::store::{Store, StoreError};
 use crate::translate::links::Links;
@@ -181,6 +181,11 @@ fn carry_out(
     }
     let (passes, left_out) = passes_asked_for(pipeline, options);
     let scopes = describe(pipeline, &passes, endpoints)?;
+    let asked = PerSide { erp: Some(endpoints.erp), crm: Some(endpoints.crm) };
+    let misfits = moved(&pipeline.tables, asked, store)?;
+    if !misfits.is_empty() {
+        return Err(RunError::Mapping(misfits));
+    }
     let named = selection::look_up(pipeline, endpoints, &options.selection.records)?.map_err(RunError::Unclear)?;
     let crm_tables = pipeline.tables.iter().map(|map| (map.name.clone(), map.sides.crm.table.clone())).collect();
     let pretended = options.dry_run.then(|| pretend::both(endpoints, pipeline, &passes));
@@ -204,6 +209,7 @@ fn carry_out(
         if bound.as_ref() != Some(&binding) {
             store.bind(&binding)?;
         }
+        note_tables(passes.iter().map(|pass| &pipeline.tables[pass.table]), store)?;
         store.begin_run(&options.run, &options.started)?;
     }
 

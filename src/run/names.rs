@@ -38,7 +38,7 @@ pub(super) fn name_records(
         let (doubtful, _) = undecided.of(side);
         table.name_all(side, column, &without(doubtful, |id| doubtful.unreadable(*id).is_none()));
     }
-    for ids in &state.records.pairs().ids {
+    for ids in state.records.pairs().ids.iter().chain(state.aside.made()) {
         table.couple(ids.erp, ids.crm);
     }
     for side in Side::BOTH {

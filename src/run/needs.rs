@@ -89,7 +89,7 @@ fn unresolved_keys(
     let translator = Translator::new(field, Side::Crm, info, links, &frames.erp)?;
     let problems = translator.map(|translator| translator.all().problems).unwrap_or_default();
     let key = |problem: Problem| match problem {
-        Problem::Unresolved { key, .. } | Problem::Illegible { key, .. } => Some(key),
+        Problem::Unresolved { key, .. } | Problem::Illegible { key: Some(key), .. } => Some(key),
         _ => None,
     };
     Ok(problems.into_values().filter_map(key).collect())

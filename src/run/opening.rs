@@ -65,7 +65,7 @@ pub(super) fn read(
     let mut state = PassState::new(map, PerSide { erp: erp.frame, crm: crm.frame });
     state.asked = asked;
     let doubtful = PerSide { erp: (erp.undecided, erp.why), crm: (crm.undecided, crm.why) };
-    take_undecided(undecided, &doubtful, &mut state);
+    take_undecided(map, undecided, &doubtful, &mut state);
     if let Some(sides) = context.pretended {
         let made = |side: Side| {
             let table = &map.sides.of(side).table;
@@ -236,11 +236,18 @@ fn emptied(state: &PassState, ground: &Ground, counts: impl Fn(Side) -> bool) ->
 }
 
 /// Counts the records that are neither inside nor outside, and holds those that the pass is about.
-fn take_undecided(held: Vec<Held>, undecided: &PerSide<(Frame, Vec<Undecided>)>, state: &mut PassState) {
+fn take_undecided(
+    map: &TableMap,
+    held: Vec<Held>,
+    undecided: &PerSide<(Frame, Vec<Undecided>)>,
+    state: &mut PassState,
+) {
     for side in Side::BOTH {
         let (frame, _) = undecided.of(side);
         *state.report.rows.of_mut(side) += frame.rows() as u64;
-        state.aside.note_unreadable(side, frame.unreadables().keys().copied());
+        let unreadable = frame.unreadables().iter();
+        let unreadable = unreadable.map(|(id, why)| (*id, unreadable::which(map, side, *id, why)));
+        state.aside.note_unreadable(side, unreadable);
     }
     let held: Vec<Held> = held.into_iter().filter(|held| state.asks(held.ids.erp, held.ids.crm)).collect();
     state.waits.hold_all(held);
@@ -261,7 +268,7 @@ fn hold_undecided(map: &TableMap, read: &PerSide<Inside>, couplings: &Couplings)
                 Side::Erp => PerSide { erp: id, crm: None },
                 Side::Crm => PerSide { erp: None, crm: id },
             };
-            let to = if map.direction.writes(side.other()) { side.other() } else { side };
+            let to = side.other();
             let message = format!("{record} is left alone: the filter {fault}");
             let values = PerSide::default();
             Some(Held { kind: InboxKind::Failed, record, ids, field: None, values, to: Some(to), message })

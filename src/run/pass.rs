@@ -114,6 +114,10 @@ fn go(
         return stopped(context, store, map, state);
     }
     finish(context, store, map, &pass.deferred, state)?;
+    if unreadable::is_referred_to(map, links) {
+        // What waits for such a record is in the inbox once for all.
+        state.reached.forget();
+    }
     state.reached.note_seen(scope, state.records.frames());
     state.approval.tell_unmade(map, links);
     close(context, store, scope, map, links, state)?;
@@ -163,7 +167,7 @@ fn match_up(
     if let Some(asked) = &state.asked {
         state.records.keep_pairs(|ids| asked.holds(Some(ids.erp), Some(ids.crm)));
     }
-    if links.waits() {
+    if links.waits() || unreadable::is_referred_to(map, links) {
         wait_for_match(map, scope, state, &mut matched, links)?;
     }
     note_made_anew(state, &matched);
@@ -222,7 +226,7 @@ fn doubt_again(
         doubtful = Doubtful::of(&matched, state.records.frames());
         matched.retain(|side, row| state.asks_row(side, row));
         take_matches(context, map, &matched.matches, state, links);
-        if links.waits() {
+        if links.waits() || unreadable::is_referred_to(map, links) {
             wait_for_match(map, scope, state, &mut matched, links)?;
         }
         let pairs = matched.matches.iter().map(|found| state.records.frames().erp.id(found.rows.erp)).collect();
@@ -293,6 +297,9 @@ pub fn second_step(
     }
     newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
+    if unreadable::is_referred_to(map, links) {
+        state.reached.forget();
+    }
     state.reached.note_seen(scope, state.records.frames());
     close(context, store, scope, map, links, state)
 }

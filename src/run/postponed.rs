@@ -11,7 +11,7 @@ use crate::run::refusals::{Ids, known_ids};
 use crate::run::waits::Waits;
 
 /// Of which records a run postponed something on purpose, neither sent nor decided: what a plan that is carried out does not
-/// have, and what waits for such. What was known of them before stays as it was.
+/// have, what waits for such, and what leads to a record that cannot be read. What was known of them before stays as it was.
 #[derive(Default)]
 pub(super) struct Postponed {
     /// By side, all of them.
@@ -33,7 +33,7 @@ impl Postponed {
                 postponed.add(known_ids(action), None);
             }
         }
-        for held in waits.later() {
+        for held in waits.later().iter().chain(waits.unclear()) {
             let is_pair = held.ids.erp.is_some() && held.ids.crm.is_some();
             postponed.add((held.ids.erp, held.ids.crm), held.field.filter(|_| is_pair));
         }

@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use crate::binding::Binding;
 use crate::config::{PerSide, Pipeline, Side, TableMap};
-use crate::endpoint::{Endpoint, EndpointError};
+use crate::endpoint::{Endpoint, EndpointError, Key, Query};
 use crate::extract::{self, Scope, SideScope};
-use crate::misfit::{Misfit, Told, misfits, no_table};
+use crate::misfit::{Misfit, Told, misfits, no_table, other_table};
 use crate::order::Pass;
 use crate::run::RunError;
 use crate::run::context::Context;
 use crate::run::rows::without;
-use crate::store::{InboxKind, Store};
+use crate::store::{InboxKind, Store, StoreError};
 use crate::translate::links::Links;
 
 /// Opens both sides and returns what a state of this pipeline belongs to; refuses one that is `bound` to another.
@@ -106,6 +106,53 @@ pub fn compare(tables: &[TableMap], passes: &[Pass], endpoints: PerSide<Option<&
     let others: Vec<Told> = (0..tables.len()).filter(referred).map(describe).collect();
     absent.extend(misfits(tables, &told, &others));
     Compared { told, misfits: absent, troubles }
+}
+
+/// Finds the table maps whose couplings are about another table than the file names now: held against that one, every
+/// coupled record would count as deleted.
+///
+/// Another name alone is no objection, since a table has more than one: where a coupled record is found under its id, it is
+/// the same one. Sides that know their records by keys make the ids of the name as well, so there it is always another.
+pub fn moved(
+    tables: &[TableMap],
+    endpoints: PerSide<Option<&dyn Endpoint>>,
+    store: &dyn Store,
+) -> Result<Vec<Misfit>, RunError> {
+    let noted = store.noted_tables()?;
+    let mut found = Vec::new();
+    for (table, map) in tables.iter().enumerate() {
+        let Some(before) = noted.get(&map.name) else { continue };
+        for side in Side::BOTH.into_iter().filter(|side| *before.of(*side) != map.sides.of(*side).table) {
+            let Some(endpoint) = *endpoints.of(side) else { continue };
+            let couplings = store.couplings(&map.name, &[])?;
+            let ids = if side == Side::Erp { &couplings.erp } else { &couplings.crm };
+            if !ids.is_empty() && !holds_any(tables, table, endpoint, ids)? {
+                found.push(other_table(map, side, before.of(side), ids.len()));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Tells whether the table that a table map names now holds any of these records; of many, it asks for some.
+fn holds_any(tables: &[TableMap], table: usize, endpoint: &dyn Endpoint, ids: &[Uuid]) -> Result<bool, EndpointError> {
+    const ASKED_MAX: usize = 50;
+    let scope = match SideScope::describe(tables, table, endpoint) {
+        Ok(scope) if !matches!(scope.info.key, Key::Values(_)) => scope,
+        Ok(_) | Err(EndpointError::NoTable { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let some = ids.iter().step_by(ids.len().div_ceil(ASKED_MAX)).copied().collect();
+    let query = Query { info: &scope.info, columns: scope.columns.clone(), filter: None, ids: Some(some) };
+    Ok(endpoint.read(&query, &|_| {})?.rows() > 0)
+}
+
+/// Notes of which tables the couplings of these table maps are from now on.
+pub fn note_tables<'a>(maps: impl Iterator<Item = &'a TableMap>, store: &mut dyn Store) -> Result<(), StoreError> {
+    let noted = store.noted_tables()?;
+    let now = maps.map(|map| (map.name.clone(), PerSide::from_fn(|side| map.sides.of(side).table.clone())));
+    let fresh: Vec<_> = now.filter(|(name, tables)| noted.get(name) != Some(tables)).collect();
+    if fresh.is_empty() { Ok(()) } else { store.note_tables(&fresh) }
 }
 
 /// Fills the links of table maps that the run refers to but does not visit: stored couplings, and the keys read anew.

@@ -63,7 +63,14 @@ pub(super) fn recall(
         let failed = matches!(item.kind, InboxKind::Failed | InboxKind::Skipped);
         failed && held.is_some_and(|held| item.field.is_some() || held.field.is_none())
     };
-    let kept: Vec<InboxItem> = kept.into_iter().filter(|item| !is_told(item)).collect();
+    // What is decided is no question: it is carried out when the pair can be read.
+    let is_decided = |item: &InboxItem| {
+        let field = map.fields.iter().position(|field| Some(field.name()) == item.field.as_deref());
+        let ids = pair(item).map(|(erp, crm)| PerSide { erp, crm });
+        let ruled = ids.zip(field).and_then(|(ids, field)| state.by_people.of_field(ids, field));
+        item.kind == InboxKind::Contested && item.outstanding.is_none() && ruled.is_some()
+    };
+    let kept: Vec<InboxItem> = kept.into_iter().filter(|item| !is_told(item) && !is_decided(item)).collect();
     absent.retain(|absent| !unreadable.contains(&key(&absent.ids)));
     let outside: HashSet<(Uuid, Uuid)> = outside.difference(&unreadable).copied().collect();
     state.outside.keep(kept);

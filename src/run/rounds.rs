@@ -72,7 +72,8 @@ pub(super) fn rounds(
 /// second.
 fn failed_before(state: &PassState) -> PerSide<HashSet<Uuid>> {
     let mut failed: PerSide<HashSet<Uuid>> = PerSide::default();
-    for held in state.waits.all().filter(|held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped)) {
+    let waits = state.waits.held().iter().chain(state.waits.later());
+    for held in waits.filter(|held| matches!(held.kind, InboxKind::Failed | InboxKind::Skipped)) {
         if let (Some(to), Some(erp)) = (held.to, held.ids.erp) {
             failed.of_mut(to).insert(erp);
         }

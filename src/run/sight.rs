@@ -28,6 +28,8 @@ pub struct Sight {
     pub hidden: PerSide<HashMap<Uuid, Hidden>>,
     /// Those that are neither inside nor outside, and why.
     pub undecided: PerSide<BTreeMap<Uuid, Undecided>>,
+    /// Subjects that get no partner although new ones are made, and why.
+    pub unpartnered: PerSide<BTreeMap<Uuid, String>>,
     /// The decisions on the fields of the pairs among them, the matched ones too.
     pub judged: Vec<Judged>,
     /// What each match rule finds for the subjects that have no coupling.

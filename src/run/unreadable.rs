@@ -5,6 +5,8 @@
 //! with another one that looks the same. All of that lasts until somebody has corrected the value; the run after that goes
 //! on as if nothing had happened, since what is remembered of the pair is as it was.
 
+use std::collections::HashMap;
+
 use uuid::Uuid;
 
 use crate::config::{PerSide, Side, TableMap};
@@ -18,13 +20,16 @@ use crate::run::notes::{count, note_it};
 use crate::run::state::PassState;
 use crate::run::step::Step;
 use crate::store::{Couplings, InboxKind};
+use crate::translate::links::Links;
 
-/// Says why `record` is left alone: where the record is that cannot be read, and what to do about it.
-pub(super) fn told(record: &str, (side, table, id): (Side, &str, Uuid), why: &Unreadable) -> String {
-    format!(
-        "{record} is left alone: {id} in {table} of the {} cannot be read: {why}; correct it there, and the next run goes on with it",
-        side.name()
-    )
+/// Says which record cannot be read, and why.
+pub(super) fn which(map: &TableMap, side: Side, id: Uuid, why: &Unreadable) -> String {
+    format!("{id} in {} of the {} cannot be read: {why}", map.sides.of(side).table, side.name())
+}
+
+/// Says why `record` is `left_alone`: which record cannot be read, and what to do about it.
+pub(super) fn told(record: &str, left_alone: &str, which: &str) -> String {
+    format!("{record} {left_alone}: {which}; correct it there, and the next run goes on with it")
 }
 
 /// Returns the number of the field that could not be read, where it is one of the table map's.
@@ -56,14 +61,15 @@ pub(super) fn hold(map: &TableMap, read: &PerSide<Inside>, couplings: &Couplings
                 Some((frame, row)) => names.row(frame, Side::Erp, row),
                 None => names.row(undecided, side, row),
             };
-            let message = told(&record, (side, &map.sides.of(side).table, id), why);
+            let message = told(&record, "is left alone", &which(map, side, id, why));
             // Of both records of a pair one is enough to leave it alone, and both have to be corrected.
             if let Some(pair) = held.iter_mut().find(|held| partner.is_some() && held.ids == ids) {
                 pair.message.push_str("; ");
                 pair.message.push_str(&message);
                 continue;
             }
-            let to = if map.direction.writes(side.other()) { side.other() } else { side };
+            // A row counts in the direction away from its side. A pair of which no row does so fails in the other one.
+            let to = if partner.is_none() || map.direction.writes(side.other()) { side.other() } else { side };
             let (field, values) = (field_of(map, side, why), PerSide::default());
             held.push(Held { kind: InboxKind::Failed, record, ids, field, values, to: Some(to), message });
         }
@@ -71,12 +77,24 @@ pub(super) fn hold(map: &TableMap, read: &PerSide<Inside>, couplings: &Couplings
     held
 }
 
+/// Tells whether a reference of the table map may lead to a record of which the key cannot be read.
+pub(super) fn is_referred_to(map: &TableMap, links: &Links) -> bool {
+    map.fields.iter().filter_map(|field| field.reference.as_ref()).any(|reference| links.is_unclear(reference))
+}
+
 /// Notes which of these survivors may have their partner, made anew, among the records in `there`, as in
 /// [`leave_resembling`]: somebody may have done that by hand.
 pub(super) fn note_survivors(step: &Step<'_>, state: &mut PassState, left: Side, rows: &[usize], there: &Frame) {
     let found = may_be(step.map, &step.scope.infos, left, state.records.frame(left), rows, there, step.links);
-    for &row in found.keys() {
-        state.aside.note_resembling(left, state.records.frame(left).id(row));
+    note_all(step.map, state, left, found, there);
+}
+
+/// Takes note of records that may be the same as one in `there`, each by its row and the row there.
+fn note_all(map: &TableMap, state: &mut PassState, side: Side, found: HashMap<usize, usize>, there: &Frame) {
+    for (row, other) in found {
+        let id = there.id(other);
+        let Some(why) = there.unreadable(id) else { continue };
+        state.aside.note_resembling(side, state.records.frame(side).id(row), which(map, side.other(), id, why));
     }
 }
 
@@ -93,9 +111,7 @@ pub(super) fn leave_resembling(
     let found = may_be(map, &scope.infos, from, state.records.frame(from), rows, there, links);
     let (doubtful, others): (Vec<usize>, Vec<usize>) = rows.iter().partition(|row| found.contains_key(row));
     *rows = others;
-    for &row in &doubtful {
-        state.aside.note_resembling(from, state.records.frame(from).id(row));
-    }
+    note_all(map, state, from, found.clone(), there);
     let asked: Vec<usize> = doubtful.into_iter().filter(|row| state.asks_row(from, *row)).collect();
     let Some(&first) = asked.first() else { return };
     let (to, table) = (from.other(), &map.sides.of(from.other()).table);
@@ -114,7 +130,8 @@ pub(super) fn leave_resembling(
         state.tally.skip(to, asked.len());
     }
     for row in asked {
-        let why = format!("it may be {}", whose(row));
+        let why = there.unreadable(there.id(found[&row])).map_or_else(String::new, |why| format!(": {why}"));
+        let why = format!("it may be {}{why}", whose(row));
         state.aside.leave_unpartnered(from, state.records.frame(from).id(row), why);
     }
     // They come again only in a run that reads everything.

@@ -219,20 +219,28 @@ impl<'a> Taking<'a> {
         verdict: Verdict,
         why: &Unreadable,
     ) {
+        let (to, id) = (self.to, *action.ids.of(self.to));
+        // What was written counts as written; what is told besides is about reading.
+        let mut failed = failed(action, "");
+        let mut left_alone = "is left alone".to_owned();
         // Of an update without an answer the next run that can read it finds out what became of it.
         if let Verdict::Written(_, news) = verdict {
             self.news.take(journal_id, action, news);
-            state.tally.count(self.to, &action.kind, action.ids.erp);
+            state.tally.count(to, &action.kind, action.ids.erp);
+            failed.to = None;
+            left_alone = format!("was changed in the {}, and is left alone since", to.name());
             if action.kind.makes_record() {
                 self.end_tries(state, action, journal_id);
+                state.aside.note_made(action.ids);
+                left_alone = format!("was created in the {}, and is left alone since", to.name());
             }
         }
-        let table = &self.step.map.sides.of(self.to).table;
-        let message = unreadable::told(&action.record, (self.to, table, *action.ids.of(self.to)), why);
+        let which = unreadable::which(self.step.map, to, id, why);
+        let message = unreadable::told(&action.record, &left_alone, &which);
         let ids = PerSide { erp: Some(action.ids.erp), crm: Some(action.ids.crm) };
-        let field = unreadable::field_of(self.step.map, self.to, why);
-        state.waits.hold(Held { ids, field, message, ..failed(action, "") });
-        state.aside.note_unreadable(self.to, [*action.ids.of(self.to)]);
+        let field = unreadable::field_of(self.step.map, to, why);
+        state.waits.hold(Held { ids, field, message, ..failed });
+        state.aside.note_unreadable(to, [(id, which)]);
     }
 
     /// Takes an update whose answer was lost: what is there of it is settled, whatever became of the rest.

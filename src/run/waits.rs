@@ -19,6 +19,8 @@ pub(super) struct Waits {
     held: Vec<Held>,
     /// In a dry run, what the run decides later, when it has made something else.
     later: Vec<Held>,
+    /// What would lead to a record that cannot be read; each says which.
+    unclear: Vec<Held>,
     /// In a dry run, records that are not created, whose partner may come with what the run makes.
     announced: Vec<Later>,
     /// Survivors of deletions, which wait.
@@ -61,6 +63,11 @@ impl Waits {
         self.later.extend(later);
     }
 
+    /// Leaves things until a record can be read.
+    pub(super) fn await_readable(&mut self, unclear: impl IntoIterator<Item = Held>) {
+        self.unclear.extend(unclear);
+    }
+
     /// Announces a record whose partner may come with what the run makes, once.
     pub(super) fn announce(&mut self, later: Later) {
         if !self.announced.iter().any(|known| known.ids == later.ids) {
@@ -78,9 +85,38 @@ impl Waits {
         &self.later
     }
 
-    /// Returns both.
+    /// Returns what is left until a record can be read.
+    pub(super) fn unclear(&self) -> &[Held] {
+        &self.unclear
+    }
+
+    /// Tells what is left until a record can be read, once for each such record and direction: by the first who waits for it.
+    pub(super) fn told_unclear(&self, asks: impl Fn(&Held) -> bool) -> Vec<Held> {
+        let mut all: Vec<&Held> = self.unclear.iter().filter(|held| asks(held)).collect();
+        all.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
+        let mut told: Vec<(Held, HashSet<PerSide<Option<Uuid>>>)> = Vec::new();
+        for held in all {
+            let same = |first: &Held| (first.to, first.field, &first.message) == (held.to, held.field, &held.message);
+            match told.iter_mut().find(|(first, _)| same(first)) {
+                Some((_, who)) => drop(who.insert(held.ids)),
+                None => told.push((held.clone(), HashSet::from([held.ids]))),
+            }
+        }
+        let message = |(held, who): (Held, HashSet<_>)| {
+            let wait = match who.len() {
+                1 => " waits".to_owned(),
+                records => format!(" and {} more wait", records - 1),
+            };
+            let Held { record, message, .. } = &held;
+            let message = format!("{record}{wait}: {message}; correct it there, and the next run goes on");
+            Held { message, ..held }
+        };
+        told.into_iter().map(message).collect()
+    }
+
+    /// Returns what is held, left to the run, and left until a record can be read.
     pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Held> {
-        self.held.iter().chain(&self.later)
+        self.held.iter().chain(&self.later).chain(&self.unclear)
     }
 
     /// Returns the survivors of deletions that wait.
@@ -93,9 +129,10 @@ impl Waits {
         self.held.retain(|held| !is_again(held));
     }
 
-    /// Takes back the same of what is left to the run.
+    /// Takes back the same of what is left to the run, or until a record can be read.
     pub(super) fn take_back_later(&mut self, is_again: impl Fn(&Held) -> bool) {
         self.later.retain(|held| !is_again(held));
+        self.unclear.retain(|held| !is_again(held));
     }
 
     /// Puts something else in the place of what is held, where there is such.
@@ -169,5 +206,6 @@ impl Waits {
     pub(super) fn release(&mut self) {
         self.held = Vec::new();
         self.later = Vec::new();
+        self.unclear = Vec::new();
     }
 }

@@ -4,7 +4,7 @@ use crate::apply::{Applied, Shown};
 use crate::config::Side;
 use crate::plan::Action;
 use crate::run::bases::Agreeing;
-use crate::run::given::take_given;
+use crate::run::given::{find_lost, take_given};
 use crate::run::kept::kept_of;
 use crate::run::marks;
 use crate::run::pretend::Pretended;
@@ -55,9 +55,11 @@ pub(super) fn write_side(
         }
     };
     state.report.seconds.apply += clock() - applying;
+    // What is counted goes by the ids that stay.
+    take_given(state, to, &mut actions, &applied.given);
     count_confirmed(step, state, to, &actions, &applied)?;
     let verifying = clock();
-    take_given(step, store, state, to, &mut actions, &mut applied)?;
+    find_lost(step, store, state, to, &mut actions, &mut applied)?;
     verify(step, store, state, to, &actions, applied, after)?;
     if !state.on_paper(context) {
         state.records.save(store, step.map)?;

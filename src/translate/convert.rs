@@ -16,8 +16,8 @@ use crate::translate::canonical::{is_typed_blank, written_text};
 pub enum Problem {
     /// The record that the value refers to has no coupling.
     Unresolved { table: String, key: String },
-    /// The same, and it may be a record whose key cannot be read.
-    Illegible { table: String, key: String },
+    /// The value refers to `record`, of which the key cannot be read, or where it is a `key` may do so.
+    Illegible { table: String, key: Option<String>, record: String, why: String },
     /// The expression has no value for the record.
     NoValue(Fault),
     /// The record that the value refers to gets its coupling only by what the run makes first; only a plan meets this.
@@ -32,6 +32,8 @@ pub enum Problem {
     Outside { value: String, column: String, min: Decimal, max: Decimal },
     /// The highest number behind the prefix is in use.
     Exhausted { prefix: String },
+    /// The next number behind the prefix is not known: `record` may have it, and cannot be read.
+    Uncounted { prefix: String, record: String, why: String },
     /// The column takes a day, and the value has a time of day besides; `day` is the one in UTC.
     Moment { value: String, day: NaiveDate, column: String },
     /// The column is a choice without that option.
@@ -50,8 +52,9 @@ impl std::fmt::Display for Problem {
         };
         match self {
             Problem::Unresolved { table, key } => write!(f, "{table}:{key} is not coupled"),
-            Problem::Illegible { table, key } => {
-                write!(f, "{table}:{key} is not coupled, or is a record of which the key cannot be read")
+            Problem::Illegible { key: None, record, why, .. } => write!(f, "{record} cannot be read: {why}"),
+            Problem::Illegible { table, key: Some(key), record, why } => {
+                write!(f, "{table}:{key} may be {record}, which cannot be read: {why}")
             }
             Problem::NoValue(fault) => write!(f, "{fault}"),
             Problem::Awaited { table, key, reason } => write!(f, "{table}:{key} is not coupled yet: {reason}"),
@@ -72,6 +75,9 @@ impl std::fmt::Display for Problem {
                 )
             }
             Problem::Exhausted { prefix } => write!(f, "no number behind `{prefix}` is free: the highest is in use"),
+            Problem::Uncounted { prefix, record, why } => {
+                write!(f, "the next number behind `{prefix}` may be that of {record}, which cannot be read: {why}")
+            }
             Problem::NoOption { value, column, known } => {
                 write!(f, "`{column}` has no option `{}`; known: {}", brief(value), list(known))
             }

@@ -1,6 +1,6 @@
 //! Whom a reference leads to: the couplings and keys of the table maps that ran before, and of this one so far.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -30,8 +30,8 @@ pub struct TableLinks {
     awaited: PerSide<HashMap<Uuid, String>>,
     /// The records of each side whose partner was deleted, and of which nobody decided before this run what follows.
     left: PerSide<HashSet<Uuid>>,
-    /// Columns of each side of which the key of some record could not be read.
-    illegible: PerSide<HashSet<String>>,
+    /// By column of each side, the records whose key there could not be read, and why.
+    illegible: PerSide<HashMap<String, BTreeMap<Uuid, String>>>,
     /// Whether the keys of all records were told; else whoever needs one asks for it.
     whole: bool,
     /// Whether a record was coupled in this run.
@@ -135,8 +135,10 @@ impl TableLinks {
 
     /// Takes over what `column` holds in all records of a frame.
     pub fn name_all(&mut self, side: Side, column: &str, frame: &Frame) {
-        if frame.unreadables().values().any(|why| why.columns.iter().any(|name| name == column)) {
-            self.illegible.of_mut(side).insert(column.to_owned());
+        let lacks = frame.unreadables().iter().filter(|(_, why)| why.columns.iter().any(|name| name == column));
+        let lacks: Vec<(Uuid, String)> = lacks.map(|(id, why)| (*id, why.why.clone())).collect();
+        if !lacks.is_empty() {
+            self.illegible.of_mut(side).entry(column.to_owned()).or_default().extend(lacks);
         }
         for (row, id) in frame.ids().into_iter().enumerate() {
             self.name(side, column, id, &frame.value(column, row).to_string());
@@ -226,11 +228,44 @@ impl Links {
         table.awaited.of(side).get(&id).map(String::as_str)
     }
 
-    /// Tells whether some record could not be read to which a key that leads nowhere may belong.
-    pub(super) fn may_be_illegible(&self, reference: &Reference) -> bool {
-        let Some(table) = self.tables.get(&reference.table) else { return false };
-        let crm = reference.crm.as_ref();
-        table.illegible.erp.contains(&reference.erp) || crm.is_some_and(|column| table.illegible.crm.contains(column))
+    /// Returns a record of which the key cannot be read and that `value` of `side`, which leads nowhere, refers to or may refer
+    /// to, as people name it, and why it cannot be read.
+    pub(super) fn illegible(&self, reference: &Reference, side: Side, value: &Value) -> Option<(String, &str)> {
+        let table = self.tables.get(&reference.table)?;
+        let (of, id, why) = match side {
+            // A key says not which record of those it is.
+            Side::Erp => Side::BOTH.into_iter().find_map(|of| {
+                let (id, why) = table.illegible_in(reference, of)?.first_key_value()?;
+                Some((of, *id, why))
+            })?,
+            Side::Crm => table.illegible_of(reference, table.named(reference, Side::Crm, value)?)?,
+        };
+        let crm = if of == Side::Crm { Some(id) } else { table.partners.erp.get(&id).copied() };
+        let name = crm.and_then(|crm| self.record_of(reference, crm)).unwrap_or_else(|| match of {
+            Side::Erp => format!("{}:{id}", reference.table),
+            Side::Crm => format!("{}:crm:{id}", reference.table),
+        });
+        Some((name, why))
+    }
+
+    /// Tells whether a reference may lead to a record of which the key cannot be read.
+    pub fn is_unclear(&self, reference: &Reference) -> bool {
+        let table = self.tables.get(&reference.table);
+        table.is_some_and(|table| Side::BOTH.into_iter().any(|side| table.illegible_in(reference, side).is_some()))
+    }
+
+    /// Tells whether a side, which holds `own`, may refer already to the very record that a value of the other side leads to and
+    /// of which the key cannot be read.
+    pub fn may_lead_there(&self, reference: &Reference, side: Side, own: &Value) -> bool {
+        let Some(table) = self.tables.get(&reference.table).filter(|_| !own.is_blank()) else { return false };
+        match side {
+            Side::Erp => {
+                self.crm_id(reference, &own.to_string()).is_none() && table.named(reference, Side::Erp, own).is_none()
+            }
+            Side::Crm => {
+                table.named(reference, Side::Crm, own).is_some_and(|id| table.illegible_of(reference, id).is_some())
+            }
+        }
     }
 
     /// Translates a CRM id into the ERP key of the partner.
@@ -250,6 +285,19 @@ impl Links {
 }
 
 impl TableLinks {
+    /// Returns the records of `side` whose key cannot be read.
+    fn illegible_in(&self, reference: &Reference, side: Side) -> Option<&BTreeMap<Uuid, String>> {
+        let column = if side == Side::Erp { Some(&reference.erp) } else { reference.crm.as_ref() };
+        self.illegible.of(side).get(column?).filter(|records| !records.is_empty())
+    }
+
+    /// Returns which record has no key that could be read, of a record of the CRM and its partner, and why.
+    fn illegible_of(&self, reference: &Reference, crm: Uuid) -> Option<(Side, Uuid, &String)> {
+        let erp = self.partners.crm.get(&crm).copied();
+        let ids = [(Side::Erp, erp), (Side::Crm, Some(crm))];
+        ids.into_iter().find_map(|(side, id)| Some((side, id?, self.illegible_in(reference, side)?.get(&id?)?)))
+    }
+
     /// Returns the record of `side` that a value of that side refers to: by its key in the ERP, by its id in the CRM.
     fn named(&self, reference: &Reference, side: Side, value: &Value) -> Option<Uuid> {
         match (side, value) {

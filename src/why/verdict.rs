@@ -66,6 +66,8 @@ pub(super) struct Circumstances<'a> {
     pub(super) later: Option<&'a str>,
     pub(super) apart: Option<&'a str>,
     pub(super) is_coupled: bool,
+    /// Why it gets no partner although new ones are made.
+    pub(super) unpartnered: Option<&'a str>,
 }
 
 /// Gives the verdict on a record of `side`.
@@ -140,6 +142,7 @@ pub(super) fn verdict(
     let to = side.other();
     let beyond = searches.iter().flat_map(|search| &search.found).find(|found| found.side == to && !found.inside);
     let reason = match (map.create.on(to), beyond) {
+        _ if let Some(why) = circumstances.unpartnered => why.to_owned(),
         (false, _) => format!("no match rule finds a partner, and `create` makes none in the {}", to.name()),
         (true, Some(found)) => format!("{} is there already, outside the filter", found.record),
         (true, None) => {

@@ -28,6 +28,7 @@ type Record = (u64, BTreeMap<String, Value>);
 type Done = (String, WriteKind, Uuid, Vec<String>);
 
 /// One table in memory.
+#[derive(Clone)]
 pub struct Table {
     pub info: TableInfo,
     pub records: BTreeMap<Uuid, Record>,
@@ -230,6 +231,14 @@ impl Memory {
             let kind = infos.column(column).unwrap().column.kind;
             record.1.insert((*column).to_owned(), kind.parse(text).unwrap());
         }
+    }
+
+    /// Shows a table's records, as they are now, under another name as well.
+    pub fn publish(&self, table: &str, name: &str) {
+        let mut tables = self.tables.lock().unwrap();
+        let mut other = tables[table].clone();
+        name.clone_into(&mut other.info.table);
+        tables.insert(name.to_owned(), other);
     }
 
     /// Says that records of a table are known by what they hold in a column, as those of NAV are.

@@ -192,6 +192,14 @@ impl Store for Mortal<'_> {
         Mortal::commit(self, |store| store.bind(binding))
     }
 
+    fn noted_tables(&self) -> Result<BTreeMap<String, PerSide<String>>, StoreError> {
+        self.store.noted_tables()
+    }
+
+    fn note_tables(&mut self, tables: &[(String, PerSide<String>)]) -> Result<(), StoreError> {
+        Mortal::commit(self, |store| store.note_tables(tables))
+    }
+
     fn begin_run(&mut self, run: &str, started: &str) -> Result<(), StoreError> {
         Mortal::commit(self, |store| store.begin_run(run, started))
     }

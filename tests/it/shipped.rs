@@ -1,5 +1,6 @@
 //! Every file in `pipelines/` is checked, planned and run: a shipped example cannot rot.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -12,6 +13,7 @@ use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::context::Options;
 use pipeline::run::selection::Selection;
 use pipeline::run::{RunError, run};
+use uuid::Uuid;
 
 use crate::world::{World, world};
 
@@ -66,6 +68,25 @@ pub fn pipeline(world: &World, text: &str, file: &str) -> Pipeline {
 /// Runs a file once.
 pub fn night(world: &World, text: &str, file: &str, state: &Path, how: How) -> RunReport {
     attempt(world, text, file, state, how).unwrap()
+}
+
+/// In each direction every row of the source side counts once, and besides a record that the run made on that side where
+/// something of it went back.
+pub fn add_up(pipeline: &Pipeline, report: &RunReport) {
+    for (table, plan) in report.tables.iter().zip(&report.plan.tables) {
+        let map = pipeline.tables.iter().find(|map| map.name == table.table).unwrap();
+        for to in Side::BOTH {
+            let counts = table.to.of(to);
+            let sum = counts.inserted + counts.modified + counts.unchanged + counts.skipped + counts.failed;
+            let those = |makes: bool, side: Side| -> HashSet<Uuid> {
+                let actions = plan.actions.iter().filter(|action| action.side == side && action.kind.writes());
+                actions.filter(|action| action.kind.makes_record() == makes).map(|action| action.ids.erp).collect()
+            };
+            let back = those(false, to).intersection(&those(true, to.other())).count() as u64;
+            let expected = if map.direction.writes(to) { table.rows.of(to.other()) + back } else { 0 };
+            assert_eq!(sum, expected, "{} to the {}: {counts:?}, {back} went back", table.table, to.name());
+        }
+    }
 }
 
 /// The same, where it may not be possible to run.

@@ -1,5 +1,7 @@
 //! A value that cannot be read costs its record, whatever its table map does, and nothing but that: over two sides in memory.
 
+mod beside;
+
 use pipeline::config::{OnDelete, Side};
 use pipeline::delta::inserts::new_id;
 use pipeline::run::account::{Mode, RunOutcome, RunReport};
@@ -350,6 +352,18 @@ fn a_record_that_cannot_be_read_back_is_written_once() {
         let report = world.run();
         let kinds: Vec<InboxKind> = report.inbox.iter().map(|item| item.kind).collect();
         assert_eq!(kinds, [InboxKind::Failed, InboxKind::Failed], "{silent}: {:?}", waits(&report));
+        // What the side confirmed counts as written, and each row once.
+        let counts = report.tables[1].to;
+        // Of an update without an answer nobody knows.
+        let modified = u64::from(silent);
+        let told = (counts.crm.inserted, counts.crm.modified, counts.crm.failed);
+        assert_eq!(told, (1, modified, 1 - modified), "{silent}: {counts:?}");
+        assert_eq!((counts.crm.unchanged, counts.crm.skipped), (11, 0), "{silent}: {counts:?}");
+        assert_eq!((counts.erp.unchanged, counts.erp.skipped, counts.erp.failed), (11, 1, 0), "{silent}: {counts:?}");
+        let told: Vec<String> = waits(&report).into_iter().map(|wait| wait.3).collect();
+        let left_alone = if silent { "was changed in the CRM, and is left alone since" } else { "is left alone" };
+        assert!(told[0].starts_with(&format!("customers:C3 {left_alone}: ")), "{told:?}");
+        assert!(told[1].starts_with("customers:C40 was created in the CRM, and is left alone since: "), "{told:?}");
         assert_eq!(world.crm.writes() - before, 2, "one new record, and one name");
         assert_eq!(partner_of(&world, 40), Some(new.as_u128()));
         world.quiet();

@@ -19,7 +19,8 @@ fn told(answer: &dyn Fn() -> Line) -> [String; 2] {
         let (server, login) = (Script::play(vec![answer(), say(200, "{}")]), tokens());
         let client = impatient(&server.url, &login.url);
         let url = format!("{}/x", server.url);
-        let whole = |answer: &Answer| if answer.body == b"{}" { Ok(()) } else { Err("not whole".to_owned()) };
+        let broken = || Amiss::Broken("not whole".to_owned());
+        let whole = |answer: &Answer| if answer.body == b"{}" { Ok(()) } else { Err(broken()) };
         let status = |answer: Answer| answer.status.to_string();
         let end = match is_write {
             false => client.get(&url, &[], whole).map(|(answer, _)| status(answer)).map_err(|error| error.to_string()),

@@ -53,7 +53,7 @@ fn both(lines: impl Fn() -> Vec<Line>) -> [(String, usize, u64); 2] {
         let (client, clock) = client(&server.url, &login.url);
         let whole = |answer: &Answer| match answer.body.ends_with(b"}") {
             true => Ok(()),
-            false => Err("not whole".to_owned()),
+            false => Err(Amiss::Broken("not whole".to_owned())),
         };
         let url = format!("{}/x", server.url);
         let result = match is_write {
@@ -98,7 +98,8 @@ fn a_page_for_people_is_named_as_such() {
     let page = || Line::Say(200, "Content-Type: text/html; charset=utf-8\r\n", "<html>".to_owned());
     let (server, login) = (Script::play(vec![page(), page(), page()]), tokens(1));
     let (client, _) = client(&server.url, &login.url);
-    let told = client.get(&server.url, &[], |_| Err::<(), _>("no JSON".to_owned())).unwrap_err().to_string();
+    let told =
+        client.get(&server.url, &[], |_| Err::<(), _>(Amiss::Broken("no JSON".to_owned()))).unwrap_err().to_string();
     let expected =
         "CRM gave an answer that cannot be trusted: GET : 127.0.0.1 answered with a page of HTML instead of data";
     assert!(told.starts_with(expected), "{told}");
@@ -185,6 +186,38 @@ fn there_is_as_much_patience_with_a_write_as_with_a_read() {
     assert_eq!(client.traffic().waited_seconds, 6.0);
 }
 
+/// What stands at a wrong address is told within seconds; what comes in the middle of a run may pass, and so may a page that was
+/// cut off.
+#[test]
+fn what_was_never_data_is_given_up_soon() {
+    let page = || Line::Say(200, "Content-Type: text/html\r\n", "<html>".to_owned());
+    type Make<'a> = &'a dyn Fn() -> Line;
+    let (empty, marked, cut) =
+        (|| say(200, ""), || say(200, "\u{feff}{}"), || say(200, r#"{"value":["#));
+    for (what, line, requests, seconds) in [
+        ("a page", &page as Make<'_>, 3, 6),
+        ("nothing", &empty, 3, 6),
+        ("a mark", &marked, 3, 6),
+        ("cut off", &cut, 7, 122),
+    ] {
+        for data_before in [false, true] {
+            let before = data_before.then(|| say(200, "{}"));
+            let lines = before.into_iter().chain((0..7).map(|_| line())).collect();
+            let (server, login) = (Script::play(lines), tokens(1));
+            let (client, clock) = client_with(&server.url, &login.url, Patience::default());
+            let whole = |answer: &Answer| match answer.body == b"{}" {
+                true => Ok(()),
+                false => Err(Amiss::Broken("no value".to_owned())),
+            };
+            let read = || client.get(&format!("{}/x", server.url), &[], whole);
+            assert!(!data_before || read().is_ok());
+            assert_eq!(read().unwrap_err().kind(), "untrusted", "{what}");
+            let (requests, seconds) = if data_before { (8, 122) } else { (requests, seconds) };
+            assert_eq!((server.heard().len(), clock.now().as_secs()), (requests, seconds), "{what}, {data_before}");
+        }
+    }
+}
+
 /// Which request of which table it was, what stood there, and what the service said; what it says for good it is not asked
 /// for again.
 #[test]
@@ -204,7 +237,8 @@ fn an_answer_without_data_says_what_it_is() {
         let (server, login) = (Script::play((0..3).map(|_| say(200, body)).collect()), tokens(1));
         let (client, _) = client(&server.url, &login.url);
         let url = format!("{}/api/accounts?$select=name", server.url);
-        let error = client.get(&url, &[], |_| Err::<(), _>("no value".to_owned())).unwrap_err().to_string();
+        let error =
+            client.get(&url, &[], |_| Err::<(), _>(Amiss::Broken("no value".to_owned()))).unwrap_err().to_string();
         assert_eq!(error, format!("CRM gave an answer that cannot be trusted: GET /api/accounts: {told}"));
         assert_eq!(server.heard().len(), requests, "{body}");
     }
@@ -219,7 +253,7 @@ fn what_was_said_with_an_answer_that_ends_a_request_is_kept() {
         }),
         (500, r#"{"error":{"code":"","message":"no"}}"#, "it answered HTTP 500: no"),
     ] {
-        assert_eq!(answered(&Answer { status, headers: Vec::new(), body: body.into() }), expected);
+        assert_eq!(answered(&Fault::read(status, body.as_bytes())), expected);
     }
 }
 
@@ -247,6 +281,25 @@ fn a_token_is_renewed_once_when_it_is_refused() {
     assert_eq!(server.heard(), ["t1", "t1", "t2", "t2"].map(line));
     assert_eq!(login.heard().len(), 2);
     assert_eq!(client.traffic().retried, 1);
+}
+
+/// As one that answers 503, whatever the status (RFC 6749 §5.2 has no status for it).
+#[test]
+fn a_token_endpoint_that_cannot_answer_for_now_is_asked_again() {
+    let away = r#"{"error":"temporarily_unavailable","error_codes":[90033]}"#;
+    let granted = || say(200, r#"{"access_token":"t","expires_in":3599}"#);
+    for (status, headers, waited) in [(200, "", 2), (400, "", 2), (503, "", 2), (400, "Retry-After: 17\r\n", 17)] {
+        let login = Script::play(vec![Line::Say(status, headers, away.to_owned()), granted()]);
+        let server = Script::play(vec![say(200, "{}")]);
+        let (client, clock) = client(&server.url, &login.url);
+        client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap();
+        assert_eq!((login.heard().len(), clock.now().as_secs()), (2, waited), "{status} {headers}");
+    }
+    let login = Script::play((0..3).map(|_| say(200, away)).collect());
+    let (client, _) = client("http://127.0.0.1:1", &login.url);
+    let error = client.get("http://127.0.0.1:1/x", &[], |_| Ok(())).unwrap_err();
+    let expected = "CRM cannot be reached: its token endpoint does not answer: temporarily_unavailable (AADSTS90033)";
+    assert_eq!(error.to_string(), expected);
 }
 
 /// In the vendor's words (crm-api.md §15).
@@ -338,6 +391,37 @@ fn a_side_that_cannot_be_spoken_to_is_asked_for_nothing_more() {
         assert_eq!(client.post(&url, &[], b"{}"), Err(PostError::NotSent(error.to_string())), "{what}");
         assert_eq!(client.get(&url, &[], |_| Ok(())), Err(error), "{what}");
         assert_eq!((client.traffic(), clock.now()), (traffic, now), "{what}");
+    }
+}
+
+/// What is given up for that is neither the side's fault nor lost: the next run asks again.
+#[test]
+fn what_the_end_of_the_program_gives_up_is_interrupted() {
+    let told = "the run was told to end before CRM had answered; the next run goes on from here";
+    for (what, lines, tokens_given, at_request) in [
+        ("an answer that does not come", vec![Line::Hold], 1, 1),
+        ("a side that is busy", vec![say(503, "")], 1, 0),
+        ("a connection that is cut", vec![Line::Drop], 1, 0),
+        ("a login", vec![say(200, "{}")], 0, 0),
+    ] {
+        let (server, login) = (Script::play(lines), tokens(tokens_given));
+        let (client, clock) = client(&server.url, &login.url);
+        let url = format!("{}/x", server.url);
+        assert!(tokens_given == 0 || client.token(None).is_ok(), "it is logged in before");
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while server.heard().len() < at_request {
+                    std::thread::yield_now();
+                }
+                clock.over.store(true, Ordering::Relaxed);
+            });
+            while at_request == 0 && !clock.is_over() {
+                std::thread::yield_now();
+            }
+            let error = client.get(&url, &[], |_| Ok(())).unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.kind()), (told, "interrupted"), "{what}");
+        });
+        assert_eq!(client.lost(), None, "{what}");
     }
 }
 

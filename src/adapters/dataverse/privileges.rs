@@ -147,7 +147,7 @@ impl Dataverse {
         let mut headers = read_headers();
         headers.extend(more.iter().cloned());
         let (answer, found) = self.client.get(&url, &headers, |answer| {
-            serde_json::from_slice(&answer.body).map_err(|error| format!("the answer is not whole: {error}"))
+            Ok(serde_json::from_slice(&answer.body).map_err(|error| format!("the answer is not whole: {error}"))?)
         })?;
         found.ok_or_else(|| refused(&answer.fault()))
     }

@@ -15,6 +15,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::{Fault, legible};
 use crate::adapters::odata::{Dialect, link, name};
 use crate::endpoint::{TableInfo, key_text};
@@ -168,10 +169,7 @@ impl Layout {
         if body.is_empty() {
             return Ok(false);
         }
-        let mut row = Row::new(self.properties.len());
-        let mut json = serde_json::Deserializer::from_str(body);
-        let seed = RowSeed { properties: &self.properties, row: &mut row };
-        seed.deserialize(&mut json).map_err(|error| self.of_this(error.to_string()))?;
+        let mut row = self.object(body)?;
         for (position, _) in self.sources.iter().filter(|(_, inner)| inner.is_some()) {
             row.cells[*position] = Some("null");
         }
@@ -181,6 +179,21 @@ impl Layout {
             return Ok(false);
         }
         self.push(&row, rows).map(|()| true).map_err(|message| self.of_this(message))
+    }
+
+    /// Takes the record that is an answer by itself, as a row of a page is taken.
+    pub fn record(&self, body: &str, rows: &mut Rows) -> Result<(), Amiss> {
+        let row = self.object(body)?;
+        self.push(&row, rows).map_err(|message| Amiss::Wrong(self.of_this(message)))
+    }
+
+    /// Reads one object.
+    fn object<'de>(&self, body: &'de str) -> Result<Row<'de>, String> {
+        let mut row = Row::new(self.properties.len());
+        let mut json = serde_json::Deserializer::from_str(body);
+        let read = RowSeed { properties: &self.properties, row: &mut row }.deserialize(&mut json);
+        read.and_then(|()| json.end()).map_err(|error| self.of_this(error.to_string()))?;
+        Ok(row)
     }
 
     /// Takes a row; what of it cannot be read is noted, as long as it is clear which record it is.
@@ -330,9 +343,9 @@ impl Rows {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "@odata.nextLink")]
-    next: Option<Cow<'a, str>>,
+    next: Option<&'a RawValue>,
     #[serde(borrow, rename = "@odata.context")]
-    context: Option<Cow<'a, str>>,
+    context: Option<&'a RawValue>,
     value: Option<IgnoredAny>,
     /// What went wrong after the status had been sent (OData JSON Format 4.01 §21.2).
     error: Option<IgnoredAny>,
@@ -342,17 +355,25 @@ struct Envelope<'a> {
 ///
 /// This runs before the page is decoded, so that the next one can be asked for meanwhile; it also proves that the page
 /// is whole, whatever the transport said.
-pub fn next_link(body: &str) -> Result<Option<String>, String> {
+pub fn next_link(body: &str) -> Result<Option<String>, Amiss> {
     let envelope: Envelope<'_> =
         serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
     if envelope.error.is_some() {
-        return Err(format!("the answer breaks off with an error: {}", Fault::read(200, body.as_bytes())));
+        return Err(format!("the answer breaks off with an error: {}", Fault::read(200, body.as_bytes())).into());
     }
-    envelope.value.ok_or("the answer has no `value`")?;
+    envelope.value.ok_or_else(|| "the answer has no `value`".to_owned())?;
     // A relative link is relative to the context, where a page names one (OData JSON Format 4.0 §4.3).
-    let context = envelope.context.unwrap_or_default();
+    let context = link_text("context", envelope.context)?.unwrap_or_default();
+    let next = link_text("link to the next page", envelope.next)?;
     // One that is empty leads nowhere, and not to the context.
-    Ok(envelope.next.map(|next| if next.is_empty() { String::new() } else { link::join(&context, &next) }))
+    Ok(next.map(|next| if next.is_empty() { String::new() } else { link::join(&context, &next) }))
+}
+
+/// Returns the link that a page gives under some name, where it gives one. What is no text is no link, and no later answer
+/// makes it one.
+pub fn link_text<'a>(name: &str, raw: Option<&'a RawValue>) -> Result<Option<Cow<'a, str>>, Amiss> {
+    let no_text = |raw: &str| Amiss::Wrong(format!("its {name} is no text: {}", shown(raw)));
+    raw.map(|raw| text(raw.get()).ok_or_else(|| no_text(raw.get()))).transpose()
 }
 
 /// Returns how many records a side says there are, where a page tells.

@@ -8,17 +8,20 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use uuid::Uuid;
+
 use crate::adapters::odata::fault::legible;
 use crate::adapters::odata::percent;
 
 /// As much of a link that is none is shown.
 const SHOWN_CHARS: usize = 60;
+/// The first segment of the ERP's online addresses (erp-api.md §1).
+const ONLINE: &str = "v2.0";
 
-/// The links of one page chain: each may be followed once, and only within the host that was configured, and within the
-/// company that the first page is of.
+/// The links of one page chain: each may be followed once, and only to more of what the first page is of.
 pub struct Chain<'a> {
     base: &'a str,
-    company: Option<String>,
+    first: String,
     /// Where the page is whose link comes next.
     page: String,
     seen: HashSet<String>,
@@ -27,50 +30,98 @@ pub struct Chain<'a> {
 impl<'a> Chain<'a> {
     /// Starts a chain whose first page is at `first`, under the configured address `base`.
     pub fn new(base: &'a str, first: &str) -> Chain<'a> {
-        Chain { base, company: company(first), page: first.to_owned(), seen: HashSet::from([first.to_owned()]) }
+        Chain { base, first: first.to_owned(), page: first.to_owned(), seen: HashSet::from([first.to_owned()]) }
     }
 
     /// Returns the address of the next page, or why it must not be asked for.
     pub fn follow(&mut self, link: &str) -> Result<String, String> {
-        let page = path(self.base, &self.page);
-        if link.is_empty() {
-            return Err(format!("{page}: its link to the next page is empty"));
-        }
-        let next = join(&self.page, link);
-        match (origin(self.base), origin(&next)) {
-            (Some(ours), Some(theirs)) if ours == theirs => {}
-            (_, Some((scheme, host, port))) => {
-                return Err(format!("{page}: its link to the next page leads away, to {scheme}://{host}:{port}"));
-            }
-            (_, None) => {
-                let shown = legible(&link.chars().take(SHOWN_CHARS).collect::<String>());
-                return Err(format!("{page}: its link to the next page is no address: `{shown}`"));
-            }
-        }
-        // Without one, a service takes the login's own company, and says nothing of it (erp-api.md §2).
-        if self.company.is_some() {
-            match company(&next) {
-                theirs if theirs == self.company => {}
-                Some(theirs) => {
-                    let shown = legible(&theirs.chars().take(SHOWN_CHARS).collect::<String>());
-                    return Err(format!("{page}: its link to the next page leads to another company, `{shown}`"));
-                }
-                None => return Err(format!("{page}: its link to the next page names no company")),
-            }
-        }
+        let refused = |why: String| format!("{}: its link {why}", path(self.base, &self.page));
+        let next =
+            led(self.base, &self.first, &self.page, link).map_err(|why| refused(format!("to the next page {why}")))?;
         // A relative link that comes again would only lead deeper and deeper.
         if self.seen.contains(link) || !self.seen.insert(next.clone()) {
-            return Err(format!("{page}: its link leads to a page that was read before"));
+            return Err(refused("leads to a page that was read before".to_owned()));
         }
         self.seen.insert(link.to_owned());
         self.page.clone_from(&next);
         Ok(sendable(&next).into_owned())
     }
+
+    /// Returns the address at which the changes after the last page will be, or why it must not be asked for. Where nothing
+    /// happened it may well be the very address of the first page.
+    pub fn delta(&self, link: &str) -> Result<String, String> {
+        let next = led(self.base, &self.first, &self.page, link);
+        let next = next.map_err(|why| format!("{}: its delta link {why}", path(self.base, &self.page)))?;
+        Ok(sendable(&next).into_owned())
+    }
+}
+
+/// Completes a link of a page; else says where it leads. It may lead to the host that was configured, and there to the
+/// environment, the company and the table that `first` asks for: what another one holds are records as well, and nothing in a
+/// row tells whose it is.
+fn led(base: &str, first: &str, page: &str, link: &str) -> Result<String, String> {
+    let shown = |text: &str| legible(&text.chars().take(SHOWN_CHARS).collect::<String>());
+    if link.is_empty() {
+        return Err("is empty".to_owned());
+    }
+    let next = join(page, link);
+    match (origin(base), origin(&next)) {
+        (Some(ours), Some(theirs)) if ours == theirs => {}
+        (_, Some((scheme, host, port))) => return Err(format!("leads away, to {scheme}://{host}:{port}")),
+        (_, None) => return Err(format!("is no address: `{}`", shown(link))),
+    }
+    // Without a company, a service takes the login's own one, and says nothing of it (erp-api.md §2).
+    match (company(first), company(&next)) {
+        (None, _) => {}
+        (Some(_), None) => return Err("names no company".to_owned()),
+        (Some(ours), Some(theirs)) if ours == theirs => {}
+        (_, Some(theirs)) => return Err(format!("leads to another company, `{}`", shown(&theirs))),
+    }
+    match is_same(&place(base), &place(first), &place(&next)) {
+        true => Ok(next),
+        false => Err(format!("leads elsewhere, to `{}`", shown(path(base, &next)))),
+    }
+}
+
+/// Returns the path of an address by its segments, in a form that can be compared: without the company, which may as well be
+/// an option (erp-api.md §1).
+fn place(url: &str) -> Vec<String> {
+    let url = &url[..url.find(['?', '#']).unwrap_or(url.len())];
+    let behind_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (_, path) = behind_scheme.split_once('/').unwrap_or_default();
+    let mut segments = path.split('/').filter(|segment| !segment.is_empty()).peekable();
+    let mut place = Vec::new();
+    while let Some(segment) = segments.next() {
+        // The last one is what is asked for, which may be companies.
+        if segments.peek().is_none() || company_in(segment).is_none() {
+            place.push(percent::decoded(segment).to_lowercase());
+        }
+    }
+    place
+}
+
+/// Tells whether two paths lead to the same below `base`. The ERP's online address may name the tenant before the environment,
+/// by its id or its domain, or leave it to the login (erp-api.md §1).
+fn is_same(base: &[String], ours: &[String], theirs: &[String]) -> bool {
+    let Some(rest) = ours.strip_prefix(base) else { return ours == theirs };
+    let Some(root) = theirs.strip_suffix(rest) else { return false };
+    let is_id = |tenant: &String| Uuid::try_parse(tenant).is_ok();
+    match (base, root) {
+        (base, root) if base == root => true,
+        ([online, one], [routed, _, other]) | ([online, _, one], [routed, other]) => {
+            online == ONLINE && routed == ONLINE && one == other
+        }
+        ([online, ours, one], [routed, theirs, other]) => {
+            online == ONLINE && routed == ONLINE && one == other && is_id(ours) != is_id(theirs)
+        }
+        _ => false,
+    }
 }
 
 /// Returns where an address leads below the configured one, without its query: as messages name it.
 pub fn path<'a>(base: &str, url: &'a str) -> &'a str {
-    url.strip_prefix(base).unwrap_or(url).split(['?', '#']).next().unwrap_or_default()
+    let below = url.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']));
+    below.unwrap_or(url).split(['?', '#']).next().unwrap_or_default()
 }
 
 /// Returns the company that an address of Microsoft's ERP names, in its path or as an option (erp-api.md §2), in a form that
@@ -80,17 +131,19 @@ fn company(url: &str) -> Option<String> {
     let mut segments = path.split('/').rev();
     // The last one is what is asked for, which may be companies.
     segments.next();
-    let named = |segment: &str| {
-        let segment = percent::decoded(segment);
-        let (set, key) = segment.strip_suffix(')')?.split_once('(')?;
-        let is_set = set.eq_ignore_ascii_case("companies") || set.eq_ignore_ascii_case("company");
-        is_set.then(|| key.trim_matches('\'').replace("''", "'"))
-    };
     let option = |option: &str| {
         let (name, value) = option.split_once('=')?;
         name.eq_ignore_ascii_case("company").then(|| percent::decoded(&value.replace('+', "%20")))
     };
-    segments.find_map(named).or_else(|| query.split('&').find_map(option)).map(|company| company.to_lowercase())
+    segments.find_map(company_in).or_else(|| query.split('&').find_map(option)).map(|company| company.to_lowercase())
+}
+
+/// Returns the company that a segment of a path names.
+fn company_in(segment: &str) -> Option<String> {
+    let segment = percent::decoded(segment);
+    let (set, key) = segment.strip_suffix(')')?.split_once('(')?;
+    let is_set = set.eq_ignore_ascii_case("companies") || set.eq_ignore_ascii_case("company");
+    is_set.then(|| key.trim_matches('\'').replace("''", "'"))
 }
 
 /// Completes a reference by the address that it is relative to, which may be relative itself (RFC 3986 §5.2).
@@ -224,7 +277,8 @@ mod tests {
             "HTTPS://CRM.example:443/api?$filter=name eq'x'".replace(' ', "+").as_str(),
             "https://crm.example/a('b')?x=[1]{2}|^`~!@$&'()*+,;=:\\ø",
         ] {
-            let followed = Chain::new(BASE, "").follow(link).unwrap();
+            let (first, _) = link.split_once('?').unwrap();
+            let followed = Chain::new(BASE, first).follow(link).unwrap();
             assert_eq!(followed, link);
         }
     }
@@ -232,23 +286,87 @@ mod tests {
     #[test]
     fn a_relative_link_is_completed_by_the_page_that_it_is_on() {
         let first = "https://crm.example/org/api/Ts?$select=a/b";
+        let whole = |rest: &str| Ok(format!("https://crm.example/org/{rest}"));
         for (link, expected) in [
-            ("Ts?%24select=a&%24skiptoken='x/y'", "https://crm.example/org/api/Ts?%24select=a&%24skiptoken='x/y'"),
-            ("/org/Ts(1)?$skiptoken=2", "https://crm.example/org/Ts(1)?$skiptoken=2"),
-            ("../v2/./Ts?$skiptoken=../2", "https://crm.example/org/v2/Ts?$skiptoken=../2"),
-            ("../../../../Ts", "https://crm.example/Ts"),
-            ("?$skiptoken=2", "https://crm.example/org/api/Ts?$skiptoken=2"),
-            ("//crm.example/Ts", "https://crm.example/Ts"),
-            ("Ts('a:b')", "https://crm.example/org/api/Ts('a:b')"),
+            ("Ts?%24select=a&%24skiptoken='x/y'", whole("api/Ts?%24select=a&%24skiptoken='x/y'")),
+            ("/org/api/Ts?$skiptoken=2", whole("api/Ts?$skiptoken=2")),
+            ("../v2/./../api/Ts?$skiptoken=../2", whole("api/Ts?$skiptoken=../2")),
+            ("?$skiptoken=2", whole("api/Ts?$skiptoken=2")),
+            ("//crm.example/org//api/Ts/?$skiptoken=2", whole("/api/Ts/?$skiptoken=2")),
+            ("Ts?x=a:b", whole("api/Ts?x=a:b")),
         ] {
-            assert_eq!(Chain::new(BASE, first).follow(link).as_deref(), Ok(expected), "{link}");
+            assert_eq!(Chain::new(BASE, first).follow(link), expected, "{link}");
         }
         let mut chain = Chain::new(BASE, first);
-        assert_eq!(chain.follow("more/Ts?2").as_deref(), Ok("https://crm.example/org/api/more/Ts?2"));
-        assert_eq!(chain.follow("Ts?3").as_deref(), Ok("https://crm.example/org/api/more/Ts?3"));
-        for again in ["more/Ts?2", "../Ts?$select=a/b", "Ts?3"] {
+        assert_eq!(chain.follow("../api/Ts?2"), whole("api/Ts?2"));
+        assert_eq!(chain.follow("Ts?3"), whole("api/Ts?3"));
+        for again in ["../api/Ts?2", "/org/api/./Ts?2", "Ts?$select=a/b", "Ts?3"] {
             let told = chain.follow(again).unwrap_err();
             assert!(told.ends_with("Ts: its link leads to a page that was read before"), "{again}: {told}");
+        }
+    }
+
+    /// Another environment, interface or table has records as well, some of them under the same ids.
+    #[test]
+    fn a_link_stays_with_what_was_asked_for() {
+        let crm = "https://crm.example/org/api/data/v9.2/accounts?$select=name";
+        let nav = "https://crm.example/org/ODataV4/Company('A B')/Customer";
+        let elsewhere = |path: &str| Some(format!("leads elsewhere, to `{path}`"));
+        for (first, link, expected) in [
+            (crm, "https://crm.example/ORG/api/data/v9.2/Accounts?$SkipToken=1", None),
+            (crm, "https://CRM.example:443/org/api/data/v9%2E2/%61ccounts?$skiptoken=1", None),
+            (crm, "https://crm.example/org/api/data/v9.2/contacts?$skiptoken=1", elsewhere("/api/data/v9.2/contacts")),
+            (crm, "https://crm.example/org/api/data/v9.1/accounts?$skiptoken=1", elsewhere("/api/data/v9.1/accounts")),
+            (crm, "https://crm.example/org2/api/data/v9.2/accounts?1", {
+                elsewhere("https://crm.example/org2/api/data/v9.2/accounts")
+            }),
+            (crm, "https://crm.example/api/data/v9.2/accounts?1", {
+                elsewhere("https://crm.example/api/data/v9.2/accounts")
+            }),
+            (crm, "https://crm.example/org/api/data/v9.2/accounts(1)/contacts", {
+                elsewhere("/api/data/v9.2/accounts(1)/contacts")
+            }),
+            (crm, "contacts?$skiptoken=1", elsewhere("/api/data/v9.2/contacts")),
+            (crm, "https://crm.example/org?x=/api/data/v9.2/accounts", elsewhere("")),
+            (nav, "https://crm.example/org/ODataV4/company(%27a%20b%27)/customer?$skiptoken=1", None),
+            (nav, "https://crm.example/org/ODataV4/Customer?company=A%20B&tenant=default&$skiptoken=1", None),
+            (nav, "https://crm.example/org/ODataV4/Company('A B')/Vendor?1", {
+                elsewhere("/ODataV4/Company('A B')/Vendor")
+            }),
+        ] {
+            let told = Chain::new(BASE, first).follow(link).err();
+            let expected = expected.map(|why| format!("{}: its link to the next page {why}", path(BASE, first)));
+            assert_eq!(told, expected, "{link}");
+        }
+    }
+
+    /// The tenant may be left out of the ERP's online address, and may be written in two ways; it follows from the login.
+    #[test]
+    fn a_link_may_name_the_tenant_and_not_another_environment() {
+        const HOST: &str = "https://api.businesscentral.example";
+        let (id, other) = ("6ab9e3a4-7a44-4f11-8e52-6045bd2b1a01", "6ab9e3a4-7a44-4f11-8e52-6045bd2b1a02");
+        let with = |tenant: &str| format!("/v2.0/{tenant}/Production");
+        for (base, theirs, is_same) in [
+            ("/v2.0/Production".to_owned(), with(id), true),
+            (with("a.example"), "/v2.0/production".to_owned(), true),
+            (with("a.example"), with(id), true),
+            (with(id), with("a.example"), true),
+            (with(id), with(id), true),
+            (with(id), with(other), false),
+            (with("a.example"), with("b.example"), false),
+            ("/v2.0/Production".to_owned(), "/v2.0/Sandbox".to_owned(), false),
+            ("/v2.0/Production".to_owned(), format!("/v2.0/{id}/Sandbox"), false),
+            (with(id), format!("/v2.0/{id}/Sandbox"), false),
+            (with(id), format!("/v2.0/{id}/x/Production"), false),
+            ("/BC240".to_owned(), "/v2.0/BC240".to_owned(), false),
+            ("/BC240/x".to_owned(), "/BC240/y/x".to_owned(), false),
+        ] {
+            let base = format!("{HOST}{base}");
+            for rest in ["/api/v2.0/companies", "/api/v2.0/companies(1)/customers"] {
+                let link = format!("{HOST}{theirs}{rest}?$skiptoken=1&aid=FIM");
+                let told = Chain::new(&base, &format!("{base}{rest}?$select=id")).follow(&link);
+                assert_eq!(told.is_ok(), is_same, "{base} {theirs}: {told:?}");
+            }
         }
     }
 
@@ -293,6 +411,9 @@ mod tests {
             ("https://crm.example", "Ts", "https://crm.example/Ts"),
             ("$metadata#Ts", "/org/Ts", "/org/Ts"),
             ("$metadata#Ts", "https://evil.example/Ts", "https://evil.example/Ts"),
+            ("https://crm.example/org/api/Ts?a/b", "../../../../Ts", "https://crm.example/Ts"),
+            ("https://crm.example/org/api/Ts?a/b", "Ts('a:b')", "https://crm.example/org/api/Ts('a:b')"),
+            ("https://crm.example/org/api/Ts?a/b", "//crm.example/Ts", "https://crm.example/Ts"),
         ] {
             assert_eq!(join(context, link), expected, "{context} {link}");
         }
@@ -305,7 +426,8 @@ mod tests {
             ("https://crm.example/a`\"b?c=`%20", "https://crm.example/a%60\"b?c=`%20"),
             ("https://crm.example/a?b=\tø\u{7f}", "https://crm.example/a?b=%09ø%7F"),
         ] {
-            assert_eq!(Chain::new(BASE, "").follow(link).unwrap(), sent);
+            let (first, _) = link.split_once('?').unwrap();
+            assert_eq!(Chain::new(BASE, first).follow(link).unwrap(), sent);
         }
     }
 

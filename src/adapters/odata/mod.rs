@@ -7,6 +7,7 @@ pub mod percent;
 pub mod link;
 pub mod name;
 pub mod fault;
+pub mod amiss;
 pub mod decode;
 pub mod value;
 pub mod filter;

@@ -1,8 +1,11 @@
-//! What the state belongs to: the one row of `binding`.
+//! What the state belongs to: the one row of `binding`, and the tables behind each table map.
+
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension};
 use uuid::Uuid;
 
+use crate::adapters::sqlite::couplings::table_map_for_writing;
 use crate::adapters::sqlite::trouble::Trouble;
 use crate::binding::Binding;
 use crate::config::PerSide;
@@ -28,5 +31,22 @@ pub(super) fn replace(connection: &Connection, binding: &Binding) -> Result<(), 
          VALUES (1, ?1, ?2, ?3, ?4, ?5)",
         (&binding.pipeline, erp.id.into_bytes(), &erp.name, crm.id.into_bytes(), &crm.name),
     )?;
+    Ok(())
+}
+
+/// Returns of which tables the couplings of each table map are, as far as that was noted.
+pub(super) fn tables(connection: &Connection) -> Result<BTreeMap<String, PerSide<String>>, Trouble> {
+    let question = "SELECT name, erp_table, crm_table FROM table_map \
+                    WHERE erp_table IS NOT NULL AND crm_table IS NOT NULL";
+    let mut statement = connection.prepare(question)?;
+    let rows = statement.query_map((), |row| Ok((row.get(0)?, PerSide { erp: row.get(1)?, crm: row.get(2)? })))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Notes of which tables the couplings of a table map are, within the caller's transaction.
+pub(super) fn note_tables(connection: &Connection, table: &str, tables: &PerSide<String>) -> Result<(), Trouble> {
+    let id = table_map_for_writing(connection, table)?;
+    connection
+        .execute("UPDATE table_map SET erp_table = ?2, crm_table = ?3 WHERE id = ?1", (id, &tables.erp, &tables.crm))?;
     Ok(())
 }

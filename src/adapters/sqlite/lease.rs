@@ -117,11 +117,20 @@ fn locked_by(mut file: &File) -> StoreError {
     let mut text = String::new();
     // Who it is, is for the message only; some systems forbid even to read a locked file.
     let _ = file.read_to_string(&mut text);
+    let (holder, since) = named(&text).unwrap_or(("another run", "a moment ago"));
+    StoreError::Locked { holder: holder.to_owned(), since: since.to_owned() }
+}
+
+/// Returns who the lock's file says holds it, and since when; it may be one that was killed.
+pub(super) fn noted(state: &Path) -> Option<(String, String)> {
+    let text = std::fs::read_to_string(state.with_added_extension("lock")).ok()?;
+    named(&text).map(|(holder, since)| (holder.to_owned(), since.to_owned()))
+}
+
+/// Reads the first two lines of the lock's file, which are whole or nothing.
+fn named(text: &str) -> Option<(&str, &str)> {
     let mut lines = text.split_inclusive('\n').map(|line| line.strip_suffix('\n'));
-    match (lines.next().flatten(), lines.next().flatten()) {
-        (Some(holder), Some(since)) => StoreError::Locked { holder: holder.to_owned(), since: since.to_owned() },
-        _ => StoreError::Locked { holder: "another run".to_owned(), since: "a moment ago".to_owned() },
-    }
+    lines.next().flatten().zip(lines.next().flatten())
 }
 
 /// Takes the lease, within the caller's transaction.

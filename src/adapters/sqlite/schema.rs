@@ -253,6 +253,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
         PRIMARY KEY (coupling, side)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    -- Of which tables the couplings are; null before a run that knows.
+    ALTER TABLE table_map ADD COLUMN erp_table TEXT;
+    ALTER TABLE table_map ADD COLUMN crm_table TEXT;
+",
 ];
 
 /// The first format in which each coupling has a print.

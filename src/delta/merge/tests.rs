@@ -142,6 +142,31 @@ fn a_two_way_field_that_is_translated_otherwise() {
     assert_eq!(settled(5, 6, [Value(7), Value(8)], &to_crm(BOTH_WAYS)), Terms::AGREED, "an owner is asked for nothing");
 }
 
+/// One of the values leads to a record of which the key cannot be read.
+#[test]
+fn what_may_agree_waits_and_what_cannot_is_told() {
+    use Arriving::{Illegible, Value};
+    use Side::{Crm, Erp};
+    use Verdict::{Wait, Write};
+    let (there, elsewhere) = (Illegible { there: true }, Illegible { there: false });
+    let clear = Rule { on_unresolved: OnUnresolved::Clear, ..BOTH_WAYS };
+    let keep = Rule { on_unresolved: OnUnresolved::Keep, ..BOTH_WAYS };
+    for (name, base, arriving, rule, expected) in [
+        ("nobody edited it", Some((5, 6)), [elsewhere, elsewhere], BOTH_WAYS, Wait),
+        ("it may be there", None, [there, there], BOTH_WAYS, Wait),
+        ("it may be there, whatever was edited", Some((4, 6)), [there, there], clear, Wait),
+        ("it is not there", Some((5, 1)), [elsewhere, Value(7)], BOTH_WAYS, Verdict::Illegible(Erp)),
+        ("it is not there, and would be cleared", Some((5, 1)), [elsewhere, Value(7)], clear, Verdict::Illegible(Erp)),
+        ("it is not there, and would be kept", Some((5, 1)), [elsewhere, Value(7)], keep, Wait),
+        ("it led there", Some((1, 6)), [elsewhere, Value(7)], BOTH_WAYS, Write(Crm, Why::Edited(Erp))),
+        ("its owner edited it", Some((1, 6)), [Value(7), elsewhere], to_crm(BOTH_WAYS), Verdict::Illegible(Crm)),
+        ("its owner may have edited it", Some((1, 6)), [Value(7), there], to_crm(BOTH_WAYS), Wait),
+    ] {
+        let arriving = PerSide { erp: Some(arriving[0]), crm: Some(arriving[1]) };
+        assert_eq!(merge(&Facts { arriving, ..facts(base, 5, 6) }, &rule), expected, "{name}");
+    }
+}
+
 #[test]
 fn a_one_way_field() {
     use Side::{Crm, Erp};

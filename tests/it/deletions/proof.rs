@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use pipeline::config::{OnDelete, Side};
+use pipeline::by_hand::Desk;
+use pipeline::config::{OnDelete, PerSide, Side};
+use pipeline::endpoint::Endpoint;
+use pipeline::run::RunError;
 use pipeline::run::account::RunOutcome;
 use pipeline::store::Store;
 use uuid::Uuid;
 
-use super::{coupled, id, names, side};
+use super::{coupled, id, names, side, table};
+use crate::parted::parted;
 
 const ANSWERS: [OnDelete; 4] = [OnDelete::Hold, OnDelete::Restore, OnDelete::Uncouple, OnDelete::Delete];
 
@@ -84,4 +88,56 @@ fn a_record_that_came_into_the_filter_while_the_list_was_read_is_nobodys_fault()
     let report = world.run();
     assert_eq!(report.outcome, RunOutcome::Converged, "{report:#?}");
     assert_eq!(report.tables[1].outside, 1);
+}
+
+/// The file leads a table map to another table. What was coupled is not there, and that proves nothing.
+#[test]
+fn what_is_coupled_in_another_table_is_not_deleted() {
+    for on_delete in ANSWERS {
+        for at in Side::BOTH {
+            let mut world = coupled(on_delete, 3);
+            let others = side(&world, at);
+            others.publish(table(at), "others");
+            (1..=3).for_each(|pair| others.delete("others", id(at, pair)));
+            others.put("others", 999, &[("number", "X"), ("name", "name 9")]);
+            world.pipeline.tables[1].sides.of_mut(at).table = "others".to_owned();
+            let told = format!(
+                "customers.{}.table: `others` holds none of the coupled records: 3 couplings of `customers` are of `{}`",
+                at.key(),
+                table(at)
+            );
+            assert!(world.misfits().starts_with(&told), "{}", world.misfits());
+            for changed in [false, true] {
+                world.changed = changed;
+                assert!(matches!(world.attempt(false, &["people"], &mut |_| {}), Err(RunError::Mapping(_))));
+            }
+            world.changed = false;
+            let map = &world.pipeline.tables[1];
+            let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+            let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
+            assert!(matches!(desk.look(&world.store, &[]), Err(RunError::Mapping(_))), "nothing is added to these");
+            assert_eq!((world.erp.writes(), world.crm.writes()), (0, 0), "{on_delete:?}");
+            assert_eq!(world.store.couplings("customers", &[]).unwrap().erp.len(), 3, "{on_delete:?}");
+            // Who parts them all begins anew.
+            parted(&mut world, "customers", &[], false).unwrap();
+            world.run();
+            assert_eq!(world.store.noted_tables().unwrap()["customers"].of(at), "others");
+        }
+    }
+}
+
+/// A table may have two names, as a page of one's own for the customers beside the standard one.
+#[test]
+fn the_same_table_under_another_name_is_the_same() {
+    for at in Side::BOTH {
+        let mut world = coupled(OnDelete::Delete, 3);
+        side(&world, at).publish(table(at), "others");
+        world.pipeline.tables[1].sides.of_mut(at).table = "others".to_owned();
+        side(&world, at).delete("others", id(at, 2));
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        assert_eq!((world.erp.writes(), world.crm.writes()), if at == Side::Erp { (0, 1) } else { (1, 0) });
+        assert_eq!(world.store.couplings("customers", &[]).unwrap().erp.len(), 2);
+        assert_eq!(world.store.noted_tables().unwrap()["customers"].of(at), "others");
+        world.quiet();
+    }
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::shipped::{How, attempt, night, writes};
+use crate::shipped::{How, add_up, attempt, night, pipeline, writes};
 use crate::world::{World, open, world};
 
 const NAV: &str = include_str!("../../../pipelines/nav.yaml");
@@ -34,7 +34,9 @@ impl Nights {
     }
 
     pub fn run(&self, how: How) -> RunReport {
-        night(&self.world, &self.text, "nav.yaml", &self.state(), how)
+        let report = night(&self.world, &self.text, "nav.yaml", &self.state(), how);
+        add_up(&pipeline(&self.world, &self.text, "nav.yaml"), &report);
+        report
     }
 
     /// A night in which nobody has anything to do.

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use chrono::DateTime;
 use serde_json::Value;
 
 use super::oracle::{assert_same, contents};
@@ -23,9 +24,12 @@ fn while_a_run_goes_on_status_tells_who_it_is_and_another_run_waits_outside() {
     let holder = format!(" pid {}", child.id());
 
     let status = world.run(&format!("status {FULL}")).code(0);
-    assert!(status.stdout.lines().any(|line| line.contains("in use by ") && line.contains(&holder)), "{status:#?}");
+    let mut lines = status.stdout.lines().skip_while(|line| !line.contains("in use by "));
+    let told = lines.next().unwrap_or_default();
+    let (_, since) = told.split_once(&format!("{holder} since ")).expect(&status.stdout);
+    assert!(DateTime::parse_from_rfc3339(since).is_ok() && lines.next().is_some_and(str::is_empty), "{status:#?}");
     let status = world.run(&format!("status {FULL} --format json")).code(0).json();
-    assert!(status["in_use_by"].as_str().is_some_and(|text| text.contains(&holder)), "{status:#}");
+    assert_eq!(status["in_use_by"].as_str(), told.split_once("in use by ").map(|(_, holder)| holder), "{status:#}");
     assert_eq!(status["tables"][0]["coupled"], 14, "what is confirmed so far is there: {status:#}");
 
     let requests = world.turnstile.seen();
@@ -88,7 +92,14 @@ fn a_signal_gives_up_what_only_reads() {
         assert_eq!(world.turnstile.seen().1, 0, "request {request} is no write");
         send(signal, &child);
         let answer = child.answer().code(code);
-        assert!(format!("{}{}", answer.stdout, answer.stderr).contains("interrupted"), "{request}: {answer:#?}");
+        let told = format!("{}{}", answer.stdout, answer.stderr);
+        assert!(told.contains("interrupted") && !told.contains("cannot be reached"), "{request}: {answer:#?}");
+        let kept = world.run(&format!("history {FULL} --format json")).stdout;
+        assert!(!kept.contains("cannot be reached"), "{request}: {kept}");
+        // A table map that was being read.
+        for told in [told, kept].iter().filter(|_| request == 9) {
+            assert!(told.contains("the run was told to end before "), "{told}");
+        }
         world.turnstile.open();
         world.turnstile.reset();
         world.run(&format!("run {FULL}")).code(0);

@@ -296,8 +296,24 @@ fn a_page_that_cannot_be_trusted_is_refused() {
     let broken = r#"{"value":[],"error":{"code":"0x80044151","message":"Generic SQL error."}}"#;
     for body in [broken, &broken.replace(r#""value":[],"#, "")] {
         let told = "the answer breaks off with an error: Generic SQL error (0x80044151)";
-        assert_eq!(next_link(body).unwrap_err(), told);
+        assert_eq!(next_link(body), Err(Amiss::Broken(told.to_owned())));
     }
+}
+
+/// A later answer does not make a text of it.
+#[test]
+fn a_link_that_is_no_text_is_wrong_and_not_broken() {
+    let body = |name: &str, link: &str| format!(r#"{{"@odata.{name}":{link},"value":[]}}"#);
+    let of_link = "its link to the next page is no text";
+    for (body, told) in [
+        (body("nextLink", "7"), format!("{of_link}: `7`")),
+        (body("nextLink", r#"{"url":"x"}"#), format!(r#"{of_link}: `{{"url":"x"}}`"#)),
+        (body("nextLink", "true"), format!("{of_link}: `true`")),
+        (body("context", "[]"), "its context is no text: `[]`".to_owned()),
+    ] {
+        assert_eq!(next_link(&body), Err(Amiss::Wrong(told)), "{body}");
+    }
+    assert_eq!(next_link(&body("nextLink", "null")), Ok(None));
 }
 
 #[test]
