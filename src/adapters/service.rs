@@ -23,7 +23,7 @@ use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
 use crate::adapters::odata::{Dialect, filter, percent};
 use crate::adapters::pages::{self, Count, Reading};
-use crate::adapters::service::page::{Address, Ask, Page, question};
+use crate::adapters::service::page::{Address, Ask, Page, is_odd, question};
 use crate::adapters::service::writes::relative;
 use crate::config::expression::Predicate;
 use crate::config::{Limits, Side};
@@ -387,7 +387,9 @@ impl Endpoint for Service {
             Key::Id(_) => Some(vec![id.to_string()].into()),
             Key::Values(_) => page.directory.key(*id),
         };
-        let get = |id: &Uuid| Some((*id, question(address.record(&page.in_path(&key(id)?)?, &select))));
+        // What is answered at an odd address is no word about the record.
+        let sure = |id: &Uuid| key(id).filter(|key| !is_odd(key));
+        let get = |id: &Uuid| Some((*id, question(address.record(&page.in_path(&sure(id)?)?, &select))));
         let questions: HashMap<Uuid, Operation> = missing.iter().filter_map(get).collect();
         let (ids, untold): (Vec<Uuid>, Vec<Uuid>) = missing.iter().partition(|id| questions.contains_key(id));
         let form = if self.limits.batch > 1 && ids.len() > 1 { self.form(&page, &address) } else { None };

@@ -192,8 +192,7 @@ fn there_is_as_much_patience_with_a_write_as_with_a_read() {
 fn what_was_never_data_is_given_up_soon() {
     let page = || Line::Say(200, "Content-Type: text/html\r\n", "<html>".to_owned());
     type Make<'a> = &'a dyn Fn() -> Line;
-    let (empty, marked, cut) =
-        (|| say(200, ""), || say(200, "\u{feff}{}"), || say(200, r#"{"value":["#));
+    let (empty, marked, cut) = (|| say(200, ""), || say(200, "\u{feff}{}"), || say(200, r#"{"value":["#));
     for (what, line, requests, seconds) in [
         ("a page", &page as Make<'_>, 3, 6),
         ("nothing", &empty, 3, 6),

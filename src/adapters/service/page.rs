@@ -14,7 +14,8 @@ use crate::config::expression::{Comparison, Literal, Predicate};
 use crate::endpoint::{EndpointError, Key, TableInfo, Write, WriteKind};
 use crate::frame::Kind;
 
-/// Characters that NAV's server does not take in the path of an address, however they are written (erp-api.md §1).
+/// Characters that NAV's server does not take in the path of an address, however they are written (erp-api.md §1). Other services
+/// may take them, or find nothing there.
 const NOT_IN_PATHS: &[char] = &['/', '\\', '%', '+', '?', '#', '&', '*', ':', '<', '>'];
 
 /// A table and what is known of its records.
@@ -147,7 +148,7 @@ impl Page {
 
     /// Returns a key as an address bears it; `None` where it cannot.
     pub(super) fn in_path(&self, key: &[String]) -> Option<String> {
-        if self.dialect != Dialect::Plain && key.iter().any(|value| value.contains(NOT_IN_PATHS)) {
+        if self.dialect != Dialect::Plain && is_odd(key) {
             return None;
         }
         let pairs = self.key().iter().zip(key);
@@ -230,11 +231,10 @@ impl Page {
         }
         let key = key.ok_or("its key is not known")?;
         let in_path = self.in_path(key).ok_or_else(|| {
-            let odd = key.iter().any(|value| value.contains(NOT_IN_PATHS));
-            let hint = match odd {
-                true => "give it one without `/`, `%`, `+` and the like",
-                false => "name the members of its options by `options` in the file",
-            };
+            if is_odd(key) {
+                return unaddressed(key);
+            }
+            let hint = "name the members of its options by `options` in the file";
             format!("no address takes its key `{}`; {hint}", key.join(", "))
         })?;
         let url = address.record(&in_path, "");
@@ -243,6 +243,17 @@ impl Page {
             _ => Operation { method: "PATCH", url, if_match: etag(), body },
         })
     }
+}
+
+/// Tells whether it is not said that the address of a record with this key leads to it: what is answered there proves nothing of
+/// the record.
+pub(super) fn is_odd(key: &[String]) -> bool {
+    key.iter().any(|value| value.contains(NOT_IN_PATHS))
+}
+
+/// Says that a record cannot be written because of its key.
+pub(super) fn unaddressed(key: &[String]) -> String {
+    format!("no address takes its key `{}`; give it one without `/`, `%`, `+` and the like", key.join(", "))
 }
 
 /// Makes a request that changes nothing.

@@ -14,7 +14,7 @@ use crate::adapters::business_central::SAME_KEY;
 use crate::adapters::odata::Dialect;
 use crate::adapters::odata::batch_json::{Operation, Reply};
 use crate::adapters::service::Service;
-use crate::adapters::service::page::{Address, Page, question};
+use crate::adapters::service::page::{Address, Page, is_odd, question, unaddressed};
 use crate::adapters::verdict::{Verdict, Word};
 use crate::endpoint::{Endpoint, Key, Outcome, Query, Report, TableInfo, Write, WriteKind};
 use crate::frame::Frame;
@@ -165,7 +165,10 @@ impl Service {
         let given = RefCell::new(HashMap::new());
         let Report { outcomes, rows, .. } = {
             let verdict = |write: &Write, reply: &Reply| {
-                let verdict = verdict(&page, write, reply);
+                let verdict = match (verdict(&page, write, reply), key(write)) {
+                    (Verdict::Settled(Outcome::Gone), Some(key)) if is_odd(key) => Verdict::refused(unaddressed(key)),
+                    (verdict, _) => verdict,
+                };
                 if verdict != Verdict::Settled(Outcome::Written) || !page.is_given(write) {
                     return verdict;
                 }

@@ -89,22 +89,39 @@ fn a_record_that_was_coupled_by_hand_and_deleted_at_once_is_gone() {
     }
 }
 
-/// NAV takes no such key in an address, so nobody can ask for its record (erp-api.md §1).
+/// NAV takes no such key in an address (erp-api.md §1), and many another service finds nothing there: so nobody can ask for its
+/// record, or change it.
 #[test]
 fn a_record_that_cannot_be_asked_for_is_never_gone() {
-    let nights = Nights::new(files()[0].clone());
-    let customer = nights.customer("A/B");
-    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
-    let accounts = nights.accounts();
-    nights.world.erp.with(|state| state.delete("customers", customer)).unwrap();
-    for how in [How { dry_run: true, ..How::default() }, How::default()] {
-        let report = nights.run(how);
-        let table = report.tables.iter().find(|table| table.table == "customers").unwrap();
-        let told = "1 coupled record is in no list of the ERP, which cannot be asked for it by its key (Customer A/B)";
-        assert!(table.notes.iter().any(|note| note.contains(told)), "{report:#?}");
-        assert_eq!((table.outside, nights.accounts()), (1, accounts));
+    for text in files() {
+        let nights = Nights::new(text);
+        let customer = nights.customer("A/B");
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        let accounts = nights.accounts();
+        let phone = |phone: serde_json::Value| {
+            let phone = json!({"telephone1": phone});
+            nights.world.crm.with(|state| {
+                let account = state.find("accounts", "accountnumber", "A/B").unwrap();
+                state.edit("accounts", account, phone.as_object().unwrap()).unwrap();
+            });
+        };
+        phone(json!("2"));
+        let report = nights.run(How::default());
+        let told: Vec<&String> = report.inbox.iter().map(|item| &item.message).collect();
+        assert!(told.len() == 1 && told[0].contains("no address takes its key `A/B`"), "{told:?}");
+        phone(json!(null));
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        nights.world.erp.with(|state| state.delete("customers", customer)).unwrap();
+        for how in [How { dry_run: true, ..How::default() }, How::default()] {
+            let report = nights.run(how);
+            let table = report.tables.iter().find(|table| table.table == "customers").unwrap();
+            let told =
+                "1 coupled record is in no list of the ERP, which cannot be asked for it by its key (Customer A/B)";
+            assert!(table.notes.iter().any(|note| note.contains(told)), "{report:#?}");
+            assert_eq!((table.outside, nights.accounts()), (1, accounts));
+        }
+        nights.quiet();
     }
-    nights.quiet();
 }
 
 /// A letter that has no capital stays as it is in a code, and so the record is asked for by it.
