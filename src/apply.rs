@@ -1,8 +1,8 @@
 //! Actions in, outcomes out: bounded batches to one side, an intent on disk before each and an outcome after.
 //!
-//! A batch is sent once. What the side did with each record comes back as an outcome; what it did not say is left open
-//! in the journal, for whoever reads the record next. Couplings of new records are written together with the outcome
-//! that proves them.
+//! A batch is sent once. What the side did with each record comes back as an outcome of its own, so that one record's
+//! trouble stays its own (I4); what the side did not say is left open in the journal, for whoever reads the record next.
+//! Couplings of new records are written together with the outcome that proves them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

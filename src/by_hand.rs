@@ -5,7 +5,7 @@
 //! and why. Neither side is written.
 
 pub mod bonds;
-pub mod part;
+pub mod parting;
 
 use std::collections::{HashMap, HashSet};
 

@@ -178,18 +178,7 @@ fn first_run(
     let mut store = SqliteStore::read_only(&loaded.state)?;
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
-    let options = Options {
-        approved: None,
-        guarded_plan: None,
-        only: Vec::new(),
-        selection: Selection::default(),
-        changed: true,
-        dry_run: true,
-        run: String::new(),
-        started: world::now(),
-        elapsed: &elapsed,
-        stop: signals.stop(),
-    };
+    let options = run::looking(&elapsed, signals.stop());
     let ids = PerSide::from_fn(|side| pairs.iter().map(|pair| *pair.ids.of(side)).collect());
     let subjects = Subjects::from([(map.name.clone(), ids)]);
     let endpoints = world::endpoints(&loaded.pipeline);
@@ -229,14 +218,14 @@ fn dry_run(
 ) -> Result<RunReport, Failure> {
     let began = Instant::now();
     let elapsed = || began.elapsed().as_secs_f64();
-    let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
+    let everything = PartArguments::default();
     let asked = Asked { part: &everything, dry_run: true, yes: true, verbose: arguments.talk.verbose, approved: None };
     let options = Options { dry_run: true, ..run::options(part, &asked, None, &elapsed, signals) };
     progress::on_request(asked.verbose, |tell| run::decide(loaded, store, &asked, &options, tell))
 }
 
 fn perform(arguments: &CoupleArguments, loaded: &Loaded, part: &Part, signals: &Signals) -> Result<RunReport, Failure> {
-    let everything = PartArguments { only: Vec::new(), changed: false, full: false, direction: None, force: None };
+    let everything = PartArguments::default();
     let asked = Asked { part: &everything, dry_run: false, yes: true, verbose: arguments.talk.verbose, approved: None };
     run::perform_part(loaded, part, &asked, signals)
 }

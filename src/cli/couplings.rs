@@ -5,7 +5,6 @@ use std::path::Path;
 
 use uuid::Uuid;
 
-use crate::adapters::sqlite::SqliteStore;
 use crate::address;
 use crate::cli::args::{CouplingsAction, CouplingsArguments, CouplingsFilter, Format};
 use crate::cli::exit::{Exit, Failure};
@@ -69,8 +68,8 @@ fn listed(
     sides: Option<PerSide<&dyn Endpoint>>,
 ) -> Result<Vec<Listed>, Failure> {
     world::known_tables(loaded, &filter.table)?;
-    let store = SqliteStore::read_only(&loaded.state)?;
-    let bound = world::binding(loaded, &store)?;
+    let store = world::store(loaded)?;
+    let bound = store.binding()?;
     if let Some(sides) = sides {
         belongs_to(&loaded.pipeline, sides, bound.as_ref()).map_err(|error| failure(loaded, None, error))?;
     }

@@ -1,7 +1,6 @@
 //! `pipeline history`: earlier runs, their counts, errors and writes; or the writes to one record over all runs. Changes
 //! nothing, and asks neither side save for the name of that record.
 
-use crate::adapters::sqlite::SqliteStore;
 use crate::address::Unclear;
 use crate::cli::args::HistoryArguments;
 use crate::cli::exit::{Exit, Failure};
@@ -18,8 +17,7 @@ pub fn history(arguments: &HistoryArguments) -> Result<Exit, Failure> {
         return of_record(arguments, record);
     }
     let loaded = world::load_state(&arguments.file.path)?;
-    let store = SqliteStore::read_only(&loaded.state)?;
-    world::binding(&loaded, &store)?;
+    let store = world::store(&loaded)?;
     let Some(wanted) = &arguments.run else {
         let runs = store.runs(arguments.limit.get())?;
         print_as(arguments.file.format, || report::history::text(&runs), || report::history::json(&runs))?;
@@ -37,8 +35,7 @@ pub fn history(arguments: &HistoryArguments) -> Result<Exit, Failure> {
 fn of_record(arguments: &HistoryArguments, record: &str) -> Result<Exit, Failure> {
     let loaded = world::load(&arguments.file.path, Purpose::Run)?;
     let (address, map) = world::address(&loaded, record)?;
-    let store = SqliteStore::read_only(&loaded.state)?;
-    world::binding(&loaded, &store)?;
+    let store = world::store(&loaded)?;
     let refused = |unclear: Unclear| Failure::Arguments { message: unclear.to_string(), hint: unclear.hint() };
     let found = world::speak(&loaded.pipeline, arguments.talk.verbose, |sides| locate(&store, map, sides, &address))?;
     let id = match found {

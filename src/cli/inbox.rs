@@ -10,7 +10,7 @@ pub mod find;
 use std::path::Path;
 
 use crate::adapters::sqlite::SqliteStore;
-use crate::by_hand::part::take_answers;
+use crate::by_hand::parting::take_answers;
 use crate::cli::args::Format;
 use crate::cli::args::inbox::{InboxAction, InboxArguments, InboxFilter};
 use crate::cli::ask::{self, Question};
@@ -69,16 +69,8 @@ pub fn inbox(arguments: &InboxArguments) -> Result<Exit, Failure> {
 
 /// Opens the state for reading, to look at what is answered. One that is not there is not made, as nothing waits in it.
 fn look(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
-    // One that has lost its file and kept its log is no state that is not there yet.
-    let store = SqliteStore::read_only(&loaded.state)?;
-    if !loaded.state.exists() {
-        return Err(Failure::Arguments {
-            message: format!("nothing waits: there is no state in {} yet", loaded.state.display()),
-            hint: "the first `pipeline run` makes it".to_owned(),
-        });
-    }
-    world::binding(loaded, &store)?;
-    Ok(store)
+    world::has_state(loaded, "nothing waits")?;
+    world::store(loaded)
 }
 
 /// Opens the state for an answer: alone, as a run does.
@@ -150,8 +142,7 @@ fn columns(loaded: &Loaded, item: &InboxItem) -> Option<PerSide<Option<String>>>
 }
 
 fn list(arguments: &InboxArguments, loaded: &Loaded, filter: &InboxFilter) -> Result<Exit, Failure> {
-    let store = SqliteStore::read_only(&loaded.state)?;
-    world::binding(loaded, &store)?;
+    let store = world::store(loaded)?;
     let items = filtered(loaded, &store, filter)?;
     for record in filter.record.iter().filter(|_| items.is_empty()) {
         progress::say(&format!(
@@ -199,8 +190,7 @@ fn last_write(loaded: &Loaded, store: &dyn Store, item: &InboxItem) -> Result<Op
 }
 
 fn apart(arguments: &InboxArguments, loaded: &Loaded) -> Result<Exit, Failure> {
-    let store = SqliteStore::read_only(&loaded.state)?;
-    world::binding(loaded, &store)?;
+    let store = world::store(loaded)?;
     let apart = store.apart()?;
     print_as(arguments.file.format, || report::answers::apart_text(&apart), || report::answers::apart_json(&apart))?;
     Ok(Exit::Done)
@@ -288,8 +278,7 @@ fn export(
     out: Option<&Path>,
     filter: &InboxFilter,
 ) -> Result<Exit, Failure> {
-    let store = SqliteStore::read_only(&loaded.state)?;
-    world::binding(loaded, &store)?;
+    let store = world::store(loaded)?;
     let mut items = filtered(loaded, &store, filter)?;
     // What is decided does not wait for a person any more.
     let answered = world::answered(&store, &items)?;

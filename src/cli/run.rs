@@ -3,6 +3,7 @@
 //! Arguments, file, variables, state and network are looked at in this order, and nothing is written before all hold.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use uuid::Uuid;
@@ -30,6 +31,7 @@ use crate::run::RunError;
 use crate::run::account::{Event, RunOutcome, RunReport, TableReport};
 use crate::run::approval::Approved;
 use crate::run::context::Options;
+use crate::run::selection::Selection;
 use crate::store::{RunRow, Store, StoreError};
 
 /// Carries out `run`.
@@ -141,6 +143,22 @@ pub fn options<'a>(
         started: world::now(),
         elapsed,
         stop: signals.stop(),
+    }
+}
+
+/// Returns what the engine is asked for where it only looks at records that its caller names.
+pub fn looking<'a>(elapsed: &'a (dyn Fn() -> f64 + Sync), stop: &'a AtomicBool) -> Options<'a> {
+    Options {
+        approved: None,
+        guarded_plan: None,
+        only: Vec::new(),
+        selection: Selection::default(),
+        changed: true,
+        dry_run: true,
+        run: String::new(),
+        started: world::now(),
+        elapsed,
+        stop,
     }
 }
 

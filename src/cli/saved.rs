@@ -45,7 +45,7 @@ pub fn save(path: &Path, report: &RunReport, loaded: &Loaded, part: &PartArgumen
 }
 
 /// Says from where a plan is to whoever makes one.
-pub fn with_origins<T>(loaded: &Loaded, asked: &AskedFor, make: impl FnOnce(&Origins<'_>) -> T) -> T {
+fn with_origins<T>(loaded: &Loaded, asked: &AskedFor, make: impl FnOnce(&Origins<'_>) -> T) -> T {
     let (file, state) = (absolute(Path::new(&loaded.file)), absolute(&loaded.state));
     let fingerprint = fingerprint(&loaded.text);
     make(&Origins { program: PROGRAM, file: &file, fingerprint: &fingerprint, state: &state, asked })

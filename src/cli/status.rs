@@ -22,8 +22,8 @@ const LOOKED_THROUGH_MAX: usize = 100;
 /// Carries out `status`.
 pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let loaded = world::load_state(&arguments.path)?;
-    let store = SqliteStore::read_only(&loaded.state)?;
-    let binding = world::binding(&loaded, &store)?;
+    let store = world::store(&loaded)?;
+    let binding = store.binding()?;
     let mut couplings = store.coupling_counts()?;
     let notes = strays::lost(&loaded.pipeline, &couplings).into_iter().collect();
     let mut tables: Vec<(String, u64)> = loaded

@@ -1,10 +1,9 @@
 //! `pipeline uncouple`: links end, records stay, and the two are kept apart until somebody couples them.
 
-use crate::adapters::sqlite::SqliteStore;
 use crate::address::Address;
 use crate::by_hand::Desk;
 use crate::by_hand::bonds::bonds;
-use crate::by_hand::part::{Parting, fails_without, part};
+use crate::by_hand::parting::{Parting, fails_without, part};
 use crate::cli::args::UncoupleArguments;
 use crate::cli::ask::{self, Question};
 use crate::cli::couple::{look, moment, objected, one_table, take};
@@ -27,7 +26,7 @@ pub fn uncouple(arguments: &UncoupleArguments) -> Result<Exit, Failure> {
     let loaded = world::load(&arguments.file.path, Purpose::Run)?;
     world::warn(&loaded);
     let (map, addresses) = asked_for(arguments, &loaded)?;
-    has_state(&loaded)?;
+    world::has_state(&loaded, "nothing is coupled")?;
     let verbose = arguments.talk.verbose;
     let done = world::speak(&loaded.pipeline, verbose, |sides| end(arguments, &loaded, sides, map, &addresses))?;
     print_as(arguments.file.format, || report::uncouple::text(&done), || report::uncouple::json(&done))?;
@@ -98,19 +97,6 @@ fn asked_for<'a>(arguments: &UncoupleArguments, loaded: &'a Loaded) -> Result<(&
         });
     }
     Ok((map, addresses))
-}
-
-/// Refuses a state that is not there yet, in which nothing is coupled.
-fn has_state(loaded: &Loaded) -> Result<(), Failure> {
-    if loaded.state.exists() {
-        return Ok(());
-    }
-    // One that has lost its file and kept its log is no state that is not there yet.
-    SqliteStore::read_only(&loaded.state)?;
-    Err(Failure::Arguments {
-        message: format!("nothing is coupled: there is no state in {} yet", loaded.state.display()),
-        hint: "the first `pipeline run` makes it; `state` of the file, and the variables in it, say where".to_owned(),
-    })
 }
 
 /// Returns whom there is to part: the records asked for, with those of `--with` that refer to them; and who else refers to

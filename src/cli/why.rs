@@ -10,7 +10,7 @@ use crate::address::{self, Address, Unclear};
 use crate::cli::args::WhyArguments;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::inbox::find::lost_names;
-use crate::cli::run::failure;
+use crate::cli::run::{failure, looking};
 use crate::cli::world::{self, Loaded};
 use crate::cli::{print_as, progress, saved};
 use crate::config::check::Purpose;
@@ -19,9 +19,7 @@ use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::endpoint::Endpoint;
 use crate::report;
 use crate::run::account::Stopped;
-use crate::run::context::Options;
 use crate::run::explain::explain;
-use crate::run::selection::Selection;
 use crate::store::{JournalRow, Store, StoreError};
 use crate::why::{Question, Remembered};
 
@@ -37,8 +35,7 @@ pub fn why(arguments: &WhyArguments) -> Result<Exit, Failure> {
     world::warn(&loaded);
     let (address, map) = world::address(&loaded, &arguments.record)?;
     let field = arguments.field.as_deref().map(|name| field(map, name)).transpose()?;
-    let store = SqliteStore::read_only(&loaded.state)?;
-    world::binding(&loaded, &store)?;
+    let store = world::store(&loaded)?;
     let verbose = arguments.talk.verbose;
     world::speak(&loaded.pipeline, verbose, |sides| answer(arguments, &loaded, sides, store, (&address, map), field))
 }
@@ -72,18 +69,8 @@ fn answer(
         Err(unclear) => return Err(Failure::Arguments { message: unclear.to_string(), hint: unclear.hint() }),
     };
     let began = Instant::now();
-    let options = Options {
-        approved: None,
-        guarded_plan: None,
-        selection: Selection::default(),
-        only: Vec::new(),
-        changed: true,
-        dry_run: true,
-        run: String::new(),
-        started: world::now(),
-        elapsed: &|| began.elapsed().as_secs_f64(),
-        stop: &AtomicBool::new(false),
-    };
+    let (elapsed, stop) = (|| began.elapsed().as_secs_f64(), AtomicBool::new(false));
+    let options = looking(&elapsed, &stop);
     let subject = (map.name.as_str(), address.side, id);
     let explained = progress::on_request(arguments.talk.verbose, |tell| {
         explain(&loaded.pipeline, sides, &mut store, &options, tell, subject)

@@ -17,7 +17,7 @@ use crate::adapters::clock::{Clock, Patience, SystemClock};
 use crate::adapters::credentials;
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::Address;
-use crate::binding::{Binding, Renamed};
+use crate::binding::Renamed;
 use crate::cli::exit::Failure;
 use crate::cli::{places, progress, signals};
 use crate::config::check::{Part, Purpose, check};
@@ -150,14 +150,27 @@ pub fn load_state(path: &Path) -> Result<Loaded, Failure> {
     Ok(loaded)
 }
 
-/// Returns what the state belongs to; refuses that of a pipeline of another name.
-pub fn binding(loaded: &Loaded, store: &dyn Store) -> Result<Option<Binding>, Failure> {
-    let binding = store.binding()?;
-    if let Some(binding) = &binding {
+/// Refuses a state that is not there yet, in which there is `nothing` of what is asked for.
+pub fn has_state(loaded: &Loaded, nothing: &str) -> Result<(), Failure> {
+    if loaded.state.exists() {
+        return Ok(());
+    }
+    // One that has lost its file and kept its log is no state that is not there yet.
+    SqliteStore::read_only(&loaded.state)?;
+    Err(Failure::Arguments {
+        message: format!("{nothing}: there is no state in {} yet", loaded.state.display()),
+        hint: "the first `pipeline run` makes it; `state` of the file, and the variables in it, say where".to_owned(),
+    })
+}
+
+/// Opens the state for reading; refuses that of a pipeline of another name.
+pub fn store(loaded: &Loaded) -> Result<SqliteStore<'static>, Failure> {
+    let store = SqliteStore::read_only(&loaded.state)?;
+    if let Some(binding) = store.binding()? {
         let state = || loaded.state.display().to_string();
         binding.of_pipeline(&loaded.pipeline.name).map_err(|renamed| Failure::Renamed { state: state(), renamed })?;
     }
-    Ok(binding)
+    Ok(store)
 }
 
 /// Returns what people answered to what waits, and no run has acted on: decisions that stand, and of the skipped `items`

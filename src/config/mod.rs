@@ -414,14 +414,6 @@ impl Auth {
         };
         *path = folder.join(&*path);
     }
-
-    /// Returns the client credentials for a change.
-    pub fn client_credentials_mut(&mut self) -> Option<&mut ClientCredentials> {
-        match self {
-            Auth::OAuth2(credentials) => Some(credentials),
-            Auth::Basic { .. } | Auth::Bearer { .. } => None,
-        }
-    }
 }
 
 /// OAuth 2.0 client credentials.

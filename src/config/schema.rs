@@ -72,7 +72,7 @@ pub struct Connection {
     pub features: Option<Features>,
     /// The user in whose name the CRM is written, by the object id of Microsoft Entra.
     pub act_as: Option<String>,
-    /// Allows `http://` towards another machine, where whoever listens reads along.
+    /// Allows `http://` towards another machine, where whoever listens reads along; `false` without it.
     pub insecure: Option<Flag>,
     /// A PEM file with certificates of authorities that are trusted besides the public ones, as those of a company's own.
     pub ca_file: Option<String>,
@@ -82,13 +82,14 @@ pub struct Connection {
 #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Features {
-    /// Many new records in one message, where a table of the CRM takes that.
+    /// Many new records in one message, where a table of the CRM takes that; `auto` without it.
     pub bulk: Option<Feature>,
-    /// The CRM's own account of what changed, deletions among it, for `run --changed`.
+    /// The CRM's own account of what changed, deletions among it, for `run --changed`; `auto` without it.
     pub change_tracking: Option<Feature>,
-    /// Whether the CRM's own logic (plug-ins and workflows of the organization) runs on what is written.
+    /// Whether the CRM's own logic (plug-ins and workflows of the organization) runs on what is written;
+    /// `run` without it.
     pub custom_logic: Option<CustomLogic>,
-    /// Whether flows of Power Automate hear of what is written to the CRM.
+    /// Whether flows of Power Automate hear of what is written to the CRM; `run` without it.
     pub flows: Option<Flows>,
 }
 
@@ -198,68 +199,70 @@ pub struct Limits {
     pub page: Option<Whole>,
 }
 
-/// Keys of a table map that may be given for all of them at once.
-#[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Defaults {
-    /// Which way values travel; a field may narrow it.
-    pub direction: Option<Direction>,
-    /// Where a record without partner is created; `none` without it.
-    pub create: Option<Create>,
-    /// How records that are not coupled yet find each other, in this order.
-    #[serde(rename = "match")]
-    #[schemars(with = "Option<Vec<MatchRule>>")]
-    pub match_rules: Option<Vec<Option<MatchRule>>>,
-    /// Who wins where a pair is new and differs.
-    #[schemars(with = "Option<FirstSync>")]
-    pub first_sync: Option<Policy>,
-    /// Who wins where both sides edited the same field; `hold` without it.
-    pub on_conflict: Option<Policy>,
-    /// What follows where one record of a pair was deleted; `hold` without it.
-    pub on_delete: Option<OnDelete>,
-    /// More than that, and the table is left as it is (exit code 4).
-    pub guard: Option<Guard>,
-    /// Templates for new records: the first whose `if` holds. A mapped value wins over it unless it is blank.
-    #[schemars(with = "Option<Vec<Template>>")]
-    pub on_create: Option<Vec<Option<Template>>>,
+/// Makes a struct of the keys that a table map and `defaults` share, which stand in the place of `..policies`, and of those
+/// that it has for itself. Serde could flatten one struct into the other, but says less of an unknown key then.
+macro_rules! with_policies {
+    ($(#[$about:meta])* pub struct $name:ident {
+        $($(#[$above:meta])* pub $first:ident: $first_type:ty,)*
+        ..policies,
+        $($(#[$below:meta])* pub $last:ident: $last_type:ty,)*
+    }) => {
+        $(#[$about])*
+        pub struct $name {
+            $($(#[$above])* pub $first: $first_type,)*
+            /// Which way values travel; a field may narrow it.
+            pub direction: Option<Direction>,
+            /// Where a record without partner is created; `none` without it.
+            pub create: Option<Create>,
+            /// How records that are not coupled yet find each other, in this order.
+            #[serde(rename = "match")]
+            #[schemars(with = "Option<Vec<MatchRule>>")]
+            pub match_rules: Option<Vec<Option<MatchRule>>>,
+            /// Who wins where a pair is new and differs.
+            #[schemars(with = "Option<FirstSync>")]
+            pub first_sync: Option<Policy>,
+            /// Who wins where both sides edited the same field; `hold` without it.
+            pub on_conflict: Option<Policy>,
+            /// What follows where one record of a pair was deleted; `hold` without it.
+            pub on_delete: Option<OnDelete>,
+            /// More than that, and the table is left as it is (exit code 4).
+            pub guard: Option<Guard>,
+            /// Templates for new records: the first whose `if` holds. A mapped value wins over it unless it is blank.
+            #[schemars(with = "Option<Vec<Template>>")]
+            pub on_create: Option<Vec<Option<Template>>>,
+            $($(#[$below])* pub $last: $last_type,)*
+        }
+    };
 }
 
-/// A table map: what is paired with what, and by which rules.
-#[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Table {
-    /// What the table map takes of the ERP.
-    #[schemars(required)]
-    pub erp: Option<TableSide>,
-    /// What the table map takes of the CRM.
-    #[schemars(required)]
-    pub crm: Option<TableSide>,
-    /// Which way values travel; a field may narrow it.
-    pub direction: Option<Direction>,
-    /// Where a record without partner is created; `none` without it.
-    pub create: Option<Create>,
-    /// How records that are not coupled yet find each other, in this order.
-    #[serde(rename = "match")]
-    #[schemars(with = "Option<Vec<MatchRule>>")]
-    pub match_rules: Option<Vec<Option<MatchRule>>>,
-    /// Who wins where a pair is new and differs.
-    #[schemars(with = "Option<FirstSync>")]
-    pub first_sync: Option<Policy>,
-    /// Who wins where both sides edited the same field; `hold` without it.
-    pub on_conflict: Option<Policy>,
-    /// What follows where one record of a pair was deleted; `hold` without it.
-    pub on_delete: Option<OnDelete>,
-    /// More than that, and the table is left as it is (exit code 4).
-    pub guard: Option<Guard>,
-    /// Templates for new records: the first whose `if` holds. A mapped value wins over it unless it is blank.
-    #[schemars(with = "Option<Vec<Template>>")]
-    pub on_create: Option<Vec<Option<Template>>>,
-    /// Table maps that have to have their turn before, besides those that `ref` leads to.
-    #[schemars(with = "Option<Vec<String>>")]
-    pub after: Option<Vec<Option<String>>>,
-    /// The field maps.
-    #[schemars(required, with = "Vec<Field>", extend("minItems" = 1))]
-    pub fields: Option<Vec<Option<Field>>>,
+with_policies! {
+    /// Keys of a table map that may be given for all of them at once.
+    #[derive(Debug, Default, serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct Defaults {
+        ..policies,
+    }
+}
+
+with_policies! {
+    /// A table map: what is paired with what, and by which rules.
+    #[derive(Debug, serde::Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    pub struct Table {
+        /// What the table map takes of the ERP.
+        #[schemars(required)]
+        pub erp: Option<TableSide>,
+        /// What the table map takes of the CRM.
+        #[schemars(required)]
+        pub crm: Option<TableSide>,
+        ..policies,
+        /// Table maps that have to have their turn before, besides those that `ref` leads to.
+        #[schemars(with = "Option<Vec<String>>")]
+        pub after: Option<Vec<Option<String>>>,
+        /// The field maps.
+        #[schemars(required, with = "Vec<Field>", extend("minItems" = 1))]
+        pub fields: Option<Vec<Option<Field>>>,
+    }
 }
 
 /// What a table map takes of one side.

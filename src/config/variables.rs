@@ -9,7 +9,7 @@ use crate::config::complaint::{Complaints, Path, Severity, Step};
 use crate::config::tree::{Node, Variables};
 
 /// What stands for a missing variable while a file is only checked; as good as any word where a text is asked for.
-pub const PLACEHOLDER: &str = "missing-variable";
+const PLACEHOLDER: &str = "missing-variable";
 
 /// Fills in the variables of a tree; what is missing is complained about with `severity`.
 pub fn fill(tree: &mut Node, env: &dyn Fn(&str) -> Option<String>, severity: Severity, complaints: &mut Complaints) {

@@ -73,34 +73,32 @@ impl Reason {
     /// Says it of a survivor on a side.
     pub fn sentence(self, record: &str, gone: Side) -> String {
         let (lost, left) = (gone.name(), gone.other().name());
+        let deleted = format!("{record} was deleted in the {lost}");
         match self {
-            Reason::Asked => {
-                format!("{record} was deleted in the {lost}; it stays in the {left} until somebody decides")
+            Reason::Asked => format!("{deleted}; it stays in the {left} until somebody decides"),
+            Reason::Outside => format!("{deleted}; in the {left} it is outside the filter, so it is left alone"),
+            Reason::OneWay => {
+                format!("{deleted}; `direction` lets `on_delete` do nothing about that, so it stays in the {left}")
             }
-            Reason::Outside => format!(
-                "{record} was deleted in the {lost}; in the {left} it is outside the filter, so it is left alone"
-            ),
-            Reason::OneWay => format!(
-                "{record} was deleted in the {lost}; `direction` lets `on_delete` do nothing about that, so it stays in the {left}"
-            ),
-            Reason::OtherWay => format!(
-                "{record} was deleted in the {lost}; what follows from that goes the other way than this run, so it waits"
-            ),
-            Reason::Edited => format!(
-                "{record} was deleted in the {lost} and edited in the {left} since; it stays there until somebody decides"
-            ),
-            Reason::NeverSettled => format!(
-                "{record} was deleted in the {lost} before both sides ever agreed; it stays in the {left} until somebody decides"
-            ),
+            Reason::OtherWay => {
+                format!("{deleted}; what follows from that goes the other way than this run, so it waits")
+            }
+            Reason::Edited => {
+                format!("{deleted} and edited in the {left} since; it stays there until somebody decides")
+            }
+            Reason::NeverSettled => {
+                format!("{deleted} before both sides ever agreed; it stays in the {left} until somebody decides")
+            }
             Reason::Changed => format!(
-                "{record} was deleted in the {lost} and edited in the {left} after somebody decided about it; it stays there until somebody decides again"
+                "{deleted} and edited in the {left} after somebody decided about it; it stays there until somebody decides \
+                 again"
             ),
             Reason::Twin => format!(
-                "{record} was deleted in the {lost}, and a record without partner there matches it; nothing is done until somebody decides"
+                "{deleted}, and a record without partner there matches it; nothing is done until somebody decides"
             ),
-            Reason::Unreadable => format!(
-                "{record} was deleted in the {lost}; nothing is done as long as a record cannot be read that has a say in it"
-            ),
+            Reason::Unreadable => {
+                format!("{deleted}; nothing is done as long as a record cannot be read that has a say in it")
+            }
         }
     }
 }

@@ -41,6 +41,23 @@ pub fn decide_inserts(
     if rows.is_empty() {
         return Ok(inserts);
     }
+    let translators = translators(work, to)?;
+    let mut templates = Templates::new(work, to, taken)?;
+    for &row in rows {
+        let new = New { to, row, record: work.names.row(source, to.other(), row), source: source.id(row) };
+        match new.fields(work, &translators, &mut templates) {
+            Ok(fields) => {
+                inserts.rounded.extend(new.rounded(&translators));
+                inserts.actions.push(new.action(work, fields));
+            }
+            Err(hindrances) => new.hold(hindrances, &mut inserts),
+        }
+    }
+    Ok(inserts)
+}
+
+/// Returns what makes values of new records on `to`, for each field map that takes part in them.
+fn translators<'a>(work: &Work<'a>, to: Side) -> Result<Vec<(usize, Translator<'a>)>, EvaluationError> {
     let mut translators = Vec::new();
     for (number, field) in work.map.fields.iter().enumerate() {
         let info = field.column(to).and_then(|column| work.infos.of(to).column(column));
@@ -48,86 +65,112 @@ pub fn decide_inserts(
         if !field.writes(to) || work.left_out[number] || field.when == When::Update {
             continue;
         }
-        if let Some(translator) = Translator::new(field, to, info, work.links, source)? {
+        if let Some(translator) = Translator::new(field, to, info, work.links, work.frames.of(to.other()))? {
             translators.push((number, translator));
         }
     }
-    let mut templates = Templates::new(work, to, taken)?;
-    for &row in rows {
-        let record = work.names.row(source, to.other(), row);
-        let own_id = source.id(row);
+    Ok(translators)
+}
+
+/// A record that is to be made on `to`, for the `source` that stands in a `row` of the other side's frame.
+struct New {
+    to: Side,
+    row: usize,
+    record: String,
+    source: Uuid,
+}
+
+/// What keeps a new record from being made: the field map, if it is one's, the name of the field, and the reason.
+type Hindrance = (Option<usize>, String, Problem);
+
+impl New {
+    /// Returns what the record would hold, by its field maps and a template.
+    fn fields(
+        &self,
+        work: &Work<'_>,
+        translators: &[(usize, Translator<'_>)],
+        templates: &mut Templates<'_>,
+    ) -> Result<Vec<FieldChange>, Vec<Hindrance>> {
         let mut fields = Vec::new();
-        let mut problems = Vec::new();
-        for (number, translator) in &translators {
+        let mut hindrances = Vec::new();
+        for (number, translator) in translators {
             let field = &work.map.fields[*number];
-            let column = field.column(to).unwrap_or_default();
-            match translator.value(row) {
+            let column = field.column(self.to).unwrap_or_default();
+            match translator.value(self.row) {
                 Ok(value) if value.is_blank() => {}
                 Ok(value) => fields.push(FieldChange {
                     column: column.to_owned(),
                     field: Some(*number),
                     old: Value::Null,
-                    new: link(work, *number, to, value),
+                    new: link(work, *number, self.to, value),
                     why: "new".into(),
                 }),
                 Err(Problem::Unresolved { .. }) if field.on_unresolved != OnUnresolved::Fail => {}
-                Err(problem) => problems.push((*number, problem)),
+                Err(problem) => hindrances.push((Some(*number), field.name().to_owned(), problem)),
             }
         }
-        let ids = match to {
-            Side::Crm => PerSide { erp: Some(own_id), crm: None },
-            Side::Erp => PerSide { erp: None, crm: Some(own_id) },
-        };
+        if !hindrances.is_empty() {
+            return Err(hindrances);
+        }
+        templates.fill(self.row, &mut fields).map_err(|(column, problem)| vec![(None, column, problem)])?;
+        Ok(fields)
+    }
+
+    /// Returns the values that lost digits on their way.
+    fn rounded(&self, translators: &[(usize, Translator<'_>)]) -> Vec<Rounded> {
+        let rounded = translators.iter().filter_map(|(number, translator)| {
+            let (from, into) = (translator.rounded(self.row)?, translator.value(self.row).ok()?);
+            let (from, into) = (from.to_string(), into.to_string());
+            Some(Rounded { field: *number, to: self.to, record: self.record.clone(), from, into })
+        });
+        rounded.collect()
+    }
+
+    /// Holds the record, for each of its hindrances: it fails, waits for a person who makes a record readable, or for what the
+    /// run makes first.
+    fn hold(&self, mut hindrances: Vec<Hindrance>, inserts: &mut Inserts) {
         // What fails for another reason as well has failed, and what waits for a person does not only wait for the run.
-        let awaited = |(_, problem): &(usize, Problem)| matches!(problem, Problem::Awaited { .. });
-        let illegible = |(_, problem): &(usize, Problem)| matches!(problem, Problem::Illegible { .. });
-        let fails = problems.is_empty() || !problems.iter().all(|problem| awaited(problem) || illegible(problem));
-        let is_unclear = !fails && problems.iter().any(illegible);
-        problems.retain(|problem| !is_unclear || illegible(problem));
-        let mut hold = |field: Option<usize>, name: &str, problem: &Problem| {
-            let (list, message) = match (fails, is_unclear, problem) {
+        let awaited = |(.., problem): &Hindrance| matches!(problem, Problem::Awaited { .. });
+        let illegible = |(.., problem): &Hindrance| matches!(problem, Problem::Illegible { .. });
+        let fails = !hindrances.iter().all(|hindrance| awaited(hindrance) || illegible(hindrance));
+        let is_unclear = !fails && hindrances.iter().any(illegible);
+        hindrances.retain(|hindrance| !is_unclear || illegible(hindrance));
+        for (field, name, problem) in hindrances {
+            let (list, message) = match (fails, is_unclear, &problem) {
                 (true, _, Problem::Uncounted { .. }) | (false, true, _) => {
-                    (&mut inserts.unclear, unclear(name, Some(problem.to_string())))
+                    (&mut inserts.unclear, unclear(&name, Some(problem.to_string())))
                 }
-                (true, ..) => (&mut inserts.held, failure(&record, to, name, &problem.to_string())),
+                (true, ..) => (&mut inserts.held, failure(&self.record, self.to, &name, &problem.to_string())),
                 (false, false, _) => (&mut inserts.later, format!("{name}: {problem}")),
             };
-            let (values, to) = (PerSide::default(), Some(to));
-            list.push(Held { kind: InboxKind::Failed, record: record.clone(), ids, field, values, to, message });
-        };
-        if !problems.is_empty() {
-            for (number, problem) in &problems {
-                hold(Some(*number), work.map.fields[*number].name(), problem);
-            }
-            continue;
+            list.push(Held {
+                kind: InboxKind::Failed,
+                record: self.record.clone(),
+                ids: PerSide::from_fn(|side| (side != self.to).then_some(self.source)),
+                field,
+                values: PerSide::default(),
+                to: Some(self.to),
+                message,
+            });
         }
-        if let Err((column, problem)) = templates.fill(row, &mut fields) {
-            hold(None, &column, &problem);
-            continue;
-        }
-        for (number, translator) in &translators {
-            if let (Some(from), Ok(into)) = (translator.rounded(row), translator.value(row)) {
-                let (from, into) = (from.to_string(), into.to_string());
-                inserts.rounded.push(Rounded { field: *number, to, record: record.clone(), from, into });
-            }
-        }
-        let new_id = new_id(work.pipeline, &work.map.name, to, own_id);
-        inserts.actions.push(Action {
+    }
+
+    /// Returns the action that makes the record.
+    fn action(self, work: &Work<'_>, fields: Vec<FieldChange>) -> Action {
+        let New { to, record, source, .. } = self;
+        let id = new_id(work.pipeline, &work.map.name, to, source);
+        Action {
             table: work.map.name.clone(),
             record,
             side: to,
             kind: ActionKind::Insert,
             why: format!("only the {} has it", to.other().name()),
-            ids: match to {
-                Side::Crm => PerSide { erp: own_id, crm: new_id },
-                Side::Erp => PerSide { erp: new_id, crm: own_id },
-            },
+            ids: PerSide::from_fn(|side| if side == to { id } else { source }),
             etag: None,
             follow_ups: follow_ups(work.map, to, &fields),
             fields,
-        });
+        }
     }
-    Ok(inserts)
 }
 
 /// Returns what goes back to the other side once a new record on `to` is made: the fields that only `to` owns, as far as

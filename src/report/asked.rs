@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::by_hand::Pair;
-use crate::by_hand::part::Parting;
+use crate::by_hand::parting::Parting;
 use crate::config::{PerSide, Pipeline, Side};
 use crate::delta::Overwritten;
 use crate::delta::merge::Why;

@@ -188,7 +188,7 @@ fn table_line(table: &Json) -> Option<String> {
 }
 
 /// Returns the lines about one write: what, how it was answered, and each column.
-pub fn write_lines(write: &JournalRow) -> Vec<String> {
+fn write_lines(write: &JournalRow) -> Vec<String> {
     let JournalRow { intent, .. } = write;
     let answer = match (&write.outcome, write.message.as_deref().unwrap_or_default()) {
         (None, _) => "no answer yet: the next run settles it by reading".to_owned(),

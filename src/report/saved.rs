@@ -28,7 +28,7 @@ use crate::store::InboxItem;
 pub const FORMAT: u64 = 1;
 
 /// How every saved plan begins, after the blanks that JSON allows.
-pub const FIRST_KEY: &str = "\"plan_format\"";
+const FIRST_KEY: &str = "\"plan_format\"";
 
 /// A plan with all that has to hold when it is carried out.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::by_hand::part::Parted;
+use crate::by_hand::parting::Parted;
 use crate::report::document;
 use crate::report::layout::{cut, plural};
 

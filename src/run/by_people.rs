@@ -1,4 +1,4 @@
-//! What people decided about what waits in a table map, and what has become of that so far.
+//! Holds what people decided about what waits in a table map, and what has become of that so far.
 //!
 //! A decision stands as long as what it was about is a question still; one that stands and cannot be carried out is told to
 //! whoever made it. [`decided`](crate::run::decided) says when that is so.

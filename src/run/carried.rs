@@ -1,8 +1,5 @@
-//! What became of an approved plan: what is done, what was done already, what moved in the meantime, and what a run would
-//! do besides that the plan does not have.
-//!
-//! Told from what both sides and the state hold when the pass has ended, so that whoever carries out a plan twice is told
-//! the second time that it is done.
+//! What became of an approved plan, as types, which `closing.rs` makes: what is done, what was done already, what moved in
+//! the meantime, and what a run would do besides that the plan does not have.
 
 use crate::config::Side;
 use crate::plan::ActionKind;

@@ -1,4 +1,4 @@
-//! What became of the records that were asked for by name: each is told, none is left out in silence.
+//! What became of the records that were asked for by name, as types; `standing.rs` makes them.
 
 use std::collections::HashMap;
 

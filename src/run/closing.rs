@@ -1,4 +1,4 @@
-//! What became of an approved plan, told when its pass has ended.
+//! Makes what `carried.rs` holds, when a pass has ended: what became of an approved plan.
 //!
 //! Told from what both sides and the state hold by then, so that whoever carries out a plan twice is told the second time that
 //! it is done.

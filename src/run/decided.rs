@@ -1,4 +1,4 @@
-//! What people decided, during a pass: taken from the state at its start, and ended where nothing is left to do about it.
+//! Takes what people decided from the state, for `by_people.rs` to hold, and ends it where nothing is left to do about it.
 //!
 //! A decision about a field ends when the field is settled, in the transaction in which its base moves: with the outcome that
 //! carries it out, or where both sides agree. Any decision ends when what it was about is no question any more: the partner

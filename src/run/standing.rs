@@ -1,4 +1,4 @@
-//! How the records stand that were asked for by name: each is told, none is left out in silence.
+//! Makes what `chosen.rs` holds, when a pass ends: each record that was asked for by name is told, none left out in silence.
 
 use std::collections::{HashMap, HashSet};
 

@@ -104,151 +104,195 @@ pub(super) fn cut(text: &str, units_max: usize) -> Option<String> {
 /// Turns a value into what `target`, a column of `side`, takes, or says why it takes it not at all: nothing is damaged in
 /// silence (I9).
 pub fn convert(value: Value, side: Side, target: &ColumnInfo) -> Result<Value, Problem> {
-    let column = || target.column.name.clone();
     let kind = target.column.kind;
-    let wrong = |value: &Value| Problem::Kind { value: value.to_string(), column: column(), kind: kind.word() };
     let blanks = |text: &str| !matches!(kind, Kind::Text | Kind::Code | Kind::Enum) && text.trim().is_empty();
     if value.is_blank() || is_typed_blank(&value) || matches!(&value, Value::Text(text) if blanks(text)) {
         return Ok(Value::Null);
     }
     let value = match kind {
-        Kind::Text | Kind::Code => {
-            let text = match &value {
-                Value::Text(text) => written_text(text, side),
-                other => other.to_string(),
-            };
-            // Both services count UTF-16 units, as their databases do.
-            let characters = text.encode_utf16().count();
-            match target.length_max {
-                Some(characters_max) if characters > characters_max => {
-                    Err(Problem::Long { value: text, column: column(), characters, characters_max })
-                }
-                _ if text.is_empty() => Ok(Value::Null),
-                _ => Ok(Value::Text(text)),
-            }
-        }
-        Kind::Enum => {
-            let text = value.to_string();
-            if target.options.is_empty() || target.options.iter().any(|(_, label)| *label == text) {
-                return Ok(Value::Text(text));
-            }
-            let known = target.options.iter().map(|(_, label)| label.clone()).collect();
-            Err(Problem::NoOption { value: text, column: column(), known })
-        }
-        Kind::Choice => {
-            let number = match &value {
-                Value::Integer(number) => Some(*number),
-                Value::Decimal(number) if number.is_integer() => number.to_i64(),
-                Value::Text(text) => text.trim().parse().ok(),
-                Value::Boolean(flag) => Some(i64::from(*flag)),
-                _ => None,
-            };
-            match number {
-                Some(number) if target.options.iter().any(|(option, _)| *option == number) => {
-                    Ok(Value::Integer(number))
-                }
-                Some(number) if target.options.is_empty() => Ok(Value::Integer(number)),
-                None if target.options.is_empty() => Err(wrong(&value)),
-                _ => {
-                    let shown = |(option, label): &(i64, String)| format!("{option} {label}").trim_end().to_owned();
-                    let known = target.options.iter().map(shown).collect();
-                    Err(Problem::NoOption { value: value.to_string(), column: column(), known })
-                }
-            }
-        }
-        Kind::Choices => {
-            let numbers = match &value {
-                Value::Integer(number) => Some(vec![*number]),
-                Value::Decimal(number) if number.is_integer() => number.to_i64().map(|number| vec![number]),
-                Value::Text(text) => choices(text),
-                _ => None,
-            };
-            let numbers = numbers.ok_or_else(|| wrong(&value))?;
-            let is_known = |number: &i64| target.options.iter().any(|(option, _)| option == number);
-            match numbers.iter().find(|number| !target.options.is_empty() && !is_known(number)) {
-                Some(unknown) => {
-                    let shown = |(option, label): &(i64, String)| format!("{option} {label}").trim_end().to_owned();
-                    let known = target.options.iter().map(shown).collect();
-                    Err(Problem::NoOption { value: unknown.to_string(), column: column(), known })
-                }
-                None => Ok(choices_text(&numbers)),
-            }
-        }
-        Kind::Integer => match &value {
-            Value::Integer(_) => Ok(value),
-            Value::Decimal(number) if number.is_integer() => {
-                number.to_i64().map(Value::Integer).ok_or_else(|| wrong(&value))
-            }
-            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
-            Value::Boolean(flag) => Ok(Value::Integer(i64::from(*flag))),
-            _ => Err(wrong(&value)),
-        },
-        Kind::Decimal { scale } => {
-            let number = match &value {
-                Value::Integer(number) => Decimal::from(*number),
-                Value::Decimal(number) => *number,
-                Value::Text(text) => match kind.parse(text) {
-                    Some(Value::Decimal(number)) => number,
-                    _ => return Err(wrong(&value)),
-                },
-                _ => return Err(wrong(&value)),
-            };
-            Ok(Value::Decimal(number.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero)))
-        }
-        Kind::Boolean => match &value {
-            Value::Boolean(_) => Ok(value),
-            Value::Integer(0) => Ok(Value::Boolean(false)),
-            Value::Integer(1) => Ok(Value::Boolean(true)),
-            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
-            _ => Err(wrong(&value)),
-        },
-        Kind::Date => match &value {
-            Value::Date(_) => Ok(value),
-            // Which day that is depends on where one is, so nobody decides it unasked.
-            Value::DateTime(time) if time.time() != NaiveTime::MIN => {
-                Err(Problem::Moment { value: value.to_string(), day: time.date_naive(), column: column() })
-            }
-            Value::DateTime(time) => Ok(Value::Date(time.date_naive())),
-            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
-            _ => Err(wrong(&value)),
-        },
-        Kind::DateTime => {
-            let time = match &value {
-                Value::DateTime(time) => *time,
-                Value::Date(date) => date.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc(),
-                Value::Text(text) => match kind.parse(text) {
-                    Some(Value::DateTime(time)) => time,
-                    _ => return Err(wrong(&value)),
-                },
-                _ => return Err(wrong(&value)),
-            };
-            // The CRM keeps whole seconds.
-            let time = if side == Side::Crm { time.with_nanosecond(0).unwrap_or(time) } else { time };
-            Ok(Value::DateTime(time))
-        }
-        Kind::Guid => match &value {
-            Value::Guid(_) | Value::Link { .. } => Ok(value),
-            Value::Text(text) => kind.parse(text).ok_or_else(|| wrong(&value)),
-            _ => Err(wrong(&value)),
-        },
+        Kind::Text | Kind::Code => text(&value, side, target),
+        Kind::Enum => member(&value, target),
+        Kind::Choice => option(&value, target),
+        Kind::Choices => options(&value, target),
+        Kind::Integer => integer(value, target),
+        Kind::Decimal { scale } => decimal(&value, scale, target),
+        Kind::Boolean => boolean(value, target),
+        Kind::Date => day(value, target),
+        Kind::DateTime => moment(&value, side, target),
+        Kind::Guid => id(value, target),
     }?;
-    let number = match &value {
-        Value::Integer(number) => Some(Decimal::from(*number)),
-        Value::Decimal(number) => Some(*number),
-        _ => None,
-    };
-    if let (Some(number), Some((min, max))) = (number, target.range)
-        && (number < min || number > max)
-    {
-        return Err(Problem::Outside { value: value.to_string(), column: column(), min, max });
-    }
+    check_range(&value, target)?;
     match &value {
         // A text may have spelled a blank, too.
         blank if is_typed_blank(blank) => Ok(Value::Null),
         // Years have four digits on both wires.
-        Value::Date(date) if date.year() > 9999 => Err(wrong(&value)),
-        Value::DateTime(time) if time.year() > 9999 => Err(wrong(&value)),
+        Value::Date(date) if date.year() > 9999 => Err(wrong(&value, target)),
+        Value::DateTime(time) if time.year() > 9999 => Err(wrong(&value, target)),
         _ => Ok(value),
+    }
+}
+
+fn wrong(value: &Value, target: &ColumnInfo) -> Problem {
+    let column = &target.column;
+    Problem::Kind { value: value.to_string(), column: column.name.clone(), kind: column.kind.word() }
+}
+
+fn text(value: &Value, side: Side, target: &ColumnInfo) -> Result<Value, Problem> {
+    let text = match value {
+        Value::Text(text) => written_text(text, side),
+        other => other.to_string(),
+    };
+    // Both services count UTF-16 units, as their databases do.
+    let characters = text.encode_utf16().count();
+    match target.length_max {
+        Some(characters_max) if characters > characters_max => {
+            Err(Problem::Long { value: text, column: target.column.name.clone(), characters, characters_max })
+        }
+        _ if text.is_empty() => Ok(Value::Null),
+        _ => Ok(Value::Text(text)),
+    }
+}
+
+/// Finds a member of an enum by its name; one without members in the metadata takes any.
+fn member(value: &Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    let text = value.to_string();
+    if target.options.is_empty() || target.options.iter().any(|(_, label)| *label == text) {
+        return Ok(Value::Text(text));
+    }
+    let known = target.options.iter().map(|(_, label)| label.clone()).collect();
+    Err(Problem::NoOption { value: text, column: target.column.name.clone(), known })
+}
+
+/// Finds an option of a choice by its number; one without options in the metadata takes any.
+fn option(value: &Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    let number = match value {
+        Value::Integer(number) => Some(*number),
+        Value::Decimal(number) if number.is_integer() => number.to_i64(),
+        Value::Text(text) => text.trim().parse().ok(),
+        Value::Boolean(flag) => Some(i64::from(*flag)),
+        _ => None,
+    };
+    match number {
+        Some(number) if has_option(target, number) => Ok(Value::Integer(number)),
+        None if target.options.is_empty() => Err(wrong(value, target)),
+        _ => Err(no_option(value.to_string(), target)),
+    }
+}
+
+/// Finds the options of a choice of several.
+fn options(value: &Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    let numbers = match value {
+        Value::Integer(number) => Some(vec![*number]),
+        Value::Decimal(number) if number.is_integer() => number.to_i64().map(|number| vec![number]),
+        Value::Text(text) => choices(text),
+        _ => None,
+    };
+    let numbers = numbers.ok_or_else(|| wrong(value, target))?;
+    match numbers.iter().find(|number| !has_option(target, **number)) {
+        Some(unknown) => Err(no_option(unknown.to_string(), target)),
+        None => Ok(choices_text(&numbers)),
+    }
+}
+
+fn has_option(target: &ColumnInfo, number: i64) -> bool {
+    target.options.is_empty() || target.options.iter().any(|(option, _)| *option == number)
+}
+
+fn no_option(value: String, target: &ColumnInfo) -> Problem {
+    let shown = |(option, label): &(i64, String)| format!("{option} {label}").trim_end().to_owned();
+    let known = target.options.iter().map(shown).collect();
+    Problem::NoOption { value, column: target.column.name.clone(), known }
+}
+
+/// Reads a text as a value of the column's kind.
+fn parsed(text: &str, value: &Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    target.column.kind.parse(text).ok_or_else(|| wrong(value, target))
+}
+
+fn integer(value: Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    match &value {
+        Value::Integer(_) => Ok(value),
+        Value::Decimal(number) if number.is_integer() => {
+            number.to_i64().map(Value::Integer).ok_or_else(|| wrong(&value, target))
+        }
+        Value::Text(text) => parsed(text, &value, target),
+        Value::Boolean(flag) => Ok(Value::Integer(i64::from(*flag))),
+        _ => Err(wrong(&value, target)),
+    }
+}
+
+fn decimal(value: &Value, scale: u32, target: &ColumnInfo) -> Result<Value, Problem> {
+    let number = match value {
+        Value::Integer(number) => Decimal::from(*number),
+        Value::Decimal(number) => *number,
+        Value::Text(text) => match parsed(text, value, target)? {
+            Value::Decimal(number) => number,
+            _ => return Err(wrong(value, target)),
+        },
+        _ => return Err(wrong(value, target)),
+    };
+    Ok(Value::Decimal(number.round_dp_with_strategy(scale, RoundingStrategy::MidpointAwayFromZero)))
+}
+
+fn boolean(value: Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    match &value {
+        Value::Boolean(_) => Ok(value),
+        Value::Integer(0) => Ok(Value::Boolean(false)),
+        Value::Integer(1) => Ok(Value::Boolean(true)),
+        Value::Text(text) => parsed(text, &value, target),
+        _ => Err(wrong(&value, target)),
+    }
+}
+
+fn day(value: Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    match &value {
+        Value::Date(_) => Ok(value),
+        // Which day that is depends on where one is, so nobody decides it unasked.
+        Value::DateTime(time) if time.time() != NaiveTime::MIN => {
+            let column = target.column.name.clone();
+            Err(Problem::Moment { value: value.to_string(), day: time.date_naive(), column })
+        }
+        Value::DateTime(time) => Ok(Value::Date(time.date_naive())),
+        Value::Text(text) => parsed(text, &value, target),
+        _ => Err(wrong(&value, target)),
+    }
+}
+
+fn moment(value: &Value, side: Side, target: &ColumnInfo) -> Result<Value, Problem> {
+    let time = match value {
+        Value::DateTime(time) => *time,
+        Value::Date(date) => date.and_hms_opt(0, 0, 0).unwrap_or_default().and_utc(),
+        Value::Text(text) => match parsed(text, value, target)? {
+            Value::DateTime(time) => time,
+            _ => return Err(wrong(value, target)),
+        },
+        _ => return Err(wrong(value, target)),
+    };
+    // The CRM keeps whole seconds.
+    let time = if side == Side::Crm { time.with_nanosecond(0).unwrap_or(time) } else { time };
+    Ok(Value::DateTime(time))
+}
+
+fn id(value: Value, target: &ColumnInfo) -> Result<Value, Problem> {
+    match &value {
+        Value::Guid(_) | Value::Link { .. } => Ok(value),
+        Value::Text(text) => parsed(text, &value, target),
+        _ => Err(wrong(&value, target)),
+    }
+}
+
+/// Refuses a number that is too small or too large for the column.
+fn check_range(value: &Value, target: &ColumnInfo) -> Result<(), Problem> {
+    let number = match value {
+        Value::Integer(number) => Decimal::from(*number),
+        Value::Decimal(number) => *number,
+        _ => return Ok(()),
+    };
+    match target.range {
+        Some((min, max)) if number < min || number > max => {
+            Err(Problem::Outside { value: value.to_string(), column: target.column.name.clone(), min, max })
+        }
+        _ => Ok(()),
     }
 }
 

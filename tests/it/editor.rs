@@ -2,6 +2,7 @@
 //! form it refuses, and every key is in it, with what it means.
 
 mod judge;
+mod page;
 
 use std::path::Path;
 

@@ -11,7 +11,7 @@ use pipeline::frame::{Frame, Value};
 use serde_json::{Map, json};
 use uuid::Uuid;
 
-use crate::world::{RESOURCES, names, open, query, read, text, world};
+use crate::world::{RESOURCES, login, names, open, query, read, text, world};
 
 /// Compares a column of a frame with what the fake holds, cell by cell.
 fn assert_column(frame: &Frame, column: &str, records: &[Map<String, serde_json::Value>], property: &str, key: &str) {
@@ -396,11 +396,10 @@ fn what_cannot_be_opened_says_why() {
     for side in Side::BOTH {
         let good = world.connection(side);
         let mut wrong_secret = good.clone();
-        wrong_secret.auth.client_credentials_mut().unwrap().proof =
-            Proof::Secret(SecretSource::given("hush+hush".into()));
+        login(&mut wrong_secret).proof = Proof::Secret(SecretSource::given("hush+hush".into()));
         let unreachable = Connection { url: nowhere.clone(), ..good.clone() };
         let mut no_tokens = good.clone();
-        no_tokens.auth.client_credentials_mut().unwrap().token_url = format!("{nowhere}/token");
+        login(&mut no_tokens).token_url = format!("{nowhere}/token");
         let elsewhere = Connection { url: format!("{}/typo", good.url), ..good.clone() };
         for connection in [wrong_secret, unreachable, no_tokens, elsewhere] {
             messages.push(open(side, &connection).open().unwrap_err().to_string());

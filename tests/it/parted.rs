@@ -1,7 +1,7 @@
 //! Couplings that people end, on two sides in memory: the records stay, and nothing is written about them any more.
 
 use pipeline::address::Address;
-use pipeline::by_hand::part::{Parted, Parting, fails_without, part};
+use pipeline::by_hand::parting::{Parted, Parting, fails_without, part};
 use pipeline::by_hand::{Desk, Objection};
 use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Direction, OnDelete, PerSide, Side};

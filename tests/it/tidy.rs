@@ -3,6 +3,7 @@
 //! Each rule is a function from sources to complaints. A rule has two tests: one over the repository, one over a sample
 //! that must be caught. Comments and texts are taken out first, so that only code counts.
 
+mod architecture;
 mod links;
 mod reading;
 mod rules;
@@ -250,6 +251,71 @@ fn blanks_at_the_end_are_caught() {
     caught(rules::clean_ends(&sample("a.md", "one\r\ntwo\n")), "a.md:1");
     caught(rules::clean_ends(&sample("a.md", "one")), "line end");
     none(rules::clean_ends(&sample("a.md", "one\n\ntwo\n")));
+}
+
+fn page() -> String {
+    std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap()
+}
+
+#[test]
+fn the_architecture_names_every_module_and_every_file_of_the_run() {
+    let order = |path: &str| rules::module_order(&std::fs::read_to_string(root().join(path)).unwrap());
+    none(architecture::tree(&page(), &order("src/lib.rs")));
+    none(architecture::run_files(&page(), &order("src/run/mod.rs")));
+    none(architecture::named_files(&page(), &all_rust()));
+}
+
+#[test]
+fn what_the_architecture_leaves_out_is_caught() {
+    let order = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let page = "# A\n\n## The tree\n\n    src/\n      lib.rs    story\n      config/   text,\n                more\n      \
+                frame.rs  rows\n    mocks/    fakes\n\n## The run\n\nIt begins (`opening.rs`).\n\n| part | holds \
+                |\n|---|---|\n| `waits`, `tally` | what `step` is |\n\n## More\n\nSee `run/bases.rs`.\n";
+    none(architecture::tree(page, &order(&["config", "frame"])));
+    caught(architecture::tree(page, &order(&["frame", "config"])), "Some(\"frame\")");
+    caught(architecture::tree(page, &order(&["config", "frame", "run"])), "Some(\"run\")");
+    caught(architecture::tree(page, &order(&["config"])), "Some(\"frame\")");
+    none(architecture::run_files(page, &order(&["opening", "waits", "tally"])));
+    caught(architecture::run_files(page, &order(&["opening", "step"])), "`step.rs`");
+    caught(architecture::run_files(page, &order(&["bases"])), "`bases.rs`");
+    let sources =
+        |path: &str| [sample(path, ""), sample("src/run/bases.rs", "")].into_iter().flatten().collect::<Vec<_>>();
+    none(architecture::named_files(page, &sources("src/run/opening.rs")));
+    caught(architecture::named_files(page, &sources("src/run/reopening.rs")), "`opening.rs`");
+}
+
+/// The promises of the program, as ARCHITECTURE.md and README.md tell them.
+const PROMISES: [&str; 11] = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11"];
+
+#[test]
+fn each_promise_has_its_name_in_the_code_a_test_and_a_line_for_users() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    none(architecture::promises(&page(), &PROMISES, &readme, &all_rust()));
+}
+
+#[test]
+fn a_promise_without_name_test_or_line_is_caught() {
+    let page = |files: &str, tests: &str| {
+        format!(
+            "\n## The invariants\n\n| | promise | code | test |\n|---|---|---|---|\n| I1 | a | {files} | {tests} |\n"
+        )
+    };
+    let sources = [
+        sample("src/run/bases.rs", "//! Moves bases (I1).\n"),
+        sample("src/delta/mod.rs", "//! Decides (I11).\n"),
+        sample("tests/it/nightly/first.rs", "#[test]\nfn a_name() {\n    assert!(true, \"I1\");\n}\nfn no_test() {}\n"),
+        sample("tests/it/plans.rs", "#[test]\nfn another() {}\n"),
+    ];
+    let sources: Vec<Source> = sources.into_iter().flatten().collect();
+    let check =
+        |files: &str, tests: &str| architecture::promises(&page(files, tests), &["I1"], "\n| I1 | a |\n", &sources);
+    none(check("`run/bases.rs`, `Store::answer`", "`nightly::first::a_name`, `plans`"));
+    none(check("`run/`", "`nightly::first`: all of it"));
+    caught(check("`delta/mod.rs`", "`nightly::first`"), "in none of the files of its code");
+    caught(check("`run/bases.rs`", "`nightly::first`, `nightly::first::no_test`"), "no test `nightly::first::no_test`");
+    caught(check("`run/bases.rs`", "`plans`"), "in none of its tests");
+    caught(architecture::promises(&page("`run/`", "`first`"), &["I1"], "", &sources), "no line in README.md");
+    caught(architecture::promises(&page("`run/`", "`first`"), &["I2"], "\n| I2 | a |\n", &sources), "I2 has no line");
 }
 
 #[test]

@@ -147,6 +147,14 @@ pub fn open(side: Side, connection: &Connection) -> Box<dyn Endpoint> {
     adapters::open(side, connection, patience, Arc::new(Quick(Instant::now())))
 }
 
+/// Returns what a connection to a fake is logged in with.
+pub fn login(connection: &mut Connection) -> &mut ClientCredentials {
+    match &mut connection.auth {
+        Auth::OAuth2(credentials) => credentials,
+        other => panic!("both fakes give tokens, and this is {other:?}"),
+    }
+}
+
 /// Returns names as the port wants them.
 pub fn names(columns: &[&str]) -> Vec<String> {
     columns.iter().map(|column| (*column).to_owned()).collect()

@@ -36,48 +36,18 @@ fn check(
     written: &schema::Table,
     defaults: &schema::Defaults,
 ) -> Option<TableMap> {
-    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(is_word) {
-        let hint = "take letters, digits, `_` and `-`, beginning with a letter".to_owned();
-        desk.refuse(path, format!("`{name}` is no name for a table map"), hint);
-    }
+    check_name(desk, path, name);
     let known = known(written, defaults);
     let erp = desk.required(path, "erp", "name the ERP table: `erp: { table: … }`", written.erp.as_ref());
     let erp = erp.and_then(|erp| side(desk, &path.key("erp"), Side::Erp, erp, &known));
     let crm = desk.required(path, "crm", "name the CRM table: `crm: { table: … }`", written.crm.as_ref());
     let crm = crm.and_then(|crm| side(desk, &path.key("crm"), Side::Crm, crm, &known));
 
-    let direction = match given(desk, path, "direction", written.direction, defaults.direction) {
-        Given::Here(_, direction) => Some(direction),
-        Given::Damaged => None,
-        Given::Absent => {
-            let hint = "write `direction: to_crm`, `to_erp` or `both`, here or in `defaults`";
-            desk.required(path, "direction", hint, None)
-        }
-    };
-    let create = match given(desk, path, "create", written.create, defaults.create) {
-        Given::Here(path, create) => Some(narrow(desk, &path, create, direction, written.create.is_some())),
-        Given::Damaged => None,
-        Given::Absent => Some(Create::None),
-    };
-    let first_sync = given(desk, path, "first_sync", written.first_sync, defaults.first_sync).here();
-    let first_sync = first_sync.and_then(|(path, written)| filler(desk, &path, written));
-    if let (Some(own), Some(direction)) = (first_sync.filter(|_| written.first_sync.is_some()), direction) {
-        check_winner(desk, &path.key("first_sync"), own, direction);
-    }
-    let on_conflict = given(desk, path, "on_conflict", written.on_conflict, defaults.on_conflict).here();
-    let on_conflict = on_conflict.map_or(OnConflict::Hold, |(_, written)| written.winner());
-    if written.on_conflict.is_some_and(|policy| policy != schema::Policy::Hold)
-        && direction.is_some_and(|direction| direction != Direction::Both)
-    {
-        let message = "has no effect: only fields that travel both ways can be contested";
-        desk.warn(&path.key("on_conflict"), message, "remove it".to_owned());
-    }
-    let on_delete = given(desk, path, "on_delete", written.on_delete, defaults.on_delete).here();
-    let on_delete = on_delete.map_or(OnDelete::Hold, |(_, on_delete)| on_delete);
-    if let (true, Some(direction)) = (written.on_delete.is_some(), direction) {
-        check_reach(desk, &path.key("on_delete"), on_delete, direction);
-    }
+    let direction = direction(desk, path, written, defaults);
+    let create = create(desk, path, written, defaults, direction);
+    let first_sync = first_sync(desk, path, written, defaults, direction);
+    let on_conflict = on_conflict(desk, path, written, defaults, direction);
+    let on_delete = on_delete(desk, path, written, defaults, direction);
     let guard = guard(written.guard.unwrap_or_default(), defaults.guard.unwrap_or_default());
 
     let (own, default) = (written.match_rules.as_ref(), defaults.match_rules.as_ref());
@@ -123,6 +93,91 @@ fn check(
     };
     filter::check(desk, path, &map);
     Some(map)
+}
+
+fn check_name(desk: &mut Desk<'_>, path: &Path, name: &str) {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    if !name.starts_with(|c: char| c.is_ascii_alphabetic()) || !name.chars().all(is_word) {
+        let hint = "take letters, digits, `_` and `-`, beginning with a letter".to_owned();
+        desk.refuse(path, format!("`{name}` is no name for a table map"), hint);
+    }
+}
+
+fn direction(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &schema::Table,
+    defaults: &schema::Defaults,
+) -> Option<Direction> {
+    match given(desk, path, "direction", written.direction, defaults.direction) {
+        Given::Here(_, direction) => Some(direction),
+        Given::Damaged => None,
+        Given::Absent => {
+            let hint = "write `direction: to_crm`, `to_erp` or `both`, here or in `defaults`";
+            desk.required(path, "direction", hint, None)
+        }
+    }
+}
+
+fn create(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &schema::Table,
+    defaults: &schema::Defaults,
+    direction: Option<Direction>,
+) -> Option<Create> {
+    match given(desk, path, "create", written.create, defaults.create) {
+        Given::Here(path, create) => Some(narrow(desk, &path, create, direction, written.create.is_some())),
+        Given::Damaged => None,
+        Given::Absent => Some(Create::None),
+    }
+}
+
+fn first_sync(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &schema::Table,
+    defaults: &schema::Defaults,
+    direction: Option<Direction>,
+) -> Option<Policy> {
+    let (place, policy) = given(desk, path, "first_sync", written.first_sync, defaults.first_sync).here()?;
+    let first_sync = filler(desk, &place, policy)?;
+    if let (true, Some(direction)) = (written.first_sync.is_some(), direction) {
+        check_winner(desk, &path.key("first_sync"), first_sync, direction);
+    }
+    Some(first_sync)
+}
+
+fn on_conflict(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &schema::Table,
+    defaults: &schema::Defaults,
+    direction: Option<Direction>,
+) -> OnConflict {
+    let given = given(desk, path, "on_conflict", written.on_conflict, defaults.on_conflict).here();
+    if written.on_conflict.is_some_and(|policy| policy != schema::Policy::Hold)
+        && direction.is_some_and(|direction| direction != Direction::Both)
+    {
+        let message = "has no effect: only fields that travel both ways can be contested";
+        desk.warn(&path.key("on_conflict"), message, "remove it".to_owned());
+    }
+    given.map_or(OnConflict::Hold, |(_, policy)| policy.winner())
+}
+
+fn on_delete(
+    desk: &mut Desk<'_>,
+    path: &Path,
+    written: &schema::Table,
+    defaults: &schema::Defaults,
+    direction: Option<Direction>,
+) -> OnDelete {
+    let given = given(desk, path, "on_delete", written.on_delete, defaults.on_delete).here();
+    let on_delete = given.map_or(OnDelete::Hold, |(_, on_delete)| on_delete);
+    if let (true, Some(direction)) = (written.on_delete.is_some(), direction) {
+        check_reach(desk, &path.key("on_delete"), on_delete, direction);
+    }
+    on_delete
 }
 
 /// A key that stands at a table map or in the defaults.

@@ -62,13 +62,13 @@ fn a_customer_whose_salesperson_is_no_user_fails_alone() {
     let customer = world.find(Side::Erp, "customers", "number", UNUSER);
     world.edit(Side::Erp, "customers", customer, json!({"blocked": "_x0020_"}));
     let report = world.run();
-    assert_eq!(report.outcome, RunOutcome::Incomplete);
+    assert_eq!(report.outcome, RunOutcome::Incomplete, "I4: a run with trouble is not done");
     let told: Vec<_> =
         report.inbox.iter().map(|item| (item.kind, item.record.as_str(), item.message.as_str())).collect();
     let message = "customers:UNUSER cannot go to the CRM: salespersonCode: salespeople:ZT is not coupled";
     assert_eq!(told, [(InboxKind::Failed, "customers:UNUSER", message)]);
     let failed: Vec<u64> = report.tables.iter().map(|table| table.to.crm.failed + table.to.erp.failed).collect();
-    assert_eq!(failed.iter().sum::<u64>(), 1);
+    assert_eq!(failed.iter().sum::<u64>(), 1, "I4: nobody else is in trouble");
     // Everything else is as if the customer were still blocked.
     let mut after = Snapshot::of(&world);
     after.take(&before, Side::Erp, "customers", &customer.to_string());

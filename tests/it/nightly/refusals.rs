@@ -1,11 +1,12 @@
 //! What makes a run impossible: told in one error, and nothing is written.
 
-use pipeline::config::{ClientCredentials, PerSide, Proof, SecretSource, Side};
+use pipeline::config::{PerSide, Proof, SecretSource, Side};
 use pipeline::endpoint::EndpointError;
 use pipeline::run::RunError;
 use pipeline::store::Store;
 
 use super::world::World;
+use crate::world::login;
 
 /// Spoils a connection of a world that is fine otherwise, and returns the error of the run.
 #[track_caller]
@@ -22,11 +23,6 @@ fn refused(spoil: impl FnOnce(&mut World)) -> EndpointError {
     error
 }
 
-/// What a side is logged in with.
-fn login(world: &mut World, side: Side) -> &mut ClientCredentials {
-    world.pipeline.connections.of_mut(side).auth.client_credentials_mut().expect("both fakes give tokens")
-}
-
 /// An address at which nobody listens.
 fn nobody() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -38,7 +34,7 @@ fn a_wrong_secret() {
     for side in Side::BOTH {
         let secret = "not the one + more";
         let error = refused(|world| {
-            login(world, side).proof = Proof::Secret(SecretSource::given(secret.into()));
+            login(world.pipeline.connections.of_mut(side)).proof = Proof::Secret(SecretSource::given(secret.into()));
         });
         assert!(matches!(&error, EndpointError::Login { side: at, .. } if *at == side), "{error:?}");
         assert!(!error.to_string().contains("not the one"), "{error}");
@@ -49,7 +45,7 @@ fn a_wrong_secret() {
 fn a_host_that_nobody_answers_at() {
     for side in Side::BOTH {
         let of_service = refused(|world| world.pipeline.connections.of_mut(side).url = nobody());
-        let of_login = refused(|world| login(world, side).token_url = nobody() + "/token");
+        let of_login = refused(|world| login(world.pipeline.connections.of_mut(side)).token_url = nobody() + "/token");
         for error in [of_service, of_login] {
             assert!(matches!(&error, EndpointError::Unreachable { side: at, .. } if *at == side), "{error:?}");
         }
