@@ -66,7 +66,8 @@ pub(super) fn hold_doubtful(state: &mut PassState, to: Side, actions: &mut Vec<A
 }
 
 /// Holds new records of which exactly what would be sent is there already with nobody, or is sent for another one as well:
-/// after a lost answer they could not be told apart. Returns the sources of the latter, which have their turn once the first
+/// after a lost answer they could not be told apart. Who is there already gets no partner either, or a person could couple the
+/// two no more. Returns the sources of the latter, which have their turn once the first
 /// one is made. Notes besides who is there already.
 pub(super) fn hold_twins(
     step: &Step<'_>,
@@ -82,7 +83,7 @@ pub(super) fn hold_twins(
     }
     let mut found: Vec<Found<'_>> = there.iter().map(|frame| Found::new(to, frame)).collect();
     let mut sent: HashSet<Sent> = HashSet::new();
-    let (mut held, mut put_off) = (Vec::new(), Vec::new());
+    let (mut held, mut put_off, mut alike) = (Vec::new(), Vec::new(), Vec::new());
     actions.retain(|action| {
         if !leaves_key(step.scope, step.map, action) {
             return true;
@@ -91,12 +92,15 @@ pub(super) fn hold_twins(
         let free = |id: &Uuid| !taken.contains(id);
         let twin = found.iter_mut().find_map(|found| {
             let id = found.holding(&own).into_iter().find(free)?;
-            Some(state.records.names().row(found.frame, to, found.row(id)))
+            Some((id, state.records.names().row(found.frame, to, found.row(id))))
         });
         match twin.filter(|_| !step.context.options.selection.double) {
-            Some(twin) => {
-                let message = format!("{twin} is there already, holds all of it and has no partner; couple the two");
+            Some((id, twin)) => {
+                let cure = "couple the two, or have another one made by `couple TABLE:KEY --create --yes`";
+                let message = format!("{twin} is there already, holds all of it and has no partner; {cure}");
                 held.push(failed(action, &message));
+                let of_twin = format!("it holds all of what {} would be made with; {cure}", action.record);
+                alike.push((id, of_twin));
                 false
             }
             None if sent.insert(own) => true,
@@ -107,6 +111,7 @@ pub(super) fn hold_twins(
         }
     });
     state.waits.hold_all(held);
+    alike.into_iter().for_each(|(id, message)| state.unanswered.note_alike(to, id, message));
     Ok(put_off)
 }
 

@@ -59,6 +59,11 @@ impl Unanswered {
         self.in_doubt.of_mut(doubt.side.other()).insert(doubt.source, doubt.message);
     }
 
+    /// Takes note of a record that may be what another one of the other side is to be made as.
+    pub(super) fn note_alike(&mut self, side: Side, id: Uuid, message: String) {
+        self.in_doubt.of_mut(side).insert(id, message);
+    }
+
     /// Returns the records of a side that get no partner for a doubt, and what is said of each.
     pub(super) fn in_doubt(&self, side: Side) -> &HashMap<Uuid, String> {
         self.in_doubt.of(side)

@@ -392,6 +392,30 @@ fn what_is_there_already_is_not_made_by_a_series_again() {
     assert_eq!((nights.customers()["There"], nights.is_coupled(own)), (2, true));
 }
 
+/// Who holds what a new record would is no newcomer to be doubled either: the two wait for each other until a person says.
+#[test]
+fn who_may_be_a_new_record_gets_no_partner_of_its_own() {
+    let nights = Nights::new(unmatched());
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let values = json!({"displayName": "Both", "city": "Ely"});
+    nights.world.erp.with(|state| state.insert("customers", values.as_object().unwrap())).unwrap();
+    let account =
+        nights.account(json!({"accountnumber": "X-1", "name": "Both", "address1_city": "Ely", "customertypecode": 3}));
+    let accounts = || nights.world.records(Side::Crm, "accounts").iter().filter(|one| one["name"] == "Both").count();
+    for how in [How { dry_run: true, ..How::default() }, How::default(), How::default()] {
+        let report = nights.run(how);
+        assert_eq!(report.outcome, RunOutcome::Incomplete);
+        assert_eq!((nights.customers()["Both"], accounts()), (1, 1));
+        let told: Vec<&str> = report.inbox.iter().map(|item| item.message.as_str()).collect();
+        assert!(told.len() == 2 && told.iter().all(|message| message.contains("couple the two")), "{told:?}");
+    }
+    // One person says that they are two.
+    nights.run(How { anew: Some(account), ..How::default() });
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    assert_eq!((nights.customers()["Both"], accounts()), (2, 2));
+    nights.quiet();
+}
+
 /// The day is all that NAV tells of a change.
 #[test]
 fn changes_are_read_by_their_day() {
