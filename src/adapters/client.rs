@@ -220,6 +220,13 @@ impl Client {
         })
     }
 
+    /// Gives the side up where it asks for a longer wait than a run has, and tells whether it does.
+    fn is_too_long(&self, asked: Option<Duration>) -> bool {
+        let Some(message) = self.patience.too_long(asked) else { return false };
+        self.give_up(EndpointError::Unreachable { side: self.side, keys: URL, message });
+        true
+    }
+
     /// Notes that the side carries out what it is asked for.
     pub fn went_well(&self) {
         self.gave_up.store(false, Ordering::Relaxed);
@@ -228,12 +235,14 @@ impl Client {
     /// Waits before parts of a batch are sent again that the side put off `failed` times, as long as their headers ask for;
     /// tells whether that is worth it.
     pub fn wait_for_part<'a>(&self, failed: u32, parts: impl Iterator<Item = &'a [(String, String)]>) -> bool {
-        let hopeless = self.gave_up.load(Ordering::Relaxed) || self.lost.get().is_some() || self.clock.is_over();
+        let asked = self.asked_by_parts(parts);
+        let is_given_up = self.is_too_long(asked) || self.lost.get().is_some();
+        let hopeless = self.gave_up.load(Ordering::Relaxed) || is_given_up || self.clock.is_over();
         if failed >= self.patience.attempts || hopeless {
             self.gave_up.store(true, Ordering::Relaxed);
             return false;
         }
-        self.pause(failed, self.asked_by_parts(parts));
+        self.pause(failed, asked);
         self.retried.fetch_add(1, Ordering::Relaxed);
         true
     }
@@ -255,6 +264,7 @@ impl Line for Client {
             return false;
         }
         self.pause(times, None);
+        self.retried.fetch_add(1, Ordering::Relaxed);
         true
     }
 

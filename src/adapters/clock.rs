@@ -100,7 +100,8 @@ pub struct Patience {
     pub base_ms: u64,
     /// The longest wait of our own choice.
     pub cap_ms: u64,
-    /// The longest wait that a side may ask for.
+    /// The longest wait that a side may ask for; one that asks for more is given up at once, since whatever is sent before is
+    /// refused.
     pub retry_after_cap_ms: u64,
     /// How long an answer may take to begin, and again to end. The gateway of the ERP gives up after ten minutes itself
     /// (erp-api.md §7).
@@ -115,6 +116,13 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// Says why a side is not waited for that asks for a longer wait than a run has.
+    pub fn too_long(&self, asked: Option<Duration>) -> Option<String> {
+        let run_waits = Duration::from_millis(self.retry_after_cap_ms);
+        let asked = asked.filter(|asked| *asked > run_waits)?.as_secs();
+        Some(format!("it takes no request for {asked} seconds, and a run waits for {} at most", run_waits.as_secs()))
+    }
+
     /// Returns how many of the longest waits of our own choice fill a time.
     pub fn attempts_in(&self, time: Duration) -> u32 {
         u32::try_from(time.as_millis().div_ceil(u128::from(self.cap_ms.max(1)))).unwrap_or(u32::MAX)

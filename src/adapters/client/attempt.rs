@@ -47,6 +47,7 @@ impl Client {
         let now = self.clock.now();
         let asked = result.as_ref().ok().and_then(|answer| self.asked(&answer.headers));
         match &result {
+            Ok(answer) if wants_rest(answer, asked) && self.is_too_long(asked) => drop(permit),
             // Whoever is told to wait while others go on gets told to wait longer (crm-api.md §15).
             Ok(answer) if wants_rest(answer, asked) => {
                 let until = now + self.patience.wait(failed + 1, asked, self.clock.jitter());

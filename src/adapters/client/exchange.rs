@@ -151,6 +151,9 @@ impl Client {
                 Step::Over(self.lose(EndpointError::Login { side, keys: &["auth"], message }))
             }
             status if status == 429 || (is_read && request.may_pass(status)) => {
+                if let Some(error) = self.lost() {
+                    return Step::Over(Failure::Lost(error));
+                }
                 let rest = if wants_rest(&answer, asked) { Rest::AtTheGate } else { Rest::Here(None) };
                 // Who does not say how long to wait may mean until its window is over (erp-api.md §7).
                 let unsaid = status == 429 && asked.is_none();
@@ -180,7 +183,13 @@ impl Client {
     /// Concludes from an answer that is a success by its status and does not hold what it should.
     fn judge_amiss<T>(&self, request: &Request<'_>, answer: &Answer, amiss: Amiss) -> Step<T> {
         if let Amiss::PutOff { fault, parts } = amiss {
-            let rest = Rest::Here(self.asked_by_parts(parts.iter().map(Vec::as_slice)));
+            let asked = self.asked_by_parts(parts.iter().map(Vec::as_slice));
+            if self.is_too_long(asked)
+                && let Some(error) = self.lost()
+            {
+                return Step::Over(Failure::Lost(error));
+            }
+            let rest = Rest::Here(asked);
             return Step::Again(Failure::Transient(answered(&fault)), rest, self.patience.attempts);
         }
         let fault = Fault::in_place_of_data(answer.status, &answer.body);

@@ -256,7 +256,7 @@ fn no_redirect_is_followed() {
     }
 }
 
-/// Obeyed where it can be read, capped at ten minutes, and else as if it were not there.
+/// Obeyed where it can be read, up to ten minutes, and else as if it were not there; who asks for longer is given up at once.
 #[test]
 fn whatever_a_side_asks_to_wait_the_wait_is_sound() {
     let date = "Date: Sat, 31 Jan 2026 22:00:00 GMT\r\n";
@@ -266,19 +266,44 @@ fn whatever_a_side_asks_to_wait_the_wait_is_sound() {
         (format!("{date}Retry-After: Sat, 31 Jan 2026 21:00:00 GMT\r\n"), 2),
         ("Retry-After: Thu, 01 Jan 1970 00:00:09 GMT\r\n".to_owned(), 9),
         (format!("{date}Retry-After: Saturday, 31-Jan-26 22:00:09 GMT\r\n"), 9),
-        (format!("{date}Retry-After: Thu, 31 Jan 2126 21:00:00 GMT\r\n"), 600),
+        (format!("{date}Retry-After: Sat, 31 Jan 2026 22:10:00 GMT\r\n"), 600),
         ("Retry-After: -5\r\n".to_owned(), 2),
         ("Retry-After: 0\r\n".to_owned(), 0),
-        ("Retry-After: 99999999999999999999\r\n".to_owned(), 600),
+        ("Retry-After: 600\r\n".to_owned(), 600),
         ("Retry-After: soon\r\n".to_owned(), 2),
         ("Retry-After: \r\n".to_owned(), 2),
         ("retry-after: 3\r\nRetry-After: 11\r\n".to_owned(), 11),
         ("Retry-After: soon\r\nRetry-After: 11\r\n".to_owned(), 11),
     ] {
-        let refusal = format!("HTTP/1.1 429 X\r\n{header}Content-Length: 0\r\n\r\n");
+        let refusal = format!("HTTP/1.1 429 X\r\n{header}Connection: close\r\nContent-Length: 0\r\n\r\n");
         let (server, login) = (Script::play(vec![bytes(&refusal), say(200, "{}")]), tokens());
         let (client, clock) = client(&server.url, &login.url);
         client.post(&format!("{}/x", server.url), &[], b"{}").unwrap();
         assert_eq!(clock.now().as_secs(), waited, "{header}");
+    }
+    for header in [
+        format!("{date}Retry-After: Sat, 31 Jan 2026 22:10:01 GMT\r\n"),
+        format!("{date}Retry-After: Thu, 31 Jan 2126 21:00:00 GMT\r\n"),
+        "Retry-After: 601\r\n".to_owned(),
+        "Retry-After: 99999999999999999999\r\n".to_owned(),
+    ] {
+        let head = format!("{header}Connection: close\r\nContent-Length: 0\r\n\r\n");
+        let refusal = |status: u16| bytes(&format!("HTTP/1.1 {status} X\r\n{head}"));
+        for status in [429, 503] {
+            let (server, login) = (Script::play(vec![refusal(status)]), tokens());
+            let (client, clock) = client(&server.url, &login.url);
+            let url = format!("{}/x", server.url);
+            // Of a write that is answered so nobody knows more than of another one; but nothing is sent after it.
+            let first = client.post(&url, &[], b"{}");
+            assert!(matches!((status, first), (429, Err(PostError::NotSent(_))) | (503, Err(PostError::Unknown(_)))));
+            let told = client.get(&url, &[], |_| Ok(())).unwrap_err().to_string();
+            assert!(told.contains("and a run waits for 600 at most"), "{told}");
+            assert_eq!((server.heard().len(), clock.now().as_secs()), (1, 0), "{header}");
+        }
+        let (server, login) = (Script::play(Vec::new()), Script::play(vec![refusal(429)]));
+        let (client, clock) = client(&server.url, &login.url);
+        let told = client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap_err().to_string();
+        assert!(told.contains("its token endpoint answers nobody: it takes no request for "), "{told}");
+        assert_eq!((login.heard().len(), clock.now().as_secs()), (1, 0), "{header}");
     }
 }

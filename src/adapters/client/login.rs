@@ -74,6 +74,9 @@ impl Client {
                     (message, None, self.attempts(Reach::Unconnected))
                 }
             };
+            if let Some(too_long) = self.patience.too_long(asked) {
+                return Err(TokenError::Unreachable(format!("its token endpoint answers nobody: {too_long}")));
+            }
             // Another thread may have found out meanwhile.
             if failed >= attempts_max || self.lost.get().is_some() {
                 return Err(TokenError::Unreachable(message));

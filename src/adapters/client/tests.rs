@@ -116,7 +116,12 @@ fn reads_are_repeated_and_writes_only_where_nothing_was_done() {
         ("throttled, no header", Box::new(move || vec![wait(""), wait(""), say(200, "{}")])),
         // Its window may be five minutes, and it does not say so.
         ("throttled for good", Box::new(move || (0..8).map(|_| wait("")).collect())),
+        ("throttled for an hour", Box::new(move || vec![wait("Retry-After: 3600\r\n")])),
         ("unavailable", Box::new(|| vec![say(503, "<html>"), say(200, "{}")])),
+        (
+            "unavailable for an hour",
+            Box::new(|| vec![Line::Say(503, "Retry-After: 3600\r\n", String::new()), say(200, "{}")]),
+        ),
         ("too slow", Box::new(|| vec![say(504, ""), say(200, "{}")])),
         ("database too slow", Box::new(|| vec![say(500, r#"{"error":{"code":"0x80044151"}}"#), say(200, "{}")])),
         ("broken", Box::new(|| vec![say(500, "<html>"), say(504, ""), say(200, "{}")])),
@@ -145,8 +150,14 @@ fn reads_are_repeated_and_writes_only_where_nothing_was_done() {
     throttled for good
       read: ("CRM cannot be reached: it answered HTTP 429", 8, 182)
       write: ("not sent: it answered HTTP 429", 8, 182)
+    throttled for an hour
+      read: ("CRM cannot be reached: it takes no request for 3600 seconds, and a run waits for 600 at most", 1, 0)
+      write: ("not sent: CRM cannot be reached: it takes no request for 3600 seconds, and a run waits for 600 at most", 1, 0)
     unavailable
       read: ("200", 2, 2)
+      write: ("unknown: it answered HTTP 503", 1, 0)
+    unavailable for an hour
+      read: ("CRM cannot be reached: it takes no request for 3600 seconds, and a run waits for 600 at most", 1, 0)
       write: ("unknown: it answered HTTP 503", 1, 0)
     too slow
       read: ("200", 2, 2)
