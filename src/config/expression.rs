@@ -12,6 +12,8 @@ mod reading;
 mod sound;
 mod typing;
 
+use std::sync::Once;
+
 use polars::prelude::*;
 
 use crate::config::expression::making::Way;
@@ -95,6 +97,9 @@ impl std::fmt::Debug for Expression {
 impl Expression {
     /// Parses SQL over the columns of one row.
     pub fn parse(text: &str) -> Result<Expression, ExpressionError> {
+        // What polars warns of is its own future, in the words of a library; what goes wrong is an error.
+        static SILENCE: Once = Once::new();
+        SILENCE.call_once(|| polars::error::set_warning_function(|_, _| {}));
         let tree = reading::parse(text)?;
         let columns = reading::columns(&tree)?;
         let made = |way| making::expr(text, &tree, way).map_err(|error| reading::refused(&error.to_string()));

@@ -67,3 +67,14 @@ fn what_asks_neither_side_does_not_take_it() {
         assert!(refused.stderr.contains(why), "{line}: {refused:#?}");
     }
 }
+
+/// What the machinery below has to say of its own future is nothing that a file could be written otherwise for.
+#[test]
+fn nobody_else_talks() {
+    let world = World::start();
+    let full = std::fs::read_to_string(FULL).unwrap();
+    let dated = "{ table: currencies, label: code, filter: \"CAST('2026-01-31' AS DATE) IS NOT NULL\" }";
+    world.file("dated.yaml", &full.replace("{ table: currencies, label: code }", dated));
+    let told = world.run("run dated.yaml --only currencies").code(0).stderr;
+    assert!(told.contains("currencies: ") && !told.contains("Deprecation"), "{told}");
+}
