@@ -118,7 +118,7 @@ use crate::run::carried::Carried;
 use crate::run::chosen::{Chosen, Standing};
 use crate::run::context::{Context, Options};
 use crate::run::course::Course;
-use crate::run::prepare::{belongs_to, describe, link_unselected, moved, note_tables};
+use crate::run::prepare::{belongs_to, describe, elsewhere, link_unselected, needed, note_tables};
 use crate::run::sight::{Sight, Subjects};
 use crate::store::{Store, StoreError};
 use crate::translate::links::Links;
@@ -182,7 +182,7 @@ fn carry_out(
     let (passes, left_out) = passes_asked_for(pipeline, options);
     let scopes = describe(pipeline, &passes, endpoints)?;
     let asked = PerSide { erp: Some(endpoints.erp), crm: Some(endpoints.crm) };
-    let misfits = moved(&pipeline.tables, asked, store)?;
+    let misfits = elsewhere(&pipeline.tables, &needed(&pipeline.tables, &passes), asked, store)?;
     if !misfits.is_empty() {
         return Err(RunError::Mapping(misfits));
     }
