@@ -1,5 +1,5 @@
-//! Before the first pass: whose state this is, whether the file fits the metadata of both sides, and whom the records
-//! that are not visited are coupled with.
+//! Before the first pass: whose state this is, and of which tables; whether the file fits the metadata of both sides; and whom
+//! the records that are not visited are coupled with.
 
 use std::collections::HashSet;
 
