@@ -9,6 +9,7 @@
 mod page;
 mod writes;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -219,8 +220,14 @@ impl Service {
         if uncounted().contains(&page.info.table) {
             return reading.run(progress);
         }
-        match reading.run_counted(Count::Perhaps, progress) {
-            Err(EndpointError::Refused { .. }) => {
+        let has_begun = Cell::new(false);
+        let begun = |rows: usize| {
+            has_begun.set(true);
+            progress(rows);
+        };
+        match reading.run_counted(Count::Perhaps, &begun) {
+            // Who gave a page of it takes the question, and is held to what it told.
+            Err(EndpointError::Refused { .. }) if !has_begun.get() => {
                 // Whether it was for the count shows without it.
                 let whole = reading.run(progress)?;
                 uncounted().insert(page.info.table.clone());
@@ -571,7 +578,8 @@ mod tests {
         let page = |count: &str| say(200, &format!(r#"{{{count}"value":[{{"No":"1"}},{{"No":"2"}}]}}"#));
         let told = |count: usize| page(&format!(r#""@odata.count":{count},"#));
         let refused = || say(400, r#"{"error":{"code":"","message":"no such option"}}"#);
-        let (counted, plain, again) = ("&$count=true", "", "&$count=true&$top=1");
+        let linked = || page(r#""@odata.count":3,"@odata.nextLink":"ROOT/Ts?$select=No&$skiptoken=2","#);
+        let (counted, plain, again, second) = ("&$count=true", "", "&$count=true&$top=1", "&$skiptoken=2");
         for (what, answers, expected, asked) in [
             ("tallies", vec![told(2), told(2)], ["2", "2"], vec![counted, counted]),
             (
@@ -579,6 +587,18 @@ mod tests {
                 vec![told(3), told(3), told(2)],
                 ["it counts 3 records, and 2 came", "2"],
                 vec![counted, again, counted],
+            ),
+            (
+                "not counted again",
+                vec![told(3), refused(), told(2)],
+                ["it counts 3 records, and 2 came; asked again, it says: no such option", "2"],
+                vec![counted, again, counted],
+            ),
+            (
+                "refused later on",
+                vec![linked(), refused(), told(2)],
+                ["no such option", "2"],
+                vec![counted, second, counted],
             ),
             ("not told", vec![page(""), page("")], ["2", "2"], vec![counted, counted]),
             ("no such option", vec![refused(), page(""), page("")], ["2", "2"], vec![counted, plain, plain]),

@@ -138,12 +138,11 @@ impl<'a> Reading<'a> {
             let body = answer.text()?;
             next_link(body).map(|_| told_count(body))
         })?;
+        let short = format!("it counts {told} records, and {came} came");
         match left {
-            Some(left) if left.is_none_or(|left| came < left) => {
-                Err(self.untrusted(format!("it counts {told} records, and {came} came")))
-            }
+            Some(left) if left.is_none_or(|left| came < left) => Err(self.untrusted(short)),
             Some(_) => Ok(frame),
-            None => Err(EndpointError::Refused { side: self.client.side(), message: answer.fault().to_string() }),
+            None => Err(self.untrusted(format!("{short}; asked again, it says: {}", answer.fault()))),
         }
     }
 
@@ -406,7 +405,12 @@ mod tests {
             ),
             ("deleted meanwhile", vec![counted(page(&[1, 2], ""), 3), counted(page(&[1], ""), 2)], "2".to_owned(), 2),
             ("not told again", vec![counted(page(&[1], ""), 3), page(&[1], "")], format!("{untrusted} 1 came"), 2),
-            ("refused", vec![counted(page(&[1], ""), 3), refused], "CRM refused the request: no (c)".to_owned(), 2),
+            (
+                "refused",
+                vec![counted(page(&[1], ""), 3), refused],
+                format!("{untrusted} 1 came; asked again, it says: no (c)"),
+                2,
+            ),
         ] {
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let server = Script::play(pages);
