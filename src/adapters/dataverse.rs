@@ -221,8 +221,8 @@ impl Endpoint for Dataverse {
         let url = format!("{}{API}/WhoAmI", self.client.base());
         let (answer, identity) = self.client.get(&url, &read_headers(), |answer| {
             let WhoAmI { organization, .. } = serde_json::from_slice(&answer.body)
-                .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
-            let no_id = |_| Amiss::Broken("the answer to WhoAmI names no organization".to_owned());
+                .map_err(|error| Amiss::of_json("the answer to WhoAmI is not whole", &error))?;
+            let no_id = |_| Amiss::Wrong("the answer to WhoAmI names no organization".to_owned());
             Uuid::parse_str(&organization).map_err(no_id)
         })?;
         let fault = answer.fault();

@@ -569,6 +569,24 @@ mod tests {
         }
     }
 
+    /// What stands there is another service, and stays one.
+    #[test]
+    fn metadata_without_a_table_are_asked_for_once() {
+        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityContainer/></Schema></edmx:Edmx>"#;
+        for (answer, told, requests) in [
+            (metadata, "GET /$metadata: the metadata names no table", 1),
+            (&metadata[..40], "the metadata is no XML", 3),
+        ] {
+            let server = Script::play((0..3).map(|_| say(200, answer)).collect());
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 1, page: 10 };
+            let service = Service::plain(client(&server.url, &login.url).0, limits, BTreeMap::new());
+            let error = service.open().unwrap_err();
+            assert!(error.kind() == "untrusted" && error.to_string().contains(told), "{error}");
+            assert_eq!(server.heard().len(), requests, "{answer}");
+        }
+    }
+
     /// Who counts is held to it, and who does not, or does not want to be asked, is read all the same.
     #[test]
     fn another_service_counts_where_it_can() {
