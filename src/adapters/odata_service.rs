@@ -22,7 +22,7 @@ use crate::adapters::csdl::{self, Batches, Style};
 use crate::adapters::erp::{self, texts};
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
-use crate::adapters::odata::{Dialect, filter, percent};
+use crate::adapters::odata::{Dialect, filter};
 use crate::adapters::odata_service::page::{Address, Ask, Page, is_odd, question};
 use crate::adapters::odata_service::writes::relative;
 use crate::adapters::pages::{self, Count, Reading};
@@ -412,8 +412,8 @@ impl Endpoint for Service {
         let page = self.page(&query.info.table)?;
         let layout = page.layout(&query.columns)?;
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(&filter))).unwrap_or_default();
-        let url = self.address(&page)?.list(&format!("{}{filter}&$top=1", page.select(&query.columns)));
+        let list = self.address(&page)?.list(&page.select(&query.columns));
+        let url = filter::added(&list, filter.as_deref()) + "&$top=1";
         // What follows on the first page is of no interest, should there be more after all.
         let (answer, page) = self.client.get(&url, &self.headers(&[]), |answer| {
             let text = answer.text()?;

@@ -13,9 +13,8 @@ use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::odata::decode::{Layout, next_link, told_count};
-use crate::adapters::odata::fault;
 use crate::adapters::odata::link::{self, Chain};
-use crate::adapters::odata::percent;
+use crate::adapters::odata::{fault, filter};
 use crate::endpoint::{EndpointError, Line};
 use crate::frame::Frame;
 
@@ -104,8 +103,7 @@ impl<'a> Reading<'a> {
         layout: &'a Layout,
         asked: Option<&'a [Uuid]>,
     ) -> Reading<'a> {
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
-        Reading { client, url: format!("{url}{filter}"), headers, layout, asked }
+        Reading { client, url: filter::added(url, filter), headers, layout, asked }
     }
 
     /// Reads all pages.

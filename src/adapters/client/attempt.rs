@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread::{self, Builder};
+use std::thread::Builder;
 use std::time::Duration;
 
 use crate::adapters::client::exchange::Request;
@@ -123,6 +123,7 @@ fn aside<T: Send + 'static>(thread: Builder, work: impl Fn() -> T + Send + Sync 
 mod tests {
     use super::*;
     use crate::adapters::client::tests::client;
+    use std::thread;
 
     /// As where a container limits them. More of a stack than there are addresses is what no system gives.
     #[test]
