@@ -248,7 +248,7 @@ pub fn speak<T>(pipeline: &Pipeline, verbose: u8, ask: impl FnOnce(PerSide<&dyn 
     let endpoints = endpoints(pipeline);
     let answer = ask(PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm });
     if verbose > 0 {
-        let requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
+        let requests = PerSide::from_fn(|side| endpoints.of(side).line().traffic());
         progress::say(&report::run::requests(&requests, watch.elapsed().as_secs_f64()));
     }
     answer
