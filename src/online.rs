@@ -144,8 +144,8 @@ pub fn meet(
     for side in Side::BOTH {
         if let Some(endpoint) = endpoints.of(side) {
             let met = online.sides.of_mut(side);
-            met.clock = endpoint.clock_offset();
-            met.concurrency = endpoint.concurrency();
+            met.clock = endpoint.line().clock_offset();
+            met.concurrency = endpoint.line().concurrency();
         }
     }
     online.look_at_clocks();

@@ -242,7 +242,7 @@ impl<'a> Course<'a> {
     /// Tells whether the run has to end, and takes note where a side is the reason.
     fn is_to_stop(&mut self) -> bool {
         if self.lost.is_none() {
-            self.lost = Side::BOTH.into_iter().find_map(|side| self.context.endpoints.of(side).lost());
+            self.lost = Side::BOTH.into_iter().find_map(|side| self.context.endpoints.of(side).line().lost());
         }
         self.lost.is_some() || self.context.options.stop.load(Ordering::Relaxed)
     }
@@ -250,7 +250,7 @@ impl<'a> Course<'a> {
     /// Says why a table map could not be finished; what is the matter with a side is told once, and not of each.
     fn reason(&self, error: &PassError) -> String {
         match error {
-            PassError::Endpoint(error) if self.context.endpoints.of(error.side()).lost().is_some() => {
+            PassError::Endpoint(error) if self.context.endpoints.of(error.side()).line().lost().is_some() => {
                 format!("the {} was lost in the middle of it", error.side().name())
             }
             error => error.to_string(),

@@ -248,7 +248,7 @@ fn carry_out(
         (false, true) => RunOutcome::Failed,
         (false, false) => outcome(&report),
     };
-    report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
+    report.requests = PerSide::from_fn(|side| endpoints.of(side).line().traffic());
     report.seconds = (options.elapsed)();
     Ok((report, sights))
 }
