@@ -19,8 +19,8 @@ use crate::run::reading::sorted;
 use crate::run::remembered;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
-use crate::run::written::fingerprint_in;
 use crate::store::Store;
+use crate::translate::canonical::own;
 use crate::translate::links::Links;
 
 /// Tells the links which of the records are gone that a cleared reference led to, save in fields that wait for another step.
@@ -62,12 +62,11 @@ pub(super) fn seek_cleared(
 /// Returns what the other side of those pairs refers to of which `side` has cleared a field since they were last settled.
 fn kept(state: &PassState, (number, field): (usize, &FieldMap), side: Side) -> Vec<Value> {
     let (Some(column), Some(other)) = (field.column(side), field.column(side.other())) else { return Vec::new() };
-    let pairs = state.records.pairs();
+    let (pairs, own) = (state.records.pairs(), own(state.records.frame(side), side, column));
     let cleared = |pair: &usize| {
         let (ids, row) = (pairs.ids[*pair], *pairs.rows[*pair].of(side));
-        let own = || fingerprint_in(state.records.frame(side), side, column, row);
         state.asks(Some(ids.erp), Some(ids.crm))
-            && pairs.bases[number][*pair].is_some_and(|base| is_cleared(*base.of(side), own()))
+            && pairs.bases[number][*pair].is_some_and(|base| is_cleared(*base.of(side), own[row]))
     };
     let value = |pair: usize| state.records.frame(side.other()).value(other, *pairs.rows[pair].of(side.other()));
     (0..pairs.len()).filter(cleared).map(value).filter(|value| !value.is_blank()).collect()

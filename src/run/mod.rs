@@ -62,12 +62,12 @@ mod unreadable;
 mod recall;
 mod agenda;
 mod deletions;
-mod cleared;
 mod returning;
 mod opening;
 
 // Who belongs to whom.
 mod names;
+mod cleared;
 mod ours;
 mod wanted_back;
 mod doubts;

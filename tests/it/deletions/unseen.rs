@@ -54,7 +54,11 @@ fn later(world: &World) {
 
 /// What is told of what waits, whenever it was raised.
 fn told(report: &RunReport) -> Vec<(InboxKind, String, String)> {
-    report.inbox.iter().map(|InboxItem { kind, record, message, .. }| (*kind, record.clone(), message.clone())).collect()
+    report
+        .inbox
+        .iter()
+        .map(|InboxItem { kind, record, message, .. }| (*kind, record.clone(), message.clone()))
+        .collect()
 }
 
 #[test]
