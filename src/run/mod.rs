@@ -67,6 +67,7 @@ mod opening;
 
 // Who belongs to whom.
 mod names;
+mod cleared;
 mod ours;
 mod wanted_back;
 mod doubts;
@@ -99,6 +100,7 @@ mod closing;
 mod pass;
 mod referring;
 mod along;
+mod bereft;
 mod course;
 pub mod explain;
 
@@ -217,6 +219,7 @@ fn carry_out(
     course.first_steps(store)?;
     course.second_steps(store)?;
     course.deletions(store)?;
+    course.file_bereft(store)?;
     course.failed_throughout()?;
     let interrupted = options.stop.load(Ordering::Relaxed);
     let lost = course.lost();
