@@ -111,6 +111,7 @@ pub fn doubts(tables: &[TableMap], told: &[Told]) -> Vec<Misfit> {
         let map = &tables[told.table];
         let path = Path::root().key("tables").key(&map.name);
         let mut desk = Desk { map, told, path, found: &mut found };
+        columns::doubt(&mut desk);
         fit::doubt(&mut desk);
         kinds::doubt(&mut desk);
     }
@@ -147,13 +148,14 @@ pub fn other_table(map: &TableMap, side: Side, before: &str, (there, coupled): (
         }
     };
     let first = if there == 0 { "" } else { ", and run once, which tells what was deleted there" };
+    let rules = if map.match_rules.is_empty() { " and `match` rules" } else { "" };
     Misfit {
         path: Path::root().key("tables").key(name).key(side.key()).key("table"),
         at: At::Value,
         message: told,
         hint: format!(
-            "put `{before}` back{first}; or give the table map another name, so that its records are coupled anew by the match \
-             rules"
+            "put `{before}` back{first}; or give the table map another name{rules}, so that its records are coupled anew by \
+             the match rules"
         ),
         value: Some(table.clone()),
     }

@@ -60,7 +60,7 @@ pub struct Met {
 #[derive(Debug)]
 pub struct TableMet {
     pub table: String,
-    /// `None` where a side could not be asked, or does not have the table.
+    /// `None` where a side could not be asked, does not have the table, or refused what a run asks of it.
     pub sides: PerSide<Option<SideMet>>,
 }
 
@@ -190,8 +190,10 @@ impl Online {
         let map = &tables[told.table];
         let path = Path::root().key("tables").key(&map.name);
         let asked = |side: Side| Some((told.sides.of(side).as_ref()?, (*open.of(side))?));
+        let mut answered = PerSide { erp: true, crm: true };
         for (side, (scope, endpoint)) in Side::BOTH.into_iter().filter_map(|side| Some((side, asked(side)?))) {
             if let Err(error) = ask(map, scope, side, endpoint) {
+                *answered.of_mut(side) = false;
                 let told = self.troubles.iter().any(|(_, before)| *before == error);
                 let key = if map.sides.of(side).filter.is_some() { "filter" } else { "table" };
                 if !told {
@@ -202,8 +204,9 @@ impl Online {
         let sides = PerSide::from_fn(|side| {
             let (scope, endpoint) = asked(side)?;
             let needs = needs(tables, map, side);
+            // What is missing is told in any case; it may be why the table did not answer.
             let rights = self.rights(&path, scope, side, endpoint, &needs);
-            Some(SideMet { needs, rights, filter: filtering(map, scope, side, endpoint) })
+            answered.of(side).then(|| SideMet { needs, rights, filter: filtering(map, scope, side, endpoint) })
         });
         if sides.erp.is_some() || sides.crm.is_some() {
             self.tables.push(TableMet { table: map.name.clone(), sides });

@@ -2,7 +2,7 @@
 
 use crate::config::complaint::{Path, suggestion};
 use crate::config::expression::Expression;
-use crate::config::{Direction, PerSide, Side, TableMap, TemplateValue};
+use crate::config::{Direction, PerSide, Side, TableMap, TemplateValue, When};
 use crate::endpoint::TableInfo;
 use crate::extract::SideScope;
 use crate::frame::Kind;
@@ -70,6 +70,26 @@ fn unknown(info: &TableInfo, side: Side, name: &str) -> (String, String) {
         false => format!("it has {}", listed(known())),
     });
     (format!("the {} has no column `{name}` on `{}`", side.name(), info.table), hint)
+}
+
+/// Doubts columns that a side takes of new records alone, and to which a run would carry edits; but for those by which records
+/// are matched, which people hardly edit.
+pub(super) fn doubt(desk: &mut Desk<'_>) {
+    let map = desk.map;
+    for (number, field) in map.fields.iter().enumerate().filter(|(_, field)| field.when == When::Always) {
+        for side in Side::BOTH.into_iter().filter(|side| field.writes(*side)) {
+            let Some(name) = field.column(side) else { continue };
+            let mut matched = map.match_rules.iter().flat_map(|rule| &rule.by);
+            if matched.any(|(erp, crm)| if side == Side::Erp { erp == name } else { crm == name }) {
+                continue;
+            }
+            if desk.column(side, name).is_some_and(|info| info.insertable && !info.updatable) {
+                let message = format!("`{name}` is taken of new records and not changed afterwards");
+                let hint = "an edit of it fails its record; `when: create` sends it with new records alone";
+                desk.complain(desk.field(number).key(side.key()), At::Value, message, hint);
+            }
+        }
+    }
 }
 
 /// Complains about the columns of field maps.

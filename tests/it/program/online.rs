@@ -246,6 +246,9 @@ fn what_the_login_may_not_do_in_the_crm_is_told_by_its_privileges() {
     let document = world.run(&format!("check {FULL} --online --format json")).code(3).json();
     let found = complaints(&document);
     assert!(found.iter().any(|(_, message)| message.contains("is missing prvReadAccount privilege")), "{found:#?}");
+    let customers = document["online"]["tables"].as_array().unwrap().iter().find(|one| one["table"] == "customers");
+    let customers = customers.unwrap();
+    assert!(customers["crm"].is_null() && customers["erp"].is_object(), "nothing is proven of it: {customers:#}");
 }
 
 #[test]
@@ -298,6 +301,7 @@ fn what_may_not_fit_is_a_warning_that_only_those_get_who_ask() {
       - { erp: creditLimit, crm: address1_line3 }
       - { erp: city, crm: numberofemployees, direction: to_crm }
       - { erp: balanceDue, crm: importsequencenumber, direction: to_crm, when: create }
+      - { erp: lastModifiedDateTime, crm: overriddencreatedon, direction: to_crm }
       - { erp: state, crm: accountcategorycode, direction: to_crm }
       - { erp: addressLine1, crm: telephone3, direction: to_crm }
       - { erp: addressLine2, crm: telephone2, direction: to_crm, fit: truncate }\n",
@@ -313,6 +317,7 @@ fn what_may_not_fit_is_a_warning_that_only_those_get_who_ask() {
         "`balanceDue` is a decimal and `importsequencenumber` a whole number: only what is such a value fits",
         "`state` is a text and `accountcategorycode` a choice: only what is one of its options fits",
         "`addressLine1` holds up to 100 characters, `telephone3` takes 50",
+        "`overriddencreatedon` is taken of new records and not changed afterwards",
     ] {
         assert!(found.iter().any(|(_, told)| *told == message), "{message}: {found:#?}");
     }
