@@ -114,7 +114,7 @@ fn go(
         return stopped(context, store, map, state);
     }
     finish(context, store, map, &pass.deferred, state)?;
-    if unreadable::is_referred_to(map, links) {
+    if state.waits.unclear().next().is_some() {
         // What waits for such a record is in the inbox once for all.
         state.reached.forget();
     }
@@ -297,7 +297,7 @@ pub fn second_step(
     }
     newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
-    if unreadable::is_referred_to(map, links) {
+    if state.waits.unclear().next().is_some() {
         state.reached.forget();
     }
     state.reached.note_seen(scope, state.records.frames());
