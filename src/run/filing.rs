@@ -119,6 +119,8 @@ fn items(
         }
         let earlier = before.get(&matter(&item)).copied();
         state.backgrounds.give(&mut item, earlier);
+        item.background.unreadable =
+            item.kind == InboxKind::Failed && state.aside.is_either_unreadable(item.erp_id, item.crm_id);
         items.push(item);
     }
     items.extend(state.outside.items().iter().cloned());

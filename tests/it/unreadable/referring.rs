@@ -245,3 +245,23 @@ fn a_pair_that_a_guard_stopped_waits_for_no_record_that_cannot_be_read() {
     assert_eq!(partner_of(&world, 8), Some(208));
     assert!(told.len() == 1 && told[0].starts_with("customers:C8 waits: person: "), "{told:?}");
 }
+
+/// Only what could not be read is asked for by a run over some records, not whatever else has failed.
+#[test]
+fn a_run_over_some_records_asks_for_none_that_failed_otherwise() {
+    let mut world = referring(OnUnresolved::Fail);
+    for id in 21..=23 {
+        let number = format!("C{id}");
+        world.erp.put("customers", id, &[("number", &*number), ("name", &number), ("person", "ZZ")]);
+    }
+    let failed = told(&world.run());
+    assert_eq!(failed.len(), 3, "{failed:?}");
+    world.erp.answers.lock().unwrap().clear();
+    world.run_part(only(&["customers:C1"])).unwrap();
+    let before = world.erp.answers.lock().unwrap().len();
+    world.erp.spoil("customers", 23, "name");
+    world.run();
+    world.erp.answers.lock().unwrap().clear();
+    world.run_part(only(&["customers:C1"])).unwrap();
+    assert_eq!(world.erp.answers.lock().unwrap().len(), before + 1, "the one that cannot be read is asked for");
+}
