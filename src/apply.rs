@@ -69,10 +69,10 @@ pub fn apply(
     let (outcomes, journal, given) = (Vec::new(), Vec::new(), HashMap::new());
     let mut applied = Applied { outcomes, journal, rows: Frame::empty(Vec::new()), given };
     let (empty, mut left) = (rows.take(&[]), actions);
-    while !left.is_empty() && !target.stop.load(Ordering::Relaxed) && target.endpoint.lost().is_none() {
+    while !left.is_empty() && !target.stop.load(Ordering::Relaxed) && target.endpoint.line().lost().is_none() {
         // A side that has trouble takes less at once, and more again when it is well.
         let batch_max = target.endpoint.batch_max().max(1);
-        let wave_max = batch_max * target.endpoint.concurrency().max(1);
+        let wave_max = batch_max * target.endpoint.line().concurrency().max(1);
         let wave;
         (wave, left) = left.split_at(wave_max.min(left.len()));
         let told = |action: &Action| match action.kind {

@@ -20,7 +20,7 @@ use crate::endpoint::{Endpoint, Hidden, Key};
 use crate::extract::{self, Scope, Undecided};
 use crate::frame::Frame;
 use crate::run::RunError;
-use crate::run::prepare::{belongs_to, moved, note_tables};
+use crate::run::prepare::{belongs_to, elsewhere, note_tables};
 use crate::run::remembered;
 use crate::store::{
     Answer, CouplingChange, Couplings, InboxItem, InboxKind, Intent, Origin, RunRow, Store, StoreError,
@@ -108,7 +108,7 @@ impl<'a> Desk<'a> {
     /// That the two are coupled with each other already is an objection to a single pair. In a list it is none: what was
     /// exported can be read back.
     pub fn look(&self, store: &dyn Store, wanted: &[Wanted]) -> Result<Result<Looked, Vec<Objection>>, RunError> {
-        self.refuse_moved(store)?;
+        self.refuse_other_table(store)?;
         let mut objections = Vec::new();
         let flat: Vec<Address> = wanted.iter().flat_map(|wanted| wanted.addresses.clone()).collect();
         let found = find(self.map, self.endpoints, &flat)?;
@@ -187,7 +187,7 @@ impl<'a> Desk<'a> {
         store: &dyn Store,
         addresses: &[Address],
     ) -> Result<Result<Vec<Pair>, Vec<Objection>>, RunError> {
-        self.refuse_moved(store)?;
+        self.refuse_other_table(store)?;
         let couplings = store.couplings(&self.map.name, &[])?;
         let pairs = pairs_by_id(&couplings);
         let (mut dead, mut objections): (Vec<Pair>, Vec<Objection>) = Default::default();
@@ -271,15 +271,18 @@ impl<'a> Desk<'a> {
     }
 
     /// Refuses to add couplings to those of another table.
-    fn refuse_moved(&self, store: &dyn Store) -> Result<(), RunError> {
+    fn refuse_other_table(&self, store: &dyn Store) -> Result<(), RunError> {
         let asked = PerSide { erp: Some(self.endpoints.erp), crm: Some(self.endpoints.crm) };
-        let misfits = moved(&self.pipeline.tables, asked, store)?;
+        let misfits = elsewhere(&self.pipeline.tables, &[self.number()], asked, store)?;
         if misfits.is_empty() { Ok(()) } else { Err(RunError::Mapping(misfits)) }
     }
 
     fn scope(&self) -> Result<Scope, RunError> {
-        let table = self.pipeline.tables.iter().position(|map| map.name == self.map.name).unwrap_or_default();
-        Ok(Scope::describe(self.pipeline, table, self.endpoints)?)
+        Ok(Scope::describe(self.pipeline, self.number(), self.endpoints)?)
+    }
+
+    fn number(&self) -> usize {
+        self.pipeline.tables.iter().position(|map| map.name == self.map.name).unwrap_or_default()
     }
 }
 

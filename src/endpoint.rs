@@ -609,44 +609,6 @@ pub trait Endpoint: Sync {
     }
 }
 
-/// What is said of a side is said of its [`Line`].
-impl dyn Endpoint + '_ {
-    /// Returns [`Line::side`].
-    pub fn side(&self) -> Side {
-        self.line().side()
-    }
-
-    /// Returns [`Line::rest`].
-    pub fn rest(&self, times: u32) -> bool {
-        self.line().rest(times)
-    }
-
-    /// Returns [`Line::concurrency`].
-    pub fn concurrency(&self) -> usize {
-        self.line().concurrency()
-    }
-
-    /// Returns [`Line::traffic`].
-    pub fn traffic(&self) -> Traffic {
-        self.line().traffic()
-    }
-
-    /// Returns [`Line::clock_offset`].
-    pub fn clock_offset(&self) -> Option<ClockOffset> {
-        self.line().clock_offset()
-    }
-
-    /// Returns [`Line::clock`].
-    pub fn clock(&self) -> Option<DateTime<Utc>> {
-        self.line().clock()
-    }
-
-    /// Returns [`Line::lost`].
-    pub fn lost(&self) -> Option<EndpointError> {
-        self.line().lost()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

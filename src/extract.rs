@@ -36,11 +36,11 @@ pub struct SideScope {
 impl SideScope {
     /// Asks a side for its metadata.
     pub fn describe(tables: &[TableMap], table: usize, endpoint: &dyn Endpoint) -> Result<SideScope, EndpointError> {
-        let named = tables[table].sides.of(endpoint.side());
+        let named = tables[table].sides.of(endpoint.line().side());
         let info = endpoint.describe(&named.table)?;
         let modified = named.modified.clone().or_else(|| endpoint.modified_column(&info));
         // Every run reads it along: `newest` compares the times, and the watermark is the latest of them.
-        let mut columns = columns::of(tables, table, endpoint.side());
+        let mut columns = columns::of(tables, table, endpoint.line().side());
         columns.extend(modified.clone().filter(|modified| !columns.contains(modified)));
         Ok(SideScope { info, columns, modified })
     }

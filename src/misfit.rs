@@ -133,16 +133,26 @@ pub fn no_table(map: &TableMap, side: Side) -> Misfit {
     }
 }
 
-/// Returns the misfit of a table that holds none of the records that are coupled, which were of `before`.
-pub fn other_table(map: &TableMap, side: Side, before: &str, coupled: usize) -> Misfit {
+/// Returns the misfit of a table that does not hold all records that are coupled, which were of `before`: how many it holds, and
+/// of how many.
+pub fn other_table(map: &TableMap, side: Side, before: &str, (there, coupled): (usize, usize)) -> Misfit {
     let (name, table) = (&map.name, &map.sides.of(side).table);
-    let couplings = if coupled == 1 { "1 coupling".to_owned() } else { format!("{coupled} couplings") };
+    let records = if coupled == 1 { "coupled record".to_owned() } else { format!("{coupled} coupled records") };
+    let told = match there {
+        0 => format!("`{table}` holds none of the {records} of `{name}`, which are of `{before}`"),
+        _ => {
+            format!(
+                "`{table}` holds {there} of the {records} of `{name}`, which are of `{before}`; the others are not deleted"
+            )
+        }
+    };
+    let first = if there == 0 { "" } else { ", and run once, which tells what was deleted there" };
     Misfit {
         path: Path::root().key("tables").key(name).key(side.key()).key("table"),
         at: At::Value,
-        message: format!("`{table}` holds none of the coupled records: {couplings} of `{name}` are of `{before}`"),
+        message: told,
         hint: format!(
-            "put `{before}` back; or give the table map another name, so that its records are coupled anew by the match \
+            "put `{before}` back{first}; or give the table map another name, so that its records are coupled anew by the match \
              rules"
         ),
         value: Some(table.clone()),

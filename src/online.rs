@@ -15,7 +15,7 @@ use crate::extract::SideScope;
 use crate::misfit::{At, Misfit, Told, doubts};
 use crate::order::passes;
 use crate::run::RunError;
-use crate::run::prepare::{Compared, compare, moved};
+use crate::run::prepare::{Compared, compare, elsewhere};
 use crate::store::Store;
 
 /// From how many milliseconds on a clock that is not ours is told to be wrong.
@@ -131,7 +131,8 @@ pub fn meet(
     online.misfits = misfits;
     online.doubts = doubts(tables, &told);
     online.troubles.extend(troubles.into_iter().map(|error| (place_of(&error), error)));
-    match state.map(|state| moved(tables, open, state)) {
+    let all: Vec<usize> = (0..tables.len()).collect();
+    match state.map(|state| elsewhere(tables, &all, open, state)) {
         Some(Ok(misfits)) => online.misfits.extend(misfits),
         Some(Err(RunError::Endpoint(error))) => online.troubles.push((place_of(&error), error)),
         _ => {}
@@ -143,8 +144,8 @@ pub fn meet(
     for side in Side::BOTH {
         if let Some(endpoint) = endpoints.of(side) {
             let met = online.sides.of_mut(side);
-            met.clock = endpoint.clock_offset();
-            met.concurrency = endpoint.concurrency();
+            met.clock = endpoint.line().clock_offset();
+            met.concurrency = endpoint.line().concurrency();
         }
     }
     online.look_at_clocks();

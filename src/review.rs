@@ -153,7 +153,7 @@ fn table(map: &TableMap, told: &TableReport, report: &RunReport, coupled: u64) -
         needs,
         rows: PerSide::from_fn(|side| told.rows.of(side).saturating_sub(*told.made.of(side))),
         coupled,
-        matchable: told.matched.iter().map(|(_, number)| number).sum(),
+        matchable: told.coupled_anew(),
         ambiguous,
         new: PerSide::from_fn(|side| told.to.of(side).inserted),
         changed: PerSide::from_fn(|side| told.to.of(side).modified + told.to.of(side).deleted),

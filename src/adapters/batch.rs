@@ -216,8 +216,9 @@ pub fn ask(
 ) -> Result<Option<Vec<Fault>>, EndpointError> {
     let body = form.body(questions);
     let (_, faults) = client.ask(&format!("{root}/$batch"), &form.headers(), body.as_bytes(), |answer| {
-        let replies = form.replies(answer, questions.len())?.into_iter().collect::<Option<Vec<Reply>>>();
-        let replies = replies.ok_or_else(|| "the answer to the batch is not whole".to_owned())?;
+        let replies = form.replies(answer, questions.len()).map_err(Amiss::Broken)?;
+        let replies = replies.into_iter().collect::<Option<Vec<Reply>>>();
+        let replies = replies.ok_or_else(|| Amiss::Broken("the answer to the batch is not whole".to_owned()))?;
         answered(&replies)?;
         Ok(replies.iter().map(|reply| Fault::read(reply.status, reply.body.as_bytes())).collect())
     })?;

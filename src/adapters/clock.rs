@@ -128,16 +128,13 @@ impl Patience {
         u32::try_from(time.as_millis().div_ceil(u128::from(self.cap_ms.max(1)))).unwrap_or(u32::MAX)
     }
 
-    /// Returns the wait after so many failed attempts (from 1).
+    /// Returns the wait after so many failed attempts (from 1), of which none asks for [`too_long`](Self::too_long) a one.
     ///
     /// A side's `Retry-After` is a promise that an earlier request is in vain, so spreading only adds to it. A wait of
     /// our own is spread from half of it to the whole.
     pub fn wait(&self, failed: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
         match retry_after {
-            Some(asked) => {
-                let wait = asked.min(Duration::from_millis(self.retry_after_cap_ms));
-                wait + Duration::from_millis(self.base_ms).mul_f64(0.1 * jitter)
-            }
+            Some(asked) => asked + Duration::from_millis(self.base_ms).mul_f64(0.1 * jitter),
             None => {
                 let doubled = self.base_ms.saturating_mul(1 << failed.saturating_sub(1).min(20));
                 Duration::from_millis(doubled.min(self.cap_ms)).mul_f64(0.5 + 0.5 * jitter)
@@ -263,7 +260,7 @@ pub mod tests {
     }
 
     #[test]
-    fn waits_double_up_to_the_cap_and_a_side_may_ask_for_longer() {
+    fn waits_double_up_to_the_cap_and_a_side_may_ask_for_longer_but_not_for_too_long() {
         let patience = Patience {
             attempts: 9,
             base_ms: 2_000,
@@ -284,10 +281,13 @@ pub mod tests {
             (1, Some(17), 0.0, 17.0),
             (1, Some(17), 1.0, 17.2),
             (1, Some(0), 0.0, 0.0),
-            (1, Some(99_999), 0.0, 600.0),
+            (1, Some(600), 0.0, 600.0),
         ] {
             let wait = seconds(failed, asked, jitter);
             assert!((wait - expected).abs() < 1e-9, "{failed} {asked:?} {jitter}: {wait}");
+        }
+        for (asked, expected) in [(None, false), (Some(600), false), (Some(601), true), (Some(u64::MAX), true)] {
+            assert_eq!(patience.too_long(asked.map(Duration::from_secs)).is_some(), expected, "{asked:?}");
         }
     }
 

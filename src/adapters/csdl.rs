@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use roxmltree::{Document, Node};
 
 use crate::adapters::csdl::terms::Terms;
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::name;
 use crate::endpoint::{ColumnInfo, Key, TableInfo};
 use crate::frame::{Column, Kind, SCALE_MAX};
@@ -33,8 +34,8 @@ pub enum Style {
 }
 
 /// Reads the tables of a metadata document, by entity set.
-pub fn read(xml: &str, style: Style) -> Result<HashMap<String, TableInfo>, String> {
-    let document = Document::parse(xml).map_err(|error| format!("the metadata is no XML: {error}"))?;
+pub fn read(xml: &str, style: Style) -> Result<HashMap<String, TableInfo>, Amiss> {
+    let document = Document::parse(xml).map_err(|error| Amiss::Broken(format!("the metadata is no XML: {error}")))?;
     let types = Types::collect(&document, style);
     let mut tables = HashMap::new();
     for node in elements(document.root_element(), "EntitySet") {
@@ -47,7 +48,7 @@ pub fn read(xml: &str, style: Style) -> Result<HashMap<String, TableInfo>, Strin
         tables.insert(set.to_owned(), TableInfo { table: set.to_owned(), key, columns });
     }
     if tables.is_empty() {
-        return Err("the metadata names no table".to_owned());
+        return Err(Amiss::Wrong("the metadata names no table".to_owned()));
     }
     Ok(tables)
 }

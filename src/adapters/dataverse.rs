@@ -32,7 +32,7 @@ use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::batch_multipart;
 use crate::adapters::odata::decode::Layout;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::{Dialect, filter, percent};
+use crate::adapters::odata::{Dialect, filter};
 use crate::adapters::pages::{self, Count, Reading};
 use crate::adapters::tracking;
 use crate::config::expression::Predicate;
@@ -221,8 +221,8 @@ impl Endpoint for Dataverse {
         let url = format!("{}{API}/WhoAmI", self.client.base());
         let (answer, identity) = self.client.get(&url, &read_headers(), |answer| {
             let WhoAmI { organization, .. } = serde_json::from_slice(&answer.body)
-                .map_err(|error| format!("the answer to WhoAmI is not whole: {error}"))?;
-            let no_id = |_| Amiss::Broken("the answer to WhoAmI names no organization".to_owned());
+                .map_err(|error| Amiss::of_json("the answer to WhoAmI is not whole", &error))?;
+            let no_id = |_| Amiss::Wrong("the answer to WhoAmI names no organization".to_owned());
             Uuid::parse_str(&organization).map_err(no_id)
         })?;
         let fault = answer.fault();
@@ -374,7 +374,7 @@ impl Endpoint for Dataverse {
         }
         let select = select(&table, &modifiers::columns(&table));
         let root = format!("{}{API}/{}?$select={select}", self.client.base(), table.info.table);
-        let list = |ids: &[Uuid]| format!("{root}&$filter={}", percent::query(&lists::id_list(&table.key, ids, None)));
+        let list = |ids: &[Uuid]| filter::added(&root, Some(&lists::id_list(&table.key, ids, None)));
         modifiers::read(&self.client, ids.chunks(lists::IDS_MAX).map(list), read_headers(), &table)
     }
 

@@ -205,15 +205,19 @@ pub fn read(set: &str, name: &str, key: &str, answers: &[Vec<u8>], directory: &D
     Ok(table(set, name, key, list(attributes)?, details, list(relationships)?, directory))
 }
 
-/// Reads a list of definitions.
+/// Reads a list of definitions, which came [`whole`].
 pub fn list<T: DeserializeOwned>(json: &[u8]) -> Result<Vec<T>, String> {
-    let list = serde_json::from_slice::<List<T>>(json);
-    list.map(|list| list.value).map_err(|error| format!("the metadata is not whole: {error}"))
+    parsed(json).map_err(|amiss| amiss.to_string())
 }
 
 /// Tells whether a list of definitions came whole, whatever it lists.
 pub fn whole(json: &[u8]) -> Result<(), Amiss> {
-    Ok(list::<IgnoredAny>(json).map(drop)?)
+    parsed::<IgnoredAny>(json).map(drop)
+}
+
+fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<Vec<T>, Amiss> {
+    let list = serde_json::from_slice::<List<T>>(json);
+    list.map(|list| list.value).map_err(|error| Amiss::of_json("the metadata is not whole", &error))
 }
 
 /// Puts a table together.

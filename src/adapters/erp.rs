@@ -3,6 +3,7 @@
 //! Where that stands, and what is read out of it, they know themselves.
 
 use crate::adapters::client::Client;
+use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
 use crate::adapters::pages::{self, Reading};
 use crate::config::Side;
@@ -45,9 +46,9 @@ pub fn texts(frame: &Frame, column: &str) -> Vec<String> {
 pub fn metadata<T>(
     client: &Client,
     root: &str,
-    read: impl Fn(&str) -> Result<T, String>,
+    read: impl Fn(&str) -> Result<T, Amiss>,
 ) -> Result<Result<T, Fault>, EndpointError> {
     let headers = [("Accept", "application/xml".to_owned()), ("Accept-Language", "en-US".to_owned())];
-    let (answer, metadata) = client.get(&format!("{root}/$metadata"), &headers, |answer| Ok(read(answer.text()?)?))?;
+    let (answer, metadata) = client.get(&format!("{root}/$metadata"), &headers, |answer| read(answer.text()?))?;
     Ok(metadata.ok_or_else(|| answer.fault()))
 }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::definitions::CrmTable;
+use crate::adapters::odata::amiss::Amiss;
 use crate::endpoint::EndpointError;
 
 /// The lookup.
@@ -38,8 +39,7 @@ pub fn read(
     let mut people = HashMap::new();
     for url in urls {
         let (_, page) = client.get(&url, &headers, |answer| {
-            Ok(serde_json::from_slice::<Value>(&answer.body)
-                .map_err(|error| format!("the page is no JSON: {error}"))?)
+            serde_json::from_slice::<Value>(&answer.body).map_err(|error| Amiss::of_json("the page is no JSON", &error))
         })?;
         let rows = page.as_ref().and_then(|page| page["value"].as_array()).into_iter().flatten();
         people.extend(rows.filter_map(|row| {

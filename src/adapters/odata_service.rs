@@ -9,6 +9,7 @@
 mod page;
 mod writes;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,7 +22,7 @@ use crate::adapters::csdl::{self, Batches, Style};
 use crate::adapters::erp::{self, texts};
 use crate::adapters::odata::batch_json::Operation;
 use crate::adapters::odata::decode::{Directory, Layout, next_link};
-use crate::adapters::odata::{Dialect, filter, percent};
+use crate::adapters::odata::{Dialect, filter};
 use crate::adapters::odata_service::page::{Address, Ask, Page, is_odd, question};
 use crate::adapters::odata_service::writes::relative;
 use crate::adapters::pages::{self, Count, Reading};
@@ -219,8 +220,14 @@ impl Service {
         if uncounted().contains(&page.info.table) {
             return reading.run(progress);
         }
-        match reading.run_counted(Count::Perhaps, progress) {
-            Err(EndpointError::Refused { .. }) => {
+        let has_begun = Cell::new(false);
+        let begun = |rows: usize| {
+            has_begun.set(true);
+            progress(rows);
+        };
+        match reading.run_counted(Count::Perhaps, &begun) {
+            // Who gave a page of it takes the question, and is held to what it told.
+            Err(EndpointError::Refused { .. }) if !has_begun.get() => {
                 // Whether it was for the count shows without it.
                 let whole = reading.run(progress)?;
                 uncounted().insert(page.info.table.clone());
@@ -405,8 +412,8 @@ impl Endpoint for Service {
         let page = self.page(&query.info.table)?;
         let layout = page.layout(&query.columns)?;
         let filter = query.filter.as_ref().and_then(|predicate| page.filter(predicate));
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(&filter))).unwrap_or_default();
-        let url = self.address(&page)?.list(&format!("{}{filter}&$top=1", page.select(&query.columns)));
+        let list = self.address(&page)?.list(&page.select(&query.columns));
+        let url = filter::added(&list, filter.as_deref()) + "&$top=1";
         // What follows on the first page is of no interest, should there be more after all.
         let (answer, page) = self.client.get(&url, &self.headers(&[]), |answer| {
             let text = answer.text()?;
@@ -562,6 +569,24 @@ mod tests {
         }
     }
 
+    /// What stands there is another service, and stays one.
+    #[test]
+    fn metadata_without_a_table_are_asked_for_once() {
+        let metadata = r#"<edmx:Edmx xmlns:edmx="x"><Schema><EntityContainer/></Schema></edmx:Edmx>"#;
+        for (answer, told, requests) in [
+            (metadata, "GET /$metadata: the metadata names no table", 1),
+            (&metadata[..40], "the metadata is no XML", 3),
+        ] {
+            let server = Script::play((0..3).map(|_| say(200, answer)).collect());
+            let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
+            let limits = Limits { concurrency: 2, requests: 1000, per_seconds: 300, batch: 1, page: 10 };
+            let service = Service::plain(client(&server.url, &login.url).0, limits, BTreeMap::new());
+            let error = service.open().unwrap_err();
+            assert!(error.kind() == "untrusted" && error.to_string().contains(told), "{error}");
+            assert_eq!(server.heard().len(), requests, "{answer}");
+        }
+    }
+
     /// Who counts is held to it, and who does not, or does not want to be asked, is read all the same.
     #[test]
     fn another_service_counts_where_it_can() {
@@ -571,7 +596,8 @@ mod tests {
         let page = |count: &str| say(200, &format!(r#"{{{count}"value":[{{"No":"1"}},{{"No":"2"}}]}}"#));
         let told = |count: usize| page(&format!(r#""@odata.count":{count},"#));
         let refused = || say(400, r#"{"error":{"code":"","message":"no such option"}}"#);
-        let (counted, plain, again) = ("&$count=true", "", "&$count=true&$top=1");
+        let linked = || page(r#""@odata.count":3,"@odata.nextLink":"ROOT/Ts?$select=No&$skiptoken=2","#);
+        let (counted, plain, again, second) = ("&$count=true", "", "&$count=true&$top=1", "&$skiptoken=2");
         for (what, answers, expected, asked) in [
             ("tallies", vec![told(2), told(2)], ["2", "2"], vec![counted, counted]),
             (
@@ -579,6 +605,18 @@ mod tests {
                 vec![told(3), told(3), told(2)],
                 ["it counts 3 records, and 2 came", "2"],
                 vec![counted, again, counted],
+            ),
+            (
+                "not counted again",
+                vec![told(3), refused(), told(2)],
+                ["it counts 3 records, and 2 came; asked again, it says: no such option", "2"],
+                vec![counted, again, counted],
+            ),
+            (
+                "refused later on",
+                vec![linked(), refused(), told(2)],
+                ["no such option", "2"],
+                vec![counted, second, counted],
             ),
             ("not told", vec![page(""), page("")], ["2", "2"], vec![counted, counted]),
             ("no such option", vec![refused(), page(""), page("")], ["2", "2"], vec![counted, plain, plain]),

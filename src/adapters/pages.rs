@@ -13,9 +13,8 @@ use uuid::Uuid;
 
 use crate::adapters::client::Client;
 use crate::adapters::odata::decode::{Layout, next_link, told_count};
-use crate::adapters::odata::fault;
 use crate::adapters::odata::link::{self, Chain};
-use crate::adapters::odata::percent;
+use crate::adapters::odata::{fault, filter};
 use crate::endpoint::{EndpointError, Line};
 use crate::frame::Frame;
 
@@ -104,8 +103,7 @@ impl<'a> Reading<'a> {
         layout: &'a Layout,
         asked: Option<&'a [Uuid]>,
     ) -> Reading<'a> {
-        let filter = filter.map(|filter| format!("&$filter={}", percent::query(filter))).unwrap_or_default();
-        Reading { client, url: format!("{url}{filter}"), headers, layout, asked }
+        Reading { client, url: filter::added(url, filter), headers, layout, asked }
     }
 
     /// Reads all pages.
@@ -138,12 +136,11 @@ impl<'a> Reading<'a> {
             let body = answer.text()?;
             next_link(body).map(|_| told_count(body))
         })?;
+        let short = format!("it counts {told} records, and {came} came");
         match left {
-            Some(left) if left.is_none_or(|left| came < left) => {
-                Err(self.untrusted(format!("it counts {told} records, and {came} came")))
-            }
+            Some(left) if left.is_none_or(|left| came < left) => Err(self.untrusted(short)),
             Some(_) => Ok(frame),
-            None => Err(EndpointError::Refused { side: self.client.side(), message: answer.fault().to_string() }),
+            None => Err(self.untrusted(format!("{short}; asked again, it says: {}", answer.fault()))),
         }
     }
 
@@ -406,7 +403,12 @@ mod tests {
             ),
             ("deleted meanwhile", vec![counted(page(&[1, 2], ""), 3), counted(page(&[1], ""), 2)], "2".to_owned(), 2),
             ("not told again", vec![counted(page(&[1], ""), 3), page(&[1], "")], format!("{untrusted} 1 came"), 2),
-            ("refused", vec![counted(page(&[1], ""), 3), refused], "CRM refused the request: no (c)".to_owned(), 2),
+            (
+                "refused",
+                vec![counted(page(&[1], ""), 3), refused],
+                format!("{untrusted} 1 came; asked again, it says: no (c)"),
+                2,
+            ),
         ] {
             let login = Script::play(vec![say(200, r#"{"access_token":"t","expires_in":3599}"#)]);
             let server = Script::play(pages);

@@ -131,15 +131,27 @@ impl TokenSource {
 
     /// Returns a token that is fresh at `now`, and newer than the one of number `stale`.
     ///
-    /// `fetch` posts a form; other threads wait for it meanwhile, so that one token is fetched and not many.
-    pub fn token(
+    /// `fetch` posts a form; other threads wait for it meanwhile, so that one token is fetched and not many. `failed` hears why
+    /// there is none before the next of them has its turn.
+    pub fn token<E>(
         &self,
         now: Duration,
         stale: Option<u64>,
         fetch: impl FnOnce(&str) -> Result<TokenAnswer, TokenError>,
-    ) -> Result<Token, TokenError> {
+        failed: impl FnOnce(TokenError) -> E,
+    ) -> Result<Token, E> {
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = match &*cache {
+        self.newest(&mut cache, now, stale, fetch).map_err(failed)
+    }
+
+    fn newest(
+        &self,
+        cache: &mut Option<Token>,
+        now: Duration,
+        stale: Option<u64>,
+        fetch: impl FnOnce(&str) -> Result<TokenAnswer, TokenError>,
+    ) -> Result<Token, TokenError> {
+        let number = match cache {
             Some(token) if now < token.fresh_until && stale.is_none_or(|stale| token.number > stale) => {
                 return Ok(token.clone());
             }
@@ -323,10 +335,15 @@ mod tests {
         let source = source();
         let mut fetched = 0;
         let mut ask = |seconds: u64, stale: Option<u64>| {
-            let token = source.token(Duration::from_secs(seconds), stale, |_| {
-                fetched += 1;
-                answer(200, &format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"t{fetched}"}}"#))
-            });
+            let token = source.token(
+                Duration::from_secs(seconds),
+                stale,
+                |_| {
+                    fetched += 1;
+                    answer(200, &format!(r#"{{"token_type":"Bearer","expires_in":3599,"access_token":"t{fetched}"}}"#))
+                },
+                |error| error,
+            );
             token.map(|token| (token.authorization, token.number)).unwrap()
         };
         let first = ("Bearer t1".to_owned(), 1);
@@ -345,7 +362,7 @@ mod tests {
         {
             let auth = Auth::Basic { user: "NAV".into(), password: SecretSource::given(password.into()) };
             let source = TokenSource::new(auth);
-            let ask = |stale| source.token(Duration::ZERO, stale, |_| panic!("nothing is fetched"));
+            let ask = |stale| source.token(Duration::ZERO, stale, |_| panic!("nothing is fetched"), |error| error);
             let token = ask(None).ok().unwrap();
             assert_eq!(token.authorization, format!("Basic {expected}"));
             let Err(TokenError::Refused(_, message)) = ask(Some(token.number)) else { panic!("it was refused") };
@@ -359,7 +376,8 @@ mod tests {
         let path = folder.path().join("token");
         let source = TokenSource::new(Auth::Bearer { token_file: path.clone() });
         let ask = |seconds: u64, stale: Option<u64>| {
-            let token = source.token(Duration::from_secs(seconds), stale, |_| panic!("nothing is fetched"));
+            let token =
+                source.token(Duration::from_secs(seconds), stale, |_| panic!("nothing is fetched"), |error| error);
             token.map(|token| (token.authorization, token.number))
         };
         assert!(matches!(ask(0, None), Err(TokenError::Unusable(_, message)) if message.contains("cannot be read")));

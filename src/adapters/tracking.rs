@@ -97,13 +97,14 @@ pub fn read(
 /// Takes a page apart.
 fn page(body: &str) -> Result<Page, Amiss> {
     let envelope: Envelope<'_> =
-        serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
+        serde_json::from_str(body).map_err(|error| Amiss::of_json("the answer is no complete page", &error))?;
     let (mut rows, mut deleted) = (Vec::with_capacity(envelope.value.len()), Vec::new());
     for row in envelope.value {
-        let mark: Mark<'_> = serde_json::from_str(row.get()).map_err(|error| format!("a row is no record: {error}"))?;
+        let mark: Mark<'_> =
+            serde_json::from_str(row.get()).map_err(|error| Amiss::of_json("a row is no record", &error))?;
         if mark.context.is_some_and(|context| context.ends_with("/$deletedEntity")) {
             let id = mark.id.and_then(|id| Uuid::try_parse(&id).ok());
-            deleted.push(id.ok_or_else(|| "a deletion has no id".to_owned())?);
+            deleted.push(id.ok_or_else(|| Amiss::Wrong("a deletion has no id".to_owned()))?);
         } else {
             rows.push(row.get());
         }
@@ -203,6 +204,19 @@ mod tests {
         assert_eq!((found.next, found.delta.as_deref()), (None, Some("R/d?$deltatoken=1%212")));
         for broken in ["{", r#"{"value":[1]}"#, &body.replace("c0000000-0000-4000-8000-000000000012", "x")] {
             assert!(page(broken).is_err(), "{broken}");
+        }
+    }
+
+    /// It is whole, and stays as it is.
+    #[test]
+    fn a_deletion_without_an_id_is_asked_for_once() {
+        for (row, told) in [
+            (r#"{"@odata.context":"R/$deletedEntity","id":"x"}"#, "a deletion has no id"),
+            ("1", "a row is no record: invalid type: integer `1`, expected struct Mark at line 1 column 1"),
+        ] {
+            let pages = (0..3).map(|_| say(200, &format!(r#"{{"value":[{row}]}}"#))).collect();
+            let expected = format!("CRM gave an answer that cannot be trusted: GET /t: {told}");
+            assert_eq!(read_pages(str::to_owned, pages), (expected, 1));
         }
     }
 }

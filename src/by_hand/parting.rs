@@ -258,7 +258,7 @@ pub fn part(
             release(desk, store, &scope, &mut parted, map, moment)?;
         }
         // What is given back is nobody's then; the pairs are parted when somebody asks again, and the rest is given back.
-        if let Some(error) = desk.endpoints.crm.lost() {
+        if let Some(error) = desk.endpoints.crm.line().lost() {
             end(store, moment, false)?;
             return Err(error.into());
         }
@@ -342,7 +342,7 @@ fn release(
     let unsure =
         actions.iter().zip(&applied.outcomes).filter(|(_, outcome)| matches!(outcome, Outcome::Unknown { .. }));
     let unsure: Vec<Uuid> = unsure.map(|(action, _)| action.ids.crm).collect();
-    if desk.endpoints.crm.lost().is_some() {
+    if desk.endpoints.crm.line().lost().is_some() {
         return Ok(());
     }
     let read = extract::read_ids(scope, Side::Crm, desk.endpoints.crm, unsure)?;

@@ -1,11 +1,35 @@
 //! A question before something that cannot be taken back. It is asked on a terminal only; `--yes` answers it elsewhere.
 
 use std::io::{BufRead, IsTerminal};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::cli::exit::Failure;
 use crate::cli::progress;
 use crate::cli::signals::asking;
 use crate::report::asked::Ask;
+
+/// How long people took to answer; one for the program, as there is one terminal.
+static ANSWERED_MS: AtomicU64 = AtomicU64::new(0);
+
+/// Time that passes, but for what people take to answer.
+pub struct Watch {
+    began: Instant,
+    answered_ms: u64,
+}
+
+impl Watch {
+    /// Begins to count.
+    pub fn start() -> Watch {
+        Watch { began: Instant::now(), answered_ms: ANSWERED_MS.load(Ordering::Relaxed) }
+    }
+
+    /// Returns what has passed so far.
+    pub fn elapsed(&self) -> Duration {
+        let answered_ms = ANSWERED_MS.load(Ordering::Relaxed) - self.answered_ms;
+        self.began.elapsed().saturating_sub(Duration::from_millis(answered_ms))
+    }
+}
 
 /// What a person has to agree to.
 pub struct Question {
@@ -51,8 +75,11 @@ fn answered(
     }
     say(&format!("{what}? [y/N]"));
     let mut answer = String::new();
+    let began = Instant::now();
     // What cannot be read is no agreement.
     let _ = asking(|| answers.read_line(&mut answer));
+    let answered_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    ANSWERED_MS.fetch_add(answered_ms, Ordering::Relaxed);
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::NotAgreed {
@@ -66,6 +93,7 @@ fn answered(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
 
     fn question() -> Question {
         let asks = vec![Ask { action: "delete", record: "customers:10000".into(), ..Ask::default() }];
@@ -91,6 +119,43 @@ mod tests {
             let refused = ("not agreed to, so nothing was done".to_owned(), "leave it".to_owned(), 1);
             assert_eq!(told, if agrees { Ok(&()) } else { Err(refused) }, "{yes} {answer:?}");
         }
+    }
+
+    /// Somebody who answers late.
+    struct Late;
+
+    impl Read for Late {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    impl BufRead for Late {
+        fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+            let began = Instant::now();
+            while began.elapsed() < THOUGHT {
+                std::thread::yield_now();
+            }
+            Ok(b"y\n")
+        }
+
+        fn consume(&mut self, _: usize) {}
+    }
+
+    const THOUGHT: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn what_a_person_takes_to_answer_is_not_the_programs_time() {
+        let began = Instant::now();
+        let watch = Watch::start();
+        answered(question(), false, true, &mut Late, &mut |_| {}).unwrap();
+        let without = watch.elapsed();
+        // A millisecond may be lost where it is counted in whole ones.
+        assert!(
+            without + THOUGHT <= began.elapsed() + Duration::from_millis(1),
+            "{without:?} of {:?}",
+            began.elapsed()
+        );
     }
 
     #[test]

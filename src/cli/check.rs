@@ -69,7 +69,7 @@ fn ask(path: &Path, part: &Part, state: Option<&Path>, verbose: u8) -> Online {
     let endpoints = world::endpoints_of(path, part);
     let endpoints = PerSide { erp: endpoints.erp.as_deref(), crm: endpoints.crm.as_deref() };
     let online = meet(&part.tables, endpoints, store.as_ref().map(|store| store as &dyn Store), &say);
-    let traffic = |side: Side| endpoints.of(side).map_or_else(Traffic::default, |endpoint| endpoint.traffic());
+    let traffic = |side: Side| endpoints.of(side).map_or_else(Traffic::default, |endpoint| endpoint.line().traffic());
     say(&report::run::requests(&PerSide::from_fn(traffic), began.elapsed().as_secs_f64()));
     online
 }

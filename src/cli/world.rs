@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{SecondsFormat, Utc};
 
@@ -18,6 +18,7 @@ use crate::adapters::credentials;
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::Address;
 use crate::binding::Renamed;
+use crate::cli::ask::Watch;
 use crate::cli::exit::Failure;
 use crate::cli::{places, progress, signals};
 use crate::config::check::{Part, Purpose, check};
@@ -243,12 +244,12 @@ pub fn endpoints(pipeline: &Pipeline) -> PerSide<Box<dyn Endpoint>> {
 /// Lets a verb that makes no report of a run speak to both sides; with `-v` it is said afterwards how much they were asked,
 /// whatever came of it.
 pub fn speak<T>(pipeline: &Pipeline, verbose: u8, ask: impl FnOnce(PerSide<&dyn Endpoint>) -> T) -> T {
-    let began = Instant::now();
+    let watch = Watch::start();
     let endpoints = endpoints(pipeline);
     let answer = ask(PerSide { erp: &*endpoints.erp, crm: &*endpoints.crm });
     if verbose > 0 {
-        let requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
-        progress::say(&report::run::requests(&requests, began.elapsed().as_secs_f64()));
+        let requests = PerSide::from_fn(|side| endpoints.of(side).line().traffic());
+        progress::say(&report::run::requests(&requests, watch.elapsed().as_secs_f64()));
     }
     answer
 }

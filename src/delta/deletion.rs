@@ -58,6 +58,8 @@ pub enum Reason {
     Twin,
     /// It cannot be read, or a record cannot be read that may be where its partner was.
     Unreadable,
+    /// The run came upon the deletion by a reference that it cleared, and has not read the table map for that.
+    Unseen,
 }
 
 impl Reason {
@@ -99,6 +101,7 @@ impl Reason {
             Reason::Unreadable => {
                 format!("{deleted}; nothing is done as long as a record cannot be read that has a say in it")
             }
+            Reason::Unseen => format!("{deleted}; the next run that reads it in the {left} decides what follows"),
         }
     }
 }
@@ -107,7 +110,7 @@ impl Reason {
 pub(super) const DECIDED_ON: &str = "; decided on ";
 
 impl Reason {
-    const ALL: [Reason; 9] = [
+    const ALL: [Reason; 10] = [
         Reason::Asked,
         Reason::Outside,
         Reason::OneWay,
@@ -117,6 +120,7 @@ impl Reason {
         Reason::Changed,
         Reason::Twin,
         Reason::Unreadable,
+        Reason::Unseen,
     ];
 
     /// Returns what is said of a survivor about which a person decided what cannot be done now; `message` is what is said
@@ -141,7 +145,7 @@ impl Reason {
         let sentence = self.sentence(record, gone);
         match self {
             // It says so, and the decision is over; or the next run does what was decided.
-            Reason::Asked | Reason::Changed | Reason::OtherWay | Reason::Unreadable => sentence,
+            Reason::Asked | Reason::Changed | Reason::OtherWay | Reason::Unreadable | Reason::Unseen => sentence,
             Reason::Outside => format!("{sentence}{DECIDED_ON}{on}: {verdict}, which waits until it comes back"),
             Reason::OneWay => format!("{sentence}{DECIDED_ON}{on}: {verdict}"),
             Reason::Edited | Reason::NeverSettled => format!("{sentence} again{DECIDED_ON}{on}: {verdict}"),

@@ -151,8 +151,11 @@ impl std::fmt::Display for Trip {
             Trip::Empty { side, both, couplings } => {
                 let verb = if *couplings == 1 { "is" } else { "are" };
                 let who = if *both { "neither side".to_owned() } else { format!("the {}", side.name()) };
-                let what = if *both { "a record" } else { "no record" };
-                write!(f, "{who} returned {what}, and {couplings} of it {verb} coupled")
+                let (what, of_what) = match both {
+                    true => ("a record", format!("pair{}", plural(*couplings))),
+                    false => ("no record", "of it".to_owned()),
+                };
+                write!(f, "{who} returned {what}, and {couplings} {of_what} {verb} coupled")
             }
         }
     }

@@ -74,14 +74,18 @@ fn may_lead_there(work: &Work<'_>, field: usize, side: Side, rows: PerSide<usize
     work.links.may_lead_there(reference, side, &work.frames.of(side).value(column, *rows.of(side)))
 }
 
+/// Tells whether a side holds nothing any more where it held something when the pair was last settled. Of a value that is
+/// still to be sent nobody knows what it was before.
+pub fn is_cleared(base: u64, own: u64) -> bool {
+    !matches!(base, BLANK | UNSENT) && own == BLANK
+}
+
 /// Returns the side that cleared a reference by itself: it held one when the pair was last settled, is blank now, and the
 /// other side's still leads to a record whose partner there was deleted.
 fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) -> Option<Side> {
     let field = &work.map.fields[field];
     let (reference, base) = (field.reference.as_ref()?, facts.base?);
-    // Of a value that is still to be sent nobody knows what it was before.
-    let cleared = |side: &Side| !matches!(*base.of(*side), BLANK | UNSENT) && *facts.own.of(*side) == BLANK;
-    let side = Side::BOTH.into_iter().find(cleared)?;
+    let side = Side::BOTH.into_iter().find(|side| is_cleared(*base.of(*side), *facts.own.of(*side)))?;
     let other = side.other();
     let value = work.frames.of(other).value(field.column(other)?, *rows.of(other));
     let came_along = match work.links.left(reference, other, &value) {

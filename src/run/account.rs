@@ -11,7 +11,7 @@ use crate::endpoint::{EndpointError, Traffic};
 use crate::plan::Plan;
 use crate::run::carried::Carried;
 use crate::run::chosen::Chosen;
-use crate::store::InboxItem;
+use crate::store::{InboxItem, Origin};
 
 /// The eight counts of one direction, less couplings, which have none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -99,6 +99,32 @@ pub struct TableReport {
     pub error: Option<String>,
     /// Why the guard stopped the table, and what to do about it.
     pub guarded: Option<String>,
+}
+
+impl TableReport {
+    /// Returns how many pairs were coupled of what was there already, by match rules or by their ids.
+    pub fn coupled_anew(&self) -> u64 {
+        self.matched.iter().map(|(_, pairs)| pairs).sum::<u64>() + self.recognised
+    }
+
+    /// Takes back one of these, which is not coupled after all.
+    pub(super) fn couple_one_less(&mut self, origin: &Origin) {
+        match origin {
+            Origin::Matched(rule) => {
+                let of_rule = self.matched.iter_mut().filter(|(other, _)| other == rule);
+                of_rule.for_each(|(_, pairs)| *pairs = pairs.saturating_sub(1));
+                self.matched.retain(|(_, pairs)| *pairs > 0);
+            }
+            Origin::Created(_) => self.recognised = self.recognised.saturating_sub(1),
+            Origin::Hand => {}
+        }
+    }
+
+    /// Takes back all of these.
+    pub(super) fn couple_none(&mut self) {
+        self.matched.clear();
+        self.recognised = 0;
+    }
 }
 
 /// What the guard of a table map stopped in an earlier run.

@@ -71,7 +71,7 @@ impl ByPeople {
         }
         match reason {
             // What only goes the other way than this run, the next one does, and so it is where a record cannot be read.
-            Reason::OtherWay | Reason::Unreadable => {}
+            Reason::OtherWay | Reason::Unreadable | Reason::Unseen => {}
             // It was about a record that is no more: where the value comes back, nobody decided about that.
             Reason::Changed => drop(self.standing.remove(&(ids, None))),
             _ => self.unmet.push(ids),

@@ -126,7 +126,7 @@ fn why_in_full(
         return Some(format!("{reference} has new couplings, which its references may have waited for"));
     }
     let ahead = |side: &Side| {
-        known.read_to.of(*side).zip(context.endpoints.of(*side).clock()).is_some_and(|(to, now)| to > now)
+        known.read_to.of(*side).zip(context.endpoints.of(*side).line().clock()).is_some_and(|(to, now)| to > now)
     };
     if let Some(side) = Side::BOTH.into_iter().find(ahead) {
         return Some(format!("it counts as read up to a time that the {} has not reached yet", side.name()));
@@ -411,5 +411,5 @@ fn tells(scope: &Scope, side: Side) -> bool {
 /// What bears a time that its side has not reached yet, as after a clock that was wrong for a day, does not count: everything
 /// that is edited until then would count as read.
 fn newest(context: &Context<'_>, scope: &Scope, side: Side, frame: &Frame) -> Option<DateTime<Utc>> {
-    frame.latest(scope.modified.of(side).as_ref()?, context.endpoints.of(side).clock())
+    frame.latest(scope.modified.of(side).as_ref()?, context.endpoints.of(side).line().clock())
 }

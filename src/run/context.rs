@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Pipeline, Side, TableMap};
+use crate::config::{PerSide, Pipeline, Reference, Side, TableMap};
 use crate::endpoint::Endpoint;
 use crate::run::account::Event;
 use crate::run::approval::Approved;
@@ -65,6 +65,12 @@ impl Context<'_> {
     /// Returns the records to explain in a table map; `None` where there are none, or the run is for all records.
     pub(super) fn subjects_of(&self, map: &TableMap) -> Option<&PerSide<BTreeSet<Uuid>>> {
         self.subjects?.get(&map.name)
+    }
+
+    /// Returns the number of the table map that a reference leads to.
+    pub(super) fn target(&self, reference: &Reference) -> usize {
+        let leads_to = |table: &TableMap| table.name == reference.table;
+        self.pipeline.tables.iter().position(leads_to).expect("a file whose references lead nowhere is refused")
     }
 
     /// Tells whether some table is not read in full, so that keys of references have to be asked for.

@@ -37,8 +37,7 @@ pub(super) fn count_up(
     let contested: HashSet<Option<Uuid>> = held.chain(outside.map(|item| item.erp_id)).collect();
     state.report.contested = contested.len() as u64;
     let inserted: u64 = Side::BOTH.iter().map(|side| state.tally.inserted(*side).len() as u64).sum();
-    let matched: u64 = state.report.matched.iter().map(|(_, count)| count).sum();
-    state.report.new_couplings = inserted + matched + state.report.recognised;
+    state.report.new_couplings = inserted + state.report.coupled_anew();
     let stored = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
     state.report.coupled = if context.options.dry_run {
         (stored + state.tally.recovered_count() + state.report.new_couplings).saturating_sub(state.report.uncoupled)

@@ -2,6 +2,7 @@
 //! to wait for that, then, from the last table map to the first, the deletions. A table map that fails takes those
 //! along that refer to it, and no others.
 
+use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use crate::config::{Side, TableMap};
@@ -10,6 +11,7 @@ use crate::extract::Scope;
 use crate::order::Pass;
 use crate::run::account::{Counts, Event, Lost, RunReport, TableReport};
 use crate::run::along::Along;
+use crate::run::bereft::file_bereft;
 use crate::run::carried::Carried;
 use crate::run::context::Context;
 use crate::run::pass::{self, CutOff};
@@ -18,7 +20,7 @@ use crate::run::sight::Sight;
 use crate::run::state::PassState;
 use crate::run::step::PassError;
 use crate::run::{RunError, decided, later, strays};
-use crate::store::{Store, StoreError, Watermark};
+use crate::store::{InboxItem, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 
 /// The passes of a run, and what became of each so far.
@@ -31,6 +33,8 @@ pub struct Course<'a> {
     states: Vec<Option<PassState>>,
     /// As many as `states`.
     reports: Vec<TableReport>,
+    /// Deletions that references told of, and that wait.
+    bereft: Vec<InboxItem>,
     /// The first thing that a side could not do.
     first_error: Option<EndpointError>,
     /// Why a side cannot be spoken to any more; then the course is over.
@@ -40,8 +44,8 @@ pub struct Course<'a> {
 impl<'a> Course<'a> {
     /// Makes the course of a run of which no table map had its turn yet; `scopes` has one for each pass.
     pub fn new(context: &'a Context<'a>, passes: &'a [Pass], scopes: &'a [Scope], links: Links) -> Course<'a> {
-        let (states, reports) = (Vec::new(), Vec::new());
-        Course { context, passes, scopes, links, states, reports, first_error: None, lost: None }
+        let (states, reports, bereft) = (Vec::new(), Vec::new(), Vec::new());
+        Course { context, passes, scopes, links, states, reports, bereft, first_error: None, lost: None }
     }
 
     /// Gives every table map its turn, until the run has to end.
@@ -130,6 +134,31 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
+    /// Files the deletions that references told of, which their own table maps did not see.
+    pub fn file_bereft(&mut self, store: &mut dyn Store) -> Result<(), StoreError> {
+        let mut filed: HashSet<usize> = HashSet::new();
+        for index in 0..self.states.len() {
+            let references = self.map(&self.passes[index]).fields.iter().filter_map(|field| field.reference.as_ref());
+            for reference in references {
+                let table = self.context.target(reference);
+                if self.is_to_stop() || filed.contains(&table) {
+                    continue;
+                }
+                let place = (0..self.states.len()).find(|place| self.passes[*place].table == table);
+                let own = place.and_then(|place| self.states[place].as_ref());
+                match file_bereft(self.context, store, table, own, &mut self.links) {
+                    Ok(items) => {
+                        filed.insert(table);
+                        self.bereft.extend(items);
+                    }
+                    // Whoever came upon one comes upon it again.
+                    Err(error) => self.take(index, Err(error))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Tells why nothing at all could be done, where that is so. A dry run that lost a side has nothing to show.
     pub fn failed_throughout(&mut self) -> Result<(), EndpointError> {
         // The last step may have lost it.
@@ -177,6 +206,7 @@ impl<'a> Course<'a> {
     ) -> Result<Vec<Sight>, RunError> {
         let options = self.context.options;
         let mut sights = Vec::new();
+        report.inbox.extend(self.bereft);
         for ((state, mut table), turn) in self.states.into_iter().zip(self.reports).zip(self.passes) {
             let unreached = || options.approved.map(|approved| Carried::unreached(approved, &table.table));
             let carried = match state {
@@ -242,7 +272,7 @@ impl<'a> Course<'a> {
     /// Tells whether the run has to end, and takes note where a side is the reason.
     fn is_to_stop(&mut self) -> bool {
         if self.lost.is_none() {
-            self.lost = Side::BOTH.into_iter().find_map(|side| self.context.endpoints.of(side).lost());
+            self.lost = Side::BOTH.into_iter().find_map(|side| self.context.endpoints.of(side).line().lost());
         }
         self.lost.is_some() || self.context.options.stop.load(Ordering::Relaxed)
     }
@@ -250,7 +280,7 @@ impl<'a> Course<'a> {
     /// Says why a table map could not be finished; what is the matter with a side is told once, and not of each.
     fn reason(&self, error: &PassError) -> String {
         match error {
-            PassError::Endpoint(error) if self.context.endpoints.of(error.side()).lost().is_some() => {
+            PassError::Endpoint(error) if self.context.endpoints.of(error.side()).line().lost().is_some() => {
                 format!("the {} was lost in the middle of it", error.side().name())
             }
             error => error.to_string(),

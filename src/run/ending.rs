@@ -19,7 +19,7 @@ use crate::run::standing::chosen;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
 use crate::run::written::fingerprint_in;
-use crate::store::{CouplingChange, InboxKind, Origin, Store, Terms};
+use crate::store::{CouplingChange, InboxKind, Store, Terms};
 use crate::translate::canonical::BLANK;
 
 /// Saves what is left, files what waits, and counts. `deferred` tells which fields have not had their turn yet.
@@ -61,10 +61,8 @@ pub(super) fn finish_begun(step: &Step<'_>, store: &mut dyn Store, state: &mut P
     for change in state.draft.pending() {
         let CouplingChange::Couple { erp, origin, .. } = change else { continue };
         stopped.insert(*erp);
-        let counts = state.report.matched.iter_mut().filter(|(rule, _)| *origin == Origin::Matched(*rule));
-        counts.for_each(|(_, pairs)| *pairs = pairs.saturating_sub(1));
+        state.report.couple_one_less(origin);
     }
-    state.report.matched.retain(|(_, pairs)| *pairs > 0);
     let (pairs, held) = (state.records.set_aside(&stopped), state.waits.set_aside(&stopped));
     finish(step.context, store, step.map, &step.left_out, state)?;
     state.records.join(pairs);
@@ -101,7 +99,7 @@ pub(super) fn stopped(
     state.waits.file(decided::undecided(store, &map.name)?);
     if let Some(report) = state.guarding.report_mut() {
         report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
-        report.matched.clear();
+        report.couple_none();
     }
     Ok(())
 }

@@ -67,8 +67,8 @@ pub(super) fn hold_doubtful(state: &mut PassState, to: Side, actions: &mut Vec<A
 
 /// Holds new records of which exactly what would be sent is there already with nobody, or is sent for another one as well:
 /// after a lost answer they could not be told apart. Who is there already gets no partner either, or a person could couple the
-/// two no more. Returns the sources of the latter, which have their turn once the first
-/// one is made. Notes besides who is there already.
+/// two no more. Returns the sources of those that are sent for another one as well, which have their turn once the first one is
+/// made.
 pub(super) fn hold_twins(
     step: &Step<'_>,
     store: &dyn Store,

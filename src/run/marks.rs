@@ -36,7 +36,7 @@ const NOTHING: Mark = Mark { left: 0, edited: 0 };
 /// The clocks are compared now, right after the first reading, and stay so compared for the whole pass, as far as they can be.
 pub(super) fn times(context: &Context<'_>, scope: &Scope, map: &TableMap) -> Option<Times> {
     let columns = PerSide { erp: scope.modified.erp.clone()?, crm: scope.modified.crm.clone()? };
-    let [erp, crm] = Side::BOTH.map(|side| context.endpoints.of(side).clock_offset());
+    let [erp, crm] = Side::BOTH.map(|side| context.endpoints.of(side).line().clock_offset());
     let times = Times { columns, crm_ahead_ms: ClockOffset::between(erp, crm), left: map.fields.len() };
     map.compares_times().then_some(times)
 }

@@ -67,6 +67,7 @@ mod opening;
 
 // Who belongs to whom.
 mod names;
+mod cleared;
 mod ours;
 mod wanted_back;
 mod doubts;
@@ -99,6 +100,7 @@ mod closing;
 mod pass;
 mod referring;
 mod along;
+mod bereft;
 mod course;
 pub mod explain;
 
@@ -118,7 +120,7 @@ use crate::run::carried::Carried;
 use crate::run::chosen::{Chosen, Standing};
 use crate::run::context::{Context, Options};
 use crate::run::course::Course;
-use crate::run::prepare::{belongs_to, describe, link_unselected, moved, note_tables};
+use crate::run::prepare::{belongs_to, describe, elsewhere, link_unselected, needed, note_tables};
 use crate::run::sight::{Sight, Subjects};
 use crate::store::{Store, StoreError};
 use crate::translate::links::Links;
@@ -182,7 +184,7 @@ fn carry_out(
     let (passes, left_out) = passes_asked_for(pipeline, options);
     let scopes = describe(pipeline, &passes, endpoints)?;
     let asked = PerSide { erp: Some(endpoints.erp), crm: Some(endpoints.crm) };
-    let misfits = moved(&pipeline.tables, asked, store)?;
+    let misfits = elsewhere(&pipeline.tables, &needed(&pipeline.tables, &passes), asked, store)?;
     if !misfits.is_empty() {
         return Err(RunError::Mapping(misfits));
     }
@@ -217,6 +219,7 @@ fn carry_out(
     course.first_steps(store)?;
     course.second_steps(store)?;
     course.deletions(store)?;
+    course.file_bereft(store)?;
     course.failed_throughout()?;
     let interrupted = options.stop.load(Ordering::Relaxed);
     let lost = course.lost();
@@ -248,7 +251,7 @@ fn carry_out(
         (false, true) => RunOutcome::Failed,
         (false, false) => outcome(&report),
     };
-    report.requests = PerSide::from_fn(|side| endpoints.of(side).traffic());
+    report.requests = PerSide::from_fn(|side| endpoints.of(side).line().traffic());
     report.seconds = (options.elapsed)();
     Ok((report, sights))
 }

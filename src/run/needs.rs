@@ -37,26 +37,16 @@ pub(super) fn name_needed(
     let mut asked = false;
     for field in map.fields.iter().zip(left_out).filter(|(_, left_out)| !**left_out).map(|(field, _)| field) {
         let Some(reference) = &field.reference else { continue };
-        let target = context.pipeline.tables.iter().position(|table| table.name == reference.table);
-        let Some(target) = target else { continue };
         if links.table(&reference.table).is_complete() {
             continue;
         }
         let mut matches = map.match_rules.iter().flat_map(|rule| &rule.by);
         let is_matched = matches.any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
-        let asking = || -> Result<Asking<'_>, PassError> {
-            let scope = Scope::describe(context.pipeline, target, context.endpoints)?;
-            Ok(Asking { context, reference, target, scope })
-        };
         if field.writes(Side::Crm) || is_matched {
             let mut keys = unresolved_keys(field, scope, frames, links)?;
             // A record that is still to be made in the ERP refers to it, too.
             keys.extend(constant_key(field, frames).filter(|key| !links.resolves(reference, key)));
-            keys.retain(|key| links.table(&reference.table).ask(key));
-            if !keys.is_empty() {
-                asked = true;
-                asking()?.by_keys(&keys, links)?;
-            }
+            asked |= name_keys(context, reference, keys, links)?;
         }
         // Most of the ids are those of records whose keys were just told.
         if field.writes(Side::Erp) || is_matched {
@@ -64,11 +54,27 @@ pub(super) fn name_needed(
             ids.retain(|id| links.table(&reference.table).ask(&id.to_string()));
             if !ids.is_empty() {
                 asked = true;
-                asking()?.by_ids(ids, links)?;
+                Asking::about(context, reference)?.by_ids(ids, links)?;
             }
         }
     }
     Ok(asked)
+}
+
+/// Tells the links whom these keys of the ERP lead to, as far as nobody asked before; returns whether anything had to be
+/// asked for.
+pub(super) fn name_keys(
+    context: &Context<'_>,
+    reference: &Reference,
+    mut keys: BTreeSet<String>,
+    links: &mut Links,
+) -> Result<bool, PassError> {
+    keys.retain(|key| links.table(&reference.table).ask(key));
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    Asking::about(context, reference)?.by_keys(&keys, links)?;
+    Ok(true)
 }
 
 /// Returns the key that a constant of the file refers to, where there is a record that has it.
@@ -136,11 +142,17 @@ pub(super) fn referred(
 struct Asking<'a> {
     context: &'a Context<'a>,
     reference: &'a Reference,
-    target: usize,
+    map: &'a TableMap,
     scope: Scope,
 }
 
-impl Asking<'_> {
+impl<'a> Asking<'a> {
+    fn about(context: &'a Context<'a>, reference: &'a Reference) -> Result<Asking<'a>, PassError> {
+        let target = context.target(reference);
+        let scope = Scope::describe(context.pipeline, target, context.endpoints)?;
+        Ok(Asking { context, reference, map: &context.pipeline.tables[target], scope })
+    }
+
     fn by_keys(&self, keys: &BTreeSet<String>, links: &mut Links) -> Result<(), PassError> {
         let reference = self.reference;
         self.ask_keys(Side::Erp, &reference.erp, keys.iter().cloned().collect(), links)?;
@@ -158,20 +170,16 @@ impl Asking<'_> {
         self.ask_ids(Side::Erp, &reference.erp, partners, links)?;
         // The others are told by the CRM itself, or named in a complaint.
         let left: HashSet<Uuid> = ids.into_iter().filter(|id| !links.names(reference, *id)).collect();
-        let label = self.map().sides.crm.label.as_ref();
+        let label = self.map.sides.crm.label.as_ref();
         if let Some(column) = reference.crm.as_ref().or(label) {
             self.ask_ids(Side::Crm, column, left, links)?;
         }
         Ok(())
     }
 
-    fn map(&self) -> &TableMap {
-        &self.context.pipeline.tables[self.target]
-    }
-
     /// The same scope with a few columns only: the key, the label, and what the filter looks at.
     fn narrow(&self, side: Side, column: &str) -> Scope {
-        let map = self.map();
+        let map = self.map;
         let mut columns = vec![column.to_owned()];
         let filter = map.sides.of(side).filter.iter().flat_map(|filter| filter.columns());
         let label = map.sides.crm.label.iter().filter(|_| side == Side::Crm);
@@ -211,13 +219,13 @@ impl Asking<'_> {
             return Ok(());
         }
         let table_rows = links.table(&self.reference.table).couplings_count();
-        let frame = read_some(self.context, &self.narrow(side, column), self.map(), side, ids, table_rows)?;
+        let frame = read_some(self.context, &self.narrow(side, column), self.map, side, ids, table_rows)?;
         self.tell(side, column, &frame, links)
     }
 
     /// Tells the keys of what is coupled or inside the filter, as a full read does.
     fn tell(&self, side: Side, column: &str, frame: &Frame, links: &mut Links) -> Result<(), PassError> {
-        let inside = extract::inside(self.map(), side, frame.clone())?.referred();
+        let inside = extract::inside(self.map, side, frame.clone())?.referred();
         let table = links.table(&self.reference.table);
         let known = without(frame, |id| !inside.contains(id) && table.partner(side, *id).is_none());
         let is_key = match side {
@@ -227,7 +235,7 @@ impl Asking<'_> {
         if is_key {
             table.name_all(side, column, &known);
         }
-        if let (Side::Crm, Some(label)) = (side, &self.map().sides.crm.label) {
+        if let (Side::Crm, Some(label)) = (side, &self.map.sides.crm.label) {
             table.label_all(label, &known);
         }
         Ok(())

@@ -18,6 +18,7 @@ use crate::order::Pass;
 use crate::run::account::{Event, TableReport};
 use crate::run::agenda::Agenda;
 use crate::run::alone::alone_of;
+use crate::run::cleared::seek_cleared;
 use crate::run::closing::close;
 use crate::run::context::Context;
 use crate::run::deleting::delete;
@@ -153,6 +154,7 @@ fn match_up(
     name_needed(context, map, scope, &pass.deferred, state.records.frames(), links)?;
     // What waits outside the filter is decided again.
     name_needed(context, map, scope, &pass.deferred, &ground.beyond, links)?;
+    seek_cleared(turn, &pass.deferred, store, state, links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
     take_ours(context, map, &mut uncoupled, state, links);
@@ -280,7 +282,8 @@ pub fn second_step(
     if let Some(frames) = state.outside.frames() {
         name_needed(context, map, scope, &all, frames, links)?;
     }
-    let left_out = pass.deferred.iter().map(|deferred| !deferred).collect();
+    let left_out: Vec<bool> = pass.deferred.iter().map(|deferred| !deferred).collect();
+    seek_cleared(&Turn { context, map, scope, pass }, &left_out, store, state, links)?;
     let step = Step { context, map, scope, links, left_out };
     if let Some(records) = context.subjects_of(map) {
         looking::look_closer(&step, state, records)?;

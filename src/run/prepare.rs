@@ -1,5 +1,5 @@
-//! Before the first pass: whose state this is, whether the file fits the metadata of both sides, and whom the records
-//! that are not visited are coupled with.
+//! Before the first pass: whose state this is, and of which tables; whether the file fits the metadata of both sides; and whom
+//! the records that are not visited are coupled with.
 
 use std::collections::HashSet;
 
@@ -65,18 +65,12 @@ pub struct Compared {
 /// Asks for the metadata of all passes and holds the table maps against it, with either side alone where the other cannot
 /// be asked.
 pub fn compare(tables: &[TableMap], passes: &[Pass], endpoints: PerSide<Option<&dyn Endpoint>>) -> Compared {
-    // The keys of table maps that are only referred to have to be there, too.
-    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
-    let references = |name: &str| {
-        let mut fields = passes.iter().flat_map(|pass| &tables[pass.table].fields);
-        fields.any(|field| field.reference.as_ref().is_some_and(|reference| reference.table == name))
-    };
-    let referred = |table: &usize| !visited(*table) && references(&tables[*table].name);
+    let needed = needed(tables, passes);
+    let visited = |table: &usize| passes.iter().any(|pass| pass.table == *table);
     let (mut absent, mut troubles) = (Vec::new(), Vec::new());
     let mut asked = endpoints;
     for side in Side::BOTH {
-        let needed = (0..tables.len()).filter(|table| visited(*table) || referred(table));
-        let names: Vec<&str> = needed.map(|table| tables[table].sides.of(side).table.as_str()).collect();
+        let names: Vec<&str> = needed.iter().map(|table| tables[*table].sides.of(side).table.as_str()).collect();
         if let Some(Err(error)) = asked.of(side).map(|endpoint| endpoint.prepare(&names)) {
             troubles.push(error);
             *asked.of_mut(side) = None;
@@ -103,48 +97,72 @@ pub fn compare(tables: &[TableMap], passes: &[Pass], endpoints: PerSide<Option<&
         Told { table, sides }
     };
     let told: Vec<Told> = passes.iter().map(|pass| describe(pass.table)).collect();
-    let others: Vec<Told> = (0..tables.len()).filter(referred).map(describe).collect();
+    let others: Vec<Told> = needed.into_iter().filter(|table| !visited(table)).map(describe).collect();
     absent.extend(misfits(tables, &told, &others));
     Compared { told, misfits: absent, troubles }
 }
 
-/// Finds the table maps whose couplings are about another table than the file names now: held against that one, every
-/// coupled record would count as deleted.
+/// Returns the numbers of the table maps that passes visit or refer to: the keys of the latter have to be there, too.
+pub(super) fn needed(tables: &[TableMap], passes: &[Pass]) -> Vec<usize> {
+    let visited = |table: usize| passes.iter().any(|pass| pass.table == table);
+    let referred = |table: usize| passes.iter().any(|pass| tables[pass.table].refers_to(&tables[table].name));
+    (0..tables.len()).filter(|table| visited(*table) || referred(*table)).collect()
+}
+
+/// Finds, of the table maps of these numbers, those whose couplings are about another table than the file names now: held against
+/// that one, coupled records that it does not hold would count as deleted.
 ///
-/// Another name alone is no objection, since a table has more than one: where a coupled record is found under its id, it is
+/// Another name alone is no objection, since a table has more than one: where every coupled record is found under its id, it is
 /// the same one. Sides that know their records by keys make the ids of the name as well, so there it is always another.
-pub fn moved(
+pub fn elsewhere(
     tables: &[TableMap],
+    numbers: &[usize],
     endpoints: PerSide<Option<&dyn Endpoint>>,
     store: &dyn Store,
 ) -> Result<Vec<Misfit>, RunError> {
     let noted = store.noted_tables()?;
     let mut found = Vec::new();
-    for (table, map) in tables.iter().enumerate() {
+    for &table in numbers {
+        let map = &tables[table];
         let Some(before) = noted.get(&map.name) else { continue };
         for side in Side::BOTH.into_iter().filter(|side| *before.of(*side) != map.sides.of(*side).table) {
             let Some(endpoint) = *endpoints.of(side) else { continue };
-            let couplings = store.couplings(&map.name, &[])?;
-            let ids = if side == Side::Erp { &couplings.erp } else { &couplings.crm };
-            if !ids.is_empty() && !holds_any(tables, table, endpoint, ids)? {
-                found.push(other_table(map, side, before.of(side), ids.len()));
+            let coupled = coupled_on(store, map, side)?;
+            let there = holds(tables, table, endpoint, &coupled)?;
+            if there < coupled.len() {
+                found.push(other_table(map, side, before.of(side), (there, coupled.len())));
             }
         }
     }
     Ok(found)
 }
 
-/// Tells whether the table that a table map names now holds any of these records; of many, it asks for some.
-fn holds_any(tables: &[TableMap], table: usize, endpoint: &dyn Endpoint, ids: &[Uuid]) -> Result<bool, EndpointError> {
-    const ASKED_MAX: usize = 50;
+/// Returns the records of a side that are coupled, but for pairs of which one is known to be gone.
+fn coupled_on(store: &dyn Store, map: &TableMap, side: Side) -> Result<HashSet<Uuid>, StoreError> {
+    let gone = store.inbox(Some(&map.name))?.into_iter().filter(|item| item.kind == InboxKind::Deleted);
+    let gone: HashSet<Uuid> = gone.filter_map(|item| item.erp_id).collect();
+    let couplings = store.couplings(&map.name, &[])?;
+    let pairs = couplings.erp.into_iter().zip(couplings.crm).filter(|(erp, _)| !gone.contains(erp));
+    Ok(pairs.map(|(erp, crm)| if side == Side::Erp { erp } else { crm }).collect())
+}
+
+/// Returns how many of these records the table holds that a table map names now.
+fn holds(
+    tables: &[TableMap],
+    table: usize,
+    endpoint: &dyn Endpoint,
+    ids: &HashSet<Uuid>,
+) -> Result<usize, EndpointError> {
+    // More are fewer requests where the whole table is read.
+    const BY_ID_MAX: usize = 1_000;
     let scope = match SideScope::describe(tables, table, endpoint) {
         Ok(scope) if !matches!(scope.info.key, Key::Values(_)) => scope,
-        Ok(_) | Err(EndpointError::NoTable { .. }) => return Ok(false),
+        Ok(_) | Err(EndpointError::NoTable { .. }) => return Ok(0),
         Err(error) => return Err(error),
     };
-    let some = ids.iter().step_by(ids.len().div_ceil(ASKED_MAX)).copied().collect();
-    let query = Query { info: &scope.info, columns: scope.columns.clone(), filter: None, ids: Some(some) };
-    Ok(endpoint.read(&query, &|_| {})?.rows() > 0)
+    let asked = (ids.len() <= BY_ID_MAX).then(|| ids.iter().copied().collect());
+    let query = Query { info: &scope.info, columns: scope.columns.clone(), filter: None, ids: asked };
+    Ok(endpoint.read(&query, &|_| {})?.ids().iter().filter(|id| ids.contains(id)).count())
 }
 
 /// Notes of which tables the couplings of these table maps are from now on.

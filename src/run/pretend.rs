@@ -52,7 +52,7 @@ struct Written {
 impl<'a> Pretended<'a> {
     /// Stands in front of a side, for the passes of a run.
     pub(super) fn new(inner: &'a dyn Endpoint, pipeline: &Pipeline, passes: &[Pass]) -> Pretended<'a> {
-        let side = inner.side();
+        let side = inner.line().side();
         let mut keys: HashMap<String, Vec<String>> = HashMap::new();
         let fields = pipeline.tables.iter().flat_map(|map| &map.fields);
         for reference in fields.filter_map(|field| field.reference.as_ref()) {
@@ -72,7 +72,7 @@ impl<'a> Pretended<'a> {
 
     /// Carries out actions on paper: `frame` holds the records that are updated.
     pub(super) fn apply(&self, info: &TableInfo, frame: &Frame, actions: &[Action]) -> Applied {
-        let side = self.inner.side();
+        let side = self.inner.line().side();
         let mut tables = self.lock();
         let pretence = tables.entry(info.table.clone()).or_default();
         let keys = self.keys.get(&info.table).map_or(&[][..], Vec::as_slice);
@@ -188,7 +188,7 @@ impl Pretended<'_> {
         for (id, written) in pretence.asked(query) {
             let row = known.get(&id).copied();
             if row.is_some() || written.new {
-                push_row(&mut rows, self.inner.side(), id, &written.values, &frame, row);
+                push_row(&mut rows, self.inner.line().side(), id, &written.values, &frame, row);
             }
         }
         frame.upsert(&rows.finish());

@@ -20,7 +20,7 @@ pub(super) const ROUNDS_MAX: usize = 5;
 pub(super) fn rest(step: &Step<'_>, sides: impl Iterator<Item = Side>, silent: &mut u32) -> bool {
     let sides: HashSet<Side> = sides.collect();
     *silent += u32::from(!sides.is_empty());
-    let rested = |side: &Side| step.context.endpoints.of(*side).rest(*silent);
+    let rested = |side: &Side| step.context.endpoints.of(*side).line().rest(*silent);
     // Each of them is waited for.
     sides.iter().filter(|side| rested(side)).count() > 0
 }

@@ -178,7 +178,7 @@ impl PassState {
             report.new_couplings += counts.inserted;
         }
         if self.draft.pending().is_empty() {
-            report.new_couplings += self.report.matched.iter().map(|(_, pairs)| pairs).sum::<u64>();
+            report.new_couplings += self.report.coupled_anew();
         }
         report
     }

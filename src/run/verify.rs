@@ -41,7 +41,7 @@ pub(super) fn count_confirmed(
             state.tally.count(to, &action.kind, action.ids.erp);
         }
     }
-    step.context.endpoints.of(to).lost().map_or(Ok(()), Err)
+    step.context.endpoints.of(to).line().lost().map_or(Ok(()), Err)
 }
 
 /// What a round leaves for the next one.

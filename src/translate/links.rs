@@ -62,6 +62,19 @@ impl TableLinks {
         self.left.of_mut(side).insert(id);
     }
 
+    /// Tells that this record of a side was deleted: its partner is left, and nobody refers to either any more.
+    pub fn bereave(&mut self, gone: Side, id: Uuid) {
+        if let Some(survivor) = self.partners.of_mut(gone).remove(&id) {
+            self.partners.of_mut(gone.other()).remove(&survivor);
+            self.leave(gone.other(), survivor);
+        }
+    }
+
+    /// Returns the records of a side that were left.
+    pub fn all_left(&self, side: Side) -> &HashSet<Uuid> {
+        self.left.of(side)
+    }
+
     /// Tells whether a record that was left has a partner again: it was made anew in this run.
     pub fn has_restored(&self) -> bool {
         Side::BOTH.into_iter().any(|side| self.left.of(side).iter().any(|id| self.partners.of(side).contains_key(id)))

@@ -185,8 +185,8 @@ fn a_certificate_that_is_wrong_for_once_passes() {
         erp.open().unwrap();
         let told = erp.describe("items").err().map(|error| error.to_string()).unwrap_or_default();
         assert!(told.contains(expected) && told.is_empty() == expected.is_empty(), "{told}");
-        assert_eq!(erp.lost().is_some(), !expected.is_empty());
-        let sent = erp.traffic();
+        assert_eq!(erp.line().lost().is_some(), !expected.is_empty());
+        let sent = erp.line().traffic();
         assert_eq!(sent.retried, if expected.is_empty() { 1 } else { 2 }, "{sent:?}");
     }
 }

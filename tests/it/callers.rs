@@ -106,7 +106,7 @@ fn a_name_that_nobody_may_write_in_ends_it_once() {
         let info = crm.describe("accounts").unwrap();
         let id = read(&*crm, "accounts", &["name"]).ids()[0];
         assert_eq!(crm.write(&info, &[], &[update(id, None, &[("fax", text("1"))])]).outcomes, [Outcome::Written]);
-        assert_eq!((crm.stands_in(), crm.lost()), (Ok(()), None));
+        assert_eq!((crm.stands_in(), crm.line().lost()), (Ok(()), None));
         world.crm.with(|state| match known {
             true => state.specials.clear(),
             false => {
@@ -116,11 +116,13 @@ fn a_name_that_nobody_may_write_in_ends_it_once() {
         });
         let report = crm.write(&info, &[], &[update(id, None, &[("fax", text("2"))]), insert(1, &[])]);
         assert!(report.outcomes.iter().all(|outcome| matches!(outcome, Outcome::NotSent { .. })), "{report:?}");
-        let Some(EndpointError::Login { keys, message, .. }) = crm.lost() else { panic!("{:?}", crm.lost()) };
+        let Some(EndpointError::Login { keys, message, .. }) = crm.line().lost() else {
+            panic!("{:?}", crm.line().lost())
+        };
         assert_eq!(keys, ["act_as"]);
         assert!(message.starts_with("it may not write for the user of `act_as`: "), "{message}");
         let again = opened(&world, Bypass::default(), Some(OBJECT));
-        assert_eq!(again.stands_in(), Err(crm.lost().unwrap()));
+        assert_eq!(again.stands_in(), Err(crm.line().lost().unwrap()));
         assert_eq!(opened(&world, Bypass::default(), None).stands_in(), Ok(()));
     }
 }
@@ -191,7 +193,7 @@ fn an_owner_who_is_no_user_any_more_costs_one_record_only() {
             assert!(matches!(outcomes[1], Outcome::Barred { .. } | Outcome::Refused { .. }), "{message}");
             assert!(message.contains("0x80040225"), "{message}");
             let written = outcomes.iter().filter(|outcome| **outcome == Outcome::Written).count();
-            assert_eq!((written as u128, crm.lost()), (count - 1, None), "{message}");
+            assert_eq!((written as u128, crm.line().lost()), (count - 1, None), "{message}");
         }
     }
 }

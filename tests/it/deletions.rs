@@ -7,6 +7,7 @@ mod crashes;
 mod guards;
 mod proof;
 mod restored;
+mod unseen;
 
 use pipeline::config::{Guard, OnDelete, Side};
 use pipeline::run::account::RunOutcome;

@@ -260,9 +260,9 @@ fn a_record_that_a_list_left_out_is_asked_for_alone() {
         let there = read(&*endpoint, table, &[]).ids()[0];
         let nobody: Vec<Uuid> = (1..=150).map(Uuid::from_u128).collect();
         for (missing, requests) in [(&nobody[..], requests), (&nobody[..1], 1), (&[], 0)] {
-            let before = endpoint.traffic().sent;
+            let before = endpoint.line().traffic().sent;
             assert!(endpoint.hidden(&info, missing).unwrap().is_empty(), "{side:?}");
-            assert_eq!(endpoint.traffic().sent - before, requests, "{side:?} {}", missing.len());
+            assert_eq!(endpoint.line().traffic().sent - before, requests, "{side:?} {}", missing.len());
         }
         for missing in [vec![there], [&nobody[..9], &[there]].concat()] {
             let error = endpoint.hidden(&info, &missing).unwrap_err();
@@ -351,14 +351,14 @@ fn reads_outlast_the_faults_of_the_wire() {
             // One that remembers no earlier refusals.
             let endpoint = world.endpoint(side);
             endpoint.describe(table).unwrap();
-            let before = endpoint.traffic();
+            let before = endpoint.line().traffic();
             world.set_faults(side, Faults::once(fault, 2));
             let ids = endpoint.read(&query(&info, &[]), &|_| {}).unwrap().ids();
             assert_eq!(ids, whole, "{side:?} {fault}");
             let faults = world.faults(side);
             assert_eq!(faults.applied().get(&fault), Some(&1), "{side:?} {fault}");
             assert_eq!(faults.impatient(), 0, "{side:?} {fault}: a request came before its time");
-            let after = endpoint.traffic();
+            let after = endpoint.line().traffic();
             assert_eq!(after.retried, before.retried + 1, "{side:?} {fault}");
             assert_eq!(after.waited_seconds > before.waited_seconds, fault != Fault::ExpiredToken, "{side:?} {fault}");
         }
@@ -370,18 +370,18 @@ fn a_side_is_opened_once_and_metadata_is_asked_for_once() {
     let world = world();
     for (side, table) in [(Side::Erp, "customers"), (Side::Crm, "accounts")] {
         let endpoint = world.endpoint(side);
-        assert_eq!(endpoint.traffic().sent, 0);
+        assert_eq!(endpoint.line().traffic().sent, 0);
         endpoint.open().unwrap();
         endpoint.describe(table).unwrap();
-        let sent = endpoint.traffic().sent;
+        let sent = endpoint.line().traffic().sent;
         endpoint.describe(table).unwrap();
-        assert_eq!(endpoint.traffic().sent, sent, "{side:?}");
+        assert_eq!(endpoint.line().traffic().sent, sent, "{side:?}");
         let counts = match side {
             Side::Erp => world.erp.counts(),
             Side::Crm => world.crm.counts(),
         };
         assert_eq!((counts.requests - counts.tokens, counts.tokens), (sent, 1), "{side:?}");
-        let concurrency = endpoint.concurrency();
+        let concurrency = endpoint.line().concurrency();
         assert!((1..=8).contains(&concurrency), "{side:?} recommends {concurrency}");
     }
 }
@@ -446,10 +446,10 @@ fn a_table_that_is_too_slow_for_its_pages_is_read_in_smaller_ones() {
     assert!((101..400).contains(&all.len()), "{}", all.len());
     world.erp.with(|state| state.rows_in_time = 100);
     endpoint.open().unwrap();
-    let before = endpoint.traffic();
+    let before = endpoint.line().traffic();
     let frame = endpoint.read(&query(&info, &["number"]), &|_| {}).unwrap();
     assert_column(&frame, "number", &all, "number", "id");
-    let traffic = endpoint.traffic();
+    let traffic = endpoint.line().traffic();
     // Pages of 400 and 200 are in vain, and then all of them come with 100.
     let pages = u64::try_from(all.len().div_ceil(100)).unwrap();
     assert_eq!((traffic.retried - before.retried, traffic.sent - before.sent), (2, 2 + pages));
@@ -458,7 +458,7 @@ fn a_table_that_is_too_slow_for_its_pages_is_read_in_smaller_ones() {
     world.set_faults(Side::Erp, Faults::once(Fault::TimedOut, 1));
     let frame = endpoint.read(&query(&info, &["number"]), &|_| {}).unwrap();
     assert_column(&frame, "number", &all, "number", "id");
-    assert_eq!(endpoint.traffic().retried - traffic.retried, 1);
+    assert_eq!(endpoint.line().traffic().retried - traffic.retried, 1);
 }
 
 #[test]

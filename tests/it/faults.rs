@@ -47,7 +47,7 @@ fn a_second_refusal_of_a_fresh_token_ends_it() {
     let outcomes = under(&world, &*crm, Fault::LockedOut, &accounts(0, 2));
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::NotSent { .. })), "{outcomes:?}");
     assert_eq!(count(&world), before);
-    assert!(matches!(crm.lost(), Some(EndpointError::Login { .. })));
+    assert!(matches!(crm.line().lost(), Some(EndpointError::Login { .. })));
     let crm = world.endpoint(Side::Crm);
     let info = crm.describe("accounts").unwrap();
     world.set_faults(Side::Crm, Faults::once(Fault::LockedOut, 1));

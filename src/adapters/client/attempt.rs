@@ -2,9 +2,10 @@
 //!
 //! Who sends, when and how often again is [`exchange`](super::exchange)'s; here it is counted, and told to the limiter.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::Builder;
 use std::time::Duration;
 
 use crate::adapters::client::exchange::Request;
@@ -14,6 +15,9 @@ use crate::adapters::clock::LOOK_EVERY;
 use crate::adapters::http::{Answer, Broken, Reach, send};
 use crate::adapters::token::Token;
 use crate::endpoint::Line;
+
+/// What became of a request whose thread came to no end: something is wrong here, and not there.
+const FAILED: &str = "this program failed while it sent the request";
 
 impl Client {
     /// Sends a request once; one that is sent `again` waits at the gate, before all others. Tells besides how long the answer
@@ -82,18 +86,63 @@ impl Client {
         }
         let (agent, url, body) = (self.agent.clone(), url.to_owned(), body.map(<[u8]>::to_vec));
         let headers: Vec<(String, String)> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        let (sender, answer) = channel();
-        thread::spawn(move || {
+        let sent = move || {
             let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            // Nobody listens any more where the program is to end.
-            let _ = sender.send(send(&agent, method, &url, headers, body.as_deref()));
-        });
-        loop {
+            send(&agent, method, &url, headers, body.as_deref())
+        };
+        self.wait_unless_over(&aside(Builder::new(), sent))
+    }
+
+    fn wait_unless_over(&self, answer: &Receiver<Result<Answer, Broken>>) -> Result<Answer, Broken> {
+        let message = loop {
             match answer.recv_timeout(LOOK_EVERY) {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Timeout) if !self.clock.is_over() => {}
-                Err(_) => return Err(Broken { message: STOPPED.to_owned(), reach: Reach::Sent }),
+                Err(RecvTimeoutError::Timeout) => break STOPPED,
+                Err(RecvTimeoutError::Disconnected) => break FAILED,
             }
+        };
+        Err(Broken { message: message.to_owned(), reach: Reach::Sent })
+    }
+}
+
+/// Does work on a thread of its own, and returns where its result comes. Where no further thread is to be had, it is done
+/// here and now: then nobody can stop waiting for it, and everything else is as before.
+fn aside<T: Send + 'static>(thread: Builder, work: impl Fn() -> T + Send + Sync + 'static) -> Receiver<T> {
+    let (sender, result) = channel();
+    let work = Arc::new(work);
+    let (there, work_there) = (sender.clone(), Arc::clone(&work));
+    // Nobody listens any more where the program is to end.
+    if thread.spawn(move || drop(there.send(work_there()))).is_err() {
+        let _ = sender.send(work());
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::client::tests::client;
+    use std::thread;
+
+    /// As where a container limits them. More of a stack than there are addresses is what no system gives.
+    #[test]
+    fn without_a_further_thread_a_request_is_sent_all_the_same() {
+        let caller = thread::current().id();
+        for (builder, is_here) in [(Builder::new(), false), (Builder::new().stack_size(usize::MAX / 4), true)] {
+            let done_by = aside(builder, || thread::current().id()).recv().unwrap();
+            assert_eq!(done_by == caller, is_here);
         }
+    }
+
+    #[test]
+    fn a_thread_that_failed_is_not_the_end_of_the_program() {
+        let (client, clock) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
+        let (sender, answer) = channel();
+        let told = |answer| client.wait_unless_over(answer).map_err(|broken| broken.message);
+        clock.over.store(true, Ordering::Relaxed);
+        assert_eq!(told(&answer), Err(STOPPED.to_owned()));
+        drop(sender);
+        assert_eq!(told(&answer), Err(FAILED.to_owned()));
     }
 }

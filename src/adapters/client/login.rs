@@ -14,8 +14,8 @@ impl Client {
             return Err(Failure::Lost(error));
         }
         let side = self.side;
-        let fetched = self.token.token(self.clock.now(), stale, |form| self.fetch_token(form));
-        fetched.map_err(|error| {
+        // Those that wait for the token are told by the loss that there is none.
+        let failed = |error| {
             self.lose(match error {
                 // The endpoint is not to blame, and the next run asks it again.
                 TokenError::Interrupted => return Failure::Interrupted,
@@ -34,7 +34,8 @@ impl Client {
                 },
                 TokenError::Unreachable(message) => EndpointError::Unreachable { side, keys: TOKEN_URL, message },
             })
-        })
+        };
+        self.token.token(self.clock.now(), stale, |form| self.fetch_token(form), failed)
     }
 
     fn fetch_token(&self, form: &str) -> Result<TokenAnswer, TokenError> {
@@ -43,6 +44,10 @@ impl Client {
         loop {
             if self.clock.is_over() {
                 return Err(TokenError::Interrupted);
+            }
+            // Another thread may have found out, before this one had its turn or since.
+            if let Some(error) = self.lost.get() {
+                return Err(TokenError::Unreachable(error.to_string()));
             }
             let result = self.send_unless_over("POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
             if result.is_err() && self.clock.is_over() {
@@ -77,7 +82,6 @@ impl Client {
             if let Some(too_long) = self.patience.too_long(asked) {
                 return Err(TokenError::Unreachable(format!("its token endpoint answers nobody: {too_long}")));
             }
-            // Another thread may have found out meanwhile.
             if failed >= attempts_max || self.lost.get().is_some() {
                 return Err(TokenError::Unreachable(message));
             }

@@ -5,7 +5,9 @@ use crate::adapters::clock::tests::FakeClock;
 use crate::adapters::script::{Line, Script, say};
 use crate::config::{Adapter, Auth, Bypass, ClientCredentials, Features, Limits, Proof, SecretSource};
 use crate::endpoint::{ClockOffset, Line as _};
+use std::collections::HashSet;
 use std::net::TcpListener;
+use std::thread::{self, ThreadId};
 
 /// Tokens `t1`, `t2` … as many as are asked for.
 fn tokens(count: usize) -> Script {
@@ -25,6 +27,11 @@ pub fn impatient(url: &str, token_url: &str) -> Client {
 
 fn client_with(url: &str, token_url: &str, patience: Patience) -> (Client, Arc<FakeClock>) {
     let clock = Arc::new(FakeClock::default());
+    let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
+    (client_by(url, token_url, patience, shared), clock)
+}
+
+fn client_by(url: &str, token_url: &str, patience: Patience, clock: Arc<dyn Clock>) -> Client {
     let connection = Connection {
         adapter: Adapter::Dataverse,
         url: url.to_owned(),
@@ -43,8 +50,7 @@ fn client_with(url: &str, token_url: &str, patience: Patience) -> (Client, Arc<F
         ca_file: None,
         authorities: Vec::new(),
     };
-    let shared: Arc<dyn Clock> = Arc::<FakeClock>::clone(&clock);
-    (Client::new(Side::Crm, &connection, patience, shared), clock)
+    Client::new(Side::Crm, &connection, patience, clock)
 }
 
 /// Plays a script for one read and one write each; tells the results, the requests and the seconds waited.
@@ -359,6 +365,57 @@ fn a_side_that_cannot_be_spoken_to_is_asked_for_nothing_more() {
         assert_eq!(client.post(&url, &[], b"{}"), Err(PostError::NotSent(error.to_string())), "{what}");
         assert_eq!(client.get(&url, &[], |_| Ok(())), Err(error), "{what}");
         assert_eq!((client.traffic(), clock.now()), (traffic, now), "{what}");
+    }
+}
+
+/// A clock that holds whoever asks whether the program is to end, until so many threads have asked for the time.
+struct Assembly {
+    expected: usize,
+    arrived: Mutex<HashSet<ThreadId>>,
+}
+
+impl Clock for Assembly {
+    fn now(&self) -> Duration {
+        self.arrived.lock().unwrap().insert(thread::current().id());
+        Duration::ZERO
+    }
+
+    fn sleep(&self, _wait: Duration) {}
+
+    fn is_over(&self) -> bool {
+        while self.arrived.lock().unwrap().len() < self.expected {
+            thread::yield_now();
+        }
+        false
+    }
+
+    fn jitter(&self) -> f64 {
+        1.0
+    }
+}
+
+/// All of them stand in line for a token while the first one asks for it: what it found out is so for the others.
+#[test]
+fn a_token_that_is_not_to_be_had_is_asked_for_once_by_all_threads() {
+    const THREADS: usize = 8;
+    let refusal = || say(401, r#"{"error":"invalid_client"}"#);
+    for (what, line, expected, requests) in [
+        ("it hangs", &(|| Line::Hold) as &dyn Fn() -> Line, "does not answer: it did not answer in time", 2),
+        ("it refuses", &refusal, "invalid_client; check `client_secret`, which may have expired", 1),
+    ] {
+        let (server, login) = (Script::play(Vec::new()), Script::play((0..2 * THREADS).map(|_| line()).collect()));
+        let clock = Assembly { expected: THREADS, arrived: Mutex::default() };
+        let patience = Patience { attempts: 2, answer_ms_max: 200, ..Patience::default() };
+        let client = client_by(&server.url, &login.url, patience, Arc::new(clock));
+        let url = format!("{}/x", server.url);
+        let told: Vec<EndpointError> = thread::scope(|threads| {
+            let all = [(); THREADS].map(|()| threads.spawn(|| client.get(&url, &[], |_| Ok(())).unwrap_err()));
+            all.map(|one| one.join().unwrap()).into()
+        });
+        assert!(told[0].to_string().ends_with(expected), "{what}: {}", told[0]);
+        assert!(told.iter().all(|error| Some(error) == client.lost().as_ref()), "{what}: {told:?}");
+        login.wait_for(requests);
+        assert_eq!((login.heard().len(), client.traffic().sent), (requests, 0), "{what}");
     }
 }
 

@@ -9,7 +9,7 @@ use crate::adapters::client::Client;
 use crate::adapters::dataverse::requests::{self, path_of};
 use crate::adapters::odata::decode::{Layout, next_link};
 use crate::adapters::odata::link::Chain;
-use crate::adapters::odata::{percent, value};
+use crate::adapters::odata::{filter, percent, value};
 use crate::adapters::pages::Reading;
 use crate::endpoint::{BLANKS, EndpointError, Line, without_blanks};
 use crate::frame::Frame;
@@ -114,7 +114,7 @@ impl Lists<'_> {
     }
 
     fn address(&self, filter: &str) -> String {
-        format!("{}&$filter={}", self.url, percent::query(filter))
+        filter::added(&self.url, Some(filter))
     }
 }
 

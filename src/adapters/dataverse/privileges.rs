@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::{API, Dataverse, WhoAmI, read_headers, refused};
 use crate::adapters::client::ACT_AS;
+use crate::adapters::odata::amiss::Amiss;
 use crate::config::{Bypass, Side};
 use crate::endpoint::{Demand, EndpointError, Grant, Reach, Right, TableInfo};
 
@@ -147,7 +148,7 @@ impl Dataverse {
         let mut headers = read_headers();
         headers.extend(more.iter().cloned());
         let (answer, found) = self.client.get(&url, &headers, |answer| {
-            Ok(serde_json::from_slice(&answer.body).map_err(|error| format!("the answer is not whole: {error}"))?)
+            serde_json::from_slice(&answer.body).map_err(|error| Amiss::of_json("the answer is not whole", &error))
         })?;
         found.ok_or_else(|| refused(&answer.fault()))
     }

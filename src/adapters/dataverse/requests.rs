@@ -196,10 +196,11 @@ pub fn question(path: String, headers: &[(&'static str, String)]) -> Operation {
 
 /// Returns the replies to so many questions; an error where one is missing or was put off.
 fn replies(answer: &Answer, count: usize) -> Result<Vec<Reply>, Amiss> {
-    let sections = batch_multipart::parse(answer.header("content-type").unwrap_or_default(), &answer.body)?;
+    let content_type = answer.header("content-type").unwrap_or_default();
+    let sections = batch_multipart::parse(content_type, &answer.body).map_err(Amiss::Broken)?;
     let replies: Vec<Reply> = by_position(sections, &vec![1; count], true).into_iter().filter_map(Result::ok).collect();
     if replies.len() != count {
-        return Err("the answer to the batch is not whole".to_owned().into());
+        return Err(Amiss::Broken("the answer to the batch is not whole".to_owned()));
     }
     answered(&replies)?;
     Ok(replies)

@@ -18,8 +18,11 @@ pub enum Amiss {
     PutOff { fault: Fault, parts: Vec<Vec<(String, String)>> },
 }
 
-impl From<String> for Amiss {
-    fn from(message: String) -> Amiss {
-        Amiss::Broken(message)
+impl Amiss {
+    /// Says why JSON cannot be read, with what stands before it in a message: what breaks off, or is no JSON at all, may be
+    /// whole the next time; what has another shape keeps it.
+    pub fn of_json(what: &str, error: &serde_json::Error) -> Amiss {
+        let message = format!("{what}: {error}");
+        if error.is_data() { Amiss::Wrong(message) } else { Amiss::Broken(message) }
     }
 }

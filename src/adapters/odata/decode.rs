@@ -169,7 +169,7 @@ impl Layout {
         if body.is_empty() {
             return Ok(false);
         }
-        let mut row = self.object(body)?;
+        let mut row = self.object(body).map_err(|amiss| amiss.to_string())?;
         for (position, _) in self.sources.iter().filter(|(_, inner)| inner.is_some()) {
             row.cells[*position] = Some("null");
         }
@@ -188,12 +188,14 @@ impl Layout {
     }
 
     /// Reads one object.
-    fn object<'de>(&self, body: &'de str) -> Result<Row<'de>, String> {
+    fn object<'de>(&self, body: &'de str) -> Result<Row<'de>, Amiss> {
         let mut row = Row::new(self.properties.len());
         let mut json = serde_json::Deserializer::from_str(body);
         let read = RowSeed { properties: &self.properties, row: &mut row }.deserialize(&mut json);
-        read.and_then(|()| json.end()).map_err(|error| self.of_this(error.to_string()))?;
-        Ok(row)
+        match read.and_then(|()| json.end()) {
+            Ok(()) => Ok(row),
+            Err(error) => Err(Amiss::of_json(&self.of_this("the answer is no whole record".to_owned()), &error)),
+        }
     }
 
     /// Takes a row; what of it cannot be read is noted, as long as it is clear which record it is.
@@ -357,11 +359,13 @@ struct Envelope<'a> {
 /// is whole, whatever the transport said.
 pub fn next_link(body: &str) -> Result<Option<String>, Amiss> {
     let envelope: Envelope<'_> =
-        serde_json::from_str(body).map_err(|error| format!("the answer is no complete page: {error}"))?;
+        serde_json::from_str(body).map_err(|error| Amiss::of_json("the answer is no complete page", &error))?;
     if envelope.error.is_some() {
-        return Err(format!("the answer breaks off with an error: {}", Fault::read(200, body.as_bytes())).into());
+        let fault = Fault::read(200, body.as_bytes());
+        return Err(Amiss::Broken(format!("the answer breaks off with an error: {fault}")));
     }
-    envelope.value.ok_or_else(|| "the answer has no `value`".to_owned())?;
+    // What has another shape, and is whole, comes from something that is no such service.
+    envelope.value.ok_or_else(|| Amiss::Wrong("the answer has no `value`".to_owned()))?;
     // A relative link is relative to the context, where a page names one (OData JSON Format 4.0 §4.3).
     let context = link_text("context", envelope.context)?.unwrap_or_default();
     let next = link_text("link to the next page", envelope.next)?;

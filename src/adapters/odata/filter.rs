@@ -26,6 +26,11 @@ pub fn chars_max(dialect: Dialect) -> usize {
     }
 }
 
+/// Returns an address, which has a query already, with a filter where there is one.
+pub fn added(url: &str, filter: Option<&str>) -> String {
+    filter.map_or_else(|| url.to_owned(), |filter| format!("{url}&$filter={}", percent::query(filter)))
+}
+
 /// Tells whether an address takes a filter.
 pub fn fits(dialect: Dialect, filter: &str) -> bool {
     percent::query(filter).len() <= chars_max(dialect)

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 
-use pipeline::config::Side;
+use pipeline::config::{Limit, Side};
 use pipeline::frame::Value;
 use pipeline::plan::ActionKind;
 use pipeline::run::account::{RunOutcome, RunReport};
@@ -281,6 +281,14 @@ fn a_record_that_exists_under_our_id_is_merged_not_trusted() {
         (customers.new_couplings, customers.coupled)
     };
     assert_eq!(counts(&world.run_as(true)), (1, 1));
+    // What a guard stops is not coupled.
+    let guard = std::mem::replace(&mut world.pipeline.tables[0].guard.create, Some(Limit::Number(0)));
+    world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
+    let stopped = world.run();
+    assert_eq!((stopped.outcome, counts(&stopped)), (RunOutcome::Guarded, (0, 0)));
+    assert_eq!(table(&stopped, "customers").coupled_anew(), 0);
+    world.erp.delete("customers", 2);
+    world.pipeline.tables[0].guard.create = guard;
     let report = world.run();
     assert_eq!(counts(&report), (1, 1));
     assert_eq!(world.crm.column("accounts", "name").len(), 1);

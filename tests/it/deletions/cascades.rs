@@ -34,7 +34,7 @@ const TABLES: &str = "
 ";
 
 /// Customer 1 refers to person 11 and to customer 2, on both sides; others are there as well.
-fn settled() -> World {
+pub fn settled() -> World {
     let mut world = World::with(TABLES);
     for (number, code) in [(11, "AA"), (12, "BB")] {
         let mail = format!("{code}@a.example");
@@ -53,13 +53,13 @@ fn settled() -> World {
 
 /// A record is deleted on one side, and what refers to it there is cleared.
 #[derive(Debug, Clone, Copy)]
-struct Cascade {
-    gone: Side,
+pub struct Cascade {
+    pub gone: Side,
     /// The table map of the deleted record.
-    table: &'static str,
+    pub table: &'static str,
 }
 
-const CASCADES: [Cascade; 4] = [
+pub const CASCADES: [Cascade; 4] = [
     Cascade { gone: Side::Crm, table: "people" },
     Cascade { gone: Side::Crm, table: "customers" },
     Cascade { gone: Side::Erp, table: "people" },
@@ -67,37 +67,40 @@ const CASCADES: [Cascade; 4] = [
 ];
 
 impl Cascade {
-    fn happen(self, world: &mut World, on_delete: OnDelete) {
+    pub fn happen(self, world: &mut World, on_delete: OnDelete) {
         for table in world.pipeline.tables.iter_mut().filter(|table| table.name == self.table) {
             table.on_delete = on_delete;
         }
         let people = self.table == "people";
         match self.gone {
-            Side::Crm => {
-                let (table, id, column) = if people { ("users", 111, "owner") } else { ("accounts", 102, "parent") };
-                world.crm.delete(table, id);
-                world.crm.put("accounts", 101, &[(column, "")]);
-            }
-            Side::Erp => {
-                let (id, column) = if people { (11, "person") } else { (2, "parent") };
-                world.erp.delete(self.table, id);
-                world.erp.put("customers", 1, &[(column, "")]);
-            }
+            Side::Crm if people => world.crm.delete("users", 111),
+            Side::Crm => world.crm.delete("accounts", 102),
+            Side::Erp => world.erp.delete(self.table, if people { 11 } else { 2 }),
+        }
+        self.clear(world);
+    }
+
+    /// The reference is cleared, by the side itself or by a person.
+    pub fn clear(self, world: &World) {
+        let people = self.table == "people";
+        match self.gone {
+            Side::Crm => world.crm.put("accounts", 101, &[(if people { "owner" } else { "parent" }, "")]),
+            Side::Erp => world.erp.put("customers", 1, &[(if people { "person" } else { "parent" }, "")]),
         }
     }
 
     /// What customer 1 refers to now: in the ERP the key, in the CRM the id.
-    fn held(self, world: &World) -> (String, String) {
+    pub fn held(self, world: &World) -> (String, String) {
         let (erp, crm) = if self.table == "people" { ("person", "owner") } else { ("parent", "parent") };
         (world.erp.get("customers", 1, erp), world.crm.get("accounts", 101, crm))
     }
 
-    fn answer(self, world: &mut World, on_delete: OnDelete) {
+    pub fn answer(self, world: &mut World, on_delete: OnDelete) {
         world.pipeline.tables.iter_mut().find(|table| table.name == self.table).unwrap().on_delete = on_delete;
     }
 
     /// Both sides refer to the same record, and to one that is there.
-    fn refers(self, world: &World) {
+    pub fn refers(self, world: &World) {
         let (key, id) = self.held(world);
         let (erp, crm) = if self.table == "people" { ("code", "users") } else { ("number", "accounts") };
         let couplings = world.store.couplings(self.table, &[]).unwrap();

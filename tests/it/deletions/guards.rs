@@ -146,7 +146,7 @@ fn an_empty_side_stops_the_table_whatever_the_guard_says() {
     }
     stopped(
         &mut world,
-        "neither side returned a record, and 2 of it are coupled; nothing of it was written: look at company, rights and \
+        "neither side returned a record, and 2 pairs are coupled; nothing of it was written: look at company, rights and \
          filter of both sides; nothing is concluded from it. Where all of it was deleted on purpose, `pipeline uncouple FILE \
          customers --all` ends what is coupled",
     );

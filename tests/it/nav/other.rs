@@ -259,9 +259,9 @@ fn records_that_are_gone_are_few_requests() {
         let there = read(&*endpoint, "customers", &[]).ids()[0];
         let nobody: Vec<Uuid> = (1..=150).map(Uuid::from_u128).collect();
         for (missing, requests) in [(&nobody[..1], one), (&nobody[..], several)] {
-            let before = endpoint.traffic().sent;
+            let before = endpoint.line().traffic().sent;
             assert_eq!(endpoint.hidden(&info, missing).unwrap(), HashMap::new(), "{takes}");
-            assert_eq!(endpoint.traffic().sent - before, requests, "{takes}");
+            assert_eq!(endpoint.line().traffic().sent - before, requests, "{takes}");
         }
         let error = endpoint.hidden(&info, &[&nobody[..9], &[there]].concat()).unwrap_err().to_string();
         assert!(error.contains(&there.to_string()), "{error}");

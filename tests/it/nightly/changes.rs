@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mocks::fault::{Fault, Faults};
-use pipeline::config::{OnDelete, PerSide, Side};
+use pipeline::config::{Create, OnDelete, PerSide, Side};
 use pipeline::run::account::{Mode, RunOutcome, RunReport};
 use pipeline::store::{InboxKind, Store};
 use serde_json::json;
@@ -168,4 +168,34 @@ fn without_change_tracking_it_goes_by_the_time() {
     let report = world.run_changed();
     assert_eq!(report.inbox.len(), 1, "{:#?}", report.inbox);
     assert_eq!(report.inbox[0].kind, InboxKind::Deleted);
+}
+
+/// The CRM clears a reference to a record that is deleted there, whether it tells the deletion or not.
+#[test]
+fn a_reference_that_the_crm_cleared_along_with_a_deletion_is_no_edit() {
+    for tracked in [true, false] {
+        let mut world = World::small();
+        world.rewrite(&[("filter: parentcustomerid IS NOT NULL AND statecode = 0", "filter: statecode = 0")]);
+        world.pipeline.connections.crm.features.change_tracking = tracked;
+        let contacts = world.pipeline.tables.iter_mut().find(|table| table.name == "contacts").unwrap();
+        contacts.create = Create::None;
+        settled(&mut world);
+        let couplings = world.store().couplings("contacts", &[]).unwrap();
+        let (erp, crm) = (couplings.erp[0], couplings.crm[0]);
+        let company = world.get(Side::Erp, "contacts", erp, "customerNumber");
+        let account: Uuid = world.get(Side::Crm, "contacts", crm, "_parentcustomerid_value").parse().unwrap();
+        world.crm.with(|state| state.delete("accounts", account)).unwrap();
+        assert_eq!(world.get(Side::Crm, "contacts", crm, "_parentcustomerid_value"), "", "the CRM clears it");
+        world.forget();
+        for _ in 0..2 {
+            let report = world.run_changed();
+            assert!(modes(&report).contains("contacts"));
+            assert_eq!(world.get(Side::Erp, "contacts", erp, "customerNumber"), company, "tracked: {tracked}");
+            assert_eq!(world.writes(), PerSide::default(), "tracked: {tracked}");
+            let [item] = &report.inbox[..] else { panic!("tracked: {tracked}: {:#?}", report.inbox) };
+            assert_eq!((item.kind, item.table.as_str(), item.crm_id), (InboxKind::Deleted, "customers", Some(account)));
+            world.later(DAY);
+        }
+        assert_eq!(world.run().inbox.len(), 1, "a full run says the same");
+    }
 }

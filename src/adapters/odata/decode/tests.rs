@@ -316,6 +316,27 @@ fn a_link_that_is_no_text_is_wrong_and_not_broken() {
     assert_eq!(next_link(&body("nextLink", "null")), Ok(None));
 }
 
+/// What was cut off may be whole the next time; what is whole stays what it is.
+#[test]
+fn what_is_whole_and_no_page_is_wrong_and_not_broken() {
+    for (body, is_wrong) in [
+        (r#"{"other":[]}"#, true),
+        ("[]", true),
+        ("7", true),
+        (r#"{"value":[{"a":1}"#, false),
+        (r#"{"value":[]"#, false),
+        ("", false),
+        ("<html>", false),
+    ] {
+        let amiss = next_link(body).unwrap_err();
+        assert_eq!(matches!(amiss, Amiss::Wrong(_)), is_wrong, "{body}: {amiss:?}");
+    }
+    for (body, is_wrong) in [("[]", true), (r#"{"accountid":"#, false)] {
+        let amiss = accounts().record(body, &mut accounts().rows()).unwrap_err();
+        assert_eq!(matches!(amiss, Amiss::Wrong(_)), is_wrong, "{body}: {amiss:?}");
+    }
+}
+
 #[test]
 fn an_answer_to_a_write_counts_only_where_it_is_whole() {
     let whole = r#"{"@odata.context":"x","@odata.etag":"e","accountid":"a0000000-0000-4000-8000-000000000001","name":"x","creditlimit":1,"_primarycontactid_value":null}"#;
