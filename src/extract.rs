@@ -125,6 +125,15 @@ pub struct Inside {
     pub why: Vec<Undecided>,
 }
 
+impl Inside {
+    /// Returns the records that may be somebody's reference: what is inside, and what cannot be read and may be so.
+    pub fn referred(&self) -> HashSet<Uuid> {
+        let mut all: HashSet<Uuid> = self.frame.ids().into_iter().collect();
+        all.extend(self.undecided.ids().into_iter().filter(|id| self.undecided.unreadable(*id).is_some()));
+        all
+    }
+}
+
 /// Why a record is neither inside its filter nor outside.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Undecided {

@@ -315,6 +315,8 @@ pub struct Background {
     pub modified: PerSide<Option<String>>,
     /// Who modified the CRM's record then, as people read it.
     pub crm_modified_by: Option<String>,
+    /// Whether a record of it could not be read: a run over some records asks for that one again.
+    pub unreadable: bool,
 }
 
 /// What a person decided about something that waits. The next run acts on it; until it has, the decision stands.

@@ -38,7 +38,8 @@ pub fn status(arguments: &FileArguments) -> Result<Exit, Failure> {
     let answered = world::answered(&store, &inbox)?;
     let stopped = saved::stopped(&loaded);
     let mut runs = store.runs(LOOKED_THROUGH_MAX)?;
-    let hidden = tables.iter().map(|(table, _)| (table.clone(), report::history::hidden(&runs, table))).collect();
+    let names: Vec<&str> = tables.iter().map(|(table, _)| table.as_str()).collect();
+    let hidden = report::history::hidden(&runs, &names);
     runs.truncate(RUNS_MAX);
     let status = Status {
         pipeline: loaded.pipeline.name,

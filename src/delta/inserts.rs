@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use crate::config::{FieldMap, OnUnresolved, PerSide, Side, TableMap, Template, TemplateValue, When};
-use crate::delta::{Held, Rounded, Work, failure, link, unclear};
+use crate::delta::{Held, Rounded, Unclear, Work, failure, link};
 use crate::endpoint::capitals;
 use crate::frame::evaluated::{Evaluated, EvaluationError, Fault};
 use crate::frame::unreadable::Unreadable;
@@ -22,8 +22,10 @@ pub struct Inserts {
     pub held: Vec<Held>,
     /// In a plan, what can be decided only when the run has made something else.
     pub later: Vec<Held>,
-    /// What would lead to a record that cannot be read; each says which.
-    pub unclear: Vec<Held>,
+    /// What would lead to a record that cannot be read.
+    pub unclear: Vec<Unclear>,
+    /// Some are made without a reference to such a record, as the file lets them.
+    pub lack: bool,
     pub rounded: Vec<Rounded>,
 }
 
@@ -46,7 +48,8 @@ pub fn decide_inserts(
     for &row in rows {
         let new = New { to, row, record: work.names.row(source, to.other(), row), source: source.id(row) };
         match new.fields(work, &translators, &mut templates) {
-            Ok(fields) => {
+            Ok((fields, lacks)) => {
+                inserts.lack |= lacks;
                 inserts.rounded.extend(new.rounded(&translators));
                 inserts.actions.push(new.action(work, fields));
             }
@@ -84,14 +87,16 @@ struct New {
 type Hindrance = (Option<usize>, String, Problem);
 
 impl New {
-    /// Returns what the record would hold, by its field maps and a template.
+    /// Returns what the record would hold, by its field maps and a template, and whether it lacks a reference to a record that
+    /// cannot be read.
     fn fields(
         &self,
         work: &Work<'_>,
         translators: &[(usize, Translator<'_>)],
         templates: &mut Templates<'_>,
-    ) -> Result<Vec<FieldChange>, Vec<Hindrance>> {
+    ) -> Result<(Vec<FieldChange>, bool), Vec<Hindrance>> {
         let mut fields = Vec::new();
+        let mut lacks = false;
         let mut hindrances = Vec::new();
         for (number, translator) in translators {
             let field = &work.map.fields[*number];
@@ -105,7 +110,12 @@ impl New {
                     new: link(work, *number, self.to, value),
                     why: "new".into(),
                 }),
-                Err(Problem::Unresolved { .. }) if field.on_unresolved != OnUnresolved::Fail => {}
+                // Nothing is there that could be cleared, and what is left out follows as soon as it leads somewhere.
+                Err(problem @ (Problem::Unresolved { .. } | Problem::Illegible { .. }))
+                    if field.on_unresolved != OnUnresolved::Fail =>
+                {
+                    lacks |= matches!(problem, Problem::Illegible { .. });
+                }
                 Err(problem) => hindrances.push((Some(*number), field.name().to_owned(), problem)),
             }
         }
@@ -113,7 +123,7 @@ impl New {
             return Err(hindrances);
         }
         templates.fill(self.row, &mut fields).map_err(|(column, problem)| vec![(None, column, problem)])?;
-        Ok(fields)
+        Ok((fields, lacks))
     }
 
     /// Returns the values that lost digits on their way.
@@ -136,14 +146,7 @@ impl New {
         let is_unclear = !fails && hindrances.iter().any(illegible);
         hindrances.retain(|hindrance| !is_unclear || illegible(hindrance));
         for (field, name, problem) in hindrances {
-            let (list, message) = match (fails, is_unclear, &problem) {
-                (true, _, Problem::Uncounted { .. }) | (false, true, _) => {
-                    (&mut inserts.unclear, unclear(&name, Some(problem.to_string())))
-                }
-                (true, ..) => (&mut inserts.held, failure(&self.record, self.to, &name, &problem.to_string())),
-                (false, false, _) => (&mut inserts.later, format!("{name}: {problem}")),
-            };
-            list.push(Held {
+            let held = |message: String| Held {
                 kind: InboxKind::Failed,
                 record: self.record.clone(),
                 ids: PerSide::from_fn(|side| (side != self.to).then_some(self.source)),
@@ -151,7 +154,16 @@ impl New {
                 values: PerSide::default(),
                 to: Some(self.to),
                 message,
-            });
+            };
+            match (fails, is_unclear, &problem) {
+                (true, _, Problem::Uncounted { .. }) | (false, true, _) => {
+                    inserts.unclear.push(Unclear::new(held(String::new()), &name, Some(&problem)));
+                }
+                (true, ..) => {
+                    inserts.held.push(held(failure(&self.record, self.to, &name, &problem.to_string())));
+                }
+                (false, false, _) => inserts.later.push(held(format!("{name}: {problem}"))),
+            }
         }
     }
 

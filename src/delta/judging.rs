@@ -23,6 +23,8 @@ pub struct Told {
     pub terms: u64,
     /// Somebody decided about the field, and both sides still differ in it.
     pub stands: bool,
+    /// It was not settled like this, and waits without a word until a record can be read.
+    pub is_silent: bool,
 }
 
 /// A field's columns, fingerprinted.

@@ -127,8 +127,13 @@ impl Facts {
         Side::BOTH.into_iter().any(|to| *self.arriving.of(to) == Some(Arriving::Illegible { there: true }))
     }
 
+    /// Tells whether a reference that leads nowhere takes nothing away on this side.
+    fn clears_nothing(&self, rule: &Rule, to: Side) -> bool {
+        *self.own.of(to) == BLANK || rule.blank == Blank::Keep
+    }
+
     /// Tells whether a record cannot be read that one of the two refers to.
-    fn is_illegible(&self) -> bool {
+    pub fn is_illegible(&self) -> bool {
         Side::BOTH.into_iter().any(|to| matches!(self.arriving.of(to), Some(Arriving::Illegible { .. })))
     }
 
@@ -501,6 +506,7 @@ fn send(facts: &Facts, rule: &Rule, to: Side, why: Why) -> Verdict {
         Some(Arriving::Illegible { there: true }) => Verdict::Wait,
         Some(Arriving::Illegible { there: false }) => match rule.on_unresolved {
             OnUnresolved::Keep => Verdict::Wait,
+            OnUnresolved::Clear if facts.clears_nothing(rule, to) => Verdict::Wait,
             OnUnresolved::Fail | OnUnresolved::Clear => Verdict::Illegible(to),
         },
         // Whatever is done with unresolved references: this one resolves in the run.
@@ -508,7 +514,7 @@ fn send(facts: &Facts, rule: &Rule, to: Side, why: Why) -> Verdict {
         Some(Arriving::Unresolved) => match rule.on_unresolved {
             OnUnresolved::Fail => Verdict::Fail(to),
             OnUnresolved::Keep => Verdict::Wait,
-            OnUnresolved::Clear if *facts.own.of(to) == BLANK || rule.blank == Blank::Keep => Verdict::Wait,
+            OnUnresolved::Clear if facts.clears_nothing(rule, to) => Verdict::Wait,
             OnUnresolved::Clear => Verdict::Write(to, why),
         },
     }

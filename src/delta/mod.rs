@@ -33,6 +33,7 @@ use crate::frame::evaluated::EvaluationError;
 use crate::frame::{Frame, Kind, Value};
 use crate::plan::{Action, Drifted};
 use crate::store::{InboxKind, Terms};
+use crate::translate::convert::Problem;
 use crate::translate::links::Links;
 
 /// Everything that a decision depends on.
@@ -146,6 +147,30 @@ pub struct Held {
     pub message: String,
 }
 
+/// Something that waits until a record can be read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unclear {
+    pub held: Held,
+    /// That record, as people name it.
+    pub behind: String,
+}
+
+impl Unclear {
+    /// Takes what waits because of a `problem` with a field; what is held has no message yet.
+    pub fn new(held: Held, field: &str, problem: Option<&Problem>) -> Unclear {
+        let behind = problem.and_then(Problem::behind).unwrap_or_default().to_owned();
+        let problem = problem.map_or_else(|| "a record cannot be read".to_owned(), Problem::to_string);
+        Unclear { held: Held { message: format!("{field}: {problem}"), ..held }, behind }
+    }
+
+    /// Says who waits, with so many others, and what for.
+    pub fn told(&self, others: usize) -> Held {
+        let Held { record, message, .. } = &self.held;
+        let wait = if others == 0 { " waits".to_owned() } else { format!(" and {others} more wait") };
+        Held { message: format!("{record}{wait}: {message}"), ..self.held.clone() }
+    }
+}
+
 /// A number that goes over with fewer digits, because the column there keeps no more.
 ///
 /// Both sides are equal afterwards: decimals are compared by the smaller scale (design §3.4).
@@ -176,8 +201,10 @@ pub struct Decisions {
     pub held: Vec<Held>,
     /// In a plan, what can be decided only when the run has made something else.
     pub later: Vec<Held>,
-    /// What would lead to a record that cannot be read; each says which.
-    pub unclear: Vec<Held>,
+    /// What would lead to a record that cannot be read.
+    pub unclear: Vec<Unclear>,
+    /// Pairs and fields of which that may be so, and which are left as they are meanwhile without a word.
+    pub silent: Vec<(usize, usize)>,
     /// Fields of which something else is to be remembered than before.
     pub settled: Vec<Settled>,
     pub rounded: Vec<Rounded>,
@@ -211,9 +238,10 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
                 }
                 let (facts, verdict, stands) = judge(work, view, &rules[field], field, pair);
                 let settles = matches!(verdict, Verdict::Equal | Verdict::Known);
+                let is_silent = verdict == Verdict::Wait && facts.is_illegible() && facts.base != Some(facts.own);
                 let (settled, terms) = (facts.settled(&rules[field]), facts.terms_now(&rules[field]));
                 if !settles || facts.base != Some(settled) || facts.terms != terms {
-                    told.push(Told { field, verdict, settled, terms, stands });
+                    told.push(Told { field, verdict, settled, terms, stands, is_silent });
                 }
             }
             told
@@ -240,11 +268,6 @@ pub fn decide_pairs(work: &Work<'_>) -> Result<Decisions, EvaluationError> {
 
 fn failure(record: &str, to: Side, field: &str, problem: &str) -> String {
     format!("{record} cannot go to the {}: {field}: {problem}", to.name())
-}
-
-/// Says to which record a field leads that cannot be read.
-fn unclear(field: &str, problem: Option<String>) -> String {
-    format!("{field}: {}", problem.as_deref().unwrap_or("a record cannot be read"))
 }
 
 /// A CRM id that a reference resolved to becomes a link that says to which table it points.

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use crate::config::{Drift, PerSide, Side};
 use crate::delta::judging::{Told, View};
 use crate::delta::merge::{Verdict, Why, unfilled};
-use crate::delta::{Decisions, Held, Overwritten, Rounded, Settled, Work, decided, failure, link, unclear};
+use crate::delta::{Decisions, Held, Overwritten, Rounded, Settled, Unclear, Work, decided, failure, link};
 use crate::frame::Value;
 use crate::plan::{Action, ActionKind, Drifted, FieldChange};
 use crate::store::InboxKind;
@@ -51,7 +51,10 @@ struct Deciding<'a> {
 }
 
 impl Deciding<'_> {
-    fn field(&mut self, &Told { field, verdict, settled, terms, stands }: &Told) {
+    fn field(&mut self, &Told { field, verdict, settled, terms, stands, is_silent }: &Told) {
+        if is_silent {
+            self.decisions.silent.push((self.pair, field));
+        }
         if stands {
             self.decisions.standing.push((self.pair, field));
         }
@@ -140,9 +143,8 @@ impl Deciding<'_> {
     fn await_readable(&mut self, field: usize, to: Side) {
         let arriving = self.views[field].arriving.of(to).as_ref();
         let problem = arriving.and_then(|all| all.problems.get(self.rows.of(to.other())));
-        let message = unclear(self.work.map.fields[field].name(), problem.map(Problem::to_string));
-        let held = self.held(InboxKind::Failed, field, Some(to), message);
-        self.decisions.unclear.push(held);
+        let held = self.held(InboxKind::Failed, field, Some(to), String::new());
+        self.decisions.unclear.push(Unclear::new(held, self.work.map.fields[field].name(), problem));
     }
 
     /// Somebody edited the side that does not own the field: it is told where the file wants that, and left.

@@ -1,5 +1,7 @@
 //! Earlier runs: one line each, or one of them with its counts and every write with its answer.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -121,21 +123,37 @@ pub fn guarded(runs: &[RunRow], table: &str, kept: Option<&Stopped>) -> Option<S
     }
 }
 
-/// Returns what the last run that looked at all of a table map said of coupled records which a side does not show.
+/// Returns, of each of these table maps, what the last run that looked at all of it said of coupled records which a side does
+/// not show.
 ///
-/// A run over changes asks only for some of them; where it came by one, that counts.
-pub fn hidden(runs: &[RunRow], table: &str) -> Vec<String> {
-    let of_table = |run: &RunRow| -> Option<Vec<String>> {
-        let report = serde_json::from_str::<Json>(&run.report).ok()?;
-        let tables = report.get("tables")?.as_array()?;
-        let entry = tables.iter().find(|entry| entry.get("table").and_then(Json::as_str) == Some(table))?;
-        let told = entry.get("hidden").and_then(Json::as_array).into_iter().flatten();
-        let told: Vec<String> = told.filter_map(Json::as_str).map(str::to_owned).collect();
-        let is_full = entry.get("mode").and_then(Json::as_str) == Some("full");
-        let is_whole = is_full && ["partial", "error", "guarded"].iter().all(|key| entry.get(*key).is_none());
-        (is_whole || !told.is_empty()).then_some(told)
-    };
-    runs.iter().find_map(of_table).unwrap_or_default()
+/// Other runs ask only for some of them: where one since then came by such a record, and the last whole one by none, that counts.
+pub fn hidden(runs: &[RunRow], tables: &[&str]) -> BTreeMap<String, Vec<String>> {
+    let mut open: BTreeSet<&str> = tables.iter().copied().collect();
+    let mut hidden: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for run in runs {
+        if open.is_empty() {
+            break;
+        }
+        // A report holds its whole inbox, so each is read once.
+        let Ok(report) = serde_json::from_str::<Json>(&run.report) else { continue };
+        for entry in report.get("tables").and_then(Json::as_array).into_iter().flatten() {
+            let table = entry.get("table").and_then(Json::as_str).unwrap_or_default();
+            if !open.contains(table) {
+                continue;
+            }
+            let told = entry.get("hidden").and_then(Json::as_array).into_iter().flatten();
+            let told: Vec<String> = told.filter_map(Json::as_str).map(str::to_owned).collect();
+            let is_full = entry.get("mode").and_then(Json::as_str) == Some("full");
+            let is_whole = is_full && ["partial", "error", "guarded"].iter().all(|key| entry.get(*key).is_none());
+            if is_whole {
+                open.remove(table);
+            }
+            if !told.is_empty() && (is_whole || !hidden.contains_key(table)) {
+                hidden.insert(table.to_owned(), told);
+            }
+        }
+    }
+    hidden
 }
 
 /// Returns one run for people: its counts, errors and writes.

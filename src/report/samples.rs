@@ -219,6 +219,7 @@ pub fn inbox() -> Vec<InboxItem> {
                     crm: Some("2026-01-30T15:40:00Z".into()),
                 },
                 crm_modified_by: Some("Ida Sørli".into()),
+                unreadable: false,
             },
             ..values(
                 item("10000", InboxKind::Contested, Some("creditLimit"), "both sides changed it"),

@@ -422,16 +422,21 @@ mod tests {
         };
         let told = || TableReport { hidden: vec!["one".into()], ..TableReport::default() };
         let changed = || TableReport { mode: Mode::Changed, ..TableReport::default() };
+        let part = || TableReport { hidden: vec!["two".into()], ..changed() };
         let failed = || TableReport { error: Some("no".into()), ..TableReport::default() };
         for (runs, expected) in [
             (vec![told()], vec!["one"]),
             (vec![changed(), failed(), told()], vec!["one"]),
             (vec![TableReport::default(), told()], vec![]),
+            (vec![part(), told()], vec!["one"]),
+            (vec![part(), TableReport::default()], vec!["two"]),
+            (vec![part()], vec!["two"]),
             (vec![], vec![]),
         ] {
             let runs: Vec<RunRow> = runs.into_iter().map(row).collect();
-            assert_eq!(history::hidden(&runs, "customers"), expected);
-            assert_eq!(history::hidden(&runs, "contacts"), Vec::<String>::new());
+            let hidden = history::hidden(&runs, &["customers", "contacts"]);
+            assert_eq!(hidden.get("customers").map_or(&[][..], Vec::as_slice), expected);
+            assert_eq!(hidden.get("contacts"), None);
         }
     }
 

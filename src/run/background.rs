@@ -81,7 +81,7 @@ impl Backgrounds {
             let ids = records.pairs().ids[pair];
             let modified = PerSide::from_fn(|side| modified(side, pair));
             let crm_modified_by = people.get(&ids.crm).cloned().filter(|_| modified.crm.is_some());
-            (ids.erp, Background { crm_record: None, modified, crm_modified_by })
+            (ids.erp, Background { modified, crm_modified_by, ..Background::default() })
         });
         let noted: Vec<(Uuid, Background)> = noted.collect();
         self.edits.extend(noted);

@@ -26,7 +26,7 @@ use crate::run::reading::{Reading, sorted};
 use crate::run::rows::unreadable_in;
 use crate::run::selection::Asked;
 use crate::run::step::PassError;
-use crate::store::{Couplings, InboxItem, InboxKind, OpenIntent, Origin, Store, StoreError, Watermark};
+use crate::store::{Couplings, InboxItem, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
 
@@ -223,9 +223,9 @@ fn add_unread(
     map: &TableMap,
     gathered: &mut Gathered<'_>,
 ) -> Result<(), PassError> {
-    let alone = |item: &InboxItem| match (item.kind, item.erp_id, item.crm_id) {
-        (InboxKind::Failed, Some(id), None) => Some((Side::Erp, id)),
-        (InboxKind::Failed, None, Some(id)) => Some((Side::Crm, id)),
+    let alone = |item: &InboxItem| match (item.background.unreadable, item.erp_id, item.crm_id) {
+        (true, Some(id), None) => Some((Side::Erp, id)),
+        (true, None, Some(id)) => Some((Side::Crm, id)),
         _ => None,
     };
     let waiting: HashSet<(Side, Uuid)> = store.inbox(Some(&map.name))?.iter().filter_map(alone).collect();

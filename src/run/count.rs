@@ -80,7 +80,7 @@ impl Open {
             let tally = |to| [state.tally.inserted(to), state.tally.modified(to)];
             held.to.zip(held.ids.erp).is_some_and(|(to, erp)| tally(to).iter().any(|known| known.contains(&erp)))
         };
-        let unclear = state.waits.unclear().iter().filter(|held| !written(held));
+        let unclear = state.waits.unclear().filter(|held| !written(held));
         for held in state.waits.later().iter().chain(unclear) {
             let ids = (held.ids.erp, held.ids.crm);
             if let Some(to) = held.to.filter(|to| !open.failed.of(*to).contains(&ids)) {

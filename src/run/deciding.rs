@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side};
+use crate::config::{PerSide, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::inserts::{Inserts, decide_inserts};
 use crate::delta::{Held, Rounded, Settled, Work, decide_pairs};
@@ -20,7 +20,7 @@ use crate::run::restoring::as_restores;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
 use crate::run::verify::Aftermath;
-use crate::store::{InboxKind, Store};
+use crate::store::{InboxKind, Store, StoreError};
 
 /// Decides what a round does: the pairs, all of them or those touched, and the records that wait for a partner; `beyond` as in
 /// [`Agenda`](crate::run::agenda::Agenda). What is held is held, and what a side refused before is left out.
@@ -46,6 +46,9 @@ pub(super) fn decide(
             state.waits.hold_all(inserts.held);
             state.waits.put_off(inserts.later);
             state.waits.await_readable(inserts.unclear);
+            if inserts.lack {
+                state.reached.forget();
+            }
             after.waiting.of_mut(to.other()).extend(put_off);
         }
     }
@@ -135,7 +138,35 @@ fn decide_touched(
     state.waits.hold_all(decisions.held);
     state.waits.put_off(decisions.later);
     state.waits.await_readable(decisions.unclear);
+    let silent = decisions.silent.iter().map(|&(pair, field)| (real(pair), field));
+    if state.reached.mark().is_some() && any_edited(step.map, store, state, silent)? {
+        state.reached.forget();
+    }
     Ok((decisions.actions, decisions.rounded))
+}
+
+/// Tells whether a field may have been edited, of those of pairs that wait in silence until a record can be read: those are
+/// looked at again then.
+fn any_edited(
+    map: &TableMap,
+    store: &dyn Store,
+    state: &PassState,
+    silent: impl Iterator<Item = (usize, usize)>,
+) -> Result<bool, StoreError> {
+    for (pair, number) in silent {
+        let (ids, rows) = (state.records.pairs().ids[pair], state.records.pairs().rows[pair]);
+        let field = &map.fields[number];
+        let known = store.base_values(&map.name, ids.erp, ids.crm)?.remove(&field.key());
+        let is_known = |side: Side| {
+            let now =
+                field.column(side).map(|column| state.records.frame(side).value(column, *rows.of(side)).to_string());
+            known.as_ref().is_some_and(|known| now.is_none_or(|now| now == *known.of(side)))
+        };
+        if !Side::BOTH.into_iter().all(is_known) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Tells which fields went over with fewer digits, each with its first record.

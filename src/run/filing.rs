@@ -58,14 +58,19 @@ pub(super) fn file(
         let (fields, stops) = ((map, deferred), context.options.stop.load(Ordering::Relaxed));
         stops || waits_for_step(fields, item) || is_untouched(map, state, &postponed, item) || kept.contains(item)
     };
-    // Who is told first of those that wait for the same record may be another one now.
-    let is_told = |item: &InboxItem| {
+    // Who is told first of those that wait for the same record may be another one now. Of a new record, all that fails is
+    // decided at once.
+    let name = |held: &Held| held.field.map(|field| map.fields[field].name());
+    let waiting: HashSet<_> = state.waits.unclear().map(|held| (held.ids, name(held))).collect();
+    let new: HashSet<_> =
+        waiting.iter().map(|(ids, _)| *ids).filter(|ids| ids.erp.is_none() || ids.crm.is_none()).collect();
+    let waits_with_others = |item: &InboxItem| {
         let ids = PerSide { erp: item.erp_id, crm: item.crm_id };
-        let same =
-            |held: &Held| held.ids == ids && held.field.map(|field| map.fields[field].name()) == item.field.as_deref();
-        item.kind == InboxKind::Failed && state.waits.unclear().iter().any(same)
+        let is_decided =
+            waiting.contains(&(ids, item.field.as_deref())) || (item.field.is_some() && new.contains(&ids));
+        item.kind == InboxKind::Failed && is_decided
     };
-    let stays = |item: &&InboxItem| !known.contains(&matter(item)) && is_unseen(item) && !is_told(item);
+    let stays = |item: &&InboxItem| !known.contains(&matter(item)) && is_unseen(item) && !waits_with_others(item);
     items.iter_mut().for_each(|item| item.since.clear());
     items.extend(earlier.iter().filter(stays).cloned());
     store.replace_inbox(&map.name, &items)?;
@@ -114,6 +119,8 @@ fn items(
         }
         let earlier = before.get(&matter(&item)).copied();
         state.backgrounds.give(&mut item, earlier);
+        item.background.unreadable =
+            item.kind == InboxKind::Failed && state.aside.is_either_unreadable(item.erp_id, item.crm_id);
         items.push(item);
     }
     items.extend(state.outside.items().iter().cloned());

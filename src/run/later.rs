@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Side, TableMap};
 use crate::couple::Matched;
-use crate::delta::Held;
+use crate::delta::{Held, Unclear};
 use crate::extract::Scope;
 use crate::frame::Frame;
 use crate::frame::evaluated::EvaluationError;
@@ -59,7 +59,9 @@ pub(super) fn wait_for_match(
                     message: format!("{}: {problem}", field.name()),
                 };
                 match problem {
-                    Problem::Illegible { .. } => state.waits.await_readable([held]),
+                    Problem::Illegible { .. } => {
+                        state.waits.await_readable([Unclear::new(held, field.name(), Some(&problem))]);
+                    }
                     _ => state.waits.put_off([held]),
                 }
             }

@@ -225,7 +225,7 @@ impl<'a> Asking<'a> {
 
     /// Tells the keys of what is coupled or inside the filter, as a full read does.
     fn tell(&self, side: Side, column: &str, frame: &Frame, links: &mut Links) -> Result<(), PassError> {
-        let inside: HashSet<Uuid> = extract::inside(self.map, side, frame.clone())?.frame.ids().into_iter().collect();
+        let inside = extract::inside(self.map, side, frame.clone())?.referred();
         let table = links.table(&self.reference.table);
         let known = without(frame, |id| !inside.contains(id) && table.partner(side, *id).is_none());
         let is_key = match side {

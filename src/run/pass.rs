@@ -115,7 +115,7 @@ fn go(
         return stopped(context, store, map, state);
     }
     finish(context, store, map, &pass.deferred, state)?;
-    if unreadable::is_referred_to(map, links) {
+    if state.waits.unclear().next().is_some() {
         // What waits for such a record is in the inbox once for all.
         state.reached.forget();
     }
@@ -300,7 +300,7 @@ pub fn second_step(
     }
     newcomers::tell(&step, state)?;
     finish(context, store, map, &[], state)?;
-    if unreadable::is_referred_to(map, links) {
+    if state.waits.unclear().next().is_some() {
         state.reached.forget();
     }
     state.reached.note_seen(scope, state.records.frames());

@@ -211,7 +211,7 @@ pub(super) fn link_unselected(
             let frame = extract::read_all(&scope, side, *context.endpoints.of(side))?;
             // Who is neither coupled nor inside the filter is nobody's reference, as where the table map has its turn.
             let coupled = if side == Side::Erp { &couplings.erp } else { &couplings.crm };
-            let mut known: HashSet<Uuid> = extract::inside(map, side, frame.clone())?.frame.ids().into_iter().collect();
+            let mut known = extract::inside(map, side, frame.clone())?.referred();
             known.extend(coupled);
             let frame = without(&frame, |id| !known.contains(id));
             for column in &columns {

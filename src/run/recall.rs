@@ -109,13 +109,16 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
     };
     let mut items = Vec::new();
     let mut held_of: HashMap<(Option<Uuid>, Option<Uuid>), Vec<&Held>> = HashMap::new();
-    for held in decisions.held.iter().chain(&decisions.later) {
+    let unclear: Vec<Held> = decisions.unclear.iter().map(|unclear| unclear.told(0)).collect();
+    for held in decisions.held.iter().chain(&decisions.later).chain(&unclear) {
         held_of.entry((held.ids.erp, held.ids.crm)).or_default().push(held);
     }
     let mut actions_of: HashMap<(Option<Uuid>, Option<Uuid>), Vec<&Action>> = HashMap::new();
     for action in &decisions.actions {
         actions_of.entry((Some(action.ids.erp), Some(action.ids.crm))).or_default().push(action);
     }
+    let silent = |&(pair, field): &(usize, usize)| (open.pairs.ids[pair], step.map.fields[field].name());
+    let silent: HashSet<_> = decisions.silent.iter().map(silent).collect();
     let known: HashSet<_> = state.outside.items().iter().map(matter).collect();
     for item in &open.earlier {
         let ids = (item.erp_id, item.crm_id);
@@ -132,6 +135,13 @@ pub(super) fn look_again(step: &Step<'_>, state: &mut PassState) -> Result<(), P
                     outstanding: decided(held),
                     ..item.clone()
                 });
+            } else if ids
+                .0
+                .zip(ids.1)
+                .is_some_and(|(erp, crm)| silent.contains(&(PerSide { erp, crm }, field.as_str())))
+            {
+                // Whether it is still a question, only a record tells that cannot be read.
+                items.push(item.clone());
             }
             continue;
         }

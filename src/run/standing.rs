@@ -64,7 +64,7 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
             waits.or_else(|| state.outside.items().iter().find(|item| own(item.erp_id, item.crm_id)).map(|i| i.kind));
         let undone = || Side::BOTH.iter().any(|to| state.tally.undone(*to).iter().any(|ids| own(ids.0, ids.1)));
         let row = rows.of(side).get(id);
-        let unclear = || state.waits.unclear().iter().any(|held| own(held.ids.erp, held.ids.crm));
+        let unclear = || state.waits.unclear().any(|held| own(held.ids.erp, held.ids.crm));
         let standing = if let Some(kind) = waits {
             Standing::Waits(kind)
         } else if unclear() {

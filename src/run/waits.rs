@@ -3,12 +3,12 @@
 //! Collected while a step decides and writes, and taken back where it is decided anew; filed when the step ends. Why
 //! something waits, whoever held it says.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::PerSide;
-use crate::delta::Held;
+use crate::delta::{Held, Unclear};
 use crate::plan::Later;
 use crate::store::{InboxItem, InboxKind, Survivor};
 
@@ -19,8 +19,8 @@ pub(super) struct Waits {
     held: Vec<Held>,
     /// In a dry run, what the run decides later, when it has made something else.
     later: Vec<Held>,
-    /// What would lead to a record that cannot be read; each says which.
-    unclear: Vec<Held>,
+    /// What would lead to a record that cannot be read.
+    unclear: Vec<Unclear>,
     /// In a dry run, records that are not created, whose partner may come with what the run makes.
     announced: Vec<Later>,
     /// Survivors of deletions, which wait.
@@ -64,7 +64,7 @@ impl Waits {
     }
 
     /// Leaves things until a record can be read.
-    pub(super) fn await_readable(&mut self, unclear: impl IntoIterator<Item = Held>) {
+    pub(super) fn await_readable(&mut self, unclear: impl IntoIterator<Item = Unclear>) {
         self.unclear.extend(unclear);
     }
 
@@ -86,37 +86,34 @@ impl Waits {
     }
 
     /// Returns what is left until a record can be read.
-    pub(super) fn unclear(&self) -> &[Held] {
-        &self.unclear
+    pub(super) fn unclear(&self) -> impl DoubleEndedIterator<Item = &Held> {
+        self.unclear.iter().map(|unclear| &unclear.held)
     }
 
     /// Tells what is left until a record can be read, once for each such record and direction: by the first who waits for it.
     pub(super) fn told_unclear(&self, asks: impl Fn(&Held) -> bool) -> Vec<Held> {
-        let mut all: Vec<&Held> = self.unclear.iter().filter(|held| asks(held)).collect();
-        all.sort_by(|one, other| (&one.record, one.field).cmp(&(&other.record, other.field)));
-        let mut told: Vec<(Held, HashSet<PerSide<Option<Uuid>>>)> = Vec::new();
-        for held in all {
-            let same = |first: &Held| (first.to, first.field, &first.message) == (held.to, held.field, &held.message);
-            match told.iter_mut().find(|(first, _)| same(first)) {
-                Some((_, who)) => drop(who.insert(held.ids)),
-                None => told.push((held.clone(), HashSet::from([held.ids]))),
+        let mut all: Vec<&Unclear> = self.unclear.iter().filter(|unclear| asks(&unclear.held)).collect();
+        all.sort_by_key(|unclear| (&unclear.held.record, unclear.held.field, &unclear.held.message));
+        let mut first: Vec<&Unclear> = Vec::new();
+        let mut waiting: HashMap<_, HashSet<PerSide<Option<Uuid>>>> = HashMap::new();
+        let reason = |unclear: &Unclear| (unclear.held.to, unclear.held.field, unclear.behind.clone());
+        for unclear in all {
+            let who = waiting.entry(reason(unclear)).or_default();
+            if who.is_empty() {
+                first.push(unclear);
             }
+            who.insert(unclear.held.ids);
         }
-        let message = |(held, who): (Held, HashSet<_>)| {
-            let wait = match who.len() {
-                1 => " waits".to_owned(),
-                records => format!(" and {} more wait", records - 1),
-            };
-            let Held { record, message, .. } = &held;
-            let message = format!("{record}{wait}: {message}; correct it there, and the next run goes on");
-            Held { message, ..held }
+        let told = |unclear: &Unclear| {
+            let held = unclear.told(waiting[&reason(unclear)].len() - 1);
+            Held { message: format!("{}; correct it there, and the next run goes on", held.message), ..held }
         };
-        told.into_iter().map(message).collect()
+        first.into_iter().map(told).collect()
     }
 
     /// Returns what is held, left to the run, and left until a record can be read.
     pub(super) fn all(&self) -> impl DoubleEndedIterator<Item = &Held> {
-        self.held.iter().chain(&self.later).chain(&self.unclear)
+        self.held.iter().chain(&self.later).chain(self.unclear())
     }
 
     /// Returns the survivors of deletions that wait.
@@ -132,7 +129,7 @@ impl Waits {
     /// Takes back the same of what is left to the run, or until a record can be read.
     pub(super) fn take_back_later(&mut self, is_again: impl Fn(&Held) -> bool) {
         self.later.retain(|held| !is_again(held));
-        self.unclear.retain(|held| !is_again(held));
+        self.unclear.retain(|unclear| !is_again(&unclear.held));
     }
 
     /// Puts something else in the place of what is held, where there is such.
@@ -144,16 +141,18 @@ impl Waits {
         }
     }
 
-    /// Sets aside what is held of pairs, by their ERP ids. Returns all that is held, for [`restore`](Self::restore).
-    pub(super) fn set_aside(&mut self, pairs: &HashSet<Uuid>) -> Vec<Held> {
-        let all = self.held.clone();
-        self.held.retain(|held| held.ids.crm.is_none() || held.ids.erp.is_none_or(|erp| !pairs.contains(&erp)));
+    /// Sets aside what waits about pairs, by their ERP ids. Returns all that waits, for [`restore`](Self::restore).
+    pub(super) fn set_aside(&mut self, pairs: &HashSet<Uuid>) -> (Vec<Held>, Vec<Unclear>) {
+        let all = (self.held.clone(), self.unclear.clone());
+        let stays = |held: &Held| held.ids.crm.is_none() || held.ids.erp.is_none_or(|erp| !pairs.contains(&erp));
+        self.held.retain(stays);
+        self.unclear.retain(|unclear| stays(&unclear.held));
         all
     }
 
     /// Takes again what was set aside.
-    pub(super) fn restore(&mut self, all: Vec<Held>) {
-        self.held = all;
+    pub(super) fn restore(&mut self, (held, unclear): (Vec<Held>, Vec<Unclear>)) {
+        (self.held, self.unclear) = (held, unclear);
     }
 
     /// Puts what is held into an order that does not depend on rounds: a dry run may have fewer of them.

@@ -40,6 +40,16 @@ pub enum Problem {
     NoOption { value: String, column: String, known: Vec<String> },
 }
 
+impl Problem {
+    /// Returns the record that would have to be read first, as people name it, where it is that.
+    pub fn behind(&self) -> Option<&str> {
+        match self {
+            Problem::Illegible { record, .. } | Problem::Uncounted { record, .. } => Some(record),
+            _ => None,
+        }
+    }
+}
+
 impl std::fmt::Display for Problem {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let list = |known: &[String]| {

@@ -2,6 +2,7 @@
 
 mod beside;
 mod chance;
+mod referring;
 
 use pipeline::config::{OnDelete, Side};
 use pipeline::delta::inserts::new_id;

@@ -40,7 +40,7 @@ impl Identity {
 }
 
 const COLUMNS: &str = "name, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run, \
-     crm_record, erp_modified, crm_modified, crm_modified_by, outstanding";
+     crm_record, erp_modified, crm_modified, crm_modified_by, outstanding, unreadable";
 
 /// Reads a row of [`COLUMNS`]: what waits, and the run that counted it last. The decision that stands about it is one of
 /// `standing`.
@@ -65,6 +65,7 @@ fn item(row: &Row<'_>, standing: &Decisions<'_>) -> Result<(InboxItem, Option<St
             crm_record: row.get(13)?,
             modified: PerSide { erp: row.get(14)?, crm: row.get(15)? },
             crm_modified_by: row.get(16)?,
+            unreadable: row.get(18)?,
         },
     };
     if row.get(17)? {
@@ -119,8 +120,8 @@ pub(super) fn replace(
     connection.execute("DELETE FROM inbox WHERE table_map = ?1", (table_map,))?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO inbox (table_map, record, kind, erp_id, crm_id, field, base, erp, crm, message, since, attempts, run, \
-         crm_record, erp_modified, crm_modified, crm_modified_by, outstanding) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         crm_record, erp_modified, crm_modified, crm_modified_by, outstanding, unreadable) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     )?;
     for item in items {
         let (since, attempts, counted) = match before.get(&Identity::of(item)) {
@@ -130,7 +131,7 @@ pub(super) fn replace(
             }
             Some((earlier, _)) => (earlier.since.as_str(), earlier.attempts.saturating_add(1), run),
         };
-        let Background { crm_record, modified, crm_modified_by } = &item.background;
+        let Background { crm_record, modified, crm_modified_by, unreadable } = &item.background;
         insert.execute(params![
             table_map,
             &item.record,
@@ -150,6 +151,7 @@ pub(super) fn replace(
             &modified.crm,
             crm_modified_by,
             item.outstanding.is_some(),
+            unreadable,
         ])?;
     }
     Ok(())

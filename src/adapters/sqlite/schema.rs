@@ -258,6 +258,11 @@ pub(super) const MIGRATIONS: &[&str] = &[
     ALTER TABLE table_map ADD COLUMN erp_table TEXT;
     ALTER TABLE table_map ADD COLUMN crm_table TEXT;
 ",
+    "
+    -- Whether it is about a record that could not be read. Of what waited before, each that may be.
+    ALTER TABLE inbox ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
+    UPDATE inbox SET unreadable = 1 WHERE kind = 'failed' AND message LIKE '%cannot be read: %';
+",
 ];
 
 /// The first format in which each coupling has a print.

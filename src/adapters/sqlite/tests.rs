@@ -122,6 +122,7 @@ fn item(kind: InboxKind, number: u128, field: Option<&str>) -> InboxItem {
             crm_record: Some("people:SP1".to_owned()),
             modified: PerSide { erp: Some(NOW.to_owned()), crm: None },
             crm_modified_by: Some("Ida".to_owned()),
+            unreadable: true,
         },
     }
 }

@@ -185,6 +185,8 @@ struct ItemDocument {
     crm_modified: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     crm_modified_by: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    unreadable: bool,
     /// The plan decided it, other than what a side refused before and the plan sends again.
     decided: bool,
 }
@@ -497,6 +499,7 @@ fn item_document(item: &InboxItem, decided: bool) -> ItemDocument {
         erp_modified: item.background.modified.erp,
         crm_modified: item.background.modified.crm,
         crm_modified_by: item.background.crm_modified_by,
+        unreadable: item.background.unreadable,
         decided,
     }
 }
@@ -521,6 +524,7 @@ fn item(document: ItemDocument) -> Result<InboxItem, String> {
             crm_record: document.crm_record,
             modified: PerSide { erp: document.erp_modified, crm: document.crm_modified },
             crm_modified_by: document.crm_modified_by,
+            unreadable: document.unreadable,
         },
     })
 }

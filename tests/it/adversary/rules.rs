@@ -282,7 +282,7 @@ fn a_record_that_exists_under_our_id_is_merged_not_trusted() {
     };
     assert_eq!(counts(&world.run_as(true)), (1, 1));
     // What a guard stops is not coupled.
-    let guard = std::mem::replace(&mut world.pipeline.tables[0].guard.create, Some(Limit::Number(0)));
+    let guard = world.pipeline.tables[0].guard.create.replace(Limit::Number(0));
     world.erp.put("customers", 2, &[("number", "C2"), ("name", "Dahl")]);
     let stopped = world.run();
     assert_eq!((stopped.outcome, counts(&stopped)), (RunOutcome::Guarded, (0, 0)));
