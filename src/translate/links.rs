@@ -253,11 +253,14 @@ impl Links {
             })?,
             Side::Crm => table.illegible_of(reference, table.named(reference, Side::Crm, value)?)?,
         };
-        let crm = if of == Side::Crm { Some(id) } else { table.partners.erp.get(&id).copied() };
-        let name = crm.and_then(|crm| self.record_of(reference, crm)).unwrap_or_else(|| match of {
-            Side::Erp => format!("{}:{id}", reference.table),
-            Side::Crm => format!("{}:crm:{id}", reference.table),
-        });
+        let of_crm =
+            |crm: Uuid| self.record_of(reference, crm).unwrap_or_else(|| format!("{}:crm:{crm}", reference.table));
+        let name = match (of, table.partners.erp.get(&id)) {
+            (Side::Crm, _) => of_crm(id),
+            // By its id alone nobody knows it.
+            (Side::Erp, Some(partner)) => format!("{}:{id} (partner of {})", reference.table, of_crm(*partner)),
+            (Side::Erp, None) => format!("{}:{id}", reference.table),
+        };
         Some((name, why))
     }
 
