@@ -249,6 +249,8 @@ fn what_the_login_may_not_do_in_the_crm_is_told_by_its_privileges() {
     let customers = document["online"]["tables"].as_array().unwrap().iter().find(|one| one["table"] == "customers");
     let customers = customers.unwrap();
     assert!(customers["crm"].is_null() && customers["erp"].is_object(), "nothing is proven of it: {customers:#}");
+    let told = world.run(&format!("check {FULL} --online")).code(3).stdout;
+    assert!(told.contains("\neach table that is known was asked for one record at most"), "{told}");
 }
 
 #[test]
