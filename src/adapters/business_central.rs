@@ -72,11 +72,7 @@ impl BusinessCentral {
 
     /// Returns the company, resolved once.
     fn company(&self) -> Result<Identity, EndpointError> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*found {
-            Some(company) => Ok(company.clone()),
-            None => Ok(found.insert(self.find_company()?).clone()),
-        }
+        erp::once(&self.found, || self.find_company())
     }
 
     fn find_company(&self) -> Result<Identity, EndpointError> {

@@ -2,6 +2,8 @@
 //!
 //! Where that stands, and what is read out of it, they know themselves.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::adapters::client::Client;
 use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
@@ -9,6 +11,18 @@ use crate::adapters::pages::{self, Reading};
 use crate::config::Side;
 use crate::endpoint::{EndpointError, Identity};
 use crate::frame::{Frame, Value};
+
+/// Returns what was found out once, by whoever asked first; others wait meanwhile, so that nobody asks twice.
+pub fn once(
+    found: &Mutex<Option<Identity>>,
+    find: impl FnOnce() -> Result<Identity, EndpointError>,
+) -> Result<Identity, EndpointError> {
+    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*found {
+        Some(identity) => Ok(identity.clone()),
+        None => Ok(found.insert(find()?).clone()),
+    }
+}
 
 /// Finds the company that is `wanted` in a list of companies, which have their names in the column `name`.
 ///

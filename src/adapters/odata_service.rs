@@ -116,11 +116,7 @@ impl Service {
 
     /// Proves once that the company exists, or the service; its name is all that tells it from others.
     fn identity(&self) -> Result<Identity, EndpointError> {
-        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*found {
-            Some(identity) => Ok(identity.clone()),
-            None => Ok(found.insert(self.find()?).clone()),
-        }
+        erp::once(&self.found, || self.find())
     }
 
     fn find(&self) -> Result<Identity, EndpointError> {

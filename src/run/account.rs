@@ -107,8 +107,8 @@ impl TableReport {
         self.matched.iter().map(|(_, pairs)| pairs).sum::<u64>() + self.recognised
     }
 
-    /// Takes back one of these, which is not coupled after all.
-    pub(super) fn couple_one_less(&mut self, origin: &Origin) {
+    /// Takes one of these off, which is not coupled after all.
+    pub(super) fn discount(&mut self, origin: &Origin) {
         match origin {
             Origin::Matched(rule) => {
                 let of_rule = self.matched.iter_mut().filter(|(other, _)| other == rule);
@@ -120,8 +120,8 @@ impl TableReport {
         }
     }
 
-    /// Takes back all of these.
-    pub(super) fn couple_none(&mut self) {
+    /// Takes all of these off.
+    pub(super) fn discount_all(&mut self) {
         self.matched.clear();
         self.recognised = 0;
     }

@@ -61,7 +61,7 @@ pub(super) fn finish_begun(step: &Step<'_>, store: &mut dyn Store, state: &mut P
     for change in state.draft.pending() {
         let CouplingChange::Couple { erp, origin, .. } = change else { continue };
         stopped.insert(*erp);
-        state.report.couple_one_less(origin);
+        state.report.discount(origin);
     }
     let (pairs, held) = (state.records.set_aside(&stopped), state.waits.set_aside(&stopped));
     finish(step.context, store, step.map, &step.left_out, state)?;
@@ -99,7 +99,7 @@ pub(super) fn stopped(
     state.waits.file(decided::undecided(store, &map.name)?);
     if let Some(report) = state.guarding.report_mut() {
         report.coupled = store.coupling_counts()?.get(&map.name).copied().unwrap_or(0);
-        report.couple_none();
+        report.discount_all();
     }
     Ok(())
 }
