@@ -220,7 +220,7 @@ fn a_mark_settles_nothing_and_goes_when_its_field_is_settled() {
     store.commit("customers", &ab, &[], &[mark(1), mark(2)]).unwrap();
     let marked = [Terms::AGREED, Terms::ORPHANED];
     assert_eq!(told(&store, 1), ((both(7), both(8)), marked, true));
-    assert_eq!(told(&store, 2).2, false, "who marks a pair has not settled it");
+    assert!(!told(&store, 2).2, "who marks a pair has not settled it");
     store.commit("customers", &ab, &[], &[settlement(1, &[both(9), None], &[])]).unwrap();
     assert_eq!(told(&store, 1), ((both(9), both(8)), marked, true), "another field was settled");
     store.commit("customers", &ab, &[], &[settlement(1, &[None, both(8)], &[])]).unwrap();
