@@ -7,11 +7,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{OnDelete, Side};
 use pipeline::endpoint::Write;
 use pipeline::run::account::{RunOutcome, RunReport};
+use pipeline::store::InboxKind;
 use uuid::Uuid;
 
+use crate::decisions::answer;
 use crate::deletions::NO_GUARD;
 use crate::deletions::cascades::TABLES;
 use crate::dice::{Chance, each_seed};
@@ -56,7 +59,9 @@ impl Night {
     fn new(seed: u64) -> Night {
         let mut world = World::with(TABLES);
         for table in &mut world.pipeline.tables {
-            (table.on_delete, table.guard) = (OnDelete::Restore, NO_GUARD);
+            // In half of the worlds a person says so of each.
+            let on_delete = if seed % 2 == 0 { OnDelete::Restore } else { OnDelete::Hold };
+            (table.on_delete, table.guard) = (on_delete, NO_GUARD);
         }
         world.crm.refers.lock().unwrap().extend([("owner", "users"), ("parent", "accounts")]);
         for (number, code) in (11..).zip(PEOPLE) {
@@ -245,11 +250,19 @@ impl Night {
         }
     }
 
+    /// Somebody wants back what was deleted.
+    fn answer(&mut self, report: &RunReport) {
+        for item in report.inbox.iter().filter(|item| item.kind == InboxKind::Deleted) {
+            answer(&mut self.world, &item.record, &Wish::Restore).unwrap();
+        }
+    }
+
     /// Runs over everything until both sides agree.
     fn settle(&mut self) {
         let mut report: RunReport = self.world.run();
-        for _ in 0..2 {
+        for _ in 0..3 {
             if report.outcome != RunOutcome::Converged {
+                self.answer(&report);
                 report = self.world.run();
             }
         }
