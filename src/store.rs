@@ -31,7 +31,8 @@ pub struct Couplings {
 /// those asked for.
 ///
 /// Most agreed, which is not written down. Of those that differ, as they were left to, it is a fingerprint of what each would
-/// have been on the other side: where that is another by now, the difference is not the one that was settled.
+/// have been on the other side: where that is another by now, the difference is not the one that was settled. Of a reference
+/// that agreed it may be that it is [`Terms::ORPHANED`] since.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Terms {
     /// Pairs that a program settled which did not remember that.
@@ -49,8 +50,12 @@ impl Terms {
     /// They differ as a side answered to a write, and were not compared yet.
     pub const ANSWERED: u64 = 2;
 
+    /// They agreed, and the record that they lead to has lost its partner on one side since: that side may clear its reference
+    /// by itself. So it stays until the field is settled, whatever becomes of that record.
+    pub const ORPHANED: u64 = 4;
+
     /// From here on it is a fingerprint, whose lowest bit says that nobody knows how the difference came about.
-    pub const FIRST: u64 = 4;
+    pub const FIRST: u64 = 6;
 
     /// Returns how the two values of a field were to each other: a fingerprint, or one of the above.
     pub fn of(&self, erp: Uuid, field: usize) -> u64 {
@@ -142,7 +147,7 @@ pub struct Settlement {
     /// The values as people read them, for the fields whose base changes; kept only where the pipeline keeps values.
     pub values: Vec<(usize, PerSide<String>)>,
     /// How the values of the pair are to each other, as in [`Terms`]: those of the fields that are settled and not named here
-    /// agree.
+    /// agree. A field named here needs no base.
     pub terms: Vec<(usize, u64)>,
     /// Whether that holds for all fields of the pair; else nothing is said of those that are not settled.
     pub whole: bool,

@@ -61,7 +61,9 @@ impl View<'_> {
         });
         let own = PerSide { erp: self.own.erp[rows.erp], crm: self.own.crm[rows.crm] };
         let two_way = Side::BOTH.into_iter().all(|side| work.map.fields[field].writes(side));
-        let terms = if two_way { work.terms.of(pairs.ids[pair].erp, field) } else { Terms::AGREED };
+        // What is remembered of a one-way field tells the rest by itself.
+        let terms = work.terms.of(pairs.ids[pair].erp, field);
+        let terms = if two_way || terms == Terms::ORPHANED { terms } else { Terms::AGREED };
         let facts = Facts { base: pairs.bases[field][pair], terms, own, arriving, created, cascaded: None };
         Facts { cascaded: cascaded(work, field, rows, &facts), ..facts }
     }
@@ -81,7 +83,7 @@ pub fn is_cleared(base: u64, own: u64) -> bool {
 }
 
 /// Returns the side that cleared a reference by itself: it held one when the pair was last settled, is blank now, and the
-/// other side's still leads to a record whose partner there was deleted.
+/// other side's leads to a record whose partner there was deleted, or has one again that was not there then.
 fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) -> Option<Side> {
     let field = &work.map.fields[field];
     let (reference, base) = (field.reference.as_ref()?, facts.base?);
@@ -91,7 +93,11 @@ fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) 
     let came_along = match work.links.left(reference, other, &value) {
         // Where nothing travels to that side, nothing can be put back there either: its blank goes over.
         Some(restored) => field.writes(side) || !restored,
-        // It was made anew by a run that was cut off before it came here: what nobody edited leads elsewhere now.
+        // It was made anew by an earlier run, in which this pair had no turn, or by hand.
+        None if facts.terms == Terms::ORPHANED => {
+            field.writes(side) && work.links.has_partner(reference, other, &value)
+        }
+        // The same where no run saw that it was gone: what nobody edited leads elsewhere now.
         None => {
             let arrives = matches!(facts.arriving.crm, Some(Arriving::Value(new)) if new != BLANK && new != base.crm);
             side == Side::Crm && field.writes(Side::Erp) && base.erp == facts.own.erp && arrives

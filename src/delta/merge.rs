@@ -422,7 +422,13 @@ pub fn merge_decided(facts: &Facts, rule: &Rule, ruling: Ruling) -> Verdict {
 /// is put back, and until then it waits.
 fn merge_cascaded(facts: &Facts, rule: &Rule, side: Side) -> Verdict {
     match facts.value_to(side) {
-        Some(value) if value != BLANK => send(facts, rule, side, Why::Restored(side)),
+        Some(value) if value != BLANK => {
+            let other = side.other();
+            let two_way = rule.writes.erp && rule.writes.crm;
+            let edited = two_way && facts.base.is_some_and(|base| base.of(other) != facts.own.of(other));
+            let why = if edited { Why::Edited(other) } else { Why::Restored(side) };
+            send(facts, rule, side, why)
+        }
         _ => Verdict::Wait,
     }
 }

@@ -62,6 +62,7 @@ mod unreadable;
 mod recall;
 mod agenda;
 mod deletions;
+mod orphans;
 mod returning;
 mod opening;
 

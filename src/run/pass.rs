@@ -41,7 +41,7 @@ use crate::run::standing::count_rows;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step, Turn};
 use crate::run::wanted_back::{WantedBack, note_made_anew};
-use crate::run::{newcomers, remembered, unreadable};
+use crate::run::{newcomers, orphans, remembered, unreadable};
 use crate::store::{InboxKind, Store};
 use crate::translate::links::Links;
 
@@ -91,6 +91,8 @@ fn go(
         Opened::Read(ground, loose) => (ground, loose),
         Opened::Empty(side, ground) => return empty(context, store, map, state, &ground, side),
     };
+    // Before anything follows from a deletion, and anything can go wrong.
+    orphans::mark(turn, store, state, &loose.widowed)?;
     state.report.seconds.extract = clock() - began;
 
     (context.tell)(Event::Merging { table: &map.name });
@@ -291,14 +293,16 @@ pub fn second_step(
         name_illegible(context, map, scope, &all, frames, links)?;
     }
     let left_out: Vec<bool> = pass.deferred.iter().map(|deferred| !deferred).collect();
-    seek_cleared(&Turn { context, map, scope, pass }, &left_out, store, state, links)?;
+    let turn = Turn { context, map, scope, pass };
+    orphans::recall(&turn, store, state)?;
+    seek_cleared(&turn, &left_out, store, state, links)?;
     let step = Step { context, map, scope, links, left_out };
     if let Some(records) = context.subjects_of(map) {
         looking::look_closer(&step, state, records)?;
     }
     rounds(&step, store, state, Agenda::default())?;
     let left_out = step.left_out;
-    refer_again(&Turn { context, map, scope, pass }, &left_out, store, state, links)?;
+    refer_again(&turn, &left_out, store, state, links)?;
     let step = Step { context, map, scope, links, left_out };
     look_again(&step, state)?;
     if state.guarding.has_stopped() {

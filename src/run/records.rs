@@ -121,6 +121,11 @@ impl Records {
         self.terms = terms;
     }
 
+    /// Notes that the record to which a field of a pair leads has lost its partner: see [`Terms::ORPHANED`].
+    pub(super) fn orphan(&mut self, erp: Uuid, field: usize) {
+        self.terms.set(erp, field, Terms::ORPHANED);
+    }
+
     /// Takes where the times of edits are read.
     pub(super) fn compare_times(&mut self, times: Option<Times>) {
         self.times = times;

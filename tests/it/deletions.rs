@@ -4,6 +4,7 @@ mod along;
 mod answers;
 mod cascades;
 mod crashes;
+mod extents;
 mod guards;
 mod proof;
 mod restored;

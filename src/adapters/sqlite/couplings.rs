@@ -424,8 +424,9 @@ pub(super) fn settle(
     let numbers = numbers_for_writing(connection, table_map, fields)?;
     let question = format!("SELECT {} FROM coupling WHERE table_map = ?1 AND erp = ?2 AND crm = ?3", sound::COLUMNS);
     let mut find = connection.prepare_cached(&question)?;
-    let mut update = connection
-        .prepare_cached("UPDATE coupling SET base = ?2, settled_at = ?3, print = ?4, terms = ?5 WHERE id = ?1")?;
+    let mut update = connection.prepare_cached(
+        "UPDATE coupling SET base = ?2, settled_at = ifnull(?3, settled_at), print = ?4, terms = ?5 WHERE id = ?1",
+    )?;
     let mut values = ValueStatements {
         find: connection.prepare_cached("SELECT data FROM base_value WHERE coupling = ?1")?,
         write: connection.prepare_cached("INSERT OR REPLACE INTO base_value (coupling, data) VALUES (?1, ?2)")?,
@@ -460,7 +461,9 @@ pub(super) fn settle(
         let terms = terms(settlement, &numbers, &old, told);
         let told = terms.as_deref().unwrap_or_default();
         let print = sound::print(coupling, settlement.erp, settlement.crm, origin.as_bytes(), &base, told);
-        update.execute((coupling, base, now, print, &terms))?;
+        // Who only notes something about old bases settles nothing.
+        let at = settlement.base.iter().any(Option::is_some).then_some(now);
+        update.execute((coupling, base, at, print, &terms))?;
         if keep_values {
             // A value whose base moved without it would tell a person what was never agreed.
             let outdated = old.iter().filter(|(number, prints)| new.get(number) != Some(prints)).map(|(n, _)| *n);

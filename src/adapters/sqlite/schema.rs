@@ -232,8 +232,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     DROP INDEX inbox_table_map;
 ",
     "
-    -- How the two values of settled fields are to each other, as far as they do not agree; null where a program settled them
-    -- that did not remember it.
+    -- How the two values of settled fields are to each other, as far as they do not agree, or lead to a record that has lost its
+    -- partner since; null where a program settled them that did not remember it.
     ALTER TABLE coupling ADD COLUMN terms BLOB;
 ",
     "

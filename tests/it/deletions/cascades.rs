@@ -1,16 +1,19 @@
 //! References that a side clears by itself when the record that they lead to is deleted there: no edit of anybody, as
 //! long as nobody has decided about the deletion.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{Direction, OnDelete, Side};
+use pipeline::endpoint::Write;
 use pipeline::run::account::RunOutcome;
-use pipeline::store::{CouplingChange, InboxKind, Store};
+use pipeline::store::{CouplingChange, InboxKind, Origin, Store};
 use uuid::Uuid;
 
 use crate::decisions::answer;
 use crate::rules::World;
 
-const TABLES: &str = "
+pub const TABLES: &str = "
   people:
     erp: { table: people, label: code }
     crm: { table: users, label: mail }
@@ -95,6 +98,23 @@ impl Cascade {
         (world.erp.get("customers", 1, erp), world.crm.get("accounts", 101, crm))
     }
 
+    /// Somebody makes the record anew that was deleted, and couples it with the survivor.
+    fn couple_anew(self, world: &mut World) {
+        let people = self.table == "people";
+        match self.gone {
+            Side::Erp if people => world.erp.put("people", 50, &[("code", "AA"), ("email", "AA@a.example")]),
+            Side::Erp => world.erp.put("customers", 50, &[("number", "C2")]),
+            Side::Crm if people => world.crm.put("users", 50, &[("name", "AA"), ("mail", "AA@a.example")]),
+            Side::Crm => world.crm.put("accounts", 50, &[("number", "C2")]),
+        }
+        let (erp, crm) = if people { (11, 111) } else { (2, 102) };
+        let (erp, crm, new) = (Uuid::from_u128(erp), Uuid::from_u128(crm), Uuid::from_u128(50));
+        let pair = if self.gone == Side::Erp { (new, crm) } else { (erp, new) };
+        let parted = CouplingChange::Uncouple { erp, crm };
+        let coupled = CouplingChange::Couple { erp: pair.0, crm: pair.1, origin: Origin::Hand };
+        world.store.commit(self.table, &[], &[parted, coupled], &[]).unwrap();
+    }
+
     pub fn answer(self, world: &mut World, on_delete: OnDelete) {
         world.pipeline.tables.iter_mut().find(|table| table.name == self.table).unwrap().on_delete = on_delete;
     }
@@ -165,15 +185,108 @@ fn a_reference_is_put_back_in_the_run_that_restores() {
     }
 }
 
+/// The run after a restore puts the reference back, which nobody edited, and sends what was edited; from then on a blank is one
+/// like any other.
+fn is_put_back(world: &mut World, cascade: Cascade, changed: bool) {
+    // What is settled of the record meanwhile tells nothing of its reference.
+    world.erp.put("customers", 1, &[("phone", "7")]);
+    let planned = world.run_as(true);
+    let report = if changed { world.run_changed() } else { world.run() };
+    assert!(changed || planned.plan == report.plan, "{cascade:?}: the plan is the run (I8)");
+    assert_eq!(report.outcome, RunOutcome::Converged, "{cascade:?}: {:#?}", report.inbox);
+    cascade.refers(world);
+    let key = if cascade.table == "people" { "AA" } else { "C2" };
+    assert_eq!((cascade.held(world).0.as_str(), &*world.crm.get("accounts", 101, "phone")), (key, "7"), "{cascade:?}");
+    world.quiet();
+    cascade.clear(world);
+    world.run();
+    assert_eq!(cascade.held(world), Default::default(), "{cascade:?}: a person cleared it");
+}
+
 #[test]
-fn a_run_that_is_cut_off_after_the_restore_loses_no_reference() {
-    let cascade = CASCADES[0];
+fn a_run_over_other_table_maps_that_restores_loses_no_reference() {
+    for cascade in [CASCADES[0], CASCADES[2]] {
+        for changed in [false, true] {
+            let mut world = settled();
+            cascade.happen(&mut world, OnDelete::Restore);
+            world.attempt(false, &["people"], &mut |_| {}).unwrap();
+            is_put_back(&mut world, cascade, changed);
+        }
+    }
+}
+
+#[test]
+fn a_run_that_is_cut_off_after_a_restore_loses_no_reference() {
+    for cascade in CASCADES {
+        // After each write of the run, until one comes through.
+        for writes in 0.. {
+            let mut world = settled();
+            cascade.happen(&mut world, OnDelete::Restore);
+            // Its turn settles something else of the record before the reference comes.
+            world.erp.put("customers", 1, &[("phone", "6")]);
+            let lost = if cascade.gone == Side::Erp { &world.erp } else { &world.crm };
+            *lost.crash_after.lock().unwrap() = Some(writes);
+            let run = catch_unwind(AssertUnwindSafe(|| world.run_as(false)));
+            *world.erp.crash_after.lock().unwrap() = None;
+            *world.crm.crash_after.lock().unwrap() = None;
+            let survived = run.is_ok();
+            world.reopen();
+            is_put_back(&mut world, cascade, false);
+            if survived {
+                assert!(writes > 1, "{cascade:?}: it was cut off");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_reference_that_its_side_does_not_take_back_at_first_is_put_back_later() {
+    for cascade in CASCADES {
+        let mut world = settled();
+        cascade.happen(&mut world, OnDelete::Restore);
+        let column = match (cascade.gone, cascade.table) {
+            (Side::Erp, "people") => "person",
+            (Side::Crm, "people") => "owner",
+            _ => "parent",
+        };
+        let memory = if cascade.gone == Side::Erp { &world.erp } else { &world.crm };
+        *memory.refuses.lock().unwrap() = Some(Box::new(move |_, write: &Write| {
+            let names = write.fields.iter().any(|(name, _)| name == column);
+            names.then(|| "not today".to_owned())
+        }));
+        let report = world.run();
+        assert_eq!(report.outcome, RunOutcome::Incomplete, "{cascade:?}");
+        let memory = if cascade.gone == Side::Erp { &world.erp } else { &world.crm };
+        *memory.refuses.lock().unwrap() = None;
+        is_put_back(&mut world, cascade, false);
+    }
+}
+
+#[test]
+fn a_reference_is_put_back_where_somebody_coupled_the_survivor_anew() {
+    for cascade in CASCADES {
+        let mut world = settled();
+        cascade.happen(&mut world, OnDelete::Hold);
+        world.run();
+        cascade.couple_anew(&mut world);
+        is_put_back(&mut world, cascade, false);
+    }
+}
+
+#[test]
+fn what_a_person_makes_of_the_other_reference_goes_over() {
+    let cascade = CASCADES[2];
     let mut world = settled();
     cascade.happen(&mut world, OnDelete::Restore);
     world.attempt(false, &["people"], &mut |_| {}).unwrap();
-    assert_eq!(world.run().outcome, RunOutcome::Converged);
-    cascade.refers(&world);
-    assert_eq!(cascade.held(&world).0, "AA");
+    world.crm.put("accounts", 101, &[("owner", &Uuid::from_u128(112).to_string())]);
+    let report = world.run_as(true);
+    let why: Vec<&str> =
+        report.plan.tables.iter().flat_map(|table| &table.actions).map(|action| &*action.why).collect();
+    assert!(why.iter().any(|why| why.contains("edited in the CRM")), "{why:?}");
+    world.run();
+    assert_eq!(cascade.held(&world), ("BB".to_owned(), Uuid::from_u128(112).to_string()));
     world.quiet();
 }
 
@@ -305,10 +418,22 @@ fn a_record_that_its_cleared_reference_took_out_of_its_filter_comes_back() {
             assert_eq!(world.erp.get("customers", 1, "phone"), "2", "{direction:?}");
             back(&mut world);
         }
-        // A later run than the one that restored.
+        // A later run than the one that restored, whether the state knows the values or not.
+        for keeps in [true, false] {
+            let mut world = settled_with_owners(direction);
+            if !keeps {
+                world.keep_no_values();
+            }
+            clear(&mut world, OnDelete::Restore);
+            world.attempt(false, &["people"], &mut |_| {}).unwrap();
+            assert_eq!(world.run().outcome, RunOutcome::Converged, "{direction:?}");
+            back(&mut world);
+        }
+        // Somebody coupled the survivor anew.
         let mut world = settled_with_owners(direction);
-        clear(&mut world, OnDelete::Restore);
-        world.attempt(false, &["people"], &mut |_| {}).unwrap();
+        clear(&mut world, OnDelete::Hold);
+        world.run();
+        cascade.couple_anew(&mut world);
         assert_eq!(world.run().outcome, RunOutcome::Converged, "{direction:?}");
         back(&mut world);
         // As long as the deletion waits, and where it is decided otherwise, it stays outside.
@@ -319,6 +444,28 @@ fn a_record_that_its_cleared_reference_took_out_of_its_filter_comes_back() {
             assert_eq!(cascade.held(&world).1, "", "{direction:?} {on_delete:?}");
             world.quiet();
         }
+    }
+}
+
+#[test]
+fn a_record_outside_its_filter_in_the_erp_comes_back_in_a_later_run() {
+    let cascade = CASCADES[2];
+    let filtered = "erp: { table: customers, label: number, filter: \"person <> ''\" }";
+    for changed in [false, true] {
+        let tables = TABLES.replace("erp: { table: customers, label: number }", filtered);
+        let mut world = settled_in(&tables, Direction::Both);
+        cascade.happen(&mut world, OnDelete::Restore);
+        // A person took this one out before.
+        world.erp.put("customers", 2, &[("person", "")]);
+        world.attempt(false, &["people"], &mut |_| {}).unwrap();
+        // Nights may pass in which nobody looks at it.
+        world.attempt(false, &["people"], &mut |_| {}).unwrap();
+        let report = if changed { world.run_changed() } else { world.run() };
+        assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+        cascade.refers(&world);
+        assert_eq!(cascade.held(&world).0, "AA");
+        assert_eq!(world.erp.get("customers", 2, "person"), "", "a person cleared it");
+        world.quiet();
     }
 }
 

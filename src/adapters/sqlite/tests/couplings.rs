@@ -203,6 +203,31 @@ fn terms_come_back_and_an_older_state_has_none() {
 }
 
 #[test]
+fn a_mark_settles_nothing_and_goes_when_its_field_is_settled() {
+    let (_folder, path) = place();
+    let mut store = open(&path);
+    let ab = fields(&["a=a", "b=b"]);
+    store.commit("customers", &ab, &[couple(1, 1), couple(2, 2)], &[settlement(1, &[both(7), both(8)], &[])]).unwrap();
+    let mark =
+        |number: u128| Settlement { terms: vec![(1, Terms::ORPHANED)], ..settlement(number, &[None, None], &[]) };
+    let told = |store: &SqliteStore<'_>, number: u128| {
+        let couplings = store.couplings("customers", &ab).unwrap();
+        let at = couplings.erp.iter().position(|erp| *erp == e(number)).unwrap();
+        let since = store.coupling_of("customers", Side::Erp, e(number)).unwrap().unwrap().settled_at;
+        let bases = (couplings.bases[0][at], couplings.bases[1][at]);
+        (bases, [0, 1].map(|field| couplings.terms.of(e(number), field)), since.is_some())
+    };
+    store.commit("customers", &ab, &[], &[mark(1), mark(2)]).unwrap();
+    let marked = [Terms::AGREED, Terms::ORPHANED];
+    assert_eq!(told(&store, 1), ((both(7), both(8)), marked, true));
+    assert!(!told(&store, 2).2, "who marks a pair has not settled it");
+    store.commit("customers", &ab, &[], &[settlement(1, &[both(9), None], &[])]).unwrap();
+    assert_eq!(told(&store, 1), ((both(9), both(8)), marked, true), "another field was settled");
+    store.commit("customers", &ab, &[], &[settlement(1, &[None, both(8)], &[])]).unwrap();
+    assert_eq!(told(&store, 1), ((both(9), both(8)), [Terms::AGREED; 2], true));
+}
+
+#[test]
 fn a_pair_is_found_by_what_it_held() {
     let (_folder, path) = place();
     let mut store = open(&path);
