@@ -45,6 +45,8 @@ pub struct Client {
     side: Side,
     base: String,
     agent: Agent,
+    /// Leads to where tokens are given.
+    login: Agent,
     token: TokenSource,
     logins: Arc<Logins>,
     limiter: Limiter,
@@ -76,16 +78,17 @@ impl Client {
     pub fn new(side: Side, connection: &Connection, patience: Patience, clock: Arc<dyn Clock>) -> Client {
         let limits = connection.limits;
         let window = Duration::from_secs(limits.per_seconds as u64);
+        let token = TokenSource::new(connection.auth.clone());
+        let agent = |url: &str, concurrency, answer_ms_max| {
+            agent(url, concurrency, Duration::from_millis(answer_ms_max), &connection.authorities)
+        };
         Client {
             side,
             base: connection.url.trim_end_matches('/').to_owned(),
-            agent: agent(
-                &connection.url,
-                limits.concurrency,
-                Duration::from_millis(patience.answer_ms_max),
-                &connection.authorities,
-            ),
-            token: TokenSource::new(connection.auth.clone()),
+            agent: agent(&connection.url, limits.concurrency, patience.answer_ms_max),
+            // One token at a time.
+            login: agent(token.url(), 1, patience.token_ms_max),
+            token,
             logins: Arc::default(),
             limiter: Limiter::new(limits.concurrency, limits.requests, window),
             patience,

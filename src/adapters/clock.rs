@@ -3,9 +3,10 @@
 //! In go the number of failed attempts and what the answer said in `Retry-After`; out comes a wait. The clock is an
 //! argument, so that tests pass hours in no time. Nothing here knows HTTP connections or what is being repeated.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, NaiveDateTime, Utc};
@@ -25,12 +26,15 @@ pub trait Clock: Send + Sync {
         false
     }
 
+    /// Hears that an answer of a host is a long time coming, and for how much longer it is waited for at most.
+    fn awaits(&self, _host: &str, _left: Duration) {}
+
     /// Returns a number from 0 to 1 by which waits are spread, so that clients do not return all at once.
     fn jitter(&self) -> f64;
 }
 
 /// Waits of this length are told, so that nobody takes them for a hang.
-const TOLD_FROM: Duration = Duration::from_secs(10);
+pub const TOLD_FROM: Duration = Duration::from_secs(10);
 /// How long a wait goes on without a look at whether the program is to end.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -40,22 +44,37 @@ pub struct SystemClock {
     start_since_1970: Duration,
     /// Set when the program is to end.
     stop: Arc<AtomicBool>,
-    /// Hears of a long wait.
-    tell: fn(Duration),
-    /// Until when a wait was told, in milliseconds since the start: of many that end together one is told.
-    told_to_ms: AtomicU64,
+    tell: Tell,
+    /// Until when a wait was told, in time since the start, by the host of which an answer is waited for: of many that end
+    /// together one is told.
+    told_to: Mutex<HashMap<Option<String>, Duration>>,
 }
+
+/// Hears of a long wait: for a host's answer, or before something is sent again.
+type Tell = fn(Option<&str>, Duration);
 
 impl SystemClock {
     /// Starts the clock.
     pub fn start() -> SystemClock {
-        SystemClock::start_until(Arc::default(), |_| {})
+        SystemClock::start_until(Arc::default(), |_, _| {})
     }
 
     /// Starts a clock whose waits end when `stop` is set, and which tells of long ones.
-    pub fn start_until(stop: Arc<AtomicBool>, tell: fn(Duration)) -> SystemClock {
+    pub fn start_until(stop: Arc<AtomicBool>, tell: Tell) -> SystemClock {
         let start_since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        SystemClock { start: Instant::now(), start_since_1970, stop, tell, told_to_ms: AtomicU64::new(0) }
+        SystemClock { start: Instant::now(), start_since_1970, stop, tell, told_to: Mutex::default() }
+    }
+
+    /// Tells of a wait, unless one was told that ends apart from it by no more than a spread.
+    fn tell_once(&self, host: Option<&str>, wait: Duration) {
+        let end = self.start.elapsed() + wait;
+        let mut told_to = self.told_to.lock().unwrap_or_else(PoisonError::into_inner);
+        let told_to = told_to.entry(host.map(str::to_owned)).or_default();
+        let is_news = end > *told_to + wait / 4;
+        *told_to = end.max(*told_to);
+        if is_news {
+            (self.tell)(host, wait);
+        }
     }
 }
 
@@ -67,13 +86,7 @@ impl Clock for SystemClock {
     fn sleep(&self, wait: Duration) {
         let began = Instant::now();
         if wait >= TOLD_FROM {
-            let end = self.start.elapsed() + wait;
-            let end_ms = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
-            let told_to_ms = self.told_to_ms.fetch_max(end_ms, Ordering::Relaxed);
-            // Those that wait for the same end apart by no more than a spread.
-            if end_ms > told_to_ms.saturating_add(u64::try_from((wait / 4).as_millis()).unwrap_or(u64::MAX)) {
-                (self.tell)(wait);
-            }
+            self.tell_once(None, wait);
         }
         while let Some(left) = wait.checked_sub(began.elapsed()).filter(|left| !left.is_zero() && !self.is_over()) {
             std::thread::sleep(left.min(LOOK_EVERY));
@@ -82,6 +95,10 @@ impl Clock for SystemClock {
 
     fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
+    }
+
+    fn awaits(&self, host: &str, left: Duration) {
+        self.tell_once(Some(host), left);
     }
 
     fn jitter(&self) -> f64 {
@@ -106,12 +123,21 @@ pub struct Patience {
     /// How long an answer may take to begin, and again to end. The gateway of the ERP gives up after ten minutes itself
     /// (erp-api.md §7).
     pub answer_ms_max: u64,
+    /// The same for a token, which is small, and of which nothing is made that takes long.
+    pub token_ms_max: u64,
 }
 
 impl Default for Patience {
     /// 2, 4, 8 … 60 s, as erp-api.md §7 advises; a CRM that is pushed may ask for minutes (crm-api.md §15).
     fn default() -> Patience {
-        Patience { attempts: 7, base_ms: 2_000, cap_ms: 60_000, retry_after_cap_ms: 600_000, answer_ms_max: 660_000 }
+        Patience {
+            attempts: 7,
+            base_ms: 2_000,
+            cap_ms: 60_000,
+            retry_after_cap_ms: 600_000,
+            answer_ms_max: 660_000,
+            token_ms_max: 30_000,
+        }
     }
 }
 
@@ -211,7 +237,7 @@ pub mod tests {
     use super::*;
     use crate::config::Side;
     use crate::endpoint::NoClock;
-    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
 
     /// A clock that only moves when somebody sleeps.
     #[derive(Default)]
@@ -243,7 +269,7 @@ pub mod tests {
     fn a_wait_ends_when_the_program_is_to_end_and_a_long_one_is_told_once() {
         static TOLD: AtomicU64 = AtomicU64::new(0);
         let stop = Arc::new(AtomicBool::new(false));
-        let clock = SystemClock::start_until(Arc::clone(&stop), |wait| {
+        let clock = SystemClock::start_until(Arc::clone(&stop), |_, wait| {
             TOLD.fetch_add(wait.as_secs(), Ordering::Relaxed);
         });
         std::thread::scope(|threads| {
@@ -257,6 +283,10 @@ pub mod tests {
         clock.sleep(Duration::from_secs(3_600));
         assert!(clock.is_over());
         assert_eq!(TOLD.load(Ordering::Relaxed), 3_600);
+        for _ in 0..2 {
+            clock.awaits("login.example", Duration::from_secs(20));
+        }
+        assert_eq!(TOLD.load(Ordering::Relaxed), 3_620, "another host is another wait");
     }
 
     #[test]
@@ -266,7 +296,7 @@ pub mod tests {
             base_ms: 2_000,
             cap_ms: 60_000,
             retry_after_cap_ms: 600_000,
-            answer_ms_max: 660_000,
+            ..Patience::default()
         };
         let seconds = |failed, asked: Option<u64>, jitter| {
             patience.wait(failed, asked.map(Duration::from_secs), jitter).as_secs_f64()

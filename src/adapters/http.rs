@@ -19,8 +19,13 @@ const BODY_BYTES_MAX: u64 = 1 << 28;
 /// What some programs begin a text with, and no JSON does (RFC 8259 §8.1).
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The connections of one side, shared by all threads.
-pub type Agent = ureq::Agent;
+/// The connections to one host or a few, shared by all threads.
+#[derive(Clone)]
+pub struct Agent {
+    connections: ureq::Agent,
+    /// How long an answer may take to begin, and again to end.
+    pub answer_max: Duration,
+}
 
 /// An answer, whatever its status.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -127,7 +132,7 @@ pub enum Reach {
     Endless,
 }
 
-/// Makes the one agent of a side. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
+/// Makes the agent for what stands at an address. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
 /// by setting: a service that moves must be configured anew, since the token would go along. An answer may take so long to
 /// begin, and again to end. Besides the public ones these `authorities` are trusted, by their certificates.
 pub fn agent(url: &str, concurrency: usize, answer_max: Duration, authorities: &[Vec<u8>]) -> Agent {
@@ -143,7 +148,7 @@ pub fn agent(url: &str, concurrency: usize, answer_max: Duration, authorities: &
         .timeout_send_body(seconds(300))
         .timeout_recv_response(Some(answer_max))
         .timeout_recv_body(Some(answer_max));
-    let host = link::origin(url).map(|(_, host, _)| host).unwrap_or_default();
+    let host = link::host(url);
     if host == "localhost" || host == "[::1]" || host.starts_with("127.") {
         // No proxy of the environment leads to this very machine.
         config = config.proxy(None);
@@ -154,7 +159,7 @@ pub fn agent(url: &str, concurrency: usize, answer_max: Duration, authorities: &
         let all = all.map(|certificate| Certificate::from_der(certificate).to_owned());
         config = config.tls_config(TlsConfig::builder().root_certs(RootCerts::from(all)).build());
     }
-    config.build().into()
+    Agent { connections: config.build().into(), answer_max }
 }
 
 /// Sends one request.
@@ -174,8 +179,8 @@ pub fn send<'a>(
         reach: Reach::Unsendable,
     };
     let response = match body {
-        Some(body) => agent.run(request.body(body).map_err(unsendable)?),
-        None => agent.run(request.body(()).map_err(unsendable)?),
+        Some(body) => agent.connections.run(request.body(body).map_err(unsendable)?),
+        None => agent.connections.run(request.body(()).map_err(unsendable)?),
     };
     let (parts, mut body) = response.map_err(broken)?.into_parts();
     // A body that is shorter than announced is an error here already; one without announced length is for `parse`.

@@ -272,11 +272,13 @@ fn endpoint(side: Side, connection: &Connection, clock: &Arc<dyn Clock>) -> Box<
 
 /// Starts the one clock of both sides; it tells of long waits, and ends them with the program.
 fn clock() -> Arc<dyn Clock> {
-    let tell = |wait: Duration| {
+    let tell = |host: Option<&str>, wait: Duration| {
         let wait = wait.as_secs();
-        progress::say(&format!(
-            "waiting for up to {wait} s: a service puts requests off, or does not answer; Ctrl-C ends the run"
-        ));
+        let why = match host {
+            Some(host) => format!("{host} has not answered yet"),
+            None => "a service puts requests off, or does not answer".to_owned(),
+        };
+        progress::say(&format!("waiting for up to {wait} s: {why}; Ctrl-C ends the run"));
     };
     Arc::new(SystemClock::start_until(signals::stop_flag(), tell))
 }

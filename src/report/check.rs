@@ -32,9 +32,44 @@ pub fn text(file: &str, complaints: &[Complaint], pipeline: Option<&Pipeline>) -
     text
 }
 
-/// Returns the complaints alone, each with a line end.
+/// Returns the complaints alone, each with a line end. Warnings about fields of one table map that come with the same advice are
+/// told together, where the first of them stands, each with its own place.
 pub fn list_text(complaints: &[Complaint]) -> String {
-    complaints.iter().map(|complaint| format!("{complaint}\n")).collect()
+    let mut text = String::new();
+    for (position, complaint) in complaints.iter().enumerate() {
+        let shared = shared(complaint);
+        let is_alike = |other: &&Complaint| shared.is_some() && self::shared(other) == shared;
+        if complaints[..position].iter().any(|before| is_alike(&before)) {
+            continue;
+        }
+        let alike: Vec<&Complaint> = complaints[position..].iter().filter(is_alike).collect();
+        match shared {
+            Some((_, table, hint)) if alike.len() > 1 => text.push_str(&together(table, hint, &alike)),
+            _ => text.push_str(&format!("{complaint}\n")),
+        }
+    }
+    text
+}
+
+/// Returns what a warning about a field shares with others: the file, the table map, and what to do.
+fn shared(complaint: &Complaint) -> Option<(&str, &str, &str)> {
+    let (table, _) = complaint.path.rsplit_once(FIELDS).filter(|_| complaint.severity == Severity::Warning)?;
+    Some((&complaint.file, table, complaint.hint.as_deref()?))
+}
+
+/// What stands in a path between a table map and the number of a field.
+const FIELDS: &str = ".fields[";
+
+/// Says what is odd about several fields of a table map, about which the same can be done.
+fn together(table: &str, hint: &str, alike: &[&Complaint]) -> String {
+    let Complaint { file, line, column, .. } = alike[0];
+    let mut text = format!("{file}:{line}:{column}: warning: {table}.fields: {} of one kind\n", alike.len());
+    for Complaint { line, column, path, message, .. } in alike {
+        let field = path.strip_prefix(table).unwrap_or(path).trim_start_matches('.');
+        text.push_str(&format!("  {line}:{column}: {field}: {message}\n"));
+    }
+    text.push_str(&format!("  hint: {hint}\n"));
+    text
 }
 
 /// Returns how many complaints there are, by severity; blank where there are none.
@@ -101,6 +136,32 @@ mod tests {
     #[test]
     fn complaints_read_with_their_places() {
         assert_snapshot!("check_text", text("full.yaml", &samples::complaints(), None));
+    }
+
+    /// Whatever stands between them, each keeps its place, and what is said of another table map or is no warning stays alone.
+    #[test]
+    fn warnings_with_the_same_advice_are_told_together_for_each_table_map() {
+        let complaint = |severity, line, path: &str, hint: &str| Complaint {
+            severity,
+            file: "full.yaml".to_owned(),
+            line,
+            column: 16,
+            path: path.to_owned(),
+            message: format!("message {line}"),
+            hint: Some(hint.to_owned()),
+        };
+        let warning = |line, path, hint| complaint(Severity::Warning, line, path, hint);
+        let error = |line, path, hint| complaint(Severity::Error, line, path, hint);
+        let told = list_text(&[
+            warning(7, "tables.customers.fields[0].erp", "cut it"),
+            warning(8, "tables.customers.fields[1].erp", "round it"),
+            error(9, "tables.customers.fields[2].erp", "cut it"),
+            warning(10, "tables.customers.fields[3].crm", "cut it"),
+            warning(11, "tables.contacts.fields[0].crm", "cut it"),
+            warning(12, "tables.contacts.guard", "cut it"),
+            warning(13, "tables.contacts.guard", "cut it"),
+        ]);
+        assert_snapshot!("check_alike", told);
     }
 
     #[test]

@@ -5,11 +5,11 @@
 //! reading the keys of the whole table where the side cannot be asked or that takes fewer requests. A key is asked for
 //! once in a run.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, PerSide, Reference, Side, TableMap};
+use crate::config::{FieldMap, OnUnresolved, PerSide, Reference, Side, TableMap};
 use crate::endpoint::Query;
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Value};
@@ -40,8 +40,7 @@ pub(super) fn name_needed(
         if links.table(&reference.table).is_complete() {
             continue;
         }
-        let mut matches = map.match_rules.iter().flat_map(|rule| &rule.by);
-        let is_matched = matches.any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm));
+        let is_matched = is_matched(map, field);
         if field.writes(Side::Crm) || is_matched {
             let mut keys = unresolved_keys(field, scope, frames, links)?;
             // A record that is still to be made in the ERP refers to it, too.
@@ -50,15 +49,69 @@ pub(super) fn name_needed(
         }
         // Most of the ids are those of records whose keys were just told.
         if field.writes(Side::Erp) || is_matched {
-            let mut ids = unnamed_ids(field, reference, frames, links);
-            ids.retain(|id| links.table(&reference.table).ask(&id.to_string()));
-            if !ids.is_empty() {
-                asked = true;
-                Asking::about(context, reference)?.by_ids(ids, links)?;
-            }
+            asked |= name_ids(context, field, reference, frames, links)?;
         }
     }
     Ok(asked)
+}
+
+/// Tells the links of records that have no key which can be read, where a reference in `frames` leads nowhere: nobody is found by
+/// a key that stands there no more, and nothing fails or is cleared for one that somebody only has to correct.
+///
+/// Whom the CRM refers to meanwhile is known by the coupling. If that is not the one, nothing less than all keys tells.
+pub(super) fn name_illegible(
+    context: &Context<'_>,
+    map: &TableMap,
+    scope: &Scope,
+    left_out: &[bool],
+    frames: &PerSide<Frame>,
+    links: &mut Links,
+) -> Result<(), PassError> {
+    if !context.reads_parts() {
+        return Ok(());
+    }
+    for field in map.fields.iter().zip(left_out).filter(|(_, left_out)| !**left_out).map(|(field, _)| field) {
+        let Some(reference) = &field.reference else { continue };
+        let is_decided = field.writes(Side::Crm) && field.on_unresolved != OnUnresolved::Keep;
+        if links.table(&reference.table).is_complete() || !(is_decided || is_matched(map, field)) {
+            continue;
+        }
+        let is_lost = |links: &Links| {
+            let problems = problems(field, scope, frames, links)?;
+            Ok::<bool, PassError>(problems.values().any(|problem| matches!(problem, Problem::Unresolved { .. })))
+        };
+        if is_lost(links)? {
+            name_ids(context, field, reference, frames, links)?;
+        }
+        if is_lost(links)? {
+            Asking::about(context, reference)?.all(links)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether a match rule compares the field.
+fn is_matched(map: &TableMap, field: &FieldMap) -> bool {
+    let mut matches = map.match_rules.iter().flat_map(|rule| &rule.by);
+    matches.any(|(erp, crm)| field.erp.as_ref() == Some(erp) && field.crm.as_ref() == Some(crm))
+}
+
+/// Tells the links the keys of whom the CRM's values of a field refer to, as far as nobody asked before; returns whether
+/// anything had to be asked for.
+fn name_ids(
+    context: &Context<'_>,
+    field: &FieldMap,
+    reference: &Reference,
+    frames: &PerSide<Frame>,
+    links: &mut Links,
+) -> Result<bool, PassError> {
+    let mut ids = unnamed_ids(field, reference, frames, links);
+    ids.retain(|id| links.table(&reference.table).ask(&id.to_string()));
+    if ids.is_empty() {
+        return Ok(false);
+    }
+    Asking::about(context, reference)?.by_ids(ids, links)?;
+    Ok(true)
 }
 
 /// Tells the links whom these keys of the ERP lead to, as far as nobody asked before; returns whether anything had to be
@@ -90,15 +143,24 @@ fn unresolved_keys(
     frames: &PerSide<Frame>,
     links: &Links,
 ) -> Result<BTreeSet<String>, PassError> {
-    let info = field.crm.as_ref().and_then(|column| scope.infos.crm.column(column));
-    let Some(info) = info else { return Ok(BTreeSet::new()) };
-    let translator = Translator::new(field, Side::Crm, info, links, &frames.erp)?;
-    let problems = translator.map(|translator| translator.all().problems).unwrap_or_default();
     let key = |problem: Problem| match problem {
         Problem::Unresolved { key, .. } | Problem::Illegible { key: Some(key), .. } => Some(key),
         _ => None,
     };
-    Ok(problems.into_values().filter_map(key).collect())
+    Ok(problems(field, scope, frames, links)?.into_values().filter_map(key).collect())
+}
+
+/// Returns why values of the ERP have none in the CRM, by their rows.
+fn problems(
+    field: &FieldMap,
+    scope: &Scope,
+    frames: &PerSide<Frame>,
+    links: &Links,
+) -> Result<HashMap<usize, Problem>, PassError> {
+    let info = field.crm.as_ref().and_then(|column| scope.infos.crm.column(column));
+    let Some(info) = info else { return Ok(HashMap::new()) };
+    let translator = Translator::new(field, Side::Crm, info, links, &frames.erp)?;
+    Ok(translator.map(|translator| translator.all().problems).unwrap_or_default())
 }
 
 /// Returns the CRM ids that lead to no ERP key yet.
@@ -177,6 +239,24 @@ impl<'a> Asking<'a> {
         Ok(())
     }
 
+    /// By the keys of everybody, once in a run.
+    fn all(&self, links: &mut Links) -> Result<(), PassError> {
+        let columns = PerSide { erp: Some(&self.reference.erp), crm: self.reference.crm.as_ref() };
+        for (side, column) in Side::BOTH.into_iter().filter_map(|side| Some((side, (*columns.of(side))?))) {
+            if !links.table(&self.reference.table).is_read(side, column) {
+                self.ask_all(side, column, links)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ask_all(&self, side: Side, column: &str, links: &mut Links) -> Result<(), PassError> {
+        let endpoint = *self.context.endpoints.of(side);
+        self.tell(side, column, &extract::read_all(&self.narrow(side, column), side, endpoint)?, links)?;
+        links.table(&self.reference.table).note_read(side, column);
+        Ok(())
+    }
+
     /// The same scope with a few columns only: the key, the label, and what the filter looks at.
     fn narrow(&self, side: Side, column: &str) -> Scope {
         let map = self.map;
@@ -207,11 +287,10 @@ impl<'a> Asking<'a> {
             let query = Query { info: scope.infos.of(side), columns, filter: None, ids: None };
             frame = endpoint.read_holding(&query, column, &keys)?;
         }
-        let frame = match frame {
-            Some(frame) => frame,
-            None => extract::read_all(&scope, side, endpoint)?,
-        };
-        self.tell(side, column, &frame, links)
+        match frame {
+            Some(frame) => self.tell(side, column, &frame, links),
+            None => self.ask_all(side, column, links),
+        }
     }
 
     fn ask_ids(&self, side: Side, column: &str, ids: HashSet<Uuid>, links: &mut Links) -> Result<(), PassError> {

@@ -4,6 +4,7 @@
 //! circle wait for the second step, when every table map had its turn.
 
 use std::collections::HashSet;
+use std::iter;
 use std::sync::atomic::Ordering;
 
 use uuid::Uuid;
@@ -29,7 +30,7 @@ use crate::run::ground::{Ground, Loose};
 use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::looking::{self, Read};
 use crate::run::names::name_records;
-use crate::run::needs::name_needed;
+use crate::run::needs::{name_illegible, name_needed};
 use crate::run::opening::{Opened, join_up, read};
 use crate::run::ours::take_ours;
 use crate::run::partners::{Widowed, take_doubts, take_matches};
@@ -156,6 +157,9 @@ fn match_up(
     name_needed(context, map, scope, &pass.deferred, state.records.frames(), links)?;
     // What waits outside the filter is decided again.
     name_needed(context, map, scope, &pass.deferred, &ground.beyond, links)?;
+    for frames in [state.records.frames(), &ground.beyond] {
+        name_illegible(context, map, scope, &pass.deferred, frames, links)?;
+    }
     seek_cleared(turn, &pass.deferred, store, state, links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
@@ -255,6 +259,7 @@ fn refer_again(
     if !name_needed(context, map, scope, left_out, state.records.frames(), links)? {
         return Ok(());
     }
+    name_illegible(context, map, scope, left_out, state.records.frames(), links)?;
     let refers = |held: &Held| {
         let reference = held.field.is_some_and(|field| map.fields[field].reference.is_some() && !left_out[field]);
         let erp = held.ids.erp.filter(|_| held.ids.crm.is_some() && held.kind == InboxKind::Failed && reference)?;
@@ -283,6 +288,9 @@ pub fn second_step(
     name_needed(context, map, scope, &all, state.records.frames(), links)?;
     if let Some(frames) = state.outside.frames() {
         name_needed(context, map, scope, &all, frames, links)?;
+    }
+    for frames in iter::once(state.records.frames()).chain(state.outside.frames()) {
+        name_illegible(context, map, scope, &all, frames, links)?;
     }
     let left_out: Vec<bool> = pass.deferred.iter().map(|deferred| !deferred).collect();
     let turn = Turn { context, map, scope, pass };

@@ -34,6 +34,8 @@ pub struct TableLinks {
     illegible: PerSide<HashMap<String, BTreeMap<Uuid, String>>>,
     /// Whether the keys of all records were told; else whoever needs one asks for it.
     whole: bool,
+    /// The columns of each side that were read of all records.
+    read: PerSide<HashSet<String>>,
     /// Whether a record was coupled in this run.
     grown: bool,
     /// Keys and ids that were asked for, whether there was an answer or not.
@@ -88,6 +90,16 @@ impl TableLinks {
     /// Tells whether every key is told.
     pub fn is_complete(&self) -> bool {
         self.whole
+    }
+
+    /// Notes that a column was read of all records of a side.
+    pub fn note_read(&mut self, side: Side, column: &str) {
+        self.read.of_mut(side).insert(column.to_owned());
+    }
+
+    /// Tells whether a column was read of all records of a side.
+    pub fn is_read(&self, side: Side, column: &str) -> bool {
+        self.read.of(side).contains(column)
     }
 
     /// Notes that a record was coupled in this run.

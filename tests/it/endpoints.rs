@@ -414,11 +414,11 @@ fn what_cannot_be_opened_says_why() {
     insta::assert_snapshot!(messages, @r#"
     ERP refused the login: invalid_client (AADSTS7000215); check `client_secret`, which may have expired
     ERP cannot be reached: the connection was refused; check `url`
-    ERP cannot be reached: its token endpoint does not answer: the connection was refused; check `token_url`
+    ERP cannot be reached: its token endpoint at 127.0.0.1 does not answer: the connection was refused; check `token_url`
     ERP refused the request: Bad Request - Error in query syntax (BadRequest_NotFound); check `url` and the permission sets of the application
     CRM refused the login: invalid_client (AADSTS7000215); check `client_secret`, which may have expired
     CRM cannot be reached: the connection was refused; check `url`
-    CRM cannot be reached: its token endpoint does not answer: the connection was refused; check `token_url`
+    CRM cannot be reached: its token endpoint at 127.0.0.1 does not answer: the connection was refused; check `token_url`
     CRM refused the request: there is no Web API at CRM/typo; check `url`
     ERP has no company `Cronus`; it has: CRONUS International Ltd.
     ERP refused the request: The application does not have the permission sets that the request needs (Authorization_RequestDenied); check `url` and the permission sets of the application

@@ -74,6 +74,8 @@ pub struct Memory {
     pub unreadable: Mutex<Vec<String>>,
     /// Cells that cannot be read: record and column.
     pub spoilt: Mutex<BTreeSet<(Uuid, String)>>,
+    /// Such a cell is found by the value that it had, as where only the answer is at odds with what is kept.
+    pub finds_spoilt: AtomicBool,
     /// Cells that cannot be read from the next batch on.
     pub spoils: Mutex<Vec<(Uuid, String)>>,
     /// Records that a list of ids leaves out without a word.
@@ -195,6 +197,7 @@ impl Memory {
             crash_after: Mutex::default(),
             unreadable: Mutex::default(),
             spoilt: Mutex::default(),
+            finds_spoilt: AtomicBool::new(true),
             spoils: Mutex::default(),
             omitted: Mutex::default(),
             dropped: Mutex::default(),
@@ -540,11 +543,14 @@ impl Endpoint for Memory {
         let odd = |text: &str| self.side == Side::Crm && is_odd(text);
         let tables = self.tables.lock().unwrap();
         let table = &tables[&query.info.table];
-        let holds = |values: &BTreeMap<String, Value>| {
+        let mut unfound = self.spoilt.lock().unwrap().clone();
+        unfound.retain(|_| !self.finds_spoilt.load(Ordering::Relaxed));
+        let holds = |id: &Uuid, values: &BTreeMap<String, Value>| {
             let text = values.get(column).map_or_else(String::new, ToString::to_string);
-            odd(&text) || texts.contains(&fold(&text))
+            // What stands there in place of a value equals none.
+            !unfound.contains(&(*id, column.to_owned())) && (odd(&text) || texts.contains(&fold(&text)))
         };
-        let ids = table.records.iter().filter(|(_, (_, values))| holds(values)).map(|(id, _)| *id);
+        let ids = table.records.iter().filter(|(id, (_, values))| holds(id, values)).map(|(id, _)| *id);
         let frame = self.frame(table, &query.columns, ids);
         drop(tables);
         Ok(Some(self.told(&query.info.table, frame)))

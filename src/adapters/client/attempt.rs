@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::adapters::client::exchange::Request;
 use crate::adapters::client::learned::{met, wants_rest};
 use crate::adapters::client::{Client, STOPPED};
-use crate::adapters::clock::LOOK_EVERY;
-use crate::adapters::http::{Answer, Broken, Reach, send};
+use crate::adapters::clock::{LOOK_EVERY, TOLD_FROM};
+use crate::adapters::http::{Agent, Answer, Broken, Reach, send};
+use crate::adapters::odata::link::host;
 use crate::adapters::token::Token;
 use crate::endpoint::Line;
 
@@ -42,7 +43,7 @@ impl Client {
         let headers = headers.chain([("Authorization", token.authorization.as_str())]);
         let began = self.clock.now();
         let result = match request.is_read {
-            true => self.send_unless_over(request.method, request.url, headers, request.body),
+            true => self.send_unless_over(&self.agent, request.method, request.url, headers, request.body),
             false => send(&self.agent, request.method, request.url, headers, request.body),
         };
         let unsent =
@@ -76,28 +77,44 @@ impl Client {
     /// sent after that belongs to a write that is under way, and is waited for.
     pub(super) fn send_unless_over<'a>(
         &self,
+        agent: &Agent,
         method: &'static str,
         url: &str,
         headers: impl Iterator<Item = (&'a str, &'a str)>,
         body: Option<&[u8]>,
     ) -> Result<Answer, Broken> {
         if self.clock.is_over() {
-            return send(&self.agent, method, url, headers, body);
+            return send(agent, method, url, headers, body);
         }
-        let (agent, url, body) = (self.agent.clone(), url.to_owned(), body.map(<[u8]>::to_vec));
+        let host = host(url);
+        let (agent, answer_max) = (agent.clone(), agent.answer_max);
+        let (url, body) = (url.to_owned(), body.map(<[u8]>::to_vec));
         let headers: Vec<(String, String)> = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
         let sent = move || {
             let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             send(&agent, method, &url, headers, body.as_deref())
         };
-        self.wait_unless_over(&aside(Builder::new(), sent))
+        self.wait_unless_over(&aside(Builder::new(), sent), &host, answer_max)
     }
 
-    fn wait_unless_over(&self, answer: &Receiver<Result<Answer, Broken>>) -> Result<Answer, Broken> {
+    /// Waits for an answer of a host that takes no longer than `answer_max` to begin, and tells once of one that takes long.
+    fn wait_unless_over(
+        &self,
+        answer: &Receiver<Result<Answer, Broken>>,
+        host: &str,
+        answer_max: Duration,
+    ) -> Result<Answer, Broken> {
+        let (began, mut is_told) = (self.clock.now(), false);
         let message = loop {
             match answer.recv_timeout(LOOK_EVERY) {
                 Ok(result) => return result,
-                Err(RecvTimeoutError::Timeout) if !self.clock.is_over() => {}
+                Err(RecvTimeoutError::Timeout) if !self.clock.is_over() => {
+                    let waited = self.clock.now().saturating_sub(began);
+                    if waited >= TOLD_FROM && !is_told {
+                        is_told = true;
+                        self.clock.awaits(host, answer_max.saturating_sub(waited));
+                    }
+                }
                 Err(RecvTimeoutError::Timeout) => break STOPPED,
                 Err(RecvTimeoutError::Disconnected) => break FAILED,
             }
@@ -139,7 +156,7 @@ mod tests {
     fn a_thread_that_failed_is_not_the_end_of_the_program() {
         let (client, clock) = client("http://127.0.0.1:1", "http://127.0.0.1:1");
         let (sender, answer) = channel();
-        let told = |answer| client.wait_unless_over(answer).map_err(|broken| broken.message);
+        let told = |answer| client.wait_unless_over(answer, "", Duration::MAX).map_err(|broken| broken.message);
         clock.over.store(true, Ordering::Relaxed);
         assert_eq!(told(&answer), Err(STOPPED.to_owned()));
         drop(sender);

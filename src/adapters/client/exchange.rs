@@ -11,7 +11,7 @@ use crate::adapters::client::{ACT_AS, Client, URL, is_nobody};
 use crate::adapters::http::{Answer, Broken, Reach};
 use crate::adapters::odata::amiss::Amiss;
 use crate::adapters::odata::fault::Fault;
-use crate::adapters::odata::link::{origin, path};
+use crate::adapters::odata::link::{host, path};
 use crate::endpoint::{EndpointError, Line};
 
 /// Attempts to connect to a side that never answered yet: a wrong address must not cost minutes.
@@ -321,7 +321,7 @@ pub(super) fn distrust(message: &str, key: &str) -> String {
 
 /// Says who gave a page for people in place of data.
 pub(super) fn page_instead(url: &str) -> String {
-    let host = origin(url).map(|(_, host, _)| host).unwrap_or_default();
+    let host = host(url);
     format!("{host} answered with a page of HTML instead of data; check `url`")
 }
 

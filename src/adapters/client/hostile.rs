@@ -303,7 +303,7 @@ fn whatever_a_side_asks_to_wait_the_wait_is_sound() {
         let (server, login) = (Script::play(Vec::new()), Script::play(vec![refusal(429)]));
         let (client, clock) = client(&server.url, &login.url);
         let told = client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap_err().to_string();
-        assert!(told.contains("its token endpoint answers nobody: it takes no request for "), "{told}");
+        assert!(told.contains("its token endpoint at 127.0.0.1 answers nobody: it takes no request for "), "{told}");
         assert_eq!((login.heard().len(), clock.now().as_secs()), (1, 0), "{header}");
     }
 }

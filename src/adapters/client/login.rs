@@ -4,8 +4,13 @@ use crate::adapters::client::exchange::{Failure, distrust};
 use crate::adapters::client::learned::is_transient;
 use crate::adapters::client::{Client, URL};
 use crate::adapters::http::Reach;
+use crate::adapters::odata::link::host;
 use crate::adapters::token::{self, TOKEN_URL, Token, TokenAnswer, TokenError};
 use crate::endpoint::{EndpointError, Line};
+
+/// Attempts that an endpoint leaves without an answer: whoever gives tokens and has not done so by then is away, and so is
+/// whatever leads there.
+pub(super) const UNANSWERED_ATTEMPTS: u32 = 4;
 
 impl Client {
     /// Returns a fresh token, fetched with the same patience as everything else.
@@ -40,6 +45,7 @@ impl Client {
 
     fn fetch_token(&self, form: &str) -> Result<TokenAnswer, TokenError> {
         let headers = [("Content-Type", "application/x-www-form-urlencoded"), ("Accept", "application/json")];
+        let (host, answer_max) = (host(self.token.url()), self.login.answer_max);
         let mut failed = 0;
         loop {
             if self.clock.is_over() {
@@ -49,12 +55,13 @@ impl Client {
             if let Some(error) = self.lost.get() {
                 return Err(TokenError::Unreachable(error.to_string()));
             }
-            let result = self.send_unless_over("POST", self.token.url(), headers.into_iter(), Some(form.as_bytes()));
+            let (url, body) = (self.token.url(), Some(form.as_bytes()));
+            let result = self.send_unless_over(&self.login, "POST", url, headers.into_iter(), body);
             if result.is_err() && self.clock.is_over() {
                 return Err(TokenError::Interrupted);
             }
             failed += 1;
-            let unanswered = |message: &str| format!("its token endpoint does not answer: {message}");
+            let unanswered = |message: &str| format!("its token endpoint at {host} does not answer: {message}");
             let (message, asked, attempts_max) = match result {
                 Ok(answer) if answer.status == 429 || is_transient(answer.status) => {
                     let message = unanswered(&format!("HTTP {}", answer.status));
@@ -67,12 +74,21 @@ impl Client {
                     let elsewhere = answer.elsewhere();
                     return Ok(TokenAnswer { status: answer.status, body: answer.body, elsewhere });
                 }
-                Err(broken) if matches!(broken.reach, Reach::Sent | Reach::Unanswered) => {
+                Err(broken) if broken.reach == Reach::Unanswered => {
+                    let seconds = answer_max.as_secs_f64();
+                    let told = format!("nothing came within {seconds} seconds (attempt {failed}); check `token_url`");
+                    (unanswered(&told), None, self.patience.attempts.min(UNANSWERED_ATTEMPTS))
+                }
+                Err(broken) if broken.reach == Reach::Sent => {
                     (unanswered(&broken.message), None, self.patience.attempts)
                 }
                 Err(broken) if broken.reach == Reach::Distrusted => {
                     let told = distrust(&broken.message, "token_url");
-                    (format!("its token endpoint is not trusted: {told}"), None, self.attempts(Reach::Distrusted))
+                    (
+                        format!("its token endpoint at {host} is not trusted: {told}"),
+                        None,
+                        self.attempts(Reach::Distrusted),
+                    )
                 }
                 Err(broken) => {
                     let message = unanswered(&(broken.message + "; check `token_url`"));
@@ -80,7 +96,9 @@ impl Client {
                 }
             };
             if let Some(too_long) = self.patience.too_long(asked) {
-                return Err(TokenError::Unreachable(format!("its token endpoint answers nobody: {too_long}")));
+                return Err(TokenError::Unreachable(format!(
+                    "its token endpoint at {host} answers nobody: {too_long}"
+                )));
             }
             if failed >= attempts_max || self.lost.get().is_some() {
                 return Err(TokenError::Unreachable(message));

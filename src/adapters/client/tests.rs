@@ -1,6 +1,7 @@
 //! The client against scripts of answers: what is sent again, what is given up, and what is told of it.
 
 use super::*;
+use crate::adapters::client::login::UNANSWERED_ATTEMPTS;
 use crate::adapters::clock::tests::FakeClock;
 use crate::adapters::script::{Line, Script, say};
 use crate::config::{Adapter, Auth, Bypass, ClientCredentials, Features, Limits, Proof, SecretSource};
@@ -22,7 +23,12 @@ pub fn client(url: &str, token_url: &str) -> (Client, Arc<FakeClock>) {
 
 /// A client that waits no longer for an answer than a test can.
 pub fn impatient(url: &str, token_url: &str) -> Client {
-    client_with(url, token_url, Patience { attempts: 3, answer_ms_max: 2_000, ..Patience::default() }).0
+    client_with(
+        url,
+        token_url,
+        Patience { attempts: 3, answer_ms_max: 2_000, token_ms_max: 2_000, ..Patience::default() },
+    )
+    .0
 }
 
 fn client_with(url: &str, token_url: &str, patience: Patience) -> (Client, Arc<FakeClock>) {
@@ -302,7 +308,8 @@ fn a_token_endpoint_that_cannot_answer_for_now_is_asked_again() {
     let login = Script::play((0..3).map(|_| say(200, away)).collect());
     let (client, _) = client("http://127.0.0.1:1", &login.url);
     let error = client.get("http://127.0.0.1:1/x", &[], |_| Ok(())).unwrap_err();
-    let expected = "CRM cannot be reached: its token endpoint does not answer: temporarily_unavailable (AADSTS90033)";
+    let expected = "CRM cannot be reached: its token endpoint at 127.0.0.1 does not answer: temporarily_unavailable \
+                    (AADSTS90033)";
     assert_eq!(error.to_string(), expected);
 }
 
@@ -400,12 +407,17 @@ fn a_token_that_is_not_to_be_had_is_asked_for_once_by_all_threads() {
     const THREADS: usize = 8;
     let refusal = || say(401, r#"{"error":"invalid_client"}"#);
     for (what, line, expected, requests) in [
-        ("it hangs", &(|| Line::Hold) as &dyn Fn() -> Line, "does not answer: it did not answer in time", 2),
+        (
+            "it hangs",
+            &(|| Line::Hold) as &dyn Fn() -> Line,
+            "does not answer: nothing came within 0.2 seconds (attempt 2); check `token_url`",
+            2,
+        ),
         ("it refuses", &refusal, "invalid_client; check `client_secret`, which may have expired", 1),
     ] {
         let (server, login) = (Script::play(Vec::new()), Script::play((0..2 * THREADS).map(|_| line()).collect()));
         let clock = Assembly { expected: THREADS, arrived: Mutex::default() };
-        let patience = Patience { attempts: 2, answer_ms_max: 200, ..Patience::default() };
+        let patience = Patience { attempts: 2, token_ms_max: 200, ..Patience::default() };
         let client = client_by(&server.url, &login.url, patience, Arc::new(clock));
         let url = format!("{}/x", server.url);
         let told: Vec<EndpointError> = thread::scope(|threads| {
@@ -416,6 +428,63 @@ fn a_token_that_is_not_to_be_had_is_asked_for_once_by_all_threads() {
         assert!(told.iter().all(|error| Some(error) == client.lost().as_ref()), "{what}: {told:?}");
         login.wait_for(requests);
         assert_eq!((login.heard().len(), client.traffic().sent), (requests, 0), "{what}");
+    }
+}
+
+/// A token is small, and a page takes minutes: the patience with one is none with the other.
+#[test]
+fn a_token_that_never_comes_is_given_up_within_minutes() {
+    let patience = Patience::default();
+    let waits: Duration = (1..UNANSWERED_ATTEMPTS).map(|failed| patience.wait(failed, None, 1.0)).sum();
+    let all = waits + Duration::from_millis(patience.token_ms_max) * UNANSWERED_ATTEMPTS;
+    assert!(all <= Duration::from_secs(180), "{all:?}");
+    let login = Script::play((0..UNANSWERED_ATTEMPTS).map(|_| Line::Hold).collect());
+    let (client, clock) = client_with("http://127.0.0.1:1", &login.url, Patience { token_ms_max: 100, ..patience });
+    let error = client.get("http://127.0.0.1:1/x", &[], |_| Ok(())).unwrap_err();
+    let expected = "CRM cannot be reached: its token endpoint at 127.0.0.1 does not answer: nothing came within 0.1 \
+                    seconds (attempt 4); check `token_url`";
+    assert_eq!((error.to_string().as_str(), error.keys().join(".").as_str()), (expected, "auth.token_url"));
+    assert_eq!((login.heard().len(), clock.now()), (UNANSWERED_ATTEMPTS as usize, waits));
+}
+
+/// A clock on which a second passes with each look, and that ends the program when a long wait is told.
+#[derive(Default)]
+struct Hasty {
+    looks: AtomicU64,
+    told: Mutex<Vec<(String, Duration)>>,
+}
+
+impl Clock for Hasty {
+    fn now(&self) -> Duration {
+        Duration::from_secs(self.looks.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn sleep(&self, _wait: Duration) {}
+
+    fn is_over(&self) -> bool {
+        !self.told.lock().unwrap().is_empty()
+    }
+
+    fn awaits(&self, host: &str, left: Duration) {
+        self.told.lock().unwrap().push((host.to_owned(), left));
+    }
+
+    fn jitter(&self) -> f64 {
+        1.0
+    }
+}
+
+#[test]
+fn an_answer_that_takes_long_is_told_while_it_is_waited_for() {
+    for (what, lines, login, left) in
+        [("a token", vec![], Script::play(vec![Line::Hold]), 20), ("a page", vec![Line::Hold], tokens(1), 650)]
+    {
+        let (server, clock) = (Script::play(lines), Arc::new(Hasty::default()));
+        let shared: Arc<dyn Clock> = Arc::<Hasty>::clone(&clock);
+        let client = client_by(&server.url, &login.url, Patience::default(), shared);
+        let error = client.get(&format!("{}/x", server.url), &[], |_| Ok(())).unwrap_err();
+        assert_eq!(error.kind(), "interrupted", "{what}");
+        assert_eq!(*clock.told.lock().unwrap(), [("127.0.0.1".to_owned(), Duration::from_secs(left))], "{what}");
     }
 }
 

@@ -225,6 +225,11 @@ pub fn origin(url: &str) -> Option<(String, String, u16)> {
     Some((scheme, host.to_ascii_lowercase(), port))
 }
 
+/// Returns the host of an address; blank where it is none.
+pub fn host(url: &str) -> String {
+    origin(url).map(|(_, host, _)| host).unwrap_or_default()
+}
+
 /// Returns what a link has behind the configured address `base`; `None` where it leads elsewhere.
 ///
 /// A side may write its own name in other letters than the file, or with the port that goes without saying.

@@ -30,6 +30,10 @@ fn the_shipped_file_fits_both_sides() {
     insta::assert_snapshot!("online", told);
     let document = world.run(&format!("check {FULL} --online --format json")).code(0).json();
     assert_eq!(errors(&document), []);
+    assert!(
+        told.contains(&format!(": {} warnings; ", complaints(&document).len())),
+        "what is told together is counted"
+    );
     let online = &document["online"];
     assert_eq!(online["erp"]["name"], "CRONUS International Ltd.");
     assert_eq!(online["crm"]["limits"]["concurrency"], 8, "the CRM recommends fewer than the file allows");
