@@ -199,13 +199,11 @@ pub struct Matched {
 }
 
 impl Matched {
-    /// Keeps what is about the rows that `keep` says yes to.
+    /// Keeps the matches and doubts that are about the rows that `keep` says yes to. Whoever is alone stays: two of those may
+    /// yet turn out to be one.
     pub fn retain(&mut self, keep: impl Fn(Side, usize) -> bool) {
         self.matches.retain(|found| keep(Side::Erp, found.rows.erp) || keep(Side::Crm, found.rows.crm));
         self.doubts.retain(|doubt| keep(doubt.side, doubt.row));
-        for side in Side::BOTH {
-            self.alone.of_mut(side).retain(|row| keep(side, *row));
-        }
     }
 }
 

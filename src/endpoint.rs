@@ -563,6 +563,11 @@ pub trait Endpoint: Sync {
         false
     }
 
+    /// Tells whether the side may keep a text in capitals of whose column its metadata does not tell that.
+    fn may_capitalize(&self) -> bool {
+        false
+    }
+
     /// Writes a batch of at most [`batch_max`](Self::batch_max) records of one table and returns them with `columns`.
     ///
     /// Never fails as a whole: what could not be sent is an outcome of each write.

@@ -181,6 +181,10 @@ impl Endpoint for Discreet {
         self.inner.gives_versions(info)
     }
 
+    fn may_capitalize(&self) -> bool {
+        self.inner.may_capitalize()
+    }
+
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         let mut report = self.inner.write(info, columns, writes);
         report.outcomes.iter_mut().for_each(|outcome| self.outcome(outcome));

@@ -457,6 +457,11 @@ impl Endpoint for Service {
         self.page(&info.table).is_ok_and(|page| page.dialect == Dialect::BusinessCentral)
     }
 
+    /// Which columns of another service are codes nobody knows.
+    fn may_capitalize(&self) -> bool {
+        self.dialect() == Dialect::Plain
+    }
+
     fn write(&self, info: &TableInfo, columns: &[String], writes: &[Write]) -> Report {
         self.send_trusted(info, columns, writes)
     }

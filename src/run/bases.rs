@@ -10,7 +10,7 @@ use crate::delta::{Settled, Work, decided, held_now};
 use crate::frame::{Column, Kind, Value};
 use crate::plan::{Action, FieldChange};
 use crate::run::account::Event;
-use crate::run::kept::is_form_of;
+use crate::run::kept::Forms;
 use crate::run::records::is_two_way;
 use crate::run::state::PassState;
 use crate::run::step::Step;
@@ -23,6 +23,8 @@ use crate::translate::canonical::{BLANK, fingerprint};
 pub(super) struct Agreeing<'a> {
     work: Work<'a>,
     to: Side,
+    /// The forms in which that side may keep what it is sent.
+    forms: Forms,
     /// By ERP id.
     pairs: HashMap<Uuid, usize>,
     /// The rows of what is sent, by id.
@@ -38,9 +40,9 @@ struct Settling {
 
 impl<'a> Agreeing<'a> {
     /// Prepares for actions on `to`; `sources` are the rows of what is sent, by id.
-    pub(super) fn new(work: Work<'a>, to: Side, sources: &'a HashMap<Uuid, usize>) -> Agreeing<'a> {
+    pub(super) fn new(work: Work<'a>, (to, forms): (Side, Forms), sources: &'a HashMap<Uuid, usize>) -> Agreeing<'a> {
         let pairs = work.pairs.ids.iter().enumerate().map(|(pair, ids)| (ids.erp, pair)).collect();
-        Agreeing { work, to, pairs, sources }
+        Agreeing { work, to, forms, pairs, sources }
     }
 
     /// Returns what the pair of an action will agree on: the fields that are sent and not `kept`, and of a new record those
@@ -69,7 +71,7 @@ impl<'a> Agreeing<'a> {
         source: usize,
         got: Option<Got<'_>>,
     ) -> Option<Settling> {
-        let Agreeing { work, to, pairs, .. } = self;
+        let Agreeing { work, to, forms, pairs, .. } = self;
         let (owner, field) = (to.other(), &work.map.fields[number]);
         let column = field.column(*to)?;
         let at = action.fields.iter().position(|change| change.field == Some(number));
@@ -100,7 +102,7 @@ impl<'a> Agreeing<'a> {
         let new = &action.fields[at].new;
         // What is given back to its owner is compared like any value of his.
         let sent = fingerprint(new, *to, kind);
-        let is_own = proof == Proof::Read && is_form_of(&held, new);
+        let is_own = proof == Proof::Read && forms.are(&held, new);
         let proof = if is_own { Proof::Returned } else { proof };
         let base = base_of_change(field, *to, now, sent, proof)?;
         let agrees = sent == *now.of(*to) || proof == Proof::Read;
@@ -123,7 +125,7 @@ pub(super) fn move_bases(
 ) {
     let mut moved: Vec<Settled> = Vec::new();
     let mut notes = Vec::new();
-    let agreeing = Agreeing::new(state.work(step), to, sources);
+    let agreeing = Agreeing::new(state.work(step), (to, step.forms(to)), sources);
     let Agreeing { work, pairs, .. } = &agreeing;
     for Written { action, proof, kept } in written {
         let Some(&pair) = pairs.get(&action.ids.erp) else { continue };

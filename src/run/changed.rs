@@ -3,7 +3,7 @@
 //!
 //! A read of changes proves nothing by absence. What it brings are the changed records of both sides, the partners of
 //! those that are coupled, what waits in the inbox, and for records without a partner everything that a match rule could
-//! take for the same one; of single records likewise. So whatever is decided is decided on the same rows as in a full
+//! take for the same one; of single records likewise, and whoever would be made just like them. So whatever is decided is decided on the same rows as in a full
 //! run; only rows are missing of which a full run would say that nothing happened. Where that cannot be had, the table is
 //! read in full.
 
@@ -26,6 +26,7 @@ use crate::run::reading::{Reading, sorted};
 use crate::run::rows::unreadable_in;
 use crate::run::selection::Asked;
 use crate::run::step::PassError;
+use crate::run::twins::add_twins;
 use crate::store::{Couplings, InboxItem, OpenIntent, Origin, Store, StoreError, Watermark};
 use crate::translate::links::Links;
 use crate::watermark::{advanced, fingerprint_of, reached, read_from, rows_since, seen, since, version};
@@ -209,6 +210,7 @@ fn read_single(
         return Ok(None);
     }
     add_unread(context, store, scope, map, &mut gathered)?;
+    add_twins(context, scope, map, &mut gathered)?;
     candidates(context, scope, map, &turn.deferred, (&mut gathered, &widowed), links)?;
     // What else the sides hold is not known any better than before.
     gathered.finish(Mode::Selected, None, PerSide::default()).map(Some)

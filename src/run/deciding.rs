@@ -11,8 +11,9 @@ use crate::delta::{Held, Rounded, Settled, Work, decide_pairs};
 use crate::frame::Frame;
 use crate::plan::Action;
 use crate::run::account::Event;
-use crate::run::given::{gives_key, hold_doubtful, hold_twins};
-use crate::run::keyed::{take_keys, with_tried};
+use crate::run::agenda::Agenda;
+use crate::run::given::{gives_key, hold_doubtful, hold_twins, note_twins};
+use crate::run::keyed::{has_keys, take_keys, with_tried};
 use crate::run::marks;
 use crate::run::ours::avoid_others;
 use crate::run::refusals::known_ids;
@@ -22,13 +23,13 @@ use crate::run::step::{PassError, Step};
 use crate::run::verify::Aftermath;
 use crate::store::{InboxKind, Store, StoreError};
 
-/// Decides what a round does: the pairs, all of them or those touched, and the records that wait for a partner; `beyond` as in
-/// [`Agenda`](crate::run::agenda::Agenda). What is held is held, and what a side refused before is left out.
+/// Decides what a round does: the pairs, all of them or those touched, and the records that wait for a partner. What is held is
+/// held, and what a side refused before is left out.
 pub(super) fn decide(
     step: &Step<'_>,
     store: &dyn Store,
     state: &mut PassState,
-    beyond: &PerSide<Option<Frame>>,
+    agenda: &mut Agenda,
     touched: Option<&HashSet<Uuid>>,
     after: &mut Aftermath,
 ) -> Result<Vec<Action>, PassError> {
@@ -40,7 +41,7 @@ pub(super) fn decide(
             state.approval.admit_sources(step.map, &state.records, &mut state.refusals, to, sources);
         }
         if !sources.is_empty() {
-            let (inserts, put_off) = decide_new(step, store, state, (to, beyond.of(to).as_ref()), sources)?;
+            let (inserts, put_off) = decide_new(step, store, state, (to, agenda.beyond.of(to).as_ref()), sources)?;
             actions.extend(inserts.actions);
             rounded.extend(inserts.rounded);
             state.waits.hold_all(inserts.held);
@@ -50,6 +51,10 @@ pub(super) fn decide(
                 state.reached.forget();
             }
             after.waiting.of_mut(to.other()).extend(put_off);
+        }
+        let bystanders = std::mem::take(agenda.bystanders.of_mut(to.other()));
+        if !bystanders.is_empty() {
+            foresee_new(step, store, state, (to, agenda.beyond.of(to).as_ref()), &bystanders)?;
         }
     }
     tell_rounded(step, &rounded);
@@ -67,10 +72,7 @@ fn decide_new(
     (to, beyond): (Side, Option<&Frame>),
     sources: &[Uuid],
 ) -> Result<(Inserts, Vec<Uuid>), PassError> {
-    let by_id = rows_by_id(state.records.frame(to.other()));
-    let rows: Vec<usize> = sources.iter().filter_map(|id| by_id.get(id).copied()).collect();
-    let counted = with_tried(step, state, to, beyond);
-    let mut inserts = decide_inserts(&state.work(step), to, &rows, counted.as_ref())?;
+    let mut inserts = inserts(step, state, (to, beyond), sources)?;
     as_restores(step, store, state, to, &mut inserts.actions)?;
     avoid_others(step, store, state, to, &mut inserts.actions)?;
     hold_doubtful(state, to, &mut inserts.actions);
@@ -80,6 +82,36 @@ fn decide_new(
         false => Vec::new(),
     };
     Ok((inserts, put_off))
+}
+
+/// Takes note of whom new records on a side may be that this run does not make: those get no partner, or a run over everything
+/// would find nobody left to couple them with.
+fn foresee_new(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    (to, beyond): (Side, Option<&Frame>),
+    sources: &[Uuid],
+) -> Result<(), PassError> {
+    if gives_key(step.scope, step.map, to) {
+        let mut actions = inserts(step, state, (to, beyond), sources)?.actions;
+        actions.retain(|action| has_keys(step, to, action));
+        note_twins(step, store, state, (to, beyond), &actions)?;
+    }
+    Ok(())
+}
+
+/// Returns what new records on a side would hold, before anybody else is looked at.
+fn inserts(
+    step: &Step<'_>,
+    state: &PassState,
+    (to, beyond): (Side, Option<&Frame>),
+    sources: &[Uuid],
+) -> Result<Inserts, PassError> {
+    let by_id = rows_by_id(state.records.frame(to.other()));
+    let rows: Vec<usize> = sources.iter().filter_map(|id| by_id.get(id).copied()).collect();
+    let counted = with_tried(step, state, to, beyond);
+    Ok(decide_inserts(&state.work(step), to, &rows, counted.as_ref())?)
 }
 
 /// Decides pairs, all of them or those touched, and takes over what is settled and what is held.

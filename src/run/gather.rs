@@ -60,6 +60,11 @@ impl<'a> Gathered<'a> {
         }
     }
 
+    /// Returns how many records have a partner.
+    pub(super) fn couplings_count(&self) -> usize {
+        self.couplings.len()
+    }
+
     /// Tells whether a record has a partner.
     pub(super) fn is_coupled(&self, side: Side, id: Uuid) -> bool {
         self.coupled.of(side).contains_key(&id)

@@ -24,6 +24,9 @@ use crate::run::written::fingerprint_in;
 use crate::store::{Intent, Store, StoreError};
 use crate::translate::canonical::fingerprint;
 
+/// What a person can do about two that may be one.
+const CURE: &str = "couple the two, or have another one made by `couple TABLE:KEY --create --yes`";
+
 /// What was sent of a new record and is read again: columns and fingerprints.
 pub(super) type Sent = Vec<(String, u64)>;
 
@@ -76,12 +79,11 @@ pub(super) fn hold_twins(
     (to, beyond): (Side, Option<&Frame>),
     actions: &mut Vec<Action>,
 ) -> Result<Vec<Uuid>, PassError> {
-    let taken = taken(step.map, store, state, to)?;
-    let there: Vec<Frame> = std::iter::once(state.records.frame(to)).chain(beyond).cloned().collect();
+    let there = there(state, to, beyond);
     for frame in &there {
         state.unanswered.note_before(to, frame.ids());
     }
-    let mut found: Vec<Found<'_>> = there.iter().map(|frame| Found::new(to, frame)).collect();
+    let mut twins = Twins::new(to, &there, taken(step.map, store, state, to)?);
     let mut sent: HashSet<Sent> = HashSet::new();
     let (mut held, mut put_off, mut alike) = (Vec::new(), Vec::new(), Vec::new());
     actions.retain(|action| {
@@ -89,18 +91,12 @@ pub(super) fn hold_twins(
             return true;
         }
         let own = sent_by(step.scope, action);
-        let free = |id: &Uuid| !taken.contains(id);
-        let twin = found.iter_mut().find_map(|found| {
-            let id = found.holding(&own).into_iter().find(free)?;
-            Some((id, state.records.names().row(found.frame, to, found.row(id))))
-        });
-        match twin.filter(|_| !step.context.options.selection.double) {
-            Some((id, twin)) => {
-                let cure = "couple the two, or have another one made by `couple TABLE:KEY --create --yes`";
-                let message = format!("{twin} is there already, holds all of it and has no partner; {cure}");
+        let found = if step.context.options.selection.double { Vec::new() } else { twins.of(&own, state) };
+        match found.iter().map(|(_, name)| name).min() {
+            Some(twin) => {
+                let message = format!("{twin} is there already, holds all of it and has no partner; {CURE}");
                 held.push(failed(action, &message));
-                let of_twin = format!("it holds all of what {} would be made with; {cure}", action.record);
-                alike.push((id, of_twin));
+                alike.extend(found.iter().map(|(id, _)| (*id, of_twin(action))));
                 false
             }
             None if sent.insert(own) => true,
@@ -113,6 +109,65 @@ pub(super) fn hold_twins(
     state.waits.hold_all(held);
     alike.into_iter().for_each(|(id, message)| state.unanswered.note_alike(to, id, message));
     Ok(put_off)
+}
+
+/// Takes note of those that hold all of what new records would be made with which this run is not about.
+pub(super) fn note_twins(
+    step: &Step<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    (to, beyond): (Side, Option<&Frame>),
+    actions: &[Action],
+) -> Result<(), PassError> {
+    let there = there(state, to, beyond);
+    let mut twins = Twins::new(to, &there, taken(step.map, store, state, to)?);
+    let mut alike = Vec::new();
+    for action in actions.iter().filter(|action| leaves_key(step.scope, step.map, action)) {
+        // Who may be there already is not made, whoever looks the same.
+        if !state.unanswered.in_doubt(to.other()).contains_key(action.ids.of(to.other())) {
+            let found = twins.of(&sent_by(step.scope, action), state);
+            alike.extend(found.into_iter().map(|(id, _)| (id, of_twin(action))));
+        }
+    }
+    alike.into_iter().for_each(|(id, message)| state.unanswered.note_alike(to, id, message));
+    Ok(())
+}
+
+/// Says why a record gets no partner that may be the one which is to be made.
+fn of_twin(action: &Action) -> String {
+    format!("it holds all of what {} would be made with; {CURE}", action.record)
+}
+
+/// Returns what is known to be on a side, with what it holds `beyond` its filter.
+fn there(state: &PassState, to: Side, beyond: Option<&Frame>) -> Vec<Frame> {
+    std::iter::once(state.records.frame(to)).chain(beyond).cloned().collect()
+}
+
+/// Records without partner, to be found by what they hold.
+struct Twins<'a> {
+    to: Side,
+    taken: HashSet<Uuid>,
+    found: Vec<Found<'a>>,
+}
+
+impl<'a> Twins<'a> {
+    fn new(to: Side, there: &'a [Frame], taken: HashSet<Uuid>) -> Twins<'a> {
+        Twins { to, taken, found: there.iter().map(|frame| Found::new(to, frame)).collect() }
+    }
+
+    /// Returns those that hold all of what is sent, and what people call them.
+    fn of(&mut self, sent: &Sent, state: &PassState) -> Vec<(Uuid, String)> {
+        let Twins { to, taken, found } = self;
+        let mut twins: Vec<(Uuid, String)> = Vec::new();
+        for found in found {
+            for id in found.holding(sent) {
+                if !taken.contains(&id) && !twins.iter().any(|(known, _)| *known == id) {
+                    twins.push((id, state.records.names().row(found.frame, *to, found.row(id))));
+                }
+            }
+        }
+        twins
+    }
 }
 
 /// Renames new records to the ids that their side gave them.

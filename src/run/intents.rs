@@ -12,7 +12,7 @@ use crate::frame::Frame;
 use crate::run::bases::terms_after;
 use crate::run::context::Context;
 use crate::run::given::{Sent, Trace, gives_key, sent_of, trace};
-use crate::run::kept::is_form_of;
+use crate::run::kept::Forms;
 use crate::run::selection::Asked;
 use crate::run::step::PassError;
 use crate::run::unanswered::{InDoubt, Tried, Unanswered};
@@ -135,7 +135,8 @@ impl Settling<'_> {
         let is_coupled = self.partners.of(side).get(&intent.id) == Some(&intent.partner);
         if let Some(row) = row.filter(|_| is_coupled && (insert || intent.action == "update")) {
             let own = there.untouched.of(side).contains(&intent.id);
-            let found = Found { side, frame: there.frames.of(side), row, written: &intent.fields, insert, own };
+            let forms = Forms::of(*self.context.endpoints.of(side));
+            let found = Found { side, forms, frame: there.frames.of(side), row, written: &intent.fields, insert, own };
             let fields = intent.agreed.iter().filter_map(|agreed| found.agrees_on(self.map, agreed)).collect();
             self.earned.agreements.push(Agreement { ids: intent.ids(), fields });
         }
@@ -246,6 +247,8 @@ fn find_given(
 /// A record whose write had no answer, as it was found.
 struct Found<'a> {
     side: Side,
+    /// The forms in which that side may keep what it is sent.
+    forms: Forms,
     frame: &'a Frame,
     row: usize,
     /// Column, old and new value of what was written.
@@ -258,7 +261,7 @@ struct Found<'a> {
 impl Found<'_> {
     /// Returns what a pair agrees on of a field, by what the record holds of it; nothing where that has to be decided anew.
     fn agrees_on(&self, map: &TableMap, agreed: &Agreed) -> Option<Agreed> {
-        let Found { side, frame, row, written, insert, own } = *self;
+        let Found { side, forms, frame, row, written, insert, own } = *self;
         let field = map.fields.iter().find(|field| field.key() == agreed.field)?;
         let name = field.column(side)?;
         let column = frame.column(name)?;
@@ -272,7 +275,7 @@ impl Found<'_> {
             return None;
         }
         let was = written.iter().find(|(column, ..)| column == name).map(|(_, old, _)| old);
-        let is_form = || column.kind.parse(agreed.values.of(side)).is_some_and(|sent| is_form_of(&held, &sent));
+        let is_form = || column.kind.parse(agreed.values.of(side)).is_some_and(|sent| forms.are(&held, &sent));
         if (insert && own) || (was.is_none_or(|was| *was != held.to_string()) && is_form()) {
             let mut agreed = agreed.clone();
             *agreed.base.of_mut(side) = now;

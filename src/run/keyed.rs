@@ -103,6 +103,18 @@ pub(super) fn take_keys(
     Ok(())
 }
 
+/// Tells whether a new record leaves no more of its key blank than what its side gives.
+pub(super) fn has_keys(step: &Step<'_>, to: Side, action: &Action) -> bool {
+    let info = step.scope.infos.of(to);
+    let given = step.scope.left_to_side(step.map, to);
+    key_of(info, &besides(step.scope.key_columns(to), &given), action).is_ok()
+}
+
+/// Returns the columns of a key that its side does not give.
+fn besides(names: &[String], given: &[&str]) -> Vec<String> {
+    names.iter().filter(|name| !given.contains(&name.as_str())).cloned().collect()
+}
+
 /// Holds new records that leave more of their key blank than what their side gives.
 fn hold_blank(
     state: &mut PassState,
@@ -112,7 +124,7 @@ fn hold_blank(
     given: &[&str],
     actions: &mut Vec<Action>,
 ) {
-    let others: Vec<String> = names.iter().filter(|name| !given.contains(&name.as_str())).cloned().collect();
+    let others = besides(names, given);
     actions.retain(|action| match key_of(info, &others, action) {
         Ok(_) => true,
         Err(name) => {

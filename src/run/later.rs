@@ -46,7 +46,7 @@ pub(super) fn wait_for_match(
                 let Err(problem @ (Problem::Awaited { .. } | Problem::Illegible { .. })) = translator.value(row) else {
                     continue;
                 };
-                if !waiting.insert(row) {
+                if !waiting.insert(row) || !state.asks_row(from, row) {
                     continue;
                 }
                 let held = Held {

@@ -83,7 +83,9 @@ pub(super) fn name_illegible(
         if is_lost(links)? {
             name_ids(context, field, reference, frames, links)?;
         }
-        if is_lost(links)? {
+        // What fails takes nothing away, and is not worth a table in every run over changes, which tells of it in other words.
+        let only_fails = field.on_unresolved == OnUnresolved::Fail && !is_matched(map, field);
+        if !(only_fails && context.options.changed) && is_lost(links)? {
             Asking::about(context, reference)?.all(links)?;
         }
     }

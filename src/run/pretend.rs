@@ -259,6 +259,10 @@ impl Endpoint for Pretended<'_> {
         self.inner.bounds()
     }
 
+    fn may_capitalize(&self) -> bool {
+        self.inner.may_capitalize()
+    }
+
     fn modifiers(&self, info: &TableInfo, ids: &[Uuid]) -> Result<HashMap<Uuid, String>, EndpointError> {
         self.inner.modifiers(info, ids)
     }

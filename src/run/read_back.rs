@@ -11,7 +11,7 @@ use crate::extract;
 use crate::frame::unreadable::Unreadable;
 use crate::frame::{Frame, Kind};
 use crate::plan::{Action, FieldChange};
-use crate::run::kept::is_form_of;
+use crate::run::kept::Forms;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Step};
 use crate::run::verdict::Evidence;
@@ -87,7 +87,7 @@ impl ReadBack {
 
     /// Returns the positions of the values of an action that its record does not hold, not even in a form of its side's own that
     /// it did not have `before`; nothing where there is no record.
-    pub(super) fn missing(&self, to: Side, action: &Action, before: &Before) -> Option<Vec<usize>> {
+    pub(super) fn missing(&self, (to, forms): (Side, Forms), action: &Action, before: &Before) -> Option<Vec<usize>> {
         let row = self.row(*action.ids.of(to))?;
         let was = |change: &FieldChange| before.get(action.ids.of(to))?.get(change.field?).copied();
         let holds = |change: &FieldChange| {
@@ -95,7 +95,7 @@ impl ReadBack {
             let held = self.frame.value(&change.column, row);
             let now = fingerprint(&held, to, column.kind);
             now == fingerprint(&change.new, to, column.kind)
-                || (is_form_of(&held, &change.new) && was(change).is_some_and(|was| was != now))
+                || (forms.are(&held, &change.new) && was(change).is_some_and(|was| was != now))
         };
         Some((0..action.fields.len()).filter(|at| !holds(&action.fields[*at])).collect())
     }

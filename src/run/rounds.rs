@@ -27,15 +27,16 @@ pub(super) fn rounds(
     step: &Step<'_>,
     store: &mut dyn Store,
     state: &mut PassState,
-    agenda: Agenda,
+    mut agenda: Agenda,
 ) -> Result<(), PassError> {
     let clock = || (step.context.options.elapsed)();
-    let mut after = Aftermath { waiting: agenda.sources, refused: failed_before(state), ..Aftermath::default() };
+    let waiting = std::mem::take(&mut agenda.sources);
+    let mut after = Aftermath { waiting, refused: failed_before(state), ..Aftermath::default() };
     let mut silent = 0;
     for round in 0.. {
         let merging = clock();
         let touched = if round == 0 { agenda.pairs.clone() } else { Some(std::mem::take(&mut after.again)) };
-        let mut actions = decide(step, store, state, &agenda.beyond, touched.as_ref(), &mut after)?;
+        let mut actions = decide(step, store, state, &mut agenda, touched.as_ref(), &mut after)?;
         if round == 0 && state.asked.is_some() {
             chosen::note(step.map, &mut state.outlook, &actions);
         }

@@ -1,11 +1,12 @@
 //! What one step of a pass works with, and why a pass ends early.
 
-use crate::config::TableMap;
+use crate::config::{Side, TableMap};
 use crate::endpoint::EndpointError;
 use crate::extract::Scope;
 use crate::frame::evaluated::EvaluationError;
 use crate::order::Pass;
 use crate::run::context::Context;
+use crate::run::kept::Forms;
 use crate::store::StoreError;
 use crate::translate::links::Links;
 
@@ -17,6 +18,13 @@ pub(super) struct Step<'a> {
     pub(super) links: &'a Links,
     /// Fields that wait for the other step.
     pub(super) left_out: Vec<bool>,
+}
+
+impl Step<'_> {
+    /// Returns the forms in which a side may keep what it is sent.
+    pub(super) fn forms(&self, side: Side) -> Forms {
+        Forms::of(*self.context.endpoints.of(side))
+    }
 }
 
 /// What a pass works with while it still learns who belongs to whom, before that is a step.

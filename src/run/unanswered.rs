@@ -59,9 +59,13 @@ impl Unanswered {
         self.in_doubt.of_mut(doubt.side.other()).insert(doubt.source, doubt.message);
     }
 
-    /// Takes note of a record that may be what another one of the other side is to be made as.
+    /// Takes note of a record that may be what another one of the other side is to be made as; of several such, each run tells of
+    /// the same one.
     pub(super) fn note_alike(&mut self, side: Side, id: Uuid, message: String) {
-        self.in_doubt.of_mut(side).insert(id, message);
+        let known = self.in_doubt.of_mut(side).entry(id).or_insert_with(|| message.clone());
+        if message < *known {
+            *known = message;
+        }
     }
 
     /// Returns the records of a side that get no partner for a doubt, and what is said of each.

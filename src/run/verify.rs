@@ -178,7 +178,7 @@ impl<'a> Taking<'a> {
         let mut kept = Vec::new();
         if let Some(row) = row.filter(|_| proof != Proof::Found && !on_paper) {
             let frame = state.records.frame(to);
-            kept = kept_of(to, (frame, row, proof), &self.before, action);
+            kept = kept_of((to, self.step.forms(to)), (frame, row, proof), &self.before, action);
             if !kept.is_empty() {
                 let rest = still_to_write(action, &kept);
                 let message = kept::told(&rest, frame, row);
@@ -251,7 +251,7 @@ impl<'a> Taking<'a> {
         (action, journal_id): (&'a Action, i64),
         message: &str,
     ) {
-        let missing = back.missing(self.to, action, &self.before);
+        let missing = back.missing((self.to, self.step.forms(self.to)), action, &self.before);
         match &missing {
             Some(missing) if missing.is_empty() => {
                 self.news.tell(journal_id, "found", "");
@@ -300,7 +300,7 @@ impl<'a> Taking<'a> {
         known: &marks::Before,
     ) -> Result<(), PassError> {
         let Taking { step, to, before, sources, news, written, certain, .. } = self;
-        let agreeing = Agreeing::new(state.work(step), to, &sources);
+        let agreeing = Agreeing::new(state.work(step), (to, step.forms(to)), &sources);
         let agreed = |record: &Written<'_>| {
             let row = back.row(*record.action.ids.of(to)).filter(|_| record.proof != Proof::Found)?;
             let fields = agreeing.on(record.action, &record.kept, Some((back.frame(), row, record.proof)));

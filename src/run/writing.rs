@@ -45,10 +45,10 @@ pub(super) fn write_side(
         None => {
             let sources = sources(&state.records, to, &actions);
             let before = before_write(&state.records, step.map, to, &actions);
-            let agreeing = Agreeing::new(state.work(step), to, &sources);
+            let agreeing = Agreeing::new(state.work(step), (to, step.forms(to)), &sources);
             let agreed = |action: &Action, shown: Option<Shown<'_>>| {
                 let got = shown.map(|(frame, row)| (frame, row, Proof::Returned));
-                let kept = got.map_or_else(Vec::new, |got| kept_of(to, got, &before, action));
+                let kept = got.map_or_else(Vec::new, |got| kept_of((to, step.forms(to)), got, &before, action));
                 agreeing.on(action, &kept, got)
             };
             send(step, store, to, &actions, &agreed)?

@@ -91,12 +91,23 @@ pub fn add_up(pipeline: &Pipeline, report: &RunReport) {
 
 /// The same, where it may not be possible to run.
 pub fn attempt(world: &World, text: &str, file: &str, state: &Path, how: How) -> Result<RunReport, RunError> {
-    let How { dry_run, changed, anew } = how;
-    let anew = anew.map(|id| Address::parse(&format!("customers:crm:{id}")).unwrap());
+    let anew = how.anew.map(|id| Address::parse(&format!("customers:crm:{id}")).unwrap());
     let selection = match anew {
         None => Selection::default(),
         Some(address) => Selection { records: vec![address], create: true, double: true, ..Selection::default() },
     };
+    part(world, text, file, state, (how, selection))
+}
+
+/// Runs a part of a file once.
+pub fn part(
+    world: &World,
+    text: &str,
+    file: &str,
+    state: &Path,
+    (how, selection): (How, Selection),
+) -> Result<RunReport, RunError> {
+    let How { dry_run, changed, .. } = how;
     let pipeline = pipeline(world, text, file);
     let ends = PerSide::from_fn(|side| crate::world::open(side, pipeline.connections.of(side)));
     let options = Options {

@@ -6,17 +6,23 @@ use std::path::PathBuf;
 
 use mocks::fault::{Fault, Faults};
 use pipeline::adapters::sqlite::SqliteStore;
-use pipeline::config::Side;
+use pipeline::config::{PerSide, Side};
+use pipeline::frame;
 use pipeline::run::account::{RunOutcome, RunReport};
-use pipeline::store::{Intent, Store};
+use pipeline::store::{Agreed, InboxKind, Intent, Store, Terms};
+use pipeline::translate::canonical::fingerprint;
+use pipeline::why::Why;
+use pipeline::why::verdict::Kind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use crate::shipped::{How, add_up, attempt, night, pipeline, writes};
+use crate::selected::only;
+use crate::shipped::{How, add_up, attempt, night, part, pipeline, writes};
+use crate::why::ask;
 use crate::world::{World, open, world};
 
-const NAV: &str = include_str!("../../../pipelines/nav.yaml");
+pub const NAV: &str = include_str!("../../../pipelines/nav.yaml");
 
 pub struct Nights {
     pub world: World,
@@ -37,6 +43,52 @@ impl Nights {
         let report = night(&self.world, &self.text, "nav.yaml", &self.state(), how);
         add_up(&pipeline(&self.world, &self.text, "nav.yaml"), &report);
         report
+    }
+
+    /// A run over one record.
+    pub fn only(&self, name: &str, how: How) -> RunReport {
+        let report = part(&self.world, &self.text, "nav.yaml", &self.state(), (how, only(&[name]))).unwrap();
+        add_up(&pipeline(&self.world, &self.text, "nav.yaml"), &report);
+        report
+    }
+
+    /// What `why` says of a record.
+    pub fn why(&self, side: Side, id: Uuid) -> Why {
+        let pipeline = pipeline(&self.world, &self.text, "nav.yaml");
+        let ends = PerSide::from_fn(|side| open(side, pipeline.connections.of(side)));
+        let mut store = SqliteStore::read_only(&self.state()).unwrap();
+        ask(&pipeline, PerSide { erp: &*ends.erp, crm: &*ends.crm }, &mut store, ("customers", side, id))
+    }
+
+    /// Leaves an update of a customer behind as a run does that is cut off before the answer: `text` was sent in a field.
+    pub fn cut_off(&self, account: Uuid, field: &str, text: &str) {
+        let pipeline = pipeline(&self.world, &self.text, "nav.yaml");
+        let map = pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
+        let field = map.fields.iter().find(|known| known.erp.as_deref() == Some(field)).unwrap();
+        let now = || "2026-01-31T02:00:00Z".to_owned();
+        let mut store = SqliteStore::open(&self.state(), "a test", &now, true).unwrap();
+        let erp = store.coupling_of("customers", Side::Crm, account).unwrap().unwrap().ids.erp;
+        let sent = frame::Value::Text(text.to_owned());
+        let agreed = Agreed {
+            field: field.key(),
+            base: PerSide::from_fn(|side| fingerprint(&sent, side, frame::Kind::Text)),
+            values: PerSide::from_fn(|_| text.to_owned()),
+            terms: Terms::AGREED,
+        };
+        let old = store.base_values("customers", erp, account).unwrap().remove(&field.key()).unwrap().erp;
+        let intent = Intent {
+            also: String::new(),
+            table: "customers".into(),
+            side: Side::Erp,
+            action: "update".into(),
+            id: erp,
+            partner: account,
+            record: "customers:10000".into(),
+            fields: vec![(field.column(Side::Erp).unwrap().to_owned(), old, text.to_owned())],
+            agreed: vec![agreed],
+            why: String::new(),
+        };
+        store.intend("a run that died", &[intent]).unwrap();
     }
 
     /// A night in which nobody has anything to do.
@@ -414,6 +466,97 @@ fn who_may_be_a_new_record_gets_no_partner_of_its_own() {
     assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
     assert_eq!((nights.customers()["Both"], accounts()), (2, 2));
     nights.quiet();
+}
+
+/// Where several hold it, none of them gets a partner: a person may choose any of them.
+#[test]
+fn whoever_may_be_a_new_record_is_left_to_a_person() {
+    let nights = Nights::new(unmatched());
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    let own = nights.account(json!({"accountnumber": "X-1", "name": "Both", "customertypecode": 3}));
+    let number = |phone: &str| {
+        let values = json!({"displayName": "Both", "phoneNumber": phone});
+        let id = nights.world.erp.with(|state| state.insert("customers", values.as_object().unwrap())).unwrap();
+        let record = nights.world.erp.with(|state| state.record("customers", id)).unwrap();
+        record["number"].as_str().unwrap().to_owned()
+    };
+    let numbers = ["1", "2"].map(number);
+    let told = |report: &RunReport| {
+        let mut told: Vec<String> = report.inbox.iter().map(|item| item.message.clone()).collect();
+        told.sort_unstable();
+        told
+    };
+    let whole = told(&nights.run(How { dry_run: true, ..How::default() }));
+    let mut parts: Vec<String> = Vec::new();
+    for name in
+        [format!("customers:{}", numbers[0]), format!("customers:{}", numbers[1]), format!("customers:crm:{own}")]
+    {
+        let part = told(&nights.only(&name, How::default()));
+        assert_eq!(part.len(), 1, "{name}: {part:?}");
+        parts.extend(part);
+    }
+    parts.sort_unstable();
+    assert_eq!(parts, whole);
+    assert_eq!(told(&nights.run(How::default())), whole);
+    // Who is made anew at all costs ends the doubt about all of them.
+    nights.run(How { anew: Some(own), ..How::default() });
+    assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+    assert_eq!(nights.customers()["Both"], 3);
+    nights.quiet();
+}
+
+/// A run over one of the two, or over changes, decides what one over everything does, and so say `why` and `couple`.
+#[test]
+fn who_may_be_a_new_record_gets_no_partner_from_a_run_over_single_records() {
+    for account in [
+        json!({"name": "Both", "address1_city": "Ely"}),
+        // What it leaves blank tells nobody apart.
+        json!({"name": "Both"}),
+        json!({"name": "Both", "telephone1": "7"}),
+    ] {
+        let nights = Nights::new(unmatched());
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        let mut values = account.as_object().unwrap().clone();
+        values.extend([("accountnumber".to_owned(), json!("X-1")), ("customertypecode".to_owned(), json!(3))]);
+        let own = nights.account(Value::Object(values));
+        let values = json!({"displayName": "Both", "city": "Ely", "phoneNumber": "7"});
+        let there = nights.world.erp.with(|state| state.insert("customers", values.as_object().unwrap())).unwrap();
+        let number = nights.world.erp.with(|state| state.record("customers", there)).unwrap()["number"].clone();
+        let number = number.as_str().unwrap().to_owned();
+        let accounts = nights.world.records(Side::Crm, "accounts").len();
+        let key =
+            open(Side::Erp, &nights.world.nav()).describe("Customer").unwrap().id_of(std::slice::from_ref(&number));
+        let of_erp = "it holds all of what customers:crm:X-1 would be made with".to_owned();
+        let of_crm = format!("customers:{number} is there already, holds all of it and has no partner");
+        for how in [How { dry_run: true, ..How::default() }, How::default()] {
+            for (name, message) in [(&format!("customers:{number}"), &of_erp), (&"customers:crm:X-1".into(), &of_crm)] {
+                let report = nights.only(name, how);
+                let told: Vec<&str> = report.inbox.iter().map(|item| item.message.as_str()).collect();
+                assert!(told.len() == 1 && told[0].contains(message.as_str()), "{account}, {name}: {told:?}");
+                assert_eq!(report.plan.actions().count(), 0, "{account}, {name}");
+            }
+        }
+        for (side, id, message) in [(Side::Erp, key, &of_erp), (Side::Crm, own, &of_crm)] {
+            let why = nights.why(side, id);
+            assert_eq!(why.verdict.kind, Kind::Waits(InboxKind::Failed), "{account}: {:?}", why.verdict);
+            assert!(why.verdict.message.contains(message.as_str()), "{account}: {:?}", why.verdict);
+            assert!(why.actions.is_empty(), "{account}: {:#?}", why.actions);
+        }
+        for changed in [true, true, false] {
+            let report = nights.run(How { changed, ..How::default() });
+            let mut told: Vec<&str> = report.inbox.iter().map(|item| item.message.as_str()).collect();
+            told.sort_unstable();
+            assert!(told.len() == 2 && told.iter().all(|one| one.contains("couple the two")), "{account}: {told:?}");
+        }
+        assert_eq!(nights.world.records(Side::Crm, "accounts").len(), accounts);
+        // Whoever is not alike has a turn.
+        let id = nights.world.erp.with(|state| state.find("customers", "number", &number)).unwrap();
+        let other = json!({"displayName": "Another", "city": "York"});
+        nights.world.erp.with(|state| state.edit("customers", id, other.as_object().unwrap())).unwrap();
+        let report = nights.only(&format!("customers:{number}"), How::default());
+        assert_eq!(report.outcome, RunOutcome::Converged, "{account}: {:#?}", report.inbox);
+        assert_eq!(nights.world.records(Side::Crm, "accounts").len(), accounts + 1);
+    }
 }
 
 /// The day is all that NAV tells of a change.

@@ -9,11 +9,12 @@ use pipeline::config::{Adapter, Connection, Limits, Side};
 use pipeline::endpoint::{Hidden, Key, Outcome, Query, Report, Write};
 use pipeline::frame::{Kind, Value};
 use pipeline::run::account::RunOutcome;
+use pipeline::store::InboxKind;
 use serde_json::json;
 use uuid::Uuid;
 
 use super::new;
-use super::nights::Nights;
+use super::nights::{NAV, Nights};
 use crate::shipped::{How, writes};
 use crate::world::{World, delete, insert, names, open, query, read, refusal, text, update, world};
 
@@ -180,6 +181,76 @@ fn a_night_with_another_service_doubles_nothing() {
     assert_eq!(second.outcome, RunOutcome::Converged, "{:#?}", second.inbox);
     let names = nights.customers();
     assert!((0..6).all(|number| names[&format!("Lost {number}")] == 1), "{names:?}");
+}
+
+/// A service may put a text into capitals without a word in its metadata. After a lost answer that is what it made of what it was
+/// sent, and nobody's edit; of a service that tells its codes, capitals in another text are somebody's.
+#[test]
+fn what_a_service_puts_into_capitals_is_nobodys_edit() {
+    let city = "      - { erp: city, crm: address1_city }\n";
+    let other = OTHER.replace(city, &format!("{city}      - {{ erp: postalCode, crm: address1_postalcode }}\n"));
+    // What becomes of the answer: it is lost, or the run is cut off before it.
+    for is_cut_off in [false, true] {
+        let nights = Nights::new(other.clone());
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        let account = nights.world.crm.with(|state| state.find("accounts", "accountnumber", "10000")).unwrap();
+        let customer = nights.world.erp.with(|state| state.find("customers", "number", "10000")).unwrap();
+        let type_in = |side: Side, text: &str| match side {
+            Side::Erp => {
+                let values = json!({"postalCode": text});
+                nights.world.erp.with(|state| state.edit("customers", customer, values.as_object().unwrap())).unwrap();
+            }
+            Side::Crm => {
+                let values = json!({"address1_postalcode": text});
+                nights.world.crm.with(|state| state.edit("accounts", account, values.as_object().unwrap())).unwrap();
+            }
+        };
+        let held = || {
+            let erp = nights.world.erp.with(|state| state.record("customers", customer)).unwrap();
+            let crm = nights.world.crm.with(|state| state.record("accounts", account)).unwrap();
+            let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+            (text(&erp["postalCode"]), text(&crm["address1_postalcode"]))
+        };
+        let both = |erp: &str, crm: &str| (erp.to_owned(), crm.to_owned());
+        type_in(Side::Crm, "sw1a 1aa");
+        if is_cut_off {
+            type_in(Side::Erp, "SW1A 1AA");
+            nights.cut_off(account, "postalCode", "sw1a 1aa");
+        } else {
+            nights.world.erp.set_faults(Faults::once(Fault::DroppedAfter, 1));
+        }
+        let report = nights.run(How::default());
+        assert_eq!(report.outcome, RunOutcome::Converged, "{is_cut_off}: {:#?}", report.inbox);
+        nights.world.erp.set_faults(Faults::none());
+        assert_eq!(held(), both("SW1A 1AA", "sw1a 1aa"), "{is_cut_off}");
+        nights.quiet();
+        // Whatever somebody types from now on goes over, other capitals among it.
+        for (side, text, erp, crm) in [
+            (Side::Erp, "N1 9GU", "N1 9GU", "N1 9GU"),
+            (Side::Crm, "e1 6an", "E1 6AN", "e1 6an"),
+            (Side::Crm, "E1 6an", "E1 6AN", "E1 6an"),
+            (Side::Erp, "E1 6AP", "E1 6AP", "E1 6AP"),
+        ] {
+            type_in(side, text);
+            let report = nights.run(How::default());
+            assert_eq!(report.outcome, RunOutcome::Converged, "{text}: {:#?}", report.inbox);
+            assert_eq!(held(), both(erp, crm), "{text}");
+            nights.quiet();
+        }
+    }
+    for (text, field, tells) in [(other.as_str(), "displayName", false), (NAV, "Name", true)] {
+        let nights = Nights::new(text.to_owned());
+        assert_eq!(nights.run(How::default()).outcome, RunOutcome::Converged);
+        let account = nights.world.crm.with(|state| state.find("accounts", "accountnumber", "10000")).unwrap();
+        let customer = nights.world.erp.with(|state| state.find("customers", "number", "10000")).unwrap();
+        let typed = json!({"name": "Berg"});
+        nights.world.crm.with(|state| state.edit("accounts", account, typed.as_object().unwrap())).unwrap();
+        let typed = json!({"displayName": "BERG"});
+        nights.world.erp.with(|state| state.edit("customers", customer, typed.as_object().unwrap())).unwrap();
+        nights.cut_off(account, field, "Berg");
+        let report = nights.run(How::default());
+        assert_eq!(report.inbox.iter().any(|item| item.kind == InboxKind::Contested), tells, "{:#?}", report.inbox);
+    }
 }
 
 /// Writes go in a batch where the service takes one, in whichever form, and each by itself where it takes none. What it takes

@@ -110,6 +110,22 @@ fn a_candidate_of_the_same_name_is_neither_coupled_nor_created() {
     assert_eq!(world.store.inbox(None).unwrap().iter().filter(|item| item.record.contains("C3")).count(), 0);
 }
 
+/// Two of one side that the first match rule takes for one are no newcomers.
+#[test]
+fn a_double_of_a_named_record_keeps_it_from_being_made() {
+    let mut world = World::settled();
+    for id in [2, 3] {
+        world.erp.put("customers", id, &[("number", "C2"), ("name", "Dahl"), ("city", "Moss")]);
+    }
+    let id = uuid::Uuid::from_u128(2);
+    let part = world.run_part(only(&[&format!("customers:{id}")])).unwrap();
+    assert_eq!(part.inbox.len(), 1, "{:#?}", part.inbox);
+    let whole = world.run();
+    assert_eq!(whole.inbox.len(), 2, "{:#?}", whole.inbox);
+    assert_eq!(part.inbox[0].message, whole.inbox.iter().find(|item| item.erp_id == Some(id)).unwrap().message);
+    assert_eq!(world.crm.column("accounts", "name").len(), 1);
+}
+
 #[test]
 fn what_waits_of_others_stays_as_it_is() {
     let mut world = World::settled();
