@@ -21,7 +21,7 @@ use crate::extract::{self, Scope, Undecided};
 use crate::frame::Frame;
 use crate::run::RunError;
 use crate::run::prepare::{belongs_to, elsewhere, note_tables};
-use crate::run::remembered;
+use crate::run::{orphans, remembered};
 use crate::store::{
     Answer, CouplingChange, Couplings, InboxItem, InboxKind, Intent, Origin, RunRow, Store, StoreError,
 };
@@ -48,9 +48,22 @@ pub struct Pair {
     pub partner: String,
     pub origin: Origin,
     /// Couplings of theirs whose other record is gone; they end.
-    pub dead: Vec<PerSide<Uuid>>,
+    pub dead: Vec<Dead>,
     /// What is odd about it, and no reason against it.
     pub notes: Vec<String>,
+}
+
+/// A coupling of which one record is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dead {
+    pub ids: PerSide<Uuid>,
+    pub gone: Side,
+}
+
+impl Dead {
+    fn end(&self) -> CouplingChange {
+        CouplingChange::Uncouple { erp: self.ids.erp, crm: self.ids.crm }
+    }
 }
 
 /// What somebody wants to couple, when nothing is against it.
@@ -165,7 +178,7 @@ impl<'a> Desk<'a> {
                     let message = format!("{own} is coupled already, with {}", known.name(side.other(), partner));
                     against.push((message, format!("part the two first: `pipeline uncouple FILE {own}`")));
                 } else {
-                    dead.push(pair);
+                    dead.push(Dead { ids: pair, gone: side.other() });
                 }
             }
             if against.is_empty() && is_known {
@@ -217,7 +230,7 @@ impl<'a> Desk<'a> {
                             record,
                             partner: partner.to_string(),
                             origin: Origin::Hand,
-                            dead: vec![ids],
+                            dead: vec![Dead { ids, gone: address.side.other() }],
                             notes: Vec::new(),
                         });
                     }
@@ -243,11 +256,12 @@ impl<'a> Desk<'a> {
         }
         let mut changes = Vec::new();
         for pair in pairs {
-            changes.extend(pair.dead.iter().map(|ids| CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm }));
+            changes.extend(pair.dead.iter().map(Dead::end));
             let (PerSide { erp, crm }, origin) = (pair.ids, pair.origin.clone());
             changes.push(CouplingChange::Couple { erp, crm, origin });
         }
         note_tables(std::iter::once(map), store)?;
+        self.mark_orphans(store, pairs)?;
         let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
         file(store, map, "couple", &told, &changes, moment)?;
         // Whom the two belong to is no question any more; what else waits is decided by the next run.
@@ -261,13 +275,30 @@ impl<'a> Desk<'a> {
             item.kind == InboxKind::Deleted && item.erp_id == Some(ids.erp) && item.crm_id == Some(ids.crm)
         };
         items.retain(|item| {
-            !pairs.iter().any(|pair| about(item, &pair.ids) || pair.dead.iter().any(|ids| ended(item, ids)))
+            !pairs.iter().any(|pair| about(item, &pair.ids) || pair.dead.iter().any(|dead| ended(item, &dead.ids)))
         });
         if items.len() < before {
             store.replace_inbox(&map.name, &items)?;
         }
         remembered::remember(self.endpoints, &scope, store, map)?;
         Ok(())
+    }
+
+    /// Ends couplings whose other record is gone.
+    pub fn bury(&self, store: &mut dyn Store, pairs: &[Pair], moment: &Moment) -> Result<(), StoreError> {
+        self.mark_orphans(store, pairs)?;
+        let changes: Vec<CouplingChange> = pairs.iter().flat_map(|pair| &pair.dead).map(Dead::end).collect();
+        let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
+        file(store, self.map, "uncouple", &told, &changes, moment)
+    }
+
+    /// Marks what led to the records that are gone, as a run would have done that had seen it.
+    fn mark_orphans(&self, store: &mut dyn Store, pairs: &[Pair]) -> Result<(), StoreError> {
+        let mut lost: PerSide<Vec<Uuid>> = PerSide::default();
+        for dead in pairs.iter().flat_map(|pair| &pair.dead) {
+            lost.of_mut(dead.gone).push(dead.ids.crm);
+        }
+        orphans::mark(self.pipeline, self.number(), &lost, store, &mut |_, _, _| {})
     }
 
     /// Refuses to add couplings to those of another table.
@@ -350,12 +381,12 @@ impl Known {
     }
 
     /// Says what is odd about a pair.
-    fn notes(&self, map: &TableMap, ids: PerSide<Uuid>, dead: &[PerSide<Uuid>]) -> Result<Vec<String>, RunError> {
+    fn notes(&self, map: &TableMap, ids: PerSide<Uuid>, dead: &[Dead]) -> Result<Vec<String>, RunError> {
         let mut notes: Vec<String> = dead
             .iter()
-            .map(|pair| {
-                let (side, id) = if pair.erp == ids.erp { (Side::Crm, pair.crm) } else { (Side::Erp, pair.erp) };
-                format!("its coupling with {id} ends: the {} has no such record any more", side.name())
+            .map(|Dead { ids, gone }| {
+                let id = ids.of(*gone);
+                format!("its coupling with {id} ends: the {} has no such record any more", gone.name())
             })
             .collect();
         for side in Side::BOTH {
@@ -393,15 +424,6 @@ pub struct Moment {
     pub run: String,
     /// RFC 3339.
     pub at: String,
-}
-
-/// Ends couplings whose other record is gone.
-pub fn bury(store: &mut dyn Store, map: &TableMap, pairs: &[Pair], moment: &Moment) -> Result<(), StoreError> {
-    let dead = pairs.iter().flat_map(|pair| &pair.dead);
-    let changes: Vec<CouplingChange> =
-        dead.map(|ids| CouplingChange::Uncouple { erp: ids.erp, crm: ids.crm }).collect();
-    let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
-    file(store, map, "uncouple", &told, &changes, moment)
 }
 
 /// Writes into history and journal what is done to couplings, and does it.

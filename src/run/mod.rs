@@ -63,7 +63,7 @@ mod unreadable;
 mod recall;
 mod agenda;
 mod deletions;
-mod orphans;
+pub mod orphans;
 mod returning;
 mod opening;
 

@@ -22,9 +22,10 @@ pub fn moment(number: u32) -> Moment {
 
 /// Looks at pairs, and couples them where nothing is against it.
 pub fn by_hand(world: &mut World, names: &[(&str, &str)]) -> Result<Vec<Pair>, Vec<Objection>> {
-    let map = world.pipeline.tables.iter().find(|map| map.name == "customers").unwrap();
-    let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
     let address = |name: &str| Address::parse(name).unwrap();
+    let table = address(names[0].0).table;
+    let map = world.pipeline.tables.iter().find(|map| map.name == table).unwrap();
+    let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
     let wanted: Vec<Wanted> = names
         .iter()
         .enumerate()

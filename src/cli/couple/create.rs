@@ -3,7 +3,7 @@
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::Address;
 use crate::by_hand::bonds::bonds;
-use crate::by_hand::{self, Desk, Pair};
+use crate::by_hand::{Desk, Pair};
 use crate::cli::args::CoupleArguments;
 use crate::cli::ask::{self, Question};
 use crate::cli::couple::rules::found;
@@ -63,7 +63,7 @@ pub(super) fn create(
     }
     drop(looked_at);
     let mut store = take(loaded, &desk, &shown)?;
-    by_hand::bury(&mut store, map, &dead, &moment())?;
+    desk.bury(&mut store, &dead, &moment())?;
     drop(store);
     let part = Part { only: Vec::new(), selection };
     let run = perform(arguments, loaded, &part, signals)?;

@@ -3,15 +3,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pipeline::address::Address;
+use pipeline::by_hand::Desk;
 use pipeline::cli::inbox::answer::Wish;
-use pipeline::config::{Direction, OnDelete, Side};
-use pipeline::endpoint::Write;
+use pipeline::config::{Blank, Direction, OnDelete, PerSide, Side};
+use pipeline::endpoint::{Endpoint, Write};
 use pipeline::run::account::RunOutcome;
-use pipeline::store::{CouplingChange, InboxKind, Origin, Store};
+use pipeline::run::selection::Selection;
+use pipeline::store::{CouplingChange, InboxKind, Store};
 use uuid::Uuid;
 
+use crate::by_hand::{by_hand, moment};
 use crate::decisions::answer;
 use crate::rules::World;
+use crate::selected::only;
 
 pub const TABLES: &str = "
   people:
@@ -107,12 +112,26 @@ impl Cascade {
             Side::Crm if people => world.crm.put("users", 50, &[("name", "AA"), ("mail", "AA@a.example")]),
             Side::Crm => world.crm.put("accounts", 50, &[("number", "C2")]),
         }
-        let (erp, crm) = if people { (11, 111) } else { (2, 102) };
-        let (erp, crm, new) = (Uuid::from_u128(erp), Uuid::from_u128(crm), Uuid::from_u128(50));
-        let pair = if self.gone == Side::Erp { (new, crm) } else { (erp, new) };
-        let parted = CouplingChange::Uncouple { erp, crm };
-        let coupled = CouplingChange::Couple { erp: pair.0, crm: pair.1, origin: Origin::Hand };
-        world.store.commit(self.table, &[], &[parted, coupled], &[]).unwrap();
+        by_hand(world, &[self.names()]).unwrap();
+    }
+
+    /// Somebody has the other side's record made anew by the program.
+    fn create_anew(self, world: &mut World) {
+        let survivor = if self.gone == Side::Crm { self.names().0 } else { self.names().1 };
+        let map = world.pipeline.tables.iter().find(|map| map.name == self.table).unwrap();
+        let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+        let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
+        let dead = desk.look_alone(&world.store, &[Address::parse(survivor).unwrap()]).unwrap().unwrap();
+        desk.bury(&mut world.store, &dead, &moment(77)).unwrap();
+        world.run_part(Selection { create: true, double: true, ..only(&[survivor]) }).unwrap();
+    }
+
+    /// What both records are called.
+    fn names(self) -> (&'static str, &'static str) {
+        match self.table {
+            "people" => ("people:AA", "people:crm:AA@a.example"),
+            _ => ("customers:C2", "customers:crm:C2"),
+        }
     }
 
     pub fn answer(self, world: &mut World, on_delete: OnDelete) {
@@ -266,11 +285,35 @@ fn a_reference_that_its_side_does_not_take_back_at_first_is_put_back_later() {
 #[test]
 fn a_reference_is_put_back_where_somebody_coupled_the_survivor_anew() {
     for cascade in CASCADES {
+        for (is_seen, couple) in [true, false].into_iter().flat_map(|is_seen| {
+            [(is_seen, Cascade::couple_anew as fn(Cascade, &mut World)), (is_seen, Cascade::create_anew)]
+        }) {
+            let mut world = settled();
+            cascade.happen(&mut world, OnDelete::Hold);
+            if is_seen {
+                world.run();
+            }
+            couple(cascade, &mut world);
+            is_put_back(&mut world, cascade, false);
+        }
+    }
+}
+
+#[test]
+fn a_blank_that_is_kept_from_going_over_is_not_filled_by_a_restore() {
+    for cascade in [CASCADES[0], CASCADES[2]] {
         let mut world = settled();
-        cascade.happen(&mut world, OnDelete::Hold);
+        world.pipeline.tables[1].fields[2].blank = Blank::Keep;
+        // A person clears it, on the side where the record will be deleted.
+        cascade.clear(&world);
         world.run();
-        cascade.couple_anew(&mut world);
-        is_put_back(&mut world, cascade, false);
+        world.quiet();
+        let left = cascade.held(&world);
+        cascade.happen(&mut world, OnDelete::Restore);
+        assert_eq!(world.run().outcome, RunOutcome::Converged, "{cascade:?}");
+        let (erp, crm) = cascade.held(&world);
+        assert_eq!((erp.is_empty(), crm.is_empty()), (left.0.is_empty(), left.1.is_empty()), "{cascade:?}");
+        world.quiet();
     }
 }
 
