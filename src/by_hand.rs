@@ -280,6 +280,8 @@ impl<'a> Desk<'a> {
         if items.len() < before {
             store.replace_inbox(&map.name, &items)?;
         }
+        // Nor is what somebody decided about a pair that is none any more.
+        store.end_decisions(&map.name, &[])?;
         remembered::remember(self.endpoints, &scope, store, map)?;
         Ok(())
     }
@@ -289,7 +291,8 @@ impl<'a> Desk<'a> {
         self.mark_orphans(store, pairs)?;
         let changes: Vec<CouplingChange> = pairs.iter().flat_map(|pair| &pair.dead).map(Dead::end).collect();
         let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
-        file(store, self.map, "uncouple", &told, &changes, moment)
+        file(store, self.map, "uncouple", &told, &changes, moment)?;
+        store.end_decisions(&self.map.name, &[])
     }
 
     /// Marks what led to the records that are gone, as a run would have done that had seen it.

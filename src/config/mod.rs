@@ -563,6 +563,12 @@ impl TableMap {
     pub fn compares_times(&self) -> bool {
         self.fields.iter().any(FieldMap::compares_times)
     }
+
+    /// Tells whether a new record on `side` gets a number past all that are there.
+    pub fn counts_on(&self, side: Side) -> bool {
+        let values = self.on_create.iter().filter(|template| template.side == side).flat_map(|template| &template.set);
+        values.into_iter().any(|(_, value)| matches!(value, TemplateValue::NextNumber { .. }))
+    }
 }
 
 impl FieldMap {

@@ -94,8 +94,10 @@ fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) 
         // Where nothing travels to that side, nothing can be put back there either: its blank goes over.
         Some(restored) => field.writes(side) || !restored,
         // It was made anew by an earlier run, in which this pair had no turn, or by hand.
+        // Who refers to somebody else by now has edited it.
         None if facts.terms == Terms::ORPHANED => {
-            field.writes(side) && work.links.has_partner(reference, other, &value)
+            let edited = field.writes(other) && base.of(other) != facts.own.of(other);
+            field.writes(side) && !edited && work.links.has_partner(reference, other, &value)
         }
         // The same where no run saw that it was gone: what nobody edited leads elsewhere now.
         None => {

@@ -89,10 +89,11 @@ impl Facts {
         match (rule.writes.erp && rule.writes.crm, self.differs()) {
             (false, _) | (_, false) => Terms::AGREED,
             (true, true) if self.leads_nowhere() => {
-                if self.base == Some(self.own) {
-                    self.terms
-                } else {
-                    Terms::UNSURE
+                match self.base == Some(self.own) {
+                    // A side that still has its reference has not cleared it along with what it led to.
+                    true if self.terms == Terms::ORPHANED => Terms::AGREED,
+                    true => self.terms,
+                    false => Terms::UNSURE,
                 }
             }
             (true, true) => self.difference(rule.blank) | u64::from(self.is_unsure()),
@@ -422,13 +423,7 @@ pub fn merge_decided(facts: &Facts, rule: &Rule, ruling: Ruling) -> Verdict {
 /// is put back, and until then it waits.
 fn merge_cascaded(facts: &Facts, rule: &Rule, side: Side) -> Verdict {
     match facts.value_to(side) {
-        Some(value) if value != BLANK => {
-            let other = side.other();
-            let two_way = rule.writes.erp && rule.writes.crm;
-            let edited = two_way && facts.base.is_some_and(|base| base.of(other) != facts.own.of(other));
-            let why = if edited { Why::Edited(other) } else { Why::Restored(side) };
-            send(facts, rule, side, why)
-        }
+        Some(value) if value != BLANK => send(facts, rule, side, Why::Restored(side)),
         _ => Verdict::Wait,
     }
 }

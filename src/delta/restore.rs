@@ -1,4 +1,5 @@
-//! A record made anew gets back what only its side knew: the fields that the lost side owns.
+//! A record made anew gets back what only its side knew: the fields that the lost side owns, and references that the survivor's
+//! side has cleared by itself since, as what they led to was deleted there.
 //!
 //! Nobody sends them there, so an insert leaves them blank. What that side held when both last agreed is remembered by
 //! the state, or the survivor still shows it; a value that can be had from neither is named, and the survivor keeps what
@@ -16,6 +17,7 @@ use crate::endpoint::ColumnInfo;
 use crate::frame::Value;
 use crate::frame::evaluated::EvaluationError;
 use crate::plan::{Action, ActionKind, FieldChange};
+use crate::store::Terms;
 use crate::translate::Translator;
 use crate::translate::convert::convert;
 
@@ -78,23 +80,54 @@ pub fn give_back(
             };
             match value {
                 Some(value) if value.is_blank() => {}
-                Some(value) if owned.info.insertable => {
-                    action.fields.retain(|change| change.column != *column);
-                    action.fields.push(FieldChange {
-                        column: column.clone(),
-                        field: Some(owned.number),
-                        old: Value::Null,
-                        new: link(work, owned.number, to, value),
-                        why,
-                    });
-                }
+                Some(value) if owned.info.insertable => give(work, to, action, (owned.number, column, value, why)),
                 _ if shown.is_blank() => {}
                 _ => lost.push((owned.number, action.record.clone())),
+            }
+        }
+        for (number, field) in work.map.fields.iter().enumerate() {
+            let Some((column, value)) = cleared(work, (number, field), to, pair, &remembered) else { continue };
+            let shows = field.column(to.other()).is_some_and(|shown| !survivors.value(shown, row).is_blank());
+            let is_given = action.fields.iter().any(|change| change.column == *column && !change.new.is_blank());
+            if !shows && !is_given {
+                let why = format!("what the {} held when both last agreed", to.name());
+                give(work, to, action, (number, column, value, why));
             }
         }
         action.follow_ups = follow_ups(work.map, to, &action.fields);
     }
     Ok(lost)
+}
+
+/// Sets a column of a new record: of a field, to a value, for a reason.
+fn give(work: &Work<'_>, to: Side, action: &mut Action, (number, column, value, why): (usize, &str, Value, String)) {
+    action.fields.retain(|change| change.column != column);
+    action.fields.push(FieldChange {
+        column: column.to_owned(),
+        field: Some(number),
+        old: Value::Null,
+        new: link(work, number, to, value),
+        why,
+    });
+}
+
+/// Returns what `to` held in a reference of both sides when the pair was last settled, and its column, where that leads to a
+/// record whose partner was deleted since: what the survivor's side has cleared then is nobody's edit.
+fn cleared<'a>(
+    work: &Work<'a>,
+    (number, field): (usize, &FieldMap),
+    to: Side,
+    pair: PerSide<Uuid>,
+    remembered: &Remembered,
+) -> Option<(&'a str, Value)> {
+    let reference = field.reference.as_ref().filter(|_| Side::BOTH.into_iter().all(|side| field.writes(side)))?;
+    let info = work.infos.of(to).column(field.column(to)?).filter(|info| info.insertable)?;
+    let held = remembered.get(&field.key())?.of(to);
+    let value = convert(Value::Text(held.clone()), to, info).ok().filter(|value| !value.is_blank())?;
+    let is_marked = work.terms.of(pair.erp, number) == Terms::ORPHANED;
+    let was_left = work.links.left(reference, to, &value).is_some();
+    let leads_there = was_left || (is_marked && work.links.has_partner(reference, to, &value));
+    leads_there.then_some((info.column.name.as_str(), value))
 }
 
 /// Returns the fields that only `to` sends and that both sides have a column for.

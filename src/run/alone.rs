@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side, TableMap, TemplateValue};
+use crate::config::{PerSide, Side};
 use crate::couple::resembling::{doubles, found_beyond};
 use crate::delta::Held;
 use crate::delta::doubt::{Scene, hold_doubts};
@@ -63,7 +63,7 @@ pub(super) fn alone_of(
         if !rows.is_empty() && (map.sides.of(to).filter.is_some() || besides.is_some()) {
             let outside = match besides {
                 // What a match rule could find was asked for already.
-                Some(besides) if asked.is_empty() || !(counts_on(map, to) || gives_key(scope, map, to)) => {
+                Some(besides) if asked.is_empty() || !(map.counts_on(to) || gives_key(scope, map, to)) => {
                     besides.of(to).clone()
                 }
                 _ => {
@@ -145,10 +145,4 @@ fn leave_unpartnered(
         let reason = why(&state.records.names().row(there, to, found[&row]));
         state.aside.leave_unpartnered(from, state.records.frame(from).id(row), reason);
     }
-}
-
-/// Tells whether a new record on `to` gets a number past all that are there.
-fn counts_on(map: &TableMap, to: Side) -> bool {
-    let values = map.on_create.iter().filter(|template| template.side == to).flat_map(|template| &template.set);
-    values.into_iter().any(|(_, value)| matches!(value, TemplateValue::NextNumber { .. }))
 }

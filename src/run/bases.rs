@@ -8,7 +8,7 @@ use crate::config::{FieldMap, OnUnresolved, PerSide, Side, When};
 use crate::delta::merge::UNSENT;
 use crate::delta::{Settled, Work, decided, held_now};
 use crate::frame::{Column, Kind, Value};
-use crate::plan::{Action, FieldChange};
+use crate::plan::{Action, ActionKind, FieldChange};
 use crate::run::account::Event;
 use crate::run::kept::Forms;
 use crate::run::records::is_two_way;
@@ -96,11 +96,13 @@ impl<'a> Agreeing<'a> {
         };
         // Half of what a person gave for both sides agrees with nothing yet.
         let is_half = |pair: &usize| decided::is_to_come(work, number, *pair, owner);
-        if !field.writes(*to) || kept.contains(&at) || pairs.get(&action.ids.erp).is_some_and(is_half) {
+        let new = &action.fields[at].new;
+        // What is given back, to its owner or to a record made anew, is compared like any value that is new there.
+        let is_restored = matches!(action.kind, ActionKind::Restore { .. }) && field.reference.is_some();
+        let is_given_back = !field.writes(*to) || (is_restored && *now.of(owner) == BLANK && !new.is_blank());
+        if is_given_back || kept.contains(&at) || pairs.get(&action.ids.erp).is_some_and(is_half) {
             return None;
         }
-        let new = &action.fields[at].new;
-        // What is given back to its owner is compared like any value of his.
         let sent = fingerprint(new, *to, kind);
         let is_own = proof == Proof::Read && forms.are(&held, new);
         let proof = if is_own { Proof::Returned } else { proof };

@@ -14,9 +14,11 @@ use crate::delta::merge::Why;
 use crate::extract;
 use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
+use crate::run::account::Mode;
 use crate::run::agenda::Agenda;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
+use crate::run::given::gives_key;
 use crate::run::notes::note_it;
 use crate::run::partners::Widowed;
 use crate::run::rows::{not_in, unreadable_in, without};
@@ -116,7 +118,9 @@ fn restore(
 ) -> Result<(), PassError> {
     let (map, context, left) = (step.map, step.context, gone.other());
     let mut everything = state.records.frame(gone).clone();
-    if map.sides.of(gone).filter.is_some() {
+    // Among some of its records no running number is the next one, and nobody tells what it made.
+    let counts = map.counts_on(gone) || gives_key(step.scope, map, gone);
+    if map.sides.of(gone).filter.is_some() || (counts && state.report.mode != Mode::Full) {
         everything = extract::read_beyond(step.map, step.scope, gone, *context.endpoints.of(gone))?;
         // New numbers count on past what is outside, too.
         let outside = not_in(&everything, state.records.frame(gone));
