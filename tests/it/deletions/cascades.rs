@@ -292,8 +292,13 @@ fn a_reference_is_put_back_where_somebody_coupled_the_survivor_anew() {
             cascade.happen(&mut world, OnDelete::Hold);
             if is_seen {
                 world.run();
+                // Whoever couples them has thought better of it.
+                let survivor = if cascade.gone == Side::Crm { cascade.names().0 } else { cascade.names().1 };
+                answer(&mut world, survivor, &Wish::Restore).unwrap();
             }
             couple(cascade, &mut world);
+            let decisions = world.store.decisions(None).unwrap();
+            assert!(decisions.iter().all(|decision| decision.ended.is_some()), "{cascade:?}: {decisions:?}");
             is_put_back(&mut world, cascade, false);
         }
     }

@@ -44,8 +44,10 @@ struct Night {
     world: World,
     /// By customer what its references are to lead to, by key, and its phone.
     wanted: BTreeMap<&'static str, (String, String, String)>,
-    /// Whoever has had a part in an edit or a deletion since both sides agreed last: one thing at a time befalls a record.
+    /// Whoever has had a part in an edit of a reference since both sides agreed last: one thing at a time befalls a record.
     touched: BTreeSet<String>,
+    /// Whoever was deleted since then, on either side.
+    gone: BTreeSet<&'static str>,
     /// Customers of whom something was typed since then.
     typed: BTreeSet<&'static str>,
     edits: u32,
@@ -80,7 +82,16 @@ impl Night {
             wanted.insert(key, (person.to_owned(), parent.to_owned(), String::new()));
         }
         assert_eq!(world.run().outcome, RunOutcome::Converged, "seed {seed}");
-        Night { seed, chance, world, wanted, touched: BTreeSet::new(), typed: BTreeSet::new(), edits: 0 }
+        Night {
+            seed,
+            chance,
+            world,
+            wanted,
+            touched: BTreeSet::new(),
+            gone: BTreeSet::new(),
+            typed: BTreeSet::new(),
+            edits: 0,
+        }
     }
 
     fn memory(&self, side: Side) -> &Memory {
@@ -103,9 +114,9 @@ impl Night {
         }
     }
 
-    /// Takes these for touched, where none of them is.
+    /// Takes these for touched, where nothing has befallen any of them.
     fn touch(&mut self, keys: &[&str]) -> bool {
-        let free = keys.iter().all(|key| !self.touched.contains(*key));
+        let free = keys.iter().all(|key| !self.touched.contains(*key) && !self.gone.contains(*key));
         if free {
             self.touched.extend(keys.iter().filter(|key| !key.is_empty()).map(|key| (*key).to_owned()));
         }
@@ -121,7 +132,8 @@ impl Night {
         let referring: Vec<&str> = self.wanted.iter().filter(refers).map(|(key, _)| *key).collect();
         let Some(id) = self.find(side, of, key) else { return };
         // What is deleted loses what was typed there.
-        if self.typed.contains(key) || !self.touch(&[&[key], &referring[..]].concat()) {
+        let is_free = !self.typed.contains(key) && !self.touched.contains(key);
+        if !is_free || referring.iter().any(|key| self.touched.contains(*key)) || !self.gone.insert(key) {
             return;
         }
         let held = self.link(side, of, key).unwrap();
@@ -173,7 +185,7 @@ impl Night {
                     let to = self.chance.pick(&["", "C1", "C2", "C3"]);
                     self.refer(side, PARENT, customer, to);
                 }
-                _ if !self.touched.contains(customer) => self.edit_phone(customer),
+                _ if !self.touched.contains(customer) && !self.gone.contains(customer) => self.edit_phone(customer),
                 _ => {}
             }
         }
@@ -270,6 +282,7 @@ impl Night {
         self.check();
         self.world.quiet();
         self.touched.clear();
+        self.gone.clear();
         self.typed.clear();
     }
 

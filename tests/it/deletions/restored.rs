@@ -8,6 +8,7 @@ use pipeline::store::Store;
 use uuid::Uuid;
 
 use crate::rules::{PEOPLE, World};
+use crate::selected::only;
 
 /// Each way in which a field may have one owner.
 const OWNED: &str = "
@@ -140,5 +141,48 @@ fn a_value_that_drifted_is_given_back_as_the_file_says() {
         restore(&mut world);
         let held = held(&world);
         assert_eq!((held.0[2].as_str(), held.1[2].as_str()), (erp, crm), "{drift:?}");
+    }
+}
+
+/// A number that no field remembers is the next one past all that are there, however little of them the run has read.
+#[test]
+fn a_run_over_one_record_counts_past_all_that_are_there() {
+    let tables = "
+  customers:
+    erp: { table: customers, label: number }
+    crm: { table: accounts, label: name }
+    direction: both
+    create: both
+    on_delete: restore
+    match: [ { by: { name: name } } ]
+    on_create: [ { side: erp, set: { number: \"next_number('N', 3)\" } } ]
+    fields:
+      - { erp: name, crm: name }
+";
+    for changed in [false, true] {
+        let mut world = World::with(tables);
+        for (number, name) in [(1, "Ahlgren"), (2, "Berg"), (3, "Dahl")] {
+            world.crm.put("accounts", 100 + number, &[("name", name)]);
+        }
+        assert_eq!(world.run().outcome, RunOutcome::Converged);
+        for memory in [&world.erp, &world.crm] {
+            memory.advance(7_200);
+        }
+        let of = |world: &World, name: &str| {
+            let records = world.erp.all("customers");
+            let (id, record) = records.into_iter().find(|(_, record)| record["name"] == name).unwrap();
+            (id.as_u128(), record["number"].clone())
+        };
+        let (gone, number) = of(&world, "Ahlgren");
+        assert_eq!(number, "N001");
+        world.erp.delete("customers", gone);
+        if changed {
+            world.crm.put("accounts", 101, &[("phone", "5")]);
+            world.run_changed();
+        } else {
+            world.run_part(only(&["customers:crm:Ahlgren"])).unwrap();
+        }
+        assert_eq!(of(&world, "Ahlgren").1, "N004", "{changed}");
+        world.quiet();
     }
 }
