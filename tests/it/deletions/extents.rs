@@ -62,7 +62,7 @@ impl Night {
         let mut world = World::with(TABLES);
         for table in &mut world.pipeline.tables {
             // In half of the worlds a person says so of each.
-            let on_delete = if seed % 2 == 0 { OnDelete::Restore } else { OnDelete::Hold };
+            let on_delete = if seed.is_multiple_of(2) { OnDelete::Restore } else { OnDelete::Hold };
             (table.on_delete, table.guard) = (on_delete, NO_GUARD);
         }
         world.crm.refers.lock().unwrap().extend([("owner", "users"), ("parent", "accounts")]);
