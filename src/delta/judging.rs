@@ -97,7 +97,7 @@ fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) 
         // Who refers to somebody else by now has edited it.
         None if facts.terms == Terms::ORPHANED => {
             let edited = field.writes(other) && base.of(other) != facts.own.of(other);
-            field.writes(side) && !edited && work.links.has_partner(reference, other, &value)
+            field.writes(side) && !edited && work.links.partner_of(reference, other, &value).is_some()
         }
         // The same where no run saw that it was gone: what nobody edited leads elsewhere now.
         None => {

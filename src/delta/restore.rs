@@ -126,7 +126,13 @@ fn cleared<'a>(
     let value = convert(Value::Text(held.clone()), to, info).ok().filter(|value| !value.is_blank())?;
     let is_marked = work.terms.of(pair.erp, number) == Terms::ORPHANED;
     let was_left = work.links.left(reference, to, &value).is_some();
-    let leads_there = was_left || (is_marked && work.links.has_partner(reference, to, &value));
+    // The mark does not say which side lost its record. Where that was the CRM, the partner has another id by now.
+    let has_another = || {
+        let before = Value::Text(remembered[&field.key()].crm.clone());
+        let now = work.links.partner_of(reference, to, &value)?;
+        Some(to == Side::Crm || work.links.refers_to(reference, Side::Crm, &before) != Some(now))
+    };
+    let leads_there = was_left || (is_marked && has_another() == Some(true));
     leads_there.then_some((info.column.name.as_str(), value))
 }
 

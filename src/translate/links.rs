@@ -203,10 +203,10 @@ impl Links {
         Some(table.partners.of(side).contains_key(&id))
     }
 
-    /// Tells whether a value of `side` refers to a record that has a partner.
-    pub fn has_partner(&self, reference: &Reference, side: Side, value: &Value) -> bool {
-        let Some(table) = self.tables.get(&reference.table) else { return false };
-        table.named(reference, side, value).is_some_and(|id| table.partners.of(side).contains_key(&id))
+    /// Returns the partner of the record that a value of `side` refers to.
+    pub fn partner_of(&self, reference: &Reference, side: Side, value: &Value) -> Option<Uuid> {
+        let table = self.tables.get(&reference.table)?;
+        table.named(reference, side, value).and_then(|id| table.partner(side, id))
     }
 
     /// Returns the record of `side` that a value of that side refers to, as far as keys were told.

@@ -358,6 +358,25 @@ fn a_reference_that_was_edited_on_the_other_side_is_contested() {
     }
 }
 
+/// The CRM's reference was cleared by a person, and not along with what the ERP lost.
+#[test]
+fn a_record_made_anew_gets_no_reference_that_a_person_cleared() {
+    let mut world = settled();
+    world.pipeline.tables[1].on_delete = OnDelete::Restore;
+    let cascade = CASCADES[2];
+    cascade.happen(&mut world, OnDelete::Restore);
+    world.crm.put("accounts", 101, &[("owner", "")]);
+    world.erp.delete("customers", 1);
+    let planned = world.run_as(true);
+    let report = world.run();
+    assert_eq!(planned.plan, report.plan, "the plan is the run (I8)");
+    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+    let records = world.erp.all("customers");
+    let anew = records.values().find(|record| record["number"] == "C1").unwrap();
+    assert_eq!((anew.get("person").map_or("", String::as_str), &*world.crm.get("accounts", 101, "owner")), ("", ""));
+    world.quiet();
+}
+
 /// A record is deleted on one side, and what refers to it on the other.
 #[test]
 fn a_record_made_anew_gets_the_reference_that_the_survivor_has_lost() {
