@@ -132,9 +132,9 @@ pub enum Reach {
     Endless,
 }
 
-/// Makes the agent for what stands at an address. Cookies are off by build (they would pin us to one server, crm-api.md §15), redirects
-/// by setting: a service that moves must be configured anew, since the token would go along. An answer may take so long to
-/// begin, and again to end. Besides the public ones these `authorities` are trusted, by their certificates.
+/// Makes the agent for what stands at an address. Cookies are off by build (they would pin us to one server, crm-api.md §15),
+/// redirects by setting: a service that moves must be configured anew, since the token would go along. An answer may take so
+/// long to begin, and again to end. Besides the public ones these `authorities` are trusted, by their certificates.
 pub fn agent(url: &str, concurrency: usize, answer_max: Duration, authorities: &[Vec<u8>]) -> Agent {
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let mut config = ureq::Agent::config_builder()

@@ -122,17 +122,17 @@ fn cleared<'a>(
 ) -> Option<(&'a str, Value)> {
     let reference = field.reference.as_ref().filter(|_| Side::BOTH.into_iter().all(|side| field.writes(side)))?;
     let info = work.infos.of(to).column(field.column(to)?).filter(|info| info.insertable)?;
-    let held = remembered.get(&field.key())?.of(to);
-    let value = convert(Value::Text(held.clone()), to, info).ok().filter(|value| !value.is_blank())?;
+    let kept = remembered.get(&field.key())?;
+    let value = convert(Value::Text(kept.of(to).clone()), to, info).ok().filter(|value| !value.is_blank())?;
     let is_marked = work.terms.of(pair.erp, number) == Terms::ORPHANED;
     let was_left = work.links.left(reference, to, &value).is_some();
     // The mark does not say which side lost its record. Where that was the CRM, the partner has another id by now.
     let has_another = || {
-        let before = Value::Text(remembered[&field.key()].crm.clone());
-        let now = work.links.partner_of(reference, to, &value)?;
-        Some(to == Side::Crm || work.links.refers_to(reference, Side::Crm, &before) != Some(now))
+        let before = work.links.refers_to(reference, Side::Crm, &Value::Text(kept.crm.clone()));
+        let now = work.links.partner_of(reference, to, &value);
+        now.is_some() && (to == Side::Crm || now != before)
     };
-    let leads_there = was_left || (is_marked && has_another() == Some(true));
+    let leads_there = was_left || (is_marked && has_another());
     leads_there.then_some((info.column.name.as_str(), value))
 }
 

@@ -3,9 +3,9 @@
 //!
 //! A read of changes proves nothing by absence. What it brings are the changed records of both sides, the partners of
 //! those that are coupled, what waits in the inbox, and for records without a partner everything that a match rule could
-//! take for the same one; of single records likewise, and whoever would be made just like them. So whatever is decided is decided on the same rows as in a full
-//! run; only rows are missing of which a full run would say that nothing happened. Where that cannot be had, the table is
-//! read in full.
+//! take for the same one; of single records likewise, and whoever would be made just like them. So whatever is decided is
+//! decided on the same rows as in a full run; only rows are missing of which a full run would say that nothing happened.
+//! Where that cannot be had, the table is read in full.
 
 use std::collections::{BTreeSet, HashSet};
 

@@ -18,7 +18,7 @@ use crate::store::{Settlement, Store, StoreError, Terms};
 use crate::translate::canonical::fingerprint;
 
 /// Marks what led to these pairs, in the state and in what the pass holds of it.
-pub(super) fn mark_all(
+pub(super) fn mark_widowed(
     turn: &Turn<'_>,
     store: &mut dyn Store,
     state: &mut PassState,

@@ -92,7 +92,7 @@ fn go(
         Opened::Empty(side, ground) => return empty(context, store, map, state, &ground, side),
     };
     // Before anything follows from a deletion, and anything can go wrong.
-    orphans::mark_all(turn, store, state, &loose.widowed)?;
+    orphans::mark_widowed(turn, store, state, &loose.widowed)?;
     state.report.seconds.extract = clock() - began;
 
     (context.tell)(Event::Merging { table: &map.name });

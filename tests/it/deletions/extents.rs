@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pipeline::cli::inbox::answer::Wish;
-use pipeline::config::{OnDelete, Side};
+use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Write;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::InboxKind;
@@ -25,18 +25,25 @@ use crate::selected::only;
 const PEOPLE: [&str; 4] = ["AA", "BB", "CC", "DD"];
 const CUSTOMERS: [&str; 6] = ["C1", "C2", "C3", "C4", "C5", "C6"];
 
-/// A field of a customer that leads to another record: its columns, and the tables that it leads to.
+/// A field of a customer that leads to another record: its columns, the tables that it leads to, and what people call these
+/// records by.
 #[derive(Clone, Copy)]
 struct Reference {
-    columns: [&'static str; 2],
-    tables: [&'static str; 2],
-    keys: [&'static str; 2],
+    columns: PerSide<&'static str>,
+    tables: PerSide<&'static str>,
+    keys: PerSide<&'static str>,
 }
 
-const PERSON: Reference =
-    Reference { columns: ["person", "owner"], tables: ["people", "users"], keys: ["code", "name"] };
-const PARENT: Reference =
-    Reference { columns: ["parent", "parent"], tables: ["customers", "accounts"], keys: ["number", "number"] };
+const PERSON: Reference = Reference {
+    columns: PerSide { erp: "person", crm: "owner" },
+    tables: PerSide { erp: "people", crm: "users" },
+    keys: PerSide { erp: "code", crm: "name" },
+};
+const PARENT: Reference = Reference {
+    columns: PerSide { erp: "parent", crm: "parent" },
+    tables: PerSide { erp: "customers", crm: "accounts" },
+    keys: PerSide { erp: "number", crm: "number" },
+};
 
 struct Night {
     seed: u64,
@@ -51,10 +58,6 @@ struct Night {
     /// Customers of whom something was typed since then.
     typed: BTreeSet<&'static str>,
     edits: u32,
-}
-
-fn index(side: Side) -> usize {
-    usize::from(side == Side::Crm)
 }
 
 impl Night {
@@ -100,7 +103,7 @@ impl Night {
 
     /// Returns the record of that key, where it is there.
     fn find(&self, side: Side, of: Reference, key: &str) -> Option<Uuid> {
-        let (table, column) = (of.tables[index(side)], of.keys[index(side)]);
+        let (table, column) = (*of.tables.of(side), *of.keys.of(side));
         let records = self.memory(side).all(table);
         records.into_iter().find(|(_, values)| values.get(column).is_some_and(|value| value == key)).map(|(id, _)| id)
     }
@@ -137,9 +140,9 @@ impl Night {
             return;
         }
         let held = self.link(side, of, key).unwrap();
-        let (table, column) = (PARENT.tables[index(side)], of.columns[index(side)]);
+        let (table, column) = (*PARENT.tables.of(side), *of.columns.of(side));
         let memory = self.memory(side);
-        memory.delete(of.tables[index(side)], id.as_u128());
+        memory.delete(of.tables.of(side), id.as_u128());
         for (other, values) in memory.all(table) {
             if values.get(column) == Some(&held) {
                 memory.put(table, other.as_u128(), &[(column, "")]);
@@ -156,7 +159,7 @@ impl Night {
         if to == key || before == to || !self.touch(&[key, &before, to]) {
             return;
         }
-        self.memory(side).put(PARENT.tables[index(side)], id.as_u128(), &[(of.columns[index(side)], &link)]);
+        self.memory(side).put(PARENT.tables.of(side), id.as_u128(), &[(*of.columns.of(side), &link)]);
         let wanted = self.wanted.get_mut(key).unwrap();
         *(if is_person { &mut wanted.0 } else { &mut wanted.1 }) = to.to_owned();
     }
@@ -203,13 +206,13 @@ impl Night {
             memory.accidents.lock().unwrap().extend(accidents);
             if refuses {
                 *memory.refuses.lock().unwrap() = Some(Box::new(move |_, write: &Write| {
-                    let columns = [PERSON, PARENT].map(|of| of.columns[index(side)]);
+                    let columns = [PERSON, PARENT].map(|of| *of.columns.of(side));
                     let names = write.fields.iter().any(|(name, _)| columns.contains(&name.as_str()));
                     names.then(|| "not today".to_owned())
                 }));
             }
             if unreadable < 2 {
-                let table = [PERSON, PARENT][usize::try_from(unreadable).unwrap()].tables[index(side)];
+                let table = *[PERSON, PARENT][usize::try_from(unreadable).unwrap()].tables.of(side);
                 memory.unreadable.lock().unwrap().push(table.to_owned());
             }
         }
@@ -289,7 +292,7 @@ impl Night {
     /// Both sides hold what is wanted.
     fn check(&self) {
         for side in Side::BOTH {
-            let all = self.memory(side).all(PARENT.tables[index(side)]);
+            let all = self.memory(side).all(PARENT.tables.of(side));
             assert_eq!(
                 all.len(),
                 CUSTOMERS.len(),
@@ -302,7 +305,7 @@ impl Night {
                 let held = |column: &str| all[&id].get(column).cloned().unwrap_or_default();
                 let links = [(PERSON, person), (PARENT, parent)];
                 for (of, to) in links {
-                    let column = of.columns[index(side)];
+                    let column = *of.columns.of(side);
                     let place = format!("seed {}: {column} of {key} in the {} leads to {to}", self.seed, side.name());
                     assert_eq!(Some(held(column)), self.link(side, of, to), "{place}");
                 }
