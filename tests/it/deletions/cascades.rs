@@ -420,6 +420,160 @@ fn a_record_made_anew_gets_the_reference_that_the_survivor_has_lost() {
     }
 }
 
+/// A reference, what holds it and what it leads to, by their tables and numbers.
+#[derive(Debug, Clone, Copy)]
+struct Led {
+    from: PerSide<(&'static str, u128)>,
+    /// What holds it, as each side names it.
+    names: PerSide<&'static str>,
+    columns: PerSide<&'static str>,
+    to: PerSide<(&'static str, u128)>,
+    key: &'static str,
+}
+
+impl Led {
+    /// Returns what the two records hold in it that are there by now.
+    fn held(self, world: &World) -> PerSide<String> {
+        PerSide::from_fn(|side| {
+            let memory = if side == Side::Erp { &world.erp } else { &world.crm };
+            let (label, name) = match (side, self.from.erp.0) {
+                (Side::Erp, "people") => ("code", "AA"),
+                (Side::Crm, "people") => ("name", "AA"),
+                _ => ("number", "C1"),
+            };
+            let records = memory.all(self.from.of(side).0);
+            let record = records.into_values().find(|record| record[label] == name).unwrap();
+            record.get(*self.columns.of(side)).cloned().unwrap_or_default()
+        })
+    }
+}
+
+/// What a run is over.
+#[derive(Debug, Clone, Copy)]
+enum Extent {
+    Everything,
+    Changes,
+    Table,
+    Record,
+}
+
+/// What an earlier run has made of the deletion of what is led to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Earlier {
+    Nothing,
+    Held,
+    Restored,
+}
+
+/// What is made anew gets its reference whatever the run is over that makes it, also where the reference goes in a circle.
+#[test]
+fn a_run_of_no_extent_loses_the_reference_of_a_record_made_anew() {
+    let person = Led {
+        from: PerSide { erp: ("customers", 1), crm: ("accounts", 101) },
+        names: PerSide { erp: "customers:C1", crm: "customers:crm:C1" },
+        columns: PerSide { erp: "person", crm: "owner" },
+        to: PerSide { erp: ("people", 11), crm: ("users", 111) },
+        key: "AA",
+    };
+    let parent = Led {
+        columns: PerSide { erp: "parent", crm: "parent" },
+        to: PerSide { erp: ("customers", 2), crm: ("accounts", 102) },
+        key: "C2",
+        ..person
+    };
+    let home = Led {
+        from: PerSide { erp: ("people", 11), crm: ("users", 111) },
+        names: PerSide { erp: "people:AA", crm: "people:crm:AA@a.example" },
+        columns: PerSide { erp: "home", crm: "home" },
+        ..parent
+    };
+    for led in [person, parent, home] {
+        for gone in Side::BOTH {
+            for extent in [Extent::Everything, Extent::Changes, Extent::Table, Extent::Record] {
+                for earlier in [Earlier::Nothing, Earlier::Held, Earlier::Restored] {
+                    is_given_back(led, gone, extent, earlier);
+                }
+            }
+        }
+    }
+}
+
+/// `gone` loses what is led to, and the other side what leads there.
+fn is_given_back(led: Led, gone: Side, extent: Extent, earlier: Earlier) {
+    let place = format!("{led:?} {gone:?} {extent:?} {earlier:?}");
+    let mut world = settled_in_circle();
+    let before = led.held(&world);
+    assert_eq!(before.erp, led.key, "{place}");
+    let (of, holder) = (gone.other(), if gone == Side::Erp { &world.erp } else { &world.crm });
+    let ((target, id), (table, own)) = (*led.to.of(gone), *led.from.of(gone));
+    holder.delete(target, id);
+    holder.put(table, own, &[(*led.columns.of(gone), "")]);
+    match earlier {
+        Earlier::Nothing => {}
+        Earlier::Held => {
+            world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Hold);
+            world.run();
+            world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Restore);
+        }
+        Earlier::Restored => {
+            let survivor = if led.to.erp.0 == "people" {
+                PerSide { erp: "people:AA", crm: "people:crm:AA@a.example" }
+            } else {
+                PerSide { erp: "customers:C2", crm: "customers:crm:C2" }
+            };
+            world.run_part(only(&[*survivor.of(of)])).unwrap();
+        }
+    }
+    let (table, own) = *led.from.of(of);
+    if of == Side::Erp {
+        world.erp.delete(table, own)
+    } else {
+        world.crm.delete(table, own)
+    }
+    let (map, survivor) = (led.from.erp.0, *led.names.of(gone));
+    let maps: &[&str] = if matches!(extent, Extent::Table) { &[map] } else { &[] };
+    world.changed = matches!(extent, Extent::Changes);
+    if matches!(extent, Extent::Record) {
+        world.selection = only(&[survivor]);
+    }
+    let planned = world.attempt(true, maps, &mut |_| {}).unwrap();
+    let report = world.attempt(false, maps, &mut |_| {}).unwrap();
+    assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
+    assert_eq!(led.held(&world).of(of), before.of(of), "{place}: {:#?}", report.plan);
+    (world.changed, world.selection) = (false, Selection::default());
+    let report = world.run();
+    assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
+    let held = led.held(&world);
+    assert_eq!(held.erp, led.key, "{place}");
+    let couplings = world.store.couplings(led.to.erp.0, &[]).unwrap();
+    assert!(couplings.crm.iter().any(|id| id.to_string() == held.crm), "{place}: {held:?}");
+    world.quiet();
+}
+
+/// As [`settled`], and person 11 refers to customer 2, which goes in a circle.
+fn settled_in_circle() -> World {
+    let home = "      - { erp: home, crm: home, ref: { table: customers, erp: number } }\n  customers:";
+    let mut world = World::with(&TABLES.replacen("  customers:", home, 1));
+    world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Restore);
+    for (number, code) in [(11, "AA"), (12, "BB")] {
+        let mail = format!("{code}@a.example");
+        world.erp.put("people", number, &[("code", code), ("email", &mail)]);
+        world.crm.put("users", 100 + number, &[("name", code), ("mail", &mail)]);
+    }
+    for (number, key) in [(1, "C1"), (2, "C2"), (3, "C3")] {
+        world.erp.put("customers", number, &[("number", key)]);
+        world.crm.put("accounts", 100 + number, &[("number", key)]);
+    }
+    world.erp.put("customers", 1, &[("person", "AA"), ("parent", "C2")]);
+    world.erp.put("people", 11, &[("home", "C2")]);
+    assert_eq!(world.run().outcome, RunOutcome::Converged);
+    world.quiet();
+    for memory in [&world.erp, &world.crm] {
+        memory.advance(7_200);
+    }
+    world
+}
+
 #[test]
 fn once_it_is_decided_the_blank_travels() {
     for cascade in CASCADES {
