@@ -64,6 +64,8 @@ struct Night {
     touched: BTreeSet<String>,
     /// Whoever was deleted since then, on either side.
     gone: BTreeSet<&'static str>,
+    /// Whoever of them a run with trouble may have made anew without its references, which only the survivor holds then.
+    lacking: BTreeSet<&'static str>,
     /// Customers of whom something was typed since then.
     typed: BTreeSet<&'static str>,
     edits: u32,
@@ -105,6 +107,7 @@ impl Night {
             phones: CUSTOMERS.into_iter().map(|key| (key, String::new())).collect(),
             touched: BTreeSet::new(),
             gone: BTreeSet::new(),
+            lacking: BTreeSet::new(),
             typed: BTreeSet::new(),
             edits: 0,
         }
@@ -149,7 +152,8 @@ impl Night {
         let Some(id) = self.find(side, of, key) else { return };
         // What is deleted loses what was typed there.
         let is_free = !self.typed.contains(key) && !self.touched.contains(key);
-        if !is_free || referring.iter().any(|key| self.touched.contains(*key)) || !self.gone.insert(key) {
+        let is_held = |key: &&str| self.touched.contains(*key) || self.lacking.contains(*key);
+        if !is_free || referring.iter().any(is_held) || !self.gone.insert(key) {
             return;
         }
         let held = self.link(side, of, key).unwrap();
@@ -269,6 +273,7 @@ impl Night {
     fn run(&mut self) {
         let has_trouble = self.chance.one_in(2);
         if has_trouble {
+            self.lacking.extend(&self.gone);
             self.trouble();
         }
         let extent = self.chance.below(6);
@@ -307,10 +312,15 @@ impl Night {
         }
     }
 
-    /// Somebody wants back what was deleted.
+    /// Somebody wants back what was deleted, and once more tried what was refused.
     fn answer(&mut self, report: &RunReport) {
-        for item in report.inbox.iter().filter(|item| item.kind == InboxKind::Deleted) {
-            answer(&mut self.world, &item.record, &Wish::Restore).unwrap();
+        for item in &report.inbox {
+            let wish = match item.kind {
+                InboxKind::Deleted => Wish::Restore,
+                InboxKind::Skipped => Wish::Retry,
+                _ => continue,
+            };
+            answer(&mut self.world, &item.record, &wish).unwrap();
         }
     }
 
@@ -328,6 +338,7 @@ impl Night {
         self.world.quiet();
         self.touched.clear();
         self.gone.clear();
+        self.lacking.clear();
         self.typed.clear();
     }
 
