@@ -99,11 +99,7 @@ fn cascaded(work: &Work<'_>, field: usize, rows: PerSide<usize>, facts: &Facts) 
             let edited = field.writes(other) && base.of(other) != facts.own.of(other);
             field.writes(side) && !edited && work.links.partner_of(reference, other, &value).is_some()
         }
-        // The same where no run saw that it was gone: what nobody edited leads elsewhere now.
-        None => {
-            let arrives = matches!(facts.arriving.crm, Some(Arriving::Value(new)) if new != BLANK && new != base.crm);
-            side == Side::Crm && field.writes(Side::Erp) && base.erp == facts.own.erp && arrives
-        }
+        None => false,
     };
     came_along.then_some(side)
 }

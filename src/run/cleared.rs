@@ -12,13 +12,10 @@ use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Reference, Side, When};
 use crate::delta::judging::is_cleared;
-use crate::extract::{self, Scope};
 use crate::frame::Value;
-use crate::run::context::Context;
 use crate::run::needs::name_keys;
+use crate::run::orphans::there;
 use crate::run::partners::Widowed;
-use crate::run::reading::sorted;
-use crate::run::remembered;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
 use crate::store::{Couplings, Store};
@@ -55,7 +52,7 @@ pub(super) fn seek_cleared(
         }
     }
     for ((target, side), mut pairs) in doubtful {
-        let there = there(context, store, target, side, &pairs)?;
+        let there = there(context, store, target, side, pairs.iter().map(|ids| *ids.of(side)))?;
         pairs.retain(|ids| !there.contains(ids.of(side)));
         let table = links.table(&context.pipeline.tables[target].name);
         pairs.into_iter().for_each(|ids| table.bereave(side, ids));
@@ -99,37 +96,19 @@ pub(super) fn seek_lost(
         }
     }
     for ((target, side), pairs) in doubtful {
-        let (left, there) = (side.other(), there(context, store, target, side, &pairs)?);
-        // Nobody is led to whom both sides have lost.
-        let known = self::there(context, store, target, left, &pairs)?;
+        let there = |side: Side| there(context, store, target, side, pairs.iter().map(|ids| *ids.of(side)));
+        let there = PerSide { erp: there(Side::Erp)?, crm: there(Side::Crm)? };
+        let is_there = |side: Side, ids: &PerSide<Uuid>| there.of(side).contains(ids.of(side));
         let table = links.table(&context.pipeline.tables[target].name);
-        for ids in pairs.into_iter().filter(|ids| known.contains(ids.of(left))) {
-            match there.contains(ids.of(side)) {
+        // Nobody is led to whom both sides have lost.
+        for ids in pairs.iter().copied().filter(|ids| is_there(side.other(), ids)) {
+            match is_there(side, &ids) {
                 true => table.couple(ids.erp, ids.crm),
                 false => table.bereave(side, ids),
             }
         }
     }
     Ok(())
-}
-
-/// Asks a side which of its records of these pairs of a table map are there, or may be.
-fn there(
-    context: &Context<'_>,
-    store: &dyn Store,
-    target: usize,
-    side: Side,
-    pairs: &HashSet<PerSide<Uuid>>,
-) -> Result<HashSet<Uuid>, PassError> {
-    if pairs.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let map = &context.pipeline.tables[target];
-    let scope = Scope::describe(context.pipeline, target, context.endpoints)?;
-    remembered::recall(context.endpoints, &scope, store, map)?;
-    let ids = sorted(pairs.iter().map(|ids| *ids.of(side)).collect());
-    let sought = extract::seek(&scope, side, *context.endpoints.of(side), ids)?;
-    Ok(sought.frame.ids().into_iter().chain(sought.hidden.into_keys()).collect())
 }
 
 /// Returns what the other side of those pairs refers to of which `side` has cleared a field since they were last settled.

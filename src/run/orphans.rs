@@ -3,19 +3,27 @@
 //! A side clears by itself what refers to a record that is deleted there. Within the run that sees the deletion that is known by
 //! the record. A later run, in which it may have been made anew, sees a blank: of a pair that had no turn in between, because
 //! the run was over other records, was cut off or could not write it, only the mark tells that nobody edited it. The ERP's
-//! new record has the key of the old one, so that nothing else does.
+//! new record has the key of the old one, so that nothing else does; that the CRM's has another id tells also of a deletion
+//! that no run has seen.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
 use crate::config::{PerSide, Pipeline, Side, When};
-use crate::frame::{Kind, Value};
+use crate::couple::Pairs;
+use crate::delta::judging::is_cleared;
+use crate::extract::{self, Scope};
+use crate::frame::{Frame, Kind, Value};
+use crate::run::context::Context;
 use crate::run::partners::Widowed;
+use crate::run::reading::sorted;
+use crate::run::remembered;
 use crate::run::state::PassState;
-use crate::run::step::Turn;
+use crate::run::step::{PassError, Turn};
 use crate::store::{Settlement, Store, StoreError, Terms};
-use crate::translate::canonical::fingerprint;
+use crate::translate::canonical::{fingerprint, own};
+use crate::translate::links::Links;
 
 /// Marks what led to these pairs, in the state and in what the pass holds of it.
 pub(super) fn mark_widowed(
@@ -52,7 +60,6 @@ pub fn mark(
     store: &mut dyn Store,
     tell: &mut dyn FnMut(&str, Uuid, usize),
 ) -> Result<(), StoreError> {
-    let print = |id: &Uuid| fingerprint(&Value::Guid(*id), Side::Crm, Kind::Guid);
     let lost = PerSide::from_fn(|gone| lost.of(gone).iter().map(print).collect::<HashSet<u64>>());
     if lost.erp.is_empty() && lost.crm.is_empty() {
         return Ok(());
@@ -90,10 +97,73 @@ pub fn mark(
     Ok(())
 }
 
+/// Finds the references of pairs that the CRM has cleared, where what the ERP still refers to has another partner than when they
+/// were settled, and that one is gone: nobody has seen its deletion, and the pair has no mark. Returns the ERP ids and the
+/// fields. Where the former partner is there, somebody parted the two, and the blank is an edit like any other.
+pub(super) fn unseen(
+    turn: &Turn<'_>,
+    left_out: &[bool],
+    store: &dyn Store,
+    (frames, pairs, terms): (&PerSide<Frame>, &Pairs, &Terms),
+    links: &Links,
+) -> Result<Vec<(Uuid, usize)>, PassError> {
+    let Turn { context, map, .. } = *turn;
+    let mut found = Vec::new();
+    for (number, field) in map.fields.iter().enumerate().filter(|(number, _)| !left_out[*number]) {
+        let goes_both_ways = Side::BOTH.into_iter().all(|side| field.writes(side)) && field.when != When::Create;
+        let Some(reference) = field.reference.as_ref().filter(|_| goes_both_ways) else { continue };
+        let (Some(erp), Some(crm)) = (&field.erp, &field.crm) else { continue };
+        let (held, bases) = (own(&frames.crm, Side::Crm, crm), &pairs.bases[number]);
+        let moved = |pair: &usize| {
+            let (rows, Some(base)) = (pairs.rows[*pair], bases[*pair]) else { return false };
+            if !is_cleared(base.crm, held[rows.crm]) || terms.of(pairs.ids[*pair].erp, number) >= Terms::ORPHANED {
+                return false;
+            }
+            let key = frames.erp.value(erp, rows.erp);
+            let is_left = links.left(reference, Side::Erp, &key).is_some();
+            !is_left && links.partner_of(reference, Side::Erp, &key).is_some_and(|crm| print(&crm) != base.crm)
+        };
+        let moved: Vec<PerSide<Uuid>> = (0..pairs.len()).filter(moved).map(|pair| pairs.ids[pair]).collect();
+        let mut former: HashMap<Uuid, Option<Uuid>> = HashMap::new();
+        for ids in moved {
+            let kept = store.base_values(&map.name, ids.erp, ids.crm)?.remove(&field.key());
+            former.insert(ids.erp, kept.and_then(|kept| Uuid::parse_str(&kept.crm).ok()));
+        }
+        let there = there(context, store, context.target(reference), Side::Crm, former.values().flatten().copied())?;
+        // Of whom nobody knows any more who it was, nobody can say that it is there.
+        let is_gone = |former: &Option<Uuid>| former.is_none_or(|id| !there.contains(&id));
+        found.extend(former.iter().filter(|(_, former)| is_gone(former)).map(|(erp, _)| (*erp, number)));
+    }
+    Ok(found)
+}
+
+/// Asks a side which of these records of a table map are there, or may be.
+pub(super) fn there(
+    context: &Context<'_>,
+    store: &dyn Store,
+    table: usize,
+    side: Side,
+    ids: impl Iterator<Item = Uuid>,
+) -> Result<HashSet<Uuid>, PassError> {
+    let ids = sorted(ids.collect());
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let scope = Scope::describe(context.pipeline, table, context.endpoints)?;
+    remembered::recall(context.endpoints, &scope, store, &context.pipeline.tables[table])?;
+    let sought = extract::seek(&scope, side, *context.endpoints.of(side), ids)?;
+    Ok(sought.frame.ids().into_iter().chain(sought.hidden.into_keys()).collect())
+}
+
 /// Marks fields of a pair, and settles none.
 fn marking(erp: Uuid, crm: Uuid, orphaned: &[usize], fields: usize) -> Settlement {
     let terms = orphaned.iter().map(|place| (*place, Terms::ORPHANED)).collect();
     Settlement { erp, crm, base: vec![None; fields], values: Vec::new(), terms, whole: false }
+}
+
+/// Returns what is remembered of a reference to a record of the CRM.
+fn print(id: &Uuid) -> u64 {
+    fingerprint(&Value::Guid(*id), Side::Crm, Kind::Guid)
 }
 
 /// Takes over the marks that other table maps, which came later, have left on pairs of this one.

@@ -160,6 +160,7 @@ fn match_up(
     for frames in [state.records.frames(), &ground.beyond] {
         name_illegible(context, map, scope, &pass.deferred, frames, links)?;
     }
+    mark_unseen(turn, &pass.deferred, store, state, links)?;
     seek_cleared(turn, &pass.deferred, store, state, links)?;
     seek_lost(turn, store, state, (&widowed, &ground.couplings), links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
@@ -185,6 +186,21 @@ fn match_up(
     let mut agenda = alone_of(&step, state, matched.alone, ground)?;
     settle_widowed(&step, store, state, widowed, &ground.couplings, &mut agenda)?;
     Ok(Matching { agenda, absent, doubtful })
+}
+
+/// Marks, in what the pass holds, what led to records whose deletion no run has seen.
+fn mark_unseen(
+    turn: &Turn<'_>,
+    left_out: &[bool],
+    store: &dyn Store,
+    state: &mut PassState,
+    links: &Links,
+) -> Result<(), PassError> {
+    let records = &mut state.records;
+    let held = (records.frames(), records.pairs(), records.terms());
+    let found = orphans::unseen(turn, left_out, store, held, links)?;
+    found.into_iter().for_each(|(erp, field)| records.orphan(erp, field));
+    Ok(())
 }
 
 /// Leaves alone whoever may be the same as a record that cannot be read, survivors of deletions among them.
@@ -296,6 +312,7 @@ pub fn second_step(
     let left_out: Vec<bool> = pass.deferred.iter().map(|deferred| !deferred).collect();
     let turn = Turn { context, map, scope, pass };
     orphans::recall(&turn, store, state)?;
+    mark_unseen(&turn, &left_out, store, state, links)?;
     seek_cleared(&turn, &left_out, store, state, links)?;
     let step = Step { context, map, scope, links, left_out };
     if let Some(records) = context.subjects_of(map) {

@@ -20,6 +20,7 @@ use crate::frame::{Frame, Value};
 use crate::run::deletions::text_before;
 use crate::run::ground::{Ground, Loose};
 use crate::run::needs::name_needed;
+use crate::run::orphans;
 use crate::run::rows::without;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
@@ -54,6 +55,9 @@ pub(super) fn take_back(
         }
         let (frames, pairs) = excerpt(state, ground, side, map, &cleared);
         name_needed(context, map, turn.scope, &pass.deferred, &frames, links)?;
+        let held = (&frames, &pairs, state.records.terms());
+        let unseen = orphans::unseen(turn, &pass.deferred, store, held, links)?;
+        unseen.into_iter().for_each(|(erp, field)| state.records.orphan(erp, field));
         let step = turn.step(links);
         let judged = judge_pairs(&Work { frames: &frames, pairs: &pairs, ..state.work(&step) })?;
         let mut given: HashMap<Uuid, Vec<(&str, Value)>> = HashMap::new();

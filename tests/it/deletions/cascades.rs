@@ -10,7 +10,7 @@ use pipeline::config::{Blank, Direction, OnDelete, PerSide, Side};
 use pipeline::endpoint::{Endpoint, Write};
 use pipeline::run::account::RunOutcome;
 use pipeline::run::selection::Selection;
-use pipeline::store::{CouplingChange, InboxKind, Store};
+use pipeline::store::{CouplingChange, InboxKind, Origin, Store};
 use uuid::Uuid;
 
 use crate::by_hand::{by_hand, moment};
@@ -301,6 +301,33 @@ fn a_reference_is_put_back_where_somebody_coupled_the_survivor_anew() {
             assert!(decisions.iter().all(|decision| decision.ended.is_some()), "{cascade:?}: {decisions:?}");
             is_put_back(&mut world, cascade, false);
         }
+    }
+}
+
+/// Somebody coupled the person with another user before any run looked, and the CRM's reference to the former one is blank.
+#[test]
+fn a_blank_beside_a_new_coupling_is_an_edit_unless_what_it_led_to_is_gone() {
+    for (is_gone, keep_values, expected) in [(true, true, "AA"), (false, true, ""), (true, false, "AA")] {
+        let mut world = settled();
+        if !keep_values {
+            world.keep_no_values();
+        }
+        let (erp, crm, other) = (Uuid::from_u128(11), Uuid::from_u128(111), Uuid::from_u128(50));
+        world.crm.put("users", 50, &[("name", "AA"), ("mail", "AA@a.example")]);
+        match is_gone {
+            true => world.crm.delete("users", 111),
+            false => world.crm.put("users", 111, &[("name", "XX"), ("mail", "XX@a.example")]),
+        }
+        let couple = CouplingChange::Couple { erp, crm: other, origin: Origin::Hand };
+        world.store.commit("people", &[], &[CouplingChange::Uncouple { erp, crm }, couple], &[]).unwrap();
+        world.crm.put("accounts", 101, &[("owner", "")]);
+        let planned = world.run_as(true);
+        let report = world.run();
+        assert_eq!(planned.plan, report.plan, "{is_gone} {keep_values}: the plan is the run (I8)");
+        assert_eq!(report.outcome, RunOutcome::Converged, "{is_gone} {keep_values}: {:#?}", report.inbox);
+        let owner = if expected.is_empty() { String::new() } else { other.to_string() };
+        assert_eq!(CASCADES[0].held(&world), (expected.to_owned(), owner), "{is_gone} {keep_values}");
+        world.quiet();
     }
 }
 
