@@ -1,22 +1,19 @@
 //! References that a side clears by itself when the record that they lead to is deleted there: no edit of anybody, as
 //! long as nobody has decided about the deletion.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use pipeline::address::Address;
-use pipeline::by_hand::Desk;
 use pipeline::cli::inbox::answer::Wish;
-use pipeline::config::{Blank, Direction, OnDelete, PerSide, Side};
-use pipeline::endpoint::{Endpoint, Write};
+use pipeline::config::{Blank, Direction, OnDelete, Side};
+use pipeline::endpoint::Write;
 use pipeline::run::account::RunOutcome;
-use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, InboxKind, Store};
 use uuid::Uuid;
 
-use crate::by_hand::{by_hand, moment};
+use crate::by_hand::{by_hand, create};
 use crate::decisions::answer;
 use crate::rules::World;
-use crate::selected::only;
 
 pub const TABLES: &str = "
   people:
@@ -118,12 +115,7 @@ impl Cascade {
     /// Somebody has the other side's record made anew by the program.
     fn create_anew(self, world: &mut World) {
         let survivor = if self.gone == Side::Crm { self.names().0 } else { self.names().1 };
-        let map = world.pipeline.tables.iter().find(|map| map.name == self.table).unwrap();
-        let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
-        let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
-        let dead = desk.look_alone(&world.store, &[Address::parse(survivor).unwrap()]).unwrap().unwrap();
-        desk.bury(&mut world.store, &dead, &moment(77)).unwrap();
-        world.run_part(Selection { create: true, double: true, ..only(&[survivor]) }).unwrap();
+        create(world, survivor, true);
     }
 
     /// What both records are called.
@@ -404,7 +396,7 @@ fn a_record_made_anew_gets_the_reference_that_the_survivor_has_lost() {
             let report = world.run();
             assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
             assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
-            let by_key = |records: std::collections::BTreeMap<Uuid, std::collections::BTreeMap<String, String>>| {
+            let by_key = |records: BTreeMap<Uuid, BTreeMap<String, String>>| {
                 records.into_values().find(|record| record["number"] == "C1").unwrap()
             };
             let (erp, crm) = (by_key(world.erp.all("customers")), by_key(world.crm.all("accounts")));
@@ -415,6 +407,36 @@ fn a_record_made_anew_gets_the_reference_that_the_survivor_has_lost() {
             assert_eq!(erp[of_erp], key, "{place}");
             let couplings = world.store.couplings(cascade.table, &[]).unwrap();
             assert!(couplings.crm.iter().any(|id| id.to_string() == crm[of_crm]), "{place}: {crm:?}");
+            world.quiet();
+        }
+    }
+}
+
+/// The same where somebody asks for the record by hand, and an earlier run has seen what was deleted on the other side.
+#[test]
+fn a_record_that_is_asked_for_gets_the_reference_that_the_survivor_has_lost() {
+    for cascade in [CASCADES[0], CASCADES[2]] {
+        for on_delete in [OnDelete::Hold, OnDelete::Restore] {
+            let place = format!("{cascade:?} {on_delete:?}");
+            let mut world = settled();
+            cascade.happen(&mut world, on_delete);
+            world.attempt(false, &["people"], &mut |_| {}).unwrap();
+            match cascade.gone {
+                Side::Crm => world.erp.delete("customers", 1),
+                Side::Erp => world.crm.delete("accounts", 101),
+            }
+            let survivor = if cascade.gone == Side::Crm { "customers:crm:C1" } else { "customers:C1" };
+            create(&mut world, survivor, false);
+            cascade.answer(&mut world, OnDelete::Restore);
+            assert_eq!(world.run().outcome, RunOutcome::Converged, "{place}");
+            let of = |records: BTreeMap<Uuid, BTreeMap<String, String>>, column: &str| {
+                let anew = records.into_values().find(|record| record["number"] == "C1").unwrap();
+                anew.get(column).cloned().unwrap_or_default()
+            };
+            let (erp, crm) = (of(world.erp.all("customers"), "person"), of(world.crm.all("accounts"), "owner"));
+            let people = world.store.couplings("people", &[]).unwrap();
+            let pair = people.erp.iter().position(|id| world.erp.get("people", id.as_u128(), "code") == "AA").unwrap();
+            assert_eq!((erp, crm), ("AA".to_owned(), people.crm[pair].to_string()), "{place}");
             world.quiet();
         }
     }
