@@ -1,27 +1,32 @@
 //! References that one side of a pair has cleared, where nobody has looked yet whether what they led to is still there.
 //!
-//! A side clears by itself what refers to a record that is deleted there. A run that reads parts, or leaves out the table map
-//! that a reference leads to, sees the blank and not the deletion. So that side is asked, by id, for the records that the
-//! other side still refers to. Where one is gone its partner is left, as by a run that had read both: the blank waits for
-//! what becomes of that one. Where it is there the blank is an edit like any other.
+//! A side clears by itself what refers to a record that is deleted there. A run that reads parts, leaves out the table map
+//! that a reference leads to, or has not come to it yet, sees the blank and not the deletion. So that side is asked, by id,
+//! for the records that the other side still refers to, or referred to where its record was deleted since. Where one is gone
+//! its partner is left, as by a run that had read both: the blank waits for what becomes of that one, and whoever is made
+//! anew leads to it again. Where it is there the blank is an edit like any other.
 
 use std::collections::{BTreeMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, Reference, Side, When};
-use crate::couple::rows_by_id;
+use crate::config::{FieldMap, PerSide, Reference, Side, When};
 use crate::delta::judging::is_cleared;
 use crate::extract::{self, Scope};
 use crate::frame::Value;
+use crate::run::context::Context;
 use crate::run::needs::name_keys;
+use crate::run::partners::Widowed;
 use crate::run::reading::sorted;
 use crate::run::remembered;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
-use crate::store::Store;
-use crate::translate::canonical::own;
+use crate::store::{Couplings, Store};
+use crate::translate::canonical::{BLANK, own};
 use crate::translate::links::Links;
+
+/// Pairs of which a record may be gone, by the number of their table map and the side of that record.
+type Doubtful = BTreeMap<(usize, Side), HashSet<PerSide<Uuid>>>;
 
 /// Tells the links which of the records are gone that a cleared reference led to, save in fields that wait for another step.
 pub(super) fn seek_cleared(
@@ -32,7 +37,7 @@ pub(super) fn seek_cleared(
     links: &mut Links,
 ) -> Result<(), PassError> {
     let Turn { context, map, .. } = *turn;
-    let mut doubtful: BTreeMap<(usize, Side), HashSet<Uuid>> = BTreeMap::new();
+    let mut doubtful = Doubtful::default();
     for (number, field) in map.fields.iter().enumerate().filter(|(number, _)| !left_out[*number]) {
         let Some(reference) = field.reference.as_ref().filter(|_| field.when != When::Create) else { continue };
         if links.table(&reference.table).is_complete() {
@@ -41,22 +46,90 @@ pub(super) fn seek_cleared(
         for side in Side::BOTH {
             let values = kept(state, (number, field), side);
             let ids = ids(turn, reference, side.other(), &values, links)?;
-            let partners = ids.into_iter().filter_map(|id| links.table(&reference.table).partner(side.other(), id));
-            doubtful.entry((context.target(reference), side)).or_default().extend(partners);
+            let table = links.table(&reference.table);
+            let pairs = ids.into_iter().filter_map(|id| {
+                let partner = table.partner(side.other(), id)?;
+                Some(PerSide::from_fn(|of| if of == side { partner } else { id }))
+            });
+            doubtful.entry((context.target(reference), side)).or_default().extend(pairs);
         }
     }
-    for ((target, side), ids) in doubtful.into_iter().filter(|(_, ids)| !ids.is_empty()) {
-        let map = &context.pipeline.tables[target];
-        let scope = Scope::describe(context.pipeline, target, context.endpoints)?;
-        remembered::recall(context.endpoints, &scope, store, map)?;
-        let ids = sorted(ids);
-        let sought = extract::seek(&scope, side, *context.endpoints.of(side), ids.clone())?;
-        let there = rows_by_id(&sought.frame);
-        for id in ids.into_iter().filter(|id| !there.contains_key(id) && !sought.hidden.contains_key(id)) {
-            links.table(&map.name).bereave(side, id);
+    for ((target, side), mut pairs) in doubtful {
+        let there = there(context, store, target, side, &pairs)?;
+        pairs.retain(|ids| !there.contains(ids.of(side)));
+        let table = links.table(&context.pipeline.tables[target].name);
+        pairs.into_iter().for_each(|ids| table.bereave(side, ids));
+    }
+    Ok(())
+}
+
+/// Tells the links what became of the records that a reference led to which a survivor has lost while the other record is to be
+/// made anew. That one may lead at once to whoever is there, so no field waits for another step.
+pub(super) fn seek_lost(
+    turn: &Turn<'_>,
+    store: &dyn Store,
+    state: &PassState,
+    (widowed, couplings): (&[Widowed], &Couplings),
+    links: &mut Links,
+) -> Result<(), PassError> {
+    let Turn { context, map, .. } = *turn;
+    let mut doubtful = Doubtful::default();
+    for (number, field) in map.fields.iter().enumerate() {
+        let both = Side::BOTH.into_iter().all(|side| field.writes(side));
+        let Some(reference) = field.reference.as_ref().filter(|_| both) else { continue };
+        if links.table(&reference.table).is_complete() {
+            continue;
+        }
+        let mut held: PerSide<Vec<Value>> = PerSide::default();
+        for widow in widowed {
+            let (left, Some(row)) = (widow.gone.other(), widow.row) else { continue };
+            let was_led = couplings.bases[number][widow.coupling].is_some_and(|base| is_cleared(*base.of(left), BLANK));
+            let is_blank = |column| state.records.frame(left).value(column, row).is_blank();
+            if was_led && field.column(left).is_some_and(is_blank) {
+                let mut kept = store.base_values(&map.name, widow.ids.erp, widow.ids.crm)?;
+                let kept = kept.remove(&field.key()).map(|kept| Value::Text(kept.of(widow.gone).clone()));
+                held.of_mut(widow.gone).extend(kept);
+            }
+        }
+        for side in Side::BOTH {
+            let pairs = doubtful.entry((context.target(reference), side.other())).or_default();
+            for id in ids(turn, reference, side, held.of(side), links)? {
+                pairs.extend(store.coupling_of(&reference.table, side, id)?.map(|coupling| coupling.ids));
+            }
+        }
+    }
+    for ((target, side), pairs) in doubtful {
+        let (left, there) = (side.other(), there(context, store, target, side, &pairs)?);
+        // Nobody is led to whom both sides have lost.
+        let known = self::there(context, store, target, left, &pairs)?;
+        let table = links.table(&context.pipeline.tables[target].name);
+        for ids in pairs.into_iter().filter(|ids| known.contains(ids.of(left))) {
+            match there.contains(ids.of(side)) {
+                true => table.couple(ids.erp, ids.crm),
+                false => table.bereave(side, ids),
+            }
         }
     }
     Ok(())
+}
+
+/// Asks a side which of its records of these pairs of a table map are there, or may be.
+fn there(
+    context: &Context<'_>,
+    store: &dyn Store,
+    target: usize,
+    side: Side,
+    pairs: &HashSet<PerSide<Uuid>>,
+) -> Result<HashSet<Uuid>, PassError> {
+    if pairs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let map = &context.pipeline.tables[target];
+    let scope = Scope::describe(context.pipeline, target, context.endpoints)?;
+    remembered::recall(context.endpoints, &scope, store, map)?;
+    let ids = sorted(pairs.iter().map(|ids| *ids.of(side)).collect());
+    let sought = extract::seek(&scope, side, *context.endpoints.of(side), ids)?;
+    Ok(sought.frame.ids().into_iter().chain(sought.hidden.into_keys()).collect())
 }
 
 /// Returns what the other side of those pairs refers to of which `side` has cleared a field since they were last settled.

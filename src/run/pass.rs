@@ -19,7 +19,7 @@ use crate::order::Pass;
 use crate::run::account::{Event, TableReport};
 use crate::run::agenda::Agenda;
 use crate::run::alone::alone_of;
-use crate::run::cleared::seek_cleared;
+use crate::run::cleared::{seek_cleared, seek_lost};
 use crate::run::closing::close;
 use crate::run::context::Context;
 use crate::run::deleting::delete;
@@ -161,6 +161,7 @@ fn match_up(
         name_illegible(context, map, scope, &pass.deferred, frames, links)?;
     }
     seek_cleared(turn, &pass.deferred, store, state, links)?;
+    seek_lost(turn, store, state, (&widowed, &ground.couplings), links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
     take_ours(context, map, &mut uncoupled, state, links);

@@ -64,12 +64,15 @@ impl TableLinks {
         self.left.of_mut(side).insert(id);
     }
 
-    /// Tells that this record of a side was deleted: its partner is left, and nobody refers to either any more.
-    pub fn bereave(&mut self, gone: Side, id: Uuid) {
-        if let Some(survivor) = self.partners.of_mut(gone).remove(&id) {
-            self.partners.of_mut(gone.other()).remove(&survivor);
-            self.leave(gone.other(), survivor);
+    /// Tells that a side has lost its record of a pair: the other one is left, and nobody refers to either any more.
+    pub fn bereave(&mut self, gone: Side, ids: PerSide<Uuid>) {
+        for side in Side::BOTH {
+            let partners = self.partners.of_mut(side);
+            if partners.get(ids.of(side)) == Some(ids.of(side.other())) {
+                partners.remove(ids.of(side));
+            }
         }
+        self.leave(gone.other(), *ids.of(gone.other()));
     }
 
     /// Returns the records of a side that were left.

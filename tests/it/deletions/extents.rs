@@ -25,32 +25,41 @@ use crate::selected::only;
 const PEOPLE: [&str; 4] = ["AA", "BB", "CC", "DD"];
 const CUSTOMERS: [&str; 6] = ["C1", "C2", "C3", "C4", "C5", "C6"];
 
-/// A field of a customer that leads to another record: its columns, the tables that it leads to, and what people call these
-/// records by.
-#[derive(Clone, Copy)]
-struct Reference {
-    columns: PerSide<&'static str>,
+/// The records of a table map: their tables, and the columns of what people call them by.
+#[derive(Clone, Copy, PartialEq)]
+struct Records {
     tables: PerSide<&'static str>,
     keys: PerSide<&'static str>,
 }
 
-const PERSON: Reference = Reference {
-    columns: PerSide { erp: "person", crm: "owner" },
-    tables: PerSide { erp: "people", crm: "users" },
-    keys: PerSide { erp: "code", crm: "name" },
-};
-const PARENT: Reference = Reference {
-    columns: PerSide { erp: "parent", crm: "parent" },
-    tables: PerSide { erp: "customers", crm: "accounts" },
-    keys: PerSide { erp: "number", crm: "number" },
-};
+const OF_PEOPLE: Records =
+    Records { tables: PerSide { erp: "people", crm: "users" }, keys: PerSide { erp: "code", crm: "name" } };
+const OF_CUSTOMERS: Records =
+    Records { tables: PerSide { erp: "customers", crm: "accounts" }, keys: PerSide { erp: "number", crm: "number" } };
+
+/// A field that leads to another record.
+#[derive(Clone, Copy)]
+struct Reference {
+    from: Records,
+    to: Records,
+    columns: PerSide<&'static str>,
+}
+
+const PERSON: Reference =
+    Reference { from: OF_CUSTOMERS, to: OF_PEOPLE, columns: PerSide { erp: "person", crm: "owner" } };
+const PARENT: Reference =
+    Reference { from: OF_CUSTOMERS, to: OF_CUSTOMERS, columns: PerSide { erp: "parent", crm: "parent" } };
+/// Goes in a circle with that of a customer to a person.
+const HOME: Reference = Reference { from: OF_PEOPLE, to: OF_CUSTOMERS, columns: PerSide { erp: "home", crm: "home" } };
+const REFERENCES: [Reference; 3] = [PERSON, PARENT, HOME];
 
 struct Night {
     seed: u64,
     chance: Chance,
     world: World,
-    /// By customer what its references are to lead to, by key, and its phone.
-    wanted: BTreeMap<&'static str, (String, String, String)>,
+    /// What each of the references of a record is to lead to, by key.
+    wanted: BTreeMap<&'static str, [&'static str; REFERENCES.len()]>,
+    phones: BTreeMap<&'static str, String>,
     /// Whoever has had a part in an edit of a reference since both sides agreed last: one thing at a time befalls a record.
     touched: BTreeSet<String>,
     /// Whoever was deleted since then, on either side.
@@ -62,27 +71,30 @@ struct Night {
 
 impl Night {
     fn new(seed: u64) -> Night {
-        let mut world = World::with(TABLES);
+        let home = "      - { erp: home, crm: home, ref: { table: customers, erp: number } }\n  customers:";
+        let mut world = World::with(&TABLES.replacen("  customers:", home, 1));
         for table in &mut world.pipeline.tables {
             // In half of the worlds a person says so of each.
             let on_delete = if seed.is_multiple_of(2) { OnDelete::Restore } else { OnDelete::Hold };
             (table.on_delete, table.guard) = (on_delete, NO_GUARD);
         }
-        world.crm.refers.lock().unwrap().extend([("owner", "users"), ("parent", "accounts")]);
-        for (number, code) in (11..).zip(PEOPLE) {
-            let mail = format!("{code}@a.example");
-            world.erp.put("people", number, &[("code", code), ("email", &mail)]);
-            world.crm.put("users", 100 + number, &[("name", code), ("mail", &mail)]);
-        }
+        world.crm.refers.lock().unwrap().extend([("owner", "users"), ("parent", "accounts"), ("home", "accounts")]);
         let mut wanted = BTreeMap::new();
         let mut chance = Chance(seed);
+        for (number, code) in (11..).zip(PEOPLE) {
+            let mail = format!("{code}@a.example");
+            let home = chance.pick(&["", "C1", "C2"]);
+            world.erp.put("people", number, &[("code", code), ("email", &mail), ("home", home)]);
+            world.crm.put("users", 100 + number, &[("name", code), ("mail", &mail)]);
+            wanted.insert(code, ["", "", home]);
+        }
         for (number, key) in (1..).zip(CUSTOMERS) {
             let person = chance.pick(&["", "AA", "BB", "CC"]);
             let parent = chance.pick(&["", "C1", "C2"]);
             let parent = if parent == key { "" } else { parent };
             world.erp.put("customers", number, &[("number", key), ("person", person), ("parent", parent)]);
             world.crm.put("accounts", 100 + number, &[("number", key)]);
-            wanted.insert(key, (person.to_owned(), parent.to_owned(), String::new()));
+            wanted.insert(key, [person, parent, ""]);
         }
         assert_eq!(world.run().outcome, RunOutcome::Converged, "seed {seed}");
         Night {
@@ -90,6 +102,7 @@ impl Night {
             chance,
             world,
             wanted,
+            phones: CUSTOMERS.into_iter().map(|key| (key, String::new())).collect(),
             touched: BTreeSet::new(),
             gone: BTreeSet::new(),
             typed: BTreeSet::new(),
@@ -102,14 +115,14 @@ impl Night {
     }
 
     /// Returns the record of that key, where it is there.
-    fn find(&self, side: Side, of: Reference, key: &str) -> Option<Uuid> {
+    fn find(&self, side: Side, of: Records, key: &str) -> Option<Uuid> {
         let (table, column) = (*of.tables.of(side), *of.keys.of(side));
         let records = self.memory(side).all(table);
         records.into_iter().find(|(_, values)| values.get(column).is_some_and(|value| value == key)).map(|(id, _)| id)
     }
 
     /// What a side holds to refer to a record.
-    fn link(&self, side: Side, of: Reference, key: &str) -> Option<String> {
+    fn link(&self, side: Side, of: Records, key: &str) -> Option<String> {
         match (side, key) {
             (_, "") => Some(String::new()),
             (Side::Erp, key) => self.find(side, of, key).map(|_| key.to_owned()),
@@ -127,12 +140,12 @@ impl Night {
     }
 
     /// Somebody deletes a record, and its side clears what refers to it.
-    fn delete(&mut self, side: Side, of: Reference, key: &'static str) {
-        let is_person = of.tables == PERSON.tables;
-        let refers = |(_, (person, parent, _)): &(&&'static str, &(String, String, String))| {
-            if is_person { person == key } else { parent == key }
-        };
-        let referring: Vec<&str> = self.wanted.iter().filter(refers).map(|(key, _)| *key).collect();
+    fn delete(&mut self, side: Side, of: Records, key: &'static str) {
+        let leading = REFERENCES.iter().enumerate().filter(|(_, reference)| reference.to == of);
+        let leading: Vec<(usize, &Reference)> = leading.collect();
+        let refers = |wanted: &[&str]| leading.iter().any(|(number, _)| wanted[*number] == key);
+        let referring: Vec<&str> =
+            self.wanted.iter().filter(|(_, wanted)| refers(*wanted)).map(|(key, _)| *key).collect();
         let Some(id) = self.find(side, of, key) else { return };
         // What is deleted loses what was typed there.
         let is_free = !self.typed.contains(key) && !self.touched.contains(key);
@@ -140,54 +153,77 @@ impl Night {
             return;
         }
         let held = self.link(side, of, key).unwrap();
-        let (table, column) = (*PARENT.tables.of(side), *of.columns.of(side));
         let memory = self.memory(side);
         memory.delete(of.tables.of(side), id.as_u128());
-        for (other, values) in memory.all(table) {
-            if values.get(column) == Some(&held) {
-                memory.put(table, other.as_u128(), &[(column, "")]);
+        for (_, Reference { from, columns, .. }) in leading {
+            let (table, column) = (*from.tables.of(side), *columns.of(side));
+            for (other, values) in memory.all(table) {
+                if values.get(column) == Some(&held) {
+                    memory.put(table, other.as_u128(), &[(column, "")]);
+                }
             }
         }
     }
 
-    /// Somebody lets a customer refer to another record, or to none.
-    fn refer(&mut self, side: Side, of: Reference, key: &'static str, to: &'static str) {
-        let is_person = of.tables == PERSON.tables;
-        let (person, parent, _) = &self.wanted[key];
-        let before = if is_person { person.clone() } else { parent.clone() };
-        let (Some(id), Some(link)) = (self.find(side, PARENT, key), self.link(side, of, to)) else { return };
-        if to == key || before == to || !self.touch(&[key, &before, to]) {
+    /// Somebody lets a record refer to another one, or to none.
+    fn refer(&mut self, side: Side, number: usize, key: &'static str, to: &'static str) {
+        let reference = &REFERENCES[number];
+        let before = self.wanted[key][number];
+        let (id, link) = (self.find(side, reference.from, key), self.link(side, reference.to, to));
+        let (Some(id), Some(link)) = (id, link) else { return };
+        if to == key || before == to || !self.touch(&[key, before, to]) {
             return;
         }
-        self.memory(side).put(PARENT.tables.of(side), id.as_u128(), &[(*of.columns.of(side), &link)]);
-        let wanted = self.wanted.get_mut(key).unwrap();
-        *(if is_person { &mut wanted.0 } else { &mut wanted.1 }) = to.to_owned();
+        let table = *reference.from.tables.of(side);
+        self.memory(side).put(table, id.as_u128(), &[(*reference.columns.of(side), &link)]);
+        self.wanted.get_mut(key).unwrap()[number] = to;
     }
 
     fn edit_phone(&mut self, key: &'static str) {
-        let Some(id) = self.find(Side::Erp, PARENT, key) else { return };
+        let Some(id) = self.find(Side::Erp, OF_CUSTOMERS, key) else { return };
         self.edits += 1;
         let phone = self.edits.to_string();
         self.world.erp.put("customers", id.as_u128(), &[("phone", &phone)]);
-        self.wanted.get_mut(key).unwrap().2 = phone;
+        self.phones.insert(key, phone);
         self.typed.insert(key);
+    }
+
+    /// What a record leads to is deleted on one side, and the record on the other.
+    fn delete_both(&mut self, side: Side) {
+        let leads = |(key, wanted): (&&'static str, &[&'static str; 3])| {
+            (0..REFERENCES.len())
+                .filter(|number| !wanted[*number].is_empty())
+                .map(|number| (*key, number, wanted[number]))
+                .collect::<Vec<_>>()
+        };
+        let leads: Vec<(&str, usize, &str)> = self.wanted.iter().flat_map(leads).collect();
+        if !leads.is_empty() {
+            let (key, number, to) = self.chance.pick(&leads);
+            self.delete(side, REFERENCES[number].to, to);
+            self.delete(side.other(), REFERENCES[number].from, key);
+        }
     }
 
     fn people_work(&mut self) {
         for _ in 0..self.chance.below(5) {
             let side = self.chance.pick(&Side::BOTH);
             let (customer, person) = (self.chance.pick(&CUSTOMERS), self.chance.pick(&PEOPLE));
-            match self.chance.below(6) {
-                0 | 1 => self.delete(side, PERSON, person),
-                2 => self.delete(side, PARENT, customer),
+            match self.chance.below(8) {
+                0 | 1 => self.delete(side, OF_PEOPLE, person),
+                2 => self.delete(side, OF_CUSTOMERS, customer),
                 3 => {
                     let to = if self.chance.one_in(3) { "" } else { person };
-                    self.refer(side, PERSON, customer, to);
+                    self.refer(side, 0, customer, to);
                 }
                 4 => {
                     let to = self.chance.pick(&["", "C1", "C2", "C3"]);
-                    self.refer(side, PARENT, customer, to);
+                    self.refer(side, 1, customer, to);
                 }
+                5 => {
+                    let to = if self.chance.one_in(3) { "" } else { customer };
+                    self.refer(side, 2, person, to);
+                }
+                6 => self.delete_both(side),
                 _ if !self.touched.contains(customer) && !self.gone.contains(customer) => self.edit_phone(customer),
                 _ => {}
             }
@@ -206,13 +242,14 @@ impl Night {
             memory.accidents.lock().unwrap().extend(accidents);
             if refuses {
                 *memory.refuses.lock().unwrap() = Some(Box::new(move |_, write: &Write| {
-                    let columns = [PERSON, PARENT].map(|of| *of.columns.of(side));
+                    let columns = REFERENCES.map(|of| *of.columns.of(side));
                     let names = write.fields.iter().any(|(name, _)| columns.contains(&name.as_str()));
                     names.then(|| "not today".to_owned())
                 }));
             }
             if unreadable < 2 {
-                let table = *[PERSON, PARENT][usize::try_from(unreadable).unwrap()].tables.of(side);
+                let of = if unreadable == 0 { OF_PEOPLE } else { OF_CUSTOMERS };
+                let table = *of.tables.of(side);
                 memory.unreadable.lock().unwrap().push(table.to_owned());
             }
         }
@@ -235,11 +272,16 @@ impl Night {
             self.trouble();
         }
         let extent = self.chance.below(6);
-        let name = match (self.chance.one_in(2), self.chance.pick(&Side::BOTH)) {
-            (true, Side::Erp) => format!("people:{}", self.chance.pick(&PEOPLE)),
-            (true, Side::Crm) => format!("people:crm:{}@a.example", self.chance.pick(&PEOPLE)),
-            (false, Side::Erp) => format!("customers:{}", self.chance.pick(&CUSTOMERS)),
-            (false, Side::Crm) => format!("customers:crm:{}", self.chance.pick(&CUSTOMERS)),
+        let mut keys: Vec<&str> = PEOPLE.into_iter().chain(CUSTOMERS).collect();
+        if self.chance.one_in(2) && !self.gone.is_empty() {
+            keys = self.gone.iter().copied().collect();
+        }
+        let key = self.chance.pick(&keys);
+        let name = match (PEOPLE.contains(&key), self.chance.pick(&Side::BOTH)) {
+            (true, Side::Erp) => format!("people:{key}"),
+            (true, Side::Crm) => format!("people:crm:{key}@a.example"),
+            (false, Side::Erp) => format!("customers:{key}"),
+            (false, Side::Crm) => format!("customers:crm:{key}"),
         };
         let world = &mut self.world;
         let run = catch_unwind(AssertUnwindSafe(|| match extent {
@@ -292,24 +334,22 @@ impl Night {
     /// Both sides hold what is wanted.
     fn check(&self) {
         for side in Side::BOTH {
-            let all = self.memory(side).all(PARENT.tables.of(side));
-            assert_eq!(
-                all.len(),
-                CUSTOMERS.len(),
-                "seed {}: nothing is doubled or lost in the {}",
-                self.seed,
-                side.name()
-            );
-            for (key, (person, parent, phone)) in &self.wanted {
-                let id = self.find(side, PARENT, key).unwrap_or_else(|| panic!("seed {}: {key} is gone", self.seed));
-                let held = |column: &str| all[&id].get(column).cloned().unwrap_or_default();
-                let links = [(PERSON, person), (PARENT, parent)];
-                for (of, to) in links {
-                    let column = *of.columns.of(side);
-                    let place = format!("seed {}: {column} of {key} in the {} leads to {to}", self.seed, side.name());
-                    assert_eq!(Some(held(column)), self.link(side, of, to), "{place}");
+            let name = side.name();
+            for (of, keys) in [(OF_PEOPLE, &PEOPLE[..]), (OF_CUSTOMERS, &CUSTOMERS[..])] {
+                let all = self.memory(side).all(of.tables.of(side));
+                assert_eq!(all.len(), keys.len(), "seed {}: nothing is doubled or lost in the {name}", self.seed);
+                for key in keys {
+                    let id = self.find(side, of, key).unwrap_or_else(|| panic!("seed {}: {key} is gone", self.seed));
+                    let held = |column: &str| all[&id].get(column).cloned().unwrap_or_default();
+                    for (reference, to) in REFERENCES.iter().zip(self.wanted[key]).filter(|(led, _)| led.from == of) {
+                        let column = *reference.columns.of(side);
+                        let place = format!("seed {}: {column} of {key} in the {name} leads to {to}", self.seed);
+                        assert_eq!(Some(held(column)), self.link(side, reference.to, to), "{place}");
+                    }
+                    if let Some(phone) = self.phones.get(key) {
+                        assert_eq!(&held("phone"), phone, "seed {}: phone of {key}", self.seed);
+                    }
                 }
-                assert_eq!(&held("phone"), phone, "seed {}: phone of {key}", self.seed);
             }
         }
     }
