@@ -152,7 +152,7 @@ pub(super) fn join_up(
     Ok(Opened::Read(ground, loose))
 }
 
-/// Tells the links whom the records made anew refer to that get it back from what their survivors show.
+/// Tells the links whom the survivors refer to whose partners are made anew, where these get that back from what is shown.
 fn name_given_back(
     turn: &Turn<'_>,
     state: &PassState,
@@ -166,13 +166,8 @@ fn name_given_back(
         };
         let rows: Vec<usize> = widowed.iter().filter(is_back).filter_map(|widow| widow.row).collect();
         if !rows.is_empty() {
-            let survivors =
-                PerSide::from_fn(
-                    |side| {
-                        if side == gone { scope.empty(side) } else { state.records.frame(side).take(&rows) }
-                    },
-                );
-            name_shown(context, map, scope, gone, &survivors, links)?;
+            let of = |side: Side| if side == gone { scope.empty(side) } else { state.records.frame(side).take(&rows) };
+            name_shown(context, map, scope, gone, &PerSide::from_fn(of), links)?;
         }
     }
     Ok(())
