@@ -60,12 +60,6 @@ pub struct Dead {
     pub gone: Side,
 }
 
-impl Dead {
-    fn end(&self) -> CouplingChange {
-        CouplingChange::Uncouple { erp: self.ids.erp, crm: self.ids.crm }
-    }
-}
-
 /// What somebody wants to couple, when nothing is against it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Looked {
@@ -256,7 +250,8 @@ impl<'a> Desk<'a> {
         }
         let mut changes = Vec::new();
         for pair in pairs {
-            changes.extend(pair.dead.iter().map(Dead::end));
+            let dead = pair.dead.iter().map(|dead| dead.ids);
+            changes.extend(dead.map(|PerSide { erp, crm }| CouplingChange::Uncouple { erp, crm }));
             let (PerSide { erp, crm }, origin) = (pair.ids, pair.origin.clone());
             changes.push(CouplingChange::Couple { erp, crm, origin });
         }
@@ -284,15 +279,6 @@ impl<'a> Desk<'a> {
         store.end_decisions(&map.name, &[])?;
         remembered::remember(self.endpoints, &scope, store, map)?;
         Ok(())
-    }
-
-    /// Ends couplings whose other record is gone.
-    pub fn bury(&self, store: &mut dyn Store, pairs: &[Pair], moment: &Moment) -> Result<(), StoreError> {
-        self.mark_orphans(store, pairs)?;
-        let changes: Vec<CouplingChange> = pairs.iter().flat_map(|pair| &pair.dead).map(Dead::end).collect();
-        let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
-        file(store, self.map, "uncouple", &told, &changes, moment)?;
-        store.end_decisions(&self.map.name, &[])
     }
 
     /// Marks what led to the records that are gone, as a run would have done that had seen it.

@@ -203,6 +203,8 @@ pub enum Why {
     Newer(Side, Edits),
     /// A person decided, on that day.
     Decided(NaiveDate),
+    /// A person wants it of this very run.
+    ByHand,
 }
 
 /// What a person decided about a field, for exactly the values that both sides hold.
@@ -342,6 +344,7 @@ impl std::fmt::Display for Why {
                 write!(f, "edited on both sides, the {} is newer ({own} against {other}{clocks})", side.name())
             }
             Why::Decided(on) => write!(f, "{DECIDED_BY}{on}"),
+            Why::ByHand => write!(f, "asked for by hand"),
         }
     }
 }

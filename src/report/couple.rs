@@ -32,7 +32,7 @@ pub struct Coupled {
     pub left: Vec<(String, Standing)>,
     /// Why records may not find their partners: what they refer to is not coupled.
     pub notes: Vec<String>,
-    /// Pairs whose coupling ended before a partner was made, because the other record is gone.
+    /// Pairs whose coupling has ended for a new one, because the other record is gone.
     pub ended: Vec<Pair>,
     /// Pairs that were asked for and coupled with each other already.
     pub already: Vec<PerSide<Uuid>>,

@@ -11,7 +11,7 @@ use crate::delta::doubt::{Scene, hold_doubts};
 use crate::extract;
 use crate::frame::Frame;
 use crate::run::agenda::Agenda;
-use crate::run::apart::like_one_apart;
+use crate::run::apart::{like_one_apart, who_is_there};
 use crate::run::context::Context;
 use crate::run::given::gives_key;
 use crate::run::ground::Ground;
@@ -56,7 +56,7 @@ pub(super) fn alone_of(
         }
         if !context.options.selection.double {
             let like = like_one_apart(scope, map, state, from, &rows, apart.of(to), links);
-            let looks_like = |there: &str| format!("{there}, which is kept apart, looks the same");
+            let looks_like = |there: &str| who_is_there(there, true);
             let what = "a record that is kept apart there looks the same";
             leave_unpartnered(context, state, to, &mut rows, (&like, apart.of(to)), what, &looks_like);
         }
@@ -78,7 +78,7 @@ pub(super) fn alone_of(
                 leave_resembling(step, state, from, &mut rows, &unreadable_in(&free));
             }
             let found = found_beyond(map, &scope.infos, from, state.records.frame(from), &rows, &free, links);
-            let is_there = |there: &str| format!("{there} is there already, outside the filter");
+            let is_there = |there: &str| who_is_there(there, false);
             let what = "they are there already, outside the filter";
             if !context.options.selection.double {
                 leave_unpartnered(context, state, to, &mut rows, (&found, &free), what, &is_there);

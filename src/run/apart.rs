@@ -57,3 +57,11 @@ pub(super) fn like_one_apart(
     }
     found_beyond(map, &scope.infos, from, state.records.frame(from), rows, apart, links)
 }
+
+/// Says of a record who is `there` already, so that no partner is made: kept apart, or else outside the filter.
+pub(super) fn who_is_there(there: &str, is_apart: bool) -> String {
+    match is_apart {
+        true => format!("{there}, which is kept apart, looks the same"),
+        false => format!("{there} is there already, outside the filter"),
+    }
+}

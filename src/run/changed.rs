@@ -167,7 +167,7 @@ fn gather(
     }
     gathered.want_written(under_way);
     gathered.fetch()?;
-    let widowed = acted_on(&gathered, store, map)?;
+    let widowed = acted_on(&gathered, context, store, map)?;
     let number = widowed.erp.len() + widowed.crm.len();
     if number > 0 {
         // Whether a record was deleted, or made anew under another id, only the whole table tells.
@@ -205,7 +205,7 @@ fn read_single(
         gathered.want_written(before.under_way);
     }
     gathered.fetch()?;
-    let widowed = acted_on(&gathered, store, map)?;
+    let widowed = acted_on(&gathered, context, store, map)?;
     if is_explained && widowed.erp.len() + widowed.crm.len() > 0 {
         return Ok(None);
     }
@@ -241,11 +241,18 @@ fn add_unread(
     Ok(())
 }
 
-/// Returns the survivors of deletions about which something is done: the file says what, or somebody decided.
-fn acted_on(gathered: &Gathered<'_>, store: &dyn Store, map: &TableMap) -> Result<PerSide<HashSet<Uuid>>, StoreError> {
+/// Returns the survivors of deletions about which something is done: the file says what, somebody decided, or the run is asked
+/// for their partners.
+fn acted_on(
+    gathered: &Gathered<'_>,
+    context: &Context<'_>,
+    store: &dyn Store,
+    map: &TableMap,
+) -> Result<PerSide<HashSet<Uuid>>, StoreError> {
     let widowed = gathered.widowed();
     let none = widowed.erp.is_empty() && widowed.crm.is_empty();
-    let acts = !none && (map.on_delete != OnDelete::Hold || decided::load(store, map)?.of_pairs());
+    let is_said = map.on_delete != OnDelete::Hold || context.options.selection.create;
+    let acts = !none && (is_said || decided::load(store, map)?.of_pairs());
     Ok(if acts { widowed } else { PerSide::default() })
 }
 

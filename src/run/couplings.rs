@@ -8,11 +8,10 @@ use crate::config::{PerSide, Side, TableMap};
 use crate::run::context::Context;
 use crate::run::intents::{Earned, Made};
 use crate::run::records::keys;
-use crate::run::selection::Selection;
 use crate::store::{Agreement, Couplings, Origin, Store, StoreError};
 
 /// Returns the couplings of the state; a dry run adds what a run would have `earned` of open intents, and the pairs that
-/// somebody may couple, without those that he may end.
+/// somebody may couple.
 pub(super) fn couplings(
     context: &Context<'_>,
     store: &dyn Store,
@@ -24,13 +23,9 @@ pub(super) fn couplings(
     if !context.options.dry_run {
         return Ok(stored);
     }
-    let Selection { pairs, ended, .. } = &context.options.selection;
-    let of_map = |pairs: &[(String, PerSide<Uuid>)]| {
-        let own = pairs.iter().filter(|(table, _)| *table == map.name);
-        own.map(|(_, ids)| *ids).collect::<Vec<PerSide<Uuid>>>()
-    };
-    let by_hand = of_map(pairs);
-    let mut couplings = without_ended(stored, earned, &by_hand, &of_map(ended));
+    let own = context.options.selection.pairs.iter().filter(|(table, _)| *table == map.name);
+    let by_hand: Vec<PerSide<Uuid>> = own.map(|(_, ids)| *ids).collect();
+    let mut couplings = without_ended(stored, earned, &by_hand);
     let made = earned.made.iter().map(|Made { ids, side, .. }| (*ids, Origin::Created(*side)));
     for (ids, origin) in made.chain(by_hand.into_iter().map(|ids| (ids, Origin::Hand))) {
         couplings.erp.push(ids.erp);
@@ -42,18 +37,12 @@ pub(super) fn couplings(
     Ok(couplings)
 }
 
-/// Takes out the couplings that end: whose other record is gone and was made anew, or is coupled by hand, and those parted.
-fn without_ended(
-    couplings: Couplings,
-    earned: &Earned,
-    by_hand: &[PerSide<Uuid>],
-    parted: &[PerSide<Uuid>],
-) -> Couplings {
+/// Takes out the couplings that end: whose other record is gone and was made anew, or is coupled by hand.
+fn without_ended(couplings: Couplings, earned: &Earned, by_hand: &[PerSide<Uuid>]) -> Couplings {
     let gone = earned.made.iter().filter_map(|Made { side, gone, .. }| Some((*side, (*gone)?)));
     // A coupling whose other record is gone gives way to the new one.
     let replaced = by_hand.iter().flat_map(|ids| Side::BOTH.map(|side| (side, *ids.of(side))));
-    let parted = parted.iter().map(|ids| (Side::Erp, ids.erp));
-    let ended: HashSet<(Side, Uuid)> = gone.chain(replaced).chain(parted).collect();
+    let ended: HashSet<(Side, Uuid)> = gone.chain(replaced).collect();
     if ended.is_empty() {
         return couplings;
     }

@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 use crate::config::{OnDelete, PerSide, Side, TableMap};
-use crate::delta::decided::{Ruled, Rulings};
+use crate::delta::decided::Rulings;
 use crate::frame::Frame;
+use crate::run::by_people::ByPeople;
 use crate::run::context::Context;
 use crate::run::state::PassState;
 use crate::run::written::fingerprint_in;
@@ -25,10 +26,10 @@ pub(super) fn load(store: &dyn Store, map: &TableMap) -> Result<Rulings, StoreEr
     Ok(Rulings::new(map, store.decisions(Some(&map.name))?))
 }
 
-/// Returns what becomes of the survivor of a pair: what a person decided, else what the table map says.
-pub(super) fn on_delete(map: &TableMap, ruled: Option<&Ruled>) -> OnDelete {
-    match ruled.map(|ruled| &ruled.verdict) {
-        Some(Decided::Restore) => OnDelete::Restore,
+/// Returns what becomes of the survivor of a pair: what a person wants, else what the table map says.
+pub(super) fn on_delete(map: &TableMap, by_people: &ByPeople, ids: PerSide<Uuid>) -> OnDelete {
+    match by_people.of_pair(ids).map(|ruled| &ruled.verdict) {
+        _ if by_people.wants_back(ids) => OnDelete::Restore,
         Some(Decided::Delete) => OnDelete::Delete,
         _ => map.on_delete,
     }

@@ -16,6 +16,7 @@ use crate::frame::Frame;
 use crate::plan::{Action, ActionKind};
 use crate::run::account::Mode;
 use crate::run::agenda::Agenda;
+use crate::run::apart::who_is_there;
 use crate::run::consequences::Doomed;
 use crate::run::decided;
 use crate::run::given::gives_key;
@@ -68,7 +69,7 @@ pub(super) fn settle_widowed(
     for gone in Side::BOTH {
         let widows = std::mem::take(restores.of_mut(gone));
         if !widows.is_empty() {
-            restore(step, state, gone, widows, couplings, agenda)?;
+            restore(step, store, state, (gone, widows), couplings, agenda)?;
         }
         let widows = std::mem::take(deletes.of_mut(gone.other()));
         if !widows.is_empty() {
@@ -80,7 +81,7 @@ pub(super) fn settle_widowed(
 
 fn fate(map: &TableMap, state: &PassState, widow: &Widowed) -> Fate {
     decide(&Facts {
-        on_delete: decided::on_delete(map, state.by_people.of_pair(widow.ids)),
+        on_delete: decided::on_delete(map, &state.by_people, widow.ids),
         gone: widow.gone,
         writes: PerSide::from_fn(|side| map.direction.writes(side)),
         inside: widow.row.is_some(),
@@ -107,12 +108,13 @@ pub(super) fn still_coupled(
     absent.iter().filter(|absent| !freed.contains(&absent.ids.erp)).copied().collect()
 }
 
-/// Lets the partners of survivors be made anew, but for those of which the side has another record already.
+/// Lets the partners of survivors be made anew, but for those of which the side has another record already, unless somebody wants
+/// them a second time beside one that is kept apart or outside the filter.
 fn restore(
     step: &Step<'_>,
+    store: &dyn Store,
     state: &mut PassState,
-    gone: Side,
-    widows: Vec<Widowed>,
+    (gone, widows): (Side, Vec<Widowed>),
     couplings: &Couplings,
     agenda: &mut Agenda,
 ) -> Result<(), PassError> {
@@ -127,7 +129,11 @@ fn restore(
         agenda.beyond.of_mut(gone).get_or_insert_with(|| step.scope.empty(gone)).upsert(&outside);
     }
     let taken = coupled(state, couplings, gone);
-    let free = without(&everything, |id| taken.contains(id));
+    let apart = store.kept_apart(&map.name)?;
+    let matched: HashSet<Uuid> =
+        state.records.frame(gone).ids().into_iter().filter(|id| !apart.of(gone).contains(id)).collect();
+    let double = context.options.selection.double;
+    let free = without(&everything, |id| taken.contains(id) || (double && !matched.contains(id)));
     let unreadable = unreadable_in(&free);
     let rows: Vec<usize> = widows.iter().filter_map(|widow| widow.row).collect();
     let survivors = state.records.frame(left).clone();
@@ -140,11 +146,17 @@ fn restore(
     let restored: Vec<usize> = rows.iter().copied().filter(|row| !twins.contains_key(row)).collect();
     hold_doubles(step, state, left, &restored, agenda);
     for widow in widows {
-        if widow.row.is_some_and(|row| twins.contains_key(&row)) {
+        let survivor = *widow.ids.of(left);
+        if let Some(twin) = widow.row.and_then(|row| twins.get(&row)) {
+            // What the match rules had doubts about is no question of one record more or less.
+            if context.options.selection.create && !matched.contains(&free.id(*twin)) {
+                let there = state.records.names().row(&free, gone, *twin);
+                let is_apart = apart.of(gone).contains(&free.id(*twin));
+                state.aside.leave_unpartnered(left, survivor, who_is_there(&there, is_apart));
+            }
             hold(step, state, &widow, Reason::Twin);
             continue;
         }
-        let survivor = *widow.ids.of(left);
         state.consequences.restore(gone, survivor, *widow.ids.of(gone));
         agenda.sources.of_mut(left).push(survivor);
     }
@@ -259,7 +271,7 @@ fn hold(step: &Step<'_>, state: &mut PassState, widow: &Widowed, reason: Reason)
     let anew = state.consequences.made_anew(*widow.ids.of(left)).filter(|_| map.direction.writes(widow.gone));
     let ruled = state.by_people.of_pair(widow.ids);
     // Whoever decided is told why that does not help, and not what else he could do.
-    let message = match (anew.filter(|_| ruled.is_none()), reason) {
+    let message = match (anew.filter(|_| state.by_people.why(widow.ids).is_none()), reason) {
         (Some(anew), Reason::Asked | Reason::Twin | Reason::Edited | Reason::NeverSettled) => {
             reason_made_anew(&widow.record, widow.gone, anew)
         }

@@ -55,6 +55,32 @@ pub(super) fn name_needed(
     Ok(asked)
 }
 
+/// Tells the links whatever survivors refer to in fields that only the side that is `gone` sends: a record made anew there gets it
+/// back from them.
+pub(super) fn name_shown(
+    context: &Context<'_>,
+    map: &TableMap,
+    scope: &Scope,
+    gone: Side,
+    survivors: &PerSide<Frame>,
+    links: &mut Links,
+) -> Result<(), PassError> {
+    if !context.reads_parts() {
+        return Ok(());
+    }
+    for field in map.fields.iter().filter(|field| field.writes(gone.other()) && !field.writes(gone)) {
+        let Some(reference) = &field.reference else { continue };
+        if links.table(&reference.table).is_complete() {
+            continue;
+        }
+        match gone {
+            Side::Erp => name_ids(context, field, reference, survivors, links)?,
+            Side::Crm => name_keys(context, reference, unresolved_keys(field, scope, survivors, links)?, links)?,
+        };
+    }
+    Ok(())
+}
+
 /// Tells the links of records that have no key which can be read, where a reference in `frames` leads nowhere: nobody is found by
 /// a key that stands there no more, and nothing fails or is cleared for one that somebody only has to correct.
 ///

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{OnDelete, PerSide, Side, TableMap};
 use crate::couple::join;
 use crate::delta::Held;
 use crate::delta::guard::{Basis, HANDFUL};
@@ -21,8 +21,9 @@ use crate::run::changed::{self, Before};
 use crate::run::couplings::couplings;
 use crate::run::ground::{Ground, Loose};
 use crate::run::intents::settle_intents;
+use crate::run::needs::name_shown;
 use crate::run::notes::{count, note_it};
-use crate::run::partners::{Missing, absent, read_absent};
+use crate::run::partners::{Missing, Widowed, absent, read_absent};
 use crate::run::reached::Reached;
 use crate::run::recall::recall;
 use crate::run::refusals::Refusals;
@@ -125,6 +126,10 @@ pub(super) fn join_up(
     take_back(turn, store, state, (&mut ground, &mut loose), links)?;
     let Missing { widowed, outside } =
         absent(context, map, &loose.absent, (&ground.beyond, &ground.hidden), state, links);
+    if context.options.selection.create {
+        state.by_people.ask_back(widowed.iter().map(|widow| widow.ids));
+    }
+    name_given_back(turn, state, &widowed, links)?;
     loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
@@ -145,6 +150,27 @@ pub(super) fn join_up(
         links.table(&map.name).couple(ids.erp, ids.crm);
     }
     Ok(Opened::Read(ground, loose))
+}
+
+/// Tells the links whom the survivors refer to whose partners are made anew, where these get that back from what is shown.
+fn name_given_back(
+    turn: &Turn<'_>,
+    state: &PassState,
+    widowed: &[Widowed],
+    links: &mut Links,
+) -> Result<(), PassError> {
+    let Turn { context, map, scope, .. } = *turn;
+    for gone in Side::BOTH {
+        let is_back = |widow: &&Widowed| {
+            widow.gone == gone && decided::on_delete(map, &state.by_people, widow.ids) == OnDelete::Restore
+        };
+        let rows: Vec<usize> = widowed.iter().filter(is_back).filter_map(|widow| widow.row).collect();
+        if !rows.is_empty() {
+            let of = |side: Side| if side == gone { scope.empty(side) } else { state.records.frame(side).take(&rows) };
+            name_shown(context, map, scope, gone, &PerSide::from_fn(of), links)?;
+        }
+    }
+    Ok(())
 }
 
 /// Notes the coupled records that no list brings and that may exist all the same: they are left alone like those outside the

@@ -4,7 +4,6 @@ use uuid::Uuid;
 
 use crate::config::{PerSide, Side};
 use crate::delta::inserts::restored_id;
-use crate::delta::merge::Why;
 use crate::delta::restore::give_back;
 use crate::plan::{Action, ActionKind};
 use crate::run::notes::{count, note_it};
@@ -26,10 +25,10 @@ pub(super) fn as_restores(
         let Some(gone) = state.consequences.restored(to, source) else { continue };
         action.kind = ActionKind::Restore { gone };
         *action.ids.of_mut(to) = gone;
-        let ruled = state.by_people.of_pair(action.ids).map(|ruled| Why::Decided(ruled.on));
+        let wanted = state.by_people.why(action.ids);
         *action.ids.of_mut(to) = restored_id(pipeline, &map.name, to, source, gone);
         action.why = format!("deleted in the {}, made anew from the {}", to.name(), to.other().name());
-        if let Some(why) = ruled {
+        if let Some(why) = wanted {
             action.why += &format!("; {why}");
             state.guarding.spare(action.ids.erp);
         }

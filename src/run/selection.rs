@@ -24,9 +24,8 @@ pub struct Selection {
     pub force: Option<Force>,
     /// Pairs that somebody may couple, by table map: a dry run takes them for coupled.
     pub pairs: Vec<(String, PerSide<Uuid>)>,
-    /// Pairs whose coupling somebody may end, by table map: a dry run takes them for parted.
-    pub ended: Vec<(String, PerSide<Uuid>)>,
-    /// A person wants partners made for the named records, also for those that are kept apart.
+    /// A person wants partners made for the named records, also for those that are kept apart, and those of which the partner was
+    /// deleted get it back.
     pub create: bool,
     /// Partners are made even where the other side has somebody who looks the same, kept apart or outside the filter.
     pub double: bool,

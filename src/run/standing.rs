@@ -106,7 +106,8 @@ pub(super) fn chosen(map: &TableMap, state: &PassState, named: &[Named]) -> Vec<
             .filter(|held| held.kind == InboxKind::Contested && own(held.ids.erp, held.ids.crm));
         let fields = contested.filter_map(|held| held.field.map(|field| map.fields[field].name().to_owned()));
         outlook.contested = fields.collect();
-        outlook.unpartnered = state.aside.why_unpartnered(side, *id).filter(|_| standing == Standing::Alone).cloned();
+        let is_alone = matches!(standing, Standing::Alone | Standing::Waits(InboxKind::Deleted));
+        outlook.unpartnered = state.aside.why_unpartnered(side, *id).filter(|_| is_alone).cloned();
         outlook.follows = state.draft.actions().iter().find_map(|action| Follows::of(action, own));
         told.push(Chosen { record, standing, coupled: asked.was_coupled(side, *id), outlook });
     }

@@ -8,12 +8,11 @@ use uuid::Uuid;
 use crate::config::{PerSide, Side, TableMap};
 use crate::couple::taken::Seat;
 use crate::couple::{Absent, Matched};
-use crate::delta::merge::Why;
 use crate::plan::ActionKind;
 use crate::run::partners::Widowed;
 use crate::run::state::PassState;
 use crate::run::step::Turn;
-use crate::store::{CouplingChange, Decided};
+use crate::store::CouplingChange;
 use crate::translate::links::Links;
 
 /// Such survivors: the pair, the side and its row.
@@ -28,10 +27,7 @@ impl WantedBack {
         absent: &mut Vec<Absent>,
         uncoupled: &mut PerSide<Vec<usize>>,
     ) -> WantedBack {
-        let is_wanted = |widow: &&Widowed| {
-            let ruled = state.by_people.of_pair(widow.ids);
-            ruled.is_some_and(|ruled| ruled.verdict == Decided::Restore) && map.direction.writes(widow.gone)
-        };
+        let is_wanted = |widow: &&Widowed| state.by_people.wants_back(widow.ids) && map.direction.writes(widow.gone);
         let wanted = widowed.iter().filter(is_wanted);
         let wanted: Vec<_> = wanted.filter_map(|widow| Some((widow.ids, widow.gone.other(), widow.row?))).collect();
         let freed: HashSet<PerSide<Uuid>> = wanted.iter().map(|(ids, _, _)| *ids).collect();
@@ -68,8 +64,8 @@ impl WantedBack {
         let mut bound: HashSet<(Side, usize)> = HashSet::new();
         for (ids, left, row) in found {
             let Some(&at) = places.get(&ids) else { continue };
-            let on = state.by_people.of_pair(ids).map(|ruled| Why::Decided(ruled.on).to_string()).unwrap_or_default();
-            let why = format!("deleted in the {0} and made anew there; {on}", widowed[at].gone.name());
+            let wanted = state.by_people.why(ids).map(|why| format!("; {why}")).unwrap_or_default();
+            let why = format!("deleted in the {0} and made anew there{wanted}", widowed[at].gone.name());
             let parting = widowed[at].action(map, ActionKind::Uncouple, Side::Erp, why);
             if state.admits(context, map, links, &parting) {
                 parted.insert(ids);

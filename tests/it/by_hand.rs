@@ -3,11 +3,11 @@
 use pipeline::address::Address;
 use pipeline::by_hand::bonds::{bonds, moved};
 use pipeline::by_hand::{Desk, Moment, Objection, Pair, Wanted};
-use pipeline::config::{PerSide, Side};
+use pipeline::config::{Create, PerSide, Side};
 use pipeline::endpoint::Endpoint;
 use pipeline::report::couple::{Coupled, First, text as couple_text};
 use pipeline::report::selected::overwritten;
-use pipeline::run::account::RunOutcome;
+use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::run::chosen::Standing;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, Origin, Store};
@@ -36,6 +36,27 @@ pub fn by_hand(world: &mut World, names: &[(&str, &str)]) -> Result<Vec<Pair>, V
     let number = u32::try_from(world.store.runs(999).unwrap().len()).unwrap();
     desk.couple(&mut world.store, &pairs, &moment(number)).unwrap();
     Ok(pairs)
+}
+
+/// Has the partner of a record made as `couple --create` does, with `--yes` where `double` is said; the plan of it is what the
+/// run does.
+pub fn create(world: &mut World, record: &str, double: bool) -> RunReport {
+    let address = Address::parse(record).unwrap();
+    let at = world.pipeline.tables.iter().position(|map| map.name == address.table).unwrap();
+    let map = &world.pipeline.tables[at];
+    let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+    let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
+    desk.look_alone(&world.store, &[address]).unwrap().unwrap();
+    let along = Create::along(map.direction);
+    let usual = std::mem::replace(&mut world.pipeline.tables[at].create, along);
+    world.selection = Selection { create: true, double, ..only(&[record]) };
+    let planned = world.run_as(true);
+    let report = world.run();
+    world.selection = Selection::default();
+    world.pipeline.tables[at].create = usual;
+    let actions = |report: &RunReport| report.plan.actions().cloned().collect::<Vec<_>>();
+    assert_eq!(actions(&planned), actions(&report), "{record}: the plan is the run (I8)");
+    report
 }
 
 /// Customers 2 and 3, accounts 102 and 103, of which no rule knows who belongs to whom.

@@ -4,6 +4,7 @@ mod along;
 mod answers;
 mod cascades;
 mod crashes;
+mod created;
 mod extents;
 mod guards;
 mod proof;

@@ -1,4 +1,11 @@
 //! `couple --create`: partners for records that have none, and whom a match rule finds instead.
+//!
+//! A partner that was deleted is made anew by the run itself, as where somebody decided `restore`: until it stands there the
+//! pair stays as it is.
+
+use std::collections::HashSet;
+
+use uuid::Uuid;
 
 use crate::adapters::sqlite::SqliteStore;
 use crate::address::Address;
@@ -7,7 +14,7 @@ use crate::by_hand::{Desk, Pair};
 use crate::cli::args::CoupleArguments;
 use crate::cli::ask::{self, Question};
 use crate::cli::couple::rules::found;
-use crate::cli::couple::{dry_run, goes, look, moment, name_pairs, objected, one_table, perform, take};
+use crate::cli::couple::{dry_run, goes, look, name_pairs, objected, one_table, perform, take};
 use crate::cli::exit::Failure;
 use crate::cli::named::name_the_others;
 use crate::cli::part::{Part, address};
@@ -57,23 +64,29 @@ pub(super) fn create(
     let shown = bonds(&looked_at, dead.iter().map(|pair| (map.name.as_str(), pair.ids)))?;
     let mut selection = Selection { records: addresses, create: true, double: arguments.yes, ..Selection::default() };
     if !selection.double {
-        let ended = dead.iter().map(|pair| (map.name.clone(), pair.ids)).collect();
-        let looked = Selection { ended, ..selection.clone() };
-        selection.double = agree_to_partners(arguments, loaded, map, looked, &mut looked_at, signals)?;
+        selection.double = agree_to_partners(arguments, loaded, map, selection.clone(), &mut looked_at, signals)?;
     }
     drop(looked_at);
-    let mut store = take(loaded, &desk, &shown)?;
-    desk.bury(&mut store, &dead, &moment())?;
-    drop(store);
+    drop(take(loaded, &desk, &shown)?);
     let part = Part { only: Vec::new(), selection };
     let run = perform(arguments, loaded, &part, signals)?;
     let store = SqliteStore::read_only(&loaded.state)?;
-    let pairs = coupled(loaded, map, &store, &run)?;
-    Ok(Coupled { pairs, ended: dead, run: Some(run), ..Coupled::new(map) })
+    let couplings = store.couplings(&map.name, &[])?;
+    // Where the side refused the new record, the pair is what it was.
+    let mut new: HashSet<PerSide<Uuid>> =
+        couplings.erp.iter().zip(&couplings.crm).map(|(erp, crm)| PerSide { erp: *erp, crm: *crm }).collect();
+    let ended = dead.into_iter().filter(|pair| !new.remove(&pair.ids)).collect();
+    let pairs = coupled(loaded, map, &new, &run)?;
+    Ok(Coupled { pairs, ended, run: Some(run), ..Coupled::new(map) })
 }
 
 /// Returns the pairs that a run coupled, those that a match rule found and those that it made.
-fn coupled(loaded: &Loaded, map: &TableMap, store: &dyn Store, run: &RunReport) -> Result<Vec<Pair>, Failure> {
+fn coupled(
+    loaded: &Loaded,
+    map: &TableMap,
+    couplings: &HashSet<PerSide<Uuid>>,
+    run: &RunReport,
+) -> Result<Vec<Pair>, Failure> {
     let mut pairs = found(run);
     let made = run.plan.actions().filter(|action| action.kind.makes_record());
     pairs.extend(made.map(|action| Pair {
@@ -85,17 +98,15 @@ fn coupled(loaded: &Loaded, map: &TableMap, store: &dyn Store, run: &RunReport) 
         notes: vec![report::couple::origin(&Origin::Created(action.side))],
     }));
     // What a run was kept from is in its plan as well, and some sides give a new record another id than we chose.
-    let couplings = store.couplings(&map.name, &[])?;
-    let ids = || couplings.erp.iter().copied().zip(couplings.crm.iter().copied());
     pairs.retain_mut(|pair| {
-        let known = ids().find(|(erp, crm)| match pair.origin {
-            Origin::Created(Side::Erp) => *crm == pair.ids.crm,
-            Origin::Created(Side::Crm) => *erp == pair.ids.erp,
-            _ => (*erp, *crm) == (pair.ids.erp, pair.ids.crm),
+        let known = couplings.iter().find(|ids| match pair.origin {
+            Origin::Created(Side::Erp) => ids.crm == pair.ids.crm,
+            Origin::Created(Side::Crm) => ids.erp == pair.ids.erp,
+            _ => **ids == pair.ids,
         });
-        known.is_some_and(|(erp, crm)| {
-            pair.ids = PerSide { erp, crm };
-            pair.partner = crm.to_string();
+        known.is_some_and(|ids| {
+            pair.ids = *ids;
+            pair.partner = ids.crm.to_string();
             true
         })
     });

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::config::{Drift, Side};
+use pipeline::config::{Drift, OnDelete, Side};
+use pipeline::plan::ActionKind;
 use pipeline::run::account::{RunOutcome, RunReport};
 use pipeline::store::Store;
 use uuid::Uuid;
 
+use crate::by_hand::create;
 use crate::rules::{PEOPLE, World};
 use crate::selected::only;
 
@@ -111,6 +113,26 @@ fn what_only_the_lost_side_knew_comes_back() {
         world.erp.put("customers", id.as_u128(), &[("limit", "7"), ("city", "")]);
         assert_eq!(world.run().outcome, RunOutcome::Converged);
         assert_eq!(held(&world).1[1..3], ["", "7"]);
+    }
+}
+
+#[test]
+fn what_only_the_lost_side_knew_comes_back_where_somebody_asks_for_the_record() {
+    for (gone, survivor) in [(Side::Erp, "customers:crm:C1"), (Side::Crm, "customers:C1")] {
+        for on_delete in [OnDelete::Hold, OnDelete::Restore, OnDelete::Uncouple, OnDelete::Delete] {
+            let before = held(&settled(true));
+            let mut world = widowed(gone, true);
+            world.pipeline.tables[1].on_delete = on_delete;
+            let report = create(&mut world, survivor, false);
+            assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
+            let action = report.plan.actions().find(|action| action.kind.makes_record()).unwrap();
+            let (lost, left) = (gone.name(), gone.other().name());
+            let why = format!("deleted in the {lost}, made anew from the {left}; asked for by hand");
+            assert_eq!(action.why, why, "{:?}", action.kind);
+            assert!(matches!(action.kind, ActionKind::Restore { .. }));
+            assert_eq!(held(&world), before, "deleted in the {lost}, {on_delete:?}");
+            world.quiet();
+        }
     }
 }
 

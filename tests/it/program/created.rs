@@ -1,5 +1,6 @@
 //! `couple --create` as a person types it: who is made, who is found instead, and who would be made a second time.
 
+use mocks::crm::privilege::{Holding, Privilege};
 use pipeline::config::Side;
 use pipeline::store::Store;
 use serde_json::json;
@@ -143,4 +144,44 @@ fn whom_a_rule_finds_in_place_of_a_partner_that_is_gone_is_asked_for_as_well() {
     let ended = format!("ended, because the other record is gone:\n  customers:{number} with {crm}\n");
     assert!(done.stdout.starts_with(&ended), "{done:#?}");
     assert_eq!(world.store().couplings("customers", &[]).unwrap().crm, [*other]);
+}
+
+#[test]
+fn a_deleted_partner_is_made_anew_with_what_only_its_side_knew() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, erp, key, _) = &pairs[0];
+    world.run(&format!("couple by_hand.yaml customers:{number} {key} --sync to_crm --yes")).code(0);
+    world.erp.with(|state| state.delete("customers", *erp)).unwrap();
+    let before = world.erp.with(|state| state.records("customers").len());
+    let done = world.run(&format!("couple by_hand.yaml customers:crm:{key} --create")).code(0);
+    let pair = format!("  customers:{number} with customers:crm:{key} (created in the ERP)\n");
+    let ended = format!("ended, because the other record is gone:\n  customers:crm:{key} with {erp}\n");
+    assert!(done.stdout.starts_with(&format!("{ended}coupled 1 pair:\n{pair}")), "{done:#?}");
+    assert_eq!(world.erp.with(|state| state.records("customers").len()), before + 1);
+    let history = world.run("history by_hand.yaml last").code(0);
+    assert!(history.stdout.contains("; asked for by hand"), "{history:#?}");
+}
+
+#[test]
+fn a_deleted_partner_that_its_side_refuses_stays_what_it_was() {
+    let (world, pairs) = world();
+    world.run("run by_hand.yaml --only salespeople --only currencies").code(0);
+    let (number, _, key, crm) = &pairs[0];
+    world.run(&format!("couple by_hand.yaml customers:{number} {key} --sync to_crm --yes")).code(0);
+    world.crm.with(|state| state.delete("accounts", *crm)).unwrap();
+    let create = ("account".to_owned(), Privilege::Create);
+    world.crm.with(|state| state.privileges.insert(create.clone(), Holding::None));
+    let line = format!("couple by_hand.yaml customers:{number} --create");
+    let refused = world.run(&line).code(1);
+    assert!(!refused.stdout.contains("coupled 1 pair") && !refused.stdout.contains("ended, "), "{refused:#?}");
+    let told = format!("customers:{number} was not let into the CRM: ");
+    assert!(refused.stdout.contains(&told), "{refused:#?}");
+    assert_eq!(world.store().couplings("customers", &[]).unwrap().crm, [*crm], "the pair waits");
+    world.crm.with(|state| state.privileges.remove(&create));
+    let done = world.run(&line).code(0);
+    let ended = format!("ended, because the other record is gone:\n  customers:{number} with {crm}\n");
+    assert!(done.stdout.starts_with(&ended), "{done:#?}");
+    let couplings = world.store().couplings("customers", &[]).unwrap();
+    assert!(couplings.len() == 1 && couplings.crm != [*crm]);
 }
