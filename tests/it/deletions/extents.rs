@@ -1,5 +1,5 @@
-//! Runs of every extent by chance: over everything, over changes, over one table map, over one record, whole or cut off, while
-//! people edit and delete. What a deletion cleared comes back with the record that it led to, whichever run restores that
+//! Runs of every extent by chance: over everything, over changes, over one table map, over one record, or for the partner of one,
+//! whole or cut off, while people edit and delete. What a deletion cleared comes back with the record that it led to, whichever run restores that
 //! and whichever comes to the reference, and what a person cleared stays blank.
 //!
 //! A failure names its seed: `SEED=7 cargo test --test it runs_of_every_extent`; many of them: `SEEDS=600`.
@@ -11,6 +11,7 @@ use pipeline::cli::inbox::answer::Wish;
 use pipeline::config::{OnDelete, PerSide, Side};
 use pipeline::endpoint::Write;
 use pipeline::run::account::{RunOutcome, RunReport};
+use pipeline::run::selection::Selection;
 use pipeline::store::InboxKind;
 use uuid::Uuid;
 
@@ -276,7 +277,7 @@ impl Night {
             self.lacking.extend(&self.gone);
             self.trouble();
         }
-        let extent = self.chance.below(6);
+        let extent = self.chance.below(7);
         let mut keys: Vec<&str> = PEOPLE.into_iter().chain(CUSTOMERS).collect();
         if self.chance.one_in(2) && !self.gone.is_empty() {
             keys = self.gone.iter().copied().collect();
@@ -297,6 +298,8 @@ impl Night {
             }
             2 => world.attempt(false, &["people"], &mut |_| {}).ok(),
             3 => world.attempt(false, &["customers"], &mut |_| {}).ok(),
+            // Somebody wants its partner made, be it gone or there.
+            4 => world.run_part(Selection { create: true, ..only(&[&name]) }).ok(),
             // A record that is not there is nobody's business.
             _ => world.run_part(only(&[&name])).ok(),
         }));
