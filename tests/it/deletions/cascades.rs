@@ -41,7 +41,12 @@ pub const TABLES: &str = "
 
 /// Customer 1 refers to person 11 and to customer 2, on both sides; others are there as well.
 pub fn settled() -> World {
-    let mut world = World::with(TABLES);
+    settled_of(TABLES, &[])
+}
+
+/// Makes it of these table maps; `also` is what person 11 holds besides.
+fn settled_of(tables: &str, also: &[(&str, &str)]) -> World {
+    let mut world = World::with(tables);
     for (number, code) in [(11, "AA"), (12, "BB")] {
         let mail = format!("{code}@a.example");
         world.erp.put("people", number, &[("code", code), ("email", &mail)]);
@@ -52,6 +57,7 @@ pub fn settled() -> World {
         world.crm.put("accounts", 100 + number, &[("number", key)]);
     }
     world.erp.put("customers", 1, &[("person", "AA"), ("parent", "C2")]);
+    world.erp.put("people", 11, also);
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     world.quiet();
     world
@@ -583,21 +589,8 @@ fn is_given_back(led: Led, gone: Side, extent: Extent, earlier: Earlier) {
 /// As [`settled`], and person 11 refers to customer 2, which goes in a circle.
 fn settled_in_circle() -> World {
     let home = "      - { erp: home, crm: home, ref: { table: customers, erp: number } }\n  customers:";
-    let mut world = World::with(&TABLES.replacen("  customers:", home, 1));
+    let mut world = settled_of(&TABLES.replacen("  customers:", home, 1), &[("home", "C2")]);
     world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Restore);
-    for (number, code) in [(11, "AA"), (12, "BB")] {
-        let mail = format!("{code}@a.example");
-        world.erp.put("people", number, &[("code", code), ("email", &mail)]);
-        world.crm.put("users", 100 + number, &[("name", code), ("mail", &mail)]);
-    }
-    for (number, key) in [(1, "C1"), (2, "C2"), (3, "C3")] {
-        world.erp.put("customers", number, &[("number", key)]);
-        world.crm.put("accounts", 100 + number, &[("number", key)]);
-    }
-    world.erp.put("customers", 1, &[("person", "AA"), ("parent", "C2")]);
-    world.erp.put("people", 11, &[("home", "C2")]);
-    assert_eq!(world.run().outcome, RunOutcome::Converged);
-    world.quiet();
     for memory in [&world.erp, &world.crm] {
         memory.advance(7_200);
     }
