@@ -22,7 +22,7 @@ use crate::translate::Translator;
 use crate::translate::convert::convert;
 
 /// What both sides held, as people read it, when a pair was last settled; by field key.
-type Remembered = BTreeMap<String, PerSide<String>>;
+pub type Remembered = BTreeMap<String, PerSide<String>>;
 
 /// A field that only the lost side sends.
 struct Owned<'a> {
@@ -86,7 +86,7 @@ pub fn give_back(
             }
         }
         for (number, field) in work.map.fields.iter().enumerate() {
-            let Some((column, value)) = cleared(work, (number, field), to, pair, &remembered) else { continue };
+            let Some((column, value)) = cleared_since(work, (number, field), to, pair, &remembered) else { continue };
             let shows = field.column(to.other()).is_some_and(|shown| !survivors.value(shown, row).is_blank());
             let is_given = action.fields.iter().any(|change| change.column == *column && !change.new.is_blank());
             if !shows && !is_given {
@@ -113,7 +113,7 @@ fn give(work: &Work<'_>, to: Side, action: &mut Action, (number, column, value, 
 
 /// Returns what `to` held in a reference of both sides when the pair was last settled, and its column, where that leads to a
 /// record whose partner was deleted since: what the survivor's side has cleared then is nobody's edit.
-fn cleared<'a>(
+pub fn cleared_since<'a>(
     work: &Work<'a>,
     (number, field): (usize, &FieldMap),
     to: Side,

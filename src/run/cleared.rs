@@ -11,14 +11,16 @@ use std::collections::{BTreeMap, HashSet};
 use uuid::Uuid;
 
 use crate::config::{FieldMap, PerSide, Reference, Side, When};
+use crate::couple::rows_by_id;
 use crate::delta::judging::is_cleared;
 use crate::frame::Value;
+use crate::run::ground::Ground;
 use crate::run::needs::name_keys;
 use crate::run::orphans::there;
 use crate::run::partners::Widowed;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
-use crate::store::{Couplings, Store};
+use crate::store::Store;
 use crate::translate::canonical::{BLANK, own};
 use crate::translate::links::Links;
 
@@ -66,10 +68,11 @@ pub(super) fn seek_lost(
     turn: &Turn<'_>,
     store: &dyn Store,
     state: &PassState,
-    (widowed, couplings): (&[Widowed], &Couplings),
+    (widowed, ground): (&[Widowed], &Ground),
     links: &mut Links,
 ) -> Result<(), PassError> {
     let Turn { context, map, .. } = *turn;
+    let beyond = PerSide::from_fn(|side| rows_by_id(ground.beyond.of(side)));
     let mut doubtful = Doubtful::default();
     for (number, field) in map.fields.iter().enumerate() {
         let both = Side::BOTH.into_iter().all(|side| field.writes(side));
@@ -79,9 +82,13 @@ pub(super) fn seek_lost(
         }
         let mut held: PerSide<Vec<Value>> = PerSide::default();
         for widow in widowed {
-            let (left, Some(row)) = (widow.gone.other(), widow.row) else { continue };
-            let was_led = couplings.bases[number][widow.coupling].is_some_and(|base| is_cleared(*base.of(left), BLANK));
-            let is_blank = |column| state.records.frame(left).value(column, row).is_blank();
+            let left = widow.gone.other();
+            let outside = || Some((ground.beyond.of(left), *beyond.of(left).get(widow.ids.of(left))?));
+            let inside = widow.row.map(|row| (state.records.frame(left), row));
+            let Some((frame, row)) = inside.or_else(outside) else { continue };
+            let base = ground.couplings.bases[number][widow.coupling];
+            let was_led = base.is_some_and(|base| is_cleared(*base.of(left), BLANK));
+            let is_blank = |column| frame.value(column, row).is_blank();
             if was_led && field.column(left).is_some_and(is_blank) {
                 let mut kept = store.base_values(&map.name, widow.ids.erp, widow.ids.crm)?;
                 let kept = kept.remove(&field.key()).map(|kept| Value::Text(kept.of(widow.gone).clone()));

@@ -126,7 +126,7 @@ fn is_matched(map: &TableMap, field: &FieldMap) -> bool {
 
 /// Tells the links the keys of whom the CRM's values of a field refer to, as far as nobody asked before; returns whether
 /// anything had to be asked for.
-fn name_ids(
+pub(super) fn name_ids(
     context: &Context<'_>,
     field: &FieldMap,
     reference: &Reference,

@@ -129,7 +129,6 @@ pub(super) fn join_up(
     if context.options.selection.create {
         state.by_people.ask_back(widowed.iter().map(|widow| widow.ids));
     }
-    name_given_back(turn, state, &widowed, links)?;
     loose.widowed = widowed;
     // A few records may all leave a filter one day, as long as they are still there; many do so for a filter that fits
     // nothing.
@@ -153,7 +152,7 @@ pub(super) fn join_up(
 }
 
 /// Tells the links whom the survivors refer to whose partners are made anew, where these get that back from what is shown.
-fn name_given_back(
+pub(super) fn name_given_back(
     turn: &Turn<'_>,
     state: &PassState,
     widowed: &[Widowed],

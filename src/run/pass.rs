@@ -31,10 +31,11 @@ use crate::run::later::{tell_what_waits, wait_for_match};
 use crate::run::looking::{self, Read};
 use crate::run::names::name_records;
 use crate::run::needs::{name_illegible, name_needed};
-use crate::run::opening::{Opened, join_up, read};
+use crate::run::opening::{Opened, join_up, name_given_back, read};
 use crate::run::ours::take_ours;
 use crate::run::partners::{Widowed, take_doubts, take_matches};
 use crate::run::recall::look_again;
+use crate::run::returning::take_in;
 use crate::run::rounds::rounds;
 use crate::run::rows::{unreadable_in, without};
 use crate::run::standing::count_rows;
@@ -153,7 +154,7 @@ fn match_up(
     links: &mut Links,
 ) -> Result<Matching, PassError> {
     let Turn { context, map, scope, pass } = *turn;
-    let Loose { absent, mut uncoupled, mut widowed } = loose;
+    let Loose { mut absent, mut uncoupled, mut widowed } = loose;
     name_needed(context, map, scope, &pass.deferred, state.records.frames(), links)?;
     // What waits outside the filter is decided again.
     name_needed(context, map, scope, &pass.deferred, &ground.beyond, links)?;
@@ -162,7 +163,13 @@ fn match_up(
     }
     mark_unseen(turn, &pass.deferred, store, state, links)?;
     seek_cleared(turn, &pass.deferred, store, state, links)?;
-    seek_lost(turn, store, state, (&widowed, &ground.couplings), links)?;
+    seek_lost(turn, store, state, (&widowed, ground), links)?;
+    if widowed.iter().any(|widow| widow.row.is_none()) {
+        // What a survivor outside its filter has lost may have led to this very table map.
+        name_records(context, map, state, ground, links);
+    }
+    take_in(turn, store, state, ground, (&mut absent, &mut widowed), links)?;
+    name_given_back(turn, state, &widowed, links)?;
     let mut absent = still_coupled(map, state, &absent, &widowed, &mut ground.apart);
     let wanted = WantedBack::free(map, state, &widowed, &mut absent, &mut uncoupled);
     take_ours(context, map, &mut uncoupled, state, links);

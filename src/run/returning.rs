@@ -8,23 +8,27 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Side, TableMap};
+use crate::config::{FieldMap, OnDelete, PerSide, Side, TableMap};
 use crate::couple::{Absent, Pairs, rows_by_id};
 use crate::delta::Work;
 use crate::delta::judging::{Judged, judge_pairs};
 use crate::delta::merge::{Verdict, Why};
+use crate::delta::restore::cleared_since;
 use crate::endpoint::EndpointError;
 use crate::extract;
 use crate::frame::builder::Builder;
 use crate::frame::{Frame, Value};
+use crate::run::decided;
 use crate::run::deletions::text_before;
 use crate::run::ground::{Ground, Loose};
-use crate::run::needs::name_needed;
+use crate::run::needs::{name_ids, name_needed};
 use crate::run::orphans;
+use crate::run::partners::Widowed;
 use crate::run::rows::without;
 use crate::run::state::PassState;
 use crate::run::step::{PassError, Turn};
-use crate::store::Store;
+use crate::store::{Origin, Store};
+use crate::translate::Translator;
 use crate::translate::links::Links;
 
 /// Moves the pairs that a restored reference brings back inside from what the couplings leave over to what is compared.
@@ -77,13 +81,109 @@ pub(super) fn take_back(
                 back.insert(frames.of(side).id(row));
             }
         }
-        compare(state, ground, loose, side, &back);
+        compare(state, ground, &loose.absent, side, &back);
+        loose.absent.retain(|absent| !back.contains(absent.ids.of(side)));
     }
     Ok(())
 }
 
-/// Returns the couplings of which this side's record is outside its filter and alone in that, with a reference that was
-/// settled and is blank now.
+/// Moves the survivors among what is compared whose partners are to be made anew, and which are inside with the references that
+/// these get back and they have lost.
+///
+/// The links have been told what became of the records that these references led to.
+pub(super) fn take_in(
+    turn: &Turn<'_>,
+    store: &dyn Store,
+    state: &mut PassState,
+    ground: &mut Ground,
+    (absent, widowed): (&mut [Absent], &mut [Widowed]),
+    links: &mut Links,
+) -> Result<(), PassError> {
+    let Turn { context, map, .. } = *turn;
+    let goes_both_ways = Side::BOTH.into_iter().all(|side| context.writes(side) && map.direction.writes(side));
+    for left in Side::BOTH.into_iter().filter(|side| goes_both_ways && map.sides.of(*side).filter.is_some()) {
+        let there = rows_by_id(ground.beyond.of(left));
+        let is_wanted = |widow: &&Widowed| {
+            let (id, on_delete) = (widow.ids.of(left), decided::on_delete(map, &state.by_people, widow.ids));
+            let is_there = there.contains_key(id) && ground.beyond.of(left).unreadable(*id).is_none();
+            widow.gone != left && is_there && on_delete == OnDelete::Restore
+        };
+        let wanted: Vec<PerSide<Uuid>> = widowed.iter().filter(is_wanted).map(|widow| widow.ids).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let rows: Vec<usize> = wanted.iter().map(|ids| there[ids.of(left)]).collect();
+        let survivors = ground.beyond.of(left).take(&rows);
+        let back = inside_again(turn, store, state, (left, &wanted, &survivors), links)?;
+        compare(state, ground, absent, left, &back);
+        let rows = rows_by_id(state.records.frame(left));
+        let row = |ids: &PerSide<Uuid>| rows.get(ids.of(left)).copied().filter(|_| back.contains(ids.of(left)));
+        for absent in absent.iter_mut() {
+            *absent.rows.of_mut(left) = row(&absent.ids).or(*absent.rows.of(left));
+        }
+        widowed.iter_mut().for_each(|widow| widow.row = row(&widow.ids).or(widow.row));
+    }
+    Ok(())
+}
+
+/// Returns which survivors of a side, each of one of these pairs, are inside their filter with the references that they have lost.
+fn inside_again(
+    turn: &Turn<'_>,
+    store: &dyn Store,
+    state: &PassState,
+    (left, pairs, survivors): (Side, &[PerSide<Uuid>], &Frame),
+    links: &mut Links,
+) -> Result<HashSet<Uuid>, PassError> {
+    let Turn { context, map, scope, .. } = *turn;
+    let gone = left.other();
+    let untrusted = |side: Side| move |message: String| EndpointError::Untrusted { side, message };
+    // What the partners will hold of these references once they are made.
+    let columns = scope.empty(gone).columns().to_vec();
+    let mut builder = Builder::new(columns.clone());
+    let step = turn.step(links);
+    let work = state.work(&step);
+    for (row, ids) in pairs.iter().enumerate() {
+        let remembered = store.base_values(&map.name, ids.erp, ids.crm)?;
+        let lost = |(number, field): (usize, &FieldMap)| {
+            field.column(left).filter(|column| survivors.value(column, row).is_blank())?;
+            let (column, value) = cleared_since(&work, (number, field), gone, *ids, &remembered)?;
+            Some((column.to_owned(), value))
+        };
+        let lost: HashMap<String, Value> = map.fields.iter().enumerate().filter_map(lost).collect();
+        for (number, column) in columns.iter().enumerate() {
+            let value = lost.get(&column.name).unwrap_or(&Value::Null);
+            builder.push_value(number, value).map_err(|error| untrusted(gone)(error.to_string()))?;
+        }
+        builder.end(*ids.of(gone), "");
+    }
+    let mut frames = PerSide::from_fn(|side| scope.empty(side));
+    *frames.of_mut(gone) = builder.finish();
+    let partners = frames.of(gone);
+    let mut given: Vec<Vec<(&str, Value)>> = vec![Vec::new(); pairs.len()];
+    for field in &map.fields {
+        let (Some(own), Some(column)) = (field.column(gone), field.column(left)) else { continue };
+        let Some(reference) = &field.reference else { continue };
+        if !links.table(&reference.table).is_complete() {
+            name_ids(context, field, reference, &frames, links)?;
+        }
+        let Some(info) = scope.infos.of(left).column(column) else { continue };
+        let Some(to_left) = Translator::new(field, left, info, links, partners)? else { continue };
+        for row in (0..pairs.len()).filter(|row| !partners.value(own, *row).is_blank()) {
+            given[row].extend(to_left.value(row).ok().map(|value| (column, value)));
+        }
+    }
+    let mut back = HashSet::new();
+    for (row, given) in given.iter().enumerate().filter(|(_, given)| !given.is_empty()) {
+        let paper = with_values(survivors, row, given).map_err(untrusted(left))?;
+        if extract::inside(map, left, paper)?.frame.rows() == 1 {
+            back.insert(survivors.id(row));
+        }
+    }
+    Ok(back)
+}
+
+/// Returns the couplings of which this side's record is outside its filter and alone in that, with a reference that is blank now
+/// and was settled, or was to be settled when the other side's record had been made.
 fn cleared(
     state: &PassState,
     ground: &Ground,
@@ -101,7 +201,8 @@ fn cleared(
         beyond.unreadable(*absent.ids.of(side)).is_none()
             && fields.iter().any(|&field| {
                 let blank = map.fields[field].column(side).is_some_and(|column| beyond.value(column, row).is_blank());
-                blank && ground.couplings.bases[field][absent.coupling].is_some()
+                let was_made = ground.couplings.origins[absent.coupling] == Origin::Created(side.other());
+                blank && (was_made || ground.couplings.bases[field][absent.coupling].is_some())
             })
     };
     let asked = |absent: &&Absent| state.asks(Some(absent.ids.erp), Some(absent.ids.crm));
@@ -132,6 +233,8 @@ fn excerpt(
 fn put_back(store: &dyn Store, map: &TableMap, side: Side, judged: &Judged, links: &mut Links) -> Option<Value> {
     let restored = match judged.verdict {
         Verdict::Write(to, Why::Restored(_)) => to == side,
+        // The other side's record was made anew with it.
+        Verdict::Write(to, Why::FirstValue(of)) => to == side && judged.facts.created == Some(of),
         // Of a field with one owner it is the owner's edit, that the same value leads elsewhere: it is no edit where what
         // the field led to before has no partner any more.
         Verdict::Write(to, Why::Edited(owner)) if to == side && owner != side => {
@@ -158,14 +261,13 @@ fn with_values(frame: &Frame, row: usize, values: &[(&str, Value)]) -> Result<Fr
     Ok(builder.finish())
 }
 
-/// Takes pairs, by their ids on the side where they were outside, among those that are compared.
-fn compare(state: &mut PassState, ground: &mut Ground, loose: &mut Loose, side: Side, back: &HashSet<Uuid>) {
+/// Takes records of a side, by their ids, among those that are compared, and their pairs, of those that are `absent`.
+fn compare(state: &mut PassState, ground: &mut Ground, absent: &[Absent], side: Side, back: &HashSet<Uuid>) {
     if back.is_empty() {
         return;
     }
     let returns = without(ground.beyond.of(side), |id| !back.contains(id));
     *ground.beyond.of_mut(side) = without(ground.beyond.of(side), |id| back.contains(id));
-    state.records.bring_back(side, &returns, &ground.couplings, &loose.absent);
+    state.records.bring_back(side, &returns, &ground.couplings, absent);
     *state.report.rows.of_mut(side) += returns.rows() as u64;
-    loose.absent.retain(|absent| !back.contains(absent.ids.of(side)));
 }
