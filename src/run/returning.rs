@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{FieldMap, OnDelete, PerSide, Side, TableMap};
+use crate::config::{FieldMap, OnDelete, PerSide, Side, TableMap, When};
 use crate::couple::{Absent, Pairs, rows_by_id};
 use crate::delta::Work;
 use crate::delta::judging::{Judged, judge_pairs};
@@ -126,7 +126,7 @@ pub(super) fn take_in(
     Ok(())
 }
 
-/// Returns which survivors of a side, each of one of these pairs, are inside their filter with the references that they have lost.
+/// Returns which survivors of a side, one of each of these pairs, are inside their filter with the references that they have lost.
 fn inside_again(
     turn: &Turn<'_>,
     store: &dyn Store,
@@ -145,7 +145,11 @@ fn inside_again(
     for (row, ids) in pairs.iter().enumerate() {
         let remembered = store.base_values(&map.name, ids.erp, ids.crm)?;
         let lost = |(number, field): (usize, &FieldMap)| {
-            field.column(left).filter(|column| survivors.value(column, row).is_blank())?;
+            // What goes over once only would not come back to the survivor.
+            let own = field.column(left).filter(|_| field.when != When::Create)?;
+            if !survivors.value(own, row).is_blank() {
+                return None;
+            }
             let (column, value) = cleared_since(&work, (number, field), gone, *ids, &remembered)?;
             Some((column.to_owned(), value))
         };
@@ -168,7 +172,8 @@ fn inside_again(
         }
         let Some(info) = scope.infos.of(left).column(column) else { continue };
         let Some(to_left) = Translator::new(field, left, info, links, partners)? else { continue };
-        for row in (0..pairs.len()).filter(|row| !partners.value(own, *row).is_blank()) {
+        let is_lost = |row: &usize| survivors.value(column, *row).is_blank() && !partners.value(own, *row).is_blank();
+        for row in (0..pairs.len()).filter(is_lost) {
             given[row].extend(to_left.value(row).ok().map(|value| (column, value)));
         }
     }

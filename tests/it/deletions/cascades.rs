@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::by_hand::{by_hand, create};
 use crate::decisions::answer;
+use crate::memory::Memory;
 use crate::rules::World;
 use crate::selected::only;
 
@@ -502,18 +503,29 @@ enum Earlier {
 /// What is made anew gets its reference whatever the run is over that makes it, also where the reference goes in a circle.
 #[test]
 fn a_run_of_no_extent_loses_the_reference_of_a_record_made_anew() {
-    let person = Led {
-        from: PerSide { erp: ("customers", 1), crm: ("accounts", 101) },
-        names: PerSide { erp: "customers:C1", crm: "customers:crm:C1" },
-        columns: PerSide { erp: "person", crm: "owner" },
-        to: PerSide { erp: ("people", 11), crm: ("users", 111) },
-        key: "AA",
-    };
+    in_every_extent(false);
+}
+
+/// So it is where the survivor has left its filter with its reference.
+#[test]
+fn a_run_of_no_extent_leaves_outside_what_its_cleared_reference_took_out_of_its_filter() {
+    in_every_extent(true);
+}
+
+const PERSON: Led = Led {
+    from: PerSide { erp: ("customers", 1), crm: ("accounts", 101) },
+    names: PerSide { erp: "customers:C1", crm: "customers:crm:C1" },
+    columns: PerSide { erp: "person", crm: "owner" },
+    to: PerSide { erp: ("people", 11), crm: ("users", 111) },
+    key: "AA",
+};
+
+fn in_every_extent(filtered: bool) {
     let parent = Led {
         columns: PerSide { erp: "parent", crm: "parent" },
         to: PerSide { erp: ("customers", 2), crm: ("accounts", 102) },
         key: "C2",
-        ..person
+        ..PERSON
     };
     let home = Led {
         from: PerSide { erp: ("people", 11), crm: ("users", 111) },
@@ -521,13 +533,11 @@ fn a_run_of_no_extent_loses_the_reference_of_a_record_made_anew() {
         columns: PerSide { erp: "home", crm: "home" },
         ..parent
     };
-    for led in [person, parent, home] {
+    for led in [PERSON, parent, home] {
         for gone in Side::BOTH {
             for extent in [Extent::Everything, Extent::Changes, Extent::Table, Extent::Record, Extent::Asked] {
                 for earlier in [Earlier::Nothing, Earlier::Held, Earlier::Restored] {
-                    for filtered in [false, true] {
-                        is_given_back(led, gone, (extent, earlier), filtered);
-                    }
+                    is_given_back(led, gone, (extent, earlier), filtered);
                 }
             }
         }
@@ -603,6 +613,24 @@ fn is_given_back(led: Led, gone: Side, (extent, earlier): (Extent, Earlier), fil
     let couplings = world.store.couplings(led.to.erp.0, &[]).unwrap();
     assert!(couplings.crm.iter().any(|id| id.to_string() == held.crm), "{place}: {held:?}");
     world.quiet();
+}
+
+/// `left` clears the customer's person, which takes the customer out of its filter there, because the person was deleted there or
+/// because somebody wants it so; the other side deletes the customer.
+fn left_outside(left: Side, is_deleted: bool) -> World {
+    let world = settled_in_circle(Some((PERSON, left)));
+    let ((people, person), (customers, customer)) = (*PERSON.to.of(left), *PERSON.from.of(left));
+    if is_deleted {
+        memory(&world, left).delete(people, person);
+    }
+    memory(&world, left).put(customers, customer, &[(*PERSON.columns.of(left), "")]);
+    let (customers, customer) = *PERSON.from.of(left.other());
+    memory(&world, left.other()).delete(customers, customer);
+    world
+}
+
+fn memory(world: &World, side: Side) -> &Memory {
+    if side == Side::Erp { &world.erp } else { &world.crm }
 }
 
 /// As [`settled`], and person 11 refers to customer 2, which goes in a circle. What is `led` is outside the filter of that side
@@ -783,6 +811,83 @@ fn a_record_that_its_cleared_reference_took_out_of_its_filter_comes_back() {
             world.quiet();
         }
     }
+}
+
+#[test]
+fn a_survivor_comes_back_into_its_filter_with_the_reference_of_its_partner() {
+    for left in Side::BOTH {
+        // A person decides, once both deletions have waited.
+        let mut world = left_outside(left, true);
+        world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Hold);
+        let report = world.run();
+        let (gone, name) = (left.other().name(), *PERSON.names.of(left));
+        let message =
+            format!("{name} was deleted in the {gone}; it stays in the {} until somebody decides", left.name());
+        assert!(report.inbox.iter().any(|item| item.message == message), "{left:?}: {:#?}", report.inbox);
+        world.quiet();
+        let person = if left == Side::Crm { "people:AA" } else { "people:crm:AA@a.example" };
+        for decided in [person, name] {
+            answer(&mut world, decided, &Wish::Restore).unwrap();
+            let planned = world.run_as(true);
+            let report = world.run();
+            assert_eq!(planned.plan, report.plan, "{left:?}: the plan is the run (I8)");
+        }
+        is_back_inside(&mut world, left, "decided");
+
+        // What it led to is still there: a person cleared it, and what is outside its filter is left alone.
+        let mut world = left_outside(left, false);
+        let report = world.run();
+        let message = format!("{name} was deleted in the {gone}; in the {} it is outside the filter", left.name());
+        assert!(report.inbox[0].message.starts_with(&message), "{left:?}: {:#?}", report.inbox);
+        assert_eq!(PERSON.held(&world), None, "{left:?}");
+        world.quiet();
+    }
+}
+
+#[test]
+fn a_survivor_whose_side_does_not_take_its_reference_at_first_comes_back_into_its_filter_later() {
+    for left in Side::BOTH {
+        let mut world = left_outside(left, true);
+        *memory(&world, left).refuses.lock().unwrap() = Some(Box::new(move |_, write: &Write| {
+            let names = write.fields.iter().any(|(name, _)| name == PERSON.columns.of(left));
+            names.then(|| "not today".to_owned())
+        }));
+        assert_eq!(world.run().outcome, RunOutcome::Incomplete, "{left:?}");
+        *memory(&world, left).refuses.lock().unwrap() = None;
+        is_back_inside(&mut world, left, "refused");
+    }
+}
+
+#[test]
+fn a_run_that_is_cut_off_leaves_no_survivor_outside_its_filter() {
+    for left in Side::BOTH {
+        for at in Side::BOTH {
+            for writes in 0.. {
+                let mut world = left_outside(left, true);
+                *memory(&world, at).crash_after.lock().unwrap() = Some(writes);
+                let run = catch_unwind(AssertUnwindSafe(|| world.run_as(false)));
+                *memory(&world, at).crash_after.lock().unwrap() = None;
+                world.reopen();
+                is_back_inside(&mut world, left, &format!("cut off after {writes} writes to the {}", at.name()));
+                if run.is_ok() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The next run, which is like its plan, brings the customer back on both sides, and from then on a blank is like any other.
+fn is_back_inside(world: &mut World, left: Side, what: &str) {
+    let planned = world.run_as(true);
+    let report = world.run();
+    assert_eq!(planned.plan, report.plan, "{left:?} {what}: the plan is the run (I8)");
+    assert_eq!(report.outcome, RunOutcome::Converged, "{left:?} {what}: {:#?}", report.inbox);
+    let held = PERSON.held(world).unwrap_or_else(|| panic!("{left:?} {what}"));
+    assert_eq!(held.erp, "AA", "{left:?} {what}");
+    let couplings = world.store.couplings("people", &[]).unwrap();
+    assert!(couplings.crm.iter().any(|id| id.to_string() == held.crm), "{left:?} {what}: {held:?}");
+    world.quiet();
 }
 
 #[test]
