@@ -194,6 +194,13 @@ impl World {
         self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, false).unwrap();
     }
 
+    /// From now on it is the day after, for the state.
+    pub fn let_a_day_pass(&mut self) {
+        self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
+        let tomorrow: &'static dyn Fn() -> String = &|| "2026-02-01T02:00:00Z".to_owned();
+        self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", tomorrow, true).unwrap();
+    }
+
     /// A world in which customer 1 is coupled with account 101 and both agree.
     pub fn settled() -> World {
         World::settled_with(&format!("{PEOPLE}{CUSTOMERS}"))
