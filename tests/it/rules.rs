@@ -467,7 +467,7 @@ fn a_record_that_comes_without_its_version_is_not_written() {
             let report = world.run();
             let [item] = &report.inbox[..] else { panic!("{:#?}", report.inbox) };
             assert_eq!((report.outcome, item.kind), (RunOutcome::Incomplete, InboxKind::Failed), "{}", item.message);
-            let told = "did not get to the CRM: it came without its version";
+            let told = "was not let into the CRM: it came without its version";
             assert!(item.message.contains(told), "{}", item.message);
             assert_eq!((world.erp.writes(), world.crm.writes()), before);
         }
