@@ -43,9 +43,9 @@ pub struct Applied {
     pub given: HashMap<Uuid, Uuid>,
 }
 
-/// Why a change was not sent.
-const UNVERSIONED: &str =
-    "it came without its version (`@odata.etag`), and a change would go over whatever somebody edits meanwhile";
+/// Why a change was not sent. That does not pass by itself.
+const UNVERSIONED: &str = "it came without its version (`@odata.etag`), and a change would go over whatever somebody edits \
+                           meanwhile; look at what stands between here and the service and takes it away";
 
 /// A written record as an answer shows it: the frame, and its row there.
 pub type Shown<'a> = (&'a Frame, usize);
@@ -185,7 +185,7 @@ fn send(batch: &[Action], side: Side, target: &Target<'_>, empty: &Frame) -> Rep
     };
     let mut outcomes = outcomes.into_iter();
     let outcome = |action: &Action| match is_blind(&action) {
-        true => Outcome::NotSent { message: UNVERSIONED.to_owned() },
+        true => Outcome::Barred { message: UNVERSIONED.to_owned() },
         false => outcomes.next().expect("each write that was sent has an outcome"),
     };
     Report { outcomes: batch.iter().map(outcome).collect(), rows, given }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::address::{Address, find};
 use crate::binding::Binding;
+use crate::by_hand::parting::parted_from;
 use crate::config::{PerSide, Pipeline, Side, TableMap};
 use crate::couple::rows_by_id;
 use crate::delta::names::Names;
@@ -257,6 +258,8 @@ impl<'a> Desk<'a> {
         }
         note_tables(std::iter::once(map), store)?;
         self.mark_orphans(store, pairs)?;
+        let records = pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (side, *pair.ids.of(side))));
+        self.mark_bereft(store, records)?;
         let told: Vec<(PerSide<Uuid>, &str)> = pairs.iter().map(|pair| (pair.ids, pair.record.as_str())).collect();
         file(store, map, "couple", &told, &changes, moment)?;
         // Whom the two belong to is no question any more; what else waits is decided by the next run.
@@ -288,6 +291,36 @@ impl<'a> Desk<'a> {
             lost.of_mut(dead.gone).push(dead.ids.crm);
         }
         orphans::mark(self.pipeline, self.number(), &lost, store, &mut |_, _, _| {})
+    }
+
+    /// Marks what led to the records from which these were parted and that are gone by now: whoever gets another partner is
+    /// referred to again.
+    fn mark_bereft(&self, store: &mut dyn Store, records: impl Iterator<Item = (Side, Uuid)>) -> Result<(), RunError> {
+        let mut parted: PerSide<Vec<PerSide<Uuid>>> = PerSide::default();
+        for (side, id) in records {
+            parted.of_mut(side.other()).extend(parted_from(store, self.map, side, id)?);
+        }
+        let scope = self.scope()?;
+        let mut lost: PerSide<Vec<Uuid>> = PerSide::default();
+        for side in Side::BOTH {
+            let ids: Vec<Uuid> = parted.of(side).iter().map(|ids| *ids.of(side)).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            remembered::recall(self.endpoints, &scope, store, self.map)?;
+            let sought = extract::seek(&scope, side, *self.endpoints.of(side), ids)?;
+            let there = rows_by_id(&sought.frame);
+            let is_gone = |id: &Uuid| !there.contains_key(id) && !sought.hidden.contains_key(id);
+            lost.of_mut(side).extend(parted.of(side).iter().filter(|ids| is_gone(ids.of(side))).map(|ids| ids.crm));
+        }
+        Ok(orphans::mark(self.pipeline, self.number(), &lost, store, &mut |_, _, _| {})?)
+    }
+
+    /// Prepares for partners that are to be made for these records: see [`couple`](Self::couple).
+    pub fn prepare_alone(&self, store: &mut dyn Store, addresses: &[Address]) -> Result<(), RunError> {
+        let found = find(self.map, self.endpoints, addresses)?;
+        let records = addresses.iter().zip(found).filter_map(|(address, found)| Some((address.side, found.ok()?)));
+        self.mark_bereft(store, records)
     }
 
     /// Refuses to add couplings to those of another table.

@@ -211,7 +211,12 @@ impl Desk<'_> {
 }
 
 /// Returns the pair that a record belonged to until somebody parted it; `None` where it is not kept apart.
-fn parted_from(store: &dyn Store, map: &TableMap, side: Side, id: Uuid) -> Result<Option<PerSide<Uuid>>, StoreError> {
+pub(super) fn parted_from(
+    store: &dyn Store,
+    map: &TableMap,
+    side: Side,
+    id: Uuid,
+) -> Result<Option<PerSide<Uuid>>, StoreError> {
     if store.kept_apart_since(&map.name, side, id)?.is_none() {
         return Ok(None);
     }

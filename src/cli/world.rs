@@ -275,7 +275,7 @@ fn clock() -> Arc<dyn Clock> {
     let tell = |host: Option<&str>, wait: Duration| {
         let wait = wait.as_secs();
         let why = match host {
-            Some(host) => format!("{host} has not answered yet"),
+            Some(host) => format!("{host} has not answered in full yet"),
             None => "a service puts requests off, or does not answer".to_owned(),
         };
         progress::say(&format!("waiting for up to {wait} s: {why}; Ctrl-C ends the run"));

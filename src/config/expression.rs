@@ -218,6 +218,46 @@ mod tests {
         check("1 + 2", &[]);
     }
 
+    /// A chain as long as it may be fits on the stack of a program; a longer one is told before anybody walks through it.
+    #[test]
+    fn a_chain_is_no_longer_than_a_stack() {
+        let thread = std::thread::Builder::new().stack_size(8 << 20).spawn(chains);
+        thread.unwrap().join().unwrap();
+    }
+
+    fn chains() {
+        let chain = |part: &str, join: &str, parts: usize| vec![part; parts].join(join);
+        let cases = |parts: usize| {
+            [
+                chain("a <> 'x'", " AND ", parts),
+                chain("a = 'x'", " OR ", parts),
+                chain("a", " || ", parts),
+                chain("1", " + ", parts),
+                format!("CASE {} ELSE a END", chain("WHEN a = 'x' THEN 'y'", " ", parts)),
+            ]
+        };
+        for text in cases(100) {
+            Expression::parse(&text).expect(&text);
+        }
+        for text in cases(102).into_iter().chain(cases(100_000)) {
+            assert!(error(&text).starts_with("has too many operators"), "{}", &text[..60]);
+        }
+        for (text, expected) in [
+            (chain("a", " = ", 300), "is nested too deeply"),
+            (chain("a", " = ", 100_000), "has too many operators"),
+            (format!("a{}", " IS NULL".repeat(300)), "is nested too deeply"),
+            (format!("a{}", ".a".repeat(100_000)), "has too many operators"),
+            (format!("{}a", "NOT ".repeat(100_000)), "does not parse as SQL"),
+            (format!("{}a", "(".repeat(100_000)), "is nested too deeply"),
+            (format!("a{}", "::TEXT".repeat(100_000)), "has too many operators"),
+        ] {
+            assert!(error(&text).starts_with(expected), "{}: {}", &text[..40], error(&text));
+        }
+        let many = chain("'x'", ", ", 10_000);
+        Expression::parse(&format!("a IN ({many})")).expect("a list is no chain");
+        Expression::parse(&format!("COALESCE(a, {many})")).expect("nor are arguments");
+    }
+
     #[test]
     fn what_is_no_expression_over_one_row_is_refused() {
         let texts = [

@@ -47,7 +47,7 @@ pub(super) fn seek_cleared(
             let ids = ids(turn, reference, side.other(), &values, links)?;
             let table = links.table(&reference.table);
             let pairs = ids.into_iter().filter_map(|id| {
-                let partner = table.partner(side.other(), id)?;
+                let partner = table.partner(side.other(), id).filter(|partner| !table.makes(side, *partner))?;
                 Some(PerSide::from_fn(|of| if of == side { partner } else { id }))
             });
             doubtful.entry((context.target(reference), side)).or_default().extend(pairs);

@@ -2,20 +2,21 @@
 //!
 //! A side clears by itself what refers to a record that is deleted there. Within the run that sees the deletion that is known by
 //! the record. A later run, in which it may have been made anew, sees a blank: of a pair that had no turn in between, because
-//! the run was over other records, was cut off or could not write it, only the mark tells that nobody edited it. The ERP's
-//! new record has the key of the old one, so that nothing else does; that the CRM's has another id tells also of a deletion
-//! that no run has seen.
+//! the run was over other records, was cut off or could not write it, only the mark tells that nobody edited it: the ERP's
+//! new record may have the key of the old one. That it has another one, or the CRM's another id, tells also of a deletion that
+//! no run has seen.
 
 use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
-use crate::config::{PerSide, Pipeline, Side, When};
+use crate::config::{PerSide, Pipeline, Reference, Side, When};
 use crate::couple::Pairs;
 use crate::delta::judging::is_cleared;
 use crate::extract::{self, Scope};
 use crate::frame::{Frame, Kind, Value};
 use crate::run::context::Context;
+use crate::run::needs::name_keys;
 use crate::run::partners::Widowed;
 use crate::run::reading::sorted;
 use crate::run::remembered;
@@ -97,15 +98,15 @@ pub fn mark(
     Ok(())
 }
 
-/// Finds the references of pairs that the CRM has cleared, where what the ERP still refers to has another partner than when they
-/// were settled, and that one is gone: nobody has seen its deletion, and the pair has no mark. Returns the ERP ids and the
+/// Finds the references of pairs that one side has cleared, where what the other one still refers to has another partner than when
+/// they were settled, and that one is gone: nobody has seen its deletion, and the pair has no mark. Returns the ERP ids and the
 /// fields. Where the former partner is there, somebody parted the two, and the blank is an edit like any other.
 pub(super) fn unseen(
     turn: &Turn<'_>,
     left_out: &[bool],
     store: &dyn Store,
     (frames, pairs, terms): (&PerSide<Frame>, &Pairs, &Terms),
-    links: &Links,
+    links: &mut Links,
 ) -> Result<Vec<(Uuid, usize)>, PassError> {
     let Turn { context, map, .. } = *turn;
     let mut found = Vec::new();
@@ -113,28 +114,77 @@ pub(super) fn unseen(
         let goes_both_ways = Side::BOTH.into_iter().all(|side| field.writes(side)) && field.when != When::Create;
         let Some(reference) = field.reference.as_ref().filter(|_| goes_both_ways) else { continue };
         let (Some(erp), Some(crm)) = (&field.erp, &field.crm) else { continue };
-        let (held, bases) = (own(&frames.crm, Side::Crm, crm), &pairs.bases[number]);
-        let moved = |pair: &usize| {
-            let (rows, Some(base)) = (pairs.rows[*pair], bases[*pair]) else { return false };
-            if !is_cleared(base.crm, held[rows.crm]) || terms.of(pairs.ids[*pair].erp, number) >= Terms::ORPHANED {
-                return false;
+        let columns = PerSide { erp, crm };
+        for side in Side::BOTH {
+            let own = own(frames.of(side), side, columns.of(side));
+            let partner = |pair: &usize| {
+                let value =
+                    frames.of(side.other()).value(columns.of(side.other()), *pairs.rows[*pair].of(side.other()));
+                let is_left = links.left(reference, side.other(), &value).is_some();
+                links.partner_of(reference, side.other(), &value).filter(|_| !is_left)
+            };
+            let moved = |pair: usize| {
+                let base = pairs.bases[number][pair]?;
+                let is_cleared = is_cleared(*base.of(side), own[*pairs.rows[pair].of(side)]);
+                let is_marked = terms.of(pairs.ids[pair].erp, number) >= Terms::ORPHANED;
+                let partner = (is_cleared && !is_marked).then(|| partner(&pair)).flatten()?;
+                // The ERP remembers a key, which a record that was made anew may bear again.
+                (side == Side::Erp || print(&partner) != base.crm).then_some((pairs.ids[pair], partner))
+            };
+            let moved: Vec<(PerSide<Uuid>, Uuid)> = (0..pairs.len()).filter_map(moved).collect();
+            let mut former = HashMap::new();
+            for (ids, partner) in moved {
+                let kept = store.base_values(&map.name, ids.erp, ids.crm)?.remove(&field.key());
+                former.insert(ids.erp, (partner, kept.map(|kept| kept.of(side).clone())));
             }
-            let key = frames.erp.value(erp, rows.erp);
-            let is_left = links.left(reference, Side::Erp, &key).is_some();
-            !is_left && links.partner_of(reference, Side::Erp, &key).is_some_and(|crm| print(&crm) != base.crm)
-        };
-        let moved: Vec<PerSide<Uuid>> = (0..pairs.len()).filter(moved).map(|pair| pairs.ids[pair]).collect();
-        let mut former: HashMap<Uuid, Option<Uuid>> = HashMap::new();
-        for ids in moved {
-            let kept = store.base_values(&map.name, ids.erp, ids.crm)?.remove(&field.key());
-            former.insert(ids.erp, kept.and_then(|kept| Uuid::parse_str(&kept.crm).ok()));
+            let gone = match side {
+                Side::Erp => without_key(turn, store, reference, former, links)?,
+                Side::Crm => without_id(context, store, context.target(reference), former)?,
+            };
+            found.extend(gone.into_iter().map(|erp| (erp, number)));
         }
-        let there = there(context, store, context.target(reference), Side::Crm, former.values().flatten().copied())?;
-        // Of whom nobody knows any more who it was, nobody can say that it is there.
-        let is_gone = |former: &Option<Uuid>| former.is_none_or(|id| !there.contains(&id));
-        found.extend(former.iter().filter(|(_, former)| is_gone(former)).map(|(erp, _)| (*erp, number)));
     }
     Ok(found)
+}
+
+/// What the ERP's record of a pair, by its id, refers to on a side: whom by now, and what was remembered.
+type Former = HashMap<Uuid, (Uuid, Option<String>)>;
+
+/// Returns those of which the ERP has no record any more that bears the key. Whose partner is the one that it was, that one has
+/// only another key by now.
+fn without_key(
+    turn: &Turn<'_>,
+    store: &dyn Store,
+    reference: &Reference,
+    mut former: Former,
+    links: &mut Links,
+) -> Result<Vec<Uuid>, PassError> {
+    let Turn { context, map, .. } = *turn;
+    let mut same = Vec::new();
+    for (erp, (partner, _)) in &former {
+        let settled = store.coupling_of(&map.name, Side::Erp, *erp)?.and_then(|coupling| coupling.settled_at);
+        let coupled = store.coupling_of(&reference.table, Side::Erp, *partner)?.map(|coupling| coupling.coupled_at);
+        let is_another = coupled.zip(settled).is_some_and(|(coupled, settled)| coupled > settled);
+        same.extend((!is_another).then_some(*erp));
+    }
+    same.iter().for_each(|erp| drop(former.remove(erp)));
+    let key = |key: &String| Value::Text(key.clone());
+    let keys = former.values().filter_map(|(_, kept)| kept.clone());
+    let unknown = keys.filter(|kept| links.refers_to(reference, Side::Erp, &key(kept)).is_none()).collect();
+    name_keys(context, reference, unknown, links)?;
+    let is_gone = |kept: &Option<String>| {
+        kept.as_ref().is_some_and(|kept| links.refers_to(reference, Side::Erp, &key(kept)).is_none())
+    };
+    Ok(former.into_iter().filter(|(_, (_, kept))| is_gone(kept)).map(|(erp, _)| erp).collect())
+}
+
+/// Returns those of which the CRM has no record any more that bears the id. Of whom nobody knows any more who it was, nobody can
+/// say that it is there.
+fn without_id(context: &Context<'_>, store: &dyn Store, table: usize, former: Former) -> Result<Vec<Uuid>, PassError> {
+    let id = |kept: &Option<String>| kept.as_ref().and_then(|kept| Uuid::parse_str(kept).ok());
+    let there = there(context, store, table, Side::Crm, former.values().filter_map(|(_, kept)| id(kept)))?;
+    let is_gone = |kept: &Option<String>| id(kept).is_none_or(|id| !there.contains(&id));
+    Ok(former.into_iter().filter(|(_, (_, kept))| is_gone(kept)).map(|(erp, _)| erp).collect())
 }
 
 /// Asks a side which of these records of a table map are there, or may be.

@@ -201,7 +201,7 @@ fn mark_unseen(
     left_out: &[bool],
     store: &dyn Store,
     state: &mut PassState,
-    links: &Links,
+    links: &mut Links,
 ) -> Result<(), PassError> {
     let records = &mut state.records;
     let held = (records.frames(), records.pairs(), records.terms());

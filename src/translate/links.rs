@@ -54,6 +54,11 @@ impl TableLinks {
         self.made.of_mut(side).insert(id, record.to_owned());
     }
 
+    /// Tells whether a plan makes this record on `side`: nobody needs ask for it, or can.
+    pub fn makes(&self, side: Side, id: Uuid) -> bool {
+        self.made.of(side).contains_key(&id)
+    }
+
     /// Tells that a record of `side` gets its partner only by what the run makes first.
     pub fn wait(&mut self, side: Side, id: Uuid, reason: &str) {
         self.awaited.of_mut(side).insert(id, reason.to_owned());

@@ -46,7 +46,8 @@ pub fn create(world: &mut World, record: &str, double: bool) -> RunReport {
     let map = &world.pipeline.tables[at];
     let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
     let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
-    desk.look_alone(&world.store, &[address]).unwrap().unwrap();
+    desk.look_alone(&world.store, std::slice::from_ref(&address)).unwrap().unwrap();
+    desk.prepare_alone(&mut world.store, &[address]).unwrap();
     let along = Create::along(map.direction);
     let usual = std::mem::replace(&mut world.pipeline.tables[at].create, along);
     world.selection = Selection { create: true, double, ..only(&[record]) };

@@ -194,6 +194,13 @@ impl World {
         self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", &now, false).unwrap();
     }
 
+    /// From now on it is the day after, for the state.
+    pub fn let_a_day_pass(&mut self) {
+        self.store = SqliteStore::read_only(&self.folder.path().join("nothing.db")).unwrap();
+        let tomorrow: &'static dyn Fn() -> String = &|| "2026-02-01T02:00:00Z".to_owned();
+        self.store = SqliteStore::open(&self.folder.path().join("state.db"), "a test", tomorrow, true).unwrap();
+    }
+
     /// A world in which customer 1 is coupled with account 101 and both agree.
     pub fn settled() -> World {
         World::settled_with(&format!("{PEOPLE}{CUSTOMERS}"))
@@ -460,7 +467,7 @@ fn a_record_that_comes_without_its_version_is_not_written() {
             let report = world.run();
             let [item] = &report.inbox[..] else { panic!("{:#?}", report.inbox) };
             assert_eq!((report.outcome, item.kind), (RunOutcome::Incomplete, InboxKind::Failed), "{}", item.message);
-            let told = "did not get to the CRM: it came without its version";
+            let told = "was not let into the CRM: it came without its version";
             assert!(item.message.contains(told), "{}", item.message);
             assert_eq!((world.erp.writes(), world.crm.writes()), before);
         }

@@ -76,7 +76,8 @@ impl Client {
                 }
                 Err(broken) if broken.reach == Reach::Unanswered => {
                     let seconds = answer_max.as_secs_f64();
-                    let told = format!("nothing came within {seconds} seconds (attempt {failed}); check `token_url`");
+                    let told =
+                        format!("no whole answer came within {seconds} seconds (attempt {failed}); check `token_url`");
                     (unanswered(&told), None, self.patience.attempts.min(UNANSWERED_ATTEMPTS))
                 }
                 Err(broken) if broken.reach == Reach::Sent => {

@@ -410,7 +410,7 @@ fn a_token_that_is_not_to_be_had_is_asked_for_once_by_all_threads() {
         (
             "it hangs",
             &(|| Line::Hold) as &dyn Fn() -> Line,
-            "does not answer: nothing came within 0.2 seconds (attempt 2); check `token_url`",
+            "does not answer: no whole answer came within 0.2 seconds (attempt 2); check `token_url`",
             2,
         ),
         ("it refuses", &refusal, "invalid_client; check `client_secret`, which may have expired", 1),
@@ -441,7 +441,7 @@ fn a_token_that_never_comes_is_given_up_within_minutes() {
     let login = Script::play((0..UNANSWERED_ATTEMPTS).map(|_| Line::Hold).collect());
     let (client, clock) = client_with("http://127.0.0.1:1", &login.url, Patience { token_ms_max: 100, ..patience });
     let error = client.get("http://127.0.0.1:1/x", &[], |_| Ok(())).unwrap_err();
-    let expected = "CRM cannot be reached: its token endpoint at 127.0.0.1 does not answer: nothing came within 0.1 \
+    let expected = "CRM cannot be reached: its token endpoint at 127.0.0.1 does not answer: no whole answer came within 0.1 \
                     seconds (attempt 4); check `token_url`";
     assert_eq!((error.to_string().as_str(), error.keys().join(".").as_str()), (expected, "auth.token_url"));
     assert_eq!((login.heard().len(), clock.now()), (UNANSWERED_ATTEMPTS as usize, waits));

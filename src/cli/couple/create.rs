@@ -67,7 +67,9 @@ pub(super) fn create(
         selection.double = agree_to_partners(arguments, loaded, map, selection.clone(), &mut looked_at, signals)?;
     }
     drop(looked_at);
-    drop(take(loaded, &desk, &shown)?);
+    let mut store = take(loaded, &desk, &shown)?;
+    desk.prepare_alone(&mut store, &selection.records).map_err(told)?;
+    drop(store);
     let part = Part { only: Vec::new(), selection };
     let run = perform(arguments, loaded, &part, signals)?;
     let store = SqliteStore::read_only(&loaded.state)?;

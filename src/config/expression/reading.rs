@@ -10,11 +10,21 @@ use sqlparser::ast::{
     ValueWithSpan, Visit, Visitor,
 };
 use sqlparser::dialect::GenericDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, Tokenizer};
 
 use crate::config::complaint::suggestion;
 use crate::config::expression::{ExpressionError, functions, is_column_name};
+
+/// Parts that operators may join in one expression: whoever walks through such a chain goes as deep as it is long.
+const CHAIN_MAX: usize = 100;
+
+/// Comparisons in one expression, of which a chain is as rare as it is long.
+const COMPARISONS_MAX: usize = 500;
+
+/// How deep an expression may be; the stack of a debug build ends before 200.
+const DEPTH_MAX: usize = 120;
 
 /// Functions of the dialect that make one value out of one row. Lists are left out: no column holds one.
 #[rustfmt::skip] // One name a line is three screens of names.
@@ -102,7 +112,18 @@ pub(super) fn parse(text: &str) -> Result<Expr, ExpressionError> {
         let hint = Some("remove the key, or write an expression; an empty text is `''`".to_owned());
         return Err(ExpressionError { message: "is empty".to_owned(), hint });
     }
-    let mut parser = Parser::new(&GenericDialect).try_with_sql(text).map_err(failed)?;
+    let tokens =
+        Tokenizer::new(&GenericDialect, text).tokenize_with_location().map_err(|error| failed(error.into()))?;
+    let joints = |joins: fn(&Token) -> bool| tokens.iter().filter(|token| joins(&token.token)).count();
+    if joints(joins) > CHAIN_MAX || joints(compares) > COMPARISONS_MAX {
+        let hint = format!(
+            "{CHAIN_MAX} that join (`AND`, `||`, `+`, `WHEN` and the like) and {COMPARISONS_MAX} that compare are the most; \
+             `IN (…)`, `COALESCE(…)` and `CONCAT(…)` take as many values as you like"
+        );
+        let message = "has too many operators".to_owned();
+        return Err(ExpressionError { message, hint: Some(hint) });
+    }
+    let mut parser = Parser::new(&GenericDialect).with_tokens_with_locations(tokens);
     let tree = parser.parse_expr().map_err(failed)?;
     let next = parser.peek_token();
     if next.token != Token::EOF {
@@ -110,7 +131,53 @@ pub(super) fn parse(text: &str) -> Result<Expr, ExpressionError> {
         let message = format!("does not parse as SQL: `{}` at {place} is too much", next.token);
         return Err(ExpressionError { message, hint: None });
     }
-    Ok(tree)
+    let mut depth = Depth::default();
+    let _ = tree.visit(&mut depth);
+    if depth.most > DEPTH_MAX { Err(failed(ParserError::RecursionLimitExceeded)) } else { Ok(tree) }
+}
+
+/// Tells whether something joins parts of an expression; each part of a chain holds all that stand before it.
+fn joins(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => matches!(word.keyword, Keyword::AND | Keyword::OR | Keyword::XOR | Keyword::WHEN),
+        Token::StringConcat | Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::Mod => true,
+        Token::Pipe | Token::Ampersand | Token::Caret => true,
+        _ => false,
+    }
+}
+
+/// Tells whether something compares; each of several in a row compares what came out before.
+fn compares(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => {
+            matches!(word.keyword, Keyword::IS | Keyword::LIKE | Keyword::ILIKE | Keyword::IN | Keyword::BETWEEN)
+        }
+        Token::Eq | Token::Neq | Token::Lt | Token::Gt | Token::LtEq | Token::GtEq | Token::DoubleEq => true,
+        Token::Spaceship | Token::DoubleColon | Token::Period => true,
+        _ => false,
+    }
+}
+
+/// Measures how deep an expression is.
+#[derive(Default)]
+struct Depth {
+    now: usize,
+    most: usize,
+}
+
+impl Visitor for Depth {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<()> {
+        self.now += 1;
+        self.most = self.most.max(self.now);
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, _expr: &Expr) -> ControlFlow<()> {
+        self.now -= 1;
+        ControlFlow::Continue(())
+    }
 }
 
 /// Turns the first letter of a parser's sentence small, as a fragment begins.

@@ -3,15 +3,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use pipeline::address::Address;
+use pipeline::by_hand::{Desk, parting};
 use pipeline::cli::inbox::answer::Wish;
-use pipeline::config::{Blank, Direction, OnDelete, PerSide, Side};
-use pipeline::endpoint::Write;
+use pipeline::config::{Blank, Direction, OnDelete, PerSide, Policy, Side};
+use pipeline::endpoint::{Endpoint, Write};
 use pipeline::run::account::RunOutcome;
 use pipeline::run::selection::Selection;
 use pipeline::store::{CouplingChange, InboxKind, Origin, Store};
 use uuid::Uuid;
 
-use crate::by_hand::{by_hand, create};
+use crate::by_hand::{by_hand, create, moment};
 use crate::decisions::answer;
 use crate::memory::Memory;
 use crate::rules::World;
@@ -222,6 +224,27 @@ fn is_put_back(world: &mut World, cascade: Cascade, changed: bool) {
     assert_eq!(cascade.held(world), Default::default(), "{cascade:?}: a person cleared it");
 }
 
+/// Both are named, the one that is made anew and the one that refers to it.
+#[test]
+fn a_run_over_both_ends_puts_the_reference_back_as_planned() {
+    for cascade in CASCADES {
+        for circle in [false, true] {
+            let mut world = if circle { settled_in_circle(None) } else { settled() };
+            cascade.happen(&mut world, OnDelete::Restore);
+            let survivor = if cascade.gone == Side::Crm { cascade.names().0 } else { cascade.names().1 };
+            world.selection = only(&["customers:C1", survivor]);
+            let planned = world.run_as(true);
+            let report = world.run();
+            assert_eq!(planned.plan, report.plan, "{cascade:?} {circle}: the plan is the run (I8)");
+            world.selection = Selection::default();
+            cascade.refers(&world);
+            // Whoever was not named follows.
+            world.run();
+            world.quiet();
+        }
+    }
+}
+
 #[test]
 fn a_run_over_other_table_maps_that_restores_loses_no_reference() {
     for cascade in [CASCADES[0], CASCADES[2]] {
@@ -304,31 +327,112 @@ fn a_reference_is_put_back_where_somebody_coupled_the_survivor_anew() {
     }
 }
 
-/// Somebody coupled the person with another user before any run looked, and the CRM's reference to the former one is blank.
+/// Somebody coupled the person with another record before any run looked, and the reference to the former one is blank.
 #[test]
 fn a_blank_beside_a_new_coupling_is_an_edit_unless_what_it_led_to_is_gone() {
-    for (is_gone, keep_values, expected) in [(true, true, "AA"), (false, true, ""), (true, false, "AA")] {
+    for (lost, is_gone, keep_values, is_put_back) in [
+        (Side::Crm, true, true, true),
+        (Side::Crm, false, true, false),
+        (Side::Crm, true, false, true),
+        (Side::Erp, true, true, true),
+        (Side::Erp, false, true, false),
+    ] {
+        let place = format!("{lost:?} {is_gone} {keep_values}");
         let mut world = settled();
         if !keep_values {
             world.keep_no_values();
         }
+        world.let_a_day_pass();
         let (erp, crm, other) = (Uuid::from_u128(11), Uuid::from_u128(111), Uuid::from_u128(50));
-        world.crm.put("users", 50, &[("name", "AA"), ("mail", "AA@a.example")]);
-        match is_gone {
-            true => world.crm.delete("users", 111),
-            false => world.crm.put("users", 111, &[("name", "XX"), ("mail", "XX@a.example")]),
-        }
-        let couple = CouplingChange::Couple { erp, crm: other, origin: Origin::Hand };
+        let couple = |erp: Uuid, crm: Uuid| CouplingChange::Couple { erp, crm, origin: Origin::Hand };
+        let couple = match lost {
+            Side::Crm => {
+                world.crm.put("users", 50, &[("name", "AA"), ("mail", "AA@a.example")]);
+                match is_gone {
+                    true => world.crm.delete("users", 111),
+                    false => world.crm.put("users", 111, &[("name", "XX"), ("mail", "XX@a.example")]),
+                }
+                world.crm.put("accounts", 101, &[("owner", "")]);
+                couple(erp, other)
+            }
+            Side::Erp => {
+                world.erp.put("people", 50, &[("code", "ZZ"), ("email", "AA@a.example")]);
+                match is_gone {
+                    true => world.erp.delete("people", 11),
+                    false => world.erp.put("people", 11, &[("email", "XX@a.example")]),
+                }
+                world.erp.put("customers", 1, &[("person", "")]);
+                couple(other, crm)
+            }
+        };
         world.store.commit("people", &[], &[CouplingChange::Uncouple { erp, crm }, couple], &[]).unwrap();
-        world.crm.put("accounts", 101, &[("owner", "")]);
+        for table in &mut world.pipeline.tables {
+            table.first_sync = Some(Policy::Erp);
+        }
         let planned = world.run_as(true);
         let report = world.run();
-        assert_eq!(planned.plan, report.plan, "{is_gone} {keep_values}: the plan is the run (I8)");
-        assert_eq!(report.outcome, RunOutcome::Converged, "{is_gone} {keep_values}: {:#?}", report.inbox);
-        let owner = if expected.is_empty() { String::new() } else { other.to_string() };
-        assert_eq!(CASCADES[0].held(&world), (expected.to_owned(), owner), "{is_gone} {keep_values}");
+        assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
+        assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
+        let held = match (lost, is_put_back) {
+            (_, false) => (String::new(), String::new()),
+            (Side::Crm, true) => ("AA".to_owned(), other.to_string()),
+            (Side::Erp, true) => ("ZZ".to_owned(), crm.to_string()),
+        };
+        assert_eq!(CASCADES[0].held(&world), held, "{place}");
         world.quiet();
     }
+}
+
+/// The record has another number now, and somebody clears what refers to it.
+#[test]
+fn a_reference_to_a_record_that_was_renumbered_can_be_cleared() {
+    let mut world = settled();
+    world.let_a_day_pass();
+    world.erp.put("people", 11, &[("code", "ZZ")]);
+    world.erp.put("customers", 1, &[("person", "")]);
+    world.run();
+    assert_eq!(CASCADES[0].held(&world), Default::default());
+    world.quiet();
+}
+
+/// Both parted and coupled by commands, while the former partner is deleted before, between or not at all.
+#[test]
+fn a_reference_comes_back_whenever_its_record_was_parted_and_deleted() {
+    for cascade in CASCADES {
+        for (order, anew) in
+            [("delete part", false), ("delete part", true), ("part delete", false), ("part delete", true)]
+        {
+            let place = format!("{cascade:?} {order} {anew}");
+            let mut world = settled();
+            world.let_a_day_pass();
+            let survivor = if cascade.gone == Side::Crm { cascade.names().0 } else { cascade.names().1 };
+            for step in order.split(' ') {
+                match step {
+                    "delete" => cascade.happen(&mut world, OnDelete::Hold),
+                    _ => part(&mut world, survivor),
+                }
+            }
+            if anew {
+                cascade.couple_anew(&mut world)
+            } else {
+                cascade.create_anew(&mut world)
+            }
+            let report = world.run();
+            assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
+            cascade.refers(&world);
+            world.quiet();
+        }
+    }
+}
+
+/// Parts a record from its partner, as `uncouple` does.
+fn part(world: &mut World, record: &str) {
+    let address = Address::parse(record).unwrap();
+    let map = world.pipeline.tables.iter().find(|map| map.name == address.table).unwrap();
+    let sides = PerSide { erp: &world.erp as &dyn Endpoint, crm: &world.crm };
+    let desk = Desk::open(&world.pipeline, sides, &world.store, map).unwrap();
+    let partings = desk.look_apart(&world.store, &[address], false).unwrap().unwrap();
+    parting::part(&desk, &mut world.store, partings, &moment(88)).unwrap();
 }
 
 #[test]
@@ -536,9 +640,15 @@ fn in_every_extent(filtered: bool) {
     for led in [PERSON, parent, home] {
         for gone in Side::BOTH {
             for extent in [Extent::Everything, Extent::Changes, Extent::Table, Extent::Record, Extent::Asked] {
-                for earlier in [Earlier::Nothing, Earlier::Held, Earlier::Restored] {
-                    is_given_back(led, gone, (extent, earlier), filtered);
-                }
+                is_given_back(led, gone, (extent, Earlier::Nothing), filtered);
+            }
+            for (extent, earlier) in [
+                (Extent::Everything, Earlier::Restored),
+                (Extent::Record, Earlier::Restored),
+                (Extent::Changes, Earlier::Held),
+                (Extent::Asked, Earlier::Held),
+            ] {
+                is_given_back(led, gone, (extent, earlier), filtered);
             }
         }
     }

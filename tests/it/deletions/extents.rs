@@ -151,6 +151,10 @@ impl Night {
         let referring: Vec<&str> =
             self.wanted.iter().filter(|(_, wanted)| refers(*wanted)).map(|(key, _)| *key).collect();
         let Some(id) = self.find(side, of, key) else { return };
+        // A side that lost all of a table is more likely one that is not what it seems.
+        if self.memory(side).all(of.tables.of(side)).len() == 1 {
+            return;
+        }
         // What is deleted loses what was typed there.
         let is_free = !self.typed.contains(key) && !self.touched.contains(key);
         let is_held = |key: &&str| self.touched.contains(*key) || self.lacking.contains(*key);

@@ -69,9 +69,11 @@ fn a_file_that_is_no_sound_state_is_told() {
     }
     let (_folder, path) = place();
     drop(open(&path));
-    fs::write(&path, "").unwrap();
-    for message in [refused(&path), SqliteStore::read_only(&path).err().unwrap()].map(|error| error.to_string()) {
-        assert!(message.contains("the file is empty, which a state never is"), "{message}");
+    for content in ["", "x", "nearly nothing"] {
+        fs::write(&path, content).unwrap();
+        for message in [refused(&path), SqliteStore::read_only(&path).err().unwrap()].map(|error| error.to_string()) {
+            assert!(message.contains("the file is empty, or nearly so, which a state never is"), "{message}");
+        }
     }
     let cases: [(&str, Harm); 7] = [
         ("schema", |path| {
