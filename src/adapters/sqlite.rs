@@ -168,13 +168,10 @@ impl Drop for SqliteStore<'_> {
     }
 }
 
-/// What each SQLite file begins with (<https://www.sqlite.org/fileformat2.html>, 1.3).
-const HEADER_BYTES: u64 = 100;
-
 /// Refuses a file without content, which no run leaves: taken for a new state, it would make a first load of a settled company.
 /// SQLite takes one of a single byte for empty, too.
 fn refuse_empty(path: &Path) -> Result<(), StoreError> {
-    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() < HEADER_BYTES) {
+    if fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= 1) {
         let message = format!(
             "{}: the file is empty, or nearly so, which a state never is; put a backup in its place, or remove the file to \
              begin anew",
