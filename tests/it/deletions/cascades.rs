@@ -642,13 +642,12 @@ fn in_every_extent(filtered: bool) {
             for extent in [Extent::Everything, Extent::Changes, Extent::Table, Extent::Record, Extent::Asked] {
                 is_given_back(led, gone, (extent, Earlier::Nothing), filtered);
             }
-            for (extent, earlier) in [
-                (Extent::Everything, Earlier::Restored),
-                (Extent::Record, Earlier::Restored),
-                (Extent::Changes, Earlier::Held),
-                (Extent::Asked, Earlier::Held),
-            ] {
-                is_given_back(led, gone, (extent, earlier), filtered);
+            let later = match gone {
+                Side::Erp => [(Extent::Everything, Earlier::Restored), (Extent::Asked, Earlier::Held)],
+                Side::Crm => [(Extent::Record, Earlier::Restored), (Extent::Changes, Earlier::Held)],
+            };
+            for when in later {
+                is_given_back(led, gone, when, filtered);
             }
         }
     }
