@@ -6,6 +6,8 @@ mod cascades;
 mod crashes;
 mod created;
 mod extents;
+mod filtered;
+mod given_back;
 mod guards;
 mod proof;
 mod restored;

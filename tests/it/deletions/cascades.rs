@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::by_hand::{by_hand, create, moment};
 use crate::decisions::answer;
-use crate::memory::Memory;
+use crate::deletions::given_back::settled_in_circle;
 use crate::rules::World;
 use crate::selected::only;
 
@@ -48,7 +48,7 @@ pub fn settled() -> World {
 }
 
 /// Makes it of these table maps; `also` is what person 11 holds besides.
-fn settled_of(tables: &str, also: &[(&str, &str)]) -> World {
+pub fn settled_of(tables: &str, also: &[(&str, &str)]) -> World {
     let mut world = World::with(tables);
     for (number, code) in [(11, "AA"), (12, "BB")] {
         let mail = format!("{code}@a.example");
@@ -111,7 +111,7 @@ impl Cascade {
     }
 
     /// Somebody makes the record anew that was deleted, and couples it with the survivor.
-    fn couple_anew(self, world: &mut World) {
+    pub fn couple_anew(self, world: &mut World) {
         let people = self.table == "people";
         match self.gone {
             Side::Erp if people => world.erp.put("people", 50, &[("code", "AA"), ("email", "AA@a.example")]),
@@ -129,7 +129,7 @@ impl Cascade {
     }
 
     /// What both records are called.
-    fn names(self) -> (&'static str, &'static str) {
+    pub fn names(self) -> (&'static str, &'static str) {
         match self.table {
             "people" => ("people:AA", "people:crm:AA@a.example"),
             _ => ("customers:C2", "customers:crm:C2"),
@@ -489,282 +489,6 @@ fn a_reference_that_was_edited_on_the_other_side_is_contested() {
     }
 }
 
-/// The CRM's reference was cleared by a person, and not along with what the ERP lost.
-#[test]
-fn a_record_made_anew_gets_no_reference_that_a_person_cleared() {
-    let mut world = settled();
-    world.pipeline.tables[1].on_delete = OnDelete::Restore;
-    let cascade = CASCADES[2];
-    cascade.happen(&mut world, OnDelete::Restore);
-    world.crm.put("accounts", 101, &[("owner", "")]);
-    world.erp.delete("customers", 1);
-    let planned = world.run_as(true);
-    let report = world.run();
-    assert_eq!(planned.plan, report.plan, "the plan is the run (I8)");
-    assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
-    let records = world.erp.all("customers");
-    let anew = records.values().find(|record| record["number"] == "C1").unwrap();
-    assert_eq!((anew.get("person").map_or("", String::as_str), &*world.crm.get("accounts", 101, "owner")), ("", ""));
-    world.quiet();
-}
-
-/// A record is deleted on one side, and what refers to it on the other.
-#[test]
-fn a_record_made_anew_gets_the_reference_that_the_survivor_has_lost() {
-    for cascade in CASCADES {
-        for (on_delete, apart) in
-            [(OnDelete::Restore, false), (OnDelete::Restore, cascade.table == "people"), (OnDelete::Hold, false)]
-        {
-            let place = format!("{cascade:?} {on_delete:?} {apart}");
-            let mut world = settled();
-            cascade.answer(&mut world, on_delete);
-            world.pipeline.tables[1].on_delete = on_delete;
-            cascade.happen(&mut world, on_delete);
-            if apart {
-                world.attempt(false, &["people"], &mut |_| {}).unwrap();
-            }
-            match cascade.gone {
-                Side::Crm => world.erp.delete("customers", 1),
-                Side::Erp => world.crm.delete("accounts", 101),
-            }
-            if on_delete == OnDelete::Hold {
-                world.run();
-                world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Restore);
-            }
-            let planned = world.run_as(true);
-            let report = world.run();
-            assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
-            assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
-            let by_key = |records: std::collections::BTreeMap<Uuid, std::collections::BTreeMap<String, String>>| {
-                records.into_values().find(|record| record["number"] == "C1").unwrap()
-            };
-            let (erp, crm) = (by_key(world.erp.all("customers")), by_key(world.crm.all("accounts")));
-            let (of_erp, of_crm, key) = match cascade.table {
-                "people" => ("person", "owner", "AA"),
-                _ => ("parent", "parent", "C2"),
-            };
-            assert_eq!(erp[of_erp], key, "{place}");
-            let couplings = world.store.couplings(cascade.table, &[]).unwrap();
-            assert!(couplings.crm.iter().any(|id| id.to_string() == crm[of_crm]), "{place}: {crm:?}");
-            world.quiet();
-        }
-    }
-}
-
-/// A reference, what holds it and what it leads to, by their tables and numbers.
-#[derive(Debug, Clone, Copy)]
-struct Led {
-    from: PerSide<(&'static str, u128)>,
-    /// What holds it, as each side names it.
-    names: PerSide<&'static str>,
-    columns: PerSide<&'static str>,
-    to: PerSide<(&'static str, u128)>,
-    key: &'static str,
-}
-
-impl Led {
-    /// Returns what the two records hold in it that are there by now, once both are.
-    fn held(self, world: &World) -> Option<PerSide<String>> {
-        let held = |side: Side| {
-            let memory = if side == Side::Erp { &world.erp } else { &world.crm };
-            let (label, name) = self.label(side);
-            let records = memory.all(self.from.of(side).0);
-            let record = records.into_values().find(|record| record[label] == name)?;
-            Some(record.get(*self.columns.of(side)).cloned().unwrap_or_default())
-        };
-        Some(PerSide { erp: held(Side::Erp)?, crm: held(Side::Crm)? })
-    }
-
-    /// Returns what tells its record from others.
-    fn label(self, side: Side) -> (&'static str, &'static str) {
-        match (side, self.from.erp.0) {
-            (Side::Erp, "people") => ("code", "AA"),
-            (Side::Crm, "people") => ("name", "AA"),
-            _ => ("number", "C1"),
-        }
-    }
-}
-
-/// What a run is over.
-#[derive(Debug, Clone, Copy)]
-enum Extent {
-    Everything,
-    Changes,
-    Table,
-    Record,
-    /// A record whose partner somebody asks for by hand, whatever the file says.
-    Asked,
-}
-
-/// What an earlier run has made of the deletion of what is led to.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Earlier {
-    Nothing,
-    Held,
-    Restored,
-}
-
-/// What is made anew gets its reference whatever the run is over that makes it, also where the reference goes in a circle.
-#[test]
-fn a_run_of_no_extent_loses_the_reference_of_a_record_made_anew() {
-    in_every_extent(false);
-}
-
-/// So it is where the survivor has left its filter with its reference.
-#[test]
-fn a_run_of_no_extent_leaves_outside_what_its_cleared_reference_took_out_of_its_filter() {
-    in_every_extent(true);
-}
-
-const PERSON: Led = Led {
-    from: PerSide { erp: ("customers", 1), crm: ("accounts", 101) },
-    names: PerSide { erp: "customers:C1", crm: "customers:crm:C1" },
-    columns: PerSide { erp: "person", crm: "owner" },
-    to: PerSide { erp: ("people", 11), crm: ("users", 111) },
-    key: "AA",
-};
-
-fn in_every_extent(filtered: bool) {
-    let parent = Led {
-        columns: PerSide { erp: "parent", crm: "parent" },
-        to: PerSide { erp: ("customers", 2), crm: ("accounts", 102) },
-        key: "C2",
-        ..PERSON
-    };
-    let home = Led {
-        from: PerSide { erp: ("people", 11), crm: ("users", 111) },
-        names: PerSide { erp: "people:AA", crm: "people:crm:AA@a.example" },
-        columns: PerSide { erp: "home", crm: "home" },
-        ..parent
-    };
-    for led in [PERSON, parent, home] {
-        for gone in Side::BOTH {
-            for extent in [Extent::Everything, Extent::Changes, Extent::Table, Extent::Record, Extent::Asked] {
-                is_given_back(led, gone, (extent, Earlier::Nothing), filtered);
-            }
-            let later = match gone {
-                Side::Erp => [(Extent::Everything, Earlier::Restored), (Extent::Asked, Earlier::Held)],
-                Side::Crm => [(Extent::Record, Earlier::Restored), (Extent::Changes, Earlier::Held)],
-            };
-            for when in later {
-                is_given_back(led, gone, when, filtered);
-            }
-        }
-    }
-}
-
-/// `gone` loses what is led to, and the other side what leads there. Where it is `filtered` the survivor has left its filter
-/// with its reference.
-fn is_given_back(led: Led, gone: Side, (extent, earlier): (Extent, Earlier), filtered: bool) {
-    let place = format!("{led:?} {gone:?} {extent:?} {earlier:?} {filtered}");
-    let mut world = settled_in_circle(filtered.then_some((led, gone)));
-    let before = led.held(&world).unwrap();
-    assert_eq!(before.erp, led.key, "{place}");
-    let (of, holder) = (gone.other(), if gone == Side::Erp { &world.erp } else { &world.crm });
-    let ((target, id), (table, own)) = (*led.to.of(gone), *led.from.of(gone));
-    holder.delete(target, id);
-    holder.put(table, own, &[(*led.columns.of(gone), "")]);
-    match earlier {
-        Earlier::Nothing => {}
-        Earlier::Held => {
-            world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Hold);
-            world.run();
-            world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Restore);
-        }
-        Earlier::Restored => {
-            let survivor = if led.to.erp.0 == "people" {
-                PerSide { erp: "people:AA", crm: "people:crm:AA@a.example" }
-            } else {
-                PerSide { erp: "customers:C2", crm: "customers:crm:C2" }
-            };
-            world.run_part(only(&[*survivor.of(of)])).unwrap();
-        }
-    }
-    let (table, own) = *led.from.of(of);
-    if of == Side::Erp {
-        world.erp.delete(table, own)
-    } else {
-        world.crm.delete(table, own)
-    }
-    let (map, survivor) = (led.from.erp.0, *led.names.of(gone));
-    let maps: &[&str] = if matches!(extent, Extent::Table) { &[map] } else { &[] };
-    world.changed = matches!(extent, Extent::Changes);
-    if matches!(extent, Extent::Record) {
-        world.selection = only(&[survivor]);
-    }
-    let report = if matches!(extent, Extent::Asked) {
-        world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Hold);
-        let report = create(&mut world, survivor, false);
-        world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Restore);
-        report
-    } else {
-        let planned = world.attempt(true, maps, &mut |_| {}).unwrap();
-        let report = world.attempt(false, maps, &mut |_| {}).unwrap();
-        assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
-        report
-    };
-    // What is outside waits for what it led to, be it made earlier or by the same run.
-    let comes_first = led.key == "AA" && matches!(extent, Extent::Everything | Extent::Changes);
-    if !filtered || earlier == Earlier::Restored || comes_first {
-        let held = led.held(&world).unwrap_or_default();
-        assert_eq!(held.of(of), before.of(of), "{place}: {:#?} {:#?}", report.plan, report.inbox);
-    }
-    (world.changed, world.selection) = (false, Selection::default());
-    let planned = world.run_as(true);
-    let mut report = world.run();
-    assert_eq!(planned.plan, report.plan, "{place}: the plan is the run (I8)");
-    if filtered && led.key == "C2" && report.outcome == RunOutcome::Incomplete {
-        report = world.run();
-    }
-    assert_eq!(report.outcome, RunOutcome::Converged, "{place}: {:#?}", report.inbox);
-    let held = led.held(&world).unwrap();
-    assert_eq!(held.erp, led.key, "{place}");
-    let couplings = world.store.couplings(led.to.erp.0, &[]).unwrap();
-    assert!(couplings.crm.iter().any(|id| id.to_string() == held.crm), "{place}: {held:?}");
-    world.quiet();
-}
-
-/// `left` clears the customer's person, which takes the customer out of its filter there, because the person was deleted there or
-/// because somebody wants it so; the other side deletes the customer.
-fn left_outside(left: Side, is_deleted: bool) -> World {
-    let world = settled_in_circle(Some((PERSON, left)));
-    let ((people, person), (customers, customer)) = (*PERSON.to.of(left), *PERSON.from.of(left));
-    if is_deleted {
-        memory(&world, left).delete(people, person);
-    }
-    memory(&world, left).put(customers, customer, &[(*PERSON.columns.of(left), "")]);
-    let (customers, customer) = *PERSON.from.of(left.other());
-    memory(&world, left.other()).delete(customers, customer);
-    world
-}
-
-fn memory(world: &World, side: Side) -> &Memory {
-    if side == Side::Erp { &world.erp } else { &world.crm }
-}
-
-/// As [`settled`], and person 11 refers to customer 2, which goes in a circle. What is `led` is outside the filter of that side
-/// without its reference.
-fn settled_in_circle(led: Option<(Led, Side)>) -> World {
-    let home = "      - { erp: home, crm: home, ref: { table: customers, erp: number } }\n  customers:";
-    let tables = TABLES.replacen("  customers:", home, 1);
-    let mut world = settled_of(&tables, &[("home", "C2")]);
-    if let Some((led, side)) = led {
-        let (label, name) = led.label(side);
-        let is_led = if side == Side::Erp { "<> ''" } else { "IS NOT NULL" };
-        let filter = format!("filter: \"{label} <> '{name}' OR {} {is_led}\"", led.columns.of(side));
-        let table = format!("{}: {{ table: {}, ", side.name().to_lowercase(), led.from.of(side).0);
-        let filtered = tables.replacen(&table, &format!("{table}{filter}, "), 1);
-        assert!(filtered.contains(&filter));
-        world.pipeline = World::with(&filtered).pipeline;
-        world.quiet();
-    }
-    world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Restore);
-    for memory in [&world.erp, &world.crm] {
-        memory.advance(7_200);
-    }
-    world
-}
-
 #[test]
 fn once_it_is_decided_the_blank_travels() {
     for cascade in CASCADES {
@@ -834,13 +558,13 @@ fn a_reference_with_one_owner_waits_as_well() {
 }
 
 /// A world as [`settled`], in which an account without owner is outside the filter.
-fn settled_with_owners(direction: Direction) -> World {
+pub fn settled_with_owners(direction: Direction) -> World {
     let filtered = "crm: { table: accounts, label: number, filter: owner IS NOT NULL }";
     settled_in(&TABLES.replace("crm: { table: accounts, label: number }", filtered), direction)
 }
 
 /// Three customers of which each refers to a person, in these table maps.
-fn settled_in(tables: &str, direction: Direction) -> World {
+pub fn settled_in(tables: &str, direction: Direction) -> World {
     let mut world = World::with(tables);
     world.pipeline.tables[1].fields[2].direction = Some(direction);
     for (number, code) in [(11, "AA"), (12, "BB")] {
@@ -856,169 +580,6 @@ fn settled_in(tables: &str, direction: Direction) -> World {
     assert_eq!(world.run().outcome, RunOutcome::Converged);
     world.quiet();
     world
-}
-
-#[test]
-fn a_record_that_its_cleared_reference_took_out_of_its_filter_comes_back() {
-    let cascade = CASCADES[0];
-    for direction in [Direction::Both, Direction::ToCrm] {
-        let clear = |world: &mut World, on_delete: OnDelete| {
-            cascade.happen(world, on_delete);
-            // A person took this one out before.
-            world.crm.put("accounts", 102, &[("owner", "")]);
-        };
-        let back = |world: &mut World| {
-            cascade.refers(world);
-            assert_eq!(world.erp.get("customers", 1, "person"), "AA", "{direction:?}");
-            assert_eq!(world.crm.get("accounts", 102, "owner"), "", "{direction:?}: a person cleared it");
-            world.quiet();
-        };
-        // In the run that restores, after a night in which the deletion waited.
-        for changed in [false, true] {
-            let mut world = settled_with_owners(direction);
-            clear(&mut world, OnDelete::Hold);
-            world.crm.put("accounts", 101, &[("phone", "2")]);
-            world.run();
-            assert_eq!(cascade.held(&world), ("AA".to_owned(), String::new()), "{direction:?}");
-            assert_eq!(world.erp.get("customers", 1, "phone"), "", "outside, and not compared");
-            cascade.answer(&mut world, OnDelete::Restore);
-            if changed {
-                world.run_changed();
-            } else {
-                let planned = world.run_as(true);
-                let report = world.run();
-                assert_eq!(planned.plan, report.plan, "{direction:?}: the plan is the run (I8)");
-                assert_eq!(report.outcome, RunOutcome::Converged, "{direction:?}: {:#?}", report.inbox);
-            }
-            assert_eq!(world.erp.get("customers", 1, "phone"), "2", "{direction:?}");
-            back(&mut world);
-        }
-        // A later run than the one that restored, whether the state knows the values or not.
-        for keeps in [true, false] {
-            let mut world = settled_with_owners(direction);
-            if !keeps {
-                world.keep_no_values();
-            }
-            clear(&mut world, OnDelete::Restore);
-            world.attempt(false, &["people"], &mut |_| {}).unwrap();
-            assert_eq!(world.run().outcome, RunOutcome::Converged, "{direction:?}");
-            back(&mut world);
-        }
-        // Somebody coupled the survivor anew.
-        let mut world = settled_with_owners(direction);
-        clear(&mut world, OnDelete::Hold);
-        world.run();
-        cascade.couple_anew(&mut world);
-        assert_eq!(world.run().outcome, RunOutcome::Converged, "{direction:?}");
-        back(&mut world);
-        // As long as the deletion waits, and where it is decided otherwise, it stays outside.
-        for on_delete in [OnDelete::Hold, OnDelete::Delete, OnDelete::Uncouple] {
-            let mut world = settled_with_owners(direction);
-            clear(&mut world, on_delete);
-            world.run();
-            assert_eq!(cascade.held(&world).1, "", "{direction:?} {on_delete:?}");
-            world.quiet();
-        }
-    }
-}
-
-#[test]
-fn a_survivor_comes_back_into_its_filter_with_the_reference_of_its_partner() {
-    for left in Side::BOTH {
-        // A person decides, once both deletions have waited.
-        let mut world = left_outside(left, true);
-        world.pipeline.tables.iter_mut().for_each(|table| table.on_delete = OnDelete::Hold);
-        let report = world.run();
-        let (gone, name) = (left.other().name(), *PERSON.names.of(left));
-        let message =
-            format!("{name} was deleted in the {gone}; it stays in the {} until somebody decides", left.name());
-        assert!(report.inbox.iter().any(|item| item.message == message), "{left:?}: {:#?}", report.inbox);
-        world.quiet();
-        let person = if left == Side::Crm { "people:AA" } else { "people:crm:AA@a.example" };
-        for decided in [person, name] {
-            answer(&mut world, decided, &Wish::Restore).unwrap();
-            let planned = world.run_as(true);
-            let report = world.run();
-            assert_eq!(planned.plan, report.plan, "{left:?}: the plan is the run (I8)");
-        }
-        is_back_inside(&mut world, left, "decided");
-
-        // What it led to is still there: a person cleared it, and what is outside its filter is left alone.
-        let mut world = left_outside(left, false);
-        let report = world.run();
-        let message = format!("{name} was deleted in the {gone}; in the {} it is outside the filter", left.name());
-        assert!(report.inbox[0].message.starts_with(&message), "{left:?}: {:#?}", report.inbox);
-        assert_eq!(PERSON.held(&world), None, "{left:?}");
-        world.quiet();
-    }
-}
-
-#[test]
-fn a_survivor_whose_side_does_not_take_its_reference_at_first_comes_back_into_its_filter_later() {
-    for left in Side::BOTH {
-        let mut world = left_outside(left, true);
-        *memory(&world, left).refuses.lock().unwrap() = Some(Box::new(move |_, write: &Write| {
-            let names = write.fields.iter().any(|(name, _)| name == PERSON.columns.of(left));
-            names.then(|| "not today".to_owned())
-        }));
-        assert_eq!(world.run().outcome, RunOutcome::Incomplete, "{left:?}");
-        *memory(&world, left).refuses.lock().unwrap() = None;
-        is_back_inside(&mut world, left, "refused");
-    }
-}
-
-#[test]
-fn a_run_that_is_cut_off_leaves_no_survivor_outside_its_filter() {
-    for left in Side::BOTH {
-        for at in Side::BOTH {
-            for writes in 0.. {
-                let mut world = left_outside(left, true);
-                *memory(&world, at).crash_after.lock().unwrap() = Some(writes);
-                let run = catch_unwind(AssertUnwindSafe(|| world.run_as(false)));
-                *memory(&world, at).crash_after.lock().unwrap() = None;
-                world.reopen();
-                is_back_inside(&mut world, left, &format!("cut off after {writes} writes to the {}", at.name()));
-                if run.is_ok() {
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// The next run, which is like its plan, brings the customer back on both sides, and from then on a blank is like any other.
-fn is_back_inside(world: &mut World, left: Side, what: &str) {
-    let planned = world.run_as(true);
-    let report = world.run();
-    assert_eq!(planned.plan, report.plan, "{left:?} {what}: the plan is the run (I8)");
-    assert_eq!(report.outcome, RunOutcome::Converged, "{left:?} {what}: {:#?}", report.inbox);
-    let held = PERSON.held(world).unwrap_or_else(|| panic!("{left:?} {what}"));
-    assert_eq!(held.erp, "AA", "{left:?} {what}");
-    let couplings = world.store.couplings("people", &[]).unwrap();
-    assert!(couplings.crm.iter().any(|id| id.to_string() == held.crm), "{left:?} {what}: {held:?}");
-    world.quiet();
-}
-
-#[test]
-fn a_record_outside_its_filter_in_the_erp_comes_back_in_a_later_run() {
-    let cascade = CASCADES[2];
-    let filtered = "erp: { table: customers, label: number, filter: \"person <> ''\" }";
-    for changed in [false, true] {
-        let tables = TABLES.replace("erp: { table: customers, label: number }", filtered);
-        let mut world = settled_in(&tables, Direction::Both);
-        cascade.happen(&mut world, OnDelete::Restore);
-        // A person took this one out before.
-        world.erp.put("customers", 2, &[("person", "")]);
-        world.attempt(false, &["people"], &mut |_| {}).unwrap();
-        // Nights may pass in which nobody looks at it.
-        world.attempt(false, &["people"], &mut |_| {}).unwrap();
-        let report = if changed { world.run_changed() } else { world.run() };
-        assert_eq!(report.outcome, RunOutcome::Converged, "{:#?}", report.inbox);
-        cascade.refers(&world);
-        assert_eq!(cascade.held(&world).0, "AA");
-        assert_eq!(world.erp.get("customers", 2, "person"), "", "a person cleared it");
-        world.quiet();
-    }
 }
 
 /// Somebody makes the person anew that was deleted, by hand, and `restore` is the answer.
